@@ -1,0 +1,115 @@
+"""The entry: `python -m explorer study=NAME`. The only file that joins the stages; heavy ones load when they run."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from explorer.errors import InputError, StudyStoppedError
+
+if TYPE_CHECKING:
+    from explorer.settings import StudyConfig
+
+HELP = """\
+Which network shape is best at a fixed compute budget?
+
+  python -m explorer study=equal_params              run a study, or continue it; a finished one prints its verdict
+  python -m explorer study=equal_params do=plan      what would run, at what cost and time; trains nothing
+  python -m explorer study=equal_params do=report    redraw the page from the record
+  python -m explorer study=equal_params --cfg job    print the resolved configuration
+
+Any key can be overridden: recipe.epochs=20  space.cardinality=[1,32]  data=digits  name=my_study
+The record goes to studies/<name>/, the page to reports/<name>.html.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out one command and return the exit code: 0 done, 1 a run failed, 2 unusable input, 130 interrupted."""
+    # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    errors = Console(stderr=True)
+    try:
+        return _dispatch(arguments, console)
+    except InputError as error:
+        errors.print(f"explorer: {error}", markup=False, highlight=False, soft_wrap=True)
+        return 2
+    except StudyStoppedError as error:
+        errors.print(f"explorer: {error}", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        command = " ".join(["python -m explorer", *arguments])
+        errors.print(f"\nInterrupted. Finished runs are kept; continue with: {command}", markup=False, highlight=False)
+        return 130
+
+
+def console() -> None:
+    """The `explorer` command."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _dispatch(arguments: list[str], console: Console) -> int:
+    from explorer.config import compose_tree, groups, read_command
+
+    if {"-h", "--help"} & set(arguments):
+        listing = "\n".join(f"  {group}: {', '.join(names)}" for group, names in groups().items())
+        console.print(f"{HELP}\nGroups:\n{listing}", markup=False, highlight=False, soft_wrap=True)
+        return 0
+    if "--cfg" in arguments:
+        import yaml
+
+        plain = [argument for argument in arguments if argument not in ("--cfg", "job")]
+        console.print(yaml.safe_dump(compose_tree(plain), sort_keys=False), markup=False, highlight=False, end="")
+        return 0
+    command = read_command(arguments)
+    return {"run": _run, "plan": _plan, "report": _report}[command.do](command.config, console)
+
+
+def _plan(config: "StudyConfig", console: Console) -> int:
+    from explorer.folder import study_folder
+    from explorer.report.plan import print_plan
+
+    print_plan(config, study_folder(config.name), console)
+    return 0
+
+
+def _report(config: "StudyConfig", console: Console) -> int:
+    from explorer.answer import draw
+    from explorer.folder import REPORTS, make_folder, study_folder
+
+    make_folder(REPORTS)
+    console.print(f"Report: {draw(study_folder(config.name))}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _run(config: "StudyConfig", console: Console) -> int:
+    from explorer.answer import draw, load_finding
+    from explorer.folder import REPORTS, make_folder, refuse_other_settings, study_folder
+    from explorer.planning import contrast_of, settings_of
+    from explorer.progress import progress_of
+    from explorer.report.terminal import print_verdict
+
+    folder = study_folder(config.name)
+    contrast_of(config, settings_of(config))
+    refuse_other_settings(folder, config)
+    progress = progress_of(config, folder)
+    failed = 0
+    if progress.final < progress.wanted:
+        from explorer.search.coordinator import run_study
+
+        make_folder(REPORTS)
+        make_folder(folder / "local")
+        failed = run_study(config, folder, console)
+    page = REPORTS / f"{config.name}.html"
+    if progress.final < progress.wanted or not page.exists():
+        draw(folder)
+    config, _, finding = load_finding(folder)
+    print_verdict(finding, config.study.question, console)
+    console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        message = f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
+        raise StudyStoppedError(message)
+    return 0
+
+
+if __name__ == "__main__":
+    console()

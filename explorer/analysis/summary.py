@@ -1,0 +1,89 @@
+"""The error of each setting over its seeds."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from explorer.run import FINAL_STATUSES
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `n` seeds with a two-sided 95 % t interval; the ends are NaN for n < 2, all is NaN for n = 0."""
+
+    n: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SettingSummary:
+    """One setting: its axes and cost as in the record, and its errors as fractions.
+
+    `errors` holds the judged error of each seed, by seed; a run that diverged or ran out of memory counts as chance.
+    """
+
+    setting: str
+    cardinality: int
+    bottleneck_width: int
+    params: int
+    macs: int
+    activations: int
+    params_deviation: float
+    macs_deviation: float
+    errors: dict[int, float]
+    estimate: Estimate
+    unfinished: int
+    seconds: float
+
+
+def estimate(values: npt.ArrayLike) -> Estimate:
+    """Mean and 95 % interval of values that are taken as independent and about normal (Student, 1908)."""
+    array = np.asarray(values, dtype=float)
+    n = len(array)
+    mean = float(array.mean()) if n else math.nan
+    if n < 2:
+        return Estimate(n, mean, math.nan, math.nan)
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * float(array.std(ddof=1)) / math.sqrt(n)
+    return Estimate(n, mean, mean - half, mean + half)
+
+
+def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Final runs with a column `judged`: the error, or chance, 1 - 1/classes, for a run that did not come through."""
+    final = runs[runs["status"].isin(FINAL_STATUSES)]
+    chance = 1 - 1 / final["classes"]
+    return final.assign(judged=final[measure].where(final["status"] == "ok", chance))
+
+
+def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_error") -> list[SettingSummary]:
+    """One summary per setting, in the given order; a setting without any final run is left out."""
+    final = judged(runs, measure)
+    groups = {str(name): group for name, group in final.groupby("setting")}
+    return [_summary(name, groups[name]) for name in settings if name in groups]
+
+
+def _summary(name: str, group: pd.DataFrame) -> SettingSummary:
+    first = group.iloc[0]
+    ordered = group.sort_values("seed")
+    errors = {int(seed): float(error) for seed, error in zip(ordered["seed"], ordered["judged"], strict=True)}
+    return SettingSummary(
+        setting=name,
+        cardinality=int(first["cardinality"]),
+        bottleneck_width=int(first["bottleneck_width"]),
+        params=int(first["params"]),
+        macs=int(first["macs"]),
+        activations=int(first["activations"]),
+        params_deviation=float(first["params_deviation"]),
+        macs_deviation=float(first["macs_deviation"]),
+        errors=errors,
+        estimate=estimate(list(errors.values())),
+        unfinished=int((group["status"] != "ok").sum()),
+        seconds=float(group["seconds"].mean()),
+    )

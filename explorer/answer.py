@@ -1,0 +1,73 @@
+"""From a study's folder to its answer: read the record, judge it, draw it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer import folder as study
+from explorer import records
+from explorer.analysis.finding import Finding, find, sentence
+from explorer.config import to_config
+from explorer.errors import InputError
+from explorer.planning import contrast_of, settings_of
+from explorer.settings import StudyConfig
+
+if TYPE_CHECKING:
+    from explorer.report.index import Entry
+
+
+def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
+    """A study's own settings, its record and what it found. Raises InputError when it was never started."""
+    tree = study.stored_config(folder)
+    if tree is None:
+        raise InputError(f"{folder}: there is no such study yet; start it with do=run")
+    config = to_config(tree, [])
+    settings = settings_of(config)
+    first, second = contrast_of(config, settings)
+    record = records.load(folder)
+    names = [setting.name for setting in settings]
+    return config, record, find(record.runs, names, (first.name, second.name), config.search.seeds)
+
+
+def draw(folder: Path) -> Path:
+    """Draw a study's page and the index anew from the records, and return the page."""
+    from explorer.report.index import write_index
+    from explorer.report.page import Study, write_page
+
+    config, record, finding = load_finding(folder)
+    page = study.REPORTS / f"{config.name}.html"
+    environment, execution = study.stored_environment(folder), study.stored_execution(folder)
+    if environment is None or execution is None:
+        raise InputError(
+            f"{folder}: {study.ENVIRONMENT} or {study.EXECUTION} is missing; restore it, or start anew with name=..."
+        )
+    write_page(Study(config, record, finding, environment, execution), page)
+    write_index(_entries(), study.REPORTS / "index.html")
+    return page
+
+
+def _entries() -> list["Entry"]:
+    """One entry per study folder that can be read; one that cannot says so in its verdict."""
+    from explorer.report.index import Entry
+
+    entries = []
+    for folder in sorted(path for path in study.STUDIES.glob("*") if (path / study.CONFIG).exists()):
+        page = f"{folder.name}.html" if (study.REPORTS / f"{folder.name}.html").exists() else None
+        try:
+            config, record, finding = load_finding(folder)
+        except InputError as error:
+            entries.append(Entry(folder.name, "", "", f"Cannot be read: {error}", 0, 0, "", page))
+            continue
+        date = str(record.runs["finished"].max())[:10] if len(record.runs) else ""
+        entries.append(
+            Entry(
+                name=config.name,
+                question=config.study.question,
+                data=config.data.label,
+                verdict=sentence(finding),
+                final=finding.final,
+                wanted=finding.wanted,
+                date=date,
+                page=page,
+            )
+        )
+    return entries

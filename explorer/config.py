@@ -1,0 +1,215 @@
+"""YAML and the command line become one checked, frozen `StudyConfig`; every mistake becomes one line."""
+
+import dataclasses
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import TypeAdapter, ValidationError
+
+from explorer.errors import InputError
+from explorer.settings import StudyConfig
+
+VERBS = ("run", "plan", "report")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a person asked for: a verb, on a study."""
+
+    do: str
+    config: StudyConfig
+
+
+def conf_folders() -> list[Path]:
+    """Where groups are looked up: the project's own `conf`, then a `conf` in the current folder, if it is another."""
+    package = Path(__file__).parent
+    own = package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+    here = Path.cwd() / "conf"
+    return [own] if not here.is_dir() or here.samefile(own) else [own, here]
+
+
+def groups() -> dict[str, list[str]]:
+    """The configuration groups and the names each offers."""
+    found: dict[str, set[str]] = {}
+    for folder in conf_folders():
+        for path in sorted(folder.glob("*/*.yaml")):
+            found.setdefault(path.parent.name, set()).add(path.stem)
+    return {group: sorted(names) for group, names in sorted(found.items())}
+
+
+def read_command(arguments: list[str]) -> Command:
+    """The verb and the checked study that command-line overrides describe.
+
+    Raises InputError with one line naming the key, the value and what is allowed.
+    """
+    tree = compose_tree(arguments)
+    verb = tree.pop("do", None)
+    if verb not in VERBS:
+        raise InputError(f"do={verb}: unknown verb; allowed: {', '.join(VERBS)}")
+    return Command(verb, to_config(tree, arguments))
+
+
+def compose_tree(arguments: list[str]) -> dict[str, Any]:
+    """The configuration as plain dictionaries and lists, interpolations resolved, `name` filled in."""
+    known = groups()
+    overrides = [_checked(override, known) for override in _parse(arguments)]
+    choices = {override.key_or_group: override.value() for override in _parse(arguments)}
+    if "study" not in choices:
+        raise InputError(
+            f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"
+        )
+    own, *others = conf_folders()
+    if others:
+        overrides.append("hydra.searchpath=[" + ",".join(f"'file://{folder}'" for folder in others) + "]")
+    try:
+        with initialize_config_dir(str(own), version_base="1.3"):
+            tree = OmegaConf.to_container(compose("config", overrides), resolve=True)
+    except yaml.YAMLError as error:
+        raise InputError(_one_line(f"a YAML file cannot be read: {error}")) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_one_line(str(error))) from None
+    assert isinstance(tree, dict)
+    plain: dict[str, Any] = {str(key): value for key, value in tree.items()}
+    plain["name"] = choices["study"] if plain.get("name") is None else plain["name"]
+    return plain
+
+
+def to_config(tree: dict[str, Any], arguments: list[str]) -> StudyConfig:
+    """Check a tree against the types of `StudyConfig`: unknown, missing and ill-typed keys are refused.
+
+    `arguments` are the overrides it came from: a key that none of them set is sought in the YAML files for the message.
+    """
+    prepared = _prepared(tree, StudyConfig, (), arguments)
+    try:
+        # JSON mode is strict where it matters (no text for numbers, no 1 for true) and takes lists for tuples.
+        config = _adapter().validate_json(json.dumps(prepared), strict=True)
+    except ValidationError as error:
+        raise InputError(_explain(error, prepared, arguments)) from None
+    if not _NAME.fullmatch(config.name) or ".." in config.name:
+        raise InputError(
+            f"name={config.name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores"
+        )
+    return config
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[StudyConfig]:
+    return TypeAdapter(StudyConfig)
+
+
+def _parse(arguments: list[str]) -> list[Override]:
+    for argument in arguments:
+        if argument in ("-m", "--multirun"):
+            raise InputError(
+                f"{argument}: studies loop by themselves; list the values in an axis, as in space.cardinality=[1,32]"
+            )
+    try:
+        return OverridesParser.create().parse_overrides(arguments)
+    except HydraException as error:
+        raise InputError(_one_line(f"the command line cannot be read: {error}; expected key=value")) from None
+
+
+def _checked(override: Override, known: dict[str, list[str]]) -> str:
+    """The override in a form Hydra always takes: unknown keys are refused later, with the list of allowed ones."""
+    line = str(override.input_line)
+    key = override.key_or_group
+    if override.is_sweep_override():
+        raise InputError(f"{line}: sweeps are not supported; give a list, as in space.cardinality=[1,32]")
+    if key in known:
+        if override.value() not in known[key]:
+            raise InputError(
+                f"{line}: no such {key}{_hint(str(override.value()), known[key])}; allowed: {', '.join(known[key])}"
+            )
+        return line
+    if override.is_delete() or key.partition(".")[0] == "hydra":
+        raise InputError(f"{line}: not allowed; set keys with key=value")
+    return "++" + line.lstrip("+")
+
+
+def _prepared(value: Any, kind: Any, path: tuple[str, ...], arguments: list[str]) -> Any:
+    """The tree with single numbers made lists where a list is expected. Raises InputError for an unknown key."""
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        for key in value:
+            if key not in hints:
+                place = _source((*path, key), arguments)
+                raise InputError(
+                    f"{'.'.join((*path, key))}={value[key]}: unknown key{_hint(key, list(hints))}; "
+                    f"allowed: {', '.join(sorted(hints))}{place}"
+                )
+        return {key: _prepared(item, hints[key], (*path, key), arguments) for key, item in value.items()}
+    takes_list = any(get_origin(option) is tuple for option in (kind, *get_args(kind)))
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return [value] if takes_list and is_number else value
+
+
+def _explain(error: ValidationError, tree: dict[str, Any], arguments: list[str]) -> str:
+    """The first problem as one line: dotted key, value, what is allowed and the file it stands in."""
+    problem = error.errors()[0]
+    path, value = _located(problem["loc"], tree)
+    key = ".".join(path)
+    if problem["type"] in ("missing", "missing_argument"):
+        return f"{key} is missing{_source(path, arguments)}"
+    if problem["type"] == "value_error":
+        return f"{key}: {problem['ctx']['error']}{_source(path, arguments)}"
+    message = problem["msg"].replace("Input should be", "must be")
+    return f"{key}={json.dumps(value)}: {message}{_source(path, arguments)}"
+
+
+def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tuple[str, ...], Any]:
+    """The key a pydantic location means, and its value; steps that name a member of a union are not keys."""
+    path: list[str] = []
+    value: Any = tree
+    for step in location:
+        if isinstance(value, dict):
+            value = value.get(str(step))
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            break
+        path.append(str(step))
+    return tuple(path), value
+
+
+def _source(path: tuple[str, ...], arguments: list[str]) -> str:
+    """The YAML files that set a key, unless the command line did."""
+    if not path or any(argument.lstrip("+").startswith(f"{'.'.join(path)}=") for argument in arguments):
+        return ""
+    files = [
+        str(file) for folder in conf_folders() for file in sorted(folder.glob("**/*.yaml")) if _sets(file, folder, path)
+    ]
+    return f" (in {', '.join(files[:3])})" if files else ""
+
+
+def _sets(file: Path, folder: Path, path: tuple[str, ...]) -> bool:
+    """Whether a YAML file sets the key: a root or study file by its whole path, a group's file by what follows."""
+    content = yaml.safe_load(file.read_text())
+    inside = path[1:] if file.parent.name == path[0] and file.parent.name != "study" else path
+    inside = inside if file.parent == folder or file.parent.name in (path[0], "study") else ()
+    for step in inside:
+        if not isinstance(content, dict) or step not in content:
+            return False
+        content = content[step]
+    return bool(inside)
+
+
+def _hint(word: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(word, allowed, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,197 @@
+"""A study's folder: its files, who may write it, and what must not change once it has started.
+
+Besides the record's tables it holds `config.yaml` (the resolved settings), `execution.json` (how runs are executed)
+and `environment.json` (versions, device, commit). `local/` holds what need not be kept: lock, mirror, failure log.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import yaml
+
+from explorer.errors import InputError
+from explorer.job import Surroundings
+from explorer.machine import machine_id
+from explorer.run import Execution
+from explorer.settings import StudyConfig
+from explorer.table import write_whole
+
+STUDIES, REPORTS = Path("studies"), Path("reports")
+CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
+# What may differ between two starts of a study: where and how fast it runs, not what it finds.
+_FREE = ("name", "device", "engine", "storage", "search.seeds")
+
+
+def study_folder(name: str) -> Path:
+    """The folder of a study, below the current one."""
+    return STUDIES / name
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder. Raises InputError where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror}); choose another place or change its permissions"
+        ) from None
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a study for one coordinator; the operating system frees it when the process ends, however it ends.
+
+    Raises InputError naming the process that holds it.
+    """
+    holder = folder / "local" / "holder.json"
+    lock = filelock.FileLock(folder / "local" / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(f"{folder}: is being run by {_describe_holder(holder)}; wait for it or end it first") from None
+    try:
+        write_whole(holder, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now()}) + "\n")
+        yield
+    finally:
+        lock.release()
+
+
+def stored_config(folder: Path) -> dict[str, Any] | None:
+    """The settings a study was started with, as a tree; None before its start. Raises InputError if unreadable."""
+    path = folder / CONFIG
+    if not path.exists():
+        return None
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except yaml.YAMLError:
+        tree = None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: is not a YAML mapping; restore it, or choose another name=")
+    return tree
+
+
+def stored_environment(folder: Path) -> dict[str, Any] | None:
+    """What a study was started on; None before its first start."""
+    return _read_json(folder / ENVIRONMENT)
+
+
+def stored_execution(folder: Path) -> dict[str, Any] | None:
+    """A study's execution plan; None before its first start."""
+    return _read_json(folder / EXECUTION)
+
+
+def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
+    """Raise InputError, listing the differences, when the study was started with other settings or more seeds."""
+    old = stored_config(folder)
+    if old is None:
+        return
+    new = _as_tree(config)
+    different = [key for key in sorted({*_flat(old), *_flat(new)}) if _flat(old).get(key) != _flat(new).get(key)]
+    decisive = [key for key in different if not key.startswith(_FREE)]
+    _refuse(folder, [f"{key} was {_flat(old).get(key)}, now {_flat(new).get(key)}" for key in decisive])
+    seeds = old["search"]["seeds"]
+    if config.search.seeds < seeds:
+        raise InputError(
+            f"search.seeds={config.search.seeds}: {folder} was started with {seeds}; allowed: {seeds} or more"
+        )
+
+
+def settle(folder: Path, config: StudyConfig, proposed: Execution, surroundings: Surroundings) -> Execution:
+    """Write down, at the first start, what every later start must share; afterwards hold on to it.
+
+    Returns the execution plan. Raises InputError, listing the differences, where this machine cannot follow it.
+    """
+    environment = {
+        "data_hash": surroundings.data_hash,
+        "versions": surroundings.versions,
+        "machine": machine_id(),
+        "platform": platform.platform(terse=True),
+        "commit": _commit(),
+        "started": now(),
+    }
+    old_execution, old_environment = stored_execution(folder), stored_environment(folder)
+    if old_execution is None or old_environment is None:
+        write_whole(folder / EXECUTION, json.dumps(asdict(proposed), indent=2) + "\n")
+        write_whole(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+    else:
+        old = {
+            **old_execution,
+            "data_hash": old_environment["data_hash"],
+            "torch": old_environment["versions"]["torch"],
+        }
+        new = {**asdict(proposed), "data_hash": surroundings.data_hash, "torch": surroundings.versions["torch"]}
+        _refuse(
+            folder, [f"{key} was {old.get(key)}, now {new.get(key)}" for key in new if old.get(key) != new.get(key)]
+        )
+    write_whole(folder / CONFIG, yaml.safe_dump(_as_tree(config), sort_keys=False, allow_unicode=True))
+    return proposed
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _refuse(folder: Path, differences: list[str]) -> None:
+    if differences:
+        raise InputError(
+            f"{folder}: was started differently ({'; '.join(differences)}); start a new study with name=..."
+        )
+
+
+def _as_tree(config: StudyConfig) -> dict[str, Any]:
+    """Plain lists and dictionaries; the device as asked for is left to the execution plan."""
+    tree: dict[str, Any] = json.loads(json.dumps(asdict(replace(config, device="auto"))))
+    return tree
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is not a JSON object; restore it, or choose another name=")
+    return content
+
+
+def _describe_holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text())
+        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def _commit() -> str | None:
+    """The commit of the sources, with a plus sign when they were changed since; None outside a checkout."""
+    checkout = Path(__file__).parent.parent
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12"]
+    try:
+        found = subprocess.run(command, cwd=checkout, capture_output=True, text=True)  # noqa: S603 - fixed words
+    except OSError:
+        return None
+    return found.stdout.strip() or None

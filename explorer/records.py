@@ -1,0 +1,118 @@
+"""The record of a study: what was run and what came of it, as three append-only tables.
+
+`epochs.csv` and `correct.csv` are made durable first; the row in `runs.csv` then commits the run. Rows of the other
+two whose run was never committed can only stand at the end, and are cut off when the record is opened for writing.
+"""
+
+import base64
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from explorer import table
+from explorer.errors import InputError
+from explorer.run import CorrectRecord, EpochRecord, EpochResult, Outcome, RunRecord
+
+RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
+_KINDS = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A study's tables in memory: `runs` has the last row of each run, `epochs` one row per epoch."""
+
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+
+
+def open_for_writing(folder: Path) -> None:
+    """Create the tables, or heal what an interrupted write left behind.
+
+    Raises InputError for damage that healing would hide; nothing is changed then.
+    """
+    for name, kind in ((RUNS, RunRecord), *_KINDS.items()):
+        table.create(folder / name, kind)
+        table.read(folder / name, kind)
+    for name, kind in ((RUNS, RunRecord), *_KINDS.items()):
+        table.heal(folder / name, kind)
+    committed = {row["run"] for row in table.read(folder / RUNS, RunRecord)}
+    for name, kind in _KINDS.items():
+        _drop_uncommitted(folder / name, kind, committed)
+
+
+def commit(folder: Path, record: RunRecord, epochs: list[EpochResult], outcome: Outcome) -> None:
+    """Write one finished run: epochs and correctness first, the row that commits them last."""
+    table.append(
+        folder / EPOCHS,
+        [EpochRecord(run=record.run, **{name: getattr(row, name) for name in _names(EpochResult)}) for row in epochs],
+    )
+    if outcome.correct:
+        bits = base64.b64encode(outcome.correct).decode()
+        table.append(folder / CORRECT, [CorrectRecord(run=record.run, images=outcome.test_images, bits=bits)])
+    table.append(folder / RUNS, [record])
+
+
+def load(folder: Path) -> Record:
+    """Read a study's record without changing it.
+
+    Raises InputError when there is none, when its columns are another version's, or when a row does not check.
+    """
+    if not (folder / RUNS).exists():
+        raise InputError(f"{folder}: there is no record here; start the study first")
+    runs = _frame(table.read(folder / RUNS, RunRecord), RunRecord)
+    epochs = _frame(table.read(folder / EPOCHS, EpochRecord), EpochRecord)
+    runs = runs.drop_duplicates("run", keep="last").reset_index(drop=True)
+    epochs = epochs[epochs["run"].isin(runs["run"])].drop_duplicates(["run", "epoch"], keep="last")
+    return Record(runs=runs, epochs=epochs.reset_index(drop=True))
+
+
+def load_correct(folder: Path) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which test images each run got right: a boolean array of shape `(test_images,)` per run, in test order."""
+    return {
+        row["run"]: np.unpackbits(
+            np.frombuffer(base64.b64decode(row["bits"]), np.uint8), count=int(row["images"])
+        ).astype(bool)
+        for row in table.read(folder / CORRECT, CorrectRecord)
+    }
+
+
+def as_records(runs: pd.DataFrame) -> list[RunRecord]:
+    """The rows of `Record.runs` as values, missing ones as None."""
+    plain = runs.astype(object).where(runs.notna(), None)
+    return [RunRecord(**{str(name): value for name, value in row.items()}) for row in plain.to_dict("records")]
+
+
+def _drop_uncommitted(path: Path, kind: type, committed: set[str]) -> None:
+    rows = table.read(path, kind)
+    keep = len(rows)
+    while keep and rows[keep - 1]["run"] not in committed:
+        keep -= 1
+    if keep < len(rows):
+        table.truncate(path, keep)
+
+
+def _names(kind: type) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _frame(rows: list[dict[str, str]], kind: type) -> pd.DataFrame:
+    """Typed columns: whole numbers as int64 (Int64 where they may be missing), fractions as float64 with NaN."""
+    hints = get_type_hints(kind)
+    frame = pd.DataFrame(rows, columns=[*hints, "crc"], dtype=str).drop(columns="crc")
+    return frame.assign(**{name: _typed(frame[name], hint) for name, hint in hints.items()})
+
+
+def _typed(column: "pd.Series[Any]", hint: Any) -> "pd.Series[Any]":
+    options = get_args(hint) or (hint,)
+    if int in options and NoneType in options:
+        return column.replace("", pd.NA).astype("Int64")
+    if int in options:
+        return column.astype("int64")
+    if float in options:
+        return column.replace("", "nan").astype("float64")
+    return column

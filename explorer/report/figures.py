@@ -1,0 +1,195 @@
+"""Figures in two steps: findings to plain numbers, plain numbers to plotly figures without colours.
+
+Colours that depend on light or dark are set by the page; lines and markers use a palette that colour-blind people
+can tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from explorer.analysis.finding import Finding
+from explorer.analysis.summary import estimate
+from explorer.design import display_name, parse_name, short_name
+from explorer.design.name import paths_name
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting in the key figure: its seeds' errors and their mean with interval, all in percent."""
+
+    name: str
+    paths: str
+    cardinality: int
+    seeds: dict[int, float]
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean over seeds per epoch with a 95 % interval, in percent; `kind` is "val_error" or "train_error"."""
+
+    name: str
+    kind: str
+    epochs: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    n: int
+
+
+def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
+    """Points by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality."""
+    lines: dict[str, list[Point]] = {}
+    for summary in sorted(finding.summaries, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
+        architecture = parse_name(summary.setting)
+        paths = paths_name(architecture)
+        point = Point(
+            name=display_name(architecture),
+            paths=paths,
+            cardinality=summary.cardinality,
+            seeds={seed: 100 * error for seed, error in summary.errors.items()},
+            mean=100 * summary.estimate.mean,
+            low=100 * summary.estimate.low,
+            high=100 * summary.estimate.high,
+        )
+        lines.setdefault(short_name(architecture).replace(f"-{paths}", ""), []).append(point)
+    return lines
+
+
+def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, settings: list[str]) -> list[Curve]:
+    """Validation and training error per epoch of every setting, over the seeds that reached the epoch."""
+    named = epochs.merge(runs.loc[runs["status"] == "ok", ["run", "setting"]], on="run")
+    return [
+        _curve(named[named["setting"] == setting], setting, kind)
+        for setting in settings
+        for kind in ("val_error", "train_error")
+        if (named["setting"] == setting).any()
+    ]
+
+
+def cardinality_figure(lines: dict[str, list[Point]], ylabel: str = "Test error (%)") -> go.Figure:
+    """Error against cardinality: seeds as dots, means as a line, the 95 % interval as a band."""
+    figure = go.Figure()
+    for index, (rest, points) in enumerate(lines.items()):
+        color, symbol = PALETTE[index % len(PALETTE)], SYMBOLS[index % len(SYMBOLS)]
+        x = [point.cardinality for point in points]
+        banded = [point for point in points if point.low == point.low]
+        _add_band(
+            figure,
+            [point.cardinality for point in banded],
+            [point.low for point in banded],
+            [point.high for point in banded],
+            color,
+            name="95 % interval",
+            showlegend=True,
+        )
+        dots = [(point, seed, error) for point in points for seed, error in point.seeds.items()]
+        figure.add_scatter(
+            x=[point.cardinality for point, _, _ in dots],
+            y=[error for _, _, error in dots],
+            mode="markers",
+            marker={"color": color, "opacity": 0.45, "size": 7, "symbol": symbol},
+            name="one seed",
+            text=[f"{point.name}, seed {seed}" for point, seed, _ in dots],
+            hovertemplate="%{text}<br>test error %{y:.2f} %<extra></extra>",
+        )
+        figure.add_scatter(
+            x=x,
+            y=[point.mean for point in points],
+            mode="lines+markers",
+            line={"color": color, "width": 2.5},
+            marker={"size": 10, "symbol": symbol},
+            name=f"mean, depth {rest}",
+            text=[_hover(point) for point in points],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    ticks = sorted({(point.cardinality, point.paths) for points in lines.values() for point in points})
+    names = dict(ticks)
+    figure.update_xaxes(
+        type="log",
+        tickvals=list(names),
+        ticktext=[f"{cardinality}<br><sub>{paths}</sub>" for cardinality, paths in names.items()],
+        title="Cardinality (number of paths), and the width of each path at equal complexity",
+    )
+    figure.update_yaxes(title=ylabel, rangemode="normal")
+    return _finished(figure)
+
+
+def curves_figure(curves: list[Curve]) -> go.Figure:
+    """Error against epoch: validation solid with its interval as a band, training dotted."""
+    figure = go.Figure()
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    for curve in curves:
+        index = names.index(curve.name)
+        color, is_val = PALETTE[index % len(PALETTE)], curve.kind == "val_error"
+        if is_val and curve.n > 1:
+            _add_band(figure, curve.epochs, curve.low, curve.high, color, legendgroup=curve.name, showlegend=False)
+        figure.add_scatter(
+            x=curve.epochs,
+            y=curve.mean,
+            mode="lines+markers" if is_val else "lines",
+            line={"color": color, "width": 2 if is_val else 1.5, "dash": "solid" if is_val else "dot"},
+            marker={"symbol": SYMBOLS[index % len(SYMBOLS)], "size": 6},
+            name=curve.name,
+            legendgroup=curve.name,
+            showlegend=is_val,
+            hovertemplate=f"{curve.name}, {'validation' if is_val else 'training'}<br>epoch %{{x}}: %{{y:.2f}} %, "
+            f"mean of {curve.n} seeds<extra></extra>",
+        )
+    figure.update_xaxes(title="Epoch", rangemode="tozero")
+    figure.update_yaxes(title="Error (%)", rangemode="tozero")
+    return _finished(figure)
+
+
+def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:
+    epochs = sorted(int(epoch) for epoch in rows["epoch"].unique())
+    estimates = [estimate(100 * rows.loc[rows["epoch"] == epoch, kind].to_numpy()) for epoch in epochs]
+    return Curve(
+        name=display_name(parse_name(setting)),
+        kind=kind,
+        epochs=epochs,
+        mean=[value.mean for value in estimates],
+        low=[value.low for value in estimates],
+        high=[value.high for value in estimates],
+        n=int(rows["run"].nunique()),
+    )
+
+
+def _hover(point: Point) -> str:
+    band = f"<br>95 % interval {point.low:.2f} to {point.high:.2f} %" if point.low == point.low else ""
+    return f"{point.name}<br>mean test error {point.mean:.2f} %{band}<br>{len(point.seeds)} seeds"
+
+
+def _add_band(
+    figure: go.Figure, x: list[int], low: list[float], high: list[float], color: str, **options: object
+) -> None:
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    figure.add_scatter(
+        x=[*x, *reversed(x)],
+        y=[*high, *reversed(low)],
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.16)",
+        line={"width": 0},
+        hoverinfo="skip",
+        mode="lines",
+        **options,
+    )
+
+
+def _finished(figure: go.Figure) -> go.Figure:
+    figure.update_layout(
+        template="none",
+        margin={"l": 64, "r": 16, "t": 8, "b": 72},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0},
+        hoverlabel={"align": "left"},
+    )
+    figure.update_xaxes(automargin=True, zeroline=False)
+    figure.update_yaxes(automargin=True, zeroline=False)
+    return figure

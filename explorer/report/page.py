@@ -1,0 +1,118 @@
+"""One study's page: a single file that opens from disk with the network off."""
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from explorer import wording
+from explorer.analysis.finding import Finding, sentence
+from explorer.design import display_name, parse_name
+from explorer.records import Record
+from explorer.report.figures import cardinality_figure, cardinality_numbers, curve_numbers, curves_figure
+from explorer.settings import StudyConfig
+from explorer.table import write_whole
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a page is made of; `environment` and `execution` are the JSON files of the study's folder."""
+
+    config: StudyConfig
+    record: Record
+    finding: Finding
+    environment: dict[str, Any]
+    execution: dict[str, Any]
+
+
+def write_page(study: Study, path: Path) -> None:
+    """Write the page of a study; the file is replaced whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, render_page(study))
+
+
+def render_page(study: Study) -> str:
+    """The page as HTML. Text from settings and data is escaped everywhere; nothing is loaded from elsewhere."""
+    scripts = [Markup(get_plotlyjs()), Markup(_asset("page.js"))]  # noqa: S704 - both are program text, not input
+    return render(
+        "study.html.j2",
+        study=study,
+        title=study.config.name,
+        verdict=sentence(study.finding),
+        mood=_mood(study.finding),
+        rows=_rows(study.finding),
+        comparison=study.finding.comparison,
+        figures=_figures(study),
+        recipe=asdict(study.config.recipe),
+        failures=_failures(study.record),
+        scripts=scripts,
+        policy=policy(scripts),
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill in one of the package's templates, with what every page needs."""
+    environment = Environment(
+        loader=PackageLoader("explorer.report"),
+        autoescape=select_autoescape(["html", "j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = Markup(_asset("page.css"))  # noqa: S704 - our own file
+    return environment.get_template(template).render(wording=wording, style=style, display=_display, **values)
+
+
+def policy(scripts: list[Markup]) -> str:
+    """A content policy that allows these scripts by hash and no request to anywhere."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _figures(study: Study) -> dict[str, Markup]:
+    names = [summary.setting for summary in study.finding.summaries]
+    figures = {
+        "cardinality": cardinality_figure(cardinality_numbers(study.finding)),
+        "curves": curves_figure(curve_numbers(study.record.epochs, study.record.runs, names)),
+    }
+    return {name: _json(figure) for name, figure in figures.items()}
+
+
+def _json(figure: go.Figure) -> Markup:
+    """A figure as JSON that cannot end the script element it stands in."""
+    text = json.dumps(json.loads(figure.to_json()), sort_keys=True, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
+
+
+def _rows(finding: Finding) -> list[dict[str, Any]]:
+    return [{**asdict(summary), "name": _display(summary.setting)} for summary in finding.summaries]
+
+
+def _failures(record: Record) -> list[tuple[str, int]]:
+    counts = record.runs["status"].value_counts()
+    return [(str(status), int(number)) for status, number in counts.items() if status != "ok"]
+
+
+def _mood(finding: Finding) -> str:
+    """How the verdict is coloured."""
+    verdict = finding.comparison.verdict if finding.comparison else "inconclusive"
+    return {"beats": "yes", "loses to": "no", "inconclusive": "open"}[verdict]
+
+
+def _display(setting: str) -> str:
+    return display_name(parse_name(setting))
+
+
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")

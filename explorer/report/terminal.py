@@ -1,0 +1,49 @@
+"""Tables on the terminal, the verdict among them."""
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from explorer.analysis.finding import Finding, sentence
+from explorer.wording import interval, millions, percent, signed_percent
+
+
+def print_verdict(finding: Finding, question: str, console: Console) -> None:
+    """The table of settings and the sentence that answers the question."""
+    table = plain_table(question, "setting", "params", "MACs", "test error", "95 % interval", "seeds")
+    for summary in finding.summaries:
+        estimate = summary.estimate
+        table.add_row(
+            summary.setting,
+            with_deviation(summary.params, summary.params_deviation),
+            f"{millions(summary.macs)} {signed_percent(summary.macs_deviation)}",
+            percent(estimate.mean),
+            interval(estimate.low, estimate.high),
+            f"{estimate.n} ({summary.unfinished} as chance)" if summary.unfinished else str(estimate.n),
+        )
+    console.print(table)
+    if not finding.complete:
+        console.print(f"{finding.final} of {finding.wanted} runs are in.", highlight=False)
+    console.print(escape(sentence(finding)), style="bold", highlight=False)
+
+
+def plain_table(title: str, first: str, *columns: str) -> Table:
+    """An unboxed table that fits 80 columns: a left-aligned name and right-aligned numbers."""
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def with_deviation(count: int, deviation: float | None) -> str:
+    """A count beside its distance from the budget's reference: `4,775,754 -2.82 %`."""
+    return f"{count:,} {signed_percent(deviation)}"

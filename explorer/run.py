@@ -1,0 +1,153 @@
+"""The unit of work: a run is one setting and one seed, and what came of it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from explorer.design import Architecture, Task
+from explorer.settings import DataConfig, Recipe
+
+Status = Literal["ok", "diverged", "out_of_memory", "failed"]
+FINAL_STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How runs are executed, fixed before a study's first run: every field may change the last bits of a result.
+
+    device       "cpu" or "cuda"
+    device_name  model of the device, for people
+    form         how grouped convolutions are executed
+    layout       memory order of images and weights
+    precision    of weights and arithmetic
+    threads      CPU threads of each worker
+    micro_batch  images per forward pass; batch norm sees this many
+    """
+
+    device: str
+    device_name: str
+    form: str
+    layout: str
+    precision: str
+    threads: int
+    micro_batch: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network to train: everything that decides its number, and nothing else."""
+
+    architecture: Architecture
+    task: Task
+    recipe: Recipe
+    data: DataConfig
+    data_hash: str
+    seed: int
+    execution: Execution
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of a hash over all fields: the same run has the same id in every study."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What is known after one epoch; errors are fractions of images, the loss is the mean over the epoch.
+
+    `train_error` and `loss` are measured while training: in training mode, on the augmented images.
+    """
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    train_error: float
+    val_error: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run. Errors are those after the last epoch, never the best; None where there is none.
+
+    epochs             epochs trained; for a diverged run the one whose loss was not finite
+    seconds            wall time of training and evaluation, data loading left out
+    images_per_second  training images over training time, evaluation left out
+    correct            one bit per test image in test order, packed eight to a byte; empty without a test
+    test_images        number of those bits
+    message            one line for a person when something went wrong
+    """
+
+    status: Status
+    epochs: int
+    train_error: float | None
+    val_error: float | None
+    test_error: float | None
+    loss: float | None
+    seconds: float
+    images_per_second: float | None
+    correct: bytes = b""
+    test_images: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One row of `runs.csv`; the README's table of columns gives units and meaning."""
+
+    run: str
+    status: str
+    setting: str
+    study: str
+    data: str
+    template: str
+    depth: int
+    width: int
+    kernel_size: int
+    cardinality: int
+    bottleneck_width: int
+    params: int
+    macs: int
+    fvcore_macs: int | None
+    activations: int
+    params_deviation: float | None
+    macs_deviation: float | None
+    seed: int
+    epochs: int
+    train_error: float | None
+    val_error: float | None
+    test_error: float | None
+    loss: float | None
+    seconds: float
+    images_per_second: float | None
+    device: str
+    classes: int
+    finished: str
+    message: str
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One row of `epochs.csv`."""
+
+    run: str
+    epoch: int
+    learning_rate: float
+    loss: float
+    train_error: float
+    val_error: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CorrectRecord:
+    """One row of `correct.csv`: which test images a run got right.
+
+    `bits` is base64 of one bit per test image, most significant bit first, padded with zeros to a whole byte.
+    """
+
+    run: str
+    images: int
+    bits: str

@@ -1,0 +1,178 @@
+"""The coordinator: the one process that decides what runs next and writes the study's record."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from explorer import folder as study
+from explorer import records
+from explorer.errors import StudyStoppedError
+from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
+from explorer.machine import cpu_count
+from explorer.planning import Setting, runs_of, settings_of
+from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
+from explorer.search.local import LocalEngine
+from explorer.search.mirror import mirrored
+from explorer.search.progress import Display, work_of
+from explorer.search.trials import Trials, open_trials
+from explorer.settings import StudyConfig
+
+
+@dataclass
+class _State:
+    """What the loop keeps between events."""
+
+    config: StudyConfig
+    folder: Path
+    trials: Trials
+    display: Display
+    waiting: deque[tuple[Setting, Run]]
+    running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
+    epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
+    fvcore_macs: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+
+
+def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
+    """Train what the record lacks and return the number of failed runs.
+
+    Raises InputError for what a person can mend and StudyStoppedError where the cost check fails.
+    """
+    settings = settings_of(config)
+    with study.locked(folder):
+        study.refuse_other_settings(folder, config)
+        records.open_for_writing(folder)
+        threads = config.engine.threads
+        engine = LocalEngine(slots=1, threads=threads, retries=config.engine.retries)
+        try:
+            surroundings = engine.survey(Survey(config.data, config.device))
+            engine.slots = _slots(config, surroundings)
+            execution = study.settle(folder, config, _execution(config, surroundings), surroundings)
+            state = _open(
+                config, folder, settings, runs_of(config, settings, execution, surroundings.data_hash), console
+            )
+            _run_all(state, engine)
+        finally:
+            engine.close()
+    return state.failed
+
+
+def _slots(config: StudyConfig, surroundings: Surroundings) -> int:
+    if config.engine.workers != "auto":
+        return config.engine.workers
+    return max(1, cpu_count() // config.engine.threads) if surroundings.device == "cpu" else 1
+
+
+def _execution(config: StudyConfig, surroundings: Surroundings) -> Execution:
+    """The execution plan of a new study."""
+    return Execution(
+        device=surroundings.device,
+        device_name=surroundings.device_name,
+        form="grouped",
+        layout="channels_last",
+        precision="float32",
+        threads=config.engine.threads,
+        micro_batch=config.recipe.batch_size,
+    )
+
+
+def _open(
+    config: StudyConfig, folder: Path, settings: tuple[Setting, ...], runs: list[tuple[Setting, Run]], console: Console
+) -> _State:
+    """The state of a study as its record tells it."""
+    trials = open_trials(config.name, settings, config.search.seeds)
+    past = records.load(folder)
+    for record in records.as_records(past.runs):
+        trials.add(record)
+    final = {record.run for record in records.as_records(past.runs) if record.status in FINAL_STATUSES}
+    waiting = deque((setting, run) for setting, run in runs if run.id not in final)
+    display = Display(
+        console=console,
+        total_runs=len(runs),
+        finished_runs=len(runs) - len(waiting),
+        work_left=sum(work_of(run, setting) for setting, run in waiting),
+    )
+    counted = past.runs.dropna(subset="fvcore_macs")
+    fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
+    return _State(config, folder, trials, display, waiting, fvcore_macs=fvcore_macs)
+
+
+def _run_all(state: _State, engine: LocalEngine) -> None:
+    mirror = mirrored(state.trials, state.folder) if state.config.storage.mirror == "sqlite" else None
+    with state.display:
+        if mirror is None:
+            _loop(state, engine)
+        else:
+            with mirror:
+                _loop(state, engine)
+
+
+def _loop(state: _State, engine: LocalEngine) -> None:
+    while state.waiting or state.running:
+        while state.waiting and engine.free:
+            setting, run = state.waiting.popleft()
+            state.running[run.id] = (setting, run)
+            state.display.started(setting, run)
+            engine.submit(Job(run, needs_count=setting.name not in state.fvcore_macs))
+        for event in engine.events(timeout=1.0):
+            _handle(event, state)
+
+
+def _handle(event: Event, state: _State) -> None:
+    match event:
+        case Counted(run_id, fvcore_macs):
+            state.fvcore_macs[state.running[run_id][0].name] = fvcore_macs
+        case EpochDone(run_id, result):
+            # A run that starts again after its process died reports its first epoch anew.
+            kept = [past for past in state.epochs.get(run_id, []) if past.epoch < result.epoch]
+            state.epochs[run_id] = [*kept, result]
+            state.display.epoch(run_id, result)
+        case RunDone():
+            _finish(event, state)
+        case Mismatch(message):
+            raise StudyStoppedError(f"the cost check failed and nothing more was run: {message}")
+
+
+def _finish(event: RunDone, state: _State) -> None:
+    setting, run = state.running.pop(event.run_id)
+    outcome = event.outcome
+    record = RunRecord(
+        run=run.id,
+        status=outcome.status,
+        setting=setting.name,
+        study=state.config.name,
+        data=state.config.data.name,
+        template=setting.architecture.template,
+        depth=setting.architecture.depth,
+        width=setting.architecture.width,
+        kernel_size=setting.architecture.kernel_size,
+        cardinality=setting.architecture.cardinality,
+        bottleneck_width=setting.architecture.bottleneck_width,
+        params=setting.cost.params,
+        macs=setting.cost.macs,
+        fvcore_macs=state.fvcore_macs.get(setting.name),
+        activations=setting.cost.activations,
+        params_deviation=setting.params_deviation,
+        macs_deviation=setting.macs_deviation,
+        seed=run.seed,
+        epochs=outcome.epochs,
+        train_error=outcome.train_error,
+        val_error=outcome.val_error,
+        test_error=outcome.test_error,
+        loss=outcome.loss,
+        seconds=outcome.seconds,
+        images_per_second=outcome.images_per_second,
+        device=run.execution.device_name,
+        classes=state.config.data.classes,
+        finished=study.now(),
+        message=outcome.message,
+    )
+    records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
+    state.trials.add(record)
+    state.display.finished(record)
+    if outcome.status == "failed":
+        state.failed += 1
+        with (state.folder / "local" / "failures.log").open("a") as log:
+            log.write(f"{record.finished} {setting.name} seed {run.seed}: {outcome.message}\n{event.details}\n")

@@ -1,0 +1,115 @@
+"""Progress for people: a live display on a terminal, one line per event elsewhere."""
+
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from explorer.planning import Setting
+from explorer.run import EpochResult, Run, RunRecord
+from explorer.wording import duration, percent
+
+
+@dataclass
+class _Running:
+    setting: Setting
+    run: Run
+    result: EpochResult | None = None
+
+
+@dataclass
+class Display:
+    """Shows runs done of all, what is running at which epoch and error, and the time left.
+
+    `work` is the cost of all runs in one arbitrary unit, `done` the part finished before this start.
+    """
+
+    console: Console
+    total_runs: int
+    finished_runs: int
+    work_left: float
+    _started: float = field(default_factory=time.perf_counter)
+    _work_done: float = 0.0
+    _running: dict[str, _Running] = field(default_factory=dict)
+    _live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def started(self, setting: Setting, run: Run) -> None:
+        """A run was handed to a worker."""
+        self._running[run.id] = _Running(setting, run)
+
+    def epoch(self, run_id: str, result: EpochResult) -> None:
+        """A run finished an epoch."""
+        self._running[run_id].result = result
+
+    def finished(self, record: RunRecord) -> None:
+        """A run ended and is in the record."""
+        entry = self._running.pop(record.run)
+        self.finished_runs += 1
+        self._work_done += work_of(entry.run, entry.setting)
+        error = (
+            f"val error {percent(record.val_error)}"
+            if record.val_error is not None
+            else f"{record.status}: {record.message}"
+        )
+        self.console.print(
+            f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: {error}, "
+            f"{record.seconds:.1f} s, {self._time_left()}",
+            highlight=False,
+            markup=False,
+        )
+
+    def _time_left(self) -> str:
+        """From the share of the work done since the start, epochs of running runs included."""
+        partial = sum(
+            work_of(entry.run, entry.setting) * entry.result.epoch / entry.run.recipe.epochs
+            for entry in self._running.values()
+            if entry.result is not None
+        )
+        done = self._work_done + partial
+        if done <= 0:
+            return "time left unknown yet"
+        seconds = (time.perf_counter() - self._started) * (self.work_left - done) / done
+        return f"{duration(max(seconds, 0))} left"
+
+    def _render(self) -> Group:
+        bar = Progress(TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TextColumn(self._time_left()))
+        bar.add_task("runs", total=self.total_runs, completed=self.finished_runs)
+        table = Table("running", "seed", "epoch", "loss", "train error", "val error", box=None, pad_edge=False)
+        for entry in list(self._running.values()):
+            result = entry.result
+            cells = (
+                ["0", "", "", ""]
+                if result is None
+                else [
+                    str(result.epoch),
+                    f"{result.loss:.3f}",
+                    percent(result.train_error, 1),
+                    percent(result.val_error, 1),
+                ]
+            )
+            table.add_row(
+                entry.setting.display, str(entry.run.seed), f"{cells[0]}/{entry.run.recipe.epochs}", *cells[1:]
+            )
+        return Group(bar, table)
+
+
+def work_of(run: Run, setting: Setting) -> float:
+    """Multiply-adds of a run's training, the unit in which time left is reckoned."""
+    return float(run.recipe.epochs * run.data.train_images * setting.cost.macs)

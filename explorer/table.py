@@ -1,0 +1,123 @@
+"""Append-only tables on disk: a header, then one checked line per row.
+
+A line is CSV whose last field, `crc`, is the CRC-32 of the text before it. One process writes; each append is one
+write, made durable before it returns. So a crash can leave a torn last line and nothing else: that tail is dropped
+when the table is next opened for writing. Damage anywhere else is named by line, never skipped.
+"""
+
+import csv
+import io
+import os
+import zlib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from explorer.errors import InputError
+
+
+def create(path: Path, kind: type) -> None:
+    """Make an empty table whose columns are the fields of a dataclass, unless it is there already."""
+    if not path.exists():
+        write_whole(path, ",".join(columns(kind)) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part, and a crash loses neither."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def append(path: Path, rows: list[Any]) -> None:
+    """Add rows, instances of the table's dataclass, and make them durable."""
+    text = "".join(_line(row) for row in rows)
+    with path.open("a", newline="", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path, kind: type) -> list[dict[str, str]]:
+    """All whole rows as text by column; a torn last line is left out.
+
+    Raises InputError naming file and line for other columns than `kind` has, or for a line that does not check.
+    """
+    return _rows(path, kind)[0]
+
+
+def heal(path: Path, kind: type) -> None:
+    """Cut off a torn last line. Raises InputError, touching nothing, for any other damage."""
+    rows, whole = _rows(path, kind)
+    if whole < path.stat().st_size:
+        truncate(path, len(rows))
+
+
+def truncate(path: Path, keep: int) -> None:
+    """Keep the header and the first `keep` rows and cut off what follows."""
+    lines = path.read_bytes().split(b"\n")
+    with path.open("r+b") as file:
+        file.truncate(sum(len(line) + 1 for line in lines[: keep + 1]))
+        os.fsync(file.fileno())
+
+
+def columns(kind: type) -> list[str]:
+    """Columns of the table of a dataclass: its fields and the check."""
+    return [*(field.name for field in fields(kind)), "crc"]
+
+
+def _rows(path: Path, kind: type) -> tuple[list[dict[str, str]], int]:
+    """The rows, and how many bytes of the file are whole."""
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    lines = content[:end].split(b"\n")[:-1]
+    if not lines:
+        raise InputError(f"{path}: the file has no header line; restore it, or move it away to start anew")
+    _check_header(path, kind, lines[0])
+    names = columns(kind)
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        cells = _cells(line)
+        if cells is None or len(cells) != len(names):
+            raise InputError(f"{path}, line {number}: the row does not match its check; restore the file or the line")
+        rows.append(dict(zip(names, cells, strict=True)))
+    return rows, end
+
+
+def _check_header(path: Path, kind: type, line: bytes) -> None:
+    found, expected = line.decode("utf-8", "replace").split(","), columns(kind)
+    if found != expected:
+        missing = [name for name in expected if name not in found]
+        foreign = [name for name in found if name not in expected]
+        difference = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(foreign)}"] * bool(
+            foreign
+        )
+        raise InputError(
+            f"{path}: written with other columns ({'; '.join(difference) or 'in another order'}); "
+            "read it with the version that wrote it, or choose another name="
+        )
+
+
+def _line(row: Any) -> str:
+    buffer = io.StringIO()
+    values = [getattr(row, field.name) for field in fields(row)]
+    csv.writer(buffer, lineterminator="").writerow([_cell(value) for value in values])
+    text = buffer.getvalue() + ","
+    return f"{text}{zlib.crc32(text.encode()):08x}\n"
+
+
+def _cell(value: Any) -> str:
+    """A value as text that reads back exactly; a line break in a message would break the row."""
+    if value is None:
+        return ""
+    return repr(value) if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _cells(line: bytes) -> list[str] | None:
+    text, _, check = line.rpartition(b",")
+    if check.decode("utf-8", "replace") != f"{zlib.crc32(text + b','):08x}":
+        return None
+    return next(csv.reader([line.decode("utf-8")]))

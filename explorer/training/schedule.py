@@ -1,0 +1,28 @@
+"""Learning-rate schedules as plain functions of the step."""
+
+import math
+
+from explorer.settings import Recipe
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Rate of a step, counted from 0, of all steps.
+
+    one_cycle: rises in a straight line over the warm-up, then follows half a cosine to zero (after Smith, 1708.07120).
+    step: falls to a tenth once a milestone's fraction of all steps is behind (He et al., 1512.03385).
+    """
+    return _SHAPES[recipe.schedule](recipe, step, steps) * recipe.learning_rate
+
+
+def _one_cycle(recipe: Recipe, step: int, steps: int) -> float:
+    rising = round(recipe.warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+
+
+def _step(recipe: Recipe, step: int, steps: int) -> float:
+    return float(0.1 ** sum(step >= milestone * steps for milestone in recipe.milestones))
+
+
+_SHAPES = {"one_cycle": _one_cycle, "step": _step}

@@ -1,0 +1,14 @@
+"""Independent random streams from one seed, so that changing one use of chance leaves the others as they were."""
+
+import hashlib
+from typing import Literal
+
+import torch
+
+Purpose = Literal["initialisation", "order", "augmentation"]
+
+
+def stream(seed: int, purpose: Purpose) -> torch.Generator:
+    """A generator on the CPU that depends on the seed and the purpose alone, never on architecture or device."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -1,0 +1,38 @@
+"""Numbers as people read them, the same on the terminal and on pages."""
+
+import math
+
+
+def percent(fraction: float, digits: int = 2) -> str:
+    """A fraction in percent: `4.71 %`; a dash where there is none."""
+    return "-" if math.isnan(fraction) else f"{fraction * 100:.{digits}f} %"
+
+
+def signed_percent(fraction: float | None) -> str:
+    """A deviation in percent with its sign: `-2.82 %`; a dash where there is nothing to compare with."""
+    return "-" if fraction is None or math.isnan(fraction) else f"{fraction * 100:+.2f} %"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of fractions in percent: `4.20 to 5.21 %`."""
+    return "needs 2 seeds" if math.isnan(low) else f"{low * 100:.2f} to {high * 100:.2f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two errors in percentage points: `-0.42`."""
+    return "-" if math.isnan(difference) else f"{difference * 100:+.2f}"
+
+
+def millions(count: int) -> str:
+    """A count in millions: `4.91 M`."""
+    return f"{count / 1e6:,.2f} M"
+
+
+def duration(seconds: float) -> str:
+    """A time: `4 min 05 s`, `2 h 03 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
