@@ -97,6 +97,7 @@ def _run(config: "StudyConfig", console: Console) -> int:
         from explorer.search.coordinator import run_study
 
         make_folder(REPORTS)
+        make_folder(folder)
         make_folder(folder / "local")
         failed = run_study(config, folder, console)
     page = REPORTS / f"{config.name}.html"

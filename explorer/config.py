@@ -162,7 +162,7 @@ def _explain(error: ValidationError, tree: dict[str, Any], arguments: list[str])
     path, value = _located(problem["loc"], tree)
     key = ".".join(path)
     if problem["type"] in ("missing", "missing_argument"):
-        return f"{key} is missing{_source(path, arguments)}"
+        return f"{key} is missing"
     if problem["type"] == "value_error":
         return f"{key}: {problem['ctx']['error']}{_source(path, arguments)}"
     message = problem["msg"].replace("Input should be", "must be")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from explorer.design import (
+    TEMPLATES,
     Architecture,
     Budget,
     Cost,
@@ -52,6 +53,12 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
     Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
     """
     task = task_of(config)
+    template = TEMPLATES[config.space.template]
+    if task.image_size < template.total_stride:
+        least = template.total_stride
+        raise InputError(
+            f"data.image_size={task.image_size}: template {template.name} takes images of {least} pixels or more"
+        )
     reference, budget = _budget(config, task)
     try:
         architectures = designs(config.space, budget, task)

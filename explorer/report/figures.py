@@ -4,6 +4,7 @@ Colours that depend on light or dark are set by the page; lines and markers use 
 can tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it.
 """
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,6 +16,7 @@ from explorer.design import display_name, parse_name, short_name
 from explorer.design.name import paths_name
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 
 
@@ -115,8 +117,8 @@ def cardinality_figure(lines: dict[str, list[Point]], ylabel: str = "Test error 
     figure.update_xaxes(
         type="log",
         tickvals=list(names),
-        ticktext=[f"{cardinality}<br><sub>{paths}</sub>" for cardinality, paths in names.items()],
-        title="Cardinality (number of paths), and the width of each path at equal complexity",
+        ticktext=[f"{cardinality}<br>{paths}" for cardinality, paths in names.items()],
+        title="Cardinality (paths per block)",
     )
     figure.update_yaxes(title=ylabel, rangemode="normal")
     return _finished(figure)
@@ -130,7 +132,8 @@ def curves_figure(curves: list[Curve]) -> go.Figure:
         index = names.index(curve.name)
         color, is_val = PALETTE[index % len(PALETTE)], curve.kind == "val_error"
         if is_val and curve.n > 1:
-            _add_band(figure, curve.epochs, curve.low, curve.high, color, legendgroup=curve.name, showlegend=False)
+            low = [max(value, LOWEST_DRAWN) for value in curve.low]
+            _add_band(figure, curve.epochs, low, curve.high, color, legendgroup=curve.name, showlegend=False)
         figure.add_scatter(
             x=curve.epochs,
             y=curve.mean,
@@ -143,8 +146,15 @@ def curves_figure(curves: list[Curve]) -> go.Figure:
             hovertemplate=f"{curve.name}, {'validation' if is_val else 'training'}<br>epoch %{{x}}: %{{y:.2f}} %, "
             f"mean of {curve.n} seeds<extra></extra>",
         )
-    figure.update_xaxes(title="Epoch", rangemode="tozero")
-    figure.update_yaxes(title="Error (%)", rangemode="tozero")
+    figure.update_xaxes(title="Epoch")
+    # Errors fall by a factor of twenty: a linear axis would lay the end of training, which counts, on one line.
+    # The frame ends below the lowest validation error; training error that falls further leaves it.
+    lowest = min(
+        (value for curve in curves if curve.kind == "val_error" for value in curve.mean if value > 0), default=1
+    )
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if tick >= lowest / 2]
+    bounds = [math.log10(lowest / 2), math.log10(100)]
+    figure.update_yaxes(title="Error (%), logarithmic", type="log", tickvals=ticks, range=bounds)
     return _finished(figure)
 
 

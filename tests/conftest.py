@@ -1,0 +1,42 @@
+"""Shared fixtures: a place of its own for every test, and a study small enough to train in a second."""
+
+from pathlib import Path
+
+import pytest
+
+from explorer.config import read_command
+from explorer.settings import StudyConfig
+
+# Two settings of an 11-layer network on 80 digits: enough to exercise every part, far too small to learn much.
+TINY = [
+    "study=equal_params",
+    "name=tiny",
+    "device=cpu",
+    "space.depth=11",
+    "space.width=16",
+    "space.cardinality=[1,2]",
+    "budget.reference=1x4d",
+    "budget.tolerance=0.2",
+    "study.contrast.setting=2x3d",
+    "study.contrast.against=1x4d",
+    "data.train_images=80",
+    "data.val_images=40",
+    "data.test_images=100",
+    "recipe.epochs=2",
+    "recipe.batch_size=20",
+    "search.seeds=2",
+    "engine.workers=2",
+]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tiny() -> StudyConfig:
+    """The tiny study's settings."""
+    return read_command(TINY).config

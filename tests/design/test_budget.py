@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.design import TEMPLATES, Budget, Task, cost, deviation, parse_name, short_name, solve_bottleneck_width
+
+CIFAR, IMAGENET = TEMPLATES["cifar"].task, TEMPLATES["imagenet"].task
+
+
+def solved(depth: int, cardinality: int, axis: str, task: Task, tolerance: float = 0.06) -> tuple[str, float]:
+    """Name of the design that meets the 1x64d network's cost, and its deviation in percent."""
+    target = getattr(cost(parse_name(f"{depth}-1x64d"), task), axis)
+    budget = Budget(axis, target, tolerance)
+    design = solve_bottleneck_width(parse_name(f"{depth}-{cardinality}x1d"), budget, task)
+    return short_name(design), round(100 * deviation(getattr(cost(design, task), axis), target), 2)
+
+
+@pytest.mark.parametrize("depth", [29, 50, 101])
+def test_equal_parameters_give_the_papers_settings(depth: int) -> None:
+    task = CIFAR if depth == 29 else IMAGENET
+    names = [solved(depth, cardinality, "params", task)[0] for cardinality in (1, 2, 4, 8, 32)]
+    assert names == [f"{depth}-{paths}" for paths in ("1x64d", "2x40d", "4x24d", "8x14d", "32x4d")]
+
+
+def test_deviations_at_29_layers() -> None:
+    deviations = [solved(29, cardinality, "params", CIFAR)[1] for cardinality in (1, 2, 4, 8, 32)]
+    assert deviations == [0.0, -0.7, -1.41, -0.27, -2.82]
+
+
+def test_by_multiply_adds_8x13d_is_nearer_than_the_papers_8x14d() -> None:
+    assert solved(50, 8, "macs", IMAGENET) == ("50-8x13d", -3.41)
+
+
+def test_a_budget_out_of_reach_names_the_neighbours_on_both_sides() -> None:
+    with pytest.raises(ValueError, match=r"within 1\.00%; nearest: 29-32x4d \(4,775,754, -2\.82%\) and 29-32x5d"):
+        solved(29, 32, "params", CIFAR, tolerance=0.01)
+
+
+def test_a_budget_below_the_narrowest_design_names_the_one_neighbour() -> None:
+    with pytest.raises(ValueError, match=r"nearest: 29-32x1d \([\d,]+, \+[\d,.]+%\)$"):
+        solve_bottleneck_width(parse_name("29-32x1d"), Budget("params", 1000, 0.05), CIFAR)
+
+
+@given(
+    cardinality=st.sampled_from([1, 2, 3, 8, 32]),
+    axis=st.sampled_from(["params", "macs"]),
+    target=st.integers(10_000_000, 60_000_000),
+)
+def test_the_solver_finds_what_trying_every_width_finds(cardinality: int, axis: str, target: int) -> None:
+    base = parse_name(f"29-{cardinality}x1d")
+    task = Task(3, 8, 10)
+    found = solve_bottleneck_width(base, Budget(axis, target, 0.999), task)
+    every = [replace(base, bottleneck_width=width) for width in range(1, 600)]
+    best = min(every, key=lambda design: abs(getattr(cost(design, task), axis) - target))
+    assert found == best
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("flops", 10, 0.1), "'flops' is unknown; allowed: params, macs"),
+        (("params", 0, 0.1), "target must be at least 1"),
+        (("params", 10, 1.0), "tolerance must be a fraction"),
+        (("params", 10, -0.1), "tolerance must be a fraction"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(arguments: tuple[str, int, float], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Budget(*arguments)

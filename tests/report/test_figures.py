@@ -1,0 +1,58 @@
+import pandas as pd
+import pytest
+
+from explorer.analysis.finding import find
+from explorer.analysis.summary import estimate
+from explorer.report.figures import cardinality_figure, cardinality_numbers, curve_numbers, curves_figure
+from tests.analysis.test_statistics import R, X, frame
+
+
+def test_the_key_figure_holds_every_seed_mean_and_interval_in_percent() -> None:
+    finding = find(frame({X: [0.04, 0.06], R: [0.05, 0.09]}), [X, R], (X, R), seeds=2)
+    lines = cardinality_numbers(finding)
+    assert list(lines) == ["29"]
+    first, second = lines["29"]
+    assert (first.name, first.paths, first.cardinality) == ("ResNet-29 (1x64d)", "1x64d", 1)
+    assert second.seeds == {0: pytest.approx(4), 1: pytest.approx(6)}
+    expected = estimate([5, 9])
+    assert (first.mean, first.low, first.high) == pytest.approx((7, expected.low, expected.high))
+
+
+def test_other_depths_and_widths_are_lines_of_their_own() -> None:
+    names = ["29-1x64d", "20-1x64d", "29-1x16d-w64"]
+    finding = find(frame({name: [0.1] for name in names}), names, (X, R), seeds=1)
+    assert sorted(cardinality_numbers(finding)) == ["20", "29", "29-w64"]
+
+
+def test_curves_are_means_over_the_seeds_that_came_through() -> None:
+    runs = pd.DataFrame({"run": ["a", "b", "c"], "setting": [R, R, R], "status": ["ok", "ok", "diverged"]})
+    epochs = pd.DataFrame(
+        {
+            "run": ["a", "b", "a", "b", "c"],
+            "epoch": [1, 1, 2, 2, 1],
+            "val_error": [0.5, 0.7, 0.1, 0.3, 0.9],
+            "train_error": [0.4] * 5,
+        }
+    )
+    validation, training = curve_numbers(epochs, runs, [R, X])
+    assert (validation.kind, validation.epochs, validation.n) == ("val_error", [1, 2], 2)
+    assert validation.mean == pytest.approx([60, 20])
+    assert validation.low[0] == pytest.approx(estimate([50, 70]).low)
+    assert training.mean == pytest.approx([40, 40])
+
+
+def test_figures_name_their_axes_with_units_and_draw_without_data() -> None:
+    finding = find(frame({R: [0.1, 0.2]}), [R], (X, R), seeds=2)
+    figure = cardinality_figure(cardinality_numbers(finding))
+    assert figure.layout.yaxis.title.text == "Test error (%)"
+    assert figure.layout.xaxis.ticktext == ("1<br>1x64d",)
+    assert {trace.name for trace in figure.data} == {"95 % interval", "one seed", "mean, depth 29"}
+    assert len(cardinality_figure({}).data) == len(curves_figure([]).data) == 0
+
+
+def test_a_single_seed_has_no_band() -> None:
+    finding = find(frame({R: [0.1]}), [R], (X, R), seeds=1)
+    (band,) = [
+        trace for trace in cardinality_figure(cardinality_numbers(finding)).data if trace.name == "95 % interval"
+    ]
+    assert len(band.x) == 0

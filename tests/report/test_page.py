@@ -1,0 +1,102 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from explorer.analysis.finding import find
+from explorer.config import read_command
+from explorer.records import Record
+from explorer.report.index import Entry, write_index
+from explorer.report.page import Study, render_page
+from explorer.settings import StudyConfig
+from tests.analysis.test_statistics import R, X, frame
+
+HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\u202eabc"
+
+
+def study(config: StudyConfig | None = None) -> Study:
+    config = config or read_command(["study=equal_params"]).config
+    runs = frame({R: [0.06, 0.07], X: [0.05, 0.05]})
+    epochs = pd.DataFrame({"run": ["29-1x64d/0"], "epoch": [1], "val_error": [0.5], "train_error": [0.4]})
+    environment = {
+        "data_hash": "abcd",
+        "versions": {"torch": "2"},
+        "platform": "Linux",
+        "commit": None,
+        "started": "2026",
+    }
+    finding = find(runs, [R, X], (X, R), seeds=2)
+    return Study(config, Record(runs, epochs), finding, environment, {"device": "cpu", "threads": 1})
+
+
+class Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Elements()
+    parser.feed(page)
+    return parser.tags
+
+
+def test_a_page_loads_nothing_and_says_so_in_its_policy() -> None:
+    tags = elements(render_page(study()))
+    assert all("src" not in attributes for tag, attributes in tags)
+    assert not [attributes for tag, attributes in tags if tag == "link"]
+    (policy,) = [
+        attributes["content"] for _, attributes in tags if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "http" not in policy
+
+
+def test_text_from_settings_is_shown_as_text() -> None:
+    config = read_command(["study=equal_params"]).config
+    hostile = replace(
+        config,
+        name=HOSTILE,
+        study=replace(config.study, question=HOSTILE),
+        data=replace(config.data, label=HOSTILE),
+    )
+    plain, attacked = elements(render_page(study(config))), elements(render_page(study(hostile)))
+    assert [tag for tag, _ in attacked] == [tag for tag, _ in plain]
+    assert not [attributes for _, attributes in attacked if "onerror" in attributes]
+
+
+def test_the_page_holds_verdict_settings_and_every_pair() -> None:
+    page = render_page(study())
+    for part in ("2 pairs of seeds are too few", "ResNeXt-29 (32x4d)", "6.00 %", "-1.00", "-2.00", "4 of 4 runs"):
+        assert part in page
+
+
+def test_the_same_study_gives_the_same_bytes() -> None:
+    assert render_page(study()) == render_page(study())
+
+
+def test_plotlys_licence_notice_is_kept() -> None:
+    assert re.search(r"plotly\.js v[\d.]+.{0,200}Licensed under the MIT license", render_page(study()), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["demo.html", None])
+def test_the_index_lists_studies_newest_first(tmp_path: Path, page: str | None) -> None:
+    old = Entry("old", "Is it?", "Digits", "It is.", 1, 2, "2026-01-01", page)
+    write_index([old, replace(old, name=HOSTILE, date="2026-02-01")], tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text()
+    assert text.index("alert(1)") < text.index("old")
+    tags = [tag for tag, _ in elements(text)]
+    assert "script" not in tags
+    assert tags.count("a") == (2 if page else 0)
+
+
+def test_an_index_without_studies_says_so(tmp_path: Path) -> None:
+    write_index([], tmp_path / "index.html")
+    assert "No study has been started yet." in (tmp_path / "index.html").read_text()

@@ -1,0 +1,102 @@
+"""The local engine with real worker processes."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from explorer.errors import InputError
+from explorer.job import Counted, EpochDone, Event, Job, RunDone, Survey
+from explorer.planning import runs_of, settings_of
+from explorer.run import Run
+from explorer.search.local import LocalEngine
+from explorer.settings import StudyConfig
+from tests.test_planning import EXECUTION
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[LocalEngine]:
+    engine = LocalEngine(slots=1, threads=1, retries=1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def run(tiny: StudyConfig) -> Run:
+    return runs_of(tiny, settings_of(tiny), EXECUTION, "hash")[0][1]
+
+
+def until_done(engine: LocalEngine, seen: list[Event] | None = None) -> list[Event]:
+    seen = seen or []
+    deadline = time.monotonic() + 60
+    while not any(isinstance(event, RunDone) for event in seen):
+        assert time.monotonic() < deadline
+        seen += engine.events(timeout=1.0)
+    return seen
+
+
+def done(events: list[Event]) -> RunDone:
+    return next(event for event in events if isinstance(event, RunDone))
+
+
+def test_a_survey_tells_device_data_and_versions(engine: LocalEngine, tiny: StudyConfig) -> None:
+    found = engine.survey(Survey(tiny.data, "cpu"))
+    assert found.device == "cpu"
+    assert len(found.data_hash) == 16
+    assert {"python", "torch", "numpy", "fvcore"} <= set(found.versions)
+
+
+def test_a_survey_that_cannot_be_met_is_one_line(engine: LocalEngine, tiny: StudyConfig) -> None:
+    with pytest.raises(InputError, match=r"data\.channels=3: digits has 1"):
+        engine.survey(Survey(replace(tiny.data, channels=3), "cpu"))
+
+
+def test_a_job_is_counted_once_if_asked_and_reports_its_epochs(engine: LocalEngine, run: Run) -> None:
+    engine.submit(Job(run, needs_count=True))
+    assert engine.free == 0
+    events = until_done(engine)
+    assert [type(event) for event in events] == [Counted, EpochDone, EpochDone, RunDone]
+    assert done(events).outcome.status == "ok"
+    assert engine.free == 1
+
+
+def test_an_exception_in_a_run_fails_that_run_alone(engine: LocalEngine, run: Run) -> None:
+    broken = replace(run, task=replace(run.task, classes=2))
+    engine.submit(Job(broken, needs_count=False))
+    failed = done(until_done(engine))
+    assert failed.outcome.status == "failed"
+    assert "Error" in failed.outcome.message
+    assert "Traceback" in failed.details
+    engine.submit(Job(run, needs_count=False))
+    assert done(until_done(engine)).outcome.status == "ok"
+
+
+def test_a_killed_process_gives_its_job_to_a_new_one(engine: LocalEngine, run: Run) -> None:
+    engine.submit(Job(run, needs_count=False))
+    os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
+    assert done(until_done(engine)).outcome.status == "ok"
+
+
+def test_a_job_whose_processes_keep_dying_fails(engine: LocalEngine, run: Run) -> None:
+    long = replace(run, recipe=replace(run.recipe, epochs=10_000))
+    engine.submit(Job(long, needs_count=False))
+    events: list[Event] = []
+    for _ in range(2):
+        while not any(isinstance(event, EpochDone) for event in events):
+            events += engine.events(timeout=1.0)
+        os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
+        events = [event for event in until_quiet(engine) if isinstance(event, RunDone)]
+    outcome = done(until_done(engine, events)).outcome
+    assert outcome.status == "failed"
+    assert outcome.message == "its process died 2 times, the last time with exit code -9"
+
+
+def until_quiet(engine: LocalEngine) -> list[Event]:
+    """Events up to and including the death of the process that was just killed."""
+    dead, events = engine._workers[0], []
+    while dead in engine._workers:
+        events += engine.events(timeout=1.0)
+    return events

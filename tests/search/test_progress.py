@@ -1,0 +1,39 @@
+import io
+
+from rich.console import Console
+
+from explorer.planning import runs_of, settings_of
+from explorer.run import EpochResult
+from explorer.search.progress import Display, work_of
+from explorer.settings import StudyConfig
+from tests.search.test_trials import record
+from tests.test_planning import EXECUTION
+
+
+def show(tiny: StudyConfig, *, terminal: bool) -> str:
+    """What a person sees of a study whose first run ends while its second is in its first epoch."""
+    output = io.StringIO()
+    runs = runs_of(tiny, settings_of(tiny), EXECUTION, "hash")
+    console = Console(file=output, force_terminal=terminal, width=100)
+    with Display(console, len(runs), 0, sum(work_of(run, setting) for setting, run in runs)) as display:
+        for setting, run in runs[:2]:
+            display.started(setting, run)
+        display.epoch(runs[1][1].id, EpochResult(1, 0.1, 2.345, 0.5, 0.25, 1.0))
+        (setting, run), *_ = runs
+        done = record(setting.name, 0, 0.125)
+        display.finished(type(done)(**{**vars(done), "run": run.id}))
+        if terminal:
+            console.print(display._render())
+    return output.getvalue()
+
+
+def test_away_from_a_terminal_there_is_one_plain_line_per_run(tiny: StudyConfig) -> None:
+    (line,) = show(tiny, terminal=False).splitlines()
+    assert line.startswith("[1/4] 11-1x4d-w16 seed 0: val error 12.50 %, 1.5 s, ")
+    assert line.endswith(" left")
+
+
+def test_on_a_terminal_running_settings_show_epoch_and_error(tiny: StudyConfig) -> None:
+    shown = show(tiny, terminal=True)
+    for part in ("1/4", "ResNeXt-11 (2x3d, w16)", "1/2", "2.345", "25.0 %", "left"):
+        assert part in shown

@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from explorer.planning import settings_of
+from explorer.run import RunRecord
+from explorer.search.trials import Trials, open_trials
+from explorer.settings import StudyConfig
+from tests.test_records import RECORD
+
+
+def record(setting: str, seed: int, val_error: float | None, status: str = "ok") -> RunRecord:
+    return replace(RECORD, run=f"{setting}/{seed}", setting=setting, seed=seed, val_error=val_error, status=status)
+
+
+@pytest.fixture
+def trials(tiny: StudyConfig) -> Trials:
+    return open_trials("tiny", settings_of(tiny), seeds=2)
+
+
+def test_every_setting_is_an_open_trial_with_its_axes_and_cost(trials: Trials) -> None:
+    frozen = trials.frozen()
+    assert [trial.state for trial in frozen] == [TrialState.RUNNING] * 2
+    assert frozen[1].params == {"depth": 11, "width": 16, "kernel_size": 3, "cardinality": 2, "bottleneck_width": 3}
+    assert frozen[1].user_attrs["setting"] == "11-2x3d-w16"
+
+
+def test_a_trial_is_told_the_mean_over_seeds_when_the_last_seed_is_in(trials: Trials) -> None:
+    trials.add(record("11-1x4d-w16", 1, 0.3))
+    assert trials.frozen()[0].state == TrialState.RUNNING
+    trials.add(record("11-1x4d-w16", 0, 0.1))
+    told = trials.frozen()[0]
+    assert (told.state, told.value) == (TrialState.COMPLETE, pytest.approx(0.2))
+    assert told.intermediate_values == {0: 0.1, 1: 0.3}
+    assert told.user_attrs["seed 1"] == "val_error 0.3000, test_error 0.3333"
+
+
+def test_a_run_counts_once_and_only_if_the_study_wants_it(trials: Trials) -> None:
+    first = record("11-1x4d-w16", 0, 0.1)
+    for ignored in (
+        first,
+        first,
+        record("11-1x4d-w16", 7, 0.2),
+        record("29-32x4d", 1, 0.2),
+        record("11-1x4d-w16", 1, None, "failed"),
+    ):
+        trials.add(ignored)
+    assert trials.frozen()[0].intermediate_values == {0: 0.1}
+    assert trials.frozen()[0].state == TrialState.RUNNING
+
+
+def test_a_setting_with_a_diverged_seed_has_no_mean(trials: Trials) -> None:
+    trials.add(record("11-1x4d-w16", 0, 0.1))
+    trials.add(record("11-1x4d-w16", 1, None, "diverged"))
+    assert trials.frozen()[0].state == TrialState.FAIL
+    assert trials.frozen()[0].user_attrs["seed 1"] == "diverged after 2 epochs"
+
+
+def test_the_best_trial_is_the_best_setting(trials: Trials) -> None:
+    for setting, error in (("11-1x4d-w16", 0.3), ("11-2x3d-w16", 0.2)):
+        for seed in (0, 1):
+            trials.add(record(setting, seed, error))
+    assert trials.study.best_trial.user_attrs["setting"] == "11-2x3d-w16"
+    assert isinstance(trials.study, optuna.Study)

@@ -1,0 +1,107 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from explorer.config import conf_folders, groups, read_command, to_config
+from explorer.errors import InputError
+from tests.conftest import TINY
+
+STUDY = "study=equal_params"
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(InputError) as caught:
+        read_command(list(arguments))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_shipped_study_composes_to_the_papers_five_cardinalities() -> None:
+    config = read_command([STUDY]).config
+    assert (config.name, config.space.cardinality, config.space.depth) == ("equal_params", (1, 2, 4, 8, 32), (29,))
+
+
+def test_every_shipped_choice_of_every_group_composes() -> None:
+    for group, choices in groups().items():
+        for choice in choices:
+            assert read_command([STUDY, f"{group}={choice}"]).do == "run"
+
+
+def test_overrides_reach_any_key_and_single_numbers_become_lists() -> None:
+    config = read_command([STUDY, "recipe.epochs=3", "space.cardinality=8", "name=mine"]).config
+    assert (config.recipe.epochs, config.space.cardinality, config.name) == (3, (8,), "mine")
+
+
+def test_a_stored_config_reads_back_to_the_same_settings() -> None:
+    config = read_command(TINY).config
+    assert to_config(json.loads(json.dumps(asdict(config))), []) == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([], ["study is missing", "equal_params"]),
+        (["study=eqal_params"], ["study=eqal_params", "did you mean equal_params?", "allowed: "]),
+        ([STUDY, "recipe.epohcs=3"], ["recipe.epohcs=3: unknown key (did you mean epochs?)", "allowed: batch_size"]),
+        ([STUDY, "foo=3"], ["foo=3: unknown key", "allowed: budget"]),
+        ([STUDY, "recipe.epochs=-3"], ["recipe.epochs=-3: must be greater than or equal to 1"]),
+        ([STUDY, "recipe.epochs=abc"], ['recipe.epochs="abc": must be a valid integer']),
+        ([STUDY, "recipe.epochs=true"], ["recipe.epochs=true: must be a valid integer"]),
+        ([STUDY, "recipe.epochs=1.5"], ["recipe.epochs=1.5"]),
+        ([STUDY, "recipe.epochs=null"], ["recipe.epochs=null: must be a valid integer"]),
+        ([STUDY, "recipe.learning_rate=0"], ["recipe.learning_rate=0: must be greater than 0"]),
+        ([STUDY, "recipe.learning_rate=nan"], ["recipe.learning_rate"]),
+        ([STUDY, "recipe.schedule=cosine"], ["must be 'one_cycle' or 'step'"]),
+        ([STUDY, "recipe=foo"], ["recipe=foo: no such recipe", "allowed: digits, paper_cifar"]),
+        ([STUDY, "recipe.epochs=1,2"], ["sweeps are not supported"]),
+        ([STUDY, "-m"], ["-m: studies loop by themselves"]),
+        ([STUDY, "do=fly"], ["do=fly: unknown verb; allowed: run, plan, report"]),
+        ([STUDY, "device=tpu"], ["device=\"tpu\": must be 'auto', 'cpu' or 'cuda'"]),
+        ([STUDY, "name=../x"], ["name='../x': allowed are"]),
+        ([STUDY, "name=a/b"], ["name='a/b': allowed are"]),
+        ([STUDY, f"name={'x' * 101}"], ["allowed are 1 to 100"]),
+        ([STUDY, "~recipe.epochs"], ["~recipe.epochs: not allowed"]),
+        ([STUDY, "hydra.run.dir=/tmp"], ["hydra.run.dir=/tmp: not allowed"]),
+        ([STUDY, "space.cardinality=[1,x]"], ['space.cardinality.1="x": must be a valid integer']),
+        ([STUDY, "space.cardinality=[]"], ["space: cardinality is empty"]),
+        ([STUDY, "space.depth=21"], ["space: depth 21 is not one of template cifar's: 9n+2"]),
+        ([STUDY, "foo"], ["the command line cannot be read", "expected key=value"]),
+        ([STUDY, "name=${nothing}"], ["nothing"]),
+    ],
+)
+def test_bad_input_is_one_line_with_key_value_and_what_is_allowed(arguments: list[str], parts: list[str]) -> None:
+    message = refusal(*arguments)
+    for part in parts:
+        assert part in message
+
+
+def test_a_conf_folder_in_the_current_one_adds_studies(workplace: Path) -> None:
+    shipped = conf_folders()[0] / "study" / "equal_params.yaml"
+    (workplace / "conf" / "study").mkdir(parents=True)
+    (workplace / "conf" / "study" / "mine.yaml").write_text(shipped.read_text().replace("32x4d", "8x14d"))
+    assert read_command(["study=mine"]).config.study.contrast.setting == "8x14d"
+
+
+def test_a_misspelt_key_in_a_yaml_file_is_refused_naming_the_file(workplace: Path) -> None:
+    shipped = conf_folders()[0] / "recipe" / "digits.yaml"
+    (workplace / "conf" / "recipe").mkdir(parents=True)
+    (workplace / "conf" / "recipe" / "typo.yaml").write_text(shipped.read_text().replace("epochs:", "epohcs:"))
+    message = refusal(STUDY, "recipe=typo")
+    assert "recipe.epohcs=7: unknown key (did you mean epochs?)" in message
+    assert message.endswith(f"(in {workplace / 'conf' / 'recipe' / 'typo.yaml'})")
+
+
+def test_a_missing_key_is_named(workplace: Path) -> None:
+    shipped = conf_folders()[0] / "recipe" / "digits.yaml"
+    (workplace / "conf" / "recipe").mkdir(parents=True)
+    (workplace / "conf" / "recipe" / "short.yaml").write_text(shipped.read_text().replace("epochs: 7\n", ""))
+    assert refusal(STUDY, "recipe=short") == "recipe.epochs is missing"
+
+
+def test_a_file_that_is_not_yaml_is_refused(workplace: Path) -> None:
+    (workplace / "conf" / "recipe").mkdir(parents=True)
+    (workplace / "conf" / "recipe" / "broken.yaml").write_text("epochs: [1\nbatch: }")
+    assert "a YAML file cannot be read" in refusal(STUDY, "recipe=broken")

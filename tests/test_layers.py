@@ -1,0 +1,94 @@
+"""The layers of the architecture: imports point one way, and heavy packages load only when their stage runs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "explorer"
+
+# What each room may import of the project. Files at the top are rooms of their own.
+VALUES = {"design", "settings", "run", "job", "errors", "planning", "machine", "wording"}
+MAY_IMPORT = {
+    "design": {"design"},
+    "errors": set(),
+    "wording": set(),
+    "machine": set(),
+    "settings": {"design"},
+    "run": {"design", "settings"},
+    "job": {"run", "settings"},
+    "planning": {"design", "errors", "run", "settings"},
+    "config": {"errors", "settings"},
+    "table": {"errors"},
+    "records": {"errors", "run", "table"},
+    "folder": {"errors", "job", "machine", "run", "settings", "table"},
+    "progress": {"planning", "records", "run", "settings"},
+    "analysis": {"analysis", "design", "run", "wording"},
+    "training": VALUES | {"training"},
+    "search": VALUES | {"search", "training", "analysis", "records", "folder"},
+    "report": VALUES | {"report", "analysis", "records", "folder", "progress", "table"},
+    "answer": {"analysis", "config", "errors", "folder", "planning", "records", "report", "settings"},
+}
+# Packages that only one stage may know.
+HEAVY = {
+    "torch": {"training"},
+    "fvcore": {"training"},
+    "sklearn": {"training"},
+    "optuna": {"search"},
+    "pandas": {"records", "analysis", "report"},
+    "scipy": {"analysis"},
+    "plotly": {"report"},
+    "jinja2": {"report"},
+    "hydra": {"config"},
+    "omegaconf": {"config"},
+    "pydantic": {"config"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {
+                f"{node.module}.{alias.name}" if node.module == "explorer" else node.module for alias in node.names
+            }
+    return found
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if room(path) not in ("__init__", "__main__"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("explorer.")}
+    assert ours <= MAY_IMPORT[room(path)]
+    for package, rooms in HEAVY.items():
+        if package in {name.split(".")[0] for name in imports(path)}:
+            assert room(path) in rooms, package
+
+
+def test_the_rule_covers_every_room() -> None:
+    assert {room(path) for path in FILES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["--help"], ["torch", "pandas", "optuna", "plotly"]),
+        (["study=equal_params", "do=plan"], ["torch", "optuna", "plotly"]),
+    ],
+)
+def test_light_commands_load_no_heavy_package(arguments: list[str], absent: list[str], tmp_path: Path) -> None:
+    code = f"import sys; from explorer.__main__ import main; main({arguments!r}); print('LOADED', *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    loaded = set(done.stdout.rsplit("LOADED", 1)[1].split())
+    assert not loaded & set(absent)

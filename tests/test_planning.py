@@ -1,0 +1,95 @@
+from dataclasses import replace
+
+import pytest
+
+from explorer.config import read_command
+from explorer.errors import InputError
+from explorer.planning import contrast_of, runs_of, settings_of
+from explorer.run import Execution
+from explorer.settings import StudyConfig
+
+EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 32)
+
+
+def config(*overrides: str) -> StudyConfig:
+    return read_command(["study=equal_params", *overrides]).config
+
+
+def test_the_shipped_study_holds_the_papers_settings_with_both_deviations() -> None:
+    settings = settings_of(config())
+    assert [setting.name for setting in settings] == ["29-1x64d", "29-2x40d", "29-4x24d", "29-8x14d", "29-32x4d"]
+    assert settings[0].params_deviation == 0
+    assert settings[-1].params_deviation == pytest.approx(-0.0282, abs=1e-4)
+    assert settings[-1].macs_deviation == pytest.approx(0.0344, abs=1e-4)
+
+
+def test_a_reference_by_paths_follows_the_space() -> None:
+    settings = settings_of(config("space.template=imagenet", "space.depth=50", "data.image_size=64"))
+    assert settings[-1].name == "50-32x4d"
+
+
+def test_a_reference_by_whole_name_stands_as_it_is() -> None:
+    settings = settings_of(config("budget.reference=29-2x64d", "space.cardinality=[2]"))
+    assert settings[0].name == "29-2x64d"
+
+
+def test_a_target_leaves_the_other_axis_without_deviation() -> None:
+    setting = settings_of(config("budget.reference=null", "budget.target=4900000"))[0]
+    assert setting.params_deviation == pytest.approx(0.0027, abs=1e-4)
+    assert setting.macs_deviation is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (
+            ["space.template=imagenet", "space.depth=50"],
+            "data.image_size=8: template imagenet takes images of 32 pixels",
+        ),
+        (["budget.reference=null"], "budget: reference and target are both null"),
+        (["budget.target=5"], "budget: reference=1x64d and target=5 are both given"),
+        (["budget.reference=foo"], "budget.reference=foo: architecture"),
+        (["space.depth=[20,29]"], "budget.reference=1x64d: the space has several values of depth"),
+        (["budget.tolerance=0.001"], "space: no bottleneck width at cardinality 2 meets 4,913,098 params within 0.10%"),
+        (["space.group_width=128", "space.cardinality=[1,3]"], "space: cardinality 3 does not divide group_width 128"),
+    ],
+)
+def test_a_study_that_cannot_be_planned_says_why(overrides: list[str], problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings_of(config(*overrides))
+    assert str(caught.value).startswith(problem)
+
+
+def test_the_contrast_must_name_two_settings_of_the_study() -> None:
+    for overrides, problem in (
+        (
+            ["study.contrast.setting=7x7d"],
+            "study.contrast.setting=7x7d: is not a setting of this study; allowed: 29-1x64d",
+        ),
+        (["study.contrast.setting=1x64d"], "study.contrast: setting and against are both 29-1x64d"),
+    ):
+        changed = config(*overrides)
+        with pytest.raises(InputError) as caught:
+            contrast_of(changed, settings_of(changed))
+        assert str(caught.value).startswith(problem)
+
+
+def test_all_settings_of_a_seed_run_before_the_next_seed() -> None:
+    studied = config("search.seeds=2")
+    runs = runs_of(studied, settings_of(studied), EXECUTION, "hash")
+    assert [run.seed for _, run in runs] == [0] * 5 + [1] * 5
+
+
+def test_a_runs_id_depends_on_everything_that_decides_its_number_and_on_nothing_else() -> None:
+    studied = config()
+    (_, run), *_ = runs_of(studied, settings_of(studied), EXECUTION, "hash")
+    again = runs_of(config("name=other", "engine.workers=7"), settings_of(studied), EXECUTION, "hash")[0][1]
+    assert run.id == again.id
+    changed = [
+        replace(run, seed=1),
+        replace(run, data_hash="other"),
+        replace(run, recipe=replace(run.recipe, learning_rate=0.011)),
+        replace(run, execution=replace(run.execution, threads=2)),
+        replace(run, architecture=replace(run.architecture, kernel_size=5)),
+    ]
+    assert len({run.id, *(other.id for other in changed)}) == 6

@@ -1,0 +1,119 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer import records, table
+from explorer.errors import InputError
+from explorer.run import EpochResult, Outcome, RunRecord
+
+RECORD = RunRecord(
+    run="abc",
+    status="ok",
+    setting="29-32x4d",
+    study="demo",
+    data="digits",
+    template="cifar",
+    depth=29,
+    width=256,
+    kernel_size=3,
+    cardinality=32,
+    bottleneck_width=4,
+    params=4_774_602,
+    macs=48_314_368,
+    fvcore_macs=48_314_368,
+    activations=223_232,
+    params_deviation=-0.0282,
+    macs_deviation=None,
+    seed=0,
+    epochs=2,
+    train_error=0.1,
+    val_error=0.2,
+    test_error=1 / 3,
+    loss=0.3,
+    seconds=1.5,
+    images_per_second=100.0,
+    device="some processor",
+    classes=10,
+    finished="2026-01-01T00:00:00Z",
+    message="",
+)
+EPOCHS = [EpochResult(1, 0.1, 2.0, 0.5, 0.4, 0.7), EpochResult(2, 0.01, 1.0, 0.3, 0.2, 0.7)]
+RIGHT = np.array([True, False, True, True, False, False, True, False, True])
+OUTCOME = Outcome("ok", 2, 0.1, 0.2, 1 / 3, 0.3, 1.5, 100.0, np.packbits(RIGHT).tobytes(), 9)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    records.open_for_writing(tmp_path)
+    records.commit(tmp_path, RECORD, EPOCHS, OUTCOME)
+    return tmp_path
+
+
+def test_a_run_reads_back_exactly(folder: Path) -> None:
+    assert records.as_records(records.load(folder).runs) == [RECORD]
+
+
+def test_columns_have_their_types_and_missing_fractions_are_nan(folder: Path) -> None:
+    runs = records.load(folder).runs
+    assert runs["params"].dtype == "int64"
+    assert runs["test_error"].dtype == "float64"
+    assert math.isnan(runs["macs_deviation"][0])
+
+
+def test_epochs_and_correctness_read_back(folder: Path) -> None:
+    assert list(records.load(folder).epochs["val_error"]) == [0.4, 0.2]
+    assert list(records.load_correct(folder)["abc"]) == list(RIGHT)
+
+
+def test_epochs_of_a_run_that_was_never_committed_are_cut_off_when_writing_starts_again(folder: Path) -> None:
+    before = {name: (folder / name).read_bytes() for name in (records.EPOCHS, records.CORRECT)}
+    (runs := folder / records.RUNS).write_bytes(table_without_last_row := runs.read_bytes())
+    lost = replace(RECORD, run="lost")
+    records.commit(folder, lost, EPOCHS, OUTCOME)
+    runs.write_bytes(table_without_last_row)
+    assert list(records.load(folder).epochs["run"].unique()) == ["abc"]
+    records.open_for_writing(folder)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_a_failed_run_that_later_succeeds_counts_once(folder: Path) -> None:
+    failed = replace(RECORD, run="def", status="failed", test_error=None)
+    records.commit(folder, failed, [], replace(OUTCOME, status="failed", correct=b""))
+    records.commit(folder, replace(failed, status="ok", test_error=0.5), EPOCHS, OUTCOME)
+    runs = records.load(folder).runs
+    assert list(runs["status"]) == ["ok", "ok"]
+    assert len(records.load(folder).epochs) == 4
+
+
+def test_a_record_of_an_older_schema_is_refused_and_left_alone(folder: Path) -> None:
+    path = folder / records.RUNS
+    path.write_text(path.read_text().replace("bottleneck_width", "base_width", 1))
+    before = path.read_bytes()
+    for action in (records.load, records.open_for_writing):
+        with pytest.raises(InputError, match=r"runs\.csv: written with other columns \(missing bottleneck_width"):
+            action(folder)
+    assert path.read_bytes() == before
+
+
+def test_damage_in_one_table_keeps_healing_from_touching_another(folder: Path) -> None:
+    runs, epochs = folder / records.RUNS, folder / records.EPOCHS
+    runs.write_bytes(runs.read_bytes() + b"torn")
+    epochs.write_bytes(epochs.read_bytes().replace(b"0.4", b"0.5"))
+    before = runs.read_bytes()
+    with pytest.raises(InputError, match=r"epochs\.csv, line 2"):
+        records.open_for_writing(folder)
+    assert runs.read_bytes() == before
+
+
+def test_a_folder_without_a_record_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no record here"):
+        records.load(tmp_path)
+
+
+def test_every_table_lists_the_columns_of_its_dataclass(folder: Path) -> None:
+    header = (folder / records.RUNS).read_text().splitlines()[0].split(",")
+    assert header == table.columns(RunRecord)
+    assert header[-1] == "crc"

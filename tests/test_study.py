@@ -1,0 +1,261 @@
+"""Whole studies through the command line, with real worker processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+import yaml
+
+from explorer import records
+from explorer.__main__ import main
+from explorer.search.mirror import mirror_url
+from tests.conftest import TINY
+
+FOLDER = Path("studies/tiny")
+TIMES = ["seconds", "images_per_second", "finished"]
+
+
+def results(folder: Path = FOLDER) -> pd.DataFrame:
+    return records.load(folder).runs.drop(columns=TIMES).sort_values("run", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the tiny study has run undisturbed."""
+    place = tmp_path_factory.mktemp("finished")
+    command = [sys.executable, "-m", "explorer", *TINY]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    (place / "output.txt").write_text(done.stdout)
+    return place
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+
+def test_a_study_ends_with_record_verdict_and_pages(finished: Path) -> None:
+    output = (finished / "output.txt").read_text()
+    for part in ("[4/4]", "11-2x3d-w16", "Inconclusive: 2 pairs of seeds are too few", "Report: reports/tiny.html"):
+        assert part in output
+    runs = results(finished / FOLDER)
+    assert (len(runs), set(runs["status"])) == (4, {"ok"})
+    assert list(runs["fvcore_macs"]) == list(runs["macs"])
+    assert (finished / "reports" / "index.html").exists()
+    names = {path.name for path in (finished / FOLDER).iterdir()}
+    assert names == {
+        "config.yaml",
+        "execution.json",
+        "environment.json",
+        "runs.csv",
+        "epochs.csv",
+        "correct.csv",
+        "local",
+    }
+
+
+def test_every_run_keeps_which_test_images_it_got_right(finished: Path) -> None:
+    right = records.load_correct(finished / FOLDER)
+    runs = records.load(finished / FOLDER).runs.set_index("run")
+    assert {run: round(1 - bits.mean(), 9) for run, bits in right.items()} == runs["test_error"].round(9).to_dict()
+
+
+def test_the_dashboards_database_shows_means_and_seeds(finished: Path) -> None:
+    trials = optuna.load_study(study_name="tiny", storage=mirror_url(finished / FOLDER)).get_trials()
+    means = records.load(finished / FOLDER).runs.groupby("setting")["val_error"].mean()
+    assert {trial.user_attrs["setting"]: trial.value for trial in trials} == pytest.approx(means.to_dict())
+    assert all(sorted(trial.intermediate_values) == [0, 1] for trial in trials)
+
+
+@pytest.fixture
+def inside(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(finished)
+    return finished
+
+
+def test_a_finished_study_prints_its_verdict_and_trains_nothing(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in FOLDER.glob("*.*")}
+    assert main(TINY) == 0
+    output = capsys.readouterr().out
+    assert "Inconclusive" in output
+    assert "[4/4]" not in output
+    assert {path: path.read_bytes() for path in FOLDER.glob("*.*")} == before
+
+
+def test_the_report_is_redrawn_from_the_record_alone(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path("reports/tiny.html")
+    before = page.read_bytes()
+    page.unlink()
+    assert main([*TINY, "do=report"]) == 0
+    assert page.read_bytes() == before
+
+
+def test_the_plan_knows_the_record_and_this_machines_speed(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, "do=plan", "name=another"]) == 0
+    output = capsys.readouterr().out
+    assert "4 of 4 runs to do; about " in output
+    assert "from 4 runs recorded on this machine" in output
+    assert main([*TINY, "do=plan"]) == 0
+    assert "0 of 4 runs to do" in capsys.readouterr().out
+
+
+def test_a_plan_without_any_record_is_uncalibrated_and_leaves_nothing(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*TINY, "do=plan"]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    for part in ("11-2x3d-w16", "0/2", "uncalibrated", "MACs are multiply-adds"):
+        assert part in output
+    assert list(workplace.iterdir()) == []
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
+    """The one line a refused command prints; the study's files are as before."""
+    before = {path: path.read_bytes() for path in FOLDER.glob("*.*")}
+    capsys.readouterr()
+    assert main([*TINY, *overrides]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert {path: path.read_bytes() for path in FOLDER.glob("*.*")} == before
+    return line
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["recipe.epochs=3"], ["was started differently (recipe.epochs was 2, now 3)", "name="]),
+        (["study.contrast.setting=1x4d", "study.contrast.against=2x3d"], ["study.contrast.against was 1x4d, now 2x3d"]),
+        (["search.seeds=1"], ["search.seeds=1", "allowed: 2 or more"]),
+        (["recipe.epohcs=1"], ["recipe.epohcs=1: unknown key"]),
+        (["search.seeds=3", "engine.threads=2"], ["threads was 1, now 2"]),
+        (["search.seeds=3", "device=cuda"], ["device=cuda: no CUDA device can be used here"]),
+    ],
+)
+def test_a_changed_study_is_refused_and_left_alone(
+    inside: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], parts: list[str]
+) -> None:
+    if "device=cuda" in overrides and __import__("torch").cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    line = refusal(capsys, *overrides)
+    for part in parts:
+        assert part in line
+
+
+def test_a_study_that_never_ran_has_no_report(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, "do=report"]) == 2
+    assert "there is no such study yet; start it with do=run" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("studies").write_text("a file in the way")
+    assert main(TINY) == 2
+    assert "studies/tiny: cannot be written (Not a directory)" in capsys.readouterr().err
+    Path("studies").unlink()
+    Path("reports").write_text("a file in the way")
+    assert main(TINY) == 2
+    assert "reports: cannot be written" in capsys.readouterr().err
+
+
+def start(place: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "explorer", *TINY, "recipe.epochs=40"]
+    return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+
+
+def wait_for_rows(place: Path, rows: int) -> None:
+    path = place / FOLDER / records.RUNS
+    deadline = time.monotonic() + 60
+    while not path.exists() or path.read_bytes().count(b"\n") <= rows:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_killed_study_continues_to_the_same_table_and_repeats_nothing(tmp_path: Path) -> None:
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    for place in (undisturbed, disturbed):
+        place.mkdir()
+    first = start(disturbed)
+    wait_for_rows(disturbed, 2)
+    first.kill()
+    first.communicate()
+    kept = (disturbed / FOLDER / records.RUNS).read_bytes()
+    assert 3 <= kept.count(b"\n") < 5
+    for place in (disturbed, undisturbed):
+        process = start(place)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert (disturbed / FOLDER / records.RUNS).read_bytes().startswith(kept)
+    pd.testing.assert_frame_equal(results(disturbed / FOLDER), results(undisturbed / FOLDER))
+    left, right = (records.load(place / FOLDER).epochs.drop(columns="seconds") for place in (disturbed, undisturbed))
+    order = ["run", "epoch"]
+    pd.testing.assert_frame_equal(
+        left.sort_values(order, ignore_index=True), right.sort_values(order, ignore_index=True)
+    )
+
+
+def test_a_second_coordinator_is_refused_naming_the_first_and_workers_end_with_a_killed_one(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = start(workplace)
+    wait_for_rows(workplace, 0)
+    holder = json.loads((FOLDER / "local" / "holder.json").read_text())
+    assert holder["pid"] == first.pid
+    assert main([*TINY, "recipe.epochs=40"]) == 2
+    assert f"is being run by process {first.pid} on {holder['host']} since" in capsys.readouterr().err
+    wait_for_rows(workplace, 1)
+    workers = children(first.pid)
+    assert len(workers) >= 2
+    first.kill()
+    first.communicate()
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() and not is_zombie(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_ctrl_c_leaves_with_a_line_on_how_to_continue(workplace: Path) -> None:
+    process = start(workplace)
+    wait_for_rows(workplace, 1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "continue with: python -m explorer study=equal_params" in " ".join(errors.decode().split())
+
+
+def children(pid: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_more_seeds_continue_a_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    shutil.copytree(finished, tmp_path / "more")
+    monkeypatch.chdir(tmp_path / "more")
+    before = (FOLDER / records.RUNS).read_bytes()
+    assert main([*TINY, "search.seeds=3"]) == 0
+    assert (FOLDER / records.RUNS).read_bytes().startswith(before)
+    assert len(results()) == 6
+    assert yaml.safe_load((FOLDER / "config.yaml").read_text())["search"]["seeds"] == 3
+
+
+def test_help_and_config_are_printed(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "study: equal_params" in capsys.readouterr().out
+    assert main([*TINY, "--cfg", "job"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["recipe"]["epochs"] == 2

@@ -1,0 +1,112 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer import table
+from explorer.errors import InputError
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    number: int
+    fraction: float | None
+
+
+ROWS = [Row("a", 1, 0.1), Row('with "quotes", commas', -2, None), Row("é", 3, 1e-17)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.csv"
+    table.create(path, Row)
+    table.append(path, ROWS)
+    return path
+
+
+def names(path: Path) -> list[str]:
+    return [row["name"] for row in table.read(path, Row)]
+
+
+def test_rows_read_back_as_written(path: Path) -> None:
+    assert [(row["name"], row["number"], row["fraction"]) for row in table.read(path, Row)] == [
+        ("a", "1", "0.1"),
+        ('with "quotes", commas', "-2", ""),
+        ("é", "3", "1e-17"),
+    ]
+
+
+@given(st.text(), st.floats(allow_nan=False))
+def test_any_text_and_number_survives_up_to_white_space(
+    tmp_path_factory: pytest.TempPathFactory, name: str, number: float
+) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        return
+    path = tmp_path_factory.mktemp("any") / "rows.csv"
+    table.create(path, Row)
+    table.append(path, [Row(name, 1, number), ROWS[0]])
+    first, second = table.read(path, Row)
+    assert first["name"] == " ".join(name.split())
+    assert float(first["fraction"]) == number
+    assert second["name"] == "a"
+
+
+def test_creating_a_table_that_is_there_changes_nothing(path: Path) -> None:
+    before = path.read_bytes()
+    table.create(path, Row)
+    assert path.read_bytes() == before
+
+
+def test_a_last_line_torn_anywhere_is_left_out_and_healed(path: Path) -> None:
+    whole = path.read_bytes()
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+    for end in range(last + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        assert names(path) == ["a", 'with "quotes", commas']
+        table.heal(path, Row)
+        assert path.read_bytes() == whole[:last]
+
+
+def test_a_changed_byte_in_any_row_is_refused_naming_its_line(path: Path) -> None:
+    whole = path.read_bytes()
+    header = whole.find(b"\n") + 1
+    for position in range(header, len(whole)):
+        if whole[position : position + 1] == b"\n":
+            continue
+        flipped = bytearray(whole)
+        flipped[position] ^= 1
+        if flipped[position] == ord("\n"):
+            continue
+        path.write_bytes(flipped)
+        line = whole[:position].count(b"\n") + 1
+        for action in (names, lambda path: table.heal(path, Row)):
+            with pytest.raises(InputError, match=f"line {line}: the row does not match its check"):
+                action(path)
+        assert path.read_bytes() == flipped
+
+
+def test_a_lost_line_break_is_refused_not_skipped(path: Path) -> None:
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], lines[1] + lines[2], lines[3], b""]))
+    with pytest.raises(InputError, match="line 2"):
+        names(path)
+
+
+def test_other_columns_are_refused_naming_them(path: Path) -> None:
+    path.write_text("name,size,crc\n")
+    with pytest.raises(InputError, match=r"other columns \(missing number, fraction; unknown size\)"):
+        names(path)
+
+
+def test_an_empty_file_is_refused(path: Path) -> None:
+    path.write_text("")
+    with pytest.raises(InputError, match="no header line"):
+        names(path)
+
+
+def test_writing_whole_leaves_no_partial_file(tmp_path: Path) -> None:
+    table.write_whole(tmp_path / "page.html", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

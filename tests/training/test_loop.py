@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from explorer.planning import runs_of, settings_of
+from explorer.run import EpochResult, Execution, Run
+from explorer.settings import StudyConfig
+from explorer.training import loop
+from explorer.training.loop import train
+
+EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
+
+
+@pytest.fixture
+def run(tiny: StudyConfig) -> Run:
+    return runs_of(tiny, settings_of(tiny), EXECUTION, "hash")[1][1]
+
+
+def test_a_run_reports_every_epoch_and_judges_the_last_network_once(run: Run) -> None:
+    reported: list[EpochResult] = []
+    outcome = train(run, reported.append)
+    assert outcome.status == "ok"
+    assert [result.epoch for result in reported] == [1, 2]
+    assert (outcome.val_error, outcome.train_error) == (reported[-1].val_error, reported[-1].train_error)
+    right = np.unpackbits(np.frombuffer(outcome.correct, np.uint8), count=outcome.test_images)
+    assert outcome.test_images == 100
+    assert outcome.test_error == pytest.approx(1 - right.mean())
+
+
+def test_training_learns(run: Run) -> None:
+    longer = replace(run, recipe=replace(run.recipe, epochs=25, learning_rate=0.05))
+    reported: list[EpochResult] = []
+    outcome = train(longer, reported.append)
+    assert reported[-1].loss < 0.3 * reported[0].loss
+    assert outcome.test_error is not None
+    assert outcome.test_error < 0.5
+
+
+def test_the_same_run_gives_the_same_bits_and_another_seed_does_not(run: Run) -> None:
+    def curve(run: Run) -> list[float]:
+        reported: list[EpochResult] = []
+        train(run, reported.append)
+        return [result.loss for result in reported]
+
+    assert curve(run) == curve(run)
+    assert curve(run) != curve(replace(run, seed=run.seed + 1))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(run: Run) -> None:
+    reported: list[EpochResult] = []
+    outcome = train(replace(run, recipe=replace(run.recipe, learning_rate=1e30, warmup=0.0)), reported.append)
+    assert (outcome.status, outcome.epochs, outcome.test_error) == ("diverged", 1, None)
+    assert outcome.message == "the loss was not finite in epoch 1"
+    assert reported == []
+
+
+def test_memory_that_does_not_suffice_ends_the_run_as_out_of_memory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*arguments: object, **options: object) -> None:
+        raise MemoryError("cannot allocate 9 GB")
+
+    monkeypatch.setattr(loop, "build", no_memory)
+    outcome = train(run, lambda result: None)
+    assert (outcome.status, outcome.message) == ("out_of_memory", "cannot allocate 9 GB")
+
+
+def test_every_recipe_switch_trains(run: Run) -> None:
+    recipe = replace(
+        run.recipe, flip=True, shift=2, schedule="step", milestones=(0.5,), label_smoothing=0.1, zero_init_residual=True
+    )
+    assert train(replace(run, recipe=recipe), lambda result: None).status == "ok"
