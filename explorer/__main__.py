@@ -96,9 +96,8 @@ def _run(config: "StudyConfig", console: Console) -> int:
     if progress.final < progress.wanted:
         from explorer.search.coordinator import run_study
 
-        make_folder(REPORTS)
-        make_folder(folder)
-        make_folder(folder / "local")
+        for path in (folder, folder / "local", REPORTS):
+            make_folder(path)
         failed = run_study(config, folder, console)
     page = REPORTS / f"{config.name}.html"
     if progress.final < progress.wanted or not page.exists():
