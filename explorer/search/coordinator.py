@@ -44,8 +44,8 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
     with study.locked(folder):
         study.refuse_other_settings(folder, config)
         records.open_for_writing(folder)
-        threads = config.engine.threads
-        engine = LocalEngine(slots=1, threads=threads, retries=config.engine.retries)
+        console.print(f"Study {config.name}: record in {folder}; starting workers", markup=False, highlight=False)
+        engine = LocalEngine(slots=1, threads=config.engine.threads, retries=config.engine.retries)
         try:
             surroundings = engine.survey(Survey(config.data, config.device))
             engine.slots = _slots(config, surroundings)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 
 EVALUATION_BATCH = 1024
+Right = npt.NDArray[np.bool_]
 
 
 def train(run: Run, report: Callable[[EpochResult], None]) -> Outcome:
@@ -65,7 +67,7 @@ def _train(run: Run, data: Dataset, report: Callable[[EpochResult], None], start
         training_seconds += time.perf_counter() - begin
         if not np.isfinite(loss):
             return _unfinished("diverged", epoch, started, f"the loss was not finite in epoch {epoch}")
-        val_error = float(1 - correct(network, data.val, data).mean())
+        val_error = error_of(correct(network, data.val, data))
         rate = optimizer.param_groups[0]["lr"]
         result = EpochResult(epoch, rate, loss, train_error, val_error, time.perf_counter() - begin)
         report(result)
@@ -77,7 +79,7 @@ def _train(run: Run, data: Dataset, report: Callable[[EpochResult], None], start
         epochs=recipe.epochs,
         train_error=result.train_error,
         val_error=result.val_error,
-        test_error=float(1 - right.mean()),
+        test_error=error_of(right),
         loss=result.loss,
         seconds=time.perf_counter() - started,
         images_per_second=recipe.epochs * steps * recipe.batch_size / training_seconds,
@@ -120,7 +122,7 @@ def _epoch(
 
 
 @torch.inference_mode()
-def correct(network: nn.Module, split: Split, data: Dataset) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+def correct(network: nn.Module, split: Split, data: Dataset) -> Right:
     """Which images of a split the network classifies correctly: booleans `(n,)`, in the split's order."""
     network.eval()
     right: list[Tensor] = []
@@ -128,6 +130,11 @@ def correct(network: nn.Module, split: Split, data: Dataset) -> "np.ndarray[tupl
         images = normalised(split.images[start : start + EVALUATION_BATCH], data.mean, data.std)
         right.append(network(images).argmax(dim=1) == split.labels[start : start + EVALUATION_BATCH])
     return torch.cat(right).cpu().numpy()
+
+
+def error_of(right: Right) -> float:
+    """Fraction of images that are not right: a ratio of two counts, so that 20 of 250 is 0.08 to the last bit."""
+    return int((~right).sum()) / len(right)
 
 
 def _unfinished(status: str, epochs: int, started: float, message: str) -> Outcome:
