@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
     """A study's own settings, its record and what it found. Raises InputError when it was never started."""
+    study.refuse_gaps(folder)
     tree = study.stored_config(folder)
     if tree is None:
         raise InputError(f"{folder}: there is no such study yet; start it with do=run")
-    config = to_config(tree, [])
+    config = to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
     settings = settings_of(config)
     first, second = contrast_of(config, settings)
     record = records.load(folder)
@@ -36,10 +37,8 @@ def draw(folder: Path) -> Path:
     config, record, finding = load_finding(folder)
     page = study.REPORTS / f"{config.name}.html"
     environment, execution = study.stored_environment(folder), study.stored_execution(folder)
-    if environment is None or execution is None:
-        raise InputError(
-            f"{folder}: {study.ENVIRONMENT} or {study.EXECUTION} is missing; restore it, or start anew with name=..."
-        )
+    assert environment is not None
+    assert execution is not None
     write_page(Study(config, record, finding, environment, execution), page)
     write_index(_entries(), study.REPORTS / "index.html")
     return page

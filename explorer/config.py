@@ -4,8 +4,9 @@ import dataclasses
 import difflib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -21,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from explorer.errors import InputError
 from explorer.settings import StudyConfig
 
+Place = Callable[[tuple[str, ...]], str]
 VERBS = ("run", "plan", "report")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -59,7 +61,7 @@ def read_command(arguments: list[str]) -> Command:
     verb = tree.pop("do", None)
     if verb not in VERBS:
         raise InputError(f"do={verb}: unknown verb; allowed: {', '.join(VERBS)}")
-    return Command(verb, to_config(tree, arguments))
+    return Command(verb, to_config(tree, partial(_source, arguments=arguments)))
 
 
 def compose_tree(arguments: list[str]) -> dict[str, Any]:
@@ -87,17 +89,17 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
     return plain
 
 
-def to_config(tree: dict[str, Any], arguments: list[str]) -> StudyConfig:
+def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
     """Check a tree against the types of `StudyConfig`: unknown, missing and ill-typed keys are refused.
 
-    `arguments` are the overrides it came from: a key that none of them set is sought in the YAML files for the message.
+    `place` says for the message where a key was set.
     """
-    prepared = _prepared(tree, StudyConfig, (), arguments)
+    prepared = _prepared(tree, StudyConfig, (), place)
     try:
         # JSON mode is strict where it matters (no text for numbers, no 1 for true) and takes lists for tuples.
         config = _adapter().validate_json(json.dumps(prepared), strict=True)
     except ValidationError as error:
-        raise InputError(_explain(error, prepared, arguments)) from None
+        raise InputError(_explain(error, prepared, place)) from None
     if not _NAME.fullmatch(config.name) or ".." in config.name:
         raise InputError(
             f"name={config.name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores"
@@ -139,24 +141,23 @@ def _checked(override: Override, known: dict[str, list[str]]) -> str:
     return "++" + line.lstrip("+")
 
 
-def _prepared(value: Any, kind: Any, path: tuple[str, ...], arguments: list[str]) -> Any:
+def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
     """The tree with single numbers made lists where a list is expected. Raises InputError for an unknown key."""
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         hints = get_type_hints(kind)
         for key in value:
             if key not in hints:
-                place = _source((*path, key), arguments)
                 raise InputError(
                     f"{'.'.join((*path, key))}={value[key]}: unknown key{_hint(key, list(hints))}; "
-                    f"allowed: {', '.join(sorted(hints))}{place}"
+                    f"allowed: {', '.join(sorted(hints))}{place((*path, key))}"
                 )
-        return {key: _prepared(item, hints[key], (*path, key), arguments) for key, item in value.items()}
+        return {key: _prepared(item, hints[key], (*path, key), place) for key, item in value.items()}
     takes_list = any(get_origin(option) is tuple for option in (kind, *get_args(kind)))
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return [value] if takes_list and is_number else value
 
 
-def _explain(error: ValidationError, tree: dict[str, Any], arguments: list[str]) -> str:
+def _explain(error: ValidationError, tree: dict[str, Any], place: Place) -> str:
     """The first problem as one line: dotted key, value, what is allowed and the file it stands in."""
     problem = error.errors()[0]
     path, value = _located(problem["loc"], tree)
@@ -164,9 +165,9 @@ def _explain(error: ValidationError, tree: dict[str, Any], arguments: list[str])
     if problem["type"] in ("missing", "missing_argument"):
         return f"{key} is missing"
     if problem["type"] == "value_error":
-        return f"{key}: {problem['ctx']['error']}{_source(path, arguments)}"
+        return f"{key}: {problem['ctx']['error']}{place(path)}"
     message = problem["msg"].replace("Input should be", "must be")
-    return f"{key}={json.dumps(value)}: {message}{_source(path, arguments)}"
+    return f"{key}={json.dumps(value)}: {message}{place(path)}"
 
 
 def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tuple[str, ...], Any]:
@@ -184,7 +185,7 @@ def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tup
     return tuple(path), value
 
 
-def _source(path: tuple[str, ...], arguments: list[str]) -> str:
+def _source(path: tuple[str, ...], *, arguments: list[str]) -> str:
     """The YAML files that set a key, unless the command line did."""
     if not path or any(argument.lstrip("+").startswith(f"{'.'.join(path)}=") for argument in arguments):
         return ""

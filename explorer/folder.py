@@ -10,7 +10,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from explorer.table import write_whole
 
 STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
+TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 # What may differ between two starts of a study: where and how fast it runs, not what it finds.
 _FREE = ("name", "device", "engine", "storage", "search.seeds")
 
@@ -84,16 +85,31 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
 
 def stored_environment(folder: Path) -> dict[str, Any] | None:
     """What a study was started on; None before its first start."""
-    return _read_json(folder / ENVIRONMENT)
+    environment = _read_json(
+        folder / ENVIRONMENT, ["data_hash", "versions", "machine", "platform", "commit", "started"]
+    )
+    if environment is not None and not isinstance(environment["versions"], dict):
+        raise InputError(f"{folder / ENVIRONMENT}: versions is not an object; restore the file")
+    return environment
 
 
 def stored_execution(folder: Path) -> dict[str, Any] | None:
     """A study's execution plan; None before its first start."""
-    return _read_json(folder / EXECUTION)
+    return _read_json(folder / EXECUTION, [field.name for field in fields(Execution)])
+
+
+def refuse_gaps(folder: Path) -> None:
+    """Raise InputError, naming the files, when a study that has recorded something lacks a part of itself."""
+    tables = [path for name in TABLES if (path := folder / name).exists()]
+    if any(_has_rows(path) for path in tables):
+        missing = [name for name in (*TABLES, CONFIG, EXECUTION, ENVIRONMENT) if not (folder / name).exists()]
+        if missing:
+            raise InputError(f"{folder}: {', '.join(missing)} missing; restore them, or start anew with name=...")
 
 
 def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
     """Raise InputError, listing the differences, when the study was started with other settings or more seeds."""
+    refuse_gaps(folder)
     old = stored_config(folder)
     if old is None:
         return
@@ -101,7 +117,9 @@ def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
     different = [key for key in sorted({*_flat(old), *_flat(new)}) if _flat(old).get(key) != _flat(new).get(key)]
     decisive = [key for key in different if not key.startswith(_FREE)]
     _refuse(folder, [f"{key} was {_flat(old).get(key)}, now {_flat(new).get(key)}" for key in decisive])
-    seeds = old["search"]["seeds"]
+    seeds = _flat(old).get("search.seeds")
+    if not isinstance(seeds, int):
+        raise InputError(f"{folder / CONFIG}: search.seeds is {seeds}, not a number; restore the file")
     if config.search.seeds < seeds:
         raise InputError(
             f"search.seeds={config.search.seeds}: {folder} was started with {seeds}; allowed: {seeds} or more"
@@ -144,6 +162,11 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _has_rows(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.readline() != b"" and file.read(1) != b""
+
+
 def _refuse(folder: Path, differences: list[str]) -> None:
     if differences:
         raise InputError(
@@ -164,7 +187,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path, keys: list[str]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
@@ -173,6 +196,8 @@ def _read_json(path: Path) -> dict[str, Any] | None:
         content = None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object; restore it, or choose another name=")
+    if missing := [key for key in keys if key not in content]:
+        raise InputError(f"{path}: {', '.join(missing)} missing; restore the file, or choose another name=")
     return content
 
 

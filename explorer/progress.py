@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer import folder as study
 from explorer import records
 from explorer.planning import settings_of
 from explorer.run import FINAL_STATUSES
@@ -26,7 +27,8 @@ def progress_of(config: StudyConfig, folder: Path) -> Progress:
     """Count the wanted runs that are in the record for good; a study that was never started has none."""
     names = [setting.name for setting in settings_of(config)]
     wanted = len(names) * config.search.seeds
-    if not (folder / records.RUNS).exists():
+    study.refuse_gaps(folder)
+    if not (folder / study.RUNS).exists():
         return Progress(dict.fromkeys(names, 0), wanted)
     runs = records.load(folder).runs
     final = runs[runs["status"].isin(FINAL_STATUSES) & (runs["seed"] < config.search.seeds)]

@@ -16,9 +16,9 @@ import pandas as pd
 
 from explorer import table
 from explorer.errors import InputError
+from explorer.folder import CORRECT, EPOCHS, RUNS
 from explorer.run import CorrectRecord, EpochRecord, EpochResult, Outcome, RunRecord
 
-RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 _KINDS = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
 
 
@@ -64,6 +64,8 @@ def load(folder: Path) -> Record:
     """
     if not (folder / RUNS).exists():
         raise InputError(f"{folder}: there is no record here; start the study first")
+    if not (folder / EPOCHS).exists():
+        raise InputError(f"{folder}: {EPOCHS} is missing; restore it, or start anew with name=...")
     runs = _frame(table.read(folder / RUNS, RunRecord), RunRecord)
     epochs = _frame(table.read(folder / EPOCHS, EpochRecord), EpochRecord)
     runs = runs.drop_duplicates("run", keep="last").reset_index(drop=True)

@@ -37,7 +37,7 @@ def test_overrides_reach_any_key_and_single_numbers_become_lists() -> None:
 
 def test_a_stored_config_reads_back_to_the_same_settings() -> None:
     config = read_command(TINY).config
-    assert to_config(json.loads(json.dumps(asdict(config))), []) == config
+    assert to_config(json.loads(json.dumps(asdict(config))), str) == config
 
 
 @pytest.mark.parametrize(

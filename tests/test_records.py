@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from explorer import folder as study
 from explorer import records, table
 from explorer.errors import InputError
 from explorer.run import EpochResult, Outcome, RunRecord
@@ -69,8 +70,8 @@ def test_epochs_and_correctness_read_back(folder: Path) -> None:
 
 
 def test_epochs_of_a_run_that_was_never_committed_are_cut_off_when_writing_starts_again(folder: Path) -> None:
-    before = {name: (folder / name).read_bytes() for name in (records.EPOCHS, records.CORRECT)}
-    (runs := folder / records.RUNS).write_bytes(table_without_last_row := runs.read_bytes())
+    before = {name: (folder / name).read_bytes() for name in (study.EPOCHS, study.CORRECT)}
+    (runs := folder / study.RUNS).write_bytes(table_without_last_row := runs.read_bytes())
     lost = replace(RECORD, run="lost")
     records.commit(folder, lost, EPOCHS, OUTCOME)
     runs.write_bytes(table_without_last_row)
@@ -89,7 +90,7 @@ def test_a_failed_run_that_later_succeeds_counts_once(folder: Path) -> None:
 
 
 def test_a_record_of_an_older_schema_is_refused_and_left_alone(folder: Path) -> None:
-    path = folder / records.RUNS
+    path = folder / study.RUNS
     path.write_text(path.read_text().replace("bottleneck_width", "base_width", 1))
     before = path.read_bytes()
     for action in (records.load, records.open_for_writing):
@@ -99,7 +100,7 @@ def test_a_record_of_an_older_schema_is_refused_and_left_alone(folder: Path) -> 
 
 
 def test_damage_in_one_table_keeps_healing_from_touching_another(folder: Path) -> None:
-    runs, epochs = folder / records.RUNS, folder / records.EPOCHS
+    runs, epochs = folder / study.RUNS, folder / study.EPOCHS
     runs.write_bytes(runs.read_bytes() + b"torn")
     epochs.write_bytes(epochs.read_bytes().replace(b"0.4", b"0.5"))
     before = runs.read_bytes()
@@ -114,6 +115,6 @@ def test_a_folder_without_a_record_says_so(tmp_path: Path) -> None:
 
 
 def test_every_table_lists_the_columns_of_its_dataclass(folder: Path) -> None:
-    header = (folder / records.RUNS).read_text().splitlines()[0].split(",")
+    header = (folder / study.RUNS).read_text().splitlines()[0].split(",")
     assert header == table.columns(RunRecord)
     assert header[-1] == "crc"

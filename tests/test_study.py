@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from explorer import folder as study
 from explorer import records
 from explorer.__main__ import main
 from explorer.search.mirror import mirror_url
@@ -172,7 +174,7 @@ def start(place: Path) -> "subprocess.Popen[bytes]":
 
 
 def wait_for_rows(place: Path, rows: int) -> None:
-    path = place / FOLDER / records.RUNS
+    path = place / FOLDER / study.RUNS
     deadline = time.monotonic() + 60
     while not path.exists() or path.read_bytes().count(b"\n") <= rows:
         assert time.monotonic() < deadline
@@ -187,13 +189,13 @@ def test_a_killed_study_continues_to_the_same_table_and_repeats_nothing(tmp_path
     wait_for_rows(disturbed, 2)
     first.kill()
     first.communicate()
-    kept = (disturbed / FOLDER / records.RUNS).read_bytes()
+    kept = (disturbed / FOLDER / study.RUNS).read_bytes()
     assert 3 <= kept.count(b"\n") < 5
     for place in (disturbed, undisturbed):
         process = start(place)
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-    assert (disturbed / FOLDER / records.RUNS).read_bytes().startswith(kept)
+    assert (disturbed / FOLDER / study.RUNS).read_bytes().startswith(kept)
     pd.testing.assert_frame_equal(results(disturbed / FOLDER), results(undisturbed / FOLDER))
     left, right = (records.load(place / FOLDER).epochs.drop(columns="seconds") for place in (disturbed, undisturbed))
     order = ["run", "epoch"]
@@ -243,13 +245,11 @@ def is_zombie(pid: int) -> bool:
 
 
 def test_more_seeds_continue_a_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
-
     shutil.copytree(finished, tmp_path / "more")
     monkeypatch.chdir(tmp_path / "more")
-    before = (FOLDER / records.RUNS).read_bytes()
+    before = (FOLDER / study.RUNS).read_bytes()
     assert main([*TINY, "search.seeds=3"]) == 0
-    assert (FOLDER / records.RUNS).read_bytes().startswith(before)
+    assert (FOLDER / study.RUNS).read_bytes().startswith(before)
     assert len(results()) == 6
     assert yaml.safe_load((FOLDER / "config.yaml").read_text())["search"]["seeds"] == 3
 
@@ -259,3 +259,41 @@ def test_help_and_config_are_printed(workplace: Path, capsys: pytest.CaptureFixt
     assert "study: equal_params" in capsys.readouterr().out
     assert main([*TINY, "--cfg", "job"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["recipe"]["epochs"] == 2
+
+
+@pytest.mark.parametrize("name", [*study.TABLES, study.CONFIG, study.EXECUTION, study.ENVIRONMENT])
+def test_a_study_that_lacks_a_part_of_itself_is_refused_not_started_over(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    shutil.copytree(finished, tmp_path / "gap")
+    monkeypatch.chdir(tmp_path / "gap")
+    (FOLDER / name).unlink()
+    for overrides in ([], ["search.seeds=3"], ["do=report"], ["do=plan"]):
+        assert f"studies/tiny: {name} missing; restore them" in refusal(capsys, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        (study.EXECUTION, "{}", "execution.json: device, device_name, form"),
+        (study.EXECUTION, "[1]", "execution.json: is not a JSON object"),
+        (study.ENVIRONMENT, "not json", "environment.json: is not a JSON object"),
+        (study.ENVIRONMENT, '{"data_hash": 1}', "environment.json: versions, machine"),
+        (study.CONFIG, "a: [", "config.yaml: is not a YAML mapping"),
+        (study.CONFIG, "name: tiny\nrecipe: 3\n", "was started differently"),
+    ],
+)
+def test_a_damaged_description_is_refused_naming_the_file(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: str,
+    problem: str,
+) -> None:
+    shutil.copytree(finished, tmp_path / "damaged")
+    monkeypatch.chdir(tmp_path / "damaged")
+    (FOLDER / name).write_text(content)
+    assert problem in refusal(capsys, "search.seeds=3")
+    assert main([*TINY, "do=report"]) == 2
