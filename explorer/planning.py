@@ -52,6 +52,11 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
 
     Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
     """
+    if config.recipe.batch_size > config.data.train_images:
+        images = config.data.train_images
+        raise InputError(
+            f"recipe.batch_size={config.recipe.batch_size}: allowed is at most data.train_images, {images}"
+        )
     task = task_of(config)
     template = TEMPLATES[config.space.template]
     if task.image_size < template.total_stride:

@@ -46,6 +46,7 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
             ["space.template=imagenet", "space.depth=50"],
             "data.image_size=8: template imagenet takes images of 32 pixels",
         ),
+        (["recipe.batch_size=401"], "recipe.batch_size=401: allowed is at most data.train_images, 400"),
         (["budget.reference=null"], "budget: reference and target are both null"),
         (["budget.target=5"], "budget: reference=1x64d and target=5 are both given"),
         (["budget.reference=foo"], "budget.reference=foo: architecture"),

@@ -1,10 +1,10 @@
 """What a study would run, what that costs and how long it would take on this machine."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import pandas as pd
 from rich.console import Console
 
 from explorer import folder as study
@@ -22,18 +22,18 @@ EVALUATION_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
-class Speed:
-    """How fast this machine has trained: multiply-adds (forward) per second of one worker, and from how many runs."""
+class Measured:
+    """One recorded run of this machine: the cost of its network and its training images per second."""
 
-    macs_per_second: float
-    runs: int
+    macs: int
+    images_per_second: float
 
 
 def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
     """List the settings with cost, deviation and time, and what of the study is already in the record."""
     settings = settings_of(config)
     contrast = contrast_of(config, settings)
-    speed = recorded_speed(study.STUDIES)
+    measured = recorded_runs(study.STUDIES, config.device)
     done = progress_of(config, folder).by_setting
     table = plain_table(config.study.question, "setting", "params", "MACs", "activations", "in record", "a run")
     for setting in settings:
@@ -43,7 +43,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
             with_deviation(setting.cost.macs, setting.macs_deviation),
             f"{setting.cost.activations:,}",
             f"{done[setting.name]}/{config.search.seeds}",
-            duration(run_seconds(setting, config, speed)) if speed else "-",
+            duration(run_seconds(setting, config, measured)) if measured else "-",
         )
     console.print(table)
     console.print(
@@ -51,41 +51,51 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
         f"{config.search.seeds} seeds. MACs are multiply-adds, which the papers call FLOPs.",
         highlight=False,
     )
-    console.print(_total(config, settings, done, speed), highlight=False)
+    console.print(_total(config, settings, done, measured), highlight=False)
 
 
-def recorded_speed(studies: Path) -> Speed | None:
-    """Median speed over the runs that studies below a folder recorded on this machine; None where there are none."""
-    rates = [rate for folder in sorted(studies.glob("*")) for rate in _rates(folder)]
-    return Speed(median(rates), len(rates)) if rates else None
+def recorded_runs(studies: Path, device: str) -> list[Measured]:
+    """The runs that studies below a folder recorded on this machine, on the wanted device."""
+    return [run for folder in sorted(studies.glob("*")) for run in _recorded(folder, device)]
 
 
-def run_seconds(setting: Setting, config: StudyConfig, speed: Speed) -> float:
-    """Time of one run: training, validation after each epoch and the test."""
+def run_seconds(setting: Setting, config: StudyConfig, measured: list[Measured]) -> float:
+    """Time of one run (training, validation after each epoch, the test), from the runs nearest to it in cost.
+
+    Small networks do fewer multiply-adds per second than large ones, so the nearest cost tells most.
+    """
+
+    def distance(run: Measured) -> float:
+        return abs(math.log(run.macs / setting.cost.macs))
+
+    nearest = min(map(distance, measured))
+    speed = median(run.images_per_second * run.macs for run in measured if distance(run) == nearest)
     trained = config.recipe.epochs * config.data.train_images
     evaluated = config.recipe.epochs * config.data.val_images + config.data.test_images
-    return (trained + EVALUATION_SHARE * evaluated) * setting.cost.macs / speed.macs_per_second
+    return (trained + EVALUATION_SHARE * evaluated) * setting.cost.macs / speed
 
 
-def _rates(folder: Path) -> list[float]:
-    """Speeds of a study's runs if it ran on this machine; a folder that cannot be read has none to offer."""
+def _recorded(folder: Path, device: str) -> list[Measured]:
+    """A study's runs if they ran on this machine; a folder that cannot be read has none to offer."""
     try:
-        environment = study.stored_environment(folder)
-        if environment is None or environment.get("machine") != machine_id():
+        environment, execution = study.stored_environment(folder), study.stored_execution(folder)
+        if environment is None or execution is None or environment["machine"] != machine_id():
             return []
-        runs = records.load(folder).runs
+        if device not in ("auto", execution["device"]):
+            return []
+        runs = records.load(folder).runs.dropna(subset="images_per_second")
     except InputError:
         return []
-    trained: pd.Series[float] = runs["images_per_second"] * runs["macs"]
-    return [float(rate) for rate in trained.dropna()]
+    pairs = zip(runs["macs"], runs["images_per_second"], strict=True)
+    return [Measured(int(macs), float(rate)) for macs, rate in pairs]
 
 
-def _total(config: StudyConfig, settings: tuple[Setting, ...], done: dict[str, int], speed: Speed | None) -> str:
+def _total(config: StudyConfig, settings: tuple[Setting, ...], done: dict[str, int], measured: list[Measured]) -> str:
     left = {setting: config.search.seeds - done[setting.name] for setting in settings}
     runs = f"{sum(left.values())} of {len(settings) * config.search.seeds} runs to do"
-    if speed is None:
+    if not measured:
         return f"{runs}; time uncalibrated: this machine has recorded no run yet."
     workers = cpu_count() // config.engine.threads if config.engine.workers == "auto" else config.engine.workers
-    seconds = sum(run_seconds(setting, config, speed) * count for setting, count in left.items()) / max(workers, 1)
-    basis = f"with {max(workers, 1)} at once, from {speed.runs} runs recorded on this machine"
+    seconds = sum(run_seconds(setting, config, measured) * count for setting, count in left.items()) / max(workers, 1)
+    basis = f"with {max(workers, 1)} at once, from {len(measured)} runs recorded on this machine"
     return f"{runs}; about {duration(seconds)} {basis}."

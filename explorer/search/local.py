@@ -1,5 +1,6 @@
 """The local engine: processes on this machine, each training one run at a time."""
 
+import contextlib
 import multiprocessing
 import os
 from dataclasses import dataclass, field
@@ -56,7 +57,9 @@ class LocalEngine:
         """Start a job; there must be a free slot."""
         worker = self._idle()
         worker.job = job
-        worker.pipe.send(job)
+        # A worker that has just died is noticed at the end of its pipe, and its job goes to another.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            worker.pipe.send(job)
 
     def events(self, timeout: float) -> list[Event]:
         """What has happened since the last call; waits up to `timeout` seconds for something to happen."""
@@ -92,6 +95,7 @@ class LocalEngine:
             return self._after_death(worker)
         if isinstance(event, RunDone):
             worker.job = None
+            self._deaths.pop(event.run_id, None)
         return [event]
 
     def _after_death(self, worker: _Worker) -> list[Event]:
@@ -102,11 +106,10 @@ class LocalEngine:
         if worker.job is None:
             return []
         run_id = worker.job.run.id
-        self._deaths[run_id] = self._deaths.get(run_id, 0) + 1
-        if self._deaths[run_id] <= self.retries:
+        deaths = self._deaths.pop(run_id, 0) + 1
+        if deaths <= self.retries:
+            self._deaths[run_id] = deaths
             self.submit(worker.job)
             return []
-        message = (
-            f"its process died {self._deaths[run_id]} times, the last time with exit code {worker.process.exitcode}"
-        )
+        message = f"its process died {deaths} times, the last time with exit code {worker.process.exitcode}"
         return [RunDone(run_id, Outcome("failed", 0, None, None, None, None, 0.0, None, message=message))]

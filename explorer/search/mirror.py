@@ -66,14 +66,36 @@ def synchronise(name: str, trials: list[FrozenTrial], url: str) -> None:
     try:
         study_id = _study_id(storage, name)
         stored = {trial.number: trial for trial in storage.get_all_trials(study_id, deepcopy=False)}
+        if _conflict(stored, trials):
+            storage.delete_study(study_id)
+            study_id, stored = _study_id(storage, name), {}
         for trial in trials:
             if trial.number not in stored:
                 storage.create_new_trial(study_id, template_trial=trial)
-            elif trial != stored[trial.number] and not stored[trial.number].state.is_finished():
+            elif not _same(trial, stored[trial.number]):
                 _update(storage, stored[trial.number], trial)
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _conflict(stored: dict[int, FrozenTrial], trials: list[FrozenTrial]) -> bool:
+    """Whether the stored study cannot become these trials: a finished trial takes no change, none can be removed.
+
+    That happens when seeds are added to a study whose trials were told, or when its settings were others.
+    """
+    return len(stored) > len(trials) or any(
+        stored[trial.number].params != trial.params
+        or (stored[trial.number].state.is_finished() and not _same(stored[trial.number], trial))
+        for trial in trials
+        if trial.number in stored
+    )
+
+
+def _same(left: FrozenTrial, right: FrozenTrial) -> bool:
+    """Equal but for times and identifiers, which differ from start to start."""
+    fields = ("state", "values", "params", "intermediate_values", "user_attrs")
+    return all(getattr(left, name) == getattr(right, name) for name in fields)
 
 
 def _study_id(storage: BaseStorage, name: str) -> int:

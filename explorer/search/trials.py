@@ -53,8 +53,8 @@ class Trials:
                 self.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
 
     def frozen(self) -> list[optuna.trial.FrozenTrial]:
-        """A copy of all trials as they stand, in the order of the settings."""
-        return self.study.get_trials(deepcopy=True)
+        """All trials as they stand, in the order of the settings; Optuna replaces a trial it changes, so none moves."""
+        return self.study.get_trials(deepcopy=False)
 
 
 def open_trials(name: str, settings: tuple[Setting, ...], seeds: int) -> Trials:

@@ -74,6 +74,14 @@ def test_an_exception_in_a_run_fails_that_run_alone(engine: LocalEngine, run: Ru
     assert done(until_done(engine)).outcome.status == "ok"
 
 
+def test_an_idle_process_that_was_killed_is_replaced(engine: LocalEngine, run: Run) -> None:
+    idle = engine._workers[0].process
+    os.kill(idle.pid or 0, signal.SIGKILL)
+    idle.join()
+    engine.submit(Job(run, needs_count=False))
+    assert done(until_done(engine)).outcome.status == "ok"
+
+
 def test_a_killed_process_gives_its_job_to_a_new_one(engine: LocalEngine, run: Run) -> None:
     engine.submit(Job(run, needs_count=False))
     os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)

@@ -55,6 +55,24 @@ def test_a_deleted_or_damaged_mirror_is_made_anew(folder: Path, trials: Trials) 
         assert_equal(folder, trials)
 
 
+def test_seeds_added_later_open_a_told_trial_again(folder: Path, tiny: StudyConfig) -> None:
+    for seeds in (1, 2):
+        trials = open_trials("tiny", settings_of(tiny), seeds)
+        trials.add(record("11-1x4d-w16", 0, 0.1))
+        try_synchronise(trials, folder)
+        assert_equal(folder, trials)
+    assert [trial.state for trial in stored(folder)] == [TrialState.RUNNING] * 2
+
+
+def test_a_synchronised_mirror_is_left_alone(folder: Path, tiny: StudyConfig) -> None:
+    for _ in range(2):
+        trials = open_trials("tiny", settings_of(tiny), seeds=1)
+        trials.add(record("11-1x4d-w16", 0, 0.1))
+        try_synchronise(trials, folder)
+    first, *_ = stored(folder)
+    assert first._trial_id == 1
+
+
 def test_a_mirror_that_cannot_be_written_is_warned_of_and_stops_nothing(
     folder: Path, trials: Trials, caplog: pytest.LogCaptureFixture
 ) -> None:
