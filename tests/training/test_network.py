@@ -1,9 +1,13 @@
+from dataclasses import replace
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer.design import Task, cost, parse_name
-from explorer.training.measure import check_cost, count
+from explorer.training import measure
+from explorer.training.measure import CostMismatchError, check_cost, count
 from explorer.training.network import Bottleneck, ResNeXt, build
 from explorer.training.streams import stream
 
@@ -106,3 +110,10 @@ def test_blocks_that_start_as_identity_have_a_last_scale_of_zero() -> None:
     network = build(parse_name("11-2x4d-w16"), SMALL, stream(0, "initialisation"), zero_init_residual=True)
     scales = [module.bn3.weight for module in network.modules() if isinstance(module, Bottleneck)]
     assert all(not scale.any() for scale in scales)
+
+
+def test_a_network_that_differs_from_its_formula_is_a_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = cost(parse_name("11-2x4d-w16"), SMALL)
+    monkeypatch.setattr(measure, "cost", lambda architecture, task: replace(right, macs=right.macs + 1))
+    with pytest.raises(CostMismatchError, match=r"11-2x4d-w16: closed form \d+ params, \d+ MACs; built network"):
+        check_cost(parse_name("11-2x4d-w16"), SMALL)

@@ -1,0 +1,142 @@
+"""What the coordinator does with outcomes of every kind, with an engine that answers at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer import folder as study
+from explorer import records
+from explorer.__main__ import main
+from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
+from explorer.run import EpochResult, Outcome
+from explorer.search import coordinator
+from tests.conftest import TINY
+
+FOLDER = Path("studies/tiny")
+OK = Outcome("ok", 2, 0.1, 0.2, 0.3, 0.5, 1.0, 50.0, np.packbits(np.ones(100, bool)).tobytes(), 100)
+LOST = Outcome("diverged", 1, None, None, None, None, 1.0, None, message="the loss was not finite in epoch 1")
+
+
+@dataclass
+class Engine:
+    """Stands in for workers: each job comes back with the events that `answer` gives for it."""
+
+    answer: Callable[[Job], list[Event]]
+    slots: int = 1
+    jobs: list[Job] = field(default_factory=list)
+    closed: bool = False
+    _waiting: list[Event] = field(default_factory=list)
+
+    @property
+    def free(self) -> int:
+        return 1 - bool(self._waiting)
+
+    def survey(self, question: Survey) -> Surroundings:
+        return Surroundings("cpu", "some processor", "hash", {"torch": "2"})
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+        self._waiting = self.answer(job)
+
+    def events(self, timeout: float) -> list[Event]:
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Engine]]:
+    """Start the tiny study with an engine that answers as told; gives the exit code and the engine."""
+
+    def start(answer: Callable[[Job], list[Event]], *overrides: str) -> tuple[int, Engine]:
+        engine = Engine(answer)
+        monkeypatch.setattr(coordinator, "LocalEngine", lambda **options: engine)
+        return main([*TINY, "storage=none", *overrides]), engine
+
+    return start
+
+
+def finishing(outcome: Outcome) -> Callable[[Job], list[Event]]:
+    return lambda job: [Counted(job.run.id, 1), RunDone(job.run.id, outcome)]
+
+
+def test_each_architecture_is_counted_once(start: Callable[..., tuple[int, Engine]]) -> None:
+    _, engine = start(finishing(OK))
+    assert [job.needs_count for job in engine.jobs] == [True, True, False, False]
+    _, again = start(finishing(OK), "search.seeds=3")
+    assert [job.needs_count for job in again.jobs] == [False, False]
+
+
+def test_a_cost_mismatch_stops_the_study_and_keeps_what_was_finished(
+    start: Callable[..., tuple[int, Engine]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(job: Job) -> list[Event]:
+        if job.run.architecture.cardinality == 2:
+            return [Mismatch("11-2x3d-w16: closed form 1 params; built network 2 params")]
+        return [Counted(job.run.id, 1), RunDone(job.run.id, OK)]
+
+    code, engine = start(answer)
+    assert (code, engine.closed, len(engine.jobs)) == (1, True, 2)
+    assert "the cost check failed and nothing more was run: 11-2x3d-w16" in capsys.readouterr().err
+    assert len(records.load(FOLDER).runs) == 1
+
+
+def test_diverged_runs_are_final_and_count_as_chance(
+    start: Callable[..., tuple[int, Engine]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = start(lambda job: finishing(LOST if job.run.seed == 1 else OK)(job))
+    assert code == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "diverged: the loss was not finite in epoch 1" in output
+    assert "2 (1 as chance)" in output
+    assert "60.00 %" in output  # the mean of 30 % and chance, 90 %
+    _, again = start(finishing(OK))
+    assert again.jobs == []
+
+
+def test_failed_runs_are_reported_logged_and_tried_again(
+    start: Callable[..., tuple[int, Engine]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = replace(LOST, status="failed", message="RuntimeError: boom")
+
+    def answer(job: Job) -> list[Event]:
+        bad = job.run.seed == 0 and job.run.architecture.cardinality == 1
+        return [RunDone(job.run.id, failed, details="Traceback: boom")] if bad else finishing(OK)(job)
+
+    code, engine = start(answer)
+    assert (code, len(engine.jobs)) == (1, 4)
+    assert "1 runs failed; see studies/tiny/local/failures.log" in capsys.readouterr().err
+    assert "Traceback: boom" in (FOLDER / "local" / "failures.log").read_text()
+    code, again = start(finishing(OK))
+    assert (code, len(again.jobs)) == (0, 1)
+    assert set(records.load(FOLDER).runs["status"]) == {"ok"}
+
+
+def test_epochs_of_a_run_that_was_started_again_are_recorded_once(start: Callable[..., tuple[int, Engine]]) -> None:
+    def answer(job: Job) -> list[Event]:
+        epochs = [EpochResult(number, 0.1, 1.0, 0.5, 0.5, 0.1) for number in (1, 1, 2)]
+        return [*(EpochDone(job.run.id, epoch) for epoch in epochs), RunDone(job.run.id, OK)]
+
+    start(answer)
+    epochs = records.load(FOLDER).epochs
+    assert list(epochs["epoch"]) == [1, 2] * 4
+    assert (FOLDER / study.EPOCHS).read_text().count("\n") == 9
+
+
+def test_an_interrupt_keeps_finished_runs_and_ends_the_workers(
+    start: Callable[..., tuple[int, Engine]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer(job: Job) -> list[Event]:
+        if job.run.seed == 1:
+            raise KeyboardInterrupt
+        return finishing(OK)(job)
+
+    code, engine = start(answer)
+    assert (code, engine.closed) == (130, True)
+    assert len(records.load(FOLDER).runs) == 2
+    assert "Finished runs are kept; continue with" in " ".join(capsys.readouterr().err.split())
