@@ -1,5 +1,8 @@
 """The entry: `python -m explorer study=NAME`. The only file that joins the stages; heavy ones load when they run."""
 
+import os
+import shlex
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -26,7 +29,8 @@ The record goes to studies/<name>/, the page to reports/<name>.html.
 def main(arguments: list[str]) -> int:
     """Carry out one command and return the exit code: 0 done, 1 a run failed, 2 unusable input, 130 interrupted."""
     # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    console = Console(width=None if is_terminal or "COLUMNS" in os.environ else 120)
     errors = Console(stderr=True)
     try:
         return _dispatch(arguments, console)
@@ -36,9 +40,15 @@ def main(arguments: list[str]) -> int:
     except StudyStoppedError as error:
         errors.print(f"explorer: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        errors.print(f"explorer: {error.filename}: {error.strerror}", markup=False, highlight=False, soft_wrap=True)
+        return 2
     except KeyboardInterrupt:
-        command = " ".join(["python -m explorer", *arguments])
-        errors.print(f"\nInterrupted. Finished runs are kept; continue with: {command}", markup=False, highlight=False)
+        command = shlex.join(["python", "-m", "explorer", *arguments])
+        message = f"\nInterrupted. Finished runs are kept; continue with: {command}"
+        errors.print(message, markup=False, highlight=False, soft_wrap=True)
         return 130
 
 
@@ -58,26 +68,30 @@ def _dispatch(arguments: list[str], console: Console) -> int:
         import yaml
 
         plain = [argument for argument in arguments if argument not in ("--cfg", "job")]
-        console.print(yaml.safe_dump(compose_tree(plain), sort_keys=False), markup=False, highlight=False, end="")
+        text = yaml.safe_dump(compose_tree(plain), sort_keys=False)
+        console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
         return 0
     command = read_command(arguments)
     return {"run": _run, "plan": _plan, "report": _report}[command.do](command.config, console)
 
 
 def _plan(config: "StudyConfig", console: Console) -> int:
-    from explorer.folder import study_folder
+    from explorer.folder import refuse_other_settings, study_folder
     from explorer.report.plan import print_plan
 
+    refuse_other_settings(study_folder(config.name), config)
     print_plan(config, study_folder(config.name), console)
     return 0
 
 
 def _report(config: "StudyConfig", console: Console) -> int:
-    from explorer.answer import draw
+    from explorer.answer import draw, load_finding
     from explorer.folder import REPORTS, make_folder, study_folder
 
+    folder = study_folder(config.name)
+    load_finding(folder)
     make_folder(REPORTS)
-    console.print(f"Report: {draw(study_folder(config.name))}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Report: {draw(folder)}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -96,9 +110,15 @@ def _run(config: "StudyConfig", console: Console) -> int:
     if progress.final < progress.wanted:
         from explorer.search.coordinator import run_study
 
-        for path in (folder, folder / "local", REPORTS):
-            make_folder(path)
-        failed = run_study(config, folder, console)
+        is_new = not folder.exists()
+        try:
+            for path in (folder, folder / "local", REPORTS):
+                make_folder(path)
+            failed = run_study(config, folder, console)
+        except InputError:
+            if is_new:
+                shutil.rmtree(folder, ignore_errors=True)  # nothing ran: a refusal leaves nothing behind
+            raise
     page = REPORTS / f"{config.name}.html"
     if progress.final < progress.wanted or not page.exists():
         draw(folder)

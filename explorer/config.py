@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
+from explorer.design import DesignSpace
 from explorer.errors import InputError
 from explorer.settings import StudyConfig
 
@@ -48,7 +49,9 @@ def groups() -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for folder in conf_folders():
         for path in sorted(folder.glob("*/*.yaml")):
-            found.setdefault(path.parent.name, set()).add(path.stem)
+            if path.stem in found.setdefault(path.parent.name, set()):
+                raise InputError(f"{path}: has the name of a shipped {path.parent.name}; rename the file")
+            found[path.parent.name].add(path.stem)
     return {group: sorted(names) for group, names in sorted(found.items())}
 
 
@@ -85,7 +88,8 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
         raise InputError(_one_line(str(error))) from None
     assert isinstance(tree, dict)
     plain: dict[str, Any] = {str(key): value for key, value in tree.items()}
-    plain["name"] = choices["study"] if plain.get("name") is None else plain["name"]
+    name = choices["study"] if plain.get("name") is None else plain["name"]
+    plain["name"] = str(name) if isinstance(name, (int, float)) else name  # name=2024 is a name
     return plain
 
 
@@ -102,8 +106,11 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
         raise InputError(_explain(error, prepared, place)) from None
     if not _NAME.fullmatch(config.name) or ".." in config.name:
         raise InputError(
-            f"name={config.name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores"
+            f"name={config.name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores, "
+            "beginning with a letter or digit"
         )
+    if config.name.lower() == "index":
+        raise InputError(f"name={config.name}: reports/index.html lists all studies; choose another name")
     return config
 
 
@@ -118,10 +125,16 @@ def _parse(arguments: list[str]) -> list[Override]:
             raise InputError(
                 f"{argument}: studies loop by themselves; list the values in an axis, as in space.cardinality=[1,32]"
             )
-    try:
-        return OverridesParser.create().parse_overrides(arguments)
-    except HydraException as error:
-        raise InputError(_one_line(f"the command line cannot be read: {error}; expected key=value")) from None
+    parser, overrides = OverridesParser.create(), []
+    for argument in arguments:
+        try:
+            overrides += parser.parse_overrides([argument])
+        except HydraException:
+            raise InputError(
+                f"{argument}: cannot be read; expected key=value, and quotes around text with spaces or brackets, "
+                "as in 'study.question=\"Is it?\"'"
+            ) from None
+    return overrides
 
 
 def _checked(override: Override, known: dict[str, list[str]]) -> str:
@@ -147,6 +160,10 @@ def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any
         hints = get_type_hints(kind)
         for key in value:
             if key not in hints:
+                if (*path, key) == ("study", "study"):
+                    raise InputError(
+                        f"a study file must begin with the line '# @package _global_'{place((*path, key))}"
+                    )
                 raise InputError(
                     f"{'.'.join((*path, key))}={value[key]}: unknown key{_hint(key, list(hints))}; "
                     f"allowed: {', '.join(sorted(hints))}{place((*path, key))}"
@@ -161,12 +178,17 @@ def _explain(error: ValidationError, tree: dict[str, Any], place: Place) -> str:
     """The first problem as one line: dotted key, value, what is allowed and the file it stands in."""
     problem = error.errors()[0]
     path, value = _located(problem["loc"], tree)
+    # One problem for each member of a union: all of them say what is allowed.
+    same = [other["msg"] for other in error.errors() if _located(other["loc"], tree)[0] == path]
     key = ".".join(path)
     if problem["type"] in ("missing", "missing_argument"):
         return f"{key} is missing"
     if problem["type"] == "value_error":
-        return f"{key}: {problem['ctx']['error']}{place(path)}"
-    message = problem["msg"].replace("Input should be", "must be")
+        reason = str(problem["ctx"]["error"])
+        names_axis = reason.partition(" ")[0] in get_type_hints(DesignSpace) and path == ("space",)
+        return f"{key}{'.' if names_axis else ': '}{reason}{place(path)}"
+    message = " or ".join(dict.fromkeys(same)).replace("Input should be", "must be").replace("or must be", "or")
+    message = message.replace("valid array", "list of values")
     return f"{key}={json.dumps(value)}: {message}{place(path)}"
 
 
@@ -197,7 +219,10 @@ def _source(path: tuple[str, ...], *, arguments: list[str]) -> str:
 
 def _sets(file: Path, folder: Path, path: tuple[str, ...]) -> bool:
     """Whether a YAML file sets the key: a root or study file by its whole path, a group's file by what follows."""
-    content = yaml.safe_load(file.read_text())
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
     inside = path[1:] if file.parent.name == path[0] and file.parent.name != "study" else path
     inside = inside if file.parent == folder or file.parent.name in (path[0], "study") else ()
     for step in inside:

@@ -76,7 +76,7 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         tree = yaml.safe_load(path.read_text())
-    except yaml.YAMLError:
+    except (OSError, ValueError, yaml.YAMLError):
         tree = None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: is not a YAML mapping; restore it, or choose another name=")
@@ -192,7 +192,7 @@ def _read_json(path: Path, keys: list[str]) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(path.read_text())
-    except ValueError:
+    except (OSError, ValueError):
         content = None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object; restore it, or choose another name=")

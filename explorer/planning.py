@@ -128,12 +128,12 @@ def _reference(config: StudyConfig, text: str) -> Architecture:
     if "-" in text:
         return parse_name(text)
     space = config.space
+    axes = f"-w{space.width[0]}-k{space.kernel_size[0]}-{space.template}"
+    whole = parse_name(f"{space.depth[0]}-{text}{axes}")
     for axis in ("depth", "width", "kernel_size"):
         if len(getattr(space, axis)) != 1:
-            raise ValueError(
-                f"the space has several values of {axis}; give a whole name, such as {space.depth[0]}-{text}"
-            )
-    return parse_name(f"{space.depth[0]}-{text}-w{space.width[0]}-k{space.kernel_size[0]}-{space.template}")
+            raise ValueError(f"the space has several values of {axis}; give a whole name, such as {short_name(whole)}")
+    return whole
 
 
 def _setting(architecture: Architecture, reference: Cost | None, budget: Budget | None, task: Task) -> Setting:
@@ -146,8 +146,19 @@ def _setting(architecture: Architecture, reference: Cost | None, budget: Budget 
     return Setting(architecture, own, params_deviation=deviations["params"], macs_deviation=deviations["macs"])
 
 
+def _means(text: str, setting: Setting) -> bool:
+    """Whether a text is the setting's whole name, however it is spelt, or only its paths, with or without the depth."""
+    paths = paths_name(setting.architecture)
+    if text in (paths, f"{setting.architecture.depth}-{paths}"):
+        return True
+    try:
+        return parse_name(text) == setting.architecture
+    except ValueError:
+        return False
+
+
 def _named(key: str, text: str, settings: tuple[Setting, ...]) -> Setting:
-    found = [setting for setting in settings if text in (setting.name, paths_name(setting.architecture))]
+    found = [setting for setting in settings if _means(text, setting)]
     if len(found) != 1:
         problem = "is not a setting of this study" if not found else "stands for several settings of this study"
         allowed = ", ".join(setting.name for setting in settings)

@@ -31,5 +31,6 @@ def progress_of(config: StudyConfig, folder: Path) -> Progress:
     if not (folder / study.RUNS).exists():
         return Progress(dict.fromkeys(names, 0), wanted)
     runs = records.load(folder).runs
-    final = runs[runs["status"].isin(FINAL_STATUSES) & (runs["seed"] < config.search.seeds)]
+    final = runs.drop_duplicates(["setting", "seed"], keep="last")
+    final = final[final["status"].isin(FINAL_STATUSES) & (final["seed"] < config.search.seeds)]
     return Progress({name: int((final["setting"] == name).sum()) for name in names}, wanted)

@@ -40,9 +40,12 @@ def open_for_writing(folder: Path) -> None:
         table.read(folder / name, kind)
     for name, kind in ((RUNS, RunRecord), *_KINDS.items()):
         table.heal(folder / name, kind)
-    committed = {row["run"] for row in table.read(folder / RUNS, RunRecord)}
+    rows = table.read(folder / RUNS, RunRecord)
     for name, kind in _KINDS.items():
-        _drop_uncommitted(folder / name, kind, committed)
+        _drop_uncommitted(folder / name, kind, {row["run"] for row in rows})
+    judged = {row["run"] for row in rows if row["status"] == "ok"}
+    if lost := judged - {row["run"] for row in table.read(folder / CORRECT, CorrectRecord)}:
+        raise _lost(folder / CORRECT, sorted(lost))
 
 
 def commit(folder: Path, record: RunRecord, epochs: list[EpochResult], outcome: Outcome) -> None:
@@ -70,6 +73,10 @@ def load(folder: Path) -> Record:
     epochs = _frame(table.read(folder / EPOCHS, EpochRecord), EpochRecord)
     runs = runs.drop_duplicates("run", keep="last").reset_index(drop=True)
     epochs = epochs[epochs["run"].isin(runs["run"])].drop_duplicates(["run", "epoch"], keep="last")
+    ok = runs[runs["status"] == "ok"]
+    counts = ok["run"].map(epochs["run"].value_counts()).fillna(0)
+    if (counts != ok["epochs"]).any():
+        raise _lost(folder / EPOCHS, list(ok.loc[counts != ok["epochs"], "run"]))
     return Record(runs=runs, epochs=epochs.reset_index(drop=True))
 
 
@@ -94,8 +101,15 @@ def _drop_uncommitted(path: Path, kind: type, committed: set[str]) -> None:
     keep = len(rows)
     while keep and rows[keep - 1]["run"] not in committed:
         keep -= 1
+    if lost := {row["run"] for row in rows[:keep]} - committed:
+        raise _lost(path.with_name(RUNS), sorted(lost))
     if keep < len(rows):
         table.truncate(path, keep)
+
+
+def _lost(path: Path, runs: list[str]) -> InputError:
+    """Whole rows are gone, which no check of a row can show, but the other tables still speak of them."""
+    return InputError(f"{path}: rows of {len(runs)} runs are missing ({', '.join(runs[:3])}); restore the file")
 
 
 def _names(kind: type) -> list[str]:

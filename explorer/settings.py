@@ -4,6 +4,7 @@ Field names are the YAML keys. Only the standard library and constraint markers 
 so that plan, report and workers can all read settings without loading a heavy package.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -11,9 +12,9 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from explorer.design.space import DesignSpace
 
-Count = Annotated[int, Ge(1)]
-Natural = Annotated[int, Ge(0)]
-Rate = Annotated[float, Ge(0)]
+Count = Annotated[int, Ge(1), Le(2**31 - 1)]
+Natural = Annotated[int, Ge(0), Le(2**31 - 1)]
+Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 
 
@@ -80,9 +81,9 @@ class Recipe:
     zero_init_residual  the last batch norm of each block starts at zero, so each block starts as the identity
     """
 
-    epochs: Count
+    epochs: Annotated[int, Ge(1), Le(100_000)]
     batch_size: Count
-    learning_rate: Annotated[float, Gt(0)]
+    learning_rate: Annotated[float, Gt(0), Lt(math.inf)]
     schedule: Literal["one_cycle", "step"]
     warmup: Fraction
     milestones: tuple[Annotated[float, Gt(0), Le(1)], ...]
@@ -100,7 +101,7 @@ class SearchConfig:
     """Which runs a study consists of: every design of the space, each trained with seeds 0 to seeds-1."""
 
     sampler: Literal["listed"]
-    seeds: Count
+    seeds: Annotated[int, Ge(1), Le(10_000)]
 
 
 @dataclass(frozen=True)

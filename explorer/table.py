@@ -71,7 +71,10 @@ def columns(kind: type) -> list[str]:
 
 def _rows(path: Path, kind: type) -> tuple[list[dict[str, str]], int]:
     """The rows, and how many bytes of the file are whole."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); restore it") from None
     end = content.rfind(b"\n") + 1
     lines = content[:end].split(b"\n")[:-1]
     if not lines:
@@ -90,6 +93,8 @@ def _rows(path: Path, kind: type) -> tuple[list[dict[str, str]], int]:
 def _check_header(path: Path, kind: type, line: bytes) -> None:
     found, expected = line.decode("utf-8", "replace").split(","), columns(kind)
     if found != expected:
+        if line.endswith(b"\r"):
+            raise InputError(f"{path}: has Windows line ends, so no row matches its check; restore the file")
         missing = [name for name in expected if name not in found]
         foreign = [name for name in found if name not in expected]
         difference = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(foreign)}"] * bool(

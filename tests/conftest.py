@@ -29,6 +29,12 @@ TINY = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output as on a wide terminal, whatever the tests run in."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder."""

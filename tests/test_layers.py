@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "run": {"design", "settings"},
     "job": {"run", "settings"},
     "planning": {"design", "errors", "run", "settings"},
-    "config": {"errors", "settings"},
+    "config": {"design", "errors", "settings"},
     "table": {"errors"},
     "records": {"errors", "folder", "run", "table"},
     "folder": {"errors", "job", "machine", "run", "settings", "table"},

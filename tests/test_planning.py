@@ -75,6 +75,12 @@ def test_the_contrast_must_name_two_settings_of_the_study() -> None:
         assert str(caught.value).startswith(problem)
 
 
+def test_a_setting_can_be_named_in_any_way_that_means_it() -> None:
+    for text in ("8x14d", "29-8x14d", "29-8x14d-w256-k3-cifar"):
+        changed = config(f"study.contrast.setting={text}")
+        assert contrast_of(changed, settings_of(changed))[0].name == "29-8x14d"
+
+
 def test_all_settings_of_a_seed_run_before_the_next_seed() -> None:
     studied = config("search.seeds=2")
     runs = runs_of(studied, settings_of(studied), EXECUTION, "hash")

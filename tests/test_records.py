@@ -80,6 +80,21 @@ def test_epochs_of_a_run_that_was_never_committed_are_cut_off_when_writing_start
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+def test_rows_that_are_gone_as_a_whole_are_noticed(folder: Path) -> None:
+    records.commit(folder, replace(RECORD, run="second"), EPOCHS, OUTCOME)
+    whole = {name: (folder / name).read_text().splitlines(keepends=True) for name in study.TABLES}
+    for name, line, actions in (
+        (study.EPOCHS, 1, [records.load]),
+        (study.CORRECT, 1, [records.open_for_writing]),
+        (study.RUNS, 1, [records.open_for_writing]),
+    ):
+        (folder / name).write_text("".join(whole[name][:line] + whole[name][line + 1 :]))
+        for action in actions:
+            with pytest.raises(InputError, match=f"{name}: rows of 1 runs are missing \\(abc\\)"):
+                action(folder)
+        (folder / name).write_text("".join(whole[name]))
+
+
 def test_a_failed_run_that_later_succeeds_counts_once(folder: Path) -> None:
     failed = replace(RECORD, run="def", status="failed", test_error=None)
     records.commit(folder, failed, [], replace(OUTCOME, status="failed", correct=b""))

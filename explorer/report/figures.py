@@ -48,6 +48,8 @@ class Curve:
 
 def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
     """Points by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality."""
+    shapes = [_shape(summary.setting) for summary in finding.summaries]
+    several = {(rest, cardinality) for rest, cardinality in shapes if shapes.count((rest, cardinality)) > 1}
     lines: dict[str, list[Point]] = {}
     for summary in sorted(finding.summaries, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
         architecture = parse_name(summary.setting)
@@ -61,7 +63,10 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
             low=100 * summary.estimate.low,
             high=100 * summary.estimate.high,
         )
-        lines.setdefault(short_name(architecture).replace(f"-{paths}", ""), []).append(point)
+        rest = short_name(architecture).replace(f"-{paths}", "")
+        if (rest, summary.cardinality) in several:
+            rest = f"{rest}, {summary.bottleneck_width}d"  # listed widths: a line for each
+        lines.setdefault(rest, []).append(point)
     return lines
 
 
@@ -112,12 +117,14 @@ def cardinality_figure(lines: dict[str, list[Point]], ylabel: str = "Test error 
             text=[_hover(point) for point in points],
             hovertemplate="%{text}<extra></extra>",
         )
-    ticks = sorted({(point.cardinality, point.paths) for points in lines.values() for point in points})
-    names = dict(ticks)
+    paths: dict[int, list[str]] = {}
+    for point in sorted((point for points in lines.values() for point in points), key=lambda point: point.cardinality):
+        if point.paths not in paths.setdefault(point.cardinality, []):
+            paths[point.cardinality].append(point.paths)
     figure.update_xaxes(
         type="log",
-        tickvals=list(names),
-        ticktext=[f"{cardinality}<br>{paths}" for cardinality, paths in names.items()],
+        tickvals=list(paths),
+        ticktext=["<br>".join([str(cardinality), *names]) for cardinality, names in paths.items()],
         title="Cardinality (paths per block)",
     )
     figure.update_yaxes(title=ylabel, rangemode="normal")
@@ -137,7 +144,7 @@ def curves_figure(curves: list[Curve]) -> go.Figure:
         figure.add_scatter(
             x=curve.epochs,
             y=curve.mean,
-            mode="lines+markers" if is_val else "lines",
+            mode="lines+markers" if is_val and len(curve.epochs) <= 30 else "lines",
             line={"color": color, "width": 2 if is_val else 1.5, "dash": "solid" if is_val else "dot"},
             marker={"symbol": SYMBOLS[index % len(SYMBOLS)], "size": 6},
             name=curve.name,
@@ -156,6 +163,11 @@ def curves_figure(curves: list[Curve]) -> go.Figure:
     bounds = [math.log10(lowest / 2), math.log10(100)]
     figure.update_yaxes(title="Error (%), logarithmic", type="log", tickvals=ticks, range=bounds)
     return _finished(figure)
+
+
+def _shape(setting: str) -> tuple[str, int]:
+    architecture = parse_name(setting)
+    return short_name(architecture).replace(f"-{paths_name(architecture)}", ""), architecture.cardinality
 
 
 def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:

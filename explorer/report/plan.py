@@ -17,6 +17,8 @@ from explorer.report.terminal import plain_table, with_deviation
 from explorer.settings import StudyConfig
 from explorer.wording import duration
 
+# A network this many times larger or smaller says nothing about the time of another.
+FAR = 8
 # Evaluation has no backward pass, which costs about twice the forward pass.
 EVALUATION_SHARE = 1 / 3
 
@@ -33,7 +35,8 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
     """List the settings with cost, deviation and time, and what of the study is already in the record."""
     settings = settings_of(config)
     contrast = contrast_of(config, settings)
-    measured = recorded_runs(study.STUDIES, config.device)
+    recorded = recorded_runs(study.STUDIES, config.device)
+    measured = {setting: near(setting, recorded) for setting in settings}
     done = progress_of(config, folder).by_setting
     table = plain_table(config.study.question, "setting", "params", "MACs", "activations", "in record", "a run")
     for setting in settings:
@@ -43,7 +46,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
             with_deviation(setting.cost.macs, setting.macs_deviation),
             f"{setting.cost.activations:,}",
             f"{done[setting.name]}/{config.search.seeds}",
-            duration(run_seconds(setting, config, measured)) if measured else "-",
+            duration(run_seconds(setting, config, measured[setting])) if measured[setting] else "-",
         )
     console.print(table)
     console.print(
@@ -59,20 +62,25 @@ def recorded_runs(studies: Path, device: str) -> list[Measured]:
     return [run for folder in sorted(studies.glob("*")) for run in _recorded(folder, device)]
 
 
-def run_seconds(setting: Setting, config: StudyConfig, measured: list[Measured]) -> float:
-    """Time of one run (training, validation after each epoch, the test), from the runs nearest to it in cost.
+def near(setting: Setting, measured: list[Measured]) -> list[Measured]:
+    """The recorded runs nearest to a setting in cost; none where even they are too unlike to tell its time.
 
     Small networks do fewer multiply-adds per second than large ones, so the nearest cost tells most.
     """
+    nearest = min((_distance(run, setting) for run in measured), default=math.inf)
+    return [run for run in measured if _distance(run, setting) == nearest] if nearest <= math.log(FAR) else []
 
-    def distance(run: Measured) -> float:
-        return abs(math.log(run.macs / setting.cost.macs))
 
-    nearest = min(map(distance, measured))
-    speed = median(run.images_per_second * run.macs for run in measured if distance(run) == nearest)
+def run_seconds(setting: Setting, config: StudyConfig, measured: list[Measured]) -> float:
+    """Time of one run: training, validation after each epoch and the test; `measured` are runs of near cost."""
+    speed = median(run.images_per_second * run.macs for run in measured)
     trained = config.recipe.epochs * config.data.train_images
     evaluated = config.recipe.epochs * config.data.val_images + config.data.test_images
     return (trained + EVALUATION_SHARE * evaluated) * setting.cost.macs / speed
+
+
+def _distance(run: Measured, setting: Setting) -> float:
+    return abs(math.log(run.macs / setting.cost.macs))
 
 
 def _recorded(folder: Path, device: str) -> list[Measured]:
@@ -90,12 +98,15 @@ def _recorded(folder: Path, device: str) -> list[Measured]:
     return [Measured(int(macs), float(rate)) for macs, rate in pairs]
 
 
-def _total(config: StudyConfig, settings: tuple[Setting, ...], done: dict[str, int], measured: list[Measured]) -> str:
+def _total(
+    config: StudyConfig, settings: tuple[Setting, ...], done: dict[str, int], measured: dict[Setting, list[Measured]]
+) -> str:
     left = {setting: config.search.seeds - done[setting.name] for setting in settings}
     runs = f"{sum(left.values())} of {len(settings) * config.search.seeds} runs to do"
-    if not measured:
-        return f"{runs}; time uncalibrated: this machine has recorded no run yet."
+    if not all(measured.values()):
+        return f"{runs}; time uncalibrated: this machine has recorded no run of a network of this size yet."
     workers = cpu_count() // config.engine.threads if config.engine.workers == "auto" else config.engine.workers
-    seconds = sum(run_seconds(setting, config, measured) * count for setting, count in left.items()) / max(workers, 1)
-    basis = f"with {max(workers, 1)} at once, from {len(measured)} runs recorded on this machine"
-    return f"{runs}; about {duration(seconds)} {basis}."
+    seconds = sum(run_seconds(setting, config, measured[setting]) * count for setting, count in left.items())
+    basis = len({id(run) for near_ones in measured.values() for run in near_ones})
+    at_once = f"with {max(workers, 1)} at once, from {basis} runs recorded on this machine"
+    return f"{runs}; about {duration(seconds / max(workers, 1))} {at_once}."

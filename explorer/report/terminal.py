@@ -29,7 +29,7 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
 
 
 def plain_table(title: str, first: str, *columns: str) -> Table:
-    """An unboxed table that fits 80 columns: a left-aligned name and right-aligned numbers."""
+    """An unboxed table that fits 80 columns; where there are fewer, numbers fold and the name stays whole."""
     table = Table(
         title=escape(title),
         title_justify="left",
@@ -40,7 +40,7 @@ def plain_table(title: str, first: str, *columns: str) -> Table:
     )
     table.add_column(first, no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", overflow="fold")
     return table
 
 

@@ -55,7 +55,8 @@ def try_synchronise(trials: Trials, folder: Path) -> None:
             if attempt == 2:
                 _LOGGER.warning("the mirror %s cannot be written: %s", path, error)
             else:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
         else:
             return
 

@@ -24,6 +24,16 @@ def test_other_depths_and_widths_are_lines_of_their_own() -> None:
     assert sorted(cardinality_numbers(finding)) == ["20", "29", "29-w64"]
 
 
+def test_listed_widths_of_one_cardinality_are_lines_of_their_own() -> None:
+    names = ["29-1x64d", "29-2x4d", "29-2x8d"]
+    runs = frame({name: [0.1] for name in names})
+    runs.loc[1:, "cardinality"] = 2
+    runs["bottleneck_width"] = [64, 4, 8]
+    lines = cardinality_numbers(find(runs, names, (X, R), seeds=1))
+    assert sorted(lines) == ["29", "29, 4d", "29, 8d"]
+    assert cardinality_figure(lines).layout.xaxis.ticktext == ("1<br>1x64d", "2<br>2x4d<br>2x8d")
+
+
 def test_curves_are_means_over_the_seeds_that_came_through() -> None:
     runs = pd.DataFrame({"run": ["a", "b", "c"], "setting": [R, R, R], "status": ["ok", "ok", "diverged"]})
     epochs = pd.DataFrame(

@@ -62,7 +62,12 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
 
 
 def finishing(outcome: Outcome) -> Callable[[Job], list[Event]]:
-    return lambda job: [Counted(job.run.id, 1), RunDone(job.run.id, outcome)]
+    """Two epochs and the outcome, for every job."""
+    return lambda job: [Counted(job.run.id, 1), *epochs(job, 1, 2), RunDone(job.run.id, outcome)]
+
+
+def epochs(job: Job, *numbers: int) -> list[Event]:
+    return [EpochDone(job.run.id, EpochResult(number, 0.1, 1.0, 0.5, 0.5, 0.1)) for number in numbers]
 
 
 def test_each_architecture_is_counted_once(start: Callable[..., tuple[int, Engine]]) -> None:
@@ -78,7 +83,7 @@ def test_a_cost_mismatch_stops_the_study_and_keeps_what_was_finished(
     def answer(job: Job) -> list[Event]:
         if job.run.architecture.cardinality == 2:
             return [Mismatch("11-2x3d-w16: closed form 1 params; built network 2 params")]
-        return [Counted(job.run.id, 1), RunDone(job.run.id, OK)]
+        return finishing(OK)(job)
 
     code, engine = start(answer)
     assert (code, engine.closed, len(engine.jobs)) == (1, True, 2)
@@ -119,12 +124,10 @@ def test_failed_runs_are_reported_logged_and_tried_again(
 
 def test_epochs_of_a_run_that_was_started_again_are_recorded_once(start: Callable[..., tuple[int, Engine]]) -> None:
     def answer(job: Job) -> list[Event]:
-        epochs = [EpochResult(number, 0.1, 1.0, 0.5, 0.5, 0.1) for number in (1, 1, 2)]
-        return [*(EpochDone(job.run.id, epoch) for epoch in epochs), RunDone(job.run.id, OK)]
+        return [*epochs(job, 1, 1, 2), RunDone(job.run.id, OK)]
 
     start(answer)
-    epochs = records.load(FOLDER).epochs
-    assert list(epochs["epoch"]) == [1, 2] * 4
+    assert list(records.load(FOLDER).epochs["epoch"]) == [1, 2] * 4
     assert (FOLDER / study.EPOCHS).read_text().count("\n") == 9
 
 
