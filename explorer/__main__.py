@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -96,7 +95,7 @@ def _report(config: "StudyConfig", console: Console) -> int:
 
 
 def _run(config: "StudyConfig", console: Console) -> int:
-    from explorer.answer import draw, load_finding
+    from explorer.answer import draw, is_stale, load_finding
     from explorer.folder import REPORTS, make_folder, refuse_other_settings, study_folder
     from explorer.planning import contrast_of, settings_of
     from explorer.progress import progress_of
@@ -110,17 +109,11 @@ def _run(config: "StudyConfig", console: Console) -> int:
     if progress.final < progress.wanted:
         from explorer.search.coordinator import run_study
 
-        is_new = not folder.exists()
-        try:
-            for path in (folder, folder / "local", REPORTS):
-                make_folder(path)
-            failed = run_study(config, folder, console)
-        except InputError:
-            if is_new:
-                shutil.rmtree(folder, ignore_errors=True)  # nothing ran: a refusal leaves nothing behind
-            raise
+        for path in (folder, folder / "local", REPORTS):
+            make_folder(path)
+        failed = run_study(config, folder, console)
     page = REPORTS / f"{config.name}.html"
-    if progress.final < progress.wanted or not page.exists():
+    if is_stale(page, folder):
         draw(folder)
     config, _, finding = load_finding(folder)
     print_verdict(finding, config.study.question, console)

@@ -29,6 +29,11 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
     return config, record, find(record.runs, names, (first.name, second.name), config.search.seeds)
 
 
+def is_stale(page: Path, folder: Path) -> bool:
+    """Whether a page is missing or older than the record it shows, as after a crash between the two."""
+    return not page.exists() or page.stat().st_mtime_ns < (folder / study.RUNS).stat().st_mtime_ns
+
+
 def draw(folder: Path) -> Path:
     """Draw a study's page and the index anew from the records, and return the page."""
     from explorer.report.index import write_index
@@ -53,7 +58,7 @@ def _entries() -> list["Entry"]:
         page = f"{folder.name}.html" if (study.REPORTS / f"{folder.name}.html").exists() else None
         try:
             config, record, finding = load_finding(folder)
-        except InputError as error:
+        except (InputError, ValueError, TypeError) as error:  # a foreign folder must not keep the others from the index
             entries.append(Entry(folder.name, "", "", f"Cannot be read: {error}", 0, 0, "", page))
             continue
         date = str(record.runs["finished"].max())[:10] if len(record.runs) else ""

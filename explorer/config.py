@@ -82,7 +82,7 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(own), version_base="1.3"):
             tree = OmegaConf.to_container(compose("config", overrides), resolve=True)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(_one_line(f"a YAML file cannot be read: {error}")) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_one_line(str(error))) from None
@@ -158,14 +158,14 @@ def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any
     """The tree with single numbers made lists where a list is expected. Raises InputError for an unknown key."""
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         hints = get_type_hints(kind)
-        for key in value:
+        for key in map(str, value):
             if key not in hints:
                 if (*path, key) == ("study", "study"):
                     raise InputError(
                         f"a study file must begin with the line '# @package _global_'{place((*path, key))}"
                     )
                 raise InputError(
-                    f"{'.'.join((*path, key))}={value[key]}: unknown key{_hint(key, list(hints))}; "
+                    f"{'.'.join((*path, key))}={value.get(key)}: unknown key{_hint(key, list(hints))}; "
                     f"allowed: {', '.join(sorted(hints))}{place((*path, key))}"
                 )
         return {key: _prepared(item, hints[key], (*path, key), place) for key, item in value.items()}

@@ -69,7 +69,21 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
         architectures = designs(config.space, budget, task)
     except ValueError as error:
         raise InputError(f"space: {error}") from None
-    return tuple(_setting(architecture, reference, budget, task) for architecture in architectures)
+    settings = tuple(_setting(architecture, reference, budget, task) for architecture in architectures)
+    if budget is not None:
+        _refuse_outside(settings, budget)
+    return settings
+
+
+def _refuse_outside(settings: tuple[Setting, ...], budget: Budget) -> None:
+    """Listed widths are held to the budget as solved ones are; a study without one sets its reference to null."""
+    for setting in settings:
+        distance = {"params": setting.params_deviation, "macs": setting.macs_deviation}[budget.axis]
+        if distance is not None and abs(distance) > budget.tolerance:
+            raise InputError(
+                f"space.bottleneck_width: {setting.name} is {distance:+.2%} off {budget.target:,} {budget.axis}; "
+                f"allowed: {budget.tolerance:.2%} (budget.tolerance), or budget.reference=null for no budget"
+            )
 
 
 def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, Setting]:

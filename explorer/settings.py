@@ -108,7 +108,7 @@ class SearchConfig:
 class EngineConfig:
     """What executes the runs.
 
-    workers  processes, each training one run at a time; auto: one per CPU core, or one per GPU
+    workers  processes, each training one run at a time; auto: one per CPU core, or one for a GPU
     threads  CPU threads of each worker; fixed by the study's first start, since sums depend on it in the last bits
     retries  how often a run is tried again after its process has died
     """

@@ -60,6 +60,9 @@ def sentence(finding: Finding) -> str:
         f"95 % interval of the difference {points(difference.low)} to {points(difference.high)}, "
         f"n = {difference.n} paired seeds, p = {comparison.p:.2g}"
     )
+    if not finding.complete:
+        runs = f"{finding.final} of {finding.wanted} runs are in"
+        return f"Preliminary, {runs}: so far the {size} for {first} than for {second} ({numbers}); no verdict yet."
     if comparison.verdict == "inconclusive":
         return f"Inconclusive: {first} does not differ clearly from {second}; its {size} ({numbers})."
     return f"{first} {comparison.verdict} {second}: its {size} ({numbers})."

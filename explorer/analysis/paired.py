@@ -12,6 +12,7 @@ from explorer.analysis.summary import Estimate, SettingSummary, estimate
 Verdict = Literal["beats", "loses to", "inconclusive"]
 ALPHA = 0.05
 MIN_PAIRS = 5
+ROUNDING = 1e-12  # errors are ratios of counts; what lies below this is rounding, not spread
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def _paired_p(differences: list[float]) -> float:
     """P of the hypothesis that the mean difference is zero; without any spread the test is all or nothing."""
     if len(differences) < 2:
         return math.nan
-    if np.ptp(differences) == 0:
-        return 1.0 if differences[0] == 0 else 0.0
+    if np.ptp(differences) < ROUNDING:
+        return 1.0 if abs(differences[0]) < ROUNDING else 0.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 

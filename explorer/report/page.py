@@ -106,7 +106,7 @@ def _failures(record: Record) -> list[tuple[str, int]]:
 
 def _mood(finding: Finding) -> str:
     """How the verdict is coloured."""
-    verdict = finding.comparison.verdict if finding.comparison else "inconclusive"
+    verdict = finding.comparison.verdict if finding.comparison and finding.complete else "inconclusive"
     return {"beats": "yes", "loses to": "no", "inconclusive": "open"}[verdict]
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from explorer import folder as study
 from explorer import records
-from explorer.errors import StudyStoppedError
+from explorer.errors import InputError, StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
 from explorer.machine import cpu_count
 from explorer.planning import Setting, runs_of, settings_of
@@ -88,6 +88,7 @@ def _open(
         trials.add(record)
     final = {record.run for record in records.as_records(past.runs) if record.status in FINAL_STATUSES}
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
+    _refuse_other_ids(folder, runs, records.as_records(past.runs))
     display = Display(
         console=console,
         total_runs=len(runs),
@@ -97,6 +98,18 @@ def _open(
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
     return _State(config, folder, trials, display, waiting, fvcore_macs=fvcore_macs)
+
+
+def _refuse_other_ids(folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]) -> None:
+    """The same setting and seed under another id was made by other sources: it may not be repeated or mixed."""
+    known = {(row.setting, row.seed): row.run for row in recorded if row.status in FINAL_STATUSES}
+    for setting, run in runs:
+        old = known.get((setting.name, run.seed), run.id)
+        if old != run.id:
+            raise InputError(
+                f"{folder}: {setting.name} seed {run.seed} is recorded as run {old}, which this "
+                f"version calls {run.id}; continue with the version that wrote it, or start a new study with name=..."
+            )
 
 
 def _run_all(state: _State, engine: LocalEngine) -> None:

@@ -39,10 +39,10 @@ class LocalEngine:
     def survey(self, question: Survey) -> Surroundings:
         """Ask a worker what there is to run on. Raises InputError with the worker's one line."""
         worker = self._idle()
-        worker.pipe.send(question)
         try:
+            worker.pipe.send(question)
             answer = worker.pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise InputError("engine=local: a worker process ended at its start; its own words stand above") from None
         if isinstance(answer, Refused):
             raise InputError(answer.message)
@@ -91,7 +91,7 @@ class LocalEngine:
     def _received(self, worker: _Worker) -> list[Event]:
         try:
             event: Event = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             return self._after_death(worker)
         if isinstance(event, RunDone):
             worker.job = None

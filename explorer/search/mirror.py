@@ -46,19 +46,14 @@ def mirrored(trials: Trials, folder: Path) -> Iterator[None]:
 
 
 def try_synchronise(trials: Trials, folder: Path) -> None:
-    """Synchronise; a database that cannot be used is put aside and made anew, once, and then only warned of."""
+    """Synchronise if that can be done now; a file that is no database is made anew, a busy one waits its turn."""
     path = folder / "local" / "optuna.db"
-    for attempt in (1, 2):
-        try:
-            synchronise(trials.study.study_name, trials.frozen(), mirror_url(folder))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
-            if attempt == 2:
-                _LOGGER.warning("the mirror %s cannot be written: %s", path, error)
-            else:
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-        else:
-            return
+    try:
+        if path.is_file() and path.read_bytes()[:16] not in (b"SQLite format 3\0", b""):
+            path.unlink()
+        synchronise(trials.study.study_name, trials.frozen(), mirror_url(folder))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
+        _LOGGER.warning("the mirror %s cannot be written now: %s", path, error)
 
 
 def synchronise(name: str, trials: list[FrozenTrial], url: str) -> None:

@@ -79,7 +79,7 @@ class Display:
         """From the share of the work done since the start, epochs of running runs included."""
         partial = sum(
             work_of(entry.run, entry.setting) * entry.result.epoch / entry.run.recipe.epochs
-            for entry in self._running.values()
+            for entry in list(self._running.values())
             if entry.result is not None
         )
         done = self._work_done + partial

@@ -5,6 +5,7 @@ intermediate value (the step is the seed), and everything else a person may want
 """
 
 import logging
+import threading
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
@@ -32,9 +33,14 @@ class Trials:
     study: optuna.Study
     seeds: int
     _by_setting: dict[str, _Open] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, record: RunRecord) -> None:
         """Take in a finished run; the trial is told when its last seed is in. Repeated rows count once."""
+        with self._lock:
+            self._add(record)
+
+    def _add(self, record: RunRecord) -> None:
         entry = self._by_setting.get(record.setting)
         if entry is None or record.seed in entry.finished or record.seed >= self.seeds or entry.told:
             return
@@ -53,8 +59,9 @@ class Trials:
                 self.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
 
     def frozen(self) -> list[optuna.trial.FrozenTrial]:
-        """All trials as they stand, in the order of the settings; Optuna replaces a trial it changes, so none moves."""
-        return self.study.get_trials(deepcopy=False)
+        """A copy of all trials as they stand, in the order of the settings; safe beside `add` in another thread."""
+        with self._lock:
+            return self.study.get_trials(deepcopy=True)
 
 
 def open_trials(name: str, settings: tuple[Setting, ...], seeds: int) -> Trials:

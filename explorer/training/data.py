@@ -87,6 +87,11 @@ def _check(config: DataConfig, images: Bytes, labels: Labels) -> None:
         raise InputError(
             f"data: train_images, val_images and test_images add up to {wanted:,}; {config.name} has {len(images):,}"
         )
+    if 0 < len(images) - wanted < config.classes:
+        raise InputError(
+            f"data.test_images={config.test_images}: leaves {len(images) - wanted} images over, too few to split off "
+            f"by class; allowed: all the rest or at least {config.classes} fewer"
+        )
     for key in ("train_images", "val_images", "test_images"):
         if getattr(config, key) < config.classes:
             raise InputError(f"data.{key}={getattr(config, key)}: a split by class needs at least {config.classes}")

@@ -34,6 +34,10 @@ def train(run: Run, report: Callable[[EpochResult], None]) -> Outcome:
         return _train(run, data, report, started)
     except (torch.OutOfMemoryError, MemoryError) as error:
         return _unfinished("out_of_memory", 0, started, str(error))
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):  # torch has no type of its own for the CPU's
+            raise
+        return _unfinished("out_of_memory", 0, started, str(error))
 
 
 def deterministic() -> None:

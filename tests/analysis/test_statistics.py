@@ -130,6 +130,15 @@ def test_an_unclear_difference_is_called_inconclusive() -> None:
     )
 
 
+def test_a_study_that_is_not_complete_gives_no_verdict() -> None:
+    runs = frame({R: [0.060, 0.061, 0.060, 0.060, 0.061], X: [0.050, 0.052, 0.049, 0.051, 0.050]})
+    text = sentence(find(runs, [R, X], (X, R), seeds=6))
+    assert text.startswith(
+        "Preliminary, 10 of 12 runs are in: so far the test error is 1.00 points lower for ResNeXt-29"
+    )
+    assert text.endswith("no verdict yet.")
+
+
 def test_too_few_pairs_are_said() -> None:
     finding = find(frame({R: [0.06], X: [0.05]}), [R, X], (X, R), seeds=5)
     assert sentence(finding) == (

@@ -11,7 +11,7 @@ from explorer import folder as study
 from explorer import records
 from explorer.__main__ import main
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
-from explorer.run import EpochResult, Outcome
+from explorer.run import EpochResult, Outcome, Run
 from explorer.search import coordinator
 from tests.conftest import TINY
 
@@ -129,6 +129,16 @@ def test_epochs_of_a_run_that_was_started_again_are_recorded_once(start: Callabl
     start(answer)
     assert list(records.load(FOLDER).epochs["epoch"]) == [1, 2] * 4
     assert (FOLDER / study.EPOCHS).read_text().count("\n") == 9
+
+
+def test_a_record_whose_runs_have_other_ids_is_not_repeated(
+    start: Callable[..., tuple[int, Engine]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(finishing(OK))
+    monkeypatch.setattr(Run, "id", property(lambda run: f"new{run.seed}{run.architecture.cardinality}"))
+    code, engine = start(finishing(OK), "search.seeds=3")
+    assert (code, engine.jobs) == (2, [])
+    assert "which this version calls new01" in capsys.readouterr().err
 
 
 def test_an_interrupt_keeps_finished_runs_and_ends_the_workers(

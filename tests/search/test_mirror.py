@@ -79,7 +79,7 @@ def test_a_mirror_that_cannot_be_written_is_warned_of_and_stops_nothing(
     (folder / "local").rmdir()
     with caplog.at_level(logging.WARNING), mirrored(trials, folder):
         trials.add(record("11-1x4d-w16", 0, 0.1))
-    assert "cannot be written" in caplog.text
+    assert "cannot be written now" in caplog.text
 
 
 def test_what_is_left_is_written_when_the_study_ends(folder: Path, trials: Trials) -> None:

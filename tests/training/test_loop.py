@@ -1,12 +1,15 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from explorer.planning import runs_of, settings_of
 from explorer.run import EpochResult, Execution, Run
-from explorer.settings import StudyConfig
+from explorer.settings import Recipe, StudyConfig
 from explorer.training import loop
+from explorer.training.augment import Draws, augmented
 from explorer.training.loop import train
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
@@ -62,6 +65,55 @@ def test_memory_that_does_not_suffice_ends_the_run_as_out_of_memory(run: Run, mo
     monkeypatch.setattr(loop, "build", no_memory)
     outcome = train(run, lambda result: None)
     assert (outcome.status, outcome.message) == ("out_of_memory", "cannot allocate 9 GB")
+
+
+def test_runs_of_one_seed_see_the_same_batches_whatever_the_architecture(
+    run: Run, tiny: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+
+    def watched(images: torch.Tensor, draws: Draws, recipe: Recipe) -> torch.Tensor:
+        batch = augmented(images, draws, recipe)
+        seen.append(batch.numpy().tobytes())
+        return batch
+
+    monkeypatch.setattr(loop, "augmented", watched)
+    shifted = replace(run, recipe=replace(run.recipe, shift=1, flip=True))
+    other = runs_of(tiny, settings_of(tiny), EXECUTION, "hash")[0][1].architecture
+
+    def batches_of(run: Run) -> list[bytes]:
+        seen.clear()
+        train(run, lambda result: None)
+        return list(seen)
+
+    first = batches_of(shifted)
+    assert len(first) == len(set(first)) == 8
+    assert batches_of(replace(shifted, architecture=other)) == first
+    assert batches_of(replace(shifted, seed=shifted.seed + 1)) != first
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weight_decay": 0.1},
+        {"momentum": 0.5},
+        {"nesterov": False},
+        {"label_smoothing": 0.2},
+        {"zero_init_residual": True},
+        {"flip": True},
+        {"shift": 1},
+        {"warmup": 0.6},
+        {"schedule": "step"},
+    ],
+    ids=str,
+)
+def test_every_part_of_the_recipe_changes_the_training(run: Run, changes: dict[str, Any]) -> None:
+    def losses(run: Run) -> list[float]:
+        reported: list[EpochResult] = []
+        train(run, reported.append)
+        return [result.loss for result in reported]
+
+    assert losses(replace(run, recipe=replace(run.recipe, **changes))) != losses(run)
 
 
 def test_every_recipe_switch_trains(run: Run) -> None:
