@@ -58,7 +58,7 @@ def _entries() -> list["Entry"]:
         page = f"{folder.name}.html" if (study.REPORTS / f"{folder.name}.html").exists() else None
         try:
             config, record, finding = load_finding(folder)
-        except (InputError, ValueError, TypeError) as error:  # a foreign folder must not keep the others from the index
+        except (ValueError, TypeError) as error:  # a foreign folder must not keep the others from the index
             entries.append(Entry(folder.name, "", "", f"Cannot be read: {error}", 0, 0, "", page))
             continue
         date = str(record.runs["finished"].max())[:10] if len(record.runs) else ""

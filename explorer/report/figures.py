@@ -63,7 +63,7 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
             low=100 * summary.estimate.low,
             high=100 * summary.estimate.high,
         )
-        rest = short_name(architecture).replace(f"-{paths}", "")
+        rest, _ = _shape(summary.setting)
         if (rest, summary.cardinality) in several:
             rest = f"{rest}, {summary.bottleneck_width}d"  # listed widths: a line for each
         lines.setdefault(rest, []).append(point)

@@ -84,11 +84,12 @@ def _open(
     """The state of a study as its record tells it."""
     trials = open_trials(config.name, settings, config.search.seeds)
     past = records.load(folder)
-    for record in records.as_records(past.runs):
+    recorded = records.as_records(past.runs)
+    for record in recorded:
         trials.add(record)
-    final = {record.run for record in records.as_records(past.runs) if record.status in FINAL_STATUSES}
+    final = {record.run for record in recorded if record.status in FINAL_STATUSES}
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
-    _refuse_other_ids(folder, runs, records.as_records(past.runs))
+    _refuse_other_ids(folder, runs, recorded)
     display = Display(
         console=console,
         total_runs=len(runs),

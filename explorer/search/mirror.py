@@ -49,11 +49,16 @@ def try_synchronise(trials: Trials, folder: Path) -> None:
     """Synchronise if that can be done now; a file that is no database is made anew, a busy one waits its turn."""
     path = folder / "local" / "optuna.db"
     try:
-        if path.is_file() and path.read_bytes()[:16] not in (b"SQLite format 3\0", b""):
+        if path.is_file() and _first_bytes(path) not in (b"SQLite format 3\0", b""):
             path.unlink()
         synchronise(trials.study.study_name, trials.frozen(), mirror_url(folder))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
         _LOGGER.warning("the mirror %s cannot be written now: %s", path, error)
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
 
 
 def synchronise(name: str, trials: list[FrozenTrial], url: str) -> None:
