@@ -84,13 +84,10 @@ def _plan(config: "StudyConfig", console: Console) -> int:
 
 
 def _report(config: "StudyConfig", console: Console) -> int:
-    from explorer.answer import draw, load_finding
-    from explorer.folder import REPORTS, make_folder, study_folder
+    from explorer.answer import draw
+    from explorer.folder import study_folder
 
-    folder = study_folder(config.name)
-    load_finding(folder)
-    make_folder(REPORTS)
-    console.print(f"Report: {draw(folder)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Report: {draw(study_folder(config.name))}", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

@@ -40,6 +40,7 @@ def draw(folder: Path) -> Path:
     from explorer.report.page import Study, write_page
 
     config, record, finding = load_finding(folder)
+    study.make_folder(study.REPORTS)
     page = study.REPORTS / f"{config.name}.html"
     environment, execution = study.stored_environment(folder), study.stored_execution(folder)
     assert environment is not None
