@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
-from explorer.design.template import TEMPLATES, Task, Template
+from explorer.design.block import BLOCKS, Block
+from explorer.design.template import TEMPLATES, Template
+
+PerStage = int | tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A ResNeXt: bottlenecks whose middle convolution is split into `cardinality` paths (ResNeXt paper, section 3).
+    """A network of blocks whose middle convolution is split into `cardinality` paths (ResNeXt paper, section 3).
 
     depths            blocks per stage
     cardinality       number of paths C in every block; 1 is the ResNet
@@ -15,34 +18,67 @@ class Architecture:
     width             output channels of the first stage; doubles with every stage (256 in the paper)
     kernel_size       side of the middle convolution, odd
     template          name of the stem, strides and head: a key of `TEMPLATES`
+    block             what the stages repeat: a key of `BLOCKS`
+    shortcut          whether the input of a block is added to its output
+
+    Cardinality and both widths may also be given stage by stage, as a tuple; one that follows the rule (all equal, or
+    doubling) is kept as its first number, so that equal networks are equal values.
 
     Raises ValueError, naming the axis, the value and what is allowed.
     """
 
     depths: tuple[int, ...]
-    cardinality: int
-    bottleneck_width: int
-    width: int = 256
+    cardinality: PerStage
+    bottleneck_width: PerStage
+    width: PerStage = 256
     kernel_size: int = 3
     template: str = "cifar"
+    block: str = "bottleneck"
+    shortcut: bool = True
 
     def __post_init__(self) -> None:
         if self.template not in TEMPLATES:
             raise ValueError(f"template {self.template!r} is unknown; allowed: {', '.join(TEMPLATES)}")
-        stages = len(self.shape.strides)
-        if len(self.depths) != stages or min(self.depths) < 1:
+        if self.block not in BLOCKS:
+            raise ValueError(f"block {self.block!r} is unknown; allowed: {', '.join(BLOCKS)}")
+        if len(self.depths) != self.shape.stages or min(self.depths) < 1:
             raise ValueError(
-                f"depths {list(self.depths)}: template {self.template} takes {stages} numbers, each at least 1"
+                f"depths {list(self.depths)}: template {self.template} takes {self.shape.stages} numbers, "
+                "each at least 1"
             )
-        for axis in ("cardinality", "bottleneck_width"):
-            if getattr(self, axis) < 1:
-                raise ValueError(f"{axis} must be at least 1, not {getattr(self, axis)}")
+        for axis in ("cardinality", "bottleneck_width", "width"):
+            values = self._per_stage(axis)
+            if len(values) != self.shape.stages:
+                raise ValueError(
+                    f"{axis} {list(values)}: template {self.template} takes one number or {self.shape.stages}"
+                )
+            if min(values) < 1:
+                raise ValueError(f"{axis} must be at least 1, not {min(values)}")
+            # The dataclass is frozen for everyone else; here it is still being made.
+            object.__setattr__(self, axis, _shortest(axis, values))
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd and at least 1, not {self.kernel_size}")
-        if self.width < 1 or self.width % self.shape.stem_reduction:
+        if self.widths[0] % self.shape.stem_reduction:
             raise ValueError(
-                f"width {self.width}: must be a positive multiple of {self.shape.stem_reduction}, "
+                f"width {self.widths[0]}: must be a positive multiple of {self.shape.stem_reduction}, "
                 f"since the stem has width/{self.shape.stem_reduction} channels"
+            )
+        self._refuse_what_the_block_cannot_do()
+
+    def _refuse_what_the_block_cannot_do(self) -> None:
+        only = self.kind.cardinality
+        if only is not None and self.cardinality != only:
+            raise ValueError(f"cardinality {self.cardinality} with block {self.block}: {self.kind.reason}")
+        if self.block == "inception" and self.kernel_size != 3:
+            raise ValueError(
+                f"kernel_size {self.kernel_size} with block inception: its kernels are 1, 3 and 5; leave it at 3"
+            )
+        if (self.block == "alexnet") != (self.shape.block == "alexnet"):
+            raise ValueError(f"block {self.block} does not go with template {self.template}")
+        if self.block == "alexnet" and (self.width, self.kernel_size, self.shortcut) != (256, 3, True):
+            raise ValueError(
+                "width, kernel_size and shortcut of AlexNet's layers follow from cardinality and bottleneck_width; "
+                "leave them at 256, 3 and true"
             )
 
     @property
@@ -51,69 +87,55 @@ class Architecture:
         return TEMPLATES[self.template]
 
     @property
+    def kind(self) -> Block:
+        """The block behind the name."""
+        return BLOCKS[self.block]
+
+    @property
     def depth(self) -> int:
-        """Layers with weights: three per block, the stem and the classifier (projections are not counted)."""
-        return 3 * sum(self.depths) + 2
+        """Layers with weights: those of the blocks, the stem and the classifier (projections are not counted).
+
+        Wide ResNets are counted as their authors do: with the three projections and without the classifier.
+        """
+        return self.kind.layers * sum(self.depths) + self.shape.uncounted
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Paths per block, stage by stage."""
+        return self._per_stage("cardinality")
+
+    @property
+    def bottleneck_widths(self) -> tuple[int, ...]:
+        """Channels of one path, stage by stage."""
+        return self._per_stage("bottleneck_width")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Output channels, stage by stage."""
+        return self._per_stage("width")
 
     @property
     def stem_width(self) -> int:
         """Output channels of the stem."""
-        return self.width // self.shape.stem_reduction
+        return stem_width(self.shape, self.widths[0])
+
+    def _per_stage(self, axis: str) -> tuple[int, ...]:
+        value = getattr(self, axis)
+        return tuple(value) if isinstance(value, (tuple, list)) else by_rule(axis, value, self.shape.stages)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage in explicit channels and pixels: what both the cost formula and the builder read.
+def by_rule(axis: str, first: int, stages: int) -> tuple[int, ...]:
+    """The values of an axis stage by stage: the same cardinality, doubling widths (ResNeXt paper, section 3.1).
 
-    Each field is an integer, or a numpy int64 array when many designs are costed at once.
-    `map_size` is the side of the maps that enter the stage; its first block has `stride`.
+    `first` may be a numpy array of the values of many designs.
     """
-
-    depth: int
-    in_width: int
-    group_width: int
-    width: int
-    cardinality: int
-    kernel_size: int
-    stride: int
-    map_size: int
+    return tuple(first if axis == "cardinality" else first * 2**stage for stage in range(stages))
 
 
-def reduced(size: int, stride: int) -> int:
-    """Side of a map after a convolution or pooling of odd kernel, padded by half of it."""
-    return (size + stride - 1) // stride
+def stem_width(template: Template, first_width: int) -> int:
+    """Output channels of the stem; `first_width` is the width of the first stage."""
+    return first_width // template.stem_reduction if template.stem_width is None else template.stem_width
 
 
-def stem_map_size(template: Template, task: Task) -> int:
-    """Side of the maps that enter the first stage."""
-    size = reduced(task.image_size, template.stem_stride)
-    return reduced(size, 2) if template.stem_pool else size
-
-
-def stages(architecture: Architecture, task: Task) -> tuple[Stage, ...]:
-    """Spell out the stages: widths double and maps halve from stage to stage (ResNeXt paper, section 3.1, rule 2).
-
-    Raises ValueError for an image smaller than the template's total stride.
-    """
-    template = architecture.shape
-    if task.image_size < template.total_stride:
-        raise ValueError(
-            f"image_size {task.image_size} is below template {template.name}'s total stride, {template.total_stride}"
-        )
-    result = []
-    in_width, size = architecture.stem_width, stem_map_size(template, task)
-    for index, (depth, stride) in enumerate(zip(architecture.depths, template.strides, strict=True)):
-        result.append(
-            Stage(
-                depth=depth,
-                in_width=in_width,
-                group_width=architecture.cardinality * architecture.bottleneck_width * 2**index,
-                width=architecture.width * 2**index,
-                cardinality=architecture.cardinality,
-                kernel_size=architecture.kernel_size,
-                stride=stride,
-                map_size=size,
-            )
-        )
-        in_width, size = architecture.width * 2**index, reduced(size, stride)
-    return tuple(result)
+def _shortest(axis: str, values: tuple[int, ...]) -> PerStage:
+    return values[0] if values == by_rule(axis, values[0], len(values)) else values

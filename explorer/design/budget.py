@@ -1,18 +1,25 @@
 """Equal complexity by construction: solve the bottleneck width that meets a budget at a given cardinality."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from explorer.design.architecture import Architecture
-from explorer.design.cost import cost
+from explorer.design.cost import Cost, cost
+from explorer.design.designs import LARGEST, Designs, one
 from explorer.design.name import short_name
 from explorer.design.template import Task
 
-AXES = {"params": "parameters", "macs": "multiply-adds"}
+AXES = {"params": "parameters", "macs": "multiply-adds", "activations": "activations"}
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Budget:
-    """A cost to meet: `target` on `axis` ("params" or "macs"), give or take the fraction `tolerance`."""
+class Limit:
+    """A cost to meet: `target` on `axis` (a key of `AXES`), give or take the fraction `tolerance`."""
 
     axis: str
     target: int
@@ -21,56 +28,102 @@ class Budget:
     def __post_init__(self) -> None:
         if self.axis not in AXES:
             raise ValueError(f"budget axis {self.axis!r} is unknown; allowed: {', '.join(AXES)}")
-        if self.target < 1:
-            raise ValueError(f"budget target must be at least 1, not {self.target}")
+        if not 1 <= self.target <= LARGEST // 8:
+            raise ValueError(f"budget target must be from 1 to 2^59, not {self.target}")
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"budget tolerance must be a fraction from 0 to below 1, not {self.tolerance}")
+
+    def deviation(self, value: Cost) -> Any:
+        """Signed distance of a cost (or of many at once) from the target as a fraction of it."""
+        return deviation(getattr(value, self.axis), self.target)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits that a design has to meet together, one per axis."""
+
+    limits: tuple[Limit, ...]
+
+    def __post_init__(self) -> None:
+        if not self.limits or len({limit.axis for limit in self.limits}) != len(self.limits):
+            raise ValueError("a budget needs one limit or more, each on an axis of its own")
+
+    def worst(self, value: Cost) -> Any:
+        """The largest absolute deviation over the limits; for one cost or for many at once."""
+        return np.max([np.abs(limit.deviation(value)) for limit in self.limits], axis=0)
+
+    def balance(self, value: Cost) -> Any:
+        """Largest plus smallest deviation: negative while more is missing than is too much; grows with every width."""
+        deviations = [limit.deviation(value) for limit in self.limits]
+        return np.max(deviations, axis=0) + np.min(deviations, axis=0)
+
+    def within(self, value: Cost) -> Any:
+        """Whether every limit is met; for one cost or for many at once."""
+        return np.all([np.abs(limit.deviation(value)) <= limit.tolerance for limit in self.limits], axis=0)
+
+    def __str__(self) -> str:
+        return " and ".join(f"{limit.target:,} {limit.axis} within {limit.tolerance:.2%}" for limit in self.limits)
 
 
 def deviation(value: int, target: int) -> float:
     """Signed distance from a target as a fraction of it."""
-    return value / target - 1
+    return (value - target) / target
 
 
-def solve_bottleneck_width(architecture: Architecture, budget: Budget, task: Task) -> Architecture:
+def solve_bottleneck_width(
+    architecture: Architecture, budget: Budget, task: Task, *, strict: bool = True
+) -> Architecture:
     """The architecture with the bottleneck width whose cost is nearest to the budget; its own width is ignored.
 
-    Cost grows strictly with the width, so a bisection finds the neighbours on both sides; the nearer wins, the
-    smaller on a tie. Raises ValueError, naming both neighbours, when neither is within tolerance.
+    With several limits the larger of the deviations is made smallest; the smaller width wins a tie. Where `strict`,
+    raises ValueError, naming both neighbours, when neither is within tolerance.
     """
-    below, above = _neighbours(architecture, budget, task)
-    candidates = [candidate for candidate in (below, above) if candidate is not None]
-    best = min(candidates, key=lambda candidate: abs(_cost_on_axis(candidate, budget, task) - budget.target))
-    if abs(deviation(_cost_on_axis(best, budget, task), budget.target)) > budget.tolerance:
-        near = " and ".join(_describe(candidate, budget, task) for candidate in candidates)
+    base = one(architecture)
+    below, above = _neighbours(lambda widths: base.with_bottleneck_width(widths).cost(task), 1, budget)
+    candidates = [base.with_bottleneck_width(widths).architecture(0) for widths in (below, above) if widths[0]]
+    best = min(candidates, key=lambda candidate: float(budget.worst(cost(candidate, task))))
+    if strict and not budget.within(cost(best, task)):
+        near = " and ".join(described(candidate, budget, task) for candidate in candidates)
         raise ValueError(
-            f"no bottleneck width at cardinality {architecture.cardinality} meets {budget.target:,} {budget.axis} "
-            f"within {budget.tolerance:.2%}; nearest: {near}"
+            f"no bottleneck width at cardinality {architecture.cardinality} meets {budget}; nearest: {near}"
         )
     return best
 
 
-def _cost_on_axis(architecture: Architecture, budget: Budget, task: Task) -> int:
-    return int(getattr(cost(architecture, task), budget.axis))
+def solved(designs: Designs, budget: Budget, task: Task) -> Designs:
+    """The same for many designs at once, without a refusal: the nearest width, whether or not it is near enough."""
+
+    def cost_at(widths: Ints) -> Cost:
+        return designs.with_bottleneck_width(widths).cost(task)
+
+    below, above = _neighbours(cost_at, len(designs), budget)
+    lower, upper = budget.worst(cost_at(np.maximum(below, 1))), budget.worst(cost_at(above))
+    return designs.with_bottleneck_width(np.where((below > 0) & (lower <= upper), below, above))
 
 
-def _neighbours(architecture: Architecture, budget: Budget, task: Task) -> tuple[Architecture | None, Architecture]:
-    """The widest design not above the target, if any, and the narrowest above it."""
-
-    def too_wide(width: int) -> bool:
-        return _cost_on_axis(replace(architecture, bottleneck_width=width), budget, task) > budget.target
-
-    high = 1
-    while not too_wide(high):
-        high *= 2
-    low = high // 2  # not too wide, or zero
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if too_wide(middle) else (middle, high)
-    below = replace(architecture, bottleneck_width=low) if low else None
-    return below, replace(architecture, bottleneck_width=high)
+def described(architecture: Architecture, budget: Budget, task: Task) -> str:
+    """A design beside its cost and deviation on every axis of the budget, for a message."""
+    value = cost(architecture, task)
+    costs = ", ".join(f"{getattr(value, limit.axis):,}, {limit.deviation(value):+.2%}" for limit in budget.limits)
+    return f"{short_name(architecture)} ({costs})"
 
 
-def _describe(architecture: Architecture, budget: Budget, task: Task) -> str:
-    value = _cost_on_axis(architecture, budget, task)
-    return f"{short_name(architecture)} ({value:,}, {deviation(value, budget.target):+.2%})"
+def _neighbours(cost_at: Callable[[Ints], Cost], count: int, budget: Budget) -> tuple[Ints, Ints]:
+    """The widest width that is not too wide (0 where there is none) and the next one, for `count` designs at once.
+
+    Cost grows strictly with the width on every axis, and so does `balance`: a bisection finds where it changes sign,
+    and the width with the smallest worst deviation is one of the two around that place.
+    """
+
+    def too_wide(widths: Ints) -> npt.NDArray[np.bool_]:
+        return np.asarray(budget.balance(cost_at(widths)) > 0)
+
+    high = np.ones(count, dtype=np.int64)
+    while not (wide := too_wide(high)).all():
+        high = np.where(wide, high, 2 * high)
+    low = high // 2
+    while (high - low > 1).any():
+        middle = np.maximum((low + high) // 2, 1)
+        wide = too_wide(middle)
+        low, high = np.where(wide | (high - low <= 1), low, middle), np.where(wide & (high - low > 1), middle, high)
+    return low, high

@@ -2,15 +2,18 @@
 
 Counting rules, the same as torchvision's, pycls' and the ResNeXt paper's:
 params       every weight and bias, batch-norm scale and shift included
-macs         multiply-adds of convolutions and the classifier for one image; the papers call these "FLOPs".
+macs         multiply-adds of convolutions and linear layers for one image; the papers call these "FLOPs".
              Batch norm, bias, pooling and addition are not counted.
 activations  output values of all convolutions for one image
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from explorer.design.architecture import Architecture, Stage, reduced, stages, stem_map_size
+from explorer.design.alexnet import AlexNetLayout, alexnet_layout
+from explorer.design.architecture import Architecture
+from explorer.design.layout import Layout, Stage, layout, reduced
 from explorer.design.template import Task
 
 
@@ -29,32 +32,34 @@ class Cost:
         return Cost(self.params * times, self.macs * times, self.activations * times)
 
 
-def conv_cost(in_width: int, out_width: int, *, map_size: int, kernel_size: int = 1, cardinality: int = 1) -> Cost:
-    """Cost of a convolution without bias and the batch norm behind it; `map_size` is the side of its output."""
-    weights = out_width * (in_width // cardinality) * kernel_size**2
+def norm_cost(width: int) -> Cost:
+    """Cost of a batch norm: one scale and one shift per channel."""
+    return Cost(params=2 * width, macs=0, activations=0)
+
+
+def conv_cost(fan_in: int, width: int, *, map_size: int, kernel_size: int = 1) -> Cost:
+    """Cost of a convolution without bias. `fan_in`: input channels of one group; `map_size`: side of its output."""
+    weights = fan_in * width * kernel_size**2
     pixels = map_size**2
-    return Cost(params=weights + 2 * out_width, macs=weights * pixels, activations=out_width * pixels)
+    return Cost(params=weights, macs=weights * pixels, activations=width * pixels)
+
+
+def linear_cost(features: int, width: int) -> Cost:
+    """Cost of a linear layer with bias."""
+    return Cost(params=(features + 1) * width, macs=features * width, activations=0)
 
 
 def block_cost(stage: Stage, *, in_width: int, stride: int, map_size: int) -> Cost:
-    """Cost of one bottleneck: 1x1, grouped convolution with the stride, 1x1, and a projection where shapes differ.
-
-    ResNeXt paper, equation 4 (C * (256 d + 9 d d + 256 d) weights) and shortcut type B.
-    """
+    """Cost of one block of a stage, with its shortcut: a 1x1 projection where shapes differ (shortcut type B)."""
     out_size = reduced(map_size, stride)
-    projected = (in_width != stage.width) | (stride != 1)
-    return (
-        conv_cost(in_width, stage.group_width, map_size=map_size)
-        + conv_cost(
-            stage.group_width,
-            stage.group_width,
-            map_size=out_size,
-            kernel_size=stage.kernel_size,
-            cardinality=stage.cardinality,
-        )
-        + conv_cost(stage.group_width, stage.width, map_size=out_size)
-        + conv_cost(in_width, stage.width, map_size=out_size) * projected
-    )
+    total = _BLOCK_COSTS[stage.block](stage, in_width, map_size, out_size)
+    if stage.shortcut:
+        projected = (in_width != stage.width) | (stride != 1)
+        projection = conv_cost(in_width, stage.width, map_size=out_size)
+        if stage.block not in ("preact", "preact_basic"):
+            projection += norm_cost(stage.width)
+        total += projection * projected
+    return total
 
 
 def stage_cost(stage: Stage) -> Cost:
@@ -66,14 +71,83 @@ def stage_cost(stage: Stage) -> Cost:
 
 @lru_cache(maxsize=4096)
 def cost(architecture: Architecture, task: Task | None = None) -> Cost:
-    """Cost of a whole network on a task; the template's own task where none is given."""
+    """Cost of a whole network on a task; the template's own task where none is given. Raises as `layout` does."""
     task = task or architecture.shape.task
-    template = architecture.shape
-    stem_size = reduced(task.image_size, template.stem_stride)
-    total = conv_cost(task.channels, architecture.stem_width, map_size=stem_size, kernel_size=template.stem_kernel)
-    spelled_out = stages(architecture, task)
-    assert spelled_out[0].map_size == stem_map_size(template, task)
-    for stage in spelled_out:
+    if architecture.block == "alexnet":
+        cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
+        return alexnet_cost(alexnet_layout(architecture.shape, task, cardinality, width))
+    return layout_cost(layout(architecture, task))
+
+
+def layout_cost(spelled_out: Layout) -> Cost:
+    """Cost of a network of stages."""
+    stem = spelled_out.stem
+    total = conv_cost(stem.channels, stem.width, map_size=stem.map_size, kernel_size=stem.kernel_size)
+    for stage in spelled_out.stages:
         total += stage_cost(stage)
-    features = spelled_out[-1].width
-    return total + Cost(params=task.classes * (features + 1), macs=task.classes * features, activations=0)
+    width = spelled_out.stages[-1].width
+    # Every pre-activated block is counted with the batch norm of its input, the stem's among them; one more ends the
+    # last stage. Elsewhere the stem has its own.
+    total += norm_cost(width if spelled_out.normalised_head else stem.width)
+    return total + linear_cost(width, spelled_out.classes)
+
+
+def alexnet_cost(layers: AlexNetLayout) -> Cost:
+    """Cost of AlexNet's layers; its convolutions have a bias and no batch norm."""
+    total = Cost(0, 0, 0)
+    for conv in layers.convolutions:
+        fan_in = conv.in_width // conv.groups
+        total += conv_cost(fan_in, conv.width, map_size=conv.map_size, kernel_size=conv.kernel_size)
+        total += Cost(params=conv.width, macs=0, activations=0)
+    total += linear_cost(layers.features, layers.hidden)
+    total += linear_cost(layers.hidden, layers.hidden)
+    return total + linear_cost(layers.hidden, layers.classes)
+
+
+def _bottleneck(stage: Stage, in_width: int, map_size: int, out_size: int) -> Cost:
+    """1x1, grouped convolution with the stride, 1x1 (ResNeXt paper, section 3.1: C * (256 d + 9 d d + 256 d))."""
+    group_width = stage.group_width
+    return (
+        conv_cost(in_width, group_width, map_size=map_size)
+        + conv_cost(stage.bottleneck_width, group_width, map_size=out_size, kernel_size=stage.kernel_size)
+        + conv_cost(group_width, stage.width, map_size=out_size)
+        + norm_cost(2 * group_width + _outer_norm(stage, in_width))
+    )
+
+
+def _basic(stage: Stage, in_width: int, map_size: int, out_size: int) -> Cost:
+    """Two convolutions, the first with the stride; `bottleneck_width` channels between them."""
+    del map_size
+    middle, kernel = stage.bottleneck_width, stage.kernel_size
+    return (
+        conv_cost(in_width, middle, map_size=out_size, kernel_size=kernel)
+        + conv_cost(middle, stage.width, map_size=out_size, kernel_size=kernel)
+        + norm_cost(middle + _outer_norm(stage, in_width))
+    )
+
+
+def _inception(stage: Stage, in_width: int, map_size: int, out_size: int) -> Cost:
+    """Paths of one width: 1x1; 1x1 then 3x3; 1x1 then 5x5; pooling then 1x1; concatenated, then 1x1."""
+    path = stage.bottleneck_width
+    return (
+        conv_cost(in_width, 2 * path, map_size=out_size)  # the 1x1 path, and the one behind the pooling
+        + conv_cost(in_width, 2 * path, map_size=map_size)  # the reductions before 3x3 and 5x5
+        + conv_cost(path, path, map_size=out_size, kernel_size=3)
+        + conv_cost(path, path, map_size=out_size, kernel_size=5)
+        + conv_cost(4 * path, stage.width, map_size=out_size)
+        + norm_cost(6 * path + stage.width)
+    )
+
+
+def _outer_norm(stage: Stage, in_width: int) -> int:
+    """Channels of the batch norm at the end of a block, or at its beginning where that is where it stands."""
+    return in_width if stage.block in ("preact", "preact_basic") else stage.width
+
+
+_BLOCK_COSTS: dict[str, Callable[[Stage, int, int, int], Cost]] = {
+    "bottleneck": _bottleneck,
+    "preact": _bottleneck,
+    "basic": _basic,
+    "preact_basic": _basic,
+    "inception": _inception,
+}

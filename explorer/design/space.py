@@ -1,12 +1,62 @@
-"""A design space: the axes, which of them are listed and which one is solved from the budget."""
+"""Design spaces: which axes there are, which values each takes, and which network a point of the space is.
 
-from dataclasses import dataclass
-from itertools import product
+A space is a union of parts, and a part is a product of independent factors: so its size is known without listing it,
+and points are decoded and drawn as columns. Four kinds: `DesignSpace`, the ResNeXt family by its own axes;
+`NamedSpace`, networks listed by name; `AnyNetX`, everything free stage by stage; `RegNetX`, the linear rule.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise, product
 from typing import Literal
 
-from explorer.design.architecture import Architecture
-from explorer.design.budget import Budget, solve_bottleneck_width
+import numpy as np
+import numpy.typing as npt
+
+from explorer.design.architecture import Architecture, by_rule
+from explorer.design.axis import Axis, Factor, RealAxis, refuse_repeats, rising, single, values_of, whole_values
+from explorer.design.block import BLOCKS
+from explorer.design.cost import cost
+from explorer.design.designs import LARGEST, Column, Designs, one
+from explorer.design.name import parse_name, short_name
 from explorer.design.template import TEMPLATES, Task
+
+Ints = npt.NDArray[np.int64]
+Columns = dict[str, Ints]  # slopes and multipliers are float64
+
+
+@dataclass(frozen=True)
+class Part:
+    """A product of factors with one template and block; `label` holds what tells it from the other parts.
+
+    `build` makes designs from a column of values per factor name, `largest` is the costliest design or one beyond it.
+    """
+
+    factors: tuple[Factor, ...]
+    build: Callable[[Columns], Designs]
+    largest: Architecture
+    label: dict[str, str | bool]
+
+    @property
+    def size(self) -> int:
+        """Number of points, exact however large."""
+        return math.prod(len(factor) for factor in self.factors)
+
+    def points(self, picks: list[npt.NDArray[np.intp]]) -> Columns:
+        """The values at one row of each factor, one column per name."""
+        return {
+            name: factor.table[pick, column]
+            for factor, pick in zip(self.factors, picks, strict=True)
+            for column, name in enumerate(factor.names)
+        }
+
+    def refuse_overflow(self, task: Task) -> None:
+        """Raise ValueError where the largest cost would leave the integers that many designs are costed in."""
+        largest = cost(self.largest, task)
+        if max(largest.params, largest.macs, largest.activations) > LARGEST:
+            raise ValueError(f"{short_name(self.largest)} would cost more than 2^62; give smaller values")
 
 
 @dataclass(frozen=True)
@@ -19,80 +69,408 @@ class DesignSpace:
     """
 
     template: str
-    depth: tuple[int, ...]
-    width: tuple[int, ...]
-    cardinality: tuple[int, ...]
-    kernel_size: tuple[int, ...] = (3,)
-    bottleneck_width: tuple[int, ...] | Literal["solve"] = "solve"
-    group_width: tuple[int, ...] = ()
+    depth: Axis
+    width: Axis
+    cardinality: Axis
+    kernel_size: Axis = (3,)
+    bottleneck_width: Axis | Literal["solve"] = "solve"
+    group_width: Axis = ()
+    block: tuple[str, ...] = ("bottleneck",)
+    shortcut: tuple[bool, ...] = (True,)
+    kind: Literal["family"] = "family"
 
     def __post_init__(self) -> None:
         if self.template not in TEMPLATES:
             raise ValueError(f"template {self.template!r} is unknown; allowed: {', '.join(TEMPLATES)}")
-        for axis in ("depth", "width", "cardinality", "kernel_size", "bottleneck_width"):
-            if not getattr(self, axis):
-                raise ValueError(f"{axis} is empty; give at least one value")
-        for axis in ("depth", "width", "cardinality", "kernel_size", "bottleneck_width", "group_width"):
-            values = getattr(self, axis)
-            if values != "solve" and len(set(values)) != len(values):
-                raise ValueError(f"{axis} {list(values)} names a value twice")
-        for depth in self.depth:
-            TEMPLATES[self.template].blocks_for_depth(depth)
-        for axis in ("width", "cardinality", "kernel_size", "bottleneck_width"):
-            for value in getattr(self, axis) if getattr(self, axis) != "solve" else ():
-                self._any(**{axis: value})
-        if min(self.group_width, default=1) < 1:
-            raise ValueError(f"group_width must be at least 1, not {min(self.group_width)}")
-        if self.bottleneck_width != "solve" and self.group_width:
+        refuse_repeats("block", self.block)
+        refuse_repeats("shortcut", self.shortcut)
+        for block in self.block:
+            if block not in BLOCKS:
+                raise ValueError(f"block {block!r} is unknown; allowed: {', '.join(BLOCKS)}")
+        for depth in whole_values("depth", self.depth):
+            for block in self.block:
+                TEMPLATES[self.template].blocks_for_depth(depth, BLOCKS[block].layers)
+        if self.group_width not in ((), []) and self.bottleneck_width != "solve":
             raise ValueError("bottleneck_width and group_width are both given; one follows from the other")
+        group_widths = whole_values("group_width", self.group_width) if self.group_width else ()
+        if min(group_widths, default=1) < 1:
+            raise ValueError(f"group_width must be at least 1, not {min(group_widths)}")
+        for group_width, cardinality in product(group_widths, whole_values("cardinality", self.cardinality)):
+            if cardinality > 0 and group_width % cardinality:
+                divisors = ", ".join(str(value) for value in range(1, group_width + 1) if group_width % value == 0)
+                raise ValueError(
+                    f"cardinality {cardinality} does not divide group_width {group_width}; allowed: {divisors}"
+                )
+        self._refuse_impossible_values()
 
-    def _any(self, **axes: int) -> Architecture:
-        """Some architecture of the space with the given axes; building it checks their values."""
-        blocks = TEMPLATES[self.template].blocks_for_depth(self.depth[0])
-        first = {"cardinality": 1, "bottleneck_width": 1, **axes}
-        return Architecture(depths=blocks, template=self.template, **first)
+    def _refuse_impossible_values(self) -> None:
+        axes = {"width": self.width, "kernel_size": self.kernel_size, "cardinality": self.cardinality}
+        if self.bottleneck_width != "solve":
+            axes["bottleneck_width"] = self.bottleneck_width
+        for block in self.block:
+            layers = BLOCKS[block].layers
+            some = Architecture(
+                depths=TEMPLATES[self.template].blocks_for_depth(whole_values("depth", self.depth)[0], layers),
+                cardinality=BLOCKS[block].cardinality or 1,
+                bottleneck_width=1,
+                template=self.template,
+                block=block,
+            )
+            for axis, listed in axes.items():
+                for value in whole_values(axis, listed):
+                    replace(some, **{axis: value})  # type: ignore[arg-type]
 
     @property
     def is_solved(self) -> bool:
         """Whether the bottleneck width comes from a budget."""
         return self.bottleneck_width == "solve" and not self.group_width
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One part per block and shortcut."""
+        return tuple(self._part(block, shortcut) for block, shortcut in product(self.block, self.shortcut))
 
-def designs(space: DesignSpace, budget: Budget | None, task: Task) -> tuple[Architecture, ...]:
-    """Every design of the space, in the order of its axes; with a solved axis each meets the budget.
+    def _part(self, block: str, shortcut: bool) -> Part:
+        axes = {
+            axis: whole_values(axis, getattr(self, axis)) for axis in ("depth", "width", "kernel_size", "cardinality")
+        }
+        if self.group_width:
+            axes["group_width"] = whole_values("group_width", self.group_width)
+        elif self.bottleneck_width != "solve":
+            axes["bottleneck_width"] = whole_values("bottleneck_width", self.bottleneck_width)
+        paths = max(axes["cardinality"])
+        widest = max(axes.get("bottleneck_width", axes.get("group_width", (1,))))
+        largest = Architecture(
+            depths=TEMPLATES[self.template].blocks_for_depth(max(axes["depth"]), BLOCKS[block].layers),
+            cardinality=paths,
+            bottleneck_width=widest,
+            width=max(axes["width"]),
+            kernel_size=max(axes["kernel_size"]),
+            template=self.template,
+            block=block,
+            shortcut=shortcut,
+        )
+        label: dict[str, str | bool] = {}
+        if len(self.block) > 1:
+            label["block"] = block
+        if len(self.shortcut) > 1:
+            label["shortcut"] = shortcut
+        factors = tuple(single(axis, values) for axis, values in axes.items())
+        return Part(factors, partial(self._build, block, shortcut), largest, label)
 
-    Raises ValueError for a combination that cannot be built, or that cannot meet the budget.
+    def _build(self, block: str, shortcut: bool, points: Columns) -> Designs:
+        template, layers = TEMPLATES[self.template], BLOCKS[block].layers
+        stages, cardinality = template.stages, points["cardinality"]
+        if "group_width" in points:
+            path = points["group_width"] // cardinality
+        else:
+            path = points.get("bottleneck_width", np.ones_like(cardinality))
+        rows = {depth: template.blocks_for_depth(depth, layers) for depth in whole_values("depth", self.depth)}
+        return Designs(
+            length=len(cardinality),
+            template=self.template,
+            block=block,
+            shortcut=shortcut,
+            depths=_looked_up(points["depth"], rows, stages),
+            cardinalities=_doubled("cardinality", cardinality, stages),
+            bottleneck_widths=_doubled("bottleneck_width", path, stages),
+            widths=_doubled("width", points["width"], stages),
+            kernel_size=_constant(points["kernel_size"]),
+        )
+
+
+@dataclass(frozen=True)
+class NamedSpace:
+    """Networks listed by name, whatever their blocks and templates: neighbours from different families.
+
+    bottleneck_width  "solve": each network keeps its shape and its own width is replaced by one that meets the budget;
+                      "named": the networks are taken as their names say
     """
-    assert not space.is_solved or budget is not None
-    result = []
-    for depth, width, kernel_size, cardinality in product(
-        space.depth, space.width, space.kernel_size, space.cardinality
-    ):
-        blocks = TEMPLATES[space.template].blocks_for_depth(depth)
-        for bottleneck_width in _bottleneck_widths(space, cardinality):
-            architecture = Architecture(
-                depths=blocks,
-                cardinality=cardinality,
-                bottleneck_width=bottleneck_width,
-                width=width,
-                kernel_size=kernel_size,
-                template=space.template,
-            )
-            if space.is_solved and budget is not None:
-                architecture = solve_bottleneck_width(architecture, budget, task)
-            result.append(architecture)
-    return tuple(result)
+
+    architecture: tuple[str, ...]
+    bottleneck_width: Literal["solve", "named"] = "solve"
+    kind: Literal["named"] = "named"
+
+    def __post_init__(self) -> None:
+        refuse_repeats("architecture", self.architecture)
+        found: dict[Architecture, str] = {}
+        for name in self.architecture:
+            architecture = parse_name(name)
+            if architecture in found:
+                raise ValueError(f"architecture: {found[architecture]} and {name} are the same network")
+            found[architecture] = name
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether the bottleneck widths come from a budget."""
+        return self.bottleneck_width == "solve"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One part of one point per name."""
+        return tuple(self._part(name, parse_name(name)) for name in self.architecture)
+
+    def _part(self, name: str, architecture: Architecture) -> Part:
+        row = one(architecture)
+        return Part((), lambda points: row, architecture, {"architecture": name})  # noqa: ARG005 - it has no axes
 
 
-def _bottleneck_widths(space: DesignSpace, cardinality: int) -> tuple[int, ...]:
-    if space.bottleneck_width != "solve":
-        return space.bottleneck_width
-    if not space.group_width:
-        return (1,)  # a placeholder: the solver replaces it
-    for group_width in space.group_width:
-        if group_width % cardinality:
-            divisors = ", ".join(str(value) for value in range(1, group_width + 1) if group_width % value == 0)
-            raise ValueError(
-                f"cardinality {cardinality} does not divide group_width {group_width}; allowed: {divisors}"
-            )
-    return tuple(group_width // cardinality for group_width in space.group_width)
+@dataclass(frozen=True)
+class AnyNetX:
+    """Every stage for itself: depth, width, bottleneck ratio and width of a path (RegNet paper, section 3.2, AnyNetX).
+
+    bottleneck_ratio  output channels of a block over those of its middle convolution
+    group_width       channels of one path (the paper's group width g); cut to the middle convolution's width
+    shared            axes that are one number for all stages (AnyNetX-B: bottleneck_ratio; C: group_width too)
+    rising            axes that never fall from stage to stage (AnyNetX-D: width; E: depth too)
+
+    Where the middle convolution is not a multiple of the group width it is rounded to one, and the stage's width with
+    it (RegNet paper, appendix D; pycls): such points are other points' networks, or lie a little beside their values.
+    """
+
+    template: str
+    depth: Axis
+    width: Axis
+    bottleneck_ratio: Axis
+    group_width: Axis
+    kernel_size: Axis = (3,)
+    shared: tuple[Literal["depth", "width", "bottleneck_ratio", "group_width"], ...] = ()
+    rising: tuple[Literal["depth", "width"], ...] = ()
+    block: Literal["bottleneck", "preact"] = "bottleneck"
+    kind: Literal["anynetx"] = "anynetx"
+
+    def __post_init__(self) -> None:
+        _refuse_template(self.template)
+        for axis in ("depth", "width", "bottleneck_ratio", "group_width", "kernel_size"):
+            if (least := min(whole_values(axis, getattr(self, axis)))) < 1:
+                raise ValueError(f"{axis} must be at least 1, not {least}")
+        if both := set(self.shared) & set(self.rising):
+            raise ValueError(f"{min(both)} is both shared and rising; choose one")
+        _refuse_kernels_and_stems(self.template, self.kernel_size, self.width)
+        for axis in self.rising:
+            rising(_by_stage(axis, self.stages), whole_values(axis, getattr(self, axis)))
+
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+        return TEMPLATES[self.template].stages
+
+    @property
+    def is_solved(self) -> bool:
+        """No axis of this space is solved."""
+        return False
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One part."""
+        factors: list[Factor] = []
+        for axis in ("depth", "width", "bottleneck_ratio", "group_width"):
+            values, names = whole_values(axis, getattr(self, axis)), _by_stage(axis, self.stages)
+            if axis in self.shared:
+                factors.append(single(axis, values))
+            elif axis in self.rising:
+                factors.append(rising(names, values))
+            else:
+                factors += [single(name, values) for name in names]
+        kernels = whole_values("kernel_size", self.kernel_size)
+        factors.append(single("kernel_size", kernels))
+        width, stages = max(whole_values("width", self.width)) * 2, self.stages
+        largest = Architecture(
+            depths=(max(whole_values("depth", self.depth)),) * stages,
+            cardinality=1,
+            bottleneck_width=(width,) * stages,
+            width=(width,) * stages,
+            kernel_size=max(kernels),
+            template=self.template,
+        )
+        return (Part(tuple(factors), self._build, largest, {}),)
+
+    def _build(self, points: Columns) -> Designs:
+        def per_stage(axis: str) -> list[Ints]:
+            names = _by_stage(axis, self.stages)
+            return [points[name if name in points else axis] for name in names]
+
+        stages = list(map(compatible, *map(per_stage, ("width", "bottleneck_ratio", "group_width"))))
+        return Designs(
+            length=len(points["kernel_size"]),
+            template=self.template,
+            block=self.block,
+            shortcut=True,
+            depths=tuple(per_stage("depth")),
+            cardinalities=tuple(cardinality for _, cardinality, _ in stages),
+            bottleneck_widths=tuple(path for _, _, path in stages),
+            widths=tuple(width for width, _, _ in stages),
+            kernel_size=_constant(points["kernel_size"]),
+        )
+
+
+@dataclass(frozen=True)
+class RegNetX:
+    """Widths that follow a quantised line: u_j = w_0 + w_a * j, rounded to w_0 * w_m^k (RegNet paper, section 3.3).
+
+    depth             number of blocks d over all stages
+    initial_width     w_0, a multiple of 8
+    slope             w_a
+    multiplier        w_m, above 1
+    bottleneck_ratio  b, the same in all stages
+    group_width       g, channels of one path
+
+    A point whose line does not give exactly the template's number of stages is no network and counts as infeasible.
+    """
+
+    template: str
+    depth: Axis
+    initial_width: Axis
+    slope: RealAxis
+    multiplier: RealAxis
+    bottleneck_ratio: Axis
+    group_width: Axis
+    kernel_size: Axis = (3,)
+    block: Literal["bottleneck", "preact"] = "bottleneck"
+    kind: Literal["regnetx"] = "regnetx"
+
+    def __post_init__(self) -> None:
+        _refuse_template(self.template)
+        for axis in ("depth", "initial_width", "bottleneck_ratio", "group_width", "kernel_size"):
+            if (least := min(whole_values(axis, getattr(self, axis)))) < 1:
+                raise ValueError(f"{axis} must be at least 1, not {least}")
+        if max(whole_values("depth", self.depth)) > 1000:
+            raise ValueError(f"depth {max(whole_values('depth', self.depth))}: allowed are up to 1000 blocks")
+        if odd := [width for width in whole_values("initial_width", self.initial_width) if width % 8]:
+            raise ValueError(f"initial_width {odd[0]}: must be a multiple of 8 (RegNet paper, section 3.3)")
+        if (lowest := min(values_of("slope", self.slope))) < 0:
+            raise ValueError(f"slope must be at least 0, not {lowest}")
+        if (lowest := min(values_of("multiplier", self.multiplier))) <= 1:
+            raise ValueError(f"multiplier must be above 1, not {lowest}")
+        _refuse_kernels_and_stems(self.template, self.kernel_size, self.initial_width)
+
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+        return TEMPLATES[self.template].stages
+
+    @property
+    def is_solved(self) -> bool:
+        """No axis of this space is solved."""
+        return False
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One part."""
+        axes = ("depth", "initial_width", "slope", "multiplier", "bottleneck_ratio", "group_width", "kernel_size")
+        values = {axis: values_of(axis, getattr(self, axis)) for axis in axes}
+        factors = tuple(single(axis, listed) for axis, listed in values.items())
+        line = max(values["initial_width"]) + max(values["slope"]) * max(values["depth"])
+        width = 2 * math.ceil(line * max(values["multiplier"]))
+        largest = Architecture(
+            depths=(int(max(values["depth"])),) * self.stages,
+            cardinality=1,
+            bottleneck_width=(width,) * self.stages,
+            width=(width,) * self.stages,
+            kernel_size=int(max(values["kernel_size"])),
+            template=self.template,
+        )
+        return (Part(factors, self._build, largest, {}),)
+
+    def _build(self, points: Columns) -> Designs:
+        depths, widths = self._lines(points)
+        ratio, group_width = points["bottleneck_ratio"], points["group_width"]
+        per_stage = [compatible(width, ratio, group_width) for width in widths]
+        return Designs(
+            length=len(ratio),
+            template=self.template,
+            block=self.block,
+            shortcut=True,
+            depths=tuple(depths),
+            cardinalities=tuple(cardinality for _, cardinality, _ in per_stage),
+            bottleneck_widths=tuple(path for _, _, path in per_stage),
+            widths=tuple(width for width, _, _ in per_stage),
+            kernel_size=_constant(points["kernel_size"]),
+        )
+
+    def _lines(self, points: Columns) -> tuple[list[Ints], list[Ints]]:
+        """Depths and widths; a line that comes several times in a row, as when points are listed, is drawn once."""
+        axes = [points[axis] for axis in ("depth", "initial_width", "slope", "multiplier")]
+        changes = np.any([axis[1:] != axis[:-1] for axis in axes], axis=0)
+        starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+        times = np.diff(np.append(starts, len(axes[0])))
+        depth, initial_width, slope, multiplier = (axis[starts] for axis in axes)
+        depths, widths = quantised_line(depth, initial_width, slope, multiplier, self.stages)
+        return [np.repeat(column, times) for column in depths], [np.repeat(column, times) for column in widths]
+
+
+Space = DesignSpace | NamedSpace | AnyNetX | RegNetX
+KINDS = {"family": DesignSpace, "named": NamedSpace, "anynetx": AnyNetX, "regnetx": RegNetX}
+
+
+def compatible(width: Ints, ratio: Ints, group_width: Ints) -> tuple[Ints, Ints, Ints]:
+    """Width, cardinality and path width of a stage, adjusted so that paths are equal (RegNet paper, appendix D).
+
+    The group width is cut to the middle convolution's, which is rounded to a multiple of it (half to even, as in
+    pycls), and the stage's width is `ratio` times that.
+    """
+    middle = np.maximum(width // ratio, 1)
+    path = np.minimum(group_width, middle)
+    cardinality = np.maximum(np.rint(middle / path).astype(np.int64), 1)
+    return cardinality * path * ratio, cardinality, path
+
+
+def quantised_line(
+    depth: Ints,
+    initial_width: Ints,
+    slope: npt.NDArray[np.float64] | Ints,
+    multiplier: npt.NDArray[np.float64] | Ints,
+    stages: int,
+) -> tuple[list[Ints], list[Ints]]:
+    """Blocks and widths per stage of RegNets, one array per stage (RegNet paper, equations 2 to 4).
+
+    Where a line gives another number of stages than `stages`, or leaves one out, all its depths are 0.
+    """
+    blocks = np.arange(int(depth.max()))[:, None]
+    line = initial_width + slope * blocks
+    powers = np.rint(np.log(line / initial_width) / np.log(multiplier)).astype(np.int64)
+    powers[blocks >= depth] = -1
+    counts = [(powers == power).sum(axis=0) for power in range(stages)]
+    right = (powers.max(axis=0) == stages - 1) & np.all(counts, axis=0)
+    widths = [(np.rint(initial_width * multiplier**power / 8).astype(np.int64)) * 8 for power in range(stages)]
+    for lower, upper in pairwise(widths):
+        right &= lower < upper
+    return [np.where(right, count, 0) for count in counts], widths
+
+
+def _refuse_template(template: str) -> None:
+    if template not in TEMPLATES:
+        raise ValueError(f"template {template!r} is unknown; allowed: {', '.join(TEMPLATES)}")
+    if TEMPLATES[template].block == "alexnet":
+        raise ValueError(f"template {template} has no stages to vary; list its networks by name")
+
+
+def _refuse_kernels_and_stems(template: str, kernels: Axis, widths: Axis) -> None:
+    if even := [kernel for kernel in whole_values("kernel_size", kernels) if kernel % 2 == 0]:
+        raise ValueError(f"kernel_size must be odd and at least 1, not {even[0]}")
+    least = TEMPLATES[template].stem_reduction
+    if odd := [width for width in whole_values("width", widths) if width % least]:
+        raise ValueError(f"width {odd[0]}: must be a multiple of {least}, since the stem has width/{least} channels")
+
+
+def _by_stage(axis: str, stages: int) -> tuple[str, ...]:
+    return tuple(f"{axis}_{stage}" for stage in range(1, stages + 1))
+
+
+def _constant(column: Ints) -> Column:
+    """A column of equal numbers as one number, which costs no arithmetic."""
+    return int(column[0]) if len(column) and (column == column[0]).all() else column
+
+
+def _doubled(axis: str, column: Ints, stages: int) -> tuple[Column, ...]:
+    return by_rule(axis, _constant(column), stages)  # type: ignore[arg-type]
+
+
+def _looked_up(depths: Ints, rows: dict[int, tuple[int, ...]], stages: int) -> tuple[Column, ...]:
+    constant = _constant(depths)
+    if isinstance(constant, int):
+        return rows[constant]
+    known = np.array(sorted(rows))
+    places = np.searchsorted(known, depths)
+    table = np.array([rows[depth] for depth in known])
+    return tuple(table[places, stage] for stage in range(stages))

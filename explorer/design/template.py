@@ -1,6 +1,6 @@
 """Templates: what surrounds the stages (stem, strides, head), fixed while the axes of a study vary."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,12 @@ class Task:
 class Template:
     """Stem, stage strides and head of a network; widths double from stage to stage (ResNeXt paper, section 3.1).
 
-    `stem_reduction` is the first stage's width over the stem's width: 256 / 64 in both of the paper's templates.
-    `task` is the task the published counts refer to; a study takes its task from its data.
-    `depths` are the published blocks per stage by depth; `blocks_for_depth` extends them by the template's rule.
+    stem_width   output channels of the stem; None: a quarter of the first stage's width, as in the paper
+    task         the task the published counts refer to; a study takes its task from its data
+    depths       the published blocks per stage by depth; `blocks_for_depth` extends them by the template's rule
+    block        the block its networks usually have: it is left out of names
+    layers       layers of that block
+    uncounted    layers with weights outside the blocks that `depth` counts: the stem and the classifier
     """
 
     name: str
@@ -32,8 +35,21 @@ class Template:
     stem_pool: bool
     strides: tuple[int, ...]
     task: Task
-    depths: dict[int, tuple[int, ...]]
-    stem_reduction: int = 4
+    depths: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    stem_width: int | None = None
+    block: str = "bottleneck"
+    layers: int = 3
+    uncounted: int = 2
+
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+        return len(self.strides)
+
+    @property
+    def stem_reduction(self) -> int:
+        """The first stage's width has to be a multiple of this."""
+        return 4 if self.stem_width is None else 1
 
     @property
     def total_stride(self) -> int:
@@ -43,22 +59,25 @@ class Template:
             total *= stride
         return total
 
-    def blocks_for_depth(self, depth: int) -> tuple[int, ...]:
-        """Blocks per stage of a network with `depth` layers (three per block, the stem and the classifier).
+    def blocks_for_depth(self, depth: int, layers: int = 3) -> tuple[int, ...]:
+        """Blocks per stage of a network with `depth` layers, `layers` of them in every block.
 
-        Raises ValueError for a depth that is neither published nor, where stages are equally deep, of the form 3*s*n+2.
+        Raises ValueError for a depth that is neither published nor gives all stages the same number of blocks.
         """
-        if depth in self.depths:
+        if depth in self.depths and layers == self.layers:
             return self.depths[depth]
-        if not self.depths and depth > 2 and (depth - 2) % (3 * len(self.strides)) == 0:
-            return ((depth - 2) // (3 * len(self.strides)),) * len(self.strides)
-        raise ValueError(f"depth {depth} is not one of template {self.name}'s: {self._depth_rule()}")
+        inside, step = depth - self.uncounted, layers * self.stages
+        if not self.depths and inside > 0 and inside % step == 0:
+            return (inside // step,) * self.stages
+        raise ValueError(f"depth {depth} is not one of template {self.name}'s: {self._depth_rule(layers)}")
 
-    def _depth_rule(self) -> str:
-        if self.depths:
+    def _depth_rule(self, layers: int) -> str:
+        if self.depths and layers == self.layers:
             return ", ".join(map(str, self.depths))
-        step = 3 * len(self.strides)
-        return f"{step}n+2, such as {step + 2}, {2 * step + 2}, {3 * step + 2}"
+        if self.depths:
+            return f"its published depths are of block {self.block}; give the blocks per stage, as in -b2.2.2.2"
+        step, rest = layers * self.stages, self.uncounted
+        return f"{step}n+{rest}, such as {step + rest}, {2 * step + rest}, {3 * step + rest}"
 
 
 TEMPLATES = {
@@ -72,7 +91,20 @@ TEMPLATES = {
             stem_pool=True,
             strides=(1, 2, 2, 2),
             task=Task(channels=3, image_size=224, classes=1000),
-            depths={50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)},
+            depths={50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)},
+        ),
+        # He et al., 2015, Table 1: the two shallow networks, of basic blocks, whose stem is as wide as the first stage.
+        Template(
+            name="imagenet_basic",
+            stem_kernel=7,
+            stem_stride=2,
+            stem_pool=True,
+            strides=(1, 2, 2, 2),
+            task=Task(channels=3, image_size=224, classes=1000),
+            depths={18: (2, 2, 2, 2), 34: (3, 4, 6, 3)},
+            stem_width=64,
+            block="basic",
+            layers=2,
         ),
         # ResNeXt paper, appendix A: three equally deep stages on maps of 32, 16 and 8 pixels; depth 9n+2.
         Template(
@@ -82,7 +114,6 @@ TEMPLATES = {
             stem_pool=False,
             strides=(1, 2, 2),
             task=Task(channels=3, image_size=32, classes=10),
-            depths={},
         ),
         # Ours, for images of 8 to 16 pixels: a third stage would work on maps of 2 pixels, nearly all of it padding.
         Template(
@@ -92,7 +123,67 @@ TEMPLATES = {
             stem_pool=False,
             strides=(1, 2),
             task=Task(channels=1, image_size=8, classes=10),
-            depths={},
+        ),
+        # Wide ResNet paper, section 3: WRN-d-k has d = 6n+4 layers, since its authors count the three projections and
+        # not the classifier; the stem has 16 channels and the first stage 16k.
+        Template(
+            name="wide",
+            stem_kernel=3,
+            stem_stride=1,
+            stem_pool=False,
+            strides=(1, 2, 2),
+            task=Task(channels=3, image_size=32, classes=10),
+            stem_width=16,
+            block="preact_basic",
+            layers=2,
+            uncounted=4,
+        ),
+        # RegNet paper, section 3.1: a 3x3 stem of 32 channels with stride 2, then four stages that each halve the map.
+        Template(
+            name="regnet",
+            stem_kernel=3,
+            stem_stride=2,
+            stem_pool=False,
+            strides=(2, 2, 2, 2),
+            task=Task(channels=3, image_size=224, classes=1000),
+            stem_width=32,
+        ),
+        # pycls, CIFAR sweep "cifar_regnet": a stem of 16 channels at full resolution and two stages that halve the map.
+        Template(
+            name="regnet_cifar",
+            stem_kernel=3,
+            stem_stride=1,
+            stem_pool=False,
+            strides=(2, 2),
+            task=Task(channels=3, image_size=32, classes=10),
+            stem_width=16,
+        ),
+        # AlexNet's layers in order (Krizhevsky et al., 2012, section 3.5). Five convolutions, of which the second, the
+        # fourth and the fifth are grouped, and three linear layers; pooling follows the first, second and fifth.
+        Template(
+            name="alexnet",
+            stem_kernel=11,
+            stem_stride=4,
+            stem_pool=True,
+            strides=(1, 1, 1, 1, 1),
+            task=Task(channels=3, image_size=224, classes=1000),
+            depths={8: (1, 1, 1, 1, 1)},
+            block="alexnet",
+            layers=1,
+            uncounted=3,
+        ),
+        # Ours: the same layers for 32 pixels, with a stem of 5x5 at full resolution.
+        Template(
+            name="alexnet_cifar",
+            stem_kernel=5,
+            stem_stride=1,
+            stem_pool=True,
+            strides=(1, 1, 1, 1, 1),
+            task=Task(channels=3, image_size=32, classes=10),
+            depths={8: (1, 1, 1, 1, 1)},
+            block="alexnet",
+            layers=1,
+            uncounted=3,
         ),
     )
 }

@@ -4,16 +4,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.design import TEMPLATES, Budget, Task, cost, deviation, parse_name, short_name, solve_bottleneck_width
+from explorer.design import (
+    TEMPLATES,
+    Budget,
+    Limit,
+    Task,
+    cost,
+    deviation,
+    parse_name,
+    short_name,
+    solve_bottleneck_width,
+)
 
 CIFAR, IMAGENET = TEMPLATES["cifar"].task, TEMPLATES["imagenet"].task
+
+
+def budget(axis: str, target: int, tolerance: float) -> Budget:
+    return Budget((Limit(axis, target, tolerance),))
 
 
 def solved(depth: int, cardinality: int, axis: str, task: Task, tolerance: float = 0.06) -> tuple[str, float]:
     """Name of the design that meets the 1x64d network's cost, and its deviation in percent."""
     target = getattr(cost(parse_name(f"{depth}-1x64d"), task), axis)
-    budget = Budget(axis, target, tolerance)
-    design = solve_bottleneck_width(parse_name(f"{depth}-{cardinality}x1d"), budget, task)
+    design = solve_bottleneck_width(parse_name(f"{depth}-{cardinality}x1d"), budget(axis, target, tolerance), task)
     return short_name(design), round(100 * deviation(getattr(cost(design, task), axis), target), 2)
 
 
@@ -40,32 +53,51 @@ def test_a_budget_out_of_reach_names_the_neighbours_on_both_sides() -> None:
 
 def test_a_budget_below_the_narrowest_design_names_the_one_neighbour() -> None:
     with pytest.raises(ValueError, match=r"nearest: 29-32x1d \([\d,]+, \+[\d,.]+%\)$"):
-        solve_bottleneck_width(parse_name("29-32x1d"), Budget("params", 1000, 0.05), CIFAR)
+        solve_bottleneck_width(parse_name("29-32x1d"), budget("params", 1000, 0.05), CIFAR)
 
 
 @given(
+    block=st.sampled_from(["29-{}x1d", "29-{}x1d-preact-plain", "20-1x1d-basic", "29-4x1d-inception", "28-1x1d-wide"]),
     cardinality=st.sampled_from([1, 2, 3, 8, 32]),
-    axis=st.sampled_from(["params", "macs"]),
-    target=st.integers(10_000_000, 60_000_000),
+    axis=st.sampled_from(["params", "macs", "activations"]),
+    share=st.floats(0.5, 3),
 )
-def test_the_solver_finds_what_trying_every_width_finds(cardinality: int, axis: str, target: int) -> None:
-    base = parse_name(f"29-{cardinality}x1d")
-    task = Task(3, 8, 10)
-    found = solve_bottleneck_width(base, Budget(axis, target, 0.999), task)
-    every = [replace(base, bottleneck_width=width) for width in range(1, 600)]
-    best = min(every, key=lambda design: abs(getattr(cost(design, task), axis) - target))
-    assert found == best
+def test_the_solver_finds_what_trying_every_width_finds(block: str, cardinality: int, axis: str, share: float) -> None:
+    base, task = parse_name(block.format(cardinality)), Task(3, 16, 10)
+    target = int(getattr(cost(replace(base, bottleneck_width=40), task), axis) * share)
+    found = solve_bottleneck_width(base, budget(axis, target, 0.999), task)
+    every = [replace(base, bottleneck_width=width) for width in range(1, 800)]
+    assert found == min(every, key=lambda design: abs(getattr(cost(design, task), axis) - target))
+
+
+@given(cardinality=st.sampled_from([1, 2, 5, 16]), params=st.floats(0.6, 1.6), macs=st.floats(0.6, 1.6))
+def test_with_several_limits_the_worst_deviation_is_smallest(cardinality: int, params: float, macs: float) -> None:
+    base, task = parse_name(f"29-{cardinality}x1d"), Task(3, 16, 10)
+    own = cost(parse_name("29-1x64d"), task)
+    both = Budget((Limit("params", int(own.params * params), 0.9), Limit("macs", int(own.macs * macs), 0.9)))
+    found = solve_bottleneck_width(base, both, task, strict=False)
+    every = [replace(base, bottleneck_width=width) for width in range(1, 200)]
+    least = min(float(both.worst(cost(design, task))) for design in every)
+    assert float(both.worst(cost(found, task))) == pytest.approx(least)
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("flops", 10, 0.1), "'flops' is unknown; allowed: params, macs"),
-        (("params", 0, 0.1), "target must be at least 1"),
+        (("flops", 10, 0.1), "'flops' is unknown; allowed: params, macs, activations"),
+        (("params", 0, 0.1), "target must be from 1"),
+        (("params", 2**60, 0.1), "target must be from 1"),
         (("params", 10, 1.0), "tolerance must be a fraction"),
         (("params", 10, -0.1), "tolerance must be a fraction"),
     ],
 )
-def test_a_budget_that_makes_no_sense_is_refused(arguments: tuple[str, int, float], problem: str) -> None:
+def test_a_limit_that_makes_no_sense_is_refused(arguments: tuple[str, int, float], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        Budget(*arguments)
+        Limit(*arguments)
+
+
+def test_a_budget_holds_each_axis_once() -> None:
+    with pytest.raises(ValueError, match="one limit or more"):
+        Budget(())
+    with pytest.raises(ValueError, match="one limit or more"):
+        Budget((Limit("params", 1, 0.1), Limit("params", 2, 0.1)))

@@ -1,0 +1,144 @@
+"""Many designs at once, as columns of integers: the same formula then costs a million of them."""
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from explorer.design.alexnet import alexnet_layout
+from explorer.design.architecture import Architecture, by_rule
+from explorer.design.cost import Cost, alexnet_cost, layout_cost
+from explorer.design.layout import spelled_out
+from explorer.design.template import TEMPLATES, Task
+
+Ints = npt.NDArray[np.int64]
+Column = Ints | int  # an integer stands for a column of equal numbers
+LARGEST = 2**62  # costs are int64: beyond this, sums on the way to them could wrap around
+
+
+@dataclass(frozen=True)
+class Designs:
+    """`length` designs of one template and block. Each axis has one column per stage, of shape `(length,)`.
+
+    Nothing is checked here: whoever makes columns answers for them; `architecture` checks one row.
+    """
+
+    length: int
+    template: str
+    block: str
+    shortcut: bool
+    depths: tuple[Column, ...]
+    cardinalities: tuple[Column, ...]
+    bottleneck_widths: tuple[Column, ...]
+    widths: tuple[Column, ...]
+    kernel_size: Column
+
+    def __len__(self) -> int:
+        return self.length
+
+    def cost(self, task: Task) -> Cost:
+        """Cost of every design, as int64 arrays of shape `(length,)`."""
+        if self.block == "alexnet":
+            cardinality, width = cast(int, self.cardinalities[0]), cast(int, self.bottleneck_widths[0])
+            return self._full(alexnet_cost(alexnet_layout(TEMPLATES[self.template], task, cardinality, width)))
+        found = layout_cost(
+            spelled_out(
+                template=self.template,
+                block=self.block,
+                shortcut=self.shortcut,
+                depths=cast(tuple[int, ...], self.depths),
+                cardinalities=cast(tuple[int, ...], self.cardinalities),
+                bottleneck_widths=cast(tuple[int, ...], self.bottleneck_widths),
+                widths=cast(tuple[int, ...], self.widths),
+                kernel_size=cast(int, self.kernel_size),
+                task=task,
+            )
+        )
+        return self._full(found)
+
+    def with_bottleneck_width(self, first: Ints) -> "Designs":
+        """The designs with other widths of a path: those of the first stage, doubling from stage to stage."""
+        widths = by_rule("bottleneck_width", cast(int, first), self.stages)
+        return replace(self, bottleneck_widths=cast(tuple[Column, ...], widths))
+
+    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "Designs":
+        """Some of the designs, by position or by a mask."""
+
+        def taken(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+            return tuple(column if isinstance(column, int) else column[rows] for column in columns)
+
+        return replace(
+            self,
+            length=int(rows.sum()) if rows.dtype == np.bool_ else len(rows),
+            depths=taken(self.depths),
+            cardinalities=taken(self.cardinalities),
+            bottleneck_widths=taken(self.bottleneck_widths),
+            widths=taken(self.widths),
+            kernel_size=taken((self.kernel_size,))[0],
+        )
+
+    def architecture(self, row: int) -> Architecture:
+        """One design as a checked value. Raises ValueError for one that cannot be built."""
+
+        def at(column: Column) -> int:
+            return column if isinstance(column, int) else int(column[row])
+
+        return Architecture(
+            depths=tuple(map(at, self.depths)),
+            cardinality=tuple(map(at, self.cardinalities)),
+            bottleneck_width=tuple(map(at, self.bottleneck_widths)),
+            width=tuple(map(at, self.widths)),
+            kernel_size=at(self.kernel_size),
+            template=self.template,
+            block=self.block,
+            shortcut=self.shortcut,
+        )
+
+    @property
+    def exist(self) -> npt.NDArray[np.bool_]:
+        """Which rows are networks: a stage without blocks marks a point that is none."""
+        return np.broadcast_to(np.all([np.asarray(column) > 0 for column in self.depths], axis=0), (self.length,))
+
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+        return len(self.depths)
+
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """A 64-bit number per design: equal designs of the same template and block have equal numbers."""
+        mixed = np.zeros(self.length, dtype=np.uint64)
+        per_stage = zip(self.depths, self.cardinalities, self.bottleneck_widths, self.widths, strict=True)
+        for column in (*(column for stage in per_stage for column in stage), self.kernel_size):
+            # An odd multiplier with well-spread bits (Knuth's golden ratio); the shift brings high bits down.
+            mixed = (mixed ^ np.asarray(column).astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(29)
+        return mixed
+
+    def _full(self, found: Cost) -> Cost:
+        """Columns also where a cost does not depend on what varies."""
+        return Cost(
+            *(
+                cast(int, np.broadcast_to(np.asarray(value, dtype=np.int64), (self.length,)))
+                for value in (found.params, found.macs, found.activations)
+            )
+        )
+
+
+def one(architecture: Architecture) -> Designs:
+    """A single architecture as designs, so that what works for many serves one."""
+
+    def columns(values: tuple[int, ...]) -> tuple[Column, ...]:
+        return tuple(np.array([value], dtype=np.int64) for value in values)
+
+    return Designs(
+        length=1,
+        template=architecture.template,
+        block=architecture.block,
+        shortcut=architecture.shortcut,
+        depths=columns(architecture.depths),
+        cardinalities=columns(architecture.cardinalities),
+        bottleneck_widths=columns(architecture.bottleneck_widths),
+        widths=columns(architecture.widths),
+        kernel_size=np.array([architecture.kernel_size], dtype=np.int64),
+    )

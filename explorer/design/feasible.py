@@ -1,0 +1,241 @@
+"""Every design inside a budget: counted exactly where the space can be listed, estimated and drawn from beyond."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from explorer.design.architecture import Architecture
+from explorer.design.budget import Budget, solved
+from explorer.design.designs import Designs
+from explorer.design.space import Columns, Part, Space
+from explorer.design.template import Task
+
+EXACT = 100_000_000  # spaces up to this size are listed in full
+CHUNK = 1 << 14  # designs costed at once: their columns stay in the processor's cache
+SAMPLED = 1 << 20  # points that estimate the feasible share of a larger space
+MOST_DRAWN = 1 << 27  # points tried before a search for rare designs is given up
+Z = 1.959963984540054  # the normal distribution's 97.5 % point
+Progress = Callable[[int, int], None]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Share:
+    """An estimated fraction with its 95 % Wilson score interval, from `drawn` uniform points."""
+
+    estimate: float
+    low: float
+    high: float
+    drawn: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a space holds within a budget (None: no budget, everything is feasible).
+
+    size      points of the space, exact
+    feasible  how many of them meet the budget; None where the space is too large to list
+    share     the feasible share of the points: exact, or estimated
+    rows      the feasible points of each part as positions in it, where they were listed
+    """
+
+    space: Space
+    budget: Budget | None
+    task: Task
+    size: int
+    feasible: int | None
+    share: Share
+    rows: tuple[Rows, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Distinct feasible designs: what each is, and the values of the free axes that stand for it.
+
+    `parameters` has a column per axis of the space, of shape `(len(pool),)`; labels such as a block are objects.
+    """
+
+    designs: tuple[Designs, ...]
+    parameters: dict[str, npt.NDArray[np.generic]]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.designs))
+
+    def architecture(self, place: int) -> Architecture:
+        """The design at a place."""
+        for designs in self.designs:
+            if place < len(designs):
+                return designs.architecture(place)
+            place -= len(designs)
+        raise IndexError(place)
+
+
+def scan(
+    space: Space, budget: Budget | None, task: Task, rng: np.random.Generator, progress: Progress | None = None
+) -> Scan:
+    """Cost the points of a space and keep those within the budget; a solved axis is solved first.
+
+    Raises ValueError where no network of the space fits the images, or costs could leave the 64-bit integers.
+    """
+    assert budget is not None or not space.is_solved
+    for part in space.parts:
+        part.refuse_overflow(task)
+    size = sum(part.size for part in space.parts)
+    if size > EXACT:
+        kept = sum(len(designs) for _, _, designs in _drawn(space, budget, task, rng, SAMPLED))
+        return Scan(space, budget, task, size, None, wilson(kept, SAMPLED), ())
+    rows, done = [], 0
+    for part in space.parts:
+        found = []
+        for start in range(0, part.size, CHUNK):
+            positions = np.arange(start, min(start + CHUNK, part.size))
+            found.append(positions[_feasible(space, budget, task, _points(part, positions), part)[1]])
+            if progress is not None:
+                progress(done + int(positions[-1]) + 1, size)
+        rows.append(np.concatenate(found))
+        done += part.size
+    feasible = sum(map(len, rows))
+    exact = feasible / size
+    return Scan(space, budget, task, size, feasible, Share(exact, exact, exact, size), tuple(rows))
+
+
+def draw(scanned: Scan, most: int, rng: np.random.Generator) -> Pool:
+    """Up to `most` distinct feasible designs, uniform over the feasible ones; all of them where there are no more.
+
+    Where points were listed, each distinct network is equally likely. Where they were drawn, each point is: a network
+    that several points stand for (RegNet's rounding) is likelier, but comes once. Raises ValueError where a large space
+    gives too few.
+    """
+    if scanned.feasible is None:
+        return _draw_by_rejection(scanned, most, rng)
+    space, groups = scanned.space, []
+    for part, rows in zip(space.parts, scanned.rows, strict=True):
+        may_repeat = len(rows) and space.kind in ("anynetx", "regnetx")
+        groups.append(rows[_first_of_each(scanned, part, rows)] if may_repeat else rows)
+    total = sum(map(len, groups))
+    chosen = np.sort(rng.choice(total, min(most, total), replace=False))
+    found, start = [], 0
+    for part, rows in zip(space.parts, groups, strict=True):
+        mine = rows[chosen[(chosen >= start) & (chosen < start + len(rows))] - start]
+        start += len(rows)
+        if len(mine):
+            points = _points(part, mine)
+            found.append((part, points, _feasible(space, scanned.budget, scanned.task, points, part)[0]))
+    return _pool(found)
+
+
+def space_filling(pool: Pool, count: int, rng: np.random.Generator) -> list[int]:
+    """Places of `count` designs that lie far from each other: each next one is farthest from all before it.
+
+    Distance is Euclidean over the free axes, each by rank from 0 to 1 (Gonzalez, 1985, farthest-first traversal).
+    """
+    coordinates = ranks(pool.parameters)
+    chosen = [int(rng.integers(len(pool)))]
+    distance = np.full(len(pool), np.inf)
+    while len(chosen) < min(count, len(pool)):
+        distance = np.minimum(distance, ((coordinates - coordinates[chosen[-1]]) ** 2).sum(axis=1))
+        distance[chosen] = -1
+        chosen.append(int(distance.argmax()))
+    return chosen
+
+
+def ranks(parameters: dict[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.float64]:
+    """Coordinates from 0 to 1 per axis, by rank among its values; a label has one column per value."""
+    columns: list[npt.NDArray[np.float64]] = []
+    length = len(next(iter(parameters.values()), []))
+    for values in parameters.values():
+        known, places = np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)
+        if values.dtype == object:
+            columns += [(places == place) / math.sqrt(2) for place in range(len(known))]
+        else:
+            columns.append(places / max(len(known) - 1, 1))
+    return np.stack(columns, axis=1) if columns else np.zeros((length, 0))
+
+
+def wilson(hits: int, drawn: int) -> Share:
+    """Estimate and 95 % score interval of a fraction (Wilson, 1927); its upper end is above zero without a hit."""
+    share = hits / drawn
+    middle = (share + Z**2 / (2 * drawn)) / (1 + Z**2 / drawn)
+    half = Z / (1 + Z**2 / drawn) * math.sqrt(share * (1 - share) / drawn + Z**2 / (4 * drawn**2))
+    return Share(share, max(0.0, middle - half) if hits else 0.0, min(1.0, middle + half), drawn)
+
+
+def _points(part: Part, positions: Rows) -> Columns:
+    """Values at positions of a part, the last factor varying fastest."""
+    sizes = [len(factor) for factor in part.factors]
+    return part.points(list(np.unravel_index(positions, sizes)) if sizes else [])
+
+
+def _feasible(
+    space: Space, budget: Budget | None, task: Task, points: Columns, part: Part
+) -> tuple[Designs, npt.NDArray[np.bool_]]:
+    """The designs at points, solved where an axis is, and which of them exist and meet the budget."""
+    designs = part.build(points)
+    if budget is None:
+        return designs, designs.exist
+    if space.is_solved:
+        designs = solved(designs, budget, task)
+    within = np.asarray(budget.within(designs.cost(task)))
+    return designs, within & designs.exist
+
+
+def _drawn(
+    space: Space, budget: Budget | None, task: Task, rng: np.random.Generator, count: int
+) -> Iterator[tuple[Part, Columns, Designs]]:
+    """Feasible designs among `count` uniform points of the space, in chunks."""
+    sizes = np.array([float(part.size) for part in space.parts])
+    for start in range(0, count, CHUNK):
+        chunk = min(CHUNK, count - start)
+        for part, share in zip(space.parts, rng.multinomial(chunk, sizes / sizes.sum()), strict=True):
+            if not share:
+                continue
+            points = part.points([rng.integers(len(factor), size=share) for factor in part.factors])
+            designs, mask = _feasible(space, budget, task, points, part)
+            yield part, {name: column[mask] for name, column in points.items()}, designs.take(mask)
+
+
+def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator) -> Pool:
+    found: list[tuple[Part, Columns, Designs]] = []
+    seen: set[int] = set()
+    tried = 0
+    while len(seen) < most:
+        if tried >= MOST_DRAWN:
+            raise ValueError(
+                f"{tried:,} points of the space were drawn and only {len(seen)} distinct designs met the budget; "
+                "ask for fewer, widen the tolerance, or narrow the space"
+            )
+        for part, points, designs in _drawn(scanned.space, scanned.budget, scanned.task, rng, 16 * CHUNK):
+            fresh = np.zeros(len(designs), dtype=np.bool_)
+            for row, key in enumerate(designs.keys()):
+                if len(seen) < most and int(key) not in seen:
+                    seen.add(int(key))
+                    fresh[row] = True
+            if fresh.any():
+                found.append((part, {name: column[fresh] for name, column in points.items()}, designs.take(fresh)))
+        tried += 16 * CHUNK
+    return _pool(found)
+
+
+def _first_of_each(scanned: Scan, part: Part, rows: Rows) -> Rows:
+    """Positions in `rows` of the first point of every distinct network."""
+    keys = [
+        _feasible(scanned.space, scanned.budget, scanned.task, _points(part, chunk), part)[0].keys()
+        for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK))
+    ]
+    return np.sort(np.unique(np.concatenate(keys), return_index=True)[1])
+
+
+def _pool(found: list[tuple[Part, Columns, Designs]]) -> Pool:
+    parameters: dict[str, list[npt.NDArray[np.generic]]] = {}
+    for part, points, designs in found:
+        for name, column in points.items():
+            parameters.setdefault(name, []).append(column)
+        for name, value in part.label.items():
+            parameters.setdefault(name, []).append(np.full(len(designs), value, dtype=object))
+    return Pool(
+        tuple(designs for _, _, designs in found),
+        {name: np.concatenate(columns) for name, columns in parameters.items()},
+    )

@@ -1,0 +1,171 @@
+"""A network spelled out in channels and pixels: what both the cost formula and the builder read.
+
+Every number is an integer, or a numpy int64 array where many designs are costed at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from explorer.design.architecture import Architecture, stem_width
+from explorer.design.block import BLOCKS
+from explorer.design.template import TEMPLATES, Task, Template
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage. Its first block has `stride` and takes `in_width` channels on maps of side `map_size`.
+
+    block             a key of `explorer.design.block.BLOCKS`
+    depth             number of blocks
+    bottleneck_width  channels of one path
+    cardinality       number of paths
+    width             channels each block gives
+    normalised        the input of a pre-activated stage has its batch norm and ReLU already, from the stem
+    """
+
+    block: str
+    depth: int
+    in_width: int
+    cardinality: int
+    bottleneck_width: int
+    width: int
+    kernel_size: int
+    stride: int
+    map_size: int
+    shortcut: bool = True
+    normalised: bool = False
+
+    @property
+    def group_width(self) -> int:
+        """Channels of all paths together ("width of group conv" in the paper's Table 2)."""
+        return self.cardinality * self.bottleneck_width
+
+
+@dataclass(frozen=True)
+class Stem:
+    """The first layers: a convolution of `kernel_size` and `stride`, batch norm and ReLU, maximum pooling.
+
+    `normalised` is false where a pre-activated network leaves batch norm and ReLU to its first block.
+    """
+
+    channels: int
+    width: int
+    kernel_size: int
+    stride: int
+    pool: bool
+    map_size: int
+    normalised: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Stem, stages, pooling and classifier. `normalised_head`: batch norm and ReLU stand before the pooling."""
+
+    stem: Stem
+    stages: tuple[Stage, ...]
+    classes: int
+    normalised_head: bool
+
+
+def layout(architecture: Architecture, task: Task) -> Layout:
+    """Spell an architecture out; not for AlexNet's layers, which have no stages.
+
+    Raises ValueError for an image smaller than the total stride and for a kernel too large for its map.
+    """
+    found = spelled_out(
+        template=architecture.template,
+        block=architecture.block,
+        shortcut=architecture.shortcut,
+        depths=architecture.depths,
+        cardinalities=architecture.cardinalities,
+        bottleneck_widths=architecture.bottleneck_widths,
+        widths=architecture.widths,
+        kernel_size=architecture.kernel_size,
+        task=task,
+    )
+    for stage in found.stages:
+        _refuse_large_kernel(stage)
+    return found
+
+
+def spelled_out(
+    *,
+    template: str,
+    block: str,
+    shortcut: bool,
+    depths: Sequence[int],
+    cardinalities: Sequence[int],
+    bottleneck_widths: Sequence[int],
+    widths: Sequence[int],
+    kernel_size: int,
+    task: Task,
+) -> Layout:
+    """The same for numbers by stage, which may be numpy arrays over many designs; these are not checked."""
+    shape = TEMPLATES[template]
+    refuse_small_images(shape, task)
+    preactivated = BLOCKS[block].preactivated
+    stem = Stem(
+        channels=task.channels,
+        width=stem_width(shape, widths[0]),
+        kernel_size=shape.stem_kernel,
+        stride=shape.stem_stride,
+        pool=shape.stem_pool,
+        map_size=reduced(task.image_size, shape.stem_stride),
+        # fb.resnet.torch: the ImageNet stem keeps its batch norm, since pooling follows it; the CIFAR stem is bare.
+        normalised=shape.stem_pool or not preactivated,
+    )
+    sizes = map_sizes(shape, task)
+    in_widths = (stem.width, *widths[:-1])
+    stages = tuple(
+        Stage(
+            block=block,
+            depth=depths[index],
+            in_width=in_widths[index],
+            cardinality=cardinalities[index],
+            bottleneck_width=bottleneck_widths[index],
+            width=widths[index],
+            kernel_size=kernel_size,
+            stride=stride,
+            map_size=sizes[index],
+            shortcut=shortcut,
+            normalised=preactivated and index == 0 and stem.normalised,
+        )
+        for index, stride in enumerate(shape.strides)
+    )
+    return Layout(stem, stages, task.classes, normalised_head=preactivated)
+
+
+def reduced(size: int, stride: int) -> int:
+    """Side of a map after a convolution or pooling of odd kernel, padded by half of it."""
+    return (size + stride - 1) // stride
+
+
+def map_sizes(template: Template, task: Task) -> tuple[int, ...]:
+    """Side of the maps that enter each stage, and of those that leave the last."""
+    size = reduced(task.image_size, template.stem_stride)
+    sizes = [reduced(size, 2) if template.stem_pool else size]
+    for stride in template.strides:
+        sizes.append(reduced(sizes[-1], stride))
+    return tuple(sizes)
+
+
+def refuse_small_images(template: Template, task: Task) -> None:
+    """Raise ValueError for images that the strides would reduce to less than one pixel."""
+    if task.image_size < template.total_stride:
+        raise ValueError(
+            f"image_size {task.image_size} is below template {template.name}'s total stride, {template.total_stride}"
+        )
+
+
+def _refuse_large_kernel(stage: Stage) -> None:
+    """Raise ValueError for a kernel of which some rows and columns always lie on padding, wherever it stands.
+
+    On a map of m pixels and with stride 1 that is one above 2m - 1; the first block of a stage works on its larger map.
+    """
+    kernel = 5 if stage.block == "inception" else stage.kernel_size
+    side = stage.map_size if stage.depth == 1 else reduced(stage.map_size, stage.stride)
+    if kernel > 2 * side - 1:
+        raise ValueError(
+            f"kernel_size {kernel} is too large for maps of {side} pixels, where its border would only ever see "
+            f"padding; allowed: up to {2 * side - 1}, or larger images"
+        )

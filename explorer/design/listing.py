@@ -1,0 +1,58 @@
+"""Every design of a space as architectures, for studies that train them all: a point that does not fit is refused."""
+
+import numpy as np
+
+from explorer.design.architecture import Architecture
+from explorer.design.budget import Budget, described, solve_bottleneck_width
+from explorer.design.cost import cost
+from explorer.design.feasible import draw, scan
+from explorer.design.space import DesignSpace, NamedSpace, Part, Space
+from explorer.design.template import Task
+from explorer.design.tight import tighten
+
+MOST_LISTED = 10_000
+
+
+def listed(space: Space, budget: Budget | None, task: Task, *, tight: bool = False) -> tuple[Architecture, ...]:
+    """Every design of the space, in the order of its axes; with a solved axis each meets the budget.
+
+    `tight` solves a width per stage. Axes of `DesignSpace` and names were listed by a person, so one that cannot meet
+    the budget is refused; of the other spaces the feasible designs are taken. Raises ValueError for more than 10,000
+    designs, and for one that cannot be built or cannot meet the budget.
+    """
+    size = sum(part.size for part in space.parts)
+    if size > MOST_LISTED:
+        raise ValueError(
+            f"holds {size:,} points; a study lists at most {MOST_LISTED:,}; choose search=uniform or another sampler"
+        )
+    if not isinstance(space, (DesignSpace, NamedSpace)):
+        pool = draw(scan(space, budget, task, np.random.default_rng(0)), size, np.random.default_rng(0))
+        found = [pool.architecture(place) for place in range(len(pool))]
+    else:
+        found = [architecture for part in space.parts for architecture in _architectures(part)]
+        if space.is_solved:
+            assert budget is not None
+            found = [solve_bottleneck_width(architecture, budget, task, strict=not tight) for architecture in found]
+    if not found:
+        raise ValueError(f"none of its {size:,} points is a network that meets {budget}")
+    return tuple(matched(architecture, budget, task) for architecture in found) if tight else tuple(found)
+
+
+def matched(architecture: Architecture, budget: Budget | None, task: Task) -> Architecture:
+    """The architecture with a width per stage. Raises ValueError where even that misses the budget."""
+    if budget is None:
+        return architecture
+    found = tighten(architecture, budget, task)
+    if not budget.within(cost(found, task)):
+        raise ValueError(
+            f"no bottleneck widths within 15 % of the doubling rule meet {budget}; nearest: "
+            f"{described(found, budget, task)}"
+        )
+    return found
+
+
+def _architectures(part: Part) -> list[Architecture]:
+    sizes = [len(factor) for factor in part.factors]
+    picks = list(np.unravel_index(np.arange(part.size), sizes)) if sizes else []
+    designs = part.build(part.points(picks))
+    return [designs.architecture(row) for row in range(len(designs))]
