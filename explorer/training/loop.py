@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +12,22 @@ from torch import Tensor, nn
 
 from explorer.run import EpochResult, Outcome, Run
 from explorer.training.augment import augmented, batches, draw, normalised
+from explorer.training.build import build
 from explorer.training.data import Dataset, Split, load
-from explorer.training.network import build
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
+from explorer.training.weights import save_weights
 
 EVALUATION_BATCH = 1024
 Right = npt.NDArray[np.bool_]
 
 
-def train(run: Run, report: Callable[[EpochResult], None]) -> Outcome:
+def train(
+    run: Run, report: Callable[[EpochResult], None], *, judges: bool = True, weights: Path | None = None
+) -> Outcome:
     """Train a run, reporting every epoch, and judge it once on the test images after the last one.
+
+    Where not `judges` the test images are left alone; `weights` says where to keep the trained network.
 
     A loss that is not finite ends the run as "diverged"; memory that does not suffice ends it as "out_of_memory".
     On the CPU the same run gives the same bits for the same number of threads, version of torch and type of processor;
@@ -31,7 +37,7 @@ def train(run: Run, report: Callable[[EpochResult], None]) -> Outcome:
     data = load(run.data, run.execution.device)
     started = time.perf_counter()
     try:
-        return _train(run, data, report, started)
+        return _train(run, data, report, started, judges, weights)
     except (torch.OutOfMemoryError, MemoryError) as error:
         return _unfinished("out_of_memory", 0, started, str(error))
     except RuntimeError as error:
@@ -48,7 +54,14 @@ def deterministic() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def _train(run: Run, data: Dataset, report: Callable[[EpochResult], None], started: float) -> Outcome:
+def _train(
+    run: Run,
+    data: Dataset,
+    report: Callable[[EpochResult], None],
+    started: float,
+    judges: bool,
+    weights: Path | None,
+) -> Outcome:
     device, recipe = run.execution.device, run.recipe
     network = build(
         run.architecture, run.task, stream(run.seed, "initialisation"), zero_init_residual=recipe.zero_init_residual
@@ -76,14 +89,16 @@ def _train(run: Run, data: Dataset, report: Callable[[EpochResult], None], start
         result = EpochResult(epoch, rate, loss, train_error, val_error, time.perf_counter() - begin)
         report(result)
     assert result is not None
-    right = correct(network, data.test, data)
+    if weights is not None:
+        save_weights(network, weights)
+    right = correct(network, data.test, data) if judges else np.zeros(0, dtype=np.bool_)
     steps = len(data.train) // recipe.batch_size
     return Outcome(
         status="ok",
         epochs=recipe.epochs,
         train_error=result.train_error,
         val_error=result.val_error,
-        test_error=error_of(right),
+        test_error=error_of(right) if judges else None,
         loss=result.loss,
         seconds=time.perf_counter() - started,
         images_per_second=recipe.epochs * steps * recipe.batch_size / training_seconds,

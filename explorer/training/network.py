@@ -1,20 +1,24 @@
-"""Networks built from an architecture. Modules are named as in torchvision's ResNet, so state dicts fit."""
+"""Networks built from a layout. Modules are named as in torchvision's ResNet, so state dicts fit.
 
-import math
+The classes read nothing but the numbers of a `Stem`, `Stage` or `AlexNetLayout`: `do=export` writes their source beside
+those numbers, and the file stands on its own.
+"""
+
 from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from torch import Tensor, nn
 
-from explorer.design import Architecture, Task
-from explorer.design.architecture import Stage, stages
+from explorer.design.alexnet import AlexNetLayout
+from explorer.design.layout import Layout, Stage
 
 
 class Bottleneck(nn.Module):
     """The ResNeXt block in its grouped form (paper, figure 3c): 1x1, grouped k x k with the stride, 1x1, plus shortcut.
 
-    Takes `(batch, in_width, height, width)` and gives `(batch, stage.width, ceil(height/stride), ceil(width/stride))`.
+    Takes `(batch, in_width, height, width)` and gives `(batch, stage.width, ceil(height/stride), ceil(width/stride))`,
+    as every block here does.
     """
 
     def __init__(self, stage: Stage, *, in_width: int, stride: int) -> None:
@@ -26,75 +30,221 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(middle)
         self.conv3 = nn.Conv2d(middle, stage.width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(stage.width)
-        self.downsample: nn.Module | None = None
-        if in_width != stage.width or stride != 1:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_width, stage.width, 1, stride, bias=False), nn.BatchNorm2d(stage.width)
-            )
+        self.shortcut = stage.shortcut
+        self.downsample = projection(stage, in_width, stride, normalised=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add: the last ReLU comes after the addition (paper, section 5)."""
-        shortcut = images if self.downsample is None else self.downsample(images)
         maps = F.relu(self.bn1(self.conv1(images)), inplace=True)
         maps = F.relu(self.bn2(self.conv2(maps)), inplace=True)
-        return F.relu(self.bn3(self.conv3(maps)) + shortcut, inplace=True)
+        maps = self.bn3(self.conv3(maps))
+        if self.shortcut:
+            maps = maps + (images if self.downsample is None else self.downsample(images))
+        return F.relu(maps, inplace=True)
+
+
+class PreactBottleneck(nn.Module):
+    """The same layers with batch norm and ReLU before each convolution (He et al., 2016; the paper's footnote 5).
+
+    The first block of a stage shares its first batch norm and ReLU with the projection, as in fb.resnet.torch; where
+    `normalised` the stem has done both already.
+    """
+
+    def __init__(self, stage: Stage, *, in_width: int, stride: int, normalised: bool = False) -> None:
+        super().__init__()
+        middle, kernel = stage.group_width, stage.kernel_size
+        self.bn1 = None if normalised else nn.BatchNorm2d(in_width)
+        self.conv1 = nn.Conv2d(in_width, middle, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(middle)
+        self.conv2 = nn.Conv2d(middle, middle, kernel, stride, kernel // 2, groups=stage.cardinality, bias=False)
+        self.bn3 = nn.BatchNorm2d(middle)
+        self.conv3 = nn.Conv2d(middle, stage.width, 1, bias=False)
+        self.shortcut = stage.shortcut
+        self.downsample = projection(stage, in_width, stride, normalised=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Transform and add; nothing follows the addition."""
+        active = images if self.bn1 is None else F.relu(self.bn1(images))
+        maps = F.relu(self.bn2(self.conv1(active)), inplace=True)
+        maps = self.conv3(F.relu(self.bn3(self.conv2(maps)), inplace=True))
+        if self.shortcut:
+            maps = maps + (images if self.downsample is None else self.downsample(active))
+        return cast(Tensor, maps)
+
+
+class Basic(nn.Module):
+    """Two k x k convolutions, the first with the stride (He et al., 2015); `bottleneck_width` channels between them."""
+
+    def __init__(self, stage: Stage, *, in_width: int, stride: int) -> None:
+        super().__init__()
+        middle, kernel = stage.bottleneck_width, stage.kernel_size
+        self.conv1 = nn.Conv2d(in_width, middle, kernel, stride, kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(middle)
+        self.conv2 = nn.Conv2d(middle, stage.width, kernel, 1, kernel // 2, bias=False)
+        self.bn2 = nn.BatchNorm2d(stage.width)
+        self.shortcut = stage.shortcut
+        self.downsample = projection(stage, in_width, stride, normalised=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Transform and add; the last ReLU comes after the addition."""
+        maps = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(images)), inplace=True)))
+        if self.shortcut:
+            maps = maps + (images if self.downsample is None else self.downsample(images))
+        return F.relu(maps, inplace=True)
+
+
+class PreactBasic(nn.Module):
+    """The block of Wide ResNets: batch norm and ReLU before each of two convolutions (Wide ResNet paper, section 2)."""
+
+    def __init__(self, stage: Stage, *, in_width: int, stride: int, normalised: bool = False) -> None:
+        super().__init__()
+        middle, kernel = stage.bottleneck_width, stage.kernel_size
+        self.bn1 = None if normalised else nn.BatchNorm2d(in_width)
+        self.conv1 = nn.Conv2d(in_width, middle, kernel, stride, kernel // 2, bias=False)
+        self.bn2 = nn.BatchNorm2d(middle)
+        self.conv2 = nn.Conv2d(middle, stage.width, kernel, 1, kernel // 2, bias=False)
+        self.shortcut = stage.shortcut
+        self.downsample = projection(stage, in_width, stride, normalised=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Transform and add; nothing follows the addition."""
+        active = images if self.bn1 is None else F.relu(self.bn1(images))
+        maps = self.conv2(F.relu(self.bn2(self.conv1(active)), inplace=True))
+        if self.shortcut:
+            maps = maps + (images if self.downsample is None else self.downsample(active))
+        return cast(Tensor, maps)
+
+
+class Inception(nn.Module):
+    """Four unlike paths of one width, concatenated and merged by 1x1, plus shortcut (after Szegedy et al., 2016).
+
+    The paths are 1x1; 1x1 then 3x3; 1x1 then 5x5; 3x3 maximum pooling then 1x1. Each path's last step has the stride.
+    """
+
+    def __init__(self, stage: Stage, *, in_width: int, stride: int) -> None:
+        super().__init__()
+        path = stage.bottleneck_width
+        self.branch1 = _conv_bn_relu(in_width, path, 1, stride)
+        self.branch2 = nn.Sequential(_conv_bn_relu(in_width, path, 1, 1), _conv_bn_relu(path, path, 3, stride))
+        self.branch3 = nn.Sequential(_conv_bn_relu(in_width, path, 1, 1), _conv_bn_relu(path, path, 5, stride))
+        self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride, 1), _conv_bn_relu(in_width, path, 1, 1))
+        self.conv3 = nn.Conv2d(4 * path, stage.width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(stage.width)
+        self.shortcut = stage.shortcut
+        self.downsample = projection(stage, in_width, stride, normalised=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Transform, merge and add; the last ReLU comes after the addition."""
+        paths = [self.branch1(images), self.branch2(images), self.branch3(images), self.branch4(images)]
+        maps = self.bn3(self.conv3(torch.cat(paths, dim=1)))
+        if self.shortcut:
+            maps = maps + (images if self.downsample is None else self.downsample(images))
+        return F.relu(maps, inplace=True)
 
 
 class ResNeXt(nn.Module):
-    """A whole network: stem, stages, global average pooling and a linear classifier.
+    """A whole network of stages: stem, stages, global average pooling and a linear classifier.
 
-    Takes `(batch, task.channels, task.image_size, task.image_size)` and gives scores `(batch, task.classes)`.
+    Takes `(batch, channels, image_size, image_size)` and gives scores `(batch, classes)`.
     """
 
-    def __init__(self, architecture: Architecture, task: Task) -> None:
+    def __init__(self, layout: Layout) -> None:
         super().__init__()
-        template = architecture.shape
-        stem, kernel = architecture.stem_width, template.stem_kernel
-        self.conv1 = nn.Conv2d(task.channels, stem, kernel, template.stem_stride, kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem)
-        self.maxpool = nn.MaxPool2d(3, 2, 1) if template.stem_pool else nn.Identity()
-        spelled_out = stages(architecture, task)
-        self.stage_names = [f"layer{number}" for number in range(1, len(spelled_out) + 1)]
-        for name, stage in zip(self.stage_names, spelled_out, strict=True):
-            self.add_module(name, _stage(stage))
-        self.fc = nn.Linear(spelled_out[-1].width, task.classes)
+        stem = layout.stem
+        self.conv1 = nn.Conv2d(
+            stem.channels, stem.width, stem.kernel_size, stem.stride, stem.kernel_size // 2, bias=False
+        )
+        self.bn1 = nn.BatchNorm2d(stem.width) if stem.normalised else None
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if stem.pool else nn.Identity()
+        self.stage_names = [f"layer{number}" for number in range(1, len(layout.stages) + 1)]
+        for name, stage in zip(self.stage_names, layout.stages, strict=True):
+            self.add_module(name, stage_module(stage))
+        width = layout.stages[-1].width
+        self.bn_last = nn.BatchNorm2d(width) if layout.normalised_head else None
+        self.fc = nn.Linear(width, layout.classes)
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """The maps that leave each stage, `(batch, width, height, width)`, by the paper's names: conv2, conv3, ...
+
+        Those of a pre-activated network are as its blocks give them, before the batch norm and ReLU of what follows.
+        """
+        maps = self.conv1(images)
+        if self.bn1 is not None:
+            maps = F.relu(self.bn1(maps), inplace=True)
+        maps = self.maxpool(maps)
+        found = {}
+        for number, name in enumerate(self.stage_names, start=2):
+            maps = self.get_submodule(name)(maps)
+            found[f"conv{number}"] = maps
+        return found
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores before softmax."""
-        maps = self.maxpool(F.relu(self.bn1(self.conv1(images)), inplace=True))
-        for name in self.stage_names:
-            maps = self.get_submodule(name)(maps)
+        maps = list(self.features(images).values())[-1]
+        if self.bn_last is not None:
+            maps = F.relu(self.bn_last(maps))
         return cast(Tensor, self.fc(maps.mean(dim=(2, 3))))
 
 
-def build(
-    architecture: Architecture, task: Task, generator: torch.Generator, *, zero_init_residual: bool = False
-) -> ResNeXt:
-    """A network on the CPU in float32, initialised as in the paper's code from one random stream.
+class AlexNet(nn.Module):
+    """AlexNet's layers: five convolutions, three of them grouped, and three linear layers, with biases and ReLU.
 
-    Convolutions: normal with standard deviation sqrt(2 / (k * k * out_channels)), groups not divided; batch norm: one
-    and zero; classifier: uniform within 1 / sqrt(features), bias zero (facebookresearch/ResNeXt, models/resnext.lua).
+    Takes `(batch, channels, image_size, image_size)` and gives scores `(batch, classes)`.
     """
-    with torch.device("meta"):
-        network = ResNeXt(architecture, task)
-    network.to_empty(device="cpu")
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
-        elif isinstance(module, nn.Linear):
-            bound = 1 / math.sqrt(module.in_features)
-            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-            nn.init.zeros_(module.bias)
-    if zero_init_residual:
-        for module in network.modules():
-            if isinstance(module, Bottleneck):
-                nn.init.zeros_(module.bn3.weight)
-    return network
+
+    def __init__(self, layout: AlexNetLayout) -> None:
+        super().__init__()
+        self.stage_names = []
+        for number, layer in enumerate(layout.convolutions, start=1):
+            conv = nn.Conv2d(
+                layer.in_width, layer.width, layer.kernel_size, layer.stride, layer.padding, groups=layer.groups
+            )
+            pool = nn.MaxPool2d(3, 2) if layer.pool else nn.Identity()
+            self.add_module(f"conv{number}", nn.Sequential(conv, nn.ReLU(inplace=True), pool))
+            self.stage_names.append(f"conv{number}")
+        self.fc6 = nn.Linear(layout.features, layout.hidden)
+        self.fc7 = nn.Linear(layout.hidden, layout.hidden)
+        self.fc = nn.Linear(layout.hidden, layout.classes)
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """The maps that leave each convolution, after its pooling: conv1 to conv5."""
+        maps, found = images, {}
+        for name in self.stage_names:
+            maps = self.get_submodule(name)(maps)
+            found[name] = maps
+        return found
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores before softmax."""
+        flat = self.features(images)["conv5"].flatten(1)
+        return cast(Tensor, self.fc(F.relu(self.fc7(F.relu(self.fc6(flat))))))
 
 
-def _stage(stage: Stage) -> nn.Sequential:
-    first = Bottleneck(stage, in_width=stage.in_width, stride=stage.stride)
-    others = [Bottleneck(stage, in_width=stage.width, stride=1) for _ in range(stage.depth - 1)]
-    return nn.Sequential(first, *others)
+BLOCK_MODULES: dict[str, type[nn.Module]] = {
+    "bottleneck": Bottleneck,
+    "preact": PreactBottleneck,
+    "basic": Basic,
+    "preact_basic": PreactBasic,
+    "inception": Inception,
+}
+
+
+def stage_module(stage: Stage) -> nn.Sequential:
+    """The blocks of a stage: the first changes width and map."""
+    module = BLOCK_MODULES[stage.block]
+    stem_did_it = {"normalised": True} if stage.normalised else {}
+    first = module(stage, in_width=stage.in_width, stride=stage.stride, **stem_did_it)
+    return nn.Sequential(first, *(module(stage, in_width=stage.width, stride=1) for _ in range(stage.depth - 1)))
+
+
+def projection(stage: Stage, in_width: int, stride: int, *, normalised: bool) -> nn.Sequential | None:
+    """The 1x1 convolution of a shortcut whose ends differ (type B); None where it is the identity or there is none."""
+    if not stage.shortcut or (in_width == stage.width and stride == 1):
+        return None
+    conv = nn.Conv2d(in_width, stage.width, 1, stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(stage.width)) if normalised else nn.Sequential(conv)
+
+
+def _conv_bn_relu(in_width: int, width: int, kernel: int, stride: int) -> nn.Sequential:
+    conv = nn.Conv2d(in_width, width, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True))

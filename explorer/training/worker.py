@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from explorer.job import Counted, EpochDone, Job, Mismatch, Refused, RunDone, Surroundings, Survey
 from explorer.run import Outcome
@@ -40,8 +41,13 @@ def _run(job: Job, pipe: Connection) -> None:
     started = time.perf_counter()
     try:
         if job.needs_count:
-            pipe.send(Counted(run.id, check_cost(run.architecture, run.task).fvcore_macs))
-        outcome = train(run, lambda result: pipe.send(EpochDone(run.id, result)))
+            pipe.send(Counted(run.id, check_cost(run.architecture, run.task).macs))
+        outcome = train(
+            run,
+            lambda result: pipe.send(EpochDone(run.id, result)),
+            judges=job.judges,
+            weights=Path(job.weights) if job.weights else None,
+        )
         pipe.send(RunDone(run.id, outcome))
     except CostMismatchError as error:
         pipe.send(Mismatch(str(error)))
