@@ -3,13 +3,17 @@
 import os
 import shlex
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from explorer.errors import InputError, StudyStoppedError
+from explorer.settings import BenchmarkConfig, ExportConfig, VerifyConfig
 
 if TYPE_CHECKING:
+    from explorer.design import Architecture, Task
     from explorer.settings import StudyConfig
 
 HELP = """\
@@ -19,6 +23,10 @@ Which network shape is best at a fixed compute budget?
   python -m explorer study=equal_params do=plan      what would run, at what cost and time; trains nothing
   python -m explorer study=equal_params do=report    redraw the page from the record
   python -m explorer study=equal_params --cfg job    print the resolved configuration
+
+  python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
+  python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true
+  python -m explorer do=benchmark                        designs costed per second
 
 Any key can be overridden: recipe.epochs=20  space.cardinality=[1,32]  data=digits  name=my_study
 The record goes to studies/<name>/, the page to reports/<name>.html.
@@ -71,7 +79,14 @@ def _dispatch(arguments: list[str], console: Console) -> int:
         console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
         return 0
     command = read_command(arguments)
-    return {"run": _run, "plan": _plan, "report": _report}[command.do](command.config, console)
+    match command.config:
+        case VerifyConfig():
+            return _verify(command.config, console)
+        case ExportConfig():
+            return _export(command.config, console)
+        case BenchmarkConfig():
+            return _benchmark(command.config, console)
+    return {"run": _run, "plan": _plan, "report": _report}[command.do](command.study, console)
 
 
 def _plan(config: "StudyConfig", console: Console) -> int:
@@ -119,6 +134,70 @@ def _run(config: "StudyConfig", console: Console) -> int:
         message = f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
         raise StudyStoppedError(message)
     return 0
+
+
+def _verify(config: VerifyConfig, console: Console) -> int:
+    from explorer.report.checks import print_verification
+
+    architecture, task = _design(config)
+    from explorer.training.device import resolve
+    from explorer.training.verify import verify
+
+    found = verify(
+        architecture,
+        task,
+        device=resolve(config.device),
+        batch_size=config.batch_size,
+        repeats=config.repeats,
+        seed=config.seed,
+    )
+    print_verification(found, console)
+    if not found.agrees:
+        raise StudyStoppedError(f"{found.name}: the referees or the forms disagree; this is a defect of the program")
+    return 0
+
+
+def _export(config: ExportConfig, console: Console) -> int:
+    from explorer.design import short_name
+    from explorer.report.checks import print_exported
+
+    _design(config)
+    from explorer.training.export import export
+    from explorer.training.weights import read_weights, task_in
+
+    weights = Path(config.weights) if config.weights else None
+    channels, classes = task_in(read_weights(weights)) if weights else (None, None)
+    architecture, task = _design(
+        replace(config, channels=config.channels or channels, classes=config.classes or classes)
+    )
+    folder = Path(config.folder) / short_name(architecture)
+    print_exported(export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed), console)
+    return 0
+
+
+def _benchmark(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.report.checks import print_speeds
+    from explorer.training.benchmark import measure_costs
+
+    print_speeds(measure_costs(config.designs, config.scalar, config.fvcore, config.seed), console)
+    return 0
+
+
+def _design(config: VerifyConfig | ExportConfig) -> "tuple[Architecture, Task]":
+    """The architecture a verb was given, and the task it is for. Raises InputError before anything heavy loads."""
+    from explorer.design import cost, parse_name
+
+    if config.architecture is None:
+        raise InputError("architecture is missing; say for example architecture=29-32x4d")
+    try:
+        architecture = parse_name(config.architecture)
+        usual = architecture.shape.task
+        given = {key: getattr(config, key) for key in ("channels", "image_size", "classes")}
+        task = replace(usual, **{key: value for key, value in given.items() if value is not None})
+        cost(architecture, task)
+    except ValueError as error:
+        raise InputError(f"architecture={config.architecture}: {error}") from None
+    return architecture, task
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from explorer import records
 from explorer.analysis.finding import Finding, find, sentence
 from explorer.config import to_config
 from explorer.errors import InputError
-from explorer.planning import contrast_of, settings_of
+from explorer.planning import contrast_of
+from explorer.progress import settings_so_far
 from explorer.settings import StudyConfig
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
     if tree is None:
         raise InputError(f"{folder}: there is no such study yet; start it with do=run")
     config = to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
-    settings = settings_of(config)
-    first, second = contrast_of(config, settings)
     record = records.load(folder)
+    settings = settings_so_far(config, record)
+    pair = contrast_of(config, settings)
+    contrast = (pair[0].name, pair[1].name) if pair else None
     names = [setting.name for setting in settings]
-    return config, record, find(record.runs, names, (first.name, second.name), config.search.seeds)
+    designs = config.search.designs if config.search.is_adaptive else len(names)
+    measure = "val_error" if config.search.is_adaptive else "test_error"
+    found = find(record.runs, names, contrast, config.search.seeds, designs=designs or 0, measure=measure)
+    return config, record, found
 
 
 def is_stale(page: Path, folder: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -19,21 +19,34 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
-from explorer.design import DesignSpace
+from explorer.design.space import KINDS
 from explorer.errors import InputError
-from explorer.settings import StudyConfig
+from explorer.settings import BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
 
 Place = Callable[[tuple[str, ...]], str]
-VERBS = ("run", "plan", "report")
+STUDY_VERBS = ("run", "plan", "report")
+# Verbs that work on a design, without a study: each has a file of its keys in `conf`.
+DESIGN_VERBS: dict[str, type[VerbConfig]] = {
+    "verify": VerifyConfig,
+    "export": ExportConfig,
+    "benchmark": BenchmarkConfig,
+}
+Checked = TypeVar("Checked")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a person asked for: a verb, on a study."""
+    """What a person asked for: a verb, on a study or with keys of its own."""
 
     do: str
-    config: StudyConfig
+    config: StudyConfig | VerbConfig
+
+    @property
+    def study(self) -> StudyConfig:
+        """The settings, for a verb that works on a study."""
+        assert isinstance(self.config, StudyConfig)
+        return self.config
 
 
 def conf_folders() -> list[Path]:
@@ -61,36 +74,45 @@ def read_command(arguments: list[str]) -> Command:
     Raises InputError with one line naming the key, the value and what is allowed.
     """
     tree = compose_tree(arguments)
-    verb = tree.pop("do", None)
-    if verb not in VERBS:
-        raise InputError(f"do={verb}: unknown verb; allowed: {', '.join(VERBS)}")
-    return Command(verb, to_config(tree, partial(_source, arguments=arguments)))
+    verb, place = tree.pop("do", None), partial(_source, arguments=arguments)
+    if verb in DESIGN_VERBS:
+        return Command(verb, _checked_tree(tree, DESIGN_VERBS[verb], place))
+    if verb not in STUDY_VERBS:
+        raise InputError(f"do={verb}: unknown verb; allowed: {', '.join((*STUDY_VERBS, *DESIGN_VERBS))}")
+    return Command(verb, to_config(tree, place))
 
 
 def compose_tree(arguments: list[str]) -> dict[str, Any]:
     """The configuration as plain dictionaries and lists, interpolations resolved, `name` filled in."""
     known = groups()
-    overrides = [_checked(override, known) for override in _parse(arguments)]
+    overrides = [line for override in _parse(arguments) for line in _checked(override, known)]
     choices = {override.key_or_group: override.value() for override in _parse(arguments)}
+    verb = str(choices.get("do"))
+    if verb in DESIGN_VERBS:
+        return _composed(verb, overrides)
     if "study" not in choices:
         raise InputError(
             f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"
         )
+    plain = _composed("config", overrides)
+    name = choices["study"] if plain.get("name") is None else plain["name"]
+    plain["name"] = str(name) if isinstance(name, (int, float)) else name  # name=2024 is a name
+    return plain
+
+
+def _composed(root: str, overrides: list[str]) -> dict[str, Any]:
     own, *others = conf_folders()
     if others:
-        overrides.append("hydra.searchpath=[" + ",".join(f"'file://{folder}'" for folder in others) + "]")
+        overrides = [*overrides, "hydra.searchpath=[" + ",".join(f"'file://{folder}'" for folder in others) + "]"]
     try:
         with initialize_config_dir(str(own), version_base="1.3"):
-            tree = OmegaConf.to_container(compose("config", overrides), resolve=True)
+            tree = OmegaConf.to_container(compose(root, overrides), resolve=True)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(_one_line(f"a YAML file cannot be read: {error}")) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_one_line(str(error))) from None
     assert isinstance(tree, dict)
-    plain: dict[str, Any] = {str(key): value for key, value in tree.items()}
-    name = choices["study"] if plain.get("name") is None else plain["name"]
-    plain["name"] = str(name) if isinstance(name, (int, float)) else name  # name=2024 is a name
-    return plain
+    return {str(key): value for key, value in tree.items()}
 
 
 def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
@@ -98,12 +120,7 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
 
     `place` says for the message where a key was set.
     """
-    prepared = _prepared(tree, StudyConfig, (), place)
-    try:
-        # JSON mode is strict where it matters (no text for numbers, no 1 for true) and takes lists for tuples.
-        config = _adapter().validate_json(json.dumps(prepared), strict=True)
-    except ValidationError as error:
-        raise InputError(_explain(error, prepared, place)) from None
+    config = _checked_tree(tree, StudyConfig, place)
     if not _NAME.fullmatch(config.name) or ".." in config.name:
         raise InputError(
             f"name={config.name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores, "
@@ -114,9 +131,18 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
     return config
 
 
-@lru_cache(maxsize=1)
-def _adapter() -> TypeAdapter[StudyConfig]:
-    return TypeAdapter(StudyConfig)
+def _checked_tree(tree: dict[str, Any], kind: type[Checked], place: Place) -> Checked:
+    prepared = _prepared(tree, kind, (), place)
+    try:
+        # JSON mode is strict where it matters (no text for numbers, no 1 for true) and takes lists for tuples.
+        return cast(Checked, _adapter(cast(Any, kind)).validate_json(json.dumps(prepared), strict=True))
+    except ValidationError as error:
+        raise InputError(_explain(error, prepared, place)) from None
+
+
+@lru_cache(maxsize=4)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _parse(arguments: list[str]) -> list[Override]:
@@ -137,7 +163,7 @@ def _parse(arguments: list[str]) -> list[Override]:
     return overrides
 
 
-def _checked(override: Override, known: dict[str, list[str]]) -> str:
+def _checked(override: Override, known: dict[str, list[str]]) -> list[str]:
     """The override in a form Hydra always takes: unknown keys are refused later, with the list of allowed ones."""
     line = str(override.input_line)
     key = override.key_or_group
@@ -148,14 +174,17 @@ def _checked(override: Override, known: dict[str, list[str]]) -> str:
             raise InputError(
                 f"{line}: no such {key}{_hint(str(override.value()), known[key])}; allowed: {', '.join(known[key])}"
             )
-        return line
+        return [line]
     if override.is_delete() or key.partition(".")[0] == "hydra":
         raise InputError(f"{line}: not allowed; set keys with key=value")
-    return "++" + line.lstrip("+")
+    line = "++" + line.lstrip("+")
+    # A list or a mapping replaces what was there; Hydra would merge a mapping, and cannot change one into the other.
+    return [f"++{key}=null", line] if isinstance(override.value(), (dict, list)) else [line]
 
 
 def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
-    """The tree with single numbers made lists where a list is expected. Raises InputError for an unknown key."""
+    """The tree with single values made lists where a list is expected. Raises InputError for an unknown key."""
+    kind = _member(value, kind, path, place)
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         hints = get_type_hints(kind)
         for key in map(str, value):
@@ -169,27 +198,60 @@ def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any
                     f"allowed: {', '.join(sorted(hints))}{place((*path, key))}"
                 )
         return {key: _prepared(item, hints[key], (*path, key), place) for key, item in value.items()}
-    takes_list = any(get_origin(option) is tuple for option in (kind, *get_args(kind)))
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return [value] if takes_list and is_number else value
+    items = {get_args(option)[0] for option in (kind, *get_args(kind)) if get_origin(option) is tuple}
+    return [value] if type(value) in {get_origin(item) or item for item in items} - {type(None)} else value
+
+
+def _member(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
+    """The member of a union that a mapping means: told by its `kind`, or by its keys."""
+    members = [option for option in get_args(kind) if dataclasses.is_dataclass(option)]
+    if not isinstance(value, dict) or not members:
+        return kind
+    if len(members) == 1:
+        return members[0]
+    if set(members) == set(KINDS.values()):
+        named = value.get("kind", "family")
+        if named not in KINDS:
+            raise InputError(f"space.kind={named}: unknown kind; allowed: {', '.join(KINDS)}{place((*path, 'kind'))}")
+        return KINDS[named]
+    return members[0]
 
 
 def _explain(error: ValidationError, tree: dict[str, Any], place: Place) -> str:
     """The first problem as one line: dotted key, value, what is allowed and the file it stands in."""
-    problem = error.errors()[0]
+    # Of a space's kinds only the chosen one's problems count; of a union, every member says what is allowed.
+    other_kinds = {kind.__name__ for name, kind in KINDS.items() if name != tree.get("space", {}).get("kind", "family")}
+    problems = [found for found in error.errors() if not other_kinds & set(map(str, found["loc"]))]
+    problems = [found for found in problems if _was_meant(found["loc"], tree)] or problems
+    problem = problems[0]
     path, value = _located(problem["loc"], tree)
-    # One problem for each member of a union: all of them say what is allowed.
-    same = [other["msg"] for other in error.errors() if _located(other["loc"], tree)[0] == path]
+    same = [other["msg"] for other in problems if _located(other["loc"], tree)[0] == path]
     key = ".".join(path)
     if problem["type"] in ("missing", "missing_argument"):
         return f"{key} is missing"
     if problem["type"] == "value_error":
         reason = str(problem["ctx"]["error"])
-        names_axis = reason.partition(" ")[0] in get_type_hints(DesignSpace) and path == ("space",)
+        axes = {axis for kind in KINDS.values() for axis in get_type_hints(kind)}
+        names_axis = reason.partition(" ")[0] in axes and path == ("space",)
         return f"{key}{'.' if names_axis else ': '}{reason}{place(path)}"
     message = " or ".join(dict.fromkeys(same)).replace("Input should be", "must be").replace("or must be", "or")
-    message = message.replace("valid array", "list of values")
+    message = message.replace("valid array", "list of values").replace("an object", "a range {low: ..., high: ...}")
     return f"{key}={json.dumps(value)}: {message}{place(path)}"
+
+
+def _was_meant(location: tuple[int | str, ...], tree: dict[str, Any]) -> bool:
+    """Whether a problem is of the member of a union that the value looks like: a mapping, or a list."""
+    for end, step in enumerate(location):
+        if _names_type(step):
+            value = _located(location[:end], tree)[1]
+            if isinstance(value, dict if str(step).startswith("tuple[") else list):
+                return False
+    return True
+
+
+def _names_type(step: int | str) -> bool:
+    """Whether a step of a pydantic location is no key but the name of a type: a dataclass, or tuple[...]."""
+    return str(step)[:1].isupper() or str(step).startswith("tuple[")
 
 
 def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tuple[str, ...], Any]:
@@ -197,6 +259,8 @@ def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tup
     path: list[str] = []
     value: Any = tree
     for step in location:
+        if _names_type(step):
+            continue
         if isinstance(value, dict):
             value = value.get(str(step))
         elif isinstance(value, list) and isinstance(step, int):

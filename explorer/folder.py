@@ -10,7 +10,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 # What may differ between two starts of a study: where and how fast it runs, not what it finds.
-_FREE = ("name", "device", "engine", "storage", "search.seeds")
+_FREE = ("name", "device", "engine", "storage", "search.seeds", "search.designs")
 
 
 def study_folder(name: str) -> Path:
@@ -37,13 +37,14 @@ def study_folder(name: str) -> Path:
     return STUDIES / name
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder. Raises InputError where it cannot be written."""
+def make_folder(folder: Path) -> Path:
+    """Create a folder and give it back. Raises InputError where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
+        return folder
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror}); choose another place or change its permissions"
@@ -113,17 +114,19 @@ def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
     old = stored_config(folder)
     if old is None:
         return
-    new = _as_tree(config)
-    different = [key for key in sorted({*_flat(old), *_flat(new)}) if _flat(old).get(key) != _flat(new).get(key)]
+    # Keys that an earlier version did not write had the defaults they have now.
+    before, now = {**_flat(_defaults(config)), **_flat(old)}, _flat(_as_tree(config))
+    different = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     decisive = [key for key in different if not key.startswith(_FREE)]
-    _refuse(folder, [f"{key} was {_flat(old).get(key)}, now {_flat(new).get(key)}" for key in decisive])
-    seeds = _flat(old).get("search.seeds")
+    _refuse(folder, [f"{key} was {before.get(key)}, now {now.get(key)}" for key in decisive])
+    if config.search.is_adaptive:
+        _refuse_fewer(folder, "search.designs", before.get("search.designs"), config.search.designs)
+    elif before.get("search.designs") != config.search.designs:
+        _refuse(folder, [f"search.designs was {before.get('search.designs')}, now {config.search.designs}"])
+    seeds = before.get("search.seeds")
     if not isinstance(seeds, int):
         raise InputError(f"{folder / CONFIG}: search.seeds is {seeds}, not a number; restore the file")
-    if config.search.seeds < seeds:
-        raise InputError(
-            f"search.seeds={config.search.seeds}: {folder} was started with {seeds}; allowed: {seeds} or more"
-        )
+    _refuse_fewer(folder, "search.seeds", seeds, config.search.seeds)
 
 
 def settle(folder: Path, config: StudyConfig, proposed: Execution, surroundings: Surroundings) -> Execution:
@@ -172,6 +175,22 @@ def _refuse(folder: Path, differences: list[str]) -> None:
         raise InputError(
             f"{folder}: was started differently ({'; '.join(differences)}); start a new study with name=..."
         )
+
+
+def _refuse_fewer(folder: Path, key: str, old: Any, new: int | None) -> None:
+    if isinstance(old, int) and new is not None and new < old:
+        raise InputError(f"{key}={new}: {folder} was started with {old}; allowed: {old} or more")
+
+
+def _defaults(value: Any) -> dict[str, Any]:
+    """The tree of a dataclass with only the fields that have a default, at that default."""
+    found: dict[str, Any] = {}
+    for field in fields(value):
+        if is_dataclass(getattr(value, field.name)):
+            found[field.name] = _defaults(getattr(value, field.name))
+        elif field.default is not MISSING:
+            found[field.name] = json.loads(json.dumps(field.default))
+    return found
 
 
 def _as_tree(config: StudyConfig) -> dict[str, Any]:

@@ -11,10 +11,17 @@ from explorer.settings import DataConfig
 
 @dataclass(frozen=True)
 class Job:
-    """A run to execute; `needs_count` asks for its architecture to be checked with fvcore first."""
+    """A run to execute.
+
+    needs_count  check its architecture with fvcore first
+    judges       evaluate the test images after the last epoch; a search that still chooses must not
+    weights      where to keep the weights after the last epoch
+    """
 
     run: Run
     needs_count: bool
+    judges: bool = True
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

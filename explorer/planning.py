@@ -1,25 +1,24 @@
 """From a study's settings to its runs: which designs, at what cost, how far from the budget, with which seeds."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from explorer.design import (
-    TEMPLATES,
-    Architecture,
-    Budget,
-    Cost,
-    Task,
-    cost,
-    designs,
-    deviation,
-    display_name,
-    parse_name,
-    short_name,
-)
-from explorer.design.budget import AXES
-from explorer.design.name import paths_name
+import numpy as np
+
+from explorer.design.architecture import Architecture
+from explorer.design.budget import AXES, Budget, Limit, deviation
+from explorer.design.cost import Cost, cost
+from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
+from explorer.design.layout import refuse_small_images
+from explorer.design.listing import listed, matched
+from explorer.design.name import display_name, parse_name, paths_name, short_name
+from explorer.design.space import DesignSpace, NamedSpace, Space
+from explorer.design.template import TEMPLATES, Task
 from explorer.errors import InputError
 from explorer.run import Execution, Run
 from explorer.settings import StudyConfig
+
+CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Setting:
     cost: Cost
     params_deviation: float | None
     macs_deviation: float | None
+    activations_deviation: float | None = None
 
     @property
     def name(self) -> str:
@@ -42,13 +42,52 @@ class Setting:
         return display_name(self.architecture)
 
 
+@dataclass(frozen=True)
+class Scope:
+    """What a study may draw from: its space, the budget, and the cost that deviations are told from."""
+
+    space: Space
+    task: Task
+    budget: Budget | None
+    reference: Cost | None
+    tight: bool
+
+    def setting(self, architecture: Architecture) -> Setting:
+        """An architecture beside its cost. An axis with neither limit nor reference has no deviation: None."""
+        own = cost(architecture, self.task)
+        targets: dict[str, int | None] = {axis: getattr(self.reference, axis, None) for axis in AXES}
+        targets |= {limit.axis: limit.target for limit in self.budget.limits} if self.budget else {}
+        found = {axis: target and deviation(getattr(own, axis), target) for axis, target in targets.items()}
+        return Setting(architecture, own, **{f"{axis}_deviation": value for axis, value in found.items()})
+
+    def matched(self, architecture: Architecture) -> Architecture:
+        """The architecture with a width per stage where the budget asks for tight matching."""
+        return matched(architecture, self.budget, self.task) if self.tight else architecture
+
+
 def task_of(config: StudyConfig) -> Task:
     """Images in, classes out, as the data set gives them."""
     return Task(channels=config.data.channels, image_size=config.data.image_size, classes=config.data.classes)
 
 
+def scope_of(config: StudyConfig) -> Scope:
+    """The space and the budget of a study. Raises InputError for what cannot be built on its data."""
+    task = task_of(config)
+    if not isinstance(config.space, NamedSpace):
+        template = TEMPLATES[config.space.template]
+        try:
+            refuse_small_images(template, task)
+        except ValueError:
+            raise InputError(
+                f"data.image_size={task.image_size}: template {template.name} takes images of "
+                f"{template.total_stride} pixels or more"
+            ) from None
+    reference, budget = _budget(config, task)
+    return Scope(config.space, task, budget, reference, config.budget.match == "tight")
+
+
 def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
-    """Every setting of the study in the order of its axes.
+    """Every setting of the study that is fixed before its first run; none for an adaptive search.
 
     Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
     """
@@ -57,40 +96,97 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
         raise InputError(
             f"recipe.batch_size={config.recipe.batch_size}: allowed is at most data.train_images, {images}"
         )
-    task = task_of(config)
-    template = TEMPLATES[config.space.template]
-    if task.image_size < template.total_stride:
-        least = template.total_stride
-        raise InputError(
-            f"data.image_size={task.image_size}: template {template.name} takes images of {least} pixels or more"
-        )
-    reference, budget = _budget(config, task)
+    scope = scope_of(config)
+    if config.search.sampler == "listed":
+        if config.search.designs is not None:
+            raise InputError(f"search.designs={config.search.designs}: sampler listed takes all; set it to null")
+        return _listed(scope)
+    if config.search.designs is None:
+        raise InputError(f"search.designs is null: sampler {config.search.sampler} needs the number of designs")
+    if config.search.is_adaptive:
+        if len(candidates(config)) < config.search.designs:
+            found = len(candidates(config))
+            raise InputError(f"search.designs={config.search.designs}: the space holds {found:,} feasible designs")
+        return ()
+    return _chosen(scope, config.search.sampler, config.search.designs, config.search.sampler_seed)
+
+
+@lru_cache(maxsize=2)
+def scanned(scope: Scope, seed: int) -> Scan:
+    """What the study's space holds within its budget. Raises InputError where nothing can be built."""
     try:
-        architectures = designs(config.space, budget, task)
+        return scan(scope.space, scope.budget, scope.task, np.random.default_rng([seed, 1]))
     except ValueError as error:
         raise InputError(f"space: {error}") from None
-    settings = tuple(_setting(architecture, reference, budget, task) for architecture in architectures)
-    if budget is not None:
-        _refuse_outside(settings, budget)
+
+
+def candidates(config: StudyConfig) -> Pool:
+    """The designs an adaptive search chooses from: all feasible ones, or 100,000 of them drawn uniformly."""
+    if config.budget.match == "tight":
+        raise InputError(f"budget.match=tight: sampler {config.search.sampler} matches by rule; set it to rule")
+    return _candidates(scope_of(config), config.search.sampler_seed)
+
+
+@lru_cache(maxsize=2)
+def _candidates(scope: Scope, seed: int) -> Pool:
+    try:
+        return draw(scanned(scope, seed), CANDIDATES, np.random.default_rng([seed, 2]))
+    except ValueError as error:
+        raise InputError(f"space: {error}") from None
+
+
+@lru_cache(maxsize=4)
+def _listed(scope: Scope) -> tuple[Setting, ...]:
+    try:
+        architectures = listed(scope.space, scope.budget, scope.task, tight=scope.tight)
+        settings = tuple(scope.setting(architecture) for architecture in architectures)
+    except ValueError as error:
+        raise InputError(f"space: {error}") from None
+    _refuse_outside(settings, scope.budget)
     return settings
 
 
-def _refuse_outside(settings: tuple[Setting, ...], budget: Budget) -> None:
-    """Listed widths are held to the budget as solved ones are; a study without one sets its reference to null."""
+@lru_cache(maxsize=4)
+def _chosen(scope: Scope, sampler: str, count: int, seed: int) -> tuple[Setting, ...]:
+    """Designs drawn from the feasible ones before the first run."""
+    rng = np.random.default_rng([seed, 2])
+    try:
+        pool = draw(scanned(scope, seed), CANDIDATES if sampler == "space_filling" else count, rng)
+        if len(pool) < count:
+            raise InputError(f"search.designs={count}: the space holds {len(pool):,} feasible designs")
+        places = space_filling(pool, count, rng) if sampler == "space_filling" else range(count)
+        return tuple(scope.setting(scope.matched(pool.architecture(place))) for place in places)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"space: {error}") from None
+
+
+def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> None:
+    """Listed widths are held to the budget as solved ones are; a study without one sets its limits to null."""
     for setting in settings:
-        distance = {"params": setting.params_deviation, "macs": setting.macs_deviation}[budget.axis]
-        if distance is not None and abs(distance) > budget.tolerance:
-            raise InputError(
-                f"space.bottleneck_width: {setting.name} is {distance:+.2%} off {budget.target:,} {budget.axis}; "
-                f"allowed: {budget.tolerance:.2%} (budget.tolerance), or budget.reference=null for no budget"
-            )
+        for limit in budget.limits if budget else ():
+            distance = limit.deviation(setting.cost)
+            if abs(distance) > limit.tolerance:
+                raise InputError(
+                    f"space: {setting.name} is {distance:+.2%} off {limit.target:,} {limit.axis}; allowed: "
+                    f"{limit.tolerance:.2%} (budget.{limit.axis}.tolerance), or budget.{limit.axis}=null for no limit"
+                )
 
 
-def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, Setting]:
-    """The two settings of the declared contrast. Raises InputError when either is not exactly one of the study's."""
+def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, Setting] | None:
+    """The two settings of the declared contrast; None where there is none.
+
+    Raises InputError when either is not exactly one of the study's.
+    """
     contrast = config.study.contrast
-    first = _named("setting", contrast.setting, settings)
-    second = _named("against", contrast.against, settings)
+    if contrast is None:
+        return None
+    if config.search.is_adaptive:
+        raise InputError("study.contrast: a search chooses its designs later, so it has none; set it to null")
+    tight = config.budget.match == "tight"
+    first = _named("setting", contrast.setting, settings, tight)
+    second = _named("against", contrast.against, settings, tight)
     if first == second:
         raise InputError(f"study.contrast: setting and against are both {first.name}")
     return first, second
@@ -119,45 +215,50 @@ def runs_of(
 
 
 def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None]:
-    given = config.budget
-    if given.reference is not None and given.target is not None:
-        raise InputError(
-            f"budget: reference={given.reference} and target={given.target} are both given; set one to null"
-        )
+    given, reference = config.budget, None
     if given.reference is not None:
         try:
             reference = cost(_reference(config, given.reference), task)
         except ValueError as error:
             raise InputError(f"budget.reference={given.reference}: {error}") from None
-        return reference, Budget(given.axis, getattr(reference, given.axis), given.tolerance)
-    if given.target is not None:
-        return None, Budget(given.axis, given.target, given.tolerance)
-    if config.space.is_solved:
-        raise InputError("budget: reference and target are both null, so bottleneck_width cannot be solved; give one")
-    return None, None
+    limits = []
+    for axis in AXES:
+        limit = getattr(given, axis)
+        if limit is None:
+            continue
+        if limit.target is None and reference is None:
+            raise InputError(f"budget.{axis}.target is missing: give a number, or a budget.reference")
+        target = limit.target if limit.target is not None else getattr(reference, axis)
+        try:
+            limits.append(Limit(axis, target, limit.tolerance))
+        except ValueError as error:
+            raise InputError(f"budget.{axis}: {error}") from None
+    if not limits and config.space.is_solved:
+        raise InputError(
+            f"budget: {', '.join(AXES)} are all null, so bottleneck_width cannot be solved; give one a tolerance, "
+            "as in budget.params.tolerance=0.05"
+        )
+    if not limits and given.match == "tight":
+        raise InputError("budget.match=tight: there is no limit to match; give one, as in budget.params.tolerance=0.05")
+    return reference, Budget(tuple(limits)) if limits else None
 
 
 def _reference(config: StudyConfig, text: str) -> Architecture:
     """A full name as it stands; paths alone are completed by the space, where it has one value per axis."""
-    if "-" in text:
-        return parse_name(text)
     space = config.space
-    axes = f"-w{space.width[0]}-k{space.kernel_size[0]}-{space.template}"
-    whole = parse_name(f"{space.depth[0]}-{text}{axes}")
-    for axis in ("depth", "width", "kernel_size"):
-        if len(getattr(space, axis)) != 1:
+    if "-" in text or not isinstance(space, DesignSpace) or not text.endswith("d"):
+        return parse_name(text)
+    axes = {axis: getattr(space, axis) for axis in ("depth", "width", "kernel_size", "block", "shortcut")}
+    first = {axis: (values if isinstance(values, tuple) else values.values)[0] for axis, values in axes.items()}
+    plain = "" if first["shortcut"] else "-plain"
+    block = "" if first["block"] == TEMPLATES[space.template].block else f"-{first['block']}"
+    whole = parse_name(
+        f"{first['depth']}-{text}-w{first['width']}-k{first['kernel_size']}{block}{plain}-{space.template}"
+    )
+    for axis, values in axes.items():
+        if not isinstance(values, tuple) or len(values) != 1:
             raise ValueError(f"the space has several values of {axis}; give a whole name, such as {short_name(whole)}")
     return whole
-
-
-def _setting(architecture: Architecture, reference: Cost | None, budget: Budget | None, task: Task) -> Setting:
-    """A budget given as a number has no other axis to compare with: that deviation is None."""
-    own = cost(architecture, task)
-    targets: dict[str, int | None] = {axis: getattr(reference, axis, None) for axis in AXES}
-    if budget is not None:
-        targets[budget.axis] = budget.target
-    deviations = {axis: target and deviation(getattr(own, axis), target) for axis, target in targets.items()}
-    return Setting(architecture, own, params_deviation=deviations["params"], macs_deviation=deviations["macs"])
 
 
 def _means(text: str, setting: Setting) -> bool:
@@ -171,10 +272,14 @@ def _means(text: str, setting: Setting) -> bool:
         return False
 
 
-def _named(key: str, text: str, settings: tuple[Setting, ...]) -> Setting:
+def _named(key: str, text: str, settings: tuple[Setting, ...], tight: bool) -> Setting:
+    """The setting a text means; under tight matching `32x4d` also means the one whose widths were solved from it."""
     found = [setting for setting in settings if _means(text, setting)]
+    if tight and not found:
+        found = [setting for setting in settings if text.startswith(f"{setting.architecture.cardinality}x")]
     if len(found) != 1:
         problem = "is not a setting of this study" if not found else "stands for several settings of this study"
-        allowed = ", ".join(setting.name for setting in settings)
+        names = [setting.name for setting in settings]
+        allowed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
         raise InputError(f"study.contrast.{key}={text}: {problem}; allowed: {allowed}")
     return found[0]

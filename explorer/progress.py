@@ -5,7 +5,8 @@ from pathlib import Path
 
 from explorer import folder as study
 from explorer import records
-from explorer.planning import settings_of
+from explorer.design import parse_name
+from explorer.planning import Setting, scope_of, settings_of
 from explorer.run import FINAL_STATUSES
 from explorer.settings import StudyConfig
 
@@ -23,14 +24,25 @@ class Progress:
         return sum(self.by_setting.values())
 
 
+def settings_so_far(config: StudyConfig, recorded: records.Record | None) -> tuple[Setting, ...]:
+    """The study's settings: those fixed in advance, or those that a search has chosen until now, in that order."""
+    settings = settings_of(config)
+    if not config.search.is_adaptive or recorded is None:
+        return settings
+    scope = scope_of(config)
+    return tuple(scope.setting(parse_name(name)) for name in dict.fromkeys(recorded.runs["setting"]))
+
+
 def progress_of(config: StudyConfig, folder: Path) -> Progress:
     """Count the wanted runs that are in the record for good; a study that was never started has none."""
-    names = [setting.name for setting in settings_of(config)]
-    wanted = len(names) * config.search.seeds
     study.refuse_gaps(folder)
-    if not (folder / study.RUNS).exists():
+    recorded = records.load(folder) if (folder / study.RUNS).exists() else None
+    names = [setting.name for setting in settings_so_far(config, recorded)]
+    designs = config.search.designs if config.search.is_adaptive else len(names)
+    wanted = (designs or 0) * config.search.seeds
+    if recorded is None:
         return Progress(dict.fromkeys(names, 0), wanted)
-    runs = records.load(folder).runs
+    runs = recorded.runs
     final = runs.drop_duplicates(["setting", "seed"], keep="last")
     final = final[final["status"].isin(FINAL_STATUSES) & (final["seed"] < config.search.seeds)]
     return Progress({name: int((final["setting"] == name).sum()) for name in names}, wanted)

@@ -40,10 +40,11 @@ def open_for_writing(folder: Path) -> None:
         table.read(folder / name, kind)
     for name, kind in ((RUNS, RunRecord), *_KINDS.items()):
         table.heal(folder / name, kind)
+        table.upgrade(folder / name, kind)
     rows = table.read(folder / RUNS, RunRecord)
     for name, kind in _KINDS.items():
         _drop_uncommitted(folder / name, kind, {row["run"] for row in rows})
-    judged = {row["run"] for row in rows if row["status"] == "ok"}
+    judged = {row["run"] for row in rows if row["status"] == "ok" and row["test_error"]}
     if lost := judged - {row["run"] for row in table.read(folder / CORRECT, CorrectRecord)}:
         raise _lost(folder / CORRECT, sorted(lost))
 
@@ -125,6 +126,8 @@ def _frame(rows: list[dict[str, str]], kind: type) -> pd.DataFrame:
 
 def _typed(column: "pd.Series[Any]", hint: Any) -> "pd.Series[Any]":
     options = get_args(hint) or (hint,)
+    if bool in options:
+        return column == "True"
     if int in options and NoneType in options:
         return column.replace("", pd.NA).astype("Int64")
     if int in options:

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
 
 from explorer.design import Architecture, Task
 from explorer.settings import DataConfig, Recipe
 
 Status = Literal["ok", "diverged", "out_of_memory", "failed"]
+# Raise this when the meaning of a field changes; a new field with a default needs nothing.
+ID_SCHEME = 2
 FINAL_STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory")
 
 
@@ -48,9 +50,12 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Twelve hexadecimal digits of a hash over all fields: the same run has the same id in every study."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        """Twelve hexadecimal digits of a hash over all that decides: the same run has the same id in every study.
+
+        Fields that have their default are left out, so that a later version may add some without renaming old runs.
+        """
+        text = json.dumps(_decisive(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(f"{ID_SCHEME}:{text}".encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,9 @@ class RunRecord:
     classes: int
     finished: str
     message: str
+    block: str = "bottleneck"
+    shortcut: bool = True
+    activations_deviation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,3 +159,14 @@ class CorrectRecord:
     run: str
     images: int
     bits: str
+
+
+def _decisive(value: Any) -> Any:
+    """A value as plain dictionaries and lists, without what decides nothing and what has its default."""
+    if is_dataclass(value):
+        return {
+            field.name: _decisive(getattr(value, field.name))
+            for field in fields(value)
+            if field.metadata.get("decides", True) and getattr(value, field.name) != field.default
+        }
+    return [_decisive(item) for item in value] if isinstance(value, tuple) else value

@@ -5,15 +5,16 @@ so that plan, report and workers can all read settings without loading a heavy p
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from explorer.design.space import DesignSpace
+from explorer.design.space import Space
 
 Count = Annotated[int, Ge(1), Le(2**31 - 1)]
 Natural = Annotated[int, Ge(0), Le(2**31 - 1)]
+Target = Annotated[int, Ge(1), Le(2**59)]
 Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 
@@ -31,26 +32,40 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Question:
-    """What a study asks, in words and as a contrast."""
+    """What a study asks, in words and as a contrast; a search, which chooses among many, has none."""
 
     question: Annotated[str, MinLen(1)]
-    contrast: Contrast
+    contrast: Contrast | None
+
+
+@dataclass(frozen=True)
+class LimitConfig:
+    """What one axis of the cost is held to.
+
+    tolerance  largest accepted deviation, as a fraction
+    target     the cost itself; null: that of the budget's reference
+    """
+
+    tolerance: Fraction
+    target: Target | None = None
 
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """The complexity all settings share: the cost of a reference architecture, or a number.
+    """The complexity all settings share; any combination of axes may be held, and those that are null are not.
 
-    axis       what is held equal: params, or macs (multiply-adds, the papers' "FLOPs")
-    reference  a short name, or only paths (`1x64d`) completed by the space's depth, width, kernel and template
-    target     the cost itself, where there is no reference
-    tolerance  largest accepted deviation, as a fraction
+    reference    a short name, or only paths (`1x64d`) completed by the space's depth, width, kernel and template
+    params       parameters
+    macs         multiply-adds, the papers' "FLOPs"
+    activations  output values of all convolutions
+    match        rule: one bottleneck width, doubled from stage to stage; tight: one for each stage
     """
 
-    axis: Literal["params", "macs"]
     reference: str | None
-    target: Count | None
-    tolerance: Fraction
+    params: LimitConfig | None = None
+    macs: LimitConfig | None = None
+    activations: LimitConfig | None = None
+    match: Literal["rule", "tight"] = "rule"
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ class DataConfig:
     """A data set and its split; the split is seeded, stratified by class and the same for every run of a study."""
 
     name: Literal["digits"]
-    label: Annotated[str, MinLen(1)]
+    label: Annotated[str, MinLen(1)] = field(metadata={"decides": False})
     channels: Count
     image_size: Count
     classes: Annotated[int, Ge(2)]
@@ -98,10 +113,23 @@ class Recipe:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Which runs a study consists of: every design of the space, each trained with seeds 0 to seeds-1."""
+    """Which designs of the space a study trains, each with seeds 0 to seeds-1.
 
-    sampler: Literal["listed"]
+    sampler       listed: every one; uniform, space_filling: `designs` of the feasible ones, drawn before the first run;
+                  random, tpe, nsga2, gp, qmc: `designs` of them, each chosen by Optuna from the results before it
+    designs       how many; null for listed
+    sampler_seed  seed of the drawing
+    """
+
+    sampler: Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
     seeds: Annotated[int, Ge(1), Le(10_000)]
+    designs: Annotated[int, Ge(1), Le(100_000)] | None = None
+    sampler_seed: Natural = 0
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether results decide what is trained next; the test images are then not looked at."""
+        return self.sampler not in ("listed", "uniform", "space_filling")
 
 
 @dataclass(frozen=True)
@@ -121,9 +149,14 @@ class EngineConfig:
 
 @dataclass(frozen=True)
 class StorageConfig:
-    """Where the mirror for optuna-dashboard goes; the record itself is always in the study's folder."""
+    """What is kept beside the record, which is always in the study's folder.
+
+    mirror   a database for optuna-dashboard
+    weights  last: each run's weights after its last epoch, as local/weights/<run>.safetensors
+    """
 
     mirror: Literal["sqlite", "none"]
+    weights: Literal["none", "last"] = "none"
 
 
 @dataclass(frozen=True)
@@ -133,10 +166,64 @@ class StudyConfig:
     name: str
     device: Literal["auto", "cpu", "cuda"]
     study: Question
-    space: DesignSpace
+    space: Space
     budget: BudgetConfig
     data: DataConfig
     recipe: Recipe
     search: SearchConfig
     engine: EngineConfig
     storage: StorageConfig
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """`do=verify`: an architecture's cost by every referee, and its equivalent forms side by side.
+
+    channels, image_size, classes  the task; null: the template's own
+    batch_size, repeats            of the timing: images a pass, and passes of which the median is told
+    """
+
+    architecture: str | None
+    channels: Count | None
+    image_size: Count | None
+    classes: Count | None
+    device: Literal["auto", "cpu", "cuda"]
+    batch_size: Count
+    repeats: Count
+    seed: Natural
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """`do=export`: a design as files that need nothing of this project.
+
+    weights  a safetensors file of trained weights, as a study keeps with storage.weights=last; null: none
+    folder   where the design's own folder goes
+    onnx     write ONNX as well
+    """
+
+    architecture: str | None
+    channels: Count | None
+    image_size: Count | None
+    classes: Count | None
+    weights: str | None
+    folder: str
+    onnx: bool
+    seed: Natural
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """`do=benchmark`: how fast designs are costed, one by one, many at once, and by counting a built network.
+
+    designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
+    """
+
+    subject: Literal["costs"]
+    designs: Count
+    scalar: Count
+    fvcore: Count
+    seed: Natural
+
+
+VerbConfig = VerifyConfig | ExportConfig | BenchmarkConfig

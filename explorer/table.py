@@ -9,7 +9,7 @@ import csv
 import io
 import os
 import zlib
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,17 @@ def append(path: Path, rows: list[Any]) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def upgrade(path: Path, kind: type) -> None:
+    """Give a table of an earlier version the columns it lacks, filled with their defaults; in one atomic step."""
+    rows, end = _rows(path, kind)
+    with path.open("rb") as file:
+        header = file.readline().decode().rstrip("\n")
+    if header != ",".join(columns(kind)):
+        text = "".join(_checked([row[name] for name in columns(kind)[:-1]]) for row in rows)
+        tail = path.read_bytes()[end:].decode("utf-8", "replace")
+        write_whole(path, ",".join(columns(kind)) + "\n" + text + tail)
 
 
 def read(path: Path, kind: type) -> list[dict[str, str]]:
@@ -79,23 +90,24 @@ def _rows(path: Path, kind: type) -> tuple[list[dict[str, str]], int]:
     lines = content[:end].split(b"\n")[:-1]
     if not lines:
         raise InputError(f"{path}: the file has no header line; restore it, or move it away to start anew")
+    names = lines[0].decode("utf-8", "replace").split(",")
     _check_header(path, kind, lines[0])
-    names = columns(kind)
+    absent = {name: default for name, default in _defaults(kind).items() if name not in names}
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         cells = _cells(line)
         if cells is None or len(cells) != len(names):
             raise InputError(f"{path}, line {number}: the row does not match its check; restore the file or the line")
-        rows.append(dict(zip(names, cells, strict=True)))
+        rows.append({**dict(zip(names, cells, strict=True)), **absent})
     return rows, end
 
 
 def _check_header(path: Path, kind: type, line: bytes) -> None:
     found, expected = line.decode("utf-8", "replace").split(","), columns(kind)
-    if found != expected:
+    if found != [name for name in expected if name in found or name not in _defaults(kind)]:
         if line.endswith(b"\r"):
             raise InputError(f"{path}: has Windows line ends, so no row matches its check; restore the file")
-        missing = [name for name in expected if name not in found]
+        missing = [name for name in expected if name not in found and name not in _defaults(kind)]
         foreign = [name for name in found if name not in expected]
         difference = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(foreign)}"] * bool(
             foreign
@@ -106,10 +118,18 @@ def _check_header(path: Path, kind: type, line: bytes) -> None:
         )
 
 
+def _defaults(kind: type) -> dict[str, str]:
+    """The text of the columns that a table of an earlier version may lack."""
+    return {field.name: _cell(field.default) for field in fields(kind) if field.default is not MISSING}
+
+
 def _line(row: Any) -> str:
+    return _checked([_cell(getattr(row, field.name)) for field in fields(row)])
+
+
+def _checked(cells: list[str]) -> str:
     buffer = io.StringIO()
-    values = [getattr(row, field.name) for field in fields(row)]
-    csv.writer(buffer, lineterminator="").writerow([_cell(value) for value in values])
+    csv.writer(buffer, lineterminator="").writerow(cells)
     text = buffer.getvalue() + ","
     return f"{text}{zlib.crc32(text.encode()):08x}\n"
 

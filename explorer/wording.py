@@ -36,3 +36,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+FORM_NAMES = {"sum": "(a) sum of paths", "concat": "(b) concatenation", "grouped": "(c) grouped convolution"}

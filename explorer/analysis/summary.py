@@ -38,6 +38,7 @@ class SettingSummary:
     activations: int
     params_deviation: float
     macs_deviation: float
+    activations_deviation: float
     errors: dict[int, float]
     estimate: Estimate
     unfinished: int
@@ -82,6 +83,7 @@ def _summary(name: str, group: pd.DataFrame) -> SettingSummary:
         activations=int(first["activations"]),
         params_deviation=float(first["params_deviation"]),
         macs_deviation=float(first["macs_deviation"]),
+        activations_deviation=float(first["activations_deviation"]),
         errors=errors,
         estimate=estimate(list(errors.values())),
         unfinished=int((group["status"] != "ok").sum()),

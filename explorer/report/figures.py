@@ -105,7 +105,7 @@ def cardinality_figure(lines: dict[str, list[Point]], ylabel: str = "Test error 
             marker={"color": color, "opacity": 0.45, "size": 7, "symbol": symbol},
             name="one seed",
             text=[f"{point.name}, seed {seed}" for point, seed, _ in dots],
-            hovertemplate="%{text}<br>test error %{y:.2f} %<extra></extra>",
+            hovertemplate="%{text}<br>error %{y:.2f} %<extra></extra>",
         )
         figure.add_scatter(
             x=x,
@@ -166,8 +166,10 @@ def curves_figure(curves: list[Curve]) -> go.Figure:
 
 
 def _shape(setting: str) -> tuple[str, int]:
+    """What stays when cardinality and path width vary, and the cardinality (of the first stage)."""
     architecture = parse_name(setting)
-    return short_name(architecture).replace(f"-{paths_name(architecture)}", ""), architecture.cardinality
+    rest = short_name(architecture).replace(f"-{paths_name(architecture)}", "", 1)
+    return rest, architecture.cardinalities[0]
 
 
 def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:
@@ -186,7 +188,7 @@ def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:
 
 def _hover(point: Point) -> str:
     band = f"<br>95 % interval {point.low:.2f} to {point.high:.2f} %" if point.low == point.low else ""
-    return f"{point.name}<br>mean test error {point.mean:.2f} %{band}<br>{len(point.seeds)} seeds"
+    return f"{point.name}<br>mean error {point.mean:.2f} %{band}<br>{len(point.seeds)} seeds"
 
 
 def _add_band(

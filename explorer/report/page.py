@@ -15,10 +15,13 @@ from plotly.offline import get_plotlyjs
 from explorer import wording
 from explorer.analysis.finding import Finding, sentence
 from explorer.design import display_name, parse_name
+from explorer.design.budget import AXES
 from explorer.records import Record
 from explorer.report.figures import cardinality_figure, cardinality_numbers, curve_numbers, curves_figure
-from explorer.settings import StudyConfig
+from explorer.settings import BudgetConfig, StudyConfig
 from explorer.table import write_whole
+
+ERROR_NAMES = {"test_error": "Test error", "val_error": "Validation error"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ def render_page(study: Study) -> str:
         rows=_rows(study.finding),
         comparison=study.finding.comparison,
         figures=_figures(study),
+        error_name=ERROR_NAMES[study.finding.measure],
+        budget=budget_words(study.config.budget),
         recipe=asdict(study.config.recipe),
         failures=_failures(study.record),
         scripts=scripts,
@@ -80,10 +85,23 @@ def policy(scripts: list[Markup]) -> str:
     )
 
 
+def budget_words(budget: BudgetConfig) -> str:
+    """What is held equal, for people: `equal parameters within 5.0 %`; empty without a budget."""
+    held = [
+        f"{words} within {wording.percent(limit.tolerance, 1)}"
+        for axis, words in AXES.items()
+        if (limit := getattr(budget, axis)) is not None
+    ]
+    tight = ", widths solved stage by stage" if budget.match == "tight" else ""
+    return f"equal {' and '.join(held)}{tight}" if held else ""
+
+
 def _figures(study: Study) -> dict[str, Markup]:
     names = [summary.setting for summary in study.finding.summaries]
     figures = {
-        "cardinality": cardinality_figure(cardinality_numbers(study.finding)),
+        "cardinality": cardinality_figure(
+            cardinality_numbers(study.finding), f"{ERROR_NAMES[study.finding.measure]} (%)"
+        ),
         "curves": curves_figure(curve_numbers(study.record.epochs, study.record.runs, names)),
     }
     return {name: _json(figure) for name, figure in figures.items()}

@@ -11,8 +11,8 @@ from explorer import folder as study
 from explorer import records
 from explorer.errors import InputError
 from explorer.machine import cpu_count, machine_id
-from explorer.planning import Setting, contrast_of, settings_of
-from explorer.progress import progress_of
+from explorer.planning import Setting, contrast_of, scanned, scope_of, settings_of
+from explorer.progress import progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.settings import StudyConfig
 from explorer.wording import duration
@@ -21,6 +21,7 @@ from explorer.wording import duration
 FAR = 8
 # Evaluation has no backward pass, which costs about twice the forward pass.
 EVALUATION_SHARE = 1 / 3
+MOST_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -35,26 +36,60 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
     """List the settings with cost, deviation and time, and what of the study is already in the record."""
     settings = settings_of(config)
     contrast = contrast_of(config, settings)
+    console.print(space_line(config), highlight=False)
+    if config.search.is_adaptive:
+        settings = settings_so_far(config, records.load(folder) if (folder / study.RUNS).exists() else None)
     recorded = recorded_runs(study.STUDIES, config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
     done = progress_of(config, folder).by_setting
     table = plain_table(config.study.question, "setting", "params", "MACs", "activations", "in record", "a run")
-    for setting in settings:
+    for setting in settings[:MOST_SHOWN]:
         table.add_row(
             setting.name,
             with_deviation(setting.cost.params, setting.params_deviation),
             with_deviation(setting.cost.macs, setting.macs_deviation),
-            f"{setting.cost.activations:,}",
+            with_deviation(setting.cost.activations, setting.activations_deviation),
             f"{done[setting.name]}/{config.search.seeds}",
             duration(run_seconds(setting, config, measured[setting])) if measured[setting] else "-",
         )
-    console.print(table)
-    console.print(
-        f"Contrast: {contrast[0].display} against {contrast[1].display}, on the test error, paired over "
-        f"{config.search.seeds} seeds. MACs are multiply-adds, which the papers call FLOPs.",
-        highlight=False,
-    )
+    if settings:
+        console.print(table)
+    if len(settings) > MOST_SHOWN:
+        console.print(f"... and {len(settings) - MOST_SHOWN:,} more settings.", highlight=False)
+    if contrast:
+        console.print(
+            f"Contrast: {contrast[0].display} against {contrast[1].display}, on the test error, paired over "
+            f"{config.search.seeds} seeds.",
+            highlight=False,
+        )
+    console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
     console.print(_total(config, settings, done, measured), highlight=False)
+
+
+def space_line(config: StudyConfig) -> str:
+    """How many designs the space holds, how many of them meet the budget, and which of them the study takes."""
+    scope, search = scope_of(config), config.search
+    found = scanned(scope, search.sampler_seed)
+    budget = f"meet {scope.budget}" if scope.budget else "can be built (there is no budget)"
+    if scope.tight and search.sampler == "listed":
+        meet = f"{len(settings_of(config)):,} {budget}, with widths solved stage by stage"
+    elif found.feasible is not None:
+        meet = f"{found.feasible:,} {budget}"
+    else:
+        share = found.share
+        low, high = share.low * found.size, share.high * found.size
+        meet = (
+            f"about {share.estimate:.3%} {budget} (95 % interval {share.low:.3%} to {share.high:.3%} from "
+            f"{share.drawn:,} drawn points, that is {low:.1e} to {high:.1e})"
+        )
+    taken = {
+        "listed": "The study takes all of them.",
+        "uniform": f"The study takes {search.designs} of them, drawn uniformly.",
+        "space_filling": f"The study takes {search.designs} of them that lie far apart.",
+    }.get(
+        search.sampler, f"Optuna ({search.sampler}) chooses {search.designs} of them, each from the results before it."
+    )
+    return f"The space holds {found.size:,} points; {meet}. {taken}"
 
 
 def recorded_runs(studies: Path, device: str) -> list[Measured]:
@@ -102,7 +137,11 @@ def _total(
     config: StudyConfig, settings: tuple[Setting, ...], done: dict[str, int], measured: dict[Setting, list[Measured]]
 ) -> str:
     left = {setting: config.search.seeds - done[setting.name] for setting in settings}
-    runs = f"{sum(left.values())} of {len(settings) * config.search.seeds} runs to do"
+    designs = (config.search.designs or 0) if config.search.is_adaptive else len(settings)
+    unknown = (designs - len(settings)) * config.search.seeds
+    runs = f"{sum(left.values()) + unknown} of {designs * config.search.seeds} runs to do"
+    if unknown:
+        return f"{runs}; time unknown until their designs are chosen."
     if not all(measured.values()):
         return f"{runs}; time uncalibrated: this machine has recorded no run of a network of this size yet."
     workers = cpu_count() // config.engine.threads if config.engine.workers == "auto" else config.engine.workers

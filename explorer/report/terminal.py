@@ -11,7 +11,15 @@ from explorer.wording import interval, millions, percent, signed_percent
 
 def print_verdict(finding: Finding, question: str, console: Console) -> None:
     """The table of settings and the sentence that answers the question."""
-    table = plain_table(question, "setting", "params", "MACs", "test error", "95 % interval", "seeds")
+    table = plain_table(
+        question,
+        "setting",
+        "params",
+        "MACs",
+        finding.measure.replace("_", " ").replace("val ", "validation "),
+        "95 % interval",
+        "seeds",
+    )
     for summary in finding.summaries:
         estimate = summary.estimate
         table.add_row(

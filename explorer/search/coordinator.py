@@ -11,12 +11,13 @@ from explorer import records
 from explorer.errors import InputError, StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
 from explorer.machine import cpu_count
-from explorer.planning import Setting, runs_of, settings_of
+from explorer.planning import Setting, candidates, runs_of, scope_of, settings_of
+from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
 from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored
 from explorer.search.progress import Display, work_of
-from explorer.search.trials import Trials, open_trials
+from explorer.search.trials import Trials, open_search, open_trials
 from explorer.settings import StudyConfig
 
 
@@ -29,6 +30,9 @@ class _State:
     trials: Trials
     display: Display
     waiting: deque[tuple[Setting, Run]]
+    execution: Execution
+    data_hash: str
+    to_ask: int = 0
     running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
     fvcore_macs: dict[str, int] = field(default_factory=dict)
@@ -40,7 +44,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
 
     Raises InputError for what a person can mend and StudyStoppedError where the cost check fails.
     """
-    settings = settings_of(config)
+    settings_of(config)
     with study.locked(folder):
         study.refuse_other_settings(folder, config)
         records.open_for_writing(folder)
@@ -50,9 +54,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
             surroundings = engine.survey(Survey(config.data, config.device))
             engine.slots = _slots(config, surroundings)
             execution = study.settle(folder, config, _execution(config, surroundings), surroundings)
-            state = _open(
-                config, folder, settings, runs_of(config, settings, execution, surroundings.data_hash), console
-            )
+            state = _open(config, folder, execution, surroundings.data_hash, console)
             _run_all(state, engine)
         finally:
             engine.close()
@@ -78,13 +80,14 @@ def _execution(config: StudyConfig, surroundings: Surroundings) -> Execution:
     )
 
 
-def _open(
-    config: StudyConfig, folder: Path, settings: tuple[Setting, ...], runs: list[tuple[Setting, Run]], console: Console
-) -> _State:
+def _open(config: StudyConfig, folder: Path, execution: Execution, data_hash: str, console: Console) -> _State:
     """The state of a study as its record tells it."""
-    trials = open_trials(config.name, settings, config.search.seeds)
     past = records.load(folder)
     recorded = records.as_records(past.runs)
+    settings = settings_so_far(config, past)
+    runs = runs_of(config, settings, execution, data_hash)
+    trials = _trials(config, settings)
+    to_ask = (config.search.designs or 0) - len(settings) if config.search.is_adaptive else 0
     for record in recorded:
         trials.add(record)
     final = {record.run for record in recorded if record.status in FINAL_STATUSES}
@@ -92,13 +95,35 @@ def _open(
     _refuse_other_ids(folder, runs, recorded)
     display = Display(
         console=console,
-        total_runs=len(runs),
+        total_runs=len(runs) + to_ask * config.search.seeds,
         finished_runs=len(runs) - len(waiting),
         work_left=sum(work_of(run, setting) for setting, run in waiting),
+        unknown_runs=to_ask * config.search.seeds,
     )
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
-    return _State(config, folder, trials, display, waiting, fvcore_macs=fvcore_macs)
+    return _State(
+        config, folder, trials, display, waiting, execution, data_hash, to_ask=to_ask, fvcore_macs=fvcore_macs
+    )
+
+
+def _trials(config: StudyConfig, settings: tuple[Setting, ...]) -> Trials:
+    """The study's trials: all of them, or those that a search has had until now."""
+    if not config.search.is_adaptive:
+        return open_trials(config.name, settings, config.search.seeds)
+    return open_search(config.name, config.search, scope_of(config), candidates(config), settings)
+
+
+def _ask(state: _State) -> None:
+    """Take a search's next design, if it may have one more, and queue its runs."""
+    setting = state.trials.ask() if state.to_ask > 0 else None
+    if setting is None:
+        state.to_ask = 0
+        return
+    state.to_ask -= 1
+    runs = runs_of(state.config, (setting,), state.execution, state.data_hash)
+    state.waiting.extend(runs)
+    state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
 
 
 def _refuse_other_ids(folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]) -> None:
@@ -124,14 +149,30 @@ def _run_all(state: _State, engine: LocalEngine) -> None:
 
 
 def _loop(state: _State, engine: LocalEngine) -> None:
-    while state.waiting or state.running:
-        while state.waiting and engine.free:
+    while state.waiting or state.running or state.to_ask:
+        while engine.free:
+            if not state.waiting:
+                _ask(state)
+            if not state.waiting:
+                break
             setting, run = state.waiting.popleft()
             state.running[run.id] = (setting, run)
             state.display.started(setting, run)
-            engine.submit(Job(run, needs_count=setting.name not in state.fvcore_macs))
+            engine.submit(_job(state, setting, run))
         for event in engine.events(timeout=1.0):
             _handle(event, state)
+
+
+def _job(state: _State, setting: Setting, run: Run) -> Job:
+    weights = None
+    if state.config.storage.weights == "last":
+        weights = str(study.make_folder(state.folder / "local" / "weights") / f"{run.id}.safetensors")
+    return Job(
+        run,
+        needs_count=setting.name not in state.fvcore_macs,
+        judges=not state.config.search.is_adaptive,
+        weights=weights,
+    )
 
 
 def _handle(event: Event, state: _State) -> None:
@@ -160,10 +201,10 @@ def _finish(event: RunDone, state: _State) -> None:
         data=state.config.data.name,
         template=setting.architecture.template,
         depth=setting.architecture.depth,
-        width=setting.architecture.width,
+        width=setting.architecture.widths[0],
         kernel_size=setting.architecture.kernel_size,
-        cardinality=setting.architecture.cardinality,
-        bottleneck_width=setting.architecture.bottleneck_width,
+        cardinality=setting.architecture.cardinalities[0],
+        bottleneck_width=setting.architecture.bottleneck_widths[0],
         params=setting.cost.params,
         macs=setting.cost.macs,
         fvcore_macs=state.fvcore_macs.get(setting.name),
@@ -182,6 +223,9 @@ def _finish(event: RunDone, state: _State) -> None:
         classes=state.config.data.classes,
         finished=study.now(),
         message=outcome.message,
+        block=setting.architecture.block,
+        shortcut=setting.architecture.shortcut,
+        activations_deviation=setting.activations_deviation,
     )
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
     state.trials.add(record)

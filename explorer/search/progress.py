@@ -26,13 +26,15 @@ class _Running:
 class Display:
     """Shows runs done of all, what is running at which epoch and error, and the time left.
 
-    `work` is the cost of all runs in one arbitrary unit, `done` the part finished before this start.
+    `work_left` is the cost of the known runs still to do, in one arbitrary unit; `unknown_runs` are those of designs
+    that a search has yet to choose, taken to cost as much on average.
     """
 
     console: Console
     total_runs: int
     finished_runs: int
     work_left: float
+    unknown_runs: int = 0
     _started: float = field(default_factory=time.perf_counter)
     _work_done: float = 0.0
     _running: dict[str, _Running] = field(default_factory=dict)
@@ -49,6 +51,11 @@ class Display:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+    def expect(self, work: float, runs: int) -> None:
+        """A search has chosen a design: so many unknown runs are now known."""
+        self.work_left += work
+        self.unknown_runs -= runs
 
     def started(self, setting: Setting, run: Run) -> None:
         """A run was handed to a worker."""
@@ -85,7 +92,9 @@ class Display:
         done = self._work_done + partial
         if done <= 0:
             return "time left unknown yet"
-        seconds = (time.perf_counter() - self._started) * (self.work_left - done) / done
+        known = self.total_runs - self.unknown_runs
+        whole = self.work_left * self.total_runs / known if known else self.work_left
+        seconds = (time.perf_counter() - self._started) * (whole - done) / done
         return f"{duration(max(seconds, 0))} left"
 
     def _render(self) -> Group:

@@ -1,4 +1,4 @@
-"""Settings as Optuna trials: enqueued, asked and told in memory, rebuilt from the record at every start.
+"""Settings as Optuna trials: asked and told in memory, rebuilt from the record at every start.
 
 A trial is one setting. Its value is the mean validation error over the seeds, each seed's validation error is an
 intermediate value (the step is the seed), and everything else a person may want beside it is an attribute.
@@ -6,16 +6,21 @@ intermediate value (the step is the seed), and everything else a person may want
 
 import logging
 import threading
+import warnings
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 import optuna
 
-from explorer.planning import Setting
+from explorer.design.feasible import Pool
+from explorer.errors import InputError
+from explorer.planning import Scope, Setting
 from explorer.run import FINAL_STATUSES, RunRecord
+from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
+from explorer.settings import SearchConfig
 
-AXES = ("depth", "width", "kernel_size", "cardinality", "bottleneck_width")
+AXES = ("template", "block", "shortcut", "depth", "width", "kernel_size", "cardinality", "bottleneck_width")
 
 
 @dataclass
@@ -28,10 +33,15 @@ class _Open:
 
 @dataclass
 class Trials:
-    """An Optuna study in memory, with one open or told trial per setting."""
+    """An Optuna study in memory, with one open or told trial per setting.
+
+    A search asks for its settings one by one; `sampler` and `scope` then say which there are.
+    """
 
     study: optuna.Study
     seeds: int
+    sampler: FeasibleSampler | None = None
+    scope: Scope | None = None
     _by_setting: dict[str, _Open] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -58,6 +68,41 @@ class Trials:
             else:
                 self.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
 
+    def ask(self) -> Setting | None:
+        """The next setting of a search; None where every feasible design has been tried."""
+        with self._lock:
+            return self._ask(None)
+
+    def again(self, setting: Setting) -> None:
+        """Open the trial of a setting that an earlier start had chosen. Raises InputError for one no longer there."""
+        assert self.sampler is not None
+        parameters = self.sampler.parameters(setting.architecture)
+        if parameters is None:
+            raise InputError(
+                f"the record holds {setting.name}, which is not among the designs this study draws from; continue with "
+                "the version that wrote it, or start a new study with name=..."
+            )
+        with self._lock:
+            self.study.enqueue_trial(parameters)
+            self._ask(parameters)
+
+    def _ask(self, fixed: dict[str, Any] | None) -> Setting | None:
+        assert self.sampler is not None
+        assert self.scope is not None
+        try:
+            trial = self.study.ask(self.sampler.distributions)
+        except ExhaustedError:
+            # Optuna had opened the trial before the sampler could say no.
+            self.study.tell(len(self.study.trials) - 1, state=optuna.trial.TrialState.FAIL)
+            return None
+        if fixed is not None:
+            self.sampler.claim(trial.number, fixed)
+        setting = self.scope.setting(self.sampler.architecture(trial.number))
+        for key, value in _attributes(setting).items():
+            trial.set_user_attr(key, value)
+        self._by_setting[setting.name] = _Open(trial)
+        return setting
+
     def frozen(self) -> list[optuna.trial.FrozenTrial]:
         """A copy of all trials as they stand, in the order of the settings; safe beside `add` in another thread."""
         with self._lock:
@@ -79,14 +124,35 @@ def open_trials(name: str, settings: tuple[Setting, ...], seeds: int) -> Trials:
     return trials
 
 
-def _parameters(setting: Setting) -> dict[str, int]:
-    return {axis: getattr(setting.architecture, axis) for axis in AXES}
+def open_search(name: str, search: SearchConfig, scope: Scope, pool: Pool, tried: tuple[Setting, ...]) -> Trials:
+    """A search with the trials it has had; the sampler's seed depends on their number, or it would repeat itself."""
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    assert search.designs is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        inner = make_sampler(search.sampler, search.sampler_seed + 1_000_003 * len(tried), search.designs)
+    sampler = FeasibleSampler(inner, pool)
+    study = optuna.create_study(study_name=name, direction="minimize", sampler=sampler)
+    trials = Trials(study, search.seeds, sampler, scope)
+    for setting in tried:
+        trials.again(setting)
+    return trials
+
+
+def _parameters(setting: Setting) -> dict[str, int | str]:
+    """The axes; one that is given stage by stage is joined by dots, as in names."""
+    values = {axis: getattr(setting.architecture, axis) for axis in AXES}
+    return {axis: ".".join(map(str, value)) if isinstance(value, tuple) else value for axis, value in values.items()}
 
 
 def _distributions(settings: tuple[Setting, ...]) -> dict[str, optuna.distributions.BaseDistribution]:
     """What each axis takes over the whole study, so that the dashboard can draw it as an ordered axis."""
-    values = {axis: sorted({_parameters(setting)[axis] for setting in settings}) for axis in AXES}
-    return {axis: optuna.distributions.CategoricalDistribution(found) for axis, found in values.items()}
+    found = {axis: {_parameters(setting)[axis] for setting in settings} for axis in AXES}
+    values = {
+        axis: sorted(options, key=lambda value: (0, value, "") if isinstance(value, int) else (1, 0, value))
+        for axis, options in found.items()
+    }
+    return {axis: optuna.distributions.CategoricalDistribution(options) for axis, options in values.items()}
 
 
 def _attributes(setting: Setting) -> dict[str, Any]:
@@ -97,10 +163,13 @@ def _attributes(setting: Setting) -> dict[str, Any]:
         "activations": setting.cost.activations,
         "params_deviation": setting.params_deviation,
         "macs_deviation": setting.macs_deviation,
+        "activations_deviation": setting.activations_deviation,
     }
 
 
 def _seed_summary(record: RunRecord) -> str:
+    if record.status == "ok" and record.test_error is None:
+        return f"val_error {record.val_error:.4f}"
     if record.val_error is None or record.test_error is None:
         return f"{record.status} after {record.epochs} epochs"
     return f"val_error {record.val_error:.4f}, test_error {record.test_error:.4f}"

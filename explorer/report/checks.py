@@ -1,0 +1,91 @@
+"""What the verbs on designs found out, on the terminal."""
+
+from rich.console import Console
+from rich.markup import escape
+
+from explorer.checks import CostSpeed, Exported, Verification
+from explorer.report.terminal import plain_table
+from explorer.wording import FORM_NAMES
+
+
+def print_verification(found: Verification, console: Console) -> None:
+    """Counts by every referee, then the forms side by side."""
+    table = plain_table(f"{found.name}: counted for one image", "by", "params", "MACs", "activations")
+    for referee in found.referees:
+        activations = "-" if referee.activations is None else f"{referee.activations:,}"
+        table.add_row(referee.name, f"{referee.params:,}", f"{referee.macs:,}", activations)
+    console.print(table)
+    if found.no_forms:
+        console.print(escape(f"One form only: {found.no_forms}."), highlight=False)
+    else:
+        _print_forms(found, console)
+    console.print("All agree." if found.agrees else "They do NOT agree.", style="bold", highlight=False)
+
+
+def _print_forms(found: Verification, console: Console) -> None:
+    title = "The same function in three forms: largest difference to (c) in float64, time of a batch in float32"
+    columns = (
+        "params",
+        "MACs",
+        "outputs",
+        "gradients",
+        f"after {found.steps} steps",
+        "then outputs",
+        "forward",
+        "backward",
+    )
+    table = plain_table(title, "form", *columns)
+    for form in found.forms:
+        distances = (form.outputs, form.gradients, form.trained, form.evaluated)
+        table.add_row(
+            FORM_NAMES[form.form],
+            f"{form.params:,}",
+            f"{form.macs:,}",
+            *(f"{distance:.0e}" if distance else "0" for distance in distances),
+            f"{form.forward * 1000:.0f} ms",
+            f"{form.backward * 1000:.0f} ms",
+        )
+    console.print(table)
+    console.print(
+        "Gradients: of all weights and of the images. Steps: SGD with momentum and weight decay, after which weights "
+        f"and running statistics are compared. Time: median, batch of {found.batch_size}, {found.device}. "
+        "Parameters and MACs are equal; time is not.",
+        highlight=False,
+    )
+
+
+def print_speeds(found: list[CostSpeed], console: Console) -> None:
+    """Designs costed per second by each method, and how many times as many as fvcore."""
+    table = plain_table(
+        "Designs costed per second", "method", "designs", "seconds", "per second", "x fvcore", "disagree"
+    )
+    slowest = found[-1].per_second
+    for speed in found:
+        table.add_row(
+            speed.method,
+            f"{speed.designs:,}",
+            f"{speed.seconds:.2f}",
+            f"{speed.per_second:,.0f}" if speed.per_second >= 100 else f"{speed.per_second:.1f}",
+            f"{speed.per_second / slowest:,.0f}",
+            str(speed.disagreements),
+        )
+    console.print(table)
+    console.print(
+        "Random ResNeXts of 11 to 56 layers at 32 pixels; the later methods cost the first of the same designs. "
+        "Disagree: with the first line, in parameters, multiply-adds or activations.",
+        highlight=False,
+    )
+
+
+def print_exported(found: Exported, console: Console) -> None:
+    """The files written."""
+    for path in found.files:
+        console.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    if not found.trained:
+        console.print(
+            "No trained weights: keep them with storage.weights=last and name one of studies/<name>/local/weights/ "
+            "with weights=...",
+            highlight=False,
+        )
+    if found.onnx_difference is not None:
+        console.print(f"ONNX against torch: largest difference {found.onnx_difference:.1e}", highlight=False)

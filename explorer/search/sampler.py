@@ -1,0 +1,157 @@
+"""Optuna samplers over the feasible set: whatever a sampler proposes, a design that meets the budget is tried.
+
+A proposal is replaced by the nearest feasible design that was not tried yet, and the sampler sees only that: so every
+trial of the study is feasible, none comes twice, and any of Optuna's samplers can be used as it is.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from explorer.design.architecture import Architecture
+from explorer.design.designs import one
+from explorer.design.feasible import Pool, ranks
+
+WIDE = 8  # an axis whose largest value is this many times its smallest is searched on a logarithmic scale
+
+
+class ExhaustedError(Exception):
+    """Every feasible design has been tried."""
+
+
+class FeasibleSampler(BaseSampler):
+    """Wraps a sampler; `pool` holds the designs it may choose from, one column of parameters per free axis."""
+
+    def __init__(self, inner: BaseSampler, pool: Pool) -> None:
+        self._inner = inner
+        self._pool = pool
+        self.distributions = {name: _distribution(column) for name, column in pool.parameters.items()}
+        self._coordinates = ranks(pool.parameters)
+        self._keys = np.concatenate([designs.keys() for designs in pool.designs])
+        self._free = np.ones(len(pool), dtype=np.bool_)
+        self._places: dict[int, int] = {}
+
+    def architecture(self, trial_number: int) -> Architecture:
+        """The design that a trial stands for."""
+        return self._pool.architecture(self._places[trial_number])
+
+    def claim(self, trial_number: int, parameters: dict[str, Any]) -> None:
+        """Take note of a trial whose values were fixed in advance: Optuna asks no sampler for those."""
+        same = np.ones(len(self._pool), dtype=np.bool_)
+        for name, column in self._pool.parameters.items():
+            same &= column == parameters[name]
+        self._claim(trial_number, int(np.flatnonzero(same)[0]))
+
+    def parameters(self, architecture: Architecture) -> dict[str, Any] | None:
+        """The values of the free axes that stand for a design; None where it is not in the pool."""
+        for place in np.flatnonzero(self._keys == one(architecture).keys()[0]):
+            if self._pool.architecture(int(place)) == architecture:
+                return self._at(int(place))
+        return None
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """All axes: they are chosen together."""
+        del study, trial
+        return self.distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The nearest free design to what the wrapped sampler proposes. Raises ExhaustedError where none is left."""
+        if not self._free.any():
+            raise ExhaustedError
+        place = self._nearest(self._proposal(study, trial, search_space))
+        self._claim(trial.number, place)
+        return self._at(place)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Never asked for, since every axis is in the relative space."""
+        raise AssertionError((study, trial, param_name, param_distribution))
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Hand on to the wrapped sampler."""
+        self._inner.before_trial(study, trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Hand on to the wrapped sampler."""
+        self._inner.after_trial(study, trial, state, values)
+
+    def reseed_rng(self) -> None:
+        """Hand on to the wrapped sampler."""
+        self._inner.reseed_rng()
+
+    def _proposal(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
+        if isinstance(self._inner, optuna.samplers.QMCSampler):
+            # It would take its space from the first finished trial; labels are beyond its sequences.
+            inner = {name: axis for name, axis in space.items() if not isinstance(axis, CategoricalDistribution)}
+        else:
+            inner = self._inner.infer_relative_search_space(study, trial)
+        found = self._inner.sample_relative(
+            study, trial, {name: axis for name, axis in inner.items() if not axis.single()}
+        )
+        for name, axis in space.items():
+            if axis.single():
+                found[name] = axis.choices[0] if isinstance(axis, CategoricalDistribution) else axis.low  # type: ignore[attr-defined]
+            elif name not in found:
+                found[name] = self._inner.sample_independent(study, trial, name, axis)
+        return found
+
+    def _nearest(self, proposal: dict[str, Any]) -> int:
+        """Distance is Euclidean over the axes, each by rank among its values from 0 to 1."""
+        distance = ((self._coordinates - self._coordinates_of(proposal)) ** 2).sum(axis=1)
+        return int(np.where(self._free, distance, np.inf).argmin())
+
+    def _coordinates_of(self, proposal: dict[str, Any]) -> npt.NDArray[np.float64]:
+        columns: list[float] = []
+        for name, column in self._pool.parameters.items():
+            if column.dtype == object:
+                columns += [float(str(proposal[name]) == value) / 2**0.5 for value in np.unique(column.astype(str))]
+            else:
+                known = np.unique(column).astype(float)
+                place = np.interp(proposal[name], known, np.linspace(0, 1, len(known))) if len(known) > 1 else 0.0
+                columns.append(float(place))
+        return np.array(columns)
+
+    def _claim(self, trial_number: int, place: int) -> None:
+        self._free[place] = False
+        self._places[trial_number] = place
+
+    def _at(self, place: int) -> dict[str, Any]:
+        values = {name: column[place] for name, column in self._pool.parameters.items()}
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+
+
+def make_sampler(name: str, seed: int, designs: int) -> BaseSampler:
+    """One of Optuna's samplers by the name it has in `conf/search`."""
+    makers: dict[str, Callable[[], BaseSampler]] = {
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
+        # Generations small enough that the later ones can profit from the earlier.
+        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, designs // 4))),
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed),
+        "qmc": lambda: optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
+    }
+    return makers[name]()
+
+
+def _distribution(column: npt.NDArray[np.generic]) -> BaseDistribution:
+    if column.dtype == object:
+        return CategoricalDistribution(sorted(set(column.tolist()), key=str))
+    low, high = column.min().item(), column.max().item()
+    if np.issubdtype(column.dtype, np.integer):
+        return IntDistribution(low, high, log=low >= 1 and high >= WIDE * low)
+    return FloatDistribution(low, high)
