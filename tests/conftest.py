@@ -16,7 +16,7 @@ TINY = [
     "space.width=16",
     "space.cardinality=[1,2]",
     "budget.reference=1x4d",
-    "budget.tolerance=0.2",
+    "budget.params.tolerance=0.2",
     "study.contrast.setting=2x3d",
     "study.contrast.against=1x4d",
     "data.train_images=80",
@@ -45,4 +45,4 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def tiny() -> StudyConfig:
     """The tiny study's settings."""
-    return read_command(TINY).config
+    return read_command(TINY).study

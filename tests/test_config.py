@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from explorer.config import conf_folders, groups, read_command, to_config
+from explorer.design import DesignSpace
+from explorer.design.axis import Range, whole_values
 from explorer.errors import InputError
+from explorer.settings import Contrast, LimitConfig
 from tests.conftest import TINY
 
 STUDY = "study=equal_params"
@@ -20,7 +23,8 @@ def refusal(*arguments: str) -> str:
 
 
 def test_the_shipped_study_composes_to_the_papers_five_cardinalities() -> None:
-    config = read_command([STUDY]).config
+    config = read_command([STUDY]).study
+    assert isinstance(config.space, DesignSpace)
     assert (config.name, config.space.cardinality, config.space.depth) == ("equal_params", (1, 2, 4, 8, 32), (29,))
 
 
@@ -31,12 +35,13 @@ def test_every_shipped_choice_of_every_group_composes() -> None:
 
 
 def test_overrides_reach_any_key_and_single_numbers_become_lists() -> None:
-    config = read_command([STUDY, "recipe.epochs=3", "space.cardinality=8", "name=mine"]).config
+    config = read_command([STUDY, "recipe.epochs=3", "space.cardinality=8", "name=mine"]).study
+    assert isinstance(config.space, DesignSpace)
     assert (config.recipe.epochs, config.space.cardinality, config.name) == (3, (8,), "mine")
 
 
 def test_a_stored_config_reads_back_to_the_same_settings() -> None:
-    config = read_command(TINY).config
+    config = read_command(TINY).study
     assert to_config(json.loads(json.dumps(asdict(config))), str) == config
 
 
@@ -58,7 +63,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "recipe=foo"], ["recipe=foo: no such recipe", "allowed: digits, paper_cifar"]),
         ([STUDY, "recipe.epochs=1,2"], ["sweeps are not supported"]),
         ([STUDY, "-m"], ["-m: studies loop by themselves"]),
-        ([STUDY, "do=fly"], ["do=fly: unknown verb; allowed: run, plan, report"]),
+        ([STUDY, "do=fly"], ["do=fly: unknown verb; allowed: run, plan, report, verify, export, benchmark"]),
         ([STUDY, "device=tpu"], ["device=\"tpu\": must be 'auto', 'cpu' or 'cuda'"]),
         ([STUDY, "name=../x"], ["name='../x': allowed are"]),
         ([STUDY, "name=a/b"], ["name='a/b': allowed are"]),
@@ -72,10 +77,40 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "name=a b(c)"], ["name=a b(c): cannot be read"]),
         ([STUDY, "name=Index"], ["reports/index.html lists all studies"]),
         ([STUDY, "engine.workers=x"], ['engine.workers="x"', "valid integer or 'auto'"]),
-        ([STUDY, "space.bottleneck_width=foo"], ["list of values or 'solve'"]),
+        ([STUDY, "space.bottleneck_width=foo"], ["list of values or a range {low: ..., high: ...} or 'solve'"]),
         ([STUDY, "recipe.learning_rate=inf"], ["recipe.learning_rate"]),
         ([STUDY, "data.split_seed=99999999999"], ["data.split_seed=99999999999: must be less than"]),
         ([STUDY, "name=${nothing}"], ["nothing"]),
+        ([STUDY, "space.kind=cube"], ["space.kind=cube: unknown kind; allowed: family, named, anynetx, regnetx"]),
+        ([STUDY, "space.block=foo"], ["space.block 'foo' is unknown; allowed: bottleneck, preact, basic"]),
+        (
+            [STUDY, "space.block=basic", "space.depth=20"],
+            ["space.cardinality 2 with block basic: a sum of C two-layer"],
+        ),
+        ([STUDY, "space.kernel_size=4"], ["space.kernel_size must be odd and at least 1, not 4"]),
+        ([STUDY, "space.cardinality={low: 5, high: 2}"], ["space.cardinality: low 5, high 2", "low <= high"]),
+        (
+            [STUDY, "space.cardinality={low: 5, hihg: 2}"],
+            ["space.cardinality.hihg=2: unknown key (did you mean high?)"],
+        ),
+        ([STUDY, "space.cardinality={low: 1}"], ["space.cardinality.high is missing"]),
+        (
+            [STUDY, "space.group_width=128", "space.cardinality=[1,3]"],
+            ["cardinality 3 does not divide group_width 128"],
+        ),
+        ([STUDY, "space=neighbours", "space.architecture=[29-32x4d,foo]"], ["architecture 'foo': expected a name"]),
+        ([STUDY, "space=neighbours", "space.architecture=[29-32x4d,29-32x4d-w256]"], ["are the same network"]),
+        ([STUDY, "space=anynetx", "space.depth=0"], ["space.depth must be at least 1, not 0"]),
+        ([STUDY, "space=anynetx", "space.shared=[width]", "space.rising=[width]"], ["both shared and rising"]),
+        ([STUDY, "space=anynetx", "space.depht=1"], ["space.depht=1: unknown key (did you mean depth?)"]),
+        ([STUDY, "space=anynetx", "space.template=alexnet"], ["template alexnet has no stages to vary"]),
+        ([STUDY, "space=regnetx", "space.initial_width=[12]"], ["space.initial_width 12: must be a multiple of 8"]),
+        ([STUDY, "space=regnetx", "space.multiplier=[1]"], ["space.multiplier must be above 1, not 1"]),
+        ([STUDY, "budget.flops.tolerance=0.1"], ["budget.flops={'tolerance': 0.1}: unknown key"]),
+        ([STUDY, "budget.params.tolerance=1"], ["budget.params.tolerance=1: must be less than 1"]),
+        ([STUDY, "search=bayes"], ["search=bayes: no such search", "allowed: gp, listed"]),
+        (["do=verify", "architecture=29-32x4d", "steps=3"], ["steps=3: unknown key", "allowed: architecture"]),
+        (["do=benchmark", "subject=speed"], ["subject=\"speed\": must be 'costs'"]),
     ],
 )
 def test_bad_input_is_one_line_with_key_value_and_what_is_allowed(arguments: list[str], parts: list[str]) -> None:
@@ -84,11 +119,22 @@ def test_bad_input_is_one_line_with_key_value_and_what_is_allowed(arguments: lis
         assert part in message
 
 
+def test_ranges_and_mappings_replace_what_a_group_lists() -> None:
+    space = read_command([STUDY, "space.cardinality={low: 1, high: 64, factor: 2}"]).study.space
+    assert isinstance(space, DesignSpace)
+    assert space.cardinality == Range(1, 64, factor=2)
+    assert whole_values("cardinality", space.cardinality) == (1, 2, 4, 8, 16, 32, 64)
+    budget = read_command(
+        [STUDY, "budget.macs.tolerance=0.03", "budget.params={target: 7, tolerance: 0.1}"]
+    ).study.budget
+    assert (budget.macs, budget.params) == (LimitConfig(0.03), LimitConfig(0.1, target=7))
+
+
 def test_a_conf_folder_in_the_current_one_adds_studies(workplace: Path) -> None:
     shipped = conf_folders()[0] / "study" / "equal_params.yaml"
     (workplace / "conf" / "study").mkdir(parents=True)
     (workplace / "conf" / "study" / "mine.yaml").write_text(shipped.read_text().replace("32x4d", "8x14d"))
-    assert read_command(["study=mine"]).config.study.contrast.setting == "8x14d"
+    assert read_command(["study=mine"]).study.study.contrast == Contrast("8x14d", "1x64d")
 
 
 def test_a_misspelt_key_in_a_yaml_file_is_refused_naming_the_file(workplace: Path) -> None:

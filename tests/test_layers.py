@@ -11,12 +11,13 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "explorer"
 
 # What each room may import of the project. Files at the top are rooms of their own.
-VALUES = {"design", "settings", "run", "job", "errors", "planning", "machine", "wording"}
+VALUES = {"design", "settings", "run", "job", "errors", "planning", "machine", "wording", "checks"}
 MAY_IMPORT = {
     "design": {"design"},
     "errors": set(),
     "wording": set(),
     "machine": set(),
+    "checks": set(),
     "settings": {"design"},
     "run": {"design", "settings"},
     "job": {"run", "settings"},
@@ -25,18 +26,20 @@ MAY_IMPORT = {
     "table": {"errors"},
     "records": {"errors", "folder", "run", "table"},
     "folder": {"errors", "job", "machine", "run", "settings", "table"},
-    "progress": {"folder", "planning", "records", "run", "settings"},
+    "progress": {"design", "folder", "planning", "records", "run", "settings"},
     "analysis": {"analysis", "design", "run", "wording"},
     "training": VALUES | {"training"},
-    "search": VALUES | {"search", "training", "analysis", "records", "folder"},
+    "search": VALUES | {"search", "training", "analysis", "records", "folder", "progress"},
     "report": VALUES | {"report", "analysis", "records", "folder", "progress", "table"},
-    "answer": {"analysis", "config", "errors", "folder", "planning", "records", "report", "settings"},
+    "answer": {"analysis", "config", "errors", "folder", "planning", "progress", "records", "report", "settings"},
 }
 # Packages that only one stage may know.
 HEAVY = {
     "torch": {"training"},
     "fvcore": {"training"},
     "sklearn": {"training"},
+    "safetensors": {"training"},
+    "onnxruntime": {"training"},
     "optuna": {"search"},
     "pandas": {"records", "analysis", "report"},
     "scipy": {"analysis"},

@@ -12,7 +12,7 @@ EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "floa
 
 
 def config(*overrides: str) -> StudyConfig:
-    return read_command(["study=equal_params", *overrides]).config
+    return read_command(["study=equal_params", *overrides]).study
 
 
 def test_the_shipped_study_holds_the_papers_settings_with_both_deviations() -> None:
@@ -34,7 +34,7 @@ def test_a_reference_by_whole_name_stands_as_it_is() -> None:
 
 
 def test_a_target_leaves_the_other_axis_without_deviation() -> None:
-    setting = settings_of(config("budget.reference=null", "budget.target=4900000"))[0]
+    setting = settings_of(config("budget.reference=null", "budget.params.target=4900000"))[0]
     assert setting.params_deviation == pytest.approx(0.0027, abs=1e-4)
     assert setting.macs_deviation is None
 
@@ -47,12 +47,27 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
             "data.image_size=8: template imagenet takes images of 32 pixels",
         ),
         (["recipe.batch_size=401"], "recipe.batch_size=401: allowed is at most data.train_images, 400"),
-        (["budget.reference=null"], "budget: reference and target are both null"),
-        (["budget.target=5"], "budget: reference=1x64d and target=5 are both given"),
+        (["budget.reference=null"], "budget.params.target is missing: give a number, or a budget.reference"),
+        (["budget=none"], "budget: params, macs, activations are all null, so bottleneck_width cannot be solved"),
+        (["budget=none", "space.bottleneck_width=4", "budget.match=tight"], "budget.match=tight: there is no limit"),
+        (
+            ["budget=params_and_macs", "budget.macs.tolerance=0.01"],
+            "space: no bottleneck widths within 15 % of the doubling rule meet",
+        ),
+        (["search=uniform", "search.designs=null"], "search.designs is null: sampler uniform needs the number"),
+        (["search=uniform", "search.designs=9"], "search.designs=9: the space holds 5 feasible designs"),
+        (["search=tpe", "search.designs=9"], "search.designs=9: the space holds 5 feasible designs"),
+        (["search=tpe", "budget.match=tight"], "budget.match=tight: sampler tpe matches by rule"),
+        (["search.designs=3"], "search.designs=3: sampler listed takes all"),
+        (["space=anynetx", "space.template=cifar", "budget=none"], "space: holds 50,096,498,540,544 points; a study"),
+        (["space.kernel_size=5"], "budget.reference=1x64d: kernel_size 5 is too large for maps of 2 pixels"),
+        (["space=neighbours"], "budget.reference=1x64d: architecture '1x64d': expected a name"),
         (["budget.reference=foo"], "budget.reference=foo: architecture"),
         (["space.depth=[20,29]"], "budget.reference=1x64d: the space has several values of depth"),
-        (["budget.tolerance=0.001"], "space: no bottleneck width at cardinality 2 meets 4,913,098 params within 0.10%"),
-        (["space.group_width=128", "space.cardinality=[1,3]"], "space: cardinality 3 does not divide group_width 128"),
+        (
+            ["budget.params.tolerance=0.001"],
+            "space: no bottleneck width at cardinality 2 meets 4,913,098 params within 0.10%",
+        ),
     ],
 )
 def test_a_study_that_cannot_be_planned_says_why(overrides: list[str], problem: str) -> None:
@@ -75,10 +90,42 @@ def test_the_contrast_must_name_two_settings_of_the_study() -> None:
         assert str(caught.value).startswith(problem)
 
 
+def test_a_search_has_no_contrast_and_no_settings_in_advance() -> None:
+    searching = config("search=tpe", "search.designs=4")
+    assert settings_of(searching) == ()
+    with pytest.raises(InputError, match="a search chooses its designs later, so it has none"):
+        contrast_of(searching, ())
+    assert contrast_of(config("study.contrast=null"), ()) is None
+
+
+def test_tight_matching_keeps_the_contrast_and_shrinks_both_deviations() -> None:
+    tight = config("budget=params_and_macs", "budget.params.tolerance=0.03", "data.image_size=32", "data.channels=3")
+    settings = settings_of(tight)
+    assert [setting.name for setting in settings][3:] == ["29-8x14.24.58d", "29-32x4.7.17d"]
+    worst = [max(abs(setting.params_deviation or 0), abs(setting.macs_deviation or 0)) for setting in settings]
+    assert max(worst[:4]) < 0.005
+    assert 0.01 < worst[4] < 0.0128
+    pair = contrast_of(tight, settings)
+    assert pair is not None
+    assert (pair[0].name, pair[1].name) == ("29-32x4.7.17d", "29-1x64d")
+
+
+def test_designs_drawn_in_advance_are_the_same_at_every_start_and_never_twice() -> None:
+    drawing = ["budget.reference=20-1x16d-w64", "space.width=[64,96,128]", "space.depth=[11,20,29]"]
+    many = config(*drawing, "space.cardinality={low: 1, high: 64}", "search=uniform", "search.designs=40")
+    names = [setting.name for setting in settings_of(many)]
+    scope_seed = config(*drawing, "space.cardinality={low: 1, high: 64}", "search=uniform", "search.designs=40")
+    assert names == [setting.name for setting in settings_of(scope_seed)]
+    assert len(set(names)) == 40
+    assert all(abs(setting.params_deviation or 0) <= 0.05 for setting in settings_of(many))
+
+
 def test_a_setting_can_be_named_in_any_way_that_means_it() -> None:
     for text in ("8x14d", "29-8x14d", "29-8x14d-w256-k3-cifar"):
         changed = config(f"study.contrast.setting={text}")
-        assert contrast_of(changed, settings_of(changed))[0].name == "29-8x14d"
+        pair = contrast_of(changed, settings_of(changed))
+        assert pair is not None
+        assert pair[0].name == "29-8x14d"
 
 
 def test_all_settings_of_a_seed_run_before_the_next_seed() -> None:
@@ -100,3 +147,10 @@ def test_a_runs_id_depends_on_everything_that_decides_its_number_and_on_nothing_
         replace(run, architecture=replace(run.architecture, kernel_size=5)),
     ]
     assert len({run.id, *(other.id for other in changed)}) == 6
+
+
+def test_a_runs_id_stays_the_same_from_version_to_version() -> None:
+    """What is recorded must be found again: change this number only with `ID_SCHEME`, and say so in the changelog."""
+    (_, run), *_ = runs_of(config(), settings_of(config()), EXECUTION, "hash")
+    assert run.id == "f810ed589975"
+    assert replace(run, data=replace(run.data, label="another title")).id == run.id

@@ -27,6 +27,7 @@ def frame(errors: dict[str, list[float]], **changes: Any) -> pd.DataFrame:
             "activations": 30,
             "params_deviation": 0.0,
             "macs_deviation": 0.01,
+            "activations_deviation": 0.3,
             "seed": seed,
             "test_error": error,
             "val_error": error / 2,

@@ -18,7 +18,7 @@ HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&am
 
 
 def study(config: StudyConfig | None = None) -> Study:
-    config = config or read_command(["study=equal_params"]).config
+    config = config or read_command(["study=equal_params"]).study
     runs = frame({R: [0.06, 0.07], X: [0.05, 0.05]})
     epochs = pd.DataFrame({"run": ["29-1x64d/0"], "epoch": [1], "val_error": [0.5], "train_error": [0.4]})
     environment = {
@@ -60,7 +60,7 @@ def test_a_page_loads_nothing_and_says_so_in_its_policy() -> None:
 
 
 def test_text_from_settings_is_shown_as_text() -> None:
-    config = read_command(["study=equal_params"]).config
+    config = read_command(["study=equal_params"]).study
     hostile = replace(
         config,
         name=HOSTILE,
