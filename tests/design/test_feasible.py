@@ -22,14 +22,19 @@ from explorer.design import (
     short_name,
     space_filling,
 )
-from explorer.design import scan as scan_function
 from explorer.design.axis import Range, RealRange
 from explorer.design.feasible import Pool, Share, ranks, wilson
 from explorer.design.space import Space
 
 TASK = Task(3, 32, 10)
 AXES = ("params", "macs", "activations")
-FAMILY = {"template": "cifar", "depth": (11, 20), "width": (16, 64), "cardinality": Range(1, 16), "kernel_size": (3, 5)}
+FAMILY: dict[str, Any] = {
+    "template": "cifar",
+    "depth": (11, 20),
+    "width": (16, 64),
+    "cardinality": Range(1, 16),
+    "kernel_size": (3, 5),
+}
 SPACES: dict[str, Space] = {
     "listed": DesignSpace(
         **FAMILY, bottleneck_width=Range(1, 9), shortcut=(True, False), block=("bottleneck", "preact")
@@ -84,7 +89,7 @@ def test_a_hundred_thousand_designs_cost_the_same_at_once_as_one_by_one() -> Non
             at_once = designs.cost(TASK)
             for row in range(len(designs)):
                 alone = cost.__wrapped__(designs.architecture(row), TASK)
-                assert alone == Cost(*(int(getattr(at_once, axis)[row]) for axis in AXES))  # type: ignore[call-overload]
+                assert alone == Cost(*(int(getattr(at_once, axis)[row]) for axis in AXES))
             checked += len(designs)
     assert checked >= 100_000
 
@@ -202,7 +207,7 @@ def test_the_score_interval_is_wilsons() -> None:
 
 def test_progress_is_told_to_the_end() -> None:
     told: list[tuple[int, int]] = []
-    found = scan_function(SPACES["listed"], None, TASK, rng(), lambda done, size: told.append((done, size)))
+    found = scan(SPACES["listed"], None, TASK, rng(), lambda done, size: told.append((done, size)))
     assert told[-1] == (found.size, found.size)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
 

@@ -134,7 +134,7 @@ def test_a_range_holds_both_ends_and_is_refused_where_it_makes_no_sense() -> Non
         (lambda: RealRange(1, float("nan"), 0.1), "low <= high"),
     ):
         with pytest.raises(ValueError, match=problem):
-            make()  # type: ignore[no-untyped-call]
+            make()
 
 
 def test_anynetx_of_the_regnet_paper_has_its_size_to_the_last_point() -> None:

@@ -23,7 +23,8 @@ def trials(tiny: StudyConfig) -> Trials:
 def test_every_setting_is_an_open_trial_with_its_axes_and_cost(trials: Trials) -> None:
     frozen = trials.frozen()
     assert [trial.state for trial in frozen] == [TrialState.RUNNING] * 2
-    assert frozen[1].params == {"depth": 11, "width": 16, "kernel_size": 3, "cardinality": 2, "bottleneck_width": 3}
+    axes = {"template": "cifar", "block": "bottleneck", "shortcut": True, "depth": 11, "width": 16, "kernel_size": 3}
+    assert frozen[1].params == axes | {"cardinality": 2, "bottleneck_width": 3}
     assert frozen[1].user_attrs["setting"] == "11-2x3d-w16"
 
 

@@ -1,5 +1,6 @@
 """An exported design stands on its own and computes the same."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ from safetensors.torch import save_file
 
 from explorer.design import Task, parse_name
 from explorer.errors import InputError
-from explorer.training import export as exporting
 from explorer.training.build import build
 from explorer.training.export import export, module_source
 from explorer.training.streams import stream
@@ -68,7 +68,8 @@ def test_the_python_module_computes_the_same_without_this_package(name: str, tmp
 def test_the_python_module_is_readable_and_says_what_it_costs(name: str) -> None:
     source = module_source(parse_name(name), TASK, trained=False)
     compile(source, "model.py", "exec")
-    assert "explorer." not in source
+    assert "from explorer" not in source
+    assert "import explorer" not in source
     assert "parameters" in source.splitlines()[0]
     assert max(map(len, source.splitlines())) <= 140
 
@@ -93,7 +94,7 @@ def test_onnx_computes_the_same_to_1e_5(name: str, tmp_path: Path) -> None:
 def test_onnx_without_its_packages_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"onnx=true: onnx, onnxscript, onnxruntime not installed; pip install"):
         export(parse_name("11-4x3d-w16"), TASK, tmp_path / "out", weights=None, onnx=True, seed=0)
     assert not (tmp_path / "out").exists()

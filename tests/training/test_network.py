@@ -100,8 +100,10 @@ def reference(state: dict[str, Tensor], images: Tensor, groups: int) -> Tensor:
     """ResNeXt-50 as torchvision lays its keys out, written down again from these keys alone, in evaluation mode."""
 
     def norm(name: str, maps: Tensor) -> Tensor:
-        parts = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-        return F.batch_norm(maps, *parts)
+        mean, variance, weight, bias = (
+            state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        return F.batch_norm(maps, mean, variance, weight, bias)
 
     maps = F.relu(norm("bn1", F.conv2d(images, state["conv1.weight"], stride=2, padding=3)))
     maps = F.max_pool2d(maps, 3, 2, 1)
@@ -188,8 +190,10 @@ def test_the_stem_normalises_for_the_first_block_only_where_it_pools() -> None:
     """As in fb.resnet.torch: one batch norm between the stem and the first 1x1, and one before the pooling."""
     cifar = set(module_of(parse_name("11-2x4d-preact"), SMALL).state_dict())
     imagenet = set(module_of(parse_name("50-2x4d-preact"), Task(3, 64, 10)).state_dict())
-    assert "bn1.weight" not in cifar and "layer1.0.bn1.weight" in cifar
-    assert "bn1.weight" in imagenet and "layer1.0.bn1.weight" not in imagenet
+    assert "bn1.weight" not in cifar
+    assert "layer1.0.bn1.weight" in cifar
+    assert "bn1.weight" in imagenet
+    assert "layer1.0.bn1.weight" not in imagenet
     assert "bn_last.weight" in cifar & imagenet
     assert not any(name.startswith("layer1.0.downsample.1") for name in cifar | imagenet)
 
