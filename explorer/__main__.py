@@ -112,9 +112,11 @@ def _run(config: "StudyConfig", console: Console) -> int:
     from explorer.planning import contrast_of, settings_of
     from explorer.progress import progress_of
     from explorer.report.terminal import print_verdict
+    from explorer.report.waiting import space_progress
 
     folder = study_folder(config.name)
-    contrast_of(config, settings_of(config))
+    with space_progress(console):
+        contrast_of(config, settings_of(config))
     refuse_other_settings(folder, config)
     progress = progress_of(config, folder)
     failed = 0
@@ -176,10 +178,12 @@ def _export(config: ExportConfig, console: Console) -> int:
 
 
 def _benchmark(config: BenchmarkConfig, console: Console) -> int:
-    from explorer.report.checks import print_speeds
-    from explorer.training.benchmark import measure_costs
+    from explorer.report.checks import print_scan, print_speeds
+    from explorer.training.benchmark import measure_costs, measure_scan
 
     print_speeds(measure_costs(config.designs, config.scalar, config.fvcore, config.seed), console)
+    if config.scan:
+        print_scan(measure_scan(config.seed), console)
     return 0
 
 

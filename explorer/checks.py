@@ -71,6 +71,17 @@ class CostSpeed:
 
 
 @dataclass(frozen=True)
+class ScanSpeed:
+    """All points of a space held to a budget of two measures; `peak_bytes` of memory were taken at most."""
+
+    budget: str
+    points: int
+    feasible: int
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
 class Exported:
     """Files written, and how far ONNX is from the network (None: not written)."""
 

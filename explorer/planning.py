@@ -1,5 +1,8 @@
 """From a study's settings to its runs: which designs, at what cost, how far from the budget, with which seeds."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +22,26 @@ from explorer.run import Execution, Run
 from explorer.settings import StudyConfig
 
 CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
+
+
+# Who is told how far a scan or a drawing has come: (what, done, of all). It changes no result, so it is no argument.
+Watcher = Callable[[str, int, int], None]
+_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(watcher: Watcher | None) -> Iterator[None]:
+    """Tell the watcher how far long work on a space has come, within the block."""
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def _progress(what: str) -> Callable[[int, int], None] | None:
+    watcher = _watcher.get()
+    return None if watcher is None else lambda done, wanted: watcher(what, done, wanted)
 
 
 @dataclass(frozen=True)
@@ -115,7 +138,8 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
 def scanned(scope: Scope, seed: int) -> Scan:
     """What the study's space holds within its budget. Raises InputError where nothing can be built."""
     try:
-        return scan(scope.space, scope.budget, scope.task, np.random.default_rng([seed, 1]))
+        rng = np.random.default_rng([seed, 1])
+        return scan(scope.space, scope.budget, scope.task, rng, _progress("Costing all points"))
     except ValueError as error:
         raise InputError(f"space: {error}") from None
 
@@ -130,7 +154,8 @@ def candidates(config: StudyConfig) -> Pool:
 @lru_cache(maxsize=2)
 def _candidates(scope: Scope, seed: int) -> Pool:
     try:
-        return draw(scanned(scope, seed), CANDIDATES, np.random.default_rng([seed, 2]))
+        rng = np.random.default_rng([seed, 2])
+        return draw(scanned(scope, seed), CANDIDATES, rng, _progress("Drawing designs"))
     except ValueError as error:
         raise InputError(f"space: {error}") from None
 
@@ -151,7 +176,8 @@ def _chosen(scope: Scope, sampler: str, count: int, seed: int) -> tuple[Setting,
     """Designs drawn from the feasible ones before the first run."""
     rng = np.random.default_rng([seed, 2])
     try:
-        pool = draw(scanned(scope, seed), CANDIDATES if sampler == "space_filling" else count, rng)
+        wanted = CANDIDATES if sampler == "space_filling" else count
+        pool = draw(scanned(scope, seed), wanted, rng, _progress("Drawing designs"))
         if len(pool) < count:
             raise InputError(f"search.designs={count}: the space holds {len(pool):,} feasible designs")
         places = space_filling(pool, count, rng) if sampler == "space_filling" else range(count)

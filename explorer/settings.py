@@ -217,12 +217,14 @@ class BenchmarkConfig:
     """`do=benchmark`: how fast designs are costed, one by one, many at once, and by counting a built network.
 
     designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
+    scan     whether a space of ten million points is held to a budget too
     """
 
     subject: Literal["costs"]
     designs: Count
     scalar: Count
     fvcore: Count
+    scan: bool
     seed: Natural
 
 

@@ -18,7 +18,7 @@ CHUNK = 1 << 14  # designs costed at once: their columns stay in the processor's
 SAMPLED = 1 << 20  # points that estimate the feasible share of a larger space
 MOST_DRAWN = 1 << 27  # points tried before a search for rare designs is given up
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], None]  # done, of all
 Rows = npt.NDArray[np.int64]
 
 
@@ -102,7 +102,7 @@ def scan(
     return Scan(space, budget, task, size, feasible, Share(exact, exact, exact, size), tuple(rows))
 
 
-def draw(scanned: Scan, most: int, rng: np.random.Generator) -> Pool:
+def draw(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None) -> Pool:
     """Up to `most` distinct feasible designs, uniform over the feasible ones; all of them where there are no more.
 
     Where points were listed, each distinct network is equally likely. Where they were drawn, each point is: a network
@@ -110,7 +110,7 @@ def draw(scanned: Scan, most: int, rng: np.random.Generator) -> Pool:
     gives too few.
     """
     if scanned.feasible is None:
-        return _draw_by_rejection(scanned, most, rng)
+        return _draw_by_rejection(scanned, most, rng, progress)
     space, groups = scanned.space, []
     for part, rows in zip(space.parts, scanned.rows, strict=True):
         may_repeat = len(rows) and space.kind in ("anynetx", "regnetx")
@@ -197,7 +197,7 @@ def _drawn(
             yield part, {name: column[mask] for name, column in points.items()}, designs.take(mask)
 
 
-def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator) -> Pool:
+def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None) -> Pool:
     found: list[tuple[Part, Columns, Designs]] = []
     seen: set[int] = set()
     tried = 0
@@ -216,6 +216,8 @@ def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator) -> Po
             if fresh.any():
                 found.append((part, {name: column[fresh] for name, column in points.items()}, designs.take(fresh)))
         tried += 16 * CHUNK
+        if progress is not None:
+            progress(len(seen), most)
     return _pool(found)
 
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.markup import escape
 
-from explorer.checks import CostSpeed, Exported, Verification
+from explorer.checks import CostSpeed, Exported, ScanSpeed, Verification
 from explorer.report.terminal import plain_table
 from explorer.wording import FORM_NAMES
 
@@ -73,6 +73,15 @@ def print_speeds(found: list[CostSpeed], console: Console) -> None:
     console.print(
         "Random ResNeXts of 11 to 56 layers at 32 pixels; the later methods cost the first of the same designs. "
         "Disagree: with the first line, in parameters, multiply-adds or activations.",
+        highlight=False,
+    )
+
+
+def print_scan(found: ScanSpeed, console: Console) -> None:
+    """A space held to a budget: time and memory."""
+    console.print(
+        f"Scan: {found.points:,} points, {found.feasible:,} meet {found.budget}; {found.seconds:.2f} s, "
+        f"{found.points / found.seconds:,.0f} points per second on one core, {found.peak_bytes / 2**20:.0f} MiB.",
         highlight=False,
     )
 

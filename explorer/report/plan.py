@@ -14,6 +14,7 @@ from explorer.machine import cpu_count, machine_id
 from explorer.planning import Setting, contrast_of, scanned, scope_of, settings_of
 from explorer.progress import progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
+from explorer.report.waiting import space_progress
 from explorer.settings import StudyConfig
 from explorer.wording import duration
 
@@ -34,9 +35,11 @@ class Measured:
 
 def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
     """List the settings with cost, deviation and time, and what of the study is already in the record."""
-    settings = settings_of(config)
-    contrast = contrast_of(config, settings)
-    console.print(space_line(config), highlight=False)
+    with space_progress(console):
+        settings = settings_of(config)
+        contrast = contrast_of(config, settings)
+        line = space_line(config)
+    console.print(line, highlight=False)
     if config.search.is_adaptive:
         settings = settings_so_far(config, records.load(folder) if (folder / study.RUNS).exists() else None)
     recorded = recorded_runs(study.STUDIES, config.device)

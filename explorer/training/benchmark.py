@@ -1,11 +1,12 @@
 """`do=benchmark`: designs costed per second by the closed form, one by one and many at once, and by fvcore."""
 
 import time
+import tracemalloc
 
 import numpy as np
 
-from explorer.checks import CostSpeed
-from explorer.design import TEMPLATES, Cost, DesignSpace, Task, cost
+from explorer.checks import CostSpeed, ScanSpeed
+from explorer.design import TEMPLATES, Budget, Cost, DesignSpace, Limit, Task, cost, parse_name, scan
 from explorer.design.axis import Range
 from explorer.design.designs import Designs
 from explorer.design.feasible import CHUNK
@@ -21,6 +22,16 @@ SPACE = DesignSpace(
     kernel_size=(3, 5, 7),
     bottleneck_width=Range(1, 16),
 )
+# Ten million points, of which a budget of two measures leaves some hundred thousand.
+LARGE = DesignSpace(
+    template="cifar",
+    depth=Range(20, 164, step=9),
+    width=Range(16, 512, step=4),
+    cardinality=Range(1, 40),
+    kernel_size=(3, 5),
+    bottleneck_width=Range(1, 63),
+)
+REFERENCE = "29-32x4d"
 
 
 def measure_costs(designs: int, scalar: int, fvcore: int, seed: int) -> list[CostSpeed]:
@@ -35,6 +46,24 @@ def measure_costs(designs: int, scalar: int, fvcore: int, seed: int) -> list[Cos
         chunks.append((drawn, drawn.cost(task)))
     at_once = CostSpeed("closed form, many at once", designs, time.perf_counter() - began, 0)
     return [at_once, _one_by_one(chunks, min(scalar, designs), task), _fvcore(chunks, min(fvcore, designs), task)]
+
+
+def measure_scan(seed: int) -> ScanSpeed:
+    """Hold `LARGE` to the parameters and multiply-adds of ResNeXt-29, 32x4d: once for time, once for memory."""
+    task = TEMPLATES["cifar"].task
+    own = cost(parse_name(REFERENCE), task)
+    budget = Budget((Limit("params", own.params, 0.02), Limit("macs", own.macs, 0.05)))
+    began = time.perf_counter()
+    found = scan(LARGE, budget, task, np.random.default_rng(seed))
+    seconds = time.perf_counter() - began
+    tracemalloc.start()
+    try:
+        scan(LARGE, budget, task, np.random.default_rng(seed))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.feasible is not None
+    return ScanSpeed(str(budget), found.size, found.feasible, seconds, peak)
 
 
 def _one_by_one(chunks: list[tuple[Designs, Cost]], wanted: int, task: Task) -> CostSpeed:
