@@ -78,8 +78,12 @@ def read_command(arguments: list[str]) -> Command:
     if verb in DESIGN_VERBS:
         return Command(verb, _checked_tree(tree, DESIGN_VERBS[verb], place))
     if verb not in STUDY_VERBS:
-        raise InputError(f"do={verb}: unknown verb; allowed: {', '.join((*STUDY_VERBS, *DESIGN_VERBS))}")
+        raise _unknown_verb(str(verb))
     return Command(verb, to_config(tree, place))
+
+
+def _unknown_verb(verb: str) -> InputError:
+    return InputError(f"do={verb}: unknown verb; allowed: {', '.join((*STUDY_VERBS, *DESIGN_VERBS))}")
 
 
 def compose_tree(arguments: list[str]) -> dict[str, Any]:
@@ -89,7 +93,11 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
     choices = {override.key_or_group: override.value() for override in _parse(arguments)}
     verb = str(choices.get("do"))
     if verb in DESIGN_VERBS:
+        if groups_given := [f"{key}={choices[key]}" for key in choices if key in known]:
+            raise InputError(f"{groups_given[0]}: do={verb} works on one design and takes no group; leave it out")
         return _composed(verb, overrides)
+    if "do" in choices and verb not in STUDY_VERBS:
+        raise _unknown_verb(verb)
     if "study" not in choices:
         raise InputError(
             f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"

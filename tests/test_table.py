@@ -110,3 +110,37 @@ def test_an_empty_file_is_refused(path: Path) -> None:
 def test_writing_whole_leaves_no_partial_file(tmp_path: Path) -> None:
     table.write_whole(tmp_path / "page.html", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+@dataclass(frozen=True)
+class Grown(Row):
+    """What a later version writes: two more columns, with defaults."""
+
+    label: str = "none"
+    length: float | None = None
+
+
+def test_a_table_of_an_earlier_version_reads_with_defaults_and_grows_when_written(path: Path) -> None:
+    before = path.read_bytes()
+    rows = table.read(path, Grown)
+    assert [(row["name"], row["label"], row["length"]) for row in rows] == [
+        ("a", "none", ""),
+        ('with "quotes", commas', "none", ""),
+        ("é", "none", ""),
+    ]
+    assert path.read_bytes() == before
+    table.upgrade(path, Grown)
+    grown = table.read(path, Grown)
+    assert [row | {"crc": ""} for row in grown] == [row | {"crc": ""} for row in rows]
+    assert path.read_text().partition("\n")[0] == "name,number,fraction,label,length,crc"
+    table.append(path, [Grown("b", 2, 0.5, "long", 3.0)])
+    assert table.read(path, Grown)[-1]["label"] == "long"
+    whole = path.read_bytes()
+    table.upgrade(path, Grown)
+    assert path.read_bytes() == whole
+
+
+def test_a_table_of_a_later_version_is_refused_naming_its_columns(path: Path) -> None:
+    table.upgrade(path, Grown)
+    with pytest.raises(InputError, match=r"other columns \(unknown label, length\)"):
+        names(path)

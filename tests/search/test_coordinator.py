@@ -153,3 +153,51 @@ def test_an_interrupt_keeps_finished_runs_and_ends_the_workers(
     assert (code, engine.closed) == (130, True)
     assert len(records.load(FOLDER).runs) == 2
     assert "Finished runs are kept; continue with" in " ".join(capsys.readouterr().err.split())
+
+
+SEARCH = ["search=tpe", "search.seeds=2", "study.contrast=null", "space.cardinality={low: 1, high: 6}"]
+SEARCH += ["space.bottleneck_width={low: 1, high: 6}", "budget.params.tolerance=0.2"]
+
+
+def test_a_search_asks_one_design_after_the_other_and_never_looks_at_the_test_images(
+    start: Callable[..., tuple[int, Engine]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    unjudged = replace(OK, test_error=None, correct=b"", test_images=0)
+    code, engine = start(finishing(unjudged), *SEARCH, "search.designs=3")
+    assert (code, len(engine.jobs)) == (0, 6)
+    assert not any(job.judges for job in engine.jobs)
+    names = [job.run.architecture for job in engine.jobs]
+    assert names[0::2] == names[1::2]
+    assert len(set(names)) == 3
+    runs = records.load(FOLDER).runs
+    assert runs["test_error"].isna().all()
+    output = " ".join(capsys.readouterr().out.split())
+    assert "validation error" in output
+    assert "20.00 %" in output
+    code, more = start(finishing(unjudged), *SEARCH, "search.designs=5")
+    assert (code, len(more.jobs)) == (0, 4)
+    assert not {job.run.architecture for job in more.jobs} & set(names)
+    code, again = start(finishing(unjudged), *SEARCH, "search.designs=5")
+    assert (code, again.jobs) == (0, [])
+
+
+def test_a_search_that_was_stopped_within_a_design_finishes_it_first(start: Callable[..., tuple[int, Engine]]) -> None:
+    def answer(job: Job) -> list[Event]:
+        if job.run.seed == 1 and len(records.load(FOLDER).runs) == 3:
+            raise KeyboardInterrupt
+        return finishing(OK)(job)
+
+    code, engine = start(answer, *SEARCH, "search.designs=3")
+    assert (code, len(engine.jobs)) == (130, 4)
+    code, again = start(finishing(OK), *SEARCH, "search.designs=3")
+    assert (code, len(again.jobs)) == (0, 3)
+    assert again.jobs[0].run == engine.jobs[3].run
+
+
+def test_weights_are_kept_where_asked_for(start: Callable[..., tuple[int, Engine]]) -> None:
+    _, engine = start(finishing(OK), "storage.weights=last")
+    assert [job.weights for job in engine.jobs] == [
+        str(FOLDER / "local" / "weights" / f"{job.run.id}.safetensors") for job in engine.jobs
+    ]
+    _, engine = start(finishing(OK), "name=other")
+    assert [job.weights for job in engine.jobs] == [None] * 4

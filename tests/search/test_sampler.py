@@ -1,0 +1,173 @@
+"""Whatever an Optuna sampler proposes, only feasible designs are tried, and each of them once."""
+
+from dataclasses import replace
+
+import numpy as np
+import optuna
+import pytest
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from explorer.config import read_command
+from explorer.design import Architecture, short_name
+from explorer.errors import InputError
+from explorer.planning import Setting, candidates, scope_of
+from explorer.search.sampler import ExhaustedError, FeasibleSampler
+from explorer.search.trials import Trials, open_search
+from explorer.settings import StudyConfig
+from tests.conftest import TINY
+from tests.search.test_trials import record
+
+SAMPLERS = ("random", "tpe", "nsga2", "gp", "qmc")
+# Numbers, a logarithmic axis, and labels of both kinds; 27 of its designs meet the budget.
+SPACE = [
+    "study.contrast=null",
+    "space.depth=[11,20]",
+    "space.width=[16,32]",
+    "space.cardinality={low: 1, high: 16}",
+    "space.bottleneck_width={low: 1, high: 6}",
+    "space.block=[bottleneck,preact]",
+    "space.shortcut=[true,false]",
+    "budget.reference=11-4x3d-w16",
+    "budget.params.tolerance=0.15",
+]
+
+
+def searching(sampler: str, designs: int, seeds: int = 1) -> StudyConfig:
+    chosen = [f"search={sampler}", f"search.designs={designs}", f"search.seeds={seeds}"]
+    return read_command([*TINY, *SPACE, *chosen]).study
+
+
+def opened(config: StudyConfig, tried: tuple[Setting, ...] = ()) -> Trials:
+    return open_search(config.name, config.search, scope_of(config), candidates(config), tried)
+
+
+def error_of(architecture: Architecture) -> float:
+    """A landscape with one valley: shallow networks of six paths."""
+    assert isinstance(architecture.cardinality, int)
+    return 0.1 + 0.02 * abs(architecture.cardinality - 6) + 0.1 * (architecture.depth > 11)
+
+
+def searched(config: StudyConfig, trials: Trials, most: int) -> list[Setting]:
+    """Ask and tell until so many are known or none is left."""
+    found: list[Setting] = []
+    while len(found) < most and (setting := trials.ask()):
+        found.append(setting)
+        for seed in range(config.search.seeds):
+            trials.add(record(setting.name, seed, error_of(setting.architecture)))
+    return found
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_feasible_design_comes_once_and_no_other(sampler: str) -> None:
+    config = searching(sampler, 8)
+    pool = candidates(config)
+    feasible = {short_name(pool.architecture(place)) for place in range(len(pool))}
+    trials = opened(config)
+    found = searched(config, trials, 1000)
+    assert len(feasible) == len(pool) > 20
+    assert sorted(setting.name for setting in found) == sorted(feasible)
+    assert all(abs(setting.params_deviation or 0) <= 0.15 for setting in found)
+    assert trials.ask() is None
+    told = [trial for trial in trials.frozen() if trial.state == TrialState.COMPLETE]
+    assert len(told) == len(pool)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_trial_holds_the_values_of_the_design_that_is_trained(sampler: str) -> None:
+    trials = opened(searching(sampler, 8))
+    for _ in range(8):
+        setting = trials.ask()
+        assert setting is not None
+        values = trials.frozen()[-1].params
+        for axis in ("depth", "width", "cardinality", "bottleneck_width", "block", "shortcut"):
+            assert values[axis] == getattr(setting.architecture, axis)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_search_that_starts_again_repeats_nothing(sampler: str) -> None:
+    config = searching(sampler, 12)
+    first = searched(config, opened(config), 5)
+    later = opened(config, tuple(first))
+    for setting in first:
+        later.add(record(setting.name, 0, error_of(setting.architecture)))
+    values = [trial.value for trial in later.frozen()]
+    assert values == pytest.approx([error_of(setting.architecture) for setting in first])
+    names = [setting.name for setting in first + searched(config, later, 7)]
+    assert len(set(names)) == 12
+
+
+def test_the_same_seed_proposes_the_same_designs_and_another_does_not() -> None:
+    config = searching("tpe", 8)
+    other = replace(config, search=replace(config.search, sampler_seed=1))
+    first, again, changed = (
+        [setting.name for setting in searched(one, opened(one), 8)] for one in (config, config, other)
+    )
+    assert first == again != changed
+
+
+def test_a_sampler_that_learns_does_better_than_chance() -> None:
+    large = ["space.cardinality={low: 1, high: 64}", "space.bottleneck_width={low: 1, high: 24}"]
+    large += ["space.block=[bottleneck]", "space.depth=[11,20,29,38]", "budget.params.tolerance=0.5"]
+
+    def mean_error(sampler: str) -> float:
+        """Over four searches, of designs 11 to 40: the first ten of each are drawn blindly."""
+        errors: list[float] = []
+        for seed in range(4):
+            chosen = [f"search={sampler}", "search.designs=40", f"search.sampler_seed={seed}"]
+            config = read_command([*TINY, *SPACE, *large, *chosen]).study
+            found = searched(config, opened(config), 40)
+            errors += [error_of(setting.architecture) for setting in found[10:]]
+        return float(np.mean(errors))
+
+    assert mean_error("tpe") < 0.85 * mean_error("random")
+
+
+def test_a_design_that_is_no_longer_in_the_space_is_refused() -> None:
+    config = searching("tpe", 8)
+    (setting,) = searched(config, opened(config), 1)
+    foreign = replace(setting, architecture=replace(setting.architecture, width=64))
+    with pytest.raises(InputError, match=r"the record holds .*, which is not among the designs this study draws from"):
+        opened(config, (foreign,))
+
+
+class Fixed(BaseSampler):
+    """Proposes the same values for ever."""
+
+    def __init__(self, values: dict[str, object]) -> None:
+        self._values = values
+
+    def infer_relative_search_space(self, *_: object) -> dict[str, optuna.distributions.BaseDistribution]:
+        return {}
+
+    def sample_relative(self, *_: object) -> dict[str, object]:
+        return {}
+
+    def sample_independent(self, study: object, trial: object, name: str, distribution: object) -> object:
+        return self._values[name]
+
+
+def test_a_proposal_goes_to_the_nearest_free_design() -> None:
+    pool = candidates(searching("random", 4))
+    wanted = pool.architecture(7)
+    values = {axis: getattr(wanted, axis) for axis in pool.parameters}
+    sampler = FeasibleSampler(Fixed(values), pool)
+    study = optuna.create_study(sampler=sampler)
+    numbers = [study.ask(sampler.distributions).number for _ in range(len(pool))]
+    found = [sampler.architecture(number) for number in numbers]
+    assert found[0] == wanted
+    assert len(set(found)) == len(pool)
+    ranks = {axis: np.unique(column) for axis, column in pool.parameters.items() if column.dtype != object}
+    labels = [axis for axis in pool.parameters if axis not in ranks]
+
+    def distance(design: Architecture) -> float:
+        total = float(sum(getattr(design, axis) != getattr(wanted, axis) for axis in labels))
+        for axis, known in ranks.items():
+            steps = np.searchsorted(known, getattr(design, axis)) - np.searchsorted(known, getattr(wanted, axis))
+            total += float(steps / max(len(known) - 1, 1)) ** 2
+        return total
+
+    distances = [distance(design) for design in found]
+    assert distances == sorted(distances)
+    with pytest.raises(ExhaustedError):
+        study.ask(sampler.distributions)

@@ -1,0 +1,170 @@
+"""The commands on designs and the searches, through the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from explorer import folder as study
+from explorer import records
+from explorer.__main__ import main
+from explorer.design import Architecture, Task, display_name, parse_name
+from explorer.training import verify as verifying
+from explorer.training.forms import State, convert
+from tests.conftest import TINY
+from tests.test_study import environment
+
+FOLDER = Path("studies/tiny")
+QUICK = ["architecture=11-4x3d-w16", "repeats=1", "batch_size=2"]
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_verify_shows_referees_and_forms(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["do=verify", *QUICK]) == 0
+    output = said(capsys)
+    for part in ("closed form", "fvcore", "(a) sum of paths", "(b) concatenation", "(c) grouped convolution"):
+        assert part in output
+    assert output.endswith("All agree.")
+    assert list(workplace.iterdir()) == []
+
+
+def test_verify_says_why_a_network_has_one_form(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["do=verify", "architecture=wrn-16-2", "image_size=16"]) == 0
+    assert "One form only: " in said(capsys)
+
+
+def test_verify_ends_with_an_error_where_forms_disagree(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def wrong(state: State, architecture: Architecture, task: Task, source: str, target: str) -> State:
+        factor = 1.001 if target == "sum" else 1
+        return {name: value * factor for name, value in convert(state, architecture, task, source, target).items()}
+
+    monkeypatch.setattr(verifying, "convert", wrong)
+    assert main(["do=verify", *QUICK]) == 1
+    captured = capsys.readouterr()
+    assert "They do NOT agree." in captured.out
+    assert "11-4x3d-w16: the referees or the forms disagree" in captured.err
+
+
+def test_benchmark_prints_every_method_without_a_disagreement(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["do=benchmark", "designs=20000", "scalar=50", "fvcore=2", "scan=false"]) == 0
+    output = said(capsys)
+    for part in ("closed form, many at once 20,000", "closed form, one by one 50", "built and counted by fvcore 2"):
+        assert part in output
+    assert "Scan" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["do=verify"], "architecture is missing; say for example architecture=29-32x4d"),
+        (["do=verify", "architecture=29-32y4d"], "architecture=29-32y4d: architecture '29-32y4d': expected a name"),
+        (["do=verify", "architecture=30-32x4d-cifar"], "architecture=30-32x4d-cifar: "),
+        (["do=verify", "architecture=29-2x4d-basic"], "architecture=29-2x4d-basic: "),
+        (["do=verify", "architecture=29-32x4d-k4"], "architecture=29-32x4d-k4: "),
+        (["do=verify", "architecture=29-32x4d-octave"], "architecture=29-32x4d-octave: "),
+        (["do=verify", "architecture=50-32x4d", "image_size=16"], "architecture=50-32x4d: "),
+        (["do=verify", "architecture=29-32x4d", "image_size=8", "++x=1"], "x=1: unknown key"),
+        (["do=verify", "study=equal_params"], "study=equal_params: do=verify works on one design and takes no group"),
+        (["do=export", "architecture=29-32x4d", "weights=none.safetensors"], "weights=none.safetensors: there is no"),
+        (["do=benchmark", "designs=0"], "designs=0: "),
+        (["do=dance"], "do=dance: unknown verb; allowed: run, plan, report, verify, export, benchmark"),
+        (["do=dance", "study=equal_params"], "do=dance: unknown verb"),
+    ],
+)
+def test_unusable_input_is_one_line_and_leaves_nothing(
+    workplace: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
+) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith(f"explorer: {problem}")
+    assert captured.out == ""
+    assert list(workplace.iterdir()) == []
+
+
+SEARCH = ["search=tpe", "search.designs=3", "search.seeds=1", "study.contrast=null", "storage.weights=last"]
+SEARCH += ["space.cardinality={low: 1, high: 4}", "space.bottleneck_width={low: 1, high: 4}"]
+SEARCH += ["budget.params.tolerance=0.5"]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a search of three designs has run."""
+    place = tmp_path_factory.mktemp("searched")
+    command = [sys.executable, "-m", "explorer", *TINY, *SEARCH]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    (place / "output.txt").write_text(done.stdout)
+    return place
+
+
+def test_a_search_trains_on_validation_alone_and_draws_a_page(
+    searched: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(searched)
+    runs = records.load(FOLDER).runs
+    assert (len(runs), set(runs["status"])) == (3, {"ok"})
+    assert runs["setting"].is_unique
+    assert runs["test_error"].isna().all()
+    assert records.load_correct(FOLDER) == {}
+    output = " ".join((searched / "output.txt").read_text().split())
+    for part in ("[3/3]", "validation error", "Report: reports/tiny.html"):
+        assert part in output
+    page = (searched / "reports" / "tiny.html").read_text()
+    assert "validation error" in page.lower()
+    assert main([*TINY, *SEARCH, "do=plan"]) == 0
+    output = said(capsys)
+    assert "0 of 3 runs to do" in output
+    assert "Optuna (tpe) chooses 3 of them" in output
+    assert main([*TINY, *SEARCH, "search.designs=2"]) == 2
+    assert "search.designs=2: " in capsys.readouterr().err
+
+
+def test_kept_weights_export_to_a_module_with_the_recorded_accuracy(
+    searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(searched)
+    run = records.load(FOLDER).runs.iloc[0]
+    weights = FOLDER / "local" / "weights" / f"{run['run']}.safetensors"
+    arguments = ["do=export", f"architecture={run['setting']}", f"weights={weights}", f"folder={tmp_path}"]
+    assert main([*arguments, "image_size=8"]) == 0
+    assert f"Wrote {tmp_path}/{run['setting']}/model.py" in capsys.readouterr().out
+    tensors = load_file(tmp_path / run["setting"] / "weights.safetensors")
+    original = load_file(weights)
+    assert sum(value.numel() for name, value in tensors.items() if "running" not in name and "num_" not in name) == int(
+        run["params"]
+    )
+    assert all(torch.equal(tensors[name], original[name]) for name in original)
+    assert main(["do=export", "architecture=11-1x5d-w16", f"weights={weights}", f"folder={tmp_path}"]) == 2
+    assert "do not fit this network" in capsys.readouterr().err
+
+
+def test_a_width_per_stage_goes_through_record_and_page(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tight = ["budget=params_and_macs", "budget.reference=11-1x4d-w16", "space.cardinality=[1,3]", "recipe.epochs=1"]
+    tight += ["budget.params.tolerance=0.05", "budget.macs.tolerance=0.1", "study.contrast=null", "search.seeds=1"]
+    assert main([*TINY, *tight]) == 0
+    runs = records.load(FOLDER).runs
+    names = list(runs["setting"])
+    assert len(names) == 2
+    widths = [parse_name(name).bottleneck_widths for name in names]
+    assert len(set(widths[1])) > 1
+    assert list(runs["bottleneck_width"]) == [found[0] for found in widths]
+    deviations = runs[["params_deviation", "macs_deviation", "activations_deviation"]]
+    assert deviations["params_deviation"].abs().max() <= 0.05
+    page = (study.REPORTS / "tiny.html").read_text()
+    assert all(display_name(parse_name(name)) in page for name in names)
+    pd.testing.assert_frame_equal(runs, records.load(FOLDER).runs)
+    assert main([*TINY, *tight, "do=plan"]) == 0
+    assert "with widths solved stage by stage" in said(capsys)
