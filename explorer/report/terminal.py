@@ -1,5 +1,7 @@
 """Tables on the terminal, the verdict among them."""
 
+import math
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -53,5 +55,6 @@ def plain_table(title: str, first: str, *columns: str) -> Table:
 
 
 def with_deviation(count: int, deviation: float | None) -> str:
-    """A count beside its distance from the budget's reference: `4,775,754 -2.82 %`."""
-    return f"{count:,} {signed_percent(deviation)}"
+    """A count beside its distance from the budget's reference, where it has one: `4,775,754 -2.82 %`."""
+    known = deviation is not None and not math.isnan(deviation)
+    return f"{count:,} {signed_percent(deviation)}" if known else f"{count:,}"
