@@ -215,8 +215,35 @@ class NamedSpace:
         return Part((), lambda points: row, architecture, {"architecture": name})  # noqa: ARG005 - it has no axes
 
 
+class _StageByStage:
+    """What spaces whose stages differ have in common."""
+
+    template: str
+
+    @property
+    def stages(self) -> int:
+        """Number of stages."""
+        return TEMPLATES[self.template].stages
+
+    @property
+    def is_solved(self) -> bool:
+        """No axis of such a space is solved."""
+        return False
+
+    def _alike(self, depth: int, width: int, kernel_size: int) -> Architecture:
+        """One dense path and the same numbers in every stage."""
+        return Architecture(
+            depths=(depth,) * self.stages,
+            cardinality=1,
+            bottleneck_width=(width,) * self.stages,
+            width=(width,) * self.stages,
+            kernel_size=kernel_size,
+            template=self.template,
+        )
+
+
 @dataclass(frozen=True)
-class AnyNetX:
+class AnyNetX(_StageByStage):
     """Every stage for itself: depth, width, bottleneck ratio and width of a path (RegNet paper, section 3.2, AnyNetX).
 
     bottleneck_ratio  output channels of a block over those of its middle convolution
@@ -251,16 +278,6 @@ class AnyNetX:
             rising(_by_stage(axis, self.stages), whole_values(axis, getattr(self, axis)))
 
     @property
-    def stages(self) -> int:
-        """Number of stages."""
-        return TEMPLATES[self.template].stages
-
-    @property
-    def is_solved(self) -> bool:
-        """No axis of this space is solved."""
-        return False
-
-    @property
     def parts(self) -> tuple[Part, ...]:
         """One part."""
         factors: list[Factor] = []
@@ -274,15 +291,8 @@ class AnyNetX:
                 factors += [single(name, values) for name in names]
         kernels = whole_values("kernel_size", self.kernel_size)
         factors.append(single("kernel_size", kernels))
-        width, stages = max(whole_values("width", self.width)) * 2, self.stages
-        largest = Architecture(
-            depths=(max(whole_values("depth", self.depth)),) * stages,
-            cardinality=1,
-            bottleneck_width=(width,) * stages,
-            width=(width,) * stages,
-            kernel_size=max(kernels),
-            template=self.template,
-        )
+        deepest, widest = max(whole_values("depth", self.depth)), max(whole_values("width", self.width)) * 2
+        largest = self._alike(deepest, widest, max(kernels))
         return (Part(tuple(factors), self._build, largest, {}),)
 
     def _build(self, points: Columns) -> Designs:
@@ -305,7 +315,7 @@ class AnyNetX:
 
 
 @dataclass(frozen=True)
-class RegNetX:
+class RegNetX(_StageByStage):
     """Widths that follow a quantised line: u_j = w_0 + w_a * j, rounded to w_0 * w_m^k (RegNet paper, section 3.3).
 
     depth             number of blocks d over all stages
@@ -345,16 +355,6 @@ class RegNetX:
         _refuse_kernels_and_stems(self.template, self.kernel_size, self.initial_width)
 
     @property
-    def stages(self) -> int:
-        """Number of stages."""
-        return TEMPLATES[self.template].stages
-
-    @property
-    def is_solved(self) -> bool:
-        """No axis of this space is solved."""
-        return False
-
-    @property
     def parts(self) -> tuple[Part, ...]:
         """One part."""
         axes = ("depth", "initial_width", "slope", "multiplier", "bottleneck_ratio", "group_width", "kernel_size")
@@ -362,14 +362,7 @@ class RegNetX:
         factors = tuple(single(axis, listed) for axis, listed in values.items())
         line = max(values["initial_width"]) + max(values["slope"]) * max(values["depth"])
         width = 2 * math.ceil(line * max(values["multiplier"]))
-        largest = Architecture(
-            depths=(int(max(values["depth"])),) * self.stages,
-            cardinality=1,
-            bottleneck_width=(width,) * self.stages,
-            width=(width,) * self.stages,
-            kernel_size=int(max(values["kernel_size"])),
-            template=self.template,
-        )
+        largest = self._alike(int(max(values["depth"])), width, int(max(values["kernel_size"])))
         return (Part(factors, self._build, largest, {}),)
 
     def _build(self, points: Columns) -> Designs:
