@@ -64,7 +64,7 @@ def sentence(finding: Finding) -> str:
     if finding.measure == "val_error":
         return _search_sentence(finding)
     if comparison is None and not finding.has_contrast:
-        return "No verdict: the study declares no contrast; its settings are listed by test error."
+        return "No verdict: the study declares no contrast; the settings are listed with their test errors."
     if comparison is None:
         return "No verdict yet: the declared contrast has no pair of finished runs."
     first, second = (display_name(parse_name(name)) for name in (comparison.setting, comparison.against))

@@ -124,11 +124,16 @@ def cardinality_figure(lines: dict[str, list[Point]], ylabel: str = "Test error 
     figure.update_xaxes(
         type="log",
         tickvals=list(paths),
-        ticktext=["<br>".join([str(cardinality), *names]) for cardinality, names in paths.items()],
-        title="Cardinality (paths per block)",
+        ticktext=["<br>".join([str(cardinality), *_few(names)]) for cardinality, names in paths.items()],
+        title={"text": "Cardinality (paths per block)", "standoff": 20},
     )
     figure.update_yaxes(title=ylabel, rangemode="normal")
     return _finished(figure)
+
+
+def _few(names: list[str]) -> list[str]:
+    """At most two lines below a mark: the rest of a large search is told by hovering."""
+    return names if len(names) <= 2 else [names[0], f"and {len(names) - 1} more"]
 
 
 def curves_figure(curves: list[Curve]) -> go.Figure:

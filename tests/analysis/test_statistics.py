@@ -159,3 +159,22 @@ def test_seeds_and_settings_outside_the_study_are_not_judged() -> None:
     finding = find(frame({R: [0.1, 0.2], X: [0.1, 0.2], "29-2x40d": [0.1]}), [R, X], (X, R), seeds=1)
     assert (finding.final, finding.wanted) == (2, 2)
     assert finding.summaries[0].errors == {0: 0.1}
+
+
+def test_a_search_is_told_by_validation_error_and_calls_its_winner_flattered() -> None:
+    runs = frame({R: [0.2, 0.4], X: [0.1, 0.2]})
+    finding = find(runs, [R, X], None, seeds=2, designs=3, measure="val_error")
+    assert (finding.wanted, finding.final, finding.complete) == (6, 4, False)
+    assert [summary.estimate.mean for summary in finding.summaries] == pytest.approx([0.15, 0.075])
+    text = sentence(finding)
+    assert text.startswith("So far, with 4 of 6 runs in: Of 2 designs tried, ResNeXt-29 (32x4d) has the lowest")
+    assert "validation error, 7.50 % (2 seeds). The lowest of many is flattered by chance" in text
+    whole = find(runs, [R, X], None, seeds=2, designs=2, measure="val_error")
+    assert sentence(whole).startswith("Of 2 designs tried")
+    empty = find(runs.iloc[:0], [], None, seeds=2, designs=2, measure="val_error")
+    assert sentence(empty) == "No design has been trained yet."
+
+
+def test_without_a_contrast_there_is_no_verdict() -> None:
+    finding = find(frame({R: [0.1] * 6, X: [0.3] * 6}), [R, X], None, seeds=6)
+    assert sentence(finding).startswith("No verdict: the study declares no contrast")

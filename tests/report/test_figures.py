@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -66,3 +68,12 @@ def test_a_single_seed_has_no_band() -> None:
         trace for trace in cardinality_figure(cardinality_numbers(finding)).data if trace.name == "95 % interval"
     ]
     assert len(band.x) == 0
+
+
+def test_a_mark_with_many_settings_below_it_names_one_and_counts_the_rest() -> None:
+    names = [f"{depth}-1x64d" for depth in (20, 29, 38)]
+    finding = find(frame({name: [0.1] for name in names}).assign(cardinality=1), names, (X, R), seeds=1)
+    lines = cardinality_numbers(finding)
+    for points, paths in zip(lines.values(), ("1x64d", "1x40d", "1x30d"), strict=True):
+        points[0] = replace(points[0], paths=paths)
+    assert cardinality_figure(lines).layout.xaxis.ticktext == ("1<br>1x64d<br>and 2 more",)
