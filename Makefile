@@ -16,7 +16,7 @@ demo: $(VENV)/.ready ## set up, run study=equal_params (about 4 minutes on 2 cor
 	$(BIN)/python -m explorer study=equal_params
 
 test: $(VENV)/.ready-dev ## set up and run the tests; those that need a missing component are skipped
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
 lint: $(VENV)/.ready-dev ## check style and types
 	$(BIN)/ruff check

@@ -1,6 +1,10 @@
 """Shared fixtures: a place of its own for every test, and a study small enough to train in a second."""
 
+import os
 from pathlib import Path
+
+# Tests run side by side, one per core: torch's own threads would only stand in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

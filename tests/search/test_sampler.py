@@ -33,8 +33,8 @@ SPACE = [
 ]
 
 
-def searching(sampler: str, designs: int, seeds: int = 1) -> StudyConfig:
-    chosen = [f"search={sampler}", f"search.designs={designs}", f"search.seeds={seeds}"]
+def searching(sampler: str, designs: int, *, few: bool = False) -> StudyConfig:
+    chosen = [f"search={sampler}", f"search.designs={designs}", "search.seeds=1", *["space.block=[preact]"] * few]
     return read_command([*TINY, *SPACE, *chosen]).study
 
 
@@ -60,12 +60,12 @@ def searched(config: StudyConfig, trials: Trials, most: int) -> list[Setting]:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_feasible_design_comes_once_and_no_other(sampler: str) -> None:
-    config = searching(sampler, 8)
+    config = searching(sampler, 8, few=sampler == "gp")  # a Gaussian process takes its time
     pool = candidates(config)
     feasible = {short_name(pool.architecture(place)) for place in range(len(pool))}
     trials = opened(config)
     found = searched(config, trials, 1000)
-    assert len(feasible) == len(pool) > 20
+    assert len(feasible) == len(pool) > 10
     assert sorted(setting.name for setting in found) == sorted(feasible)
     assert all(abs(setting.params_deviation or 0) <= 0.15 for setting in found)
     assert trials.ask() is None

@@ -11,13 +11,13 @@ from explorer.training.measure import check_cost, torch_count
 
 DESIGNS, FVCORE = 2_000, 300
 ANYNETS = [
-    AnyNetX(template, Range(1, 3), Range(8, 96, step=8), (1, 2, 4), Range(1, 32, factor=2), (1, 3, 5), block=block)
+    AnyNetX(template, Range(1, 2), Range(8, 96, step=8), (1, 2, 4), Range(1, 32, factor=2), (1, 3, 5), block=block)
     for template in ("regnet", "regnet_cifar", "cifar", "imagenet", "wide", "small")
     for block in ("bottleneck", "preact")
 ]
 REGNETS = [
-    RegNetX("regnet", Range(6, 12), (8, 16, 24), RealRange(10, 40, 5), RealRange(1.8, 2.6, 0.2), (1, 2), (2, 8, 16)),
-    RegNetX("regnet_cifar", Range(3, 8), (8, 16, 24), RealRange(4, 40, 4), RealRange(2, 3, 0.2), (1, 2), (2, 8)),
+    RegNetX("regnet", Range(4, 8), (8, 16, 24), RealRange(10, 40, 5), RealRange(1.8, 2.6, 0.2), (1, 2), (2, 8, 16)),
+    RegNetX("regnet_cifar", Range(2, 6), (8, 16, 24), RealRange(4, 40, 4), RealRange(2, 3, 0.2), (1, 2), (2, 8)),
 ]
 
 
@@ -48,7 +48,7 @@ def _of_the_family(rng: np.random.Generator) -> Architecture:
         return tuple(int(value) * times for value in rng.integers(1, most + 1, size=template.stages))
 
     return Architecture(
-        depths=tuple(int(depth) for depth in rng.integers(1, 4, size=template.stages)),
+        depths=tuple(int(depth) for depth in rng.integers(1, 3, size=template.stages)),
         cardinality=block.cardinality or axis(8),
         bottleneck_width=axis(12),
         width=axis(24, 4),
