@@ -141,7 +141,8 @@ def _run(config: "StudyConfig", console: Console) -> int:
 def _verify(config: VerifyConfig, console: Console) -> int:
     from explorer.report.checks import print_verification
 
-    architecture, task = _design(config)
+    # Three forms in float64 with gradients, momentum and copies of their weights.
+    architecture, task = _design(config, bytes_per_weight=100)
     from explorer.training.device import resolve
     from explorer.training.verify import verify
 
@@ -163,14 +164,15 @@ def _export(config: ExportConfig, console: Console) -> int:
     from explorer.design import short_name
     from explorer.report.checks import print_exported
 
-    _design(config)
+    # Weights in float32 twice, and as much again for ONNX.
+    _design(config, bytes_per_weight=20)
     from explorer.training.export import export
     from explorer.training.weights import read_weights, task_in
 
     weights = Path(config.weights) if config.weights else None
     channels, classes = task_in(read_weights(weights)) if weights else (None, None)
     architecture, task = _design(
-        replace(config, channels=config.channels or channels, classes=config.classes or classes)
+        replace(config, channels=config.channels or channels, classes=config.classes or classes), bytes_per_weight=20
     )
     folder = Path(config.folder) / short_name(architecture)
     print_exported(export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed), console)
@@ -187,9 +189,10 @@ def _benchmark(config: BenchmarkConfig, console: Console) -> int:
     return 0
 
 
-def _design(config: VerifyConfig | ExportConfig) -> "tuple[Architecture, Task]":
+def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> "tuple[Architecture, Task]":
     """The architecture a verb was given, and the task it is for. Raises InputError before anything heavy loads."""
     from explorer.design import cost, parse_name
+    from explorer.machine import memory_bytes
 
     if config.architecture is None:
         raise InputError("architecture is missing; say for example architecture=29-32x4d")
@@ -198,9 +201,14 @@ def _design(config: VerifyConfig | ExportConfig) -> "tuple[Architecture, Task]":
         usual = architecture.shape.task
         given = {key: getattr(config, key) for key in ("channels", "image_size", "classes")}
         task = replace(usual, **{key: value for key, value in given.items() if value is not None})
-        cost(architecture, task)
+        needed, there = bytes_per_weight * cost(architecture, task).params, memory_bytes()
     except ValueError as error:
         raise InputError(f"architecture={config.architecture}: {error}") from None
+    if needed > there:
+        raise InputError(
+            f"architecture={config.architecture}: it would need about {needed / 2**30:,.0f} GiB "
+            f"of memory; this machine has {there / 2**30:,.0f}"
+        )
     return architecture, task
 
 

@@ -22,6 +22,14 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def memory_bytes() -> int:
+    """Memory of the whole machine; 2^63 where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 63
+
+
 def machine_id() -> str:
     """Eight hexadecimal digits that are the same on the same machine and tell a stranger nothing."""
     text = f"{platform.node()}/{cpu_name()}/{os.cpu_count()}"

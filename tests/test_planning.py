@@ -62,6 +62,10 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
         (["space=anynetx", "space.template=cifar", "budget=none"], "space: holds 50,096,498,540,544 points; a study"),
         (["space.kernel_size=5"], "budget.reference=1x64d: kernel_size 5 is too large for maps of 2 pixels"),
         (["space=neighbours"], "budget.reference=1x64d: architecture '1x64d': expected a name"),
+        (
+            ["space=neighbours", "budget.reference=29-1x64d"],
+            "space: 29-4x24d-inception: kernel_size 5 is too large for maps of 2 pixels",
+        ),
         (["budget.reference=foo"], "budget.reference=foo: architecture"),
         (["space.depth=[20,29]"], "budget.reference=1x64d: the space has several values of depth"),
         (

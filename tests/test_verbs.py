@@ -78,6 +78,8 @@ def test_benchmark_prints_every_method_without_a_disagreement(
         (["do=verify", "architecture=29-32x4d", "image_size=8", "++x=1"], "x=1: unknown key"),
         (["do=verify", "study=equal_params"], "study=equal_params: do=verify works on one design and takes no group"),
         (["do=export", "architecture=29-32x4d", "weights=none.safetensors"], "weights=none.safetensors: there is no"),
+        (["do=verify", "architecture=29-9999999x999d"], "architecture=29-9999999x999d: it would need about "),
+        (["do=export", "architecture=29-9999999x999d"], "architecture=29-9999999x999d: it would need about "),
         (["do=benchmark", "designs=0"], "designs=0: "),
         (["do=dance"], "do=dance: unknown verb; allowed: run, plan, report, verify, export, benchmark"),
         (["do=dance", "study=equal_params"], "do=dance: unknown verb"),

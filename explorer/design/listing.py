@@ -6,6 +6,7 @@ from explorer.design.architecture import Architecture
 from explorer.design.budget import Budget, described, solve_bottleneck_width
 from explorer.design.cost import cost
 from explorer.design.feasible import draw, scan
+from explorer.design.name import short_name
 from explorer.design.space import DesignSpace, NamedSpace, Part, Space
 from explorer.design.template import Task
 from explorer.design.tight import tighten
@@ -30,6 +31,9 @@ def listed(space: Space, budget: Budget | None, task: Task, *, tight: bool = Fal
         found = [pool.architecture(place) for place in range(len(pool))]
     else:
         found = [architecture for part in space.parts for architecture in _architectures(part)]
+        if isinstance(space, NamedSpace):
+            for architecture in found:
+                _refuse_unbuildable(architecture, task)
         if space.is_solved:
             assert budget is not None
             found = [solve_bottleneck_width(architecture, budget, task, strict=not tight) for architecture in found]
@@ -49,6 +53,14 @@ def matched(architecture: Architecture, budget: Budget | None, task: Task) -> Ar
             f"{described(found, budget, task)}"
         )
     return found
+
+
+def _refuse_unbuildable(architecture: Architecture, task: Task) -> None:
+    """A person who listed names is told which of them the images are too small for."""
+    try:
+        cost(architecture, task)
+    except ValueError as error:
+        raise ValueError(f"{short_name(architecture)}: {error}") from None
 
 
 def _architectures(part: Part) -> list[Architecture]:
