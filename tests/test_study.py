@@ -225,6 +225,8 @@ def test_a_second_coordinator_is_refused_naming_the_first_and_workers_end_with_a
 
 
 def test_ctrl_c_leaves_with_a_line_on_how_to_continue(workplace: Path) -> None:
+    # A shell that starts the tests in the background has them ignore it, and a child inherits that, but no handler.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = start(workplace)
     wait_for_rows(workplace, 1)
     process.send_signal(signal.SIGINT)
