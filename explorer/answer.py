@@ -8,7 +8,7 @@ from explorer import records
 from explorer.analysis.finding import Finding, find, sentence
 from explorer.config import to_config
 from explorer.errors import InputError
-from explorer.planning import contrast_of
+from explorer.planning import contrast_of, designs_wanted
 from explorer.progress import settings_so_far
 from explorer.settings import StudyConfig
 
@@ -28,9 +28,10 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
     pair = contrast_of(config, settings)
     contrast = (pair[0].name, pair[1].name) if pair else None
     names = [setting.name for setting in settings]
-    designs = config.search.designs if config.search.is_adaptive else len(names)
     measure = "val_error" if config.search.is_adaptive else "test_error"
-    found = find(record.runs, names, contrast, config.search.seeds, designs=designs or 0, measure=measure)
+    found = find(
+        record.runs, names, contrast, config.search.seeds, designs=designs_wanted(config, settings), measure=measure
+    )
     return config, record, found
 
 

@@ -134,6 +134,11 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
     return _chosen(scope, config.search.sampler, config.search.designs, config.search.sampler_seed)
 
 
+def designs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
+    """How many designs the study trains; `settings` are those known until now, all of them but for a search."""
+    return (config.search.designs or 0) if config.search.is_adaptive else len(settings)
+
+
 @lru_cache(maxsize=2)
 def scanned(scope: Scope, seed: int) -> Scan:
     """What the study's space holds within its budget. Raises InputError where nothing can be built."""

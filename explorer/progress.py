@@ -6,7 +6,7 @@ from pathlib import Path
 from explorer import folder as study
 from explorer import records
 from explorer.design import parse_name
-from explorer.planning import Setting, scope_of, settings_of
+from explorer.planning import Setting, designs_wanted, scope_of, settings_of
 from explorer.run import FINAL_STATUSES
 from explorer.settings import StudyConfig
 
@@ -37,9 +37,9 @@ def progress_of(config: StudyConfig, folder: Path) -> Progress:
     """Count the wanted runs that are in the record for good; a study that was never started has none."""
     study.refuse_gaps(folder)
     recorded = records.load(folder) if (folder / study.RUNS).exists() else None
-    names = [setting.name for setting in settings_so_far(config, recorded)]
-    designs = config.search.designs if config.search.is_adaptive else len(names)
-    wanted = (designs or 0) * config.search.seeds
+    settings = settings_so_far(config, recorded)
+    names = [setting.name for setting in settings]
+    wanted = designs_wanted(config, settings) * config.search.seeds
     if recorded is None:
         return Progress(dict.fromkeys(names, 0), wanted)
     runs = recorded.runs

@@ -42,14 +42,13 @@ def append(path: Path, rows: list[Any]) -> None:
 
 
 def upgrade(path: Path, kind: type) -> None:
-    """Give a table of an earlier version the columns it lacks, filled with their defaults; in one atomic step."""
-    rows, end = _rows(path, kind)
+    """Give a healed table of an earlier version the columns it lacks, with their defaults; in one atomic step."""
+    names = columns(kind)
     with path.open("rb") as file:
-        header = file.readline().decode().rstrip("\n")
-    if header != ",".join(columns(kind)):
-        text = "".join(_checked([row[name] for name in columns(kind)[:-1]]) for row in rows)
-        tail = path.read_bytes()[end:].decode("utf-8", "replace")
-        write_whole(path, ",".join(columns(kind)) + "\n" + text + tail)
+        is_current = file.readline().decode().rstrip("\n") == ",".join(names)
+    if not is_current:
+        text = "".join(_checked([row[name] for name in names[:-1]]) for row in read(path, kind))
+        write_whole(path, ",".join(names) + "\n" + text)
 
 
 def read(path: Path, kind: type) -> list[dict[str, str]]:

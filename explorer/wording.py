@@ -39,3 +39,4 @@ def duration(seconds: float) -> str:
 
 
 FORM_NAMES = {"sum": "(a) sum of paths", "concat": "(b) concatenation", "grouped": "(c) grouped convolution"}
+ERROR_NAMES = {"test_error": "test error", "val_error": "validation error"}

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from explorer.design.alexnet import AlexNetLayout, alexnet_layout
 from explorer.design.architecture import Architecture
+from explorer.design.block import BLOCKS
 from explorer.design.layout import Layout, Stage, layout, reduced
 from explorer.design.template import Task
 
@@ -56,7 +57,7 @@ def block_cost(stage: Stage, *, in_width: int, stride: int, map_size: int) -> Co
     if stage.shortcut:
         projected = (in_width != stage.width) | (stride != 1)
         projection = conv_cost(in_width, stage.width, map_size=out_size)
-        if stage.block not in ("preact", "preact_basic"):
+        if not BLOCKS[stage.block].preactivated:
             projection += norm_cost(stage.width)
         total += projection * projected
     return total
@@ -141,7 +142,7 @@ def _inception(stage: Stage, in_width: int, map_size: int, out_size: int) -> Cos
 
 def _outer_norm(stage: Stage, in_width: int) -> int:
     """Channels of the batch norm at the end of a block, or at its beginning where that is where it stands."""
-    return in_width if stage.block in ("preact", "preact_basic") else stage.width
+    return in_width if BLOCKS[stage.block].preactivated else stage.width
 
 
 _BLOCK_COSTS: dict[str, Callable[[Stage, int, int, int], Cost]] = {

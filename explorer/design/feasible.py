@@ -1,8 +1,9 @@
 """Every design inside a budget: counted exactly where the space can be listed, estimated and drawn from beyond."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +133,7 @@ def space_filling(pool: Pool, count: int, rng: np.random.Generator) -> list[int]
 
     Distance is Euclidean over the free axes, each by rank from 0 to 1 (Gonzalez, 1985, farthest-first traversal).
     """
-    coordinates = ranks(pool.parameters)
+    coordinates = Ranks(pool.parameters).coordinates
     chosen = [int(rng.integers(len(pool)))]
     distance = np.full(len(pool), np.inf)
     while len(chosen) < min(count, len(pool)):
@@ -142,17 +143,36 @@ def space_filling(pool: Pool, count: int, rng: np.random.Generator) -> list[int]
     return chosen
 
 
-def ranks(parameters: dict[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.float64]:
-    """Coordinates from 0 to 1 per axis, by rank among its values; a label has one column per value."""
-    columns: list[npt.NDArray[np.float64]] = []
-    length = len(next(iter(parameters.values()), []))
-    for values in parameters.values():
-        known, places = np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)
-        if values.dtype == object:
-            columns += [(places == place) / math.sqrt(2) for place in range(len(known))]
-        else:
-            columns.append(places / max(len(known) - 1, 1))
-    return np.stack(columns, axis=1) if columns else np.zeros((length, 0))
+class Ranks:
+    """Coordinates from 0 to 1 per axis, by rank among its values; a label has one column per value.
+
+    Two labels that differ are at distance 1, as the ends of an axis are. `coordinates` has a row per design.
+    """
+
+    def __init__(self, parameters: dict[str, npt.NDArray[np.generic]]) -> None:
+        self._known: dict[str, npt.NDArray[Any]] = {}
+        columns: list[npt.NDArray[np.float64]] = []
+        length = len(next(iter(parameters.values()), []))
+        for name, values in parameters.items():
+            is_label = values.dtype == object
+            known, places = np.unique(values.astype(str) if is_label else values, return_inverse=True)
+            self._known[name] = known
+            if is_label:
+                columns += [(places == place) / math.sqrt(2) for place in range(len(known))]
+            else:
+                columns.append(places / max(len(known) - 1, 1))
+        self.coordinates = np.stack(columns, axis=1) if columns else np.zeros((length, 0))
+
+    def of(self, values: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+        """Coordinates of one design, whose numbers may lie between the known ones."""
+        found: list[float] = []
+        for name, known in self._known.items():
+            if known.dtype.kind == "U":
+                found += [float(str(values[name]) == label) / math.sqrt(2) for label in known]
+            else:
+                steps = np.linspace(0, 1, len(known)) if len(known) > 1 else np.zeros(1)
+                found.append(float(np.interp(values[name], known.astype(float), steps)))
+        return np.array(found)
 
 
 def wilson(hits: int, drawn: int) -> Share:

@@ -80,8 +80,7 @@ class DesignSpace:
     kind: Literal["family"] = "family"
 
     def __post_init__(self) -> None:
-        if self.template not in TEMPLATES:
-            raise ValueError(f"template {self.template!r} is unknown; allowed: {', '.join(TEMPLATES)}")
+        _refuse_unknown(self.template)
         refuse_repeats("block", self.block)
         refuse_repeats("shortcut", self.shortcut)
         for block in self.block:
@@ -219,6 +218,7 @@ class _StageByStage:
     """What spaces whose stages differ have in common."""
 
     template: str
+    block: str
 
     @property
     def stages(self) -> int:
@@ -229,6 +229,21 @@ class _StageByStage:
     def is_solved(self) -> bool:
         """No axis of such a space is solved."""
         return False
+
+    def _designs(self, depths: list[Ints], stages: list[tuple[Ints, Ints, Ints]], kernel_size: Ints) -> Designs:
+        """Designs of the blocks, and of the width, cardinality and width of one path, that `compatible` gives."""
+        widths, cardinalities, paths = zip(*stages, strict=True)
+        return Designs(
+            length=len(kernel_size),
+            template=self.template,
+            block=self.block,
+            shortcut=True,
+            depths=tuple(depths),
+            cardinalities=cardinalities,
+            bottleneck_widths=paths,
+            widths=widths,
+            kernel_size=_constant(kernel_size),
+        )
 
     def _alike(self, depth: int, width: int, kernel_size: int) -> Architecture:
         """One dense path and the same numbers in every stage."""
@@ -300,18 +315,8 @@ class AnyNetX(_StageByStage):
             names = _by_stage(axis, self.stages)
             return [points[name if name in points else axis] for name in names]
 
-        stages = list(map(compatible, *map(per_stage, ("width", "bottleneck_ratio", "group_width"))))
-        return Designs(
-            length=len(points["kernel_size"]),
-            template=self.template,
-            block=self.block,
-            shortcut=True,
-            depths=tuple(per_stage("depth")),
-            cardinalities=tuple(cardinality for _, cardinality, _ in stages),
-            bottleneck_widths=tuple(path for _, _, path in stages),
-            widths=tuple(width for width, _, _ in stages),
-            kernel_size=_constant(points["kernel_size"]),
-        )
+        stages = map(compatible, *map(per_stage, ("width", "bottleneck_ratio", "group_width")))
+        return self._designs(per_stage("depth"), list(stages), points["kernel_size"])
 
 
 @dataclass(frozen=True)
@@ -368,18 +373,8 @@ class RegNetX(_StageByStage):
     def _build(self, points: Columns) -> Designs:
         depths, widths = self._lines(points)
         ratio, group_width = points["bottleneck_ratio"], points["group_width"]
-        per_stage = [compatible(width, ratio, group_width) for width in widths]
-        return Designs(
-            length=len(ratio),
-            template=self.template,
-            block=self.block,
-            shortcut=True,
-            depths=tuple(depths),
-            cardinalities=tuple(cardinality for _, cardinality, _ in per_stage),
-            bottleneck_widths=tuple(path for _, _, path in per_stage),
-            widths=tuple(width for width, _, _ in per_stage),
-            kernel_size=_constant(points["kernel_size"]),
-        )
+        stages = [compatible(width, ratio, group_width) for width in widths]
+        return self._designs(depths, stages, points["kernel_size"])
 
     def _lines(self, points: Columns) -> tuple[list[Ints], list[Ints]]:
         """Depths and widths; a line that comes several times in a row, as when points are listed, is drawn once."""
@@ -431,9 +426,13 @@ def quantised_line(
     return [np.where(right, count, 0) for count in counts], widths
 
 
-def _refuse_template(template: str) -> None:
+def _refuse_unknown(template: str) -> None:
     if template not in TEMPLATES:
         raise ValueError(f"template {template!r} is unknown; allowed: {', '.join(TEMPLATES)}")
+
+
+def _refuse_template(template: str) -> None:
+    _refuse_unknown(template)
     if TEMPLATES[template].block == "alexnet":
         raise ValueError(f"template {template} has no stages to vary; list its networks by name")
 

@@ -21,8 +21,6 @@ from explorer.report.figures import cardinality_figure, cardinality_numbers, cur
 from explorer.settings import BudgetConfig, StudyConfig
 from explorer.table import write_whole
 
-ERROR_NAMES = {"test_error": "Test error", "val_error": "Validation error"}
-
 
 @dataclass(frozen=True)
 class Study:
@@ -53,7 +51,7 @@ def render_page(study: Study) -> str:
         rows=_rows(study.finding),
         comparison=study.finding.comparison,
         figures=_figures(study),
-        error_name=ERROR_NAMES[study.finding.measure],
+        error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
         budget=budget_words(study.config.budget),
         recipe=asdict(study.config.recipe),
         failures=_failures(study.record),
@@ -100,7 +98,7 @@ def _figures(study: Study) -> dict[str, Markup]:
     names = [summary.setting for summary in study.finding.summaries]
     figures = {
         "cardinality": cardinality_figure(
-            cardinality_numbers(study.finding), f"{ERROR_NAMES[study.finding.measure]} (%)"
+            cardinality_numbers(study.finding), f"{wording.ERROR_NAMES[study.finding.measure].capitalize()} (%)"
         ),
         "curves": curves_figure(curve_numbers(study.record.epochs, study.record.runs, names)),
     }

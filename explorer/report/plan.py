@@ -11,7 +11,7 @@ from explorer import folder as study
 from explorer import records
 from explorer.errors import InputError
 from explorer.machine import cpu_count, machine_id
-from explorer.planning import Setting, contrast_of, scanned, scope_of, settings_of
+from explorer.planning import Setting, contrast_of, designs_wanted, scanned, scope_of, settings_of
 from explorer.progress import progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress
@@ -140,7 +140,7 @@ def _total(
     config: StudyConfig, settings: tuple[Setting, ...], done: dict[str, int], measured: dict[Setting, list[Measured]]
 ) -> str:
     left = {setting: config.search.seeds - done[setting.name] for setting in settings}
-    designs = (config.search.designs or 0) if config.search.is_adaptive else len(settings)
+    designs = designs_wanted(config, settings)
     unknown = (designs - len(settings)) * config.search.seeds
     runs = f"{sum(left.values()) + unknown} of {designs * config.search.seeds} runs to do"
     if unknown:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from explorer.analysis.finding import Finding, sentence
-from explorer.wording import interval, millions, percent, signed_percent
+from explorer.wording import ERROR_NAMES, interval, millions, percent, signed_percent
 
 
 def print_verdict(finding: Finding, question: str, console: Console) -> None:
@@ -18,7 +18,7 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
         "setting",
         "params",
         "MACs",
-        finding.measure.replace("_", " ").replace("val ", "validation "),
+        ERROR_NAMES[finding.measure],
         "95 % interval",
         "seeds",
     )

@@ -11,7 +11,7 @@ from explorer import records
 from explorer.errors import InputError, StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
 from explorer.machine import cpu_count
-from explorer.planning import Setting, candidates, runs_of, scope_of, settings_of
+from explorer.planning import Setting, candidates, designs_wanted, runs_of, scope_of, settings_of
 from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
 from explorer.search.local import LocalEngine
@@ -44,7 +44,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
 
     Raises InputError for what a person can mend and StudyStoppedError where the cost check fails.
     """
-    settings_of(config)
+    settings_of(config)  # refuses what cannot be planned before anything is locked or started
     with study.locked(folder):
         study.refuse_other_settings(folder, config)
         records.open_for_writing(folder)
@@ -87,7 +87,7 @@ def _open(config: StudyConfig, folder: Path, execution: Execution, data_hash: st
     settings = settings_so_far(config, past)
     runs = runs_of(config, settings, execution, data_hash)
     trials = _trials(config, settings)
-    to_ask = (config.search.designs or 0) - len(settings) if config.search.is_adaptive else 0
+    to_ask = designs_wanted(config, settings) - len(settings)
     for record in recorded:
         trials.add(record)
     final = {record.run for record in recorded if record.status in FINAL_STATUSES}

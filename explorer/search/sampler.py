@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from explorer.design.architecture import Architecture
 from explorer.design.designs import one
-from explorer.design.feasible import Pool, ranks
+from explorer.design.feasible import Pool, Ranks
 
 WIDE = 8  # an axis whose largest value is this many times its smallest is searched on a logarithmic scale
 
@@ -38,7 +38,7 @@ class FeasibleSampler(BaseSampler):
         self._inner = inner
         self._pool = pool
         self.distributions = {name: _distribution(column) for name, column in pool.parameters.items()}
-        self._coordinates = ranks(pool.parameters)
+        self._ranks = Ranks(pool.parameters)
         self._keys = np.concatenate([designs.keys() for designs in pool.designs])
         self._free = np.ones(len(pool), dtype=np.bool_)
         self._places: dict[int, int] = {}
@@ -112,19 +112,8 @@ class FeasibleSampler(BaseSampler):
 
     def _nearest(self, proposal: dict[str, Any]) -> int:
         """Distance is Euclidean over the axes, each by rank among its values from 0 to 1."""
-        distance = ((self._coordinates - self._coordinates_of(proposal)) ** 2).sum(axis=1)
+        distance = ((self._ranks.coordinates - self._ranks.of(proposal)) ** 2).sum(axis=1)
         return int(np.where(self._free, distance, np.inf).argmin())
-
-    def _coordinates_of(self, proposal: dict[str, Any]) -> npt.NDArray[np.float64]:
-        columns: list[float] = []
-        for name, column in self._pool.parameters.items():
-            if column.dtype == object:
-                columns += [float(str(proposal[name]) == value) / 2**0.5 for value in np.unique(column.astype(str))]
-            else:
-                known = np.unique(column).astype(float)
-                place = np.interp(proposal[name], known, np.linspace(0, 1, len(known))) if len(known) > 1 else 0.0
-                columns.append(float(place))
-        return np.array(columns)
 
     def _claim(self, trial_number: int, place: int) -> None:
         self._free[place] = False

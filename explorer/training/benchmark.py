@@ -2,16 +2,18 @@
 
 import time
 import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 
 from explorer.checks import CostSpeed, ScanSpeed
-from explorer.design import TEMPLATES, Budget, Cost, DesignSpace, Limit, Task, cost, parse_name, scan
+from explorer.design import TEMPLATES, Architecture, Budget, Cost, DesignSpace, Limit, cost, parse_name, scan
 from explorer.design.axis import Range
+from explorer.design.budget import AXES
 from explorer.design.designs import Designs
 from explorer.design.feasible import CHUNK
 from explorer.training.build import module_of
-from explorer.training.measure import count
+from explorer.training.measure import Count, count
 
 # Small enough that any of its networks can be built: the slow methods have to cost the same designs.
 SPACE = DesignSpace(
@@ -45,7 +47,19 @@ def measure_costs(designs: int, scalar: int, fvcore: int, seed: int) -> list[Cos
         drawn = part.build(part.points([rng.integers(len(factor), size=size) for factor in part.factors]))
         chunks.append((drawn, drawn.cost(task)))
     at_once = CostSpeed("closed form, many at once", designs, time.perf_counter() - began, 0)
-    return [at_once, _one_by_one(chunks, min(scalar, designs), task), _fvcore(chunks, min(fvcore, designs), task)]
+
+    def one_by_one(architecture: Architecture) -> Cost:
+        found: Cost = cost.__wrapped__(architecture, task)  # a remembered cost would cost nothing
+        return found
+
+    def built(architecture: Architecture) -> Count:
+        return count(module_of(architecture, task), task)
+
+    return [
+        at_once,
+        _repeated("closed form, one by one", one_by_one, tuple(AXES), chunks, min(scalar, designs)),
+        _repeated("built and counted by fvcore", built, ("params", "macs"), chunks, min(fvcore, designs)),
+    ]
 
 
 def measure_scan(seed: int) -> ScanSpeed:
@@ -66,27 +80,20 @@ def measure_scan(seed: int) -> ScanSpeed:
     return ScanSpeed(str(budget), found.size, found.feasible, seconds, peak)
 
 
-def _one_by_one(chunks: list[tuple[Designs, Cost]], wanted: int, task: Task) -> CostSpeed:
+def _repeated(
+    method: str,
+    cost_of: Callable[[Architecture], Cost | Count],
+    axes: tuple[str, ...],
+    chunks: list[tuple[Designs, Cost]],
+    wanted: int,
+) -> CostSpeed:
+    """The first `wanted` designs one after the other by another method, its results compared on `axes`."""
     seconds, wrong = 0.0, 0
     for place in range(wanted):
         designs, costs = chunks[place // CHUNK]
         architecture = designs.architecture(place % CHUNK)
         began = time.perf_counter()
-        found = cost.__wrapped__(architecture, task)  # a remembered cost would cost nothing
+        found = cost_of(architecture)
         seconds += time.perf_counter() - began
-        wrong += any(
-            getattr(found, axis) != getattr(costs, axis)[place % CHUNK] for axis in ("params", "macs", "activations")
-        )
-    return CostSpeed("closed form, one by one", wanted, seconds, wrong)
-
-
-def _fvcore(chunks: list[tuple[Designs, Cost]], wanted: int, task: Task) -> CostSpeed:
-    seconds, wrong = 0.0, 0
-    for place in range(wanted):
-        designs, costs = chunks[place // CHUNK]
-        architecture = designs.architecture(place % CHUNK)
-        began = time.perf_counter()
-        found = count(module_of(architecture, task), task)
-        seconds += time.perf_counter() - began
-        wrong += any(getattr(found, axis) != getattr(costs, axis)[place % CHUNK] for axis in ("params", "macs"))
-    return CostSpeed("built and counted by fvcore", wanted, seconds, wrong)
+        wrong += any(getattr(found, axis) != getattr(costs, axis)[place % CHUNK] for axis in axes)
+    return CostSpeed(method, wanted, seconds, wrong)

@@ -10,6 +10,7 @@ Batch norm and ReLU act on each channel alone, so they may be split with the pat
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
@@ -17,10 +18,11 @@ import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from torch import Tensor, nn
 
 from explorer.design.architecture import Architecture
+from explorer.design.block import BLOCKS
 from explorer.design.layout import Stage, layout
 from explorer.design.template import Task
 from explorer.training.build import module_of
-from explorer.training.network import ResNeXt, projection
+from explorer.training.network import ResNeXt, projection, stage_module
 
 FORMS = ("sum", "concat", "grouped")
 State = dict[str, Tensor]
@@ -41,7 +43,8 @@ class PathsBottleneck(nn.Module):
     def __init__(self, stage: Stage, form: str, *, in_width: int, stride: int, normalised: bool = False) -> None:
         super().__init__()
         width, kernel = stage.bottleneck_width, stage.kernel_size
-        self.paths, self.shortcut, self.preactivated = stage.cardinality, stage.shortcut, stage.block == "preact"
+        self.paths, self.shortcut = stage.cardinality, stage.shortcut
+        self.preactivated = BLOCKS[stage.block].preactivated
 
         def each(make: Callable[[], nn.Module]) -> nn.ModuleList:
             return nn.ModuleList(make() for _ in range(stage.cardinality))
@@ -105,7 +108,7 @@ def in_form(architecture: Architecture, task: Task, form: str) -> ResNeXt:
     assert isinstance(network, ResNeXt)
     if form != "grouped":
         for name, stage in zip(network.stage_names, layout(architecture, task).stages, strict=True):
-            network.set_submodule(name, _stage_in_form(stage, form))
+            network.set_submodule(name, stage_module(stage, partial(PathsBottleneck, form=form)))
     return network
 
 
@@ -115,12 +118,6 @@ def convert(state: State, architecture: Architecture, task: Task, source: str, t
     grouped = state if source == "grouped" else _joined(state, architecture)
     copied = {key: tensor.clone() for key, tensor in grouped.items()}
     return copied if target == "grouped" else _separated(copied, architecture, task, target)
-
-
-def _stage_in_form(stage: Stage, form: str) -> nn.Sequential:
-    first = PathsBottleneck(stage, form, in_width=stage.in_width, stride=stage.stride, normalised=stage.normalised)
-    others = (PathsBottleneck(stage, form, in_width=stage.width, stride=1) for _ in range(stage.depth - 1))
-    return nn.Sequential(first, *others)
 
 
 def _separated(state: State, architecture: Architecture, task: Task, target: str) -> State:

@@ -4,6 +4,7 @@ The classes read nothing but the numbers of a `Stem`, `Stage` or `AlexNetLayout`
 those numbers, and the file stands on its own.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -158,7 +159,7 @@ class ResNeXt(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, 1) if stem.pool else nn.Identity()
         self.stage_names = [f"layer{number}" for number in range(1, len(layout.stages) + 1)]
         for name, stage in zip(self.stage_names, layout.stages, strict=True):
-            self.add_module(name, stage_module(stage))
+            self.add_module(name, stage_module(stage, BLOCK_MODULES[stage.block]))
         width = layout.stages[-1].width
         self.bn_last = nn.BatchNorm2d(width) if layout.normalised_head else None
         self.fc = nn.Linear(width, layout.classes)
@@ -229,9 +230,8 @@ BLOCK_MODULES: dict[str, type[nn.Module]] = {
 }
 
 
-def stage_module(stage: Stage) -> nn.Sequential:
-    """The blocks of a stage: the first changes width and map."""
-    module = BLOCK_MODULES[stage.block]
+def stage_module(stage: Stage, module: Callable[..., nn.Module]) -> nn.Sequential:
+    """The blocks of a stage, each made by `module`: the first changes width and map."""
     stem_did_it = {"normalised": True} if stage.normalised else {}
     first = module(stage, in_width=stage.in_width, stride=stage.stride, **stem_did_it)
     return nn.Sequential(first, *(module(stage, in_width=stage.width, stride=1) for _ in range(stage.depth - 1)))

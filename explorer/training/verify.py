@@ -32,28 +32,31 @@ def verify(
         Referee("built network, fvcore", counted.params, counted.macs),
         Referee("torch's counter", by_torch.params, by_torch.macs),
     ]
+    forms, no_forms = [], ""
     try:
         refuse_without_forms(architecture)
     except ValueError as error:
-        return Verification(short_name(architecture), referees, [], str(error), STEPS, batch_size, device_name(device))
-    forms = _forms(architecture, task, network.state_dict(), device, batch_size, repeats, seed)
-    return Verification(short_name(architecture), referees, forms, "", STEPS, batch_size, device_name(device))
+        no_forms = str(error)
+    else:
+        forms = _forms(architecture, task, network.state_dict(), device, batch_size, repeats, seed)
+    return Verification(short_name(architecture), referees, forms, no_forms, STEPS, batch_size, device_name(device))
 
 
 def _forms(
     architecture: Architecture, task: Task, state: State, device: str, batch_size: int, repeats: int, seed: int
 ) -> list[FormResult]:
+    states = {form: convert(state, architecture, task, "grouped", form) for form in FORMS}
     networks: dict[str, nn.Module] = {}
     for form in FORMS:
         networks[form] = in_form(architecture, task, form)
-        networks[form].load_state_dict(convert(state, architecture, task, "grouped", form))
+        networks[form].load_state_dict(states[form])
         networks[form].to(device)
     times = _times(networks, task, device, batch_size, repeats, seed)
     macs = {form: count(network, task).macs for form, network in networks.items()}
     traces = {}
     for form, network in networks.items():
         # Timing left running statistics behind: every comparison starts from the same state.
-        network.load_state_dict(convert(state, architecture, task, "grouped", form))
+        network.load_state_dict(states[form])
         traces[form] = _trace(network.double(), architecture, task, form, device, seed)
         networks[form] = network.float()
     return [

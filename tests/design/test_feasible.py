@@ -23,7 +23,7 @@ from explorer.design import (
     space_filling,
 )
 from explorer.design.axis import Range, RealRange
-from explorer.design.feasible import Pool, Share, ranks, wilson
+from explorer.design.feasible import Pool, Ranks, Share, wilson
 from explorer.design.space import Space
 
 TASK = Task(3, 32, 10)
@@ -171,7 +171,7 @@ def test_uniform_draws_are_uniform() -> None:
 def test_a_space_filling_set_is_spread_wider_than_a_uniform_one() -> None:
     found = scan(SPACES["listed"], middle(SPACES["listed"]), TASK, rng())
     pool = draw(found, 10**6, rng())
-    coordinates = ranks(pool.parameters)
+    coordinates = Ranks(pool.parameters).coordinates
 
     def nearest(places: Any) -> float:
         chosen = coordinates[list(places)]
@@ -186,13 +186,16 @@ def test_a_space_filling_set_is_spread_wider_than_a_uniform_one() -> None:
 
 
 def test_coordinates_are_ranks_and_a_label_is_no_number() -> None:
-    found = ranks(
+    ranks = Ranks(
         {
             "cardinality": np.array([1, 32, 2]),
             "block": np.array(["a", "b", "a"], dtype=object),
             "k": np.array([3, 3, 3]),
         }
     )
+    found = ranks.coordinates
+    assert ranks.of({"cardinality": 32, "block": "b", "k": 3}).tolist() == found[1].tolist()
+    assert ranks.of({"cardinality": 17, "block": "a", "k": 3})[0] == 0.75
     assert found[:, 0].tolist() == [0.0, 1.0, 0.5]
     assert found[:, 3].tolist() == [0.0, 0.0, 0.0]
     assert ((found[0, 1:3] - found[1, 1:3]) ** 2).sum() == pytest.approx(1)
