@@ -105,7 +105,20 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
     plain = _composed("config", overrides)
     name = choices["study"] if plain.get("name") is None else plain["name"]
     plain["name"] = str(name) if isinstance(name, (int, float)) else name  # name=2024 is a name
+    _name_data(plain.get("data"))
     return plain
+
+
+def _name_data(data: Any) -> None:
+    """A data set without a name has that of its path; one without a label has its name."""
+    if not isinstance(data, dict):
+        return
+    if data.get("name") is None:
+        if data.get("path") is None and data.get("source") is not None:
+            raise InputError("data.path is missing; say for example data.path=photos")
+        data["name"] = Path(str(data.get("path"))).name
+    if data.get("label") is None:
+        data["label"] = data["name"]
 
 
 def _composed(root: str, overrides: list[str]) -> dict[str, Any]:

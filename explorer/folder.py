@@ -21,7 +21,7 @@ import yaml
 from explorer.errors import InputError
 from explorer.job import Surroundings
 from explorer.machine import machine_id
-from explorer.run import Execution
+from explorer.run import Convolution, Execution
 from explorer.settings import StudyConfig
 from explorer.table import write_whole
 
@@ -87,7 +87,7 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
 def stored_environment(folder: Path) -> dict[str, Any] | None:
     """What a study was started on; None before its first start."""
     environment = _read_json(
-        folder / ENVIRONMENT, ["data_hash", "versions", "machine", "platform", "commit", "started"]
+        folder / ENVIRONMENT, ["data_hash", "images", "versions", "machine", "platform", "commit", "started"]
     )
     if environment is not None and not isinstance(environment["versions"], dict):
         raise InputError(f"{folder / ENVIRONMENT}: versions is not an object; restore the file")
@@ -96,7 +96,7 @@ def stored_environment(folder: Path) -> dict[str, Any] | None:
 
 def stored_execution(folder: Path) -> dict[str, Any] | None:
     """A study's execution plan; None before its first start."""
-    return _read_json(folder / EXECUTION, [field.name for field in fields(Execution)])
+    return _read_json(folder / EXECUTION, [field.name for field in fields(Execution) if field.default is MISSING])
 
 
 def refuse_gaps(folder: Path) -> None:
@@ -129,35 +129,54 @@ def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
     _refuse_fewer(folder, "search.seeds", seeds, config.search.seeds)
 
 
-def settle(folder: Path, config: StudyConfig, proposed: Execution, surroundings: Surroundings) -> Execution:
-    """Write down, at the first start, what every later start must share; afterwards hold on to it.
+def settled(folder: Path, config: StudyConfig, surroundings: Surroundings) -> Execution | None:
+    """The execution plan that a study's first start fixed; None before it.
 
-    Returns the execution plan. Raises InputError, listing the differences, where this machine cannot follow it.
+    Raises InputError, listing the differences, where this machine cannot follow the plan or the settings ask for
+    another.
     """
+    execution, environment = stored_execution(folder), stored_environment(folder)
+    if execution is None or environment is None:
+        return None
+    try:
+        convolutions = tuple(Convolution(**choice) for choice in execution.get("convolutions", []))
+        plan = Execution(**{**execution, "convolutions": convolutions})
+    except TypeError:
+        raise InputError(f"{folder / EXECUTION}: is not an execution plan; restore the file") from None
+    old = {**asdict(plan), "data_hash": environment["data_hash"], "torch": environment["versions"]["torch"]}
+    new = {
+        "device": surroundings.device,
+        "device_name": surroundings.device_name,
+        "data_hash": surroundings.data_hash,
+        "torch": surroundings.versions["torch"],
+        "micro_batch": config.recipe.micro_batch or config.recipe.batch_size,
+    }
+    new |= {key: value for key in ("threads", "precision") if (value := getattr(config.engine, key)) != "auto"}
+    _refuse(folder, [f"{key} was {old[key]}, now {new[key]}" for key in new if old[key] != new[key]])
+    return plan
+
+
+def begin(folder: Path, config: StudyConfig, execution: Execution, surroundings: Surroundings) -> None:
+    """Write down what every later start must share, and the settings as they are now."""
     environment = {
         "data_hash": surroundings.data_hash,
+        "images": list(surroundings.images),
+        "skipped": list(surroundings.skipped),
         "versions": surroundings.versions,
         "machine": machine_id(),
         "platform": platform.platform(terse=True),
         "commit": _commit(),
         "started": now(),
     }
-    old_execution, old_environment = stored_execution(folder), stored_environment(folder)
-    if old_execution is None or old_environment is None:
-        write_whole(folder / EXECUTION, json.dumps(asdict(proposed), indent=2) + "\n")
-        write_whole(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
-    else:
-        old = {
-            **old_execution,
-            "data_hash": old_environment["data_hash"],
-            "torch": old_environment["versions"]["torch"],
-        }
-        new = {**asdict(proposed), "data_hash": surroundings.data_hash, "torch": surroundings.versions["torch"]}
-        _refuse(
-            folder, [f"{key} was {old.get(key)}, now {new.get(key)}" for key in new if old.get(key) != new.get(key)]
-        )
+    write_execution(folder, execution)
+    if not (folder / ENVIRONMENT).exists():
+        write_whole(folder / ENVIRONMENT, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
     write_whole(folder / CONFIG, yaml.safe_dump(_as_tree(config), sort_keys=False, allow_unicode=True))
-    return proposed
+
+
+def write_execution(folder: Path, execution: Execution) -> None:
+    """Write the execution plan; a search adds the convolutions of each design it chooses."""
+    write_whole(folder / EXECUTION, json.dumps(asdict(execution), indent=2) + "\n")
 
 
 def now() -> str:

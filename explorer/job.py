@@ -5,7 +5,8 @@ A worker knows neither Optuna nor the record; it gets a run and returns an outco
 
 from dataclasses import dataclass, field
 
-from explorer.run import EpochResult, Outcome, Run
+from explorer.design.grouped import GroupedConv
+from explorer.run import Convolution, EpochResult, Execution, Outcome, Run
 from explorer.settings import DataConfig
 
 
@@ -16,12 +17,14 @@ class Job:
     needs_count  check its architecture with fvcore first
     judges       evaluate the test images after the last epoch; a search that still chooses must not
     weights      where to keep the weights after the last epoch
+    loaders      threads that read streamed images; 0: one per core
     """
 
     run: Run
     needs_count: bool
     judges: bool = True
     weights: str | None = None
+    loaders: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,54 @@ class Survey:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The answer: the device a run would use, versions of what decides its number, and the hash of the data."""
+    """The answer: the device a run would use, versions of what decides its number, and what is in the data.
+
+    images        of the training, validation and test parts
+    skipped       images that were left out, each with the reason
+    has_bfloat16  the device can compute in bfloat16
+    memory        of the device in bytes
+    """
 
     device: str
     device_name: str
     data_hash: str
     versions: dict[str, str] = field(default_factory=dict)
+    images: tuple[int, int, int] = (0, 0, 0)
+    skipped: tuple[str, ...] = ()
+    has_bfloat16: bool = False
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class SpeedQuestion:
+    """How fast are a run's training steps, on random images, measured for about so many seconds?"""
+
+    run: Run
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Images per second, and the peak of the device's memory in bytes (0 on a CPU)."""
+
+    images_per_second: float
+    peak_memory: int
+
+
+@dataclass(frozen=True)
+class FormsQuestion:
+    """Which execution of each shape is the fastest, given how many passes of each a study plans?"""
+
+    uses: tuple[tuple[GroupedConv, int], ...]
+    execution: Execution
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The fastest execution of each shape asked for; `unmeasured` shapes are used too little to be worth a choice."""
+
+    convolutions: tuple[Convolution, ...]
+    unmeasured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,4 +127,5 @@ class Mismatch:
 
 
 Event = Counted | EpochDone | RunDone | Mismatch
-Answer = Surroundings | Refused
+Question = Survey | SpeedQuestion | FormsQuestion
+Answer = Surroundings | Speed | Forms | Refused

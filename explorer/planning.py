@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +12,7 @@ from explorer.design.architecture import Architecture
 from explorer.design.budget import AXES, Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
 from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
+from explorer.design.grouped import grouped_convs
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import listed, matched
 from explorer.design.name import display_name, parse_name, paths_name, short_name
@@ -114,11 +115,7 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
 
     Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
     """
-    if config.recipe.batch_size > config.data.train_images:
-        images = config.data.train_images
-        raise InputError(
-            f"recipe.batch_size={config.recipe.batch_size}: allowed is at most data.train_images, {images}"
-        )
+    _refuse_recipe(config)
     scope = scope_of(config)
     if config.search.sampler == "listed":
         if config.search.designs is not None:
@@ -132,6 +129,22 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
             raise InputError(f"search.designs={config.search.designs}: the space holds {found:,} feasible designs")
         return ()
     return _chosen(scope, config.search.sampler, config.search.designs, config.search.sampler_seed)
+
+
+def _refuse_recipe(config: StudyConfig) -> None:
+    """Raise InputError for a recipe whose parts, or whose images, do not fit together."""
+    recipe, images, size = config.recipe, config.data.train_images, config.data.image_size
+    if images is not None and recipe.batch_size > images:
+        raise InputError(f"recipe.batch_size={recipe.batch_size}: allowed is at most data.train_images, {images}")
+    if recipe.micro_batch is not None and recipe.batch_size % recipe.micro_batch:
+        raise InputError(
+            f"recipe.micro_batch={recipe.micro_batch}: recipe.batch_size={recipe.batch_size} is no multiple of it"
+        )
+    for key in ("shift", "cutout"):
+        if getattr(recipe, key) > size:
+            raise InputError(f"recipe.{key}={getattr(recipe, key)}: allowed is at most data.image_size, {size}")
+    if recipe.crop_area is not None and recipe.crop_area[0] > recipe.crop_area[1]:
+        raise InputError(f"recipe.crop_area={list(recipe.crop_area)}: the first number must not exceed the second")
 
 
 def designs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
@@ -223,21 +236,33 @@ def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Set
     return first, second
 
 
+def own_execution(execution: Execution, setting: Setting, task: Task) -> Execution:
+    """The part of a study's plan that concerns one setting: its own convolutions that are not executed as they are."""
+    shapes = {shape.key: shape.groups for shape in grouped_convs(setting.architecture, task)}
+    different = [
+        choice
+        for choice in execution.convolutions
+        if choice.layer in shapes and (choice.groups != shapes[choice.layer] or choice.layout != "same")
+    ]
+    return replace(execution, convolutions=tuple(sorted(different, key=lambda choice: choice.layer)))
+
+
 def runs_of(
     config: StudyConfig, settings: tuple[Setting, ...], execution: Execution, data_hash: str
 ) -> list[tuple[Setting, Run]]:
     """Every run of the study, all settings of a seed before the next seed, so that a part is already paired."""
+    task = task_of(config)
     return [
         (
             setting,
             Run(
                 architecture=setting.architecture,
-                task=task_of(config),
+                task=task,
                 recipe=config.recipe,
                 data=config.data,
                 data_hash=data_hash,
                 seed=seed,
-                execution=execution,
+                execution=own_execution(execution, setting, task),
             ),
         )
         for seed in range(config.search.seeds)

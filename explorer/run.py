@@ -10,21 +10,36 @@ from explorer.settings import DataConfig, Recipe
 
 Status = Literal["ok", "diverged", "out_of_memory", "failed"]
 # Raise this when the meaning of a field changes; a new field with a default needs nothing.
-ID_SCHEME = 2
+ID_SCHEME = 3
 FINAL_STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """How one shape of grouped convolution is executed: as so many groups, which may be fewer than it has.
+
+    layer   `explorer.design.grouped.GroupedConv.key`
+    layout  "same" as the network's, or "contiguous": maps are put in the order of their channels and back
+    """
+
+    layer: str
+    groups: int
+    layout: str = "same"
 
 
 @dataclass(frozen=True)
 class Execution:
     """How runs are executed, fixed before a study's first run: every field may change the last bits of a result.
 
-    device       "cpu" or "cuda"
-    device_name  model of the device, for people
-    form         how grouped convolutions are executed
-    layout       memory order of images and weights
-    precision    of weights and arithmetic
-    threads      CPU threads of each worker
-    micro_batch  images per forward pass; batch norm sees this many
+    device        "cpu" or "cuda"
+    device_name   model of the device, for people
+    form          of the blocks, as in the paper's figure 3
+    layout        memory order of images and weights
+    precision     of convolutions and maps; weights and optimiser are always in float32
+    threads       CPU threads of each worker
+    micro_batch   images per pass; batch norm sees this many
+    convolutions  grouped convolutions that are not executed as they are: a study's plan holds those of all its
+                  settings, a run those of its own network
     """
 
     device: str
@@ -34,6 +49,7 @@ class Execution:
     precision: str
     threads: int
     micro_batch: int
+    convolutions: tuple[Convolution, ...] = ()
 
 
 @dataclass(frozen=True)

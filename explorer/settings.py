@@ -17,6 +17,8 @@ Natural = Annotated[int, Ge(0), Le(2**31 - 1)]
 Target = Annotated[int, Ge(1), Le(2**59)]
 Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
+Share = Annotated[float, Gt(0), Lt(1)]
+ASIDE = {"decides": False}  # of a field that does not decide a run's number
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,47 @@ class BudgetConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A data set and its split; the split is seeded, stratified by class and the same for every run of a study."""
+    """A data set and its split; the split is seeded, stratified by class and the same for every run of a study.
 
-    name: Literal["digits"]
-    label: Annotated[str, MinLen(1)] = field(metadata={"decides": False})
-    channels: Count
+    Where images come from decides nothing: their content is hashed, and a study continues only with the same content.
+
+    name          stands in the record; by default the last part of `path`
+    label         name for people
+    channels      1 grey, 3 colour: images are converted
+    image_size    height and width in pixels that the network sees
+    train_images  null: all that remain
+    val_images    number, or a share of the training part; null: the set's own validation part
+    test_images   number, or a share of the training part; null: the set's own test part
+    source        digits: embedded; hub: a data set of the Hugging Face hub; parquet: a local folder laid out as on the
+                  hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class
+    path          name on the hub, or local folder
+    subset        the hub's configuration of the data set, where it has several
+    *_column, *_part  names of a table's columns and of a set's parts, where these are not the usual ones
+    resize        shorter side is resized to so many pixels and the middle is taken; null: images must fit as they are
+    unusable      refuse: an image that cannot be read or has no label stops the study; skip: it is left out and told
+    keep          resident: decoded images stay in memory; stream: they are decoded again each epoch; auto: by size
+    """
+
+    name: Annotated[str, MinLen(1)]
+    label: Annotated[str, MinLen(1)] = field(metadata=ASIDE)
+    channels: Literal[1, 3]
     image_size: Count
     classes: Annotated[int, Ge(2)]
-    train_images: Count
-    val_images: Count
-    test_images: Count
+    train_images: Count | None
+    val_images: Count | Share | None
+    test_images: Count | Share | None
     split_seed: Natural
+    source: Literal["digits", "hub", "parquet", "folder"] = field(default="digits", metadata=ASIDE)
+    path: str | None = field(default=None, metadata=ASIDE)
+    subset: str | None = field(default=None, metadata=ASIDE)
+    image_column: str = field(default="image", metadata=ASIDE)
+    label_column: str = field(default="label", metadata=ASIDE)
+    train_part: str = field(default="train", metadata=ASIDE)
+    val_part: str | None = field(default=None, metadata=ASIDE)
+    test_part: str | None = field(default=None, metadata=ASIDE)
+    resize: Count | None = None
+    unusable: Literal["refuse", "skip"] = field(default="refuse", metadata=ASIDE)
+    keep: Literal["auto", "resident", "stream"] = field(default="auto", metadata=ASIDE)
 
 
 @dataclass(frozen=True)
@@ -94,6 +126,12 @@ class Recipe:
     shift               images are padded by this many pixels of the mean colour and cropped back at random
     flip                images are mirrored left to right with probability one half
     zero_init_residual  the last batch norm of each block starts at zero, so each block starts as the identity
+    cutout              side in pixels of a square of the mean colour laid over a random place (DeVries, 1708.04552)
+    crop_area           range of the share of the image's area that a random crop takes before it is resized
+                        (Szegedy et al., 1409.4842; aspect 3/4 to 4/3); null: none
+    jitter              brightness, contrast and saturation change by a factor within 1 -+ jitter, in random order
+    lighting            standard deviation of the shifts along the colours' principal axes (Krizhevsky et al., 2012)
+    micro_batch         images per pass, of which batch norm takes its statistics; null: the whole batch
     """
 
     epochs: Annotated[int, Ge(1), Le(100_000)]
@@ -109,6 +147,11 @@ class Recipe:
     shift: Natural
     flip: bool
     zero_init_residual: bool
+    cutout: Natural = 0
+    crop_area: tuple[Share | Literal[1], Share | Literal[1]] | None = None
+    jitter: Fraction = 0.0
+    lighting: Rate = 0.0
+    micro_batch: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -136,15 +179,22 @@ class SearchConfig:
 class EngineConfig:
     """What executes the runs.
 
-    workers  processes, each training one run at a time; auto: one per CPU core, or one for a GPU
-    threads  CPU threads of each worker; fixed by the study's first start, since sums depend on it in the last bits
-    retries  how often a run is tried again after its process has died
+    workers    processes, each training one run at a time; auto: as many as give the highest throughput here
+    threads    CPU threads of each worker; auto: by measured throughput. Fixed by the study's first start, since sums
+               depend on it in the last bits
+    retries    how often a run is tried again after its process has died
+    precision  of convolutions and maps; weights are always kept in float32. auto: bfloat16 where it is faster here
+    forms      auto: grouped convolutions are executed in the equivalent way that is fastest here; native: as they are
+    loaders    threads that read and decode images where these are streamed; auto: one per core
     """
 
     name: Literal["local"]
     workers: Count | Literal["auto"]
-    threads: Count
+    threads: Count | Literal["auto"]
     retries: Natural
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    forms: Literal["auto", "native"] = "auto"
+    loaders: Count | Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -214,13 +264,25 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """`do=benchmark`: how fast designs are costed, one by one, many at once, and by counting a built network.
+    """`do=benchmark`: how fast networks train, and how fast designs are costed.
 
+    subject  training: images per second of our loop against a tutorial's, and figures to reach, passed or failed;
+             costs: designs costed per second, one by one, many at once, and by counting a built network;
+             start: seconds from the command to the first training step;
+             latency: milliseconds of one forward pass, candidates in turns
+    architectures, batch_size, image_size, steps  what is trained or timed, and steps of a turn
+    turns    of each candidate, of which the median is told
     designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
     scan     whether a space of ten million points is held to a budget too
     """
 
-    subject: Literal["costs"]
+    subject: Literal["training", "costs", "start", "latency"]
+    architectures: tuple[str, ...]
+    device: Literal["auto", "cpu", "cuda"]
+    batch_size: Count
+    image_size: Count
+    steps: Count
+    turns: Count
     designs: Count
     scalar: Count
     fvcore: Count

@@ -55,6 +55,7 @@ def render_page(study: Study) -> str:
         budget=budget_words(study.config.budget),
         recipe=asdict(study.config.recipe),
         failures=_failures(study.record),
+        images=_images(study.environment),
         scripts=scripts,
         policy=policy(scripts),
     )
@@ -118,6 +119,14 @@ def _rows(finding: Finding) -> list[dict[str, Any]]:
 def _failures(record: Record) -> list[tuple[str, int]]:
     counts = record.runs["status"].value_counts()
     return [(str(status), int(number)) for status, number in counts.items() if status != "ok"]
+
+
+def _images(environment: dict[str, Any]) -> str:
+    """How many images each part has, and how many could not be used."""
+    parts = zip(environment["images"], ("to train", "to validate", "to test"), strict=True)
+    words = ", ".join(f"{count:,} {what}" for count, what in parts)
+    skipped = environment.get("skipped", [])
+    return f"{words}; {len(skipped):,} left out as unusable" if skipped else words
 
 
 def _mood(finding: Finding) -> str:

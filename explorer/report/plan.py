@@ -23,6 +23,7 @@ FAR = 8
 # Evaluation has no backward pass, which costs about twice the forward pass.
 EVALUATION_SHARE = 1 / 3
 MOST_SHOWN = 60
+Images = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
         settings = settings_so_far(config, records.load(folder) if (folder / study.RUNS).exists() else None)
     recorded = recorded_runs(study.STUDIES, config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
-    done = progress_of(config, folder).by_setting
+    done, images = progress_of(config, folder).by_setting, images_of(config, folder)
     table = plain_table(config.study.question, "setting", "params", "MACs", "activations", "in record", "a run")
     for setting in settings[:MOST_SHOWN]:
         table.add_row(
@@ -53,7 +54,9 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
             with_deviation(setting.cost.macs, setting.macs_deviation),
             with_deviation(setting.cost.activations, setting.activations_deviation),
             f"{done[setting.name]}/{config.search.seeds}",
-            duration(run_seconds(setting, config, measured[setting])) if measured[setting] else "-",
+            duration(run_seconds(setting, config.recipe.epochs, images, measured[setting]))
+            if measured[setting] and images
+            else "-",
         )
     if settings:
         console.print(table)
@@ -66,7 +69,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
             highlight=False,
         )
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
-    console.print(_total(config, settings, done, measured), highlight=False)
+    console.print(_total(config, folder, settings, done, measured), highlight=False)
 
 
 def space_line(config: StudyConfig) -> str:
@@ -109,12 +112,20 @@ def near(setting: Setting, measured: list[Measured]) -> list[Measured]:
     return [run for run in measured if _distance(run, setting) == nearest] if nearest <= math.log(FAR) else []
 
 
-def run_seconds(setting: Setting, config: StudyConfig, measured: list[Measured]) -> float:
+def run_seconds(setting: Setting, epochs: int, images: Images, measured: list[Measured]) -> float:
     """Time of one run: training, validation after each epoch and the test; `measured` are runs of near cost."""
     speed = median(run.images_per_second * run.macs for run in measured)
-    trained = config.recipe.epochs * config.data.train_images
-    evaluated = config.recipe.epochs * config.data.val_images + config.data.test_images
-    return (trained + EVALUATION_SHARE * evaluated) * setting.cost.macs / speed
+    train, val, test = images
+    return (epochs * train + EVALUATION_SHARE * (epochs * val + test)) * setting.cost.macs / speed
+
+
+def images_of(config: StudyConfig, folder: Path) -> Images | None:
+    """Images to train, validate and test: as the settings say, or as the study's start found; None before it."""
+    given = (config.data.train_images, config.data.val_images, config.data.test_images)
+    if all(isinstance(number, int) for number in given):
+        return given  # type: ignore[return-value]
+    environment = study.stored_environment(folder)
+    return None if environment is None else tuple(environment["images"])
 
 
 def _distance(run: Measured, setting: Setting) -> float:
@@ -137,7 +148,11 @@ def _recorded(folder: Path, device: str) -> list[Measured]:
 
 
 def _total(
-    config: StudyConfig, settings: tuple[Setting, ...], done: dict[str, int], measured: dict[Setting, list[Measured]]
+    config: StudyConfig,
+    folder: Path,
+    settings: tuple[Setting, ...],
+    done: dict[str, int],
+    measured: dict[Setting, list[Measured]],
 ) -> str:
     left = {setting: config.search.seeds - done[setting.name] for setting in settings}
     designs = designs_wanted(config, settings)
@@ -147,8 +162,21 @@ def _total(
         return f"{runs}; time unknown until their designs are chosen."
     if not all(measured.values()):
         return f"{runs}; time uncalibrated: this machine has recorded no run of a network of this size yet."
-    workers = cpu_count() // config.engine.threads if config.engine.workers == "auto" else config.engine.workers
-    seconds = sum(run_seconds(setting, config, measured[setting]) * count for setting, count in left.items())
+    images = images_of(config, folder)
+    if images is None:
+        return f"{runs}; time unknown until the study's start has counted its images."
+    workers = _workers(config, folder)
+    epochs = config.recipe.epochs
+    seconds = sum(run_seconds(setting, epochs, images, measured[setting]) * count for setting, count in left.items())
     basis = len({id(run) for near_ones in measured.values() for run in near_ones})
-    at_once = f"with {max(workers, 1)} at once, from {basis} runs recorded on this machine"
-    return f"{runs}; about {duration(seconds / max(workers, 1))} {at_once}."
+    at_once = f"with {workers} at once, from {basis} runs recorded on this machine"
+    return f"{runs}; about {duration(seconds / workers)} {at_once}."
+
+
+def _workers(config: StudyConfig, folder: Path) -> int:
+    """Workers at once, as far as is known before the start measures: many small runs side by side."""
+    if config.engine.workers != "auto":
+        return config.engine.workers
+    execution = study.stored_execution(folder)
+    threads = execution["threads"] if execution else 1 if config.engine.threads == "auto" else config.engine.threads
+    return max(cpu_count() // threads, 1)

@@ -1,5 +1,6 @@
 """The coordinator: the one process that decides what runs next and writes the study's record."""
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,19 @@ from explorer import folder as study
 from explorer import records
 from explorer.errors import InputError, StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
-from explorer.machine import cpu_count
-from explorer.planning import Setting, candidates, designs_wanted, runs_of, scope_of, settings_of
+from explorer.planning import (
+    Setting,
+    candidates,
+    designs_wanted,
+    own_execution,
+    runs_of,
+    scope_of,
+    settings_of,
+    task_of,
+)
 from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
+from explorer.search.execution import Bench, propose, resumed, with_convolutions
 from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored
 from explorer.search.progress import Display, work_of
@@ -31,7 +41,7 @@ class _State:
     display: Display
     waiting: deque[tuple[Setting, Run]]
     execution: Execution
-    data_hash: str
+    bench: Bench
     to_ask: int = 0
     running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
@@ -49,39 +59,74 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
         study.refuse_other_settings(folder, config)
         records.open_for_writing(folder)
         console.print(f"Study {config.name}: record in {folder}; starting workers", markup=False, highlight=False)
-        engine = LocalEngine(slots=1, threads=config.engine.threads, retries=config.engine.retries)
+        engine = LocalEngine(slots=1, retries=config.engine.retries)
         try:
-            surroundings = engine.survey(Survey(config.data, config.device))
-            engine.slots = _slots(config, surroundings)
-            execution = study.settle(folder, config, _execution(config, surroundings), surroundings)
-            state = _open(config, folder, execution, surroundings.data_hash, console)
+            (surroundings,) = engine.ask(Survey(config.data, config.device))
+            assert isinstance(surroundings, Surroundings)
+            bench = Bench(config, surroundings, engine)
+            engine.slots, execution = _plan(bench, folder, console)
+            study.begin(folder, config, execution, surroundings)
+            state = _open(bench, folder, execution, console)
             _run_all(state, engine)
         finally:
             engine.close()
     return state.failed
 
 
-def _slots(config: StudyConfig, surroundings: Surroundings) -> int:
-    if config.engine.workers != "auto":
-        return config.engine.workers
-    return max(1, cpu_count() // config.engine.threads) if surroundings.device == "cpu" else 1
-
-
-def _execution(config: StudyConfig, surroundings: Surroundings) -> Execution:
-    """The execution plan of a new study."""
-    return Execution(
-        device=surroundings.device,
-        device_name=surroundings.device_name,
-        form="grouped",
-        layout="channels_last",
-        precision="float32",
-        threads=config.engine.threads,
-        micro_batch=config.recipe.batch_size,
+def _plan(bench: Bench, folder: Path, console: Console) -> tuple[int, Execution]:
+    """Workers at once, and the execution plan: the study's own, or a new one with what is measured for it."""
+    config = bench.config
+    settings = settings_so_far(config, records.load(folder))
+    _tell(bench, console)
+    runs = designs_wanted(config, settings) * config.search.seeds
+    old = study.settled(folder, config, bench.surroundings)
+    began = time.perf_counter()
+    plan = (
+        resumed(bench, old, _middling(config, settings), runs)
+        if old
+        else propose(bench, _middling(config, settings), runs)
     )
+    execution = with_convolutions(bench, plan.execution, settings)
+    merged = sum(any(own_execution(execution, setting, task_of(config)).convolutions) for setting in settings)
+    console.print(
+        f"{plan.workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
+        f"{f'; {merged} settings with merged groups' if merged else ''} "
+        f"(chosen in {time.perf_counter() - began:.1f} s)",
+        markup=False,
+        highlight=False,
+    )
+    return plan.workers, execution
 
 
-def _open(config: StudyConfig, folder: Path, execution: Execution, data_hash: str, console: Console) -> _State:
+def _tell(bench: Bench, console: Console) -> None:
+    """What is in the data, and what was left out of it."""
+    train, val, test = bench.surroundings.images
+    console.print(
+        f"{bench.config.data.label}: {train:,} images to train, {val:,} to validate, {test:,} to test",
+        markup=False,
+        highlight=False,
+    )
+    if skipped := bench.surroundings.skipped:
+        console.print(
+            f"{len(skipped):,} images were left out: {'; '.join(skipped[:3])}"
+            f"{'; ...' if len(skipped) > 3 else ''}; all are named in environment.json",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _middling(config: StudyConfig, settings: tuple[Setting, ...]) -> Setting:
+    """A setting of middling cost, on which speed is measured for all; for a search, one of those it may choose."""
+    if settings:
+        return sorted(settings, key=lambda setting: setting.cost.macs)[len(settings) // 2]
+    pool = candidates(config)
+    return scope_of(config).setting(pool.architecture(len(pool) // 2))
+
+
+def _open(bench: Bench, folder: Path, execution: Execution, console: Console) -> _State:
     """The state of a study as its record tells it."""
+    config, data_hash = bench.config, bench.surroundings.data_hash
     past = records.load(folder)
     recorded = records.as_records(past.runs)
     settings = settings_so_far(config, past)
@@ -102,9 +147,7 @@ def _open(config: StudyConfig, folder: Path, execution: Execution, data_hash: st
     )
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
-    return _State(
-        config, folder, trials, display, waiting, execution, data_hash, to_ask=to_ask, fvcore_macs=fvcore_macs
-    )
+    return _State(config, folder, trials, display, waiting, execution, bench, to_ask=to_ask, fvcore_macs=fvcore_macs)
 
 
 def _trials(config: StudyConfig, settings: tuple[Setting, ...]) -> Trials:
@@ -121,7 +164,11 @@ def _ask(state: _State) -> None:
         state.to_ask = 0
         return
     state.to_ask -= 1
-    runs = runs_of(state.config, (setting,), state.execution, state.data_hash)
+    execution = with_convolutions(state.bench, state.execution, (setting,))
+    if execution != state.execution:
+        study.write_execution(state.folder, execution)
+        state.execution = execution
+    runs = runs_of(state.config, (setting,), execution, state.bench.surroundings.data_hash)
     state.waiting.extend(runs)
     state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
 
@@ -172,6 +219,7 @@ def _job(state: _State, setting: Setting, run: Run) -> Job:
         needs_count=setting.name not in state.fvcore_macs,
         judges=not state.config.search.is_adaptive,
         weights=weights,
+        loaders=0 if state.config.engine.loaders == "auto" else state.config.engine.loaders,
     )
 
 

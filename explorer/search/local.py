@@ -3,13 +3,14 @@
 import contextlib
 import multiprocessing
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from explorer.errors import InputError
-from explorer.job import Event, Job, Refused, RunDone, Surroundings, Survey
+from explorer.job import Answer, Event, Job, Question, Refused, RunDone
 from explorer.run import Outcome
 from explorer.training.worker import work
 
@@ -31,22 +32,30 @@ class LocalEngine:
     """
 
     slots: int
-    threads: int
     retries: int
     _workers: list[_Worker] = field(default_factory=list)
     _deaths: dict[str, int] = field(default_factory=dict)
 
-    def survey(self, question: Survey) -> Surroundings:
-        """Ask a worker what there is to run on. Raises InputError with the worker's one line."""
-        worker = self._idle()
+    def ask(self, question: Question, workers: int = 1) -> list[Answer]:
+        """Put a question to so many idle workers at once and wait for all their answers.
+
+        Raises InputError with a worker's one line.
+        """
+        asked: list[_Worker] = []
         try:
-            worker.pipe.send(question)
-            answer = worker.pipe.recv()
+            for _ in range(workers):
+                asked.append(self._idle(asked))
+                asked[-1].pipe.send(question)
+            answers = [cast(Answer, worker.pipe.recv()) for worker in asked]
         except (EOFError, OSError):
-            raise InputError("engine=local: a worker process ended at its start; its own words stand above") from None
-        if isinstance(answer, Refused):
-            raise InputError(answer.message)
-        return cast(Surroundings, answer)
+            raise InputError(
+                "engine=local: a worker process ended before its first run (its own words, if any, stand above); "
+                "with little memory set engine.workers=1"
+            ) from None
+        for answer in answers:
+            if isinstance(answer, Refused):
+                raise InputError(answer.message)
+        return answers
 
     @property
     def free(self) -> int:
@@ -77,12 +86,12 @@ class LocalEngine:
             worker.pipe.close()
         self._workers.clear()
 
-    def _idle(self) -> _Worker:
+    def _idle(self, but: Sequence[_Worker] = ()) -> _Worker:
         for worker in self._workers:
-            if worker.job is None:
+            if worker.job is None and worker not in but:
                 return worker
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=work, args=(theirs, self.threads, os.getpid()), daemon=True)
+        process = _CONTEXT.Process(target=work, args=(theirs, os.getpid()), daemon=True)
         process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))

@@ -120,5 +120,5 @@ class Display:
 
 
 def work_of(run: Run, setting: Setting) -> float:
-    """Multiply-adds of a run's training, the unit in which time left is reckoned."""
-    return float(run.recipe.epochs * run.data.train_images * setting.cost.macs)
+    """Multiply-adds for one image over all epochs, the unit in which time left is reckoned: all runs see as many."""
+    return float(run.recipe.epochs * setting.cost.macs)

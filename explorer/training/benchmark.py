@@ -1,99 +1,274 @@
-"""`do=benchmark`: designs costed per second by the closed form, one by one and many at once, and by fvcore."""
+"""`do=benchmark`: our training loop against the one tutorials write, and how near it is to the device's limits."""
 
+import contextlib
 import time
-import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
-from explorer.checks import CostSpeed, ScanSpeed
-from explorer.design import TEMPLATES, Architecture, Budget, Cost, DesignSpace, Limit, cost, parse_name, scan
-from explorer.design.axis import Range
-from explorer.design.budget import AXES
-from explorer.design.designs import Designs
-from explorer.design.feasible import CHUNK
-from explorer.training.build import module_of
-from explorer.training.measure import Count, count
+from explorer.checks import Limits, TrainingSpeed
+from explorer.design import Architecture, Task, cost, short_name
+from explorer.design.grouped import grouped_convs
+from explorer.machine import cpu_count, give_freed_memory_back, keep_freed_memory
+from explorer.run import Execution, Run
+from explorer.settings import DataConfig, Recipe
+from explorer.training.build import build
+from explorer.training.data import Dataset, Split
+from explorer.training.device import device_name, has_bfloat16
+from explorer.training.fastest import fastest, training_speed
+from explorer.training.loop import deterministic, epoch_steps, ready
+from explorer.training.reference import reference_steps
+from explorer.training.streams import stream
 
-# Small enough that any of its networks can be built: the slow methods have to cost the same designs.
-SPACE = DesignSpace(
-    template="cifar",
-    depth=Range(11, 56, step=9),
-    width=Range(16, 128, step=4),
-    cardinality=Range(1, 16),
-    kernel_size=(3, 5, 7),
-    bottleneck_width=Range(1, 16),
-)
-# Ten million points, of which a budget of two measures leaves some hundred thousand.
-LARGE = DesignSpace(
-    template="cifar",
-    depth=Range(20, 164, step=9),
-    width=Range(16, 512, step=4),
-    cardinality=Range(1, 40),
-    kernel_size=(3, 5),
-    bottleneck_width=Range(1, 63),
-)
-REFERENCE = "29-32x4d"
+IMAGES = 20_000  # random ones: content does not matter to time, and an epoch must outlast the measurement
+WARM_UP = {"ours": 4, "reference": 2, "channels_last": 2}  # ours until its memory is laid out anew after the others
+# Accesses to each value that a convolution gives, in one step: written; read twice and written by batch norm; read and
+# written by ReLU; read by the next convolution. Backward: read twice and written for ReLU, read four times and written
+# for batch norm; read twice for the convolution's two products, its input read and that one's gradient written.
+ACCESSES = 19
+Loop = Iterator[object]
 
 
-def measure_costs(designs: int, scalar: int, fvcore: int, seed: int) -> list[CostSpeed]:
-    """Cost random designs of `SPACE` at 32 pixels by each method; the first ones are the same for all."""
-    task, (part,) = TEMPLATES["cifar"].task, SPACE.parts
-    rng = np.random.default_rng(seed)
-    began = time.perf_counter()
-    chunks = []
-    for start in range(0, designs, CHUNK):
-        size = min(CHUNK, designs - start)
-        drawn = part.build(part.points([rng.integers(len(factor), size=size) for factor in part.factors]))
-        chunks.append((drawn, drawn.cost(task)))
-    at_once = CostSpeed("closed form, many at once", designs, time.perf_counter() - began, 0)
+@dataclass(frozen=True)
+class Conditions:
+    """What all loops of a benchmark have in common."""
 
-    def one_by_one(architecture: Architecture) -> Cost:
-        found: Cost = cost.__wrapped__(architecture, task)  # a remembered cost would cost nothing
-        return found
-
-    def built(architecture: Architecture) -> Count:
-        return count(module_of(architecture, task), task)
-
-    return [
-        at_once,
-        _repeated("closed form, one by one", one_by_one, tuple(AXES), chunks, min(scalar, designs)),
-        _repeated("built and counted by fvcore", built, ("params", "macs"), chunks, min(fvcore, designs)),
-    ]
+    task: Task
+    batch_size: int
+    steps: int
+    turns: int
+    device: str
+    seed: int
 
 
-def measure_scan(seed: int) -> ScanSpeed:
-    """Hold `LARGE` to the parameters and multiply-adds of ResNeXt-29, 32x4d: once for time, once for memory."""
-    task = TEMPLATES["cifar"].task
-    own = cost(parse_name(REFERENCE), task)
-    budget = Budget((Limit("params", own.params, 0.02), Limit("macs", own.macs, 0.05)))
-    began = time.perf_counter()
-    found = scan(LARGE, budget, task, np.random.default_rng(seed))
-    seconds = time.perf_counter() - began
-    tracemalloc.start()
-    try:
-        scan(LARGE, budget, task, np.random.default_rng(seed))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert found.feasible is not None
-    return ScanSpeed(str(budget), found.size, found.feasible, seconds, peak)
+def measure_limits(device: str) -> Limits:
+    """Operations per second of a large matrix product in each precision, and bytes per second of a large copy."""
+    side = 8192 if device == "cuda" else 2048
+    peaks = {}
+    for kind in (torch.float32, torch.bfloat16):
+        matrix = torch.randn(side, side, device=device).to(kind)
+        seconds = _best(partial(torch.matmul, matrix, matrix), device)
+        peaks[kind] = 2 * side**3 / seconds
+    source = torch.zeros(2**28 if device == "cuda" else 2**26)  # 1 GiB, or 256 MiB: more than any cache
+    source = source.to(device)
+    target = torch.empty_like(source)
+    seconds = _best(lambda: target.copy_(source), device)
+    bandwidth = 2 * source.numel() * source.element_size() / seconds
+    return Limits(device_name(device), cpu_count(), peaks[torch.float32], peaks[torch.bfloat16], bandwidth)
 
 
-def _repeated(
-    method: str,
-    cost_of: Callable[[Architecture], Cost | Count],
-    axes: tuple[str, ...],
-    chunks: list[tuple[Designs, Cost]],
-    wanted: int,
-) -> CostSpeed:
-    """The first `wanted` designs one after the other by another method, its results compared on `axes`."""
-    seconds, wrong = 0.0, 0
-    for place in range(wanted):
-        designs, costs = chunks[place // CHUNK]
-        architecture = designs.architecture(place % CHUNK)
+def measure_training(
+    architectures: list[Architecture], conditions: Conditions, tell: Callable[[str], None]
+) -> list[TrainingSpeed]:
+    """Images per second of each network: ours, the reference, and the reference with channels last, in turns.
+
+    All in this process: the reference with the allocator, the determinism and the number of threads that a program has
+    which sets nothing, ours as a study's worker has them.
+    """
+    images, labels = _random_images(conditions)
+    found = []
+    for architecture in architectures:
+        name = short_name(architecture)
+        tell(f"{name}: choosing precision and forms")
+        execution, seconds = _chosen(architecture, conditions)
+        run = _run(architecture, conditions, execution)
+        loops = {
+            "ours": _ours(run, images, labels),
+            "reference": _theirs(architecture, conditions, images, labels, torch.contiguous_format),
+            "channels_last": _theirs(architecture, conditions, images, labels, torch.channels_last),
+        }
+        speeds: dict[str, list[float]] = {key: [] for key in loops}
+        for turn in range(conditions.turns):
+            for key, loop in loops.items():
+                tell(f"{name}: {key.replace('_', ' ')}, turn {turn + 1} of {conditions.turns}")
+                speeds[key].append(_speed(loop, conditions, ours=key == "ours", warm_up=WARM_UP[key]))
+        memory = _peak_memory(run)
+        del loops
+        own = cost(architecture, conditions.task)
+        found.append(
+            TrainingSpeed(
+                name=name,
+                batch_size=conditions.batch_size,
+                execution=execution,
+                native={shape.key: shape.groups for shape in grouped_convs(architecture, conditions.task)},
+                macs=own.macs,
+                activations=own.activations,
+                accesses=ACCESSES,
+                ours=median(speeds["ours"]),
+                reference=median(speeds["reference"]),
+                channels_last=median(speeds["channels_last"]),
+                memory=memory,
+                choosing=seconds,
+            )
+        )
+    return found
+
+
+def at_best_batch(architecture: Architecture, conditions: Conditions, found: TrainingSpeed) -> TrainingSpeed:
+    """The same at the batch at which our loop trains the most images per second; the reference's speed stays."""
+    speeds = {conditions.batch_size: found.ours}
+    for batch in (128, 256, 512, 1024):
+        own = replace(conditions, batch_size=batch)
+        with contextlib.suppress(torch.OutOfMemoryError):
+            speeds[batch] = training_speed(_run(architecture, own, _chosen(architecture, own)[0]), 2.0)[0]
+    best = max(speeds, key=lambda batch: speeds[batch])
+    return replace(found, batch_size=best, ours=speeds[best])
+
+
+def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Execution, float]:
+    """The execution a study of many epochs would choose, and what choosing took in seconds."""
+    with _as_worker(conditions.device):
+        plain = Execution(
+            device=conditions.device,
+            device_name=device_name(conditions.device),
+            form="grouped",
+            layout="channels_last",
+            precision="float32",
+            threads=cpu_count() if conditions.device == "cpu" else 1,
+            micro_batch=conditions.batch_size,
+        )
         began = time.perf_counter()
-        found = cost_of(architecture)
-        seconds += time.perf_counter() - began
-        wrong += any(getattr(found, axis) != getattr(costs, axis)[place % CHUNK] for axis in axes)
-    return CostSpeed(method, wanted, seconds, wrong)
+        candidates = [plain]
+        if has_bfloat16(conditions.device):
+            candidates.append(replace(plain, precision="bfloat16"))
+        speeds = {
+            execution: training_speed(_run(architecture, conditions, execution), 0.5)[0] for execution in candidates
+        }
+        execution = max(speeds, key=lambda candidate: speeds[candidate])
+        shapes = grouped_convs(architecture, conditions.task)
+        choices = fastest(dict.fromkeys(shapes, 10**6), execution).convolutions
+        return replace(execution, convolutions=choices), time.perf_counter() - began
+
+
+def _speed(loop: Loop, conditions: Conditions, *, ours: bool, warm_up: int) -> float:
+    """Images per second over the benchmark's steps."""
+    with _as_worker(conditions.device) if ours else _as_tutorial():
+        for _ in range(warm_up):
+            next(loop)
+        _wait(conditions.device)
+        began = time.perf_counter()
+        for _ in range(conditions.steps):
+            next(loop)
+        _wait(conditions.device)
+        return conditions.steps * conditions.batch_size / (time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def _as_worker(device: str) -> Iterator[None]:
+    """The process as a study's worker has it."""
+    keep_freed_memory()
+    deterministic()
+    torch.set_num_threads(cpu_count() if device == "cpu" else 1)
+    yield
+
+
+@contextlib.contextmanager
+def _as_tutorial() -> Iterator[None]:
+    """The process as torch leaves it."""
+    give_freed_memory_back()
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(cpu_count())
+    yield
+
+
+def _ours(run: Run, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loop:
+    """Our steps without end, as `train` takes them."""
+    data, device = _dataset(run.data, images, labels, run.execution.device), run.execution.device
+    network, optimizer = ready(run)
+    orders, augmentation = stream(run.seed, "order"), stream(run.seed, "augmentation")
+    assert data.mean.device.type == device
+    while True:
+        yield from epoch_steps(network, optimizer, run, data, 1, orders, augmentation)
+
+
+def _theirs(
+    architecture: Architecture,
+    conditions: Conditions,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    layout: torch.memory_format,
+) -> Loop:
+    network = build(architecture, conditions.task, torch.Generator().manual_seed(conditions.seed))
+    return reference_steps(
+        network, images, labels, batch_size=conditions.batch_size, device=conditions.device, layout=layout
+    )
+
+
+def _dataset(config: DataConfig, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], device: str) -> Dataset:
+    split = Split(torch.from_numpy(labels), torch.arange(len(labels)), torch.from_numpy(images)).to(device)
+    mean = torch.tensor(images.mean(axis=(0, 2, 3)), dtype=torch.float32, device=device)
+    std = torch.tensor(images.std(axis=(0, 2, 3)), dtype=torch.float32, device=device)
+    return Dataset(config, split, split, split, mean, std, torch.diag(std), digest="")
+
+
+def _random_images(conditions: Conditions) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    rng, task = np.random.default_rng(conditions.seed), conditions.task
+    images = rng.integers(0, 256, (IMAGES, task.channels, task.image_size, task.image_size), dtype=np.uint8)
+    return images, rng.integers(0, task.classes, IMAGES)
+
+
+def _run(architecture: Architecture, conditions: Conditions, execution: Execution) -> Run:
+    """A run with the paper's CIFAR augmentation."""
+    task = conditions.task
+    recipe = Recipe(
+        epochs=1,
+        batch_size=conditions.batch_size,
+        learning_rate=0.01,
+        schedule="one_cycle",
+        warmup=0.2,
+        milestones=(),
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4,
+        label_smoothing=0.0,
+        shift=4,
+        flip=True,
+        zero_init_residual=False,
+    )
+    data = DataConfig(
+        "random", "random images", 1 if task.channels == 1 else 3, task.image_size, task.classes, IMAGES, 1, 1, 0
+    )
+    return Run(architecture, task, recipe, data, "", conditions.seed, execution)
+
+
+def _peak_memory(run: Run) -> int | None:
+    """Bytes of memory that two training steps take at their peak; None where the system does not tell."""
+    if run.execution.device == "cuda":
+        return training_speed(run, 0.0)[1]
+    give_freed_memory_back()
+    try:
+        # Linux forgets the peak when told so.
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _status("VmRSS")
+        training_speed(run, 0.0)
+        return _status("VmHWM") - before
+    except (OSError, StopIteration):
+        return None
+
+
+def _status(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
+
+
+def _best(run: Callable[[], object], device: str) -> float:
+    """The shortest of some times: a limit is what the device can do undisturbed."""
+    times = []
+    for _ in range(8):
+        _wait(device)
+        began = time.perf_counter()
+        run()
+        _wait(device)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()

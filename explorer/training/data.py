@@ -1,8 +1,14 @@
-"""Images on the device: loaded once per process, split by seed and class, kept as bytes."""
+"""A study's images: split by seed and class, kept as bytes on the device, or read again each epoch where they are many.
+
+Where images come from is in `source.py` and `pools.py`.
+"""
 
 import hashlib
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,117 +18,285 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from explorer.errors import InputError
-from explorer.settings import DataConfig
+from explorer.machine import cpu_count
+from explorer.settings import DataConfig, Recipe
+from explorer.training.augment import ATTEMPTS, crop_boxes
+from explorer.training.decode import decode, decode_cropped, image_size_of
+from explorer.training.pools import Encoded, Part, Pools, pools
 
 Bytes = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
+SAMPLE = 4096  # streamed images of which mean, deviation and colour axes are taken
+AHEAD = 3  # batches that are read while one is trained on
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images `(n, channels, height, width)` as uint8 and labels `(n,)` as int64."""
+    """Images of one part: `labels` `(n,)` int64 and `index` `(n,)`, places in the pool they were drawn from.
 
-    images: Tensor
+    The pool is `images` `(m, channels, height, width)` uint8, or `encoded` where images are streamed.
+    """
+
     labels: Tensor
+    index: Tensor
+    images: Tensor | None
+    encoded: Encoded | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: str) -> "Split":
-        """The same images on another device."""
-        return Split(self.images.to(device), self.labels.to(device))
+        """The same images on another device, those of the split alone; on the CPU the pool is shared as it is."""
+        if device == "cpu":
+            return self
+        chosen = None if self.images is None else self.images[self.index].to(device)
+        index = self.index if chosen is None else torch.arange(len(self), device=device)
+        return Split(self.labels.to(device), index, chosen, self.encoded)
+
+    def bytes_of(self, chosen: Tensor) -> Tensor:
+        """Resident images of the split, by number, as bytes."""
+        assert self.images is not None
+        return self.images[self.index[chosen]]
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A split data set: `train` to learn, `val` to choose, `test` to judge.
 
-    `mean` and `std` have shape `(channels,)` and come from the training images, in units of a byte.
-    `digest` is a hash of every image and label in split order: 16 hexadecimal digits.
+    `mean` and `std` have shape `(channels,)` and come from the training images, in units of a byte; so do `axes`
+    `(channels, channels)`, the principal axes of their colours, each as long as the standard deviation along it.
+    `digest` is a hash of every image and label in split order: 16 hexadecimal digits. `skipped` names images left out.
     """
 
+    config: DataConfig
     train: Split
     val: Split
     test: Split
     mean: Tensor
     std: Tensor
+    axes: Tensor
     digest: str
+    loaders: int = 1
+    skipped: tuple[str, ...] = ()
 
-    def to(self, device: str) -> "Dataset":
-        """The same data set on another device."""
-        return replace(
-            self,
-            train=self.train.to(device),
-            val=self.val.to(device),
-            test=self.test.to(device),
-            mean=self.mean.to(device),
-            std=self.std.to(device),
-        )
+
+@dataclass(frozen=True)
+class Crops:
+    """What random crops of streamed images are drawn from: each image's box by the key and its place alone."""
+
+    recipe: Recipe
+    key: int
 
 
 @lru_cache(maxsize=2)
-def load(config: DataConfig, device: str = "cpu") -> Dataset:
-    """Load and split a data set. Raises InputError when the settings and the images do not fit together."""
-    images, labels = _LOADERS[config.name]()
-    _check(config, images, labels)
-    return _dataset(*_split(config, images, labels)).to(device)
+def load(config: DataConfig, device: str = "cpu", loaders: int = 0) -> Dataset:
+    """Load and split a data set; `loaders` threads decode what is streamed, 0 for one per core.
+
+    Raises InputError when the settings and the images do not fit together.
+    """
+    if config.source == "digits":
+        found, whole = _digits(), None
+        _check_digits(config, found)
+    else:
+        whole = pools(config)
+        found = whole
+    splits = _splits(config, found)
+    mean, std, axes = _statistics(config, splits[0])
+    digest = _content(splits) if whole is None else _chosen(whole.digest, splits)
+    train, val, test = (split.to(device) for split in splits)
+    return Dataset(
+        config,
+        train,
+        val,
+        test,
+        mean=mean.to(device),
+        std=std.to(device),
+        axes=axes.to(device),
+        digest=digest,
+        loaders=loaders or cpu_count(),
+        skipped=found.skipped,
+    )
 
 
-def _digits() -> tuple[Bytes, Labels]:
+def fetched(
+    data: Dataset, split: Split, places: Sequence[Tensor], crops: Crops | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of bytes and labels on the device, for the numbers in each of `places`; streamed ones are read ahead."""
+    if split.images is not None:
+        for chosen in places:
+            yield split.bytes_of(chosen), split.labels[chosen]
+        return
+    device = split.labels.device
+    with ThreadPoolExecutor(data.loaders) as threads:
+        waiting: deque[tuple[Tensor, list[Future[Bytes]]]] = deque()
+        for chosen in places:
+            waiting.append((chosen, [threads.submit(_read, data, split, int(place), crops) for place in chosen]))
+            if len(waiting) > AHEAD:
+                yield _stacked(split, *waiting.popleft(), device)
+        while waiting:
+            yield _stacked(split, *waiting.popleft(), device)
+
+
+def _stacked(split: Split, chosen: Tensor, images: list[Future[Bytes]], device: torch.device) -> tuple[Tensor, Tensor]:
+    batch = torch.from_numpy(np.stack([image.result() for image in images]))
+    if device.type == "cuda":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True), split.labels[chosen.to(device)]
+
+
+def _read(data: Dataset, split: Split, place: int, crops: Crops | None) -> Bytes:
+    assert split.encoded is not None
+    number = int(split.index[place])
+    encoded = split.encoded.read(number)
+    if crops is None or crops.recipe.crop_area is None:
+        return decode(encoded, data.config)
+    uniform = np.random.default_rng([crops.key, number]).random((1, ATTEMPTS, 4))
+    box = crop_boxes(uniform, np.array([image_size_of(encoded)], dtype=np.float64), crops.recipe)[0]
+    return decode_cropped(encoded, data.config, (float(box[0]), float(box[1]), float(box[2]), float(box[3])))
+
+
+def _digits() -> Pools:
     """Handwritten digits as bytes `(1797, 1, 8, 8)` with values 0 to 16 (UCI "optdigits", scikit-learn's copy)."""
     digits = load_digits()
-    return digits.images[:, None].astype(np.uint8), digits.target.astype(np.int64)
+    images, labels = digits.images[:, None].astype(np.uint8), digits.target.astype(np.int64)
+    return Pools(Part(images, labels, None), None, None, digest="", skipped=())
 
 
-_LOADERS = {"digits": _digits}
-
-
-def _check(config: DataConfig, images: Bytes, labels: Labels) -> None:
-    found = {"channels": images.shape[1], "image_size": images.shape[2], "classes": int(labels.max()) + 1}
-    for key, value in found.items():
+def _check_digits(config: DataConfig, found: Pools) -> None:
+    images = found.train.images
+    assert images is not None
+    has = {"channels": images.shape[1], "image_size": images.shape[2], "classes": int(found.train.labels.max()) + 1}
+    for key, value in has.items():
         if getattr(config, key) != value:
             raise InputError(f"data.{key}={getattr(config, key)}: {config.name} has {value}")
-    wanted = config.train_images + config.val_images + config.test_images
-    if wanted > len(images):
+
+
+def _splits(config: DataConfig, found: Pools) -> list[Split]:
+    """Training, validation and test images: from the set's own parts, or carved from its training part."""
+    own = {"val": found.val, "test": found.test}
+    total = len(found.train.labels)
+    sizes = {key: _size(config, key, own[key], total) for key in ("val", "test")}
+    carved = {key: size for key, size in sizes.items() if own[key] is None}
+    wanted = config.train_images if config.train_images is not None else total - sum(carved.values())
+    _refuse_sizes(config, {"train": wanted, **carved}, total)
+    places = dict(zip(("train", *carved), _drawn(config, found.train.labels, [wanted, *carved.values()]), strict=True))
+    splits = [_split(found.train, places["train"])]
+    for key in ("val", "test"):
+        part = own[key]
+        if part is None:
+            splits.append(_split(found.train, places[key]))
+        else:
+            _refuse_sizes(config, {key: sizes[key]}, len(part.labels))
+            splits.append(_split(part, _drawn(config, part.labels, [sizes[key]])[0]))
+    return splits
+
+
+def _size(config: DataConfig, key: str, own: Part | None, total: int) -> int:
+    """How many validation or test images a setting means."""
+    wanted = getattr(config, f"{key}_images")
+    if isinstance(wanted, float):
+        if own is not None:
+            raise InputError(
+                f"data.{key}_images={wanted}: a share is split off the training part, but {config.name} has a {key} "
+                f"part of its own; allowed: null for all its {len(own.labels):,} images, or a number"
+            )
+        return round(wanted * total)
+    if wanted is None:
+        if own is None:
+            raise InputError(
+                f"data.{key}_images is null, but {config.name} has no {key} part; give a number, or a share of the "
+                f"training part, as in data.{key}_images=0.1"
+            )
+        return len(own.labels)
+    return int(wanted)
+
+
+def _refuse_sizes(config: DataConfig, sizes: dict[str, int], total: int) -> None:
+    """Raise InputError for parts that are larger than what they are drawn from, or too small to hold every class."""
+    wanted, names = sum(sizes.values()), [f"{key}_images" for key in sizes]
+    if wanted > total or min(sizes.values()) < 1:
+        whole = f"{', '.join(names[:-1])} and {names[-1]} add up to" if len(names) > 1 else f"{names[0]} is"
+        raise InputError(f"data: {whole} {wanted:,}; {config.name} has {total:,}")
+    if 0 < total - wanted < config.classes:
         raise InputError(
-            f"data: train_images, val_images and test_images add up to {wanted:,}; {config.name} has {len(images):,}"
-        )
-    if 0 < len(images) - wanted < config.classes:
-        raise InputError(
-            f"data.test_images={config.test_images}: leaves {len(images) - wanted} images over, too few to split off "
+            f"data.{names[-1]}={list(sizes.values())[-1]}: leaves {total - wanted} images over, too few to split off "
             f"by class; allowed: all the rest or at least {config.classes} fewer"
         )
-    for key in ("train_images", "val_images", "test_images"):
-        if getattr(config, key) < config.classes:
-            raise InputError(f"data.{key}={getattr(config, key)}: a split by class needs at least {config.classes}")
+    for name, size in zip(names, sizes.values(), strict=True):
+        if size < config.classes:
+            raise InputError(f"data.{name}={size}: a split by class needs at least {config.classes}")
 
 
-def _split(config: DataConfig, images: Bytes, labels: Labels) -> list[tuple[Bytes, Labels]]:
-    """Training, validation and test images, drawn in that order so that each part keeps the shares of the classes."""
-    parts = []
-    rest = np.arange(len(images))
-    for size in (config.train_images, config.val_images, config.test_images):
+def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
+    """Places of each part, drawn one after the other so that each keeps the shares of the classes."""
+    parts, rest = [], np.arange(len(labels))
+    for size in sizes:
         if size == len(rest):
             chosen = np.random.default_rng(config.split_seed).permutation(rest)
         else:
-            chosen, rest = train_test_split(
-                rest, train_size=size, stratify=labels[rest], random_state=config.split_seed
-            )
-        parts.append((images[chosen], labels[chosen]))
+            try:
+                chosen, rest = train_test_split(
+                    rest, train_size=size, stratify=labels[rest], random_state=config.split_seed
+                )
+            except ValueError as error:
+                reason = " ".join(str(error).split())
+                raise InputError(f"data: {config.name} cannot be split by class ({reason})") from None
+        parts.append(chosen)
     return parts
 
 
-def _dataset(train: tuple[Bytes, Labels], val: tuple[Bytes, Labels], test: tuple[Bytes, Labels]) -> Dataset:
+def _split(part: Part, places: Labels) -> Split:
+    images = None if part.images is None else torch.from_numpy(part.images)
+    return Split(torch.from_numpy(part.labels[places]), torch.from_numpy(places), images, part.encoded)
+
+
+def _content(splits: list[Split]) -> str:
+    """Hash of resident images and labels in split order."""
     digest = hashlib.sha256()
-    for images, labels in (train, val, test):
-        digest.update(str(images.shape).encode() + images.tobytes() + labels.tobytes())
-    pixels = train[0].astype(np.float64)
-    parts = [Split(torch.from_numpy(images), torch.from_numpy(labels)) for images, labels in (train, val, test)]
-    return Dataset(
-        train=parts[0],
-        val=parts[1],
-        test=parts[2],
-        mean=torch.tensor(pixels.mean(axis=(0, 2, 3)), dtype=torch.float32),
-        std=torch.tensor(pixels.std(axis=(0, 2, 3)), dtype=torch.float32),
-        digest=digest.hexdigest()[:16],
+    for split in splits:
+        images = split.bytes_of(torch.arange(len(split))).numpy()
+        digest.update(str(images.shape).encode() + images.tobytes() + split.labels.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _chosen(pool_digest: str, splits: list[Split]) -> str:
+    """Hash of the whole set's content and of the places drawn from it."""
+    digest = hashlib.sha256(pool_digest.encode())
+    for split in splits:
+        digest.update(str(len(split)).encode() + split.labels.numpy().tobytes() + split.index.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _statistics(config: DataConfig, train: Split) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, standard deviation and principal axes of the training images' colours, in units of a byte."""
+    count, total, squares = 0, np.zeros(config.channels), np.zeros((config.channels, config.channels))
+    for images in _samples(config, train):
+        pixels = images.transpose(1, 0, 2, 3).reshape(config.channels, -1).astype(np.float64)
+        count, total, squares = count + pixels.shape[1], total + pixels.sum(axis=1), squares + pixels @ pixels.T
+    mean = total / count
+    covariance = squares / count - np.outer(mean, mean)
+    variances, axes = np.linalg.eigh(covariance)
+    # A channel that never changes has nothing to scale.
+    std = np.sqrt(np.where(np.diag(covariance) > 0, np.diag(covariance), 1.0))
+    return tuple(  # type: ignore[return-value]
+        torch.tensor(numbers, dtype=torch.float32) for numbers in (mean, std, axes * np.sqrt(np.maximum(variances, 0)))
     )
+
+
+def _samples(config: DataConfig, train: Split) -> Iterator[Bytes]:
+    """All training images where they are resident, some thousand evenly spread ones where they are streamed."""
+    if train.images is not None:
+        for places in torch.arange(len(train)).split(4096):  # type: ignore[no-untyped-call]
+            yield train.bytes_of(places).numpy()
+        return
+    assert train.encoded is not None
+    places = np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)
+    with ThreadPoolExecutor(cpu_count()) as threads:
+        read = partial(_plain, config, train)
+        for start in range(0, len(places), 256):
+            yield np.stack(list(threads.map(read, places[start : start + 256])))
+
+
+def _plain(config: DataConfig, train: Split, place: int) -> Bytes:
+    assert train.encoded is not None
+    return decode(train.encoded.read(int(train.index[place])), config)

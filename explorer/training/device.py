@@ -3,7 +3,7 @@
 import torch
 
 from explorer.errors import InputError
-from explorer.machine import cpu_name
+from explorer.machine import cpu_name, memory_bytes
 
 
 def resolve(device: str) -> str:
@@ -19,3 +19,16 @@ def resolve(device: str) -> str:
 def device_name(device: str) -> str:
     """Model of the device, for people and for telling machines apart."""
     return torch.cuda.get_device_name() if device == "cuda" else cpu_name()
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether the device computes in bfloat16; whether that is faster is for a measurement to say."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def device_memory(device: str) -> int:
+    """Bytes of memory that the device has."""
+    return torch.cuda.get_device_properties(0).total_memory if device == "cuda" else memory_bytes()

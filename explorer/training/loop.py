@@ -1,7 +1,7 @@
 """Train one run from its seed to its outcome."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,48 +10,107 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from torch import Tensor, nn
 
-from explorer.run import EpochResult, Outcome, Run
-from explorer.training.augment import augmented, batches, draw, normalised
+from explorer.run import EpochResult, Execution, Outcome, Run
+from explorer.settings import Recipe
+from explorer.training.augment import augmented, coloured, draw, normalised
 from explorer.training.build import build
-from explorer.training.data import Dataset, Split, load
+from explorer.training.data import Crops, Dataset, Split, fetched, load
+from explorer.training.execution import arithmetic, prepare
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 from explorer.training.weights import save_weights
 
-EVALUATION_BATCH = 1024
+# Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
+EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**22}
+MOST_EVALUATED = 1024
 Right = npt.NDArray[np.bool_]
 
 
 def train(
-    run: Run, report: Callable[[EpochResult], None], *, judges: bool = True, weights: Path | None = None
+    run: Run,
+    report: Callable[[EpochResult], None],
+    *,
+    judges: bool = True,
+    weights: Path | None = None,
+    loaders: int = 0,
 ) -> Outcome:
     """Train a run, reporting every epoch, and judge it once on the test images after the last one.
 
-    Where not `judges` the test images are left alone; `weights` says where to keep the trained network.
+    Where not `judges` the test images are left alone; `weights` says where to keep the trained network; `loaders`
+    threads read streamed images, 0 for one per core.
 
     A loss that is not finite ends the run as "diverged"; memory that does not suffice ends it as "out_of_memory".
     On the CPU the same run gives the same bits for the same number of threads, version of torch and type of processor;
     on CUDA deterministic kernels are asked for, and another GPU model may still differ in the last bits.
     """
     deterministic()
-    data = load(run.data, run.execution.device)
     started = time.perf_counter()
     try:
+        data = load(run.data, run.execution.device, loaders)
+        if data.digest != run.data_hash:
+            raise ValueError(
+                f"the images have changed since the study's start: {run.data_hash} then, now {data.digest}"
+            )
+        started = time.perf_counter()
         return _train(run, data, report, started, judges, weights)
     except (torch.OutOfMemoryError, MemoryError) as error:
-        return _unfinished("out_of_memory", 0, started, str(error))
+        return _unfinished("out_of_memory", 0, started, _without_memory(error))
     except RuntimeError as error:
         if "DefaultCPUAllocator" not in str(error):  # torch has no type of its own for the CPU's
             raise
-        return _unfinished("out_of_memory", 0, started, str(error))
+        return _unfinished("out_of_memory", 0, started, _without_memory(error))
 
 
 def deterministic() -> None:
     """Ask torch for kernels that give the same bits every time, and for full float32 precision."""
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # or maps are written twice
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+
+
+def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A run's network, initialised by its seed and prepared for its device, and its optimiser."""
+    recipe, task = run.recipe, run.task
+    network = build(
+        run.architecture, task, stream(run.seed, "initialisation"), zero_init_residual=recipe.zero_init_residual
+    )
+    network = prepare(network, run.execution, task)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    return network, optimizer
+
+
+def step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    execution: Execution,
+) -> tuple[Tensor, Tensor]:
+    """One step of the optimiser on a prepared batch: its mean loss and number of errors, still on the device."""
+    optimizer.zero_grad(set_to_none=True)
+    loss_sum, wrong = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
+    for part, part_labels in zip(
+        parts(images, execution.micro_batch), parts(labels, execution.micro_batch), strict=True
+    ):
+        with arithmetic(execution):
+            scores = network(part)
+        loss = F.cross_entropy(scores.float(), part_labels, label_smoothing=recipe.label_smoothing)
+        loss = loss * (len(part) / len(images))
+        loss.backward()  # type: ignore[no-untyped-call]
+        loss_sum += loss.detach()
+        wrong += (scores.detach().argmax(dim=1) != part_labels).sum()
+    optimizer.step()
+    return loss_sum, wrong
 
 
 def _train(
@@ -62,19 +121,8 @@ def _train(
     judges: bool,
     weights: Path | None,
 ) -> Outcome:
-    device, recipe = run.execution.device, run.recipe
-    network = build(
-        run.architecture, run.task, stream(run.seed, "initialisation"), zero_init_residual=recipe.zero_init_residual
-    )
-    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    recipe = run.recipe
+    network, optimizer = ready(run)
     orders, augmentation = stream(run.seed, "order"), stream(run.seed, "augmentation")
     training_seconds = 0.0
     result: EpochResult | None = None
@@ -84,14 +132,14 @@ def _train(
         training_seconds += time.perf_counter() - begin
         if not np.isfinite(loss):
             return _unfinished("diverged", epoch, started, f"the loss was not finite in epoch {epoch}")
-        val_error = error_of(correct(network, data.val, data))
+        val_error = error_of(correct(network, data.val, data, run.execution))
         rate = optimizer.param_groups[0]["lr"]
         result = EpochResult(epoch, rate, loss, train_error, val_error, time.perf_counter() - begin)
         report(result)
     assert result is not None
     if weights is not None:
         save_weights(network, weights)
-    right = correct(network, data.test, data) if judges else np.zeros(0, dtype=np.bool_)
+    right = correct(network, data.test, data, run.execution) if judges else np.zeros(0, dtype=np.bool_)
     steps = len(data.train) // recipe.batch_size
     return Outcome(
         status="ok",
@@ -117,43 +165,70 @@ def _epoch(
     augmentation: torch.Generator,
 ) -> tuple[float, float]:
     """One pass over the training images: mean loss and error. Waits for the device once, at the end."""
-    recipe, device = run.recipe, run.execution.device
+    steps, batch_size = len(data.train) // run.recipe.batch_size, run.recipe.batch_size
+    loss_sum, wrong = (torch.zeros((), device=run.execution.device) for _ in range(2))
+    for loss, errors in epoch_steps(network, optimizer, run, data, epoch, orders, augmentation):
+        loss_sum += loss
+        wrong += errors
+    return float(loss_sum) / steps, float(wrong) / (steps * batch_size)
+
+
+def epoch_steps(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    run: Run,
+    data: Dataset,
+    epoch: int,
+    orders: torch.Generator,
+    augmentation: torch.Generator,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The steps of an epoch, counted from 1: each `next` trains on one batch and gives its loss and errors."""
+    recipe, execution = run.recipe, run.execution
     images = len(data.train)
-    order = torch.randperm(images, generator=orders).to(device)
-    draws = draw(recipe, images, augmentation, device)
+    order = torch.randperm(images, generator=orders)
+    crops = Crops(recipe, int(torch.randint(0, 2**62, (), generator=augmentation)))
+    draws = draw(recipe, images, augmentation, execution.device, boxes=data.train.images is not None)
+    # A last part that would starve batch norm is left out.
     steps = images // recipe.batch_size
-    loss_sum, wrong = torch.zeros((), device=device), torch.zeros((), device=device)
+    places = parts(order[: steps * recipe.batch_size], recipe.batch_size)
+    if data.train.images is not None:
+        places = tuple(chosen.to(execution.device, non_blocking=True) for chosen in places)
     network.train()
-    for step, (start, stop, chosen) in enumerate(batches(order, recipe.batch_size), start=(epoch - 1) * steps):
+    for number, (pixels, labels) in enumerate(fetched(data, data.train, places, crops)):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, step, recipe.epochs * steps)
-        batch = augmented(normalised(data.train.images[chosen], data.mean, data.std), draws.batch(start, stop), recipe)
-        labels = data.train.labels[chosen]
-        scores = network(batch)
-        loss = F.cross_entropy(scores, labels, label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        loss_sum += loss.detach()
-        wrong += (scores.detach().argmax(dim=1) != labels).sum()
-    seen = steps * recipe.batch_size
-    return float(loss_sum) / steps, float(wrong) / seen
+            group["lr"] = learning_rate(recipe, (epoch - 1) * steps + number, recipe.epochs * steps)
+        own = draws.batch(number * recipe.batch_size, (number + 1) * recipe.batch_size)
+        floats = coloured(pixels.float(), own, recipe, data.axes)
+        batch = augmented(normalised(floats, data.mean, data.std), own, recipe)
+        yield step(network, optimizer, batch, labels, recipe, execution)
 
 
 @torch.inference_mode()
-def correct(network: nn.Module, split: Split, data: Dataset) -> Right:
+def correct(network: nn.Module, split: Split, data: Dataset, execution: Execution) -> Right:
     """Which images of a split the network classifies correctly: booleans `(n,)`, in the split's order."""
     network.eval()
     right: list[Tensor] = []
-    for start in range(0, len(split), EVALUATION_BATCH):
-        images = normalised(split.images[start : start + EVALUATION_BATCH], data.mean, data.std)
-        right.append(network(images).argmax(dim=1) == split.labels[start : start + EVALUATION_BATCH])
+    size = EVALUATION_PIXELS[execution.device] // data.config.image_size**2
+    places = parts(torch.arange(len(split)), max(1, min(size, MOST_EVALUATED)))
+    for pixels, labels in fetched(data, split, places):
+        with arithmetic(execution):
+            scores = network(normalised(pixels, data.mean, data.std))
+        right.append(scores.argmax(dim=1) == labels)
     return torch.cat(right).cpu().numpy()
+
+
+def parts(whole: Tensor, size: int) -> tuple[Tensor, ...]:
+    """A tensor in parts of so many rows, the last one possibly smaller."""
+    return torch.split(whole, size)
 
 
 def error_of(right: Right) -> float:
     """Fraction of images that are not right: a ratio of two counts, so that 20 of 250 is 0.08 to the last bit."""
     return int((~right).sum()) / len(right)
+
+
+def _without_memory(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _unfinished(status: str, epochs: int, started: float, message: str) -> Outcome:

@@ -40,7 +40,7 @@ class Bottleneck(nn.Module):
         maps = F.relu(self.bn2(self.conv2(maps)), inplace=True)
         maps = self.bn3(self.conv3(maps))
         if self.shortcut:
-            maps = maps + (images if self.downsample is None else self.downsample(images))
+            maps += images if self.downsample is None else self.downsample(images)
         return F.relu(maps, inplace=True)
 
 
@@ -69,7 +69,7 @@ class PreactBottleneck(nn.Module):
         maps = F.relu(self.bn2(self.conv1(active)), inplace=True)
         maps = self.conv3(F.relu(self.bn3(self.conv2(maps)), inplace=True))
         if self.shortcut:
-            maps = maps + (images if self.downsample is None else self.downsample(active))
+            maps += images if self.downsample is None else self.downsample(active)
         return cast(Tensor, maps)
 
 
@@ -90,7 +90,7 @@ class Basic(nn.Module):
         """Transform and add; the last ReLU comes after the addition."""
         maps = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(images)), inplace=True)))
         if self.shortcut:
-            maps = maps + (images if self.downsample is None else self.downsample(images))
+            maps += images if self.downsample is None else self.downsample(images)
         return F.relu(maps, inplace=True)
 
 
@@ -112,7 +112,7 @@ class PreactBasic(nn.Module):
         active = images if self.bn1 is None else F.relu(self.bn1(images))
         maps = self.conv2(F.relu(self.bn2(self.conv1(active)), inplace=True))
         if self.shortcut:
-            maps = maps + (images if self.downsample is None else self.downsample(active))
+            maps += images if self.downsample is None else self.downsample(active)
         return cast(Tensor, maps)
 
 
@@ -139,7 +139,7 @@ class Inception(nn.Module):
         paths = [self.branch1(images), self.branch2(images), self.branch3(images), self.branch4(images)]
         maps = self.bn3(self.conv3(torch.cat(paths, dim=1)))
         if self.shortcut:
-            maps = maps + (images if self.downsample is None else self.downsample(images))
+            maps += images if self.downsample is None else self.downsample(images)
         return F.relu(maps, inplace=True)
 
 

@@ -9,35 +9,55 @@ import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from explorer.job import Counted, EpochDone, Job, Mismatch, Refused, RunDone, Surroundings, Survey
+from explorer.job import (
+    Answer,
+    Counted,
+    EpochDone,
+    Forms,
+    FormsQuestion,
+    Job,
+    Mismatch,
+    Question,
+    Refused,
+    RunDone,
+    Speed,
+    SpeedQuestion,
+    Surroundings,
+    Survey,
+)
+from explorer.machine import keep_freed_memory
 from explorer.run import Outcome
 
 
-def work(pipe: Connection, threads: int, parent: int) -> None:
+def work(pipe: Connection, parent: int) -> None:
     """Serve jobs until the pipe is closed or `None` arrives. Ends by itself soon after the parent process has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides what ends
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = str(threads)
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what CUDA needs for the same bits every time
-    import torch
-
-    torch.set_num_threads(threads)
+    prepare_process()
     try:
         while (message := pipe.recv()) is not None:
-            if isinstance(message, Survey):
-                pipe.send(_survey(message))
-            else:
+            if isinstance(message, Job):
                 _run(message, pipe)
+            else:
+                pipe.send(_answer(message))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
 
 
+def prepare_process() -> None:
+    """What a process that trains needs before it loads torch."""
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what CUDA needs for the same bits every time
+    keep_freed_memory()
+
+
 def _run(job: Job, pipe: Connection) -> None:
+    import torch
+
     from explorer.training.loop import train
     from explorer.training.measure import CostMismatchError, check_cost
 
     run = job.run
+    torch.set_num_threads(run.execution.threads)
     started = time.perf_counter()
     try:
         if job.needs_count:
@@ -47,6 +67,7 @@ def _run(job: Job, pipe: Connection) -> None:
             lambda result: pipe.send(EpochDone(run.id, result)),
             judges=job.judges,
             weights=Path(job.weights) if job.weights else None,
+            loaders=job.loaders,
         )
         pipe.send(RunDone(run.id, outcome))
     except CostMismatchError as error:
@@ -59,27 +80,72 @@ def _run(job: Job, pipe: Connection) -> None:
         pipe.send(RunDone(run.id, failed, details=traceback.format_exc()))
 
 
-def _survey(question: Survey) -> Surroundings | Refused:
+def _answer(question: Question) -> Answer:
+    from explorer.errors import InputError
+
+    try:
+        match question:
+            case Survey():
+                return _survey(question)
+            case SpeedQuestion():
+                return _speed(question)
+            case FormsQuestion():
+                return _forms(question)
+    except InputError as error:
+        return Refused(str(error))
+
+
+def _survey(question: Survey) -> Surroundings:
     import fvcore
     import numpy
     import torch
 
-    from explorer.errors import InputError
     from explorer.training.data import load
-    from explorer.training.device import device_name, resolve
+    from explorer.training.device import device_memory, device_name, has_bfloat16, resolve
 
-    try:
-        device = resolve(question.device)
-        digest = load(question.data, device).digest
-    except InputError as error:
-        return Refused(str(error))
+    device = resolve(question.device)
+    data = load(question.data, device)
     versions = {
         "python": sys.version.split()[0],
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
         "fvcore": fvcore.__version__,
     }
-    return Surroundings(device, device_name(device), digest, versions)
+    return Surroundings(
+        device,
+        device_name(device),
+        data.digest,
+        versions,
+        images=(len(data.train), len(data.val), len(data.test)),
+        skipped=data.skipped,
+        has_bfloat16=has_bfloat16(device),
+        memory=device_memory(device),
+    )
+
+
+def _speed(question: SpeedQuestion) -> Speed:
+    """How fast a run would train; one that does not fit into the memory does not train at all."""
+    import torch
+
+    from explorer.training.fastest import training_speed
+
+    try:
+        return Speed(*training_speed(question.run, question.seconds))
+    except (torch.OutOfMemoryError, MemoryError):
+        return Speed(0.0, 0)
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        return Speed(0.0, 0)
+
+
+def _forms(question: FormsQuestion) -> Forms:
+    import torch
+
+    from explorer.training.fastest import fastest
+
+    torch.set_num_threads(question.execution.threads)
+    return fastest(dict(question.uses), question.execution)
 
 
 def _leave_with(parent: int) -> None:

@@ -1,0 +1,68 @@
+"""The grouped convolutions of a network, and the fewer, wider groups that each may be executed as."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from explorer.design.alexnet import alexnet_layout
+from explorer.design.architecture import Architecture
+from explorer.design.block import BLOCKS
+from explorer.design.layout import layout, reduced
+from explorer.design.template import Task
+
+# A merged group computes zeros with the rest: beyond these widths it has never been the faster way.
+WIDEST_MERGED, WIDEST_DENSE = 64, 256
+
+
+@dataclass(frozen=True)
+class GroupedConv:
+    """The shape of a grouped convolution on maps of side `map_size`; two of one shape take the same time."""
+
+    in_width: int
+    width: int
+    kernel_size: int
+    stride: int
+    groups: int
+    map_size: int
+
+    @property
+    def key(self) -> str:
+        """The shape in one word, as it stands in a study's execution plan."""
+        return f"{self.in_width}>{self.width}_k{self.kernel_size}_s{self.stride}_g{self.groups}_{self.map_size}px"
+
+    @property
+    def mergers(self) -> tuple[int, ...]:
+        """Numbers of groups to execute it as: its own, then fewer, by about half each time, then one if that is small.
+
+        Executed as m groups, its weight stands in blocks on the diagonal of a wider one, with zeros beside them.
+        """
+        found = [self.groups]
+        for groups in range(self.groups - 1, 1, -1):
+            halved = self.groups % groups == 0 and groups * 2 <= found[-1]
+            if halved and self.in_width // groups <= WIDEST_MERGED:
+                found.append(groups)
+        return tuple([*found, 1] if self.in_width <= WIDEST_DENSE else found)
+
+
+def grouped_convs(architecture: Architecture, task: Task) -> Counter[GroupedConv]:
+    """The shapes of a network's grouped convolutions and how often each occurs. Raises ValueError as `layout` does."""
+    if architecture.block == "alexnet":
+        cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
+        layers = alexnet_layout(architecture.shape, task, cardinality, width).convolutions
+        sizes = [layer.map_size for layer in layers]  # all but the first, which is dense, keep the side of their maps
+        shapes = [
+            GroupedConv(layer.in_width, layer.width, layer.kernel_size, layer.stride, layer.groups, size)
+            for layer, size in zip(layers, sizes, strict=True)
+        ]
+        return Counter(shape for shape in shapes if shape.groups > 1)
+    found: Counter[GroupedConv] = Counter()
+    if BLOCKS[architecture.block].cardinality is not None:  # one path, or paths that are no groups
+        return found
+    for stage in layout(architecture, task).stages:
+        width, kernel, paths = stage.group_width, stage.kernel_size, stage.cardinality
+        if paths == 1:
+            continue
+        found[GroupedConv(width, width, kernel, stage.stride, paths, stage.map_size)] += 1
+        if stage.depth > 1:
+            size = reduced(stage.map_size, stage.stride)
+            found[GroupedConv(width, width, kernel, 1, paths, size)] += stage.depth - 1
+    return found

@@ -1,0 +1,109 @@
+"""What the benchmarks of training measured, on the terminal."""
+
+from rich.console import Console
+
+from explorer.checks import Figure, Latency, Limits, Together, TrainingSpeed
+from explorer.report.terminal import plain_table
+
+
+def print_limits(limits: Limits, console: Console) -> None:
+    """What the device can do at best."""
+    console.print(
+        f"{limits.device}, {limits.cores} cores. A large matrix product: {limits.float32 / 1e12:.2f} Tflop/s in "
+        f"float32, {limits.bfloat16 / 1e12:.2f} in bfloat16; a large copy: {limits.bandwidth / 1e9:.0f} GB/s.",
+        highlight=False,
+    )
+
+
+def print_training(found: list[TrainingSpeed], limits: Limits, console: Console) -> None:
+    """Images per second of ours and of the reference, and how near ours is to the device's limits."""
+    table = plain_table(
+        f"Training, images per second, batch {found[0].batch_size}",
+        "network",
+        "ours",
+        "reference",
+        "its channels last",
+        "ours / ref.",
+        "time / first",
+        "activations / first",
+        "of peak",
+        "of memory limit",
+        "memory",
+        "choosing",
+    )
+    for speed in found:
+        table.add_row(
+            speed.name,
+            f"{speed.ours:,.1f}",
+            f"{speed.reference:,.1f}",
+            f"{speed.channels_last:,.1f}",
+            f"{speed.speedup:.2f}x",
+            f"{found[0].ours / speed.ours:.2f}x",
+            f"{speed.activations / found[0].activations:.2f}x",
+            f"{speed.share_of_peak(limits):.0%}",
+            f"{speed.share_of_bandwidth(limits):.0%}",
+            "-" if speed.memory is None else f"{speed.memory / 2**30:.2f} GiB",
+            f"{speed.choosing:.1f} s",
+        )
+    console.print(table)
+    console.print(
+        f"Ours: {', '.join(sorted({speed.execution.precision for speed in found}))}, channels last, forms as below. "
+        "Reference: what a tutorial writes, float32, two loader processes, numpy augmentation. Of peak: 6 operations "
+        "per multiply-add against the matrix product in the same precision. Of memory limit: "
+        f"{found[0].accesses} accesses to each value that a convolution gives, against the copy.",
+        highlight=False,
+    )
+    for speed in found:
+        console.print(f"{speed.name}: {_forms(speed)}", highlight=False)
+
+
+def _forms(speed: TrainingSpeed) -> str:
+    """Which grouped convolutions are executed otherwise than they are."""
+    words = []
+    for choice in speed.execution.convolutions:
+        groups = speed.native[choice.layer]
+        layout = "" if choice.layout == "same" else f", {choice.layout}"
+        form = (
+            "as it is" if choice.groups == groups else "dense" if choice.groups == 1 else f"as {choice.groups} groups"
+        )
+        words.append(f"{choice.layer} {form}{layout}")
+    return "; ".join(words) if words else "no grouped convolution"
+
+
+def print_together(found: Together, console: Console) -> None:
+    """Several small runs side by side."""
+    console.print(
+        f"{found.name}: {found.alone:,.0f} images/s alone; {found.workers} runs at once {found.together:,.0f}, "
+        f"{found.together / found.alone:.2f}x.",
+        highlight=False,
+    )
+
+
+def print_figures(found: list[Figure], console: Console) -> None:
+    """Each figure to reach: what was found, and whether it passed."""
+    table = plain_table("Figures to reach", "figure", "found", "")
+    for figure in found:
+        verdict = "not measured" if figure.passed is None else "pass" if figure.passed else "FAIL"
+        table.add_row(figure.what, figure.found, verdict)
+    console.print(table)
+
+
+def print_latencies(found: list[Latency], console: Console) -> None:
+    """Milliseconds of one forward pass."""
+    table = plain_table(
+        f"Latency of a batch of {found[0].batch_size}, {found[0].precision}, {found[0].device}",
+        "network",
+        "median",
+        "quartiles",
+        "time / first",
+        "passes",
+    )
+    for latency in found:
+        table.add_row(
+            latency.name,
+            f"{latency.median * 1000:.2f} ms",
+            f"{latency.lower * 1000:.2f} to {latency.upper * 1000:.2f} ms",
+            f"{latency.median / found[0].median:.2f}x",
+            str(latency.passes),
+        )
+    console.print(table)

@@ -1,0 +1,296 @@
+"""How a study's runs are executed: precision, threads, workers and the form of each convolution, chosen by measuring.
+
+A choice is made once for a device and a kind of network, kept for other studies, and fixed for a study by its first
+start. Measuring takes a small share of the planned time, or is left out where even that is too much.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import cast
+
+from explorer.cache import remember, remembered
+from explorer.checks import Together
+from explorer.design.cost import Cost
+from explorer.design.grouped import GroupedConv, grouped_convs
+from explorer.design.name import parse_name
+from explorer.design.template import Task
+from explorer.errors import InputError
+from explorer.job import Forms, FormsQuestion, Speed, SpeedQuestion, Surroundings
+from explorer.machine import cpu_count, memory_bytes
+from explorer.planning import Setting, task_of
+from explorer.run import Convolution, Execution, Run
+from explorer.search.local import LocalEngine
+from explorer.settings import DataConfig, Recipe, StudyConfig
+
+PROBE_SECONDS = 0.5
+SHARE = 0.02  # of the planned time, which measuring may take
+GAIN = 1.05  # another number of threads or workers must be faster by more than the clock's noise
+MOST_ON_GPU = 16
+# What a worker takes besides maps and weights, measured with torch 2.13: libraries, and buffers of the convolutions.
+BASE_BYTES = 400 * 2**20
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is needed to measure for a study: its settings, what there is to run on, and workers to ask."""
+
+    config: StudyConfig
+    surroundings: Surroundings
+    engine: LocalEngine
+
+    @property
+    def micro_batch(self) -> int:
+        """Images per pass."""
+        return self.config.recipe.micro_batch or self.config.recipe.batch_size
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's execution and the number of workers that run at once.
+
+    `measured` is false where the planned study was too short to pay for all measurements.
+    """
+
+    execution: Execution
+    workers: int
+    measured: bool = True
+
+
+def propose(bench: Bench, middle: Setting, runs: int) -> Plan:
+    """The plan of a new study of so many runs; `middle` is a network of middling size, on which speed is measured.
+
+    Convolutions are chosen later, by `with_convolutions`. Raises InputError for more workers than the memory holds.
+    """
+    chosen, surroundings = bench.config.engine, bench.surroundings
+    if chosen.precision == "bfloat16" and not surroundings.has_bfloat16:
+        raise InputError(f"engine.precision=bfloat16: {surroundings.device_name} has none; allowed: auto, float32")
+    plain = Execution(
+        device=surroundings.device,
+        device_name=surroundings.device_name,
+        form="grouped",
+        layout="channels_last",
+        precision="float32" if chosen.precision == "auto" else chosen.precision,
+        threads=cpu_count() if surroundings.device == "cpu" else 1,
+        micro_batch=bench.micro_batch,
+    )
+    key = _key("plan", asdict(plain), asdict(chosen), _machine(bench), _shape(bench, middle))
+    known = remembered(key)
+    if _is_plan(known):
+        plan = Plan(replace(plain, precision=known["precision"], threads=known["threads"]), known["workers"])
+    else:
+        plan = _measured(bench, plain, middle, runs)
+        if plan.measured:
+            found = {"precision": plan.execution.precision, "threads": plan.execution.threads, "workers": plan.workers}
+            remember({key: found})
+    return replace(plan, workers=_fitting(bench, plan, middle.cost, runs))
+
+
+def resumed(bench: Bench, execution: Execution, middle: Setting, runs: int) -> Plan:
+    """The plan of a study whose execution is settled; the number of workers is free."""
+    workers = max(1, cpu_count() // execution.threads)
+    if bench.surroundings.device == "cuda":
+        workers = _shared(bench, execution, middle, runs, _speed(bench, middle, execution)).workers
+    plan = Plan(execution, workers)
+    return replace(plan, workers=_fitting(bench, plan, middle.cost, runs))
+
+
+def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Setting]) -> Execution:
+    """The plan with an execution chosen for every shape of grouped convolution in the settings that it lacks."""
+    if bench.config.engine.forms == "native":
+        return execution
+    decided = {choice.layer for choice in execution.convolutions}
+    unknown: list[tuple[GroupedConv, int]] = []
+    found: list[Convolution] = []
+    for shape, number in _uses(bench, execution, settings).items():
+        if shape.key in decided:
+            continue
+        known = remembered(_form_key(bench, shape.key, execution))
+        if isinstance(known, dict) and set(known) == {"groups", "layout"}:
+            found.append(Convolution(shape.key, **known))
+        else:
+            unknown.append((shape, number))
+    if unknown:
+        (answer,) = bench.engine.ask(FormsQuestion(tuple(unknown), execution))
+        measured = cast(Forms, answer)
+        remember(
+            {
+                _form_key(bench, choice.layer, execution): {"groups": choice.groups, "layout": choice.layout}
+                for choice in measured.convolutions
+                if choice.layer not in measured.unmeasured
+            }
+        )
+        found += measured.convolutions
+    return replace(execution, convolutions=(*execution.convolutions, *found))
+
+
+def _uses(bench: Bench, execution: Execution, settings: Iterable[Setting]) -> Counter[GroupedConv]:
+    """How many passes of each shape the study plans."""
+    recipe, uses = bench.config.recipe, Counter[GroupedConv]()
+    steps = recipe.epochs * (bench.surroundings.images[0] // recipe.batch_size)
+    passes = steps * -(-recipe.batch_size // execution.micro_batch) * bench.config.search.seeds
+    for setting in settings:
+        for shape, number in grouped_convs(setting.architecture, task_of(bench.config)).items():
+            uses[shape] += number * passes
+    return uses
+
+
+def small_runs(device: str) -> Together:
+    """A small network of the demonstration trained alone, on all cores, and several runs of it side by side."""
+    architecture, task = parse_name("29-32x4d"), Task(channels=1, image_size=8, classes=10)
+    recipe = Recipe(1, 32, 0.01, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 0, False, False)
+    data = DataConfig("digits", "Digits", 1, 8, 10, 400, 250, 1147, 0)
+
+    def question(threads: int) -> SpeedQuestion:
+        execution = Execution(device, "", "grouped", "channels_last", "float32", threads, recipe.batch_size)
+        return SpeedQuestion(Run(architecture, task, recipe, data, "", 0, execution), 4 * PROBE_SECONDS)
+
+    def speed(workers: int, threads: int) -> float:
+        return sum(cast(Speed, answer).images_per_second for answer in engine.ask(question(threads), workers))
+
+    engine = LocalEngine(slots=1, retries=0)
+    try:
+        alone, totals, workers = speed(1, cpu_count() if device == "cpu" else 1), {}, 2
+        while workers <= min(cpu_count(), MOST_ON_GPU):
+            totals[workers] = speed(workers, max(1, cpu_count() // workers) if device == "cpu" else 1)
+            workers *= 2
+    finally:
+        engine.close()
+    best = max(totals, key=lambda count: totals[count], default=1)
+    return Together("29-32x4d at 8 pixels", alone, best, totals.get(best, alone))
+
+
+def memory_needed(cost: Cost, execution: Execution) -> int:
+    """About how many bytes of memory a run takes at its peak.
+
+    Each map is kept before and after its batch norm until the backward pass, which holds about as much again in
+    gradients and buffers; weights come with gradient, momentum and a copy.
+    """
+    per_value = 2 if execution.precision == "bfloat16" else 4
+    return BASE_BYTES + 3 * cost.activations * execution.micro_batch * per_value + 16 * cost.params
+
+
+def _measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> Plan:
+    """Precision first, on one worker; then how many workers share the device, with how many threads each."""
+    speeds = {plain: _speed(bench, middle, plain)}
+    if bench.config.engine.precision == "auto" and bench.surroundings.has_bfloat16:
+        other = replace(plain, precision="bfloat16")
+        speeds[other] = _speed(bench, middle, other)
+    best = max(speeds, key=lambda execution: speeds[execution].images_per_second)
+    if bench.surroundings.device == "cuda":
+        return _shared(bench, best, middle, runs, speeds[best])
+    return _divided(bench, best, middle, runs, speeds[best])
+
+
+def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, speed: Speed) -> Plan:
+    """Cores divided among workers as throughput is highest; many small runs side by side where nothing tells."""
+    cores, engine = cpu_count(), bench.config.engine
+    if engine.threads != "auto":
+        return Plan(replace(execution, threads=engine.threads), max(1, cores // engine.threads))
+    counts = [engine.workers] if engine.workers != "auto" else _halved(cores)
+    divisions = {max(1, cores // count): count for count in counts if count <= runs} or {cores: 1}
+    narrowest = min(divisions)
+    default = Plan(replace(execution, threads=narrowest), divisions[narrowest])
+    if len(divisions) == 1:
+        return default
+    step = bench.config.recipe.batch_size / max(speed.images_per_second, 1e-9)
+    # A worker with fewer threads takes longer for a step, in proportion at most.
+    expected = sum(max(PROBE_SECONDS, 4 * step * cores / threads) for threads in divisions if threads != cores)
+    images = runs * bench.config.recipe.epochs * bench.surroundings.images[0]
+    if expected > SHARE * images / max(speed.images_per_second, 1e-9):
+        return replace(default, measured=False)
+    totals = {
+        threads: speed.images_per_second
+        if threads == cores
+        else _together(bench, middle, replace(execution, threads=threads), workers)
+        for threads, workers in divisions.items()
+    }
+    best = max(totals, key=lambda threads: totals[threads])
+    threads = best if totals[best] > GAIN * totals[narrowest] else narrowest
+    return Plan(replace(execution, threads=threads), divisions[threads])
+
+
+def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int, speed: Speed) -> Plan:
+    """Processes on one GPU: twice as many as long as all together get faster by a tenth and the memory holds them."""
+    engine = bench.config.engine
+    if engine.threads != "auto":
+        execution = replace(execution, threads=engine.threads)
+    if engine.workers != "auto":
+        return Plan(execution, engine.workers)
+    workers, total = 1, speed.images_per_second
+    most = min(runs, cpu_count(), MOST_ON_GPU)
+    while workers * 2 <= most and workers * 2 * speed.peak_memory < 0.9 * bench.surroundings.memory:
+        together = _together(bench, middle, execution, workers * 2)
+        if together < 1.1 * total:
+            break
+        workers, total = workers * 2, together
+    return Plan(execution, workers)
+
+
+def _speed(bench: Bench, setting: Setting, execution: Execution) -> Speed:
+    (answer,) = bench.engine.ask(_question(bench, setting, execution))
+    return cast(Speed, answer)
+
+
+def _together(bench: Bench, setting: Setting, execution: Execution, workers: int) -> float:
+    """Images per second of so many workers at once; none if one of them lacks the memory."""
+    answers = bench.engine.ask(_question(bench, setting, execution), workers)
+    speeds = [cast(Speed, answer).images_per_second for answer in answers]
+    return sum(speeds) if min(speeds) > 0 else 0.0
+
+
+def _question(bench: Bench, setting: Setting, execution: Execution) -> SpeedQuestion:
+    config = bench.config
+    run = Run(setting.architecture, task_of(config), config.recipe, config.data, "", 0, execution)
+    return SpeedQuestion(run, PROBE_SECONDS)
+
+
+def _fitting(bench: Bench, plan: Plan, cost: Cost, runs: int) -> int:
+    """As many workers as were asked for, or as the plan has; never more than there are runs, or the memory holds."""
+    asked = bench.config.engine.workers
+    wanted = plan.workers if asked == "auto" else asked
+    if bench.surroundings.device != "cpu":
+        return max(1, min(wanted, runs))
+    needed, there = memory_needed(cost, plan.execution), memory_bytes()
+    most = max(1, int(0.9 * there / needed))
+    if asked != "auto" and min(asked, runs) > most:
+        raise InputError(
+            f"engine.workers={asked}: each needs about {needed / 2**30:.1f} GiB and this machine has "
+            f"{there / 2**30:.0f}; allowed: up to {most}, or a smaller recipe.micro_batch"
+        )
+    return max(1, min(wanted, most, runs))
+
+
+def _halved(cores: int) -> list[int]:
+    """Numbers of workers: one per core, half as many, and so on down to one."""
+    counts = [cores]
+    while counts[-1] > 1:
+        counts.append(counts[-1] // 2)
+    return counts
+
+
+def _shape(bench: Bench, setting: Setting) -> list[object]:
+    return [setting.name, asdict(task_of(bench.config)), bench.config.recipe.batch_size]
+
+
+def _machine(bench: Bench) -> list[object]:
+    return [bench.surroundings.device_name, bench.surroundings.versions.get("torch"), cpu_count()]
+
+
+def _form_key(bench: Bench, layer: str, execution: Execution) -> str:
+    return _key("form", layer, asdict(replace(execution, convolutions=())), _machine(bench))
+
+
+def _key(*parts: object) -> str:
+    text = json.dumps(parts, sort_keys=True)
+    return f"{parts[0]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _is_plan(found: object) -> bool:
+    return (
+        isinstance(found, dict)
+        and found.get("precision") in ("float32", "bfloat16")
+        and all(isinstance(found.get(key), int) and found[key] > 0 for key in ("threads", "workers"))
+    )

@@ -1,0 +1,105 @@
+"""From the bytes of an image file to the bytes of its pixels."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from explorer.settings import DataConfig
+
+Bytes = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+
+def decode(data: bytes, config: DataConfig) -> Bytes:
+    """An image file as pixels `(channels, size, size)`, resized and cut to its middle where the settings say so.
+
+    Raises ValueError with a short reason for one that cannot be used.
+    """
+    with _opened(data) as image:
+        _refuse_size(image, config)
+        found = _in_colours(image, config.channels)
+        return _array(found if config.resize is None else _middle(found, config.resize, config.image_size))
+
+
+def decode_cropped(data: bytes, config: DataConfig, box: Box) -> Bytes:
+    """A part of an image as pixels `(channels, size, size)`: `box` is left, top, width, height as shares of it."""
+    with _opened(data) as image:
+        width, height = image.size
+        left, top = box[0] * width, box[1] * height
+        corners = (left, top, left + box[2] * width, top + box[3] * height)
+        size = (config.image_size, config.image_size)
+        found = _in_colours(image, config.channels)
+        return _array(found.resize(size, Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0))
+
+
+def check(data: bytes, config: DataConfig) -> None:
+    """Look at an image file without decoding its pixels. Raises ValueError with a short reason."""
+    with _opened(data, load=False) as image:
+        _refuse_size(image, config)
+
+
+def image_size_of(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels, without decoding them."""
+    with _opened(data, load=False) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
+    """An image whose file is whole, as it is read by people: turned as its camera says. Raises ValueError."""
+    if not data:
+        raise ValueError("empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+            if load:
+                image.load()
+    except UnidentifiedImageError:
+        raise ValueError("not an image") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError("more pixels than an image should have") from None
+    except Exception as error:  # noqa: BLE001 - the formats' readers raise what they like for a damaged file
+        raise ValueError(_reason(error)) from None
+    with image:
+        yield image
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()).lower()
+    return "truncated" if "truncated" in text or "end of file" in text else f"cannot be decoded: {text[:80]}"
+
+
+def _in_colours(image: Image.Image, channels: int) -> Image.Image:
+    """Grey or colour. Images of 16 bits are scaled down; pillow alone would cut them off at 255."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray((values / (257 if values.max() > 255 else 1)).clip(0, 255).round().astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _middle(image: Image.Image, shorter: int, size: int) -> Image.Image:
+    width, height = image.size
+    scale = shorter / min(width, height)
+    scaled = (max(size, round(width * scale)), max(size, round(height * scale)))
+    image = image.resize(scaled, Image.Resampling.BILINEAR)
+    left, top = (scaled[0] - size) // 2, (scaled[1] - size) // 2
+    return image.crop((left, top, left + size, top + size))
+
+
+def _array(image: Image.Image) -> Bytes:
+    pixels = np.asarray(image, dtype=np.uint8)
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+
+
+def _refuse_size(image: Image.Image, config: DataConfig) -> None:
+    size = config.image_size
+    if config.resize is None and image.size != (size, size):
+        raise ValueError(f"{image.width}x{image.height} pixels, needed {size}x{size}")

@@ -1,0 +1,126 @@
+"""Which execution of a grouped convolution is the fastest here, and how fast a whole network trains: by measurement."""
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from explorer.design.grouped import GroupedConv
+from explorer.job import Forms
+from explorer.run import Convolution, Execution, Run
+from explorer.training.execution import MergedConv2d, arithmetic
+from explorer.training.loop import deterministic, ready, step
+
+REPEATS = 5
+WARM_UP = 2
+SHARE = 0.02  # of the time a layer is going to take, which choosing its execution may cost
+WORTH = 0.97  # an execution must be faster than the plain one by more than the clock's noise
+
+
+def fastest(uses: Mapping[GroupedConv, int], execution: Execution) -> Forms:
+    """For each shape the fastest of its equivalent executions, on the plan's device, precision, threads and batch.
+
+    `uses` says how many forward and backward passes of the shape a study plans: where these take too little time for
+    a choice to pay, the convolution is executed as it is.
+    """
+    deterministic()
+    found = {shape.key: _choice(shape, planned, execution) for shape, planned in uses.items()}
+    choices = [
+        choice or Convolution(shape.key, shape.groups) for shape, choice in zip(uses, found.values(), strict=True)
+    ]
+    return Forms(tuple(choices), tuple(key for key, choice in found.items() if choice is None))
+
+
+def _choice(shape: GroupedConv, planned: int, execution: Execution) -> Convolution | None:
+    """The fastest execution of a shape; None where it is used too little."""
+    plain = Convolution(shape.key, shape.groups)
+    candidates = [Convolution(shape.key, groups) for groups in shape.mergers]
+    if execution.layout == "channels_last":
+        candidates.append(Convolution(shape.key, shape.groups, "contiguous"))
+    passes = {plain: _pass(shape, plain, execution)}
+    if (REPEATS + WARM_UP) * len(candidates) > SHARE * planned:  # all take about as long as the plain one
+        return None
+    passes |= {choice: _pass(shape, choice, execution) for choice in candidates if choice != plain}
+    for run in passes.values():
+        for _ in range(WARM_UP):
+            run()
+    times: dict[Convolution, list[float]] = {choice: [] for choice in passes}
+    for _ in range(REPEATS):  # taking turns, so that a disturbance meets all of them
+        for choice, run in passes.items():
+            times[choice].append(_seconds(run, execution.device))
+    best = min(times, key=lambda choice: median(times[choice]))
+    return best if median(times[best]) < WORTH * median(times[plain]) else plain
+
+
+def _pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], None]:
+    """A forward and backward pass of one execution on random maps of the plan's batch."""
+    conv = nn.Conv2d(
+        shape.in_width,
+        shape.width,
+        shape.kernel_size,
+        shape.stride,
+        shape.kernel_size // 2,
+        groups=shape.groups,
+        bias=False,
+        device=execution.device,
+    )
+    conv.__class__ = MergedConv2d
+    assert isinstance(conv, MergedConv2d)
+    conv.executed_groups, conv.executed_contiguous = choice.groups, choice.layout == "contiguous"
+    kind = torch.bfloat16 if execution.precision == "bfloat16" else torch.float32
+    order = torch.channels_last if execution.layout == "channels_last" else torch.contiguous_format
+    maps = torch.randn(
+        execution.micro_batch, shape.in_width, shape.map_size, shape.map_size, device=execution.device, dtype=kind
+    ).contiguous(memory_format=order)
+    maps.requires_grad_(True)
+
+    def run() -> None:
+        with arithmetic(execution):
+            found: Tensor = conv(maps)
+        found.backward(torch.ones_like(found))  # type: ignore[no-untyped-call]
+        maps.grad = conv.weight.grad = None
+
+    return run
+
+
+def _seconds(run: Callable[[], object], device: str) -> float:
+    _wait(device)
+    began = time.perf_counter()
+    run()
+    _wait(device)
+    return time.perf_counter() - began
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def training_speed(run: Run, seconds: float) -> tuple[float, int]:
+    """Images per second of a run's training steps on random images, and the peak of the device's memory in bytes.
+
+    Takes about `seconds`, after two steps to warm up; at least two steps are timed, and the median is told.
+    """
+    deterministic()
+    torch.set_num_threads(run.execution.threads)
+    if run.execution.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    network, optimizer = ready(run)
+    network.train()
+    task, batch = run.task, run.recipe.batch_size
+    images = torch.randn(batch, task.channels, task.image_size, task.image_size, device=run.execution.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(task.classes, (batch,), device=run.execution.device)
+
+    def one() -> None:
+        step(network, optimizer, images, labels, run.recipe, run.execution)
+
+    for _ in range(WARM_UP):
+        one()
+    times: list[float] = []
+    while len(times) < 2 or sum(times) < seconds:
+        times.append(_seconds(one, run.execution.device))
+    peak = torch.cuda.max_memory_reserved() if run.execution.device == "cuda" else 0
+    return batch / median(times), peak

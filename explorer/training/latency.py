@@ -1,0 +1,95 @@
+"""How long one forward pass takes: for studies and people who ask what a network costs in use."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from explorer.cache import cache_folder
+from explorer.checks import Latency
+from explorer.design import Architecture, Task, short_name
+from explorer.errors import InputError
+from explorer.machine import cpu_count
+from explorer.run import Execution
+from explorer.training.build import build
+from explorer.training.device import device_name
+from explorer.training.execution import arithmetic, prepare
+
+WARM_UP = 5
+PASSES = 20  # of a turn
+
+
+def measure_latency(
+    architectures: list[Architecture],
+    task: Task,
+    *,
+    device: str,
+    precision: str,
+    batch_size: int,
+    turns: int,
+    seed: int,
+) -> list[Latency]:
+    """Time of a pass in evaluation mode, all candidates taking turns on a device that nobody else here measures on.
+
+    Median and quartiles over all passes. Raises InputError while another measurement holds the device.
+    """
+    plain = Execution(
+        device=device,
+        device_name=device_name(device),
+        form="grouped",
+        layout="channels_last",
+        precision=precision,
+        threads=cpu_count() if device == "cpu" else 1,
+        micro_batch=batch_size,
+    )
+    with exclusive(device), torch.inference_mode():
+        torch.set_num_threads(plain.threads)
+        images = torch.randn(batch_size, task.channels, task.image_size, task.image_size, device=device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        networks = [_network(architecture, task, plain, seed) for architecture in architectures]
+        times: list[list[float]] = [[] for _ in architectures]
+        for _ in range(turns):
+            for network, seconds in zip(networks, times, strict=True):
+                seconds.extend(_passes(network, plain, images))
+    found = []
+    for architecture, seconds in zip(architectures, times, strict=True):
+        lower, middle, upper = (float(value) for value in np.percentile(seconds, [25, 50, 75]))
+        name = short_name(architecture)
+        found.append(Latency(name, batch_size, precision, plain.device_name, lower, middle, upper, len(seconds)))
+    return found
+
+
+@contextmanager
+def exclusive(device: str) -> Iterator[None]:
+    """Hold a device of this machine for one measurement. Raises InputError while another process holds it."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / f"measuring-{device}.lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(f"device={device}: another measurement is running on it; wait for its end") from None
+
+
+def _network(architecture: Architecture, task: Task, execution: Execution, seed: int) -> nn.Module:
+    network = build(architecture, task, torch.Generator().manual_seed(seed)).eval()
+    return prepare(network, execution, task)
+
+
+def _passes(network: nn.Module, execution: Execution, images: torch.Tensor) -> list[float]:
+    times = []
+    for number in range(WARM_UP + PASSES):
+        if execution.device == "cuda":
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        with arithmetic(execution):
+            network(images)
+        if execution.device == "cuda":
+            torch.cuda.synchronize()
+        if number >= WARM_UP:
+            times.append(time.perf_counter() - began)
+    return times

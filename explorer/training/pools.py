@@ -1,0 +1,348 @@
+"""The images of a data set, read once into the user's cache and shared from there by all processes.
+
+They are decoded into arrays, memory-mapped files; where those would be too large they are kept encoded and decoded
+again in each epoch. Nothing is ever unpickled.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from explorer.cache import cache_folder
+from explorer.errors import InputError
+from explorer.machine import cpu_count
+from explorer.settings import DataConfig
+from explorer.training.decode import Bytes, check, decode
+from explorer.training.source import Item, Listing, Listings, listings
+
+Labels = npt.NDArray[np.int64]
+RESIDENT_BYTES = 4 * 2**30  # decoded pixels beyond this are streamed, unless the settings say otherwise
+CHUNK = 2048  # images decoded before the next are read
+SHOWN = 5  # unusable images that a message names
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoded image files, read one by one from a file of them all or from files of their own.
+
+    File `i` of `packed` lies from `offsets[i]` to `offsets[i + 1]`.
+    """
+
+    packed: npt.NDArray[np.uint8] | None
+    offsets: Labels
+    paths: tuple[str, ...] = ()
+
+    def read(self, place: int) -> bytes:
+        """The bytes of one image file."""
+        if self.packed is None:
+            return Path(self.paths[place]).read_bytes()
+        return self.packed[self.offsets[place] : self.offsets[place + 1]].tobytes()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a data set: `labels` `(n,)` and `images` `(n, channels, size, size)`, or `encoded` where streamed."""
+
+    images: Bytes | None
+    labels: Labels
+    encoded: Encoded | None
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The parts a data set has. `digest` hashes their content; `skipped` names images left out, with the reason."""
+
+    train: Part
+    val: Part | None
+    test: Part | None
+    digest: str
+    skipped: tuple[str, ...]
+
+
+def pools(config: DataConfig, cache: Path | None = None) -> Pools:
+    """All parts of a data set, from the cache where they have been read before.
+
+    Raises InputError for a source that is not there or not what it should be, and for images that cannot be used.
+    """
+    if config.path is None:
+        raise InputError("data.path is missing; say for example data.path=photos")
+    if config.resize is not None and config.resize < config.image_size:
+        raise InputError(f"data.resize={config.resize}: allowed is at least data.image_size, {config.image_size}")
+    parts, fingerprint = listings(config, config.path)
+    root = cache_folder() if cache is None else cache
+    entry = root / "images" / _key(config, fingerprint)
+    found = _load(entry, config)
+    if found is None:
+        found = _load(_build(config, parts, entry), config)
+    if found is None:
+        raise InputError(f"{entry}: the images that were just written cannot be read; is the disk full?")
+    return found
+
+
+def _key(config: DataConfig, fingerprint: list[object]) -> str:
+    matters = [config.channels, config.image_size, config.resize, config.classes, config.unusable, config.keep]
+    return hashlib.sha256(json.dumps([fingerprint, matters, 1]).encode()).hexdigest()[:24]
+
+
+def _load(entry: Path, config: DataConfig) -> Pools | None:
+    """The parts of a cache entry; None where it is not there or damaged."""
+    try:
+        meta = json.loads((entry / "meta.json").read_text())
+        parts = {name: _load_part(entry, name, config, tuple(files)) for name, files in meta["parts"].items()}
+        return Pools(
+            parts["train"], parts.get("val"), parts.get("test"), str(meta["digest"]), tuple(map(str, meta["skipped"]))
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _load_part(entry: Path, name: str, config: DataConfig, paths: tuple[str, ...]) -> Part:
+    labels = np.load(entry / f"{name}_labels.npy", allow_pickle=False)
+    if labels.dtype != np.int64 or labels.ndim != 1:
+        raise ValueError("labels")
+    if (entry / f"{name}.npy").exists():
+        # Written to by nobody; "copy on write" because torch wants an array that could be.
+        images = np.load(entry / f"{name}.npy", mmap_mode="c", allow_pickle=False)
+        if images.shape != (len(labels), config.channels, config.image_size, config.image_size):
+            raise ValueError("images")
+        if images.dtype != np.uint8:
+            raise ValueError("images")
+        return Part(images, labels, None)
+    if paths:
+        return Part(None, labels, Encoded(None, np.zeros(0, dtype=np.int64), paths))
+    offsets = np.load(entry / f"{name}_offsets.npy", allow_pickle=False)
+    packed = np.memmap(entry / f"{name}.bin", dtype=np.uint8, mode="r")
+    if len(offsets) != len(labels) + 1 or offsets[-1] != len(packed):
+        raise ValueError("encoded images")
+    return Part(None, labels, Encoded(packed, offsets))
+
+
+def _build(config: DataConfig, unread: Listings, entry: Path) -> Path:
+    """Read all parts into a new cache entry; where another process was faster, its entry stays."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    except OSError:
+        partial = Path(tempfile.mkdtemp(prefix="resnext-explorer-"))
+        entry = partial / "entry"
+    try:
+        reader = _Reader(config, partial, _streams(config, unread), _class_numbers(config, unread))
+        parts = {name: reader.read(name, listing) for name, listing in unread.items()}
+        reader.refuse()
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    meta = {"digest": reader.digest.hexdigest()[:16], "skipped": reader.unusable, "parts": parts}
+    (partial / "meta.json").write_text(json.dumps(meta))
+    try:
+        partial.rename(entry)
+    except OSError:
+        if not (entry / "meta.json").exists() or _load(entry, config) is None:
+            entry = _replaced(partial, entry)
+    return entry
+
+
+def _replaced(partial: Path, entry: Path) -> Path:
+    """Put a new entry in the place of a damaged one."""
+    aside = entry.with_name(f".{entry.name}-{os.getpid()}.damaged")
+    try:
+        entry.rename(aside)
+        partial.rename(entry)
+    except OSError:
+        return partial
+    return entry
+
+
+def _streams(config: DataConfig, unread: Listings) -> bool:
+    pixels = config.channels * config.image_size**2 * sum(listing.count for listing in unread.values())
+    return config.keep == "stream" or (config.keep == "auto" and pixels > RESIDENT_BYTES)
+
+
+class _Reader:
+    """Reads parts into files, counting what cannot be used. A class because every part adds to the same counts."""
+
+    def __init__(self, config: DataConfig, folder: Path, streams: bool, numbers: dict[str, int] | None) -> None:
+        self.config, self.folder, self.streams, self.numbers = config, folder, streams, numbers
+        self.digest = hashlib.sha256()
+        self.unusable: list[str] = []
+        self.sizes: set[str] = set()
+        self.seen = self.beyond = 0
+        self.highest = -1
+
+    def read(self, name: str, listing: Listing) -> list[str]:
+        """Write one part; returns the files it is streamed from, where each image has its own."""
+        labels: list[int] = []
+        paths: list[str] = []
+        images = None if self.streams else _Growing(self.folder / f"{name}.npy", listing.count, self.config)
+        packed = _Packed(self.folder, name) if self.streams else None
+        with ThreadPoolExecutor(cpu_count()) as threads:
+            for items in _chunks(listing.items()):
+                for item, found in zip(items, threads.map(self._looked_at, items), strict=True):
+                    self.seen += 1
+                    label = self._label(item)
+                    problem = found if isinstance(found, str) else label if isinstance(label, str) else None
+                    if problem is not None:
+                        self._note(f"{name} {item.name}", problem)
+                        continue
+                    assert isinstance(label, int)
+                    labels.append(label)
+                    if images is not None:
+                        images.add(found)
+                    elif item.path:
+                        paths.append(item.path)
+                        self.digest.update(found)
+                    elif packed is not None:
+                        packed.add(found)
+                        self.digest.update(found)
+        if images is not None:
+            images.close()
+            _hash_file(self.digest, images.path)
+        if packed is not None:
+            packed.close(keep=not paths)
+        array = np.array(labels, dtype=np.int64)
+        self.digest.update(f"{name} {len(array)}".encode() + array.tobytes())
+        np.save(self.folder / f"{name}_labels.npy", array, allow_pickle=False)
+        return paths
+
+    def refuse(self) -> None:
+        """Raise InputError where images cannot be used, all of them named in number and some by name."""
+        config, name = self.config, self.config.name
+        if self.seen == 0:
+            raise InputError(f"data.path={config.path}: holds no images")
+        if len(self.unusable) == self.seen and len(self.sizes) == 1:
+            (size,) = self.sizes
+            raise InputError(
+                f"data.image_size={config.image_size}: the images of {name} have {size}; "
+                f"resize them with data.resize={config.image_size}"
+                + (f", or set data.image_size={size.partition('x')[0]}" if _is_square(size) else "")
+            )
+        # A few stray labels are damage; many mean that the set has more classes than the settings say.
+        if self.beyond > self.seen / 100 or (self.highest + 1 < config.classes and not self.unusable):
+            raise InputError(f"data.classes={config.classes}: {name} has {self.highest + 1}")
+        if self.unusable and (config.unusable == "refuse" or len(self.unusable) == self.seen):
+            some = "; ".join(self.unusable[:SHOWN]) + ("; ..." if len(self.unusable) > SHOWN else "")
+            remedy = "mend them" if len(self.unusable) == self.seen else "mend them, or set data.unusable=skip"
+            raise InputError(
+                f"data.path={config.path}: {len(self.unusable):,} of {self.seen:,} images cannot be used: {some}; "
+                f"{remedy}"
+            )
+
+    def _looked_at(self, item: Item) -> Any:
+        """The pixels of an image, or its bytes where it is streamed; a text says why it is unusable."""
+        if item.problem:
+            return item.problem
+        try:
+            data = item.read()
+            if data is None:
+                return "no image"
+            if not self.streams:
+                return decode(data, self.config)
+            check(data, self.config)
+            return data
+        except (ValueError, OSError) as error:
+            return str(error)
+
+    def _label(self, item: Item) -> int | str:
+        label, classes = item.label, self.config.classes
+        if isinstance(label, str) and self.numbers is not None:
+            label = self.numbers.get(label)
+        if label is None or isinstance(label, str) or label < 0:
+            return "no label"
+        self.highest = max(self.highest, label)
+        self.beyond += label >= classes
+        return f"label {label}, allowed 0 to {classes - 1}" if label >= classes else label
+
+    def _note(self, name: str, problem: str) -> None:
+        self.unusable.append(f"{name} ({problem})")
+        self.sizes.add(problem.partition(", needed")[0] if ", needed" in problem else problem)
+
+
+class _Growing:
+    """An array of images on disk, filled one by one; what stays empty at its end is cut off."""
+
+    def __init__(self, path: Path, count: int, config: DataConfig) -> None:
+        self.path, self.count, self.used = path, count, 0
+        self.shape = (config.channels, config.image_size, config.image_size)
+        self.array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(max(count, 1), *self.shape))
+
+    def add(self, image: Bytes) -> None:
+        """One more image."""
+        self.array[self.used] = image
+        self.used += 1
+
+    def close(self) -> None:
+        """Write what is there; the file then holds exactly the images added."""
+        self.array.flush()
+        if self.used != len(self.array):
+            whole = self.path.with_suffix(".whole")
+            self.path.rename(whole)
+            smaller = np.lib.format.open_memmap(self.path, mode="w+", dtype=np.uint8, shape=(self.used, *self.shape))
+            for start in range(0, self.used, CHUNK):
+                smaller[start : start + CHUNK] = self.array[start : min(start + CHUNK, self.used)]
+            smaller.flush()
+            whole.unlink()
+
+
+class _Packed:
+    """Encoded files one after the other in one file, with the offset of each."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path, self.offsets_path = folder / f"{name}.bin", folder / f"{name}_offsets.npy"
+        self.file, self.offsets = self.path.open("wb"), [0]
+
+    def add(self, data: bytes) -> None:
+        """One more file."""
+        self.file.write(data)
+        self.offsets.append(self.offsets[-1] + len(data))
+
+    def close(self, *, keep: bool) -> None:
+        """Finish the file, or remove it where images have files of their own."""
+        self.file.close()
+        if keep:
+            np.save(self.offsets_path, np.array(self.offsets, dtype=np.int64), allow_pickle=False)
+        else:
+            self.path.unlink()
+
+
+def _hash_file(digest: Any, path: Path) -> None:
+    with path.open("rb") as file:
+        while block := file.read(2**22):
+            digest.update(block)
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _is_square(size: str) -> bool:
+    sides = re.fullmatch(r"(\d+)x(\d+) pixels", size)
+    return sides is not None and sides[1] == sides[2]
+
+
+def _class_numbers(config: DataConfig, unread: Listings) -> dict[str, int] | None:
+    """Numbers of classes that have names; None where labels are numbers. Raises InputError where they do not fit."""
+    names = {name for listing in unread.values() for name in listing.classes}
+    if not names:
+        return None
+    if len(names) != config.classes:
+        raise InputError(f"data.classes={config.classes}: {config.name} has {len(names)}")
+    known = unread["train"].classes
+    if set(known) != names:
+        raise InputError(
+            f"data.path={config.path}: {', '.join(sorted(names - set(known))[:5])} not among train's classes"
+        )
+    return {name: number for number, name in enumerate(sorted(names))}

@@ -1,0 +1,63 @@
+"""The training loop that tutorials write, to measure ours against: nothing in a study uses it.
+
+Float32, images normalised, cropped and mirrored one by one in numpy by two loader processes, default memory order,
+default optimiser; it does not wait for the loss at each step.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's usual name
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+Pair = tuple[torch.Tensor, int]
+SHIFT = 4
+
+
+class Images(Dataset[Pair]):
+    """Images `(n, channels, size, size)` in bytes and labels `(n,)`, augmented one at a time as they are asked for."""
+
+    def __init__(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
+        self.images, self.labels = images, labels
+        self.mean = images.mean(axis=(0, 2, 3), keepdims=True)[0]
+        self.std = images.std(axis=(0, 2, 3), keepdims=True)[0]
+        self.random = np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, place: int) -> Pair:
+        image = (self.images[place] - self.mean) / self.std
+        side = image.shape[-1]
+        padded = np.pad(image, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)))
+        top, left = self.random.integers(0, 2 * SHIFT + 1, size=2)
+        image = padded[:, top : top + side, left : left + side]
+        if self.random.random() < 0.5:
+            image = image[:, :, ::-1]
+        return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), int(self.labels[place])
+
+
+def reference_steps(
+    network: nn.Module,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    *,
+    batch_size: int,
+    device: str,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> Iterator[torch.Tensor]:
+    """The tutorial's training steps without end: each `next` trains on one batch and gives its loss."""
+    network = network.to(device).to(memory_format=layout).train()  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    loader = DataLoader(Images(images, labels), batch_size, shuffle=True, num_workers=2, drop_last=True)
+    while True:
+        for batch, targets in loader:
+            scores = network(batch.to(device).contiguous(memory_format=layout))
+            loss = F.cross_entropy(scores, targets.to(device))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            yield loss
