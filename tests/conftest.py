@@ -1,6 +1,7 @@
 """Shared fixtures: a place of its own for every test, and a study small enough to train in a second."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Tests run side by side, one per core: torch's own threads would only stand in each other's way.
@@ -30,6 +31,9 @@ TINY = [
     "recipe.batch_size=20",
     "search.seeds=2",
     "engine.workers=2",
+    "engine.threads=1",
+    "engine.precision=float32",
+    "engine.forms=native",
 ]
 
 
@@ -37,6 +41,15 @@ TINY = [
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output as on a wide terminal, whatever the tests run in."""
     monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache that is nobody's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """A part before it is read: how many items, and the items. `classes` are names of labels, where a table has them."""
+    """A part before it is read: how many items, and the items; `classes` are the names that labels have, if any."""
 
     count: int
     items: Callable[[], Iterator[Item]]

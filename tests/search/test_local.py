@@ -9,24 +9,25 @@ from dataclasses import replace
 import pytest
 
 from explorer.errors import InputError
-from explorer.job import Counted, EpochDone, Event, Job, RunDone, Survey
+from explorer.job import Counted, EpochDone, Event, Job, RunDone, Surroundings, Survey
 from explorer.planning import runs_of, settings_of
 from explorer.run import Run
 from explorer.search.local import LocalEngine
 from explorer.settings import StudyConfig
+from explorer.training.data import load
 from tests.test_planning import EXECUTION
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[LocalEngine]:
-    engine = LocalEngine(slots=1, threads=1, retries=1)
+    engine = LocalEngine(slots=1, retries=1)
     yield engine
     engine.close()
 
 
 @pytest.fixture
 def run(tiny: StudyConfig) -> Run:
-    return runs_of(tiny, settings_of(tiny), EXECUTION, "hash")[0][1]
+    return runs_of(tiny, settings_of(tiny), EXECUTION, load(tiny.data).digest)[0][1]
 
 
 def until_done(engine: LocalEngine, seen: list[Event] | None = None) -> list[Event]:
@@ -43,7 +44,8 @@ def done(events: list[Event]) -> RunDone:
 
 
 def test_a_survey_tells_device_data_and_versions(engine: LocalEngine, tiny: StudyConfig) -> None:
-    found = engine.survey(Survey(tiny.data, "cpu"))
+    (found,) = engine.ask(Survey(tiny.data, "cpu"))
+    assert isinstance(found, Surroundings)
     assert found.device == "cpu"
     assert len(found.data_hash) == 16
     assert {"python", "torch", "numpy", "fvcore"} <= set(found.versions)
@@ -51,7 +53,7 @@ def test_a_survey_tells_device_data_and_versions(engine: LocalEngine, tiny: Stud
 
 def test_a_survey_that_cannot_be_met_is_one_line(engine: LocalEngine, tiny: StudyConfig) -> None:
     with pytest.raises(InputError, match=r"data\.channels=3: digits has 1"):
-        engine.survey(Survey(replace(tiny.data, channels=3), "cpu"))
+        engine.ask(Survey(replace(tiny.data, channels=3), "cpu"))
 
 
 def test_a_job_is_counted_once_if_asked_and_reports_its_epochs(engine: LocalEngine, run: Run) -> None:

@@ -10,6 +10,7 @@ from explorer.run import EpochResult, Execution, Run
 from explorer.settings import Recipe, StudyConfig
 from explorer.training import loop
 from explorer.training.augment import Draws, augmented
+from explorer.training.data import load
 from explorer.training.loop import train
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
@@ -17,7 +18,7 @@ EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "floa
 
 @pytest.fixture
 def run(tiny: StudyConfig) -> Run:
-    return runs_of(tiny, settings_of(tiny), EXECUTION, "hash")[1][1]
+    return runs_of(tiny, settings_of(tiny), EXECUTION, load(tiny.data).digest)[1][1]
 
 
 def test_a_run_reports_every_epoch_and_judges_the_last_network_once(run: Run) -> None:
@@ -79,7 +80,7 @@ def test_runs_of_one_seed_see_the_same_batches_whatever_the_architecture(
 
     monkeypatch.setattr(loop, "augmented", watched)
     shifted = replace(run, recipe=replace(run.recipe, shift=1, flip=True))
-    other = runs_of(tiny, settings_of(tiny), EXECUTION, "hash")[0][1].architecture
+    other = runs_of(tiny, settings_of(tiny), EXECUTION, load(tiny.data).digest)[0][1].architecture
 
     def batches_of(run: Run) -> list[bytes]:
         seen.clear()

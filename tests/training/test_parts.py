@@ -9,8 +9,8 @@ import torch
 
 from explorer.errors import InputError
 from explorer.settings import DataConfig, StudyConfig
-from explorer.training.augment import Draws, augmented, batches, draw, normalised
-from explorer.training.data import load
+from explorer.training.augment import Draws, augmented, draw, normalised
+from explorer.training.data import Split, load
 from explorer.training.device import resolve
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
@@ -39,16 +39,31 @@ def test_steps_fall_to_a_tenth_at_the_papers_milestones(tiny: StudyConfig) -> No
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
+def decided(images: int, **changes: torch.Tensor) -> Draws:
+    """Decisions that change nothing, but for those given."""
+    plain = {
+        "offsets": torch.zeros(images, 2, dtype=torch.long),
+        "mirrored": torch.zeros(images, dtype=torch.bool),
+        "holes": torch.zeros(images, 2),
+        "factors": torch.ones(images, 3),
+        "order": torch.tensor([[0, 1, 2]]).expand(images, 3),
+        "lighting": torch.zeros(images, 3),
+        "boxes": torch.empty(images, 0),
+    }
+    return Draws(**{**plain, **changes})
+
+
 def test_an_image_is_shifted_by_its_own_offset_over_a_border_of_zeros(tiny: StudyConfig) -> None:
     images = torch.arange(1.0, 19.0).view(2, 1, 3, 3)
-    moved = augmented(images, Draws(torch.tensor([[1, 1], [0, 2]]), torch.zeros(2)), replace(tiny.recipe, shift=1))
+    draws = decided(2, offsets=torch.tensor([[1, 1], [0, 2]]))
+    moved = augmented(images, draws, replace(tiny.recipe, shift=1))
     assert torch.equal(moved[0], images[0])
     assert moved[1, 0].tolist() == [[0, 0, 0], [11, 12, 0], [14, 15, 0]]
 
 
 def test_only_drawn_images_are_mirrored(tiny: StudyConfig) -> None:
     images = torch.arange(8.0).view(2, 1, 2, 2)
-    moved = augmented(images, Draws(torch.zeros(2, 2), torch.tensor([True, False])), replace(tiny.recipe, flip=True))
+    moved = augmented(images, decided(2, mirrored=torch.tensor([True, False])), replace(tiny.recipe, flip=True))
     assert moved[:, 0].tolist() == [[[1, 0], [3, 2]], [[4, 5], [6, 7]]]
 
 
@@ -63,14 +78,14 @@ def test_draws_cover_every_offset_and_do_not_depend_on_what_is_used(tiny: StudyC
 
 def test_normalised_training_images_have_mean_zero_and_deviation_one(tiny: StudyConfig) -> None:
     data = load(tiny.data)
-    images = normalised(data.train.images, data.mean, data.std)
+    images = normalised(pixels(data.train), data.mean, data.std)
     assert float(images.mean()) == pytest.approx(0, abs=1e-6)
     assert float(images.std(correction=0)) == pytest.approx(1, abs=1e-6)
     assert images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_batches_are_whole_and_cover_the_order() -> None:
-    assert [chosen.tolist() for _, _, chosen in batches(torch.tensor([4, 1, 3, 0, 2]), 2)] == [[4, 1], [3, 0]]
+def pixels(split: Split) -> torch.Tensor:
+    return split.bytes_of(torch.arange(len(split)))
 
 
 def digits(tiny: StudyConfig, **changes: Any) -> DataConfig:
@@ -85,7 +100,7 @@ def test_splits_are_disjoint_stratified_and_seeded(tiny: StudyConfig) -> None:
         np.bincount(split.labels.numpy(), minlength=10) / len(split) for split in (data.train, data.val, data.test)
     ]
     assert np.abs(np.array(shares) - shares[2]).max() < 0.01
-    everything = torch.cat([data.train.images, data.val.images, data.test.images]).float().sum()
+    everything = torch.cat([pixels(data.train), pixels(data.val), pixels(data.test)]).float().sum()
     assert float(everything) == 561_718.0
     assert load(digits(tiny, train_images=400, val_images=250, test_images=1147)).digest == data.digest
     assert load(replace(config, split_seed=1)).digest != data.digest
