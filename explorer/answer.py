@@ -1,5 +1,7 @@
 """From a study's folder to its answer: read the record, judge it, draw it."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,22 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
         record.runs, names, contrast, config.search.seeds, designs=designs_wanted(config, settings), measure=measure
     )
     return config, record, found
+
+
+def errors_by_seed(name: str) -> tuple[dict[int, float], str]:
+    """The test errors of a study of one setting, by seed, and what both studies of a comparison must have in common.
+
+    Raises InputError for a study that was never started, or has several settings.
+    """
+    folder = study.study_folder(name)
+    config, _, finding = load_finding(folder)
+    if finding.wanted != config.search.seeds or config.search.is_adaptive:
+        raise InputError(f"{folder}: has several settings; allowed: a study of one")
+    environment = study.stored_environment(folder)
+    assert environment is not None
+    common = [asdict(part) for part in (config.space, config.recipe)]
+    errors = finding.summaries[0].errors if finding.summaries else {}
+    return errors, json.dumps([common, environment["data_hash"]], sort_keys=True)
 
 
 def is_stale(page: Path, folder: Path) -> bool:

@@ -144,7 +144,7 @@ class TrainingSpeed:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure to reach: what it is, what was measured, and whether that is enough; None: not measured here."""
+    """A figure to reach: what it is, what was measured, and whether that is enough; None: undecided."""
 
     what: str
     found: str

@@ -22,14 +22,18 @@ from explorer.errors import InputError
 from explorer.job import Surroundings
 from explorer.machine import machine_id
 from explorer.run import Convolution, Execution
-from explorer.settings import StudyConfig
+from explorer.settings import DataConfig, StudyConfig
 from explorer.table import write_whole
 
 STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
-# What may differ between two starts of a study: where and how fast it runs, not what it finds.
-_FREE = ("name", "device", "engine", "storage", "search.seeds", "search.designs")
+# What may differ between two starts of a study: where and how fast it runs, not what it finds. Where images come from
+# may: a start with other content than the first one's is refused by its hash.
+_FREE = (
+    *("name", "device", "engine", "storage", "search.seeds", "search.designs"),
+    *(f"data.{field.name}" for field in fields(DataConfig) if not field.metadata.get("decides", True)),
+)
 
 
 def study_folder(name: str) -> Path:

@@ -57,17 +57,17 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class SpeedQuestion:
-    """How fast are a run's training steps, on random images, measured for about so many seconds?"""
+    """How fast are the training steps of these runs, on random images, in turns, for about so many seconds each?"""
 
-    run: Run
+    runs: tuple[Run, ...]
     seconds: float
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Images per second, and the peak of the device's memory in bytes (0 on a CPU)."""
+    """Images per second of each run, and the peak of the device's memory in bytes (0 on a CPU)."""
 
-    images_per_second: float
+    images_per_second: tuple[float, ...]
     peak_memory: int
 
 

@@ -269,14 +269,15 @@ class BenchmarkConfig:
     subject  training: images per second of our loop against a tutorial's, and figures to reach, passed or failed;
              costs: designs costed per second, one by one, many at once, and by counting a built network;
              start: seconds from the command to the first training step;
-             latency: milliseconds of one forward pass, candidates in turns
+             latency: milliseconds of one forward pass, candidates in turns;
+             accuracy: whether two recorded studies of one setting, `fast` and `plain`, differ by less than `margin`
     architectures, batch_size, image_size, steps  what is trained or timed, and steps of a turn
     turns    of each candidate, of which the median is told
     designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
     scan     whether a space of ten million points is held to a budget too
     """
 
-    subject: Literal["training", "costs", "start", "latency"]
+    subject: Literal["training", "costs", "start", "latency", "accuracy"]
     architectures: tuple[str, ...]
     device: Literal["auto", "cpu", "cuda"]
     batch_size: Count
@@ -287,6 +288,9 @@ class BenchmarkConfig:
     scalar: Count
     fvcore: Count
     scan: bool
+    fast: str
+    plain: str
+    margin: Annotated[float, Gt(0), Lt(1)]
     seed: Natural
 
 

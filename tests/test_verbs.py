@@ -58,7 +58,7 @@ def test_verify_ends_with_an_error_where_forms_disagree(
 def test_benchmark_prints_every_method_without_a_disagreement(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["do=benchmark", "designs=20000", "scalar=50", "fvcore=2", "scan=false"]) == 0
+    assert main(["do=benchmark", "subject=costs", "designs=20000", "scalar=50", "fvcore=2", "scan=false"]) == 0
     output = said(capsys)
     for part in ("closed form, many at once 20,000", "closed form, one by one 50", "built and counted by fvcore 2"):
         assert part in output

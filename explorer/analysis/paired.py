@@ -33,6 +33,30 @@ class Comparison:
     unpaired: int
 
 
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether two ways of training differ by less than a margin, as a fraction.
+
+    difference  mean of the paired differences with its 90 % t interval, which is two one-sided tests at 5 %
+                (Schuirmann, 1987): inside the margin on both sides "equivalent", outside of it "different"
+    """
+
+    difference: Estimate
+    margin: float
+    verdict: Literal["equivalent", "different", "inconclusive"]
+
+
+def equivalence(errors: dict[int, float], plain: dict[int, float], margin: float) -> Equivalence:
+    """The errors of one way of training against those of another, both by seed; seeds of only one are not used."""
+    difference = estimate([errors[seed] - plain[seed] for seed in sorted(set(errors) & set(plain))], 0.9)
+    verdict: Literal["equivalent", "different", "inconclusive"] = "inconclusive"
+    if difference.n >= MIN_PAIRS and max(abs(difference.low), abs(difference.high)) < margin:
+        verdict = "equivalent"
+    elif difference.n >= MIN_PAIRS and (difference.low > margin or difference.high < -margin):
+        verdict = "different"
+    return Equivalence(difference, margin, verdict)
+
+
 def compare(setting: SettingSummary, against: SettingSummary) -> Comparison:
     """Paired t test over the seeds both settings have: a pair shares seed, split, data order and augmentation."""
     shared = sorted(set(setting.errors) & set(against.errors))

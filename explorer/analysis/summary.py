@@ -15,7 +15,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over `n` seeds with a two-sided 95 % t interval; the ends are NaN for n < 2, all is NaN for n = 0."""
+    """A mean over `n` seeds with a two-sided t interval, 95 % unless said otherwise.
+
+    The ends are NaN for n < 2, all is NaN for n = 0.
+    """
 
     n: int
     mean: float
@@ -45,14 +48,14 @@ class SettingSummary:
     seconds: float
 
 
-def estimate(values: npt.ArrayLike) -> Estimate:
-    """Mean and 95 % interval of values that are taken as independent and about normal (Student, 1908)."""
+def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean and t interval of values that are taken as independent and about normal (Student, 1908)."""
     array = np.asarray(values, dtype=float)
     n = len(array)
     mean = float(array.mean()) if n else math.nan
     if n < 2:
         return Estimate(n, mean, math.nan, math.nan)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * float(array.std(ddof=1)) / math.sqrt(n)
+    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * float(array.std(ddof=1)) / math.sqrt(n)
     return Estimate(n, mean, mean - half, mean + half)
 
 

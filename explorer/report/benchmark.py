@@ -2,6 +2,8 @@
 
 from rich.console import Console
 
+from explorer import wording
+from explorer.analysis.paired import Equivalence
 from explorer.checks import Figure, Latency, Limits, Together, TrainingSpeed
 from explorer.report.terminal import plain_table
 
@@ -83,9 +85,21 @@ def print_figures(found: list[Figure], console: Console) -> None:
     """Each figure to reach: what was found, and whether it passed."""
     table = plain_table("Figures to reach", "figure", "found", "")
     for figure in found:
-        verdict = "not measured" if figure.passed is None else "pass" if figure.passed else "FAIL"
+        verdict = "undecided" if figure.passed is None else "pass" if figure.passed else "FAIL"
         table.add_row(figure.what, figure.found, verdict)
     console.print(table)
+
+
+def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) -> None:
+    """Whether the fast path trains as accurate networks as the plain one."""
+    difference, margin = found.difference, wording.percent(found.margin)
+    figure = Figure(
+        f"test error of {fast} minus {plain}: 90 % interval within {margin[:-2]} points of zero",
+        f"{found.verdict}: {wording.points(difference.mean)} points, {wording.points(difference.low)} to "
+        f"{wording.points(difference.high)}, n = {difference.n} pairs",
+        None if found.verdict == "inconclusive" else found.verdict == "equivalent",
+    )
+    print_figures([figure], console)
 
 
 def print_latencies(found: list[Latency], console: Console) -> None:

@@ -92,7 +92,7 @@ def resumed(bench: Bench, execution: Execution, middle: Setting, runs: int) -> P
     """The plan of a study whose execution is settled; the number of workers is free."""
     workers = max(1, cpu_count() // execution.threads)
     if bench.surroundings.device == "cuda":
-        workers = _shared(bench, execution, middle, runs, _speed(bench, middle, execution)).workers
+        workers = _shared(bench, execution, middle, runs).workers
     plan = Plan(execution, workers)
     return replace(plan, workers=_fitting(bench, plan, middle.cost, runs))
 
@@ -145,10 +145,10 @@ def small_runs(device: str) -> Together:
 
     def question(threads: int) -> SpeedQuestion:
         execution = Execution(device, "", "grouped", "channels_last", "float32", threads, recipe.batch_size)
-        return SpeedQuestion(Run(architecture, task, recipe, data, "", 0, execution), 4 * PROBE_SECONDS)
+        return SpeedQuestion((Run(architecture, task, recipe, data, "", 0, execution),), 4 * PROBE_SECONDS)
 
     def speed(workers: int, threads: int) -> float:
-        return sum(cast(Speed, answer).images_per_second for answer in engine.ask(question(threads), workers))
+        return sum(cast(Speed, answer).images_per_second[0] for answer in engine.ask(question(threads), workers))
 
     engine = LocalEngine(slots=1, retries=0)
     try:
@@ -174,17 +174,19 @@ def memory_needed(cost: Cost, execution: Execution) -> int:
 
 def _measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> Plan:
     """Precision first, on one worker; then how many workers share the device, with how many threads each."""
-    speeds = {plain: _speed(bench, middle, plain)}
+    candidates, is_gpu = [plain], bench.surroundings.device == "cuda"
     if bench.config.engine.precision == "auto" and bench.surroundings.has_bfloat16:
-        other = replace(plain, precision="bfloat16")
-        speeds[other] = _speed(bench, middle, other)
-    best = max(speeds, key=lambda execution: speeds[execution].images_per_second)
-    if bench.surroundings.device == "cuda":
-        return _shared(bench, best, middle, runs, speeds[best])
-    return _divided(bench, best, middle, runs, speeds[best])
+        candidates.append(replace(plain, precision="bfloat16"))
+    if len(candidates) == 1 and bench.config.engine.threads != "auto" and not is_gpu:
+        return _divided(bench, plain, middle, runs, 0.0)  # nothing is left to measure
+    speeds = _speed(bench, middle, *candidates).images_per_second
+    best, speed = max(zip(candidates, speeds, strict=True), key=lambda found: found[1])
+    if is_gpu:
+        return _shared(bench, best, middle, runs)
+    return _divided(bench, best, middle, runs, speed)
 
 
-def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, speed: Speed) -> Plan:
+def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, speed: float) -> Plan:
     """Cores divided among workers as throughput is highest; many small runs side by side where nothing tells."""
     cores, engine = cpu_count(), bench.config.engine
     if engine.threads != "auto":
@@ -195,16 +197,15 @@ def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, spe
     default = Plan(replace(execution, threads=narrowest), divisions[narrowest])
     if len(divisions) == 1:
         return default
-    step = bench.config.recipe.batch_size / max(speed.images_per_second, 1e-9)
+    speed = max(speed, 1e-9)
+    step = bench.config.recipe.batch_size / speed
     # A worker with fewer threads takes longer for a step, in proportion at most.
     expected = sum(max(PROBE_SECONDS, 4 * step * cores / threads) for threads in divisions if threads != cores)
     images = runs * bench.config.recipe.epochs * bench.surroundings.images[0]
-    if expected > SHARE * images / max(speed.images_per_second, 1e-9):
+    if expected > SHARE * images / speed:
         return replace(default, measured=False)
     totals = {
-        threads: speed.images_per_second
-        if threads == cores
-        else _together(bench, middle, replace(execution, threads=threads), workers)
+        threads: speed if threads == cores else _together(bench, middle, replace(execution, threads=threads), workers)
         for threads, workers in divisions.items()
     }
     best = max(totals, key=lambda threads: totals[threads])
@@ -212,14 +213,15 @@ def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, spe
     return Plan(replace(execution, threads=threads), divisions[threads])
 
 
-def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int, speed: Speed) -> Plan:
+def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int) -> Plan:
     """Processes on one GPU: twice as many as long as all together get faster by a tenth and the memory holds them."""
     engine = bench.config.engine
     if engine.threads != "auto":
         execution = replace(execution, threads=engine.threads)
     if engine.workers != "auto":
         return Plan(execution, engine.workers)
-    workers, total = 1, speed.images_per_second
+    speed = _speed(bench, middle, execution)
+    workers, total = 1, speed.images_per_second[0]
     most = min(runs, cpu_count(), MOST_ON_GPU)
     while workers * 2 <= most and workers * 2 * speed.peak_memory < 0.9 * bench.surroundings.memory:
         together = _together(bench, middle, execution, workers * 2)
@@ -229,22 +231,22 @@ def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int, spee
     return Plan(execution, workers)
 
 
-def _speed(bench: Bench, setting: Setting, execution: Execution) -> Speed:
-    (answer,) = bench.engine.ask(_question(bench, setting, execution))
+def _speed(bench: Bench, setting: Setting, *executions: Execution) -> Speed:
+    (answer,) = bench.engine.ask(_question(bench, setting, *executions))
     return cast(Speed, answer)
 
 
 def _together(bench: Bench, setting: Setting, execution: Execution, workers: int) -> float:
     """Images per second of so many workers at once; none if one of them lacks the memory."""
     answers = bench.engine.ask(_question(bench, setting, execution), workers)
-    speeds = [cast(Speed, answer).images_per_second for answer in answers]
+    speeds = [cast(Speed, answer).images_per_second[0] for answer in answers]
     return sum(speeds) if min(speeds) > 0 else 0.0
 
 
-def _question(bench: Bench, setting: Setting, execution: Execution) -> SpeedQuestion:
-    config = bench.config
-    run = Run(setting.architecture, task_of(config), config.recipe, config.data, "", 0, execution)
-    return SpeedQuestion(run, PROBE_SECONDS)
+def _question(bench: Bench, setting: Setting, *executions: Execution) -> SpeedQuestion:
+    config, task = bench.config, task_of(bench.config)
+    runs = (Run(setting.architecture, task, config.recipe, config.data, "", 0, execution) for execution in executions)
+    return SpeedQuestion(tuple(runs), PROBE_SECONDS)
 
 
 def _fitting(bench: Bench, plan: Plan, cost: Cost, runs: int) -> int:
@@ -276,7 +278,8 @@ def _shape(bench: Bench, setting: Setting) -> list[object]:
 
 
 def _machine(bench: Bench) -> list[object]:
-    return [bench.surroundings.device_name, bench.surroundings.versions.get("torch"), cpu_count()]
+    there = bench.surroundings
+    return [there.device_name, there.has_bfloat16, there.versions.get("torch"), cpu_count()]
 
 
 def _form_key(bench: Bench, layer: str, execution: Execution) -> str:

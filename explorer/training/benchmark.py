@@ -21,7 +21,7 @@ from explorer.settings import DataConfig, Recipe
 from explorer.training.build import build
 from explorer.training.data import Dataset, Split
 from explorer.training.device import device_name, has_bfloat16
-from explorer.training.fastest import fastest, training_speed
+from explorer.training.fastest import fastest, training_speed, training_speeds
 from explorer.training.loop import deterministic, epoch_steps, ready
 from explorer.training.reference import reference_steps
 from explorer.training.streams import stream
@@ -137,10 +137,9 @@ def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Executi
         candidates = [plain]
         if has_bfloat16(conditions.device):
             candidates.append(replace(plain, precision="bfloat16"))
-        speeds = {
-            execution: training_speed(_run(architecture, conditions, execution), 0.5)[0] for execution in candidates
-        }
-        execution = max(speeds, key=lambda candidate: speeds[candidate])
+        runs = [_run(architecture, conditions, execution) for execution in candidates]
+        speeds, _ = training_speeds(runs, 0.5)
+        execution = max(zip(candidates, speeds, strict=True), key=lambda found: found[1])[0]
         shapes = grouped_convs(architecture, conditions.task)
         choices = fastest(dict.fromkeys(shapes, 10**6), execution).convolutions
         return replace(execution, convolutions=choices), time.perf_counter() - began

@@ -38,9 +38,14 @@ def decode_cropped(data: bytes, config: DataConfig, box: Box) -> Bytes:
 
 
 def check(data: bytes, config: DataConfig) -> None:
-    """Look at an image file without decoding its pixels. Raises ValueError with a short reason."""
+    """Read an image file to its end, as small as its format allows. Raises ValueError with a short reason."""
     with _opened(data, load=False) as image:
         _refuse_size(image, config)
+        try:
+            image.draft("L", (1, 1))  # JPEG: decoded at an eighth of its size, several times as fast
+            image.load()
+        except Exception as error:  # noqa: BLE001 - as in _opened
+            raise ValueError(_reason(error)) from None
 
 
 def image_size_of(data: bytes) -> tuple[int, int]:
@@ -51,7 +56,7 @@ def image_size_of(data: bytes) -> tuple[int, int]:
 
 @contextmanager
 def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
-    """An image whose file is whole, as it is read by people: turned as its camera says. Raises ValueError."""
+    """An image of a file that is one, with its pixels where they are loaded. Raises ValueError with a short reason."""
     if not data:
         raise ValueError("empty")
     try:

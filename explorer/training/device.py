@@ -29,6 +29,11 @@ def has_bfloat16(device: str) -> bool:
     return bool(has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice; torch has no type of its own for the CPU's."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+
+
 def device_memory(device: str) -> int:
     """Bytes of memory that the device has."""
     return torch.cuda.get_device_properties(0).total_memory if device == "cuda" else memory_bytes()

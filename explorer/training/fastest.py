@@ -1,7 +1,7 @@
 """Which execution of a grouped convolution is the fastest here, and how fast a whole network trains: by measurement."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import torch
@@ -98,15 +98,37 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def training_speed(run: Run, seconds: float) -> tuple[float, int]:
-    """Images per second of a run's training steps on random images, and the peak of the device's memory in bytes.
+def training_speeds(runs: Sequence[Run], seconds: float) -> tuple[tuple[float, ...], int]:
+    """Images per second of each run's training steps on random images, and the peak of the device's memory in bytes.
 
-    Takes about `seconds`, after two steps to warm up; at least two steps are timed, and the median is told.
+    Takes about `seconds` for each, after two steps to warm up, in turns, so that a disturbance meets all of them; at
+    least two steps are timed, and the median is told. All runs have the first one's device and threads.
     """
     deterministic()
-    torch.set_num_threads(run.execution.threads)
-    if run.execution.device == "cuda":
+    execution = runs[0].execution
+    torch.set_num_threads(execution.threads)
+    if execution.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
+    steps = [_step(run) for run in runs]
+    for one in steps:
+        for _ in range(WARM_UP):
+            one()
+    times: list[list[float]] = [[] for _ in runs]
+    while len(times[0]) < 2 or sum(map(sum, times)) < seconds * len(runs):
+        for one, taken in zip(steps, times, strict=True):
+            taken.append(_seconds(one, execution.device))
+    peak = torch.cuda.max_memory_reserved() if execution.device == "cuda" else 0
+    return tuple(run.recipe.batch_size / median(taken) for run, taken in zip(runs, times, strict=True)), peak
+
+
+def training_speed(run: Run, seconds: float) -> tuple[float, int]:
+    """The same of one run alone."""
+    (speed,), peak = training_speeds((run,), seconds)
+    return speed, peak
+
+
+def _step(run: Run) -> Callable[[], None]:
+    """A training step of a run on random images."""
     network, optimizer = ready(run)
     network.train()
     task, batch = run.task, run.recipe.batch_size
@@ -117,10 +139,4 @@ def training_speed(run: Run, seconds: float) -> tuple[float, int]:
     def one() -> None:
         step(network, optimizer, images, labels, run.recipe, run.execution)
 
-    for _ in range(WARM_UP):
-        one()
-    times: list[float] = []
-    while len(times) < 2 or sum(times) < seconds:
-        times.append(_seconds(one, run.execution.device))
-    peak = torch.cuda.max_memory_reserved() if run.execution.device == "cuda" else 0
-    return batch / median(times), peak
+    return one

@@ -15,6 +15,7 @@ from explorer.settings import Recipe
 from explorer.training.augment import augmented, coloured, draw, normalised
 from explorer.training.build import build
 from explorer.training.data import Crops, Dataset, Split, fetched, load
+from explorer.training.device import is_out_of_memory
 from explorer.training.execution import arithmetic, prepare
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
@@ -53,10 +54,8 @@ def train(
             )
         started = time.perf_counter()
         return _train(run, data, report, started, judges, weights)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        return _unfinished("out_of_memory", 0, started, _without_memory(error))
-    except RuntimeError as error:
-        if "DefaultCPUAllocator" not in str(error):  # torch has no type of its own for the CPU's
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
         return _unfinished("out_of_memory", 0, started, _without_memory(error))
 

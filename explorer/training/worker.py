@@ -124,19 +124,16 @@ def _survey(question: Survey) -> Surroundings:
 
 
 def _speed(question: SpeedQuestion) -> Speed:
-    """How fast a run would train; one that does not fit into the memory does not train at all."""
-    import torch
-
-    from explorer.training.fastest import training_speed
+    """How fast runs would train; what does not fit into the memory does not train at all."""
+    from explorer.training.device import is_out_of_memory
+    from explorer.training.fastest import training_speeds
 
     try:
-        return Speed(*training_speed(question.run, question.seconds))
-    except (torch.OutOfMemoryError, MemoryError):
-        return Speed(0.0, 0)
-    except RuntimeError as error:
-        if "DefaultCPUAllocator" not in str(error):
+        return Speed(*training_speeds(question.runs, question.seconds))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
-        return Speed(0.0, 0)
+        return Speed((0.0,) * len(question.runs), 0)
 
 
 def _forms(question: FormsQuestion) -> Forms:

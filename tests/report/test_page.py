@@ -23,6 +23,8 @@ def study(config: StudyConfig | None = None) -> Study:
     epochs = pd.DataFrame({"run": ["29-1x64d/0"], "epoch": [1], "val_error": [0.5], "train_error": [0.4]})
     environment = {
         "data_hash": "abcd",
+        "images": [400, 250, 1147],
+        "skipped": [],
         "versions": {"torch": "2"},
         "platform": "Linux",
         "commit": None,

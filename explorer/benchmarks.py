@@ -1,0 +1,114 @@
+"""`do=benchmark`: each subject measured and told. Joins stages as the entry does; heavy ones load when they run."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from explorer.errors import InputError
+from explorer.settings import BenchmarkConfig
+
+if TYPE_CHECKING:
+    from explorer.design import Architecture, Task
+
+
+def benchmark(config: BenchmarkConfig, console: Console) -> int:
+    """One subject; whatever is measured, the answer is 0: a figure that is not reached is a finding, not an error."""
+    subjects = {"costs": _costs, "training": _training, "start": _start, "latency": _latency, "accuracy": _accuracy}
+    return subjects[config.subject](config, console)
+
+
+def _costs(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.report.checks import print_scan, print_speeds
+    from explorer.training.costing import measure_costs, measure_scan
+
+    print_speeds(measure_costs(config.designs, config.scalar, config.fvcore, config.seed), console)
+    if config.scan:
+        print_scan(measure_scan(config.seed), console)
+    return 0
+
+
+def _training(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.checks import training_figures
+    from explorer.report.benchmark import print_figures, print_limits, print_together, print_training
+    from explorer.search.execution import small_runs
+    from explorer.training.benchmark import Conditions, at_best_batch, measure_limits, measure_training
+    from explorer.training.device import resolve
+    from explorer.training.latency import exclusive
+    from explorer.training.worker import prepare_process
+
+    architectures, task = _candidates(config)
+    prepare_process()
+    device = resolve(config.device)
+    conditions = Conditions(task, config.batch_size, config.steps, config.turns, device, config.seed)
+    with exclusive(device):
+        limits = measure_limits(device)
+        print_limits(limits, console)
+        with console.status("") as status:
+            found = measure_training(architectures, conditions, status.update)
+            status.update("small runs side by side")
+            together = small_runs(device)
+            best = at_best_batch(architectures[0], conditions, found[0]) if device == "cuda" else found[0]
+    print_training(found, limits, console)
+    print_together(together, console)
+    print_figures(training_figures([best, *found[1:]], limits, together, gpu=device == "cuda"), console)
+    return 0
+
+
+def _start(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.checks import Figure
+    from explorer.report.benchmark import print_figures
+    from explorer.start import measure_start
+
+    seconds = measure_start(config.turns)
+    what = f"from the command to the first training step, at most 6 s (median of {config.turns})"
+    print_figures([Figure(what, f"{seconds:.1f} s, two steps and their record included", seconds <= 6)], console)
+    return 0
+
+
+def _latency(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.report.benchmark import print_latencies
+    from explorer.training.device import has_bfloat16, resolve
+    from explorer.training.latency import measure_latency
+
+    architectures, task = _candidates(config)
+    device = resolve(config.device)
+    for precision in ("float32", "bfloat16") if has_bfloat16(device) else ("float32",):
+        found = measure_latency(
+            architectures,
+            task,
+            device=device,
+            precision=precision,
+            batch_size=config.batch_size,
+            turns=config.turns,
+            seed=config.seed,
+        )
+        print_latencies(found, console)
+    return 0
+
+
+def _accuracy(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.analysis.paired import equivalence
+    from explorer.answer import errors_by_seed
+    from explorer.report.benchmark import print_accuracy
+
+    (fast, common), (plain, other) = errors_by_seed(config.fast), errors_by_seed(config.plain)
+    if common != other:
+        raise InputError(f"plain={config.plain}: trains another setting, with another recipe or other images")
+    print_accuracy(equivalence(fast, plain, config.margin), config.fast, config.plain, console)
+    return 0
+
+
+def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":
+    """The networks to time, and the task they are timed on. Raises InputError for one that cannot be built on it."""
+    from explorer.design import Task, cost, parse_name
+
+    architectures, task = [], Task(channels=3, image_size=config.image_size, classes=10)
+    for name in config.architectures:
+        try:
+            architectures.append(parse_name(name))
+            cost(architectures[-1], task)
+        except ValueError as error:
+            raise InputError(f"architectures={name}: {error}") from None
+    if not architectures:
+        raise InputError("architectures=[]: name at least one, as in architectures=[29-1x64d,29-32x4d]")
+    return architectures, task

@@ -1,0 +1,457 @@
+"""Data sets from the hub's layout, from parquet and from folders of images: read whole, or refused by name."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from explorer.errors import InputError
+from explorer.settings import DataConfig
+from explorer.training import data as data_module
+from explorer.training import pools as pools_module
+from explorer.training.data import Crops, Dataset, fetched, load
+from explorer.training.decode import decode
+
+CLASSES = ("ant", "bee", "cat")
+SIZE = 8
+Picture = tuple[bytes, int]
+
+
+def picture(number: int, channels: int = 3, kind: str = "PNG", size: tuple[int, int] = (SIZE, SIZE)) -> bytes:
+    """An image file unlike that of any other number."""
+    pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], channels), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(stream, kind)
+    return stream.getvalue()
+
+
+def pictures(count: int, first: int = 0, channels: int = 3, kind: str = "PNG") -> list[Picture]:
+    return [(picture(first + number, channels, kind), number % len(CLASSES)) for number in range(count)]
+
+
+def write_parquet(path: Path, rows: list[Picture], image: str = "image", label: str = "label") -> None:
+    """A table as the hub keeps it: images as a struct of bytes and path, features in the schema's metadata."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images = pa.array(
+        [{"bytes": data, "path": None} for data, _ in rows], pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    )
+    labels = pa.array([number for _, number in rows], pa.int64())
+    features = {image: {"_type": "Image"}, label: {"names": list(CLASSES), "_type": "ClassLabel"}}
+    table = pa.table({image: images, label: labels})
+    meta = json.dumps({"info": {"features": features}})
+    pq.write_table(table.replace_schema_metadata({"huggingface": meta}), path, row_group_size=7)
+
+
+def write_folder(root: Path, rows: list[Picture], suffix: str = "png") -> None:
+    # Numbered so that files sort by class and then in the order of the rows.
+    for number, (data, label) in enumerate(rows):
+        path = root / CLASSES[label] / f"{number:04d}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def by_class(rows: list[Picture]) -> list[Picture]:
+    return sorted(rows, key=lambda row: row[1])
+
+
+def config(path: Path, source: str = "parquet", **changes: Any) -> DataConfig:
+    plain = DataConfig(
+        name="insects",
+        label="Insects",
+        channels=3,
+        image_size=SIZE,
+        classes=len(CLASSES),
+        train_images=None,
+        val_images=6,
+        test_images=None,
+        split_seed=0,
+        source=source,  # type: ignore[arg-type]
+        path=str(path),
+    )
+    return replace(plain, **changes)
+
+
+@pytest.fixture
+def insects(tmp_path: Path) -> Path:
+    """Parquet with 30 images to train and 9 to test."""
+    write_parquet(tmp_path / "insects" / "train.parquet", pictures(30))
+    write_parquet(tmp_path / "insects" / "test.parquet", pictures(9, first=100))
+    return tmp_path / "insects"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of images that is empty at first, and nothing remembered within the process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    load.cache_clear()
+    return tmp_path / "cache" / "resnext-explorer" / "images"
+
+
+def content(found: Dataset) -> list[tuple[str, int]]:
+    """What a data set holds, as a sorted list of pixels and labels."""
+    return sorted(
+        (hashlib.sha256(image.numpy().tobytes()).hexdigest(), int(label))
+        for split in (found.train, found.val, found.test)
+        for image, label in zip(split.bytes_of(torch.arange(len(split))), split.labels, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "kind"), [(1, "PNG"), (3, "PNG"), (1, "JPEG"), (3, "JPEG"), (1, "WebP"), (3, "WebP")]
+)
+def test_hub_parquet_and_folder_give_the_same_images_in_grey_and_colour(
+    tmp_path: Path, channels: int, kind: str
+) -> None:
+    train, test = by_class(pictures(30, channels=channels, kind=kind)), by_class(pictures(9, 100, channels, kind))
+    hub, folder = tmp_path / "hub", tmp_path / "folder"
+    write_parquet(hub / "data" / "train-00000-of-00002.parquet", train[:20])
+    write_parquet(hub / "data" / "train-00001-of-00002.parquet", train[20:])
+    write_parquet(hub / "data" / "test-00000-of-00001.parquet", test)
+    write_folder(folder / "train", train, kind.lower())
+    write_folder(folder / "test", test, kind.lower())
+    found = [
+        load(config(path, source, channels=channels))
+        for source, path in (("hub", hub), ("parquet", hub), ("folder", folder))
+    ]
+    assert len({one.digest for one in found}) == 1
+    assert [len(split) for split in (found[0].train, found[0].val, found[0].test)] == [24, 6, 9]
+    expected = sorted(
+        (hashlib.sha256(decode(data, config(hub, channels=channels)).tobytes()).hexdigest(), label)
+        for data, label in train + test
+    )
+    assert all(content(one) == expected for one in found)
+
+
+def test_pngs_keep_every_pixel(insects: Path) -> None:
+    data, _ = pictures(1)[0]
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(decode(data, config(insects)).transpose(1, 2, 0), np.asarray(image))
+
+
+def test_colour_becomes_grey_where_the_settings_say_so(insects: Path) -> None:
+    assert load(config(insects, channels=1)).train.images.shape[1] == 1  # type: ignore[union-attr]
+
+
+def test_one_folder_is_split_by_share_and_by_class(tmp_path: Path) -> None:
+    write_folder(tmp_path / "photos", pictures(60))
+    found = load(config(tmp_path / "photos", "folder", val_images=0.1, test_images=0.2))
+    for split, size in ((found.train, 42), (found.val, 6), (found.test, 12)):
+        assert torch.bincount(split.labels).tolist() == [size // 3] * 3
+
+
+def test_a_set_with_parts_of_its_own_uses_them(tmp_path: Path) -> None:
+    for part, first, count in (("train", 0, 30), ("validation", 50, 6), ("test", 100, 9)):
+        write_parquet(tmp_path / "set" / f"{part}.parquet", pictures(count, first))
+    found = load(config(tmp_path / "set", val_images=None))
+    assert [len(split) for split in (found.train, found.val, found.test)] == [30, 6, 9]
+    judged_by_validation = config(tmp_path / "set", test_part="validation", val_images=3)
+    assert [len(split) for split in (load(judged_by_validation).val, load(judged_by_validation).test)] == [3, 6]
+
+
+def test_other_columns_and_labels_in_words_are_found(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "set" / "train.parquet", pictures(30), image="img", label="fine_label")
+    assert len(load(config(tmp_path / "set", test_images=6)).test) == 6
+    table = pa.table(
+        {"image": [data for data, _ in pictures(30)], "label": [CLASSES[label] for _, label in pictures(30)]}
+    )
+    (tmp_path / "words").mkdir()
+    pq.write_table(table, tmp_path / "words" / "train.parquet")
+    numbered, named = load(config(tmp_path / "set", test_images=6)), load(config(tmp_path / "words", test_images=6))
+    assert numbered.digest == named.digest
+
+
+def test_images_of_any_size_are_resized_and_their_middle_is_taken(tmp_path: Path) -> None:
+    rows = [(picture(number, size=(9 + number % 5, 12)), number % 3) for number in range(30)]
+    write_parquet(tmp_path / "set" / "train.parquet", rows)
+    found = load(config(tmp_path / "set", test_images=6, resize=9))
+    assert found.train.bytes_of(torch.arange(2)).shape == (2, 3, SIZE, SIZE)
+    gradient = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (12, 1))
+    stream = io.BytesIO()
+    Image.fromarray(gradient).save(stream, "PNG")
+    middle = decode(stream.getvalue(), config(tmp_path, channels=1, resize=12))
+    assert np.array_equal(middle[0], gradient[2:10, 8:16])
+
+
+def test_grey_of_sixteen_bits_keeps_its_shades(insects: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((SIZE, SIZE), 40_000, dtype=np.uint16)).save(stream, "PNG")
+    assert decode(stream.getvalue(), config(insects, channels=1)).max() == round(40_000 / 257)
+
+
+# ---------------------------------------------------------------- what cannot be used
+
+
+def broken(kind: str) -> Picture:
+    return {
+        "truncated": (picture(999, kind="JPEG", size=(SIZE, SIZE))[:-40], 0),
+        "not an image": (b"hello", 0),
+        "empty": (b"", 0),
+        "label 7, allowed 0 to 2": (picture(999), 7),
+        "no label": (picture(999), -1),
+        "9x8 pixels, needed 8x8": (picture(999, size=(9, 8)), 0),
+        "not an image ": (pickle.dumps(Trap()), 0),
+    }[kind]
+
+
+class Trap:
+    """What leaves a mark when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, ("unpickled",)
+
+
+PROBLEMS = ["truncated", "not an image", "empty", "label 7, allowed 0 to 2", "no label", "9x8 pixels, needed 8x8"]
+
+
+@pytest.mark.parametrize("keep", ["resident", "stream"])
+@pytest.mark.parametrize("problem", [*PROBLEMS, "not an image "])
+def test_an_unusable_image_is_named_refused_or_left_out(
+    tmp_path: Path, workplace: Path, problem: str, keep: str
+) -> None:
+    rows = pictures(200)
+    rows.insert(20, broken(problem))
+    write_parquet(tmp_path / "set" / "train.parquet", rows)
+    settings = config(tmp_path / "set", test_images=6, keep=keep)
+    with pytest.raises(InputError) as refused:
+        load(settings)
+    assert "1 of 201 images cannot be used: train row 20 (" in str(refused.value)
+    assert problem.strip() in str(refused.value)
+    assert str(refused.value).endswith("mend them, or set data.unusable=skip")
+    found = load(replace(settings, unusable="skip"))
+    assert len(found.train) == 200 - 12
+    (name,) = found.skipped
+    assert name.startswith("train row 20 (")
+    assert not (workplace / "unpickled").exists()
+
+
+def test_missing_labels_and_images_are_counted(tmp_path: Path) -> None:
+    rows = pictures(30)
+    table = pa.table(
+        {"image": [data for data, _ in rows[:28]] + [None, rows[29][0]], "label": [n for _, n in rows[:29]] + [None]}
+    )
+    (tmp_path / "set").mkdir()
+    pq.write_table(table, tmp_path / "set" / "train.parquet")
+    found = load(config(tmp_path / "set", test_images=6, unusable="skip"))
+    assert found.skipped == ("train row 28 (no image)", "train row 29 (no label)")
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path, workplace: Path) -> None:
+    write_folder(tmp_path / "photos", pictures(30))
+    (tmp_path / "photos" / "ant" / "more.pkl").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(InputError, match=r"1 of 31 images cannot be used: train ant/more.pkl \(not an image file\)"):
+        load(config(tmp_path / "photos", "folder", test_images=6))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.parquet").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(InputError, match=r"train\.parquet: is cut short or not parquet"):
+        load(config(tmp_path / "set"))
+    assert not (workplace / "unpickled").exists()
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    write_folder(tmp_path / "photos", pictures(30))
+    (tmp_path / "secret.png").write_bytes(picture(7))
+    (tmp_path / "photos" / "bee" / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(InputError, match=r"bee/link.png \(leads outside the folder\)"):
+        load(config(tmp_path / "photos", "folder", test_images=6))
+
+
+def test_a_table_cut_short_is_named(insects: Path) -> None:
+    whole = (insects / "train.parquet").read_bytes()
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        (insects / "train.parquet").write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"train\.parquet: is cut short or not parquet"):
+            load(config(insects))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"path": None}, "data.path is missing; say for example data.path=photos"),
+        ({"path": "nowhere"}, "data.path=nowhere: there is no such folder; needed: a folder of parquet files"),
+        ({"classes": 4}, "data.classes=4: insects has 3"),
+        ({"classes": 2}, "data.classes=2: insects has 3"),
+        (
+            {"image_size": 9},
+            "data.image_size=9: the images of insects have 8x8 pixels; resize them with data.resize=9, or set data.image",
+        ),
+        ({"resize": 7}, "data.resize=7: allowed is at least data.image_size, 8"),
+        ({"val_images": None}, "data.val_images is null, but insects has no val part; give a number, or a share"),
+        (
+            {"test_images": 0.2},
+            "data.test_images=0.2: a share is split off the training part, but insects has a test part",
+        ),
+        ({"test_images": 10}, "data: test_images is 10; insects has 9"),
+        ({"train_images": 25, "val_images": 6}, "data: train_images and val_images add up to 31; insects has 30"),
+        ({"val_images": 2}, "data.val_images=2: a split by class needs at least 3"),
+        ({"test_part": "validation"}, "data.test_part=validation: insects has test, train"),
+        ({"train_part": "all"}, "data.train_part=all: insects has test, train"),
+        ({"image_column": "pixels", "label_column": "kind"}, "data.label_column=kind: "),
+        ({"subset": "small"}, "holds no parquet files; needed: train.parquet or data/train-00000-of-00001.parquet"),
+    ],
+)
+def test_settings_that_do_not_fit_a_source_are_refused_in_one_line(
+    insects: Path, changes: dict[str, Any], problem: str
+) -> None:
+    if "label_column" in changes:
+        pq.write_table(pa.table({"pixels": [b""], "species": [0]}), insects / "train.parquet")
+    with pytest.raises(InputError) as refused:
+        load(replace(config(insects), **changes))
+    assert problem in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_folders_that_are_no_data_set_are_refused(tmp_path: Path) -> None:
+    def refused(**changes: Any) -> str:
+        with pytest.raises(InputError) as error:
+            load(config(tmp_path / "photos", "folder", test_images=6, **changes))
+        return str(error.value)
+
+    (tmp_path / "photos").mkdir()
+    assert "holds no folders; allowed: one folder of images for each class" in refused()
+    (tmp_path / "photos" / "test" / "ant").mkdir(parents=True)
+    assert "has test but no train" in refused()
+    (tmp_path / "photos" / "test").rename(tmp_path / "photos" / "bees")
+    assert "data.classes=3: insects has 1" in refused()
+    write_folder(tmp_path / "photos" / "train", pictures(30))
+    write_folder(tmp_path / "photos" / "test", pictures(9))
+    (tmp_path / "photos" / "test" / "cat").rename(tmp_path / "photos" / "test" / "dog")
+    assert "data.classes=3: insects has 4" in refused()
+
+
+def test_the_hub_is_told_apart_from_a_connection_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def without(*_: object) -> None:
+        raise ConnectionError("Couldn't reach 'nobody/nothing' on the Hub\n(offline)")
+
+    monkeypatch.setattr(datasets, "load_dataset", without)
+    with pytest.raises(InputError) as refused:
+        load(replace(config(tmp_path, "hub"), path="nobody/nothing"))
+    assert str(refused.value).startswith(
+        "data.path=nobody/nothing: cannot be had from the hub and is not in its cache ("
+    )
+    assert "run once with a connection, or give a local copy with data.source=parquet" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+# ---------------------------------------------------------------- cache, splits and streams
+
+
+def test_images_are_read_once_and_again_when_they_change(
+    insects: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(config(insects))
+    load.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(pools_module, "decode", None)  # whoever decoded again would fail
+        assert load(config(insects)).digest == first.digest
+    load.cache_clear()
+    write_parquet(insects / "train.parquet", pictures(30, first=1))
+    assert load(config(insects)).digest != first.digest
+    assert len(list(own_cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "other", "meta"])
+def test_a_damaged_cache_is_made_again(insects: Path, own_cache: Path, damage: str) -> None:
+    digest = load(config(insects)).digest
+    load.cache_clear()
+    (entry,) = own_cache.iterdir()
+    images = entry / "train.npy"
+    whole = images.read_bytes()
+    images.unlink()  # never written over: somebody may have it mapped
+    match damage:
+        case "cut":
+            images.write_bytes(whole[: len(whole) // 2])
+        case "gone":
+            pass
+        case "other":
+            images.write_bytes(pickle.dumps(Trap()))
+        case "meta":
+            images.write_bytes(whole)
+            (entry / "meta.json").write_text("[]")
+    again = load(config(insects))
+    assert again.digest == digest
+    assert len(content(again)) == 39
+    assert not Path("unpickled").exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_the_cache_alone(insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = load(config(insects)).digest
+    load.cache_clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert load(config(insects)).digest == known
+
+
+def test_the_split_follows_its_seed_alone(insects: Path) -> None:
+    one, two = load(config(insects)), load(config(insects, split_seed=1))
+    assert one.digest != two.digest
+    assert content(one) == content(two)
+    assert load(config(insects, label="another")).digest == one.digest
+
+
+def test_streamed_images_are_those_that_would_be_resident(insects: Path) -> None:
+    resident, streamed = load(config(insects)), load(config(insects, keep="stream"), loaders=2)
+    assert streamed.train.images is None
+    places = list(torch.randperm(24).split(7))
+    for (images, labels), (others, same) in zip(
+        fetched(resident, resident.train, places), fetched(streamed, streamed.train, places), strict=True
+    ):
+        assert torch.equal(images, others)
+        assert torch.equal(labels, same)
+    assert torch.allclose(resident.mean, streamed.mean)
+
+
+def test_streamed_folders_are_read_from_their_own_files(tmp_path: Path, own_cache: Path) -> None:
+    write_folder(tmp_path / "photos", pictures(30))
+    found = load(config(tmp_path / "photos", "folder", test_images=6, keep="stream"))
+    assert not list(own_cache.rglob("*.bin"))
+    ((images, _),) = fetched(found, found.train, [torch.arange(3)])
+    assert images.shape == (3, 3, SIZE, SIZE)
+
+
+def test_large_sets_are_streamed_by_themselves(insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools_module, "RESIDENT_BYTES", 38 * 3 * SIZE**2)
+    assert load(config(insects)).train.images is None
+
+
+def test_few_batches_are_read_ahead(insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(data: Dataset, split: Any, place: int, crops: Crops | None) -> np.ndarray[Any, Any]:
+        read.append(place)
+        return original(data, split, place, crops)
+
+    original = data_module._read
+    monkeypatch.setattr(data_module, "_read", counted)
+    streamed = load(config(insects, keep="stream"), loaders=1)
+    batches = fetched(streamed, streamed.train, list(torch.arange(24).split(2)))
+    next(batches)
+    assert len(read) <= 2 * (data_module.AHEAD + 1)
+    assert sum(1 for _ in batches) == 11
+    assert sorted(read) == list(range(24))
+
+
+def test_streamed_crops_follow_their_key_and_place_alone(tmp_path: Path, insects: Path) -> None:
+    from explorer.config import read_command
+
+    recipe = replace(read_command(["study=equal_params"]).study.recipe, crop_area=(0.08, 1.0))
+    streamed = load(config(insects, keep="stream"), loaders=2)
+
+    def crops(key: int, places: list[int]) -> torch.Tensor:
+        ((images, _),) = fetched(streamed, streamed.train, [torch.tensor(places)], Crops(recipe, key))
+        return images
+
+    assert torch.equal(crops(1, [0, 5, 7]), crops(1, [5, 0, 7])[[1, 0, 2]])
+    assert not torch.equal(crops(1, [0, 5, 7]), crops(2, [0, 5, 7]))
