@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from explorer.training import loop
 from explorer.training.augment import Draws, augmented
 from explorer.training.data import load
 from explorer.training.loop import train
+from tests.training.test_sources import config, pictures, write_parquet
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 
@@ -105,6 +107,10 @@ def test_runs_of_one_seed_see_the_same_batches_whatever_the_architecture(
         {"shift": 1},
         {"warmup": 0.6},
         {"schedule": "step"},
+        {"cutout": 2},
+        {"crop_area": (0.3, 1.0)},
+        {"jitter": 0.4},
+        {"lighting": 0.5},
     ],
     ids=str,
 )
@@ -117,8 +123,72 @@ def test_every_part_of_the_recipe_changes_the_training(run: Run, changes: dict[s
     assert losses(replace(run, recipe=replace(run.recipe, **changes))) != losses(run)
 
 
+def test_images_other_than_at_the_studys_start_fail_the_run(run: Run) -> None:
+    with pytest.raises(ValueError, match=f"changed since the study's start: 0123 then, now {run.data_hash}"):
+        train(replace(run, data_hash="0123"), lambda result: None)
+
+
+def test_batch_norm_sees_micro_batches_and_the_optimiser_whole_ones(run: Run) -> None:
+    def step(micro_batch: int) -> tuple[float, int]:
+        own = replace(run, execution=replace(run.execution, micro_batch=micro_batch))
+        network, optimizer = loop.ready(own)
+        network.train()
+        images = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        loss, _ = loop.step(network, optimizer, images, torch.arange(20) % 10, own.recipe, own.execution)
+        batches = next(value for key, value in network.state_dict().items() if key.endswith("num_batches_tracked"))
+        return float(loss), int(batches)
+
+    whole, halves = step(20), step(10)
+    assert whole[0] != halves[0]
+    assert (whole[1], halves[1]) == (1, 2)
+
+
+def test_gradients_of_micro_batches_add_up_to_those_of_the_batch(run: Run) -> None:
+    def weights(micro_batch: int) -> list[torch.Tensor]:
+        own = replace(run, execution=replace(run.execution, micro_batch=micro_batch))
+        network, optimizer = loop.ready(own)
+        network.eval()  # without batch statistics, parts and whole are the same function
+        images = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        loop.step(network, optimizer, images, torch.arange(20) % 10, own.recipe, own.execution)
+        return [parameter.detach().clone() for parameter in network.parameters()]
+
+    for one, two in zip(weights(20), weights(8), strict=True):
+        assert torch.allclose(one, two, atol=1e-6)
+
+
+def test_streamed_images_train_to_the_same_bits_as_resident_ones(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_parquet(tmp_path / "set" / "train.parquet", pictures(40, channels=1))
+    recipe = replace(run.recipe, shift=1, flip=True, cutout=2, batch_size=8)
+
+    def losses(keep: str) -> list[float]:
+        data = config(tmp_path / "set", channels=1, test_images=6, keep=keep)
+        task = replace(run.task, classes=3)
+        found: list[float] = []
+        own = replace(run, data=data, data_hash=load(data).digest, task=task, recipe=recipe)
+        assert train(own, lambda result: found.append(result.loss), loaders=2).status == "ok"
+        return found
+
+    # The hash of a streamed set is that of its files, of a resident one that of its pixels: the runs have other ids.
+    resident = losses("resident")
+    assert len(set(resident)) == 2
+    assert losses("stream") == resident
+
+
 def test_every_recipe_switch_trains(run: Run) -> None:
     recipe = replace(
-        run.recipe, flip=True, shift=2, schedule="step", milestones=(0.5,), label_smoothing=0.1, zero_init_residual=True
+        run.recipe,
+        flip=True,
+        shift=2,
+        schedule="step",
+        milestones=(0.5,),
+        label_smoothing=0.1,
+        zero_init_residual=True,
+        cutout=3,
+        crop_area=(0.3, 1.0),
+        jitter=0.4,
+        lighting=0.1,
     )
     assert train(replace(run, recipe=recipe), lambda result: None).status == "ok"

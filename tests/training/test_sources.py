@@ -23,6 +23,7 @@ from explorer.training import data as data_module
 from explorer.training import pools as pools_module
 from explorer.training.data import Crops, Dataset, fetched, load
 from explorer.training.decode import decode
+from explorer.training.loop import parts
 
 CLASSES = ("ant", "bee", "cat")
 SIZE = 8
@@ -284,7 +285,7 @@ def test_a_table_cut_short_is_named(insects: Path) -> None:
         ({"classes": 2}, "data.classes=2: insects has 3"),
         (
             {"image_size": 9},
-            "data.image_size=9: the images of insects have 8x8 pixels; resize them with data.resize=9, or set data.image",
+            "data.image_size=9: the images of insects have 8x8 pixels; resize them with data.resize=9, or set data",
         ),
         ({"resize": 7}, "data.resize=7: allowed is at least data.image_size, 8"),
         ({"val_images": None}, "data.val_images is null, but insects has no val part; give a number, or a share"),
@@ -404,7 +405,7 @@ def test_the_split_follows_its_seed_alone(insects: Path) -> None:
 def test_streamed_images_are_those_that_would_be_resident(insects: Path) -> None:
     resident, streamed = load(config(insects)), load(config(insects, keep="stream"), loaders=2)
     assert streamed.train.images is None
-    places = list(torch.randperm(24).split(7))
+    places = parts(torch.randperm(24), 7)
     for (images, labels), (others, same) in zip(
         fetched(resident, resident.train, places), fetched(streamed, streamed.train, places), strict=True
     ):
@@ -436,7 +437,7 @@ def test_few_batches_are_read_ahead(insects: Path, monkeypatch: pytest.MonkeyPat
     original = data_module._read
     monkeypatch.setattr(data_module, "_read", counted)
     streamed = load(config(insects, keep="stream"), loaders=1)
-    batches = fetched(streamed, streamed.train, list(torch.arange(24).split(2)))
+    batches = fetched(streamed, streamed.train, parts(torch.arange(24), 2))
     next(batches)
     assert len(read) <= 2 * (data_module.AHEAD + 1)
     assert sum(1 for _ in batches) == 11

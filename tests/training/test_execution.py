@@ -1,0 +1,189 @@
+"""The same function of the same weights, executed in another way."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from explorer.design import Task, parse_name
+from explorer.design.grouped import GroupedConv, grouped_convs
+from explorer.planning import own_execution, runs_of, settings_of
+from explorer.run import Convolution, Execution, Run
+from explorer.settings import StudyConfig
+from explorer.training import fastest as fastest_module
+from explorer.training.build import build
+from explorer.training.data import load
+from explorer.training.execution import MergedConv2d, merged, prepare
+from explorer.training.fastest import fastest, training_speed, training_speeds
+from explorer.training.loop import train
+
+PLAIN = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
+TASK = Task(channels=3, image_size=16, classes=5)
+
+
+def network(name: str, seed: int = 0) -> nn.Module:
+    return build(parse_name(name), TASK, torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("name", ["11-8x2d-w32", "11-8x4d-w32-preact", "20-12x2d-w32-k5"])
+@pytest.mark.parametrize("layout", ["same", "contiguous"])
+@pytest.mark.parametrize("kind", ["native", "half", "dense"])
+def test_every_execution_gives_the_same_scores_and_gradients(name: str, layout: str, kind: str) -> None:
+    plain, other = network(name), network(name)
+    shapes = grouped_convs(parse_name(name), TASK)
+    choices = tuple(
+        Convolution(shape.key, {"native": shape.groups, "half": shape.mergers[1], "dense": 1}[kind], layout)
+        for shape in shapes
+    )
+    state = {key: tensor.clone() for key, tensor in other.state_dict().items()}
+    other = prepare(other, replace(PLAIN, convolutions=choices), TASK)
+    exchanged = [module for module in other.modules() if isinstance(module, MergedConv2d)]
+    assert len(exchanged) == sum(shapes.values())
+    assert {module.executed_groups for module in exchanged} == {choice.groups for choice in choices}
+    assert list(other.state_dict()) == list(state)
+    assert all(torch.equal(tensor, state[key]) for key, tensor in other.state_dict().items())
+    images = torch.randn(6, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    scores, others = plain(images), other(images)
+    assert torch.allclose(scores, others, rtol=0, atol=1e-10)
+    for found in (scores, others):
+        found.square().sum().backward()
+    for one, two in zip(plain.parameters(), other.parameters(), strict=True):
+        assert one.grad is not None
+        assert two.grad is not None
+        assert torch.allclose(one.grad, two.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_a_merged_weight_stands_in_blocks_on_the_diagonal() -> None:
+    weight = torch.arange(1.0, 9.0).view(4, 2, 1, 1)  # four outputs, two inputs each: two groups
+    assert merged(weight, 2, 1)[:, :, 0, 0].tolist() == [[1, 2, 0, 0], [3, 4, 0, 0], [0, 0, 5, 6], [0, 0, 7, 8]]
+    assert merged(weight, 2, 2) is weight
+
+
+def test_mergers_halve_the_groups_and_end_dense_where_that_is_small() -> None:
+    assert GroupedConv(128, 128, 3, 1, 32, 32).mergers == (32, 16, 8, 4, 2, 1)
+    assert GroupedConv(96, 96, 3, 1, 12, 32).mergers == (12, 6, 3, 1)
+    assert GroupedConv(512, 512, 3, 1, 32, 8).mergers == (32, 16, 8)
+    assert GroupedConv(12, 12, 3, 1, 3, 8).mergers == (3, 1)
+
+
+@pytest.mark.parametrize("name", ["11-8x2d-w32", "8-2x48d-alexnet", "50-32x4d", "11-4x3d-w16-preact"])
+def test_shapes_are_those_of_the_built_network(name: str) -> None:
+    architecture = parse_name(name)
+    task = architecture.shape.task
+    built = build(architecture, task, torch.Generator()).to("meta")
+    found: list[tuple[int, ...]] = []
+    for module in built.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            module.register_forward_pre_hook(
+                lambda conv, inputs: found.append(
+                    (
+                        conv.in_channels,
+                        conv.out_channels,
+                        conv.kernel_size[0],
+                        conv.stride[0],
+                        conv.groups,
+                        inputs[0].shape[-1],
+                    )
+                )
+            )
+    built.eval()(torch.empty(1, task.channels, task.image_size, task.image_size, device="meta"))
+    shapes = grouped_convs(architecture, task)
+    expected = [
+        (shape.in_width, shape.width, shape.kernel_size, shape.stride, shape.groups, shape.map_size)
+        for shape, number in shapes.items()
+        for _ in range(number)
+    ]
+    assert sorted(found) == sorted(expected)
+    assert found
+
+
+def test_dense_networks_and_paths_that_are_no_groups_have_no_shape() -> None:
+    assert not grouped_convs(parse_name("11-1x8d-w32"), TASK)
+    assert not grouped_convs(parse_name("11-4x4d-w16-inception"), TASK)
+
+
+def test_bfloat16_trains_with_scores_and_weights_in_float32() -> None:
+    execution = replace(PLAIN, precision="bfloat16")
+    prepared = prepare(network("11-8x2d-w32").float(), execution, TASK)
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = prepared(torch.randn(4, 3, 16, 16))
+    assert scores.dtype == torch.float32
+    scores.sum().backward()
+    assert {parameter.grad.dtype for parameter in prepared.parameters()} == {torch.float32}  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def run(tiny: StudyConfig) -> Run:
+    return runs_of(tiny, settings_of(tiny), PLAIN, load(tiny.data).digest)[1][1]
+
+
+def test_a_run_obeys_its_plan_and_gives_nearly_the_same_curve(run: Run) -> None:
+    def losses(execution: Execution) -> list[float]:
+        found: list[float] = []
+        train(replace(run, execution=execution), lambda result: found.append(result.loss))
+        return found
+
+    plain = losses(run.execution)
+    dense = tuple(Convolution(shape.key, 1) for shape in grouped_convs(run.architecture, run.task))
+    assert dense
+    assert losses(replace(run.execution, convolutions=dense)) == pytest.approx(plain, rel=1e-4)
+    rounded = losses(replace(run.execution, precision="bfloat16"))
+    assert rounded == pytest.approx(plain, rel=0.05)
+    assert rounded != plain
+
+
+def test_a_plan_is_cut_to_the_settings_own_convolutions(tiny: StudyConfig) -> None:
+    first, second = settings_of(tiny)
+    shapes = list(grouped_convs(second.architecture, first_task := runs_of(tiny, (second,), PLAIN, "")[0][1].task))
+    choices = [Convolution(shape.key, 1) for shape in shapes] + [Convolution("64>64_k3_s1_g2_8px", 1)]
+    plan = replace(PLAIN, convolutions=tuple(choices))
+    assert own_execution(plan, first, first_task).convolutions == ()
+    assert {choice.layer for choice in own_execution(plan, second, first_task).convolutions} == {s.key for s in shapes}
+    native = replace(PLAIN, convolutions=tuple(Convolution(shape.key, shape.groups) for shape in shapes))
+    assert own_execution(native, second, first_task) == PLAIN
+
+
+def test_the_fastest_execution_is_found_and_rarely_used_shapes_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    often, rarely = GroupedConv(16, 16, 3, 1, 8, 8), GroupedConv(16, 16, 3, 1, 4, 8)
+    seconds = {8: 3.0, 4: 1.0, 2: 2.0, 1: 4.0}
+
+    def timed(shape: GroupedConv, choice: Convolution, execution: Execution) -> object:
+        run = lambda: None  # noqa: E731 - it carries its own time
+        run.seconds = seconds[choice.groups] * (2 if choice.layout == "contiguous" else 1)  # type: ignore[attr-defined]
+        return run
+
+    monkeypatch.setattr(fastest_module, "_pass", timed)
+    monkeypatch.setattr(fastest_module, "_seconds", lambda run, device: run.seconds)
+    found = fastest({often: 10_000, rarely: 100}, PLAIN)
+    assert found.convolutions == (Convolution(often.key, 4), Convolution(rarely.key, 4))
+    assert found.unmeasured == (rarely.key,)
+    seconds |= {4: 2.95, 2: 2.95}  # within the clock's noise of the convolution as it is
+    assert fastest({often: 10_000}, PLAIN).convolutions == (Convolution(often.key, 8),)
+
+
+def test_real_measurements_choose_among_what_is_allowed() -> None:
+    shape = GroupedConv(16, 16, 3, 1, 8, 8)
+    (choice,) = fastest({shape: 10**6}, PLAIN).convolutions
+    assert choice.groups in shape.mergers
+    assert choice.layer == shape.key
+
+
+def test_speeds_are_measured_in_turns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[str] = []
+
+    def noted(run: Run) -> object:
+        return lambda: turns.append(run.execution.precision)
+
+    monkeypatch.setattr(fastest_module, "_step", noted)
+    other = replace(run, execution=replace(run.execution, precision="bfloat16"))
+    training_speeds([run, other], 0.0)
+    assert turns == ["float32"] * 2 + ["bfloat16"] * 2 + ["float32", "bfloat16"] * 2
+
+
+def test_a_speed_is_positive_and_leaves_the_streams_alone(run: Run) -> None:
+    state = torch.get_rng_state()
+    speed, peak = training_speed(run, 0.01)
+    assert speed > 0
+    assert peak == 0
+    torch.set_rng_state(state)
