@@ -31,7 +31,18 @@ def test_the_shipped_study_composes_to_the_papers_five_cardinalities() -> None:
 def test_every_shipped_choice_of_every_group_composes() -> None:
     for group, choices in groups().items():
         for choice in choices:
-            assert read_command([STUDY, f"{group}={choice}"]).do == "run"
+            own = ["data.path=photos"] if choice in ("hub", "parquet", "folder") else []
+            assert read_command([STUDY, f"{group}={choice}", *own]).do == "run"
+
+
+@pytest.mark.parametrize("source", ["hub", "parquet", "folder"])
+def test_a_data_set_is_named_after_its_path(source: str) -> None:
+    data = read_command([STUDY, f"data={source}", "data.path=people/photos_of_cats/"]).study.data
+    assert (data.name, data.label) == ("photos_of_cats", "photos_of_cats")
+    given = read_command([STUDY, f"data={source}", "data.path=x", "data.name=cats", "data.label=Cats"]).study.data
+    assert (given.name, given.label) == ("cats", "Cats")
+    with pytest.raises(InputError, match=r"data\.path is missing; say for example data\.path=photos"):
+        read_command([STUDY, f"data={source}"])
 
 
 def test_overrides_reach_any_key_and_single_numbers_become_lists() -> None:
@@ -110,7 +121,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "budget.params.tolerance=1"], ["budget.params.tolerance=1: must be less than 1"]),
         ([STUDY, "search=bayes"], ["search=bayes: no such search", "allowed: gp, listed"]),
         (["do=verify", "architecture=29-32x4d", "steps=3"], ["steps=3: unknown key", "allowed: architecture"]),
-        (["do=benchmark", "subject=speed"], ["subject=\"speed\": must be 'costs'"]),
+        (["do=benchmark", "subject=speed"], ["subject=\"speed\": must be 'training'"]),
     ],
 )
 def test_bad_input_is_one_line_with_key_value_and_what_is_allowed(arguments: list[str], parts: list[str]) -> None:

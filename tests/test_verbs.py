@@ -1,5 +1,6 @@
 """The commands on designs and the searches, through the command line."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from explorer.__main__ import main
 from explorer.design import Architecture, Task, display_name, parse_name
 from explorer.training import verify as verifying
 from explorer.training.forms import State, convert
+from explorer.training.latency import exclusive
 from tests.conftest import TINY
 from tests.test_study import environment
 
@@ -65,6 +67,74 @@ def test_benchmark_prints_every_method_without_a_disagreement(
     assert "Scan" not in output
 
 
+def test_benchmark_of_training_tells_speeds_forms_and_figures(tmp_path: Path) -> None:
+    quick = ["architectures=[11-1x8d-w16,11-4x2d-w16]", "batch_size=8", "image_size=8", "steps=2", "turns=1"]
+    # A process of its own, as the reference's loader processes are forks of it.
+    command = [sys.executable, "-m", "explorer", "do=benchmark", "device=cpu", *quick]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    output = " ".join(done.stdout.split())
+    for part in (
+        "A large matrix product: ",
+        "Training, images per second, batch 8",
+        "11-1x8d-w16: no grouped convolution",
+        "11-4x2d-w16: 8>8_k3_s1_g4_8px ",
+        "runs at once",
+        "11-1x8d-w16: at least ",
+        "11-4x2d-w16: at most 1.15x the time per image of 11-1x8d-w16",
+    ):
+        assert part in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_latency_is_told_with_its_spread_batch_and_device(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["architectures=[11-1x8d-w16,11-4x2d-w16]", "batch_size=1", "image_size=8", "turns=2", "device=cpu"]
+    assert main(["do=benchmark", "subject=latency", *quick]) == 0
+    output = said(capsys)
+    assert "Latency of a batch of 1, float32, " in output
+    assert "40" in output  # passes
+    with exclusive("cpu"):
+        assert main(["do=benchmark", "subject=latency", *quick]) == 2
+    assert "device=cpu: another measurement is running on it; wait for its end" in capsys.readouterr().err
+
+
+def test_the_start_is_timed_on_a_real_study(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["do=benchmark", "subject=start", "turns=1"]) == 0
+    assert "from the command to the first training step, at most 6 s" in said(capsys)
+    assert list(workplace.iterdir()) == []
+
+
+def test_accuracy_compares_two_studies_of_one_setting_by_seed(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = [*TINY, "space.cardinality=1", "study.contrast=null", "search.seeds=5", "recipe.epochs=1"]
+    assert main([*one, "name=fast", "engine.precision=bfloat16"]) == 0
+    for name, words in (
+        ("plain", ("", "")),
+        ("longer", ("epochs: 1\n", "epochs: 2\n")),
+        ("two", ("- 1\n", "- 1\n  - 2\n")),
+    ):
+        shutil.copytree("studies/fast", f"studies/{name}")
+        settings = Path(f"studies/{name}/config.yaml")
+        settings.write_text(settings.read_text().replace(*words))
+    capsys.readouterr()
+    assert main(["do=benchmark", "subject=accuracy", "fast=fast", "plain=plain"]) == 0
+    output = said(capsys)
+    for part in (
+        "test error of fast minus plain: 90 % interval within 0.30 points of zero",
+        "equivalent: +0.00 points, +0.00 to +0.00, n = 5 pairs",
+        "pass",
+    ):
+        assert part in output
+    for other, problem in (
+        ("longer", "plain=longer: trains another setting, with another recipe or other images"),
+        ("two", "studies/two: has several settings; allowed: a study of one"),
+        ("none", "studies/none: there is no such study yet"),
+    ):
+        assert main(["do=benchmark", "subject=accuracy", "fast=fast", f"plain={other}"]) == 2
+        assert problem in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -81,6 +151,10 @@ def test_benchmark_prints_every_method_without_a_disagreement(
         (["do=verify", "architecture=29-9999999x999d"], "architecture=29-9999999x999d: it would need about "),
         (["do=export", "architecture=29-9999999x999d"], "architecture=29-9999999x999d: it would need about "),
         (["do=benchmark", "designs=0"], "designs=0: "),
+        (["do=benchmark", "architectures=[]"], "architectures=[]: name at least one"),
+        (["do=benchmark", "architectures=[29-32y4d]"], "architectures=29-32y4d: architecture '29-32y4d': expected"),
+        (["do=benchmark", "image_size=2"], "architectures=29-1x64d: "),
+        (["do=benchmark", "subject=accuracy", "margin=0"], "margin=0: "),
         (["do=dance"], "do=dance: unknown verb; allowed: run, plan, report, verify, export, benchmark"),
         (["do=dance", "study=equal_params"], "do=dance: unknown verb"),
     ],

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from explorer.analysis.finding import find, sentence
-from explorer.analysis.paired import compare
+from explorer.analysis.paired import compare, equivalence
 from explorer.analysis.summary import SettingSummary, estimate, summarise
 
 R, X = "29-1x64d", "29-32x4d"
@@ -178,3 +178,19 @@ def test_a_search_is_told_by_validation_error_and_calls_its_winner_flattered() -
 def test_without_a_contrast_there_is_no_verdict() -> None:
     finding = find(frame({R: [0.1] * 6, X: [0.3] * 6}), [R, X], None, seeds=6)
     assert sentence(finding).startswith("No verdict: the study declares no contrast")
+
+
+def test_equivalence_needs_its_whole_interval_within_the_margin() -> None:
+    def verdict(differences: list[float], margin: float = 0.003) -> str:
+        plain = dict.fromkeys(range(20), 0.3)
+        return equivalence({seed: 0.3 + value for seed, value in enumerate(differences)}, plain, margin).verdict
+
+    assert verdict([0.001, -0.001] * 5) == "equivalent"
+    assert verdict([0.01, -0.01] * 5) == "inconclusive"
+    assert verdict([0.01, 0.011] * 5) == "different"
+    assert verdict([-0.01, -0.011] * 5) == "different"
+    assert verdict([0.0, 0.0, 0.0, 0.0]) == "inconclusive"  # fewer than five pairs never decide
+    found = equivalence({0: 0.31, 1: 0.29, 2: 0.32, 3: 0.30, 4: 0.33, 9: 0.9}, dict.fromkeys(range(5), 0.3), 0.02)
+    half = 2.131847 * float(np.std([0.01, -0.01, 0.02, 0.0, 0.03], ddof=1)) / 5**0.5
+    assert found.difference.n == 5
+    assert (found.difference.low, found.difference.high) == pytest.approx((0.01 - half, 0.01 + half))
