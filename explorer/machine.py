@@ -7,12 +7,8 @@ import os
 import platform
 from pathlib import Path
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = (
-    -1,
-    -2,
-    -3,
-    -4,
-)  # glibc's malloc.h; -1 as a size is the largest there is
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # glibc's malloc.h; size -1 is the largest
+_CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def cpu_name() -> str:
@@ -57,11 +53,30 @@ def _set_malloc(options: dict[int, int]) -> None:
 
 
 def memory_bytes() -> int:
-    """Memory of the whole machine; 2^63 where the system does not tell."""
+    """Memory of the whole machine, or of the container this is; 2^63 where the system does not tell."""
+    found = [1 << 63]
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for limit in _CONTAINER_LIMITS:
+        with contextlib.suppress(ValueError, OSError):
+            found.append(int(Path(limit).read_text()))
+    return min(found)
+
+
+def limit_memory(most: int) -> None:
+    """Let this process have no more bytes of its own than these, so that it is refused memory instead of being killed.
+
+    Where memory does run out, the system should end this process before others. Elsewhere than on Linux nothing
+    happens.
+    """
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 1 << 63
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        Path("/proc/self/oom_score_adj").write_text("500")
+    except (ImportError, AttributeError, ValueError, OSError):
+        return
 
 
 def machine_id() -> str:

@@ -56,6 +56,7 @@ def render_page(study: Study) -> str:
         recipe=asdict(study.config.recipe),
         failures=_failures(study.record),
         images=_images(study.environment),
+        execution={**study.execution, "convolutions": _convolutions(study.execution)},
         scripts=scripts,
         policy=policy(scripts),
     )
@@ -127,6 +128,17 @@ def _images(environment: dict[str, Any]) -> str:
     words = ", ".join(f"{count:,} {what}" for count, what in parts)
     skipped = environment.get("skipped", [])
     return f"{words}; {len(skipped):,} left out as unusable" if skipped else words
+
+
+def _convolutions(execution: dict[str, Any]) -> str:
+    """Which grouped convolutions are executed otherwise than they are: `128>128_k3_s1_g32_32px as 16 groups`."""
+    changed = [
+        f"{choice['layer']} {'dense' if choice['groups'] == 1 else 'as {} groups'.format(choice['groups'])}"
+        + ("" if choice["layout"] == "same" else f", {choice['layout']}")
+        for choice in execution.get("convolutions", [])
+        if f"_g{choice['groups']}_" not in choice["layer"] or choice["layout"] != "same"
+    ]
+    return "; ".join(changed) or "as they are"
 
 
 def _mood(finding: Finding) -> str:

@@ -58,10 +58,11 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
     with study.locked(folder):
         study.refuse_other_settings(folder, config)
         records.open_for_writing(folder)
-        console.print(f"Study {config.name}: record in {folder}; starting workers", markup=False, highlight=False)
+        console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False)
         engine = LocalEngine(slots=1, retries=config.engine.retries)
         try:
-            (surroundings,) = engine.ask(Survey(config.data, config.device))
+            with console.status("Starting a worker, reading images"):
+                (surroundings,) = engine.ask(Survey(config.data, config.device))
             assert isinstance(surroundings, Surroundings)
             bench = Bench(config, surroundings, engine)
             engine.slots, execution = _plan(bench, folder, console)
@@ -80,17 +81,14 @@ def _plan(bench: Bench, folder: Path, console: Console) -> tuple[int, Execution]
     _tell(bench, console)
     runs = designs_wanted(config, settings) * config.search.seeds
     old = study.settled(folder, config, bench.surroundings)
-    began = time.perf_counter()
-    plan = (
-        resumed(bench, old, _middling(config, settings), runs)
-        if old
-        else propose(bench, _middling(config, settings), runs)
-    )
-    execution = with_convolutions(bench, plan.execution, settings)
+    began, middle = time.perf_counter(), _middling(config, settings)
+    with console.status("Measuring which way of executing runs is the fastest here"):
+        plan = resumed(bench, old, middle, runs) if old else propose(bench, middle, runs)
+        execution = with_convolutions(bench, plan.execution, settings)
     merged = sum(any(own_execution(execution, setting, task_of(config)).convolutions) for setting in settings)
     console.print(
         f"{plan.workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
-        f"{f'; {merged} settings with merged groups' if merged else ''} "
+        f"{f'; merged groups in {merged} of {len(settings)} settings' if merged else ''} "
         f"(chosen in {time.perf_counter() - began:.1f} s)",
         markup=False,
         highlight=False,

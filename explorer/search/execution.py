@@ -92,7 +92,11 @@ def resumed(bench: Bench, execution: Execution, middle: Setting, runs: int) -> P
     """The plan of a study whose execution is settled; the number of workers is free."""
     workers = max(1, cpu_count() // execution.threads)
     if bench.surroundings.device == "cuda":
-        workers = _shared(bench, execution, middle, runs).workers
+        plain = replace(execution, convolutions=())
+        key = _key("workers", asdict(plain), bench.config.engine.workers, _machine(bench), _shape(bench, middle))
+        known = remembered(key)
+        workers = known if isinstance(known, int) and known > 0 else _shared(bench, plain, middle, runs).workers
+        remember({key: workers})
     plan = Plan(execution, workers)
     return replace(plan, workers=_fitting(bench, plan, middle.cost, runs))
 

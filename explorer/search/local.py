@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -120,5 +121,7 @@ class LocalEngine:
             self._deaths[run_id] = deaths
             self.submit(worker.job)
             return []
-        message = f"its process died {deaths} times, the last time with exit code {worker.process.exitcode}"
+        code = worker.process.exitcode
+        killed = ", as when the system runs out of memory" if code == -signal.SIGKILL else ""
+        message = f"its process died {deaths} times, the last time with exit code {code}{killed}"
         return [RunDone(run_id, Outcome("failed", 0, None, None, None, None, 0.0, None, message=message))]

@@ -5,6 +5,9 @@ import torch
 from explorer.errors import InputError
 from explorer.machine import cpu_name, memory_bytes
 
+# What torch, oneDNN and CUDA's libraries say when they are refused memory.
+_NO_MEMORY = ("DefaultCPUAllocator", "could not create a memory object", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
+
 
 def resolve(device: str) -> str:
     """Turn auto, cpu or cuda into "cpu" or "cuda". Raises InputError for a device that is not there."""
@@ -31,7 +34,7 @@ def has_bfloat16(device: str) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory did not suffice; torch has no type of its own for the CPU's."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def device_memory(device: str) -> int:

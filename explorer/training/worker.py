@@ -25,8 +25,10 @@ from explorer.job import (
     Surroundings,
     Survey,
 )
-from explorer.machine import keep_freed_memory
-from explorer.run import Outcome
+from explorer.machine import give_freed_memory_back, keep_freed_memory, limit_memory, memory_bytes
+from explorer.run import Outcome, Run
+
+MOST_MEMORY = 0.9  # of the machine's, which one worker may take
 
 
 def work(pipe: Connection, parent: int) -> None:
@@ -58,6 +60,7 @@ def _run(job: Job, pipe: Connection) -> None:
 
     run = job.run
     torch.set_num_threads(run.execution.threads)
+    _limit(run)
     started = time.perf_counter()
     try:
         if job.needs_count:
@@ -69,6 +72,9 @@ def _run(job: Job, pipe: Connection) -> None:
             weights=Path(job.weights) if job.weights else None,
             loaders=job.loaders,
         )
+        if outcome.status == "out_of_memory":  # what it had belongs to the other workers now
+            give_freed_memory_back()
+            keep_freed_memory()
         pipe.send(RunDone(run.id, outcome))
     except CostMismatchError as error:
         pipe.send(Mismatch(str(error)))
@@ -78,6 +84,12 @@ def _run(job: Job, pipe: Connection) -> None:
         message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         failed = Outcome("failed", 0, None, None, None, None, time.perf_counter() - started, None, message=message)
         pipe.send(RunDone(run.id, failed, details=traceback.format_exc()))
+
+
+def _limit(run: Run) -> None:
+    """A run on the CPU that wants more memory than there is shall end by itself and leave the others alone."""
+    if run.execution.device == "cpu":
+        limit_memory(int(MOST_MEMORY * memory_bytes()))
 
 
 def _answer(question: Question) -> Answer:
@@ -128,6 +140,7 @@ def _speed(question: SpeedQuestion) -> Speed:
     from explorer.training.device import is_out_of_memory
     from explorer.training.fastest import training_speeds
 
+    _limit(question.runs[0])
     try:
         return Speed(*training_speeds(question.runs, question.seconds))
     except (RuntimeError, MemoryError) as error:

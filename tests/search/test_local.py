@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +17,7 @@ from explorer.run import Run
 from explorer.search.local import LocalEngine
 from explorer.settings import StudyConfig
 from explorer.training.data import load
+from tests.test_layers import ROOT
 from tests.test_planning import EXECUTION
 
 
@@ -101,7 +104,9 @@ def test_a_job_whose_processes_keep_dying_fails(engine: LocalEngine, run: Run) -
         events = [event for event in until_quiet(engine) if isinstance(event, RunDone)]
     outcome = done(until_done(engine, events)).outcome
     assert outcome.status == "failed"
-    assert outcome.message == "its process died 2 times, the last time with exit code -9"
+    assert outcome.message == (
+        "its process died 2 times, the last time with exit code -9, as when the system runs out of memory"
+    )
 
 
 def until_quiet(engine: LocalEngine) -> list[Event]:
@@ -110,3 +115,38 @@ def until_quiet(engine: LocalEngine) -> list[Event]:
     while dead in engine._workers:
         events += engine.events(timeout=1.0)
     return events
+
+
+WITHOUT_MEMORY = """
+from dataclasses import replace
+from multiprocessing import Pipe
+from explorer import machine
+from explorer.design import parse_name
+from explorer.job import Job
+from explorer.planning import runs_of, settings_of
+from explorer.config import read_command
+from explorer.training import worker
+from explorer.training.data import load
+from tests.conftest import TINY
+from tests.test_planning import EXECUTION
+
+worker.memory_bytes = lambda: 2**30
+config = read_command(TINY).study
+run = runs_of(config, settings_of(config), EXECUTION, load(config.data).digest)[0][1]
+large = replace(run, architecture=parse_name("11-1x9000d-w9000"))
+ours, theirs = Pipe()
+for job in (large, run):
+    worker._run(Job(job, needs_count=False), theirs)
+    while not hasattr(event := ours.recv(), "outcome"):
+        pass
+    print(event.outcome.status, event.outcome.message[:60])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits the memory of a process")
+def test_a_run_that_wants_too_much_memory_ends_by_itself_and_the_next_one_trains() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.startswith("out_of_memory ")
+    assert second == "ok "
