@@ -22,10 +22,10 @@ from explorer.machine import cpu_count
 from explorer.settings import DataConfig, Recipe
 from explorer.training.augment import ATTEMPTS, crop_boxes
 from explorer.training.decode import decode, decode_cropped, image_size_of
-from explorer.training.pools import Encoded, Part, Pools, pools
+from explorer.training.pools import Pools, pools
+from explorer.training.stored import Encoded, Labels, Part
 
 Bytes = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
 SAMPLE = 4096  # streamed images of which mean, deviation and colour axes are taken
 AHEAD = 3  # batches that are read while one is trained on
 

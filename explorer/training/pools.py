@@ -18,46 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from explorer.cache import cache_folder
 from explorer.errors import InputError
 from explorer.machine import cpu_count
 from explorer.settings import DataConfig
-from explorer.training.decode import Bytes, check, decode
+from explorer.training.decode import check, decode
 from explorer.training.source import Item, Listing, Listings, listings
+from explorer.training.stored import Growing, Packed, Part, hash_file, load_part
 
-Labels = npt.NDArray[np.int64]
 RESIDENT_BYTES = 4 * 2**30  # decoded pixels beyond this are streamed, unless the settings say otherwise
 CHUNK = 2048  # images decoded before the next are read
 SHOWN = 5  # unusable images that a message names
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Encoded image files, read one by one from a file of them all or from files of their own.
-
-    File `i` of `packed` lies from `offsets[i]` to `offsets[i + 1]`.
-    """
-
-    packed: npt.NDArray[np.uint8] | None
-    offsets: Labels
-    paths: tuple[str, ...] = ()
-
-    def read(self, place: int) -> bytes:
-        """The bytes of one image file."""
-        if self.packed is None:
-            return Path(self.paths[place]).read_bytes()
-        return self.packed[self.offsets[place] : self.offsets[place + 1]].tobytes()
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a data set: `labels` `(n,)` and `images` `(n, channels, size, size)`, or `encoded` where streamed."""
-
-    images: Bytes | None
-    labels: Labels
-    encoded: Encoded | None
 
 
 @dataclass(frozen=True)
@@ -100,33 +72,12 @@ def _load(entry: Path, config: DataConfig) -> Pools | None:
     """The parts of a cache entry; None where it is not there or damaged."""
     try:
         meta = json.loads((entry / "meta.json").read_text())
-        parts = {name: _load_part(entry, name, config, tuple(files)) for name, files in meta["parts"].items()}
+        parts = {name: load_part(entry, name, config, tuple(files)) for name, files in meta["parts"].items()}
         return Pools(
             parts["train"], parts.get("val"), parts.get("test"), str(meta["digest"]), tuple(map(str, meta["skipped"]))
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _load_part(entry: Path, name: str, config: DataConfig, paths: tuple[str, ...]) -> Part:
-    labels = np.load(entry / f"{name}_labels.npy", allow_pickle=False)
-    if labels.dtype != np.int64 or labels.ndim != 1:
-        raise ValueError("labels")
-    if (entry / f"{name}.npy").exists():
-        # Written to by nobody; "copy on write" because torch wants an array that could be.
-        images = np.load(entry / f"{name}.npy", mmap_mode="c", allow_pickle=False)
-        if images.shape != (len(labels), config.channels, config.image_size, config.image_size):
-            raise ValueError("images")
-        if images.dtype != np.uint8:
-            raise ValueError("images")
-        return Part(images, labels, None)
-    if paths:
-        return Part(None, labels, Encoded(None, np.zeros(0, dtype=np.int64), paths))
-    offsets = np.load(entry / f"{name}_offsets.npy", allow_pickle=False)
-    packed = np.memmap(entry / f"{name}.bin", dtype=np.uint8, mode="r")
-    if len(offsets) != len(labels) + 1 or offsets[-1] != len(packed):
-        raise ValueError("encoded images")
-    return Part(None, labels, Encoded(packed, offsets))
 
 
 def _build(config: DataConfig, unread: Listings, entry: Path) -> Path:
@@ -185,8 +136,8 @@ class _Reader:
         """Write one part; returns the files it is streamed from, where each image has its own."""
         labels: list[int] = []
         paths: list[str] = []
-        images = None if self.streams else _Growing(self.folder / f"{name}.npy", listing.count, self.config)
-        packed = _Packed(self.folder, name) if self.streams else None
+        images = None if self.streams else Growing(self.folder / f"{name}.npy", listing.count, self.config)
+        packed = Packed(self.folder, name) if self.streams else None
         with ThreadPoolExecutor(cpu_count()) as threads:
             for items in _chunks(listing.items()):
                 for item, found in zip(items, threads.map(self._looked_at, items), strict=True):
@@ -208,7 +159,7 @@ class _Reader:
                         self.digest.update(found)
         if images is not None:
             images.close()
-            _hash_file(self.digest, images.path)
+            hash_file(self.digest, images.path)
         if packed is not None:
             packed.close(keep=not paths)
         array = np.array(labels, dtype=np.int64)
@@ -267,59 +218,6 @@ class _Reader:
     def _note(self, name: str, problem: str) -> None:
         self.unusable.append(f"{name} ({problem})")
         self.sizes.add(problem.partition(", needed")[0] if ", needed" in problem else problem)
-
-
-class _Growing:
-    """An array of images on disk, filled one by one; what stays empty at its end is cut off."""
-
-    def __init__(self, path: Path, count: int, config: DataConfig) -> None:
-        self.path, self.count, self.used = path, count, 0
-        self.shape = (config.channels, config.image_size, config.image_size)
-        self.array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(max(count, 1), *self.shape))
-
-    def add(self, image: Bytes) -> None:
-        """One more image."""
-        self.array[self.used] = image
-        self.used += 1
-
-    def close(self) -> None:
-        """Write what is there; the file then holds exactly the images added."""
-        self.array.flush()
-        if self.used != len(self.array):
-            whole = self.path.with_suffix(".whole")
-            self.path.rename(whole)
-            smaller = np.lib.format.open_memmap(self.path, mode="w+", dtype=np.uint8, shape=(self.used, *self.shape))
-            for start in range(0, self.used, CHUNK):
-                smaller[start : start + CHUNK] = self.array[start : min(start + CHUNK, self.used)]
-            smaller.flush()
-            whole.unlink()
-
-
-class _Packed:
-    """Encoded files one after the other in one file, with the offset of each."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.path, self.offsets_path = folder / f"{name}.bin", folder / f"{name}_offsets.npy"
-        self.file, self.offsets = self.path.open("wb"), [0]
-
-    def add(self, data: bytes) -> None:
-        """One more file."""
-        self.file.write(data)
-        self.offsets.append(self.offsets[-1] + len(data))
-
-    def close(self, *, keep: bool) -> None:
-        """Finish the file, or remove it where images have files of their own."""
-        self.file.close()
-        if keep:
-            np.save(self.offsets_path, np.array(self.offsets, dtype=np.int64), allow_pickle=False)
-        else:
-            self.path.unlink()
-
-
-def _hash_file(digest: Any, path: Path) -> None:
-    with path.open("rb") as file:
-        while block := file.read(2**22):
-            digest.update(block)
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:

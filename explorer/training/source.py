@@ -5,6 +5,7 @@ Nothing is ever unpickled.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,6 +228,8 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
             "data.source=hub: needs the datasets library; install it with pip install 'resnext-explorer[hub]', or "
             "give a local copy with data.source=parquet data.path=FOLDER"
         ) from None
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     try:
         found = datasets.load_dataset(path, config.subset)
     except Exception as error:  # noqa: BLE001 - the library raises of many kinds, its network libraries of more
