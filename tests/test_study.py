@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -45,6 +46,7 @@ def environment() -> dict[str, str]:
 
 def test_a_study_ends_with_record_verdict_and_pages(finished: Path) -> None:
     output = (finished / "output.txt").read_text()
+    assert re.search(r"4 runs in \d+ s; \d+\.\d % of the workers' time was not training", output)
     for part in ("[4/4]", "11-2x3d-w16", "Inconclusive: 2 pairs of seeds are too few", "Report: reports/tiny.html"):
         assert part in output
     runs = results(finished / FOLDER)

@@ -26,7 +26,7 @@ from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
 from explorer.search.execution import Bench, propose, resumed, with_convolutions
 from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored
-from explorer.search.progress import Display, work_of
+from explorer.search.progress import Clock, Display, work_of
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.settings import StudyConfig
 
@@ -47,6 +47,7 @@ class _State:
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
     fvcore_macs: dict[str, int] = field(default_factory=dict)
     failed: int = 0
+    clock: Clock = field(default_factory=Clock)
 
 
 def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
@@ -55,6 +56,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
     Raises InputError for what a person can mend and StudyStoppedError where the cost check fails.
     """
     settings_of(config)  # refuses what cannot be planned before anything is locked or started
+    clock = Clock()
     with study.locked(folder):
         study.refuse_other_settings(folder, config)
         records.open_for_writing(folder)
@@ -68,7 +70,9 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
             engine.slots, execution = _plan(bench, folder, console)
             study.begin(folder, config, execution, surroundings)
             state = _open(bench, folder, execution, console)
+            state.clock = clock
             _run_all(state, engine)
+            console.print(clock.told(), markup=False, highlight=False)
         finally:
             engine.close()
     return state.failed
@@ -203,6 +207,7 @@ def _loop(state: _State, engine: LocalEngine) -> None:
             setting, run = state.waiting.popleft()
             state.running[run.id] = (setting, run)
             state.display.started(setting, run)
+            state.clock.submitted(run.id)
             engine.submit(_job(state, setting, run))
         for event in engine.events(timeout=1.0):
             _handle(event, state)
@@ -239,6 +244,7 @@ def _handle(event: Event, state: _State) -> None:
 def _finish(event: RunDone, state: _State) -> None:
     setting, run = state.running.pop(event.run_id)
     outcome = event.outcome
+    state.clock.ended(run.id, outcome.seconds)
     record = RunRecord(
         run=run.id,
         status=outcome.status,

@@ -1,6 +1,7 @@
 """Progress for people: a live display on a terminal, one line per event elsewhere."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,38 @@ class _Running:
     setting: Setting
     run: Run
     result: EpochResult | None = None
+
+
+@dataclass
+class Clock:
+    """How much of the workers' time, from the study's start to the end of each run, was not spent on runs."""
+
+    began: float = field(default_factory=time.perf_counter)
+    free_since: deque[float] = field(default_factory=deque)
+    taken: dict[str, float] = field(default_factory=dict)
+    runs: int = 0
+    seconds: float = 0.0
+    training: float = 0.0
+
+    def submitted(self, run_id: str) -> None:
+        """A free worker gets a run; one that has had none yet is free since the start."""
+        self.taken[run_id] = self.free_since.popleft() if self.free_since else self.began
+
+    def ended(self, run_id: str, seconds: float) -> None:
+        """A run that took so many seconds has ended, and its worker is free."""
+        now = time.perf_counter()
+        self.runs += 1
+        self.seconds += now - self.taken.pop(run_id)
+        self.training += seconds
+        self.free_since.append(now)
+
+    def told(self) -> str:
+        """For people."""
+        lost = max(0.0, 1 - self.training / self.seconds) if self.seconds else 0.0
+        return (
+            f"{self.runs} runs in {duration(time.perf_counter() - self.began)}; "
+            f"{percent(lost, 1)} of the workers' time was not training: start, measuring, recording"
+        )
 
 
 @dataclass

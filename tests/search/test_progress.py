@@ -1,10 +1,11 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from explorer.planning import runs_of, settings_of
 from explorer.run import EpochResult
-from explorer.search.progress import Display, work_of
+from explorer.search.progress import Clock, Display, work_of
 from explorer.settings import StudyConfig
 from tests.search.test_trials import record
 from tests.test_planning import EXECUTION
@@ -37,3 +38,20 @@ def test_on_a_terminal_running_settings_show_epoch_and_error(tiny: StudyConfig) 
     shown = show(tiny, terminal=True)
     for part in ("1/4", "ResNeXt-11 (2x3d, w16)", "1/2", "2.345", "25.0 %", "left"):
         assert part in shown
+
+
+def test_the_clock_tells_what_workers_did_besides_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    clock = Clock(began=now)
+    now = 110.0  # ten seconds of preparation count for both workers
+    clock.submitted("a")
+    clock.submitted("b")
+    now = 150.0
+    clock.ended("a", 40.0)
+    clock.submitted("c")
+    now = 160.0
+    clock.ended("b", 45.0)
+    now = 200.0
+    clock.ended("c", 50.0)
+    assert clock.told().startswith("3 runs in 1 min 40 s; 15.6 % of the workers' time was not training")
