@@ -30,6 +30,8 @@ from explorer.search.progress import Clock, Display, work_of
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.settings import StudyConfig
 
+SOME = 9  # designs on which the plan of a search is made
+
 
 @dataclass
 class _State:
@@ -85,9 +87,9 @@ def _plan(bench: Bench, folder: Path, console: Console) -> tuple[int, Execution]
     _tell(bench, console)
     runs = designs_wanted(config, settings) * config.search.seeds
     old = study.settled(folder, config, bench.surroundings)
-    began, middle = time.perf_counter(), _middling(config, settings)
+    began, known = time.perf_counter(), settings or _some(config)
     with console.status("Measuring which way of executing runs is the fastest here"):
-        plan = resumed(bench, old, middle, runs) if old else propose(bench, middle, runs)
+        plan = resumed(bench, old, known, runs) if old else propose(bench, known, runs)
         execution = with_convolutions(bench, plan.execution, settings)
     merged = sum(any(own_execution(execution, setting, task_of(config)).convolutions) for setting in settings)
     console.print(
@@ -118,12 +120,11 @@ def _tell(bench: Bench, console: Console) -> None:
         )
 
 
-def _middling(config: StudyConfig, settings: tuple[Setting, ...]) -> Setting:
-    """A setting of middling cost, on which speed is measured for all; for a search, one of those it may choose."""
-    if settings:
-        return sorted(settings, key=lambda setting: setting.cost.macs)[len(settings) // 2]
-    pool = candidates(config)
-    return scope_of(config).setting(pool.architecture(len(pool) // 2))
+def _some(config: StudyConfig) -> tuple[Setting, ...]:
+    """Some of the designs a search may choose, evenly spread: its plan is measured on them."""
+    pool, scope = candidates(config), scope_of(config)
+    places = sorted({len(pool) * number // SOME for number in range(SOME)})
+    return tuple(scope.setting(pool.architecture(place)) for place in places)
 
 
 def _open(bench: Bench, folder: Path, execution: Execution, console: Console) -> _State:

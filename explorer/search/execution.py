@@ -7,7 +7,7 @@ start. Measuring takes a small share of the planned time, or is left out where e
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import cast
 
@@ -59,12 +59,12 @@ class Plan:
     measured: bool = True
 
 
-def propose(bench: Bench, middle: Setting, runs: int) -> Plan:
-    """The plan of a new study of so many runs; `middle` is a network of middling size, on which speed is measured.
+def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> Plan:
+    """The plan of a new study of so many runs of these settings; speed is measured on the one of middling cost.
 
     Convolutions are chosen later, by `with_convolutions`. Raises InputError for more workers than the memory holds.
     """
-    chosen, surroundings = bench.config.engine, bench.surroundings
+    chosen, surroundings, middle = bench.config.engine, bench.surroundings, _middling(settings)
     if chosen.precision == "bfloat16" and not surroundings.has_bfloat16:
         raise InputError(f"engine.precision=bfloat16: {surroundings.device_name} has none; allowed: auto, float32")
     plain = Execution(
@@ -85,11 +85,12 @@ def propose(bench: Bench, middle: Setting, runs: int) -> Plan:
         if plan.measured:
             found = {"precision": plan.execution.precision, "threads": plan.execution.threads, "workers": plan.workers}
             remember({key: found})
-    return replace(plan, workers=_fitting(bench, plan, middle.cost, runs))
+    return replace(plan, workers=_fitting(bench, plan, settings, runs))
 
 
-def resumed(bench: Bench, execution: Execution, middle: Setting, runs: int) -> Plan:
+def resumed(bench: Bench, execution: Execution, settings: Sequence[Setting], runs: int) -> Plan:
     """The plan of a study whose execution is settled; the number of workers is free."""
+    middle = _middling(settings)
     workers = max(1, cpu_count() // execution.threads)
     if bench.surroundings.device == "cuda":
         plain = replace(execution, convolutions=())
@@ -98,7 +99,11 @@ def resumed(bench: Bench, execution: Execution, middle: Setting, runs: int) -> P
         workers = known if isinstance(known, int) and known > 0 else _shared(bench, plain, middle, runs).workers
         remember({key: workers})
     plan = Plan(execution, workers)
-    return replace(plan, workers=_fitting(bench, plan, middle.cost, runs))
+    return replace(plan, workers=_fitting(bench, plan, settings, runs))
+
+
+def _middling(settings: Sequence[Setting]) -> Setting:
+    return sorted(settings, key=lambda setting: setting.cost.macs)[len(settings) // 2]
 
 
 def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Setting]) -> Execution:
@@ -253,13 +258,17 @@ def _question(bench: Bench, setting: Setting, *executions: Execution) -> SpeedQu
     return SpeedQuestion(tuple(runs), PROBE_SECONDS)
 
 
-def _fitting(bench: Bench, plan: Plan, cost: Cost, runs: int) -> int:
-    """As many workers as were asked for, or as the plan has; never more than there are runs, or the memory holds."""
+def _fitting(bench: Bench, plan: Plan, settings: Sequence[Setting], runs: int) -> int:
+    """As many workers as were asked for, or as the plan has; never more than there are runs, or the memory holds.
+
+    Each may have the largest network.
+    """
     asked = bench.config.engine.workers
     wanted = plan.workers if asked == "auto" else asked
     if bench.surroundings.device != "cpu":
         return max(1, min(wanted, runs))
-    needed, there = memory_needed(cost, plan.execution), memory_bytes()
+    needed = max(memory_needed(setting.cost, plan.execution) for setting in settings)
+    there = memory_bytes()
     most = max(1, int(0.9 * there / needed))
     if asked != "auto" and min(asked, runs) > most:
         raise InputError(

@@ -7,7 +7,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -88,12 +88,16 @@ class Crops:
     key: int
 
 
-@lru_cache(maxsize=2)
 def load(config: DataConfig, device: str = "cpu", loaders: int = 0) -> Dataset:
-    """Load and split a data set; `loaders` threads decode what is streamed, 0 for one per core.
+    """Load and split a data set, once per process; `loaders` threads decode what is streamed, 0 for one per core.
 
     Raises InputError when the settings and the images do not fit together.
     """
+    return replace(_load(config, device), loaders=loaders or cpu_count())
+
+
+@lru_cache(maxsize=2)
+def _load(config: DataConfig, device: str) -> Dataset:
     if config.source == "digits":
         found, whole = _digits(), None
         _check_digits(config, found)
@@ -113,7 +117,6 @@ def load(config: DataConfig, device: str = "cpu", loaders: int = 0) -> Dataset:
         std=std.to(device),
         axes=axes.to(device),
         digest=digest,
-        loaders=loaders or cpu_count(),
         skipped=found.skipped,
     )
 

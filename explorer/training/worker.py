@@ -112,11 +112,19 @@ def _survey(question: Survey) -> Surroundings:
     import numpy
     import torch
 
+    from explorer.errors import InputError
     from explorer.training.data import load
-    from explorer.training.device import device_memory, device_name, has_bfloat16, resolve
+    from explorer.training.device import device_memory, device_name, has_bfloat16, is_out_of_memory, resolve
 
     device = resolve(question.device)
-    data = load(question.data, device)
+    try:
+        data = load(question.data, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"data={question.data.name}: its images do not fit into the memory; set data.keep=stream"
+        ) from None
     versions = {
         "python": sys.version.split()[0],
         "torch": str(torch.__version__),

@@ -10,7 +10,7 @@ from explorer import cache
 from explorer.design.grouped import grouped_convs
 from explorer.errors import InputError
 from explorer.job import Answer, Forms, FormsQuestion, Question, Speed, SpeedQuestion, Surroundings
-from explorer.planning import Setting, settings_of, task_of
+from explorer.planning import settings_of, task_of
 from explorer.run import Convolution, Execution
 from explorer.search import execution as plans
 from explorer.search.execution import Bench, memory_needed, propose, resumed, with_convolutions
@@ -63,10 +63,6 @@ def bench(config: StudyConfig, engine: Scripted, there: Surroundings = THERE) ->
     return Bench(config, there, engine)  # type: ignore[arg-type]
 
 
-def middle(config: StudyConfig) -> Setting:
-    return settings_of(config)[1]
-
-
 FASTER_APART: Speeds = {
     ("float32", 4, 1): 100,
     ("bfloat16", 4, 1): 200,
@@ -76,49 +72,49 @@ FASTER_APART: Speeds = {
 
 
 def test_the_faster_precision_and_the_best_division_of_cores_are_taken(study: StudyConfig) -> None:
-    plan = propose(bench(study, Scripted(FASTER_APART)), middle(study), runs=100)
+    plan = propose(bench(study, Scripted(FASTER_APART)), settings_of(study), runs=100)
     assert (plan.execution.precision, plan.execution.threads, plan.workers) == ("bfloat16", 1, 4)
     wide = FASTER_APART | {("bfloat16", 1, 4): 40, ("bfloat16", 2, 2): 90}
     other = replace(study, recipe=replace(study.recipe, batch_size=40))
-    plan = propose(bench(other, Scripted(wide)), middle(other), runs=100)
+    plan = propose(bench(other, Scripted(wide)), settings_of(other), runs=100)
     assert (plan.execution.threads, plan.workers) == (4, 1)
 
 
 def test_a_division_that_is_not_clearly_faster_keeps_small_runs_apart(study: StudyConfig) -> None:
     close = FASTER_APART | {("bfloat16", 1, 4): 49, ("bfloat16", 2, 2): 101}
-    assert propose(bench(study, Scripted(close)), middle(study), runs=100).workers == 4
+    assert propose(bench(study, Scripted(close)), settings_of(study), runs=100).workers == 4
 
 
 def test_float32_is_kept_where_bfloat16_is_slower_or_missing(study: StudyConfig) -> None:
     slower = {("float32", 4, 1): 100.0, ("bfloat16", 4, 1): 50.0, ("float32", 1, 4): 60.0, ("float32", 2, 2): 60.0}
-    assert propose(bench(study, Scripted(slower)), middle(study), runs=100).execution.precision == "float32"
+    assert propose(bench(study, Scripted(slower)), settings_of(study), runs=100).execution.precision == "float32"
     engine = Scripted({key: value for key, value in slower.items() if key[0] == "float32"})
     without = replace(THERE, has_bfloat16=False, device_name="old processor")
-    assert propose(bench(study, engine, without), middle(study), runs=100).execution.precision == "float32"
+    assert propose(bench(study, engine, without), settings_of(study), runs=100).execution.precision == "float32"
 
 
 def test_what_was_measured_is_remembered_for_other_studies(study: StudyConfig) -> None:
     engine = Scripted(FASTER_APART)
-    first = propose(bench(study, engine), middle(study), runs=100)
+    first = propose(bench(study, engine), settings_of(study), runs=100)
     assert engine.asked
     again = Scripted({})
-    assert propose(bench(replace(study, name="other"), again), middle(study), runs=100) == first
+    assert propose(bench(replace(study, name="other"), again), settings_of(study), runs=100) == first
     assert again.asked == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"x": 1}', "not json"])
 def test_a_damaged_memory_costs_only_the_measuring_again(study: StudyConfig, text: str) -> None:
-    propose(bench(study, Scripted(FASTER_APART)), middle(study), runs=100)
+    propose(bench(study, Scripted(FASTER_APART)), settings_of(study), runs=100)
     (cache.cache_folder() / "measured.json").write_text(text)
     engine = Scripted(FASTER_APART)
-    assert propose(bench(study, engine), middle(study), runs=100).workers == 4
+    assert propose(bench(study, engine), settings_of(study), runs=100).workers == 4
     assert engine.asked
 
 
 def test_a_short_study_measures_no_more_than_it_is_worth(study: StudyConfig) -> None:
     short = replace(study, recipe=replace(study.recipe, epochs=1))
     engine = Scripted(FASTER_APART)
-    plan = propose(bench(short, engine, replace(THERE, images=(80, 40, 100))), middle(short), runs=2)
+    plan = propose(bench(short, engine, replace(THERE, images=(80, 40, 100))), settings_of(short), runs=2)
     assert (plan.workers, plan.measured) == (2, False)
     assert [workers for _, workers in engine.asked] == [1]
 
@@ -126,7 +122,7 @@ def test_a_short_study_measures_no_more_than_it_is_worth(study: StudyConfig) -> 
 def test_what_is_asked_for_is_taken_without_measuring(study: StudyConfig) -> None:
     given = replace(study.engine, workers=3, threads=2, precision="float32")
     engine = Scripted({})
-    plan = propose(bench(replace(study, engine=given), engine), middle(study), runs=100)
+    plan = propose(bench(replace(study, engine=given), engine), settings_of(study), runs=100)
     assert (plan.execution.precision, plan.execution.threads, plan.workers) == ("float32", 2, 3)
     assert engine.asked == []
 
@@ -136,24 +132,26 @@ def test_bfloat16_that_is_not_there_is_refused(study: StudyConfig) -> None:
     with pytest.raises(
         InputError, match=r"engine\.precision=bfloat16: some processor has none; allowed: auto, float32"
     ):
-        propose(bench(asked, Scripted({}), replace(THERE, has_bfloat16=False)), middle(study), runs=4)
+        propose(bench(asked, Scripted({}), replace(THERE, has_bfloat16=False)), settings_of(study), runs=4)
 
 
 def test_more_workers_than_the_memory_holds_are_refused_and_automatic_ones_are_fewer(
     study: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needed = memory_needed(middle(study).cost, Execution("cpu", "", "grouped", "channels_last", "float32", 1, 20))
+    needed = memory_needed(
+        settings_of(study)[1].cost, Execution("cpu", "", "grouped", "channels_last", "float32", 1, 20)
+    )
     monkeypatch.setattr(plans, "memory_bytes", lambda: int(2.5 * needed))
     asked = replace(study, engine=replace(study.engine, workers=9, threads=1, precision="float32"))
     with pytest.raises(InputError) as refused:
-        propose(bench(asked, Scripted({})), middle(study), runs=100)
+        propose(bench(asked, Scripted({})), settings_of(study), runs=100)
     assert str(refused.value).startswith("engine.workers=9: each needs about 0.4 GiB and this machine has ")
     assert str(refused.value).endswith("allowed: up to 2, or a smaller recipe.micro_batch")
-    assert propose(bench(study, Scripted(FASTER_APART)), middle(study), runs=100).workers == 2
+    assert propose(bench(study, Scripted(FASTER_APART)), settings_of(study), runs=100).workers == 2
 
 
 def test_memory_grows_with_maps_images_and_precision(study: StudyConfig) -> None:
-    cost = middle(study).cost
+    cost = settings_of(study)[1].cost
     execution = Execution("cpu", "", "grouped", "channels_last", "float32", 1, 64)
     whole = memory_needed(cost, execution)
     assert memory_needed(cost, replace(execution, precision="bfloat16")) < whole
@@ -176,14 +174,14 @@ def test_processes_share_a_gpu_as_long_as_they_are_faster_together(
     study: StudyConfig, totals: dict[int, float], peak: int, workers: int
 ) -> None:
     speeds = {("bfloat16", 1, count): total / count for count, total in totals.items()} | {("float32", 1, 1): 50.0}
-    plan = propose(bench(study, Scripted(speeds, peak), GPU), middle(study), runs=100)
+    plan = propose(bench(study, Scripted(speeds, peak), GPU), settings_of(study), runs=100)
     assert (plan.execution.precision, plan.workers) == ("bfloat16", workers)
 
 
 def test_a_settled_study_keeps_its_execution_and_chooses_its_workers_anew(study: StudyConfig) -> None:
     old = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 2, 20)
     engine = Scripted({})
-    plan = resumed(bench(study, engine), old, middle(study), runs=100)
+    plan = resumed(bench(study, engine), old, settings_of(study), runs=100)
     assert (plan.execution, plan.workers) == (old, 2)
     assert engine.asked == []
 

@@ -92,11 +92,16 @@ def insects(tmp_path: Path) -> Path:
     return tmp_path / "insects"
 
 
+def forget() -> None:
+    """Nothing is remembered within the process."""
+    data_module._load.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of images that is empty at first, and nothing remembered within the process."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    load.cache_clear()
+    forget()
     return tmp_path / "cache" / "resnext-explorer" / "images"
 
 
@@ -354,11 +359,11 @@ def test_images_are_read_once_and_again_when_they_change(
     insects: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load(config(insects))
-    load.cache_clear()
+    forget()
     with monkeypatch.context() as patch:
         patch.setattr(pools_module, "decode", None)  # whoever decoded again would fail
         assert load(config(insects)).digest == first.digest
-    load.cache_clear()
+    forget()
     write_parquet(insects / "train.parquet", pictures(30, first=1))
     assert load(config(insects)).digest != first.digest
     assert len(list(own_cache.iterdir())) == 2
@@ -367,7 +372,7 @@ def test_images_are_read_once_and_again_when_they_change(
 @pytest.mark.parametrize("damage", ["cut", "gone", "other", "meta"])
 def test_a_damaged_cache_is_made_again(insects: Path, own_cache: Path, damage: str) -> None:
     digest = load(config(insects)).digest
-    load.cache_clear()
+    forget()
     (entry,) = own_cache.iterdir()
     images = entry / "train.npy"
     whole = images.read_bytes()
@@ -388,9 +393,15 @@ def test_a_damaged_cache_is_made_again(insects: Path, own_cache: Path, damage: s
     assert not Path("unpickled").exists()
 
 
+def test_a_data_set_is_loaded_once_however_it_is_asked_for(insects: Path) -> None:
+    first, second = load(config(insects)), load(config(insects), "cpu", 3)
+    assert second.train is first.train
+    assert second.loaders == 3
+
+
 def test_a_folder_that_cannot_be_written_costs_the_cache_alone(insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = load(config(insects)).digest
-    load.cache_clear()
+    forget()
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     assert load(config(insects)).digest == known
 
