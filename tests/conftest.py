@@ -7,10 +7,15 @@ from pathlib import Path
 # Tests run side by side, one per core: torch's own threads would only stand in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 
 from explorer.config import read_command
 from explorer.settings import StudyConfig
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("explorer", deadline=None)
+hypothesis.settings.load_profile("explorer")
 
 # Two settings of an 11-layer network on 80 digits: enough to exercise every part, far too small to learn much.
 TINY = [

@@ -160,8 +160,8 @@ def test_a_misspelt_key_in_a_yaml_file_is_refused_naming_the_file(workplace: Pat
 def test_a_missing_key_is_named(workplace: Path) -> None:
     shipped = conf_folders()[0] / "recipe" / "digits.yaml"
     (workplace / "conf" / "recipe").mkdir(parents=True)
-    (workplace / "conf" / "recipe" / "short.yaml").write_text(shipped.read_text().replace("epochs: 7\n", ""))
-    assert refusal(STUDY, "recipe=short") == "recipe.epochs is missing"
+    (workplace / "conf" / "recipe" / "partial.yaml").write_text(shipped.read_text().replace("epochs: 7\n", ""))
+    assert refusal(STUDY, "recipe=partial") == "recipe.epochs is missing"
 
 
 def test_a_file_that_is_not_yaml_is_refused(workplace: Path) -> None:

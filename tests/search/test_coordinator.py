@@ -1,5 +1,6 @@
 """What the coordinator does with outcomes of every kind, with an engine that answers at once."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +11,21 @@ import pytest
 from explorer import folder as study
 from explorer import records
 from explorer.__main__ import main
-from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
-from explorer.run import EpochResult, Outcome, Run
+from explorer.job import (
+    Answer,
+    Counted,
+    EpochDone,
+    Event,
+    Forms,
+    FormsQuestion,
+    Job,
+    Mismatch,
+    Question,
+    RunDone,
+    Surroundings,
+    Survey,
+)
+from explorer.run import Convolution, EpochResult, Outcome, Run
 from explorer.search import coordinator
 from tests.conftest import TINY
 
@@ -34,8 +48,11 @@ class Engine:
     def free(self) -> int:
         return 1 - bool(self._waiting)
 
-    def survey(self, question: Survey) -> Surroundings:
-        return Surroundings("cpu", "some processor", "hash", {"torch": "2"})
+    def ask(self, question: Question, workers: int = 1) -> list[Answer]:
+        if isinstance(question, FormsQuestion):
+            return [Forms(tuple(Convolution(shape.key, 1) for shape, _ in question.uses))]
+        assert isinstance(question, Survey)
+        return [Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
 
     def submit(self, job: Job) -> None:
         self.jobs.append(job)
@@ -201,3 +218,40 @@ def test_weights_are_kept_where_asked_for(start: Callable[..., tuple[int, Engine
     ]
     _, engine = start(finishing(OK), "name=other")
     assert [job.weights for job in engine.jobs] == [None] * 4
+
+
+def test_forms_are_chosen_before_the_first_run_and_for_each_design_of_a_search(
+    start: Callable[..., tuple[int, Engine]],
+) -> None:
+    _, engine = start(finishing(OK), "engine.forms=auto")
+    plan = json.loads((FOLDER / study.EXECUTION).read_text())
+    assert {choice["groups"] for choice in plan["convolutions"]} == {1}
+    for job in engine.jobs:
+        executed = {choice.layer for choice in job.run.execution.convolutions}
+        assert bool(executed) == (job.run.architecture.cardinality == 2)
+        assert executed <= {choice["layer"] for choice in plan["convolutions"]}
+    before = (FOLDER / study.EXECUTION).read_bytes()
+    _, again = start(finishing(OK), "engine.forms=auto", "search.seeds=3")
+    assert [job.run.seed for job in again.jobs] == [2, 2]
+    assert (FOLDER / study.EXECUTION).read_bytes() == before
+    adaptive = ["search=random", "search.designs=3", "search.seeds=1", "study.contrast=null", "name=searched"]
+    adaptive += ["space.cardinality={low: 2, high: 4}", "budget.params.tolerance=0.5", "engine.forms=auto"]
+    code, searched = start(finishing(replace(OK, test_error=None)), *adaptive)
+    assert code == 0
+    chosen = json.loads(Path("studies/searched/execution.json").read_text())["convolutions"]
+    layers = {choice.layer for job in searched.jobs for choice in job.run.execution.convolutions}
+    assert layers == {choice["layer"] for choice in chosen}
+    assert all(job.run.execution.convolutions for job in searched.jobs)
+
+
+def test_skipped_images_are_told_and_kept(
+    start: Callable[..., tuple[int, Engine]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipped = tuple(f"train row {number} (no label)" for number in range(5))
+    there = Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100), skipped=skipped)
+    monkeypatch.setattr(Engine, "ask", lambda self, question, workers=1: [there])
+    start(finishing(OK))
+    assert "5 images were left out: train row 0 (no label); " in capsys.readouterr().out
+    assert json.loads((FOLDER / study.ENVIRONMENT).read_text())["skipped"] == list(skipped)
+    page = (study.REPORTS / "tiny.html").read_text()
+    assert "80 to train, 40 to validate, 100 to test; 5 left out as unusable" in page
