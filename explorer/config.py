@@ -114,9 +114,9 @@ def _name_data(data: Any) -> None:
     if not isinstance(data, dict):
         return
     if data.get("name") is None:
-        if data.get("path") is None and data.get("source") is not None:
+        if not data.get("path") and data.get("source") is not None:
             raise InputError("data.path is missing; say for example data.path=photos")
-        data["name"] = Path(str(data.get("path"))).name
+        data["name"] = Path(str(data.get("path"))).expanduser().resolve().name or "images"
     if data.get("label") is None:
         data["label"] = data["name"]
 
@@ -178,7 +178,7 @@ def _parse(arguments: list[str]) -> list[Override]:
             overrides += parser.parse_overrides([argument])
         except HydraException:
             raise InputError(
-                f"{argument}: cannot be read; expected key=value, and quotes around text with spaces or brackets, "
+                f"{argument}: cannot be read; expected key=value, and quotes around text with spaces, ~ or brackets, "
                 "as in 'study.question=\"Is it?\"'"
             ) from None
     return overrides

@@ -147,6 +147,15 @@ def _refuse_recipe(config: StudyConfig) -> None:
         raise InputError(f"recipe.crop_area={list(recipe.crop_area)}: the first number must not exceed the second")
 
 
+def refuse_batch(config: StudyConfig, images: int) -> None:
+    """Raise InputError for batches larger than the training images, whose number the study's start has found."""
+    if config.recipe.batch_size > images:
+        raise InputError(
+            f"recipe.batch_size={config.recipe.batch_size}: {config.data.name} has {images:,} images to train on; "
+            "allowed is at most that"
+        )
+
+
 def designs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
     """How many designs the study trains; `settings` are those known until now, all of them but for a search."""
     return (config.search.designs or 0) if config.search.is_adaptive else len(settings)

@@ -74,7 +74,8 @@ class BudgetConfig:
 class DataConfig:
     """A data set and its split; the split is seeded, stratified by class and the same for every run of a study.
 
-    Where images come from decides nothing: their content is hashed, and a study continues only with the same content.
+    Where images come from decides nothing: their content is hashed, and a study continues only with the same content
+    (pixels of resident images, files of streamed ones).
 
     name          stands in the record; by default the last part of `path`
     label         name for people
@@ -93,7 +94,7 @@ class DataConfig:
     keep          resident: decoded images stay in memory; stream: they are decoded again each epoch; auto: by size
     """
 
-    name: Annotated[str, MinLen(1)]
+    name: Annotated[str, MinLen(1)] = field(metadata=ASIDE)
     label: Annotated[str, MinLen(1)] = field(metadata=ASIDE)
     channels: Literal[1, 3]
     image_size: Count
@@ -112,7 +113,7 @@ class DataConfig:
     test_part: str | None = field(default=None, metadata=ASIDE)
     resize: Count | None = None
     unusable: Literal["refuse", "skip"] = field(default="refuse", metadata=ASIDE)
-    keep: Literal["auto", "resident", "stream"] = field(default="auto", metadata=ASIDE)
+    keep: Literal["auto", "resident", "stream"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from explorer.planning import (
     candidates,
     designs_wanted,
     own_execution,
+    refuse_batch,
     runs_of,
     scope_of,
     settings_of,
@@ -68,6 +69,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
             with console.status("Starting a worker, reading images"):
                 (surroundings,) = engine.ask(Survey(config.data, config.device))
             assert isinstance(surroundings, Surroundings)
+            refuse_batch(config, surroundings.images[0])
             bench = Bench(config, surroundings, engine)
             engine.slots, execution = _plan(bench, folder, console)
             study.begin(folder, config, execution, surroundings)

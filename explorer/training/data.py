@@ -217,6 +217,9 @@ def _size(config: DataConfig, key: str, own: Part | None, total: int) -> int:
 def _refuse_sizes(config: DataConfig, sizes: dict[str, int], total: int) -> None:
     """Raise InputError for parts that are larger than what they are drawn from, or too small to hold every class."""
     wanted, names = sum(sizes.values()), [f"{key}_images" for key in sizes]
+    if "train" in sizes and sizes["train"] < 1 and config.train_images is None:
+        given = ", ".join(f"data.{name}={getattr(config, name)}" for name in names[1:])
+        raise InputError(f"{given}: leaves none of the {total:,} images of {config.name} to train on")
     if wanted > total or min(sizes.values()) < 1:
         whole = f"{', '.join(names[:-1])} and {names[-1]} add up to" if len(names) > 1 else f"{names[0]} is"
         raise InputError(f"data: {whole} {wanted:,}; {config.name} has {total:,}")

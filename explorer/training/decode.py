@@ -1,7 +1,6 @@
 """From the bytes of an image file to the bytes of its pixels."""
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +10,10 @@ from PIL import Image, UnidentifiedImageError
 
 from explorer.settings import DataConfig
 
+# Formats by name: pillow would otherwise hand PostScript to whatever interpreter is on the path.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+MOST_PIXELS = 2**26
+Image.MAX_IMAGE_PIXELS = None  # ours holds instead: pillow's own warns, and warnings are one for all threads
 Bytes = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 
@@ -60,19 +63,27 @@ def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
     if not data:
         raise ValueError("empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
-            if load:
-                image.load()
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        problem = _problem(image)
+        if load and not problem:
+            image.load()
     except UnidentifiedImageError:
         raise ValueError("not an image") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ValueError("more pixels than an image should have") from None
     except Exception as error:  # noqa: BLE001 - the formats' readers raise what they like for a damaged file
         raise ValueError(_reason(error)) from None
     with image:
+        if problem:
+            raise ValueError(problem)
         yield image
+
+
+def _problem(image: Image.Image) -> str:
+    """What keeps an image from being used before its pixels are looked at; empty where nothing does."""
+    if image.width * image.height > MOST_PIXELS:
+        return f"{image.width}x{image.height} pixels, more than an image should have"
+    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+        return "pixels of 32 bits, allowed 8 or 16"
+    return ""
 
 
 def _reason(error: Exception) -> str:
@@ -82,9 +93,8 @@ def _reason(error: Exception) -> str:
 
 def _in_colours(image: Image.Image, channels: int) -> Image.Image:
     """Grey or colour. Images of 16 bits are scaled down; pillow alone would cut them off at 255."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((values / (257 if values.max() > 255 else 1)).clip(0, 255).round().astype(np.uint8))
+    if image.mode.startswith("I"):  # older pillows open PNGs of 16 bits as of 32
+        image = Image.fromarray((np.asarray(image, dtype=np.float64) / 257).clip(0, 255).round().astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("L" if channels == 1 else "RGB")

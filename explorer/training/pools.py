@@ -10,12 +10,14 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -25,11 +27,12 @@ from explorer.machine import cpu_count
 from explorer.settings import DataConfig
 from explorer.training.decode import check, decode
 from explorer.training.source import Item, Listing, Listings, listings
-from explorer.training.stored import Growing, Packed, Part, hash_file, load_part
+from explorer.training.stored import Growing, Labels, Packed, Part, hash_file, load_part
 
 RESIDENT_BYTES = 4 * 2**30  # decoded pixels beyond this are streamed, unless the settings say otherwise
 CHUNK = 2048  # images decoded before the next are read
-SHOWN = 5  # unusable images that a message names
+SHOWN = 5  # unusable images, or classes, that a message names
+ABANDONED = 24 * 3600  # seconds after which an unfinished entry has no reader any more
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ def pools(config: DataConfig, cache: Path | None = None) -> Pools:
     entry = root / "images" / _key(config, fingerprint)
     found = _load(entry, config)
     if found is None:
-        found = _load(_build(config, parts, entry), config)
+        entry = _build(config, parts, entry)
+        found = _load(entry, config)
+        if root not in entry.parents:  # not a cache, only a place to map the images from: what is mapped stays
+            shutil.rmtree(entry.parent, ignore_errors=True)
     if found is None:
         raise InputError(f"{entry}: the images that were just written cannot be read; is the disk full?")
     return found
@@ -76,7 +82,7 @@ def _load(entry: Path, config: DataConfig) -> Pools | None:
         return Pools(
             parts["train"], parts.get("val"), parts.get("test"), str(meta["digest"]), tuple(map(str, meta["skipped"]))
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -84,25 +90,40 @@ def _build(config: DataConfig, unread: Listings, entry: Path) -> Path:
     """Read all parts into a new cache entry; where another process was faster, its entry stays."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(entry.parent)
         partial = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
     except OSError:
-        partial = Path(tempfile.mkdtemp(prefix="resnext-explorer-"))
-        entry = partial / "entry"
+        place = Path(tempfile.mkdtemp(prefix="resnext-explorer-"))
+        partial, entry = place / "partial", place / "entry"
+        partial.mkdir()
     try:
         reader = _Reader(config, partial, _streams(config, unread), _class_numbers(config, unread))
         parts = {name: reader.read(name, listing) for name, listing in unread.items()}
         reader.refuse()
+        meta = {"digest": reader.digest.hexdigest()[:16], "skipped": reader.unusable, "parts": parts}
+        (partial / "meta.json").write_text(json.dumps(meta))
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(
+            f"{partial.parent}: {error.strerror or error}; images are kept there once read: make room, or set "
+            "XDG_CACHE_HOME to another folder"
+        ) from None
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    meta = {"digest": reader.digest.hexdigest()[:16], "skipped": reader.unusable, "parts": parts}
-    (partial / "meta.json").write_text(json.dumps(meta))
     try:
         partial.rename(entry)
     except OSError:
         if not (entry / "meta.json").exists() or _load(entry, config) is None:
             entry = _replaced(partial, entry)
     return entry
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what readers that were killed have left behind."""
+    for path in folder.glob(".*"):
+        if time.time() - path.stat().st_mtime > ABANDONED:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _replaced(partial: Path, entry: Path) -> Path:
@@ -129,6 +150,7 @@ class _Reader:
         self.digest = hashlib.sha256()
         self.unusable: list[str] = []
         self.sizes: set[str] = set()
+        self.usable: dict[str, Labels] = {}  # images of each class, by part
         self.seen = self.beyond = 0
         self.highest = -1
 
@@ -163,6 +185,7 @@ class _Reader:
         if packed is not None:
             packed.close(keep=not paths)
         array = np.array(labels, dtype=np.int64)
+        self.usable[name] = np.bincount(array, minlength=self.config.classes)
         self.digest.update(f"{name} {len(array)}".encode() + array.tobytes())
         np.save(self.folder / f"{name}_labels.npy", array, allow_pickle=False)
         return paths
@@ -172,8 +195,7 @@ class _Reader:
         config, name = self.config, self.config.name
         if self.seen == 0:
             raise InputError(f"data.path={config.path}: holds no images")
-        if len(self.unusable) == self.seen and len(self.sizes) == 1:
-            (size,) = self.sizes
+        if len(self.unusable) == self.seen and len(self.sizes) == 1 and "x" in (size := min(self.sizes)).split()[0]:
             raise InputError(
                 f"data.image_size={config.image_size}: the images of {name} have {size}; "
                 f"resize them with data.resize={config.image_size}"
@@ -188,6 +210,15 @@ class _Reader:
             raise InputError(
                 f"data.path={config.path}: {len(self.unusable):,} of {self.seen:,} images cannot be used: {some}; "
                 f"{remedy}"
+            )
+        for part, counts in self.usable.items():
+            if not counts.any():
+                raise InputError(f"data.path={config.path}: its {part} part holds no images that can be used")
+        without = [self._name(int(number)) for number in np.flatnonzero(self.usable["train"] == 0)]
+        if without:
+            raise InputError(
+                f"data.path={config.path}: no image to train on that can be used is of class "
+                f"{', '.join(without[:SHOWN])}; add some, or leave the class out"
             )
 
     def _looked_at(self, item: Item) -> Any:
@@ -204,6 +235,11 @@ class _Reader:
             return data
         except (ValueError, OSError) as error:
             return str(error)
+
+    def _name(self, number: int) -> str:
+        """A class, for people."""
+        names = {number: name for name, number in (self.numbers or {}).items()}
+        return names.get(number, str(number))
 
     def _label(self, item: Item) -> int | str:
         label, classes = item.label, self.config.classes
@@ -237,7 +273,8 @@ def _class_numbers(config: DataConfig, unread: Listings) -> dict[str, int] | Non
     if not names:
         return None
     if len(names) != config.classes:
-        raise InputError(f"data.classes={config.classes}: {config.name} has {len(names)}")
+        some = ", ".join(sorted(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        raise InputError(f"data.classes={config.classes}: {config.name} has {len(names)}: {some}")
     known = unread["train"].classes
     if set(known) != names:
         raise InputError(

@@ -4,9 +4,11 @@ Whatever the source, each part of a data set becomes a listing of items: an enco
 Nothing is ever unpickled.
 """
 
+import logging
+import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # beside images in many folders, and never opened
 PARTS = {"train": ("train", "training"), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
 COLUMNS = {"image": ("image", "img"), "label": ("label", "labels", "fine_label", "class")}
-_SHARD = re.compile(r"(?P<part>[A-Za-z0-9_]+?)(-\d{5}-of-\d{5}(-\w+)?)?")
+SHOWN = 10  # names in a message
+_SHARD = re.compile(r"(?P<part>[A-Za-z0-9_]+?)(-(?P<number>\d{5})-of-(?P<of>\d{5})(-\w+)?)?")
 Listings = dict[str, "Listing"]
 
 
@@ -53,51 +56,94 @@ def listings(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
 
 def _folder(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
     root = _existing_folder(path, "a folder of images")
-    parts = {name: found for name in PARTS if (found := _part_folder(config, root, name)) is not None}
+    there = _folders(root)
+    parts = {name: root / found for name, found in _parts(config, there).items()}
     if "train" not in parts:
         if parts:
             raise InputError(f"data.path={path}: has {', '.join(parts)} but no train; allowed: train, val and test")
         parts = {"train": root}
     unread, prints = {}, []
     for name, folder in parts.items():
-        classes = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."))
+        classes = tuple(_folders(folder))
         if not classes:
             raise InputError(f"data.path={folder}: holds no folders; allowed: one folder of images for each class")
-        files = [(kind, file) for kind in classes for file in _files(folder / kind)]
-        prints.append([name, [[kind, *_print(file)] for kind, file in files]])
+        loose = [
+            (None, file, "lies in no class's folder")
+            for file in sorted(folder.iterdir())
+            if file.suffix.lower() in SUFFIXES and file.name[0] != "." and not file.is_dir()
+        ]
+        files = [*loose, *((kind, file, problem) for kind in classes for file, problem in _files(folder / kind))]
+        prints.append([name, [[kind, *_print(file)] for kind, file, _ in files]])
         unread[name] = Listing(len(files), _file_items(root, folder, files), classes)
     return unread, ["folder", str(root.resolve()), prints]
 
 
-def _part_folder(config: DataConfig, root: Path, name: str) -> Path | None:
-    given = getattr(config, f"{name}_part")
-    # The default name of the training part may as well be spelt in another usual way.
-    names = (given,) if given is not None and given not in PARTS[name] else PARTS[name]
-    return next((root / candidate for candidate in names if (root / candidate).is_dir()), None)
+def _folders(folder: Path) -> list[str]:
+    """Names of the folders in one, but for those that hide and what archives leave."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _is_shown(entry.name))
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if not path.is_dir() and path.name[0] != "." and path.suffix.lower() not in HARMLESS
-    )
+def _is_shown(name: str) -> bool:
+    return name[0] != "." and name != "__MACOSX"
 
 
-def _file_items(root: Path, folder: Path, files: list[tuple[str, Path]]) -> Callable[[], Iterator[Item]]:
+def _parts(config: DataConfig, there: list[str]) -> dict[str, str]:
+    """Which of the parts that are there is the training, validation and test part; those that are not are left out.
+
+    Raises InputError for a part that was named and is not there, and for two that would be one.
+    """
+    found: dict[str, str] = {}
+    for name in PARTS:
+        given = getattr(config, f"{name}_part")
+        if given in there:
+            found[name] = given
+        elif given is not None and given != "train":  # the default name of the training part may be spelt otherwise
+            raise InputError(f"data.{name}_part={given}: {config.name} has {', '.join(there[:SHOWN]) or 'no parts'}")
+    for name in PARTS:
+        candidates = (part for usual in PARTS[name] for part in there if part.lower() == usual)
+        other = next((part for part in candidates if part not in found.values()), None)
+        if name not in found and other is not None:
+            found[name] = other
+    for name, part in found.items():
+        first = next(other for other in found if found[other] == part)
+        if first != name:
+            raise InputError(f"data.{name}_part={part}: is already the {first} part; allowed: another one, or null")
+    return found
+
+
+def _files(folder: Path) -> list[tuple[Path, str]]:
+    """All files below a folder, each with what is wrong with it; links to folders and unreadable ones among them."""
+    found: list[tuple[Path, str]] = []
+    failed: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=failed.append):
+        found += [(Path(place, name), "leads to another folder") for name in folders if Path(place, name).is_symlink()]
+        folders[:] = sorted(filter(_is_shown, folders))
+        found += [
+            (path, "" if path.suffix.lower() in SUFFIXES else "not an image file")
+            for name in names
+            if (path := Path(place, name)).suffix.lower() not in HARMLESS and name[0] != "."
+        ]
+    found += [(Path(str(error.filename)), "cannot be read") for error in failed]
+    return sorted(found)
+
+
+def _file_items(
+    root: Path, folder: Path, files: Sequence[tuple[str | None, Path, str]]
+) -> Callable[[], Iterator[Item]]:
     inside = root.resolve()
 
     def items() -> Iterator[Item]:
-        for kind, file in files:
-            problem = ""
-            if not file.resolve().is_relative_to(inside):
-                problem = "leads outside the folder"
-            elif file.suffix.lower() not in SUFFIXES:
-                problem = "not an image file"
-            name = str(file.relative_to(folder))
-            yield Item(name, kind, file.read_bytes, str(file.resolve()), problem)
+        for kind, file, problem in files:
+            if not problem and not file.resolve().is_relative_to(inside):
+                problem = "leads outside the folder"  # noqa: PLW2901 - what was found before opening it counts first
+            yield Item(_printable(str(file.relative_to(folder))), kind, file.read_bytes, str(file.resolve()), problem)
 
     return items
+
+
+def _printable(name: str) -> str:
+    """A name that can be shown and stored whatever bytes it has."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
 def _existing_folder(path: str, what: str) -> Path:
@@ -119,50 +165,58 @@ def _print(path: Path) -> list[object]:
 def _parquet(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
     root = _existing_folder(path, "a folder of parquet files, as on the hub")
     folders = [root / config.subset] if config.subset else [root, root / "data", root / "default"]
-    files = sorted(file for folder in folders if folder.is_dir() for file in folder.glob("*.parquet"))
-    if not files:
+    holding = [folder for folder in folders if folder.is_dir() and any(folder.glob("*.parquet"))]
+    if not holding:
         raise InputError(
             f"data.path={path}: holds no parquet files; needed: train.parquet or data/train-00000-of-00001.parquet"
         )
+    if len(holding) > 1:
+        raise InputError(f"data.path={path}: holds parquet files itself and in {holding[1].name}/; give one of the two")
+    files = sorted(holding[0].glob("*.parquet"))
     by_part: dict[str, list[Path]] = {}
     for file in files:
         match = _SHARD.fullmatch(file.stem)
         by_part.setdefault(match["part"] if match else file.stem, []).append(file)
     unread = {}
-    for name in PARTS:
-        if (found := _part_name(config, name, list(by_part))) is not None:
-            unread[name] = _table(config, by_part[found])
+    for name, part in _parts(config, list(by_part)).items():
+        _refuse_missing_shards(by_part[part])
+        unread[name] = _table(config, by_part[part])
     if "train" not in unread:
         raise InputError(f"data.train_part={config.train_part}: {path} has {', '.join(by_part)}")
     return unread, ["parquet", [_print(file.resolve()) for file in files], _names(config)]
 
 
-def _part_name(config: DataConfig, name: str, there: list[str]) -> str | None:
-    """Which of the parts that are there a part means. Raises InputError for one that was named and is not there."""
-    given = getattr(config, f"{name}_part")
-    if given is not None and (given not in PARTS[name] or given in there):
-        if given not in there:
-            raise InputError(f"data.{name}_part={given}: {config.name} has {', '.join(there)}")
-        return str(given)
-    taken = {config.train_part, config.val_part, config.test_part}
-    return next((candidate for candidate in PARTS[name] if candidate in there and candidate not in taken), None)
+def _refuse_missing_shards(files: list[Path]) -> None:
+    """Files named `-00000-of-00003` must be three."""
+    matches = [match for file in files if (match := _SHARD.fullmatch(file.stem)) and match["of"]]
+    wanted = max((int(match["of"]) for match in matches), default=0)
+    missing = sorted(set(range(wanted)) - {int(match["number"]) for match in matches})
+    if missing:
+        raise InputError(
+            f"{files[0]}: of {wanted} such files {len(missing)} are missing, the first is {missing[0]:05d}"
+        )
 
 
 def _table(config: DataConfig, files: list[Path]) -> Listing:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    count, columns = 0, ("", "")
-    classes: tuple[str, ...] = ()
+    count, kinds = 0, set()
+    columns, classes = set(), set()
     for file in files:
         try:
             opened = pq.ParquetFile(file)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{file}: is cut short or not parquet ({' '.join(str(error).split())[:100]})") from None
-        columns = _columns(config, file.name, list(opened.schema_arrow.names))
-        count += opened.metadata.num_rows
-        classes = classes or _text_classes(opened, columns[1])
-    image, label = columns
+            columns.add(_columns(config, file.name, list(opened.schema_arrow.names)))
+            image, label = max(columns)
+            kinds.add(_holds_text(file.name, label, opened.schema_arrow.field(label).type))
+            count += opened.metadata.num_rows
+            if True in kinds:
+                classes |= _values(batch.column(0) for batch in opened.iter_batches(2**16, columns=[label]))
+        except (pa.ArrowException, OSError, KeyError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise InputError(f"{file}: is cut short, damaged or not parquet ({reason})") from None
+    if len(columns) > 1 or len(kinds) > 1:
+        raise InputError(f"{files[0].parent}: the files of a part have different columns; allowed: the same in all")
 
     def items() -> Iterator[Item]:
         row = 0
@@ -175,37 +229,43 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
             except (pa.ArrowException, OSError) as error:
                 raise InputError(f"{file}: is damaged ({' '.join(str(error).split())[:100]})") from None
 
-    return Listing(count, items, classes)
+    return Listing(count, items, tuple(sorted(classes)))
 
 
 def _columns(config: DataConfig, where: str, there: list[str]) -> tuple[str, str]:
     found = []
     for kind, usual in COLUMNS.items():
         wanted = getattr(config, f"{kind}_column")
-        candidates = [wanted] if wanted in there else [name for name in usual if name in there]
-        if len(candidates) != 1:
+        # Only the default name may stand for another usual one; what was named otherwise must be there.
+        candidates = usual if wanted == usual[0] and wanted not in there else (wanted,)
+        held = [name for name in candidates if name in there]
+        if len(held) != 1:
             raise InputError(f"data.{kind}_column={wanted}: {where} has the columns {', '.join(there)}")
-        found.append(candidates[0])
+        found.append(held[0])
     return found[0], found[1]
 
 
-def _text_classes(opened: Any, label: str) -> tuple[str, ...]:
-    """The names that a column of text has; none where labels are numbers."""
+def _holds_text(where: str, label: str, kind: Any) -> bool:
+    """Whether a column of labels holds text, not whole numbers. Raises InputError for anything else."""
     import pyarrow as pa
 
-    kind = opened.schema_arrow.field(label).type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        return ()
-    values: set[str] = set()
-    for batch in opened.iter_batches(2**16, columns=[label]):
-        values |= {value for value in batch.column(0).to_pylist() if value is not None}
-    return tuple(sorted(values))
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_string(plain) or pa.types.is_large_string(plain):
+        return True
+    if not pa.types.is_integer(plain):
+        raise InputError(f"data.label_column={label}: {where} has {kind} there; allowed: whole numbers or text")
+    return False
+
+
+def _values(columns: Iterable[Any]) -> set[str]:
+    """The names that columns of text have."""
+    return {value for column in columns for value in column.to_pylist() if value is not None}
 
 
 def _row(number: int, cell: Any, label: Any) -> Item:
     """One row of a table: the image is a struct of bytes and path, or bytes alone."""
     data, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
-    name = f"row {number}" + (f" {path}" if path else "")
+    name = f"row {number}" + (f" {_printable(str(path))}" if path else "")
     return Item(name, label, lambda: data if isinstance(data, bytes) else None)
 
 
@@ -230,6 +290,8 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
         ) from None
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
+    for name in ("datasets", "huggingface_hub"):  # they tell each attempt to connect; the one line below tells it all
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         found = datasets.load_dataset(path, config.subset)
     except Exception as error:  # noqa: BLE001 - the library raises of many kinds, its network libraries of more
@@ -239,10 +301,9 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
             "run once with a connection, or give a local copy with data.source=parquet data.path=FOLDER"
         ) from None
     unread, prints = {}, []
-    for name in PARTS:
-        if (part := _part_name(config, name, list(found))) is not None:
-            unread[name] = _hub_part(config, part, found[part])
-            prints.append([name, found[part]._fingerprint])
+    for name, part in _parts(config, list(found)).items():
+        unread[name] = _hub_part(config, part, found[part])
+        prints.append([name, found[part]._fingerprint])
     if "train" not in unread:
         raise InputError(f"data.train_part={config.train_part}: {path} has {', '.join(found)}")
     return unread, ["hub", path, prints, _names(config)]
@@ -255,7 +316,7 @@ def _hub_part(config: DataConfig, part: str, table: Any) -> Listing:
     if isinstance(table.features[image], datasets.Image):
         table = table.cast_column(image, datasets.Image(decode=False))
     table = table.select_columns([image, label])
-    is_text = getattr(table.features[label], "dtype", "") in ("string", "large_string")
+    is_text = _holds_text(part, label, table.data.schema.field(label).type)
     classes = tuple(sorted(set(table[label]) - {None})) if is_text else ()
 
     def items() -> Iterator[Item]:

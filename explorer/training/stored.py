@@ -3,6 +3,7 @@
 Nothing is ever unpickled.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,22 @@ def load_part(entry: Path, name: str, config: DataConfig, paths: tuple[str, ...]
     return Part(None, labels, Encoded(packed, offsets))
 
 
+def _new_array(path: Path, shape: tuple[int, ...]) -> Bytes:
+    """An array mapped from a new file for which the disk has room. Raises OSError where there is too little."""
+    array: Bytes = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # a full disk would kill whoever writes to the map
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
 class Growing:
     """An array of images on disk, filled one by one; what stays empty at its end is cut off."""
 
     def __init__(self, path: Path, count: int, config: DataConfig) -> None:
         self.path, self.count, self.used = path, count, 0
         self.shape = (config.channels, config.image_size, config.image_size)
-        self.array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(max(count, 1), *self.shape))
+        self.array = _new_array(path, (max(count, 1), *self.shape))
 
     def add(self, image: Bytes) -> None:
         """One more image."""
@@ -81,15 +91,20 @@ class Growing:
 
     def close(self) -> None:
         """Write what is there; the file then holds exactly the images added."""
-        self.array.flush()
+        _flush(self.array)
         if self.used != len(self.array):
             whole = self.path.with_suffix(".whole")
             self.path.rename(whole)
-            smaller = np.lib.format.open_memmap(self.path, mode="w+", dtype=np.uint8, shape=(self.used, *self.shape))
+            smaller = _new_array(self.path, (self.used, *self.shape))
             for start in range(0, self.used, BLOCK):
                 smaller[start : start + BLOCK] = self.array[start : min(start + BLOCK, self.used)]
-            smaller.flush()
+            _flush(smaller)
             whole.unlink()
+
+
+def _flush(array: Bytes) -> None:
+    assert isinstance(array, np.memmap)
+    array.flush()
 
 
 class Packed:

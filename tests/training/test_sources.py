@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -260,7 +261,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path, workplace: Path) -> None:
         load(config(tmp_path / "photos", "folder", test_images=6))
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "train.parquet").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(InputError, match=r"train\.parquet: is cut short or not parquet"):
+    with pytest.raises(InputError, match=r"train\.parquet: is cut short, damaged or not parquet"):
         load(config(tmp_path / "set"))
     assert not (workplace / "unpickled").exists()
 
@@ -277,7 +278,7 @@ def test_a_table_cut_short_is_named(insects: Path) -> None:
     whole = (insects / "train.parquet").read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         (insects / "train.parquet").write_bytes(whole[:length])
-        with pytest.raises(InputError, match=r"train\.parquet: is cut short or not parquet"):
+        with pytest.raises(InputError, match=r"train\.parquet: is cut short, damaged or not parquet"):
             load(config(insects))
 
 
@@ -286,6 +287,9 @@ def test_a_table_cut_short_is_named(insects: Path) -> None:
     [
         ({"path": None}, "data.path is missing; say for example data.path=photos"),
         ({"path": "nowhere"}, "data.path=nowhere: there is no such folder; needed: a folder of parquet files"),
+        ({"image_column": "foo"}, "data.image_column=foo: train.parquet has the columns image, label"),
+        ({"label_column": "coarze"}, "data.label_column=coarze: train.parquet has the columns image, label"),
+        ({"val_images": 30}, "data.val_images=30: leaves none of the 30 images of insects to train on"),
         ({"classes": 4}, "data.classes=4: insects has 3"),
         ({"classes": 2}, "data.classes=2: insects has 3"),
         (
@@ -310,7 +314,7 @@ def test_a_table_cut_short_is_named(insects: Path) -> None:
 def test_settings_that_do_not_fit_a_source_are_refused_in_one_line(
     insects: Path, changes: dict[str, Any], problem: str
 ) -> None:
-    if "label_column" in changes:
+    if "image_column" in changes and "label_column" in changes:
         pq.write_table(pa.table({"pixels": [b""], "species": [0]}), insects / "train.parquet")
     with pytest.raises(InputError) as refused:
         load(replace(config(insects), **changes))
@@ -334,6 +338,155 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path: Path) -> None:
     write_folder(tmp_path / "photos" / "test", pictures(9))
     (tmp_path / "photos" / "test" / "cat").rename(tmp_path / "photos" / "test" / "dog")
     assert "data.classes=3: insects has 4" in refused()
+
+
+def test_a_part_is_never_two_and_one_that_was_named_is_there(tmp_path: Path) -> None:
+    for part, first in (("train", 0), ("val", 50)):
+        write_folder(tmp_path / "photos" / part, pictures(30, first))
+        write_parquet(tmp_path / "set" / f"{part}.parquet", pictures(30, first))
+    for source, place in (("folder", "photos"), ("parquet", "set"), ("hub", "set")):
+        own = config(tmp_path / place, source)
+        found = load(replace(own, test_part="val" if source != "hub" else "validation", val_images=6))
+        assert [len(split) for split in (found.train, found.val, found.test)] == [24, 6, 30]
+        assert not set(content_of(found.val)) & set(content_of(found.test))
+        for changes, problem in (
+            ({"test_part": "train"}, "data.test_part=train: is already the train part; allowed: another one, or null"),
+            ({"val_part": "houldout"}, "data.val_part=houldout: insects has train, val"),
+        ):
+            with pytest.raises(InputError) as refused:
+                load(replace(own, **changes))  # type: ignore[arg-type]
+            assert problem in str(refused.value).replace("validation", "val")
+
+
+def content_of(split: Any) -> list[bytes]:
+    return [image.numpy().tobytes() for image in split.bytes_of(torch.arange(len(split)))]
+
+
+def test_parts_are_found_however_they_are_capitalised(tmp_path: Path) -> None:
+    write_folder(tmp_path / "photos" / "Train", pictures(30))
+    write_folder(tmp_path / "photos" / "TEST", pictures(9))
+    assert len(load(config(tmp_path / "photos", "folder")).test) == 9
+
+
+def test_whatever_lies_in_a_folder_is_used_or_named(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    write_folder(root, pictures(30))
+    (root / "loose.png").write_bytes(picture(1))
+    write_folder(tmp_path / "elsewhere", pictures(3))
+    (root / "ant" / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "bee" / b"\xfe\n.png".decode("utf-8", "surrogateescape")).write_bytes(b"broken")
+    (root / "ant" / ".checkpoints").mkdir()
+    (root / "ant" / ".checkpoints" / "copy.png").write_bytes(picture(2))
+    (root / "__MACOSX").mkdir()
+    (root / "bee" / "Thumbs.db").write_bytes(b"x")
+    (root / "bee" / "further" / "below").mkdir(parents=True)
+    (root / "bee" / "further" / "below" / "deep.PNG").write_bytes(picture(3))
+    found = load(config(root, "folder", test_images=6, unusable="skip"))
+    assert sorted(found.skipped) == [
+        "train ant/linked (leads to another folder)",
+        "train bee/\\udcfe\\n.png (not an image)",
+        "train loose.png (lies in no class's folder)",
+    ]
+    assert len(content(found)) == 31
+    json.dumps(found.skipped, ensure_ascii=False).encode()
+
+
+def test_text_labels_of_all_files_count_and_files_fit_each_other(tmp_path: Path) -> None:
+    def write(name: str, labels: list[Any], column: str = "label") -> Path:
+        path = tmp_path / "set" / name
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"image": [picture(number) for number in range(len(labels))], column: labels}), path)
+        return path
+
+    write("train-00000-of-00002.parquet", ["ant", "bee"] * 10)
+    second = write("train-00001-of-00002.parquet", ["bee", "cat"] * 10)
+    settings = config(tmp_path / "set", test_images=6)
+    assert torch.bincount(load(settings).train.labels).tolist() == [7, 14, 7]
+    kinds: list[tuple[list[Any], str, str]] = [
+        (["bee", "cat"] * 10, "labels", "the files of a part have different columns"),
+        ([0, 1] * 10, "label", "the files of a part have different columns"),
+        ([0.0, 1.0] * 10, "label", "has double there; allowed: whole numbers or text"),
+        ([[0], [1]] * 10, "label", "has list"),
+    ]
+    for labels, column, problem in kinds:
+        write(second.name, labels, column)
+        forget()
+        with pytest.raises(InputError, match=problem):
+            load(settings)
+    second.unlink()
+    forget()
+    with pytest.raises(InputError, match="of 2 such files 1 are missing, the first is 00001"):
+        load(settings)
+    write("train-00001-of-00002.parquet", ["bee", "cat"] * 10)
+    (tmp_path / "set" / "data").mkdir()
+    write("data/train.parquet", ["bee", "cat"] * 10)
+    with pytest.raises(InputError, match="holds parquet files itself and in data/; give one of the two"):
+        load(settings)
+
+
+def test_dictionaries_of_text_are_text(tmp_path: Path) -> None:
+    labels = pa.array([CLASSES[label] for _, label in pictures(30)]).dictionary_encode()
+    (tmp_path / "set").mkdir()
+    pq.write_table(
+        pa.table({"image": [data for data, _ in pictures(30)], "label": labels}), tmp_path / "set" / "train.parquet"
+    )
+    assert len(load(config(tmp_path / "set", test_images=6)).train) == 18
+
+
+def test_a_class_without_images_is_named(tmp_path: Path) -> None:
+    write_folder(tmp_path / "photos", pictures(30))
+    for path in (tmp_path / "photos" / "bee").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(InputError, match="no image to train on that can be used is of class bee; add some, or leave"):
+        load(config(tmp_path / "photos", "folder", test_images=6, unusable="skip"))
+    write_parquet(tmp_path / "set" / "train.parquet", [(data, 2 * (label // 2)) for data, label in pictures(30)])
+    with pytest.raises(InputError, match="no image to train on that can be used is of class 1; add some, or leave"):
+        load(config(tmp_path / "set", test_images=6))
+    write_folder(tmp_path / "parts" / "train", pictures(30))
+    write_folder(tmp_path / "parts" / "test", [(b"broken", 0), (b"broken", 1), (b"broken", 2)])
+    for keep in ("resident", "stream"):
+        with pytest.raises(InputError, match="its test part holds no images that can be used"):
+            load(config(tmp_path / "parts", "folder", unusable="skip", keep=keep))
+
+
+def test_pixels_of_32_bits_and_giant_images_are_refused_whatever_runs_beside(tmp_path: Path) -> None:
+    rows = pictures(30)
+    for kind, mode in (("float", "F"), ("integer", "I")):
+        stream = io.BytesIO()
+        Image.new(mode, (SIZE, SIZE), 1).save(stream, "TIFF")
+        rows.append((stream.getvalue(), 0))
+        assert kind
+    stream = io.BytesIO()
+    Image.new("1", (2**13, 2**13 + 1)).save(stream, "PNG")
+    rows += [(stream.getvalue(), 0)] * 20
+    write_parquet(tmp_path / "set" / "train.parquet", rows)
+    for keep in ("resident", "stream"):
+        found = load(config(tmp_path / "set", test_images=6, unusable="skip", resize=SIZE, keep=keep))
+        assert [name.partition("(")[2] for name in found.skipped] == [
+            *["pixels of 32 bits, allowed 8 or 16)"] * 2,
+            *["8192x8193 pixels, more than an image should have)"] * 20,
+        ]
+
+
+def test_no_other_program_is_started_for_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "gs"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    post = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(ValueError, match="not an image"):
+        decode(post, config(tmp_path))
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_full_disk_is_told_in_one_line(insects: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
+    def full(file: int, offset: int, size: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(InputError, match="images: No space left on device; images are kept there once read: make room"):
+        load(config(insects))
+    assert list(own_cache.iterdir()) == []
 
 
 def test_the_hub_is_told_apart_from_a_connection_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +522,7 @@ def test_images_are_read_once_and_again_when_they_change(
     assert len(list(own_cache.iterdir())) == 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "other", "meta"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone", "other", "meta"])
 def test_a_damaged_cache_is_made_again(insects: Path, own_cache: Path, damage: str) -> None:
     digest = load(config(insects)).digest
     forget()
@@ -380,6 +533,9 @@ def test_a_damaged_cache_is_made_again(insects: Path, own_cache: Path, damage: s
     match damage:
         case "cut":
             images.write_bytes(whole[: len(whole) // 2])
+        case "empty":
+            images.write_bytes(b"")
+            (entry / "train_labels.npy").write_bytes(b"")
         case "gone":
             pass
         case "other":
@@ -403,7 +559,9 @@ def test_a_folder_that_cannot_be_written_costs_the_cache_alone(insects: Path, mo
     known = load(config(insects)).digest
     forget()
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    before = set(Path(tempfile.gettempdir()).glob("resnext-explorer-*"))
     assert load(config(insects)).digest == known
+    assert set(Path(tempfile.gettempdir()).glob("resnext-explorer-*")) == before
 
 
 def test_the_split_follows_its_seed_alone(insects: Path) -> None:
