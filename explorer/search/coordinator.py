@@ -45,6 +45,7 @@ class _State:
     waiting: deque[tuple[Setting, Run]]
     execution: Execution
     bench: Bench
+    workers: int
     to_ask: int = 0
     running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
@@ -73,7 +74,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
             bench = Bench(config, surroundings, engine)
             engine.slots, execution = _plan(bench, folder, console)
             study.begin(folder, config, execution, surroundings)
-            state = _open(bench, folder, execution, console)
+            state = _open(bench, folder, execution, engine.slots, console)
             state.clock = clock
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
@@ -92,7 +93,7 @@ def _plan(bench: Bench, folder: Path, console: Console) -> tuple[int, Execution]
     began, known = time.perf_counter(), settings or _some(config)
     with console.status("Measuring which way of executing runs is the fastest here"):
         plan = resumed(bench, old, known, runs) if old else propose(bench, known, runs)
-        execution = with_convolutions(bench, plan.execution, settings)
+        execution = with_convolutions(bench, plan.execution, settings, plan.workers)
     merged = sum(any(own_execution(execution, setting, task_of(config)).convolutions) for setting in settings)
     console.print(
         f"{plan.workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
@@ -129,7 +130,7 @@ def _some(config: StudyConfig) -> tuple[Setting, ...]:
     return tuple(scope.setting(pool.architecture(place)) for place in places)
 
 
-def _open(bench: Bench, folder: Path, execution: Execution, console: Console) -> _State:
+def _open(bench: Bench, folder: Path, execution: Execution, workers: int, console: Console) -> _State:
     """The state of a study as its record tells it."""
     config, data_hash = bench.config, bench.surroundings.data_hash
     past = records.load(folder)
@@ -152,7 +153,9 @@ def _open(bench: Bench, folder: Path, execution: Execution, console: Console) ->
     )
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
-    return _State(config, folder, trials, display, waiting, execution, bench, to_ask=to_ask, fvcore_macs=fvcore_macs)
+    return _State(
+        config, folder, trials, display, waiting, execution, bench, workers, to_ask=to_ask, fvcore_macs=fvcore_macs
+    )
 
 
 def _trials(config: StudyConfig, settings: tuple[Setting, ...]) -> Trials:
@@ -169,7 +172,7 @@ def _ask(state: _State) -> None:
         state.to_ask = 0
         return
     state.to_ask -= 1
-    execution = with_convolutions(state.bench, state.execution, (setting,))
+    execution = with_convolutions(state.bench, state.execution, (setting,), state.workers)
     if execution != state.execution:
         study.write_execution(state.folder, execution)
         state.execution = execution

@@ -106,14 +106,17 @@ def _middling(settings: Sequence[Setting]) -> Setting:
     return sorted(settings, key=lambda setting: setting.cost.macs)[len(settings) // 2]
 
 
-def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Setting]) -> Execution:
-    """The plan with an execution chosen for every shape of grouped convolution in the settings that it lacks."""
+def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Setting], workers: int) -> Execution:
+    """The plan with an execution chosen for every shape of grouped convolution in the settings that it lacks.
+
+    So many workers would otherwise train while one of them measures.
+    """
     if bench.config.engine.forms == "native":
         return execution
     decided = {choice.layer for choice in execution.convolutions}
     unknown: list[tuple[GroupedConv, int]] = []
     found: list[Convolution] = []
-    for shape, number in _uses(bench, execution, settings).items():
+    for shape, number in _uses(bench, execution, settings, workers).items():
         if shape.key in decided:
             continue
         known = remembered(_form_key(bench, shape.key, execution))
@@ -135,14 +138,14 @@ def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Set
     return replace(execution, convolutions=(*execution.convolutions, *found))
 
 
-def _uses(bench: Bench, execution: Execution, settings: Iterable[Setting]) -> Counter[GroupedConv]:
-    """How many passes of each shape the study plans."""
+def _uses(bench: Bench, execution: Execution, settings: Iterable[Setting], workers: int) -> Counter[GroupedConv]:
+    """How many passes of each shape the study plans for each worker."""
     recipe, uses = bench.config.recipe, Counter[GroupedConv]()
     steps = recipe.epochs * (bench.surroundings.images[0] // recipe.batch_size)
-    passes = steps * -(-recipe.batch_size // execution.micro_batch) * bench.config.search.seeds
+    passes = steps * -(-recipe.batch_size // execution.micro_batch) * bench.config.search.seeds / workers
     for setting in settings:
         for shape, number in grouped_convs(setting.architecture, task_of(bench.config)).items():
-            uses[shape] += number * passes
+            uses[shape] += round(number * passes)
     return uses
 
 

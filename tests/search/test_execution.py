@@ -191,21 +191,24 @@ def test_every_shape_of_every_setting_is_decided_once(study: StudyConfig) -> Non
     settings = settings_of(study)
     shapes = {shape for setting in settings for shape in grouped_convs(setting.architecture, task_of(study))}
     engine = Scripted({})
-    chosen = with_convolutions(bench(study, engine), plain, settings)
+    chosen = with_convolutions(bench(study, engine), plain, settings, 1)
     assert {choice.layer for choice in chosen.convolutions} == {shape.key for shape in shapes}
     ((question, _),) = engine.asked
     assert isinstance(question, FormsQuestion)
     # Each shape stands once in a bottleneck stage's first block; 8,000 images, 20 a step, 400 epochs, two seeds.
     assert {number for _, number in question.uses} == {400 * 400 * 2}
-    assert with_convolutions(bench(study, engine), chosen, settings) == chosen
-    assert with_convolutions(bench(study, engine), plain, settings) == chosen
+    (cache.cache_folder() / "measured.json").unlink()
+    with_convolutions(bench(study, engine), plain, settings, 4)
+    assert {number for _, number in engine.asked.pop()[0].uses} == {400 * 400 * 2 / 4}  # type: ignore[union-attr]
+    assert with_convolutions(bench(study, engine), chosen, settings, 1) == chosen
+    assert with_convolutions(bench(study, engine), plain, settings, 1) == chosen
     assert len(engine.asked) == 1
 
 
 def test_native_forms_ask_nothing(study: StudyConfig) -> None:
     plain = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
     native = replace(study, engine=replace(study.engine, forms="native"))
-    assert with_convolutions(bench(native, Scripted({})), plain, settings_of(native)) == plain
+    assert with_convolutions(bench(native, Scripted({})), plain, settings_of(native), 1) == plain
 
 
 @pytest.mark.parametrize(
