@@ -1,5 +1,6 @@
 """`do=benchmark`: each subject measured and told. Joins stages as the entry does; heavy ones load when they run."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -44,8 +45,9 @@ def _training(config: BenchmarkConfig, console: Console) -> int:
         limits = measure_limits(device)
         print_limits(limits, console)
         with console.status("") as status:
-            found = measure_training(architectures, conditions, status.update)
-            status.update("small runs side by side")
+            tell = status.update if console.is_terminal else partial(console.print, markup=False, highlight=False)
+            found = measure_training(architectures, conditions, tell)
+            tell("small runs side by side")
             together = small_runs(device)
             best = at_best_batch(architectures[0], conditions, found[0]) if device == "cuda" else found[0]
     print_training(found, limits, console)
