@@ -88,7 +88,8 @@ class DataConfig:
                   hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class
     path          name on the hub, or local folder
     subset        the hub's configuration of the data set, where it has several
-    *_column, *_part  names of a table's columns and of a set's parts, where these are not the usual ones
+    *_column, *_part  names of columns and of the set's parts, where these are not the usual ones; part "none": the
+                  set's own is left alone, and images come out of the training part instead
     resize        shorter side is resized to so many pixels and the middle is taken; null: images must fit as they are
     unusable      refuse: an image that cannot be read or has no label stops the study; skip: it is left out and told
     keep          resident: decoded images stay in memory; stream: they are decoded again each epoch; auto: by size

@@ -16,6 +16,7 @@ from typing import Any
 from explorer.errors import InputError
 from explorer.settings import DataConfig
 
+NO_PART = "none"  # as the name of a part: the set's own is left alone
 ROWS = 2048  # of a table, read at once
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # beside images in many folders, and never opened
@@ -95,6 +96,8 @@ def _parts(config: DataConfig, there: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in PARTS:
         given = getattr(config, f"{name}_part")
+        if given == NO_PART:
+            continue
         if given in there:
             found[name] = given
         elif given is not None and given != "train":  # the default name of the training part may be spelt otherwise
@@ -102,7 +105,7 @@ def _parts(config: DataConfig, there: list[str]) -> dict[str, str]:
     for name in PARTS:
         candidates = (part for usual in PARTS[name] for part in there if part.lower() == usual)
         other = next((part for part in candidates if part not in found.values()), None)
-        if name not in found and other is not None:
+        if name not in found and other is not None and getattr(config, f"{name}_part") != NO_PART:
             found[name] = other
     for name, part in found.items():
         first = next(other for other in found if found[other] == part)

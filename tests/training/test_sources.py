@@ -362,6 +362,18 @@ def content_of(split: Any) -> list[bytes]:
     return [image.numpy().tobytes() for image in split.bytes_of(torch.arange(len(split)))]
 
 
+def test_a_part_that_is_left_alone_is_carved_from_the_training_part(tmp_path: Path) -> None:
+    for part, first in (("train", 0), ("test", 50)):
+        write_folder(tmp_path / "photos" / part, pictures(30, first))
+        write_parquet(tmp_path / "set" / f"{part}.parquet", pictures(30, first))
+    own = {source: config(tmp_path / place, source) for source, place in (("folder", "photos"), ("parquet", "set"))}
+    for settings in own.values():
+        found = load(replace(settings, test_part="none", test_images=9))
+        assert [len(split) for split in (found.train, found.val, found.test)] == [15, 6, 9]
+    (tmp_path / "set" / "test.parquet").unlink()
+    assert load(replace(own["parquet"], test_images=9)).digest == found.digest
+
+
 def test_parts_are_found_however_they_are_capitalised(tmp_path: Path) -> None:
     write_folder(tmp_path / "photos" / "Train", pictures(30))
     write_folder(tmp_path / "photos" / "TEST", pictures(9))
