@@ -42,6 +42,7 @@ class Surroundings:
     images        of the training, validation and test parts
     skipped       images that were left out, each with the reason
     has_bfloat16  the device can compute in bfloat16
+    has_kernels   kernels of our own can be used (explorer/training/kernels)
     memory        of the device in bytes
     """
 
@@ -52,6 +53,7 @@ class Surroundings:
     images: tuple[int, int, int] = (0, 0, 0)
     skipped: tuple[str, ...] = ()
     has_bfloat16: bool = False
+    has_kernels: bool = False
     memory: int = 0
 
 

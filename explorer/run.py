@@ -19,7 +19,8 @@ class Convolution:
     """How one shape of grouped convolution is executed: as so many groups, which may be fewer than it has.
 
     layer   `explorer.design.grouped.GroupedConv.key`
-    layout  "same" as the network's, or "contiguous": maps are put in the order of their channels and back
+    layout  "same" as the network's; "contiguous": maps are put in the order of their channels and back; "kernel": by
+            a kernel of our own (explorer/training/narrow.py)
     """
 
     layer: str
@@ -40,6 +41,7 @@ class Execution:
     micro_batch   images per pass; batch norm sees this many
     convolutions  grouped convolutions that are not executed as they are: a study's plan holds those of all its
                   settings, a run those of its own network
+    norms         "torch", or "fused": batch norm, addition and ReLU in one kernel (explorer/training/fused.py)
     """
 
     device: str
@@ -50,6 +52,7 @@ class Execution:
     threads: int
     micro_batch: int
     convolutions: tuple[Convolution, ...] = ()
+    norms: Literal["torch", "fused"] = "torch"
 
 
 @dataclass(frozen=True)

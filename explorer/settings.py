@@ -186,7 +186,8 @@ class EngineConfig:
                depend on it in the last bits
     retries    how often a run is tried again after its process has died
     precision  of convolutions and maps; weights are always kept in float32. auto: bfloat16 where it is faster here
-    forms      auto: grouped convolutions are executed in the equivalent way that is fastest here; native: as they are
+    forms      auto: grouped convolutions and batch norms are executed in the equivalent way that is fastest here;
+               native: as torch executes them
     loaders    threads that read and decode images where these are streamed; auto: one per core
     """
 

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 from explorer.cache import remember, remembered
 from explorer.checks import Together
@@ -29,6 +29,7 @@ PROBE_SECONDS = 0.5
 SHARE = 0.02  # of the planned time, which measuring may take
 GAIN = 1.05  # another number of threads or workers must be faster by more than the clock's noise
 MOST_ON_GPU = 16
+SETTLED = ("precision", "norms", "threads")  # what is measured of an execution, and kept for other studies
 # What a worker takes besides maps and weights, measured with torch 2.13: libraries, and buffers of the convolutions.
 BASE_BYTES = 400 * 2**20
 
@@ -79,12 +80,13 @@ def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> Plan:
     key = _key("plan", asdict(plain), asdict(chosen), _machine(bench), _shape(bench, middle))
     known = remembered(key)
     if _is_plan(known):
-        plan = Plan(replace(plain, precision=known["precision"], threads=known["threads"]), known["workers"])
+        settled = {name: known[name] for name in SETTLED}
+        plan = Plan(replace(plain, **settled), known["workers"])
     else:
         plan = _measured(bench, plain, middle, runs)
         if plan.measured:
-            found = {"precision": plan.execution.precision, "threads": plan.execution.threads, "workers": plan.workers}
-            remember({key: found})
+            settled = {name: getattr(plan.execution, name) for name in SETTLED}
+            remember({key: {**settled, "workers": plan.workers}})
     return replace(plan, workers=_fitting(bench, plan, settings, runs))
 
 
@@ -185,14 +187,18 @@ def memory_needed(cost: Cost, execution: Execution) -> int:
 
 
 def _measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> Plan:
-    """Precision first, on one worker; then how many workers share the device, with how many threads each."""
-    candidates, is_gpu = [plain], bench.surroundings.device == "cuda"
-    if bench.config.engine.precision == "auto" and bench.surroundings.has_bfloat16:
-        candidates.append(replace(plain, precision="bfloat16"))
-    if len(candidates) == 1 and bench.config.engine.threads != "auto" and not is_gpu:
+    """Precision and kernels first, on one worker; then how many workers share the device, and the threads of each."""
+    there, chosen, is_gpu = bench.surroundings, bench.config.engine, bench.surroundings.device == "cuda"
+    others: list[dict[str, Any]] = []
+    others += [{"precision": "bfloat16"}] if chosen.precision == "auto" and there.has_bfloat16 else []
+    others += [{"norms": "fused"}] if chosen.forms == "auto" and there.has_kernels else []
+    if not others and chosen.threads != "auto" and not is_gpu:
         return _divided(bench, plain, middle, runs, 0.0)  # nothing is left to measure
-    speeds = _speed(bench, middle, *candidates).images_per_second
-    best, speed = max(zip(candidates, speeds, strict=True), key=lambda found: found[1])
+    best, speed = plain, 0.0
+    for other in others or [{}]:
+        candidates = [best, replace(best, **other)] if other else [best]
+        speeds = _speed(bench, middle, *candidates).images_per_second
+        best, speed = max(zip(candidates, speeds, strict=True), key=lambda found: found[1])
     if is_gpu:
         return _shared(bench, best, middle, runs)
     return _divided(bench, best, middle, runs, speed)
@@ -295,7 +301,7 @@ def _shape(bench: Bench, setting: Setting) -> list[object]:
 
 def _machine(bench: Bench) -> list[object]:
     there = bench.surroundings
-    return [there.device_name, there.has_bfloat16, there.versions.get("torch"), cpu_count()]
+    return [there.device_name, there.has_bfloat16, there.has_kernels, there.versions.get("torch"), cpu_count()]
 
 
 def _form_key(bench: Bench, layer: str, execution: Execution) -> str:
@@ -311,5 +317,6 @@ def _is_plan(found: object) -> bool:
     return (
         isinstance(found, dict)
         and found.get("precision") in ("float32", "bfloat16")
+        and found.get("norms") in ("torch", "fused")
         and all(isinstance(found.get(key), int) and found[key] > 0 for key in ("threads", "workers"))
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from explorer.design.grouped import grouped_convs
 from explorer.machine import cpu_count, give_freed_memory_back, keep_freed_memory
 from explorer.run import Execution, Run
 from explorer.settings import DataConfig, Recipe
+from explorer.training import kernels
 from explorer.training.build import build
 from explorer.training.data import Dataset, Split
 from explorer.training.device import device_name, has_bfloat16
@@ -134,12 +136,13 @@ def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Executi
             micro_batch=conditions.batch_size,
         )
         began = time.perf_counter()
-        candidates = [plain]
-        if has_bfloat16(conditions.device):
-            candidates.append(replace(plain, precision="bfloat16"))
-        runs = [_run(architecture, conditions, execution) for execution in candidates]
-        speeds, _ = training_speeds(runs, 0.5)
-        execution = max(zip(candidates, speeds, strict=True), key=lambda found: found[1])[0]
+        execution = plain
+        others: list[dict[str, Any]] = [{"precision": "bfloat16"}] if has_bfloat16(conditions.device) else []
+        others += [{"norms": "fused"}] if conditions.device == "cpu" and kernels.is_available() else []
+        for other in others:
+            candidates = [execution, replace(execution, **other)]
+            speeds, _ = training_speeds([_run(architecture, conditions, one) for one in candidates], 0.5)
+            execution = candidates[speeds[1] > speeds[0]]
         shapes = grouped_convs(architecture, conditions.task)
         choices = fastest(dict.fromkeys(shapes, 10**6), execution).convolutions
         return replace(execution, convolutions=choices), time.perf_counter() - began

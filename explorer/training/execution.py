@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from explorer.design.grouped import GroupedConv
 from explorer.design.template import Task
 from explorer.run import Convolution, Execution
+from explorer.training.fused import fuse
+from explorer.training.narrow import NarrowConv2d
 
 
 class MergedConv2d(nn.Conv2d):
@@ -61,15 +63,21 @@ def prepare(network: nn.Module, execution: Execution, task: Task) -> nn.Module:
             assert isinstance(module, nn.Conv2d)
             choice = choices.get(_shape_of(module, sizes[name]).key)
             if choice is not None:
-                _exchange(module, choice)
+                exchange(module, choice)
         elif isinstance(module, nn.Linear) and execution.precision != "float32":
             module.__class__ = PreciseLinear
+    if execution.norms == "fused":
+        fuse(network)
     order = torch.channels_last if execution.layout == "channels_last" else torch.contiguous_format
     return network.to(execution.device).to(memory_format=order)  # type: ignore[call-overload, no-any-return]
 
 
-def _exchange(module: nn.Conv2d, choice: Convolution) -> None:
+def exchange(module: nn.Conv2d, choice: Convolution) -> None:
+    """Have a grouped convolution executed as chosen."""
     # The class alone changes: parameters, their order and their names stay, and with them optimiser and state dict.
+    if choice.layout == "kernel":
+        module.__class__ = NarrowConv2d
+        return
     module.__class__ = MergedConv2d
     assert isinstance(module, MergedConv2d)
     module.executed_groups, module.executed_contiguous = choice.groups, choice.layout == "contiguous"

@@ -18,6 +18,7 @@ from torch import nn
 from explorer.checks import Exported
 from explorer.design import Architecture, Cost, Task, cost, display_name
 from explorer.design.alexnet import AlexNetLayout, ConvLayer, alexnet_layout
+from explorer.design.block import BLOCKS
 from explorer.design.layout import Layout, Stage, Stem, layout
 from explorer.errors import InputError
 from explorer.training import network as modules
@@ -90,7 +91,11 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
     else:
         numbers = layout(architecture, task)
         block = modules.BLOCK_MODULES[architecture.block]
-        kind, needed = modules.ResNeXt, [Stem, Stage, Layout, modules.projection, modules.stage_module]
+        kind, needed = (
+            modules.ResNeXt,
+            [Stem, Stage, Layout, modules.NormReLU, modules.projection, modules.stage_module],
+        )
+        needed += [] if BLOCKS[architecture.block].preactivated else [modules.shortcut_of]
         needed += [modules._conv_bn_relu] if architecture.block == "inception" else []
         needed.append(block)
         tables = f'BLOCK_MODULES = {{"{architecture.block}": {block.__name__}}}\n\n\n'

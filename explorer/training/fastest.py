@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from explorer.design.grouped import GroupedConv
 from explorer.job import Forms
 from explorer.run import Convolution, Execution, Run
-from explorer.training.execution import MergedConv2d, arithmetic
+from explorer.training.execution import arithmetic, exchange
 from explorer.training.loop import deterministic, ready, step
+from explorer.training.narrow import fits
 
 REPEATS = 5
 WARM_UP = 2
@@ -39,6 +40,8 @@ def _choice(shape: GroupedConv, planned: int, execution: Execution) -> Convoluti
     candidates = [Convolution(shape.key, groups) for groups in shape.mergers]
     if execution.layout == "channels_last":
         candidates.append(Convolution(shape.key, shape.groups, "contiguous"))
+        if execution.device == "cpu" and fits(shape):
+            candidates.append(Convolution(shape.key, shape.groups, "kernel"))
     passes = {plain: _pass(shape, plain, execution)}
     if (REPEATS + WARM_UP) * len(candidates) > SHARE * planned:  # all take about as long as the plain one
         return None
@@ -66,9 +69,7 @@ def _pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> Call
         bias=False,
         device=execution.device,
     )
-    conv.__class__ = MergedConv2d
-    assert isinstance(conv, MergedConv2d)
-    conv.executed_groups, conv.executed_contiguous = choice.groups, choice.layout == "contiguous"
+    exchange(conv, choice)
     kind = torch.bfloat16 if execution.precision == "bfloat16" else torch.float32
     order = torch.channels_last if execution.layout == "channels_last" else torch.contiguous_format
     maps = torch.randn(

@@ -54,10 +54,17 @@ def torch_count(architecture: Architecture, task: Task) -> Count:
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
-                setattr(module, name, nn.Identity())
+                setattr(module, name, _Aside())
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     return Count(counter.get_total_flops() // 2, params)
+
+
+class _Aside(nn.Module):
+    """In place of a batch norm, with or without something to add."""
+
+    def forward(self, maps: torch.Tensor, added: torch.Tensor | None = None) -> torch.Tensor:
+        return maps if added is None else maps + added
 
 
 def check_cost(architecture: Architecture, task: Task) -> Count:

@@ -15,6 +15,17 @@ from explorer.design.alexnet import AlexNetLayout
 from explorer.design.layout import Layout, Stage
 
 
+class NormReLU(nn.BatchNorm2d):
+    """Batch norm and ReLU, with an addition between them where something is given to add."""
+
+    def forward(self, input: Tensor, added: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
+        """`relu(norm(input) + added)`, maps `(batch, channels, height, width)`."""
+        maps = super().forward(input)
+        if added is not None:
+            maps += added
+        return F.relu(maps, inplace=True)
+
+
 class Bottleneck(nn.Module):
     """The ResNeXt block in its grouped form (paper, figure 3c): 1x1, grouped k x k with the stride, 1x1, plus shortcut.
 
@@ -26,22 +37,18 @@ class Bottleneck(nn.Module):
         super().__init__()
         middle, kernel = stage.group_width, stage.kernel_size
         self.conv1 = nn.Conv2d(in_width, middle, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(middle)
+        self.bn1 = NormReLU(middle)
         self.conv2 = nn.Conv2d(middle, middle, kernel, stride, kernel // 2, groups=stage.cardinality, bias=False)
-        self.bn2 = nn.BatchNorm2d(middle)
+        self.bn2 = NormReLU(middle)
         self.conv3 = nn.Conv2d(middle, stage.width, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(stage.width)
+        self.bn3 = NormReLU(stage.width)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add: the last ReLU comes after the addition (paper, section 5)."""
-        maps = F.relu(self.bn1(self.conv1(images)), inplace=True)
-        maps = F.relu(self.bn2(self.conv2(maps)), inplace=True)
-        maps = self.bn3(self.conv3(maps))
-        if self.shortcut:
-            maps += images if self.downsample is None else self.downsample(images)
-        return F.relu(maps, inplace=True)
+        maps = self.conv3(self.bn2(self.conv2(self.bn1(self.conv1(images)))))
+        return cast(Tensor, self.bn3(maps, shortcut_of(self, images)))
 
 
 class PreactBottleneck(nn.Module):
@@ -54,20 +61,19 @@ class PreactBottleneck(nn.Module):
     def __init__(self, stage: Stage, *, in_width: int, stride: int, normalised: bool = False) -> None:
         super().__init__()
         middle, kernel = stage.group_width, stage.kernel_size
-        self.bn1 = None if normalised else nn.BatchNorm2d(in_width)
+        self.bn1 = None if normalised else NormReLU(in_width)
         self.conv1 = nn.Conv2d(in_width, middle, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(middle)
+        self.bn2 = NormReLU(middle)
         self.conv2 = nn.Conv2d(middle, middle, kernel, stride, kernel // 2, groups=stage.cardinality, bias=False)
-        self.bn3 = nn.BatchNorm2d(middle)
+        self.bn3 = NormReLU(middle)
         self.conv3 = nn.Conv2d(middle, stage.width, 1, bias=False)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add; nothing follows the addition."""
-        active = images if self.bn1 is None else F.relu(self.bn1(images))
-        maps = F.relu(self.bn2(self.conv1(active)), inplace=True)
-        maps = self.conv3(F.relu(self.bn3(self.conv2(maps)), inplace=True))
+        active = images if self.bn1 is None else self.bn1(images)
+        maps = self.conv3(self.bn3(self.conv2(self.bn2(self.conv1(active)))))
         if self.shortcut:
             maps += images if self.downsample is None else self.downsample(active)
         return cast(Tensor, maps)
@@ -80,18 +86,16 @@ class Basic(nn.Module):
         super().__init__()
         middle, kernel = stage.bottleneck_width, stage.kernel_size
         self.conv1 = nn.Conv2d(in_width, middle, kernel, stride, kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(middle)
+        self.bn1 = NormReLU(middle)
         self.conv2 = nn.Conv2d(middle, stage.width, kernel, 1, kernel // 2, bias=False)
-        self.bn2 = nn.BatchNorm2d(stage.width)
+        self.bn2 = NormReLU(stage.width)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add; the last ReLU comes after the addition."""
-        maps = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(images)), inplace=True)))
-        if self.shortcut:
-            maps += images if self.downsample is None else self.downsample(images)
-        return F.relu(maps, inplace=True)
+        maps = self.conv2(self.bn1(self.conv1(images)))
+        return cast(Tensor, self.bn2(maps, shortcut_of(self, images)))
 
 
 class PreactBasic(nn.Module):
@@ -100,17 +104,17 @@ class PreactBasic(nn.Module):
     def __init__(self, stage: Stage, *, in_width: int, stride: int, normalised: bool = False) -> None:
         super().__init__()
         middle, kernel = stage.bottleneck_width, stage.kernel_size
-        self.bn1 = None if normalised else nn.BatchNorm2d(in_width)
+        self.bn1 = None if normalised else NormReLU(in_width)
         self.conv1 = nn.Conv2d(in_width, middle, kernel, stride, kernel // 2, bias=False)
-        self.bn2 = nn.BatchNorm2d(middle)
+        self.bn2 = NormReLU(middle)
         self.conv2 = nn.Conv2d(middle, stage.width, kernel, 1, kernel // 2, bias=False)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add; nothing follows the addition."""
-        active = images if self.bn1 is None else F.relu(self.bn1(images))
-        maps = self.conv2(F.relu(self.bn2(self.conv1(active)), inplace=True))
+        active = images if self.bn1 is None else self.bn1(images)
+        maps = self.conv2(self.bn2(self.conv1(active)))
         if self.shortcut:
             maps += images if self.downsample is None else self.downsample(active)
         return cast(Tensor, maps)
@@ -130,17 +134,15 @@ class Inception(nn.Module):
         self.branch3 = nn.Sequential(_conv_bn_relu(in_width, path, 1, 1), _conv_bn_relu(path, path, 5, stride))
         self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride, 1), _conv_bn_relu(in_width, path, 1, 1))
         self.conv3 = nn.Conv2d(4 * path, stage.width, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(stage.width)
+        self.bn3 = NormReLU(stage.width)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform, merge and add; the last ReLU comes after the addition."""
         paths = [self.branch1(images), self.branch2(images), self.branch3(images), self.branch4(images)]
-        maps = self.bn3(self.conv3(torch.cat(paths, dim=1)))
-        if self.shortcut:
-            maps += images if self.downsample is None else self.downsample(images)
-        return F.relu(maps, inplace=True)
+        maps = self.conv3(torch.cat(paths, dim=1))
+        return cast(Tensor, self.bn3(maps, shortcut_of(self, images)))
 
 
 class ResNeXt(nn.Module):
@@ -155,13 +157,13 @@ class ResNeXt(nn.Module):
         self.conv1 = nn.Conv2d(
             stem.channels, stem.width, stem.kernel_size, stem.stride, stem.kernel_size // 2, bias=False
         )
-        self.bn1 = nn.BatchNorm2d(stem.width) if stem.normalised else None
+        self.bn1 = NormReLU(stem.width) if stem.normalised else None
         self.maxpool = nn.MaxPool2d(3, 2, 1) if stem.pool else nn.Identity()
         self.stage_names = [f"layer{number}" for number in range(1, len(layout.stages) + 1)]
         for name, stage in zip(self.stage_names, layout.stages, strict=True):
             self.add_module(name, stage_module(stage, BLOCK_MODULES[stage.block]))
         width = layout.stages[-1].width
-        self.bn_last = nn.BatchNorm2d(width) if layout.normalised_head else None
+        self.bn_last = NormReLU(width) if layout.normalised_head else None
         self.fc = nn.Linear(width, layout.classes)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
@@ -171,7 +173,7 @@ class ResNeXt(nn.Module):
         """
         maps = self.conv1(images)
         if self.bn1 is not None:
-            maps = F.relu(self.bn1(maps), inplace=True)
+            maps = self.bn1(maps)
         maps = self.maxpool(maps)
         found = {}
         for number, name in enumerate(self.stage_names, start=2):
@@ -183,7 +185,7 @@ class ResNeXt(nn.Module):
         """Scores before softmax."""
         maps = list(self.features(images).values())[-1]
         if self.bn_last is not None:
-            maps = F.relu(self.bn_last(maps))
+            maps = self.bn_last(maps)
         return cast(Tensor, self.fc(maps.mean(dim=(2, 3))))
 
 
@@ -237,6 +239,13 @@ def stage_module(stage: Stage, module: Callable[..., nn.Module]) -> nn.Sequentia
     return nn.Sequential(first, *(module(stage, in_width=stage.width, stride=1) for _ in range(stage.depth - 1)))
 
 
+def shortcut_of(block: nn.Module, images: Tensor) -> Tensor | None:
+    """What a block adds to its maps: its input, projected where the ends differ; None where it has no shortcut."""
+    if not block.shortcut:
+        return None
+    return images if block.downsample is None else cast(Tensor, cast(nn.Module, block.downsample)(images))
+
+
 def projection(stage: Stage, in_width: int, stride: int, *, normalised: bool) -> nn.Sequential | None:
     """The 1x1 convolution of a shortcut whose ends differ (type B); None where it is the identity or there is none."""
     if not stage.shortcut or (in_width == stage.width and stride == 1):
@@ -247,4 +256,4 @@ def projection(stage: Stage, in_width: int, stride: int, *, normalised: bool) ->
 
 def _conv_bn_relu(in_width: int, width: int, kernel: int, stride: int) -> nn.Sequential:
     conv = nn.Conv2d(in_width, width, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, NormReLU(width))

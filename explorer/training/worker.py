@@ -113,6 +113,7 @@ def _survey(question: Survey) -> Surroundings:
     import torch
 
     from explorer.errors import InputError
+    from explorer.training import kernels
     from explorer.training.data import load
     from explorer.training.device import device_memory, device_name, has_bfloat16, is_out_of_memory, resolve
 
@@ -139,6 +140,7 @@ def _survey(question: Survey) -> Surroundings:
         images=(len(data.train), len(data.val), len(data.test)),
         skipped=data.skipped,
         has_bfloat16=has_bfloat16(device),
+        has_kernels=device == "cpu" and kernels.is_available(),
         memory=device_memory(device),
     )
 

@@ -1,0 +1,105 @@
+"""Kernels of our own for the CPU, in C: what torch computes too, in fewer passes over the maps.
+
+They are compiled by the machine's own C compiler when first wanted and kept in the user's cache; where there is none,
+torch's own functions serve. Maps are in the order of channels_last, in float32 or bfloat16; sums are in float32 or
+float64, and the same number of threads gives the same bits.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from explorer.cache import cache_folder
+from explorer.machine import cpu_name
+
+FOLDER = Path(__file__).parent
+# Not -ffast-math: what is not a number must stay so, or a diverged run would not be seen.
+OPTIONS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
+WIDE = "-mprefer-vector-width=512"  # only where the compiler knows it
+KINDS = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+
+
+class Shape(ctypes.Structure):
+    """Maps `(batch, rows, columns, channels)` in groups of `width` channels, and the threads to use."""
+
+    _fields_ = [(name, ctypes.c_long) for name in ("batch", "rows", "columns")] + [
+        (name, ctypes.c_int) for name in ("channels", "width", "threads")
+    ]
+
+
+_POINTER, _LONG, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float
+_ARGUMENTS = {
+    "norm_forward": [_POINTER] * 9 + [_LONG, _INT, _FLOAT, _FLOAT, _INT, _INT],
+    "norm_backward": [_POINTER] * 11 + [_LONG] + [_INT] * 3,
+    "norm_known": [_POINTER] * 5 + [_LONG] + [_INT] * 3,
+    "grouped_forward": [_POINTER] * 3 + [ctypes.POINTER(Shape)],
+    "grouped_weights": [_POINTER] * 3 + [ctypes.POINTER(Shape)],
+}
+
+
+def is_available() -> bool:
+    """Whether the kernels are there or can be made."""
+    try:
+        library()
+    except RuntimeError:
+        return False
+    return True
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The kernels, compiled where this machine has not done so before. Raises RuntimeError with the reason."""
+    try:
+        # Their threads are those of torch's own OpenMP, which must be found by name: two pools would fight for cores.
+        for runtime in Path(torch.__file__).parent.glob("lib/libgomp*"):
+            ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
+        found = ctypes.CDLL(str(_compiled()))
+        for name, arguments in _ARGUMENTS.items():
+            for kind in KINDS.values():
+                getattr(found, f"{name}_{kind}").argtypes = arguments
+    except (OSError, AttributeError, subprocess.SubprocessError) as error:
+        raise RuntimeError(f"the kernels cannot be made here: {' '.join(str(error).split())[:200]}") from None
+    return found
+
+
+def call(name: str, maps: Tensor, *arguments: Tensor | Shape | float | None) -> None:
+    """Call a kernel for the maps' kind of number; the maps are its first argument. Raises MemoryError."""
+    plain = (item.data_ptr() if isinstance(item, Tensor) else item for item in (maps, *arguments))
+    if getattr(library(), f"{name}_{KINDS[maps.dtype]}")(*plain):
+        raise MemoryError(f"the kernel {name} found no memory")
+
+
+def by_channels(maps: Tensor) -> Tensor:
+    """The maps as rows of channels in memory, as the kernels read them."""
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
+def _compiled() -> Path:
+    """The compiled kernels in the user's cache, under the hash of all that they are made of."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        raise OSError("there is no C compiler")
+    sources = sorted(FOLDER.glob("*.[ch]"))
+    version = subprocess.run([compiler, "--version"], capture_output=True, timeout=30, check=True).stdout  # noqa: S603
+    made_of = (version, cpu_name().encode(), " ".join(OPTIONS).encode(), *(path.read_bytes() for path in sources))
+    path = cache_folder() / "kernels" / f"{hashlib.sha256(b'/'.join(made_of)).hexdigest()[:16]}.so"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        inputs = [str(source) for source in sources if source.suffix == ".c"]
+        for options in ((*OPTIONS, WIDE), OPTIONS):
+            command = [compiler, *options, "-o", str(partial), *inputs, "-lm"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)  # noqa: S603
+            if not done.returncode:
+                break
+        else:
+            raise OSError(done.stderr)
+        partial.replace(path)
+    return path
