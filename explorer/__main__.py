@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from explorer.design import Architecture, Task
     from explorer.settings import StudyConfig
 
+TABLES = Path("tables")
 HELP = """\
 Which network shape is best at a fixed compute budget?
 
   python -m explorer study=equal_params              run a study, or continue it; a finished one prints its verdict
   python -m explorer study=equal_params do=plan      what would run, at what cost and time; trains nothing
   python -m explorer study=equal_params do=report    redraw the page from the record
+  python -m explorer study=equal_params do=tabulate  a finished study as a table to share, in tables/
   python -m explorer study=equal_params --cfg job    print the resolved configuration
 
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
@@ -89,13 +91,16 @@ def _dispatch(arguments: list[str], console: Console) -> int:
             from explorer.benchmarks import benchmark
 
             return benchmark(command.config, console)
-    return {"run": _run, "plan": _plan, "report": _report}[command.do](command.study, console)
+    verbs = {"run": _run, "plan": _plan, "report": _report, "tabulate": _tabulate}
+    return verbs[command.do](command.study, console)
 
 
 def _plan(config: "StudyConfig", console: Console) -> int:
+    from explorer.answer import at_look
     from explorer.folder import refuse_other_settings, study_folder
     from explorer.report.plan import print_plan
 
+    config = at_look(config, study_folder(config.name))
     refuse_other_settings(study_folder(config.name), config)
     print_plan(config, study_folder(config.name), console)
     return 0
@@ -109,8 +114,17 @@ def _report(config: "StudyConfig", console: Console) -> int:
     return 0
 
 
+def _tabulate(config: "StudyConfig", console: Console) -> int:
+    from explorer.folder import study_folder
+    from explorer.tabular import write_table
+
+    for path in write_table(study_folder(config.name), TABLES / config.name):
+        console.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
 def _run(config: "StudyConfig", console: Console) -> int:
-    from explorer.answer import draw, is_stale, load_finding
+    from explorer.answer import at_look, draw, is_stale, load_finding
     from explorer.folder import REPORTS, make_folder, refuse_other_settings, study_folder
     from explorer.planning import contrast_of, settings_of
     from explorer.progress import progress_of
@@ -120,15 +134,15 @@ def _run(config: "StudyConfig", console: Console) -> int:
     folder = study_folder(config.name)
     with space_progress(console):
         contrast_of(config, settings_of(config))
-    refuse_other_settings(folder, config)
-    progress = progress_of(config, folder)
-    failed = 0
-    if progress.final < progress.wanted:
+    current, failed = at_look(config, folder), 0
+    refuse_other_settings(folder, current)
+    while not failed and (progress := progress_of(current, folder)).final < progress.wanted:
         from explorer.search.coordinator import run_study
 
         for path in (folder, folder / "local", REPORTS):
             make_folder(path)
-        failed = run_study(config, folder, console)
+        failed = run_study(current, folder, console)
+        current = at_look(config, folder)
     page = REPORTS / f"{config.name}.html"
     if is_stale(page, folder):
         draw(folder)

@@ -1,13 +1,17 @@
 """From a study's folder to its answer: read the record, judge it, draw it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from explorer import folder as study
 from explorer import records
 from explorer.analysis.finding import Finding, find, sentence
+from explorer.analysis.paired import ALPHA
 from explorer.config import to_config
 from explorer.errors import InputError
 from explorer.planning import contrast_of, designs_wanted
@@ -26,15 +30,49 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
         raise InputError(f"{folder}: there is no such study yet; start it with do=run")
     config = to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
     record = records.load(folder)
+    config, found = judged(config, record, records.load_correct(folder) if config.study.contrast else {})
+    return config, record, found
+
+
+def at_look(config: StudyConfig, folder: Path) -> StudyConfig:
+    """The settings with the number of seeds that the study is to have now, where it looks at its results on the way."""
+    if not config.search.looks or not (folder / study.RUNS).exists():
+        return replace(config, search=replace(config.search, seeds=min((*config.search.looks, config.search.seeds))))
+    return judged(config, records.load(folder), {})[0]
+
+
+def judged(
+    config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]]
+) -> tuple[StudyConfig, Finding]:
+    """The finding at the first look that is not over yet, or has decided; without looks, that of all seeds.
+
+    `right` says by run which test images it got right; the settings come back with the number of seeds of that look.
+    """
+    for look in config.search.looks or (config.search.seeds,):
+        config = replace(config, search=replace(config.search, seeds=look))
+        found = _at(config, record, right)
+        if not found.complete or (found.comparison and found.comparison.verdict != "inconclusive"):
+            break
+    return config, found
+
+
+def _at(config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]]) -> Finding:
     settings = settings_so_far(config, record)
     pair = contrast_of(config, settings)
     contrast = (pair[0].name, pair[1].name) if pair else None
     names = [setting.name for setting in settings]
     measure = "val_error" if config.search.is_adaptive else "test_error"
-    found = find(
-        record.runs, names, contrast, config.search.seeds, designs=designs_wanted(config, settings), measure=measure
+    return find(
+        record.runs,
+        names,
+        contrast,
+        config.search.seeds,
+        designs=designs_wanted(config, settings),
+        measure=measure,
+        margin=config.study.margin,
+        alpha=ALPHA / max(1, len(config.search.looks)),
+        right=right,
     )
-    return config, record, found
 
 
 def errors_by_seed(name: str) -> tuple[dict[int, float], str]:

@@ -21,10 +21,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from explorer.design.space import KINDS
 from explorer.errors import InputError
-from explorer.settings import BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
+from explorer.settings import LOOKS, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
 
 Place = Callable[[tuple[str, ...]], str]
-STUDY_VERBS = ("run", "plan", "report")
+STUDY_VERBS = ("run", "plan", "report", "tabulate")
 # Verbs that work on a design, without a study: each has a file of its keys in `conf`.
 DESIGN_VERBS: dict[str, type[VerbConfig]] = {
     "verify": VerifyConfig,
@@ -141,7 +141,12 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
 
     `place` says for the message where a key was set.
     """
+    search = tree.get("search")
+    if isinstance(search, dict) and search.get("seeds") == "auto":
+        tree = {**tree, "search": {**search, "seeds": LOOKS[-1], "looks": list(LOOKS)}}
     config = _checked_tree(tree, StudyConfig, place)
+    if config.search.looks and config.study.contrast is None:
+        raise InputError("search.seeds=auto: stops when the contrast is decided, and study.contrast is null")
     if not _NAME.fullmatch(config.name) or ".." in config.name:
         raise InputError(
             f"name={config.name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores, "

@@ -5,6 +5,7 @@ two whose run was never committed can only stand at the end, and are cut off whe
 """
 
 import base64
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -83,12 +84,22 @@ def load(folder: Path) -> Record:
 
 def load_correct(folder: Path) -> dict[str, npt.NDArray[np.bool_]]:
     """Which test images each run got right: a boolean array of shape `(test_images,)` per run, in test order."""
+    return unpacked(table.read(folder / CORRECT, CorrectRecord))
+
+
+def unpacked(rows: Iterable[Mapping[Any, Any]]) -> dict[str, npt.NDArray[np.bool_]]:
+    """The same of rows with run, images and bits."""
     return {
-        row["run"]: np.unpackbits(
+        str(row["run"]): np.unpackbits(
             np.frombuffer(base64.b64decode(row["bits"]), np.uint8), count=int(row["images"])
         ).astype(bool)
-        for row in table.read(folder / CORRECT, CorrectRecord)
+        for row in rows
     }
+
+
+def packed(right: npt.NDArray[np.bool_]) -> str:
+    """Booleans as `CorrectRecord` keeps them."""
+    return base64.b64encode(np.packbits(right).tobytes()).decode()
 
 
 def as_records(runs: pd.DataFrame) -> list[RunRecord]:

@@ -27,6 +27,13 @@ class Convolution:
     groups: int
     layout: str = "same"
 
+    def told(self, groups: int) -> str:
+        """For people, of a convolution that has so many groups: `128>128_k3_s1_g32_32px as 16 groups`."""
+        if self.layout == "kernel":
+            return f"{self.layer} by our kernel"
+        form = "as it is" if self.groups == groups else "dense" if self.groups == 1 else f"as {self.groups} groups"
+        return f"{self.layer} {form}{'' if self.layout == 'same' else f', {self.layout}'}"
+
 
 @dataclass(frozen=True)
 class Execution:

@@ -18,6 +18,7 @@ Target = Annotated[int, Ge(1), Le(2**59)]
 Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
+LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
 ASIDE = {"decides": False}  # of a field that does not decide a run's number
 
 
@@ -34,10 +35,15 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Question:
-    """What a study asks, in words and as a contrast; a search, which chooses among many, has none."""
+    """What a study asks, in words and as a contrast; a search, which chooses among many, has none.
+
+    margin  largest difference of the two test errors that does not matter, as a fraction, declared with the contrast:
+            within it two settings are equivalent; null: equivalence is never claimed
+    """
 
     question: Annotated[str, MinLen(1)]
     contrast: Contrast | None
+    margin: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -162,14 +168,18 @@ class SearchConfig:
 
     sampler       listed: every one; uniform, space_filling: `designs` of the feasible ones, drawn before the first run;
                   random, tpe, nsga2, gp, qmc: `designs` of them, each chosen by Optuna from the results before it
+    seeds         of each design; auto: as many as the first of 6, 12 and 20 at which the contrast is decided, each look
+                  at a third of the threshold, so that looking thrice does not find differences that are not there
     designs       how many; null for listed
     sampler_seed  seed of the drawing
+    looks         numbers of seeds at which `auto` looks; none otherwise
     """
 
     sampler: Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
     seeds: Annotated[int, Ge(1), Le(10_000)]
     designs: Annotated[int, Ge(1), Le(100_000)] | None = None
     sampler_seed: Natural = 0
+    looks: tuple[Count, ...] = ()
 
     @property
     def is_adaptive(self) -> bool:

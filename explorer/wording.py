@@ -23,6 +23,26 @@ def points(difference: float) -> str:
     return "-" if math.isnan(difference) else f"{difference * 100:+.2f}"
 
 
+def interval_points(low: float, high: float) -> str:
+    """An interval of differences in percentage points: `-1.50 to +0.22`."""
+    return "needs 2 seeds" if math.isnan(low) else f"{points(low)} to {points(high)}"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.012`, or `p < 0.0001` below that."""
+    return "p is unknown" if math.isnan(p) else "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+
+
+def number(value: float) -> str:
+    """A number without a unit: `-0.42`; a dash where there is none."""
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def share(fraction: float) -> str:
+    """A level of confidence: `95 %`, `98.3 %`."""
+    return f"{100 * fraction:.3g} %"
+
+
 def millions(count: int) -> str:
     """A count in millions: `4.91 M`."""
     return f"{count / 1e6:,.2f} M"

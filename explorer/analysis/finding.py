@@ -1,20 +1,28 @@
 """What a study found, in one value and one sentence."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from explorer.analysis.paired import MIN_PAIRS, Comparison, compare
-from explorer.analysis.summary import SettingSummary, summarise
+from explorer.analysis.paired import ALPHA, MIN_PAIRS, Comparison, compare, holm, others
+from explorer.analysis.resample import with_images
+from explorer.analysis.summary import Estimate, SettingSummary, summarise
+from explorer.analysis.trend import Trend, trend
 from explorer.design import display_name, parse_name
-from explorer.wording import points
+from explorer.wording import interval_points, p_value, share
 
 
 @dataclass(frozen=True)
 class Finding:
     """Summaries of all settings in the study's order, and the declared contrast; None until both sides have a run.
 
-    wanted  final runs the study is meant to have; `final` those it has
+    wanted       final runs the study is meant to have; `final` those it has
+    others       the other settings against the one the contrast is held against, as one family (Holm)
+    trend        whether the error falls as cardinality rises
+    with_images  the contrast's difference with an interval over seeds and test images together
     """
 
     summaries: list[SettingSummary]
@@ -23,11 +31,23 @@ class Finding:
     wanted: int
     final: int
     has_contrast: bool
+    others: list[Comparison] = field(default_factory=list)
+    trend: Trend | None = None
+    with_images: Estimate | None = None
 
     @property
     def complete(self) -> bool:
         """Whether every run is in."""
         return self.final >= self.wanted
+
+    @property
+    def on_this_test_set(self) -> bool:
+        """Whether other test images of the same kind might have reversed a verdict that other seeds would not."""
+        both, decided = self.with_images, self.comparison is not None and self.comparison.verdict in DECIDED
+        return decided and both is not None and both.low <= 0 <= both.high
+
+
+DECIDED = ("beats", "loses to")
 
 
 def find(
@@ -38,24 +58,44 @@ def find(
     *,
     designs: int | None = None,
     measure: str = "test_error",
+    margin: float | None = None,
+    alpha: float = ALPHA,
+    right: Mapping[str, npt.NDArray[np.bool_]] | None = None,
 ) -> Finding:
     """Judge a record on the error after the last epoch: `test_error` where settings were fixed in advance.
 
-    A search, whose `designs` are chosen as it goes, is told by `val_error`: the test may not choose.
+    A search, whose `designs` are chosen as it goes, is told by `val_error`: the test may not choose. `right` says by
+    run which test images it got right. `alpha` is the threshold of p for the declared contrast.
     """
     wanted = runs[runs["setting"].isin(settings) & (runs["seed"] < seeds)]
     summaries = summarise(wanted, settings, measure)
     by_name = {summary.setting: summary for summary in summaries}
     first, second = (by_name.get(name) for name in contrast) if contrast else (None, None)
-    comparison = compare(first, second) if first and second else None
+    pairs = others(list(by_name), contrast) if contrast and second else []
+    family = [(by_name[one], by_name[other]) for one, other in pairs]
     return Finding(
         summaries=summaries,
-        comparison=comparison,
+        comparison=compare(first, second, margin, alpha) if first and second else None,
         measure=measure,
         wanted=(len(settings) if designs is None else designs) * seeds,
         final=sum(len(summary.errors) for summary in summaries),
         has_contrast=contrast is not None,
+        others=holm([compare(one, other, margin) for one, other in family]),
+        trend=trend(summaries) if contrast is not None else None,
+        with_images=_with_images(wanted, contrast, right) if contrast and right else None,
     )
+
+
+def _with_images(
+    runs: pd.DataFrame, contrast: tuple[str, str], right: Mapping[str, npt.NDArray[np.bool_]]
+) -> Estimate | None:
+    """The contrast over seeds and images together, from the runs that came through."""
+    ok = runs[(runs["status"] == "ok") & runs["run"].isin(list(right))]
+    sides = [
+        {int(seed): right[str(run)] for seed, run in zip(own["seed"], own["run"], strict=True)}
+        for own in (ok[ok["setting"] == name] for name in contrast)
+    ]
+    return with_images(*sides)
 
 
 def sentence(finding: Finding) -> str:
@@ -74,15 +114,59 @@ def sentence(finding: Finding) -> str:
         pairs = "1 pair of seeds is" if difference.n == 1 else f"{difference.n} pairs of seeds are"
         return f"Inconclusive: {pairs} too few for a verdict; so far the {size} for {first} than for {second}."
     numbers = (
-        f"95 % interval of the difference {points(difference.low)} to {points(difference.high)}, "
-        f"n = {difference.n} paired seeds, p = {comparison.p:.2g}"
+        f"{share(1 - comparison.alpha)} interval of the difference {interval_points(difference.low, difference.high)}, "
+        f"n = {difference.n} paired seeds, {p_value(comparison.p)}"
     )
     if not finding.complete:
         runs = f"{finding.final} of {finding.wanted} runs are in"
         return f"Preliminary, {runs}: so far the {size} for {first} than for {second} ({numbers}); no verdict yet."
+    if comparison.verdict == "equivalent":
+        narrow = interval_points(comparison.narrow.low, comparison.narrow.high)
+        level = share(1 - 2 * comparison.alpha)
+        return (
+            f"{first} and {second} are equivalent: their test errors differ by less than the margin of "
+            f"{_margin(comparison)} ({level} interval {narrow}, n = {difference.n} paired seeds)."
+        )
+    if comparison.held_back:
+        return (
+            f"Inconclusive: the {size} for {first} than for {second} ({numbers}), but {comparison.failed[0]} runs of "
+            f"the first failed and {comparison.failed[1]} of the second, and what fails more often cannot beat its "
+            "rival."
+        )
     if comparison.verdict == "inconclusive":
-        return f"Inconclusive: {first} does not differ clearly from {second}; its {size} ({numbers})."
-    return f"{first} {comparison.verdict} {second}: its {size} ({numbers})."
+        return (
+            f"Inconclusive: {first} does not differ clearly from {second}; its {size} ({numbers}).{_needed(comparison)}"
+        )
+    less = f", by less than the margin of {_margin(comparison)}" if comparison.within_margin else ""
+    where = " on this test set" if finding.on_this_test_set else ""
+    return f"{first} {comparison.verdict} {second}{where}{less}: its {size} ({numbers})."
+
+
+def _margin(comparison: Comparison) -> str:
+    assert comparison.margin is not None
+    return f"{comparison.margin * 100:.2f} points"
+
+
+def _needed(comparison: Comparison) -> str:
+    """How many seeds would have told, where that can be said."""
+    if comparison.needed is None or comparison.needed <= comparison.difference.n:
+        return ""
+    return (
+        f" To find a difference of {_margin(comparison)} with 80 % power, {comparison.needed:,} paired seeds would do, "
+        "even if seeds vary as much as these few may hide."
+    )
+
+
+def trend_sentence(found: Trend) -> str:
+    """Whether cardinality helps, over all settings."""
+    slope = found.slope
+    size = f"{abs(slope.mean) * 100:.2f} points {'lower' if slope.mean < 0 else 'higher'}"
+    seeds = "1 seed" if slope.n == 1 else f"{slope.n} seeds"
+    numbers = f"{seeds}, 95 % interval {interval_points(slope.low, slope.high)}, {p_value(found.p)}"
+    return (
+        f"Over cardinality {', '.join(map(str, found.cardinalities))}, each doubling goes with a test error {size} "
+        f"({numbers if slope.n > 1 else seeds})."
+    )
 
 
 def _search_sentence(finding: Finding) -> str:

@@ -61,15 +61,9 @@ def print_training(found: list[TrainingSpeed], limits: Limits, console: Console)
 
 def _forms(speed: TrainingSpeed) -> str:
     """Which grouped convolutions are executed otherwise than they are."""
-    words = []
-    for choice in speed.execution.convolutions:
-        groups = speed.native[choice.layer]
-        layout = "" if choice.layout == "same" else f", {choice.layout}"
-        form = (
-            "as it is" if choice.groups == groups else "dense" if choice.groups == 1 else f"as {choice.groups} groups"
-        )
-        words.append(f"{choice.layer} {form}{layout}")
-    return "; ".join(words) if words else "no grouped convolution"
+    words = [choice.told(speed.native[choice.layer]) for choice in speed.execution.convolutions]
+    norms = "batch norms by our kernel" if speed.execution.norms == "fused" else "torch's batch norms"
+    return f"{norms}; {'; '.join(words) or 'no grouped convolution'}"
 
 
 def print_together(found: Together, console: Console) -> None:

@@ -12,7 +12,8 @@ import plotly.graph_objects as go
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.summary import estimate
-from explorer.design import display_name, parse_name, short_name
+from explorer.analysis.trend import shape_of
+from explorer.design import display_name, parse_name
 from explorer.design.name import paths_name
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
@@ -48,7 +49,7 @@ class Curve:
 
 def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
     """Points by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality."""
-    shapes = [_shape(summary.setting) for summary in finding.summaries]
+    shapes = [(shape_of(summary.setting), summary.cardinality) for summary in finding.summaries]
     several = {(rest, cardinality) for rest, cardinality in shapes if shapes.count((rest, cardinality)) > 1}
     lines: dict[str, list[Point]] = {}
     for summary in sorted(finding.summaries, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
@@ -63,7 +64,7 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
             low=100 * summary.estimate.low,
             high=100 * summary.estimate.high,
         )
-        rest, _ = _shape(summary.setting)
+        rest = shape_of(summary.setting)
         if (rest, summary.cardinality) in several:
             rest = f"{rest}, {summary.bottleneck_width}d"  # listed widths: a line for each
         lines.setdefault(rest, []).append(point)
@@ -168,13 +169,6 @@ def curves_figure(curves: list[Curve]) -> go.Figure:
     bounds = [math.log10(lowest / 2), math.log10(100)]
     figure.update_yaxes(title="Error (%), logarithmic", type="log", tickvals=ticks, range=bounds)
     return _finished(figure)
-
-
-def _shape(setting: str) -> tuple[str, int]:
-    """What stays when cardinality and path width vary, and the cardinality (of the first stage)."""
-    architecture = parse_name(setting)
-    rest = short_name(architecture).replace(f"-{paths_name(architecture)}", "", 1)
-    return rest, architecture.cardinalities[0]
 
 
 def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:

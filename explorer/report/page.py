@@ -13,11 +13,12 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from explorer import wording
-from explorer.analysis.finding import Finding, sentence
+from explorer.analysis.finding import Finding, sentence, trend_sentence
 from explorer.design import display_name, parse_name
 from explorer.design.budget import AXES
 from explorer.records import Record
 from explorer.report.figures import cardinality_figure, cardinality_numbers, curve_numbers, curves_figure
+from explorer.run import Convolution
 from explorer.settings import BudgetConfig, StudyConfig
 from explorer.table import write_whole
 
@@ -50,6 +51,9 @@ def render_page(study: Study) -> str:
         mood=_mood(study.finding),
         rows=_rows(study.finding),
         comparison=study.finding.comparison,
+        checks=_checks(study.finding),
+        trend=trend_sentence(study.finding.trend) if study.finding.trend else "",
+        looks=", ".join(map(str, study.config.search.looks)),
         figures=_figures(study),
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
         budget=budget_words(study.config.budget),
@@ -117,6 +121,36 @@ def _rows(finding: Finding) -> list[dict[str, Any]]:
     return [{**asdict(summary), "name": _display(summary.setting)} for summary in finding.summaries]
 
 
+def _checks(finding: Finding) -> list[tuple[str, str]]:
+    """What a reviewer asks of the contrast beside its verdict."""
+    found, words = finding.comparison, wording
+    if found is None or found.difference.n < 2:
+        return []
+    rows = [
+        (
+            f"{words.share(1 - 2 * found.alpha)} t interval, for equivalence",
+            words.interval_points(found.narrow.low, found.narrow.high) + " points",
+        ),
+        ("Effect size, mean over standard deviation of the differences (d_z)", words.number(found.effect)),
+        ("Correlation of the two errors over seeds, which pairing makes use of", words.number(found.correlation)),
+        ("Welch's test, as if seeds had not been paired", words.p_value(found.welch_p)),
+    ]
+    if found.flip_p is not None:
+        rows.append(("Exact sign-flip test", words.p_value(found.flip_p)))
+    if finding.with_images is not None:
+        both = finding.with_images
+        rows.append(
+            (
+                "95 % interval over other seeds and other test images (bootstrap)",
+                words.interval_points(both.low, both.high) + " points",
+            )
+        )
+    if found.needed is not None and found.verdict == "inconclusive":
+        power = f"Pairs that find {100 * (found.margin or 0):.2f} points with 80 % power"
+        rows.append((f"{power}, at the upper 80 % limit of the standard deviation", f"{found.needed:,}"))
+    return rows
+
+
 def _failures(record: Record) -> list[tuple[str, int]]:
     counts = record.runs["status"].value_counts()
     return [(str(status), int(number)) for status, number in counts.items() if status != "ok"]
@@ -132,11 +166,9 @@ def _images(environment: dict[str, Any]) -> str:
 
 def _convolutions(execution: dict[str, Any]) -> str:
     """Which grouped convolutions are executed otherwise than they are: `128>128_k3_s1_g32_32px as 16 groups`."""
+    choices = [Convolution(**choice) for choice in execution.get("convolutions", [])]
     changed = [
-        f"{choice['layer']} {'dense' if choice['groups'] == 1 else 'as {} groups'.format(choice['groups'])}"
-        + ("" if choice["layout"] == "same" else f", {choice['layout']}")
-        for choice in execution.get("convolutions", [])
-        if f"_g{choice['groups']}_" not in choice["layer"] or choice["layout"] != "same"
+        choice.told(-1) for choice in choices if f"_g{choice.groups}_" not in choice.layer or choice.layout != "same"
     ]
     return "; ".join(changed) or "as they are"
 
@@ -144,7 +176,7 @@ def _convolutions(execution: dict[str, Any]) -> str:
 def _mood(finding: Finding) -> str:
     """How the verdict is coloured."""
     verdict = finding.comparison.verdict if finding.comparison and finding.complete else "inconclusive"
-    return {"beats": "yes", "loses to": "no", "inconclusive": "open"}[verdict]
+    return {"beats": "yes", "loses to": "no", "equivalent": "open", "inconclusive": "open"}[verdict]
 
 
 def _display(setting: str) -> str:

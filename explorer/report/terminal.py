@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from explorer.analysis.finding import Finding, sentence
+from explorer.analysis.finding import Finding, sentence, trend_sentence
 from explorer.wording import ERROR_NAMES, interval, millions, percent, signed_percent
 
 
@@ -36,6 +36,8 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
     if not finding.complete:
         console.print(f"{finding.final} of {finding.wanted} runs are in.", highlight=False)
     console.print(escape(sentence(finding)), style="bold", highlight=False)
+    if finding.trend is not None and finding.complete:
+        console.print(trend_sentence(finding.trend), highlight=False)
 
 
 def plain_table(title: str, first: str, *columns: str) -> Table:

@@ -97,7 +97,8 @@ def _plan(bench: Bench, folder: Path, console: Console) -> tuple[int, Execution]
     merged = sum(any(own_execution(execution, setting, task_of(config)).convolutions) for setting in settings)
     console.print(
         f"{plan.workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
-        f"{f'; merged groups in {merged} of {len(settings)} settings' if merged else ''} "
+        f"{', fused batch norms' if execution.norms == 'fused' else ''}"
+        f"{f'; grouped convolutions in another form in {merged} of {len(settings)} settings' if merged else ''} "
         f"(chosen in {time.perf_counter() - began:.1f} s)",
         markup=False,
         highlight=False,

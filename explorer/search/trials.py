@@ -18,7 +18,7 @@ from explorer.errors import InputError
 from explorer.planning import Scope, Setting
 from explorer.run import FINAL_STATUSES, RunRecord
 from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
-from explorer.settings import SearchConfig
+from explorer.settings import SearchConfig, StudyConfig
 
 AXES = ("template", "block", "shortcut", "depth", "width", "kernel_size", "cardinality", "bottleneck_width")
 
@@ -122,6 +122,14 @@ def open_trials(name: str, settings: tuple[Setting, ...], seeds: int) -> Trials:
         assert trial.params == _parameters(setting)
         trials._by_setting[setting.name] = _Open(trial)
     return trials
+
+
+def told_trials(config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord]) -> optuna.Study:
+    """A finished study as an Optuna study in memory, every trial told."""
+    trials = open_trials(config.name, settings, config.search.seeds)
+    for run in runs:
+        trials.add(run)
+    return trials.study
 
 
 def open_search(name: str, search: SearchConfig, scope: Scope, pool: Pool, tried: tuple[Setting, ...]) -> Trials:

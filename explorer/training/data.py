@@ -3,20 +3,25 @@
 Where images come from is in `source.py` and `pools.py`.
 """
 
+import contextlib
+import gzip
 import hashlib
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from explorer.cache import cache_folder
 from explorer.errors import InputError
 from explorer.machine import cpu_count
 from explorer.settings import DataConfig, Recipe
@@ -160,8 +165,13 @@ def _read(data: Dataset, split: Split, place: int, crops: Crops | None) -> Bytes
 
 def _digits() -> Pools:
     """Handwritten digits as bytes `(1797, 1, 8, 8)` with values 0 to 16 (UCI "optdigits", scikit-learn's copy)."""
-    digits = load_digits()
-    images, labels = digits.images[:, None].astype(np.uint8), digits.target.astype(np.int64)
+    # scikit-learn's file alone: the library itself takes a second to load.
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as file:
+        rows = np.loadtxt(file, delimiter=",", dtype=np.int64)
+    images, labels = rows[:, :64].reshape(-1, 1, 8, 8).astype(np.uint8), rows[:, 64].copy()
     return Pools(Part(images, labels, None), None, None, digest="", skipped=())
 
 
@@ -234,7 +244,29 @@ def _refuse_sizes(config: DataConfig, sizes: dict[str, int], total: int) -> None
 
 
 def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
-    """Places of each part, drawn one after the other so that each keeps the shares of the classes."""
+    """Places of each part, drawn one after the other so that each keeps the shares of the classes.
+
+    What was drawn is kept in the user's cache, since scikit-learn takes a second to load.
+    """
+    seed = f"{version('scikit-learn')} {config.split_seed} {sizes}"
+    path = cache_folder() / "splits" / f"{hashlib.sha256(seed.encode() + labels.tobytes()).hexdigest()[:16]}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        kept = np.load(path, allow_pickle=False)
+        if kept.shape == (sum(sizes),) and kept.dtype == np.int64 and 0 <= kept.min() <= kept.max() < len(labels):
+            return np.split(kept, np.cumsum(sizes)[:-1])
+    parts = _newly_drawn(config, labels, sizes)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial_path = path.with_suffix(f".{os.getpid()}")
+        with partial_path.open("wb") as file:
+            np.save(file, np.concatenate(parts))
+        partial_path.replace(path)
+    return parts
+
+
+def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
+    from sklearn.model_selection import train_test_split
+
     parts, rest = [], np.arange(len(labels))
     for size in sizes:
         if size == len(rest):

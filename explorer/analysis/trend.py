@@ -1,0 +1,55 @@
+"""Does the error fall as cardinality rises? One slope per seed, judged over the seeds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from explorer.analysis.paired import paired_p
+from explorer.analysis.summary import Estimate, SettingSummary, estimate
+from explorer.design import parse_name, short_name
+from explorer.design.name import paths_name
+
+LEAST = 3  # cardinalities that make a trend: two are a contrast
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Change of the error for each doubling of the cardinality, as a fraction: its mean over seeds, interval and p.
+
+    cardinalities  in ascending order, those of settings that are alike but for their paths
+    """
+
+    slope: Estimate
+    p: float
+    cardinalities: tuple[int, ...]
+
+
+def trend(summaries: list[SettingSummary]) -> Trend | None:
+    """The slope of error on log2 of cardinality, fitted by least squares to each seed that all settings have.
+
+    Settings alike but for their paths form a line; several lines (depths, say) share the slope and have their own
+    height. None where no line has three cardinalities, or there is no common seed.
+    """
+    lines: dict[str, list[SettingSummary]] = {}
+    for summary in summaries:
+        lines.setdefault(shape_of(summary.setting), []).append(summary)
+    used = [line for line in lines.values() if len({one.cardinality for one in line}) >= LEAST]
+    flat = [one for line in used for one in line]
+    seeds = sorted(set.intersection(*(set(one.errors) for one in flat))) if flat else []
+    if not seeds:
+        return None
+    heights = np.concatenate([_centred(np.log2([one.cardinality for one in line])) for line in used])
+    errors = np.array([[one.errors[seed] for one in flat] for seed in seeds])
+    slopes = errors @ heights / (heights @ heights)
+    return Trend(estimate(slopes), paired_p(slopes), tuple(sorted({one.cardinality for one in flat})))
+
+
+def shape_of(setting: str) -> str:
+    """What stays of a setting's name when its paths are left out: `29` of `29-32x4d`."""
+    architecture = parse_name(setting)
+    return short_name(architecture).replace(f"-{paths_name(architecture)}", "", 1)
+
+
+def _centred(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(values - values.mean())

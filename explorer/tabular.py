@@ -1,0 +1,245 @@
+"""A finished study as a small tabular benchmark: files to share, and answers from them without training.
+
+    from explorer.tabular import Table
+    table = Table.open("tables/equal_params")
+    table.query("29-32x4d").error
+
+A folder holds `runs.parquet`, `epochs.parquet` and `correct.parquet` (the study's tables), `study.json` (settings,
+execution plan and environment), `schema.json` (columns and SHA-256 of the others) and `README.md`, the data card.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, get_args, get_type_hints
+
+import pandas as pd
+
+from explorer import folder as study
+from explorer import records, wording
+from explorer.analysis.finding import Finding, sentence
+from explorer.analysis.summary import Estimate, SettingSummary
+from explorer.answer import judged, load_finding
+from explorer.config import to_config
+from explorer.design import parse_name, short_name
+from explorer.errors import InputError
+from explorer.records import Record
+from explorer.run import CorrectRecord, EpochRecord, RunRecord
+from explorer.settings import StudyConfig
+from explorer.table import write_whole
+
+if TYPE_CHECKING:
+    import optuna
+
+FORMAT = 1
+KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
+SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a table knows of one architecture.
+
+    error   mean over seeds with its 95 % t interval, as a fraction; by the study's measure, `test_error` or `val_error`
+    errors  the same by seed
+    params, macs, activations  cost in closed form; seconds of a run on the study's device
+    curves  one row per seed and epoch: learning_rate, loss, train_error, val_error, seconds
+    """
+
+    setting: str
+    measure: str
+    error: Estimate
+    errors: dict[int, float]
+    params: int
+    macs: int
+    activations: int
+    seconds: float
+    curves: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Table:
+    """A tabulated study, checked against its checksums when it was opened."""
+
+    config: StudyConfig
+    record: Record
+    correct: pd.DataFrame
+    environment: dict[str, Any]
+    execution: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Read a folder that `write_table` made. Raises InputError for a file that is missing or was changed."""
+        root = Path(path)
+        schema = _json(root / SCHEMA)
+        if schema.get("format") != FORMAT:
+            raise InputError(f"{root / SCHEMA}: format {schema.get('format')}; this version reads {FORMAT}")
+        for name, digest in schema.get("sha256", {}).items():
+            if not (root / name).is_file() or _digest(root / name) != digest:
+                raise InputError(f"{root / name}: is missing or was changed since it was tabulated; fetch it again")
+        frames = {name: pd.read_parquet(root / f"{name}.parquet") for name in KINDS}
+        parts = _json(root / STUDY)
+        config = to_config(parts["config"], lambda _: f" (in {root / STUDY})")
+        record = Record(frames["runs"], frames["epochs"])
+        return cls(config, record, frames["correct"], parts["environment"], parts["execution"])
+
+    @cached_property
+    def finding(self) -> Finding:
+        """What the study found, judged anew from its rows."""
+        return judged(self.config, self.record, records.unpacked(self.correct.to_dict("records")))[1]
+
+    def query(self, architecture: str) -> Answer:
+        """What is known of an architecture, by any of its names. Raises InputError where the study did not train it."""
+        try:
+            name = short_name(parse_name(architecture))
+        except ValueError as error:
+            raise InputError(f"{architecture}: {error}") from None
+        found = {summary.setting: summary for summary in self.finding.summaries}
+        if name not in found:
+            raise InputError(f"{architecture}: is not in this table; allowed: {', '.join(found)}")
+        return _answer(found[name], self.finding.measure, self.record)
+
+    def write_report(self, path: str | Path) -> Path:
+        """Draw the study's page from the table alone."""
+        from explorer.report.page import Study, write_page
+
+        page = Path(path)
+        write_page(Study(self.config, self.record, self.finding, self.environment, self.execution), page)
+        return page
+
+    def to_optuna(self) -> "optuna.Study":
+        """The table as an Optuna study in memory: a trial per setting, its value the mean validation error."""
+        from explorer.progress import settings_so_far
+        from explorer.search.trials import told_trials
+
+        settings = settings_so_far(self.config, self.record)
+        return told_trials(self.config, settings, records.as_records(self.record.runs))
+
+
+def write_table(source: Path, target: Path) -> list[Path]:
+    """Tabulate the study in a folder and return the files. Raises InputError for a study that is not finished."""
+    config, record, finding = load_finding(source)
+    if not finding.complete:
+        raise InputError(
+            f"{source}: {finding.final} of {finding.wanted} runs are in; finish the study before it is tabulated"
+        )
+    environment, execution = study.stored_environment(source), study.stored_execution(source)
+    study.make_folder(target)
+    correct = records.load_correct(source)
+    frames = {
+        "runs": record.runs,
+        "epochs": record.epochs,
+        "correct": pd.DataFrame(
+            [{"run": run, "images": len(bits), "bits": records.packed(bits)} for run, bits in correct.items()],
+            columns=["run", "images", "bits"],
+        ),
+    }
+    for name, frame in frames.items():
+        frame.to_parquet(target / f"{name}.parquet", index=False)
+    parts = {"config": study.stored_config(source), "environment": environment, "execution": execution}
+    write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
+    write_whole(target / CARD, _card(config, finding, environment or {}))
+    names = [*(f"{name}.parquet" for name in KINDS), STUDY, CARD]
+    schema = {
+        "format": FORMAT,
+        "tables": {name: _columns(frames[name], kind) for name, kind in KINDS.items()},
+        "sha256": {name: _digest(target / name) for name in names},
+    }
+    write_whole(target / SCHEMA, json.dumps(schema, indent=2) + "\n")
+    return [target / name for name in (*names, SCHEMA)]
+
+
+def _answer(summary: SettingSummary, measure: str, record: Record) -> Answer:
+    runs = record.runs.loc[record.runs["setting"] == summary.setting, ["run", "seed"]]
+    curves = runs.merge(record.epochs, on="run").sort_values(["seed", "epoch"]).drop(columns="run")
+    return Answer(
+        setting=summary.setting,
+        measure=measure,
+        error=summary.estimate,
+        errors=summary.errors,
+        params=summary.params,
+        macs=summary.macs,
+        activations=summary.activations,
+        seconds=summary.seconds,
+        curves=curves.reset_index(drop=True),
+    )
+
+
+def _columns(frame: pd.DataFrame, kind: type) -> dict[str, dict[str, Any]]:
+    """Name, type, and whether a cell may be empty, of each column."""
+    hints, found = get_type_hints(kind), {}
+    for field in fields(kind):
+        options = get_args(hints[field.name]) or (hints[field.name],)
+        kinds = [option.__name__ for option in options if option is not type(None)]
+        found[field.name] = {
+            "type": kinds[0],
+            "may_be_empty": type(None) in options,
+            "dtype": str(frame[field.name].dtype),
+        }
+    return found
+
+
+def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) -> str:
+    """The data card: what a stranger must know before using the numbers."""
+    rows = [
+        f"| {one.setting} | {one.params:,} | {one.macs:,} | {wording.percent(one.estimate.mean)} | "
+        f"{wording.interval(one.estimate.low, one.estimate.high)} | {one.estimate.n} |"
+        for one in finding.summaries
+    ]
+    train, val, test = environment["images"]
+    data, hashed, commit = config.data, environment["data_hash"], environment["commit"] or "unknown"
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    recipe = "\n".join(f"- {key}: {value}" for key, value in asdict(config.recipe).items())
+    return f"""# {config.name}
+
+{config.study.question}
+
+{sentence(finding)}
+
+| setting | params | MACs | {wording.ERROR_NAMES[finding.measure]} | 95 % interval | seeds |
+|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+## Data
+
+{data.label}: {train:,} images to train, {val:,} to validate, {test:,} to test, of {data.channels} x {data.image_size} x
+{data.image_size} pixels and {data.classes} classes; content hash `{hashed}`. The images are not part of this table.
+
+## Recipe
+
+{recipe}
+
+## Hardware and versions
+
+{finding.final} runs on {environment["platform"]}, started {environment["started"]}, commit {commit};
+{versions}. Seconds and images per second are of that machine.
+
+## Use
+
+```python
+from explorer.tabular import Table
+print(Table.open(".").query("{finding.summaries[0].setting}").error)
+```
+
+Errors are fractions of images after the last epoch. `runs.parquet` has one row per run, `epochs.parquet` one per epoch,
+`correct.parquet` one bit per test image and run (base64, first image first). `schema.json` lists columns and checksums.
+Written by resnext-explorer (Apache-2.0).
+"""
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise InputError(f"{path}: is not JSON; fetch the table again") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is not a JSON object; fetch the table again")
+    return found

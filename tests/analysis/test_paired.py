@@ -1,0 +1,165 @@
+"""The declared contrast: verdicts, margins, power, families, and what a reviewer asks beside them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from explorer.analysis.paired import Comparison, compare, holm, others, pairs_needed
+from explorer.analysis.summary import SettingSummary, estimate
+
+R, X, M = "29-1x64d", "29-32x4d", "29-4x24d"
+
+
+def summary(name: str, errors: list[float], failed: int = 0) -> SettingSummary:
+    by_seed = dict(enumerate(errors))
+    return SettingSummary(name, 1, 64, 1, 1, 1, 0.0, 0.0, 0.0, by_seed, estimate(errors), failed, 1.0)
+
+
+def comparison(
+    differences: list[float], margin: float | None = None, alpha: float = 0.05, failed: tuple[int, int] = (0, 0)
+) -> Comparison:
+    """Setting and rival whose errors differ by so much; the rival's errors vary a little."""
+    base = [0.3 + 0.01 * math.sin(seed) for seed in range(len(differences))]
+    first = [one + difference for one, difference in zip(base, differences, strict=True)]
+    return compare(summary(X, first, failed[0]), summary(R, base, failed[1]), margin, alpha)
+
+
+FAR = [-0.030, -0.025, -0.035, -0.028, -0.032, -0.031]
+SMALL = [-0.0010, -0.0012, -0.0008, -0.0011, -0.0009, -0.0010]
+NOISE = [0.010, -0.012, 0.008, -0.011, 0.009, -0.004]
+
+
+def test_a_clear_difference_beats_and_the_other_way_round_loses() -> None:
+    assert comparison(FAR, 0.005).verdict == "beats"
+    assert comparison([-value for value in FAR], 0.005).verdict == "loses to"
+    assert not comparison(FAR, 0.005).within_margin
+
+
+def test_a_difference_that_is_sure_and_small_beats_by_less_than_the_margin() -> None:
+    found = comparison(SMALL, 0.005)
+    assert found.verdict == "beats"
+    assert found.within_margin
+    assert not comparison(SMALL).within_margin  # without a margin nothing is small
+
+
+def test_noise_about_zero_is_equivalent_only_within_a_margin() -> None:
+    assert comparison(NOISE).verdict == "inconclusive"
+    assert comparison(NOISE, 0.05).verdict == "equivalent"
+    assert comparison(NOISE, 0.002).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_fewer_than_five_pairs_decide_nothing_not_even_equivalence(n: int) -> None:
+    assert comparison(FAR[:n], 0.005).verdict == "inconclusive"
+    assert comparison(SMALL[:n], 0.5).verdict == "inconclusive"
+
+
+def test_what_fails_more_often_than_its_rival_cannot_beat_it() -> None:
+    held = comparison(FAR, 0.005, failed=(1, 0))
+    assert held.verdict == "inconclusive"
+    assert held.held_back
+    assert comparison(FAR, 0.005, failed=(1, 1)).verdict == "beats"
+    worse = comparison([-value for value in FAR], 0.005, failed=(0, 2))
+    assert worse.verdict == "inconclusive"
+    assert worse.held_back
+    assert not comparison(NOISE, failed=(3, 0)).held_back
+
+
+def test_a_stricter_threshold_widens_the_intervals_and_may_withhold_a_verdict() -> None:
+    weak = [-0.010, -0.002, -0.012, -0.004, -0.009, 0.001]
+    plain, third = comparison(weak, 0.02), comparison(weak, 0.02, alpha=0.05 / 3)
+    assert plain.p == third.p
+    assert 0.05 / 3 < plain.p < 0.05
+    assert (plain.verdict, third.verdict) == ("beats", "equivalent")
+    assert third.difference.low < plain.difference.low
+    assert third.narrow.low < plain.narrow.low
+
+
+def test_the_other_tests_are_scipys() -> None:
+    found = comparison(FAR, 0.005)
+    differences = np.array(list(found.differences.values()))
+    base = np.array([0.3 + 0.01 * math.sin(seed) for seed in range(6)])
+    assert found.p == pytest.approx(stats.ttest_rel(base + FAR, base).pvalue)
+    assert found.welch_p == pytest.approx(stats.ttest_ind(base + FAR, base, equal_var=False).pvalue)
+    assert found.correlation == pytest.approx(np.corrcoef(base + FAR, base)[0, 1])
+    assert found.effect == pytest.approx(differences.mean() / differences.std(ddof=1))
+    assert found.flip_p == pytest.approx(2 / 2**6)  # all six have one sign
+    exact = stats.permutation_test(
+        (np.array(NOISE),), np.mean, permutation_type="samples", alternative="two-sided", n_resamples=10**6
+    )
+    assert comparison(NOISE).flip_p == pytest.approx(exact.pvalue)
+
+
+def test_sign_flips_are_told_only_where_they_can_reach_the_threshold() -> None:
+    assert comparison(FAR[:5]).flip_p is None  # 2 / 32 exceeds 0.05
+    assert comparison(FAR[:6]).flip_p is not None
+    assert comparison(FAR[:6], alpha=0.05 / 3).flip_p is None  # 2 / 64 exceeds a third of it
+
+
+@pytest.mark.parametrize("effect", [0.5, 1.0, 2.0])
+def test_the_pairs_needed_have_the_power_that_is_promised(effect: float) -> None:
+    rng = np.random.default_rng(0)
+    differences = rng.normal(0, 0.01, 400)  # so many that their spread is all but known
+    spread = differences.std(ddof=1)
+    needed = pairs_needed(differences, effect * spread)
+    assert needed is not None
+    drawn = rng.normal(effect * spread, spread, size=(4000, needed))
+    power = np.mean(stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05)
+    assert 0.78 < power < (1.0 if needed <= 6 else 0.88)
+
+
+def test_few_seeds_ask_for_more_pairs_since_their_spread_may_be_too_low_by_chance() -> None:
+    few, many = pairs_needed(np.array(NOISE), 0.005), pairs_needed(np.tile(NOISE, 50), 0.005)
+    assert few is not None
+    assert many is not None
+    assert few > 1.5 * many
+
+
+@pytest.mark.parametrize("values", [[0.01], [0.01, 0.01, 0.01], []])
+def test_without_spread_no_number_of_pairs_is_told(values: list[float]) -> None:
+    assert pairs_needed(np.array(values), 0.005) is None
+
+
+def test_a_family_is_corrected_step_by_step() -> None:
+    family = [comparison(FAR), comparison(NOISE), comparison([-0.010, -0.002, -0.012, -0.004, -0.009, 0.001])]
+    found = holm(family)
+    p = [one.p for one in family]
+    assert found[0].p == pytest.approx(3 * p[0])
+    assert found[2].p == pytest.approx(2 * p[2])
+    assert found[1].p == pytest.approx(max(2 * p[2], p[1]))
+    assert [one.verdict for one in found] == ["beats", "inconclusive", "inconclusive"]
+    assert family[2].verdict == "beats"  # alone it would have
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+@settings(max_examples=50)
+def test_corrected_ps_are_no_smaller_and_keep_their_order(ps: list[float]) -> None:
+    from dataclasses import replace
+
+    found = [one.p for one in holm([replace(comparison(NOISE), p=p) for p in ps])]
+    assert all(p <= corrected <= 1 for p, corrected in zip(ps, found, strict=True))
+    assert [found[place] for place in np.argsort(ps)] == sorted(found)
+
+
+def test_a_comparison_without_pairs_takes_part_in_no_family() -> None:
+    found = holm([comparison(FAR[:1]), comparison(FAR)])
+    assert math.isnan(found[0].p)
+    assert found[0].verdict == "inconclusive"
+    assert found[1].p == pytest.approx(comparison(FAR).p)
+
+
+def test_every_setting_but_the_declared_two_is_held_against_the_same_one() -> None:
+    assert others([R, M, X], (X, R)) == [(M, R)]
+    assert others([R, X], (X, R)) == []
+
+
+def test_ties_and_equal_errors_have_plain_answers() -> None:
+    same = comparison([0.0] * 6, 0.005)
+    assert (same.p, same.welch_p, same.verdict) == (1.0, pytest.approx(1.0), "equivalent")
+    assert math.isnan(same.effect)
+    assert same.needed is None
+    assert comparison([-0.01] * 6).p == 0.0

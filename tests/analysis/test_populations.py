@@ -1,0 +1,173 @@
+"""Trends, resampling, populations, fronts and ranks."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from explorer.analysis.front import dominated, hypervolume, hypervolumes, on_front, ranks
+from explorer.analysis.population import best_value, distance, distribution
+from explorer.analysis.ranks import agreement
+from explorer.analysis.resample import with_images
+from explorer.analysis.summary import SettingSummary, estimate
+from explorer.analysis.trend import shape_of, trend
+
+
+def summary(name: str, errors: dict[int, float]) -> SettingSummary:
+    cardinality = int(name.partition("-")[2].partition("x")[0])
+    return SettingSummary(name, cardinality, 4, 1, 1, 1, 0, 0, 0, errors, estimate(list(errors.values())), 0, 1.0)
+
+
+def line(depth: int, slopes: list[float], height: float = 0.3) -> list[SettingSummary]:
+    """Settings of cardinality 1, 4 and 16 whose error changes by so much a doubling, one slope per seed."""
+    return [
+        summary(name, {seed: height + slope * np.log2(c) for seed, slope in enumerate(slopes)})
+        for c, name in ((1, f"{depth}-1x64d"), (4, f"{depth}-4x24d"), (16, f"{depth}-16x8d"))
+    ]
+
+
+def test_the_trend_is_the_mean_slope_over_seeds() -> None:
+    slopes = [-0.010, -0.012, -0.008, -0.011, -0.009]
+    found = trend(line(29, slopes))
+    assert found is not None
+    assert found.slope.mean == pytest.approx(-0.01)
+    assert found.slope.low == pytest.approx(estimate(slopes).low)
+    assert found.p == pytest.approx(stats.ttest_1samp(slopes, 0).pvalue)
+    assert found.cardinalities == (1, 4, 16)
+
+
+def test_lines_of_other_depths_share_the_slope_and_keep_their_height() -> None:
+    found = trend([*line(29, [-0.01, -0.01, -0.012]), *line(20, [-0.02, -0.02, -0.02], height=0.5)])
+    assert found is not None
+    assert found.slope.mean == pytest.approx(np.mean([-0.015, -0.015, -0.016]))
+
+
+def test_two_cardinalities_or_no_common_seed_make_no_trend() -> None:
+    assert trend(line(29, [-0.01])[:2]) is None
+    first, *rest = line(29, [-0.01, -0.01])
+    assert trend([summary(first.setting, {7: 0.3}), *rest]) is None
+    assert trend([]) is None
+
+
+def test_the_shape_is_what_the_paths_leave() -> None:
+    assert shape_of("29-32x4d") == "29"
+    assert shape_of("29-16x2d-w64-preact") == "29-w64-preact"
+
+
+def right(share: float, images: int, seeds: int, rng: np.random.Generator) -> dict[int, np.ndarray]:
+    return {seed: rng.random(images) < share for seed in range(seeds)}
+
+
+def test_an_interval_over_seeds_and_images_is_wider_and_covers_as_it_says() -> None:
+    rng, inside, total = np.random.default_rng(1), 0, 60
+    for trial in range(total):
+        hard = rng.random(400)  # each image has its own difficulty, which other test images would not share
+        one = {seed: rng.random(400) < hard for seed in range(8)}
+        other = {seed: rng.random(400) < hard for seed in range(8)}
+        found = with_images(one, other, seed=trial, draws=300)
+        assert found is not None
+        inside += found.low <= 0 <= found.high
+    assert inside / total > 0.88
+
+
+def test_images_that_one_setting_always_misses_widen_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    plain = {seed: np.ones(200, dtype=bool) for seed in range(6)}
+    worse = {seed: np.ones(200, dtype=bool) for seed in range(6)}
+    for one in worse.values():
+        one[:10] = False  # the same ten, with every seed: no spread over seeds at all
+    found = with_images(plain, worse)
+    assert found is not None
+    assert found.mean == pytest.approx(-0.05)
+    assert found.high - found.low > 0.05
+    assert with_images(right(0.5, 50, 1, rng), right(0.5, 50, 1, rng)) is None
+    assert with_images(right(0.5, 50, 3, rng), right(0.5, 60, 3, rng)) is None
+
+
+def test_a_distribution_counts_designs_and_its_band_holds_it() -> None:
+    found = distribution([0.4, 0.1, 0.2, 0.2])
+    assert found.errors.tolist() == [0.1, 0.2, 0.2, 0.4]
+    assert found.share.tolist() == [0.25, 0.75, 0.75, 1.0]
+    assert (found.low <= found.share).all()
+    assert (found.share <= found.high).all()
+    assert (found.n, found.best) == (4, 0.1)
+    with pytest.raises(ValueError, match="at least one"):
+        distribution([])
+
+
+def test_populations_apart_have_a_distance_and_alike_ones_none() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(0.2, 0.02, 80), rng.normal(0.3, 0.02, 80)
+    apart, alike = distance(one, other), distance(one, rng.permutation(one))
+    assert apart.distance > 0.9
+    assert apart.p < 1e-10
+    assert alike.distance == 0
+    assert apart.low <= apart.distance <= apart.high
+
+
+def test_the_best_value_is_where_the_errors_are_low() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(1, 33, 128)
+    found = best_value("cardinality", values, 0.1 + 0.01 * np.abs(values - 16) + rng.normal(0, 0.003, 128))
+    assert 13 <= found.low <= found.median <= found.high <= 19
+    nothing = best_value("cardinality", values, rng.random(128))
+    assert nothing.high - nothing.low > found.high - found.low
+
+
+points = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12)
+
+
+@given(points)
+@settings(max_examples=100)
+def test_fronts_are_what_comparing_every_pair_finds(drawn: list[tuple[int, int]]) -> None:
+    array = np.array(drawn, dtype=float)
+    beaten = [any(a <= x and b <= y and (a, b) != (x, y) for a, b in drawn) for x, y in drawn]
+    assert dominated(array).tolist() == beaten
+    found = ranks(array)
+    assert (found == 0).tolist() == [not one for one in beaten]
+    assert set(found) == set(range(max(found) + 1))
+
+
+@given(points)
+@settings(max_examples=100)
+def test_the_hypervolume_is_the_area_counted_cell_by_cell(drawn: list[tuple[int, int]]) -> None:
+    cells = sum(any(x <= column and y <= row for x, y in drawn) for column in range(10) for row in range(10))
+    array = np.array(drawn, dtype=float)
+    assert hypervolume(array, (10.0, 10.0)) == pytest.approx(cells / 100)
+    grown = hypervolumes(array, (10.0, 10.0))
+    assert grown == sorted(grown)
+    assert grown[-1] == pytest.approx(cells / 100)
+
+
+def test_a_design_ahead_by_far_is_always_on_the_front_and_one_behind_by_chance_sometimes() -> None:
+    found = on_front([[0.1, 0.11], [0.30, 0.40], [0.32, 0.38], [0.9, 0.9]], [1.0, 0.5, 0.6, 2.0])
+    assert found[0] == 1.0
+    assert found[1] == 1.0  # the cheapest
+    assert 0.1 < found[2] < 0.9
+    assert found[3] == 0.0
+
+
+def test_agreement_is_kendalls_tau_of_the_means() -> None:
+    names = ["29-1x64d", "29-2x40d", "29-4x24d", "29-8x14d"]
+    short = [
+        summary(name, {0: error, 1: error + 0.001}) for name, error in zip(names, (0.5, 0.4, 0.45, 0.3), strict=True)
+    ]
+    long = [
+        summary(name, {0: error, 1: error + 0.001}) for name, error in zip(names, (0.3, 0.2, 0.1, 0.05), strict=True)
+    ]
+    found = agreement(short, long)
+    assert found is not None
+    assert found.tau == pytest.approx(stats.kendalltau([0.5, 0.4, 0.45, 0.3], [0.3, 0.2, 0.1, 0.05]).statistic)
+    assert found.low <= found.tau <= found.high
+    assert found.settings == 4
+    assert agreement(short[:2], long) is None
+
+
+def test_equal_errors_have_no_order() -> None:
+    flat = [summary(name, {0: 0.5}) for name in ("29-1x64d", "29-2x40d", "29-4x24d")]
+    found = agreement(flat, flat)
+    assert found is not None
+    assert math.isnan(found.tau)

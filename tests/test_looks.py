@@ -1,0 +1,106 @@
+"""search.seeds=auto: looks at the results at declared numbers of seeds only, each at a third of the threshold."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from explorer.__main__ import main
+from explorer.answer import at_look, judged
+from explorer.config import read_command
+from explorer.records import Record, load
+from explorer.run import EpochRecord, RunRecord
+from explorer.settings import LOOKS, StudyConfig
+from tests.conftest import TINY
+from tests.test_records import RECORD
+
+AUTO = [*(argument for argument in TINY if not argument.startswith("search.seeds")), "search.seeds=auto"]
+
+
+@pytest.fixture
+def config() -> StudyConfig:
+    return read_command(AUTO).study
+
+
+def row(setting: str, seed: int, error: float) -> RunRecord:
+    known = replace(RECORD, macs_deviation=0.0, activations_deviation=0.0)
+    return replace(known, run=f"{setting}/{seed}", setting=setting, seed=seed, test_error=error)
+
+
+def record(differences: Sequence[float]) -> Record:
+    """Runs of both settings whose test errors differ by so much, seed by seed."""
+    rows = []
+    for seed, difference in enumerate(differences):
+        for setting, error in (("11-1x4d-w16", 0.3), ("11-2x3d-w16", 0.3 + difference)):
+            rows.append(row(setting, seed, error))
+    epochs = pd.DataFrame(columns=list(EpochRecord.__dataclass_fields__))
+    columns = list(RunRecord.__dataclass_fields__)
+    return Record(pd.DataFrame([one.__dict__ for one in rows], columns=columns), epochs)
+
+
+def spread(mean: float, n: int) -> list[float]:
+    return [float(value) for value in mean + np.random.default_rng(0).normal(0, 0.01, n)]
+
+
+def test_auto_means_three_looks(config: StudyConfig) -> None:
+    assert config.search.looks == LOOKS == (6, 12, 20)
+    assert config.search.seeds == 20
+
+
+def test_a_clear_study_stops_at_the_first_look(config: StudyConfig) -> None:
+    found, finding = judged(config, record(spread(-0.1, 6)), {})
+    assert found.search.seeds == 6
+    assert finding.complete
+    assert finding.comparison is not None
+    assert finding.comparison.verdict == "beats"
+    assert finding.comparison.alpha == pytest.approx(0.05 / 3)
+
+
+@pytest.mark.parametrize(("runs", "due"), [(0, 6), (3, 6), (6, 12), (9, 12), (12, 20), (20, 20)])
+def test_an_open_study_goes_on_to_the_next_look(config: StudyConfig, runs: int, due: int) -> None:
+    found, finding = judged(config, record(spread(0.0, runs)), {})
+    assert found.search.seeds == due
+    assert finding.complete == (runs == 20)
+
+
+def test_seeds_beyond_the_look_that_decided_are_not_used(config: StudyConfig) -> None:
+    found, finding = judged(config, record(spread(-0.1, 9)), {})
+    assert found.search.seeds == 6
+    assert finding.comparison is not None
+    assert len(finding.comparison.differences) == 6
+
+
+def test_looking_thrice_at_nothing_finds_something_at_most_as_often_as_looking_once(config: StudyConfig) -> None:
+    rng, decided = np.random.default_rng(0), 0
+    for _ in range(200):
+        _, finding = judged(
+            replace(config, study=replace(config.study, margin=None)), record(list(rng.normal(0, 0.01, 20))), {}
+        )
+        assert finding.comparison is not None
+        decided += finding.comparison.verdict in ("beats", "loses to")
+    assert decided / 200 < 0.05 + 0.035
+
+
+def test_a_study_with_looks_runs_to_its_end_and_starts_again_without_training(
+    config: StudyConfig, workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("explorer.config.LOOKS", (5, 6))
+    small = [*AUTO, "recipe.epochs=1", "storage=none", "data.test_images=20"]
+    assert main(small) == 0
+    capsys.readouterr()
+    folder = workplace / "studies" / "tiny"
+    runs = load(folder).runs
+    assert len(runs) in (10, 12)
+    assert main(small) == 0
+    assert "Starting a worker" not in capsys.readouterr().out
+    assert len(load(folder).runs) == len(runs)
+    assert at_look(read_command(small).study, folder).search.seeds * 2 == len(runs)
+
+
+def test_auto_without_a_contrast_is_refused(capsys: pytest.CaptureFixture[str], workplace: Path) -> None:
+    assert main([*AUTO, "study.contrast=null"]) == 2
+    assert "search.seeds=auto: stops when the contrast is decided" in capsys.readouterr().err
+    assert not (workplace / "studies").exists()

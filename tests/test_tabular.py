@@ -1,0 +1,119 @@
+"""A finished study as files to share, and answers from them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from explorer.__main__ import main
+from explorer.answer import load_finding
+from explorer.errors import InputError
+from explorer.folder import study_folder
+from explorer.tabular import Table, write_table
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny study, trained once for all tests here, and its table."""
+    place = tmp_path_factory.mktemp("tabulated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        assert main([*TINY, "storage=none"]) == 0
+        assert main([*TINY, "storage=none", "do=tabulate"]) == 0
+    return place
+
+
+def opened(finished: Path) -> Table:
+    return Table.open(finished / "tables" / "tiny")
+
+
+def test_a_table_answers_as_the_record_does(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    table, (_, record, finding) = opened(finished), load_finding(study_folder("tiny"))
+    assert table.finding == finding
+    found = table.query("11-2x3d-w16-cifar")
+    summary = finding.summaries[1]
+    assert (found.setting, found.error, found.errors) == ("11-2x3d-w16", summary.estimate, summary.errors)
+    assert (found.params, found.macs, found.activations) == (summary.params, summary.macs, summary.activations)
+    runs = set(record.runs.loc[record.runs["setting"] == found.setting, "run"])
+    assert len(found.curves) == int(record.epochs["run"].isin(runs).sum()) == 4
+    assert list(found.curves["seed"]) == [0, 0, 1, 1]
+    assert found.measure == "test_error"
+
+
+def test_what_was_not_trained_is_refused_with_what_was(finished: Path) -> None:
+    with pytest.raises(InputError, match=r"29-32x4d: is not in this table; allowed: 11-1x4d-w16, 11-2x3d-w16"):
+        opened(finished).query("29-32x4d")
+    with pytest.raises(InputError, match="29-x"):
+        opened(finished).query("29-x")
+
+
+def test_a_table_loads_into_optuna_and_draws_its_page(finished: Path, tmp_path: Path) -> None:
+    table = opened(finished)
+    study = table.to_optuna()
+    assert [trial.user_attrs["setting"] for trial in study.trials] == ["11-1x4d-w16", "11-2x3d-w16"]
+    means = table.record.runs.groupby("setting")["val_error"].mean()
+    assert [trial.value for trial in study.trials] == pytest.approx(list(means))
+    page = table.write_report(tmp_path / "page.html").read_text()
+    assert "11 (2x3d" in page or "2x3d" in page
+
+
+def test_the_schema_names_every_column_and_the_card_says_what_it_is(finished: Path) -> None:
+    folder = finished / "tables" / "tiny"
+    schema = json.loads((folder / "schema.json").read_text())
+    for name, columns in schema["tables"].items():
+        assert list(pd.read_parquet(folder / f"{name}.parquet").columns) == list(columns)
+    assert schema["tables"]["runs"]["test_error"] == {"type": "float", "may_be_empty": True, "dtype": "float64"}
+    card = (folder / "README.md").read_text()
+    table = opened(finished)
+    for words in (table.config.study.question, table.environment["data_hash"], "Digits", "learning_rate"):
+        assert words in card
+
+
+@pytest.mark.parametrize("name", ["runs.parquet", "study.json", "README.md"])
+def test_a_changed_or_missing_file_is_named(finished: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in (finished / "tables" / "tiny").iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    (copy / name).write_bytes((copy / name).read_bytes() + b" ")
+    with pytest.raises(InputError, match=f"{name}: is missing or was changed"):
+        Table.open(copy)
+    (copy / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: is missing or was changed"):
+        Table.open(copy)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 99}'])
+def test_a_folder_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "schema.json").write_text(text)
+    with pytest.raises(InputError, match=r"schema\.json: "):
+        Table.open(tmp_path)
+    with pytest.raises(InputError, match="cannot be read"):
+        Table.open(tmp_path / "nowhere")
+
+
+def test_an_unfinished_study_is_not_tabulated(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished)
+    config = study_folder("tiny") / "config.yaml"
+    before = config.read_text()
+    config.write_text(before.replace("seeds: 2", "seeds: 3"))
+    try:
+        with pytest.raises(InputError, match="4 of 6 runs are in; finish the study"):
+            write_table(study_folder("tiny"), finished / "other")
+    finally:
+        config.write_text(before)
+    assert main([*TINY, "name=nothing", "do=tabulate"]) == 2
+    assert "there is no such study yet" in capsys.readouterr().err
+
+
+def test_bits_come_back_as_they_were() -> None:
+    from explorer.records import packed, unpacked
+
+    bits = np.random.default_rng(0).random(101) < 0.5
+    assert (unpacked([{"run": "a", "images": 101, "bits": packed(bits)}])["a"] == bits).all()
