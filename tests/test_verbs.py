@@ -77,8 +77,8 @@ def test_benchmark_of_training_tells_speeds_forms_and_figures(tmp_path: Path) ->
     for part in (
         "A large matrix product: ",
         "Training, images per second, batch 8",
-        "11-1x8d-w16: no grouped convolution",
-        "11-4x2d-w16: 8>8_k3_s1_g4_8px ",
+        "no grouped convolution",
+        "; 8>8_k3_s1_g4_8px ",
         "runs at once",
         "11-1x8d-w16: at least ",
         "11-4x2d-w16: at most 1.15x the time per image of 11-1x8d-w16",
@@ -155,7 +155,7 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
         (["do=benchmark", "architectures=[29-32y4d]"], "architectures=29-32y4d: architecture '29-32y4d': expected"),
         (["do=benchmark", "image_size=2"], "architectures=29-1x64d: "),
         (["do=benchmark", "subject=accuracy", "margin=0"], "margin=0: "),
-        (["do=dance"], "do=dance: unknown verb; allowed: run, plan, report, verify, export, benchmark"),
+        (["do=dance"], "do=dance: unknown verb; allowed: run, plan, report, tabulate, verify, export, benchmark"),
         (["do=dance", "study=equal_params"], "do=dance: unknown verb"),
     ],
 )
