@@ -72,6 +72,10 @@ def _at(config: StudyConfig, record: records.Record, right: dict[str, npt.NDArra
         margin=config.study.margin,
         alpha=ALPHA / max(1, len(config.search.looks)),
         right=right,
+        spaces={space: [one.name for one in settings if space in one.spaces] for space in config.spaces},
+        rivals=(config.study.contrast.setting, config.study.contrast.against)
+        if config.spaces and config.study.contrast
+        else None,
     )
 
 

@@ -224,6 +224,8 @@ def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any
                     f"allowed: {', '.join(sorted(hints))}{place((*path, key))}"
                 )
         return {key: _prepared(item, hints[key], (*path, key), place) for key, item in value.items()}
+    if get_origin(kind) is dict and isinstance(value, dict):
+        return {str(key): _prepared(item, get_args(kind)[1], (*path, str(key)), place) for key, item in value.items()}
     items = {get_args(option)[0] for option in (kind, *get_args(kind)) if get_origin(option) is tuple}
     return [value] if type(value) in {get_origin(item) or item for item in items} - {type(None)} else value
 
@@ -238,7 +240,9 @@ def _member(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
     if set(members) == set(KINDS.values()):
         named = value.get("kind", "family")
         if named not in KINDS:
-            raise InputError(f"space.kind={named}: unknown kind; allowed: {', '.join(KINDS)}{place((*path, 'kind'))}")
+            raise InputError(
+                f"{'.'.join(path)}.kind={named}: unknown kind; allowed: {', '.join(KINDS)}{place((*path, 'kind'))}"
+            )
         return KINDS[named]
     return members[0]
 
@@ -246,8 +250,7 @@ def _member(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
 def _explain(error: ValidationError, tree: dict[str, Any], place: Place) -> str:
     """The first problem as one line: dotted key, value, what is allowed and the file it stands in."""
     # Of a space's kinds only the chosen one's problems count; of a union, every member says what is allowed.
-    other_kinds = {kind.__name__ for name, kind in KINDS.items() if name != tree.get("space", {}).get("kind", "family")}
-    problems = [found for found in error.errors() if not other_kinds & set(map(str, found["loc"]))]
+    problems = [found for found in error.errors() if _is_of_its_kind(found["loc"], tree)]
     problems = [found for found in problems if _was_meant(found["loc"], tree)] or problems
     problem = problems[0]
     path, value = _located(problem["loc"], tree)
@@ -261,8 +264,18 @@ def _explain(error: ValidationError, tree: dict[str, Any], place: Place) -> str:
         names_axis = reason.partition(" ")[0] in axes and path == ("space",)
         return f"{key}{'.' if names_axis else ': '}{reason}{place(path)}"
     message = " or ".join(dict.fromkeys(same)).replace("Input should be", "must be").replace("or must be", "or")
-    message = message.replace("valid array", "list of values").replace("an object", "a range {low: ..., high: ...}")
+    mapping = "a range {low: ..., high: ...}" if path[0] == "space" and len(path) > 1 else "a mapping"
+    message = message.replace("valid array", "list of values").replace("an object", mapping)
     return f"{key}={json.dumps(value)}: {message}{place(path)}"
+
+
+def _is_of_its_kind(location: tuple[int | str, ...], tree: dict[str, Any]) -> bool:
+    """Whether a problem of a space, if it is one, is of the kind that the space says it is of."""
+    space = tree.get("space", {})
+    if location[0] == "spaces" and len(location) > 1 and isinstance(tree["spaces"], dict):
+        space = tree["spaces"].get(str(location[1]), {})
+    named = space.get("kind", "family") if isinstance(space, dict) else "family"
+    return not {kind.__name__ for name, kind in KINDS.items() if name != named} & set(map(str, location))
 
 
 def _was_meant(location: tuple[int | str, ...], tree: dict[str, Any]) -> bool:

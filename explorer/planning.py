@@ -47,13 +47,17 @@ def _progress(what: str) -> Callable[[int, int], None] | None:
 
 @dataclass(frozen=True)
 class Setting:
-    """One architecture of a study beside its cost; deviations are signed fractions of the budget's reference."""
+    """One architecture of a study beside its cost; deviations are signed fractions of the budget's reference.
+
+    spaces  those it was drawn from, where a study compares several
+    """
 
     architecture: Architecture
     cost: Cost
     params_deviation: float | None
     macs_deviation: float | None
     activations_deviation: float | None = None
+    spaces: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,7 +86,8 @@ class Scope:
         targets: dict[str, int | None] = {axis: getattr(self.reference, axis, None) for axis in AXES}
         targets |= {limit.axis: limit.target for limit in self.budget.limits} if self.budget else {}
         found = {axis: target and deviation(getattr(own, axis), target) for axis, target in targets.items()}
-        return Setting(architecture, own, **{f"{axis}_deviation": value for axis, value in found.items()})
+        params, macs, activations = (found[axis] for axis in ("params", "macs", "activations"))
+        return Setting(architecture, own, params, macs, activations)
 
     def matched(self, architecture: Architecture) -> Architecture:
         """The architecture with a width per stage where the budget asks for tight matching."""
@@ -92,6 +97,13 @@ class Scope:
 def task_of(config: StudyConfig) -> Task:
     """Images in, classes out, as the data set gives them."""
     return Task(channels=config.data.channels, image_size=config.data.image_size, classes=config.data.classes)
+
+
+def scopes_of(config: StudyConfig) -> dict[str, Scope]:
+    """What each of a study's spaces may be drawn from, by the space's name: "" for a study of one."""
+    if not config.spaces:
+        return {"": scope_of(config)}
+    return {name: scope_of(replace(config, space=space)) for name, space in config.spaces.items()}
 
 
 def scope_of(config: StudyConfig) -> Scope:
@@ -116,6 +128,8 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
     Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
     """
     _refuse_recipe(config)
+    if config.spaces:
+        return _populations(config)
     scope = scope_of(config)
     if config.search.sampler == "listed":
         if config.search.designs is not None:
@@ -129,6 +143,32 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
             raise InputError(f"search.designs={config.search.designs}: the space holds {found:,} feasible designs")
         return ()
     return _chosen(scope, config.search.sampler, config.search.designs, config.search.sampler_seed)
+
+
+def _populations(config: StudyConfig) -> tuple[Setting, ...]:
+    """Designs drawn from each space; one that several spaces have is trained once and counts for each."""
+    search = config.search
+    if search.designs is None or search.sampler not in ("uniform", "space_filling"):
+        raise InputError(
+            f"search.sampler={search.sampler}: a study of several spaces draws search.designs of each; allowed: "
+            "uniform, space_filling"
+        )
+    contrast = config.study.contrast
+    for key in ("setting", "against") if contrast else ():
+        if getattr(contrast, key) not in config.spaces:
+            raise InputError(
+                f"study.contrast.{key}={getattr(contrast, key)}: is not a space; allowed: {', '.join(config.spaces)}"
+            )
+    found: dict[str, Setting] = {}
+    for name, scope in scopes_of(config).items():
+        try:
+            drawn = _chosen(scope, search.sampler, search.designs, search.sampler_seed)
+        except InputError as error:
+            raise InputError(f"spaces.{name}: {error}") from None
+        for setting in drawn:
+            known = found.get(setting.name, setting)
+            found[setting.name] = replace(known, spaces=(*known.spaces, name))
+    return tuple(found.values())
 
 
 def _refuse_recipe(config: StudyConfig) -> None:
@@ -198,7 +238,7 @@ def _listed(scope: Scope) -> tuple[Setting, ...]:
     return settings
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _chosen(scope: Scope, sampler: str, count: int, seed: int) -> tuple[Setting, ...]:
     """Designs drawn from the feasible ones before the first run."""
     rng = np.random.default_rng([seed, 2])
@@ -228,12 +268,12 @@ def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> Non
 
 
 def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, Setting] | None:
-    """The two settings of the declared contrast; None where there is none.
+    """The two settings of the declared contrast; None where there is none, or where it is one of two spaces.
 
     Raises InputError when either is not exactly one of the study's.
     """
     contrast = config.study.contrast
-    if contrast is None:
+    if contrast is None or config.spaces:
         return None
     if config.search.is_adaptive:
         raise InputError("study.contrast: a search chooses its designs later, so it has none; set it to null")

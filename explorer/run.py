@@ -160,6 +160,7 @@ class RunRecord:
     block: str = "bottleneck"
     shortcut: bool = True
     activations_deviation: float | None = None
+    space: str = ""
 
 
 @dataclass(frozen=True)

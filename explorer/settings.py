@@ -224,7 +224,11 @@ class StorageConfig:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A whole study: the question and everything that decides its answer."""
+    """A whole study: the question and everything that decides its answer.
+
+    spaces  where a study compares populations: spaces by name, of each of which `search.designs` designs are drawn, all
+            held to the one budget; `space` is then not used, and the contrast names two of these
+    """
 
     name: str
     device: Literal["auto", "cpu", "cuda"]
@@ -236,6 +240,7 @@ class StudyConfig:
     search: SearchConfig
     engine: EngineConfig
     storage: StorageConfig
+    spaces: dict[str, Space] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from explorer.analysis.paired import ALPHA, MIN_PAIRS, Comparison, compare, holm, others
+from explorer.analysis.population import Populations, populations
 from explorer.analysis.resample import with_images
 from explorer.analysis.summary import Estimate, SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
@@ -23,6 +24,7 @@ class Finding:
     others       the other settings against the one the contrast is held against, as one family (Holm)
     trend        whether the error falls as cardinality rises
     with_images  the contrast's difference with an interval over seeds and test images together
+    populations  the spaces, where a study compares several
     """
 
     summaries: list[SettingSummary]
@@ -34,6 +36,7 @@ class Finding:
     others: list[Comparison] = field(default_factory=list)
     trend: Trend | None = None
     with_images: Estimate | None = None
+    populations: Populations | None = None
 
     @property
     def complete(self) -> bool:
@@ -61,11 +64,14 @@ def find(
     margin: float | None = None,
     alpha: float = ALPHA,
     right: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+    spaces: Mapping[str, list[str]] | None = None,
+    rivals: tuple[str, str] | None = None,
 ) -> Finding:
     """Judge a record on the error after the last epoch: `test_error` where settings were fixed in advance.
 
     A search, whose `designs` are chosen as it goes, is told by `val_error`: the test may not choose. `right` says by
     run which test images it got right. `alpha` is the threshold of p for the declared contrast.
+    `spaces` says which settings were drawn from which space, and `rivals` which two of these were declared.
     """
     wanted = runs[runs["setting"].isin(settings) & (runs["seed"] < seeds)]
     summaries = summarise(wanted, settings, measure)
@@ -83,6 +89,11 @@ def find(
         others=holm([compare(one, other, margin) for one, other in family]),
         trend=trend(summaries) if contrast is not None else None,
         with_images=_with_images(wanted, contrast, right) if contrast and right else None,
+        populations=populations(
+            {space: [by_name[name] for name in names if name in by_name] for space, names in (spaces or {}).items()},
+            rivals,
+            margin,
+        ),
     )
 
 
@@ -101,6 +112,8 @@ def _with_images(
 def sentence(finding: Finding) -> str:
     """The verdict in one sentence, with size, interval, n and p."""
     comparison = finding.comparison
+    if finding.populations is not None:
+        return _populations_sentence(finding, finding.populations)
     if finding.measure == "val_error":
         return _search_sentence(finding)
     if comparison is None and not finding.has_contrast:
@@ -140,6 +153,31 @@ def sentence(finding: Finding) -> str:
     less = f", by less than the margin of {_margin(comparison)}" if comparison.within_margin else ""
     where = " on this test set" if finding.on_this_test_set else ""
     return f"{first} {comparison.verdict} {second}{where}{less}: its {size} ({numbers})."
+
+
+def _populations_sentence(finding: Finding, found: Populations) -> str:
+    counts = ", ".join(f"{one.n} of {name}" for name, one in found.distributions.items())
+    if not finding.complete:
+        return f"Preliminary, {finding.final} of {finding.wanted} runs are in, for {counts}: no verdict yet."
+    if not found.rivals:
+        return f"No verdict: the study declares no contrast of spaces; designs: {counts}."
+    rivals, distributions = found.rivals[0], found.distributions
+    first, second = (distributions[name] for name in (rivals.space, rivals.against))
+    difference = rivals.difference
+    size = f"{abs(difference.mean) * 100:.2f} points {'lower' if difference.mean < 0 else 'higher'}"
+    designs = f"n = {first.n} and {second.n} designs"
+    numbers = (
+        f"mean test error {first.mean * 100:.2f} % against {second.mean * 100:.2f} %, that is {size}; 95 % interval "
+        f"{interval_points(difference.low, difference.high)}, {designs}, {p_value(rivals.p)}; "
+        f"their distributions lie {rivals.distance.distance:.2f} apart (Kolmogorov-Smirnov)"
+    )
+    words = {
+        "beats": f"Designs of {rivals.space} are better than those of {rivals.against}",
+        "loses to": f"Designs of {rivals.space} are worse than those of {rivals.against}",
+        "equivalent": f"Designs of {rivals.space} and {rivals.against} are equivalent within the margin",
+        "inconclusive": f"Inconclusive: designs of {rivals.space} do not differ clearly from those of {rivals.against}",
+    }
+    return f"{words[rivals.verdict]}: {numbers}."
 
 
 def _margin(comparison: Comparison) -> str:

@@ -134,12 +134,18 @@ def holm(comparisons: list[Comparison]) -> list[Comparison]:
 
     Intervals stay those of each comparison alone; equivalence is not claimed, since its interval is not adjusted.
     """
-    order = sorted((place for place, one in enumerate(comparisons) if one.p == one.p), key=lambda at: comparisons[at].p)
+    adjusted = holm_adjusted([comparison.p for comparison in comparisons])
+    return [_adjusted(comparison, p) for comparison, p in zip(comparisons, adjusted, strict=True)]
+
+
+def holm_adjusted(ps: list[float]) -> list[float]:
+    """P values corrected as one family; NaN stays NaN and takes no part."""
+    order = sorted((place for place, p in enumerate(ps) if p == p), key=lambda place: ps[place])
     adjusted, largest = dict[int, float](), 0.0
     for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * comparisons[place].p))
+        largest = max(largest, min(1.0, (len(order) - rank) * ps[place]))
         adjusted[place] = largest
-    return [_adjusted(one, adjusted.get(place, math.nan)) for place, one in enumerate(comparisons)]
+    return [adjusted.get(place, math.nan) for place in range(len(ps))]
 
 
 def paired_p(differences: npt.NDArray[np.float64]) -> float:

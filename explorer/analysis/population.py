@@ -4,11 +4,16 @@ After Radosavovic et al., "Designing Network Design Spaces" (2003.13678), sectio
 its designs, not by its best one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+from explorer.analysis.paired import ALPHA, MIN_PAIRS, Verdict, holm_adjusted
+from explorer.analysis.summary import CONFIDENCE, Estimate, SettingSummary
+from explorer.design import parse_name
 
 DRAWS = 2000
 SHARE = 0.25  # of the designs in each draw of the best value (RegNet paper, footnote 4)
@@ -50,6 +55,89 @@ class BestValue:
     n: int
 
 
+@dataclass(frozen=True)
+class Rivals:
+    """Two spaces: the mean error of `space`'s designs minus that of `against`'s, as fractions.
+
+    difference  with Welch's 95 % interval: designs are drawn independently, so nothing is paired
+    p           of Welch's test; corrected (Holm) where the two were not declared beforehand
+    distance    of the two distributions
+    """
+
+    space: str
+    against: str
+    difference: Estimate
+    p: float
+    distance: Distance
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Populations:
+    """What is known of several spaces by their designs: distributions, rivals (declared ones first), best values."""
+
+    distributions: dict[str, Distribution]
+    rivals: list[Rivals] = field(default_factory=list)
+    best: dict[str, list[BestValue]] = field(default_factory=dict)
+
+
+def populations(
+    members: dict[str, list[SettingSummary]], contrast: tuple[str, str] | None = None, margin: float | None = None
+) -> Populations | None:
+    """Judge spaces by the mean errors of their designs; None before every space has one."""
+    means = {name: np.array([one.estimate.mean for one in designs]) for name, designs in members.items()}
+    if not means or not all(len(errors) for errors in means.values()):
+        return None
+    pairs = [pair for pair in combinations(means, 2) if set(pair) != set(contrast or ())]
+    others = [_rivals(pair, means, None) for pair in pairs]
+    adjusted = holm_adjusted([one.p for one in others])
+    corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]
+    declared = [_rivals(contrast, means, margin)] if contrast else []
+    return Populations(
+        distributions={name: distribution(errors) for name, errors in means.items()},
+        rivals=[*declared, *corrected],
+        best={name: _best_values(members[name], means[name]) for name in members},
+    )
+
+
+def _rivals(pair: tuple[str, str], means: dict[str, Floats], margin: float | None) -> Rivals:
+    first, second = (means[name] for name in pair)
+    n, mean = min(len(first), len(second)), float(first.mean() - second.mean())
+    found = Rivals(*pair, Estimate(n, mean, np.nan, np.nan), np.nan, distance(first, second), "inconclusive")
+    parts = [one.var(ddof=1) / len(one) for one in (first, second)] if n > 1 else []
+    spread = sum(parts)
+    if not spread > 0:
+        return found
+    freedom = spread**2 / sum(part**2 / (len(one) - 1) for part, one in zip(parts, (first, second), strict=True))
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) * np.sqrt(spread))
+    p = float(2 * stats.t.sf(abs(mean) / np.sqrt(spread), freedom))
+    narrow = float(stats.t.ppf(1 - ALPHA, freedom) * np.sqrt(spread))
+    within = margin is not None and n >= MIN_PAIRS and abs(mean) + narrow < margin
+    found = Rivals(*pair, Estimate(n, mean, mean - half, mean + half), p, found.distance, "inconclusive")
+    return _judged(found, p, within)
+
+
+def _judged(rivals: Rivals, p: float, within: bool | None) -> Rivals:
+    """By p; "equivalent" where the 90 % interval lies within the margin and p decides nothing."""
+    verdict: Verdict = "equivalent" if within else "inconclusive"
+    if rivals.difference.n >= MIN_PAIRS and p < ALPHA:
+        verdict = "beats" if rivals.difference.mean < 0 else "loses to"
+    return Rivals(rivals.space, rivals.against, rivals.difference, p, rivals.distance, verdict)
+
+
+def _best_values(designs: list[SettingSummary], errors: Floats) -> list[BestValue]:
+    """Of every axis that takes several values in a space, in the first stage where stages differ."""
+    shapes = [parse_name(one.setting) for one in designs]
+    axes = {
+        "depth": [shape.depth for shape in shapes],
+        "width": [shape.widths[0] for shape in shapes],
+        "cardinality": [shape.cardinalities[0] for shape in shapes],
+        "bottleneck_width": [shape.bottleneck_widths[0] for shape in shapes],
+        "kernel_size": [shape.kernel_size for shape in shapes],
+    }
+    return [best_value(axis, values, errors) for axis, values in axes.items() if len(set(values)) > 1]
+
+
 def distribution(errors: npt.ArrayLike, *, seed: int = 0) -> Distribution:
     """The empirical distribution of errors, as fractions, one per design. Raises ValueError for none."""
     values = np.sort(np.asarray(errors, dtype=float))
@@ -68,12 +156,16 @@ def distance(first: npt.ArrayLike, second: npt.ArrayLike, *, seed: int = 0) -> D
     one, other = (np.asarray(errors, dtype=float) for errors in (first, second))
     test = stats.ks_2samp(one, other)
     rng = np.random.default_rng(seed)
-    drawn = [
-        stats.ks_2samp(rng.choice(one, len(one)), rng.choice(other, len(other)), method="asymp").statistic
-        for _ in range(DRAWS // 4)
-    ]
+    drawn = [_apart(rng.choice(one, len(one)), rng.choice(other, len(other))) for _ in range(DRAWS // 4)]
     low, high = np.percentile(drawn, [2.5, 97.5])
     return Distance(float(test.statistic), float(low), float(high), float(test.pvalue))
+
+
+def _apart(one: Floats, other: Floats) -> float:
+    """The Kolmogorov-Smirnov distance alone."""
+    places = np.concatenate([one, other])
+    shares = [np.searchsorted(np.sort(side), places, side="right") / len(side) for side in (one, other)]
+    return float(np.abs(shares[0] - shares[1]).max())
 
 
 def best_value(axis: str, values: npt.ArrayLike, errors: npt.ArrayLike, *, seed: int = 0) -> BestValue:

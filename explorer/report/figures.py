@@ -5,12 +5,13 @@ can tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from explorer.analysis.finding import Finding
+from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.summary import estimate
 from explorer.analysis.trend import shape_of
 from explorer.design import display_name, parse_name
@@ -135,6 +136,35 @@ def cardinality_figure(lines: dict[str, list[Point]], ylabel: str = "Test error 
 def _few(names: list[str]) -> list[str]:
     """At most two lines below a mark: the rest of a large search is told by hovering."""
     return names if len(names) <= 2 else [names[0], f"and {len(names) - 1} more"]
+
+
+def distribution_numbers(found: Populations) -> dict[str, Distribution]:
+    """The distributions in percent, with steps drawn from zero."""
+    return {
+        name: replace(one, errors=100 * one.errors, mean=100 * one.mean, best=100 * one.best)
+        for name, one in found.distributions.items()
+    }
+
+
+def distribution_figure(distributions: dict[str, Distribution], xlabel: str = "Test error (%)") -> go.Figure:
+    """The share of designs below each error, one line per space, with its bootstrap band."""
+    figure = go.Figure()
+    for index, (name, one) in enumerate(distributions.items()):
+        color = PALETTE[index % len(PALETTE)]
+        _add_band(figure, list(one.errors), list(one.low), list(one.high), color, legendgroup=name, showlegend=False)
+        figure.add_scatter(
+            x=list(one.errors),
+            y=list(one.share),
+            mode="lines+markers",
+            line={"color": color, "width": 2.5, "shape": "hv"},
+            marker={"size": 4, "symbol": SYMBOLS[index % len(SYMBOLS)]},
+            name=f"{name}: n = {one.n}, mean {one.mean:.2f} %, lowest {one.best:.2f} %",
+            legendgroup=name,
+            hovertemplate=f"{name}<br>%{{y:.0%}} of the designs are at %{{x:.2f}} % or below<extra></extra>",
+        )
+    figure.update_xaxes(title=xlabel)
+    figure.update_yaxes(title="Share of designs", tickformat=".0%", range=[0, 1.02])
+    return _finished(figure)
 
 
 def curves_figure(curves: list[Curve]) -> go.Figure:

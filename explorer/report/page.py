@@ -17,10 +17,19 @@ from explorer.analysis.finding import Finding, sentence, trend_sentence
 from explorer.design import display_name, parse_name
 from explorer.design.budget import AXES
 from explorer.records import Record
-from explorer.report.figures import cardinality_figure, cardinality_numbers, curve_numbers, curves_figure
+from explorer.report.figures import (
+    cardinality_figure,
+    cardinality_numbers,
+    curve_numbers,
+    curves_figure,
+    distribution_figure,
+    distribution_numbers,
+)
 from explorer.run import Convolution
 from explorer.settings import BudgetConfig, StudyConfig
 from explorer.table import write_whole
+
+MOST_CURVES = 12  # settings whose training is drawn, those with the lowest error
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,10 @@ def render_page(study: Study) -> str:
         mood=_mood(study.finding),
         rows=_rows(study.finding),
         comparison=study.finding.comparison,
+        populations=study.finding.populations,
         checks=_checks(study.finding),
         trend=trend_sentence(study.finding.trend) if study.finding.trend else "",
+        curves=MOST_CURVES,
         looks=", ".join(map(str, study.config.search.looks)),
         figures=_figures(study),
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
@@ -101,13 +112,15 @@ def budget_words(budget: BudgetConfig) -> str:
 
 
 def _figures(study: Study) -> dict[str, Markup]:
-    names = [summary.setting for summary in study.finding.summaries]
-    figures = {
-        "cardinality": cardinality_figure(
-            cardinality_numbers(study.finding), f"{wording.ERROR_NAMES[study.finding.measure].capitalize()} (%)"
-        ),
-        "curves": curves_figure(curve_numbers(study.record.epochs, study.record.runs, names)),
-    }
+    ranked = sorted(study.finding.summaries, key=lambda summary: summary.estimate.mean)
+    drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
+    names = [summary.setting for summary in study.finding.summaries if summary.setting in drawn]
+    error = f"{wording.ERROR_NAMES[study.finding.measure].capitalize()} (%)"
+    figures = {"curves": curves_figure(curve_numbers(study.record.epochs, study.record.runs, names))}
+    if study.finding.populations is None:
+        figures["cardinality"] = cardinality_figure(cardinality_numbers(study.finding), error)
+    else:
+        figures["distribution"] = distribution_figure(distribution_numbers(study.finding.populations), error)
     return {name: _json(figure) for name, figure in figures.items()}
 
 
@@ -175,7 +188,8 @@ def _convolutions(execution: dict[str, Any]) -> str:
 
 def _mood(finding: Finding) -> str:
     """How the verdict is coloured."""
-    verdict = finding.comparison.verdict if finding.comparison and finding.complete else "inconclusive"
+    judged = finding.populations.rivals[:1] if finding.populations else [finding.comparison]
+    verdict = judged[0].verdict if judged and judged[0] and finding.complete else "inconclusive"
     return {"beats": "yes", "loses to": "no", "equivalent": "open", "inconclusive": "open"}[verdict]
 
 

@@ -11,7 +11,7 @@ from explorer import folder as study
 from explorer import records
 from explorer.errors import InputError
 from explorer.machine import cpu_count, machine_id
-from explorer.planning import Setting, contrast_of, designs_wanted, scanned, scope_of, settings_of
+from explorer.planning import Scope, Setting, contrast_of, designs_wanted, scanned, scopes_of, settings_of
 from explorer.progress import progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress
@@ -73,8 +73,12 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
 
 
 def space_line(config: StudyConfig) -> str:
-    """How many designs the space holds, how many of them meet the budget, and which of them the study takes."""
-    scope, search = scope_of(config), config.search
+    """How many designs each space holds, how many of them meet the budget, and which of them the study takes."""
+    return "\n".join(_space_line(config, name, scope) for name, scope in scopes_of(config).items())
+
+
+def _space_line(config: StudyConfig, name: str, scope: Scope) -> str:
+    search = config.search
     found = scanned(scope, search.sampler_seed)
     budget = f"meet {scope.budget}" if scope.budget else "can be built (there is no budget)"
     if scope.tight and search.sampler == "listed":
@@ -95,7 +99,7 @@ def space_line(config: StudyConfig) -> str:
     }.get(
         search.sampler, f"Optuna ({search.sampler}) chooses {search.designs} of them, each from the results before it."
     )
-    return f"The space holds {found.size:,} points; {meet}. {taken}"
+    return f"The space {name + ' ' if name else ''}holds {found.size:,} points; {meet}. {taken}"
 
 
 def recorded_runs(studies: Path, device: str) -> list[Measured]:

@@ -285,6 +285,7 @@ def _finish(event: RunDone, state: _State) -> None:
         block=setting.architecture.block,
         shortcut=setting.architecture.shortcut,
         activations_deviation=setting.activations_deviation,
+        space="+".join(setting.spaces),
     )
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
     state.trials.add(record)

@@ -1,0 +1,169 @@
+"""A study of several spaces: designs drawn from each, judged as populations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.__main__ import main
+from explorer.analysis.finding import find, sentence
+from explorer.analysis.population import populations
+from explorer.analysis.summary import SettingSummary, estimate
+from explorer.answer import load_finding
+from explorer.config import read_command
+from explorer.errors import InputError
+from explorer.folder import study_folder
+from explorer.planning import scopes_of, settings_of
+from explorer.records import load
+from explorer.settings import StudyConfig
+
+SMALL = [
+    "study=design_space",
+    "name=two",
+    "device=cpu",
+    "spaces.one_path.depth=[11]",
+    "spaces.many_paths.depth=[11]",
+    "spaces.one_path.width={low: 16, high: 48, step: 8}",
+    "spaces.many_paths.width={low: 16, high: 48, step: 8}",
+    "spaces.many_paths.cardinality={low: 2, high: 4}",
+    "budget.reference=11-1x8d-w32",
+    "budget.params.tolerance=0.2",
+    "data.train_images=40",
+    "data.val_images=20",
+    "data.test_images=60",
+    "recipe.epochs=1",
+    "recipe.batch_size=20",
+    "search.designs=3",
+    "engine.threads=1",
+    "engine.precision=float32",
+    "engine.forms=native",
+    "storage=none",
+]
+
+
+def config(*changes: str) -> StudyConfig:
+    return read_command([*SMALL, *changes]).study
+
+
+def test_designs_are_drawn_from_each_space_within_the_one_budget() -> None:
+    settings = settings_of(config())
+    by_space = {name: [one for one in settings if name in one.spaces] for name in ("one_path", "many_paths")}
+    assert {name: len(found) for name, found in by_space.items()} == {"one_path": 3, "many_paths": 3}
+    assert {one.architecture.cardinality for one in by_space["one_path"]} == {1}
+    assert min(one.architecture.cardinalities[0] for one in by_space["many_paths"]) >= 2
+    assert all(abs(one.params_deviation or 0) <= 0.2 for one in settings)
+    assert settings == settings_of(config())
+
+
+def test_a_design_of_two_spaces_is_trained_once_and_counts_for_both() -> None:
+    same = config("spaces.many_paths.cardinality=[1]", "search.designs=4", "study.contrast.setting=many_paths")
+    settings = settings_of(same)
+    assert len({one.name for one in settings}) == len(settings)
+    shared = [one for one in settings if len(one.spaces) == 2]
+    assert shared
+    assert sum(len(one.spaces) for one in settings) == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("search.sampler=listed", "search.sampler=listed: a study of several spaces draws search.designs of each"),
+        ("study.contrast.against=none", "study.contrast.against=none: is not a space; allowed: one_path, many_paths"),
+        ("search.designs=500", "spaces.one_path: search.designs=500: the space holds"),
+        ("spaces.one_path.kind=cube", "spaces.one_path.kind=cube: unknown kind"),
+        ("spaces.one_path.dpth=[1]", "spaces.one_path.dpth=[1]: unknown key (did you mean depth?)"),
+        ("spaces.one_path.depth=[12]", "spaces.one_path"),
+    ],
+)
+def test_unusable_spaces_are_named(change: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings_of(config(change))
+    assert message in str(caught.value)
+
+
+def test_every_kind_of_space_may_take_part() -> None:
+    mixed = config(
+        "spaces.any={kind: anynetx, template: regnet_cifar, depth: [1, 2], width: {low: 16, high: 64, step: 8}, "
+        "bottleneck_ratio: [1, 2], group_width: [4, 8]}",
+        "budget.params.tolerance=0.5",
+    )
+    assert list(scopes_of(mixed)) == ["one_path", "many_paths", "any"]
+    assert {one.architecture.template for one in settings_of(mixed) if "any" in one.spaces} == {"regnet_cifar"}
+
+
+def test_a_study_of_spaces_runs_and_tells_of_them(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main([*SMALL, "do=plan"]) == 0
+    said = capsys.readouterr().out
+    assert "The space one_path holds" in said
+    assert "The space many_paths holds" in said
+    assert main(SMALL) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Inconclusive: designs of many_paths do not differ clearly from those of one_path: mean test error" in said
+    assert set(load(study_folder("two")).runs["space"]) == {"one_path", "many_paths"}
+    page = (workplace / "reports" / "two.html").read_text()
+    for words in ("Share of a space", "many_paths", "Best values", "figure-distribution"):
+        assert words in page
+    assert "figure-cardinality" not in page
+    assert main(SMALL) == 0  # a finished one trains nothing
+    assert "Starting" not in capsys.readouterr().out
+    _, _, finding = load_finding(study_folder("two"))
+    assert finding.populations is not None
+    assert finding.populations.distributions["one_path"].n == 3
+
+
+def designs(mean: float, n: int, cardinality: int, seed: int) -> list[SettingSummary]:
+    errors = np.random.default_rng(seed).normal(mean, 0.01, n)
+    return [
+        SettingSummary(
+            f"29-{cardinality}x{place + 1}d",
+            cardinality,
+            place + 1,
+            1,
+            1,
+            1,
+            0,
+            0,
+            0,
+            {0: error},
+            estimate([error]),
+            0,
+            1,
+        )
+        for place, error in enumerate(errors)
+    ]
+
+
+def test_spaces_apart_are_told_apart_and_alike_ones_are_equivalent_within_a_margin() -> None:
+    good, bad, same = designs(0.20, 40, 4, 0), designs(0.25, 40, 1, 1), designs(0.20, 40, 8, 2)
+    found = populations({"good": good, "bad": bad, "same": same}, ("good", "bad"), 0.01)
+    assert found is not None
+    declared, *others = found.rivals
+    assert (declared.space, declared.against, declared.verdict) == ("good", "bad", "beats")
+    assert declared.distance.distance > 0.9
+    assert {(one.space, one.against): one.verdict for one in others} == {
+        ("good", "same"): "inconclusive",
+        ("bad", "same"): "loses to",
+    }
+    alike = populations({"good": good, "same": same}, ("good", "same"), 0.01)
+    assert alike is not None
+    assert alike.rivals[0].verdict == "equivalent"
+    assert [one.axis for one in found.best["good"]] == ["bottleneck_width"]
+
+
+def test_spaces_without_designs_or_with_one_each_have_no_verdict() -> None:
+    assert populations({"good": [], "bad": designs(0.2, 3, 1, 0)}) is None
+    assert populations({}) is None
+    single = populations({"good": designs(0.2, 1, 4, 0), "bad": designs(0.3, 1, 1, 0)}, ("good", "bad"), 0.01)
+    assert single is not None
+    assert single.rivals[0].verdict == "inconclusive"
+
+
+def test_a_study_of_spaces_that_is_not_complete_gives_no_verdict() -> None:
+    from tests.analysis.test_statistics import R, X, frame
+
+    finding = find(
+        frame({R: [0.2], X: [0.1]}), [R, X], None, 2, spaces={"one": [R], "many": [X]}, rivals=("many", "one")
+    )
+    assert sentence(finding) == "Preliminary, 2 of 4 runs are in, for 1 of one, 1 of many: no verdict yet."
