@@ -173,6 +173,11 @@ def _populations(config: StudyConfig) -> tuple[Setting, ...]:
 
 def _refuse_recipe(config: StudyConfig) -> None:
     """Raise InputError for a recipe whose parts, or whose images, do not fit together."""
+    rates = config.search.rates
+    if len({*rates, 1.0}) < len(rates) + 1:
+        raise InputError(f"search.rates={list(rates)}: allowed are different multiples other than 1, as in [0.5,2]")
+    if rates and (config.study.contrast is None or config.spaces):
+        raise InputError(f"search.rates={list(rates)}: of the contrast's two settings, and this study has none")
     recipe, images, size = config.recipe, config.data.train_images, config.data.image_size
     if images is not None and recipe.batch_size > images:
         raise InputError(f"recipe.batch_size={recipe.batch_size}: allowed is at most data.train_images, {images}")
@@ -299,24 +304,31 @@ def own_execution(execution: Execution, setting: Setting, task: Task) -> Executi
 def runs_of(
     config: StudyConfig, settings: tuple[Setting, ...], execution: Execution, data_hash: str
 ) -> list[tuple[Setting, Run]]:
-    """Every run of the study, all settings of a seed before the next seed, so that a part is already paired."""
-    task = task_of(config)
-    return [
-        (
-            setting,
-            Run(
-                architecture=setting.architecture,
-                task=task,
-                recipe=config.recipe,
-                data=config.data,
-                data_hash=data_hash,
-                seed=seed,
-                execution=own_execution(execution, setting, task),
-            ),
-        )
-        for seed in range(config.search.seeds)
-        for setting in settings
-    ]
+    """Every run of the study, all settings of a seed before the next seed, so that a part is already paired.
+
+    At other learning rates than the recipe's only the contrast's settings are trained.
+    """
+    task, pair = task_of(config), contrast_of(config, settings) if config.search.rates else None
+    found = []
+    for seed in range(config.search.seeds):
+        for rate, own in [(1.0, settings), *((rate, pair or ()) for rate in config.search.rates)]:
+            recipe = replace(config.recipe, learning_rate=config.recipe.learning_rate * rate)
+            for setting in own:
+                execution_of = own_execution(execution, setting, task)
+                run = Run(setting.architecture, task, recipe, config.data, data_hash, seed, execution_of)
+                found.append((setting, run))
+    return found
+
+
+def runs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
+    """How many runs the study is to have, those at other learning rates included."""
+    designs = designs_wanted(config, settings)
+    return (designs + 2 * len(config.search.rates)) * config.search.seeds
+
+
+def rate_of(config: StudyConfig, run: Run) -> float:
+    """The multiple of the study's learning rate that a run is trained at."""
+    return round(run.recipe.learning_rate / config.recipe.learning_rate, 9)
 
 
 def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None]:

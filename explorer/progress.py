@@ -6,22 +6,26 @@ from pathlib import Path
 from explorer import folder as study
 from explorer import records
 from explorer.design import parse_name
-from explorer.planning import Setting, designs_wanted, scope_of, settings_of
+from explorer.planning import Setting, runs_wanted, scope_of, settings_of
 from explorer.run import FINAL_STATUSES
 from explorer.settings import StudyConfig
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Final runs of a study by setting, and how many there are meant to be."""
+    """Final runs of a study by setting, and how many there are meant to be.
+
+    others  final runs at other learning rates, which `by_setting` does not count and `wanted` does
+    """
 
     by_setting: dict[str, int]
     wanted: int
+    others: int = 0
 
     @property
     def final(self) -> int:
         """Final runs of all settings."""
-        return sum(self.by_setting.values())
+        return sum(self.by_setting.values()) + self.others
 
 
 def settings_so_far(config: StudyConfig, recorded: records.Record | None) -> tuple[Setting, ...]:
@@ -39,10 +43,11 @@ def progress_of(config: StudyConfig, folder: Path) -> Progress:
     recorded = records.load(folder) if (folder / study.RUNS).exists() else None
     settings = settings_so_far(config, recorded)
     names = [setting.name for setting in settings]
-    wanted = designs_wanted(config, settings) * config.search.seeds
+    wanted = runs_wanted(config, settings)
     if recorded is None:
         return Progress(dict.fromkeys(names, 0), wanted)
     runs = recorded.runs
-    final = runs.drop_duplicates(["setting", "seed"], keep="last")
+    final = runs.drop_duplicates(["setting", "seed", "rate"], keep="last")
     final = final[final["status"].isin(FINAL_STATUSES) & (final["seed"] < config.search.seeds)]
-    return Progress({name: int((final["setting"] == name).sum()) for name in names}, wanted)
+    own, others = final[final["rate"] == 1], final[final["rate"].isin(config.search.rates)]
+    return Progress({name: int((own["setting"] == name).sum()) for name in names}, wanted, len(others))

@@ -161,6 +161,7 @@ class RunRecord:
     shortcut: bool = True
     activations_deviation: float | None = None
     space: str = ""
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,8 @@ class SearchConfig:
     designs       how many; null for listed
     sampler_seed  seed of the drawing
     looks         numbers of seeds at which `auto` looks; none otherwise
+    rates         multiples of the recipe's learning rate at which the contrast's two settings are trained as well, on
+                  validation images alone: does the verdict hold when each has the rate that suits it best?
     """
 
     sampler: Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
@@ -180,6 +182,7 @@ class SearchConfig:
     designs: Annotated[int, Ge(1), Le(100_000)] | None = None
     sampler_seed: Natural = 0
     looks: tuple[Count, ...] = ()
+    rates: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = ()
 
     @property
     def is_adaptive(self) -> bool:

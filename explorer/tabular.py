@@ -152,7 +152,8 @@ def write_table(source: Path, target: Path) -> list[Path]:
 
 
 def _answer(summary: SettingSummary, measure: str, record: Record) -> Answer:
-    runs = record.runs.loc[record.runs["setting"] == summary.setting, ["run", "seed"]]
+    mine = (record.runs["setting"] == summary.setting) & (record.runs["rate"] == 1)
+    runs = record.runs.loc[mine, ["run", "seed"]]
     curves = runs.merge(record.epochs, on="run").sort_values(["seed", "epoch"]).drop(columns="run")
     return Answer(
         setting=summary.setting,

@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from explorer.analysis.fairness import Fairness, fairness
 from explorer.analysis.paired import ALPHA, MIN_PAIRS, Comparison, compare, holm, others
 from explorer.analysis.population import Populations, populations
 from explorer.analysis.resample import with_images
 from explorer.analysis.summary import Estimate, SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
 from explorer.design import display_name, parse_name
-from explorer.wording import interval_points, p_value, share
+from explorer.wording import interval_points, p_value, points, share
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Finding:
     trend        whether the error falls as cardinality rises
     with_images  the contrast's difference with an interval over seeds and test images together
     populations  the spaces, where a study compares several
+    fair         the contrast on validation images, each setting at the learning rate that suits it best
     """
 
     summaries: list[SettingSummary]
@@ -37,6 +39,7 @@ class Finding:
     trend: Trend | None = None
     with_images: Estimate | None = None
     populations: Populations | None = None
+    fair: Fairness | None = None
 
     @property
     def complete(self) -> bool:
@@ -73,7 +76,8 @@ def find(
     run which test images it got right. `alpha` is the threshold of p for the declared contrast.
     `spaces` says which settings were drawn from which space, and `rivals` which two of these were declared.
     """
-    wanted = runs[runs["setting"].isin(settings) & (runs["seed"] < seeds)]
+    every = runs[runs["setting"].isin(settings) & (runs["seed"] < seeds)]
+    wanted = every[every["rate"] == 1]
     summaries = summarise(wanted, settings, measure)
     by_name = {summary.setting: summary for summary in summaries}
     first, second = (by_name.get(name) for name in contrast) if contrast else (None, None)
@@ -89,6 +93,7 @@ def find(
         others=holm([compare(one, other, margin) for one, other in family]),
         trend=trend(summaries) if contrast is not None else None,
         with_images=_with_images(wanted, contrast, right) if contrast and right else None,
+        fair=fairness(every, contrast, margin, alpha) if contrast else None,
         populations=populations(
             {space: [by_name[name] for name in names if name in by_name] for space, names in (spaces or {}).items()},
             rivals,
@@ -192,6 +197,25 @@ def _needed(comparison: Comparison) -> str:
     return (
         f" To find a difference of {_margin(comparison)} with 80 % power, {comparison.needed:,} paired seeds would do, "
         "even if seeds vary as much as these few may hide."
+    )
+
+
+def fair_sentence(finding: Finding) -> str:
+    """Whether the verdict holds when each setting is trained at the learning rate that suits it best."""
+    found, comparison = finding.fair, finding.comparison
+    if found is None or comparison is None:
+        return ""
+    first, second = (display_name(parse_name(name)) for name in (comparison.setting, comparison.against))
+    difference, base = found.best.difference, found.base.difference
+    holds = {
+        True: "The verdict on validation images is the same",
+        False: f"The verdict on validation images changes from {found.base.verdict} to {found.best.verdict}",
+    }[found.holds]
+    return (
+        f"{holds} when each setting has the learning rate that suits it best, x{found.rates[0]:g} for {first} and "
+        f"x{found.rates[1]:g} for {second}: a difference of {points(difference.mean)} points "
+        f"({interval_points(difference.low, difference.high)}, n = {difference.n}), against {points(base.mean)} "
+        f"({interval_points(base.low, base.high)}) at the recipe's own."
     )
 
 

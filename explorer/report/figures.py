@@ -74,7 +74,7 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
 
 def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, settings: list[str]) -> list[Curve]:
     """Validation and training error per epoch of every setting, over the seeds that reached the epoch."""
-    named = epochs.merge(runs.loc[runs["status"] == "ok", ["run", "setting"]], on="run")
+    named = epochs.merge(runs.loc[(runs["status"] == "ok") & (runs["rate"] == 1), ["run", "setting"]], on="run")
     return [
         _curve(named[named["setting"] == setting], setting, kind)
         for setting in settings

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from explorer import wording
-from explorer.analysis.finding import Finding, sentence, trend_sentence
+from explorer.analysis.finding import Finding, fair_sentence, sentence, trend_sentence
 from explorer.design import display_name, parse_name
 from explorer.design.budget import AXES
 from explorer.records import Record
@@ -64,6 +64,7 @@ def render_page(study: Study) -> str:
         checks=_checks(study.finding),
         trend=trend_sentence(study.finding.trend) if study.finding.trend else "",
         curves=MOST_CURVES,
+        fair=fair_sentence(study.finding),
         looks=", ".join(map(str, study.config.search.looks)),
         figures=_figures(study),
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),

@@ -12,7 +12,7 @@ from explorer import records
 from explorer.errors import InputError
 from explorer.machine import cpu_count, machine_id
 from explorer.planning import Scope, Setting, contrast_of, designs_wanted, scanned, scopes_of, settings_of
-from explorer.progress import progress_of, settings_so_far
+from explorer.progress import Progress, progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress
 from explorer.settings import StudyConfig
@@ -45,7 +45,8 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
         settings = settings_so_far(config, records.load(folder) if (folder / study.RUNS).exists() else None)
     recorded = recorded_runs(study.STUDIES, config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
-    done, images = progress_of(config, folder).by_setting, images_of(config, folder)
+    progress, images = progress_of(config, folder), images_of(config, folder)
+    done = progress.by_setting
     table = plain_table(config.study.question, "setting", "params", "MACs", "activations", "in record", "a run")
     for setting in settings[:MOST_SHOWN]:
         table.add_row(
@@ -69,7 +70,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
             highlight=False,
         )
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
-    console.print(_total(config, folder, settings, done, measured), highlight=False)
+    console.print(_total(config, folder, settings, progress, measured), highlight=False)
 
 
 def space_line(config: StudyConfig) -> str:
@@ -155,13 +156,17 @@ def _total(
     config: StudyConfig,
     folder: Path,
     settings: tuple[Setting, ...],
-    done: dict[str, int],
+    progress: Progress,
     measured: dict[Setting, list[Measured]],
 ) -> str:
-    left = {setting: config.search.seeds - done[setting.name] for setting in settings}
+    left = {setting: config.search.seeds - progress.by_setting[setting.name] for setting in settings}
+    if pair := contrast_of(config, settings):
+        # At other learning rates the contrast's two settings are trained, about as often done already as not.
+        others = len(config.search.rates) * config.search.seeds - progress.others // 2
+        left |= {setting: left[setting] + others for setting in pair}
     designs = designs_wanted(config, settings)
     unknown = (designs - len(settings)) * config.search.seeds
-    runs = f"{sum(left.values()) + unknown} of {designs * config.search.seeds} runs to do"
+    runs = f"{progress.wanted - progress.final} of {progress.wanted} runs to do"
     if unknown:
         return f"{runs}; time unknown until their designs are chosen."
     if not all(measured.values()):

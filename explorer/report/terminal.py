@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from explorer.analysis.finding import Finding, sentence, trend_sentence
+from explorer.analysis.finding import Finding, fair_sentence, sentence, trend_sentence
 from explorer.wording import ERROR_NAMES, interval, millions, percent, signed_percent
 
 
@@ -38,6 +38,8 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
     console.print(escape(sentence(finding)), style="bold", highlight=False)
     if finding.trend is not None and finding.complete:
         console.print(trend_sentence(finding.trend), highlight=False)
+    if finding.fair is not None and finding.complete:
+        console.print(fair_sentence(finding), highlight=False)
 
 
 def plain_table(title: str, first: str, *columns: str) -> Table:

@@ -16,6 +16,7 @@ from explorer.planning import (
     candidates,
     designs_wanted,
     own_execution,
+    rate_of,
     refuse_batch,
     runs_of,
     scope_of,
@@ -144,7 +145,7 @@ def _open(bench: Bench, folder: Path, execution: Execution, workers: int, consol
         trials.add(record)
     final = {record.run for record in recorded if record.status in FINAL_STATUSES}
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
-    _refuse_other_ids(folder, runs, recorded)
+    _refuse_other_ids(config, folder, runs, recorded)
     display = Display(
         console=console,
         total_runs=len(runs) + to_ask * config.search.seeds,
@@ -182,11 +183,13 @@ def _ask(state: _State) -> None:
     state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
 
 
-def _refuse_other_ids(folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]) -> None:
+def _refuse_other_ids(
+    config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]
+) -> None:
     """The same setting and seed under another id was made by other sources: it may not be repeated or mixed."""
-    known = {(row.setting, row.seed): row.run for row in recorded if row.status in FINAL_STATUSES}
+    known = {(row.setting, row.seed, row.rate): row.run for row in recorded if row.status in FINAL_STATUSES}
     for setting, run in runs:
-        old = known.get((setting.name, run.seed), run.id)
+        old = known.get((setting.name, run.seed, rate_of(config, run)), run.id)
         if old != run.id:
             raise InputError(
                 f"{folder}: {setting.name} seed {run.seed} is recorded as run {old}, which this "
@@ -227,7 +230,7 @@ def _job(state: _State, setting: Setting, run: Run) -> Job:
     return Job(
         run,
         needs_count=setting.name not in state.fvcore_macs,
-        judges=not state.config.search.is_adaptive,
+        judges=not state.config.search.is_adaptive and rate_of(state.config, run) == 1,
         weights=weights,
         loaders=0 if state.config.engine.loaders == "auto" else state.config.engine.loaders,
     )
@@ -286,6 +289,7 @@ def _finish(event: RunDone, state: _State) -> None:
         shortcut=setting.architecture.shortcut,
         activations_deviation=setting.activations_deviation,
         space="+".join(setting.spaces),
+        rate=rate_of(state.config, run),
     )
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
     state.trials.add(record)

@@ -54,7 +54,7 @@ class Trials:
         entry = self._by_setting.get(record.setting)
         if entry is None or record.seed in entry.finished or record.seed >= self.seeds or entry.told:
             return
-        if record.status not in FINAL_STATUSES:
+        if record.status not in FINAL_STATUSES or record.rate != 1:
             return
         entry.finished.add(record.seed)
         if record.val_error is not None:

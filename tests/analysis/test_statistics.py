@@ -33,6 +33,7 @@ def frame(errors: dict[str, list[float]], **changes: Any) -> pd.DataFrame:
             "val_error": error / 2,
             "classes": 10,
             "seconds": 1.0,
+            "rate": 1.0,
             **changes,
         }
         for setting, values in errors.items()

@@ -37,7 +37,8 @@ def test_listed_widths_of_one_cardinality_are_lines_of_their_own() -> None:
 
 
 def test_curves_are_means_over_the_seeds_that_came_through() -> None:
-    runs = pd.DataFrame({"run": ["a", "b", "c"], "setting": [R, R, R], "status": ["ok", "ok", "diverged"]})
+    status = ["ok", "ok", "diverged"]
+    runs = pd.DataFrame({"run": ["a", "b", "c"], "setting": [R, R, R], "status": status, "rate": 1.0})
     epochs = pd.DataFrame(
         {
             "run": ["a", "b", "a", "b", "c"],
