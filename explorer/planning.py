@@ -15,7 +15,15 @@ from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
 from explorer.design.grouped import grouped_convs
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import listed, matched
-from explorer.design.name import display_name, parse_name, paths_name, short_name
+from explorer.design.name import (
+    FORMED_BLOCKS,
+    display_setting,
+    parse_name,
+    parse_setting,
+    paths_name,
+    setting_name,
+    short_name,
+)
 from explorer.design.space import DesignSpace, NamedSpace, Space
 from explorer.design.template import TEMPLATES, Task
 from explorer.errors import InputError
@@ -50,6 +58,7 @@ class Setting:
     """One architecture of a study beside its cost; deviations are signed fractions of the budget's reference.
 
     spaces  those it was drawn from, where a study compares several
+    form    in which its blocks are trained
     """
 
     architecture: Architecture
@@ -58,16 +67,17 @@ class Setting:
     macs_deviation: float | None
     activations_deviation: float | None = None
     spaces: tuple[str, ...] = ()
+    form: str = "grouped"
 
     @property
     def name(self) -> str:
-        """The short name, which is also the `setting` column."""
-        return short_name(self.architecture)
+        """The short name, with the form where it is not the grouped one; it is also the `setting` column."""
+        return setting_name(self.architecture, self.form)
 
     @property
     def display(self) -> str:
         """The name for people."""
-        return display_name(self.architecture)
+        return display_setting(self.name)
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,10 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
     Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
     """
     _refuse_recipe(config)
+    return _in_forms(config, _of_one_form(config))
+
+
+def _of_one_form(config: StudyConfig) -> tuple[Setting, ...]:
     if config.spaces:
         return _populations(config)
     scope = scope_of(config)
@@ -143,6 +157,18 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
             raise InputError(f"search.designs={config.search.designs}: the space holds {found:,} feasible designs")
         return ()
     return _chosen(scope, config.search.sampler, config.search.designs, config.search.sampler_seed)
+
+
+def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
+    """Each setting in each of the forms the study asks for."""
+    forms = config.search.forms
+    if forms == ("grouped",):
+        return settings
+    if config.search.is_adaptive or len(set(forms)) < len(forms):
+        raise InputError(f"search.forms={list(forms)}: each once, and not of designs that a search chooses")
+    if odd := [one.name for one in settings if one.architecture.block not in FORMED_BLOCKS]:
+        raise InputError(f"search.forms={list(forms)}: {odd[0]} has no equivalent forms; allowed: bottlenecks")
+    return tuple(replace(setting, form=form) for setting in settings for form in forms)
 
 
 def _populations(config: StudyConfig) -> tuple[Setting, ...]:
@@ -298,7 +324,10 @@ def own_execution(execution: Execution, setting: Setting, task: Task) -> Executi
         for choice in execution.convolutions
         if choice.layer in shapes and (choice.groups != shapes[choice.layer] or choice.layout != "same")
     ]
-    return replace(execution, convolutions=tuple(sorted(different, key=lambda choice: choice.layer)))
+    if setting.form != "grouped":
+        different = []
+    own = tuple(sorted(different, key=lambda choice: choice.layer))
+    return replace(execution, form=setting.form, convolutions=own)
 
 
 def runs_of(
@@ -380,13 +409,17 @@ def _reference(config: StudyConfig, text: str) -> Architecture:
 
 def _means(text: str, setting: Setting) -> bool:
     """Whether a text is the setting's whole name, however it is spelt, or only its paths, with or without the depth."""
+    try:
+        wanted = parse_setting(text)
+    except ValueError:
+        wanted = None
+    text, _, form = text.partition("@")
+    if (form or "grouped") != setting.form:
+        return False
     paths = paths_name(setting.architecture)
     if text in (paths, f"{setting.architecture.depth}-{paths}"):
         return True
-    try:
-        return parse_name(text) == setting.architecture
-    except ValueError:
-        return False
+    return wanted is not None and wanted[0] == setting.architecture
 
 
 def _named(key: str, text: str, settings: tuple[Setting, ...], tight: bool) -> Setting:

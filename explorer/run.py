@@ -162,6 +162,7 @@ class RunRecord:
     activations_deviation: float | None = None
     space: str = ""
     rate: float = 1.0
+    form: str = "grouped"
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,8 @@ class SearchConfig:
                   at a third of the threshold, so that looking thrice does not find differences that are not there
     designs       how many; null for listed
     sampler_seed  seed of the drawing
+    forms         equivalent forms of the blocks in which each design is trained, from the same first weights: sum (a),
+                  concat (b), grouped (c) (ResNeXt paper, figure 3)
     looks         numbers of seeds at which `auto` looks; none otherwise
     rates         multiples of the recipe's learning rate at which the contrast's two settings are trained as well, on
                   validation images alone: does the verdict hold when each has the rate that suits it best?
@@ -183,6 +185,7 @@ class SearchConfig:
     sampler_seed: Natural = 0
     looks: tuple[Count, ...] = ()
     rates: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = ()
+    forms: Annotated[tuple[Literal["sum", "concat", "grouped"], ...], MinLen(1)] = ("grouped",)
 
     @property
     def is_adaptive(self) -> bool:

@@ -23,7 +23,7 @@ from explorer.analysis.finding import Finding, sentence
 from explorer.analysis.summary import Estimate, SettingSummary
 from explorer.answer import judged, load_finding
 from explorer.config import to_config
-from explorer.design import parse_name, short_name
+from explorer.design.name import parse_setting, setting_name
 from explorer.errors import InputError
 from explorer.records import Record
 from explorer.run import CorrectRecord, EpochRecord, RunRecord
@@ -93,7 +93,7 @@ class Table:
     def query(self, architecture: str) -> Answer:
         """What is known of an architecture, by any of its names. Raises InputError where the study did not train it."""
         try:
-            name = short_name(parse_name(architecture))
+            name = setting_name(*parse_setting(architecture))
         except ValueError as error:
             raise InputError(f"{architecture}: {error}") from None
         found = {summary.setting: summary for summary in self.finding.summaries}

@@ -13,7 +13,7 @@ from explorer.analysis.population import Populations, populations
 from explorer.analysis.resample import with_images
 from explorer.analysis.summary import Estimate, SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
-from explorer.design import display_name, parse_name
+from explorer.design.name import display_setting
 from explorer.wording import interval_points, p_value, points, share
 
 
@@ -125,7 +125,7 @@ def sentence(finding: Finding) -> str:
         return "No verdict: the study declares no contrast; the settings are listed with their test errors."
     if comparison is None:
         return "No verdict yet: the declared contrast has no pair of finished runs."
-    first, second = (display_name(parse_name(name)) for name in (comparison.setting, comparison.against))
+    first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
     difference = comparison.difference
     size = f"test error is {abs(difference.mean) * 100:.2f} points {'lower' if difference.mean < 0 else 'higher'}"
     if difference.n < MIN_PAIRS:
@@ -205,7 +205,7 @@ def fair_sentence(finding: Finding) -> str:
     found, comparison = finding.fair, finding.comparison
     if found is None or comparison is None:
         return ""
-    first, second = (display_name(parse_name(name)) for name in (comparison.setting, comparison.against))
+    first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
     difference, base = found.best.difference, found.base.difference
     holds = {
         True: "The verdict on validation images is the same",
@@ -238,7 +238,7 @@ def _search_sentence(finding: Finding) -> str:
     state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
     seeds = "1 seed" if best.estimate.n == 1 else f"{best.estimate.n} seeds"
     return (
-        f"{state}Of {len(finding.summaries)} designs tried, {display_name(parse_name(best.setting))} has the lowest "
+        f"{state}Of {len(finding.summaries)} designs tried, {display_setting(best.setting)} has the lowest "
         f"validation error, {best.estimate.mean * 100:.2f} % ({seeds}). The lowest of many is flattered by chance, and "
         "the test images have not been looked at: train it with new seeds before you believe it."
     )

@@ -13,7 +13,7 @@ from scipy import stats
 
 from explorer.analysis.paired import ALPHA, MIN_PAIRS, Verdict, holm_adjusted
 from explorer.analysis.summary import CONFIDENCE, Estimate, SettingSummary
-from explorer.design import parse_name
+from explorer.design.name import parse_setting
 
 DRAWS = 2000
 SHARE = 0.25  # of the designs in each draw of the best value (RegNet paper, footnote 4)
@@ -127,7 +127,7 @@ def _judged(rivals: Rivals, p: float, within: bool | None) -> Rivals:
 
 def _best_values(designs: list[SettingSummary], errors: Floats) -> list[BestValue]:
     """Of every axis that takes several values in a space, in the first stage where stages differ."""
-    shapes = [parse_name(one.setting) for one in designs]
+    shapes = [parse_setting(one.setting)[0] for one in designs]
     axes = {
         "depth": [shape.depth for shape in shapes],
         "width": [shape.widths[0] for shape in shapes],

@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from explorer.analysis.paired import paired_p
 from explorer.analysis.summary import Estimate, SettingSummary, estimate
-from explorer.design import parse_name, short_name
-from explorer.design.name import paths_name
+from explorer.design.name import parse_setting, paths_name, setting_name
 
 LEAST = 3  # cardinalities that make a trend: two are a contrast
 
@@ -47,8 +46,8 @@ def trend(summaries: list[SettingSummary]) -> Trend | None:
 
 def shape_of(setting: str) -> str:
     """What stays of a setting's name when its paths are left out: `29` of `29-32x4d`."""
-    architecture = parse_name(setting)
-    return short_name(architecture).replace(f"-{paths_name(architecture)}", "", 1)
+    architecture, form = parse_setting(setting)
+    return setting_name(architecture, form).replace(f"-{paths_name(architecture)}", "", 1)
 
 
 def _centred(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -42,6 +42,9 @@ PUBLISHED = {
     "preresnet200": "200-1x64d-preact",
     "alexnet": "8-2x48d-alexnet",
 }
+# The equivalent forms of a bottleneck, by their letters in the ResNeXt paper's figure 3.
+FORM_LETTERS = {"sum": "a", "concat": "b", "grouped": "c"}
+FORMED_BLOCKS = ("bottleneck", "preact")
 _WIDE_RESNET = re.compile(r"wrn-([1-9]\d{0,3})-([1-9]\d{0,2})")
 
 
@@ -82,6 +85,25 @@ def display_name(architecture: Architecture) -> str:
         parts = [part for part in parts if part not in ("wide", f"w{architecture.width}")]
     parts = ["without shortcuts" if part == "plain" else part for part in parts]
     return f"{family}-{head} ({', '.join([paths, *parts])})"
+
+
+def setting_name(architecture: Architecture, form: str = "grouped") -> str:
+    """The name of a setting: the short name, and the form of its blocks where that is not the grouped one."""
+    return short_name(architecture) + ("" if form == "grouped" else f"@{form}")
+
+
+def parse_setting(name: str) -> tuple[Architecture, str]:
+    """The architecture and the form of a setting: `29-8x14d@sum`. Raises ValueError as `parse_name` does."""
+    text, sign, form = name.partition("@")
+    if sign and form not in FORM_LETTERS:
+        raise ValueError(f"setting {name!r}: form {form!r} is unknown; allowed: {', '.join(FORM_LETTERS)}")
+    return parse_name(text), form or "grouped"
+
+
+def display_setting(name: str) -> str:
+    """A setting's name for people: `ResNeXt-29 (8x14d), form (a)`."""
+    architecture, form = parse_setting(name)
+    return display_name(architecture) + ("" if form == "grouped" else f", form ({FORM_LETTERS[form]})")
 
 
 def parse_name(name: str) -> Architecture:

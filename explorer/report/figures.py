@@ -14,8 +14,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.summary import estimate
 from explorer.analysis.trend import shape_of
-from explorer.design import display_name, parse_name
-from explorer.design.name import paths_name
+from explorer.design.name import display_setting, parse_setting, paths_name
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
@@ -54,10 +53,9 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
     several = {(rest, cardinality) for rest, cardinality in shapes if shapes.count((rest, cardinality)) > 1}
     lines: dict[str, list[Point]] = {}
     for summary in sorted(finding.summaries, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
-        architecture = parse_name(summary.setting)
-        paths = paths_name(architecture)
+        paths = paths_name(parse_setting(summary.setting)[0])
         point = Point(
-            name=display_name(architecture),
+            name=display_setting(summary.setting),
             paths=paths,
             cardinality=summary.cardinality,
             seeds={seed: 100 * error for seed, error in summary.errors.items()},
@@ -205,7 +203,7 @@ def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:
     epochs = sorted(int(epoch) for epoch in rows["epoch"].unique())
     estimates = [estimate(100 * rows.loc[rows["epoch"] == epoch, kind].to_numpy()) for epoch in epochs]
     return Curve(
-        name=display_name(parse_name(setting)),
+        name=display_setting(setting),
         kind=kind,
         epochs=epochs,
         mean=[value.mean for value in estimates],

@@ -14,8 +14,8 @@ from plotly.offline import get_plotlyjs
 
 from explorer import wording
 from explorer.analysis.finding import Finding, fair_sentence, sentence, trend_sentence
-from explorer.design import display_name, parse_name
 from explorer.design.budget import AXES
+from explorer.design.name import display_setting
 from explorer.records import Record
 from explorer.report.figures import (
     cardinality_figure,
@@ -195,7 +195,7 @@ def _mood(finding: Finding) -> str:
 
 
 def _display(setting: str) -> str:
-    return display_name(parse_name(setting))
+    return display_setting(setting)
 
 
 def _asset(name: str) -> str:

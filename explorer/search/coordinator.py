@@ -290,6 +290,7 @@ def _finish(event: RunDone, state: _State) -> None:
         activations_deviation=setting.activations_deviation,
         space="+".join(setting.spaces),
         rate=rate_of(state.config, run),
+        form=setting.form,
     )
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
     state.trials.add(record)

@@ -71,7 +71,7 @@ def export(
     files[0].write_text(module_source(architecture, task, trained=weights is not None), encoding="utf-8")
     if weights is not None:
         files.append(folder / "weights.safetensors")
-        save_weights(network, files[-1])
+        save_weights(network.state_dict(), files[-1])
     difference = None
     if onnx:
         files.append(folder / "model.onnx")

@@ -112,6 +112,13 @@ def in_form(architecture: Architecture, task: Task, form: str) -> ResNeXt:
     return network
 
 
+def reformed(network: nn.Module, architecture: Architecture, task: Task, form: str) -> ResNeXt:
+    """A grouped network in another form, with the same weights."""
+    found = in_form(architecture, task, form)
+    found.load_state_dict(convert(network.state_dict(), architecture, task, "grouped", form))
+    return found
+
+
 def convert(state: State, architecture: Architecture, task: Task, source: str, target: str) -> State:
     """The weights and running statistics of one form as those of another: new tensors, no rounding."""
     refuse_without_forms(architecture)

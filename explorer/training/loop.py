@@ -17,6 +17,7 @@ from explorer.training.build import build
 from explorer.training.data import Crops, Dataset, Split, fetched, load
 from explorer.training.device import is_out_of_memory
 from explorer.training.execution import arithmetic, prepare
+from explorer.training.forms import State, convert, reformed
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 from explorer.training.weights import save_weights
@@ -75,6 +76,8 @@ def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
     network = build(
         run.architecture, task, stream(run.seed, "initialisation"), zero_init_residual=recipe.zero_init_residual
     )
+    if run.execution.form != "grouped":
+        network = reformed(network, run.architecture, task, run.execution.form)
     network = prepare(network, run.execution, task)
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -85,6 +88,12 @@ def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
         fused=True,
     )
     return network, optimizer
+
+
+def grouped_state(network: nn.Module, run: Run) -> State:
+    """A run's weights in the grouped form, which all other programs know."""
+    state, form = network.state_dict(), run.execution.form
+    return state if form == "grouped" else convert(state, run.architecture, run.task, form, "grouped")
 
 
 def step(
@@ -137,7 +146,7 @@ def _train(
         report(result)
     assert result is not None
     if weights is not None:
-        save_weights(network, weights)
+        save_weights(grouped_state(network, run), weights)
     right = correct(network, data.test, data, run.execution) if judges else np.zeros(0, dtype=np.bool_)
     steps = len(data.train) // recipe.batch_size
     return Outcome(

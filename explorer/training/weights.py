@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from explorer.errors import InputError
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
+def save_weights(state: dict[str, Tensor], path: Path) -> None:
     """Write all parameters and running statistics; a reader sees a whole file or none."""
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     save_file(tensors, partial)
     partial.replace(path)

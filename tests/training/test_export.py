@@ -51,7 +51,7 @@ def test_the_python_modules_compute_the_same_without_this_package(tmp_path: Path
         network = build(architecture, TASK, stream(0, "initialisation"))
         network.train()(torch.randn(8, 3, 32, 32))  # running statistics of its own
         network.eval()
-        save_weights(network, trained)
+        save_weights(network.state_dict(), trained)
         done = export(architecture, TASK, tmp_path / name, weights=trained, onnx=False, seed=0)
         assert done.trained
         assert [Path(path).name for path in done.files] == ["model.py", "weights.safetensors"]
@@ -101,7 +101,7 @@ def test_onnx_without_its_packages_is_refused_before_anything_is_written(
 
 
 def weights_file(path: Path) -> Path:
-    save_weights(build(parse_name("11-4x3d-w16"), TASK, stream(0, "initialisation")), path)
+    save_weights(build(parse_name("11-4x3d-w16"), TASK, stream(0, "initialisation")).state_dict(), path)
     return path
 
 
