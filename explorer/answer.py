@@ -30,7 +30,9 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
         raise InputError(f"{folder}: there is no such study yet; start it with do=run")
     config = to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
     record = records.load(folder)
-    config, found = judged(config, record, records.load_correct(folder) if config.study.contrast else {})
+    environment = study.stored_environment(folder)
+    val_images = environment["images"][1] if environment else 1
+    config, found = judged(config, record, records.load_correct(folder) if config.study.contrast else {}, val_images)
     return config, record, found
 
 
@@ -42,21 +44,24 @@ def at_look(config: StudyConfig, folder: Path) -> StudyConfig:
 
 
 def judged(
-    config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]]
+    config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]], val_images: int = 1
 ) -> tuple[StudyConfig, Finding]:
     """The finding at the first look that is not over yet, or has decided; without looks, that of all seeds.
 
-    `right` says by run which test images it got right; the settings come back with the number of seeds of that look.
+    `right` says by run which test images it got right, and `val_images` how many it was validated on; the settings come
+    back with the number of seeds of that look.
     """
     for look in config.search.looks or (config.search.seeds,):
         config = replace(config, search=replace(config.search, seeds=look))
-        found = _at(config, record, right)
+        found = _at(config, record, right, val_images)
         if not found.complete or (found.comparison and found.comparison.verdict != "inconclusive"):
             break
     return config, found
 
 
-def _at(config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]]) -> Finding:
+def _at(
+    config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]], val_images: int
+) -> Finding:
     settings = settings_so_far(config, record)
     pair = contrast_of(config, settings)
     contrast = (pair[0].name, pair[1].name) if pair else None
@@ -72,6 +77,8 @@ def _at(config: StudyConfig, record: records.Record, right: dict[str, npt.NDArra
         margin=config.study.margin,
         alpha=ALPHA / max(1, len(config.search.looks)),
         right=right,
+        cost=config.search.objectives[1] if len(config.search.objectives) > 1 else None,
+        val_images=val_images,
         spaces={space: [one.name for one in settings if space in one.spaces] for space in config.spaces},
         rivals=(config.study.contrast.setting, config.study.contrast.against)
         if config.spaces and config.study.contrast

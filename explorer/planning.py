@@ -202,6 +202,15 @@ def _refuse_recipe(config: StudyConfig) -> None:
     rates = config.search.rates
     if len({*rates, 1.0}) < len(rates) + 1:
         raise InputError(f"search.rates={list(rates)}: allowed are different multiples other than 1, as in [0.5,2]")
+    objectives = config.search.objectives
+    if objectives != ("error",):
+        if objectives[:1] != ("error",) or len(objectives) != 2 or objectives[1] == "error":
+            raise InputError(f"search.objectives={list(objectives)}: allowed are [error] and error with one cost")
+        if not config.search.is_adaptive:
+            raise InputError(
+                f"search.objectives={list(objectives)}: sampler {config.search.sampler} chooses by no objective; "
+                "allowed: random, tpe, nsga2, gp, qmc"
+            )
     if rates and (config.study.contrast is None or config.spaces):
         raise InputError(f"search.rates={list(rates)}: of the contrast's two settings, and this study has none")
     recipe, images, size = config.recipe, config.data.train_images, config.data.image_size

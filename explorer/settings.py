@@ -174,6 +174,7 @@ class SearchConfig:
     sampler_seed  seed of the drawing
     forms         equivalent forms of the blocks in which each design is trained, from the same first weights: sum (a),
                   concat (b), grouped (c) (ResNeXt paper, figure 3)
+    objectives    what a search makes small: the validation error alone, or that and a cost, as [error, macs]
     looks         numbers of seeds at which `auto` looks; none otherwise
     rates         multiples of the recipe's learning rate at which the contrast's two settings are trained as well, on
                   validation images alone: does the verdict hold when each has the rate that suits it best?
@@ -184,6 +185,7 @@ class SearchConfig:
     designs: Annotated[int, Ge(1), Le(100_000)] | None = None
     sampler_seed: Natural = 0
     looks: tuple[Count, ...] = ()
+    objectives: tuple[Literal["error", "params", "macs", "activations"], ...] = ("error",)
     rates: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = ()
     forms: Annotated[tuple[Literal["sum", "concat", "grouped"], ...], MinLen(1)] = ("grouped",)
 

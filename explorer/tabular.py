@@ -88,7 +88,8 @@ class Table:
     @cached_property
     def finding(self) -> Finding:
         """What the study found, judged anew from its rows."""
-        return judged(self.config, self.record, records.unpacked(self.correct.to_dict("records")))[1]
+        images = int(self.environment["images"][1])
+        return judged(self.config, self.record, records.unpacked(self.correct.to_dict("records")), images)[1]
 
     def query(self, architecture: str) -> Answer:
         """What is known of an architecture, by any of its names. Raises InputError where the study did not train it."""

@@ -8,13 +8,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from explorer.analysis.fairness import Fairness, fairness
+from explorer.analysis.front import Front, front
 from explorer.analysis.paired import ALPHA, MIN_PAIRS, Comparison, compare, holm, others
 from explorer.analysis.population import Populations, populations
 from explorer.analysis.resample import with_images
 from explorer.analysis.summary import Estimate, SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
 from explorer.design.name import display_setting
-from explorer.wording import interval_points, p_value, points, share
+from explorer.wording import COST_NAMES, interval_points, p_value, points, share
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Finding:
     trend        whether the error falls as cardinality rises
     with_images  the contrast's difference with an interval over seeds and test images together
     populations  the spaces, where a study compares several
+    front        error against cost, where a search makes both small
     fair         the contrast on validation images, each setting at the learning rate that suits it best
     """
 
@@ -40,6 +42,7 @@ class Finding:
     with_images: Estimate | None = None
     populations: Populations | None = None
     fair: Fairness | None = None
+    front: Front | None = None
 
     @property
     def complete(self) -> bool:
@@ -54,6 +57,7 @@ class Finding:
 
 
 DECIDED = ("beats", "loses to")
+SURE = 0.9
 
 
 def find(
@@ -69,12 +73,15 @@ def find(
     right: Mapping[str, npt.NDArray[np.bool_]] | None = None,
     spaces: Mapping[str, list[str]] | None = None,
     rivals: tuple[str, str] | None = None,
+    cost: str | None = None,
+    val_images: int = 1,
 ) -> Finding:
     """Judge a record on the error after the last epoch: `test_error` where settings were fixed in advance.
 
     A search, whose `designs` are chosen as it goes, is told by `val_error`: the test may not choose. `right` says by
     run which test images it got right. `alpha` is the threshold of p for the declared contrast.
     `spaces` says which settings were drawn from which space, and `rivals` which two of these were declared.
+    `cost` is what a search makes small beside the error on its `val_images`.
     """
     every = runs[runs["setting"].isin(settings) & (runs["seed"] < seeds)]
     wanted = every[every["rate"] == 1]
@@ -93,6 +100,7 @@ def find(
         others=holm([compare(one, other, margin) for one, other in family]),
         trend=trend(summaries) if contrast is not None else None,
         with_images=_with_images(wanted, contrast, right) if contrast and right else None,
+        front=front(summaries, cost, val_images, float(1 - 1 / runs["classes"].max())) if cost and summaries else None,
         fair=fairness(every, contrast, margin, alpha) if contrast else None,
         populations=populations(
             {space: [by_name[name] for name in names if name in by_name] for space, names in (spaces or {}).items()},
@@ -185,6 +193,24 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     return f"{words[rivals.verdict]}: {numbers}."
 
 
+def _front_sentence(finding: Finding, found: Front) -> str:
+    state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
+    places = [int(place) for place in np.flatnonzero(found.ahead)]
+    ends = sorted(places, key=lambda place: found.costs[place])
+    words = [
+        f"{display_setting(found.settings[end])} ({found.costs[end]:,.0f} {COST_NAMES[found.cost]}, "
+        f"{found.errors[end] * 100:.2f} %)"
+        for end in (ends[0], ends[-1])
+    ]
+    sure = int((found.sure[places] >= SURE).sum())
+    return (
+        f"{state}Of {len(found.settings)} designs tried, {len(places)} are on the front of validation error against "
+        f"{COST_NAMES[found.cost]}, from {words[0]} to {words[1]}; {sure} of them stay on it in {share(SURE)} of "
+        f"redrawn errors or more. The front covers {share(found.hypervolumes[-1])} of the plane. The test images have "
+        "not been looked at: train what you take from it with new seeds."
+    )
+
+
 def _margin(comparison: Comparison) -> str:
     assert comparison.margin is not None
     return f"{comparison.margin * 100:.2f} points"
@@ -234,6 +260,8 @@ def trend_sentence(found: Trend) -> str:
 def _search_sentence(finding: Finding) -> str:
     if not finding.summaries:
         return "No design has been trained yet."
+    if finding.front is not None:
+        return _front_sentence(finding, finding.front)
     best = min(finding.summaries, key=lambda summary: summary.estimate.mean)
     state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
     seeds = "1 seed" if best.estimate.n == 1 else f"{best.estimate.n} seeds"

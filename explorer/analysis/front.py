@@ -1,12 +1,72 @@
 """The designs that no other beats on every count, and how much of the plane they cover."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from explorer.analysis.summary import SettingSummary
+
 Floats = npt.NDArray[np.float64]
 DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Front:
+    """Error against one cost over the designs of a search, in the order in which they were tried.
+
+    cost          "params", "macs" or "activations"
+    errors, costs of each design: mean over seeds as a fraction, and the cost
+    ahead         whether no other design is at once no worse and cheaper, or better and no dearer
+    sure          how often that is so when errors are drawn again within their uncertainty
+    hypervolumes  after each design: the share of the plane below chance error and the largest cost that is covered
+    """
+
+    cost: str
+    settings: tuple[str, ...]
+    errors: Floats
+    costs: Floats
+    ahead: npt.NDArray[np.bool_]
+    sure: Floats
+    hypervolumes: list[float]
+
+
+def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: float, *, seed: int = 0) -> Front | None:
+    """The front of error against cost; None without designs. `images` were evaluated per run, `chance` is their error.
+
+    The spread over seeds is pooled over all designs that have several; with single seeds it is that of counting errors
+    on so many images, which is the least it can be.
+    """
+    if not summaries:
+        return None
+    errors = np.array([one.estimate.mean for one in summaries])
+    costs = np.array([getattr(one, cost) for one in summaries], dtype=float)
+    points = np.column_stack([errors, costs])
+    worst = (chance, float(costs.max()) * 1.0001)
+    return Front(
+        cost=cost,
+        settings=tuple(one.setting for one in summaries),
+        errors=errors,
+        costs=costs,
+        ahead=~dominated(points),
+        sure=_sure(summaries, errors, costs, images, seed),
+        hypervolumes=hypervolumes(points, worst),
+    )
+
+
+def _sure(summaries: Sequence[SettingSummary], errors: Floats, costs: Floats, images: int, seed: int) -> Floats:
+    seeds = np.array([len(one.errors) for one in summaries])
+    several = [np.fromiter(one.errors.values(), float) for one in summaries if len(one.errors) > 1]
+    if several:
+        pooled = sum(float(((own - own.mean()) ** 2).sum()) for own in several) / sum(len(own) - 1 for own in several)
+        spread = np.full(len(errors), math.sqrt(pooled)) / np.sqrt(seeds)
+    else:
+        spread = np.sqrt(errors * (1 - errors) / images)
+    rng = np.random.default_rng(seed)
+    kept = [~dominated(np.column_stack([rng.normal(errors, spread), costs])) for _ in range(DRAWS)]
+    return np.asarray(np.mean(kept, axis=0))
 
 
 def dominated(points: Floats) -> npt.NDArray[np.bool_]:
@@ -28,19 +88,6 @@ def ranks(points: Floats) -> npt.NDArray[np.int64]:
         left[front] = False
         rank += 1
     return found.astype(np.int64)
-
-
-def on_front(errors: Sequence[Sequence[float]], costs: Sequence[float], *, seed: int = 0) -> Floats:
-    """How often each design is on the front of mean error against cost when its seeds are drawn again.
-
-    errors  of each design, one per seed; with a single seed a design has no spread of its own and stays as it is
-    """
-    rng = np.random.default_rng(seed)
-    own = [np.asarray(one, dtype=float) for one in errors]
-    drawn = np.stack([rng.choice(one, size=(DRAWS, len(one))).mean(axis=1) for one in own], axis=1)
-    cost = np.asarray(costs, dtype=float)
-    kept = [~dominated(np.column_stack([means, cost])) for means in drawn]
-    return np.asarray(np.mean(kept, axis=0))
 
 
 def hypervolume(points: Floats, worst: tuple[float, float]) -> float:

@@ -11,10 +11,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from explorer.analysis.finding import Finding
+from explorer.analysis.front import Front
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.summary import estimate
 from explorer.analysis.trend import shape_of
 from explorer.design.name import display_setting, parse_setting, paths_name
+from explorer.wording import COST_NAMES
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
@@ -162,6 +164,55 @@ def distribution_figure(distributions: dict[str, Distribution], xlabel: str = "T
         )
     figure.update_xaxes(title=xlabel)
     figure.update_yaxes(title="Share of designs", tickformat=".0%", range=[0, 1.02])
+    return _finished(figure)
+
+
+def front_figure(found: Front, ylabel: str = "Validation error (%)") -> go.Figure:
+    """Error against cost: designs on the front joined by steps, the others dimmed, larger where it is surer."""
+    figure = go.Figure()
+    words = COST_NAMES[found.cost]
+    order = sorted(range(len(found.settings)), key=lambda place: found.costs[place])
+    for name, places, color, opacity in (
+        ("other designs", [place for place in order if not found.ahead[place]], PALETTE[6], 0.5),
+        ("on the front", [place for place in order if found.ahead[place]], PALETTE[0], 1.0),
+    ):
+        figure.add_scatter(
+            x=[found.costs[place] for place in places],
+            y=[100 * found.errors[place] for place in places],
+            mode="lines+markers" if name == "on the front" else "markers",
+            line={"color": color, "width": 2, "shape": "hv"},
+            marker={
+                "color": color,
+                "opacity": opacity,
+                "size": [6 + 8 * float(found.sure[place]) for place in places],
+                "symbol": SYMBOLS[0] if name == "on the front" else SYMBOLS[1],
+            },
+            name=name,
+            text=[
+                f"{display_setting(found.settings[place])}<br>{found.costs[place]:,.0f} {words}<br>on the front in "
+                f"{found.sure[place]:.0%} of redrawn errors"
+                for place in places
+            ],
+            hovertemplate="%{text}<br>error %{y:.2f} %<extra></extra>",
+        )
+    figure.update_xaxes(title=f"{words.capitalize()}, logarithmic", type="log")
+    figure.update_yaxes(title=ylabel)
+    return _finished(figure)
+
+
+def hypervolume_figure(found: Front) -> go.Figure:
+    """The share of the plane that the front covers after each design."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=list(range(1, len(found.hypervolumes) + 1)),
+        y=found.hypervolumes,
+        mode="lines",
+        line={"color": PALETTE[0], "width": 2.5, "shape": "hv"},
+        showlegend=False,
+        hovertemplate="after %{x} designs: %{y:.2%}<extra></extra>",
+    )
+    figure.update_xaxes(title="Designs tried")
+    figure.update_yaxes(title="Share of the plane covered", tickformat=".1%")
     return _finished(figure)
 
 

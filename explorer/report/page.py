@@ -24,6 +24,8 @@ from explorer.report.figures import (
     curves_figure,
     distribution_figure,
     distribution_numbers,
+    front_figure,
+    hypervolume_figure,
 )
 from explorer.run import Convolution
 from explorer.settings import BudgetConfig, StudyConfig
@@ -61,6 +63,7 @@ def render_page(study: Study) -> str:
         rows=_rows(study.finding),
         comparison=study.finding.comparison,
         populations=study.finding.populations,
+        front=_front_rows(study.finding),
         checks=_checks(study.finding),
         trend=trend_sentence(study.finding.trend) if study.finding.trend else "",
         curves=MOST_CURVES,
@@ -118,7 +121,10 @@ def _figures(study: Study) -> dict[str, Markup]:
     names = [summary.setting for summary in study.finding.summaries if summary.setting in drawn]
     error = f"{wording.ERROR_NAMES[study.finding.measure].capitalize()} (%)"
     figures = {"curves": curves_figure(curve_numbers(study.record.epochs, study.record.runs, names))}
-    if study.finding.populations is None:
+    if study.finding.front is not None:
+        figures["front"] = front_figure(study.finding.front, error)
+        figures["hypervolume"] = hypervolume_figure(study.finding.front)
+    elif study.finding.populations is None:
         figures["cardinality"] = cardinality_figure(cardinality_numbers(study.finding), error)
     else:
         figures["distribution"] = distribution_figure(distribution_numbers(study.finding.populations), error)
@@ -163,6 +169,19 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
         power = f"Pairs that find {100 * (found.margin or 0):.2f} points with 80 % power"
         rows.append((f"{power}, at the upper 80 % limit of the standard deviation", f"{found.needed:,}"))
     return rows
+
+
+def _front_rows(finding: Finding) -> list[dict[str, Any]]:
+    """The designs on the front, the cheapest first."""
+    found = finding.front
+    if found is None:
+        return []
+    ahead = [place for place in range(len(found.settings)) if found.ahead[place]]
+    return [
+        {"setting": found.settings[place], "cost": int(found.costs[place]), "error": float(found.errors[place])}
+        | {"sure": float(found.sure[place])}
+        for place in sorted(ahead, key=lambda place: found.costs[place])
+    ]
 
 
 def _failures(record: Record) -> list[tuple[str, int]]:

@@ -51,7 +51,7 @@ def try_synchronise(trials: Trials, folder: Path) -> None:
     try:
         if path.is_file() and _first_bytes(path) not in (b"SQLite format 3\0", b""):
             path.unlink()
-        synchronise(trials.study.study_name, trials.frozen(), mirror_url(folder))
+        synchronise(trials.study.study_name, trials.frozen(), mirror_url(folder), trials.objectives)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
         _LOGGER.warning("the mirror %s cannot be written now: %s", path, error)
 
@@ -61,15 +61,15 @@ def _first_bytes(path: Path) -> bytes:
         return file.read(16)
 
 
-def synchronise(name: str, trials: list[FrozenTrial], url: str) -> None:
+def synchronise(name: str, trials: list[FrozenTrial], url: str, objectives: tuple[str, ...] = ("val_error",)) -> None:
     """Make the stored study equal to the trials, writing only what differs."""
     storage = RDBStorage(url)
     try:
-        study_id = _study_id(storage, name)
+        study_id = _study_id(storage, name, objectives)
         stored = {trial.number: trial for trial in storage.get_all_trials(study_id, deepcopy=False)}
         if _conflict(stored, trials):
             storage.delete_study(study_id)
-            study_id, stored = _study_id(storage, name), {}
+            study_id, stored = _study_id(storage, name, objectives), {}
         for trial in trials:
             if trial.number not in stored:
                 storage.create_new_trial(study_id, template_trial=trial)
@@ -99,14 +99,16 @@ def _same(left: FrozenTrial, right: FrozenTrial) -> bool:
     return all(getattr(left, name) == getattr(right, name) for name in fields)
 
 
-def _study_id(storage: BaseStorage, name: str) -> int:
+def _study_id(storage: BaseStorage, name: str, objectives: tuple[str, ...]) -> int:
     for stored in storage.get_all_studies():
         if stored.study_name == name:
-            return stored._study_id
-    study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
+            if len(stored.directions) == len(objectives):
+                return stored._study_id
+            storage.delete_study(stored._study_id)
+    study = optuna.create_study(storage=storage, study_name=name, directions=["minimize"] * len(objectives))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(["val_error"])
+        study.set_metric_names(list(objectives))
     return study._study_id
 
 

@@ -35,15 +35,22 @@ class _Open:
 class Trials:
     """An Optuna study in memory, with one open or told trial per setting.
 
-    A search asks for its settings one by one; `sampler` and `scope` then say which there are.
+    A search asks for its settings one by one; `sampler` and `scope` then say which there are, and `cost` what it makes
+    small beside the error, if anything.
     """
 
     study: optuna.Study
     seeds: int
     sampler: FeasibleSampler | None = None
     scope: Scope | None = None
+    cost: str | None = None
     _by_setting: dict[str, _Open] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What a trial's values are."""
+        return ("val_error",) if self.cost is None else ("val_error", self.cost)
 
     def add(self, record: RunRecord) -> None:
         """Take in a finished run; the trial is told when its last seed is in. Repeated rows count once."""
@@ -59,12 +66,14 @@ class Trials:
         entry.finished.add(record.seed)
         if record.val_error is not None:
             entry.errors[record.seed] = record.val_error
-            entry.trial.report(record.val_error, step=record.seed)
+            if self.cost is None:  # Optuna takes no intermediate values of several objectives
+                entry.trial.report(record.val_error, step=record.seed)
         entry.trial.set_user_attr(f"seed {record.seed}", _seed_summary(record))
         if len(entry.finished) == self.seeds:
             entry.told = True
             if len(entry.errors) == self.seeds:
-                self.study.tell(entry.trial, fmean(entry.errors.values()))
+                error = fmean(entry.errors.values())
+                self.study.tell(entry.trial, error if self.cost is None else [error, getattr(record, self.cost)])
             else:
                 self.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
 
@@ -109,11 +118,12 @@ class Trials:
             return self.study.get_trials(deepcopy=True)
 
 
-def open_trials(name: str, settings: tuple[Setting, ...], seeds: int) -> Trials:
+def open_trials(name: str, settings: tuple[Setting, ...], seeds: int, cost: str | None = None) -> Trials:
     """Enqueue every setting and ask for all of them: they stay open until their seeds are in."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    study = optuna.create_study(study_name=name, direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
-    trials = Trials(study, seeds)
+    directions = [optuna.study.StudyDirection.MINIMIZE] * (1 if cost is None else 2)
+    study = optuna.create_study(study_name=name, directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
+    trials = Trials(study, seeds, cost=cost)
     for setting in settings:
         study.enqueue_trial(_parameters(setting), user_attrs=_attributes(setting))
     choices = _distributions(settings)
@@ -126,7 +136,7 @@ def open_trials(name: str, settings: tuple[Setting, ...], seeds: int) -> Trials:
 
 def told_trials(config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord]) -> optuna.Study:
     """A finished study as an Optuna study in memory, every trial told."""
-    trials = open_trials(config.name, settings, config.search.seeds)
+    trials = open_trials(config.name, settings, config.search.seeds, cost_of(config.search))
     for run in runs:
         trials.add(run)
     return trials.study
@@ -140,11 +150,16 @@ def open_search(name: str, search: SearchConfig, scope: Scope, pool: Pool, tried
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         inner = make_sampler(search.sampler, search.sampler_seed + 1_000_003 * len(tried), search.designs)
     sampler = FeasibleSampler(inner, pool)
-    study = optuna.create_study(study_name=name, direction="minimize", sampler=sampler)
-    trials = Trials(study, search.seeds, sampler, scope)
+    study = optuna.create_study(study_name=name, directions=["minimize"] * len(search.objectives), sampler=sampler)
+    trials = Trials(study, search.seeds, sampler, scope, cost_of(search))
     for setting in tried:
         trials.again(setting)
     return trials
+
+
+def cost_of(search: SearchConfig) -> str | None:
+    """The cost a search makes small beside the error, if any."""
+    return search.objectives[1] if len(search.objectives) > 1 else None
 
 
 def _parameters(setting: Setting) -> dict[str, int | str]:

@@ -1,6 +1,7 @@
 """Trends, resampling, populations, fronts and ranks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from explorer.analysis.front import dominated, hypervolume, hypervolumes, on_front, ranks
+from explorer.analysis.front import dominated, front, hypervolume, hypervolumes, ranks
 from explorer.analysis.population import best_value, distance, distribution
 from explorer.analysis.ranks import agreement
 from explorer.analysis.resample import with_images
@@ -142,12 +143,34 @@ def test_the_hypervolume_is_the_area_counted_cell_by_cell(drawn: list[tuple[int,
     assert grown[-1] == pytest.approx(cells / 100)
 
 
-def test_a_design_ahead_by_far_is_always_on_the_front_and_one_behind_by_chance_sometimes() -> None:
-    found = on_front([[0.1, 0.11], [0.30, 0.40], [0.32, 0.38], [0.9, 0.9]], [1.0, 0.5, 0.6, 2.0])
-    assert found[0] == 1.0
-    assert found[1] == 1.0  # the cheapest
-    assert 0.1 < found[2] < 0.9
-    assert found[3] == 0.0
+def designs(errors: list[list[float]], macs: list[int]) -> list[SettingSummary]:
+    return [
+        replace(summary(f"29-1x{place + 1}d", dict(enumerate(own))), macs=cost)
+        for place, (own, cost) in enumerate(zip(errors, macs, strict=True))
+    ]
+
+
+def test_the_front_says_how_sure_each_design_is_on_it() -> None:
+    tried = designs([[0.1, 0.11], [0.30, 0.34], [0.31, 0.35], [0.9, 0.9]], [100, 50, 60, 200])
+    found = front(tried, "macs", images=1000, chance=0.9)
+    assert found is not None
+    assert found.ahead.tolist() == [True, True, False, False]
+    assert found.sure[0] == 1.0
+    assert found.sure[1] == 1.0  # the cheapest
+    assert 0.1 < found.sure[2] < 0.9
+    assert found.sure[3] == 0.0
+    assert found.hypervolumes == sorted(found.hypervolumes)
+    assert found.hypervolumes[0] == pytest.approx((0.9 - 0.105) / 0.9 * 0.5, abs=0.001)
+
+
+def test_single_seeds_are_as_uncertain_as_the_images_they_were_counted_on() -> None:
+    tried = designs([[0.30], [0.32]], [50, 60])
+    few, many = (front(tried, "macs", images=images, chance=0.9) for images in (100, 100_000))
+    assert few is not None
+    assert many is not None
+    assert few.sure[1] > 0.2
+    assert many.sure[1] == 0.0
+    assert front([], "macs", 100, 0.9) is None
 
 
 def test_agreement_is_kendalls_tau_of_the_means() -> None:

@@ -1,0 +1,87 @@
+"""A search that makes the error and a cost small at once."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from explorer.__main__ import main
+from explorer.answer import load_finding
+from explorer.config import read_command
+from explorer.errors import InputError
+from explorer.folder import study_folder
+from explorer.planning import settings_of
+from explorer.records import load
+from explorer.search.mirror import mirror_url
+from explorer.tabular import Table
+
+SMALL = [
+    "study=pareto",
+    "name=front",
+    "device=cpu",
+    "space.depth=[11]",
+    "space.width={low: 16, high: 48, step: 16}",
+    "space.cardinality=[1,2]",
+    "space.bottleneck_width=[2,4,8]",
+    "space.kernel_size=[3]",
+    "data.train_images=40",
+    "data.val_images=20",
+    "data.test_images=60",
+    "recipe.epochs=1",
+    "recipe.batch_size=20",
+    "search.designs=6",
+    "engine.threads=1",
+    "engine.precision=float32",
+    "engine.forms=native",
+]
+
+
+def test_a_search_of_two_objectives_runs_continues_and_shows_its_front(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*SMALL, "search.designs=4"]) == 0
+    capsys.readouterr()
+    assert main(SMALL) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Of 6 designs tried, " in said
+    assert "on the front of validation error against multiply-adds" in said
+    record = load(study_folder("front")).runs
+    assert len(record) == record["setting"].nunique() == 6
+    assert record["test_error"].isna().all()
+    stored = optuna.load_study(study_name="front", storage=mirror_url(study_folder("front")))
+    assert stored.metric_names == ["val_error", "macs"]
+    by_setting = {trial.user_attrs["setting"]: trial.values for trial in stored.trials}
+    for setting, error, macs in zip(record["setting"], record["val_error"], record["macs"], strict=True):
+        assert by_setting[setting] == [error, macs]
+    page = (workplace / "reports" / "front.html").read_text()
+    for words in ("figure-front", "figure-hypervolume", "The front"):
+        assert words in page
+    assert "figure-cardinality" not in page
+    assert main([*SMALL, "do=tabulate"]) == 0
+    table = Table.open(workplace / "tables" / "front")
+    told, stored_front = table.finding.front, load_finding(study_folder("front"))[2].front
+    assert told is not None
+    assert stored_front is not None
+    assert told.hypervolumes == stored_front.hypervolumes
+    assert [trial.values[1] for trial in table.to_optuna().best_trials]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2", "gp", "qmc"])
+def test_every_sampler_takes_two_objectives(sampler: str, workplace: Path) -> None:
+    short = ["search.designs=3", f"search.sampler={sampler}", f"name={sampler}", "storage=none"]
+    assert main([*SMALL, *short]) == 0
+    assert len(load(study_folder(sampler)).runs) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("search.objectives=[macs]", "search.objectives=['macs']: allowed are [error] and error with one cost"),
+        ("search.objectives=[error,macs,params]", "allowed are [error] and error with one cost"),
+        ("search.sampler=uniform", "sampler uniform chooses by no objective; allowed: random, tpe"),
+    ],
+)
+def test_objectives_that_cannot_be_are_refused(change: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings_of(read_command([*SMALL, change]).study)
+    assert message in str(caught.value)
