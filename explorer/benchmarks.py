@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def benchmark(config: BenchmarkConfig, console: Console) -> int:
     """One subject; whatever is measured, the answer is 0: a figure that is not reached is a finding, not an error."""
     subjects = {"costs": _costs, "training": _training, "start": _start, "latency": _latency, "accuracy": _accuracy}
+    subjects |= {"ranks": _ranks, "replay": _replay}
     return subjects[config.subject](config, console)
 
 
@@ -97,6 +98,36 @@ def _accuracy(config: BenchmarkConfig, console: Console) -> int:
     if common != other:
         raise InputError(f"plain={config.plain}: trains another setting, with another recipe or other images")
     print_accuracy(equivalence(fast, plain, config.margin), config.fast, config.plain, console)
+    return 0
+
+
+def _ranks(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.analysis.ranks import agreement
+    from explorer.answer import load_finding
+    from explorer.folder import study_folder
+    from explorer.report.benchmark import print_ranks
+
+    (short, _, first), (long, _, second) = (load_finding(study_folder(name)) for name in (config.short, config.long))
+    found = agreement(first.summaries, second.summaries, seed=config.seed)
+    if found is None:
+        raise InputError(f"short={config.short}, long={config.long}: fewer than three settings are in both")
+    print_ranks(found, (short, long), console)
+    return 0
+
+
+def _replay(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.analysis.replay import curves_of, replay
+    from explorer.answer import load_finding
+    from explorer.folder import study_folder
+    from explorer.report.benchmark import print_replay
+
+    folder = study_folder(config.recorded)
+    _, record, _ = load_finding(folder)
+    try:
+        curves = curves_of(record.runs, record.epochs)
+    except ValueError as error:
+        raise InputError(f"recorded={config.recorded}: {folder} {error}") from None
+    print_replay(replay(curves, seed=config.seed), config.margin, console)
     return 0
 
 

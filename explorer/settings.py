@@ -296,14 +296,16 @@ class BenchmarkConfig:
              costs: designs costed per second, one by one, many at once, and by counting a built network;
              start: seconds from the command to the first training step;
              latency: milliseconds of one forward pass, candidates in turns;
-             accuracy: whether two recorded studies of one setting, `fast` and `plain`, differ by less than `margin`
+             accuracy: whether two recorded studies of one setting, `fast` and `plain`, differ by less than `margin`;
+             ranks: whether a study of brief training, `short`, ranks its settings as one of longer training, `long`;
+             replay: what a search that stops poor designs early would have found in the study `recorded`
     architectures, batch_size, image_size, steps  what is trained or timed, and steps of a turn
     turns    of each candidate, of which the median is told
     designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
     scan     whether a space of ten million points is held to a budget too
     """
 
-    subject: Literal["training", "costs", "start", "latency", "accuracy"]
+    subject: Literal["training", "costs", "start", "latency", "accuracy", "ranks", "replay"]
     architectures: tuple[str, ...]
     device: Literal["auto", "cpu", "cuda"]
     batch_size: Count
@@ -317,6 +319,9 @@ class BenchmarkConfig:
     fast: str
     plain: str
     margin: Annotated[float, Gt(0), Lt(1)]
+    short: str
+    long: str
+    recorded: str
     seed: Natural
 
 

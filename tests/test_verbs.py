@@ -244,3 +244,23 @@ def test_a_width_per_stage_goes_through_record_and_page(workplace: Path, capsys:
     pd.testing.assert_frame_equal(runs, records.load(FOLDER).runs)
     assert main([*TINY, *tight, "do=plan"]) == 0
     assert "with widths solved stage by stage" in said(capsys)
+
+
+def test_recorded_studies_are_replayed_and_their_ranks_compared(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = [*TINY, "study.contrast=null", "space.cardinality=[1]", "space.bottleneck_width=[1,2,3,4,5,6,7,8,9]"]
+    small += ["budget.params=null", "search.seeds=1", "recipe.epochs=3", "storage=none"]
+    assert main([*small, "name=long"]) == 0
+    assert main([*small, "name=short", "recipe.epochs=1"]) == 0
+    capsys.readouterr()
+    assert main(["do=benchmark", "subject=replay", "recorded=long"]) == 0
+    output = said(capsys)
+    assert "400 searches replayed among 9 designs of 3 epochs" in output
+    assert "median regret of halving at " in output
+    assert main(["do=benchmark", "subject=ranks", "short=short", "long=long"]) == 0
+    assert "short (1 epochs) against long (3 epochs): Kendall's tau " in said(capsys)
+    assert main(["do=benchmark", "subject=replay", "recorded=short"]) == 2
+    assert "recorded=short: " in capsys.readouterr().err
+    assert main(["do=benchmark", "subject=ranks", "short=short", "long=nothing"]) == 2
+    assert "there is no such study yet" in capsys.readouterr().err

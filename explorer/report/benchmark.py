@@ -1,11 +1,15 @@
 """What the benchmarks of training measured, on the terminal."""
 
+import numpy as np
 from rich.console import Console
 
 from explorer import wording
 from explorer.analysis.paired import Equivalence
+from explorer.analysis.ranks import Agreement
+from explorer.analysis.replay import Replay
 from explorer.checks import Figure, Latency, Limits, Together, TrainingSpeed
 from explorer.report.terminal import plain_table
+from explorer.settings import StudyConfig
 
 
 def print_limits(limits: Limits, console: Console) -> None:
@@ -94,6 +98,45 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
         None if found.verdict == "inconclusive" else found.verdict == "equivalent",
     )
     print_figures([figure], console)
+
+
+def print_ranks(found: Agreement, studies: tuple[StudyConfig, StudyConfig], console: Console) -> None:
+    """Whether brief training ranks settings as long training does."""
+    short, long = studies
+    console.print(
+        f"{short.name} ({short.recipe.epochs} epochs) against {long.name} ({long.recipe.epochs} epochs): Kendall's tau "
+        f"{found.tau:.2f} over {found.settings} settings, 95 % interval over seeds {found.low:.2f} to {found.high:.2f}"
+        ". 1: the same order; 0: no relation.",
+        highlight=False,
+    )
+
+
+def print_replay(found: Replay, margin: float, console: Console) -> None:
+    """Regrets of searches in a recorded study."""
+    table = plain_table(
+        f"{len(found.halving)} searches replayed among {found.designs} designs of {found.epochs} epochs",
+        "search",
+        "epochs spent",
+        "median regret",
+        "90 % of regrets below",
+    )
+    for name, regrets in (("successive halving", found.halving), ("random designs", found.by_chance)):
+        nine_tenths = float(np.percentile(regrets, 90))
+        table.add_row(
+            name, f"{found.share:.0%}", wording.points(float(np.median(regrets))), wording.points(nine_tenths)
+        )
+    console.print(table)
+    mean, low, high = found.difference
+    taus = ", ".join(f"{tau:.2f} after {rung}" for rung, tau in zip(found.rungs, found.tau, strict=True))
+    console.print(
+        f"Regret: points above the best design there was. Halving less random, mean {wording.points(mean)}, central "
+        f"95 % of the draws {wording.interval_points(low, high)}; draws share their runs: they are no sample of studies. "
+        f"Kendall's tau of errors with the last ones: {taus} epochs.",
+        highlight=False,
+    )
+    median = float(np.median(found.halving))
+    what = f"median regret of halving at {found.share:.0%} of the epochs within {100 * margin:.2f} points"
+    print_figures([Figure(what, wording.points(median), median <= margin)], console)
 
 
 def print_latencies(found: list[Latency], console: Console) -> None:
