@@ -129,8 +129,8 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
     mean, low, high = found.difference
     taus = ", ".join(f"{tau:.2f} after {rung}" for rung, tau in zip(found.rungs, found.tau, strict=True))
     console.print(
-        f"Regret: points above the best design there was. Halving less random, mean {wording.points(mean)}, central "
-        f"95 % of the draws {wording.interval_points(low, high)}; draws share their runs: they are no sample of studies. "
+        f"Regret: points above the best design there was. Halving less random: mean {wording.points(mean)}, central 95 % "
+        f"of draws {wording.interval_points(low, high)}; draws share their runs, so they are no sample of studies. "
         f"Kendall's tau of errors with the last ones: {taus} epochs.",
         highlight=False,
     )
