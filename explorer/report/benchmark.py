@@ -129,7 +129,7 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
     mean, low, high = found.difference
     taus = ", ".join(f"{tau:.2f} after {rung}" for rung, tau in zip(found.rungs, found.tau, strict=True))
     console.print(
-        f"Regret: points above the best design there was. Halving less random: mean {wording.points(mean)}, central 95 % "
+        f"Regret: points above the best design there was. Halving less random: {wording.points(mean)} on average, 95 % "
         f"of draws {wording.interval_points(low, high)}; draws share their runs, so they are no sample of studies. "
         f"Kendall's tau of errors with the last ones: {taus} epochs.",
         highlight=False,
