@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -103,6 +103,12 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
             f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"
         )
     plain = _composed("config", overrides)
+    moved = [key for key in choices if key.partition(".")[0] == "space"]
+    if plain.get("spaces") and moved:
+        raise InputError(
+            f"{moved[0]}={choices[moved[0]]}: this study has spaces of its own; change those, as in "
+            f"spaces.{next(iter(plain['spaces']))}.depth=[11]"
+        )
     name = choices["study"] if plain.get("name") is None else plain["name"]
     plain["name"] = str(name) if isinstance(name, (int, float)) else name  # name=2024 is a name
     _name_data(plain.get("data"))
@@ -145,6 +151,9 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
     if isinstance(search, dict) and search.get("seeds") == "auto":
         tree = {**tree, "search": {**search, "seeds": LOOKS[-1], "looks": list(LOOKS)}}
     config = _checked_tree(tree, StudyConfig, place)
+    looks = config.search.looks
+    if looks and (looks != LOOKS or config.search.seeds not in looks):
+        raise InputError(f"search.looks={list(looks)}: is set by search.seeds=auto alone; leave it out")
     if config.search.looks and config.study.contrast is None:
         raise InputError("search.seeds=auto: stops when the contrast is decided, and study.contrast is null")
     if not _NAME.fullmatch(config.name) or ".." in config.name:
@@ -227,7 +236,17 @@ def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any
     if get_origin(kind) is dict and isinstance(value, dict):
         return {str(key): _prepared(item, get_args(kind)[1], (*path, str(key)), place) for key, item in value.items()}
     items = {get_args(option)[0] for option in (kind, *get_args(kind)) if get_origin(option) is tuple}
-    return [value] if type(value) in {get_origin(item) or item for item in items} - {type(None)} else value
+    kinds = {option for item in items for option in _kinds_of(item)}
+    return [value] if type(value) in kinds else value
+
+
+def _kinds_of(item: Any) -> set[type]:
+    """The types of a single value that may stand for a list of such items."""
+    if get_origin(item) is Annotated:
+        return _kinds_of(get_args(item)[0])
+    if get_origin(item) is Literal:
+        return {type(option) for option in get_args(item)}
+    return {int, float} if item is float else {item} if isinstance(item, type) else set()
 
 
 def _member(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
@@ -265,6 +284,10 @@ def _explain(error: ValidationError, tree: dict[str, Any], place: Place) -> str:
         return f"{key}{'.' if names_axis else ': '}{reason}{place(path)}"
     message = " or ".join(dict.fromkeys(same)).replace("Input should be", "must be").replace("or must be", "or")
     mapping = "a range {low: ..., high: ...}" if path[0] == "space" and len(path) > 1 else "a mapping"
+    if path == ("search", "seeds"):
+        message += " or auto"
+    if problem["type"] == "too_short":
+        message = "must have at least one item"
     message = message.replace("valid array", "list of values").replace("an object", mapping)
     return f"{key}={json.dumps(value)}: {message}{place(path)}"
 

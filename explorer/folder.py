@@ -122,6 +122,10 @@ def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
     before, now = {**_flat(_defaults(config)), **_flat(old)}, _flat(_as_tree(config))
     different = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     decisive = [key for key in different if not key.startswith(_FREE)]
+    if "search.looks" in decisive:
+        decisive.remove("search.looks")
+        words = ["auto" if tree.get("search.looks") else tree.get("search.seeds") for tree in (before, now)]
+        _refuse(folder, [f"search.seeds was {words[0]}, now {words[1]}"])
     _refuse(folder, [f"{key} was {before.get(key)}, now {now.get(key)}" for key in decisive])
     if config.search.is_adaptive:
         _refuse_fewer(folder, "search.designs", before.get("search.designs"), config.search.designs)
@@ -147,6 +151,11 @@ def settled(folder: Path, config: StudyConfig, surroundings: Surroundings) -> Ex
         plan = Execution(**{**execution, "convolutions": convolutions})
     except TypeError:
         raise InputError(f"{folder / EXECUTION}: is not an execution plan; restore the file") from None
+    if not surroundings.has_kernels and (plan.norms == "fused" or any(one.layout == "kernel" for one in convolutions)):
+        raise InputError(
+            f"{folder}: was started with kernels of our own, which cannot be made here (no C compiler); install gcc, "
+            "or start a new study with name=..."
+        )
     old = {**asdict(plan), "data_hash": environment["data_hash"], "torch": environment["versions"]["torch"]}
     new = {
         "device": surroundings.device,

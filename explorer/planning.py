@@ -164,8 +164,12 @@ def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setti
     forms = config.search.forms
     if forms == ("grouped",):
         return settings
-    if config.search.is_adaptive or len(set(forms)) < len(forms):
-        raise InputError(f"search.forms={list(forms)}: each once, and not of designs that a search chooses")
+    if len(set(forms)) < len(forms):
+        raise InputError(f"search.forms={list(forms)}: one is given twice")
+    if config.search.is_adaptive:
+        raise InputError(
+            f"search.forms={list(forms)}: a search that chooses designs trains them grouped; set [grouped]"
+        )
     if odd := [one.name for one in settings if one.architecture.block not in FORMED_BLOCKS]:
         raise InputError(f"search.forms={list(forms)}: {odd[0]} has no equivalent forms; allowed: bottlenecks")
     return tuple(replace(setting, form=form) for setting in settings for form in forms)
@@ -174,12 +178,20 @@ def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setti
 def _populations(config: StudyConfig) -> tuple[Setting, ...]:
     """Designs drawn from each space; one that several spaces have is trained once and counts for each."""
     search = config.search
-    if search.designs is None or search.sampler not in ("uniform", "space_filling"):
+    if search.sampler not in ("uniform", "space_filling"):
         raise InputError(
             f"search.sampler={search.sampler}: a study of several spaces draws search.designs of each; allowed: "
             "uniform, space_filling"
         )
+    if search.designs is None:
+        raise InputError("search.designs is null: give the number of designs to draw from each space")
+    if search.forms != ("grouped",):
+        raise InputError(f"search.forms={list(search.forms)}: a study of spaces compares designs; allowed: [grouped]")
+    if search.looks:
+        raise InputError("search.seeds=auto: a study of spaces is decided by its designs; give a number of seeds")
     contrast = config.study.contrast
+    if contrast and contrast.setting == contrast.against:
+        raise InputError(f"study.contrast: setting and against are both {contrast.setting}")
     for key in ("setting", "against") if contrast else ():
         if getattr(contrast, key) not in config.spaces:
             raise InputError(
@@ -212,7 +224,10 @@ def _refuse_recipe(config: StudyConfig) -> None:
                 "allowed: random, tpe, nsga2, gp, qmc"
             )
     if rates and (config.study.contrast is None or config.spaces):
-        raise InputError(f"search.rates={list(rates)}: of the contrast's two settings, and this study has none")
+        raise InputError(
+            f"search.rates={list(rates)}: the two settings of study.contrast are trained at these, and this study has "
+            "no such two; allowed: []"
+        )
     recipe, images, size = config.recipe, config.data.train_images, config.data.image_size
     if images is not None and recipe.batch_size > images:
         raise InputError(f"recipe.batch_size={recipe.batch_size}: allowed is at most data.train_images, {images}")
@@ -318,11 +333,19 @@ def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Set
     if config.search.is_adaptive:
         raise InputError("study.contrast: a search chooses its designs later, so it has none; set it to null")
     tight = config.budget.match == "tight"
-    first = _named("setting", contrast.setting, settings, tight)
-    second = _named("against", contrast.against, settings, tight)
+    first = _named("setting", _solved(config, contrast.setting, settings), settings, tight)
+    second = _named("against", _solved(config, contrast.against, settings), settings, tight)
     if first == second:
         raise InputError(f"study.contrast: setting and against are both {first.name}")
     return first, second
+
+
+def _solved(config: StudyConfig, text: str, settings: tuple[Setting, ...]) -> str:
+    """The name of the setting that a listed network has become, where its path width was solved; else the text."""
+    space, forms = config.space, config.search.forms
+    if isinstance(space, NamedSpace) and space.is_solved and len(forms) == 1 and text in space.architecture:
+        return settings[space.architecture.index(text)].name
+    return text
 
 
 def own_execution(execution: Execution, setting: Setting, task: Task) -> Execution:

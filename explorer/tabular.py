@@ -76,7 +76,10 @@ class Table:
         schema = _json(root / SCHEMA)
         if schema.get("format") != FORMAT:
             raise InputError(f"{root / SCHEMA}: format {schema.get('format')}; this version reads {FORMAT}")
-        for name, digest in schema.get("sha256", {}).items():
+        digests = schema.get("sha256")
+        if not isinstance(digests, dict) or not set(_files()) <= set(digests):
+            raise InputError(f"{root / SCHEMA}: has no checksums of {', '.join(_files())}; fetch the table again")
+        for name, digest in digests.items():
             if not (root / name).is_file() or _digest(root / name) != digest:
                 raise InputError(f"{root / name}: is missing or was changed since it was tabulated; fetch it again")
         frames = {name: pd.read_parquet(root / f"{name}.parquet") for name in KINDS}
@@ -142,7 +145,7 @@ def write_table(source: Path, target: Path) -> list[Path]:
     parts = {"config": study.stored_config(source), "environment": environment, "execution": execution}
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
     write_whole(target / CARD, _card(config, finding, environment or {}))
-    names = [*(f"{name}.parquet" for name in KINDS), STUDY, CARD]
+    names = _files()
     schema = {
         "format": FORMAT,
         "tables": {name: _columns(frames[name], kind) for name, kind in KINDS.items()},
@@ -150,6 +153,11 @@ def write_table(source: Path, target: Path) -> list[Path]:
     }
     write_whole(target / SCHEMA, json.dumps(schema, indent=2) + "\n")
     return [target / name for name in (*names, SCHEMA)]
+
+
+def _files() -> list[str]:
+    """What a table has beside its schema."""
+    return [*(f"{name}.parquet" for name in KINDS), STUDY, CARD]
 
 
 def _answer(summary: SettingSummary, measure: str, record: Record) -> Answer:

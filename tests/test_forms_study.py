@@ -115,8 +115,8 @@ def planned(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("search.forms=[sum,sum]", "search.forms=['sum', 'sum']: each once"),
-        ("search.forms=[]", "search.forms=[]"),
+        ("search.forms=[sum,sum]", "search.forms=['sum', 'sum']: one is given twice"),
+        ("search.forms=[]", "search.forms=[]: must have at least one item"),
         ("search.forms=[round]", "search.forms.0=\"round\": must be 'sum', 'concat' or 'grouped'"),
         ("space.block=basic", "space"),
         ("study.contrast.setting='11-2x3d-w16@round'", "is not a setting of this study; allowed: 11-2x3d-w16@sum"),

@@ -102,6 +102,18 @@ def test_a_study_with_looks_runs_to_its_end_and_starts_again_without_training(
     assert at_look(read_command(small).study, folder).search.seeds * 2 == len(runs)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("search.looks=[20,6]", "search.looks=[20, 6]: is set by search.seeds=auto alone"),
+        ("search.seeds=auto2", 'search.seeds="auto2": must be a valid integer or auto'),
+    ],
+)
+def test_looks_are_not_for_people_to_set(change: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, change]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_auto_without_a_contrast_is_refused(capsys: pytest.CaptureFixture[str], workplace: Path) -> None:
     assert main([*AUTO, "study.contrast=null"]) == 2
     assert "search.seeds=auto: stops when the contrast is decided" in capsys.readouterr().err

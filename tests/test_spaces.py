@@ -69,6 +69,13 @@ def test_a_design_of_two_spaces_is_trained_once_and_counts_for_both() -> None:
     [
         ("search.sampler=listed", "search.sampler=listed: a study of several spaces draws search.designs of each"),
         ("study.contrast.against=none", "study.contrast.against=none: is not a space; allowed: one_path, many_paths"),
+        ("search.forms=[sum,grouped]", "search.forms=['sum', 'grouped']: a study of spaces compares designs"),
+        ("search.seeds=auto", "search.seeds=auto: a study of spaces is decided by its designs"),
+        ("search.designs=null", "search.designs is null: give the number of designs to draw from each space"),
+        ("search.rates=2", "search.rates=[2.0]: the two settings of study.contrast are trained at these"),
+        ("study.contrast.against=many_paths", "study.contrast: setting and against are both many_paths"),
+        ("space.depth=[11]", "space.depth=[11]: this study has spaces of its own; change those"),
+        ("space=shortcut", "space=shortcut: this study has spaces of its own"),
         ("search.designs=500", "spaces.one_path: search.designs=500: the space holds"),
         ("spaces.one_path.kind=cube", "spaces.one_path.kind=cube: unknown kind"),
         ("spaces.one_path.dpth=[1]", "spaces.one_path.dpth=[1]: unknown key (did you mean depth?)"),
@@ -111,6 +118,13 @@ def test_a_study_of_spaces_runs_and_tells_of_them(
     _, _, finding = load_finding(study_folder("two"))
     assert finding.populations is not None
     assert finding.populations.distributions["one_path"].n == 3
+
+
+def test_spaces_without_a_declared_contrast_have_no_verdict() -> None:
+    from tests.analysis.test_statistics import R, X, frame
+
+    finding = find(frame({R: [0.2], X: [0.1]}), [R, X], None, 1, spaces={"one": [R], "many": [X]})
+    assert sentence(finding).startswith("No verdict: the study declares no contrast of spaces")
 
 
 def designs(mean: float, n: int, cardinality: int, seed: int) -> list[SettingSummary]:

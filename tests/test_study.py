@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -18,7 +19,11 @@ import yaml
 from explorer import folder as study
 from explorer import records
 from explorer.__main__ import main
+from explorer.errors import InputError
+from explorer.job import Surroundings
+from explorer.run import Execution
 from explorer.search.mirror import mirror_url
+from explorer.settings import StudyConfig
 from tests.conftest import TINY
 
 FOLDER = Path("studies/tiny")
@@ -301,3 +306,12 @@ def test_a_damaged_description_is_refused_naming_the_file(
     (FOLDER / name).write_text(content)
     assert problem in refusal(capsys, "search.seeds=3")
     assert main([*TINY, "do=report"]) == 2
+
+
+def test_a_study_of_our_kernels_is_not_continued_without_them(tiny: StudyConfig, tmp_path: Path) -> None:
+    there = Surroundings("cpu", "some processor", "abcd", {"torch": "2"}, images=(8, 4, 4), has_kernels=True)
+    plan = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20, norms="fused")
+    study.begin(tmp_path, tiny, plan, there)
+    assert study.settled(tmp_path, tiny, there) == plan
+    with pytest.raises(InputError, match="kernels of our own, which cannot be made here"):
+        study.settled(tmp_path, tiny, replace(there, has_kernels=False))

@@ -96,6 +96,12 @@ def test_a_folder_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None
         Table.open(tmp_path / "nowhere")
 
 
+def test_a_table_without_checksums_is_not_trusted(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text('{"format": 1, "sha256": {}}')
+    with pytest.raises(InputError, match="has no checksums"):
+        Table.open(tmp_path)
+
+
 def test_an_unfinished_study_is_not_tabulated(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,6 +27,7 @@ class Finding:
     trend        whether the error falls as cardinality rises
     with_images  the contrast's difference with an interval over seeds and test images together
     populations  the spaces, where a study compares several
+    has_rivals   whether two spaces were declared as the contrast
     front        error against cost, where a search makes both small
     fair         the contrast on validation images, each setting at the learning rate that suits it best
     """
@@ -43,6 +44,7 @@ class Finding:
     populations: Populations | None = None
     fair: Fairness | None = None
     front: Front | None = None
+    has_rivals: bool = False
 
     @property
     def complete(self) -> bool:
@@ -102,6 +104,7 @@ def find(
         with_images=_with_images(wanted, contrast, right) if contrast and right else None,
         front=front(summaries, cost, val_images, float(1 - 1 / runs["classes"].max())) if cost and summaries else None,
         fair=fairness(every, contrast, margin, alpha) if contrast else None,
+        has_rivals=rivals is not None,
         populations=populations(
             {space: [by_name[name] for name in names if name in by_name] for space, names in (spaces or {}).items()},
             rivals,
@@ -172,7 +175,7 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     counts = ", ".join(f"{one.n} of {name}" for name, one in found.distributions.items())
     if not finding.complete:
         return f"Preliminary, {finding.final} of {finding.wanted} runs are in, for {counts}: no verdict yet."
-    if not found.rivals:
+    if not finding.has_rivals:
         return f"No verdict: the study declares no contrast of spaces; designs: {counts}."
     rivals, distributions = found.rivals[0], found.distributions
     first, second = (distributions[name] for name in (rivals.space, rivals.against))
@@ -187,7 +190,7 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     words = {
         "beats": f"Designs of {rivals.space} are better than those of {rivals.against}",
         "loses to": f"Designs of {rivals.space} are worse than those of {rivals.against}",
-        "equivalent": f"Designs of {rivals.space} and {rivals.against} are equivalent within the margin",
+        "equivalent": f"Designs of {rivals.space} and {rivals.against} are equivalent within their margin",
         "inconclusive": f"Inconclusive: designs of {rivals.space} do not differ clearly from those of {rivals.against}",
     }
     return f"{words[rivals.verdict]}: {numbers}."
@@ -202,12 +205,12 @@ def _front_sentence(finding: Finding, found: Front) -> str:
         f"{found.errors[end] * 100:.2f} %)"
         for end in (ends[0], ends[-1])
     ]
-    sure = int((found.sure[places] >= SURE).sum())
+    sure, words_of_cost = int((found.sure[places] >= SURE).sum()), COST_NAMES[found.cost]
     return (
         f"{state}Of {len(found.settings)} designs tried, {len(places)} are on the front of validation error against "
-        f"{COST_NAMES[found.cost]}, from {words[0]} to {words[1]}; {sure} of them stay on it in {share(SURE)} of "
-        f"redrawn errors or more. The front covers {share(found.hypervolumes[-1])} of the plane. The test images have "
-        "not been looked at: train what you take from it with new seeds."
+        f"{words_of_cost}, from {words[0]} to {words[1]}; {sure} of them {'stays' if sure == 1 else 'stay'} on it in "
+        f"{share(SURE)} of redrawn errors or more. The front covers {share(found.hypervolumes[-1])} of the plane. The "
+        "test images have not been looked at: train what you take from it with new seeds."
     )
 
 

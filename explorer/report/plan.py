@@ -69,6 +69,9 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
             f"{config.search.seeds} seeds.",
             highlight=False,
         )
+    if config.spaces and config.study.contrast:
+        pair = config.study.contrast
+        console.print(f"Contrast: designs of {pair.setting} against those of {pair.against}.", highlight=False)
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
     console.print(_total(config, folder, settings, progress, measured), highlight=False)
 

@@ -206,6 +206,44 @@ def test_without_a_working_compiler_there_are_no_kernels_and_a_reason(path: str,
     assert "the kernels cannot be made here: " in done.stderr
 
 
-def test_compiled_kernels_are_kept_in_the_cache(cache: Path) -> None:
-    kernels.library()
-    assert len(list(cache.glob("resnext-explorer/kernels/*.so"))) == 1
+LOADS = "from explorer.training import kernels; print(kernels.is_available())"
+
+
+def loaded(cache: Path, **environment: str) -> str:
+    """What a process of its own says of the kernels."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)} | environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_compiled_kernels_are_kept_and_need_no_compiler_again(tmp_path: Path) -> None:
+    assert loaded(tmp_path) == "True"
+    (kept,) = (tmp_path / "resnext-explorer" / "kernels").iterdir()
+    before = kept.stat().st_mtime_ns
+    assert loaded(tmp_path, PATH=str(tmp_path)) == "True"
+    assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("size", [0, 5, 20_000])
+def test_a_damaged_file_in_the_cache_is_made_again(tmp_path: Path, size: int) -> None:
+    assert loaded(tmp_path) == "True"
+    (kept,) = (tmp_path / "resnext-explorer" / "kernels").iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:size])
+    assert loaded(tmp_path) == "True"
+    (again,) = (tmp_path / "resnext-explorer" / "kernels").iterdir()
+    assert len(again.read_bytes()) == len(whole)
+
+
+def test_what_a_compiler_gives_that_is_no_library_is_not_kept(tmp_path: Path) -> None:
+    odd = tmp_path / "bin" / "gcc"
+    odd.parent.mkdir()
+    odd.write_text("#!/bin/sh\nwhile [ $# -gt 0 ]; do [ $1 = -o ] && echo garbage > $2; shift; done\n")
+    odd.chmod(0o755)
+    assert loaded(tmp_path, PATH=f"{odd.parent}:/usr/bin:/bin") == "False"
+    assert list((tmp_path / "resnext-explorer" / "kernels").iterdir()) == []

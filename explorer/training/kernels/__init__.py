@@ -11,13 +11,14 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from explorer.cache import cache_folder
-from explorer.machine import cpu_name
+from explorer.machine import cpu_features, cpu_name
 
 FOLDER = Path(__file__).parent
 # Not -ffast-math: what is not a number must stay so, or a diverged run would not be seen.
@@ -82,17 +83,23 @@ def by_channels(maps: Tensor) -> Tensor:
 
 
 def _compiled() -> Path:
-    """The compiled kernels in the user's cache, under the hash of all that they are made of."""
+    """The compiled kernels in the user's cache, under the hash of all that they are made of, and of themselves.
+
+    A file that is not what was written is made again: loading a damaged one would end the process.
+    """
+    sources = sorted(FOLDER.glob("*.[ch]"))
+    made_of = (cpu_name(), cpu_features(), *OPTIONS, *(path.read_text() for path in sources))
+    key, folder = hashlib.sha256("/".join(made_of).encode()).hexdigest()[:16], cache_folder() / "kernels"
+    for path in sorted(folder.glob(f"{key}-*.so")):
+        if path.stem == f"{key}-{_digest(path)}":
+            return path
+        path.unlink()
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise OSError("there is no C compiler")
-    sources = sorted(FOLDER.glob("*.[ch]"))
-    version = subprocess.run([compiler, "--version"], capture_output=True, timeout=30, check=True).stdout  # noqa: S603
-    made_of = (version, cpu_name().encode(), " ".join(OPTIONS).encode(), *(path.read_bytes() for path in sources))
-    path = cache_folder() / "kernels" / f"{hashlib.sha256(b'/'.join(made_of)).hexdigest()[:16]}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        partial = Path(place) / "kernels.so"
         inputs = [str(source) for source in sources if source.suffix == ".c"]
         for options in ((*OPTIONS, WIDE), OPTIONS):
             command = [compiler, *options, "-o", str(partial), *inputs, "-lm"]
@@ -101,5 +108,13 @@ def _compiled() -> Path:
                 break
         else:
             raise OSError(done.stderr)
+        ctypes.CDLL(str(partial))  # what a compiler gave that is no library is not kept
+        path = folder / f"{key}-{_digest(partial)}.so"
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
         partial.replace(path)
     return path
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
