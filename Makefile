@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-demo: $(VENV)/.ready ## set up, run study=equal_params (about 4 minutes on 2 cores) and draw its page
+demo: $(VENV)/.ready ## set up, run study=equal_params (about 3 minutes on 2 cores) and draw its page
 	$(BIN)/python -m explorer study=equal_params
 
 test: $(VENV)/.ready-dev ## set up and run the tests; those that need a missing component are skipped

@@ -39,6 +39,7 @@ MAY_IMPORT = {
         "checks",
         "design",
         "errors",
+        "folder",
         "report",
         "search",
         "settings",
