@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from explorer import folder as study
 from explorer import records
-from explorer.analysis.finding import Finding, find, sentence
+from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
+from explorer.analysis.sentences import sentence
 from explorer.config import to_config
 from explorer.errors import InputError
 from explorer.planning import contrast_of, designs_wanted

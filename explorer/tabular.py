@@ -19,7 +19,8 @@ import pandas as pd
 
 from explorer import folder as study
 from explorer import records, wording
-from explorer.analysis.finding import Finding, sentence
+from explorer.analysis.finding import Finding
+from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import Estimate, SettingSummary
 from explorer.answer import judged, load_finding
 from explorer.config import to_config

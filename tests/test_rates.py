@@ -8,7 +8,8 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.analysis.fairness import fairness
-from explorer.analysis.finding import fair_sentence, find
+from explorer.analysis.finding import find
+from explorer.analysis.sentences import fair_sentence
 from explorer.answer import load_finding
 from explorer.config import read_command
 from explorer.folder import study_folder

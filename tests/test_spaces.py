@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from explorer.__main__ import main
-from explorer.analysis.finding import find, sentence
+from explorer.analysis.finding import find
 from explorer.analysis.population import populations
+from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate
 from explorer.answer import load_finding
 from explorer.config import read_command

@@ -1,4 +1,4 @@
-"""What a study found, in one value and one sentence."""
+"""What a study found, in one value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,13 +9,11 @@ import pandas as pd
 
 from explorer.analysis.fairness import Fairness, fairness
 from explorer.analysis.front import Front, front
-from explorer.analysis.paired import ALPHA, MIN_PAIRS, Comparison, compare, holm, others
+from explorer.analysis.paired import ALPHA, Comparison, compare, holm, others
 from explorer.analysis.population import Populations, populations
 from explorer.analysis.resample import with_images
 from explorer.analysis.summary import Estimate, SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
-from explorer.design.name import display_setting
-from explorer.wording import COST_NAMES, interval_points, p_value, points, share
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,6 @@ class Finding:
 
 
 DECIDED = ("beats", "loses to")
-SURE = 0.9
 
 
 def find(
@@ -123,153 +120,3 @@ def _with_images(
         for own in (ok[ok["setting"] == name] for name in contrast)
     ]
     return with_images(*sides)
-
-
-def sentence(finding: Finding) -> str:
-    """The verdict in one sentence, with size, interval, n and p."""
-    comparison = finding.comparison
-    if finding.populations is not None:
-        return _populations_sentence(finding, finding.populations)
-    if finding.measure == "val_error":
-        return _search_sentence(finding)
-    if comparison is None and not finding.has_contrast:
-        return "No verdict: the study declares no contrast; the settings are listed with their test errors."
-    if comparison is None:
-        return "No verdict yet: the declared contrast has no pair of finished runs."
-    first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
-    difference = comparison.difference
-    size = f"test error is {abs(difference.mean) * 100:.2f} points {'lower' if difference.mean < 0 else 'higher'}"
-    if difference.n < MIN_PAIRS:
-        pairs = "1 pair of seeds is" if difference.n == 1 else f"{difference.n} pairs of seeds are"
-        return f"Inconclusive: {pairs} too few for a verdict; so far the {size} for {first} than for {second}."
-    numbers = (
-        f"{share(1 - comparison.alpha)} interval of the difference {interval_points(difference.low, difference.high)}, "
-        f"n = {difference.n} paired seeds, {p_value(comparison.p)}"
-    )
-    if not finding.complete:
-        runs = f"{finding.final} of {finding.wanted} runs are in"
-        return f"Preliminary, {runs}: so far the {size} for {first} than for {second} ({numbers}); no verdict yet."
-    if comparison.verdict == "equivalent":
-        narrow = interval_points(comparison.narrow.low, comparison.narrow.high)
-        level = share(1 - 2 * comparison.alpha)
-        return (
-            f"{first} and {second} are equivalent: their test errors differ by less than the margin of "
-            f"{_margin(comparison)} ({level} interval {narrow}, n = {difference.n} paired seeds)."
-        )
-    if comparison.held_back:
-        return (
-            f"Inconclusive: the {size} for {first} than for {second} ({numbers}), but {comparison.failed[0]} runs of "
-            f"the first failed and {comparison.failed[1]} of the second, and what fails more often cannot beat its "
-            "rival."
-        )
-    if comparison.verdict == "inconclusive":
-        return (
-            f"Inconclusive: {first} does not differ clearly from {second}; its {size} ({numbers}).{_needed(comparison)}"
-        )
-    less = f", by less than the margin of {_margin(comparison)}" if comparison.within_margin else ""
-    where = " on this test set" if finding.on_this_test_set else ""
-    return f"{first} {comparison.verdict} {second}{where}{less}: its {size} ({numbers})."
-
-
-def _populations_sentence(finding: Finding, found: Populations) -> str:
-    counts = ", ".join(f"{one.n} of {name}" for name, one in found.distributions.items())
-    if not finding.complete:
-        return f"Preliminary, {finding.final} of {finding.wanted} runs are in, for {counts}: no verdict yet."
-    if not finding.has_rivals:
-        return f"No verdict: the study declares no contrast of spaces; designs: {counts}."
-    rivals, distributions = found.rivals[0], found.distributions
-    first, second = (distributions[name] for name in (rivals.space, rivals.against))
-    difference = rivals.difference
-    size = f"{abs(difference.mean) * 100:.2f} points {'lower' if difference.mean < 0 else 'higher'}"
-    designs = f"n = {first.n} and {second.n} designs"
-    numbers = (
-        f"mean test error {first.mean * 100:.2f} % against {second.mean * 100:.2f} %, that is {size}; 95 % interval "
-        f"{interval_points(difference.low, difference.high)}, {designs}, {p_value(rivals.p)}; "
-        f"their distributions lie {rivals.distance.distance:.2f} apart (Kolmogorov-Smirnov)"
-    )
-    words = {
-        "beats": f"Designs of {rivals.space} are better than those of {rivals.against}",
-        "loses to": f"Designs of {rivals.space} are worse than those of {rivals.against}",
-        "equivalent": f"Designs of {rivals.space} and {rivals.against} are equivalent within their margin",
-        "inconclusive": f"Inconclusive: designs of {rivals.space} do not differ clearly from those of {rivals.against}",
-    }
-    return f"{words[rivals.verdict]}: {numbers}."
-
-
-def _front_sentence(finding: Finding, found: Front) -> str:
-    state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
-    places = [int(place) for place in np.flatnonzero(found.ahead)]
-    ends = sorted(places, key=lambda place: found.costs[place])
-    words = [
-        f"{display_setting(found.settings[end])} ({found.costs[end]:,.0f} {COST_NAMES[found.cost]}, "
-        f"{found.errors[end] * 100:.2f} %)"
-        for end in (ends[0], ends[-1])
-    ]
-    sure, words_of_cost = int((found.sure[places] >= SURE).sum()), COST_NAMES[found.cost]
-    return (
-        f"{state}Of {len(found.settings)} designs tried, {len(places)} are on the front of validation error against "
-        f"{words_of_cost}, from {words[0]} to {words[1]}; {sure} of them {'stays' if sure == 1 else 'stay'} on it in "
-        f"{share(SURE)} of redrawn errors or more. The front covers {share(found.hypervolumes[-1])} of the plane. The "
-        "test images have not been looked at: train what you take from it with new seeds."
-    )
-
-
-def _margin(comparison: Comparison) -> str:
-    assert comparison.margin is not None
-    return f"{comparison.margin * 100:.2f} points"
-
-
-def _needed(comparison: Comparison) -> str:
-    """How many seeds would have told, where that can be said."""
-    if comparison.needed is None or comparison.needed <= comparison.difference.n:
-        return ""
-    return (
-        f" To find a difference of {_margin(comparison)} with 80 % power, {comparison.needed:,} paired seeds would do, "
-        "even if seeds vary as much as these few may hide."
-    )
-
-
-def fair_sentence(finding: Finding) -> str:
-    """Whether the verdict holds when each setting is trained at the learning rate that suits it best."""
-    found, comparison = finding.fair, finding.comparison
-    if found is None or comparison is None:
-        return ""
-    first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
-    difference, base = found.best.difference, found.base.difference
-    holds = {
-        True: "The verdict on validation images is the same",
-        False: f"The verdict on validation images changes from {found.base.verdict} to {found.best.verdict}",
-    }[found.holds]
-    return (
-        f"{holds} when each setting has the learning rate that suits it best, x{found.rates[0]:g} for {first} and "
-        f"x{found.rates[1]:g} for {second}: a difference of {points(difference.mean)} points "
-        f"({interval_points(difference.low, difference.high)}, n = {difference.n}), against {points(base.mean)} "
-        f"({interval_points(base.low, base.high)}) at the recipe's own."
-    )
-
-
-def trend_sentence(found: Trend) -> str:
-    """Whether cardinality helps, over all settings."""
-    slope = found.slope
-    size = f"{abs(slope.mean) * 100:.2f} points {'lower' if slope.mean < 0 else 'higher'}"
-    seeds = "1 seed" if slope.n == 1 else f"{slope.n} seeds"
-    numbers = f"{seeds}, 95 % interval {interval_points(slope.low, slope.high)}, {p_value(found.p)}"
-    return (
-        f"Over cardinality {', '.join(map(str, found.cardinalities))}, each doubling goes with a test error {size} "
-        f"({numbers if slope.n > 1 else seeds})."
-    )
-
-
-def _search_sentence(finding: Finding) -> str:
-    if not finding.summaries:
-        return "No design has been trained yet."
-    if finding.front is not None:
-        return _front_sentence(finding, finding.front)
-    best = min(finding.summaries, key=lambda summary: summary.estimate.mean)
-    state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
-    seeds = "1 seed" if best.estimate.n == 1 else f"{best.estimate.n} seeds"
-    return (
-        f"{state}Of {len(finding.summaries)} designs tried, {display_setting(best.setting)} has the lowest "
-        f"validation error, {best.estimate.mean * 100:.2f} % ({seeds}). The lowest of many is flattered by chance, and "
-        "the test images have not been looked at: train it with new seeds before you believe it."
-    )

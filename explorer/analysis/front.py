@@ -78,18 +78,6 @@ def dominated(points: Floats) -> npt.NDArray[np.bool_]:
     return found
 
 
-def ranks(points: Floats) -> npt.NDArray[np.int64]:
-    """Fronts after fronts: 0 for the points nothing dominates, 1 for those then left undominated, and so on."""
-    found, left, rank = np.full(len(points), -1), np.ones(len(points), dtype=np.bool_), 0
-    while left.any():
-        places = np.flatnonzero(left)
-        front = places[~dominated(points[places])]
-        found[front] = rank
-        left[front] = False
-        rank += 1
-    return found.astype(np.int64)
-
-
 def hypervolume(points: Floats, worst: tuple[float, float]) -> float:
     """The area that two objectives' points dominate below `worst`, as a share of the whole from zero to `worst`."""
     inside = points[(points < np.asarray(worst)).all(axis=1)]

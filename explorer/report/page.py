@@ -13,7 +13,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from explorer import wording
-from explorer.analysis.finding import Finding, fair_sentence, sentence, trend_sentence
+from explorer.analysis.finding import Finding
+from explorer.analysis.sentences import fair_sentence, sentence, trend_sentence
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting
 from explorer.records import Record

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from explorer.analysis.finding import Finding, fair_sentence, sentence, trend_sentence
+from explorer.analysis.finding import Finding
+from explorer.analysis.sentences import fair_sentence, sentence, trend_sentence
 from explorer.wording import ERROR_NAMES, interval, millions, percent, signed_percent
 
 

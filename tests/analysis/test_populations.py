@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from explorer.analysis.front import dominated, front, hypervolume, hypervolumes, ranks
+from explorer.analysis.front import dominated, front, hypervolume, hypervolumes
 from explorer.analysis.population import best_value, distance, distribution
 from explorer.analysis.ranks import agreement
 from explorer.analysis.resample import with_images
@@ -127,9 +127,6 @@ def test_fronts_are_what_comparing_every_pair_finds(drawn: list[tuple[int, int]]
     array = np.array(drawn, dtype=float)
     beaten = [any(a <= x and b <= y and (a, b) != (x, y) for a, b in drawn) for x, y in drawn]
     assert dominated(array).tolist() == beaten
-    found = ranks(array)
-    assert (found == 0).tolist() == [not one for one in beaten]
-    assert set(found) == set(range(max(found) + 1))
 
 
 @given(points)

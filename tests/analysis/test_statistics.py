@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from explorer.analysis.finding import find, sentence
+from explorer.analysis.finding import find
 from explorer.analysis.paired import compare, equivalence
+from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate, summarise
 
 R, X = "29-1x64d", "29-32x4d"
