@@ -104,10 +104,8 @@ def compare(
     apart = first - second
     difference, narrow, p = estimate(apart, 1 - alpha), estimate(apart, 1 - 2 * alpha), paired_p(apart)
     failed = (setting.unfinished, against.unfinished)
-    verdict = _verdict(difference, p, alpha)
-    if (verdict == "beats" and failed[0] > failed[1]) or (verdict == "loses to" and failed[1] > failed[0]):
-        verdict = "inconclusive"
-    elif verdict == "inconclusive" and _inside(narrow, margin):
+    verdict = _verdict(difference, p, alpha, failed)
+    if not _significant(difference, p, alpha) and _inside(narrow, margin):
         verdict = "equivalent"
     return Comparison(
         setting=setting.setting,
@@ -185,18 +183,20 @@ def _power(effect: float, n: int, alpha: float) -> float:
 
 
 def _adjusted(comparison: Comparison, p: float) -> Comparison:
-    verdict = _verdict(comparison.difference, p, comparison.alpha)
-    first, second = comparison.failed
-    if (verdict == "beats" and first > second) or (verdict == "loses to" and second > first):
-        verdict = "inconclusive"
+    verdict = _verdict(comparison.difference, p, comparison.alpha, comparison.failed)
     return replace(comparison, p=p, verdict=verdict)
 
 
-def _verdict(difference: Estimate, p: float, alpha: float) -> Verdict:
-    """Fewer than five pairs never decide: too few to see whether the differences are anything like normal."""
+def _verdict(difference: Estimate, p: float, alpha: float, failed: tuple[int, int]) -> Verdict:
+    """By p, and held back where the better side failed more often than its rival.
+
+    Fewer than five pairs never decide: too few to see whether the differences are anything like normal.
+    """
     if not _significant(difference, p, alpha):
         return "inconclusive"
-    return "beats" if difference.mean < 0 else "loses to"
+    if difference.mean < 0:
+        return "beats" if failed[0] <= failed[1] else "inconclusive"
+    return "loses to" if failed[1] <= failed[0] else "inconclusive"
 
 
 def _significant(difference: Estimate, p: float, alpha: float) -> bool:
