@@ -126,8 +126,9 @@ def _tabulate(config: "StudyConfig", console: Console) -> int:
 
 def _run(config: "StudyConfig", console: Console) -> int:
     from explorer.answer import at_look, draw, is_stale, load_finding
+    from explorer.contrast import contrast_of
     from explorer.folder import REPORTS, make_folder, refuse_other_settings, study_folder
-    from explorer.planning import contrast_of, settings_of
+    from explorer.planning import settings_of
     from explorer.progress import progress_of
     from explorer.report.terminal import print_verdict
     from explorer.report.waiting import space_progress

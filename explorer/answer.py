@@ -14,8 +14,9 @@ from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
 from explorer.analysis.sentences import sentence
 from explorer.config import to_config
+from explorer.contrast import contrast_of
 from explorer.errors import InputError
-from explorer.planning import contrast_of, designs_wanted
+from explorer.planning import designs_wanted
 from explorer.progress import settings_so_far
 from explorer.settings import StudyConfig
 

@@ -1,4 +1,4 @@
-"""From a study's settings to its runs: which designs, at what cost, how far from the budget, with which seeds."""
+"""From a study's settings to its designs: which ones, at what cost, how far from the budget."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,22 +12,18 @@ from explorer.design.architecture import Architecture
 from explorer.design.budget import AXES, Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
 from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
-from explorer.design.grouped import grouped_convs
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import listed, matched
 from explorer.design.name import (
     FORMED_BLOCKS,
     display_setting,
     parse_name,
-    parse_setting,
-    paths_name,
     setting_name,
     short_name,
 )
 from explorer.design.space import DesignSpace, NamedSpace, Space
 from explorer.design.template import TEMPLATES, Task
 from explorer.errors import InputError
-from explorer.run import Execution, Run
 from explorer.settings import StudyConfig
 
 CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
@@ -242,15 +238,6 @@ def _refuse_recipe(config: StudyConfig) -> None:
         raise InputError(f"recipe.crop_area={list(recipe.crop_area)}: the first number must not exceed the second")
 
 
-def refuse_batch(config: StudyConfig, images: int) -> None:
-    """Raise InputError for batches larger than the training images, whose number the study's start has found."""
-    if config.recipe.batch_size > images:
-        raise InputError(
-            f"recipe.batch_size={config.recipe.batch_size}: {config.data.name} has {images:,} images to train on; "
-            "allowed is at most that"
-        )
-
-
 def designs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
     """How many designs the study trains; `settings` are those known until now, all of them but for a search."""
     return (config.search.designs or 0) if config.search.is_adaptive else len(settings)
@@ -322,76 +309,6 @@ def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> Non
                 )
 
 
-def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, Setting] | None:
-    """The two settings of the declared contrast; None where there is none, or where it is one of two spaces.
-
-    Raises InputError when either is not exactly one of the study's.
-    """
-    contrast = config.study.contrast
-    if contrast is None or config.spaces:
-        return None
-    if config.search.is_adaptive:
-        raise InputError("study.contrast: a search chooses its designs later, so it has none; set it to null")
-    tight = config.budget.match == "tight"
-    first = _named("setting", _solved(config, contrast.setting, settings), settings, tight)
-    second = _named("against", _solved(config, contrast.against, settings), settings, tight)
-    if first == second:
-        raise InputError(f"study.contrast: setting and against are both {first.name}")
-    return first, second
-
-
-def _solved(config: StudyConfig, text: str, settings: tuple[Setting, ...]) -> str:
-    """The name of the setting that a listed network has become, where its path width was solved; else the text."""
-    space, forms = config.space, config.search.forms
-    if isinstance(space, NamedSpace) and space.is_solved and len(forms) == 1 and text in space.architecture:
-        return settings[space.architecture.index(text)].name
-    return text
-
-
-def own_execution(execution: Execution, setting: Setting, task: Task) -> Execution:
-    """The part of a study's plan that concerns one setting: its own convolutions that are not executed as they are."""
-    shapes = {shape.key: shape.groups for shape in grouped_convs(setting.architecture, task)}
-    different = [
-        choice
-        for choice in execution.convolutions
-        if choice.layer in shapes and (choice.groups != shapes[choice.layer] or choice.layout != "same")
-    ]
-    if setting.form != "grouped":
-        different = []
-    own = tuple(sorted(different, key=lambda choice: choice.layer))
-    return replace(execution, form=setting.form, convolutions=own)
-
-
-def runs_of(
-    config: StudyConfig, settings: tuple[Setting, ...], execution: Execution, data_hash: str
-) -> list[tuple[Setting, Run]]:
-    """Every run of the study, all settings of a seed before the next seed, so that a part is already paired.
-
-    At other learning rates than the recipe's only the contrast's settings are trained.
-    """
-    task, pair = task_of(config), contrast_of(config, settings) if config.search.rates else None
-    found = []
-    for seed in range(config.search.seeds):
-        for rate, own in [(1.0, settings), *((rate, pair or ()) for rate in config.search.rates)]:
-            recipe = replace(config.recipe, learning_rate=config.recipe.learning_rate * rate)
-            for setting in own:
-                execution_of = own_execution(execution, setting, task)
-                run = Run(setting.architecture, task, recipe, config.data, data_hash, seed, execution_of)
-                found.append((setting, run))
-    return found
-
-
-def runs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
-    """How many runs the study is to have, those at other learning rates included."""
-    designs = designs_wanted(config, settings)
-    return (designs + 2 * len(config.search.rates)) * config.search.seeds
-
-
-def rate_of(config: StudyConfig, run: Run) -> float:
-    """The multiple of the study's learning rate that a run is trained at."""
-    return round(run.recipe.learning_rate / config.recipe.learning_rate, 9)
-
-
 def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None]:
     given, reference = config.budget, None
     if given.reference is not None:
@@ -437,31 +354,3 @@ def _reference(config: StudyConfig, text: str) -> Architecture:
         if not isinstance(values, tuple) or len(values) != 1:
             raise ValueError(f"the space has several values of {axis}; give a whole name, such as {short_name(whole)}")
     return whole
-
-
-def _means(text: str, setting: Setting) -> bool:
-    """Whether a text is the setting's whole name, however it is spelt, or only its paths, with or without the depth."""
-    try:
-        wanted = parse_setting(text)
-    except ValueError:
-        wanted = None
-    text, _, form = text.partition("@")
-    if (form or "grouped") != setting.form:
-        return False
-    paths = paths_name(setting.architecture)
-    if text in (paths, f"{setting.architecture.depth}-{paths}"):
-        return True
-    return wanted is not None and wanted[0] == setting.architecture
-
-
-def _named(key: str, text: str, settings: tuple[Setting, ...], tight: bool) -> Setting:
-    """The setting a text means; under tight matching `32x4d` also means the one whose widths were solved from it."""
-    found = [setting for setting in settings if _means(text, setting)]
-    if tight and not found:
-        found = [setting for setting in settings if text.startswith(f"{setting.architecture.cardinality}x")]
-    if len(found) != 1:
-        problem = "is not a setting of this study" if not found else "stands for several settings of this study"
-        names = [setting.name for setting in settings]
-        allowed = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-        raise InputError(f"study.contrast.{key}={text}: {problem}; allowed: {allowed}")
-    return found[0]

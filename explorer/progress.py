@@ -6,8 +6,9 @@ from pathlib import Path
 from explorer import folder as study
 from explorer import records
 from explorer.design import parse_name
-from explorer.planning import Setting, runs_wanted, scope_of, settings_of
+from explorer.planning import Setting, scope_of, settings_of
 from explorer.run import FINAL_STATUSES
+from explorer.runs import runs_wanted
 from explorer.settings import StudyConfig
 
 

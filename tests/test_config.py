@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from explorer.config import conf_folders, groups, read_command, to_config
+from explorer.contrast import contrast_of
 from explorer.design import DesignSpace
 from explorer.design.axis import Range, whole_values
 from explorer.errors import InputError
-from explorer.planning import candidates, contrast_of, settings_of
+from explorer.planning import candidates, settings_of
 from explorer.settings import Contrast, LimitConfig
 from tests.conftest import TINY
 

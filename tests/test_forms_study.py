@@ -9,12 +9,14 @@ from safetensors.torch import load_file
 
 from explorer.__main__ import main
 from explorer.config import read_command
+from explorer.contrast import contrast_of
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.errors import InputError
 from explorer.folder import study_folder
-from explorer.planning import contrast_of, own_execution, runs_of, settings_of, task_of
+from explorer.planning import settings_of, task_of
 from explorer.records import load
 from explorer.run import Execution, Outcome
+from explorer.runs import own_execution, runs_of
 from explorer.settings import StudyConfig
 from explorer.tabular import Table
 from explorer.training import kernels

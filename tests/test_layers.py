@@ -23,16 +23,18 @@ MAY_IMPORT = {
     "settings": {"design"},
     "run": {"design", "settings"},
     "job": {"design", "run", "settings"},
-    "planning": {"design", "errors", "run", "settings"},
+    "planning": {"design", "errors", "settings"},
+    "contrast": {"design", "errors", "planning", "settings"},
+    "runs": {"contrast", "design", "errors", "planning", "run", "settings"},
     "config": {"design", "errors", "settings"},
     "table": {"errors"},
     "records": {"errors", "folder", "run", "table"},
     "folder": {"errors", "job", "machine", "run", "settings", "table"},
-    "progress": {"design", "folder", "planning", "records", "run", "settings"},
+    "progress": {"design", "folder", "planning", "records", "run", "runs", "settings"},
     "analysis": {"analysis", "design", "run", "wording"},
     "training": VALUES | {"training", "cache"},
-    "search": VALUES | {"search", "training", "analysis", "records", "folder", "progress", "cache"},
-    "report": VALUES | {"report", "analysis", "records", "folder", "progress", "table"},
+    "search": VALUES | {"search", "training", "analysis", "records", "folder", "progress", "cache", "runs"},
+    "report": VALUES | {"report", "analysis", "contrast", "records", "folder", "progress", "table"},
     "benchmarks": {
         "analysis",
         "answer",
@@ -62,7 +64,7 @@ MAY_IMPORT = {
         "table",
         "wording",
     },
-    "answer": {"analysis", "config", "errors", "folder", "planning", "progress", "records", "report", "settings"},
+    "answer": {"analysis", "config", "contrast", "errors", "folder", "planning", "progress", "records", "report", "settings"},
 }
 # Packages that only one stage may know.
 HEAVY = {

@@ -3,9 +3,11 @@ from dataclasses import replace
 import pytest
 
 from explorer.config import read_command
+from explorer.contrast import contrast_of
 from explorer.errors import InputError
-from explorer.planning import contrast_of, runs_of, settings_of
+from explorer.planning import settings_of
 from explorer.run import Execution
+from explorer.runs import runs_of
 from explorer.settings import StudyConfig
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 32)

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from explorer import folder as study
 from explorer import records
+from explorer.contrast import contrast_of
 from explorer.errors import InputError
 from explorer.machine import cpu_count, machine_id
-from explorer.planning import Scope, Setting, contrast_of, designs_wanted, scanned, scopes_of, settings_of
+from explorer.planning import Scope, Setting, designs_wanted, scanned, scopes_of, settings_of
 from explorer.progress import Progress, progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress

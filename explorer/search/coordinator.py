@@ -11,20 +11,10 @@ from explorer import folder as study
 from explorer import records
 from explorer.errors import InputError, StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
-from explorer.planning import (
-    Setting,
-    candidates,
-    designs_wanted,
-    own_execution,
-    rate_of,
-    refuse_batch,
-    runs_of,
-    scope_of,
-    settings_of,
-    task_of,
-)
+from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
 from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
+from explorer.runs import own_execution, rate_of, refuse_batch, runs_of
 from explorer.search.execution import Bench, propose, resumed, with_convolutions
 from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored

@@ -12,8 +12,9 @@ import pytest
 
 from explorer.errors import InputError
 from explorer.job import Counted, EpochDone, Event, Job, RunDone, Surroundings, Survey
-from explorer.planning import runs_of, settings_of
+from explorer.planning import settings_of
 from explorer.run import Run
+from explorer.runs import runs_of
 from explorer.search.local import LocalEngine
 from explorer.settings import StudyConfig
 from explorer.training.data import load
@@ -123,7 +124,8 @@ from multiprocessing import Pipe
 from explorer import machine
 from explorer.design import parse_name
 from explorer.job import Job
-from explorer.planning import runs_of, settings_of
+from explorer.planning import settings_of
+from explorer.runs import runs_of
 from explorer.config import read_command
 from explorer.training import worker
 from explorer.training.data import load

@@ -3,8 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from explorer.planning import runs_of, settings_of
+from explorer.planning import settings_of
 from explorer.run import EpochResult
+from explorer.runs import runs_of
 from explorer.search.progress import Clock, Display, work_of
 from explorer.settings import StudyConfig
 from tests.search.test_trials import record

@@ -8,8 +8,9 @@ from torch import nn
 
 from explorer.design import Task, parse_name
 from explorer.design.grouped import GroupedConv, grouped_convs
-from explorer.planning import own_execution, runs_of, settings_of
+from explorer.planning import settings_of
 from explorer.run import Convolution, Execution, Run
+from explorer.runs import own_execution, runs_of
 from explorer.settings import StudyConfig
 from explorer.training import fastest as fastest_module
 from explorer.training.build import build

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.planning import runs_of, settings_of
+from explorer.planning import settings_of
 from explorer.run import EpochResult, Execution, Run
+from explorer.runs import runs_of
 from explorer.settings import Recipe, StudyConfig
 from explorer.training import loop
 from explorer.training.augment import Draws, augmented
