@@ -81,6 +81,7 @@ def _at(
         right=right,
         cost=config.search.objectives[1] if len(config.search.objectives) > 1 else None,
         val_images=val_images,
+        random=record.chosen("baseline"),
         spaces={space: [one.name for one in settings if space in one.spaces] for space in config.spaces},
         rivals=(config.study.contrast.setting, config.study.contrast.against)
         if config.spaces and config.study.contrast

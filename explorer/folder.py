@@ -22,12 +22,13 @@ from explorer.errors import InputError
 from explorer.job import Surroundings
 from explorer.machine import machine_id
 from explorer.run import Convolution, Execution
-from explorer.settings import DataConfig, StudyConfig
+from explorer.settings import ADAPTIVE, DataConfig, StudyConfig
 from explorer.table import write_whole
 
 STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
+DECISIONS = "decisions.csv"  # of a search alone
 # What may differ between two starts of a study: where and how fast it runs, not what it finds. Where images come from
 # may: a start with other content than the first one's is refused by its hash.
 _FREE = (
@@ -107,7 +108,8 @@ def refuse_gaps(folder: Path) -> None:
     """Raise InputError, naming the files, when a study that has recorded something lacks a part of itself."""
     tables = [path for name in TABLES if (path := folder / name).exists()]
     if any(_has_rows(path) for path in tables):
-        missing = [name for name in (*TABLES, CONFIG, EXECUTION, ENVIRONMENT) if not (folder / name).exists()]
+        wanted = (*TABLES, *_of_a_search(folder), CONFIG, EXECUTION, ENVIRONMENT)
+        missing = [name for name in wanted if not (folder / name).exists()]
         if missing:
             raise InputError(f"{folder}: {', '.join(missing)} missing; restore them, or start anew with name=...")
 
@@ -195,6 +197,15 @@ def write_execution(folder: Path, execution: Execution) -> None:
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _of_a_search(folder: Path) -> tuple[str, ...]:
+    """The table that only a search has, if this study is one."""
+    if not (folder / CONFIG).exists():
+        return ()
+    search = (stored_config(folder) or {}).get("search")
+    sampler = search.get("sampler") if isinstance(search, dict) else None
+    return (DECISIONS,) if sampler in ADAPTIVE else ()
 
 
 def _has_rows(path: Path) -> bool:

@@ -18,6 +18,8 @@ class Job:
     judges       evaluate the test images after the last epoch; a search that still chooses must not
     weights      where to keep the weights after the last epoch
     loaders      threads that read streamed images; 0: one per core
+    checkpoints  folder of its checkpoints, from the newest of which it goes on; None: none are made
+    until        the epoch after which it pauses; None: it is trained to its end
     """
 
     run: Run
@@ -25,6 +27,8 @@ class Job:
     judges: bool = True
     weights: str | None = None
     loaders: int = 0
+    checkpoints: str | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,16 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something about a run that a person should know: it goes on from a checkpoint, or cannot be kept."""
+
+    run_id: str
+    message: str
+
+
+@dataclass(frozen=True)
 class RunDone:
-    """A run has ended, one way or another. `details` is a traceback for our own eyes where it failed."""
+    """A run has paused or ended, one way or another. `details` is a traceback for our own eyes where it failed."""
 
     run_id: str
     outcome: Outcome
@@ -128,6 +140,6 @@ class Mismatch:
     message: str
 
 
-Event = Counted | EpochDone | RunDone | Mismatch
+Event = Counted | EpochDone | Noted | RunDone | Mismatch
 Question = Survey | SpeedQuestion | FormsQuestion
 Answer = Surroundings | Speed | Forms | Refused

@@ -224,6 +224,7 @@ def _refuse_recipe(config: StudyConfig) -> None:
             f"search.rates={list(rates)}: the two settings of study.contrast are trained at these, and this study has "
             "no such two; allowed: []"
         )
+    _refuse_search(config)
     recipe, images, size = config.recipe, config.data.train_images, config.data.image_size
     if images is not None and recipe.batch_size > images:
         raise InputError(f"recipe.batch_size={recipe.batch_size}: allowed is at most data.train_images, {images}")
@@ -236,6 +237,35 @@ def _refuse_recipe(config: StudyConfig) -> None:
             raise InputError(f"recipe.{key}={getattr(recipe, key)}: allowed is at most data.image_size, {size}")
     if recipe.crop_area is not None and recipe.crop_area[0] > recipe.crop_area[1]:
         raise InputError(f"recipe.crop_area={list(recipe.crop_area)}: the first number must not exceed the second")
+
+
+def _refuse_search(config: StudyConfig) -> None:
+    """Raise InputError for stopping, or drawing at random, where that has no meaning."""
+    search, epochs = config.search, config.recipe.epochs
+    if search.baseline and (not search.is_adaptive or search.sampler == "random"):
+        raise InputError(
+            f"search.baseline={search.baseline}: random designs are what a search is held against, and sampler "
+            f"{search.sampler} is none; allowed: 0"
+        )
+    if search.pruner == "none":
+        return
+    if not search.is_adaptive:
+        raise InputError(
+            f"search.pruner={search.pruner}: sampler {search.sampler} trains all designs to the end; allowed: none"
+        )
+    if len(search.objectives) > 1 and search.pruner != "halving":
+        raise InputError(f"search.pruner={search.pruner}: does not take two objectives; allowed: halving, none")
+    if (search.first_rung or 1) >= epochs:
+        raise InputError(
+            f"search.first_rung={search.first_rung}: allowed is less than recipe.epochs, {epochs}"
+            if search.first_rung
+            else f"recipe.epochs={epochs}: search.pruner={search.pruner} needs 2 epochs or more"
+        )
+
+
+def baseline_wanted(config: StudyConfig) -> int:
+    """How many of a search's designs are drawn at random, to hold it against."""
+    return round((config.search.designs or 0) * config.search.baseline)
 
 
 def designs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:

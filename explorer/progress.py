@@ -35,7 +35,7 @@ def settings_so_far(config: StudyConfig, recorded: records.Record | None) -> tup
     if not config.search.is_adaptive or recorded is None:
         return settings
     scope = scope_of(config)
-    return tuple(scope.setting(parse_name(name)) for name in dict.fromkeys(recorded.runs["setting"]))
+    return tuple(scope.setting(parse_name(name)) for name in recorded.chosen())
 
 
 def progress_of(config: StudyConfig, folder: Path) -> Progress:

@@ -17,29 +17,38 @@ import pandas as pd
 
 from explorer import table
 from explorer.errors import InputError
-from explorer.folder import CORRECT, EPOCHS, RUNS
-from explorer.run import CorrectRecord, EpochRecord, EpochResult, Outcome, RunRecord
+from explorer.folder import CORRECT, DECISIONS, EPOCHS, RUNS
+from explorer.run import CorrectRecord, Decision, EpochRecord, EpochResult, Outcome, RunRecord
 
 _KINDS = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
 
 
 @dataclass(frozen=True)
 class Record:
-    """A study's tables in memory: `runs` has the last row of each run, `epochs` one row per epoch."""
+    """A study's tables in memory: `runs` has the last row of each run, `epochs` one row per epoch.
+
+    `decisions` are those of a search, in order.
+    """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
+    decisions: tuple[Decision, ...] = ()
+
+    def chosen(self, by: str | None = None) -> list[str]:
+        """The settings of a search in the order they were chosen, all of them or those that one sampler chose."""
+        return [one.setting for one in self.decisions if one.decision == "chosen" and by in (None, one.by)]
 
 
-def open_for_writing(folder: Path) -> None:
-    """Create the tables, or heal what an interrupted write left behind.
+def open_for_writing(folder: Path, *, searches: bool = False) -> None:
+    """Create the tables, or heal what an interrupted write left behind; a study that `searches` has one more.
 
     Raises InputError for damage that healing would hide; nothing is changed then.
     """
-    for name, kind in ((RUNS, RunRecord), *_KINDS.items()):
+    kinds = ((RUNS, RunRecord), *_KINDS.items(), *(((DECISIONS, Decision),) if searches else ()))
+    for name, kind in kinds:
         table.create(folder / name, kind)
         table.read(folder / name, kind)
-    for name, kind in ((RUNS, RunRecord), *_KINDS.items()):
+    for name, kind in kinds:
         table.heal(folder / name, kind)
         table.upgrade(folder / name, kind)
     rows = table.read(folder / RUNS, RunRecord)
@@ -62,6 +71,11 @@ def commit(folder: Path, record: RunRecord, epochs: list[EpochResult], outcome: 
     table.append(folder / RUNS, [record])
 
 
+def decide(folder: Path, decisions: list[Decision]) -> None:
+    """Write down what a search has decided, before anything follows from it."""
+    table.append(folder / DECISIONS, decisions)
+
+
 def load(folder: Path) -> Record:
     """Read a study's record without changing it.
 
@@ -75,11 +89,26 @@ def load(folder: Path) -> Record:
     epochs = _frame(table.read(folder / EPOCHS, EpochRecord), EpochRecord)
     runs = runs.drop_duplicates("run", keep="last").reset_index(drop=True)
     epochs = epochs[epochs["run"].isin(runs["run"])].drop_duplicates(["run", "epoch"], keep="last")
-    ok = runs[runs["status"] == "ok"]
+    ok = runs[runs["status"].isin(("ok", "pruned"))]
     counts = ok["run"].map(epochs["run"].value_counts()).fillna(0)
     if (counts != ok["epochs"]).any():
         raise _lost(folder / EPOCHS, list(ok.loc[counts != ok["epochs"], "run"]))
-    return Record(runs=runs, epochs=epochs.reset_index(drop=True))
+    return Record(runs=runs, epochs=epochs.reset_index(drop=True), decisions=_decisions(folder))
+
+
+def _decisions(folder: Path) -> tuple[Decision, ...]:
+    if not (folder / DECISIONS).exists():
+        return ()
+    return tuple(
+        Decision(
+            row["setting"],
+            row["decision"],
+            int(row["epochs"]),
+            float(row["error"]) if row["error"] else None,
+            row["by"],
+        )
+        for row in table.read(folder / DECISIONS, Decision)
+    )
 
 
 def load_correct(folder: Path) -> dict[str, npt.NDArray[np.bool_]]:

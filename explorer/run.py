@@ -8,10 +8,12 @@ from typing import Any, Literal
 from explorer.design import Architecture, Task
 from explorer.settings import DataConfig, Recipe
 
-Status = Literal["ok", "diverged", "out_of_memory", "failed"]
+# "paused" is a run that waits for its search to let it go on; it is never recorded, "pruned" is one that may not.
+Status = Literal["ok", "diverged", "out_of_memory", "failed", "pruned", "paused"]
 # Raise this when the meaning of a field changes; a new field with a default needs nothing.
 ID_SCHEME = 3
-FINAL_STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory")
+JUDGED_STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory")
+FINAL_STATUSES: tuple[Status, ...] = (*JUDGED_STATUSES, "pruned")
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ class EpochResult:
 class Outcome:
     """What came of a run. Errors are those after the last epoch, never the best; None where there is none.
 
-    epochs             epochs trained; for a diverged run the one whose loss was not finite
-    seconds            wall time of training and evaluation, data loading left out
+    epochs             epochs trained, all interruptions included; for a diverged run the one whose loss was not finite
+    seconds            wall time of training and evaluation, data loading and interruptions left out
     images_per_second  training images over training time, evaluation left out
     correct            one bit per test image in test order, packed eight to a byte; empty without a test
     test_images        number of those bits
@@ -176,6 +178,23 @@ class EpochRecord:
     train_error: float
     val_error: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of `decisions.csv`: what a search decided, in order.
+
+    decision  "chosen": a design is trained; "continued", "stopped": what became of it at a rung
+    epochs    of the rung; 0 where it was chosen
+    error     mean validation error over seeds at the rung, by which it was judged; None where it was chosen
+    by        what chose it: the sampler, or "baseline" for the random designs that the search is held against
+    """
+
+    setting: str
+    decision: str
+    epochs: int
+    error: float | None
+    by: str
 
 
 @dataclass(frozen=True)

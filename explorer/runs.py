@@ -1,5 +1,6 @@
 """From a study's settings to its runs: every setting with every seed, at each learning rate the study asks for."""
 
+import math
 from dataclasses import replace
 
 from explorer.contrast import contrast_of
@@ -28,6 +29,18 @@ def runs_of(
                 run = Run(setting.architecture, task, recipe, config.data, data_hash, seed, execution_of)
                 found.append((setting, run))
     return found
+
+
+def rungs_of(config: StudyConfig) -> tuple[int, ...]:
+    """The epochs after which a search judges its designs on their way; none where it trains all to their end."""
+    search, epochs = config.search, config.recipe.epochs
+    if search.pruner == "none" or not search.is_adaptive:
+        return ()
+    rung, steps = search.first_rung or math.ceil(epochs / search.factor**2), []
+    while rung < epochs:
+        steps.append(rung)
+        rung *= search.factor
+    return tuple(steps)
 
 
 def runs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:

@@ -19,6 +19,7 @@ Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
+ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose one design after the other
 ASIDE = {"decides": False}  # of a field that does not decide a run's number
 
 
@@ -176,6 +177,14 @@ class SearchConfig:
                   concat (b), grouped (c) (ResNeXt paper, figure 3)
     objectives    what a search makes small: the validation error alone, or that and a cost, as [error, macs]
     looks         numbers of seeds at which `auto` looks; none otherwise
+    pruner        stops poor designs of a search on their way, judged by their mean validation error at rungs. halving:
+                  about the better third of those that came this far goes on; hyperband: the same, beginning at several
+                  rungs; median: those better than the median of the designs trained to their end; none: all are trained
+                  to their end. Two objectives are ranked by non-dominated sorting (halving alone)
+    first_rung    epochs before the first rung; null: a ninth of all, or one in factor^2
+    factor        rungs lie this many times apart, and one design in so many goes on
+    baseline      share of a search's designs that are drawn at random and trained to their end, whatever comes of the
+                  others: what the search is held against
     rates         multiples of the recipe's learning rate at which the contrast's two settings are trained as well, on
                   validation images alone: does the verdict hold when each has the rate that suits it best?
     """
@@ -187,12 +196,16 @@ class SearchConfig:
     looks: tuple[Count, ...] = ()
     objectives: tuple[Literal["error", "params", "macs", "activations"], ...] = ("error",)
     rates: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = ()
+    pruner: Literal["none", "halving", "hyperband", "median"] = "none"
+    first_rung: Count | None = None
+    factor: Annotated[int, Ge(2), Le(100)] = 3
+    baseline: Fraction = 0.0
     forms: Annotated[tuple[Literal["sum", "concat", "grouped"], ...], MinLen(1)] = ("grouped",)
 
     @property
     def is_adaptive(self) -> bool:
         """Whether results decide what is trained next; the test images are then not looked at."""
-        return self.sampler not in ("listed", "uniform", "space_filling")
+        return self.sampler in ADAPTIVE
 
 
 @dataclass(frozen=True)

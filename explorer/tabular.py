@@ -5,7 +5,8 @@
     table.query("29-32x4d").error
 
 A folder holds `runs.parquet`, `epochs.parquet` and `correct.parquet` (the study's tables), `study.json` (settings,
-execution plan and environment), `schema.json` (columns and SHA-256 of the others) and `README.md`, the data card.
+execution plan, environment and what a search decided), `schema.json` (columns and SHA-256 of the others) and
+`README.md`, the data card.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from explorer.config import to_config
 from explorer.design.name import parse_setting, setting_name
 from explorer.errors import InputError
 from explorer.records import Record
-from explorer.run import CorrectRecord, EpochRecord, RunRecord
+from explorer.run import CorrectRecord, Decision, EpochRecord, RunRecord
 from explorer.settings import StudyConfig
 from explorer.table import write_whole
 
@@ -86,7 +87,8 @@ class Table:
         frames = {name: pd.read_parquet(root / f"{name}.parquet") for name in KINDS}
         parts = _json(root / STUDY)
         config = to_config(parts["config"], lambda _: f" (in {root / STUDY})")
-        record = Record(frames["runs"], frames["epochs"])
+        decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
+        record = Record(frames["runs"], frames["epochs"], decisions)
         return cls(config, record, frames["correct"], parts["environment"], parts["execution"])
 
     @cached_property
@@ -143,7 +145,12 @@ def write_table(source: Path, target: Path) -> list[Path]:
     }
     for name, frame in frames.items():
         frame.to_parquet(target / f"{name}.parquet", index=False)
-    parts = {"config": study.stored_config(source), "environment": environment, "execution": execution}
+    parts = {
+        "config": study.stored_config(source),
+        "environment": environment,
+        "execution": execution,
+        "decisions": [asdict(decision) for decision in record.decisions],
+    }
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
     write_whole(target / CARD, _card(config, finding, environment or {}))
     names = _files()

@@ -64,7 +64,18 @@ MAY_IMPORT = {
         "table",
         "wording",
     },
-    "answer": {"analysis", "config", "contrast", "errors", "folder", "planning", "progress", "records", "report", "settings"},
+    "answer": {
+        "analysis",
+        "config",
+        "contrast",
+        "errors",
+        "folder",
+        "planning",
+        "progress",
+        "records",
+        "report",
+        "settings",
+    },
 }
 # Packages that only one stage may know.
 HEAVY = {

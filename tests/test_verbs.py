@@ -172,7 +172,7 @@ def test_unusable_input_is_one_line_and_leaves_nothing(
 
 SEARCH = ["search=tpe", "search.designs=3", "search.seeds=1", "study.contrast=null", "storage.weights=last"]
 SEARCH += ["space.cardinality={low: 1, high: 4}", "space.bottleneck_width={low: 1, high: 4}"]
-SEARCH += ["budget.params.tolerance=0.5"]
+SEARCH += ["budget.params.tolerance=0.5", "search.baseline=0"]
 
 
 @pytest.fixture(scope="module")

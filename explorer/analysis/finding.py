@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from explorer.analysis.course import Course, course
 from explorer.analysis.fairness import Fairness, fairness
 from explorer.analysis.front import Front, front
 from explorer.analysis.paired import ALPHA, Comparison, compare, holm, others
@@ -14,6 +15,7 @@ from explorer.analysis.population import Populations, populations
 from explorer.analysis.resample import with_images
 from explorer.analysis.summary import Estimate, SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
+from explorer.run import FINAL_STATUSES
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Finding:
     populations  the spaces, where a study compares several
     has_rivals   whether two spaces were declared as the contrast
     front        error against cost, where a search makes both small
+    course       how a search went, and how it stands against designs drawn at random
     fair         the contrast on validation images, each setting at the learning rate that suits it best
     """
 
@@ -42,6 +45,7 @@ class Finding:
     populations: Populations | None = None
     fair: Fairness | None = None
     front: Front | None = None
+    course: Course | None = None
     has_rivals: bool = False
 
     @property
@@ -74,13 +78,15 @@ def find(
     rivals: tuple[str, str] | None = None,
     cost: str | None = None,
     val_images: int = 1,
+    random: list[str] | None = None,
 ) -> Finding:
     """Judge a record on the error after the last epoch: `test_error` where settings were fixed in advance.
 
     A search, whose `designs` are chosen as it goes, is told by `val_error`: the test may not choose. `right` says by
     run which test images it got right. `alpha` is the threshold of p for the declared contrast.
     `spaces` says which settings were drawn from which space, and `rivals` which two of these were declared.
-    `cost` is what a search makes small beside the error on its `val_images`.
+    `cost` is what a search makes small beside the error on its `val_images`, and `random` names the designs that were
+    drawn by chance, to hold it against.
     """
     every = runs[runs["setting"].isin(settings) & (runs["seed"] < seeds)]
     wanted = every[every["rate"] == 1]
@@ -94,12 +100,13 @@ def find(
         comparison=compare(first, second, margin, alpha) if first and second else None,
         measure=measure,
         wanted=(len(settings) if designs is None else designs) * seeds,
-        final=sum(len(summary.errors) for summary in summaries),
+        final=int(wanted["status"].isin(FINAL_STATUSES).sum()),
         has_contrast=contrast is not None,
         others=holm([compare(one, other, margin) for one, other in family]),
         trend=trend(summaries) if contrast is not None else None,
         with_images=_with_images(wanted, contrast, right) if contrast and right else None,
         front=front(summaries, cost, val_images, float(1 - 1 / runs["classes"].max())) if cost and summaries else None,
+        course=course(wanted, random or [], seeds, cost) if measure == "val_error" else None,
         fair=fairness(every, contrast, margin, alpha) if contrast else None,
         has_rivals=rivals is not None,
         populations=populations(

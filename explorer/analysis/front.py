@@ -21,7 +21,7 @@ class Front:
     errors, costs of each design: mean over seeds as a fraction, and the cost
     ahead         whether no other design is at once no worse and cheaper, or better and no dearer
     sure          how often that is so when errors are drawn again within their uncertainty
-    hypervolumes  after each design: the share of the plane below chance error and the largest cost that is covered
+    covered       share of the plane below chance error and the largest cost that the designs ahead cover
     """
 
     cost: str
@@ -30,7 +30,7 @@ class Front:
     costs: Floats
     ahead: npt.NDArray[np.bool_]
     sure: Floats
-    hypervolumes: list[float]
+    covered: float
 
 
 def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: float, *, seed: int = 0) -> Front | None:
@@ -52,7 +52,7 @@ def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: f
         costs=costs,
         ahead=~dominated(points),
         sure=_sure(summaries, errors, costs, images, seed),
-        hypervolumes=hypervolumes(points, worst),
+        covered=hypervolume(points, worst),
     )
 
 
@@ -87,8 +87,3 @@ def hypervolume(points: Floats, worst: tuple[float, float]) -> float:
             area += (worst[0] - x) * (height - y)
             height = y
     return float(area / (worst[0] * worst[1]))
-
-
-def hypervolumes(points: Floats, worst: tuple[float, float]) -> list[float]:
-    """The hypervolume after each of the points, in the order they were found."""
-    return [hypervolume(points[: count + 1], worst) for count in range(len(points))]

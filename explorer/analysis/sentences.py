@@ -95,10 +95,39 @@ def _front_sentence(finding: Finding, found: Front) -> str:
     ]
     sure, words_of_cost = int((found.sure[places] >= SURE).sum()), COST_NAMES[found.cost]
     return (
-        f"{state}Of {len(found.settings)} designs tried, {len(places)} are on the front of validation error against "
+        f"{state}Of {_tried(finding)}, {len(places)} are on the front of validation error against "
         f"{words_of_cost}, from {words[0]} to {words[1]}; {sure} of them {'stays' if sure == 1 else 'stay'} on it in "
-        f"{share(SURE)} of redrawn errors or more. The front covers {share(found.hypervolumes[-1])} of the plane. The "
+        f"{share(SURE)} of redrawn errors or more. The front covers {share(found.covered)} of the plane. The "
         "test images have not been looked at: train what you take from it with new seeds."
+    )
+
+
+def _tried(finding: Finding) -> str:
+    """How many designs a search has tried, and how many of them it stopped on their way."""
+    found = finding.course
+    stopped = sum(found.stopped.values()) if found else 0
+    tried = found.tried if found and finding.complete else len(finding.summaries) + stopped
+    some = f" ({stopped} of them stopped early)" if stopped else ""
+    return f"{tried} designs tried{some}"
+
+
+def course_sentence(finding: Finding) -> str:
+    """How a search stands against designs drawn at random; empty where there are none."""
+    found = finding.course.drawn if finding.course else None
+    if found is None or np.isnan(found.searched):
+        return ""
+    count = "1 random design" if found.count == 1 else f"{found.count} random designs"
+    if found.likely is None:
+        return (
+            f"At equal cost, {found.spent:,.0f} epochs, the search's front covers {share(found.searched)} of the plane "
+            f"and that of {count} {share(found.best)}. One search is compared, so this has no interval."
+        )
+    likely, low, high = (f"{100 * value:.0f}" for value in found.likely)
+    return (
+        f"At equal cost, {found.spent:,.0f} epochs, the search's best design has a validation error of "
+        f"{100 * found.searched:.2f} %, the best of {count} {100 * found.best:.2f} %: {found.as_good} of the "
+        f"{len(found.epochs)} random ones are as good, so that {found.count} draws find one as good in {likely} % of "
+        f"cases (95 % interval {low} to {high} %)."
     )
 
 
@@ -150,14 +179,14 @@ def trend_sentence(found: Trend) -> str:
 
 def _search_sentence(finding: Finding) -> str:
     if not finding.summaries:
-        return "No design has been trained yet."
+        return "No design has been trained to its end yet."
     if finding.front is not None:
         return _front_sentence(finding, finding.front)
     best = min(finding.summaries, key=lambda summary: summary.estimate.mean)
     state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
     seeds = "1 seed" if best.estimate.n == 1 else f"{best.estimate.n} seeds"
     return (
-        f"{state}Of {len(finding.summaries)} designs tried, {display_setting(best.setting)} has the lowest "
+        f"{state}Of {_tried(finding)}, {display_setting(best.setting)} has the lowest "
         f"validation error, {best.estimate.mean * 100:.2f} % ({seeds}). The lowest of many is flattered by chance, and "
         "the test images have not been looked at: train it with new seeds before you believe it."
     )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from explorer.run import FINAL_STATUSES
+from explorer.run import JUDGED_STATUSES
 
 CONFIDENCE = 0.95
 
@@ -60,8 +60,11 @@ def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
 
 
 def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Final runs with a column `judged`: the error, or chance, 1 - 1/classes, for a run that did not come through."""
-    final = runs[runs["status"].isin(FINAL_STATUSES)]
+    """Runs that ended with a column `judged`: the error, or chance, 1 - 1/classes, where one did not come through.
+
+    Runs that a search stopped early have no error to judge.
+    """
+    final = runs[runs["status"].isin(JUDGED_STATUSES)]
     chance = 1 - 1 / final["classes"]
     return final.assign(judged=final[measure].where(final["status"] == "ok", chance))
 

@@ -5,11 +5,13 @@ can tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from explorer.analysis.course import Course
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.population import Distribution, Populations
@@ -200,19 +202,36 @@ def front_figure(found: Front, ylabel: str = "Validation error (%)") -> go.Figur
     return _finished(figure)
 
 
-def hypervolume_figure(found: Front) -> go.Figure:
-    """The share of the plane that the front covers after each design."""
-    figure = go.Figure()
+def course_figure(found: Course) -> go.Figure:
+    """The best of a search so far against the epochs trained, beside the best of as many random designs."""
+    figure, scale = go.Figure(), 1 if found.is_front else 100
+    drawn = found.drawn
+    if drawn is not None:
+        low, high = ([scale * value for value in side] for side in (drawn.low, drawn.high))
+        if len(drawn.epochs) > 1:
+            _add_band(figure, drawn.epochs, low, high, PALETTE[1], showlegend=False)
+        figure.add_scatter(
+            x=drawn.epochs,
+            y=[scale * value for value in drawn.mean],
+            mode="lines+markers",
+            line={"color": PALETTE[1], "width": 2, "dash": "dot"},
+            marker={"symbol": SYMBOLS[1], "size": 6},
+            name="random designs, mean over orders",
+            hovertemplate=f"%{{x:,.0f}} epochs<br>%{{y:.2{'%' if found.is_front else 'f'}}}<extra>random</extra>",
+        )
     figure.add_scatter(
-        x=list(range(1, len(found.hypervolumes) + 1)),
-        y=found.hypervolumes,
+        x=found.epochs,
+        y=[scale * value for value in found.best],
         mode="lines",
         line={"color": PALETTE[0], "width": 2.5, "shape": "hv"},
-        showlegend=False,
-        hovertemplate="after %{x} designs: %{y:.2%}<extra></extra>",
+        name="the search",
+        hovertemplate=f"%{{x:,}} epochs<br>%{{y:.2{'%' if found.is_front else 'f'}}}<extra>search</extra>",
     )
-    figure.update_xaxes(title="Designs tried")
-    figure.update_yaxes(title="Share of the plane covered", tickformat=".1%")
+    figure.update_xaxes(title="Epochs trained, all designs and seeds together")
+    if found.is_front:
+        figure.update_yaxes(title="Share of the plane covered", tickformat=".1%")
+    else:
+        figure.update_yaxes(title="Lowest validation error so far (%)")
     return _finished(figure)
 
 
@@ -270,7 +289,7 @@ def _hover(point: Point) -> str:
 
 
 def _add_band(
-    figure: go.Figure, x: list[int], low: list[float], high: list[float], color: str, **options: object
+    figure: go.Figure, x: Sequence[float], low: list[float], high: list[float], color: str, **options: object
 ) -> None:
     red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
     figure.add_scatter(

@@ -14,19 +14,19 @@ from plotly.offline import get_plotlyjs
 
 from explorer import wording
 from explorer.analysis.finding import Finding
-from explorer.analysis.sentences import fair_sentence, sentence, trend_sentence
+from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting
 from explorer.records import Record
 from explorer.report.figures import (
     cardinality_figure,
     cardinality_numbers,
+    course_figure,
     curve_numbers,
     curves_figure,
     distribution_figure,
     distribution_numbers,
     front_figure,
-    hypervolume_figure,
 )
 from explorer.run import Convolution
 from explorer.settings import BudgetConfig, StudyConfig
@@ -69,6 +69,8 @@ def render_page(study: Study) -> str:
         trend=trend_sentence(study.finding.trend) if study.finding.trend else "",
         curves=MOST_CURVES,
         fair=fair_sentence(study.finding),
+        course=study.finding.course,
+        against_chance=course_sentence(study.finding),
         looks=", ".join(map(str, study.config.search.looks)),
         figures=_figures(study),
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
@@ -124,11 +126,12 @@ def _figures(study: Study) -> dict[str, Markup]:
     figures = {"curves": curves_figure(curve_numbers(study.record.epochs, study.record.runs, names))}
     if study.finding.front is not None:
         figures["front"] = front_figure(study.finding.front, error)
-        figures["hypervolume"] = hypervolume_figure(study.finding.front)
     elif study.finding.populations is None:
         figures["cardinality"] = cardinality_figure(cardinality_numbers(study.finding), error)
     else:
         figures["distribution"] = distribution_figure(distribution_numbers(study.finding.populations), error)
+    if study.finding.course is not None:
+        figures["course"] = course_figure(study.finding.course)
     return {name: _json(figure) for name, figure in figures.items()}
 
 

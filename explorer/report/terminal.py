@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from explorer.analysis.finding import Finding
-from explorer.analysis.sentences import fair_sentence, sentence, trend_sentence
+from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
 from explorer.wording import ERROR_NAMES, interval, millions, percent, signed_percent
 
 
@@ -39,6 +39,8 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
     console.print(escape(sentence(finding)), style="bold", highlight=False)
     if finding.trend is not None and finding.complete:
         console.print(trend_sentence(finding.trend), highlight=False)
+    if finding.complete and (words := course_sentence(finding)):
+        console.print(words, highlight=False)
     if finding.fair is not None and finding.complete:
         console.print(fair_sentence(finding), highlight=False)
 

@@ -1,24 +1,27 @@
 """The coordinator: the one process that decides what runs next and writes the study's record."""
 
+import shutil
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from explorer import folder as study
 from explorer import records
 from explorer.errors import InputError, StudyStoppedError
-from explorer.job import Counted, EpochDone, Event, Job, Mismatch, RunDone, Surroundings, Survey
-from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
+from explorer.job import Counted, EpochDone, Event, Job, Mismatch, Noted, RunDone, Surroundings, Survey
+from explorer.planning import Setting, baseline_wanted, candidates, designs_wanted, scope_of, settings_of, task_of
 from explorer.progress import settings_so_far
-from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
+from explorer.run import FINAL_STATUSES, Decision, EpochResult, Execution, Outcome, Run, RunRecord
 from explorer.runs import own_execution, rate_of, refuse_batch, runs_of
 from explorer.search.execution import Bench, propose, resumed, with_convolutions
 from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored
 from explorer.search.progress import Clock, Display, work_of
+from explorer.search.rungs import BASELINE, Rungs, open_rungs
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.settings import StudyConfig
 
@@ -37,6 +40,7 @@ class _State:
     execution: Execution
     bench: Bench
     workers: int
+    rungs: Rungs
     to_ask: int = 0
     running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
@@ -54,7 +58,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
     clock = Clock()
     with study.locked(folder):
         study.refuse_other_settings(folder, config)
-        records.open_for_writing(folder)
+        records.open_for_writing(folder, searches=config.search.is_adaptive)
         console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False)
         engine = LocalEngine(slots=1, retries=config.engine.retries)
         try:
@@ -128,12 +132,24 @@ def _open(bench: Bench, folder: Path, execution: Execution, workers: int, consol
     past = records.load(folder)
     recorded = records.as_records(past.runs)
     settings = settings_so_far(config, past)
+    trials, rungs = _trials(config, past), open_rungs(config)
+    if missing := baseline_wanted(config) - len(past.chosen(BASELINE)):
+        settings += _drawn(config, folder, trials, missing)
+        past = records.load(folder)
     runs = runs_of(config, settings, execution, data_hash)
-    trials = _trials(config, settings)
     to_ask = designs_wanted(config, settings) - len(settings)
+    by_name = {setting.name: setting for setting in settings}
+    for decision in past.decisions:
+        rungs.note(decision)
+        if decision.error is not None:  # so that the pruner knows what it knew
+            trials.goes_on(by_name[decision.setting], decision.epochs, decision.error)
     for record in recorded:
         trials.add(record)
+        if record.status in FINAL_STATUSES:
+            rungs.end(record.setting, record.seed)
     final = {record.run for record in recorded if record.status in FINAL_STATUSES}
+    for run_id in final:
+        _forget(folder, run_id)
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
     _refuse_other_ids(config, folder, runs, recorded)
     display = Display(
@@ -146,15 +162,26 @@ def _open(bench: Bench, folder: Path, execution: Execution, workers: int, consol
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
     return _State(
-        config, folder, trials, display, waiting, execution, bench, workers, to_ask=to_ask, fvcore_macs=fvcore_macs
+        config, folder, trials, display, waiting, execution, bench, workers, rungs, to_ask, fvcore_macs=fvcore_macs
     )
 
 
-def _trials(config: StudyConfig, settings: tuple[Setting, ...]) -> Trials:
+def _trials(config: StudyConfig, past: records.Record) -> Trials:
     """The study's trials: all of them, or those that a search has had until now."""
+    settings = settings_so_far(config, past)
     if not config.search.is_adaptive:
         return open_trials(config.name, settings, config.search.seeds)
-    return open_search(config.name, config.search, scope_of(config), candidates(config), settings)
+    drawn = set(past.chosen(BASELINE))
+    tried = tuple(setting for setting in settings if setting.name not in drawn)
+    return open_search(config, tried, tuple(setting for setting in settings if setting.name in drawn))
+
+
+def _drawn(config: StudyConfig, folder: Path, trials: Trials, count: int) -> tuple[Setting, ...]:
+    """Some more designs drawn by chance, which the search is held against."""
+    rng = np.random.default_rng([config.search.sampler_seed, 3, count])
+    drawn = tuple(trials.draw(rng) for _ in range(count))
+    records.decide(folder, [Decision(setting.name, "chosen", 0, None, BASELINE) for setting in drawn])
+    return drawn
 
 
 def _ask(state: _State) -> None:
@@ -164,6 +191,9 @@ def _ask(state: _State) -> None:
         state.to_ask = 0
         return
     state.to_ask -= 1
+    chosen = Decision(setting.name, "chosen", 0, None, state.config.search.sampler)
+    records.decide(state.folder, [chosen])
+    state.rungs.note(chosen)
     execution = with_convolutions(state.bench, state.execution, (setting,), state.workers)
     if execution != state.execution:
         study.write_execution(state.folder, execution)
@@ -223,6 +253,8 @@ def _job(state: _State, setting: Setting, run: Run) -> Job:
         judges=not state.config.search.is_adaptive and rate_of(state.config, run) == 1,
         weights=weights,
         loaders=0 if state.config.engine.loaders == "auto" else state.config.engine.loaders,
+        checkpoints=str(_checkpoints(state.folder, run.id)),
+        until=state.rungs.until(setting.name),
     )
 
 
@@ -235,16 +267,47 @@ def _handle(event: Event, state: _State) -> None:
             kept = [past for past in state.epochs.get(run_id, []) if past.epoch < result.epoch]
             state.epochs[run_id] = [*kept, result]
             state.display.epoch(run_id, result)
-        case RunDone():
-            _finish(event, state)
+        case Noted(run_id, message):
+            state.display.note(*state.running[run_id], message)
+        case RunDone(run_id, outcome):
+            setting, run = state.running.pop(run_id)
+            state.clock.ended(run_id, outcome.seconds)
+            if outcome.status == "paused":
+                state.rungs.pause(setting.name, run, outcome)
+                state.display.paused(run_id)
+            else:
+                state.display.finished(_record(state, setting, run, outcome))
+                _log_failure(state, setting, run, event)
+            _judge(state, setting)
         case Mismatch(message):
             raise StudyStoppedError(f"the cost check failed and nothing more was run: {message}")
 
 
-def _finish(event: RunDone, state: _State) -> None:
-    setting, run = state.running.pop(event.run_id)
-    outcome = event.outcome
-    state.clock.ended(run.id, outcome.seconds)
+def _judge(state: _State, setting: Setting) -> None:
+    """Where all seeds of a design have come to its rung: train it further, or stop it there."""
+    rungs = state.rungs
+    waiting = list(rungs.paused.get(setting.name, {}).values())
+    if not rungs.is_stopped(setting.name):
+        error = rungs.error(setting.name, 1 - 1 / state.config.data.classes)
+        if error is None:
+            return
+        epochs = waiting[0][1].epochs
+        word = "continued" if state.trials.goes_on(setting, epochs, error) else "stopped"
+        decision = Decision(setting.name, word, epochs, error, state.config.search.sampler)
+        records.decide(state.folder, [decision])
+        rungs.note(decision)
+    if rungs.is_stopped(setting.name):
+        for run, outcome in waiting:
+            message = f"stopped by the search after epoch {outcome.epochs}"
+            record = _record(state, setting, run, replace(outcome, status="pruned", message=message))
+            state.display.stopped(setting, run, record)
+    else:
+        rungs.paused.pop(setting.name)
+        state.waiting.extendleft((setting, run) for run, _ in reversed(waiting))
+
+
+def _record(state: _State, setting: Setting, run: Run, outcome: Outcome) -> RunRecord:
+    """Write down what came of a run, for good unless it failed; then its checkpoints are of no more use."""
     record = RunRecord(
         run=run.id,
         status=outcome.status,
@@ -284,8 +347,23 @@ def _finish(event: RunDone, state: _State) -> None:
     )
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
     state.trials.add(record)
-    state.display.finished(record)
-    if outcome.status == "failed":
+    if outcome.status in FINAL_STATUSES:
+        state.rungs.end(setting.name, run.seed)
+        _forget(state.folder, run.id)
+    return record
+
+
+def _log_failure(state: _State, setting: Setting, run: Run, event: RunDone) -> None:
+    """What went wrong in a run, in full, for those who can mend it."""
+    if event.outcome.status == "failed":
         state.failed += 1
         with (state.folder / "local" / "failures.log").open("a") as log:
-            log.write(f"{record.finished} {setting.name} seed {run.seed}: {outcome.message}\n{event.details}\n")
+            log.write(f"{study.now()} {setting.name} seed {run.seed}: {event.outcome.message}\n{event.details}\n")
+
+
+def _checkpoints(folder: Path, run_id: str) -> Path:
+    return folder / "local" / "checkpoints" / run_id
+
+
+def _forget(folder: Path, run_id: str) -> None:
+    shutil.rmtree(_checkpoints(folder, run_id), ignore_errors=True)

@@ -30,6 +30,7 @@ class Clock:
     began: float = field(default_factory=time.perf_counter)
     free_since: deque[float] = field(default_factory=deque)
     taken: dict[str, float] = field(default_factory=dict)
+    before: dict[str, float] = field(default_factory=dict)  # a run's own seconds until its pause
     runs: int = 0
     seconds: float = 0.0
     training: float = 0.0
@@ -39,11 +40,12 @@ class Clock:
         self.taken[run_id] = self.free_since.popleft() if self.free_since else self.began
 
     def ended(self, run_id: str, seconds: float) -> None:
-        """A run that took so many seconds has ended, and its worker is free."""
+        """A run has ended or paused after so many seconds of its own, and its worker is free."""
         now = time.perf_counter()
-        self.runs += 1
+        self.runs += run_id not in self.before
         self.seconds += now - self.taken.pop(run_id)
-        self.training += seconds
+        self.training += seconds - self.before.get(run_id, 0.0)
+        self.before[run_id] = seconds
         self.free_since.append(now)
 
     def told(self) -> str:
@@ -69,7 +71,7 @@ class Display:
     work_left: float
     unknown_runs: int = 0
     _started: float = field(default_factory=time.perf_counter)
-    _work_done: float = 0.0
+    _done: dict[str, float] = field(default_factory=dict)  # work by run
     _running: dict[str, _Running] = field(default_factory=dict)
     _live: Live | None = None
 
@@ -95,14 +97,37 @@ class Display:
         self._running[run.id] = _Running(setting, run)
 
     def epoch(self, run_id: str, result: EpochResult) -> None:
-        """A run finished an epoch."""
-        self._running[run_id].result = result
+        """A run finished an epoch, now or before an interruption."""
+        entry = self._running[run_id]
+        entry.result = result
+        self._done[run_id] = work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
+
+    def paused(self, run_id: str) -> None:
+        """A run waits to be judged at its rung."""
+        self._running.pop(run_id)
+
+    def stopped(self, setting: Setting, run: Run, record: RunRecord) -> None:
+        """A run that had paused is trained no further and is in the record: the rest of its work falls away."""
+        self.finished_runs += 1
+        self.work_left -= work_of(run, setting) - self._done.get(run.id, 0.0)
+        assert record.val_error is not None
+        self.console.print(
+            f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: stopped after "
+            f"{record.epochs} of {run.recipe.epochs} epochs, val error {percent(record.val_error)}, "
+            f"{record.seconds:.1f} s, {self._time_left()}",
+            highlight=False,
+            markup=False,
+        )
+
+    def note(self, setting: Setting, run: Run, message: str) -> None:
+        """Something about a run that a person should know."""
+        self.console.print(f"{setting.name} seed {run.seed}: {message}", highlight=False, markup=False)
 
     def finished(self, record: RunRecord) -> None:
         """A run ended and is in the record."""
         entry = self._running.pop(record.run)
         self.finished_runs += 1
-        self._work_done += work_of(entry.run, entry.setting)
+        self._done[record.run] = work_of(entry.run, entry.setting)
         error = (
             f"val error {percent(record.val_error)}"
             if record.val_error is not None
@@ -117,12 +142,7 @@ class Display:
 
     def _time_left(self) -> str:
         """From the share of the work done since the start, epochs of running runs included."""
-        partial = sum(
-            work_of(entry.run, entry.setting) * entry.result.epoch / entry.run.recipe.epochs
-            for entry in list(self._running.values())
-            if entry.result is not None
-        )
-        done = self._work_done + partial
+        done = sum(self._done.values())
         if done <= 0:
             return "time left unknown yet"
         known = self.total_runs - self.unknown_runs

@@ -36,7 +36,7 @@ class FeasibleSampler(BaseSampler):
 
     def __init__(self, inner: BaseSampler, pool: Pool) -> None:
         self._inner = inner
-        self._pool = pool
+        self.pool = pool
         self.distributions = {name: _distribution(column) for name, column in pool.parameters.items()}
         self._ranks = Ranks(pool.parameters)
         self._keys = np.concatenate([designs.keys() for designs in pool.designs])
@@ -45,20 +45,35 @@ class FeasibleSampler(BaseSampler):
 
     def architecture(self, trial_number: int) -> Architecture:
         """The design that a trial stands for."""
-        return self._pool.architecture(self._places[trial_number])
+        return self.pool.architecture(self._places[trial_number])
 
     def claim(self, trial_number: int, parameters: dict[str, Any]) -> None:
         """Take note of a trial whose values were fixed in advance: Optuna asks no sampler for those."""
-        same = np.ones(len(self._pool), dtype=np.bool_)
-        for name, column in self._pool.parameters.items():
+        same = np.ones(len(self.pool), dtype=np.bool_)
+        for name, column in self.pool.parameters.items():
             same &= column == parameters[name]
         self._claim(trial_number, int(np.flatnonzero(same)[0]))
 
+    def reserve(self, architecture: Architecture) -> None:
+        """Leave a design to others: no trial may choose it."""
+        place = self.place(architecture)
+        if place is not None:
+            self._free[place] = False
+
+    def free_places(self) -> npt.NDArray[np.int64]:
+        """Where the designs stand in the pool that no trial has and nobody reserved."""
+        return np.flatnonzero(self._free)
+
     def parameters(self, architecture: Architecture) -> dict[str, Any] | None:
         """The values of the free axes that stand for a design; None where it is not in the pool."""
+        place = self.place(architecture)
+        return None if place is None else self._at(place)
+
+    def place(self, architecture: Architecture) -> int | None:
+        """Where a design stands in the pool; None where it does not."""
         for place in np.flatnonzero(self._keys == one(architecture).keys()[0]):
-            if self._pool.architecture(int(place)) == architecture:
-                return self._at(int(place))
+            if self.pool.architecture(int(place)) == architecture:
+                return int(place)
         return None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -120,7 +135,7 @@ class FeasibleSampler(BaseSampler):
         self._places[trial_number] = place
 
     def _at(self, place: int) -> dict[str, Any]:
-        values = {name: column[place] for name, column in self._pool.parameters.items()}
+        values = {name: column[place] for name, column in self.pool.parameters.items()}
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
@@ -128,10 +143,11 @@ def make_sampler(name: str, seed: int, designs: int) -> BaseSampler:
     """One of Optuna's samplers by the name it has in `conf/search`."""
     makers: dict[str, Callable[[], BaseSampler]] = {
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
+        # The first designs, which these two draw at random, leave them some to choose.
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, min(10, designs // 4))),
         # Generations small enough that the later ones can profit from the earlier.
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, designs // 4))),
-        "gp": lambda: optuna.samplers.GPSampler(seed=seed),
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(3, min(10, designs // 4))),
         "qmc": lambda: optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
     }
     return makers[name]()

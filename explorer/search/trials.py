@@ -1,7 +1,8 @@
 """Settings as Optuna trials: asked and told in memory, rebuilt from the record at every start.
 
 A trial is one setting. Its value is the mean validation error over the seeds, each seed's validation error is an
-intermediate value (the step is the seed), and everything else a person may want beside it is an attribute.
+intermediate value (the step is the seed), and everything else a person may want beside it is an attribute. Where a
+search stops poor designs on their way, intermediate values are the mean errors at its rungs (the step is the epoch).
 """
 
 import logging
@@ -11,12 +12,14 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import optuna
 
-from explorer.design.feasible import Pool
 from explorer.errors import InputError
-from explorer.planning import Scope, Setting
+from explorer.planning import Scope, Setting, baseline_wanted, candidates, scope_of
 from explorer.run import FINAL_STATUSES, RunRecord
+from explorer.runs import rungs_of
+from explorer.search.rungs import goes_on, make_pruner
 from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
 from explorer.settings import SearchConfig, StudyConfig
 
@@ -29,6 +32,7 @@ class _Open:
     errors: dict[int, float] = field(default_factory=dict)
     finished: set[int] = field(default_factory=set)
     told: bool = False
+    pruned: bool = False
 
 
 @dataclass
@@ -36,7 +40,7 @@ class Trials:
     """An Optuna study in memory, with one open or told trial per setting.
 
     A search asks for its settings one by one; `sampler` and `scope` then say which there are, and `cost` what it makes
-    small beside the error, if anything.
+    small beside the error, if anything. `factor` is that of its rungs, 0 where it has none.
     """
 
     study: optuna.Study
@@ -44,6 +48,8 @@ class Trials:
     sampler: FeasibleSampler | None = None
     scope: Scope | None = None
     cost: str | None = None
+    factor: int = 0
+    _at_rung: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     _by_setting: dict[str, _Open] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,16 +72,48 @@ class Trials:
         entry.finished.add(record.seed)
         if record.val_error is not None:
             entry.errors[record.seed] = record.val_error
-            if self.cost is None:  # Optuna takes no intermediate values of several objectives
+            # Optuna takes no intermediate values of several objectives, and at rungs they are means.
+            if self.cost is None and not self.factor:
                 entry.trial.report(record.val_error, step=record.seed)
         entry.trial.set_user_attr(f"seed {record.seed}", _seed_summary(record))
+        entry.pruned |= record.status == "pruned"
         if len(entry.finished) == self.seeds:
             entry.told = True
-            if len(entry.errors) == self.seeds:
+            if entry.pruned:
+                self.study.tell(entry.trial, state=optuna.trial.TrialState.PRUNED)
+            elif len(entry.errors) == self.seeds:
                 error = fmean(entry.errors.values())
                 self.study.tell(entry.trial, error if self.cost is None else [error, getattr(record, self.cost)])
             else:
                 self.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
+
+    def goes_on(self, setting: Setting, epochs: int, error: float) -> bool:
+        """Whether a setting is trained further, by its mean error at a rung. Each rung is asked for once, in order."""
+        with self._lock:
+            trial = self._by_setting[setting.name].trial
+            if self.cost is None:
+                trial.report(error, step=epochs)
+                return not trial.should_prune()
+            points = self._at_rung.setdefault(epochs, [])
+            points.append((error, float(getattr(setting.cost, self.cost))))
+            return goes_on(points, self.factor)
+
+    def draw(self, rng: np.random.Generator) -> Setting:
+        """A design that no trial has, by chance alone; no trial may choose it from now on."""
+        assert self.sampler is not None
+        assert self.scope is not None
+        with self._lock:
+            architecture = self.sampler.pool.architecture(int(rng.choice(self.sampler.free_places())))
+            self.sampler.reserve(architecture)
+            return self.scope.setting(architecture)
+
+    def reserve(self, setting: Setting) -> None:
+        """No trial may choose this design. Raises InputError for one that is not there."""
+        assert self.sampler is not None
+        with self._lock:
+            if self.sampler.parameters(setting.architecture) is None:
+                raise _foreign(setting)
+            self.sampler.reserve(setting.architecture)
 
     def ask(self) -> Setting | None:
         """The next setting of a search; None where every feasible design has been tried."""
@@ -87,10 +125,7 @@ class Trials:
         assert self.sampler is not None
         parameters = self.sampler.parameters(setting.architecture)
         if parameters is None:
-            raise InputError(
-                f"the record holds {setting.name}, which is not among the designs this study draws from; continue with "
-                "the version that wrote it, or start a new study with name=..."
-            )
+            raise _foreign(setting)
         with self._lock:
             self.study.enqueue_trial(parameters)
             self._ask(parameters)
@@ -142,19 +177,34 @@ def told_trials(config: StudyConfig, settings: tuple[Setting, ...], runs: list[R
     return trials.study
 
 
-def open_search(name: str, search: SearchConfig, scope: Scope, pool: Pool, tried: tuple[Setting, ...]) -> Trials:
-    """A search with the trials it has had; the sampler's seed depends on their number, or it would repeat itself."""
+def open_search(config: StudyConfig, tried: tuple[Setting, ...], drawn: tuple[Setting, ...] = ()) -> Trials:
+    """A search with the trials it has had, and beside them the designs drawn to hold it against.
+
+    The sampler's seed depends on the number of trials, or it would repeat itself.
+    """
     logging.getLogger("optuna").setLevel(logging.WARNING)
+    search, scope, pool = config.search, scope_of(config), candidates(config)
     assert search.designs is not None
+    chosen = search.designs - baseline_wanted(config)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        inner = make_sampler(search.sampler, search.sampler_seed + 1_000_003 * len(tried), search.designs)
-    sampler = FeasibleSampler(inner, pool)
-    study = optuna.create_study(study_name=name, directions=["minimize"] * len(search.objectives), sampler=sampler)
-    trials = Trials(study, search.seeds, sampler, scope, cost_of(search))
+        inner = make_sampler(search.sampler, search.sampler_seed + 1_000_003 * len(tried), chosen)
+        pruner = make_pruner(config)
+    sampler, directions = FeasibleSampler(inner, pool), [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
+    study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
+    trials = Trials(study, search.seeds, sampler, scope, cost_of(search), search.factor if rungs_of(config) else 0)
+    for setting in drawn:
+        trials.reserve(setting)
     for setting in tried:
         trials.again(setting)
     return trials
+
+
+def _foreign(setting: Setting) -> InputError:
+    return InputError(
+        f"the record holds {setting.name}, which is not among the designs this study draws from; continue with "
+        "the version that wrote it, or start a new study with name=..."
+    )
 
 
 def cost_of(search: SearchConfig) -> str | None:
@@ -193,6 +243,8 @@ def _attributes(setting: Setting) -> dict[str, Any]:
 def _seed_summary(record: RunRecord) -> str:
     if record.status == "ok" and record.test_error is None:
         return f"val_error {record.val_error:.4f}"
+    if record.status == "pruned":
+        return f"stopped after {record.epochs} epochs at val_error {record.val_error:.4f}"
     if record.val_error is None or record.test_error is None:
         return f"{record.status} after {record.epochs} epochs"
     return f"val_error {record.val_error:.4f}, test_error {record.test_error:.4f}"

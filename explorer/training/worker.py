@@ -17,6 +17,7 @@ from explorer.job import (
     FormsQuestion,
     Job,
     Mismatch,
+    Noted,
     Question,
     Refused,
     RunDone,
@@ -55,13 +56,14 @@ def prepare_process() -> None:
 def _run(job: Job, pipe: Connection) -> None:
     import torch
 
-    from explorer.training.loop import train
+    from explorer.training.loop import Keeping, train
     from explorer.training.measure import CostMismatchError, check_cost
 
     run = job.run
     torch.set_num_threads(run.execution.threads)
     _limit(run)
     started = time.perf_counter()
+    keeping = job.checkpoints and Keeping(Path(job.checkpoints), lambda line: pipe.send(Noted(run.id, line)))
     try:
         if job.needs_count:
             pipe.send(Counted(run.id, check_cost(run.architecture, run.task).macs))
@@ -71,6 +73,8 @@ def _run(job: Job, pipe: Connection) -> None:
             judges=job.judges,
             weights=Path(job.weights) if job.weights else None,
             loaders=job.loaders,
+            keeping=keeping or None,
+            until=job.until,
         )
         if outcome.status == "out_of_memory":  # what it had belongs to the other workers now
             give_freed_memory_back()

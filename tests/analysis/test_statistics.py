@@ -35,6 +35,7 @@ def frame(errors: dict[str, list[float]], **changes: Any) -> pd.DataFrame:
             "classes": 10,
             "seconds": 1.0,
             "rate": 1.0,
+            "epochs": 7,
             **changes,
         }
         for setting, values in errors.items()
@@ -174,7 +175,7 @@ def test_a_search_is_told_by_validation_error_and_calls_its_winner_flattered() -
     whole = find(runs, [R, X], None, seeds=2, designs=2, measure="val_error")
     assert sentence(whole).startswith("Of 2 designs tried")
     empty = find(runs.iloc[:0], [], None, seeds=2, designs=2, measure="val_error")
-    assert sentence(empty) == "No design has been trained yet."
+    assert sentence(empty) == "No design has been trained to its end yet."
 
 
 def test_without_a_contrast_there_is_no_verdict() -> None:

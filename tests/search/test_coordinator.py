@@ -173,7 +173,7 @@ def test_an_interrupt_keeps_finished_runs_and_ends_the_workers(
 
 
 SEARCH = ["search=tpe", "search.seeds=2", "study.contrast=null", "space.cardinality={low: 1, high: 6}"]
-SEARCH += ["space.bottleneck_width={low: 1, high: 6}", "budget.params.tolerance=0.2"]
+SEARCH += ["space.bottleneck_width={low: 1, high: 6}", "budget.params.tolerance=0.2", "search.baseline=0"]
 
 
 def test_a_search_asks_one_design_after_the_other_and_never_looks_at_the_test_images(

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from explorer.config import read_command
 from explorer.design import Architecture, short_name
 from explorer.errors import InputError
-from explorer.planning import Setting, candidates, scope_of
+from explorer.planning import Setting, candidates
 from explorer.search.sampler import ExhaustedError, FeasibleSampler
 from explorer.search.trials import Trials, open_search
 from explorer.settings import StudyConfig
@@ -39,7 +39,7 @@ def searching(sampler: str, designs: int, *, few: bool = False) -> StudyConfig:
 
 
 def opened(config: StudyConfig, tried: tuple[Setting, ...] = ()) -> Trials:
-    return open_search(config.name, config.search, scope_of(config), candidates(config), tried)
+    return open_search(config, tried)
 
 
 def error_of(architecture: Architecture) -> float:

@@ -1,0 +1,104 @@
+"""Which designs of a search are trained to their end: after some epochs, at a rung, the poorer ones are stopped.
+
+Successive halving as in Jamieson and Talwalkar (1502.07943), without waiting for others (ASHA, 1810.05934): a design is
+judged against those that reached its rung before it. With one objective Optuna's pruners judge; they refuse several,
+and there designs are ranked by non-dominated sorting (Deb et al., 2002).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+
+from explorer.analysis.front import dominated
+from explorer.run import Decision, Outcome, Run
+from explorer.runs import rungs_of
+from explorer.settings import StudyConfig
+
+
+@dataclass
+class Rungs:
+    """Where the designs of a search stand: the epochs of the rungs, what was decided, and which runs wait for it."""
+
+    steps: tuple[int, ...]
+    seeds: int
+    decided: dict[str, list[Decision]] = field(default_factory=dict)
+    paused: dict[str, dict[int, tuple[Run, Outcome]]] = field(default_factory=dict)
+    ended: dict[str, set[int]] = field(default_factory=dict)
+
+    def note(self, decision: Decision) -> None:
+        """Take note of what was decided about a design, now or at an earlier start."""
+        self.decided.setdefault(decision.setting, []).append(decision)
+
+    def until(self, setting: str) -> int | None:
+        """The rung to which a design may be trained now; None: to its end."""
+        past = self.decided.get(setting, [])
+        if not past or past[0].by == BASELINE:
+            return None
+        if past[-1].decision == "stopped":
+            return past[-1].epochs
+        left = [step for step in self.steps if step > past[-1].epochs]
+        return left[0] if left else None
+
+    def is_stopped(self, setting: str) -> bool:
+        """Whether a design is trained no further."""
+        past = self.decided.get(setting, [])
+        return bool(past) and past[-1].decision == "stopped"
+
+    def pause(self, setting: str, run: Run, outcome: Outcome) -> None:
+        """A run has reached its rung."""
+        self.paused.setdefault(setting, {})[run.seed] = (run, outcome)
+
+    def end(self, setting: str, seed: int) -> None:
+        """A run has ended: it waits for no decision."""
+        self.ended.setdefault(setting, set()).add(seed)
+        self.paused.get(setting, {}).pop(seed, None)
+
+    def error(self, setting: str, chance: float) -> float | None:
+        """Mean error of a design at its rung, once all its seeds are there; those that did not come through as chance.
+
+        None before that.
+        """
+        waiting, lost = self.paused.get(setting, {}), self.ended.get(setting, set())
+        if not waiting or len(waiting) + len(lost) < self.seeds:
+            return None
+        errors = [outcome.val_error for _, outcome in waiting.values() if outcome.val_error is not None]
+        return (sum(errors) + chance * len(lost)) / (len(errors) + len(lost))
+
+
+BASELINE = "baseline"  # what chose the designs that a search is held against: chance
+
+
+def open_rungs(config: StudyConfig) -> Rungs:
+    """The rungs of a study before any decision; one that is no search, or prunes nothing, has none."""
+    return Rungs(rungs_of(config), config.search.seeds)
+
+
+def make_pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
+    """One of Optuna's pruners by its name in `search.pruner`, on the study's rungs."""
+    steps, search = rungs_of(config), config.search
+    if not steps or len(search.objectives) > 1:
+        return optuna.pruners.NopPruner()
+    makers: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+        "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(steps[0], search.factor),
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(steps[0], config.recipe.epochs, search.factor),
+        "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=search.factor),
+    }
+    return makers[search.pruner]()
+
+
+def goes_on(points: list[tuple[float, float]], factor: int) -> bool:
+    """Whether the last of the designs that reached a rung is trained further, ranked by error and cost at once.
+
+    A front goes on whole where the better fronts hold fewer than one design in `factor`.
+    """
+    left = np.asarray(points, dtype=float)
+    keep, better = max(1, len(points) // factor), 0
+    while better < keep:
+        beaten = dominated(left)
+        if not beaten[-1]:
+            return True
+        better += int((~beaten).sum())
+        left = left[beaten]
+    return False

@@ -1,0 +1,186 @@
+"""A run that is interrupted goes on as if nothing had happened, or says what it could not use."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from explorer.planning import settings_of
+from explorer.run import Convolution, EpochResult, Execution, Outcome, Run
+from explorer.runs import runs_of
+from explorer.settings import StudyConfig
+from explorer.training import kernels
+from explorer.training.checkpoint import latest
+from explorer.training.data import load
+from explorer.training.loop import Keeping, train
+from explorer.training.weights import read_weights
+
+EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
+EPOCHS = 5
+
+
+class StoppedError(Exception):
+    """What stands for the end of the process."""
+
+
+def run_with(tiny: StudyConfig, execution: Execution = EXECUTION) -> Run:
+    run = runs_of(tiny, settings_of(tiny), execution, load(tiny.data).digest)[1][1]
+    run = replace(run, execution=execution)
+    return replace(run, recipe=replace(run.recipe, epochs=EPOCHS, shift=1, flip=True, cutout=2))
+
+
+def same(left: Outcome, right: Outcome) -> bool:
+    """Equal but for the time it took."""
+    one, other = (replace(outcome, seconds=0.0, images_per_second=None) for outcome in (left, right))
+    return one == other
+
+
+def curve(results: list[EpochResult]) -> list[EpochResult]:
+    return [replace(result, seconds=0.0) for result in results]
+
+
+@pytest.fixture
+def keeping(tmp_path: Path) -> Keeping:
+    def tell(line: str) -> None:
+        with (tmp_path / "told").open("a") as file:
+            file.write(line + "\n")
+
+    return Keeping(tmp_path / "kept", tell, every=0)
+
+
+def told(keeping: Keeping) -> list[str]:
+    path = keeping.folder.parent / "told"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def interrupted(run: Run, keeping: Keeping, after: int) -> None:
+    """Train and end in the epoch after so many."""
+
+    def report(result: EpochResult) -> None:
+        if result.epoch > after:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(run, report, keeping=keeping)
+
+
+fast = pytest.mark.skipif(not kernels.is_available(), reason="needs a C compiler, for the kernels")
+
+
+@pytest.mark.parametrize("after", [1, 3, 4])
+@pytest.mark.parametrize(
+    "execution",
+    [
+        EXECUTION,
+        replace(EXECUTION, form="sum"),
+        replace(EXECUTION, layout="contiguous", micro_batch=10),
+        pytest.param(replace(EXECUTION, precision="bfloat16", norms="fused"), marks=fast),
+        replace(EXECUTION, convolutions=(Convolution("6>6_k3_s1_g2_8px", 1),)),
+    ],
+)
+def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
+    tiny: StudyConfig, tmp_path: Path, keeping: Keeping, execution: Execution, after: int
+) -> None:
+    run = run_with(tiny, execution)
+    whole: list[EpochResult] = []
+    pieces: list[EpochResult] = []
+    expected = train(run, whole.append, weights=tmp_path / "whole.safetensors")
+    interrupted(run, keeping, after)
+    found = train(run, pieces.append, weights=tmp_path / "pieces.safetensors", keeping=keeping)
+    assert same(found, expected)
+    assert curve(pieces) == curve(whole)
+    one, other = (read_weights(tmp_path / f"{name}.safetensors") for name in ("whole", "pieces"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert told(keeping) == [f"goes on after epoch {after}"]
+
+
+def test_a_run_pauses_where_it_is_told_and_goes_on_from_there(tiny: StudyConfig, keeping: Keeping) -> None:
+    run, lazy = run_with(tiny), replace(keeping, every=1e9)
+    reported: list[EpochResult] = []
+    expected = train(run, lambda result: None)
+    paused = train(run, reported.append, keeping=lazy, until=2)
+    assert (paused.status, paused.epochs, paused.test_error) == ("paused", 2, None)
+    assert paused.val_error == reported[-1].val_error
+    again = train(run, reported.append, keeping=lazy, until=2)
+    assert same(again, paused)
+    assert told(lazy) == []
+    assert train(run, reported.append, keeping=lazy, until=4).epochs == 4
+    assert same(train(run, reported.append, keeping=lazy), expected)
+    assert told(lazy) == ["goes on after epoch 2", "goes on after epoch 4"]
+
+
+def test_the_last_two_checkpoints_are_kept_and_short_epochs_make_none(tiny: StudyConfig, keeping: Keeping) -> None:
+    run = run_with(tiny)
+    train(run, lambda result: None, keeping=keeping)
+    assert sorted(path.name for path in keeping.folder.iterdir()) == ["000003.safetensors", "000004.safetensors"]
+    elsewhere = Keeping(keeping.folder.parent / "none", keeping.told)
+    train(run, lambda result: None, keeping=elsewhere)
+    assert not elsewhere.folder.exists()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def pickled(path: Path) -> None:
+    torch.save({"epoch": 4}, path)
+
+
+def long_header(path: Path) -> None:
+    path.write_bytes((2**62).to_bytes(8, "little") + path.read_bytes()[8:])
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"), [(cut, ""), (flip, "does not match its check"), (pickled, ""), (long_header, "")]
+)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    tiny: StudyConfig, keeping: Keeping, damage: Callable[[Path], None], words: str
+) -> None:
+    run = run_with(tiny)
+    expected = train(run, lambda result: None)
+    interrupted(run, keeping, 4)
+    damage(keeping.folder / "000004.safetensors")
+    assert same(train(run, lambda result: None, keeping=keeping), expected)
+    first, second = told(keeping)
+    assert first.startswith("000004.safetensors cannot be used (")
+    assert words in first
+    assert second == "goes on after epoch 3"
+
+
+def test_without_a_usable_checkpoint_a_run_says_that_it_begins_anew(tiny: StudyConfig, keeping: Keeping) -> None:
+    run = run_with(tiny)
+    interrupted(run, keeping, 4)
+    for path in keeping.folder.iterdir():
+        cut(path)
+    assert same(train(run, lambda result: None, keeping=keeping), train(run, lambda result: None))
+    assert told(keeping)[-1] == "begins anew"
+
+
+def test_a_checkpoint_of_another_run_is_not_used(tiny: StudyConfig, keeping: Keeping) -> None:
+    run = run_with(tiny)
+    interrupted(run, keeping, 4)
+    other = replace(run, seed=run.seed + 1)
+    assert latest(keeping.folder, other.id, EPOCHS)[0] is None
+    assert same(train(other, lambda result: None, keeping=keeping), train(other, lambda result: None))
+    assert told(keeping)[0] == f"000004.safetensors cannot be used (it is of run {run.id})"
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
+    tiny: StudyConfig, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("explorer.training.checkpoint.save_file", full)
+    run = run_with(tiny)
+    assert train(run, lambda result: None, keeping=keeping).status == "ok"
+    assert told(keeping)[0] == ("its checkpoint after epoch 1 cannot be written ([Errno 28] No space left on device)")
+    assert list(keeping.folder.iterdir()) == []
