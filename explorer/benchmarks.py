@@ -116,18 +116,29 @@ def _ranks(config: BenchmarkConfig, console: Console) -> int:
 
 
 def _replay(config: BenchmarkConfig, console: Console) -> int:
-    from explorer.analysis.replay import curves_of, replay
+    from explorer.analysis.replay import curves_of
     from explorer.answer import load_finding
     from explorer.folder import study_folder
+    from explorer.planning import scopes_of
     from explorer.report.benchmark import print_replay
+    from explorer.search.replay import replay
 
     folder = study_folder(config.recorded)
-    _, record, _ = load_finding(folder)
+    study, record, _ = load_finding(folder)
     try:
         curves = curves_of(record.runs, record.epochs)
     except ValueError as error:
         raise InputError(f"recorded={config.recorded}: {folder} {error}") from None
-    print_replay(replay(curves, seed=config.seed), config.margin, console)
+    scope = next(iter(scopes_of(study).values()))
+    with console.status("Searching") as status:
+        found = replay(
+            curves,
+            study,
+            scope,
+            seed=config.seed,
+            watch=lambda done, of: status.update(f"Searching, {done} of {of} draws"),
+        )
+    print_replay(found, study.study.margin or config.margin, console)
     return 0
 
 

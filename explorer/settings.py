@@ -18,6 +18,8 @@ Target = Annotated[int, Ge(1), Le(2**59)]
 Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
+Sampler = Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
+Pruner = Literal["none", "halving", "hyperband", "median"]
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
 ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose one design after the other
 ASIDE = {"decides": False}  # of a field that does not decide a run's number
@@ -189,14 +191,14 @@ class SearchConfig:
                   validation images alone: does the verdict hold when each has the rate that suits it best?
     """
 
-    sampler: Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
+    sampler: Sampler
     seeds: Annotated[int, Ge(1), Le(10_000)]
     designs: Annotated[int, Ge(1), Le(100_000)] | None = None
     sampler_seed: Natural = 0
     looks: tuple[Count, ...] = ()
     objectives: tuple[Literal["error", "params", "macs", "activations"], ...] = ("error",)
     rates: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = ()
-    pruner: Literal["none", "halving", "hyperband", "median"] = "none"
+    pruner: Pruner = "none"
     first_rung: Count | None = None
     factor: Annotated[int, Ge(2), Le(100)] = 3
     baseline: Fraction = 0.0

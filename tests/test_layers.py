@@ -42,6 +42,7 @@ MAY_IMPORT = {
         "design",
         "errors",
         "folder",
+        "planning",
         "report",
         "search",
         "settings",

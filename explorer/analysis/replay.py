@@ -1,10 +1,6 @@
-"""Recorded curves played again: what a search that stops poor designs early would have found, without training.
+"""Recorded curves as a ground on which searches are played again, and what came of many of them."""
 
-Successive halving (Jamieson and Talwalkar, 2016): all designs are trained for a few epochs, the better third goes on
-for three times as many, and so on. It is compared with training as many designs to the end as the same epochs pay for.
-"""
-
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-KEPT = 3  # one design in so many goes on from rung to rung, for so many times the epochs
-DRAWS = 400
-SUBSET = 2 / 3  # of the designs in each draw: with all of them there would be one search to tell of
+LEAST_DESIGNS, LEAST_EPOCHS = 9, 3
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,30 +26,38 @@ class Curves:
         last = self.errors[:, -1]
         return np.array([last[self.design == place].mean() for place in range(len(self.names))])
 
+    @property
+    def seeds(self) -> int:
+        """Of the design that has the fewest."""
+        return int(np.bincount(self.design).min())
+
+    def tau(self, epoch: int) -> float:
+        """Kendall's rank correlation of the designs' mean errors after an epoch with their last ones."""
+        means = [self.errors[self.design == place, epoch - 1].mean() for place in range(len(self.names))]
+        return float(stats.kendalltau(means, self.final).statistic)
+
 
 @dataclass(frozen=True)
 class Replay:
-    """Regret of searches: the chosen design's error less that of the best design there was, as fractions.
+    """What searches of several kinds found in the same draws of designs, for the same epochs.
 
-    rungs      epochs after which the better third goes on
-    share      of the epochs that training every design to its end would take
-    halving, by_chance  regrets of both searches in each draw, at equal epochs
-    tau        Kendall's rank correlation of the errors after each rung with the last ones
+    rungs    epochs after which those that stop designs do so
+    share    of the epochs that training every design to its end would take
+    regrets  by kind and draw: the found design's error less that of the best there was, as fractions
+    trained  by kind: designs begun, on average
+    base     the kind that the others are held against
     """
 
-    designs: int
-    seeds: int
-    epochs: int
+    curves: Curves
     rungs: tuple[int, ...]
     share: float
-    halving: Floats
-    by_chance: Floats
-    tau: tuple[float, ...]
+    regrets: Mapping[str, Floats]
+    trained: Mapping[str, float]
+    base: str
 
-    @property
-    def difference(self) -> tuple[float, float, float]:
-        """Mean regret of halving less that of chance, and its central 95 % over the draws."""
-        apart = self.halving - self.by_chance
+    def difference(self, kind: str) -> tuple[float, float, float]:
+        """Mean regret less that of the base, and its central 95 % over the draws."""
+        apart = self.regrets[kind] - self.regrets[self.base]
         low, high = np.percentile(apart, [2.5, 97.5])
         return float(apart.mean()), float(low), float(high)
 
@@ -66,51 +68,11 @@ def curves_of(runs: pd.DataFrame, epochs: pd.DataFrame) -> Curves:
     table = epochs[epochs["run"].isin(ok["run"])].pivot_table(index="run", columns="epoch", values="val_error")
     table = table.dropna()
     names = tuple(dict.fromkeys(ok.loc[ok["run"].isin(table.index), "setting"]))
-    if len(names) < KEPT**2 or table.shape[1] < KEPT:
+    if len(names) < LEAST_DESIGNS or table.shape[1] < LEAST_EPOCHS:
         raise ValueError(
-            f"has {len(names)} designs of {table.shape[1]} epochs; a replay needs {KEPT**2} designs and {KEPT} epochs"
+            f"has {len(names)} designs of {table.shape[1]} epochs; a replay needs {LEAST_DESIGNS} designs and "
+            f"{LEAST_EPOCHS} epochs"
         )
     setting = ok.set_index("run")["setting"]
     design = np.array([names.index(setting[run]) for run in table.index])
     return Curves(table.to_numpy(dtype=float), design, names)
-
-
-def replay(curves: Curves, *, draws: int = DRAWS, seed: int = 0) -> Replay:
-    """Search again and again among recorded designs; each draw takes two thirds of them and one seed of each."""
-    rng = np.random.default_rng(seed)
-    total, final = curves.errors.shape[1], curves.final
-    rungs = tuple(sorted({max(1, math.ceil(total / KEPT**power)) for power in (2, 1)} | {total}))
-    own = [np.flatnonzero(curves.design == place) for place in range(len(final))]
-    count = max(KEPT**2, round(SUBSET * len(final)))
-    spent = _cost(count, rungs)
-    halving, by_chance = [], []
-    for _ in range(draws):
-        chosen = rng.choice(len(final), count, replace=False)
-        errors = curves.errors[[rng.choice(own[place]) for place in chosen]]
-        best = final[chosen].min()
-        halving.append(final[chosen[_halved(errors, rungs)]] - best)
-        few = rng.permutation(count)[: max(1, round(spent / total))]
-        by_chance.append(final[chosen[few[errors[few, -1].argmin()]]] - best)
-    mean = np.array([curves.errors[rows].mean(axis=0) for rows in own])
-    tau = tuple(float(stats.kendalltau(mean[:, rung - 1], final).statistic) for rung in rungs)
-    seeds = min(len(rows) for rows in own)
-    share = spent / (count * total)
-    return Replay(len(final), seeds, total, rungs, share, np.array(halving), np.array(by_chance), tau)
-
-
-def _halved(errors: Floats, rungs: tuple[int, ...]) -> int:
-    """The row that successive halving ends with."""
-    left = np.arange(len(errors))
-    for rung in rungs[:-1]:
-        keep = math.ceil(len(left) / KEPT)
-        left = left[np.argsort(errors[left, rung - 1], kind="stable")[:keep]]
-    return int(left[errors[left, rungs[-1] - 1].argmin()])
-
-
-def _cost(count: int, rungs: tuple[int, ...]) -> int:
-    """Epochs that successive halving trains of so many designs, each going on from where it was."""
-    spent, left, before = 0, count, 0
-    for rung in rungs:
-        spent += left * (rung - before)
-        left, before = math.ceil(left / KEPT), rung
-    return spent

@@ -113,30 +113,40 @@ def print_ranks(found: Agreement, studies: tuple[StudyConfig, StudyConfig], cons
 
 def print_replay(found: Replay, margin: float, console: Console) -> None:
     """Regrets of searches in a recorded study."""
+    curves, draws = found.curves, len(found.regrets[found.base])
     table = plain_table(
-        f"{len(found.halving)} searches replayed among {found.designs} designs of {found.epochs} epochs",
+        f"{draws} searches of each kind replayed among {len(curves.names)} designs of {curves.errors.shape[1]} epochs, "
+        f"each for {found.share:.0%} of the epochs of all",
         "search",
-        "epochs spent",
+        "designs begun",
         "median regret",
-        "90 % of regrets below",
+        "90 % below",
+        f"mean less {found.base}",
+        "95 % of draws",
     )
-    for name, regrets in (("successive halving", found.halving), ("random designs", found.by_chance)):
-        nine_tenths = float(np.percentile(regrets, 90))
+    for kind, regrets in found.regrets.items():
+        mean, low, high = found.difference(kind)
         table.add_row(
-            name, f"{found.share:.0%}", wording.points(float(np.median(regrets))), wording.points(nine_tenths)
+            kind,
+            f"{found.trained[kind]:.1f}",
+            wording.points(float(np.median(regrets))),
+            wording.points(float(np.percentile(regrets, 90))),
+            wording.points(mean),
+            wording.interval_points(low, high),
         )
     console.print(table)
-    mean, low, high = found.difference
-    taus = ", ".join(f"{tau:.2f} after {rung}" for rung, tau in zip(found.rungs, found.tau, strict=True))
+    taus = ", ".join(f"{curves.tau(rung):.2f} after {rung}" for rung in found.rungs)
     console.print(
-        f"Regret: points above the best design there was. Halving less random: {wording.points(mean)} on average, 95 % "
-        f"of draws {wording.interval_points(low, high)}; draws share their runs, so they are no sample of studies. "
+        "Regret: points above the best design there was. Draws share their runs, so they are no sample of studies. "
         f"Kendall's tau of errors with the last ones: {taus} epochs.",
         highlight=False,
     )
-    median = float(np.median(found.halving))
-    what = f"median regret of halving at {found.share:.0%} of the epochs within {100 * margin:.2f} points"
-    print_figures([Figure(what, wording.points(median), median <= margin)], console)
+    figures = []
+    for kind in [kind for kind in found.regrets if "halving" in kind]:
+        median = float(np.median(found.regrets[kind]))
+        what = f"{kind}: median regret at {found.share:.0%} of the epochs within {100 * margin:.2f} points"
+        figures.append(Figure(what, wording.points(median), median <= margin))
+    print_figures(figures, console)
 
 
 def print_latencies(found: list[Latency], console: Console) -> None:

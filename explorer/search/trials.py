@@ -87,6 +87,14 @@ class Trials:
             else:
                 self.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
 
+    def tell(self, setting: Setting, error: float | None) -> None:
+        """Close a trial whose error is known otherwise than by runs; None: it was stopped."""
+        with self._lock:
+            entry = self._by_setting[setting.name]
+            entry.told = True
+            state = optuna.trial.TrialState.PRUNED if error is None else None
+            self.study.tell(entry.trial, error, state=state)
+
     def goes_on(self, setting: Setting, epochs: int, error: float) -> bool:
         """Whether a setting is trained further, by its mean error at a rung. Each rung is asked for once, in order."""
         with self._lock:

@@ -1,0 +1,60 @@
+"""Searches on recorded curves: the search's own parts, and what they must find where curves tell all or nothing."""
+
+import numpy as np
+import pytest
+
+from explorer.analysis.replay import Curves
+from explorer.config import read_command
+from explorer.design import parse_name
+from explorer.planning import scope_of
+from explorer.search.replay import KINDS, pool_of, replay
+from explorer.settings import StudyConfig
+from tests.conftest import TINY
+
+NAMES = tuple(f"{depth}-{paths}x{width}d-w16" for depth in (11, 20, 29) for paths in (1, 2, 4) for width in (2, 4, 8))
+
+
+def crossing(noise: float) -> Curves:
+    """27 designs of 9 epochs whose errors keep their order but for noise on the way; wide and deep ones are best."""
+    rng = np.random.default_rng(0)
+    final = np.linspace(0.4, 0.1, 27)
+    steps = np.linspace(0.5, 0.0, 9)
+    errors = final[:, None] + steps + noise * rng.normal(size=(27, 9)) * (steps > 0)
+    return Curves(errors, np.arange(27), NAMES)
+
+
+@pytest.fixture
+def config() -> StudyConfig:
+    return read_command([*TINY, "budget=none", "space.bottleneck_width=[4]"]).study
+
+
+def test_where_early_errors_tell_all_stopping_finds_better_designs_than_chance(config: StudyConfig) -> None:
+    found = replay(crossing(0.0), config, scope_of(config), draws=20)
+    assert set(found.regrets) == set(KINDS)
+    assert found.rungs == (1, 3, 9)
+    medians = {kind: float(np.median(regrets)) for kind, regrets in found.regrets.items()}
+    assert medians["random, halving"] < medians["random designs"]
+    # A third of the epochs of 18 designs of 9 epochs: six of them to their end, or more of them begun.
+    assert found.trained["random designs"] == 6
+    assert found.trained["random, halving"] > 8
+    assert found.difference("random, halving")[0] < 0
+    assert all((regrets >= 0).all() for regrets in found.regrets.values())
+
+
+def test_where_early_errors_tell_nothing_stopping_gains_little(config: StudyConfig) -> None:
+    told, lost = (replay(crossing(noise), config, scope_of(config), draws=20) for noise in (0.0, 50.0))
+    assert lost.difference("random, halving")[0] > told.difference("random, halving")[0]
+
+
+def test_the_same_seed_gives_the_same_searches(config: StudyConfig) -> None:
+    one, other = (replay(crossing(0.1), config, scope_of(config), draws=3, seed=5) for _ in range(2))
+    assert all((one.regrets[kind] == other.regrets[kind]).all() for kind in KINDS)
+
+
+def test_a_pool_has_a_column_for_every_axis_in_which_designs_differ() -> None:
+    designs = [parse_name(name) for name in ("11-1x4d-w16", "11-2x4d-w16-preact", "20-2.4.4x4d-w16")]
+    pool = pool_of(designs)
+    assert [pool.architecture(place) for place in range(3)] == designs
+    assert set(pool.parameters) == {"depth", "cardinality", "block"}
+    assert pool.parameters["depth"].tolist() == [11, 11, 20]
+    assert pool.parameters["cardinality"].dtype == object
