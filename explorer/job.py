@@ -5,7 +5,9 @@ A worker knows neither Optuna nor the record; it gets a run and returns an outco
 
 from dataclasses import dataclass, field
 
+from explorer.design.architecture import Architecture
 from explorer.design.grouped import GroupedConv
+from explorer.design.template import Task
 from explorer.run import Convolution, EpochResult, Execution, Outcome, Run
 from explorer.settings import DataConfig
 
@@ -78,6 +80,24 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class LatencyQuestion:
+    """How long does one forward pass of these networks take, in turns, with nothing else running?"""
+
+    architectures: tuple[Architecture, ...]
+    task: Task
+    device: str
+    precision: str
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Milliseconds of each: lower quartile, median, upper quartile over many passes."""
+
+    quartiles: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
 class FormsQuestion:
     """Which execution of each shape is the fastest, given how many passes of each a study plans?"""
 
@@ -141,5 +161,5 @@ class Mismatch:
 
 
 Event = Counted | EpochDone | Noted | RunDone | Mismatch
-Question = Survey | SpeedQuestion | FormsQuestion
-Answer = Surroundings | Speed | Forms | Refused
+Question = Survey | SpeedQuestion | LatencyQuestion | FormsQuestion
+Answer = Surroundings | Speed | Latencies | Forms | Refused

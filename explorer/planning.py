@@ -50,11 +50,21 @@ def _progress(what: str) -> Callable[[int, int], None] | None:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one forward pass: quartiles over many."""
+
+    lower: float
+    median: float
+    upper: float
+
+
+@dataclass(frozen=True)
 class Setting:
     """One architecture of a study beside its cost; deviations are signed fractions of the budget's reference.
 
     spaces  those it was drawn from, where a study compares several
     form    in which its blocks are trained
+    latency of a forward pass, where a search asks for it
     """
 
     architecture: Architecture
@@ -64,6 +74,14 @@ class Setting:
     activations_deviation: float | None = None
     spaces: tuple[str, ...] = ()
     form: str = "grouped"
+    latency: Latency | None = None
+
+    def value(self, axis: str) -> float:
+        """One of its costs: an axis of the budget, or the median latency in milliseconds."""
+        if axis != "latency":
+            return float(getattr(self.cost, axis))
+        assert self.latency is not None
+        return self.latency.median
 
     @property
     def name(self) -> str:

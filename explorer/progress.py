@@ -1,13 +1,13 @@
 """How far a study has come, read from its record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from explorer import folder as study
 from explorer import records
 from explorer.design import parse_name
-from explorer.planning import Setting, scope_of, settings_of
-from explorer.run import FINAL_STATUSES
+from explorer.planning import Latency, Setting, scope_of, settings_of
+from explorer.run import FINAL_STATUSES, Decision
 from explorer.runs import runs_wanted
 from explorer.settings import StudyConfig
 
@@ -35,7 +35,15 @@ def settings_so_far(config: StudyConfig, recorded: records.Record | None) -> tup
     if not config.search.is_adaptive or recorded is None:
         return settings
     scope = scope_of(config)
-    return tuple(scope.setting(parse_name(name)) for name in recorded.chosen())
+    chosen = [one for one in recorded.decisions if one.decision == "chosen"]
+    return tuple(replace(scope.setting(parse_name(one.setting)), latency=_latency(one)) for one in chosen)
+
+
+def _latency(chosen: Decision) -> Latency | None:
+    """What was measured when a design was chosen."""
+    if chosen.latency is None or chosen.latency_lower is None or chosen.latency_upper is None:
+        return None
+    return Latency(chosen.latency_lower, chosen.latency, chosen.latency_upper)
 
 
 def progress_of(config: StudyConfig, folder: Path) -> Progress:

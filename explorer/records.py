@@ -99,16 +99,9 @@ def load(folder: Path) -> Record:
 def _decisions(folder: Path) -> tuple[Decision, ...]:
     if not (folder / DECISIONS).exists():
         return ()
-    return tuple(
-        Decision(
-            row["setting"],
-            row["decision"],
-            int(row["epochs"]),
-            float(row["error"]) if row["error"] else None,
-            row["by"],
-        )
-        for row in table.read(folder / DECISIONS, Decision)
-    )
+    frame = _frame(table.read(folder / DECISIONS, Decision), Decision)
+    plain = frame.astype(object).where(frame.notna(), None)
+    return tuple(Decision(**{str(name): value for name, value in row.items()}) for row in plain.to_dict("records"))
 
 
 def load_correct(folder: Path) -> dict[str, npt.NDArray[np.bool_]]:

@@ -165,6 +165,9 @@ class RunRecord:
     space: str = ""
     rate: float = 1.0
     form: str = "grouped"
+    latency: float | None = None
+    latency_lower: float | None = None
+    latency_upper: float | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,8 @@ class Decision:
     epochs    of the rung; 0 where it was chosen
     error     mean validation error over seeds at the rung, by which it was judged; None where it was chosen
     by        what chose it: the sampler, or "baseline" for the random designs that the search is held against
+    latency   median milliseconds of a forward pass, with the quartiles, where the search asks for it: measured when the
+              design was chosen
     """
 
     setting: str
@@ -195,6 +200,9 @@ class Decision:
     epochs: int
     error: float | None
     by: str
+    latency: float | None = None
+    latency_lower: float | None = None
+    latency_upper: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from explorer.design.grouped import grouped_convs
 from explorer.design.template import Task
 from explorer.errors import InputError
 from explorer.planning import Setting, designs_wanted, task_of
-from explorer.run import Execution, Run
+from explorer.run import Execution, Outcome, Run, RunRecord
 from explorer.settings import StudyConfig
 
 
@@ -52,6 +52,53 @@ def runs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
 def rate_of(config: StudyConfig, run: Run) -> float:
     """The multiple of the study's learning rate that a run is trained at."""
     return round(run.recipe.learning_rate / config.recipe.learning_rate, 9)
+
+
+def record_of(
+    config: StudyConfig, setting: Setting, run: Run, outcome: Outcome, *, fvcore_macs: int | None, finished: str
+) -> RunRecord:
+    """What the record says of a run."""
+    latency = setting.latency
+    return RunRecord(
+        run=run.id,
+        status=outcome.status,
+        setting=setting.name,
+        study=config.name,
+        data=config.data.name,
+        template=setting.architecture.template,
+        depth=setting.architecture.depth,
+        width=setting.architecture.widths[0],
+        kernel_size=setting.architecture.kernel_size,
+        cardinality=setting.architecture.cardinalities[0],
+        bottleneck_width=setting.architecture.bottleneck_widths[0],
+        params=setting.cost.params,
+        macs=setting.cost.macs,
+        fvcore_macs=fvcore_macs,
+        activations=setting.cost.activations,
+        params_deviation=setting.params_deviation,
+        macs_deviation=setting.macs_deviation,
+        seed=run.seed,
+        epochs=outcome.epochs,
+        train_error=outcome.train_error,
+        val_error=outcome.val_error,
+        test_error=outcome.test_error,
+        loss=outcome.loss,
+        seconds=outcome.seconds,
+        images_per_second=outcome.images_per_second,
+        device=run.execution.device_name,
+        classes=config.data.classes,
+        finished=finished,
+        message=outcome.message,
+        block=setting.architecture.block,
+        shortcut=setting.architecture.shortcut,
+        activations_deviation=setting.activations_deviation,
+        space="+".join(setting.spaces),
+        rate=rate_of(config, run),
+        form=setting.form,
+        latency=latency.median if latency else None,
+        latency_lower=latency.lower if latency else None,
+        latency_upper=latency.upper if latency else None,
+    )
 
 
 def own_execution(execution: Execution, setting: Setting, task: Task) -> Execution:

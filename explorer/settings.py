@@ -177,7 +177,9 @@ class SearchConfig:
     sampler_seed  seed of the drawing
     forms         equivalent forms of the blocks in which each design is trained, from the same first weights: sum (a),
                   concat (b), grouped (c) (ResNeXt paper, figure 3)
-    objectives    what a search makes small: the validation error alone, or that and a cost, as [error, macs]
+    objectives    what a search makes small: the validation error alone, or that and a cost, as [error, macs]; latency
+                  is measured when a design is chosen, while nothing is trained
+    latency_batch images of the forward pass that is timed
     looks         numbers of seeds at which `auto` looks; none otherwise
     pruner        stops poor designs of a search on their way, judged by their mean validation error at rungs. halving:
                   about the better third of those that came this far goes on; hyperband: the same, beginning at several
@@ -196,7 +198,8 @@ class SearchConfig:
     designs: Annotated[int, Ge(1), Le(100_000)] | None = None
     sampler_seed: Natural = 0
     looks: tuple[Count, ...] = ()
-    objectives: tuple[Literal["error", "params", "macs", "activations"], ...] = ("error",)
+    objectives: tuple[Literal["error", "params", "macs", "activations", "latency"], ...] = ("error",)
+    latency_batch: Count = 1
     rates: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = ()
     pruner: Pruner = "none"
     first_rung: Count | None = None

@@ -48,6 +48,11 @@ def millions(count: int) -> str:
     return f"{count / 1e6:,.2f} M"
 
 
+def cost(axis: str, value: float) -> str:
+    """A cost as a number without its unit: `4,775,754`, or `12.3` milliseconds."""
+    return f"{value:.3g}" if axis == "latency" else f"{value:,.0f}"
+
+
 def duration(seconds: float) -> str:
     """A time: `4 min 05 s`, `2 h 03 min`."""
     whole = round(seconds)
@@ -59,5 +64,10 @@ def duration(seconds: float) -> str:
 
 
 FORM_NAMES = {"sum": "(a) sum of paths", "concat": "(b) concatenation", "grouped": "(c) grouped convolution"}
-COST_NAMES = {"params": "parameters", "macs": "multiply-adds", "activations": "activations"}
+COST_NAMES = {
+    "params": "parameters",
+    "macs": "multiply-adds",
+    "activations": "activations",
+    "latency": "milliseconds",
+}
 ERROR_NAMES = {"test_error": "test error", "val_error": "validation error"}

@@ -10,8 +10,11 @@ from explorer.answer import load_finding
 from explorer.config import read_command
 from explorer.errors import InputError
 from explorer.folder import study_folder
-from explorer.planning import settings_of
+from explorer.planning import Setting, settings_of
 from explorer.records import load
+from explorer.run import Execution
+from explorer.search.execution import Bench, with_latency
+from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirror_url
 from explorer.tabular import Table
 
@@ -87,3 +90,46 @@ def test_objectives_that_cannot_be_are_refused(change: str, message: str) -> Non
     with pytest.raises(InputError) as caught:
         settings_of(read_command([*SMALL, change]).study)
     assert message in str(caught.value)
+
+
+def test_latency_is_measured_once_for_each_design_and_made_small(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timed = [*SMALL, "name=timed", "search.objectives=[error,latency]", "search.latency_batch=2", "storage=none"]
+    assert main([*timed, "search.designs=3"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "on the front of validation error against milliseconds" in said
+    record = load(study_folder("timed"))
+    measured = {one.setting: one for one in record.decisions if one.decision == "chosen"}
+    assert len(measured) == 3
+    for one in measured.values():
+        assert one.latency is not None
+        assert one.latency_lower is not None
+        assert one.latency_upper is not None
+        assert 0 < one.latency_lower <= one.latency <= one.latency_upper
+    for setting, own in record.runs.groupby("setting"):
+        assert set(own["latency"]) == {measured[str(setting)].latency}
+    found = load_finding(study_folder("timed"))[2].front
+    assert found is not None
+    assert (found.cost, len(found.costs)) == ("latency", 3)
+    assert "Milliseconds" in (workplace / "reports" / "timed.html").read_text()
+    # What was measured is kept: more designs are measured, those before are not measured again.
+    assert main([*timed, "search.designs=4"]) == 0
+    again = load(study_folder("timed")).decisions
+    assert all(one in again for one in measured.values())
+
+
+def test_a_search_led_by_latency_waits_until_nothing_is_trained(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def watched(bench: Bench, execution: Execution, settings: list[Setting]) -> tuple[Setting, ...]:
+        assert isinstance(bench.engine, LocalEngine)
+        seen.append((bench.engine.slots - bench.engine.free, len(settings)))
+        return with_latency(bench, execution, settings)
+
+    monkeypatch.setattr("explorer.search.coordinator.with_latency", watched)
+    timed = [*SMALL, "name=timed", "search.objectives=[error,latency]", "storage=none", "engine.workers=2"]
+    assert main([*timed, "search.designs=5", "search.baseline=0"]) == 0
+    assert seen == [(0, 2), (0, 2), (0, 1)]

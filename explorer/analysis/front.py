@@ -17,7 +17,7 @@ DRAWS = 1000
 class Front:
     """Error against one cost over the designs of a search, in the order in which they were tried.
 
-    cost          "params", "macs" or "activations"
+    cost          "params", "macs", "activations" or "latency" (milliseconds)
     errors, costs of each design: mean over seeds as a fraction, and the cost
     ahead         whether no other design is at once no worse and cheaper, or better and no dearer
     sure          how often that is so when errors are drawn again within their uncertainty

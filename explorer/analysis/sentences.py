@@ -8,7 +8,7 @@ from explorer.analysis.paired import MIN_PAIRS, Comparison
 from explorer.analysis.population import Populations
 from explorer.analysis.trend import Trend
 from explorer.design.name import display_setting
-from explorer.wording import COST_NAMES, interval_points, p_value, points, share
+from explorer.wording import COST_NAMES, cost, interval_points, p_value, points, share
 
 SURE = 0.9  # share of redrawn errors in which a design is taken to be on the front
 
@@ -89,7 +89,7 @@ def _front_sentence(finding: Finding, found: Front) -> str:
     places = [int(place) for place in np.flatnonzero(found.ahead)]
     ends = sorted(places, key=lambda place: found.costs[place])
     words = [
-        f"{display_setting(found.settings[end])} ({found.costs[end]:,.0f} {COST_NAMES[found.cost]}, "
+        f"{display_setting(found.settings[end])} ({cost(found.cost, found.costs[end])} {COST_NAMES[found.cost]}, "
         f"{found.errors[end] * 100:.2f} %)"
         for end in (ends[0], ends[-1])
     ]

@@ -28,7 +28,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class SettingSummary:
-    """One setting: its axes and cost as in the record, and its errors as fractions.
+    """One setting: its axes and cost as in the record, and its errors as fractions; `latency` in milliseconds.
 
     `errors` holds the judged error of each seed, by seed; a run that diverged or ran out of memory counts as chance.
     """
@@ -46,6 +46,7 @@ class SettingSummary:
     estimate: Estimate
     unfinished: int
     seconds: float
+    latency: float = math.nan
 
 
 def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
@@ -94,4 +95,5 @@ def _summary(name: str, group: pd.DataFrame) -> SettingSummary:
         estimate=estimate(list(errors.values())),
         unfinished=int((group["status"] != "ok").sum()),
         seconds=float(group["seconds"].mean()),
+        latency=float(first.get("latency", math.nan)),
     )

@@ -18,7 +18,7 @@ from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.summary import estimate
 from explorer.analysis.trend import shape_of
 from explorer.design.name import display_setting, parse_setting, paths_name
-from explorer.wording import COST_NAMES
+from explorer.wording import COST_NAMES, cost
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
@@ -191,8 +191,8 @@ def front_figure(found: Front, ylabel: str = "Validation error (%)") -> go.Figur
             },
             name=name,
             text=[
-                f"{display_setting(found.settings[place])}<br>{found.costs[place]:,.0f} {words}<br>on the front in "
-                f"{found.sure[place]:.0%} of redrawn errors"
+                f"{display_setting(found.settings[place])}<br>{cost(found.cost, found.costs[place])} {words}<br>"
+                f"on the front in {found.sure[place]:.0%} of redrawn errors"
                 for place in places
             ],
             hovertemplate="%{text}<br>error %{y:.2f} %<extra></extra>",

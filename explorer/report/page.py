@@ -182,7 +182,11 @@ def _front_rows(finding: Finding) -> list[dict[str, Any]]:
         return []
     ahead = [place for place in range(len(found.settings)) if found.ahead[place]]
     return [
-        {"setting": found.settings[place], "cost": int(found.costs[place]), "error": float(found.errors[place])}
+        {
+            "setting": found.settings[place],
+            "cost": wording.cost(found.cost, found.costs[place]),
+            "error": float(found.errors[place]),
+        }
         | {"sure": float(found.sure[place])}
         for place in sorted(ahead, key=lambda place: found.costs[place])
     ]

@@ -1,52 +1,28 @@
 """The coordinator: the one process that decides what runs next and writes the study's record."""
 
-import shutil
 import time
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from explorer import folder as study
 from explorer import records
-from explorer.errors import InputError, StudyStoppedError
+from explorer.errors import StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, Noted, RunDone, Surroundings, Survey
-from explorer.planning import Setting, baseline_wanted, candidates, designs_wanted, scope_of, settings_of, task_of
+from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
 from explorer.progress import settings_so_far
-from explorer.run import FINAL_STATUSES, Decision, EpochResult, Execution, Outcome, Run, RunRecord
-from explorer.runs import own_execution, rate_of, refuse_batch, runs_of
-from explorer.search.execution import Bench, propose, resumed, with_convolutions
+from explorer.run import FINAL_STATUSES, Decision, Execution, Outcome, Run, RunRecord
+from explorer.runs import own_execution, rate_of, record_of, refuse_batch, runs_of
+from explorer.search.execution import Bench, propose, resumed, with_convolutions, with_latency
 from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored
-from explorer.search.progress import Clock, Display, work_of
-from explorer.search.rungs import BASELINE, Rungs, open_rungs
-from explorer.search.trials import Trials, open_search, open_trials
+from explorer.search.progress import Clock, work_of
+from explorer.search.rungs import chosen
+from explorer.search.state import State, checkpoints, forget, open_state
 from explorer.settings import StudyConfig
 
 SOME = 9  # designs on which the plan of a search is made
-
-
-@dataclass
-class _State:
-    """What the loop keeps between events."""
-
-    config: StudyConfig
-    folder: Path
-    trials: Trials
-    display: Display
-    waiting: deque[tuple[Setting, Run]]
-    execution: Execution
-    bench: Bench
-    workers: int
-    rungs: Rungs
-    to_ask: int = 0
-    running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
-    epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
-    fvcore_macs: dict[str, int] = field(default_factory=dict)
-    failed: int = 0
-    clock: Clock = field(default_factory=Clock)
 
 
 def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
@@ -69,7 +45,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
             bench = Bench(config, surroundings, engine)
             engine.slots, execution = _plan(bench, folder, console)
             study.begin(folder, config, execution, surroundings)
-            state = _open(bench, folder, execution, engine.slots, console)
+            state = open_state(bench, folder, execution, engine.slots, console)
             state.clock = clock
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
@@ -126,98 +102,34 @@ def _some(config: StudyConfig) -> tuple[Setting, ...]:
     return tuple(scope.setting(pool.architecture(place)) for place in places)
 
 
-def _open(bench: Bench, folder: Path, execution: Execution, workers: int, console: Console) -> _State:
-    """The state of a study as its record tells it."""
-    config, data_hash = bench.config, bench.surroundings.data_hash
-    past = records.load(folder)
-    recorded = records.as_records(past.runs)
-    settings = settings_so_far(config, past)
-    trials, rungs = _trials(config, past), open_rungs(config)
-    if missing := baseline_wanted(config) - len(past.chosen(BASELINE)):
-        settings += _drawn(config, folder, trials, missing)
-        past = records.load(folder)
-    runs = runs_of(config, settings, execution, data_hash)
-    to_ask = designs_wanted(config, settings) - len(settings)
-    by_name = {setting.name: setting for setting in settings}
-    for decision in past.decisions:
-        rungs.note(decision)
-        if decision.error is not None:  # so that the pruner knows what it knew
-            trials.goes_on(by_name[decision.setting], decision.epochs, decision.error)
-    for record in recorded:
-        trials.add(record)
-        if record.status in FINAL_STATUSES:
-            rungs.end(record.setting, record.seed)
-    final = {record.run for record in recorded if record.status in FINAL_STATUSES}
-    for run_id in final:
-        _forget(folder, run_id)
-    waiting = deque((setting, run) for setting, run in runs if run.id not in final)
-    _refuse_other_ids(config, folder, runs, recorded)
-    display = Display(
-        console=console,
-        total_runs=len(runs) + to_ask * config.search.seeds,
-        finished_runs=len(runs) - len(waiting),
-        work_left=sum(work_of(run, setting) for setting, run in waiting),
-        unknown_runs=to_ask * config.search.seeds,
-    )
-    counted = past.runs.dropna(subset="fvcore_macs")
-    fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
-    return _State(
-        config, folder, trials, display, waiting, execution, bench, workers, rungs, to_ask, fvcore_macs=fvcore_macs
-    )
+def _ask(state: State) -> None:
+    """Take a search's next design, if it may have one more, and queue its runs.
 
-
-def _trials(config: StudyConfig, past: records.Record) -> Trials:
-    """The study's trials: all of them, or those that a search has had until now."""
-    settings = settings_so_far(config, past)
-    if not config.search.is_adaptive:
-        return open_trials(config.name, settings, config.search.seeds)
-    drawn = set(past.chosen(BASELINE))
-    tried = tuple(setting for setting in settings if setting.name not in drawn)
-    return open_search(config, tried, tuple(setting for setting in settings if setting.name in drawn))
-
-
-def _drawn(config: StudyConfig, folder: Path, trials: Trials, count: int) -> tuple[Setting, ...]:
-    """Some more designs drawn by chance, which the search is held against."""
-    rng = np.random.default_rng([config.search.sampler_seed, 3, count])
-    drawn = tuple(trials.draw(rng) for _ in range(count))
-    records.decide(folder, [Decision(setting.name, "chosen", 0, None, BASELINE) for setting in drawn])
-    return drawn
-
-
-def _ask(state: _State) -> None:
-    """Take a search's next design, if it may have one more, and queue its runs."""
-    setting = state.trials.ask() if state.to_ask > 0 else None
-    if setting is None:
-        state.to_ask = 0
+    Where latency is measured that has to wait until nothing is trained, and one design for each worker is taken then.
+    """
+    measures = "latency" in state.config.search.objectives
+    if measures and state.running:
         return
-    state.to_ask -= 1
-    chosen = Decision(setting.name, "chosen", 0, None, state.config.search.sampler)
-    records.decide(state.folder, [chosen])
-    state.rungs.note(chosen)
-    execution = with_convolutions(state.bench, state.execution, (setting,), state.workers)
+    count = min(state.to_ask, state.workers if measures else 1)
+    asked = [setting for setting in (state.trials.ask() for _ in range(count)) if setting is not None]
+    state.to_ask = state.to_ask - len(asked) if len(asked) == count else 0
+    if not asked:
+        return
+    settings = with_latency(state.bench, state.execution, asked)
+    decisions = [chosen(setting, state.config.search.sampler) for setting in settings]
+    records.decide(state.folder, decisions)
+    for decision in decisions:
+        state.rungs.note(decision)
+    execution = with_convolutions(state.bench, state.execution, settings, state.workers)
     if execution != state.execution:
         study.write_execution(state.folder, execution)
         state.execution = execution
-    runs = runs_of(state.config, (setting,), execution, state.bench.surroundings.data_hash)
+    runs = runs_of(state.config, settings, execution, state.bench.surroundings.data_hash)
     state.waiting.extend(runs)
     state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
 
 
-def _refuse_other_ids(
-    config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]
-) -> None:
-    """The same setting and seed under another id was made by other sources: it may not be repeated or mixed."""
-    known = {(row.setting, row.seed, row.rate): row.run for row in recorded if row.status in FINAL_STATUSES}
-    for setting, run in runs:
-        old = known.get((setting.name, run.seed, rate_of(config, run)), run.id)
-        if old != run.id:
-            raise InputError(
-                f"{folder}: {setting.name} seed {run.seed} is recorded as run {old}, which this "
-                f"version calls {run.id}; continue with the version that wrote it, or start a new study with name=..."
-            )
-
-
-def _run_all(state: _State, engine: LocalEngine) -> None:
+def _run_all(state: State, engine: LocalEngine) -> None:
     mirror = mirrored(state.trials, state.folder) if state.config.storage.mirror == "sqlite" else None
     with state.display:
         if mirror is None:
@@ -227,7 +139,7 @@ def _run_all(state: _State, engine: LocalEngine) -> None:
                 _loop(state, engine)
 
 
-def _loop(state: _State, engine: LocalEngine) -> None:
+def _loop(state: State, engine: LocalEngine) -> None:
     while state.waiting or state.running or state.to_ask:
         while engine.free:
             if not state.waiting:
@@ -243,7 +155,7 @@ def _loop(state: _State, engine: LocalEngine) -> None:
             _handle(event, state)
 
 
-def _job(state: _State, setting: Setting, run: Run) -> Job:
+def _job(state: State, setting: Setting, run: Run) -> Job:
     weights = None
     if state.config.storage.weights == "last":
         weights = str(study.make_folder(state.folder / "local" / "weights") / f"{run.id}.safetensors")
@@ -253,12 +165,12 @@ def _job(state: _State, setting: Setting, run: Run) -> Job:
         judges=not state.config.search.is_adaptive and rate_of(state.config, run) == 1,
         weights=weights,
         loaders=0 if state.config.engine.loaders == "auto" else state.config.engine.loaders,
-        checkpoints=str(_checkpoints(state.folder, run.id)),
+        checkpoints=str(checkpoints(state.folder, run.id)),
         until=state.rungs.until(setting.name),
     )
 
 
-def _handle(event: Event, state: _State) -> None:
+def _handle(event: Event, state: State) -> None:
     match event:
         case Counted(run_id, fvcore_macs):
             state.fvcore_macs[state.running[run_id][0].name] = fvcore_macs
@@ -283,7 +195,7 @@ def _handle(event: Event, state: _State) -> None:
             raise StudyStoppedError(f"the cost check failed and nothing more was run: {message}")
 
 
-def _judge(state: _State, setting: Setting) -> None:
+def _judge(state: State, setting: Setting) -> None:
     """Where all seeds of a design have come to its rung: train it further, or stop it there."""
     rungs = state.rungs
     waiting = list(rungs.paused.get(setting.name, {}).values())
@@ -306,64 +218,21 @@ def _judge(state: _State, setting: Setting) -> None:
         state.waiting.extendleft((setting, run) for run, _ in reversed(waiting))
 
 
-def _record(state: _State, setting: Setting, run: Run, outcome: Outcome) -> RunRecord:
+def _record(state: State, setting: Setting, run: Run, outcome: Outcome) -> RunRecord:
     """Write down what came of a run, for good unless it failed; then its checkpoints are of no more use."""
-    record = RunRecord(
-        run=run.id,
-        status=outcome.status,
-        setting=setting.name,
-        study=state.config.name,
-        data=state.config.data.name,
-        template=setting.architecture.template,
-        depth=setting.architecture.depth,
-        width=setting.architecture.widths[0],
-        kernel_size=setting.architecture.kernel_size,
-        cardinality=setting.architecture.cardinalities[0],
-        bottleneck_width=setting.architecture.bottleneck_widths[0],
-        params=setting.cost.params,
-        macs=setting.cost.macs,
-        fvcore_macs=state.fvcore_macs.get(setting.name),
-        activations=setting.cost.activations,
-        params_deviation=setting.params_deviation,
-        macs_deviation=setting.macs_deviation,
-        seed=run.seed,
-        epochs=outcome.epochs,
-        train_error=outcome.train_error,
-        val_error=outcome.val_error,
-        test_error=outcome.test_error,
-        loss=outcome.loss,
-        seconds=outcome.seconds,
-        images_per_second=outcome.images_per_second,
-        device=run.execution.device_name,
-        classes=state.config.data.classes,
-        finished=study.now(),
-        message=outcome.message,
-        block=setting.architecture.block,
-        shortcut=setting.architecture.shortcut,
-        activations_deviation=setting.activations_deviation,
-        space="+".join(setting.spaces),
-        rate=rate_of(state.config, run),
-        form=setting.form,
-    )
+    config, macs = state.config, state.fvcore_macs.get(setting.name)
+    record = record_of(config, setting, run, outcome, fvcore_macs=macs, finished=study.now())
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
     state.trials.add(record)
     if outcome.status in FINAL_STATUSES:
         state.rungs.end(setting.name, run.seed)
-        _forget(state.folder, run.id)
+        forget(state.folder, run.id)
     return record
 
 
-def _log_failure(state: _State, setting: Setting, run: Run, event: RunDone) -> None:
+def _log_failure(state: State, setting: Setting, run: Run, event: RunDone) -> None:
     """What went wrong in a run, in full, for those who can mend it."""
     if event.outcome.status == "failed":
         state.failed += 1
         with (state.folder / "local" / "failures.log").open("a") as log:
             log.write(f"{study.now()} {setting.name} seed {run.seed}: {event.outcome.message}\n{event.details}\n")
-
-
-def _checkpoints(folder: Path, run_id: str) -> Path:
-    return folder / "local" / "checkpoints" / run_id
-
-
-def _forget(folder: Path, run_id: str) -> None:
-    shutil.rmtree(_checkpoints(folder, run_id), ignore_errors=True)

@@ -18,9 +18,9 @@ from explorer.design.grouped import GroupedConv, grouped_convs
 from explorer.design.name import parse_name
 from explorer.design.template import Task
 from explorer.errors import InputError
-from explorer.job import Forms, FormsQuestion, Speed, SpeedQuestion, Surroundings
+from explorer.job import Forms, FormsQuestion, Latencies, LatencyQuestion, Speed, SpeedQuestion, Surroundings
 from explorer.machine import cpu_count, memory_bytes
-from explorer.planning import Setting, task_of
+from explorer.planning import Latency, Setting, task_of
 from explorer.run import Convolution, Execution, Run
 from explorer.search.local import LocalEngine
 from explorer.settings import DataConfig, Recipe, StudyConfig
@@ -106,6 +106,18 @@ def resumed(bench: Bench, execution: Execution, settings: Sequence[Setting], run
 
 def _middling(settings: Sequence[Setting]) -> Setting:
     return sorted(settings, key=lambda setting: setting.cost.macs)[len(settings) // 2]
+
+
+def with_latency(bench: Bench, execution: Execution, settings: Sequence[Setting]) -> tuple[Setting, ...]:
+    """The settings with the time of a forward pass where the search makes it small; nothing else may run."""
+    search = bench.config.search
+    if "latency" not in search.objectives:
+        return tuple(settings)
+    designs, task = tuple(setting.architecture for setting in settings), task_of(bench.config)
+    question = LatencyQuestion(designs, task, execution.device, execution.precision, search.latency_batch)
+    (answer,) = bench.engine.ask(question)
+    quartiles = cast(Latencies, answer).quartiles
+    return tuple(replace(setting, latency=Latency(*own)) for setting, own in zip(settings, quartiles, strict=True))
 
 
 def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Setting], workers: int) -> Execution:

@@ -12,6 +12,7 @@ import numpy as np
 import optuna
 
 from explorer.analysis.front import dominated
+from explorer.planning import Setting
 from explorer.run import Decision, Outcome, Run
 from explorer.runs import rungs_of
 from explorer.settings import StudyConfig
@@ -68,6 +69,13 @@ class Rungs:
 
 
 BASELINE = "baseline"  # what chose the designs that a search is held against: chance
+
+
+def chosen(setting: Setting, by: str) -> Decision:
+    """The decision to train a design."""
+    found = setting.latency
+    quartiles = (found.median, found.lower, found.upper) if found else (None, None, None)
+    return Decision(setting.name, "chosen", 0, None, by, *quartiles)
 
 
 def open_rungs(config: StudyConfig) -> Rungs:

@@ -103,7 +103,7 @@ class Trials:
                 trial.report(error, step=epochs)
                 return not trial.should_prune()
             points = self._at_rung.setdefault(epochs, [])
-            points.append((error, float(getattr(setting.cost, self.cost))))
+            points.append((error, setting.value(self.cost)))
             return goes_on(points, self.factor)
 
     def draw(self, rng: np.random.Generator) -> Setting:

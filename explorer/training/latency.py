@@ -32,10 +32,12 @@ def measure_latency(
     batch_size: int,
     turns: int,
     seed: int,
+    wait: float = 0.0,
 ) -> list[Latency]:
     """Time of a pass in evaluation mode, all candidates taking turns on a device that nobody else here measures on.
 
-    Median and quartiles over all passes. Raises InputError while another measurement holds the device.
+    Median and quartiles over all passes. Raises InputError where another measurement holds the device for more than
+    `wait` seconds.
     """
     plain = Execution(
         device=device,
@@ -46,7 +48,7 @@ def measure_latency(
         threads=cpu_count() if device == "cpu" else 1,
         micro_batch=batch_size,
     )
-    with exclusive(device), torch.inference_mode():
+    with exclusive(device, wait), torch.inference_mode():
         torch.set_num_threads(plain.threads)
         images = torch.randn(batch_size, task.channels, task.image_size, task.image_size, device=device)
         images = images.contiguous(memory_format=torch.channels_last)
@@ -64,12 +66,15 @@ def measure_latency(
 
 
 @contextmanager
-def exclusive(device: str) -> Iterator[None]:
-    """Hold a device of this machine for one measurement. Raises InputError while another process holds it."""
+def exclusive(device: str, wait: float = 0.0) -> Iterator[None]:
+    """Hold a device of this machine for one measurement, waiting so many seconds for others.
+
+    Raises InputError while another process holds it after that.
+    """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / f"measuring-{device}.lock", timeout=0):
+        with FileLock(folder / f"measuring-{device}.lock", timeout=wait):
             yield
     except Timeout:
         raise InputError(f"device={device}: another measurement is running on it; wait for its end") from None

@@ -16,6 +16,8 @@ from explorer.job import (
     Forms,
     FormsQuestion,
     Job,
+    Latencies,
+    LatencyQuestion,
     Mismatch,
     Noted,
     Question,
@@ -29,6 +31,8 @@ from explorer.job import (
 from explorer.machine import give_freed_memory_back, keep_freed_memory, limit_memory, memory_bytes
 from explorer.run import Outcome, Run
 
+TURNS = 3  # of each network whose latency is measured
+LONGEST_WAIT = 600.0  # seconds for the end of other measurements
 MOST_MEMORY = 0.9  # of the machine's, which one worker may take
 
 
@@ -105,6 +109,8 @@ def _answer(question: Question) -> Answer:
                 return _survey(question)
             case SpeedQuestion():
                 return _speed(question)
+            case LatencyQuestion():
+                return _latency(question)
             case FormsQuestion():
                 return _forms(question)
     except InputError as error:
@@ -161,6 +167,22 @@ def _speed(question: SpeedQuestion) -> Speed:
         if not is_out_of_memory(error):
             raise
         return Speed((0.0,) * len(question.runs), 0)
+
+
+def _latency(question: LatencyQuestion) -> Latencies:
+    from explorer.training.latency import measure_latency
+
+    found = measure_latency(
+        list(question.architectures),
+        question.task,
+        device=question.device,
+        precision=question.precision,
+        batch_size=question.batch_size,
+        turns=TURNS,
+        seed=0,
+        wait=LONGEST_WAIT,
+    )
+    return Latencies(tuple((1000 * one.lower, 1000 * one.median, 1000 * one.upper) for one in found))
 
 
 def _forms(question: FormsQuestion) -> Forms:

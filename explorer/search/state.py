@@ -1,0 +1,124 @@
+"""What the coordinator keeps between events, made from a study's record at every start."""
+
+import shutil
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from explorer import records
+from explorer.errors import InputError
+from explorer.planning import Setting, baseline_wanted, designs_wanted
+from explorer.progress import settings_so_far
+from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
+from explorer.runs import rate_of, runs_of
+from explorer.search.execution import Bench, with_latency
+from explorer.search.progress import Clock, Display, work_of
+from explorer.search.rungs import BASELINE, Rungs, chosen, open_rungs
+from explorer.search.trials import Trials, open_search, open_trials
+from explorer.settings import StudyConfig
+
+
+@dataclass
+class State:
+    """What the loop keeps between events."""
+
+    config: StudyConfig
+    folder: Path
+    trials: Trials
+    display: Display
+    waiting: deque[tuple[Setting, Run]]
+    execution: Execution
+    bench: Bench
+    workers: int
+    rungs: Rungs
+    to_ask: int = 0
+    running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
+    epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
+    fvcore_macs: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+    clock: Clock = field(default_factory=Clock)
+
+
+def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, console: Console) -> State:
+    """The state of a study as its record tells it."""
+    config, data_hash = bench.config, bench.surroundings.data_hash
+    past = records.load(folder)
+    recorded = records.as_records(past.runs)
+    settings = settings_so_far(config, past)
+    trials, rungs = _trials(config, past), open_rungs(config)
+    if missing := baseline_wanted(config) - len(past.chosen(BASELINE)):
+        settings += _drawn(bench, execution, folder, trials, missing)
+        past = records.load(folder)
+    runs = runs_of(config, settings, execution, data_hash)
+    to_ask = designs_wanted(config, settings) - len(settings)
+    by_name = {setting.name: setting for setting in settings}
+    for decision in past.decisions:
+        rungs.note(decision)
+        if decision.error is not None:  # so that the pruner knows what it knew
+            trials.goes_on(by_name[decision.setting], decision.epochs, decision.error)
+    for record in recorded:
+        trials.add(record)
+        if record.status in FINAL_STATUSES:
+            rungs.end(record.setting, record.seed)
+    final = {record.run for record in recorded if record.status in FINAL_STATUSES}
+    for run_id in final:
+        forget(folder, run_id)
+    waiting = deque((setting, run) for setting, run in runs if run.id not in final)
+    _refuse_other_ids(config, folder, runs, recorded)
+    display = Display(
+        console=console,
+        total_runs=len(runs) + to_ask * config.search.seeds,
+        finished_runs=len(runs) - len(waiting),
+        work_left=sum(work_of(run, setting) for setting, run in waiting),
+        unknown_runs=to_ask * config.search.seeds,
+    )
+    counted = past.runs.dropna(subset="fvcore_macs")
+    fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
+    return State(
+        config, folder, trials, display, waiting, execution, bench, workers, rungs, to_ask, fvcore_macs=fvcore_macs
+    )
+
+
+def _trials(config: StudyConfig, past: records.Record) -> Trials:
+    """The study's trials: all of them, or those that a search has had until now."""
+    settings = settings_so_far(config, past)
+    if not config.search.is_adaptive:
+        return open_trials(config.name, settings, config.search.seeds)
+    drawn = set(past.chosen(BASELINE))
+    tried = tuple(setting for setting in settings if setting.name not in drawn)
+    return open_search(config, tried, tuple(setting for setting in settings if setting.name in drawn))
+
+
+def _drawn(bench: Bench, execution: Execution, folder: Path, trials: Trials, count: int) -> tuple[Setting, ...]:
+    """Some more designs drawn by chance, which the search is held against."""
+    rng = np.random.default_rng([bench.config.search.sampler_seed, 3, count])
+    drawn = with_latency(bench, execution, [trials.draw(rng) for _ in range(count)])
+    records.decide(folder, [chosen(setting, BASELINE) for setting in drawn])
+    return drawn
+
+
+def _refuse_other_ids(
+    config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]
+) -> None:
+    """The same setting and seed under another id was made by other sources: it may not be repeated or mixed."""
+    known = {(row.setting, row.seed, row.rate): row.run for row in recorded if row.status in FINAL_STATUSES}
+    for setting, run in runs:
+        old = known.get((setting.name, run.seed, rate_of(config, run)), run.id)
+        if old != run.id:
+            raise InputError(
+                f"{folder}: {setting.name} seed {run.seed} is recorded as run {old}, which this "
+                f"version calls {run.id}; continue with the version that wrote it, or start a new study with name=..."
+            )
+
+
+def checkpoints(folder: Path, run_id: str) -> Path:
+    """Where a run's checkpoints are."""
+    return folder / "local" / "checkpoints" / run_id
+
+
+def forget(folder: Path, run_id: str) -> None:
+    """Drop the checkpoints of a run that has ended."""
+    shutil.rmtree(checkpoints(folder, run_id), ignore_errors=True)
