@@ -37,6 +37,9 @@ _FREE = (
 )
 
 
+_UNORDERED = ("search.rates", "search.forms")  # lists that mean the same in any order
+
+
 def study_folder(name: str) -> Path:
     """The folder of a study, below the current one."""
     return STUDIES / name
@@ -122,6 +125,8 @@ def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
         return
     # Keys that an earlier version did not write had the defaults they have now.
     before, now = {**_flat(_defaults(config)), **_flat(old)}, _flat(_as_tree(config))
+    for key in _UNORDERED:
+        before[key], now[key] = (sorted(tree.get(key) or []) for tree in (before, now))
     different = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     decisive = [key for key in different if not key.startswith(_FREE)]
     if "search.looks" in decisive:

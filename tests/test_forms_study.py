@@ -105,6 +105,7 @@ def test_a_study_of_forms_runs_and_keeps_weights_that_fit_the_grouped_network(
     assert "form (a)" in page
     assert main([*FORMS, "storage.weights=last", "search.seeds=1", "do=tabulate"]) == 0
     table = Table.open(workplace / "tables" / "tiny")
+    assert [trial.params["form"] for trial in table.to_optuna().trials] == ["sum", "concat", "grouped"]
     expected = record.loc[record["form"] == "sum", "test_error"]
     assert table.query("11-2x3d-w16@sum").errors == {0: float(expected.iloc[0])}
 

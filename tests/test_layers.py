@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "analysis": {"analysis", "design", "run", "wording"},
     "training": VALUES | {"training", "cache"},
     "search": VALUES | {"search", "training", "analysis", "records", "folder", "progress", "cache", "runs"},
-    "report": VALUES | {"report", "analysis", "contrast", "records", "folder", "progress", "table"},
+    "report": VALUES | {"report", "analysis", "contrast", "records", "runs", "folder", "progress", "table"},
     "benchmarks": {
         "analysis",
         "answer",

@@ -62,6 +62,10 @@ def test_a_search_of_two_objectives_runs_continues_and_shows_its_front(
     for words in ("figure-front", "figure-course", "The front"):
         assert words in page
     assert "figure-cardinality" not in page
+    assert main([*SMALL, "search.pruner=halving", "recipe.epochs=9", "name=planned", "do=plan"]) == 0
+    plan = " ".join(capsys.readouterr().out.split())
+    assert "Optuna (nsga2) chooses 3 of them, each from the results before it, and 3 are drawn at random" in plan
+    assert "They are judged after 1 and 3 of 9 epochs." in plan
     assert main([*SMALL, "do=tabulate"]) == 0
     table = Table.open(workplace / "tables" / "front")
     told, stored_front = table.finding.front, load_finding(study_folder("front"))[2].front

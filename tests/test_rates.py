@@ -92,6 +92,8 @@ def test_only_the_contrasts_settings_are_trained_at_other_rates_and_their_test_i
     assert "Starting" not in capsys.readouterr().out
     assert main([*command, "do=plan"]) == 0
     assert "0 of 14 runs to do" in capsys.readouterr().out
+    # The order in which rates are given is no other study.
+    assert main([*command, "search.rates=[2,0.5]", "do=plan"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from explorer import records
 from explorer.contrast import contrast_of
 from explorer.errors import InputError
 from explorer.machine import cpu_count, machine_id
-from explorer.planning import Scope, Setting, designs_wanted, scanned, scopes_of, settings_of
+from explorer.planning import Scope, Setting, baseline_wanted, designs_wanted, scanned, scopes_of, settings_of
 from explorer.progress import Progress, progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress
+from explorer.runs import rungs_of
 from explorer.settings import StudyConfig
 from explorer.wording import duration
 
@@ -101,10 +102,21 @@ def _space_line(config: StudyConfig, name: str, scope: Scope) -> str:
         "listed": "The study takes all of them.",
         "uniform": f"The study takes {search.designs} of them, drawn uniformly.",
         "space_filling": f"The study takes {search.designs} of them that lie far apart.",
-    }.get(
-        search.sampler, f"Optuna ({search.sampler}) chooses {search.designs} of them, each from the results before it."
-    )
+    }.get(search.sampler, "")
+    if search.is_adaptive:
+        taken = _searched(config)
     return f"The space {name + ' ' if name else ''}holds {found.size:,} points; {meet}. {taken}"
+
+
+def _searched(config: StudyConfig) -> str:
+    """Which designs a search takes, and where it judges them."""
+    search, drawn, rungs = config.search, baseline_wanted(config), rungs_of(config)
+    chosen = (search.designs or 0) - drawn
+    beside = f", and {drawn} are drawn at random, to say what choosing is worth" if drawn else ""
+    judged = (
+        f" They are judged after {' and '.join(map(str, rungs))} of {config.recipe.epochs} epochs." if rungs else ""
+    )
+    return f"Optuna ({search.sampler}) chooses {chosen} of them, each from the results before it{beside}.{judged}"
 
 
 def recorded_runs(studies: Path, device: str) -> list[Measured]:

@@ -167,12 +167,13 @@ def open_trials(name: str, settings: tuple[Setting, ...], seeds: int, cost: str 
     directions = [optuna.study.StudyDirection.MINIMIZE] * (1 if cost is None else 2)
     study = optuna.create_study(study_name=name, directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
     trials = Trials(study, seeds, cost=cost)
-    for setting in settings:
-        study.enqueue_trial(_parameters(setting), user_attrs=_attributes(setting))
-    choices = _distributions(settings)
-    for setting in settings:
+    parameters = [_parameters(setting, formed=any(one.form != "grouped" for one in settings)) for setting in settings]
+    for setting, own in zip(settings, parameters, strict=True):
+        study.enqueue_trial(own, user_attrs=_attributes(setting))
+    choices = _distributions(parameters)
+    for setting, own in zip(settings, parameters, strict=True):
         trial = study.ask(choices)
-        assert trial.params == _parameters(setting)
+        assert trial.params == own
         trials._by_setting[setting.name] = _Open(trial)
     return trials
 
@@ -220,15 +221,16 @@ def cost_of(search: SearchConfig) -> str | None:
     return search.objectives[1] if len(search.objectives) > 1 else None
 
 
-def _parameters(setting: Setting) -> dict[str, int | str]:
-    """The axes; one that is given stage by stage is joined by dots, as in names."""
+def _parameters(setting: Setting, *, formed: bool) -> dict[str, int | str]:
+    """The axes, and the form where a study trains several; one given stage by stage is joined by dots, as in names."""
     values = {axis: getattr(setting.architecture, axis) for axis in AXES}
-    return {axis: ".".join(map(str, value)) if isinstance(value, tuple) else value for axis, value in values.items()}
+    found = {axis: ".".join(map(str, value)) if isinstance(value, tuple) else value for axis, value in values.items()}
+    return found | ({"form": setting.form} if formed else {})
 
 
-def _distributions(settings: tuple[Setting, ...]) -> dict[str, optuna.distributions.BaseDistribution]:
+def _distributions(parameters: list[dict[str, int | str]]) -> dict[str, optuna.distributions.BaseDistribution]:
     """What each axis takes over the whole study, so that the dashboard can draw it as an ordered axis."""
-    found = {axis: {_parameters(setting)[axis] for setting in settings} for axis in AXES}
+    found = {axis: {own[axis] for own in parameters} for axis in parameters[0]} if parameters else {}
     values = {
         axis: sorted(options, key=lambda value: (0, value, "") if isinstance(value, int) else (1, 0, value))
         for axis, options in found.items()
