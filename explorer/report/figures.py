@@ -1,28 +1,22 @@
-"""Figures in two steps: findings to plain numbers, plain numbers to plotly figures without colours.
-
-Colours that depend on light or dark are set by the page; lines and markers use a palette that colour-blind people
-can tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it.
-"""
+"""Findings as panels: what each figure of a page shows, as plain numbers with their words."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from explorer.analysis.course import Course
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
+from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.summary import estimate
 from explorer.analysis.trend import shape_of
 from explorer.design.name import display_setting, parse_setting, paths_name
+from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel
 from explorer.wording import COST_NAMES, cost
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 
 
 @dataclass(frozen=True)
@@ -30,6 +24,7 @@ class Point:
     """One setting in the key figure: its seeds' errors and their mean with interval, all in percent."""
 
     name: str
+    setting: str
     paths: str
     cardinality: int
     seeds: dict[int, float]
@@ -43,6 +38,7 @@ class Curve:
     """Mean over seeds per epoch with a 95 % interval, in percent; `kind` is "val_error" or "train_error"."""
 
     name: str
+    setting: str
     kind: str
     epochs: list[int]
     mean: list[float]
@@ -60,6 +56,7 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
         paths = paths_name(parse_setting(summary.setting)[0])
         point = Point(
             name=display_setting(summary.setting),
+            setting=summary.setting,
             paths=paths,
             cardinality=summary.cardinality,
             seeds={seed: 100 * error for seed, error in summary.errors.items()},
@@ -85,59 +82,68 @@ def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, settings: list[str])
     ]
 
 
-def cardinality_figure(lines: dict[str, list[Point]], ylabel: str = "Test error (%)") -> go.Figure:
+def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%)") -> Panel:
     """Error against cardinality: seeds as dots, means as a line, the 95 % interval as a band."""
-    figure = go.Figure()
+    marks = []
     for index, (rest, points) in enumerate(lines.items()):
         color, symbol = PALETTE[index % len(PALETTE)], SYMBOLS[index % len(SYMBOLS)]
-        x = [point.cardinality for point in points]
         banded = [point for point in points if point.low == point.low]
-        _add_band(
-            figure,
-            [point.cardinality for point in banded],
-            [point.low for point in banded],
-            [point.high for point in banded],
-            color,
-            name="95 % interval",
-            showlegend=True,
+        if banded:
+            at = [point.cardinality for point in banded]
+            low, high = [point.low for point in banded], [point.high for point in banded]
+            marks.append(Mark("band", at, low, color, high=high, legend="95 % interval"))
+        dots = [(point, seed, value) for point in points for seed, value in point.seeds.items()]
+        marks.append(
+            Mark(
+                "dots",
+                [point.cardinality for point, _, _ in dots],
+                [value for _, _, value in dots],
+                color,
+                symbol=symbol,
+                legend="one seed",
+                settings=[point.setting for point, _, _ in dots],
+                words=[f"{point.name}, seed {seed}\nerror {value:.2f} %" for point, seed, value in dots],
+                quiet=True,
+            )
         )
-        dots = [(point, seed, error) for point in points for seed, error in point.seeds.items()]
-        figure.add_scatter(
-            x=[point.cardinality for point, _, _ in dots],
-            y=[error for _, _, error in dots],
-            mode="markers",
-            marker={"color": color, "opacity": 0.45, "size": 7, "symbol": symbol},
-            name="one seed",
-            text=[f"{point.name}, seed {seed}" for point, seed, _ in dots],
-            hovertemplate="%{text}<br>error %{y:.2f} %<extra></extra>",
-        )
-        figure.add_scatter(
-            x=x,
-            y=[point.mean for point in points],
-            mode="lines+markers",
-            line={"color": color, "width": 2.5},
-            marker={"size": 10, "symbol": symbol},
-            name=f"mean, depth {rest}",
-            text=[_hover(point) for point in points],
-            hovertemplate="%{text}<extra></extra>",
-        )
+        x, y = [point.cardinality for point in points], [point.mean for point in points]
+        own, words = [point.setting for point in points], [_hover(point) for point in points]
+        if len(points) > 1:
+            marks.append(Mark("line", x, y, color))
+        legend = f"mean, depth {rest}"
+        marks.append(Mark("dots", x, y, color, symbol=symbol, legend=legend, settings=own, words=words))
     paths: dict[int, list[str]] = {}
     for point in sorted((point for points in lines.values() for point in points), key=lambda point: point.cardinality):
         if point.paths not in paths.setdefault(point.cardinality, []):
             paths[point.cardinality].append(point.paths)
-    figure.update_xaxes(
-        type="log",
-        tickvals=list(paths),
-        ticktext=["<br>".join([str(cardinality), *_few(names)]) for cardinality, names in paths.items()],
-        title={"text": "Cardinality (paths per block)", "standoff": 20},
-    )
-    figure.update_yaxes(title=ylabel, rangemode="normal")
-    return _finished(figure)
+    marked = tuple((number, "\n".join([str(number), *_few(names)])) for number, names in paths.items())
+    x_axis = Axis("Cardinality (paths per block)", log=True, ticks=marked)
+    return Panel(f"{error} against cardinality", x_axis, Axis(error), marks)
 
 
 def _few(names: list[str]) -> list[str]:
     """At most two lines below a mark: the rest of a large search is told by hovering."""
     return names if len(names) <= 2 else [names[0], f"and {len(names) - 1} more"]
+
+
+def pairs_panel(found: Comparison) -> Panel:
+    """The difference of the two settings' errors, seed by seed, with its mean and interval."""
+    seeds = sorted(found.differences)
+    points = [100 * found.differences[seed] for seed in seeds]
+    first, second = display_setting(found.setting), display_setting(found.against)
+    mean, low, high = (100 * value for value in (found.difference.mean, found.difference.low, found.difference.high))
+    across = [seeds[0] - 0.5, seeds[-1] + 0.5]
+    marks = [Mark("line", across, [0.0, 0.0], PALETTE[6], dashed=True, width=1.5)]
+    if found.difference.n > 1:
+        interval = f"{100 * (1 - found.alpha):.3g} % interval"
+        marks.append(Mark("band", across, [low, low], PALETTE[0], high=[high, high], legend=interval))
+    marks.append(Mark("line", across, [mean, mean], PALETTE[0], legend=f"mean, {mean:+.2f} points"))
+    words = [f"seed {seed}: {value:+.2f} points" for seed, value in zip(seeds, points, strict=True)]
+    marks.append(Mark("dots", seeds, points, PALETTE[1], symbol="diamond", legend="one pair of seeds", words=words))
+    shown = seeds if len(seeds) <= 24 else seeds[:: math.ceil(len(seeds) / 12)]
+    title = f"{first} less {second}"
+    x_axis = Axis("Seed", ticks=tuple((float(seed), str(seed)) for seed in shown), low=across[0], high=across[1])
+    return Panel(f"{title}, seed by seed", x_axis, Axis("Difference (points)"), marks)
 
 
 def distribution_numbers(found: Populations) -> dict[str, Distribution]:
@@ -148,125 +154,136 @@ def distribution_numbers(found: Populations) -> dict[str, Distribution]:
     }
 
 
-def distribution_figure(distributions: dict[str, Distribution], xlabel: str = "Test error (%)") -> go.Figure:
+def distribution_panel(distributions: dict[str, Distribution], error: str = "Test error (%)") -> Panel:
     """The share of designs below each error, one line per space, with its bootstrap band."""
-    figure = go.Figure()
+    marks = []
     for index, (name, one) in enumerate(distributions.items()):
         color = PALETTE[index % len(PALETTE)]
-        _add_band(figure, list(one.errors), list(one.low), list(one.high), color, legendgroup=name, showlegend=False)
-        figure.add_scatter(
-            x=list(one.errors),
-            y=list(one.share),
-            mode="lines+markers",
-            line={"color": color, "width": 2.5, "shape": "hv"},
-            marker={"size": 4, "symbol": SYMBOLS[index % len(SYMBOLS)]},
-            name=f"{name}: n = {one.n}, mean {one.mean:.2f} %, lowest {one.best:.2f} %",
-            legendgroup=name,
-            hovertemplate=f"{name}<br>%{{y:.0%}} of the designs are at %{{x:.2f}} % or below<extra></extra>",
-        )
-    figure.update_xaxes(title=xlabel)
-    figure.update_yaxes(title="Share of designs", tickformat=".0%", range=[0, 1.02])
-    return _finished(figure)
+        x, share = [float(value) for value in one.errors], [float(value) for value in one.share]
+        # Below its best design a space has none: the line begins on the axis.
+        marks.append(Mark("band", x, one.low.tolist(), color, high=one.high.tolist()))
+        legend = f"{name}: n = {one.n}, mean {one.mean:.2f} %, lowest {one.best:.2f} %"
+        words = [
+            f"{name}\n{part:.0%} of the designs are at {at:.2f} % or below" for at, part in zip(x, share, strict=True)
+        ]
+        marks.append(Mark("steps", [x[0], *x], [0.0, *share], color, legend=legend, words=[words[0], *words]))
+    y_axis = Axis("Share of designs", low=0.0, high=1.02, share=True)
+    return Panel(f"Share of designs below each {error.lower()}", Axis(error), y_axis, marks)
 
 
-def front_figure(found: Front, ylabel: str = "Validation error (%)") -> go.Figure:
-    """Error against cost: designs on the front joined by steps, the others dimmed, larger where it is surer."""
-    figure = go.Figure()
+def front_panel(found: Front, error: str = "Validation error (%)") -> Panel:
+    """Error against cost: designs on the front joined by steps, the others faint, larger where it is surer."""
     words = COST_NAMES[found.cost]
     order = sorted(range(len(found.settings)), key=lambda place: found.costs[place])
-    for name, places, color, opacity in (
-        ("other designs", [place for place in order if not found.ahead[place]], PALETTE[6], 0.5),
-        ("on the front", [place for place in order if found.ahead[place]], PALETTE[0], 1.0),
-    ):
-        figure.add_scatter(
-            x=[found.costs[place] for place in places],
-            y=[100 * found.errors[place] for place in places],
-            mode="lines+markers" if name == "on the front" else "markers",
-            line={"color": color, "width": 2, "shape": "hv"},
-            marker={
-                "color": color,
-                "opacity": opacity,
-                "size": [6 + 8 * float(found.sure[place]) for place in places],
-                "symbol": SYMBOLS[0] if name == "on the front" else SYMBOLS[1],
-            },
-            name=name,
-            text=[
-                f"{display_setting(found.settings[place])}<br>{cost(found.cost, found.costs[place])} {words}<br>"
-                f"on the front in {found.sure[place]:.0%} of redrawn errors"
-                for place in places
-            ],
-            hovertemplate="%{text}<br>error %{y:.2f} %<extra></extra>",
+    marks = []
+    for legend, ahead in (("other designs", False), ("on the front", True)):
+        places = [place for place in order if bool(found.ahead[place]) == ahead]
+        x, y = [float(found.costs[place]) for place in places], [100 * float(found.errors[place]) for place in places]
+        color = PALETTE[0] if ahead else PALETTE[6]
+        if ahead and len(places) > 1:
+            marks.append(Mark("steps", x, y, color, width=2.0))
+        marks.append(
+            Mark(
+                "dots",
+                x,
+                y,
+                color,
+                symbol=SYMBOLS[0] if ahead else SYMBOLS[1],
+                legend=legend,
+                settings=[found.settings[place] for place in places],
+                words=[
+                    f"{display_setting(found.settings[place])}\n{cost(found.cost, found.costs[place])} {words}\n"
+                    f"error {100 * found.errors[place]:.2f} %\n"
+                    f"on the front in {found.sure[place]:.0%} of redrawn errors"
+                    for place in places
+                ],
+                sizes=[6 + 8 * float(found.sure[place]) for place in places],
+                quiet=not ahead,
+            )
         )
-    figure.update_xaxes(title=f"{words.capitalize()}, logarithmic", type="log")
-    figure.update_yaxes(title=ylabel)
-    return _finished(figure)
+    x_axis = Axis(f"{words.capitalize()}, logarithmic", log=True)
+    return Panel(f"{error} against {words} of all designs", x_axis, Axis(error), marks)
 
 
-def course_figure(found: Course) -> go.Figure:
+def course_panel(found: Course) -> Panel:
     """The best of a search so far against the epochs trained, beside the best of as many random designs."""
-    figure, scale = go.Figure(), 1 if found.is_front else 100
+    marks, scale = [], 1 if found.is_front else 100
     drawn = found.drawn
     if drawn is not None:
-        low, high = ([scale * value for value in side] for side in (drawn.low, drawn.high))
+        mean, low, high = ([scale * value for value in side] for side in (drawn.mean, drawn.low, drawn.high))
         if len(drawn.epochs) > 1:
-            _add_band(figure, drawn.epochs, low, high, PALETTE[1], showlegend=False)
-        figure.add_scatter(
-            x=drawn.epochs,
-            y=[scale * value for value in drawn.mean],
-            mode="lines+markers",
-            line={"color": PALETTE[1], "width": 2, "dash": "dot"},
-            marker={"symbol": SYMBOLS[1], "size": 6},
-            name="random designs, mean over orders",
-            hovertemplate=f"%{{x:,.0f}} epochs<br>%{{y:.2{'%' if found.is_front else 'f'}}}<extra>random</extra>",
-        )
-    figure.add_scatter(
-        x=found.epochs,
-        y=[scale * value for value in found.best],
-        mode="lines",
-        line={"color": PALETTE[0], "width": 2.5, "shape": "hv"},
-        name="the search",
-        hovertemplate=f"%{{x:,}} epochs<br>%{{y:.2{'%' if found.is_front else 'f'}}}<extra>search</extra>",
-    )
-    figure.update_xaxes(title="Epochs trained, all designs and seeds together")
-    if found.is_front:
-        figure.update_yaxes(title="Share of the plane covered", tickformat=".1%")
-    else:
-        figure.update_yaxes(title="Lowest validation error so far (%)")
-    return _finished(figure)
+            marks.append(Mark("band", drawn.epochs, low, PALETTE[1], high=high, legend="95 % of orders"))
+        legend = "random designs, mean over orders"
+        words = [
+            f"{count} random designs, {epochs:,.0f} epochs\n{_best(value, found)} on average"
+            for count, (epochs, value) in enumerate(zip(drawn.epochs, mean, strict=True), start=1)
+        ]
+        line = Mark("line", drawn.epochs, mean, PALETTE[1], legend=legend, words=words, dashed=True, width=2.0)
+        marks.append(line)
+    known = [(x, scale * y) for x, y in zip(found.epochs, found.best, strict=True) if y == y]
+    words = [f"{epochs:,} epochs\n{_best(value, found)}" for epochs, value in known]
+    x, y = [epochs for epochs, _ in known], [value for _, value in known]
+    marks.append(Mark("steps", x, y, PALETTE[0], legend="the search", words=words))
+    x_axis = Axis("Epochs trained, all designs and seeds together")
+    y_axis = Axis("Share of the plane covered", share=True) if found.is_front else Axis("Lowest validation error (%)")
+    return Panel("The best found so far against the epochs trained", x_axis, y_axis, marks)
 
 
-def curves_figure(curves: list[Curve]) -> go.Figure:
+def _best(value: float, found: Course) -> str:
+    return f"{value:.1%} of the plane" if found.is_front else f"lowest error {value:.2f} %"
+
+
+def curves_panel(curves: list[Curve]) -> Panel:
     """Error against epoch: validation solid with its interval as a band, training dotted."""
-    figure = go.Figure()
+    marks = []
     names = list(dict.fromkeys(curve.name for curve in curves))
     for curve in curves:
         index = names.index(curve.name)
         color, is_val = PALETTE[index % len(PALETTE)], curve.kind == "val_error"
         if is_val and curve.n > 1:
             low = [max(value, LOWEST_DRAWN) for value in curve.low]
-            _add_band(figure, curve.epochs, low, curve.high, color, legendgroup=curve.name, showlegend=False)
-        figure.add_scatter(
-            x=curve.epochs,
-            y=curve.mean,
-            mode="lines+markers" if is_val and len(curve.epochs) <= 30 else "lines",
-            line={"color": color, "width": 2 if is_val else 1.5, "dash": "solid" if is_val else "dot"},
-            marker={"symbol": SYMBOLS[index % len(SYMBOLS)], "size": 6},
-            name=curve.name,
-            legendgroup=curve.name,
-            showlegend=is_val,
-            hovertemplate=f"{curve.name}, {'validation' if is_val else 'training'}<br>epoch %{{x}}: %{{y:.2f}} %, "
-            f"mean of {curve.n} seeds<extra></extra>",
+            marks.append(Mark("band", curve.epochs, low, color, high=curve.high))
+        words = [
+            f"{curve.name}, {'validation' if is_val else 'training'}\nepoch {epoch}: {value:.2f} %, "
+            f"mean of {curve.n} seeds"
+            for epoch, value in zip(curve.epochs, curve.mean, strict=True)
+        ]
+        marks.append(
+            Mark(
+                "line",
+                curve.epochs,
+                curve.mean,
+                color,
+                legend=curve.name if is_val else "",
+                settings=[curve.setting] * len(curve.epochs),
+                words=words,
+                dashed=not is_val,
+                width=2.0 if is_val else 1.5,
+            )
         )
-    figure.update_xaxes(title="Epoch")
     # Errors fall by a factor of twenty: a linear axis would lay the end of training, which counts, on one line.
     # The frame ends below the lowest validation error; training error that falls further leaves it.
-    lowest = min(
-        (value for curve in curves if curve.kind == "val_error" for value in curve.mean if value > 0), default=1
+    known = [value for curve in curves if curve.kind == "val_error" for value in curve.mean if value > 0]
+    y_axis = Axis("Error (%), logarithmic", log=True, low=min(known, default=1.0) / 1.3, high=100.0)
+    return Panel("Error against epoch for every setting", Axis("Epoch"), y_axis, marks)
+
+
+def time_panel(runs: pd.DataFrame) -> Panel:
+    """Seconds of each run against its network's multiply-adds."""
+    ok = runs[(runs["status"] == "ok") & (runs["rate"] == 1)].sort_values("macs")
+    names = [display_setting(str(name)) for name in ok["setting"]]
+    rows = list(zip(names, ok["seed"], ok["seconds"], strict=True))
+    mark = Mark(
+        "dots",
+        [float(value) for value in ok["macs"]],
+        [float(value) for value in ok["seconds"]],
+        PALETTE[0],
+        settings=[str(name) for name in ok["setting"]],
+        words=[f"{name}, seed {seed}\n{seconds:.1f} s" for name, seed, seconds in rows],
+        quiet=True,
     )
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if tick >= lowest / 2]
-    bounds = [math.log10(lowest / 2), math.log10(100)]
-    figure.update_yaxes(title="Error (%), logarithmic", type="log", tickvals=ticks, range=bounds)
-    return _finished(figure)
+    x_axis = Axis("Multiply-adds, logarithmic", log=True)
+    return Panel("Seconds of each run against its multiply-adds", x_axis, Axis("Seconds of a run", low=0.0), [mark])
 
 
 def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:
@@ -274,6 +291,7 @@ def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:
     estimates = [estimate(100 * rows.loc[rows["epoch"] == epoch, kind].to_numpy()) for epoch in epochs]
     return Curve(
         name=display_setting(setting),
+        setting=setting,
         kind=kind,
         epochs=epochs,
         mean=[value.mean for value in estimates],
@@ -284,33 +302,5 @@ def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:
 
 
 def _hover(point: Point) -> str:
-    band = f"<br>95 % interval {point.low:.2f} to {point.high:.2f} %" if point.low == point.low else ""
-    return f"{point.name}<br>mean error {point.mean:.2f} %{band}<br>{len(point.seeds)} seeds"
-
-
-def _add_band(
-    figure: go.Figure, x: Sequence[float], low: list[float], high: list[float], color: str, **options: object
-) -> None:
-    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
-    figure.add_scatter(
-        x=[*x, *reversed(x)],
-        y=[*high, *reversed(low)],
-        fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},0.16)",
-        line={"width": 0},
-        hoverinfo="skip",
-        mode="lines",
-        **options,
-    )
-
-
-def _finished(figure: go.Figure) -> go.Figure:
-    figure.update_layout(
-        template="none",
-        margin={"l": 64, "r": 16, "t": 8, "b": 72},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0},
-        hoverlabel={"align": "left"},
-    )
-    figure.update_xaxes(automargin=True, zeroline=False)
-    figure.update_yaxes(automargin=True, zeroline=False)
-    return figure
+    band = f"\n95 % interval {point.low:.2f} to {point.high:.2f} %" if point.low == point.low else ""
+    return f"{point.name}\nmean error {point.mean:.2f} %{band}\n{len(point.seeds)} seeds"

@@ -7,10 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from explorer import wording
 from explorer.analysis.finding import Finding
@@ -19,19 +17,26 @@ from explorer.design.budget import AXES
 from explorer.design.name import display_setting
 from explorer.records import Record
 from explorer.report.figures import (
-    cardinality_figure,
     cardinality_numbers,
-    course_figure,
+    cardinality_panel,
+    course_panel,
     curve_numbers,
-    curves_figure,
-    distribution_figure,
+    curves_panel,
     distribution_numbers,
-    front_figure,
+    distribution_panel,
+    front_panel,
+    pairs_panel,
+    time_panel,
 )
+from explorer.report.pack import packed_json, packed_plotly
+from explorer.report.panel import Panel
+from explorer.report.plot import plot
+from explorer.report.svg import svg
 from explorer.run import Convolution
 from explorer.settings import BudgetConfig, StudyConfig
 from explorer.table import write_whole
 
+SCRIPTS = ("core", "views", "table")
 MOST_CURVES = 12  # settings whose training is drawn, those with the lowest error
 
 
@@ -54,7 +59,9 @@ def write_page(study: Study, path: Path) -> None:
 
 def render_page(study: Study) -> str:
     """The page as HTML. Text from settings and data is escaped everywhere; nothing is loaded from elsewhere."""
-    scripts = [Markup(get_plotlyjs()), Markup(_asset("page.js"))]  # noqa: S704 - both are program text, not input
+    scripts = [Markup("".join(_asset(f"{name}.js") for name in SCRIPTS))]  # noqa: S704 - program text, not input
+    panels = panels_of(study)
+    plotly, notice = packed_plotly()
     return render(
         "study.html.j2",
         study=study,
@@ -65,6 +72,7 @@ def render_page(study: Study) -> str:
         comparison=study.finding.comparison,
         populations=study.finding.populations,
         front=_front_rows(study.finding),
+        timed="latency" in study.config.search.objectives,
         checks=_checks(study.finding),
         trend=trend_sentence(study.finding.trend) if study.finding.trend else "",
         curves=MOST_CURVES,
@@ -72,7 +80,11 @@ def render_page(study: Study) -> str:
         course=study.finding.course,
         against_chance=course_sentence(study.finding),
         looks=", ".join(map(str, study.config.search.looks)),
-        figures=_figures(study),
+        panels=panels,
+        stills={name: svg(panel) for name, panel in panels.items()},
+        data=packed_json({name: json.loads(plot(panel).to_json()) for name, panel in panels.items()}),
+        plotly=plotly,
+        notice=notice,
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
         budget=budget_words(study.config.budget),
         recipe=asdict(study.config.recipe),
@@ -98,9 +110,9 @@ def render(template: str, **values: Any) -> str:
 
 
 def policy(scripts: list[Markup]) -> str:
-    """A content policy that allows these scripts by hash and no request to anywhere."""
+    """A content policy that allows these scripts by hash, what they unpack, and no request to anywhere."""
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
+    allowed = " ".join([*(f"'sha256-{digest}'" for digest in digests), "blob:"]) if digests else "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -118,27 +130,26 @@ def budget_words(budget: BudgetConfig) -> str:
     return f"equal {' and '.join(held)}{tight}" if held else ""
 
 
-def _figures(study: Study) -> dict[str, Markup]:
-    ranked = sorted(study.finding.summaries, key=lambda summary: summary.estimate.mean)
-    drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
-    names = [summary.setting for summary in study.finding.summaries if summary.setting in drawn]
-    error = f"{wording.ERROR_NAMES[study.finding.measure].capitalize()} (%)"
-    figures = {"curves": curves_figure(curve_numbers(study.record.epochs, study.record.runs, names))}
-    if study.finding.front is not None:
-        figures["front"] = front_figure(study.finding.front, error)
-    elif study.finding.populations is None:
-        figures["cardinality"] = cardinality_figure(cardinality_numbers(study.finding), error)
+def panels_of(study: Study) -> dict[str, Panel]:
+    """The figures of a page by name, the first one the key figure."""
+    found, panels = study.finding, {}
+    error = f"{wording.ERROR_NAMES[found.measure].capitalize()} (%)"
+    if found.front is not None:
+        panels["front"] = front_panel(found.front, error)
+    elif found.populations is None:
+        panels["cardinality"] = cardinality_panel(cardinality_numbers(found), error)
     else:
-        figures["distribution"] = distribution_figure(distribution_numbers(study.finding.populations), error)
-    if study.finding.course is not None:
-        figures["course"] = course_figure(study.finding.course)
-    return {name: _json(figure) for name, figure in figures.items()}
-
-
-def _json(figure: go.Figure) -> Markup:
-    """A figure as JSON that cannot end the script element it stands in."""
-    text = json.dumps(json.loads(figure.to_json()), sort_keys=True, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
+        panels["distribution"] = distribution_panel(distribution_numbers(found.populations), error)
+    if found.course is not None:
+        panels["course"] = course_panel(found.course)
+    if found.comparison is not None and found.comparison.differences:
+        panels["pairs"] = pairs_panel(found.comparison)
+    ranked = sorted(found.summaries, key=lambda summary: summary.estimate.mean)
+    drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
+    names = [summary.setting for summary in found.summaries if summary.setting in drawn]
+    panels["curves"] = curves_panel(curve_numbers(study.record.epochs, study.record.runs, names))
+    panels["time"] = time_panel(study.record.runs)
+    return {name: panel for name, panel in panels.items() if panel.marks and any(len(mark.x) for mark in panel.marks)}
 
 
 def _rows(finding: Finding) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The pages in a real browser with the network off."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,14 +27,14 @@ pytestmark = [
 class Visit:
     """One page opened from disk in a browser that is offline, and everything it complained of or asked for."""
 
-    def __init__(self, browser: Browser, path: Path, **options: Any) -> None:
+    def __init__(self, browser: Browser, path: Path, address: str = "", **options: Any) -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.page = browser.new_context(offline=True, **options).new_page()
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + address)
 
 
 @pytest.fixture(scope="module")
@@ -54,25 +55,117 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def opened(browser: Browser, reports: Path, address: str = "", **options: Any) -> Visit:
+    """The study's page once all its figures are drawn."""
+    visit = Visit(browser, reports / "equal_params.html", address, **options)
+    visit.page.wait_for_selector("html[data-ready=yes]")
+    return visit
+
+
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 800}}])
 def test_a_page_draws_its_figures_without_a_request_or_complaint(
     browser: Browser, reports: Path, options: dict[str, Any]
 ) -> None:
-    visit = Visit(browser, reports / "equal_params.html", **options)
-    visit.page.wait_for_selector(".plot >> nth=1 >> .main-svg >> nth=0")
+    visit = opened(browser, reports, **options)
     assert visit.complaints == []
-    assert visit.requests == [(reports / "equal_params.html").as_uri()]
-    assert visit.page.locator("#figure-cardinality").count() == 1
+    own = (reports / "equal_params.html").as_uri()
+    assert [url for url in visit.requests if not url.startswith("blob:")] == [own]
+    assert visit.page.locator(".plot[data-figure=cardinality].live").count() == 1
+    assert visit.page.locator("svg.still").count() == 0
     # Two settings with two seeds each: four small marks and two means.
     assert visit.page.locator(".plot >> nth=0 >> .scatterlayer .point").count() == 6
     width = visit.page.evaluate("document.documentElement.scrollWidth")
     assert width <= visit.page.evaluate("window.innerWidth")
 
 
-def test_without_javascript_verdict_and_table_are_there(browser: Browser, reports: Path) -> None:
+def test_without_javascript_verdict_table_and_pictures_are_there(browser: Browser, reports: Path) -> None:
     visit = Visit(browser, reports / "equal_params.html", java_script_enabled=False)
     assert "too few for a verdict" in visit.page.inner_text(".verdict")
-    assert "6.50 %" in visit.page.inner_text("table >> nth=0")
+    assert "6.50 %" in visit.page.inner_text("#settings")
+    pictures = visit.page.locator("svg.still")
+    assert pictures.count() == visit.page.locator(".plot").count() >= 3
+    assert pictures.nth(0).bounding_box()["height"] > 300  # type: ignore[index]
+    assert not visit.page.is_visible("#sorting")
+    assert not visit.page.is_visible("#theme")
+
+
+def test_a_picked_design_stands_out_in_every_view_and_is_in_the_address(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    page.click("button.pick >> nth=1")
+    assert page.inner_text("#picked") == "1 design picked"
+    assert page.evaluate("location.hash") == "#designs=29-32x4d"
+    assert page.locator("tr.picked").count() == 1
+    chosen = "document.querySelector('.plot').data.filter((t) => t.customdata).map((t) => t.selectedpoints)"
+    assert page.evaluate(chosen) == [[2, 3], [1]]
+    again = opened(browser, reports, "#designs=29-32x4d,29-1x64d").page
+    assert again.inner_text("#picked") == "2 designs picked"
+    assert again.evaluate(chosen) == [[0, 1, 2, 3], [0, 1]]
+    again.click("#unpick")
+    assert again.evaluate("location.hash") == ""
+    assert again.evaluate(chosen) == [None, None]
+
+
+def test_clicking_a_mark_and_brushing_pick_designs(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    # The large marks are drawn last; the first of them is the mean of the first setting.
+    box = page.locator(".plot >> nth=0 >> .scatterlayer .trace >> nth=-1 >> .point >> nth=0").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(".plot >> nth=0 >> .hoverlayer .hovertext")
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_selector("tr.picked")
+    assert page.locator("tr.picked").get_attribute("data-setting") == "29-1x64d"
+    frame = page.locator(".plot >> nth=0 >> .nsewdrag").bounding_box()
+    assert frame is not None
+    page.evaluate("Plotly.relayout(document.querySelector('.plot'), { dragmode: 'select' })")
+    page.mouse.move(frame["x"] + frame["width"] - 2, frame["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] - 2, steps=5)
+    page.mouse.up()
+    page.wait_for_selector("tr.picked[data-setting='29-32x4d']")
+    assert page.locator("tr.picked").count() == 1
+
+
+def test_the_table_sorts_searches_hides_columns_and_gives_files(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    order = "[...document.querySelectorAll('#settings tbody tr')].map((row) => row.dataset.setting)"
+    head = page.locator("#settings th[data-name=test_error] button")
+    head.click()
+    assert page.evaluate(order) == ["29-32x4d", "29-1x64d"]
+    head.press("Enter")
+    assert page.evaluate(order) == ["29-1x64d", "29-32x4d"]
+    assert page.locator("#settings th[aria-sort=descending]").count() == 1
+    page.fill("#search", "32x4d")
+    assert page.inner_text("#shown") == "1 of 2 shown"
+    with page.expect_download() as caught:
+        page.click("button[data-file=csv]")
+    lines = Path(caught.value.path()).read_text().splitlines()
+    assert lines[0] == "setting,params,macs,activations,test_error,low,high,seeds,seconds"
+    assert lines[1].startswith("29-32x4d,10,20,30,0.05,")
+    assert len(lines) == 2
+    page.fill("#search", "")
+    with page.expect_download() as caught:
+        page.click("button[data-file=json]")
+    (first, _) = json.loads(Path(caught.value.path()).read_text())
+    assert first["setting"] == "29-1x64d"
+    assert first["test_error"] == pytest.approx(0.065)
+    page.click("summary:has-text('Columns')")
+    page.uncheck("#columns label:has-text('MACs') input")
+    assert not page.is_visible("#settings th[data-name=macs]")
+
+
+def test_light_and_dark_follow_the_switch(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports, color_scheme="light").page
+    colour = "getComputedStyle(document.body).backgroundColor"
+    text = "document.querySelector('.plot').layout.font.color"
+    light, ink = page.evaluate(colour), page.evaluate(text)
+    page.click("#theme")
+    assert page.evaluate(colour) != light
+    assert page.evaluate(text) != ink
+    assert page.inner_text("#theme") == "Light"
+    page.click("#theme")
+    assert (page.evaluate(colour), page.evaluate(text)) == (light, ink)
 
 
 def test_the_index_leads_to_the_page(browser: Browser, reports: Path) -> None:

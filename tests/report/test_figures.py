@@ -5,7 +5,14 @@ import pytest
 
 from explorer.analysis.finding import find
 from explorer.analysis.summary import estimate
-from explorer.report.figures import cardinality_figure, cardinality_numbers, curve_numbers, curves_figure
+from explorer.report.figures import (
+    cardinality_numbers,
+    cardinality_panel,
+    curve_numbers,
+    curves_panel,
+    pairs_panel,
+)
+from explorer.report.plot import plot
 from tests.analysis.test_statistics import R, X, frame
 
 
@@ -33,7 +40,7 @@ def test_listed_widths_of_one_cardinality_are_lines_of_their_own() -> None:
     runs["bottleneck_width"] = [64, 4, 8]
     lines = cardinality_numbers(find(runs, names, (X, R), seeds=1))
     assert sorted(lines) == ["29", "29, 4d", "29, 8d"]
-    assert cardinality_figure(lines).layout.xaxis.ticktext == ("1<br>1x64d", "2<br>2x4d<br>2x8d")
+    assert cardinality_panel(lines).x.ticks == ((1, "1\n1x64d"), (2, "2\n2x4d\n2x8d"))
 
 
 def test_curves_are_means_over_the_seeds_that_came_through() -> None:
@@ -56,19 +63,16 @@ def test_curves_are_means_over_the_seeds_that_came_through() -> None:
 
 def test_figures_name_their_axes_with_units_and_draw_without_data() -> None:
     finding = find(frame({R: [0.1, 0.2]}), [R], (X, R), seeds=2)
-    figure = cardinality_figure(cardinality_numbers(finding))
+    figure = plot(cardinality_panel(cardinality_numbers(finding)))
     assert figure.layout.yaxis.title.text == "Test error (%)"
     assert figure.layout.xaxis.ticktext == ("1<br>1x64d",)
     assert {trace.name for trace in figure.data} == {"95 % interval", "one seed", "mean, depth 29"}
-    assert len(cardinality_figure({}).data) == len(curves_figure([]).data) == 0
+    assert len(plot(cardinality_panel({})).data) == len(plot(curves_panel([])).data) == 0
 
 
 def test_a_single_seed_has_no_band() -> None:
     finding = find(frame({R: [0.1]}), [R], (X, R), seeds=1)
-    (band,) = [
-        trace for trace in cardinality_figure(cardinality_numbers(finding)).data if trace.name == "95 % interval"
-    ]
-    assert len(band.x) == 0
+    assert {mark.kind for mark in cardinality_panel(cardinality_numbers(finding)).marks} == {"dots"}
 
 
 def test_a_mark_with_many_settings_below_it_names_one_and_counts_the_rest() -> None:
@@ -77,4 +81,23 @@ def test_a_mark_with_many_settings_below_it_names_one_and_counts_the_rest() -> N
     lines = cardinality_numbers(finding)
     for points, paths in zip(lines.values(), ("1x64d", "1x40d", "1x30d"), strict=True):
         points[0] = replace(points[0], paths=paths)
-    assert cardinality_figure(lines).layout.xaxis.ticktext == ("1<br>1x64d<br>and 2 more",)
+    assert cardinality_panel(lines).x.ticks == ((1, "1\n1x64d\nand 2 more"),)
+
+
+def test_pairs_are_shown_seed_by_seed_with_their_mean_and_interval() -> None:
+    finding = find(frame({R: [0.10, 0.12, 0.2], X: [0.05, 0.06, 0.1]}), [R, X], (X, R), seeds=3)
+    assert finding.comparison is not None
+    panel = pairs_panel(finding.comparison)
+    (dots,) = [mark for mark in panel.marks if mark.kind == "dots"]
+    assert list(dots.x) == [0, 1, 2]
+    assert list(dots.y) == pytest.approx([-5, -6, -10])
+    (band,) = [mark for mark in panel.marks if mark.kind == "band"]
+    difference = finding.comparison.difference
+    assert (band.y[0], band.high[0]) == pytest.approx((100 * difference.low, 100 * difference.high))
+
+
+def test_points_carry_the_setting_by_which_views_are_linked() -> None:
+    finding = find(frame({X: [0.04, 0.06], R: [0.05, 0.09]}), [X, R], (X, R), seeds=2)
+    figure = plot(cardinality_panel(cardinality_numbers(finding)))
+    linked = [list(trace.customdata) for trace in figure.data if trace.customdata is not None]
+    assert linked == [[R, R, X, X], [R, X]]

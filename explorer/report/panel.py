@@ -1,0 +1,116 @@
+"""A figure as plain numbers, which `svg` draws without any script and `plot` as an interactive plotly figure.
+
+Colours that depend on light or dark are set by the page; lines and markers use a palette that colour-blind people can
+tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
+MOST_TICKS = 7
+FEW = 4  # an axis whose ends lie so many times apart or less is marked evenly, logarithmic or not
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: its title with the unit, its scale and its ends.
+
+    ticks   values and their labels, of which a line break begins another line; none: they are chosen
+    low, high  ends; None: those of the marks, with some room
+    share   values are fractions and labelled in percent
+    """
+
+    title: str
+    log: bool = False
+    ticks: tuple[tuple[float, str], ...] = ()
+    low: float | None = None
+    high: float | None = None
+    share: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Points of one colour: dots, a line through them, steps, or a band between `y` and `high`.
+
+    legend    its words in the legend; "": it stands in none
+    settings  of each point, by which views are linked; or one for all, as of a training curve
+    words     of each point, for whoever asks for it
+    sizes     of each dot in pixels
+    quiet     drawn behind, and fainter
+    """
+
+    kind: Literal["dots", "line", "steps", "band"]
+    x: Sequence[float]
+    y: Sequence[float]
+    color: str
+    high: Sequence[float] = ()
+    symbol: str = "circle"
+    legend: str = ""
+    settings: Sequence[str] = ()
+    words: Sequence[str] = ()
+    sizes: Sequence[float] = ()
+    dashed: bool = False
+    quiet: bool = False
+    width: float = 2.5
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure: what it is called for people who do not see it, its axes and what is drawn."""
+
+    title: str
+    x: Axis
+    y: Axis
+    marks: list[Mark] = field(default_factory=list)
+
+
+def ends(axis: Axis, values: Sequence[float]) -> tuple[float, float]:
+    """Where an axis begins and ends, with a little room beyond the marks; on a logarithmic one both are positive."""
+    known = [value for value in values if math.isfinite(value) and (value > 0 or not axis.log)]
+    low = min(known, default=1.0) if axis.low is None else axis.low
+    high = max(known, default=2.0) if axis.high is None else axis.high
+    if axis.log:
+        room = (high / low) ** 0.04 if high > low else 1.5
+        return low if axis.low is not None else low / room, high if axis.high is not None else high * room
+    room = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
+    return low if axis.low is not None else low - room, high if axis.high is not None else high + room
+
+
+def ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
+    """Values to mark between both ends, with their labels: as given, or round ones."""
+    if axis.ticks:
+        return [(value, label) for value, label in axis.ticks if low <= value <= high]
+    found = _log_ticks(low, high) if axis.log and high > FEW * low else _even_ticks(low, high)
+    return [(value, label(value, share=axis.share)) for value in found]
+
+
+def label(value: float, *, share: bool = False) -> str:
+    """A round number as people write it: `0.5`, `25`, `40 %`, `1.5 M`."""
+    if share:
+        return f"{100 * value:.4g} %"
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == ' k' else limit):.4g}{unit}"
+    return f"{value:.4g}"
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    raw = (high - low) / (MOST_TICKS - 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * (1 - 1e-9))
+    first = math.ceil(low / step - 1e-9)
+    return [round(step * number, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+        found = [factor * 10.0**power for power in powers for factor in factors]
+        found = [value for value in found if low <= value <= high]
+        if len(found) <= MOST_TICKS + 1:
+            break
+    return found

@@ -1,0 +1,94 @@
+"""A panel as a plotly figure without colours of text and background, which the page sets for light and dark."""
+
+import math
+
+import plotly.graph_objects as go
+
+from explorer.report.panel import Axis, Mark, Panel, ends, ticks
+
+MANY = 2_000  # points of a mark beyond which it is drawn by the graphics card
+
+
+def plot(panel: Panel) -> go.Figure:
+    """The figure; each point's `customdata` is its setting, by which the page links its views."""
+    figure = go.Figure()
+    ordered = sorted(panel.marks, key=lambda mark: (mark.kind != "band", not mark.quiet))
+    seen: set[tuple[str, str]] = set()
+    for mark in ordered:
+        shown = bool(mark.legend) and (mark.legend, mark.color) not in seen
+        seen.add((mark.legend, mark.color))
+        figure.add_trace(_trace(mark, shown=shown))
+    figure.update_layout(
+        template="none",
+        margin={"l": 64, "r": 16, "t": 8, "b": 72},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0},
+        hoverlabel={"align": "left"},
+        hovermode="closest",
+    )
+    xs = [value for mark in panel.marks for value in mark.x]
+    ys = [value for mark in panel.marks for value in (*mark.y, *mark.high)]
+    figure.update_xaxes(**_axis(panel.x, *ends(panel.x, xs)))
+    figure.update_yaxes(**_axis(panel.y, *ends(panel.y, ys)))
+    return figure
+
+
+def _axis(axis: Axis, low: float, high: float) -> dict[str, object]:
+    options: dict[str, object] = {
+        "title": {"text": _text(axis.title), "standoff": 20 if axis.ticks else 12},
+        "automargin": True,
+        "zeroline": False,
+        "type": "log" if axis.log else "linear",
+    }
+    if axis.ticks or axis.log:
+        marked = ticks(axis, low, high)
+        options["tickvals"] = [value for value, _ in marked]
+        options["ticktext"] = [_text(words) for _, words in marked]
+    elif axis.share:
+        options["tickformat"] = ".0%"
+    if axis.low is not None or axis.high is not None:
+        options["range"] = [math.log10(low), math.log10(high)] if axis.log else [low, high]
+    return options
+
+
+def _text(words: str) -> str:
+    """Text as text: plotly reads some HTML in it."""
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
+
+
+def _trace(mark: Mark, *, shown: bool) -> go.Scatter | go.Scattergl:
+    if mark.kind == "band":
+        red, green, blue = (int(mark.color[start : start + 2], 16) for start in (1, 3, 5))
+        return go.Scatter(
+            x=[*mark.x, *reversed(mark.x)],
+            y=[*mark.high, *reversed(mark.y)],
+            fill="toself",
+            fillcolor=f"rgba({red},{green},{blue},0.16)",
+            line={"width": 0},
+            hoverinfo="skip",
+            mode="lines",
+            name=_text(mark.legend),
+            showlegend=shown,
+        )
+    kind = go.Scattergl if len(mark.x) > MANY else go.Scatter
+    options: dict[str, object] = {
+        "x": list(mark.x),
+        "y": list(mark.y),
+        "name": _text(mark.legend),
+        "showlegend": shown,
+        "opacity": 0.45 if mark.quiet else 1.0,
+    }
+    if mark.settings:
+        options["customdata"] = list(mark.settings)
+    if mark.words:
+        options |= {"text": [_text(words) for words in mark.words], "hovertemplate": "%{text}<extra></extra>"}
+    else:
+        options["hoverinfo"] = "skip"  # or a line would stand before the dots on it
+    if mark.kind == "dots":
+        size = list(mark.sizes) if mark.sizes else 7 if mark.quiet else 10
+        return kind(mode="markers", marker={"color": mark.color, "symbol": mark.symbol, "size": size}, **options)
+    line: dict[str, object] = {"color": mark.color, "width": mark.width}
+    if mark.dashed:
+        line["dash"] = "dot"
+    if mark.kind == "steps":
+        line["shape"] = "hv"
+    return kind(mode="lines", line=line, **options)

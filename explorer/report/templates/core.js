@@ -1,0 +1,62 @@
+"use strict";
+// What all views share: unpacking, light and dark, and which designs are picked. The address holds what is picked, so
+// that a link shows the same.
+const page = {
+  picked: new Set(),
+  listeners: [],
+
+  async unpack(id) {
+    const text = document.getElementById(id).textContent.trim();
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  },
+
+  pick(names) {
+    page.picked = new Set(names);
+    const words = [...page.picked].map(encodeURIComponent).join(",");
+    history.replaceState(null, "", words ? `#designs=${words}` : location.pathname + location.search);
+    page.tell();
+  },
+
+  toggle(name) {
+    const names = new Set(page.picked);
+    if (!names.delete(name)) names.add(name);
+    page.pick(names);
+  },
+
+  read() {
+    const found = /^#designs=(.*)$/.exec(location.hash);
+    page.picked = new Set(found ? found[1].split(",").filter(Boolean).map(decodeURIComponent) : []);
+    page.tell();
+  },
+
+  tell() {
+    const count = page.picked.size;
+    document.getElementById("picked").textContent = count ? `${count} ${count === 1 ? "design" : "designs"} picked` : "";
+    document.getElementById("unpick").hidden = count === 0;
+    for (const listener of page.listeners) listener();
+  },
+};
+
+(() => {
+  const root = document.documentElement;
+  const button = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const label = () => {
+    button.textContent = isDark() ? "Light" : "Dark";
+  };
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    label();
+    document.dispatchEvent(new Event("theme"));
+  });
+  system.addEventListener("change", () => {
+    label();
+    document.dispatchEvent(new Event("theme"));
+  });
+  label();
+  document.getElementById("tools").hidden = false;
+  document.getElementById("unpick").addEventListener("click", () => page.pick([]));
+  addEventListener("hashchange", page.read);
+})();
