@@ -211,13 +211,16 @@ def _populations(config: StudyConfig) -> tuple[Setting, ...]:
             raise InputError(
                 f"study.contrast.{key}={getattr(contrast, key)}: is not a space; allowed: {', '.join(config.spaces)}"
             )
-    found: dict[str, Setting] = {}
+    drawn_from: dict[str, tuple[Setting, ...]] = {}
     for name, scope in scopes_of(config).items():
         try:
-            drawn = _chosen(scope, search.sampler, search.designs, search.sampler_seed)
+            drawn_from[name] = _chosen(scope, search.sampler, search.designs, search.sampler_seed)
         except InputError as error:
             raise InputError(f"spaces.{name}: {error}") from None
-        for setting in drawn:
+    found: dict[str, Setting] = {}
+    # A design of each space in turn, so that a part of the study already compares them.
+    for turn in zip(*drawn_from.values(), strict=True):
+        for name, setting in zip(drawn_from, turn, strict=True):
             known = found.get(setting.name, setting)
             found[setting.name] = replace(known, spaces=(*known.spaces, name))
     return tuple(found.values())

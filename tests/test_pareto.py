@@ -59,9 +59,9 @@ def test_a_search_of_two_objectives_runs_continues_and_shows_its_front(
         assert by_setting.get(setting) in ([error, macs], None)
     assert "At equal cost, 3 epochs, the search's front covers" in said
     page = (workplace / "reports" / "front.html").read_text()
-    for words in ("figure-front", "figure-course", "The front"):
+    for words in ('data-figure="front"', 'data-figure="course"', "The front"):
         assert words in page
-    assert "figure-cardinality" not in page
+    assert 'data-figure="cardinality"' not in page
     assert main([*SMALL, "search.pruner=halving", "recipe.epochs=9", "name=planned", "do=plan"]) == 0
     plan = " ".join(capsys.readouterr().out.split())
     assert "Optuna (nsga2) chooses 3 of them, each from the results before it, and 3 are drawn at random" in plan

@@ -111,9 +111,9 @@ def test_a_study_of_spaces_runs_and_tells_of_them(
     assert "Inconclusive: designs of many_paths do not differ clearly from those of one_path: mean test error" in said
     assert set(load(study_folder("two")).runs["space"]) == {"one_path", "many_paths"}
     page = (workplace / "reports" / "two.html").read_text()
-    for words in ("Share of a space", "many_paths", "Best values", "figure-distribution"):
+    for words in ("Share of a space", "many_paths", "Best values", 'data-figure="distribution"'):
         assert words in page
-    assert "figure-cardinality" not in page
+    assert 'data-figure="cardinality"' not in page
     assert main(SMALL) == 0  # a finished one trains nothing
     assert "Starting" not in capsys.readouterr().out
     _, _, finding = load_finding(study_folder("two"))
@@ -168,7 +168,9 @@ def test_spaces_apart_are_told_apart_and_alike_ones_are_equivalent_within_a_marg
 
 
 def test_spaces_without_designs_or_with_one_each_have_no_verdict() -> None:
-    assert populations({"good": [], "bad": designs(0.2, 3, 1, 0)}) is None
+    part = populations({"good": [], "bad": designs(0.2, 3, 1, 0)}, ("good", "bad"), 0.01)
+    assert part is not None
+    assert (list(part.distributions), part.rivals) == (["bad"], [])
     assert populations({}) is None
     single = populations({"good": designs(0.2, 1, 4, 0), "bad": designs(0.3, 1, 1, 0)}, ("good", "bad"), 0.01)
     assert single is not None

@@ -84,19 +84,19 @@ class Populations:
 def populations(
     members: dict[str, list[SettingSummary]], contrast: tuple[str, str] | None = None, margin: float | None = None
 ) -> Populations | None:
-    """Judge spaces by the mean errors of their designs; None before every space has one."""
-    means = {name: np.array([one.estimate.mean for one in designs]) for name, designs in members.items()}
-    if not means or not all(len(errors) for errors in means.values()):
+    """Judge spaces by the mean errors of their designs, those that have some; None where there are no spaces."""
+    if not members:
         return None
+    means = {name: np.array([one.estimate.mean for one in designs]) for name, designs in members.items() if designs}
     pairs = [pair for pair in combinations(means, 2) if set(pair) != set(contrast or ())]
     others = [_rivals(pair, means, None) for pair in pairs]
     adjusted = holm_adjusted([one.p for one in others])
     corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]
-    declared = [_rivals(contrast, means, margin)] if contrast else []
+    declared = [_rivals(contrast, means, margin)] if contrast and set(contrast) <= set(means) else []
     return Populations(
         distributions={name: distribution(errors) for name, errors in means.items()},
         rivals=[*declared, *corrected],
-        best={name: _best_values(members[name], means[name]) for name in members},
+        best={name: _best_values(members[name], means[name]) for name in means},
     )
 
 

@@ -62,7 +62,8 @@ def sentence(finding: Finding) -> str:
 def _populations_sentence(finding: Finding, found: Populations) -> str:
     counts = ", ".join(f"{one.n} of {name}" for name, one in found.distributions.items())
     if not finding.complete:
-        return f"Preliminary, {finding.final} of {finding.wanted} runs are in, for {counts}: no verdict yet."
+        parts = f", for {counts}" if counts else ""
+        return f"Preliminary, {finding.final} of {finding.wanted} runs are in{parts}: no verdict yet."
     if not finding.has_rivals:
         return f"No verdict: the study declares no contrast of spaces; designs: {counts}."
     rivals, distributions = found.rivals[0], found.distributions

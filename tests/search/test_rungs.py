@@ -233,7 +233,7 @@ def test_random_designs_stand_beside_a_search_and_are_not_stopped(start: Callabl
     assert (len(record.chosen("baseline")), len(record.chosen())) == (6, 12)
     assert len({job.run.id for job in more.jobs}) == 4
     page = Path("reports/tiny.html").read_text()
-    assert "figure-course" in page
+    assert 'data-figure="course"' in page
     assert "At equal cost, " in page
 
 
