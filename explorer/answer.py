@@ -65,6 +65,7 @@ def _at(
     config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]], val_images: int
 ) -> Finding:
     settings = settings_so_far(config, record)
+    spaces = {} if config.search.only else config.spaces
     pair = contrast_of(config, settings)
     contrast = (pair[0].name, pair[1].name) if pair else None
     names = [setting.name for setting in settings]
@@ -79,12 +80,12 @@ def _at(
         margin=config.study.margin,
         alpha=ALPHA / max(1, len(config.search.looks)),
         right=right,
-        cost=config.search.objectives[1] if len(config.search.objectives) > 1 else None,
+        cost=config.search.objectives[1] if len(config.search.objectives) > 1 and not config.search.only else None,
         val_images=val_images,
         random=record.chosen("baseline"),
-        spaces={space: [one.name for one in settings if space in one.spaces] for space in config.spaces},
+        spaces={space: [one.name for one in settings if space in one.spaces] for space in spaces},
         rivals=(config.study.contrast.setting, config.study.contrast.against)
-        if config.spaces and config.study.contrast
+        if spaces and config.study.contrast
         else None,
     )
 

@@ -8,12 +8,14 @@ from explorer.settings import StudyConfig
 
 
 def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, Setting] | None:
-    """The two settings of the declared contrast; None where there is none, or where it is one of two spaces.
+    """The two settings of the declared contrast; None where there is none to judge.
+
+    A study may declare none, or one of two spaces, or train only some designs.
 
     Raises InputError when either is not exactly one of the study's.
     """
     contrast = config.study.contrast
-    if contrast is None or config.spaces:
+    if contrast is None or config.spaces or config.search.only:
         return None
     if config.search.is_adaptive:
         raise InputError("study.contrast: a search chooses its designs later, so it has none; set it to null")

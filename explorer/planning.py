@@ -156,6 +156,8 @@ def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
 
 
 def _of_one_form(config: StudyConfig) -> tuple[Setting, ...]:
+    if config.search.only:
+        return _only(config)
     if config.spaces:
         return _populations(config)
     scope = scope_of(config)
@@ -171,6 +173,18 @@ def _of_one_form(config: StudyConfig) -> tuple[Setting, ...]:
             raise InputError(f"search.designs={config.search.designs}: the space holds {found:,} feasible designs")
         return ()
     return _chosen(scope, config.search.sampler, config.search.designs, config.search.sampler_seed)
+
+
+def _only(config: StudyConfig) -> tuple[Setting, ...]:
+    """The designs that were asked for by name, whatever the sampler would take."""
+    names, scope = config.search.only, next(iter(scopes_of(config).values()))
+    try:
+        found = tuple(scope.setting(parse_name(name)) for name in names)
+    except ValueError as error:
+        raise InputError(f"search.only={list(names)}: {error}") from None
+    if len({setting.name for setting in found}) < len(found):
+        raise InputError(f"search.only={list(names)}: a design is named twice")
+    return found
 
 
 def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
@@ -232,7 +246,7 @@ def _refuse_recipe(config: StudyConfig) -> None:
     if len({*rates, 1.0}) < len(rates) + 1:
         raise InputError(f"search.rates={list(rates)}: allowed are different multiples other than 1, as in [0.5,2]")
     objectives = config.search.objectives
-    if objectives != ("error",):
+    if objectives != ("error",) and not config.search.only:
         if objectives[:1] != ("error",) or len(objectives) != 2 or objectives[1] == "error":
             raise InputError(f"search.objectives={list(objectives)}: allowed are [error] and error with one cost")
         if not config.search.is_adaptive:
@@ -240,7 +254,7 @@ def _refuse_recipe(config: StudyConfig) -> None:
                 f"search.objectives={list(objectives)}: sampler {config.search.sampler} chooses by no objective; "
                 "allowed: random, tpe, nsga2, gp, qmc"
             )
-    if rates and (config.study.contrast is None or config.spaces):
+    if rates and (config.study.contrast is None or config.spaces or config.search.only):
         raise InputError(
             f"search.rates={list(rates)}: the two settings of study.contrast are trained at these, and this study has "
             "no such two; allowed: []"
@@ -263,6 +277,8 @@ def _refuse_recipe(config: StudyConfig) -> None:
 def _refuse_search(config: StudyConfig) -> None:
     """Raise InputError for stopping, or drawing at random, where that has no meaning."""
     search, epochs = config.search, config.recipe.epochs
+    if search.only:
+        return
     if search.baseline and (not search.is_adaptive or search.sampler == "random"):
         raise InputError(
             f"search.baseline={search.baseline}: random designs are what a search is held against, and sampler "

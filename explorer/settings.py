@@ -181,6 +181,8 @@ class SearchConfig:
                   is measured when a design is chosen, while nothing is trained
     latency_batch images of the forward pass that is timed
     looks         numbers of seeds at which `auto` looks; none otherwise
+    only          names of designs that are trained instead of those the sampler would take, to the end and with a test:
+                  to train one again, or what a search has chosen
     pruner        stops poor designs of a search on their way, judged by their mean validation error at rungs. halving:
                   about the better third of those that came this far goes on; hyperband: the same, beginning at several
                   rungs; median: those better than the median of the designs trained to their end; none: all are trained
@@ -201,6 +203,7 @@ class SearchConfig:
     objectives: tuple[Literal["error", "params", "macs", "activations", "latency"], ...] = ("error",)
     latency_batch: Count = 1
     rates: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = ()
+    only: tuple[str, ...] = ()
     pruner: Pruner = "none"
     first_rung: Count | None = None
     factor: Annotated[int, Ge(2), Le(100)] = 3
@@ -210,7 +213,7 @@ class SearchConfig:
     @property
     def is_adaptive(self) -> bool:
         """Whether results decide what is trained next; the test images are then not looked at."""
-        return self.sampler in ADAPTIVE
+        return self.sampler in ADAPTIVE and not self.only
 
 
 @dataclass(frozen=True)

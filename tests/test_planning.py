@@ -7,7 +7,7 @@ from explorer.contrast import contrast_of
 from explorer.errors import InputError
 from explorer.planning import settings_of
 from explorer.run import Execution
-from explorer.runs import runs_of
+from explorer.runs import runs_of, runs_wanted
 from explorer.settings import StudyConfig
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 32)
@@ -160,3 +160,29 @@ def test_a_runs_id_stays_the_same_from_version_to_version() -> None:
     (_, run), *_ = runs_of(config(), settings_of(config()), EXECUTION, "hash")
     assert run.id == "6a70ebcf16af"
     assert replace(run, data=replace(run.data, label="another title", name="moved", path="there")).id == run.id
+
+
+@pytest.mark.parametrize("sampler", ["listed", "uniform", "tpe"])
+def test_designs_asked_for_by_name_are_trained_whatever_the_sampler_takes(sampler: str) -> None:
+    asked = config(f"search.sampler={sampler}", "search.designs=3", "search.only=[29-4x24d,29-1x64d]", "search.seeds=2")
+    if sampler == "listed":
+        asked = config("search.only=[29-4x24d,29-1x64d]", "search.seeds=2")
+    found = settings_of(asked)
+    assert [setting.name for setting in found] == ["29-4x24d", "29-1x64d"]
+    assert not asked.search.is_adaptive
+    assert contrast_of(asked, found) is None
+    assert runs_wanted(asked, found) == 4
+    assert found[0].params_deviation == pytest.approx(-0.0141, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("search.only=[29-1x64d,29-1x64d]", "a design is named twice"),
+        ("search.only=[29-x]", "search.only=['29-x']: architecture '29-x'"),
+    ],
+)
+def test_designs_that_cannot_be_asked_for_are_refused(change: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings_of(config(change))
+    assert words in str(caught.value)

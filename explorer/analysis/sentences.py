@@ -99,7 +99,7 @@ def _front_sentence(finding: Finding, found: Front) -> str:
         f"{state}Of {_tried(finding)}, {len(places)} are on the front of validation error against "
         f"{words_of_cost}, from {words[0]} to {words[1]}; {sure} of them {'stays' if sure == 1 else 'stay'} on it in "
         f"{share(SURE)} of redrawn errors or more. The front covers {share(found.covered)} of the plane. The "
-        "test images have not been looked at: train what you take from it with new seeds."
+        "test images have not been looked at: train what you take from it anew (search.only) before you believe it."
     )
 
 
@@ -189,5 +189,5 @@ def _search_sentence(finding: Finding) -> str:
     return (
         f"{state}Of {_tried(finding)}, {display_setting(best.setting)} has the lowest "
         f"validation error, {best.estimate.mean * 100:.2f} % ({seeds}). The lowest of many is flattered by chance, and "
-        "the test images have not been looked at: train it with new seeds before you believe it."
+        "the test images have not been looked at: train it anew (search.only) before you believe it."
     )

@@ -162,7 +162,7 @@ def distribution_panel(distributions: dict[str, Distribution], error: str = "Tes
         x, share = [float(value) for value in one.errors], [float(value) for value in one.share]
         # Below its best design a space has none: the line begins on the axis.
         marks.append(Mark("band", x, one.low.tolist(), color, high=one.high.tolist()))
-        legend = f"{name}: n = {one.n}, mean {one.mean:.2f} %, lowest {one.best:.2f} %"
+        legend = f"{name}, n = {one.n}"
         words = [
             f"{name}\n{part:.0%} of the designs are at {at:.2f} % or below" for at, part in zip(x, share, strict=True)
         ]

@@ -12,10 +12,14 @@ from markupsafe import Markup
 
 from explorer import wording
 from explorer.analysis.finding import Finding
+from explorer.analysis.front import Front
+from explorer.analysis.front import front as front_of
 from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting
+from explorer.design.template import Task
 from explorer.records import Record
+from explorer.report.cards import card
 from explorer.report.figures import (
     cardinality_numbers,
     cardinality_panel,
@@ -36,7 +40,8 @@ from explorer.run import Convolution
 from explorer.settings import BudgetConfig, StudyConfig
 from explorer.table import write_whole
 
-SCRIPTS = ("core", "views", "table")
+SCRIPTS = ("core", "cards", "views", "table")
+LEAST_ON_FRONT = 3  # designs, below which a front says nothing
 MOST_CURVES = 12  # settings whose training is drawn, those with the lowest error
 
 
@@ -81,8 +86,9 @@ def render_page(study: Study) -> str:
         against_chance=course_sentence(study.finding),
         looks=", ".join(map(str, study.config.search.looks)),
         panels=panels,
+        costs={name: wording.COST_NAMES[name[5:]] for name in panels if name.startswith("cost-")},
         stills={name: svg(panel) for name, panel in panels.items()},
-        data=packed_json({name: json.loads(plot(panel).to_json()) for name, panel in panels.items()}),
+        data=packed_json(_data(study, panels)),
         plotly=plotly,
         notice=notice,
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
@@ -140,6 +146,8 @@ def panels_of(study: Study) -> dict[str, Panel]:
         panels["cardinality"] = cardinality_panel(cardinality_numbers(found), error)
     else:
         panels["distribution"] = distribution_panel(distribution_numbers(found.populations), error)
+    for each in _fronts(study):
+        panels[f"cost-{each.cost}"] = front_panel(each, error)
     if found.course is not None:
         panels["course"] = course_panel(found.course)
     if found.comparison is not None and found.comparison.differences:
@@ -150,6 +158,30 @@ def panels_of(study: Study) -> dict[str, Panel]:
     panels["curves"] = curves_panel(curve_numbers(study.record.epochs, study.record.runs, names))
     panels["time"] = time_panel(study.record.runs)
     return {name: panel for name, panel in panels.items() if panel.marks and any(len(mark.x) for mark in panel.marks)}
+
+
+def _data(study: Study, panels: dict[str, Panel]) -> dict[str, Any]:
+    """What the page's scripts read."""
+    data = study.config.data
+    task = Task(data.channels, data.image_size, data.classes)
+    return {
+        "figures": {name: json.loads(plot(panel).to_json()) for name, panel in panels.items()},
+        "designs": {one.setting: card(one, task, study.config.name) for one in study.finding.summaries},
+        "error": wording.ERROR_NAMES[study.finding.measure].capitalize(),
+    }
+
+
+def _fronts(study: Study) -> list[Front]:
+    """Error against each cost in which the designs differ, but for the one the key figure shows."""
+    found, runs = study.finding, study.record.runs
+    if len(found.summaries) < LEAST_ON_FRONT:
+        return []
+    images = int(study.environment["images"][1 if found.measure == "val_error" else 2])
+    chance = float(1 - 1 / runs["classes"].max())
+    timed = ["latency"] if "latency" in study.config.search.objectives else []
+    axes = [axis for axis in (*AXES, *timed) if found.front is None or axis != found.front.cost]
+    differ = [axis for axis in axes if len({getattr(one, axis) for one in found.summaries}) > 1]
+    return [one for axis in differ if (one := front_of(found.summaries, axis, images, chance)) is not None]
 
 
 def _rows(finding: Finding) -> list[dict[str, Any]]:

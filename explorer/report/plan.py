@@ -71,7 +71,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
             f"{config.search.seeds} seeds.",
             highlight=False,
         )
-    if config.spaces and config.study.contrast:
+    if config.spaces and config.study.contrast and not config.search.only:
         pair = config.study.contrast
         console.print(f"Contrast: designs of {pair.setting} against those of {pair.against}.", highlight=False)
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
@@ -103,6 +103,8 @@ def _space_line(config: StudyConfig, name: str, scope: Scope) -> str:
         "uniform": f"The study takes {search.designs} of them, drawn uniformly.",
         "space_filling": f"The study takes {search.designs} of them that lie far apart.",
     }.get(search.sampler, "")
+    if search.only:
+        taken = f"The study takes {', '.join(search.only)}."
     if search.is_adaptive:
         taken = _searched(config)
     return f"The space {name + ' ' if name else ''}holds {found.size:,} points; {meet}. {taken}"

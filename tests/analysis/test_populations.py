@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from explorer.analysis.front import dominated, front, hypervolume
+from explorer.analysis.front import ahead_of, dominated, front, hypervolume
 from explorer.analysis.population import best_value, distance, distribution
 from explorer.analysis.ranks import agreement
 from explorer.analysis.resample import with_images
@@ -127,6 +127,16 @@ def test_fronts_are_what_comparing_every_pair_finds(drawn: list[tuple[int, int]]
     array = np.array(drawn, dtype=float)
     beaten = [any(a <= x and b <= y and (a, b) != (x, y) for a, b in drawn) for x, y in drawn]
     assert dominated(array).tolist() == beaten
+
+
+@given(points)
+@settings(max_examples=100)
+def test_fronts_of_many_draws_are_those_of_each(drawn: list[tuple[int, int]]) -> None:
+    array = np.array(drawn, dtype=float)
+    errors = np.stack([array[:, 0], array[::-1, 0]])
+    found = ahead_of(errors, array[:, 1])
+    for row, own in zip(found, errors, strict=True):
+        assert row.tolist() == (~dominated(np.column_stack([own, array[:, 1]]))).tolist()
 
 
 @given(points)

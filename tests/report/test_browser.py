@@ -105,6 +105,35 @@ def test_a_picked_design_stands_out_in_every_view_and_is_in_the_address(browser:
     assert again.evaluate(chosen) == [None, None]
 
 
+def test_picked_designs_have_cards_side_by_side(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    assert not page.is_visible("#cards")
+    page.click("button.pick >> nth=0")
+    page.click("button.pick >> nth=1")
+    cards = page.locator("#cards article")
+    assert cards.count() == 2
+    boxes = [cards.nth(number).bounding_box() for number in (0, 1)]
+    assert boxes[0]["y"] == boxes[1]["y"]  # type: ignore[index]
+    text = cards.nth(1).inner_text()
+    for words in (
+        "ResNeXt-29 (32x4d)",
+        "32 \u00d7 4",
+        "1024",
+        "Test error, mean of 2",
+        "5.00 %",
+        "search.only=[29-32x4d]",
+    ):
+        assert words in text
+    block = cards.nth(1).locator("svg.block")
+    assert block.get_attribute("aria-label") == (
+        "A block of the first stage: 64 channels, 32 paths of 4 channels, 256 channels"
+    )
+    # Four of the paths are drawn, each with three layers.
+    assert block.locator("rect").count() == 12
+    cards.nth(0).locator("button").click()
+    assert page.locator("#cards article").count() == 1
+
+
 def test_clicking_a_mark_and_brushing_pick_designs(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports).page
     # The large marks are drawn last; the first of them is the mean of the first setting.

@@ -1,4 +1,5 @@
 import re
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 
 from explorer.analysis.finding import find
 from explorer.config import read_command
+from explorer.planning import settings_of
 from explorer.records import Record
+from explorer.report.cards import command
 from explorer.report.index import Entry, write_index
 from explorer.report.page import Study, render_page
 from explorer.settings import StudyConfig
@@ -109,3 +112,10 @@ def test_the_index_lists_studies_newest_first(tmp_path: Path, page: str | None) 
 def test_an_index_without_studies_says_so(tmp_path: Path) -> None:
     write_index([], tmp_path / "index.html")
     assert "No study has been started yet." in (tmp_path / "index.html").read_text()
+
+
+def test_the_command_of_a_card_trains_that_design_alone() -> None:
+    words = shlex.split(command("29-8x14d@sum", "equal_params"))
+    assert words[:3] == ["python", "-m", "explorer"]
+    again = read_command(words[3:]).study
+    assert (again.name, [setting.name for setting in settings_of(again)]) == ("again", ["29-8x14d@sum"])

@@ -40,6 +40,19 @@
     modeBarButtonsToRemove: ["autoScale2d", "zoomIn2d", "zoomOut2d"],
   });
 
+  // One of several figures at a time, where a choice stands before them.
+  const switched = [...document.querySelectorAll("[data-switched]")];
+  for (const choice of document.querySelectorAll("fieldset.switch")) {
+    choice.hidden = false;
+    const show = () => {
+      const value = choice.querySelector("input:checked").value;
+      for (const figure of switched) figure.hidden = figure.dataset.switched !== value;
+      if (window.Plotly) dispatchEvent(new Event("resize"));
+    };
+    choice.addEventListener("change", show);
+    show();
+  }
+
   const draw = (place) => {
     const figure = figures[place.dataset.figure];
     return Plotly.react(place, figure.data.map(marked), themed(figure.layout), options());
@@ -78,7 +91,9 @@
   };
 
   const begin = async () => {
-    figures = JSON.parse(await page.unpack("data"));
+    const data = JSON.parse(await page.unpack("data"));
+    figures = data.figures;
+    page.cards(data.designs, data.error);
     await plotly();
     for (const place of places) {
       await start(place);

@@ -1,0 +1,48 @@
+"""What the card of a design shows: its stages, its costs, its errors seed by seed, and how to train it again."""
+
+from typing import Any
+
+from explorer.analysis.summary import SettingSummary
+from explorer.design.layout import layout
+from explorer.design.name import display_setting, parse_setting
+from explorer.design.template import Task
+
+
+def card(summary: SettingSummary, task: Task, study: str) -> dict[str, Any]:
+    """One design as plain values; errors are fractions, maps are the sides in pixels that enter and leave a stage."""
+    architecture, form = parse_setting(summary.setting)
+    stages = []
+    if architecture.block != "alexnet":
+        stages = [
+            {
+                "map": stage.map_size,
+                "blocks": stage.depth,
+                "cardinality": stage.cardinality,
+                "width": stage.bottleneck_width,
+                "into": stage.in_width,
+                "out": stage.width,
+            }
+            for stage in layout(architecture, task).stages
+        ]
+    return {
+        "name": display_setting(summary.setting),
+        "block": architecture.block,
+        "shortcut": architecture.shortcut,
+        "kernel": architecture.kernel_size,
+        "form": form,
+        "stages": stages,
+        "costs": [[word, getattr(summary, axis)] for axis, word in COSTS.items()],
+        "mean": summary.estimate.mean,
+        "errors": {str(seed): error for seed, error in summary.errors.items()},
+        "command": command(summary.setting, study),
+    }
+
+
+COSTS = {"params": "Parameters", "macs": "Multiply-adds", "activations": "Activations"}
+
+
+def command(setting: str, study: str) -> str:
+    """How to train one design of a study again, by itself."""
+    name, _, form = setting.partition("@")
+    formed = f" search.forms=[{form}]" if form else ""
+    return f"python -m explorer study={study} name=again search.only=[{name}]{formed}"
