@@ -22,6 +22,7 @@ from explorer.settings import StudyConfig
 
 if TYPE_CHECKING:
     from explorer.report.index import Entry
+    from explorer.report.page import Study
 
 
 def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
@@ -111,18 +112,26 @@ def is_stale(page: Path, folder: Path) -> bool:
     return not page.exists() or page.stat().st_mtime_ns < (folder / study.RUNS).stat().st_mtime_ns
 
 
-def draw(folder: Path) -> Path:
-    """Draw a study's page and the index anew from the records, and return the page."""
-    from explorer.report.index import write_index
-    from explorer.report.page import Study, write_page
+def load_study(folder: Path) -> "Study":
+    """Everything that a page is made of. Raises InputError for a study that was never started."""
+    from explorer.report.page import Study
 
     config, record, finding = load_finding(folder)
-    study.make_folder(study.REPORTS)
-    page = study.REPORTS / f"{config.name}.html"
     environment, execution = study.stored_environment(folder), study.stored_execution(folder)
     assert environment is not None
     assert execution is not None
-    write_page(Study(config, record, finding, environment, execution), page)
+    return Study(config, record, finding, environment, execution)
+
+
+def draw(folder: Path) -> Path:
+    """Draw a study's page and the index anew from the records, and return the page."""
+    from explorer.report.index import write_index
+    from explorer.report.page import write_page
+
+    drawn = load_study(folder)
+    study.make_folder(study.REPORTS)
+    page = study.REPORTS / f"{drawn.config.name}.html"
+    write_page(drawn, page)
     write_index(_entries(), study.REPORTS / "index.html")
     return page
 

@@ -14,6 +14,7 @@ from explorer.records import Record
 from explorer.report.cards import command
 from explorer.report.index import Entry, write_index
 from explorer.report.page import Study, render_page
+from explorer.report.synthetic import synthetic
 from explorer.settings import StudyConfig
 from tests.analysis.test_statistics import R, X, frame
 
@@ -92,6 +93,9 @@ def test_the_same_study_gives_the_same_bytes() -> None:
 
 def test_a_page_is_small() -> None:
     assert len(render_page(study())) < 2.2e6
+    large = synthetic(read_command(["study=equal_params"]).study, runs=1000, epochs=100)
+    assert len(large.record.epochs) == 100_000
+    assert len(render_page(large)) < 3e6
 
 
 def test_plotlys_licence_notice_is_kept() -> None:
