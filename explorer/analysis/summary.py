@@ -11,6 +11,7 @@ from scipy import stats
 from explorer.run import JUDGED_STATUSES
 
 CONFIDENCE = 0.95
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,14 @@ def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
         return Estimate(n, mean, math.nan, math.nan)
     half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * float(array.std(ddof=1)) / math.sqrt(n)
     return Estimate(n, mean, mean - half, mean + half)
+
+
+def estimates(mean: Floats, deviation: Floats, n: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Ends of the t intervals of many means at once, each of `n` values of this standard deviation; NaN for one."""
+    with np.errstate(invalid="ignore"):
+        half = stats.t.ppf(0.5 + CONFIDENCE / 2, np.maximum(n - 1, 1)) * deviation / np.sqrt(n)
+    half = np.where(n > 1, half, np.nan)
+    return mean - half, mean + half
 
 
 def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import cast
 
+import numpy as np
 import pandas as pd
 
 from explorer.analysis.course import Course
@@ -10,7 +12,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
-from explorer.analysis.summary import estimate
+from explorer.analysis.summary import estimates
 from explorer.analysis.trend import shape_of
 from explorer.design.name import display_setting, parse_setting, paths_name
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel
@@ -71,15 +73,27 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
     return lines
 
 
-def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, settings: list[str]) -> list[Curve]:
-    """Validation and training error per epoch of every setting, over the seeds that reached the epoch."""
-    named = epochs.merge(runs.loc[(runs["status"] == "ok") & (runs["rate"] == 1), ["run", "setting"]], on="run")
-    return [
-        _curve(named[named["setting"] == setting], setting, kind)
-        for setting in settings
-        for kind in ("val_error", "train_error")
-        if (named["setting"] == setting).any()
-    ]
+def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = None) -> dict[str, list[Curve]]:
+    """Validation and training error per epoch of every setting, over the seeds that reached the epoch.
+
+    Of `most` epochs, if so many are given, evenly spread and the last among them.
+    """
+    ok = runs.loc[(runs["status"] == "ok") & (runs["rate"] == 1), ["run", "setting"]]
+    named = epochs.merge(ok, on="run")
+    if most is not None and len(named):
+        last = int(named["epoch"].max())
+        named = named[named["epoch"].isin(np.unique(np.linspace(1, last, most).round().astype(int)))]
+    if not len(named):
+        return {}
+    kinds = ["val_error", "train_error"]
+    told = named.groupby(["setting", "epoch"], sort=True)[kinds].agg(["mean", "std", "count"])
+    seeds = named.groupby("setting")["run"].nunique()
+    found: dict[str, list[Curve]] = {}
+    for setting, rows in told.groupby(level="setting"):
+        at = [int(epoch) for epoch in rows.index.get_level_values("epoch")]
+        name = str(setting)
+        found[name] = [_curve(cast(pd.DataFrame, rows[kind]), name, kind, at, int(seeds[name])) for kind in kinds]
+    return found
 
 
 def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%)") -> Panel:
@@ -286,19 +300,10 @@ def time_panel(runs: pd.DataFrame) -> Panel:
     return Panel("Seconds of each run against its multiply-adds", x_axis, Axis("Seconds of a run", low=0.0), [mark])
 
 
-def _curve(rows: pd.DataFrame, setting: str, kind: str) -> Curve:
-    epochs = sorted(int(epoch) for epoch in rows["epoch"].unique())
-    estimates = [estimate(100 * rows.loc[rows["epoch"] == epoch, kind].to_numpy()) for epoch in epochs]
-    return Curve(
-        name=display_setting(setting),
-        setting=setting,
-        kind=kind,
-        epochs=epochs,
-        mean=[value.mean for value in estimates],
-        low=[value.low for value in estimates],
-        high=[value.high for value in estimates],
-        n=int(rows["run"].nunique()),
-    )
+def _curve(rows: pd.DataFrame, setting: str, kind: str, epochs: list[int], n: int) -> Curve:
+    mean, count = 100 * rows["mean"].to_numpy(), rows["count"].to_numpy()
+    low, high = estimates(mean, 100 * rows["std"].to_numpy(), count)
+    return Curve(display_setting(setting), setting, kind, epochs, mean.tolist(), low.tolist(), high.tolist(), n)
 
 
 def _hover(point: Point) -> str:

@@ -42,6 +42,8 @@ from explorer.table import write_whole
 
 SCRIPTS = ("core", "cards", "views", "table")
 LEAST_ON_FRONT = 3  # designs, below which a front says nothing
+FEW_RUNS = 2000  # up to which all epochs of all curves are carried; of more, so many:
+THINNED = 25
 MOST_CURVES = 12  # settings whose training is drawn, those with the lowest error
 
 
@@ -155,7 +157,8 @@ def panels_of(study: Study) -> dict[str, Panel]:
     ranked = sorted(found.summaries, key=lambda summary: summary.estimate.mean)
     drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
     names = [summary.setting for summary in found.summaries if summary.setting in drawn]
-    panels["curves"] = curves_panel(curve_numbers(study.record.epochs, study.record.runs, names))
+    curves = curve_numbers(study.record.epochs, study.record.runs)
+    panels["curves"] = curves_panel([curve for name in names for curve in curves.get(name, [])])
     panels["time"] = time_panel(study.record.runs)
     return {name: panel for name, panel in panels.items() if panel.marks and any(len(mark.x) for mark in panel.marks)}
 
@@ -166,9 +169,31 @@ def _data(study: Study, panels: dict[str, Panel]) -> dict[str, Any]:
     task = Task(data.channels, data.image_size, data.classes)
     return {
         "figures": {name: json.loads(plot(panel).to_json()) for name, panel in panels.items()},
+        "curves": _curves(study),
         "designs": {one.setting: card(one, task, study.config.name) for one in study.finding.summaries},
         "error": wording.ERROR_NAMES[study.finding.measure].capitalize(),
     }
+
+
+def _curves(study: Study) -> dict[str, dict[str, list[float | None]]]:
+    """The curves of every design, for those that are picked: hundredths of a percent, thinned where there are many."""
+    runs = len(study.record.runs)
+    most = None if runs <= FEW_RUNS else THINNED
+    found = curve_numbers(study.record.epochs, study.record.runs, most)
+    return {
+        name: {
+            "epochs": [*validation.epochs],
+            "val": _rounded(validation.mean),
+            "low": _rounded(validation.low),
+            "high": _rounded(validation.high),
+            "train": _rounded(training.mean),
+        }
+        for name, (validation, training) in found.items()
+    }
+
+
+def _rounded(values: list[float]) -> list[float | None]:
+    return [None if value != value else round(value, 2) for value in values]
 
 
 def _fronts(study: Study) -> list[Front]:

@@ -130,6 +130,9 @@ def test_picked_designs_have_cards_side_by_side(browser: Browser, reports: Path)
     )
     # Four of the paths are drawn, each with three layers.
     assert block.locator("rect").count() == 12
+    # The training curves are those of the picked designs that have some.
+    shown = "document.querySelector('.plot[data-figure=curves]').data.map((trace) => trace.name)"
+    assert set(page.evaluate(shown)) == {"ResNet-29 (1x64d)"}
     cards.nth(0).locator("button").click()
     assert page.locator("#cards article").count() == 1
 

@@ -54,11 +54,21 @@ def test_curves_are_means_over_the_seeds_that_came_through() -> None:
             "train_error": [0.4] * 5,
         }
     )
-    validation, training = curve_numbers(epochs, runs, [R, X])
+    numbers = curve_numbers(epochs, runs)
+    assert list(numbers) == [R]
+    validation, training = numbers[R]
     assert (validation.kind, validation.epochs, validation.n) == ("val_error", [1, 2], 2)
     assert validation.mean == pytest.approx([60, 20])
     assert validation.low[0] == pytest.approx(estimate([50, 70]).low)
     assert training.mean == pytest.approx([40, 40])
+
+
+def test_many_curves_are_thinned_to_some_epochs_and_the_last() -> None:
+    runs = pd.DataFrame({"run": ["a"], "setting": [R], "status": "ok", "rate": 1.0})
+    epochs = pd.DataFrame({"run": "a", "epoch": range(1, 101), "val_error": 0.5, "train_error": 0.4})
+    (validation, _) = curve_numbers(epochs, runs, most=5)[R]
+    assert validation.epochs == [1, 26, 50, 75, 100]
+    assert curve_numbers(epochs.iloc[:0], runs) == {}
 
 
 def test_figures_name_their_axes_with_units_and_draw_without_data() -> None:

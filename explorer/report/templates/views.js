@@ -4,6 +4,9 @@
   const narrow = () => innerWidth < 600;
   const places = [...document.querySelectorAll(".plot")];
   let figures = null;
+  let curves = null;
+  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999"];
+  const MOST_CURVES = 12;
 
   const themed = (layout) => {
     const axis = { gridcolor: css("--line"), linecolor: css("--line"), tickcolor: css("--line") };
@@ -33,6 +36,27 @@
     return { ...trace, opacity: some && !page.picked.has(names[0]) ? 0.12 : trace.opacity };
   };
 
+  // Training curves of the picked designs, be they among those drawn at first or not.
+  const pickedCurves = () => {
+    const names = [...page.picked].filter((name) => name in curves.all).slice(0, MOST_CURVES);
+    return names.flatMap((setting, number) => {
+      const { epochs, val, low, high, train } = curves.all[setting];
+      const color = COLOURS[number % COLOURS.length];
+      const [red, green, blue] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
+      const name = curves.designs[setting]?.name ?? setting;
+      const line = (y, kind, more) => ({
+        x: epochs, y, name, mode: "lines", line: { color, ...more }, showlegend: kind === "validation",
+        customdata: epochs.map(() => setting), hovertemplate: `${name}, ${kind}<br>epoch %{x}: %{y:.2f} %<extra></extra>`,
+      });
+      const band = {
+        x: [...epochs, ...[...epochs].reverse()], y: [...high, ...[...low].reverse()], fill: "toself", mode: "lines",
+        fillcolor: `rgba(${red},${green},${blue},0.16)`, line: { width: 0 }, hoverinfo: "skip", showlegend: false,
+      };
+      const lines = [line(val, "validation", { width: 2 }), line(train, "training", { width: 1.5, dash: "dot" })];
+      return low[0] === null ? lines : [band, ...lines];
+    });
+  };
+
   const options = () => ({
     responsive: true,
     displaylogo: false,
@@ -54,8 +78,10 @@
   }
 
   const draw = (place) => {
-    const figure = figures[place.dataset.figure];
-    return Plotly.react(place, figure.data.map(marked), themed(figure.layout), options());
+    const name = place.dataset.figure;
+    const figure = figures[name];
+    const own = name === "curves" ? pickedCurves() : [];
+    return Plotly.react(place, own.length ? own : figure.data.map(marked), themed(figure.layout), options());
   };
 
   const named = (points) => points.map((point) => point.customdata).filter(Boolean);
@@ -93,6 +119,7 @@
   const begin = async () => {
     const data = JSON.parse(await page.unpack("data"));
     figures = data.figures;
+    curves = { all: data.curves, designs: data.designs };
     page.cards(data.designs, data.error);
     await plotly();
     for (const place of places) {
