@@ -12,12 +12,13 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
-from explorer.analysis.summary import estimates
+from explorer.analysis.summary import estimate, estimates
 from explorer.analysis.trend import shape_of
 from explorer.design.name import display_setting, parse_setting, paths_name
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel
 from explorer.wording import COST_NAMES, cost
 
+MOST_LINES = len(PALETTE)
 LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 
 
@@ -97,9 +98,12 @@ def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = N
 
 
 def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%)") -> Panel:
-    """Error against cardinality: seeds as dots, means as a line, the 95 % interval as a band."""
-    marks = []
-    for index, (rest, points) in enumerate(lines.items()):
+    """Error against cardinality: seeds as dots, means as a line, the 95 % interval as a band.
+
+    More lines than can be told apart become one: the mean over all designs of a cardinality.
+    """
+    marks = [] if len(lines) <= MOST_LINES else _cloud([point for points in lines.values() for point in points])
+    for index, (rest, points) in enumerate(lines.items() if not marks else ()):
         color, symbol = PALETTE[index % len(PALETTE)], SYMBOLS[index % len(SYMBOLS)]
         banded = [point for point in points if point.low == point.low]
         if banded:
@@ -133,6 +137,33 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
     marked = tuple((number, "\n".join([str(number), *_few(names)])) for number, names in paths.items())
     x_axis = Axis("Cardinality (paths per block)", log=True, ticks=marked)
     return Panel(f"{error} against cardinality", x_axis, Axis(error), marks)
+
+
+def _cloud(points: list[Point]) -> list[Mark]:
+    """Every design as a dot, and the mean over designs of each cardinality with its interval."""
+    by_cardinality: dict[int, list[float]] = {}
+    for point in points:
+        by_cardinality.setdefault(point.cardinality, []).append(point.mean)
+    at = sorted(by_cardinality)
+    means = [estimate(by_cardinality[number]) for number in at]
+    several = [(x, one) for x, one in zip(at, means, strict=True) if one.n > 1]
+    low, high = [one.low for _, one in several], [one.high for _, one in several]
+    mean = [one.mean for one in means]
+    words = [f"cardinality {x}\nmean of {one.n} designs {one.mean:.2f} %" for x, one in zip(at, means, strict=True)]
+    return [
+        Mark("band", [x for x, _ in several], low, PALETTE[0], high=high, legend="95 % interval"),
+        Mark(
+            "dots",
+            [point.cardinality for point in points],
+            [point.mean for point in points],
+            PALETTE[0],
+            legend="one design, mean over seeds",
+            settings=[point.setting for point in points],
+            words=[_hover(point) for point in points],
+            quiet=True,
+        ),
+        Mark("line", at, mean, PALETTE[0], legend="mean over designs", words=words),
+    ]
 
 
 def _few(names: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ from explorer.design.template import Task
 from explorer.records import Record
 from explorer.report.cards import card
 from explorer.report.figures import (
+    MOST_LINES,
     cardinality_numbers,
     cardinality_panel,
     course_panel,
@@ -88,6 +89,7 @@ def render_page(study: Study) -> str:
         against_chance=course_sentence(study.finding),
         looks=", ".join(map(str, study.config.search.looks)),
         panels=panels,
+        crowded=len(cardinality_numbers(study.finding)) > MOST_LINES,
         costs={name: wording.COST_NAMES[name[5:]] for name in panels if name.startswith("cost-")},
         stills={name: svg(panel) for name, panel in panels.items()},
         data=packed_json(_data(study, panels)),

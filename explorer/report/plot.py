@@ -13,10 +13,10 @@ def plot(panel: Panel) -> go.Figure:
     """The figure; each point's `customdata` is its setting, by which the page links its views."""
     figure = go.Figure()
     ordered = sorted(panel.marks, key=lambda mark: (mark.kind != "band", not mark.quiet))
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     for mark in ordered:
-        shown = bool(mark.legend) and (mark.legend, mark.color) not in seen
-        seen.add((mark.legend, mark.color))
+        shown = bool(mark.legend) and mark.legend not in seen
+        seen.add(mark.legend)
         figure.add_trace(_trace(mark, shown=shown))
     figure.update_layout(
         template="none",

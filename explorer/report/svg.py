@@ -107,11 +107,11 @@ def _shape(symbol: str, x: float, y: float, r: float) -> str:
 
 def _legend(marks: list[Mark]) -> str:
     parts, x = [], float(LEFT)
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     for mark in marks:
-        if (mark.legend, mark.color) in seen or x > WIDTH - 120:
+        if mark.legend in seen or x > WIDTH - 120:
             continue
-        seen.add((mark.legend, mark.color))
+        seen.add(mark.legend)
         parts.append(_key(mark, x))
         parts.append(_text(x + 28, 20, mark.legend, "start"))
         x += 28 + LETTER * len(mark.legend) + 22

@@ -111,3 +111,15 @@ def test_points_carry_the_setting_by_which_views_are_linked() -> None:
     figure = plot(cardinality_panel(cardinality_numbers(finding)))
     linked = [list(trace.customdata) for trace in figure.data if trace.customdata is not None]
     assert linked == [[R, R, X, X], [R, X]]
+
+
+def test_more_lines_than_can_be_told_apart_become_one() -> None:
+    names = [f"{depth}-{paths}x4d" for depth in (11, 20, 29, 38, 47, 56, 65, 74) for paths in (1, 2)]
+    runs = frame({name: [0.1 + 0.01 * place] for place, name in enumerate(names)})
+    runs["cardinality"] = [1, 2] * 8
+    band, dots, line = cardinality_panel(cardinality_numbers(find(runs, names, (X, R), seeds=1))).marks
+    assert (band.kind, dots.kind, line.kind) == ("band", "dots", "line")
+    assert sorted(dots.settings) == sorted(names)
+    assert list(line.x) == [1, 2]
+    assert list(line.y) == pytest.approx([17, 18])
+    assert line.y[0] - band.y[0] == pytest.approx(17 - estimate([10 + 2 * place for place in range(8)]).low)
