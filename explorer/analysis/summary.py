@@ -29,7 +29,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class SettingSummary:
-    """One setting: its axes and cost as in the record, and its errors as fractions; `latency` in milliseconds.
+    """One setting: its axes and cost as in the record, and its errors as fractions; `latency` in ms, where measured.
 
     `errors` holds the judged error of each seed, by seed; a run that diverged or ran out of memory counts as chance.
     """
@@ -47,7 +47,7 @@ class SettingSummary:
     estimate: Estimate
     unfinished: int
     seconds: float
-    latency: float = math.nan
+    latency: float | None = None
 
 
 def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
@@ -104,5 +104,5 @@ def _summary(name: str, group: pd.DataFrame) -> SettingSummary:
         estimate=estimate(list(errors.values())),
         unfinished=int((group["status"] != "ok").sum()),
         seconds=float(group["seconds"].mean()),
-        latency=float(first.get("latency", math.nan)),
+        latency=float(first["latency"]) if pd.notna(first.get("latency")) else None,
     )
