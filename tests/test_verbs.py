@@ -255,7 +255,9 @@ def test_recorded_studies_are_replayed_and_their_ranks_compared(
     assert main([*small, "name=short", "recipe.epochs=1"]) == 0
     capsys.readouterr()
     assert main(["do=benchmark", "subject=replay", "recorded=long"]) == 0
-    output = said(capsys)
+    captured = capsys.readouterr()
+    output = " ".join(captured.out.split())
+    assert captured.err == ""
     assert "200 searches of each kind replayed among 9 designs of 3 epochs" in output
     assert "random, halving: median regret at 33% of the epochs" in output
     assert main(["do=benchmark", "subject=ranks", "short=short", "long=long"]) == 0

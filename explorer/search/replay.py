@@ -1,5 +1,6 @@
 """Searches played again on recorded curves: our own sampler, pruner and trials, with errors looked up, not trained."""
 
+import logging
 import math
 import warnings
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def replay(
 
     Kinds are those of `KINDS`, each given a third of the epochs. `watch` is told draws done, and of all.
     """
+    logging.getLogger("optuna").setLevel(logging.WARNING)
     architectures, final = [parse_name(name) for name in curves.names], curves.final
     count, total = max(2, round(SUBSET * len(final))), curves.errors.shape[1]
     own = [np.flatnonzero(curves.design == place) for place in range(len(final))]
