@@ -81,7 +81,7 @@ def _at(
         margin=config.study.margin,
         alpha=ALPHA / max(1, len(config.search.looks)),
         right=right,
-        cost=config.search.objectives[1] if len(config.search.objectives) > 1 and not config.search.only else None,
+        cost=None if config.search.only else config.search.cost,
         val_images=val_images,
         random=record.chosen("baseline"),
         spaces={space: [one.name for one in settings if space in one.spaces] for space in spaces},

@@ -211,6 +211,11 @@ class SearchConfig:
     forms: Annotated[tuple[Literal["sum", "concat", "grouped"], ...], MinLen(1)] = ("grouped",)
 
     @property
+    def cost(self) -> str | None:
+        """The cost a search makes small beside the error, if any."""
+        return self.objectives[1] if len(self.objectives) > 1 else None
+
+    @property
     def is_adaptive(self) -> bool:
         """Whether results decide what is trained next; the test images are then not looked at."""
         return self.sampler in ADAPTIVE and not self.only

@@ -17,7 +17,7 @@ from explorer.analysis.front import front as front_of
 from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting
-from explorer.design.template import Task
+from explorer.planning import task_of
 from explorer.records import Record
 from explorer.report.cards import card
 from explorer.report.figures import (
@@ -167,8 +167,7 @@ def panels_of(study: Study) -> dict[str, Panel]:
 
 def _data(study: Study, panels: dict[str, Panel]) -> dict[str, Any]:
     """What the page's scripts read."""
-    data = study.config.data
-    task = Task(data.channels, data.image_size, data.classes)
+    task = task_of(study.config)
     return {
         "figures": {name: json.loads(plot(panel).to_json()) for name, panel in panels.items()},
         "curves": _curves(study),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from explorer.analysis.finding import find
 from explorer.design import cost, parse_name
-from explorer.design.template import Task
+from explorer.planning import task_of
 from explorer.records import Record
 from explorer.report.page import Study
 from explorer.settings import StudyConfig
@@ -19,7 +19,7 @@ SEEDS = 5
 
 def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> Study:
     """A listed study of so many runs and epochs, five seeds for each design; errors fall as they usually do."""
-    rng, task = np.random.default_rng(seed), Task(config.data.channels, config.data.image_size, config.data.classes)
+    rng, task = np.random.default_rng(seed), task_of(config)
     names = _names(math.ceil(runs / SEEDS))
     worth = dict(zip(names, 0.05 + 0.25 * rng.random(len(names)), strict=True))
     rows, curves = [], []

@@ -1,14 +1,11 @@
 """Searches played again on recorded curves: our own sampler, pruner and trials, with errors looked up, not trained."""
 
-import logging
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import optuna
 
 from explorer.analysis.replay import Curves, Replay
 from explorer.design import parse_name
@@ -17,9 +14,7 @@ from explorer.design.designs import one
 from explorer.design.feasible import Pool
 from explorer.planning import Scope
 from explorer.runs import rungs_of
-from explorer.search.rungs import make_pruner
-from explorer.search.sampler import FeasibleSampler, make_sampler
-from explorer.search.trials import Trials
+from explorer.search.trials import new_search
 from explorer.settings import Pruner, Sampler, StudyConfig
 
 # Sampler and pruner of each kind; the first is what the others are held against.
@@ -48,7 +43,6 @@ def replay(
 
     Kinds are those of `KINDS`, each given a third of the epochs. `watch` is told draws done, and of all.
     """
-    logging.getLogger("optuna").setLevel(logging.WARNING)
     architectures, final = [parse_name(name) for name in curves.names], curves.final
     count, total = max(2, round(SUBSET * len(final))), curves.errors.shape[1]
     own = [np.flatnonzero(curves.design == place) for place in range(len(final))]
@@ -57,7 +51,13 @@ def replay(
             config,
             recipe=replace(config.recipe, epochs=total),
             search=replace(
-                config.search, sampler=sampler, pruner=pruner, designs=count, seeds=1, objectives=("error",)
+                config.search,
+                sampler=sampler,
+                pruner=pruner,
+                designs=count,
+                seeds=1,
+                objectives=("error",),
+                baseline=0.0,
             ),
         )
         for kind, (sampler, pruner) in KINDS.items()
@@ -108,13 +108,7 @@ def _search(
     seed: int,
 ) -> tuple[str, int]:
     """The design that one search ends with, and how many it began before its epochs were spent."""
-    assert config.search.designs is not None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = FeasibleSampler(make_sampler(config.search.sampler, seed, config.search.designs), pool)
-        study = optuna.create_study(direction="minimize", sampler=sampler, pruner=make_pruner(config))
-    rungs = rungs_of(config)
-    trials = Trials(study, 1, sampler, scope, factor=config.search.factor if rungs else 0)
+    rungs, trials = rungs_of(config), new_search(config, scope, pool, seed)
     left, begun = budget, 0
     best = (math.inf, math.inf, "")  # epochs missing, then error
     while (setting := trials.ask()) is not None:

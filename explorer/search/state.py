@@ -48,7 +48,7 @@ def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, c
     past = records.load(folder)
     recorded = records.as_records(past.runs)
     settings = settings_so_far(config, past)
-    trials, rungs = _trials(config, past), open_rungs(config)
+    trials, rungs = _trials(config, settings, past), open_rungs(config)
     if missing := baseline_wanted(config) - len(past.chosen(BASELINE)):
         settings += _drawn(bench, execution, folder, trials, missing)
         past = records.load(folder)
@@ -82,9 +82,8 @@ def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, c
     )
 
 
-def _trials(config: StudyConfig, past: records.Record) -> Trials:
+def _trials(config: StudyConfig, settings: tuple[Setting, ...], past: records.Record) -> Trials:
     """The study's trials: all of them, or those that a search has had until now."""
-    settings = settings_so_far(config, past)
     if not config.search.is_adaptive:
         return open_trials(config.name, settings, config.search.seeds)
     drawn = set(past.chosen(BASELINE))

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import optuna
 
+from explorer.design.feasible import Pool
 from explorer.errors import InputError
 from explorer.planning import Scope, Setting, baseline_wanted, candidates, scope_of
 from explorer.run import FINAL_STATUSES, RunRecord
 from explorer.runs import rungs_of
 from explorer.search.rungs import goes_on, make_pruner
 from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
-from explorer.settings import SearchConfig, StudyConfig
+from explorer.settings import StudyConfig
 
 AXES = ("template", "block", "shortcut", "depth", "width", "kernel_size", "cardinality", "bottleneck_width")
 
@@ -180,7 +181,7 @@ def open_trials(name: str, settings: tuple[Setting, ...], seeds: int, cost: str 
 
 def told_trials(config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord]) -> optuna.Study:
     """A finished study as an Optuna study in memory, every trial told."""
-    trials = open_trials(config.name, settings, config.search.seeds, cost_of(config.search))
+    trials = open_trials(config.name, settings, config.search.seeds, config.search.cost)
     for run in runs:
         trials.add(run)
     return trials.study
@@ -191,17 +192,8 @@ def open_search(config: StudyConfig, tried: tuple[Setting, ...], drawn: tuple[Se
 
     The sampler's seed depends on the number of trials, or it would repeat itself.
     """
-    logging.getLogger("optuna").setLevel(logging.WARNING)
-    search, scope, pool = config.search, scope_of(config), candidates(config)
-    assert search.designs is not None
-    chosen = search.designs - baseline_wanted(config)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        inner = make_sampler(search.sampler, search.sampler_seed + 1_000_003 * len(tried), chosen)
-        pruner = make_pruner(config)
-    sampler, directions = FeasibleSampler(inner, pool), [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
-    study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
-    trials = Trials(study, search.seeds, sampler, scope, cost_of(search), search.factor if rungs_of(config) else 0)
+    seed = config.search.sampler_seed + 1_000_003 * len(tried)
+    trials = new_search(config, scope_of(config), candidates(config), seed)
     for setting in drawn:
         trials.reserve(setting)
     for setting in tried:
@@ -209,16 +201,25 @@ def open_search(config: StudyConfig, tried: tuple[Setting, ...], drawn: tuple[Se
     return trials
 
 
+def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Trials:
+    """A search among the designs of a pool that has had no trial yet."""
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    search = config.search
+    assert search.designs is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        inner = make_sampler(search.sampler, seed, search.designs - baseline_wanted(config))
+        pruner = make_pruner(config)
+    sampler, directions = FeasibleSampler(inner, pool), [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
+    study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
+    return Trials(study, search.seeds, sampler, scope, search.cost, search.factor if rungs_of(config) else 0)
+
+
 def _foreign(setting: Setting) -> InputError:
     return InputError(
         f"the record holds {setting.name}, which is not among the designs this study draws from; continue with "
         "the version that wrote it, or start a new study with name=..."
     )
-
-
-def cost_of(search: SearchConfig) -> str | None:
-    """The cost a search makes small beside the error, if any."""
-    return search.objectives[1] if len(search.objectives) > 1 else None
 
 
 def _parameters(setting: Setting, *, formed: bool) -> dict[str, int | str]:
