@@ -22,7 +22,7 @@ from explorer.settings import StudyConfig
 
 if TYPE_CHECKING:
     from explorer.report.index import Entry
-    from explorer.report.page import Study
+    from explorer.report.study import Study
 
 
 def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
@@ -114,7 +114,7 @@ def is_stale(page: Path, folder: Path) -> bool:
 
 def load_study(folder: Path) -> "Study":
     """Everything that a page is made of. Raises InputError for a study that was never started."""
-    from explorer.report.page import Study
+    from explorer.report.study import Study
 
     config, record, finding = load_finding(folder)
     environment, execution = study.stored_environment(folder), study.stored_execution(folder)

@@ -14,8 +14,8 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import sentence
 from explorer.answer import load_study
 from explorer.folder import study_folder
-from explorer.report.page import Study, panels_of
-from explorer.report.plot import plot
+from explorer.report.study import Study
+from explorer.report.views import Views, plotted
 
 
 class OpenStudy:
@@ -37,7 +37,7 @@ class OpenStudy:
     @cached_property
     def figures(self) -> dict[str, go.Figure]:
         """Drawn when they are first asked for."""
-        return {name: plot(panel) for name, panel in panels_of(self._study).items()}
+        return {name: plotted(figure) for name, figure in Views(self._study).figures.items()}
 
 
 def open_study(name: str | Path) -> OpenStudy:

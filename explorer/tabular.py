@@ -110,7 +110,8 @@ class Table:
 
     def write_report(self, path: str | Path) -> Path:
         """Draw the study's page from the table alone."""
-        from explorer.report.page import Study, write_page
+        from explorer.report.page import write_page
+        from explorer.report.study import Study
 
         page = Path(path)
         write_page(Study(self.config, self.record, self.finding, self.environment, self.execution), page)

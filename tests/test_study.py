@@ -265,10 +265,7 @@ def test_more_seeds_continue_a_study(finished: Path, tmp_path: Path, monkeypatch
 
 def test_help_and_config_are_printed(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert (
-        "study: cardinality_or_width, cardinality_or_width_cifar10_jpeg, design_space, design_space_cifar10_jpeg, double"
-        in capsys.readouterr().out
-    )
+    assert "study: cardinality_or_width, cardinality_or_width_cifar10_jpeg, design_space," in capsys.readouterr().out
     assert main([*TINY, "--cfg", "job"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["recipe"]["epochs"] == 2
 

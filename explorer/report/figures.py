@@ -12,13 +12,24 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
-from explorer.analysis.summary import estimate, estimates
+from explorer.analysis.summary import SettingSummary, estimate, estimates
 from explorer.analysis.trend import shape_of
+from explorer.design.budget import AXES
 from explorer.design.name import display_setting, parse_setting, paths_name
-from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel
+from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel
+from explorer.report.paper import table_3
+from explorer.report.parallel import Parallel
 from explorer.wording import COST_NAMES, cost
 
 MOST_LINES = len(PALETTE)
+MOST_MARKED = 12  # cardinalities with a mark of their own on the axis
+SHAPE_AXES = {
+    "depth": "Depth",
+    "width": "Width",
+    "cardinality": "Cardinality",
+    "bottleneck_width": "Path width",
+    "kernel_size": "Kernel size",
+}
 LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 
 
@@ -130,6 +141,9 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
             marks.append(Mark("line", x, y, color))
         legend = f"mean, depth {rest}"
         marks.append(Mark("dots", x, y, color, symbol=symbol, legend=legend, settings=own, words=words))
+    grown = [points for points in lines.values() if len(points) > 1 and points[0].cardinality == 1]
+    if grown and len(lines) <= MOST_LINES:
+        marks += table_3(grown[0][0].mean)
     paths: dict[int, list[str]] = {}
     for point in sorted((point for points in lines.values() for point in points), key=lambda point: point.cardinality):
         if point.paths not in paths.setdefault(point.cardinality, []):
@@ -137,6 +151,73 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
     marked = tuple((number, "\n".join([str(number), *_few(names)])) for number, names in paths.items())
     x_axis = Axis("Cardinality (paths per block)", log=True, ticks=marked)
     return Panel(f"{error} against cardinality", x_axis, Axis(error), marks)
+
+
+def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float]) -> Panel:
+    """How far each design's costs lie from the budget's reference, and how far those that are held equal may.
+
+    `tolerances` are fractions by axis of the budget. Against cardinality, or against parameters where that is the same.
+    """
+    by_paths = len({one.cardinality for one in summaries}) > 1
+    places = [float(one.cardinality if by_paths else one.params) for one in summaries]
+    room = 1.06
+    across = [min(places) / room, max(places) * room] if places else []
+    marks = []
+    for number, (axis, words) in enumerate(AXES.items()):
+        color = PALETTE[number]
+        if axis in tolerances and across:
+            limit = 100 * tolerances[axis]
+            legend = f"allowed, {words}"
+            marks.append(Mark("band", across, [-limit, -limit], color, high=[limit, limit], legend=legend))
+        known = [
+            (place, one, 100 * deviation)
+            for place, one in zip(places, summaries, strict=True)
+            if (deviation := getattr(one, f"{axis}_deviation")) == deviation
+        ]
+        marks.append(
+            Mark(
+                "dots",
+                [place for place, _, _ in known],
+                [deviation for _, _, deviation in known],
+                color,
+                symbol=SYMBOLS[number],
+                legend=words,
+                settings=[one.setting for _, one, _ in known],
+                words=[
+                    f"{display_setting(one.setting)}\n{getattr(one, axis):,} {words}, {deviation:+.2f} %"
+                    for _, one, deviation in known
+                ],
+                quiet=len(summaries) > MOST_MARKED,
+            )
+        )
+    numbers = sorted({one.cardinality for one in summaries})
+    marked = tuple((float(number), str(number)) for number in numbers) if len(numbers) <= MOST_MARKED else ()
+    x_axis = Axis("Cardinality (paths per block)", log=True, ticks=marked) if by_paths else Axis("Parameters", log=True)
+    return Panel("Deviation of each design's costs from the budget's reference", x_axis, Axis("Deviation (%)"), marks)
+
+
+def parallel(axes: pd.DataFrame, summaries: list[SettingSummary], error: str = "Test error (%)") -> Parallel:
+    """Axes and costs in which the designs differ, and their error; `axes` are the record's columns by setting."""
+    rows = axes.loc[[one.setting for one in summaries]]
+    found, columns = [], []
+    for name, words in SHAPE_AXES.items():
+        values = [float(value) for value in rows[name]]
+        if len(set(values)) > 1:
+            found.append(Axis(words, log=_spread(values)))
+            columns.append(values)
+    for axis, words in AXES.items():
+        values = [float(getattr(one, axis)) for one in summaries]
+        if len(set(values)) > 1:
+            found.append(Axis(words.capitalize(), log=_spread(values)))
+            columns.append(values)
+    found.append(Axis(error))
+    columns.append([100 * one.estimate.mean for one in summaries])
+    return Parallel("Every design across its axes, costs and error", found, columns, list(rows.index))
+
+
+def _spread(values: list[float]) -> bool:
+    """Whether values lie so many times apart that only a logarithmic axis shows the small ones."""
+    return min(values) > 0 and max(values) > FEW * min(values)
 
 
 def _cloud(points: list[Point]) -> list[Mark]:

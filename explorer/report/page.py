@@ -2,8 +2,7 @@
 
 import base64
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,51 +11,17 @@ from markupsafe import Markup
 
 from explorer import wording
 from explorer.analysis.finding import Finding
-from explorer.analysis.front import Front
-from explorer.analysis.front import front as front_of
 from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
-from explorer.design.budget import AXES
 from explorer.design.name import display_setting
-from explorer.planning import task_of
-from explorer.records import Record
-from explorer.report.cards import card
-from explorer.report.figures import (
-    MOST_LINES,
-    cardinality_numbers,
-    cardinality_panel,
-    course_panel,
-    curve_numbers,
-    curves_panel,
-    distribution_numbers,
-    distribution_panel,
-    front_panel,
-    pairs_panel,
-    time_panel,
-)
+from explorer.report import method
+from explorer.report.figures import SHAPE_AXES
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.panel import Panel
-from explorer.report.plot import plot
-from explorer.report.svg import svg
-from explorer.run import Convolution
-from explorer.settings import BudgetConfig, StudyConfig
+from explorer.report.study import Study
+from explorer.report.views import MOST_CURVES, Figure, Views
 from explorer.table import write_whole
 
-SCRIPTS = ("core", "cards", "views", "table")
-LEAST_ON_FRONT = 3  # designs, below which a front says nothing
-FEW_RUNS = 2000  # up to which all epochs of all curves are carried; of more, so many:
-THINNED = 25
-MOST_CURVES = 12  # settings whose training is drawn, those with the lowest error
-
-
-@dataclass(frozen=True)
-class Study:
-    """Everything a page is made of; `environment` and `execution` are the JSON files of the study's folder."""
-
-    config: StudyConfig
-    record: Record
-    finding: Finding
-    environment: dict[str, Any]
-    execution: dict[str, Any]
+SCRIPTS = ("core", "cards", "parallel", "views", "table")
 
 
 def write_page(study: Study, path: Path) -> None:
@@ -68,7 +33,8 @@ def write_page(study: Study, path: Path) -> None:
 def render_page(study: Study) -> str:
     """The page as HTML. Text from settings and data is escaped everywhere; nothing is loaded from elsewhere."""
     scripts = [Markup("".join(_asset(f"{name}.js") for name in SCRIPTS))]  # noqa: S704 - program text, not input
-    panels = panels_of(study)
+    views = Views(study)
+    figures = views.figures
     plotly, notice = packed_plotly()
     return render(
         "study.html.j2",
@@ -76,7 +42,8 @@ def render_page(study: Study) -> str:
         title=study.config.name,
         verdict=sentence(study.finding),
         mood=_mood(study.finding),
-        rows=_rows(study.finding),
+        rows=_rows(study),
+        shape=SHAPE_AXES,
         comparison=study.finding.comparison,
         populations=study.finding.populations,
         front=_front_rows(study.finding),
@@ -88,19 +55,23 @@ def render_page(study: Study) -> str:
         course=study.finding.course,
         against_chance=course_sentence(study.finding),
         looks=", ".join(map(str, study.config.search.looks)),
-        panels=panels,
-        crowded=len(cardinality_numbers(study.finding)) > MOST_LINES,
-        costs={name: wording.COST_NAMES[name[5:]] for name in panels if name.startswith("cost-")},
-        stills={name: svg(panel) for name, panel in panels.items()},
-        data=packed_json(_data(study, panels)),
+        figures=figures,
+        overlaid=_is_overlaid(figures),
+        crowded=views.is_crowded,
+        costs={name: wording.COST_NAMES[name[5:]] for name in figures if name.startswith("cost-")},
+        stills=views.stills(),
+        data=packed_json(views.data()),
         plotly=plotly,
         notice=notice,
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
-        budget=budget_words(study.config.budget),
+        budget=method.budget_words(study.config.budget),
         recipe=asdict(study.config.recipe),
-        failures=_failures(study.record),
-        images=_images(study.environment),
-        execution={**study.execution, "convolutions": _convolutions(study.execution)},
+        failures=method.failures(study),
+        failed=method.failed_runs(study),
+        tried=method.tried(study),
+        checklist=method.checklist(study),
+        images=method.images(study.environment),
+        execution={**study.execution, "convolutions": method.convolutions(study.execution)},
         scripts=scripts,
         policy=policy(scripts),
     )
@@ -129,89 +100,19 @@ def policy(scripts: list[Markup]) -> str:
     )
 
 
-def budget_words(budget: BudgetConfig) -> str:
-    """What is held equal, for people: `equal parameters within 5.0 %`; empty without a budget."""
-    held = [
-        f"{words} within {wording.percent(limit.tolerance, 1)}"
-        for axis, words in AXES.items()
-        if (limit := getattr(budget, axis)) is not None
+def _rows(study: Study) -> list[dict[str, Any]]:
+    """The summaries with the axes of their designs, as the record tells them."""
+    axes = study.record.runs.drop_duplicates("setting").set_index("setting")[list(SHAPE_AXES)].to_dict("index")
+    return [
+        {**asdict(summary), "name": _display(summary.setting), "axes": axes[summary.setting]}
+        for summary in study.finding.summaries
     ]
-    tight = ", widths solved stage by stage" if budget.match == "tight" else ""
-    return f"equal {' and '.join(held)}{tight}" if held else ""
 
 
-def panels_of(study: Study) -> dict[str, Panel]:
-    """The figures of a page by name, the first one the key figure."""
-    found, panels = study.finding, {}
-    error = f"{wording.ERROR_NAMES[found.measure].capitalize()} (%)"
-    if found.front is not None:
-        panels["front"] = front_panel(found.front, error)
-    elif found.populations is None:
-        panels["cardinality"] = cardinality_panel(cardinality_numbers(found), error)
-    else:
-        panels["distribution"] = distribution_panel(distribution_numbers(found.populations), error)
-    for each in _fronts(study):
-        panels[f"cost-{each.cost}"] = front_panel(each, error)
-    if found.course is not None:
-        panels["course"] = course_panel(found.course)
-    if found.comparison is not None and found.comparison.differences:
-        panels["pairs"] = pairs_panel(found.comparison)
-    ranked = sorted(found.summaries, key=lambda summary: summary.estimate.mean)
-    drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
-    names = [summary.setting for summary in found.summaries if summary.setting in drawn]
-    curves = curve_numbers(study.record.epochs, study.record.runs)
-    panels["curves"] = curves_panel([curve for name in names for curve in curves.get(name, [])])
-    panels["time"] = time_panel(study.record.runs)
-    return {name: panel for name, panel in panels.items() if panel.marks and any(len(mark.x) for mark in panel.marks)}
-
-
-def _data(study: Study, panels: dict[str, Panel]) -> dict[str, Any]:
-    """What the page's scripts read."""
-    task = task_of(study.config)
-    return {
-        "figures": {name: json.loads(plot(panel).to_json()) for name, panel in panels.items()},
-        "curves": _curves(study),
-        "designs": {one.setting: card(one, task, study.config.name) for one in study.finding.summaries},
-        "error": wording.ERROR_NAMES[study.finding.measure].capitalize(),
-    }
-
-
-def _curves(study: Study) -> dict[str, dict[str, list[float | None]]]:
-    """The curves of every design, for those that are picked: hundredths of a percent, thinned where there are many."""
-    runs = len(study.record.runs)
-    most = None if runs <= FEW_RUNS else THINNED
-    found = curve_numbers(study.record.epochs, study.record.runs, most)
-    return {
-        name: {
-            "epochs": [*validation.epochs],
-            "val": _rounded(validation.mean),
-            "low": _rounded(validation.low),
-            "high": _rounded(validation.high),
-            "train": _rounded(training.mean),
-        }
-        for name, (validation, training) in found.items()
-    }
-
-
-def _rounded(values: list[float]) -> list[float | None]:
-    return [None if value != value else round(value, 2) for value in values]
-
-
-def _fronts(study: Study) -> list[Front]:
-    """Error against each cost in which the designs differ, but for the one the key figure shows."""
-    found, runs = study.finding, study.record.runs
-    if len(found.summaries) < LEAST_ON_FRONT:
-        return []
-    images = int(study.environment["images"][1 if found.measure == "val_error" else 2])
-    chance = float(1 - 1 / runs["classes"].max())
-    timed = ["latency"] if "latency" in study.config.search.objectives else []
-    axes = [axis for axis in (*AXES, *timed) if found.front is None or axis != found.front.cost]
-    differ = [axis for axis in axes if len({getattr(one, axis) for one in found.summaries}) > 1]
-    return [one for axis in differ if (one := front_of(found.summaries, axis, images, chance)) is not None]
-
-
-def _rows(finding: Finding) -> list[dict[str, Any]]:
-    return [{**asdict(summary), "name": _display(summary.setting)} for summary in finding.summaries]
+def _is_overlaid(figures: dict[str, Figure]) -> bool:
+    """Whether the paper's own numbers can be laid over the key figure."""
+    key = figures.get("cardinality")
+    return isinstance(key, Panel) and any(mark.optional for mark in key.marks)
 
 
 def _checks(finding: Finding) -> list[tuple[str, str]]:
@@ -259,28 +160,6 @@ def _front_rows(finding: Finding) -> list[dict[str, Any]]:
         | {"sure": float(found.sure[place])}
         for place in sorted(ahead, key=lambda place: found.costs[place])
     ]
-
-
-def _failures(record: Record) -> list[tuple[str, int]]:
-    counts = record.runs["status"].value_counts()  # what a search stopped came through as far as it should
-    return [(str(status), int(number)) for status, number in counts.items() if status not in ("ok", "pruned")]
-
-
-def _images(environment: dict[str, Any]) -> str:
-    """How many images each part has, and how many could not be used."""
-    parts = zip(environment["images"], ("to train", "to validate", "to test"), strict=True)
-    words = ", ".join(f"{count:,} {what}" for count, what in parts)
-    skipped = environment.get("skipped", [])
-    return f"{words}; {len(skipped):,} left out as unusable" if skipped else words
-
-
-def _convolutions(execution: dict[str, Any]) -> str:
-    """Which grouped convolutions are executed otherwise than they are: `128>128_k3_s1_g32_32px as 16 groups`."""
-    choices = [Convolution(**choice) for choice in execution.get("convolutions", [])]
-    changed = [
-        choice.told(-1) for choice in choices if f"_g{choice.groups}_" not in choice.layer or choice.layout != "same"
-    ]
-    return "; ".join(changed) or "as they are"
 
 
 def _mood(finding: Finding) -> str:

@@ -6,12 +6,13 @@ tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 MOST_TICKS = 7
+MOST_DOTS = 2_000  # of one mark: a page is drawn without WebGL, which needs code made of text
 FEW = 4  # an axis whose ends lie so many times apart or less is marked evenly, logarithmic or not
 
 
@@ -41,6 +42,7 @@ class Mark:
     words     of each point, for whoever asks for it
     sizes     of each dot in pixels
     quiet     drawn behind, and fainter
+    optional  drawn only when it is asked for
     """
 
     kind: Literal["dots", "line", "steps", "band"]
@@ -55,6 +57,7 @@ class Mark:
     sizes: Sequence[float] = ()
     dashed: bool = False
     quiet: bool = False
+    optional: bool = False
     width: float = 2.5
 
 
@@ -66,6 +69,35 @@ class Panel:
     x: Axis
     y: Axis
     marks: list[Mark] = field(default_factory=list)
+
+    @property
+    def ordered(self) -> list[Mark]:
+        """The marks in the order they are drawn: bands first, then what is quiet; too many dots are thinned."""
+        return sorted(map(_thinned, self.marks), key=lambda mark: (mark.kind != "band", not mark.quiet))
+
+    @property
+    def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Where both axes begin and end, what is optional left out."""
+        marks = [mark for mark in self.marks if not mark.optional]
+        xs = [value for mark in marks for value in mark.x]
+        ys = [value for mark in marks for value in (*mark.y, *mark.high)]
+        return ends(self.x, xs), ends(self.y, ys)
+
+
+def _thinned(mark: Mark) -> Mark:
+    """Every so many-th dot where there are too many to draw, and a legend that says so."""
+    step = math.ceil(len(mark.x) / MOST_DOTS)
+    if mark.kind != "dots" or step < 2:
+        return mark
+    return replace(
+        mark,
+        x=mark.x[::step],
+        y=mark.y[::step],
+        settings=mark.settings[::step],
+        words=mark.words[::step],
+        sizes=mark.sizes[::step],
+        legend=f"{mark.legend or 'marks'}, 1 in {step} drawn",
+    )
 
 
 def ends(axis: Axis, values: Sequence[float]) -> tuple[float, float]:

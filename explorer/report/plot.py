@@ -4,17 +4,14 @@ import math
 
 import plotly.graph_objects as go
 
-from explorer.report.panel import Axis, Mark, Panel, ends, ticks
-
-MANY = 2_000  # points of a mark beyond which it is drawn by the graphics card
+from explorer.report.panel import Axis, Mark, Panel, ticks
 
 
 def plot(panel: Panel) -> go.Figure:
     """The figure; each point's `customdata` is its setting, by which the page links its views."""
     figure = go.Figure()
-    ordered = sorted(panel.marks, key=lambda mark: (mark.kind != "band", not mark.quiet))
     seen: set[str] = set()
-    for mark in ordered:
+    for mark in panel.ordered:
         shown = bool(mark.legend) and mark.legend not in seen
         seen.add(mark.legend)
         figure.add_trace(_trace(mark, shown=shown))
@@ -25,16 +22,15 @@ def plot(panel: Panel) -> go.Figure:
         hoverlabel={"align": "left"},
         hovermode="closest",
     )
-    xs = [value for mark in panel.marks for value in mark.x]
-    ys = [value for mark in panel.marks for value in (*mark.y, *mark.high)]
-    figure.update_xaxes(**_axis(panel.x, *ends(panel.x, xs)))
-    figure.update_yaxes(**_axis(panel.y, *ends(panel.y, ys)))
+    x_ends, y_ends = panel.ends
+    figure.update_xaxes(**_axis(panel.x, *x_ends))
+    figure.update_yaxes(**_axis(panel.y, *y_ends))
     return figure
 
 
 def _axis(axis: Axis, low: float, high: float) -> dict[str, object]:
     options: dict[str, object] = {
-        "title": {"text": _text(axis.title), "standoff": 20 if axis.ticks else 12},
+        "title": {"text": text(axis.title), "standoff": 20 if axis.ticks else 12},
         "automargin": True,
         "zeroline": False,
         "type": "log" if axis.log else "linear",
@@ -42,7 +38,7 @@ def _axis(axis: Axis, low: float, high: float) -> dict[str, object]:
     if axis.ticks or axis.log:
         marked = ticks(axis, low, high)
         options["tickvals"] = [value for value, _ in marked]
-        options["ticktext"] = [_text(words) for _, words in marked]
+        options["ticktext"] = [text(words) for _, words in marked]
     elif axis.share:
         options["tickformat"] = ".0%"
     if axis.low is not None or axis.high is not None:
@@ -50,12 +46,19 @@ def _axis(axis: Axis, low: float, high: float) -> dict[str, object]:
     return options
 
 
-def _text(words: str) -> str:
+def text(words: str) -> str:
     """Text as text: plotly reads some HTML in it."""
     return words.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
 
 
-def _trace(mark: Mark, *, shown: bool) -> go.Scatter | go.Scattergl:
+def _trace(mark: Mark, *, shown: bool) -> go.Scatter:
+    trace = _lasting(mark, shown=shown)
+    if mark.optional:
+        trace.update(visible=False, meta="optional")
+    return trace
+
+
+def _lasting(mark: Mark, *, shown: bool) -> go.Scatter:
     if mark.kind == "band":
         red, green, blue = (int(mark.color[start : start + 2], 16) for start in (1, 3, 5))
         return go.Scatter(
@@ -66,29 +69,28 @@ def _trace(mark: Mark, *, shown: bool) -> go.Scatter | go.Scattergl:
             line={"width": 0},
             hoverinfo="skip",
             mode="lines",
-            name=_text(mark.legend),
+            name=text(mark.legend),
             showlegend=shown,
         )
-    kind = go.Scattergl if len(mark.x) > MANY else go.Scatter
     options: dict[str, object] = {
         "x": list(mark.x),
         "y": list(mark.y),
-        "name": _text(mark.legend),
+        "name": text(mark.legend),
         "showlegend": shown,
         "opacity": 0.45 if mark.quiet else 1.0,
     }
     if mark.settings:
         options["customdata"] = list(mark.settings)
     if mark.words:
-        options |= {"text": [_text(words) for words in mark.words], "hovertemplate": "%{text}<extra></extra>"}
+        options |= {"text": [text(words) for words in mark.words], "hovertemplate": "%{text}<extra></extra>"}
     else:
         options["hoverinfo"] = "skip"  # or a line would stand before the dots on it
     if mark.kind == "dots":
         size = list(mark.sizes) if mark.sizes else 7 if mark.quiet else 10
-        return kind(mode="markers", marker={"color": mark.color, "symbol": mark.symbol, "size": size}, **options)
+        return go.Scatter(mode="markers", marker={"color": mark.color, "symbol": mark.symbol, "size": size}, **options)
     line: dict[str, object] = {"color": mark.color, "width": mark.width}
     if mark.dashed:
         line["dash"] = "dot"
     if mark.kind == "steps":
         line["shape"] = "hv"
-    return kind(mode="lines", line=line, **options)
+    return go.Scatter(mode="lines", line=line, **options)

@@ -1,50 +1,49 @@
 """A panel as an SVG picture: there before any script runs, and where none may."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
-from explorer.report.panel import Axis, Mark, Panel, ends, ticks
+from explorer.report.panel import Axis, Mark, Panel, ticks
 
 WIDTH, HEIGHT = 1000, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 72
 LETTER = 7.4  # pixels of a letter of the legend, on average
 Place = Callable[[float], float]
+Ends = tuple[float, float]
 
 
 def svg(panel: Panel) -> Markup:
     """The picture, and its title for people who do not see it. Colours of text and grid are the page's."""
-    xs = [value for mark in panel.marks for value in mark.x]
-    ys = [value for mark in panel.marks for value in (*mark.y, *mark.high)]
-    across = _scale(panel.x, xs, LEFT, WIDTH - RIGHT)
-    up = _scale(panel.y, ys, HEIGHT - BOTTOM, TOP)
-    parts = [*_grid(panel, xs, ys, across, up)]
-    ordered = sorted(panel.marks, key=lambda mark: (mark.kind != "band", not mark.quiet))
-    parts += [part for mark in ordered for part in _drawn(mark, across, up)]
-    body = "".join(parts) + _legend([mark for mark in panel.marks if mark.legend])
+    x_ends, y_ends = panel.ends
+    across = _scale(panel.x, x_ends, LEFT, WIDTH - RIGHT)
+    up = _scale(panel.y, y_ends, HEIGHT - BOTTOM, TOP)
+    shown = [mark for mark in panel.ordered if not mark.optional]
+    parts = [*_grid(panel, x_ends, y_ends, across, up), *(part for mark in shown for part in _drawn(mark, across, up))]
+    body = "".join(parts) + _legend([mark for mark in shown if mark.legend])
     return Markup(  # noqa: S704 - every text in it is escaped
         f'<svg class="still" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
         f'preserveAspectRatio="xMidYMid meet">{body}</svg>'
     )
 
 
-def _scale(axis: Axis, values: Sequence[float], start: float, end: float) -> Place:
-    low, high = ends(axis, values)
+def _scale(axis: Axis, between: Ends, start: float, end: float) -> Place:
+    low, high = between
     if axis.log:
         bottom, span = math.log(low), math.log(high) - math.log(low)
         return lambda value: start + (end - start) * (math.log(max(value, low * 1e-6)) - bottom) / span
     return lambda value: start + (end - start) * (value - low) / (high - low)
 
 
-def _grid(panel: Panel, xs: Sequence[float], ys: Sequence[float], across: Place, up: Place) -> list[str]:
+def _grid(panel: Panel, x_ends: Ends, y_ends: Ends, across: Place, up: Place) -> list[str]:
     parts = []
-    for value, words in ticks(panel.x, *ends(panel.x, xs)):
+    for value, words in ticks(panel.x, *x_ends):
         x = across(value)
         parts.append(f'<path class="grid" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
         for number, line in enumerate(words.split("\n")):
             parts.append(_text(x, HEIGHT - BOTTOM + 17 + 15 * number, line, "middle"))
-    for value, words in ticks(panel.y, *ends(panel.y, ys)):
+    for value, words in ticks(panel.y, *y_ends):
         y = up(value)
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(_text(LEFT - 8, y + 4.5, words, "end"))

@@ -11,7 +11,7 @@ from explorer.analysis.finding import find
 from explorer.design import cost, parse_name
 from explorer.planning import task_of
 from explorer.records import Record
-from explorer.report.page import Study
+from explorer.report.study import Study
 from explorer.settings import StudyConfig
 
 SEEDS = 5

@@ -6,12 +6,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from explorer.config import read_command
 from explorer.report.index import Entry, write_index
 from explorer.report.page import write_page
+from explorer.report.synthetic import synthetic
 from tests.report.test_page import study
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -53,6 +56,21 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entry = Entry("equal_params", "Does it?", "Digits", "It does.", 4, 4, "2026-01-01", "equal_params.html")
     write_index([entry], folder / "index.html")
     return folder
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of forty designs with five seeds each."""
+    page = tmp_path_factory.mktemp("many") / "many.html"
+    write_page(synthetic(read_command(["study=equal_params"]).study, runs=200, epochs=5), page)
+    return page
+
+
+def drawn(browser: Browser, path: Path) -> Visit:
+    """A page once all its figures are drawn."""
+    visit = Visit(browser, path)
+    visit.page.wait_for_selector("html[data-ready=yes]")
+    return visit
 
 
 def opened(browser: Browser, reports: Path, address: str = "", **options: Any) -> Visit:
@@ -169,12 +187,15 @@ def test_the_table_sorts_searches_hides_columns_and_gives_files(browser: Browser
     assert page.evaluate(order) == ["29-1x64d", "29-32x4d"]
     assert page.locator("#settings th[aria-sort=descending]").count() == 1
     page.fill("#search", "32x4d")
-    assert page.inner_text("#shown") == "1 of 2 shown"
+    assert page.inner_text("#shown") == "1 of 2 found"
     with page.expect_download() as caught:
         page.click("button[data-file=csv]")
     lines = Path(caught.value.path()).read_text().splitlines()
-    assert lines[0] == "setting,params,macs,activations,test_error,low,high,seeds,seconds"
-    assert lines[1].startswith("29-32x4d,10,20,30,0.05,")
+    assert lines[0] == (
+        "setting,depth,width,cardinality,bottleneck_width,kernel_size,params,macs,activations,test_error,low,high,"
+        "seeds,seconds"
+    )
+    assert lines[1].startswith("29-32x4d,29,256,32,64,3,10,20,30,0.05,")
     assert len(lines) == 2
     page.fill("#search", "")
     with page.expect_download() as caught:
@@ -185,6 +206,98 @@ def test_the_table_sorts_searches_hides_columns_and_gives_files(browser: Browser
     page.click("summary:has-text('Columns')")
     page.uncheck("#columns label:has-text('MACs') input")
     assert not page.is_visible("#settings th[data-name=macs]")
+    assert not page.is_visible("#settings th[data-name=cardinality]")
+    page.check("#columns label:has-text('Cardinality') input")
+    assert page.is_visible("#settings th[data-name=cardinality]")
+
+
+def test_the_table_comes_in_pages_and_is_searched_by_numbers(browser: Browser, many: Path) -> None:
+    page = drawn(browser, many).page
+    shown = "[...document.querySelectorAll('#settings tbody tr')].filter((row) => row.checkVisibility()).length"
+    assert page.evaluate(shown) == 25
+    assert page.inner_text("#pages span") == "1 to 25 of 40"
+    page.click("#pages [data-turn='1']")
+    assert page.evaluate(shown) == 15
+    assert page.is_disabled("#pages [data-turn='1']")
+    page.fill("#search", "cardinality=2 width>=128")
+    assert page.inner_text("#shown") == "2 of 40 found"
+    assert not page.is_visible("#pages")
+    page.click("#pick-shown")
+    assert page.inner_text("#picked") == "2 designs picked"
+    assert page.evaluate("[...page.picked]") == ["29-2x4d-w128", "29-2x4d-w256"]
+    errors = "[...document.querySelectorAll('#settings tbody tr')].map((row) => Number(row.cells[9].dataset.value))"
+    page.fill("#search", "error<15")
+    below = sum(error < 0.15 for error in page.evaluate(errors))
+    assert 0 < below < 40
+    assert page.inner_text("#shown") == f"{below} of 40 found"
+
+
+def test_dragging_along_an_axis_picks_the_designs_that_pass_there(browser: Browser, many: Path) -> None:
+    page = drawn(browser, many).page
+    strip = page.locator("[data-figure=parallel] rect.strip").last
+    strip.scroll_into_view_if_needed()
+    box = strip.bounding_box()
+    assert box is not None
+    x, bottom = box["x"] + box["width"] / 2, box["y"] + box["height"]
+    page.mouse.move(x, bottom - 1)
+    page.mouse.down()
+    page.mouse.move(x, bottom - box["height"] / 3, steps=4)
+    page.mouse.up()
+    picked = page.evaluate("[...page.picked]")
+    rows = "[...document.querySelectorAll('#settings tbody tr')]"
+    means = f"{rows}.map((row) => [row.dataset.setting, Number(row.cells[9].dataset.value)])"
+    errors = dict(page.evaluate(means))
+    # The lowest third of the axis holds the lowest errors, and no other.
+    assert 0 < len(picked) < 40
+    assert set(picked) == set(sorted(errors, key=lambda name: errors[name])[: len(picked)])
+    assert page.locator("[data-figure=parallel] path.faint").count() == 40 - len(picked)
+    assert page.locator("[data-figure=parallel] rect.range").count() == 1
+    page.click("#unpick")
+    assert page.locator("[data-figure=parallel] rect.range").count() == 0
+    page.locator("[data-figure=parallel] path[data-setting]").first.dispatch_event("click")
+    assert page.inner_text("#picked") == "1 design picked"
+
+
+@pytest.mark.parametrize("name", ["cardinality", "parallel"])
+def test_a_figure_is_saved_as_svg_and_png(browser: Browser, many: Path, name: str) -> None:
+    page = drawn(browser, many).page
+    tools = page.locator(f"[data-figure={name}] + .figure-tools")
+    with page.expect_download() as caught:
+        tools.locator("button:has-text('SVG')").click()
+    assert caught.value.suggested_filename == f"synthetic_200-{name}.svg"
+    root = ElementTree.parse(caught.value.path()).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    words = "".join(root.itertext())
+    assert "Cardinality" in words
+    assert "Test error (%)" in words
+    with page.expect_download() as caught:
+        tools.locator("button:has-text('PNG')").click()
+    content = Path(caught.value.path()).read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert int.from_bytes(content[16:20]) == 2000  # pixels across
+
+
+def test_the_numbers_of_a_figure_are_a_table(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    tools = page.locator("[data-figure=cardinality] + .figure-tools")
+    tools.locator("summary").click()
+    lines = [line.split("\t") for line in tools.locator("table").inner_text().splitlines()]
+    assert lines[0] == ["Mark", "Cardinality (paths per block)", "Test error (%)"]
+    assert ["ResNet-29 (1x64d), seed 0, error 6.00 %", "1", "6"] in lines
+    assert len(lines) == 1 + 4 + 2
+
+
+def test_the_papers_table_is_laid_over_when_asked_for(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    optional = "document.querySelector('.plot').data.filter((trace) => trace.meta === 'optional')"
+    shown = f"{optional}.filter((trace) => trace.visible !== false).map((trace) => trace.y)"
+    assert page.evaluate(shown) == []
+    page.check("[data-overlay=cardinality]")
+    (line, *_) = page.evaluate(shown)
+    # From our 6.50 % with one path: 23.9, 23.0, 22.6, 22.3 and 22.2 % in the paper.
+    assert line == pytest.approx([6.5, 5.6, 5.2, 4.9, 4.8])
+    page.uncheck("[data-overlay=cardinality]")
+    assert page.evaluate(shown) == []
 
 
 def test_light_and_dark_follow_the_switch(browser: Browser, reports: Path) -> None:

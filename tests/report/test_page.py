@@ -13,7 +13,8 @@ from explorer.planning import settings_of
 from explorer.records import Record
 from explorer.report.cards import command
 from explorer.report.index import Entry, write_index
-from explorer.report.page import Study, render_page
+from explorer.report.page import render_page
+from explorer.report.study import Study
 from explorer.report.synthetic import synthetic
 from explorer.settings import StudyConfig
 from tests.analysis.test_statistics import R, X, frame

@@ -11,6 +11,15 @@ const page = {
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   },
 
+  // Hand a file made here to whoever asked for it.
+  save(blob, ending) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${document.getElementById("settings").dataset.study}${ending}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  },
+
   pick(names) {
     page.picked = new Set(names);
     const words = [...page.picked].map(encodeURIComponent).join(",");

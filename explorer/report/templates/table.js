@@ -1,11 +1,31 @@
-// The table of settings: sort, search, columns, and files made here from the numbers of the record.
+// The table of settings: sort, search, columns, pages, and files made here from the numbers of the record.
 (() => {
+  const PAGE = 25;
   const table = document.getElementById("settings");
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
-  const rows = [...body.rows];
   const search = document.getElementById("search");
+  const pages = document.getElementById("pages");
+  const pick = document.getElementById("pick-shown");
+  let rows = [...body.rows];
+  let found = rows;
+  let first = 0;
   const value = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent;
+  const setting = (row) => row.dataset.setting;
+
+  // Only the rows of one page are laid out: thousands would keep the figures waiting.
+  const show = (from) => {
+    first = Math.max(0, Math.min(from, found.length - 1));
+    first -= first % PAGE;
+    const seen = new Set(found.slice(first, first + PAGE));
+    for (const row of rows) row.hidden = !seen.has(row);
+    const last = Math.min(first + PAGE, found.length);
+    pages.hidden = found.length <= PAGE;
+    pages.querySelector("span").textContent = `${first + 1} to ${last} of ${found.length}`;
+    for (const button of pages.querySelectorAll("button")) {
+      button.disabled = button.dataset.turn < 0 ? first === 0 : last === found.length;
+    }
+  };
 
   const compare = (column, sign) => (one, other) => {
     const [left, right] = [value(one, column), value(other, column)];
@@ -24,21 +44,39 @@
       const rising = head.getAttribute("aria-sort") !== "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", rising ? "ascending" : "descending");
-      body.append(...rows.sort(compare(column, rising ? 1 : -1)));
+      rows.sort(compare(column, rising ? 1 : -1));
+      body.append(...rows);
+      filter();
     });
   });
 
+  // A word is part of a name, or holds a column to a number: cardinality>=8, params<5M, error<5 (in percent).
+  const UNITS = { k: 1e3, m: 1e6, g: 1e9 };
+  const HOLDS = {
+    "<": (a, b) => a < b, "<=": (a, b) => a <= b, "=": (a, b) => a === b, ">=": (a, b) => a >= b, ">": (a, b) => a > b,
+  };
+  const meant = (word) => {
+    const told = /^([a-z_]+)(<=|>=|<|>|=)([0-9.]+)([kmg]?)%?$/.exec(word);
+    const column = told && heads.findIndex((head) => head.dataset.name === told[1] || (told[1] === "error" && head.dataset.unit));
+    if (!told || column < 0) return (row) => `${setting(row)} ${row.cells[0].textContent}`.toLowerCase().includes(word);
+    const limit = Number(told[3]) * (UNITS[told[4]] ?? 1);
+    const scale = heads[column].dataset.unit === "percent" ? 100 : 1;
+    return (row) => value(row, column) !== "" && HOLDS[told[2]](scale * Number(value(row, column)), limit);
+  };
+
   const filter = () => {
-    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const row of rows) {
-      const text = `${row.dataset.setting} ${row.cells[0].textContent}`.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
-      shown += !row.hidden;
-    }
-    document.getElementById("shown").textContent = shown === rows.length ? "" : `${shown} of ${rows.length} shown`;
+    const tests = search.value.toLowerCase().split(/\s+/).filter(Boolean).map(meant);
+    found = rows.filter((row) => tests.every((test) => test(row)));
+    const all = found.length === rows.length;
+    document.getElementById("shown").textContent = all ? "" : `${found.length} of ${rows.length} found`;
+    pick.hidden = all || found.length === 0;
+    show(0);
   };
   search.addEventListener("input", filter);
+  pick.addEventListener("click", () => page.pick(found.map(setting)));
+  for (const button of pages.querySelectorAll("button")) {
+    button.addEventListener("click", () => show(first + PAGE * Number(button.dataset.turn)));
+  }
 
   const choices = document.getElementById("columns");
   heads.forEach((head, column) => {
@@ -46,7 +84,7 @@
     const label = document.createElement("label");
     const box = document.createElement("input");
     box.type = "checkbox";
-    box.checked = true;
+    box.checked = !head.hidden;
     box.addEventListener("change", () => {
       for (const row of [table.tHead.rows[0], ...rows]) row.cells[column].hidden = !box.checked;
     });
@@ -55,41 +93,39 @@
   });
 
   // An interval is one cell for people and two for a file.
-  const both = (first, cell) => (cell.dataset.more === undefined ? [first] : [first, cell.dataset.more]);
+  const both = (one, cell) => (cell.dataset.more === undefined ? [one] : [one, cell.dataset.more]);
   const names = () => heads.flatMap((head) => both(head.dataset.name, head));
-  const shown = () => [...body.rows].filter((row) => !row.hidden);
   const cells = (row) => heads.flatMap((_, column) => both(value(row, column), row.cells[column]));
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const files = {
-    csv: () => [names(), ...shown().map(cells)].map((line) => line.map(quoted).join(",")).join("\n") + "\n",
+    csv: () => [names(), ...found.map(cells)].map((line) => line.map(quoted).join(",")).join("\n") + "\n",
     json: () => {
       const typed = (text) => (text === "" ? null : Number.isFinite(Number(text)) ? Number(text) : text);
       const entry = (row) => Object.fromEntries(cells(row).map((text, column) => [names()[column], typed(text)]));
-      return JSON.stringify(shown().map(entry), null, 2) + "\n";
+      return JSON.stringify(found.map(entry), null, 2) + "\n";
     },
   };
+  const TYPES = { csv: "text/csv", json: "application/json" };
   for (const button of document.querySelectorAll("button[data-file]")) {
     button.addEventListener("click", () => {
       const kind = button.dataset.file;
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob([files[kind]()], { type: kind === "csv" ? "text/csv" : "application/json" }));
-      link.download = `${table.dataset.study}.${kind}`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+      page.save(new Blob([files[kind]()], { type: TYPES[kind] }), `.${kind}`);
     });
   }
 
   for (const row of rows) {
-    row.querySelector("button.pick").addEventListener("click", () => page.toggle(row.dataset.setting));
+    row.querySelector("button.pick").addEventListener("click", () => page.toggle(setting(row)));
   }
   const mark = () => {
     for (const row of rows) {
-      const is = page.picked.has(row.dataset.setting);
+      const is = page.picked.has(setting(row));
       row.classList.toggle("picked", is);
       row.querySelector("button.pick").setAttribute("aria-pressed", String(is));
     }
   };
   page.listeners.push(mark);
   mark();
+  filter();
+  table.dataset.paged = "yes";
   document.getElementById("sorting").hidden = false;
 })();

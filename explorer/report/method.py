@@ -1,0 +1,233 @@
+"""How a study was made, from its record: what a reviewer asks, what was tried, where it ran."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from explorer import wording
+from explorer.design.budget import AXES
+from explorer.design.name import display_setting
+from explorer.report.study import Study
+from explorer.run import Convolution
+from explorer.settings import BudgetConfig
+
+ENOUGH_SEEDS = 5  # below which a paired verdict is always inconclusive
+MOST_FAILURES = 100  # told one by one
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question of the checklist, whether the record answers it with yes, and what it says."""
+
+    asks: str
+    answer: Literal["yes", "in part", "no", "does not apply"]
+    words: str
+
+
+def checklist(study: Study) -> list[Item]:
+    """What good practice in architecture search asks for, answered from the record.
+
+    After Lindauer and Hutter, "Best practices for scientific research on neural architecture search" (JMLR 21(243),
+    2020), in our words, with what fixed budgets and paired seeds add.
+    """
+    return [
+        _code(study),
+        Item(
+            "Is the training pipeline given with all its hyperparameters?",
+            "yes",
+            "The recipe below and config.yaml beside the record hold every one.",
+        ),
+        _alike(study),
+        _costs(study),
+        _hardware(study),
+        _seeds(study),
+        _test(study),
+        _beforehand(study),
+        _chance(study),
+        _tuning(study),
+        _failed(study),
+        _time(study),
+        Item(
+            "Can the numbers be used without training?",
+            "yes",
+            f"Every run and epoch is in the record; python -m explorer do=tabulate name={study.config.name} makes a "
+            "tabular benchmark of it.",
+        ),
+    ]
+
+
+def _code(study: Study) -> Item:
+    commit = study.environment.get("commit")
+    words = f"Commit {commit}." if commit else "It was not run from a checkout: only the versions below are known."
+    return Item("Is the code that was run known and open?", "yes" if commit else "in part", words)
+
+
+def _alike(study: Study) -> Item:
+    runs = study.record.runs
+    lengths = sorted({int(number) for number in runs.loc[runs["status"] == "ok", "epochs"]})
+    words = (
+        "One recipe, one split, one order of the images for each seed; the error after the last epoch counts, never "
+        "the best one."
+    )
+    if len(lengths) > 1:
+        words += f" But epochs differ: {', '.join(map(str, lengths))}."
+    return Item("Were all designs trained and judged alike?", "yes" if len(lengths) < 2 else "in part", words)
+
+
+def _costs(study: Study) -> Item:
+    asks, held = "Do the designs that are compared cost the same?", budget_words(study.config.budget)
+    if not held:
+        return Item(asks, "no", "No budget was set; the figures show error against cost.")
+    found = [
+        f"{words} by at most {wording.percent(max(known))}"
+        for axis, words in AXES.items()
+        if (known := [abs(value) for one in study.finding.summaries if (value := _deviation(one, axis)) == value])
+    ]
+    return Item(asks, "yes", f"{held.capitalize()}." + (f" In fact {', '.join(found)} off." if found else ""))
+
+
+def _deviation(summary: Any, axis: str) -> float:
+    return float(getattr(summary, f"{axis}_deviation"))
+
+
+def _hardware(study: Study) -> Item:
+    devices = sorted({str(name) for name in study.record.runs["device"]}) if "device" in study.record.runs else []
+    words = f"{', '.join(devices) or 'No run yet'}; one plan of execution for all, with the versions below."
+    return Item("Did all runs use the same hardware and software?", "yes" if len(devices) < 2 else "in part", words)
+
+
+def _seeds(study: Study) -> Item:
+    n, asks = study.config.search.seeds, "Are results repeated, and given with their uncertainty?"
+    if study.finding.populations is not None:
+        designs = study.config.search.designs
+        return Item(
+            asks, "yes", f"{designs} designs stand for each space, with intervals over designs; {_times(n)} each."
+        )
+    if n >= ENOUGH_SEEDS:
+        return Item(asks, "yes", f"{n} seeds, paired between settings, with 95 % intervals.")
+    words = f"{_times(n)} each: too few to decide a contrast, which takes {ENOUGH_SEEDS} pairs."
+    return Item(asks, "in part" if n > 1 else "no", words)
+
+
+def _times(seeds: int) -> str:
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
+
+
+def _test(study: Study) -> Item:
+    asks = "Was the test set kept out of every choice?"
+    if study.config.search.is_adaptive:
+        return Item(asks, "yes", "The search was led by validation images; the test images were not looked at.")
+    return Item(
+        asks, "yes", "Designs were fixed before the first run; the test was looked at once per run, at its end."
+    )
+
+
+def _beforehand(study: Study) -> Item:
+    asks = "Was what is tested said before the first run?"
+    if study.config.study.contrast is None:
+        return Item(asks, "does not apply", "No contrast is declared, and nothing is judged.")
+    margin = study.config.study.margin
+    words = f" with a margin of {100 * margin:.2f} points" if margin else ""
+    return Item(asks, "yes", f"One contrast{words}; all others are corrected as one family (Holm).")
+
+
+def _chance(study: Study) -> Item:
+    asks, search = "Is the search held against random designs at equal cost?", study.config.search
+    if not search.is_adaptive:
+        return Item(asks, "does not apply", "Nothing was searched: no result decided what was trained next.")
+    if search.sampler == "random":
+        return Item(asks, "does not apply", "The search draws at random itself.")
+    if not search.baseline:
+        return Item(asks, "no", "No designs were drawn at random beside it (search.baseline).")
+    return Item(
+        asks, "yes", f"{wording.share(search.baseline)} of the designs were drawn at random and trained in full."
+    )
+
+
+def _tuning(study: Study) -> Item:
+    asks, rates = "Were hyperparameters tuned for one side only?", study.config.search.rates
+    if rates:
+        tried = ", ".join(f"{rate:g} times" for rate in sorted({1.0, *rates}))
+        return Item(asks, "no", f"Both settings of the contrast were trained at {tried} the recipe's learning rate.")
+    words = "One recipe for all, tuned for none of them; search.rates repeats the contrast at other learning rates."
+    return Item(asks, "no", words)
+
+
+def _failed(study: Study) -> Item:
+    told = ", ".join(f"{number} {status}" for status, number in failures(study))
+    words = f"{told}; diverged and out-of-memory runs count as chance error." if told else "Every run came through."
+    return Item("Are runs that failed told and counted?", "yes", words)
+
+
+def _time(study: Study) -> Item:
+    runs = study.record.runs
+    words = f"{wording.duration(float(runs['seconds'].sum()))} of training and evaluation in {len(runs):,} runs."
+    return Item("Is the computing time told?", "yes", words)
+
+
+def budget_words(budget: BudgetConfig) -> str:
+    """What is held equal, for people: `equal parameters within 5.0 %`; empty without a budget."""
+    held = [
+        f"{words} within {wording.percent(limit.tolerance, 1)}"
+        for axis, words in AXES.items()
+        if (limit := getattr(budget, axis)) is not None
+    ]
+    tight = ", widths solved stage by stage" if budget.match == "tight" else ""
+    return f"equal {' and '.join(held)}{tight}" if held else ""
+
+
+def failures(study: Study) -> list[tuple[str, int]]:
+    """How many runs did not come through, by status."""
+    counts = study.record.runs["status"].value_counts()  # what a search stopped came through as far as it should
+    return [(str(status), int(number)) for status, number in counts.items() if status not in ("ok", "pruned")]
+
+
+def failed_runs(study: Study) -> list[dict[str, Any]]:
+    """Those runs one by one: setting, seed, status, epochs and what was said."""
+    runs = study.record.runs
+    poor = runs[~runs["status"].isin(("ok", "pruned"))].head(MOST_FAILURES)
+    return [
+        {
+            "setting": display_setting(str(row["setting"])),
+            "seed": int(row["seed"]),
+            "status": str(row["status"]).replace("_", " "),
+            "epochs": int(row["epochs"]),
+            "message": str(row.get("message") or ""),
+        }
+        for row in poor.to_dict("records")
+    ]
+
+
+def tried(study: Study) -> list[str]:
+    """What a search chose, stopped and finished, in sentences."""
+    chosen = [one for one in study.record.decisions if one.decision == "chosen"]
+    by: dict[str, int] = {}
+    for one in chosen:
+        by[one.by] = by.get(one.by, 0) + 1
+    told = [
+        f"{number:,} at random, as the baseline" if name == "baseline" else f"{number:,} by {name}"
+        for name, number in by.items()
+    ]
+    sentences = [f"{len(chosen):,} designs were chosen: {', '.join(told)}."] if chosen else []
+    stops: dict[int, int] = {}
+    for one in study.record.decisions:
+        if one.decision == "stopped":
+            stops[one.epochs] = stops.get(one.epochs, 0) + 1
+    sentences += [f"{number:,} were stopped after epoch {epochs}." for epochs, number in sorted(stops.items())]
+    return sentences
+
+
+def images(environment: dict[str, Any]) -> str:
+    """How many images each part has, and how many could not be used."""
+    parts = zip(environment["images"], ("to train", "to validate", "to test"), strict=True)
+    words = ", ".join(f"{count:,} {what}" for count, what in parts)
+    skipped = environment.get("skipped", [])
+    return f"{words}; {len(skipped):,} left out as unusable" if skipped else words
+
+
+def convolutions(execution: dict[str, Any]) -> str:
+    """Which grouped convolutions are executed otherwise than they are: `128>128_k3_s1_g32_32px as 16 groups`."""
+    choices = [Convolution(**choice) for choice in execution.get("convolutions", [])]
+    changed = [
+        choice.told(-1) for choice in choices if f"_g{choice.groups}_" not in choice.layer or choice.layout != "same"
+    ]
+    return "; ".join(changed) or "as they are"

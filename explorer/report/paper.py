@@ -1,0 +1,31 @@
+"""What the ResNeXt paper found, to lay over a study's own figure."""
+
+from explorer.report.panel import PALETTE, SYMBOLS, Mark
+
+# Table 3 (1611.05431v2): top-1 error in percent on ImageNet-1k, single 224-pixel crop, by depth and cardinality, at the
+# complexity of ResNet-50 and ResNet-101.
+TABLE_3 = {
+    50: {1: 23.9, 2: 23.0, 4: 22.6, 8: 22.3, 32: 22.2},
+    101: {1: 22.0, 2: 21.7, 4: 21.4, 8: 21.3, 32: 21.2},
+}
+
+
+def table_3(one_path: float) -> list[Mark]:
+    """Table 3's change of the error from one path on, in points, as if it began at `one_path` percent.
+
+    The paper's own errors lie elsewhere, since they are of another data set and of long training.
+    """
+    marks = []
+    for place, (depth, errors) in enumerate(TABLE_3.items()):
+        x, change = list(errors), [value - errors[1] for value in errors.values()]
+        words = [
+            f"Table 3, depth {depth}, cardinality {paths}\nImageNet top-1 error {errors[paths]:.1f} %\n"
+            f"{points:+.1f} points from one path"
+            for paths, points in zip(x, change, strict=True)
+        ]
+        y = [one_path + points for points in change]
+        symbol = SYMBOLS[-1 - place]
+        legend = f"Table 3, depth {depth}: change from one path"
+        marks.append(Mark("line", x, y, PALETTE[6], dashed=True, width=1.5, optional=True))
+        marks.append(Mark("dots", x, y, PALETTE[6], symbol=symbol, legend=legend, words=words, optional=True))
+    return marks

@@ -1,0 +1,119 @@
+"""Designs as lines across parallel axes (Inselberg, 1985): which values do those with a low error share?
+
+Drawn as SVG, on whose axes the page's own script lets people drag: plotly's needs WebGL and the right to make code of
+text, which the page's policy forbids. In a notebook plotly draws it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import plotly.graph_objects as go
+from markupsafe import Markup, escape
+
+from explorer.design.name import display_setting
+from explorer.report.panel import Axis, ends, ticks
+from explorer.report.plot import text
+from explorer.report.svg import HEIGHT, WIDTH
+
+# From the lowest error to the highest: told apart by colour-blind people, and on light and dark pages.
+RAMP = ("#0072B2", "#7f9a9e", "#E69F00")
+SIDE, TOP, BOTTOM = 70, 52, 24
+STRIP = 26  # pixels on which an axis can be dragged
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Axes side by side, the last of which gives the lines their colours.
+
+    values    of each axis, one for each design
+    settings  of the designs, by which views are linked
+    """
+
+    title: str
+    axes: list[Axis]
+    values: list[list[float]]
+    settings: list[str]
+
+
+def parallel_plot(figure: Parallel) -> go.Figure:
+    """For a notebook; `customdata` holds the settings in the order of the lines."""
+    dimensions = []
+    for axis, values in zip(figure.axes, figure.values, strict=True):
+        low, high = ends(axis, values)
+        marked = ticks(axis, low, high)
+        dimensions.append(
+            {
+                "label": text(axis.title),
+                "values": _scaled(axis, values),
+                "range": _scaled(axis, [low, high]),
+                "tickvals": _scaled(axis, [value for value, _ in marked]),
+                "ticktext": [text(words) for _, words in marked],
+            }
+        )
+    steps = [[place / (len(RAMP) - 1), color] for place, color in enumerate(RAMP)]
+    line = {"color": _ranks(figure.values[-1]), "colorscale": steps, "cmin": 0, "cmax": 1}
+    drawn = go.Figure(go.Parcoords(dimensions=dimensions, line=line, customdata=figure.settings))
+    drawn.update_layout(template="none", margin={"l": SIDE, "r": SIDE, "t": TOP, "b": BOTTOM})
+    return drawn
+
+
+def parallel_svg(figure: Parallel) -> Markup:
+    """The picture, and its title for people who do not see it."""
+    span = (WIDTH - 2 * SIDE) / max(1, len(figure.axes) - 1)
+    places = [SIDE + span * number for number in range(len(figure.axes))]
+    heights, axes, labels, strips = [], [], [], []
+    for number, (x, axis, values) in enumerate(zip(places, figure.axes, figure.values, strict=True)):
+        low, high = ends(axis, values)
+        first, last = _scaled(axis, [low, high])
+        heights.append([_height(value, first, last) for value in _scaled(axis, values)])
+        axes.append(f'<path class="grid" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
+        labels.append(f'<text x="{x:.1f}" y="{TOP - 22}" text-anchor="middle">{escape(axis.title)}</text>')
+        for value, words in ticks(axis, low, high):
+            y = _height(_scaled(axis, [value])[0], first, last)
+            labels.append(
+                f'<text class="over" x="{x - 5:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(words)}</text>'
+            )
+        size = f'x="{x - STRIP / 2:.1f}" y="{TOP}" width="{STRIP}" height="{HEIGHT - BOTTOM - TOP}"'
+        strips.append(f'<rect class="strip" data-axis="{number}" {size}/>')
+    lines = [
+        f'<path d="M{_way(places, line)}" stroke="{_color(rank)}" data-setting="{escape(setting)}">'
+        f"<title>{escape(display_setting(setting))}</title></path>"
+        for setting, rank, line in zip(
+            figure.settings, _ranks(figure.values[-1]), zip(*heights, strict=True), strict=True
+        )
+    ]
+    body = "".join([*axes, '<g fill="none" stroke-opacity=".6" stroke-width="1.3">', *lines, "</g>", *labels, *strips])
+    return Markup(  # noqa: S704 - every text in it is escaped
+        f'<svg class="still" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(figure.title)}" '
+        f'preserveAspectRatio="xMidYMid meet">{body}</svg>'
+    )
+
+
+def _way(places: Sequence[float], heights: Sequence[float]) -> str:
+    return "L".join(f"{x:.1f} {y:.1f}" for x, y in zip(places, heights, strict=True))
+
+
+def _scaled(axis: Axis, values: Sequence[float]) -> list[float]:
+    """As they lie along the axis."""
+    return [math.log10(value) if axis.log else float(value) for value in values]
+
+
+def _height(value: float, low: float, high: float) -> float:
+    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value - low) / (high - low)
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Ranks between 0 and 1: one diverged design shall not leave all others of one colour."""
+    order = {value: place for place, value in enumerate(sorted(set(values)))}
+    return [order[value] / max(1, len(order) - 1) for value in values]
+
+
+def _color(rank: float) -> str:
+    """The ramp's colour of a rank."""
+    steps = list(pairwise(RAMP))
+    place = min(int(rank * len(steps)), len(steps) - 1)
+    share = rank * len(steps) - place
+    pairs = [[int(color[start : start + 2], 16) for start in (1, 3, 5)] for color in steps[place]]
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(*pairs, strict=True))
