@@ -82,7 +82,7 @@ def _costs(study: Study) -> Item:
         for axis, words in AXES.items()
         if (known := [abs(value) for one in study.finding.summaries if (value := _deviation(one, axis)) == value])
     ]
-    return Item(asks, "yes", f"{held.capitalize()}." + (f" In fact {', '.join(found)} off." if found else ""))
+    return Item(asks, "yes", f"{held.capitalize()}." + (f" They deviate: {', '.join(found)}." if found else ""))
 
 
 def _deviation(summary: Any, axis: str) -> float:
@@ -144,12 +144,12 @@ def _chance(study: Study) -> Item:
 
 
 def _tuning(study: Study) -> Item:
-    asks, rates = "Were hyperparameters tuned for one side only?", study.config.search.rates
+    asks, rates = "Was tuning kept from favouring one side?", study.config.search.rates
     if rates:
         tried = ", ".join(f"{rate:g} times" for rate in sorted({1.0, *rates}))
-        return Item(asks, "no", f"Both settings of the contrast were trained at {tried} the recipe's learning rate.")
+        return Item(asks, "yes", f"Both settings of the contrast were trained at {tried} the recipe's learning rate.")
     words = "One recipe for all, tuned for none of them; search.rates repeats the contrast at other learning rates."
-    return Item(asks, "no", words)
+    return Item(asks, "in part", words)
 
 
 def _failed(study: Study) -> Item:

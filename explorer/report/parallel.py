@@ -27,20 +27,20 @@ STRIP = 26  # pixels on which an axis can be dragged
 class Parallel:
     """Axes side by side, the last of which gives the lines their colours.
 
-    values    of each axis, one for each design
+    columns   the values of each axis, one for each design
     settings  of the designs, by which views are linked
     """
 
     title: str
     axes: list[Axis]
-    values: list[list[float]]
+    columns: list[list[float]]
     settings: list[str]
 
 
 def parallel_plot(figure: Parallel) -> go.Figure:
     """For a notebook; `customdata` holds the settings in the order of the lines."""
     dimensions = []
-    for axis, values in zip(figure.axes, figure.values, strict=True):
+    for axis, values in zip(figure.axes, figure.columns, strict=True):
         low, high = ends(axis, values)
         marked = ticks(axis, low, high)
         dimensions.append(
@@ -53,7 +53,7 @@ def parallel_plot(figure: Parallel) -> go.Figure:
             }
         )
     steps = [[place / (len(RAMP) - 1), color] for place, color in enumerate(RAMP)]
-    line = {"color": _ranks(figure.values[-1]), "colorscale": steps, "cmin": 0, "cmax": 1}
+    line = {"color": _ranks(figure.columns[-1]), "colorscale": steps, "cmin": 0, "cmax": 1}
     drawn = go.Figure(go.Parcoords(dimensions=dimensions, line=line, customdata=figure.settings))
     drawn.update_layout(template="none", margin={"l": SIDE, "r": SIDE, "t": TOP, "b": BOTTOM})
     return drawn
@@ -64,7 +64,7 @@ def parallel_svg(figure: Parallel) -> Markup:
     span = (WIDTH - 2 * SIDE) / max(1, len(figure.axes) - 1)
     places = [SIDE + span * number for number in range(len(figure.axes))]
     heights, axes, labels, strips = [], [], [], []
-    for number, (x, axis, values) in enumerate(zip(places, figure.axes, figure.values, strict=True)):
+    for number, (x, axis, values) in enumerate(zip(places, figure.axes, figure.columns, strict=True)):
         low, high = ends(axis, values)
         first, last = _scaled(axis, [low, high])
         heights.append([_height(value, first, last) for value in _scaled(axis, values)])
@@ -81,7 +81,7 @@ def parallel_svg(figure: Parallel) -> Markup:
         f'<path d="M{_way(places, line)}" stroke="{_color(rank)}" data-setting="{escape(setting)}">'
         f"<title>{escape(display_setting(setting))}</title></path>"
         for setting, rank, line in zip(
-            figure.settings, _ranks(figure.values[-1]), zip(*heights, strict=True), strict=True
+            figure.settings, _ranks(figure.columns[-1]), zip(*heights, strict=True), strict=True
         )
     ]
     body = "".join([*axes, '<g fill="none" stroke-opacity=".6" stroke-width="1.3">', *lines, "</g>", *labels, *strips])

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -6,13 +7,18 @@ import pytest
 from explorer.analysis.finding import find
 from explorer.analysis.summary import estimate
 from explorer.report.figures import (
+    SHAPE_AXES,
     cardinality_numbers,
     cardinality_panel,
     curve_numbers,
     curves_panel,
+    deviation_panel,
     pairs_panel,
+    parallel,
 )
+from explorer.report.parallel import RAMP, parallel_plot, parallel_svg
 from explorer.report.plot import plot
+from explorer.report.svg import svg
 from tests.analysis.test_statistics import R, X, frame
 
 
@@ -123,3 +129,40 @@ def test_more_lines_than_can_be_told_apart_become_one() -> None:
     assert list(line.x) == [1, 2]
     assert list(line.y) == pytest.approx([17, 18])
     assert line.y[0] - band.y[0] == pytest.approx(17 - estimate([10 + 2 * place for place in range(8)]).low)
+
+
+def test_deviations_are_shown_beside_what_the_budget_allows() -> None:
+    finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
+    panel = deviation_panel(finding.summaries, {"params": 0.05})
+    band, params, macs, activations = panel.marks
+    assert (band.kind, band.legend, set(band.y), set(band.high)) == ("band", "allowed, parameters", {-5.0}, {5.0})
+    assert [list(mark.y) for mark in (params, macs, activations)] == [[0, 0], [1, 1], [30, 30]]
+    assert list(params.x) == [1, 32]
+    assert panel.y.title == "Deviation (%)"
+
+
+def test_lines_cross_the_axes_in_which_designs_differ() -> None:
+    runs = frame({R: [0.1], X: [0.2]}).assign(params=[10, 100])
+    finding = find(runs, [R, X], (X, R), seeds=1)
+    axes = runs.set_index("setting")[list(SHAPE_AXES)]
+    across = parallel(axes, finding.summaries)
+    assert [axis.title for axis in across.axes] == ["Cardinality", "Parameters", "Test error (%)"]
+    assert across.columns == [[1, 32], [10, 100], [pytest.approx(10), pytest.approx(20)]]
+    assert [axis.log for axis in across.axes] == [True, True, False]
+    picture = parallel_svg(across)
+    assert picture.count("data-setting=") == 2
+    # The lower error is blue, and its line ends lower.
+    first, second = re.findall(r'd="M[^"]* ([\d.]+)" stroke="([^"]+)" data-setting', picture)
+    assert (first[1], second[1]) == (RAMP[0].lower(), RAMP[-1].lower())
+    assert float(first[0]) > float(second[0])
+    assert parallel_plot(across).data[0].dimensions[0].ticktext[0] == "1"
+
+
+def test_the_papers_table_is_offered_where_a_line_begins_with_one_path() -> None:
+    finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
+    panel = cardinality_panel(cardinality_numbers(finding))
+    optional = [mark for mark in panel.marks if mark.optional]
+    assert [mark.y[0] for mark in optional] == pytest.approx([10] * 4)
+    assert panel.ends == replace(panel, marks=[mark for mark in panel.marks if not mark.optional]).ends
+    assert "Table 3" not in svg(panel)
+    assert all(trace.visible is False for trace in plot(panel).data if trace.meta == "optional")

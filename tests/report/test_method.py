@@ -1,0 +1,110 @@
+"""The checklist and what was tried, as the record tells them."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from explorer.analysis.finding import find
+from explorer.records import Record
+from explorer.report.method import budget_words, checklist, failed_runs, failures, tried
+from explorer.report.page import render_page
+from explorer.report.study import Study
+from explorer.run import Decision
+from explorer.settings import SearchConfig
+from tests.analysis.test_statistics import R, X, frame
+from tests.report.test_page import study
+
+
+def answers(made: Study) -> dict[str, tuple[str, str]]:
+    return {item.asks: (item.answer, item.words) for item in checklist(made)}
+
+
+def searched(**changes: object) -> Study:
+    made = study()
+    search: SearchConfig = replace(made.config.search, **changes)  # type: ignore[arg-type]
+    return replace(made, config=replace(made.config, search=search))
+
+
+def test_every_question_is_answered_once_and_shown_on_the_page() -> None:
+    items = checklist(study())
+    assert len({item.asks for item in items}) == len(items) == 13
+    page = render_page(study())
+    assert all(item.asks in page for item in items)
+
+
+def test_a_budget_is_told_with_what_the_designs_deviate_by() -> None:
+    asks = "Do the designs that are compared cost the same?"
+    answer, words = answers(study())[asks]
+    assert answer == "yes"
+    assert words == (
+        "Equal parameters within 5.0 %. They deviate: parameters by at most 0.00 %, multiply-adds by at most 1.00 %, "
+        "activations by at most 30.00 %."
+    )
+    made = study()
+    free = replace(made.config, budget=replace(made.config.budget, params=None))
+    assert budget_words(free.budget) == ""
+    assert answers(replace(made, config=free))[asks][0] == "no"
+
+
+@pytest.mark.parametrize(("seeds", "answer"), [(1, "no"), (4, "in part"), (5, "yes")])
+def test_few_seeds_are_called_few(seeds: int, answer: str) -> None:
+    assert answers(searched(seeds=seeds))["Are results repeated, and given with their uncertainty?"][0] == answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({}, "does not apply"),
+        ({"sampler": "tpe"}, "no"),
+        ({"sampler": "tpe", "baseline": 0.5}, "yes"),
+        ({"sampler": "random"}, "does not apply"),
+    ],
+)
+def test_a_search_without_random_designs_beside_it_says_no(changes: dict[str, object], answer: str) -> None:
+    assert answers(searched(**changes))["Is the search held against random designs at equal cost?"][0] == answer
+
+
+def test_a_study_outside_a_checkout_or_on_two_machines_says_so() -> None:
+    made = study()
+    found = answers(made)
+    assert found["Is the code that was run known and open?"][0] == "in part"
+    committed = replace(made, environment={**made.environment, "commit": "abc"})
+    assert answers(committed)["Is the code that was run known and open?"] == ("yes", "Commit abc.")
+    runs = made.record.runs.assign(device=["one", "one", "other", "other"])
+    two = answers(replace(made, record=replace(made.record, runs=runs)))
+    asks = "Did all runs use the same hardware and software?"
+    assert (found[asks][0], two[asks][0]) == ("yes", "in part")
+    assert two[asks][1].startswith("one, other; ")
+
+
+def test_failures_are_counted_and_told_one_by_one() -> None:
+    runs = frame({R: [0.06, 0.07], X: [0.05, 0.05]})
+    runs["status"] = ["ok", "diverged", "pruned", "out_of_memory"]
+    runs["message"] = ["", "loss was not finite", "", "<b>too large"]
+    made = study()
+    made = replace(
+        made, record=Record(runs, pd.DataFrame(made.record.epochs)), finding=find(runs, [R, X], (X, R), seeds=2)
+    )
+    assert sorted(failures(made)) == [("diverged", 1), ("out_of_memory", 1)]
+    first, second = failed_runs(made)
+    assert (first["setting"], first["seed"], first["status"]) == ("ResNet-29 (1x64d)", 1, "diverged")
+    assert (second["status"], second["message"]) == ("out of memory", "<b>too large")
+    page = render_page(made)
+    assert "loss was not finite" in page
+    assert "&lt;b&gt;too large" in page
+
+
+def test_what_a_search_chose_and_stopped_is_counted() -> None:
+    made = study()
+    assert tried(made) == []
+    decisions = (
+        Decision(R, "chosen", 0, None, "tpe"),
+        Decision(X, "chosen", 0, None, "baseline"),
+        Decision(R, "stopped", 3, 0.5, "halving"),
+    )
+    made = replace(made, record=replace(made.record, decisions=decisions))
+    assert tried(made) == [
+        "2 designs were chosen: 1 by tpe, 1 at random, as the baseline.",
+        "1 were stopped after epoch 3.",
+    ]
