@@ -6,6 +6,7 @@ from explorer.analysis.summary import SettingSummary
 from explorer.design.layout import layout
 from explorer.design.name import display_setting, parse_setting
 from explorer.design.template import Task
+from explorer.wording import interval, percent
 
 
 def card(summary: SettingSummary, task: Task, study: str) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def card(summary: SettingSummary, task: Task, study: str) -> dict[str, Any]:
         "form": form,
         "stages": stages,
         "costs": [[word, getattr(summary, axis)] for axis, word in COSTS.items()],
-        "mean": summary.estimate.mean,
+        "mean": percent(summary.estimate.mean),
+        "interval": interval(summary.estimate.low, summary.estimate.high),
         "errors": {str(seed): error for seed, error in summary.errors.items()},
         "command": command(summary.setting, study),
     }

@@ -19,7 +19,7 @@ from explorer.design.name import display_setting, parse_setting, paths_name
 from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel
 from explorer.report.paper import table_3
 from explorer.report.parallel import Parallel
-from explorer.wording import COST_NAMES, cost
+from explorer.wording import COST_NAMES, interval, millions, percent
 
 MOST_LINES = len(PALETTE)
 MOST_MARKED = 12  # cardinalities with a mark of their own on the axis
@@ -35,7 +35,10 @@ LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 
 @dataclass(frozen=True)
 class Point:
-    """One setting in the key figure: its seeds' errors and their mean with interval, all in percent."""
+    """One setting in the key figure: its seeds' errors and their mean with interval, all in percent.
+
+    words  what its mark says to whoever points at it
+    """
 
     name: str
     setting: str
@@ -45,6 +48,7 @@ class Point:
     mean: float
     low: float
     high: float
+    words: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
             mean=100 * summary.estimate.mean,
             low=100 * summary.estimate.low,
             high=100 * summary.estimate.high,
+            words=told(summary),
         )
         rest = shape_of(summary.setting)
         if (rest, summary.cardinality) in several:
@@ -136,7 +141,7 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
             )
         )
         x, y = [point.cardinality for point in points], [point.mean for point in points]
-        own, words = [point.setting for point in points], [_hover(point) for point in points]
+        own, words = [point.setting for point in points], [point.words for point in points]
         if len(points) > 1:
             marks.append(Mark("line", x, y, color))
         legend = f"mean, depth {rest}"
@@ -240,7 +245,7 @@ def _cloud(points: list[Point]) -> list[Mark]:
             PALETTE[0],
             legend="one design, mean over seeds",
             settings=[point.setting for point in points],
-            words=[_hover(point) for point in points],
+            words=[point.words for point in points],
             quiet=True,
         ),
         Mark("line", at, mean, PALETTE[0], legend="mean over designs", words=words),
@@ -297,9 +302,9 @@ def distribution_panel(distributions: dict[str, Distribution], error: str = "Tes
     return Panel(f"Share of designs below each {error.lower()}", Axis(error), y_axis, marks)
 
 
-def front_panel(found: Front, error: str = "Validation error (%)") -> Panel:
+def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Validation error (%)") -> Panel:
     """Error against cost: designs on the front joined by steps, the others faint, larger where it is surer."""
-    words = COST_NAMES[found.cost]
+    words, by_name = COST_NAMES[found.cost], {one.setting: one for one in summaries}
     order = sorted(range(len(found.settings)), key=lambda place: found.costs[place])
     marks = []
     for legend, ahead in (("other designs", False), ("on the front", True)):
@@ -318,9 +323,7 @@ def front_panel(found: Front, error: str = "Validation error (%)") -> Panel:
                 legend=legend,
                 settings=[found.settings[place] for place in places],
                 words=[
-                    f"{display_setting(found.settings[place])}\n{cost(found.cost, found.costs[place])} {words}\n"
-                    f"error {100 * found.errors[place]:.2f} %\n"
-                    f"on the front in {found.sure[place]:.0%} of redrawn errors"
+                    f"{told(by_name[found.settings[place]])}\non the front in {found.sure[place]:.0%} of redrawn errors"
                     for place in places
                 ],
                 sizes=[6 + 8 * float(found.sure[place]) for place in places],
@@ -418,6 +421,17 @@ def _curve(rows: pd.DataFrame, setting: str, kind: str, epochs: list[int], n: in
     return Curve(display_setting(setting), setting, kind, epochs, mean.tolist(), low.tolist(), high.tolist(), n)
 
 
-def _hover(point: Point) -> str:
-    band = f"\n95 % interval {point.low:.2f} to {point.high:.2f} %" if point.low == point.low else ""
-    return f"{point.name}\nmean error {point.mean:.2f} %{band}\n{len(point.seeds)} seeds"
+def told(summary: SettingSummary) -> str:
+    """A design in some lines: its name, which holds its axes, its costs, its error with interval and n."""
+    found = summary.estimate
+    lines = [
+        display_setting(summary.setting),
+        f"{summary.params:,} parameters, {millions(summary.macs)} multiply-adds",
+        f"{summary.activations:,} activations",
+        f"mean error {percent(found.mean)}, n = {found.n}",
+    ]
+    if summary.latency is not None:
+        lines.insert(3, f"{summary.latency:.3g} ms")
+    if found.n > 1:
+        lines.append(f"95 % interval {interval(found.low, found.high)}")
+    return "\n".join(lines)

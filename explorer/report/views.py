@@ -77,13 +77,13 @@ class Views:
         """All figures by name, the first one the key figure; those without anything to show are left out."""
         found, panels = self.study.finding, {}
         if found.front is not None:
-            panels["front"] = front_panel(found.front, self.error)
+            panels["front"] = front_panel(found.front, found.summaries, self.error)
         elif found.populations is None:
             panels["cardinality"] = cardinality_panel(self.lines, self.error)
         else:
             panels["distribution"] = distribution_panel(distribution_numbers(found.populations), self.error)
         for each in self._fronts():
-            panels[f"cost-{each.cost}"] = front_panel(each, self.error)
+            panels[f"cost-{each.cost}"] = front_panel(each, found.summaries, self.error)
         if found.course is not None:
             panels["course"] = course_panel(found.course)
         if tolerances := self.tolerances:
