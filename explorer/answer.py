@@ -18,6 +18,7 @@ from explorer.contrast import contrast_of
 from explorer.errors import InputError
 from explorer.planning import designs_wanted
 from explorer.progress import settings_so_far
+from explorer.run import BASELINE
 from explorer.settings import StudyConfig
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _at(
         right=right,
         cost=None if config.search.only else config.search.cost,
         val_images=val_images,
-        random=record.chosen("baseline"),
+        random=record.chosen(BASELINE),
         spaces={space: [one.name for one in settings if space in one.spaces] for space in spaces},
         rivals=(config.study.contrast.setting, config.study.contrast.against)
         if spaces and config.study.contrast

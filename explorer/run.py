@@ -13,6 +13,7 @@ Status = Literal["ok", "diverged", "out_of_memory", "failed", "pruned", "paused"
 # Raise this when the meaning of a field changes; a new field with a default needs nothing.
 ID_SCHEME = 3
 JUDGED_STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory")
+BASELINE = "baseline"  # what chose the designs that a search is held against: chance
 FINAL_STATUSES: tuple[Status, ...] = (*JUDGED_STATUSES, "pruned")
 
 
@@ -190,7 +191,7 @@ class Decision:
     decision  "chosen": a design is trained; "continued", "stopped": what became of it at a rung
     epochs    of the rung; 0 where it was chosen
     error     mean validation error over seeds at the rung, by which it was judged; None where it was chosen
-    by        what chose it: the sampler, or "baseline" for the random designs that the search is held against
+    by        what chose it: the sampler, or `BASELINE` for the random designs that the search is held against
     latency   median milliseconds of a forward pass, with the quartiles, where the search asks for it: measured when the
               design was chosen
     """

@@ -7,7 +7,7 @@ from explorer import wording
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting
 from explorer.report.study import Study
-from explorer.run import Convolution
+from explorer.run import BASELINE, Convolution
 from explorer.settings import BudgetConfig
 
 ENOUGH_SEEDS = 5  # below which a paired verdict is always inconclusive
@@ -204,7 +204,7 @@ def tried(study: Study) -> list[str]:
     for one in chosen:
         by[one.by] = by.get(one.by, 0) + 1
     told = [
-        f"{number:,} at random, as the baseline" if name == "baseline" else f"{number:,} by {name}"
+        f"{number:,} at random, as the baseline" if name == BASELINE else f"{number:,} by {name}"
         for name, number in by.items()
     ]
     sentences = [f"{len(chosen):,} designs were chosen: {', '.join(told)}."] if chosen else []

@@ -156,8 +156,8 @@ def _front_rows(finding: Finding) -> list[dict[str, Any]]:
             "setting": found.settings[place],
             "cost": wording.cost(found.cost, found.costs[place]),
             "error": float(found.errors[place]),
+            "sure": float(found.sure[place]),
         }
-        | {"sure": float(found.sure[place])}
         for place in sorted(ahead, key=lambda place: found.costs[place])
     ]
 

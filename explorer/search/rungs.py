@@ -13,7 +13,7 @@ import optuna
 
 from explorer.analysis.front import dominated
 from explorer.planning import Setting
-from explorer.run import Decision, Outcome, Run
+from explorer.run import BASELINE, Decision, Outcome, Run
 from explorer.runs import rungs_of
 from explorer.settings import StudyConfig
 
@@ -66,9 +66,6 @@ class Rungs:
             return None
         errors = [outcome.val_error for _, outcome in waiting.values() if outcome.val_error is not None]
         return (sum(errors) + chance * len(lost)) / (len(errors) + len(lost))
-
-
-BASELINE = "baseline"  # what chose the designs that a search is held against: chance
 
 
 def chosen(setting: Setting, by: str) -> Decision:

@@ -12,11 +12,11 @@ from explorer import records
 from explorer.errors import InputError
 from explorer.planning import Setting, baseline_wanted, designs_wanted
 from explorer.progress import settings_so_far
-from explorer.run import FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
+from explorer.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
 from explorer.runs import rate_of, runs_of
 from explorer.search.execution import Bench, with_latency
 from explorer.search.progress import Clock, Display, work_of
-from explorer.search.rungs import BASELINE, Rungs, chosen, open_rungs
+from explorer.search.rungs import Rungs, chosen, open_rungs
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.settings import StudyConfig
 
