@@ -59,6 +59,13 @@ def sentence(finding: Finding) -> str:
     return f"{first} {comparison.verdict} {second}{where}{less}: its {size} ({numbers})."
 
 
+def mood(finding: Finding) -> str:
+    """How the verdict is coloured: "yes" where what was declared first is better, "no" where worse, else "open"."""
+    judged = finding.populations.rivals[:1] if finding.populations else [finding.comparison]
+    verdict = judged[0].verdict if judged and judged[0] and finding.complete else "inconclusive"
+    return {"beats": "yes", "loses to": "no", "equivalent": "open", "inconclusive": "open"}[verdict]
+
+
 def _populations_sentence(finding: Finding, found: Populations) -> str:
     counts = ", ".join(f"{one.n} of {name}" for name, one in found.distributions.items())
     if not finding.complete:

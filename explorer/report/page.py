@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from explorer import wording
 from explorer.analysis.finding import Finding
-from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
+from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, trend_sentence
 from explorer.design.name import display_setting
 from explorer.report import method
 from explorer.report.figures import SHAPE_AXES
@@ -21,7 +21,7 @@ from explorer.report.study import Study
 from explorer.report.views import MOST_CURVES, Figure, Views
 from explorer.table import write_whole
 
-SCRIPTS = ("core", "cards", "parallel", "views", "table")
+SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table")
 
 
 def write_page(study: Study, path: Path) -> None:
@@ -32,7 +32,7 @@ def write_page(study: Study, path: Path) -> None:
 
 def render_page(study: Study) -> str:
     """The page as HTML. Text from settings and data is escaped everywhere; nothing is loaded from elsewhere."""
-    scripts = [Markup("".join(_asset(f"{name}.js") for name in SCRIPTS))]  # noqa: S704 - program text, not input
+    scripts = [script(*SCRIPTS)]
     views = Views(study)
     figures = views.figures
     plotly, notice = packed_plotly()
@@ -41,7 +41,7 @@ def render_page(study: Study) -> str:
         study=study,
         title=study.config.name,
         verdict=sentence(study.finding),
-        mood=_mood(study.finding),
+        mood=mood(study.finding),
         rows=_rows(study),
         shape=SHAPE_AXES,
         comparison=study.finding.comparison,
@@ -88,6 +88,11 @@ def render(template: str, **values: Any) -> str:
     )
     style = Markup(_asset("page.css"))  # noqa: S704 - our own file
     return environment.get_template(template).render(wording=wording, style=style, display=_display, **values)
+
+
+def script(*names: str) -> Markup:
+    """The package's scripts of these names as one, in this order."""
+    return Markup("".join(_asset(f"{name}.js") for name in names))  # noqa: S704 - program text, not input
 
 
 def policy(scripts: list[Markup]) -> str:
@@ -160,13 +165,6 @@ def _front_rows(finding: Finding) -> list[dict[str, Any]]:
         }
         for place in sorted(ahead, key=lambda place: found.costs[place])
     ]
-
-
-def _mood(finding: Finding) -> str:
-    """How the verdict is coloured."""
-    judged = finding.populations.rivals[:1] if finding.populations else [finding.comparison]
-    verdict = judged[0].verdict if judged and judged[0] and finding.complete else "inconclusive"
-    return {"beats": "yes", "loses to": "no", "equivalent": "open", "inconclusive": "open"}[verdict]
 
 
 def _display(setting: str) -> str:

@@ -1,6 +1,6 @@
 "use strict";
-// What all views share: unpacking, light and dark, and which designs are picked. The address holds what is picked, so
-// that a link shows the same.
+// What all views share: unpacking, files, and which designs are picked. The address holds what is picked, so that a link
+// shows the same.
 const page = {
   picked: new Set(),
   listeners: [],
@@ -47,25 +47,5 @@ const page = {
   },
 };
 
-(() => {
-  const root = document.documentElement;
-  const button = document.getElementById("theme");
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
-  const label = () => {
-    button.textContent = isDark() ? "Light" : "Dark";
-  };
-  button.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    label();
-    document.dispatchEvent(new Event("theme"));
-  });
-  system.addEventListener("change", () => {
-    label();
-    document.dispatchEvent(new Event("theme"));
-  });
-  label();
-  document.getElementById("tools").hidden = false;
-  document.getElementById("unpick").addEventListener("click", () => page.pick([]));
-  addEventListener("hashchange", page.read);
-})();
+document.getElementById("unpick").addEventListener("click", () => page.pick([]));
+addEventListener("hashchange", page.read);
