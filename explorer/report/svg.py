@@ -17,10 +17,10 @@ Ends = tuple[float, float]
 def svg(panel: Panel) -> Markup:
     """The picture, and its title for people who do not see it. Colours of text and grid are the page's."""
     x_ends, y_ends = panel.ends
-    across = _scale(panel.x, x_ends, LEFT, WIDTH - RIGHT)
-    up = _scale(panel.y, y_ends, HEIGHT - BOTTOM, TOP)
+    across = scale(panel.x, x_ends, LEFT, WIDTH - RIGHT)
+    up = scale(panel.y, y_ends, HEIGHT - BOTTOM, TOP)
     shown = [mark for mark in panel.ordered if not mark.optional]
-    parts = [*_grid(panel, x_ends, y_ends, across, up), *(part for mark in shown for part in _drawn(mark, across, up))]
+    parts = [*_grid(panel, x_ends, y_ends, across, up), *(part for mark in shown for part in drawn(mark, across, up))]
     body = "".join(parts) + _legend([mark for mark in shown if mark.legend])
     return Markup(  # noqa: S704 - every text in it is escaped
         f'<svg class="still" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
@@ -28,7 +28,8 @@ def svg(panel: Panel) -> Markup:
     )
 
 
-def _scale(axis: Axis, between: Ends, start: float, end: float) -> Place:
+def scale(axis: Axis, between: Ends, start: float, end: float) -> Place:
+    """Where on the picture the values of an axis lie, which begins and ends there: from `start` to `end`, in pixels."""
     low, high = between
     if axis.log:
         bottom, span = math.log(low), math.log(high) - math.log(low)
@@ -60,7 +61,8 @@ def _text(x: float, y: float, words: str, anchor: str, kind: str = "tick") -> st
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _drawn(mark: Mark, across: Place, up: Place) -> list[str]:
+def drawn(mark: Mark, across: Place, up: Place) -> list[str]:
+    """A mark as SVG elements; nothing where it has no finite point."""
     points = [(across(x), up(y)) for x, y in zip(mark.x, mark.y, strict=True) if math.isfinite(y)]
     if not points:
         return []

@@ -1,0 +1,275 @@
+"""A study in a picture small enough for its entry in the index: what tells most of it, drawn without any script."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from markupsafe import Markup, escape
+
+from explorer.analysis.course import Course
+from explorer.analysis.finding import Finding
+from explorer.analysis.population import Distribution, Populations
+from explorer.analysis.summary import SettingSummary
+from explorer.design.name import display_setting
+from explorer.report.figures import Point, cardinality_numbers
+from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, ticks
+from explorer.report.svg import Place, drawn, scale
+from explorer.wording import ERROR_NAMES, percent
+
+WIDTH, HEIGHT = 272, 104  # pixels, in which it is shown as it is
+LEFT, RIGHT, TOP, BOTTOM = 48, 8, 8, 20
+LETTER = 6.0  # pixels of a letter of its numbers
+MOST_KEYED = 4  # lines: so many of the palette's colours stand out by 3:1 or more from a light and from a dark page
+MOST_TOLD = 8  # points whose values are told one by one to people who do not see the picture
+MOST_POINTS = 300  # of one mark: more lie on the same pixels, and would be carried by every index
+MOST_BARS = 60
+DOT, SMALL = 6.0, 4.0  # pixels across; one of many is small, not faint, or it would not stand out
+
+
+@dataclass(frozen=True)
+class Spark:
+    """The small picture of a study, as plain numbers; errors are fractions.
+
+    panel    its title says in words what is drawn, with n; marks with a legend stand in the key
+    caption  how to read it
+    """
+
+    panel: Panel
+    caption: str
+
+    @property
+    def key(self) -> list[Mark]:
+        """The marks whose colour has to be explained, one for each."""
+        return [mark for mark in self.panel.marks if mark.legend]
+
+
+def spark_of(finding: Finding) -> Spark | None:
+    """What tells most of a study; None before its first run.
+
+    A study of spaces: the distributions of their errors. A search: the best so far. Listed settings: mean errors with
+    intervals against cardinality, or in the study's order where all have the same. A single setting: its seeds.
+    """
+    found = _of(finding)
+    if found is None:
+        return None
+    panel = found.panel
+    some = [f"{MOST_POINTS} of {len(mark.x):,} drawn" for mark in panel.marks if _is_many(mark) and mark.kind == "dots"]
+    marks = [_thinned(mark) for mark in panel.marks]
+    return Spark(replace(panel, marks=marks), ", ".join([found.caption, *some]))
+
+
+def _of(finding: Finding) -> Spark | None:
+    error = ERROR_NAMES[finding.measure]
+    if finding.populations is not None:
+        return _of_spaces(finding.populations, error)
+    if finding.measure == "val_error":
+        return _of_a_search(finding.course) if finding.course else None
+    if not finding.summaries:
+        return None
+    if len(finding.summaries) == 1:
+        return _of_seeds(finding.summaries[0], error)
+    if len({one.cardinality for one in finding.summaries}) > 1:
+        return _of_cardinalities(finding, error)
+    return _of_settings(finding.summaries, error)
+
+
+def _is_many(mark: Mark) -> bool:
+    return len(mark.x) > MOST_POINTS
+
+
+def _thinned(mark: Mark) -> Mark:
+    """Points evenly spread over those of the mark where there are too many, the first and the last among them."""
+    if not _is_many(mark):
+        return mark
+    last = len(mark.x) - 1
+    places = [round(last * step / (MOST_POINTS - 1)) for step in range(MOST_POINTS)]
+    x, y = [mark.x[place] for place in places], [mark.y[place] for place in places]
+    return replace(mark, x=x, y=y, sizes=mark.sizes[:MOST_POINTS])  # all of a mark are of one size
+
+
+def picture(spark: Spark) -> Markup:
+    """The picture as SVG, with its words for people who do not see it. Colours of text and grid are the page's."""
+    panel = spark.panel
+    x_ends, y_ends = panel.ends
+    across, up = scale(panel.x, x_ends, LEFT, WIDTH - RIGHT), scale(panel.y, y_ends, HEIGHT - BOTTOM, TOP)
+    parts = _rows(ticks(panel.y, *y_ends), up) + _columns(ticks(panel.x, *x_ends), across)
+    parts += [part for mark in panel.marks for part in drawn(mark, across, up)]
+    return Markup(  # noqa: S704 - every text in it is escaped
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
+        f'aria-label="{escape(panel.title)}">{"".join(parts)}</svg>'
+    )
+
+
+def _rows(marked: list[tuple[float, str]], up: Place) -> list[str]:
+    """Lines at the lowest and the highest round value: enough to read sizes off, and no more."""
+    found = []
+    for value, words in [marked[0], marked[-1]][: len(marked)]:
+        y = up(value)
+        found.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+        found.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(words)}</text>')
+    return found
+
+
+def _columns(marked: list[tuple[float, str]], across: Place) -> list[str]:
+    """The numbers below, those that find room; the last one always does."""
+    found: list[str] = []
+    right = WIDTH + LETTER
+    for value, words in reversed(marked):
+        half = LETTER * len(words) / 2
+        x = min(across(value), WIDTH - half)
+        if x + half < right - LETTER / 2:
+            found.append(f'<text x="{x:.1f}" y="{HEIGHT - 5}" text-anchor="middle">{escape(words)}</text>')
+            right = x - half
+    return found
+
+
+def _of_spaces(found: Populations, error: str) -> Spark | None:
+    """The declared two spaces first, where there are more than can be told apart."""
+    first = [name for one in found.rivals[:1] for name in (one.space, one.against)]
+    names = list(dict.fromkeys([*first, *found.distributions]))[:MOST_KEYED]
+    shown = {name: found.distributions[name] for name in found.distributions if name in names}
+    if not shown:
+        return None
+    last = max(float(one.errors[-1]) for one in shown.values())
+    marks = [_shares(name, one, last, PALETTE[index]) for index, (name, one) in enumerate(shown.items())]
+    told = "; ".join(
+        f"{name}: mean {percent(one.mean)}, lowest {percent(one.best)}, n = {one.n}" for name, one in shown.items()
+    )
+    some = f", {len(shown)} of {len(found.distributions)} spaces" if len(shown) < len(found.distributions) else ""
+    return Spark(
+        Panel(f"Share of designs below each {error}{some}. {told}.", _percents(), _percents(low=0.0, high=1.02), marks),
+        f"Share of designs at or below each {error}{some}",
+    )
+
+
+def _shares(name: str, one: Distribution, last: float, color: str) -> Mark:
+    """Steps from nothing at the best design to all of them, and on to the worst design of all spaces."""
+    x, share = [float(value) for value in one.errors], [float(value) for value in one.share]
+    return Mark("steps", [x[0], *x, last], [0.0, *share, 1.0], color, legend=f"{name}, n = {one.n}", width=2.0)
+
+
+def _of_a_search(found: Course) -> Spark | None:
+    known = [(epochs, best) for epochs, best in zip(found.epochs, found.best, strict=True) if math.isfinite(best)]
+    if not known:
+        return None
+    x, y = [float(epochs) for epochs, _ in known], [best for _, best in known]
+    what = "Share of the plane that the front covers" if found.is_front else "Lowest validation error so far"
+    marks, random = [], found.drawn
+    if random is not None:
+        legend = f"random designs, n = {len(random.epochs)}"
+        marks.append(Mark("line", random.epochs, random.mean, PALETTE[1], legend=legend, dashed=True, width=2.0))
+    legend = f"the search, n = {found.tried}" if marks else ""
+    marks.append(Mark("steps", x, y, PALETTE[0], legend=legend, width=2.0))
+    marks.append(_dots(x[-1:], y[-1:]))
+    designs = "1 design" if found.tried == 1 else f"{found.tried} designs"
+    title = (
+        f"{what}: {percent(y[0])} after {x[0]:,.0f} epochs of training, {percent(y[-1])} after {found.epochs[-1]:,} "
+        f"epochs, n = {designs} tried."
+    )
+    if random is not None:
+        title += f" Random designs: {percent(random.mean[-1])} after {random.epochs[-1]:,.0f} epochs."
+    return Spark(Panel(title, Axis("Epochs"), _percents(), marks), f"{what}, against the epochs trained")
+
+
+def _of_seeds(one: SettingSummary, error: str) -> Spark:
+    """A single setting has nothing to be held against: how much its seeds differ is what there is to see."""
+    seeds, found = sorted(one.errors), one.estimate
+    errors = [one.errors[seed] for seed in seeds]
+    marks, low_high = [], ""
+    if found.n > 1:
+        across = [seeds[0] - 0.5, seeds[-1] + 0.5]
+        marks.append(Mark("band", across, [found.low] * 2, PALETTE[0], high=[found.high] * 2))
+        marks.append(Mark("line", across, [found.mean] * 2, PALETTE[0], width=1.5))
+        low_high = f", 95 % interval {percent(found.low)} to {percent(found.high)}"
+    marks.append(_dots([float(seed) for seed in seeds], errors, SMALL))
+    title = f"{error.capitalize()} of each seed of {display_setting(one.setting)}: mean {percent(found.mean)}{low_high}"
+    axis = Axis("Seed", ticks=tuple((float(seed), str(seed)) for seed in {seeds[0], seeds[-1]}))
+    caption = f"{error.capitalize()} of each seed{'; line and band: mean, 95 % interval' if low_high else ''}"
+    return Spark(Panel(f"{title}, {_n([one])}.", axis, _percents(), marks), f"{caption}, {_n([one])}")
+
+
+def _of_cardinalities(finding: Finding, error: str) -> Spark:
+    lines = cardinality_numbers(finding)
+    points = [point for line in lines.values() for point in line]
+    numbers = sorted({point.cardinality for point in points})
+    axis = Axis("Cardinality", log=True, ticks=tuple((float(number), str(number)) for number in numbers))
+    seeds = _n(finding.summaries)
+    if len(lines) > MOST_KEYED:
+        means = [_mean([point.mean for point in points if point.cardinality == number]) for number in numbers]
+        marks = [
+            _dots([float(point.cardinality) for point in points], [point.mean / 100 for point in points], SMALL),
+            Mark("line", numbers, [mean / 100 for mean in means], PALETTE[0], width=2.0),
+        ]
+        told = [f"{percent(mean / 100)} at {number}" for number, mean in zip(numbers, means, strict=True)]
+        title = f"Mean {error} over designs against cardinality: {_few(told)}; {len(points)} designs, {seeds}"
+        caption = f"Mean {error} by cardinality; dots: designs, line: their mean, {seeds}"
+        return Spark(Panel(f"{title}.", axis, _percents(), marks), caption)
+    marks, parts = [], []
+    for index, (rest, line) in enumerate(lines.items()):
+        legend = f"depth {rest}" if len(lines) > 1 else ""
+        marks += _line(line, PALETTE[index], SYMBOLS[index], legend)
+        told = [f"{percent(point.mean / 100)} at {point.cardinality}" for point in line]
+        parts.append(f"{legend}{': ' if legend else ''}{_few(told)}")
+    bars = _explained(marks)
+    title = f"Mean {error} against cardinality: {'; '.join(parts)}{bars}, {seeds} for each."
+    return Spark(Panel(title, axis, _percents(), marks), f"Mean {error} by cardinality{bars}, {seeds}")
+
+
+def _line(line: list[Point], color: str, symbol: str, legend: str) -> list[Mark]:
+    x, y = [float(point.cardinality) for point in line], [point.mean / 100 for point in line]
+    intervals = [(point.low / 100, point.high / 100) for point in line]
+    joined = [Mark("line", x, y, color, width=1.5)] if len(line) > 1 else []
+    return [
+        *joined,
+        *_bars(x, intervals, color),
+        Mark("dots", x, y, color, symbol=symbol, sizes=[DOT] * len(x), legend=legend),
+    ]
+
+
+def _of_settings(summaries: list[SettingSummary], error: str) -> Spark:
+    x, y = [float(place) for place in range(1, len(summaries) + 1)], [one.estimate.mean for one in summaries]
+    intervals = [(one.estimate.low, one.estimate.high) for one in summaries]
+    marks = [*_bars(x, intervals, PALETTE[0]), _dots(x, y)]
+    axis = Axis("Setting", ticks=tuple((place, f"{place:.0f}") for place in x))
+    told = _few([f"{percent(one.estimate.mean)} for {display_setting(one.setting)}" for one in summaries])
+    bars = _explained(marks)
+    title = f"Mean {error} of {len(summaries)} settings in the study's order: {told}{bars}, {_n(summaries)} for each."
+    caption = f"Mean {error} of each setting, in the study's order{bars}, {_n(summaries)}"
+    return Spark(Panel(title, axis, _percents(), marks), caption)
+
+
+def _bars(x: Sequence[float], intervals: Sequence[tuple[float, float]], color: str) -> list[Mark]:
+    """An upright line for each interval that is known, where they are not too many to be told apart."""
+    known = [(at, low, high) for at, (low, high) in zip(x, intervals, strict=True) if math.isfinite(low)]
+    if len(known) > MOST_BARS:
+        return []
+    return [Mark("line", [at, at], [low, high], color, width=1.5) for at, low, high in known]
+
+
+def _explained(marks: list[Mark]) -> str:
+    """What the bars are, where there are some."""
+    return "; bars: 95 % intervals" if any(mark.kind == "line" and len({*mark.x}) == 1 for mark in marks) else ""
+
+
+def _dots(x: list[float], y: list[float], size: float = DOT) -> Mark:
+    return Mark("dots", x, y, PALETTE[0], sizes=[size] * len(x))
+
+
+def _percents(low: float | None = None, high: float | None = None) -> Axis:
+    return Axis("", low=low, high=high, share=True)
+
+
+def _few(told: list[str]) -> str:
+    """All of them, or the first and the last."""
+    return ", ".join(told) if len(told) <= MOST_TOLD else f"{told[0]} to {told[-1]}"
+
+
+def _n(summaries: list[SettingSummary]) -> str:
+    """How many seeds are behind each mean: `n = 10 seeds`, `n = 2 to 6 seeds`."""
+    counts = [one.estimate.n for one in summaries]
+    low, high = min(counts), max(counts)
+    return f"n = {low} to {high} seeds" if low < high else "n = 1 seed" if low == 1 else f"n = {low} seeds"
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
