@@ -12,7 +12,6 @@ from explorer import folder as study
 from explorer import records
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
-from explorer.analysis.sentences import sentence
 from explorer.config import to_config
 from explorer.contrast import contrast_of
 from explorer.errors import InputError
@@ -126,40 +125,43 @@ def load_study(folder: Path) -> "Study":
 
 def draw(folder: Path) -> Path:
     """Draw a study's page and the index anew from the records, and return the page."""
-    from explorer.report.index import write_index
+    from explorer.report.index import entry_of, write_index
+    from explorer.report.kept import keep, key_of
     from explorer.report.page import write_page
 
+    key = key_of(folder)
     drawn = load_study(folder)
     study.make_folder(study.REPORTS)
     page = study.REPORTS / f"{drawn.config.name}.html"
     write_page(drawn, page)
-    write_index(_entries(), study.REPORTS / "index.html")
+    entry = entry_of(drawn.config, drawn.record, drawn.finding)
+    keep(folder, key, entry)
+    write_index(entries({folder: entry}), study.REPORTS / "index.html")
     return page
 
 
-def _entries() -> list["Entry"]:
-    """One entry per study folder that can be read; one that cannot says so in its verdict."""
-    from explorer.report.index import Entry
+def entries(known: dict[Path, "Entry"]) -> list["Entry"]:
+    """One entry per study folder; one that cannot be read says so in its verdict. `known` need not be read again."""
+    folders = sorted(path for path in study.STUDIES.glob("*") if (path / study.CONFIG).exists())
+    entries = [(folder, known[folder] if folder in known else _entry(folder)) for folder in folders]
+    pages = {folder: f"{folder.name}.html" for folder in folders}
+    return [
+        replace(entry, page=pages[folder] if (study.REPORTS / pages[folder]).exists() else None)
+        for folder, entry in entries
+    ]
 
-    entries = []
-    for folder in sorted(path for path in study.STUDIES.glob("*") if (path / study.CONFIG).exists()):
-        page = f"{folder.name}.html" if (study.REPORTS / f"{folder.name}.html").exists() else None
-        try:
-            config, record, finding = load_finding(folder)
-        except (ValueError, TypeError) as error:  # a foreign folder must not keep the others from the index
-            entries.append(Entry(folder.name, "", "", f"Cannot be read: {error}", 0, 0, "", page))
-            continue
-        date = str(record.runs["finished"].max())[:10] if len(record.runs) else ""
-        entries.append(
-            Entry(
-                name=config.name,
-                question=config.study.question,
-                data=config.data.label,
-                verdict=sentence(finding),
-                final=finding.final,
-                wanted=finding.wanted,
-                date=date,
-                page=page,
-            )
-        )
-    return entries
+
+def _entry(folder: Path) -> "Entry":
+    """A study's entry, without its page: as it was kept, or from its record where that has changed since."""
+    from explorer.report.index import broken, entry_of
+    from explorer.report.kept import keep, kept, key_of
+
+    key = key_of(folder)
+    if entry := kept(folder, key):
+        return entry
+    try:
+        entry = entry_of(*load_finding(folder))
+    except (ValueError, TypeError, LookupError, OSError) as error:  # one folder must not keep the others from the index
+        return broken(folder.name, error)
+    keep(folder, key, entry)
+    return entry

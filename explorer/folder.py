@@ -1,7 +1,8 @@
 """A study's folder: its files, who may write it, and what must not change once it has started.
 
 Besides the record's tables it holds `config.yaml` (the resolved settings), `execution.json` (how runs are executed)
-and `environment.json` (versions, device, commit). `local/` holds what need not be kept: lock, mirror, failure log.
+and `environment.json` (versions, device, commit). `local/` holds what need not be kept: lock, mirror, failure log,
+entry in the index.
 """
 
 import json

@@ -1,15 +1,54 @@
-"""`reports/index.html`: every study with its question and verdict."""
+"""`reports/index.html`: every study with its question, its verdict and its best design."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.report.page import policy, render
+from explorer.analysis.finding import Finding
+from explorer.analysis.sentences import mood, sentence
+from explorer.design.name import display_setting
+from explorer.records import Record
+from explorer.report.page import policy, render, script
+from explorer.report.spark import Spark, picture, spark_of
+from explorer.settings import StudyConfig
 from explorer.table import write_whole
+from explorer.wording import ERROR_NAMES
+
+SCRIPTS = ("theme", "index")
+FLATTERING = 10  # designs, of which the lowest error is told to be flattered by chance
+
+
+@dataclass(frozen=True)
+class Best:
+    """The design with the lowest mean error of a study; errors are fractions.
+
+    label      what it is the lowest of, as in `Lowest mean test error so far`
+    low, high  ends of the 95 % interval over `n` seeds; NaN for one
+    of         how many designs it is the lowest of
+    failed     seeds among the n that count as chance, since they diverged or ran out of memory
+    caution    why the error is not to be taken at its face value; "" for no particular reason
+    """
+
+    label: str
+    design: str
+    error: float
+    low: float
+    high: float
+    n: int
+    of: int
+    failed: int = 0
+    caution: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the index. `page` is the file name of the study's page, None where none has been drawn."""
+    """One study of the index.
+
+    date   when its last run ended, in UTC: `2026-11-24T05:09:10Z`, or as much of it as is known; "" before the first
+    page   the file name of the study's page; None where none has been drawn
+    mood   how the verdict is coloured: "yes", "no" or "open"; "broken" for a study that cannot be read
+    best   None before the first run
+    spark  the same
+    """
 
     name: str
     question: str
@@ -18,11 +57,73 @@ class Entry:
     final: int
     wanted: int
     date: str
-    page: str | None
+    page: str | None = None
+    mood: str = "open"
+    best: Best | None = None
+    spark: Spark | None = None
+
+
+def entry_of(config: StudyConfig, record: Record, finding: Finding) -> Entry:
+    """The entry of a study that can be read, without its page."""
+    return Entry(
+        name=config.name,
+        question=config.study.question,
+        data=config.data.label,
+        verdict=sentence(finding),
+        final=finding.final,
+        wanted=finding.wanted,
+        date=str(record.runs["finished"].max()) if len(record.runs) else "",
+        mood=mood(finding),
+        best=best_of(finding),
+        spark=spark_of(finding),
+    )
+
+
+def broken(name: str, error: Exception) -> Entry:
+    """The entry of a study that cannot be read, which says why."""
+    return Entry(name, "", "", f"Cannot be read: {error}", 0, 0, "", mood="broken")
+
+
+def best_of(finding: Finding) -> Best | None:
+    """The design with the lowest mean error, of all spaces where there are several; None before the first run."""
+    if not finding.summaries:
+        return None
+    best = min(finding.summaries, key=lambda summary: summary.estimate.mean)
+    count, found = len(finding.summaries), best.estimate
+    what = ("mean " if found.n > 1 else "") + ERROR_NAMES[finding.measure]
+    label = f"{'Lowest ' if count > 1 else ''}{what}{'' if finding.complete else ' so far'}"
+    caution = ""
+    if finding.measure == "val_error":
+        caution = "The search chose by this error, which flatters it; the test images were not looked at."
+    elif count >= FLATTERING:
+        caution = "The lowest of many is flattered by chance."
+    return Best(
+        label=label[0].upper() + label[1:],
+        design=display_setting(best.setting),
+        error=found.mean,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        of=count,
+        failed=best.unfinished,
+        caution=caution,
+    )
 
 
 def write_index(entries: list[Entry], path: Path) -> None:
     """Write the index, newest study first; the file is replaced whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(entries, key=lambda entry: (entry.date, entry.name), reverse=True)
-    write_whole(path, render("index.html.j2", title="Studies", entries=ordered, policy=policy([])))
+    scripts = [script(*SCRIPTS)]
+    page = render(
+        "index.html.j2",
+        title="Studies",
+        entries=ordered,
+        runs=sum(entry.final for entry in entries),
+        running=sum(entry.final < entry.wanted for entry in entries),
+        broken=sum(entry.mood == "broken" for entry in entries),
+        picture=picture,
+        scripts=scripts,
+        policy=policy(scripts),
+    )
+    write_whole(path, page)

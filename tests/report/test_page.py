@@ -2,17 +2,14 @@ import re
 import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from explorer.analysis.finding import find
 from explorer.config import read_command
 from explorer.planning import settings_of
 from explorer.records import Record
 from explorer.report.cards import command
-from explorer.report.index import Entry, write_index
 from explorer.report.page import render_page
 from explorer.report.study import Study
 from explorer.report.synthetic import synthetic
@@ -101,22 +98,6 @@ def test_a_page_is_small() -> None:
 
 def test_plotlys_licence_notice_is_kept() -> None:
     assert re.search(r"plotly\.js v[\d.]+.{0,200}Licensed under the MIT license", render_page(study()), re.DOTALL)
-
-
-@pytest.mark.parametrize("page", ["demo.html", None])
-def test_the_index_lists_studies_newest_first(tmp_path: Path, page: str | None) -> None:
-    old = Entry("old", "Is it?", "Digits", "It is.", 1, 2, "2026-01-01", page)
-    write_index([old, replace(old, name=HOSTILE, date="2026-02-01")], tmp_path / "index.html")
-    text = (tmp_path / "index.html").read_text()
-    assert text.index("alert(1)") < text.index("old")
-    tags = [tag for tag, _ in elements(text)]
-    assert "script" not in tags
-    assert tags.count("a") == (2 if page else 0)
-
-
-def test_an_index_without_studies_says_so(tmp_path: Path) -> None:
-    write_index([], tmp_path / "index.html")
-    assert "No study has been started yet." in (tmp_path / "index.html").read_text()
 
 
 def test_the_command_of_a_card_trains_that_design_alone() -> None:
