@@ -76,6 +76,7 @@ MAY_IMPORT = {
         "progress",
         "records",
         "report",
+        "run",
         "settings",
     },
 }
