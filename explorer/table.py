@@ -24,12 +24,17 @@ def create(path: Path, kind: type) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part, and a crash loses neither."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    # Two processes may write one file at once, as the index of studies that run side by side.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def append(path: Path, rows: list[Any]) -> None:
