@@ -125,9 +125,10 @@ def _tabulate(config: "StudyConfig", console: Console) -> int:
 
 
 def _run(config: "StudyConfig", console: Console) -> int:
-    from explorer.answer import at_look, draw, is_stale, load_finding
+    from explorer.answer import at_look, draw, load_finding
     from explorer.contrast import contrast_of
-    from explorer.folder import REPORTS, make_folder, refuse_other_settings, study_folder
+    from explorer.folder import REPORTS, is_stale, make_folder, refuse_other_settings, study_folder
+    from explorer.live import Live
     from explorer.planning import settings_of
     from explorer.progress import progress_of
     from explorer.report.terminal import print_verdict
@@ -136,17 +137,21 @@ def _run(config: "StudyConfig", console: Console) -> int:
     folder = study_folder(config.name)
     with space_progress(console):
         contrast_of(config, settings_of(config))
-    current, failed = at_look(config, folder), 0
+    current, failed, trained = at_look(config, folder), 0, False
+    page = REPORTS / f"{config.name}.html"
     refuse_other_settings(folder, current)
     while not failed and (progress := progress_of(current, folder)).final < progress.wanted:
         from explorer.search.coordinator import run_study
 
         for path in (folder, folder / "local", REPORTS):
             make_folder(path)
-        failed = run_study(current, folder, console)
+        live = Live(folder) if config.report.live else None
+        if live:
+            words = f"The page while it runs, drawn anew at most every {live.period} s: {page}"
+            console.print(words, markup=False, highlight=False, soft_wrap=True)
+        failed, trained = run_study(current, folder, console, live), True
         current = at_look(config, folder)
-    page = REPORTS / f"{config.name}.html"
-    if is_stale(page, folder):
+    if trained or is_stale(page, folder):
         draw(folder)
     config, _, finding = load_finding(folder)
     print_verdict(finding, config.study.question, console)

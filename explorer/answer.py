@@ -1,6 +1,7 @@
 """From a study's folder to its answer: read the record, judge it, draw it."""
 
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,11 +108,6 @@ def errors_by_seed(name: str) -> tuple[dict[int, float], str]:
     return errors, json.dumps([common, environment["data_hash"]], sort_keys=True)
 
 
-def is_stale(page: Path, folder: Path) -> bool:
-    """Whether a page is missing or older than the record it shows, as after a crash between the two."""
-    return not page.exists() or page.stat().st_mtime_ns < (folder / study.RUNS).stat().st_mtime_ns
-
-
 def load_study(folder: Path) -> "Study":
     """Everything that a page is made of. Raises InputError for a study that was never started."""
     from explorer.report.study import Study
@@ -124,16 +120,22 @@ def load_study(folder: Path) -> "Study":
 
 
 def draw(folder: Path) -> Path:
-    """Draw a study's page and the index anew from the records, and return the page."""
+    """Draw a study's page and the index anew from the records, and return the page.
+
+    The page gets the time of the record it shows: a row that comes while it is being drawn makes it stale.
+    """
     from explorer.report.index import entry_of, write_index
     from explorer.report.kept import keep, key_of
     from explorer.report.page import write_page
 
+    runs = folder / study.RUNS
+    seen = runs.stat().st_mtime_ns if runs.exists() else 0
     key = key_of(folder)
     drawn = load_study(folder)
     study.make_folder(study.REPORTS)
     page = study.REPORTS / f"{drawn.config.name}.html"
     write_page(drawn, page)
+    os.utime(page, ns=(seen, seen))
     entry = entry_of(drawn.config, drawn.record, drawn.finding)
     keep(folder, key, entry)
     write_index(entries({folder: entry}), study.REPORTS / "index.html")

@@ -30,10 +30,11 @@ STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 DECISIONS = "decisions.csv"  # of a search alone
+LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, and reloads itself as often
 # What may differ between two starts of a study: where and how fast it runs, not what it finds. Where images come from
 # may: a start with other content than the first one's is refused by its hash.
 _FREE = (
-    *("name", "device", "engine", "storage", "search.seeds", "search.designs"),
+    *("name", "device", "engine", "storage", "report", "search.seeds", "search.designs"),
     *(f"data.{field.name}" for field in fields(DataConfig) if not field.metadata.get("decides", True)),
 )
 
@@ -58,6 +59,11 @@ def make_folder(folder: Path) -> Path:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror}); choose another place or change its permissions"
         ) from None
+
+
+def is_stale(page: Path, folder: Path) -> bool:
+    """Whether a page is missing or older than the record it shows, as after a crash between the two."""
+    return not page.exists() or page.stat().st_mtime_ns < (folder / RUNS).stat().st_mtime_ns
 
 
 @contextmanager

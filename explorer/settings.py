@@ -257,6 +257,16 @@ class StorageConfig:
 
 
 @dataclass(frozen=True)
+class ReportConfig:
+    """How a study's page is drawn.
+
+    live  it is drawn anew while the study runs, by a process beside it; false: when the study ends
+    """
+
+    live: bool = True
+
+
+@dataclass(frozen=True)
 class StudyConfig:
     """A whole study: the question and everything that decides its answer.
 
@@ -275,6 +285,7 @@ class StudyConfig:
     engine: EngineConfig
     storage: StorageConfig
     spaces: dict[str, Space] = field(default_factory=dict)
+    report: ReportConfig = field(default_factory=ReportConfig)
 
 
 @dataclass(frozen=True)

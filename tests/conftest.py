@@ -39,6 +39,7 @@ TINY = [
     "engine.threads=1",
     "engine.precision=float32",
     "engine.forms=native",
+    "report.live=false",
 ]
 
 

@@ -65,6 +65,7 @@ MAY_IMPORT = {
         "table",
         "wording",
     },
+    "live": {"answer", "folder"},
     "notebook": {"analysis", "answer", "folder", "report"},
     "answer": {
         "analysis",

@@ -1,6 +1,7 @@
 """The coordinator: the one process that decides what runs next and writes the study's record."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,14 +20,14 @@ from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored
 from explorer.search.progress import Clock, work_of
 from explorer.search.rungs import chosen
-from explorer.search.state import State, checkpoints, forget, open_state
+from explorer.search.state import Beside, State, checkpoints, forget, open_state
 from explorer.settings import StudyConfig
 
 SOME = 9  # designs on which the plan of a search is made
 
 
-def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
-    """Train what the record lacks and return the number of failed runs.
+def run_study(config: StudyConfig, folder: Path, console: Console, beside: Beside | None = None) -> int:
+    """Train what the record lacks and return the number of failed runs; `beside` goes on while runs are trained.
 
     Raises InputError for what a person can mend and StudyStoppedError where the cost check fails.
     """
@@ -46,7 +47,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console) -> int:
             engine.slots, execution = _plan(bench, folder, console)
             study.begin(folder, config, execution, surroundings)
             state = open_state(bench, folder, execution, engine.slots, console)
-            state.clock = clock
+            state.clock, state.beside = clock, beside
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
         finally:
@@ -115,7 +116,8 @@ def _ask(state: State) -> None:
     state.to_ask = state.to_ask - len(asked) if len(asked) == count else 0
     if not asked:
         return
-    settings = with_latency(state.bench, state.execution, asked)
+    with state.beside.still() if measures and state.beside else nullcontext():
+        settings = with_latency(state.bench, state.execution, asked)
     decisions = [chosen(setting, state.config.search.sampler) for setting in settings]
     records.decide(state.folder, decisions)
     for decision in decisions:
@@ -130,13 +132,9 @@ def _ask(state: State) -> None:
 
 
 def _run_all(state: State, engine: LocalEngine) -> None:
-    mirror = mirrored(state.trials, state.folder) if state.config.storage.mirror == "sqlite" else None
-    with state.display:
-        if mirror is None:
-            _loop(state, engine)
-        else:
-            with mirror:
-                _loop(state, engine)
+    mirror = mirrored(state.trials, state.folder) if state.config.storage.mirror == "sqlite" else nullcontext()
+    with state.display, mirror, state.beside or nullcontext():
+        _loop(state, engine)
 
 
 def _loop(state: State, engine: LocalEngine) -> None:

@@ -2,8 +2,11 @@
 
 import shutil
 from collections import deque
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 from rich.console import Console
@@ -19,6 +22,19 @@ from explorer.search.progress import Clock, Display, work_of
 from explorer.search.rungs import Rungs, chosen, open_rungs
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.settings import StudyConfig
+
+
+class Beside(Protocol):
+    """What goes on beside the training while there are runs to train, and can be held still to measure times."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def still(self) -> AbstractContextManager[None]:
+        """Nothing goes on while the body runs."""
 
 
 @dataclass
@@ -40,6 +56,7 @@ class State:
     fvcore_macs: dict[str, int] = field(default_factory=dict)
     failed: int = 0
     clock: Clock = field(default_factory=Clock)
+    beside: Beside | None = None
 
 
 def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, console: Console) -> State:
