@@ -13,6 +13,7 @@ from explorer import wording
 from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, trend_sentence
 from explorer.design.name import display_setting
+from explorer.folder import LIVE_SECONDS
 from explorer.report import method
 from explorer.report.figures import SHAPE_AXES
 from explorer.report.pack import packed_json, packed_plotly
@@ -21,7 +22,7 @@ from explorer.report.study import Study
 from explorer.report.views import MOST_CURVES, Figure, Views
 from explorer.table import write_whole
 
-SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table")
+SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
 
 
 def write_page(study: Study, path: Path) -> None:
@@ -72,6 +73,7 @@ def render_page(study: Study) -> str:
         checklist=method.checklist(study),
         images=method.images(study.environment),
         execution={**study.execution, "convolutions": method.convolutions(study.execution)},
+        reload_seconds=LIVE_SECONDS,
         scripts=scripts,
         policy=policy(scripts),
     )

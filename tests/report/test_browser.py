@@ -4,16 +4,17 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from explorer.config import read_command
 from explorer.report.index import Entry, write_index
-from explorer.report.page import write_page
+from explorer.report.page import render_page, write_page
 from explorer.report.synthetic import synthetic
 from tests.report.test_page import study
 
@@ -311,6 +312,75 @@ def test_light_and_dark_follow_the_switch(browser: Browser, reports: Path) -> No
     assert page.inner_text("#theme") == "Light"
     page.click("#theme")
     assert (page.evaluate(colour), page.evaluate(text)) == (light, ink)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Path:
+    """The page of a study of which one run is missing; it reloads every second."""
+    whole = study()
+    part = replace(whole, finding=replace(whole.finding, wanted=5))
+    html = render_page(part)
+    assert html.count('data-seconds="10"') == 1
+    (tmp_path / "equal_params.html").write_text(html.replace('data-seconds="10"', 'data-seconds="1"'))
+    return tmp_path
+
+
+def reloaded(page: Page) -> None:
+    """Wait until the page is another one than now and drawn."""
+    page.evaluate("document.documentElement.dataset.old = 'yes'")
+    page.wait_for_selector("html[data-ready=yes]:not([data-old])")
+
+
+def test_the_page_of_a_running_study_reloads_itself_and_looks_as_before(browser: Browser, running: Path) -> None:
+    visit = opened(browser, running, color_scheme="light")
+    page = visit.page
+    page.click("button.pick >> nth=1")
+    page.click("#theme")
+    page.locator("#settings th[data-name=test_error] button").click()
+    page.click("summary:has-text('Columns')")
+    page.uncheck("#columns label:has-text('MACs') input")
+    page.click("summary:has-text('Columns')")
+    page.evaluate("Plotly.relayout(document.querySelector('.plot'), { 'yaxis.range[0]': 4, 'yaxis.range[1]': 6 })")
+    page.click(".figure-tools summary >> nth=1")
+    page.evaluate("scrollTo(0, 700)")
+    reloaded(page)
+    reloaded(page)
+    assert page.evaluate("location.hash") == "#designs=29-32x4d"
+    assert page.locator("tr.picked").count() == page.locator("#cards article").count() == 1
+    assert page.inner_text("#theme") == "Light"
+    order = "[...document.querySelectorAll('#settings tbody tr')].map((row) => row.dataset.setting)"
+    assert page.evaluate(order) == ["29-32x4d", "29-1x64d"]
+    assert not page.is_visible("#settings th[data-name=macs]")
+    assert page.evaluate("document.querySelector('.plot').layout.yaxis.range") == [4, 6]
+    shown = "[...document.querySelectorAll('.figure-tools details')].map((one) => one.open)"
+    assert page.evaluate(shown)[:3] == [False, True, False]
+    assert page.locator(".figure-tools >> nth=1 >> tbody tr").count() > 0
+    assert page.evaluate("scrollY") == 700
+    assert visit.complaints == []
+
+
+def test_a_page_does_not_reload_while_its_reader_types_or_has_said_no(browser: Browser, running: Path) -> None:
+    page = opened(browser, running).page
+    assert page.is_checked("#reload input")
+    page.focus("#search")
+    page.evaluate("document.documentElement.dataset.old = 'yes'")
+    page.wait_for_timeout(2500)
+    assert page.locator("html[data-old]").count() == 1
+    page.evaluate("document.activeElement.blur()")
+    reloaded(page)
+    page.uncheck("#reload input")
+    page.evaluate("document.documentElement.dataset.old = 'yes'")
+    page.wait_for_timeout(2500)
+    assert page.locator("html[data-old]").count() == 1
+    page.reload()
+    page.wait_for_selector("html[data-ready=yes]")
+    assert not page.is_checked("#reload input")
+
+
+def test_the_page_of_a_complete_study_does_not_speak_of_reloading(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    assert page.is_visible("#tools")
+    assert page.locator("#reload").count() == 0
 
 
 def test_the_index_leads_to_the_page(browser: Browser, reports: Path) -> None:
