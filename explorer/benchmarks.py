@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def benchmark(config: BenchmarkConfig, console: Console) -> int:
     """One subject; whatever is measured, the answer is 0: a figure that is not reached is a finding, not an error."""
     subjects = {"costs": _costs, "training": _training, "start": _start, "latency": _latency, "accuracy": _accuracy}
-    subjects |= {"ranks": _ranks, "replay": _replay}
+    subjects |= {"ranks": _ranks, "replay": _replay, "report": _report}
     return subjects[config.subject](config, console)
 
 
@@ -139,6 +139,41 @@ def _replay(config: BenchmarkConfig, console: Console) -> int:
             watch=lambda done, of: status.update(f"Searching, {done} of {of} draws"),
         )
     print_replay(found, study.study.margin or config.margin, console)
+    return 0
+
+
+def _report(config: BenchmarkConfig, console: Console) -> int:
+    from dataclasses import replace
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from explorer.config import read_command
+    from explorer.machine import cpu_count, cpu_name
+    from explorer.report.benchmark import print_figures, print_pages
+    from explorer.report.speed import NoBrowserError, draw, load, page_figures
+    from explorer.report.synthetic import LEAST_RUNS, MOST_RUNS
+
+    if not config.runs or not all(LEAST_RUNS <= runs <= MOST_RUNS for runs in config.runs):
+        raise InputError(f"runs={list(config.runs)}: allowed are numbers from {LEAST_RUNS} to {MOST_RUNS:,}")
+    study = read_command(["study=equal_params"]).study
+    with TemporaryDirectory() as folder, console.status("") as status:
+        tell = status.update if console.is_terminal else partial(console.print, markup=False, highlight=False)
+        tell(f"{cpu_name()}, {cpu_count()} cores")
+        paths, found = [Path(folder) / f"{place}.html" for place in range(len(config.runs))], []
+        for runs, path in zip(config.runs, paths, strict=True):
+            tell(f"{runs:,} runs: drawing")
+            found.append(draw(study, runs, config.epochs, path, config.seed))
+        missing = ""
+        try:
+            tell("Opening the pages")
+            times = load(paths, config.turns)
+            found = [replace(speed, first=a, interactive=b) for speed, (a, b) in zip(found, times, strict=True)]
+        except NoBrowserError as error:
+            missing = str(error)
+    print_pages(found, console)
+    if missing:
+        console.print(f"Times in a browser were not measured: {missing}.", markup=False, highlight=False)
+    print_figures(page_figures(found), console)
     return 0
 
 

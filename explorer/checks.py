@@ -152,6 +152,26 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class PageSpeed:
+    """The page of a study of so many runs and epochs each.
+
+    size                bytes of the file
+    seconds             to draw it of a record in memory
+    memory              bytes that the process had at its peak; None where the system does not tell
+    first, interactive  median seconds in a browser until the first view is painted, and until all figures are live;
+                        None: there is no browser; infinite: it did not happen
+    """
+
+    runs: int
+    epochs: int
+    size: int
+    seconds: float
+    memory: int | None
+    first: float | None = None
+    interactive: float | None = None
+
+
+@dataclass(frozen=True)
 class Latency:
     """Seconds of one forward pass of a batch: quartiles over so many passes."""
 

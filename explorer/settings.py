@@ -327,7 +327,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """`do=benchmark`: how fast networks train, and how fast designs are costed.
+    """`do=benchmark`: how fast networks train, how fast designs are costed, how fast pages are.
 
     subject  training: images per second of our loop against a tutorial's, and figures to reach, passed or failed;
              costs: designs costed per second, one by one, many at once, and by counting a built network;
@@ -335,14 +335,16 @@ class BenchmarkConfig:
              latency: milliseconds of one forward pass, candidates in turns;
              accuracy: whether two recorded studies of one setting, `fast` and `plain`, differ by less than `margin`;
              ranks: whether a study of brief training, `short`, ranks its settings as one of longer training, `long`;
-             replay: what a search that stops poor designs early would have found in the study `recorded`
+             replay: what a search that stops poor designs early would have found in the study `recorded`;
+             report: how large the pages of synthetic studies are, how long they take to draw and to open in a browser
     architectures, batch_size, image_size, steps  what is trained or timed, and steps of a turn
     turns    of each candidate, of which the median is told
     designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
     scan     whether a space of ten million points is held to a budget too
+    runs, epochs  of the synthetic studies, one for each number of runs, each of so many epochs
     """
 
-    subject: Literal["training", "costs", "start", "latency", "accuracy", "ranks", "replay"]
+    subject: Literal["training", "costs", "start", "latency", "accuracy", "ranks", "replay", "report"]
     architectures: tuple[str, ...]
     device: Literal["auto", "cpu", "cuda"]
     batch_size: Count
@@ -359,6 +361,8 @@ class BenchmarkConfig:
     short: str
     long: str
     recorded: str
+    runs: tuple[Count, ...]
+    epochs: Count
     seed: Natural
 
 

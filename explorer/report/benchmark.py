@@ -7,7 +7,7 @@ from explorer import wording
 from explorer.analysis.paired import Equivalence
 from explorer.analysis.ranks import Agreement
 from explorer.analysis.replay import Replay
-from explorer.checks import Figure, Latency, Limits, Together, TrainingSpeed
+from explorer.checks import Figure, Latency, Limits, PageSpeed, Together, TrainingSpeed
 from explorer.report.terminal import plain_table
 from explorer.settings import StudyConfig
 
@@ -168,3 +168,34 @@ def print_latencies(found: list[Latency], console: Console) -> None:
             str(latency.passes),
         )
     console.print(table)
+
+
+def print_pages(found: list[PageSpeed], console: Console) -> None:
+    """Size, drawing and loading of pages."""
+    table = plain_table(
+        "Pages of synthetic studies",
+        "runs",
+        "epochs of each",
+        "size",
+        "drawn in",
+        "peak memory",
+        "first view",
+        "interactive",
+    )
+    for speed in found:
+        table.add_row(
+            f"{speed.runs:,}",
+            f"{speed.epochs:,}",
+            f"{speed.size / 1e6:.2f} MB",
+            f"{speed.seconds:.2f} s",
+            "-" if speed.memory is None else f"{speed.memory / 2**20:,.0f} MiB",
+            "-" if speed.first is None else f"{speed.first:.2f} s",
+            "-" if speed.interactive is None else f"{speed.interactive:.2f} s",
+        )
+    console.print(table)
+    console.print(
+        "Drawn: of a record in memory, already judged. Peak memory: of the process that makes the study and draws it. "
+        "First view: verdict, key figure and table painted. Interactive: all figures live. Both from navigation, in "
+        "Chromium, the file on disk, median of several loads.",
+        highlight=False,
+    )

@@ -15,6 +15,7 @@ from explorer.report.study import Study
 from explorer.settings import StudyConfig
 
 SEEDS = 5
+LEAST_RUNS, MOST_RUNS = 2 * SEEDS, 2_100 * SEEDS  # a contrast takes two designs; there are names for so many
 
 
 def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> Study:

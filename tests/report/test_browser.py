@@ -1,53 +1,23 @@
 """The pages in a real browser with the network off."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from explorer.config import read_command
 from explorer.report.index import Entry, write_index
 from explorer.report.page import render_page, write_page
 from explorer.report.synthetic import synthetic
+from tests.report import browsing
+from tests.report.browsing import MARKS, Visit
 from tests.report.test_page import study
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(
-        CHROMIUM is None and "EXPLORER_REQUIRE_REAL" not in os.environ,
-        reason="no Chromium on this machine; install one to test the pages in it",
-    ),
-]
-
-
-class Visit:
-    """One page opened from disk in a browser that is offline, and everything it complained of or asked for."""
-
-    def __init__(self, browser: Browser, path: Path, address: str = "", **options: Any) -> None:
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page = browser.new_context(offline=True, **options).new_page()
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri() + address)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM is not None, "EXPLORER_REQUIRE_REAL is set and there is no Chromium"
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +37,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
-def drawn(browser: Browser, path: Path) -> Visit:
-    """A page once all its figures are drawn."""
-    visit = Visit(browser, path)
-    visit.page.wait_for_selector("html[data-ready=yes]")
-    return visit
-
-
 def opened(browser: Browser, reports: Path, address: str = "", **options: Any) -> Visit:
     """The study's page once all its figures are drawn."""
-    visit = Visit(browser, reports / "equal_params.html", address, **options)
-    visit.page.wait_for_selector("html[data-ready=yes]")
-    return visit
+    return browsing.opened(browser, reports / "equal_params.html", address, **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 800}}])
@@ -213,7 +174,7 @@ def test_the_table_sorts_searches_hides_columns_and_gives_files(browser: Browser
 
 
 def test_the_table_comes_in_pages_and_is_searched_by_numbers(browser: Browser, many: Path) -> None:
-    page = drawn(browser, many).page
+    page = browsing.opened(browser, many).page
     shown = "[...document.querySelectorAll('#settings tbody tr')].filter((row) => row.checkVisibility()).length"
     assert page.evaluate(shown) == 25
     assert page.inner_text("#pages span") == "1 to 25 of 40"
@@ -234,7 +195,7 @@ def test_the_table_comes_in_pages_and_is_searched_by_numbers(browser: Browser, m
 
 
 def test_dragging_along_an_axis_picks_the_designs_that_pass_there(browser: Browser, many: Path) -> None:
-    page = drawn(browser, many).page
+    page = browsing.opened(browser, many).page
     strip = page.locator("[data-figure=parallel] rect.strip").last
     strip.scroll_into_view_if_needed()
     box = strip.bounding_box()
@@ -261,7 +222,7 @@ def test_dragging_along_an_axis_picks_the_designs_that_pass_there(browser: Brows
 
 @pytest.mark.parametrize("name", ["cardinality", "parallel"])
 def test_a_figure_is_saved_as_svg_and_png(browser: Browser, many: Path, name: str) -> None:
-    page = drawn(browser, many).page
+    page = browsing.opened(browser, many).page
     tools = page.locator(f"[data-figure={name}] + .figure-tools")
     with page.expect_download() as caught:
         tools.locator("button:has-text('SVG')").click()
