@@ -2,6 +2,18 @@
 
 import math
 
+# Embeddings, overrides and isolates; letters of languages written from right to left are none of them.
+DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def visible(text: str) -> str:
+    r"""Text with the characters that set the direction of writing shown as escapes: `\u202e`. Safe HTML stays safe.
+
+    Left as they are, one that is not closed would turn round the numbers after it, whatever element or mark isolates
+    it: what closes the isolation closes an open isolate of the text instead (Unicode Standard Annex 9).
+    """
+    return text if text.isascii() else text.translate(DIRECTION)
+
 
 def percent(fraction: float, digits: int = 2) -> str:
     """A fraction in percent: `4.71 %`; a dash where there is none."""

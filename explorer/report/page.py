@@ -85,6 +85,7 @@ def render(template: str, **values: Any) -> str:
         loader=PackageLoader("explorer.report"),
         autoescape=select_autoescape(["html", "j2"]),
         undefined=StrictUndefined,
+        finalize=lambda value: wording.visible(value) if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -5,6 +5,7 @@ import math
 import plotly.graph_objects as go
 
 from explorer.report.panel import Axis, Mark, Panel, ticks
+from explorer.wording import visible
 
 
 def plot(panel: Panel) -> go.Figure:
@@ -48,7 +49,7 @@ def _axis(axis: Axis, low: float, high: float) -> dict[str, object]:
 
 def text(words: str) -> str:
     """Text as text: plotly reads some HTML in it."""
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
+    return visible(words).replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
 
 
 def _trace(mark: Mark, *, shown: bool) -> go.Scatter:
