@@ -182,6 +182,7 @@
       return;
     }
     place.querySelector("svg.still").remove();
+    place.removeAttribute("tabindex"); // nothing is left to push aside
     await draw(place);
     tooled(place);
     place.on("plotly_click", (event) => {
