@@ -56,8 +56,10 @@ page.cards = (designs, error) => {
 
   const table = (heads, rows) => {
     const made = node("table");
-    const head = made.createTHead().insertRow();
-    for (const word of heads) head.append(node("th", word));
+    if (heads.length) {
+      const head = made.createTHead().insertRow();
+      for (const word of heads) head.append(node("th", word));
+    }
     const body = made.createTBody();
     for (const row of rows) {
       const line = body.insertRow();
@@ -71,7 +73,7 @@ page.cards = (designs, error) => {
     const made = node("article", undefined, { class: "card", "aria-label": design.name });
     const close = node("button", "Unpick", { type: "button" });
     close.addEventListener("click", () => page.toggle(setting));
-    const head = node("h3", design.name);
+    const head = node("h2", design.name);
     head.append(" ", close);
     made.append(head);
     if (design.stages.length) {
@@ -81,7 +83,7 @@ page.cards = (designs, error) => {
     }
     const percent = (value) => `${(100 * value).toFixed(2)} %`;
     const costs = design.costs.map(([word, value]) => [word, value.toLocaleString("en")]);
-    made.append(table(["", ""], [...costs, [`${error}, mean of ${Object.keys(design.errors).length}`, design.mean], ["95 % interval", design.interval]]));
+    made.append(table([], [...costs, [`${error}, mean of ${Object.keys(design.errors).length}`, design.mean], ["95 % interval", design.interval]]));
     const seeds = Object.entries(design.errors).map(([seed, value]) => `${seed}: ${percent(value)}`);
     made.append(node("p", `By seed: ${seeds.join(", ")}`, { class: "note" }));
     made.append(node("pre", design.command));

@@ -1,0 +1,72 @@
+"""The pages held against WCAG 2.2 AA by axe-core, in a real browser."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from explorer.config import read_command
+from explorer.report.index import Entry, write_index
+from explorer.report.page import write_page
+from explorer.report.synthetic import synthetic
+from tests.report.browsing import MARKS, Visit, opened
+from tests.report.test_hostile import hostile_spaces
+from tests.report.test_page import study
+
+pytestmark = MARKS
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WAYS: list[dict[str, Any]] = [{}, {"color_scheme": "dark"}, {"viewport": {"width": 360, "height": 800}}]
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    write_page(study(), folder / "listed.html")
+    write_page(hostile_spaces(), folder / "spaces.html")
+    write_page(synthetic(read_command(["study=equal_params"]).study, 40, 5), folder / "many.html")
+    entry = Entry("listed", "Does it?", "Digits", "It does.", 4, 4, "2026-01-01", "listed.html")
+    write_index([entry, Entry("started", "Will it?", "Digits", "", 0, 4, "", None)], folder / "index.html")
+    return folder
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds: rule, impact and the elements, one line each."""
+    found = Axe().run(page, options={"runOnly": TAGS, "resultTypes": ["violations"]}).response
+    assert found["passes"]  # it has looked at something
+    return [
+        f"{one['id']} ({one['impact']}): " + ", ".join(str(node["target"][0]) for node in one["nodes"])
+        for one in found["violations"]
+    ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["listed", "spaces", "many"])
+def test_a_page_with_everything_open_has_no_violation(
+    browser: Browser, reports: Path, name: str, way: dict[str, Any]
+) -> None:
+    page = opened(browser, reports / f"{name}.html", **way).page
+    page.click("button.pick >> nth=0")
+    for each in page.locator("details").all():
+        each.evaluate("(one) => { one.open = true; }")
+    assert page.locator("#cards article").count() == 1
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_page_has_none_without_its_scripts_either(
+    browser: Browser, reports: Path, tmp_path: Path, way: dict[str, Any]
+) -> None:
+    # axe-core is a script itself, so it looks at a page from which ours are taken.
+    text = (reports / "listed.html").read_text()
+    (tmp_path / "still.html").write_text(re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL))
+    page = Visit(browser, tmp_path / "still.html", **way).page
+    assert page.locator("svg.still").count() >= 3
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_index_has_none(browser: Browser, reports: Path, way: dict[str, Any]) -> None:
+    assert violations(Visit(browser, reports / "index.html", **way).page) == []
