@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
+from explorer.config import read_command
 from explorer.report.page import write_page
+from explorer.report.synthetic import synthetic
 from tests.report.browsing import MARKS, Visit, opened
 from tests.report.test_page import study
 
@@ -34,7 +36,7 @@ FAINTEST = """
 }
 """
 CONTENTS = """
-() => [...document.querySelectorAll("details:not(.menu) > :not(summary)")]
+() => [...document.querySelectorAll("details:not(.menu, .figure-tools *) > :not(summary)")]
   .map((one) => one.checkVisibility() && one.getBoundingClientRect().height > 0)
 """
 FOCUS = """
@@ -75,12 +77,29 @@ def test_print_is_dark_on_white_whole_and_without_tools(browser: Browser, path: 
     opened_ones = page.evaluate(CONTENTS)
     assert len(opened_ones) >= 4
     assert all(opened_ones)
-    for tool in ("#tools", "#sorting", ".modebar"):
+    for tool in ("#tools", ".tools", ".modebar", ".figure-tools button", ".figure-tools summary"):
         assert not any(one.is_visible() for one in page.locator(tool).all())
     kept = "[...document.querySelectorAll('figure, .plot, tr')].map((one) => getComputedStyle(one).breakInside)"
     assert set(page.evaluate(kept)) == {"avoid"}
     cut = "[...document.querySelectorAll('.scroll, .plot')].map((one) => getComputedStyle(one).overflowX)"
     assert set(page.evaluate(cut)) == {"visible"}
+
+
+def test_every_row_that_was_found_is_printed(browser: Browser, tmp_path: Path) -> None:
+    write_page(synthetic(read_command(["study=equal_params"]).study, runs=200, epochs=2), tmp_path / "many.html")
+    page = opened(browser, tmp_path / "many.html").page
+    shown = page.locator("#settings tbody tr:visible")
+    few = shown.count()
+    assert few < 40
+    page.emulate_media(media="print")
+    expect(shown).to_have_count(40)
+    page.emulate_media(media="screen")
+    expect(shown).to_have_count(few)
+    page.fill("#search", "cardinality<2")
+    found = int(page.inner_text("#shown").split()[0])
+    assert 0 < found < 40
+    page.emulate_media(media="print")
+    expect(shown).to_have_count(found)
 
 
 def test_a_page_chosen_to_be_dark_prints_as_a_light_one(browser: Browser, path: Path) -> None:
@@ -107,13 +126,12 @@ def test_a_phone_shows_the_page_without_pushing_it_aside(browser: Browser, path:
         assert fits(page)
         page.click("button.pick >> nth=0")
         page.click("button.pick >> nth=1")
-        size = "parseFloat(getComputedStyle(one).fontSize)"
     else:
         page = Visit(browser, path, viewport=PHONE, java_script_enabled=False).page
-        size = "parseFloat(getComputedStyle(one).fontSize) * Math.hypot(one.getScreenCTM().a, one.getScreenCTM().b)"
     for each in page.locator("details").all():
         each.evaluate("(one) => { one.open = true; }")
     assert fits(page)
+    size = "parseFloat(getComputedStyle(one).fontSize) * Math.hypot(one.getScreenCTM().a, one.getScreenCTM().b)"
     sizes = page.evaluate(f"[...document.querySelectorAll('.plot text')].map((one) => {size})")
     assert len(sizes) > 10
     assert min(sizes) >= 10
@@ -123,7 +141,7 @@ def test_tab_reaches_every_control_in_the_order_of_the_page(browser: Browser, pa
     page = opened(browser, path, "#designs=29-1x64d").page
     for each in page.locator("details").all():
         each.evaluate("(one) => { one.open = true; }")
-    reached = []
+    reached: list[tuple[int, str, bool]] = []
     for _ in range(200):
         page.keyboard.press("Tab")
         now = page.evaluate(FOCUS)

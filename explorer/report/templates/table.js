@@ -27,6 +27,13 @@
     }
   };
 
+  // Paper has no pages to turn: all that was found is printed.
+  const paper = matchMedia("print");
+  paper.addEventListener("change", () => {
+    if (paper.matches) for (const row of found) row.hidden = false;
+    else show(first);
+  });
+
   const compare = (column, sign) => (one, other) => {
     const [left, right] = [value(one, column), value(other, column)];
     const [a, b] = [Number(left), Number(right)];
