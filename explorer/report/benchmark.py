@@ -195,7 +195,7 @@ def print_pages(found: list[PageSpeed], console: Console) -> None:
     console.print(table)
     console.print(
         "Drawn: of a record in memory, already judged. Peak memory: of the process that makes the study and draws it. "
-        "First view: verdict, key figure and table painted. Interactive: all figures live. Both from navigation, in "
-        "Chromium, the file on disk, median of several loads.",
+        "First view: verdict, key figure and the table's first row painted. Interactive: all figures live. Both from "
+        "navigation, in Chromium, the file on disk, median of the loads.",
         highlight=False,
     )

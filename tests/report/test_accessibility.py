@@ -9,11 +9,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from explorer.config import read_command
-from explorer.report.index import Entry, write_index
+from explorer.report.index import Entry, broken, write_index
 from explorer.report.page import write_page
 from explorer.report.synthetic import synthetic
 from tests.report.browsing import MARKS, Visit, opened
 from tests.report.test_hostile import hostile_spaces
+from tests.report.test_index import entry
 from tests.report.test_page import study
 
 pytestmark = MARKS
@@ -27,8 +28,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_page(study(), folder / "listed.html")
     write_page(hostile_spaces(), folder / "spaces.html")
     write_page(synthetic(read_command(["study=equal_params"]).study, 40, 5), folder / "many.html")
-    entry = Entry("listed", "Does it?", "Digits", "It does.", 4, 4, "2026-01-01", "listed.html")
-    write_index([entry, Entry("started", "Will it?", "Digits", "", 0, 4, "", None)], folder / "index.html")
+    started = Entry("started", "Will it?", "Digits", "No verdict yet.", 0, 4, "")
+    write_index([entry(), started, broken("torn", ValueError("line 7"))], folder / "index.html")
     return folder
 
 

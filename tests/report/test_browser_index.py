@@ -9,12 +9,12 @@ from playwright.sync_api import Browser
 
 from explorer.report.index import Entry, broken, write_index
 from explorer.report.page import write_page
-from tests.report import test_browser as pages
+from explorer.wording import visible
+from tests.report.browsing import MARKS, Visit
 from tests.report.test_index import entry
 from tests.report.test_page import HOSTILE, study
 
-pytestmark = pages.pytestmark
-browser = pages.browser
+pytestmark = MARKS
 PHONE = {"viewport": {"width": 360, "height": 800}}
 
 
@@ -38,17 +38,17 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def names(visit: pages.Visit) -> list[str]:
+def names(visit: Visit) -> list[str]:
     shown = "[...document.querySelectorAll('.study')].filter((one) => !one.hidden).map((one) => one.dataset.name)"
     found: list[str] = visit.page.evaluate(shown)
-    return ["hostile" if name.startswith(HOSTILE) else name for name in found]
+    return ["hostile" if name.startswith(visible(HOSTILE)) else name for name in found]
 
 
 @pytest.mark.parametrize("options", [{}, {"color_scheme": "dark"}, PHONE, {**PHONE, "java_script_enabled": False}])
 def test_everything_is_there_without_a_request_a_complaint_or_scrolling_sideways(
     browser: Browser, reports: Path, options: dict[str, Any]
 ) -> None:
-    visit = pages.Visit(browser, reports / "index.html", **options)
+    visit = Visit(browser, reports / "index.html", **options)
     assert visit.complaints == []
     assert visit.requests == [(reports / "index.html").as_uri()]
     assert names(visit) == ["alpha", "equal_params", "beta", "hostile", "torn"]
@@ -65,7 +65,7 @@ def test_everything_is_there_without_a_request_a_complaint_or_scrolling_sideways
 
 
 def test_words_filter_and_the_order_can_be_chosen(browser: Browser, reports: Path) -> None:
-    visit = pages.Visit(browser, reports / "index.html")
+    visit = Visit(browser, reports / "index.html")
     visit.page.select_option("#sort", "data")
     assert names(visit)[:4] == ["torn", "beta", "hostile", "equal_params"]
     visit.page.select_option("#sort", "name")
@@ -84,7 +84,7 @@ def test_words_filter_and_the_order_can_be_chosen(browser: Browser, reports: Pat
 
 
 def test_whoever_comes_back_finds_the_list_as_it_was(browser: Browser, reports: Path) -> None:
-    visit = pages.Visit(browser, reports / "index.html")
+    visit = Visit(browser, reports / "index.html")
     visit.page.fill("#search", "cardinality & <b>")
     visit.page.fill("#search", "resnext")
     visit.page.select_option("#sort", "name")
@@ -96,13 +96,13 @@ def test_whoever_comes_back_finds_the_list_as_it_was(browser: Browser, reports: 
     visit.page.wait_for_selector("#find:not([hidden])")
     assert visit.page.input_value("#search") == "resnext"
     assert names(visit) == ["hostile", "equal_params"]
-    odd = pages.Visit(browser, reports / "index.html", "#sort=constructor&search=%zz")
+    odd = Visit(browser, reports / "index.html", "#sort=constructor&search=%zz")
     assert odd.page.input_value("#sort") == "newest"
     assert odd.complaints == []
 
 
 def test_light_or_dark_once_chosen_holds_for_the_next_page(browser: Browser, reports: Path) -> None:
-    visit = pages.Visit(browser, reports / "index.html", color_scheme="light")
+    visit = Visit(browser, reports / "index.html", color_scheme="light")
     colour = "getComputedStyle(document.body).backgroundColor"
     light = visit.page.evaluate(colour)
     visit.page.click("#theme")
@@ -118,7 +118,7 @@ def test_light_or_dark_once_chosen_holds_for_the_next_page(browser: Browser, rep
 
 
 def test_the_keyboard_reaches_everything_in_reading_order(browser: Browser, reports: Path) -> None:
-    page = pages.Visit(browser, reports / "index.html").page
+    page = Visit(browser, reports / "index.html").page
     reached = []
     for _ in range(4):
         page.keyboard.press("Tab")
@@ -128,7 +128,7 @@ def test_the_keyboard_reaches_everything_in_reading_order(browser: Browser, repo
 
 
 def test_on_paper_the_page_is_light_and_has_no_tools(browser: Browser, reports: Path) -> None:
-    page = pages.Visit(browser, reports / "index.html", color_scheme="dark").page
+    page = Visit(browser, reports / "index.html", color_scheme="dark").page
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.is_visible("#find")
