@@ -30,6 +30,7 @@ SHAPE_AXES = {
     "bottleneck_width": "Path width",
     "kernel_size": "Kernel size",
 }
+LONGEST_LEGEND = 60  # letters of a name that people choose; the whole is told to whoever points at it
 LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 
 
@@ -293,7 +294,8 @@ def distribution_panel(distributions: dict[str, Distribution], error: str = "Tes
         x, share = [float(value) for value in one.errors], [float(value) for value in one.share]
         # Below its best design a space has none: the line begins on the axis.
         marks.append(Mark("band", x, one.low.tolist(), color, high=one.high.tolist()))
-        legend = f"{name}, n = {one.n}"
+        short = name if len(name) <= LONGEST_LEGEND else f"{name[: LONGEST_LEGEND - 1]}…"
+        legend = f"{short}, n = {one.n}"
         words = [
             f"{name}\n{part:.0%} of the designs are at {at:.2f} % or below" for at, part in zip(x, share, strict=True)
         ]
