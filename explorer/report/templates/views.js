@@ -32,7 +32,8 @@
     const some = page.picked.size > 0;
     if (trace.mode === "markers") {
       const points = names.flatMap((name, place) => (page.picked.has(name) ? [place] : []));
-      return { ...trace, selectedpoints: some ? points : null, unselected: { marker: { opacity: 0.12 } } };
+      const opacity = some ? 1 : trace.opacity; // what is drawn faint is not, once it is picked
+      return { ...trace, opacity, selectedpoints: some ? points : null, unselected: { marker: { opacity: 0.12 } } };
     }
     return { ...trace, opacity: some && !page.picked.has(names[0]) ? 0.12 : trace.opacity };
   };
