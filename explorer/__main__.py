@@ -141,6 +141,8 @@ def _run(config: "StudyConfig", console: Console) -> int:
     page = REPORTS / f"{config.name}.html"
     refuse_other_settings(folder, current)
     while not failed and (progress := progress_of(current, folder)).final < progress.wanted:
+        if config.data.source != "digits" and config.data.path is None:
+            raise InputError("data.path is missing; say for example data.path=photos")
         from explorer.search.coordinator import run_study
 
         for path in (folder, folder / "local", REPORTS):

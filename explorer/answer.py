@@ -133,7 +133,7 @@ def draw(folder: Path) -> Path:
     key = key_of(folder)
     drawn = load_study(folder)
     study.make_folder(study.REPORTS)
-    page = study.REPORTS / f"{drawn.config.name}.html"
+    page = study.REPORTS / f"{folder.name}.html"
     write_page(drawn, page)
     os.utime(page, ns=(seen, seen))
     entry = entry_of(drawn.config, drawn.record, drawn.finding)

@@ -315,3 +315,10 @@ def test_a_study_of_our_kernels_is_not_continued_without_them(tiny: StudyConfig,
     assert study.settled(tmp_path, tiny, there) == plan
     with pytest.raises(InputError, match="kernels of our own, which cannot be made here"):
         study.settled(tmp_path, tiny, replace(there, has_kernels=False))
+
+
+def test_a_run_without_its_images_leaves_nothing_behind(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study=equal_params_cifar10_jpeg", "name=again"]) == 2
+    assert "data.path is missing" in capsys.readouterr().err
+    assert not (workplace / "studies").exists()
+    assert not (workplace / "reports").exists()

@@ -4,7 +4,7 @@ After Radosavovic et al., "Designing Network Design Spaces" (2003.13678), sectio
 its designs, not by its best one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -60,6 +60,8 @@ class Rivals:
     """Two spaces: the mean error of `space`'s designs minus that of `against`'s, as fractions.
 
     difference  with Welch's 95 % interval: designs are drawn independently, so nothing is paired
+    equal_depth the same among designs of equal depth, since a budget may leave one space more shallow designs than the
+                other; None where depths do not differ, or no depth is in both
     p           of Welch's test; corrected (Holm) where the two were not declared beforehand
     distance    of the two distributions
     """
@@ -70,15 +72,20 @@ class Rivals:
     p: float
     distance: Distance
     verdict: Verdict
+    equal_depth: Estimate | None = None
 
 
 @dataclass(frozen=True)
 class Populations:
-    """What is known of several spaces by their designs: distributions, rivals (declared ones first), best values."""
+    """What is known of several spaces by their designs: distributions, rivals (declared ones first), best values.
+
+    averages  of what may differ between spaces beside what tells them apart: mean depth, width and multiply-adds
+    """
 
     distributions: dict[str, Distribution]
     rivals: list[Rivals] = field(default_factory=list)
     best: dict[str, list[BestValue]] = field(default_factory=dict)
+    averages: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def populations(
@@ -93,11 +100,45 @@ def populations(
     adjusted = holm_adjusted([one.p for one in others])
     corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]
     declared = [_rivals(contrast, means, margin)] if contrast and set(contrast) <= set(means) else []
+    depths = {name: np.array([parse_setting(one.setting)[0].depth for one in members[name]]) for name in means}
+    rivals = [
+        replace(one, equal_depth=at_equal_depth([means[name] for name in pair], [depths[name] for name in pair]))
+        for one in (*declared, *corrected)
+        for pair in [(one.space, one.against)]
+    ]
     return Populations(
         distributions={name: distribution(errors) for name, errors in means.items()},
-        rivals=[*declared, *corrected],
+        rivals=rivals,
         best={name: _best_values(members[name], means[name]) for name in means},
+        averages={name: _averages(members[name]) for name in means},
     )
+
+
+def at_equal_depth(errors: list[Floats], depths: list[npt.NDArray[np.int64]]) -> Estimate | None:
+    """Mean error of the first designs minus that of the second ones among designs of equal depth, with a 95 % interval.
+
+    Least squares with a height for each depth and one difference of the two spaces (analysis of covariance).
+    """
+    y, depth = np.concatenate(errors), np.concatenate(depths)
+    known = np.unique(depth)
+    space = np.repeat([1.0, 0.0], [len(one) for one in errors])
+    design = np.column_stack([space, *(depth == one for one in known)])
+    freedom = len(y) - design.shape[1]
+    if len(known) < 2 or freedom < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
+        return None
+    found = np.linalg.lstsq(design, y, rcond=None)[0]
+    variance = float(((y - design @ found) ** 2).sum()) / freedom * float(np.linalg.inv(design.T @ design)[0, 0])
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * float(np.sqrt(variance))
+    return Estimate(min(map(len, errors)), float(found[0]), float(found[0]) - half, float(found[0]) + half)
+
+
+def _averages(designs: list[SettingSummary]) -> dict[str, float]:
+    shapes = [parse_setting(one.setting)[0] for one in designs]
+    return {
+        "depth": float(np.mean([shape.depth for shape in shapes])),
+        "width": float(np.mean([shape.widths[0] for shape in shapes])),
+        "macs": float(np.mean([one.macs for one in designs])),
+    }
 
 
 def _rivals(pair: tuple[str, str], means: dict[str, Floats], margin: float | None) -> Rivals:
@@ -122,7 +163,7 @@ def _judged(rivals: Rivals, p: float, within: bool | None) -> Rivals:
     verdict: Verdict = "equivalent" if within else "inconclusive"
     if rivals.difference.n >= MIN_PAIRS and p < ALPHA:
         verdict = "beats" if rivals.difference.mean < 0 else "loses to"
-    return Rivals(rivals.space, rivals.against, rivals.difference, p, rivals.distance, verdict)
+    return replace(rivals, p=p, verdict=verdict)
 
 
 def _best_values(designs: list[SettingSummary], errors: Floats) -> list[BestValue]:

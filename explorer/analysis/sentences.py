@@ -181,7 +181,7 @@ def trend_sentence(found: Trend) -> str:
     numbers = f"{seeds}, 95 % interval {interval_points(slope.low, slope.high)}, {p_value(found.p)}"
     return (
         f"Over cardinality {', '.join(map(str, found.cardinalities))}, each doubling goes with a test error {size} "
-        f"({numbers if slope.n > 1 else seeds})."
+        f"on average ({numbers if slope.n > 1 else seeds})."
     )
 
 

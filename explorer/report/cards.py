@@ -6,10 +6,11 @@ from explorer.analysis.summary import SettingSummary
 from explorer.design.layout import layout
 from explorer.design.name import display_setting, parse_setting
 from explorer.design.template import Task
+from explorer.settings import StudyConfig
 from explorer.wording import interval, percent
 
 
-def card(summary: SettingSummary, task: Task, study: str) -> dict[str, Any]:
+def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, Any]:
     """One design as plain values; errors are fractions, maps are the sides in pixels that enter and leave a stage."""
     architecture, form = parse_setting(summary.setting)
     stages = []
@@ -36,15 +37,20 @@ def card(summary: SettingSummary, task: Task, study: str) -> dict[str, Any]:
         "mean": percent(summary.estimate.mean),
         "interval": interval(summary.estimate.low, summary.estimate.high),
         "errors": {str(seed): error for seed, error in summary.errors.items()},
-        "command": command(summary.setting, study),
+        "command": command(summary.setting, config),
     }
 
 
 COSTS = {"params": "Parameters", "macs": "Multiply-adds", "activations": "Activations"}
 
 
-def command(setting: str, study: str) -> str:
+def command(setting: str, config: StudyConfig) -> str:
     """How to train one design of a study again, by itself."""
     name, _, form = setting.partition("@")
-    formed = f" search.forms=[{form}]" if form else ""
-    return f"python -m explorer study={study} name=again search.only=[{name}]{formed}"
+    formed = f" 'search.forms=[{form}]'" if form else ""
+    return f"python -m explorer study={config.name} name=again 'search.only=[{name}]'{formed}{given_path(config)}"
+
+
+def given_path(config: StudyConfig) -> str:
+    """What a command has to say of images that lie on somebody's disk; "" for others."""
+    return " data.path=FOLDER" if config.data.source in ("parquet", "folder") else ""

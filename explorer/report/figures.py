@@ -22,6 +22,7 @@ from explorer.report.parallel import Parallel
 from explorer.wording import COST_NAMES, interval, millions, percent
 
 MOST_LINES = len(PALETTE)
+SLIM = 1.02  # half the width of a band of one cardinality, as a factor
 MOST_MARKED = 12  # cardinalities with a mark of their own on the axis
 SHAPE_AXES = {
     "depth": "Depth",
@@ -124,8 +125,10 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
         color, symbol = PALETTE[index % len(PALETTE)], SYMBOLS[index % len(SYMBOLS)]
         banded = [point for point in points if point.low == point.low]
         if banded:
-            at = [point.cardinality for point in banded]
+            at = [float(point.cardinality) for point in banded]
             low, high = [point.low for point in banded], [point.high for point in banded]
+            if len(at) == 1:  # a band without any width would not be seen
+                at, low, high = [at[0] / SLIM, at[0] * SLIM], low * 2, high * 2
             marks.append(Mark("band", at, low, color, high=high, legend="95 % interval"))
         dots = [(point, seed, value) for point in points for seed, value in point.seeds.items()]
         marks.append(
@@ -328,8 +331,8 @@ def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Val
                     f"{told(by_name[found.settings[place]])}\non the front in {found.sure[place]:.0%} of redrawn errors"
                     for place in places
                 ],
-                sizes=[6 + 8 * float(found.sure[place]) for place in places],
-                quiet=not ahead,
+                sizes=[8 + 6 * float(found.sure[place]) for place in places],
+                quiet=not ahead and len(places) > MOST_MARKED,
             )
         )
     x_axis = Axis(f"{words.capitalize()}, logarithmic", log=True)

@@ -14,12 +14,15 @@ ENOUGH_SEEDS = 5  # below which a paired verdict is always inconclusive
 MOST_FAILURES = 100  # told one by one
 
 
+Answer = Literal["yes", "in part", "no", "does not apply"]
+
+
 @dataclass(frozen=True)
 class Item:
     """One question of the checklist, whether the record answers it with yes, and what it says."""
 
     asks: str
-    answer: Literal["yes", "in part", "no", "does not apply"]
+    answer: Answer
     words: str
 
 
@@ -49,16 +52,18 @@ def checklist(study: Study) -> list[Item]:
         Item(
             "Can the numbers be used without training?",
             "yes",
-            f"Every run and epoch is in the record; python -m explorer do=tabulate name={study.config.name} makes a "
-            "tabular benchmark of it.",
+            "Every run and epoch is in the record beside config.yaml, and do=tabulate makes a tabular benchmark of it.",
         ),
     ]
 
 
 def _code(study: Study) -> Item:
     commit = study.environment.get("commit")
+    changed = bool(commit) and str(commit).endswith("+")
     words = f"Commit {commit}." if commit else "It was not run from a checkout: only the versions below are known."
-    return Item("Is the code that was run known and open?", "yes" if commit else "in part", words)
+    if changed:
+        words = f"Commit {str(commit)[:-1]}, with changes that were not committed."
+    return Item("Is the code that was run known?", "yes" if commit and not changed else "in part", words)
 
 
 def _alike(study: Study) -> Item:
@@ -75,14 +80,20 @@ def _alike(study: Study) -> Item:
 
 def _costs(study: Study) -> Item:
     asks, held = "Do the designs that are compared cost the same?", budget_words(study.config.budget)
+    if len(study.finding.summaries) < 2:
+        return Item(asks, "does not apply", "Nothing is compared here.")
     if not held:
         return Item(asks, "no", "No budget was set; the figures show error against cost.")
-    found = [
-        f"{words} by at most {wording.percent(max(known))}"
-        for axis, words in AXES.items()
+    most = {
+        axis: max(known)
+        for axis in AXES
         if (known := [abs(value) for one in study.finding.summaries if (value := _deviation(one, axis)) == value])
-    ]
-    return Item(asks, "yes", f"{held.capitalize()}." + (f" They deviate: {', '.join(found)}." if found else ""))
+    }
+    found = ", ".join(f"{AXES[axis]} by at most {wording.percent(deviation)}" for axis, deviation in most.items())
+    limits = [getattr(study.config.budget, axis) for axis in AXES]
+    widest = max(limit.tolerance for limit in limits if limit is not None)
+    answer: Answer = "yes" if all(deviation <= widest for deviation in most.values()) else "in part"
+    return Item(asks, answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else ""))
 
 
 def _deviation(summary: Any, axis: str) -> float:
@@ -99,11 +110,11 @@ def _seeds(study: Study) -> Item:
     n, asks = study.config.search.seeds, "Are results repeated, and given with their uncertainty?"
     if study.finding.populations is not None:
         designs = study.config.search.designs
-        return Item(
-            asks, "yes", f"{designs} designs stand for each space, with intervals over designs; {_times(n)} each."
-        )
+        words = f"{designs} designs stand for each space, with intervals over designs; {_times(n)} each."
+        return Item(asks, "yes" if n > 1 else "in part", words)
     if n >= ENOUGH_SEEDS:
-        return Item(asks, "yes", f"{n} seeds, paired between settings, with 95 % intervals.")
+        paired = ", paired between settings" if len(study.finding.summaries) > 1 else ""
+        return Item(asks, "yes", f"{n} seeds{paired}, with 95 % intervals.")
     words = f"{_times(n)} each: too few to decide a contrast, which takes {ENOUGH_SEEDS} pairs."
     return Item(asks, "in part" if n > 1 else "no", words)
 

@@ -15,6 +15,7 @@ from explorer.analysis.sentences import course_sentence, fair_sentence, mood, se
 from explorer.design.name import display_setting
 from explorer.folder import LIVE_SECONDS
 from explorer.report import method
+from explorer.report.cards import given_path
 from explorer.report.figures import SHAPE_AXES
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.panel import Panel
@@ -67,6 +68,7 @@ def render_page(study: Study) -> str:
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
         budget=method.budget_words(study.config.budget),
         recipe=asdict(study.config.recipe),
+        path=given_path(study.config),
         failures=method.failures(study),
         failed=method.failed_runs(study),
         tried=method.tried(study),

@@ -121,7 +121,7 @@ class Views:
             "palette": PALETTE,
             "most": MOST_CURVES,
             "curves": self._curves(),
-            "designs": {one.setting: card(one, task, study.config.name) for one in study.finding.summaries},
+            "designs": {one.setting: card(one, study.config, task) for one in study.finding.summaries},
             "error": wording.ERROR_NAMES[study.finding.measure].capitalize(),
         }
 

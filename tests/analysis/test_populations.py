@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from explorer.analysis.front import ahead_of, dominated, front, hypervolume
-from explorer.analysis.population import best_value, distance, distribution
+from explorer.analysis.population import at_equal_depth, best_value, distance, distribution
 from explorer.analysis.ranks import agreement
 from explorer.analysis.resample import with_images
 from explorer.analysis.summary import SettingSummary, estimate
@@ -198,3 +198,29 @@ def test_equal_errors_have_no_order() -> None:
     found = agreement(flat, flat)
     assert found is not None
     assert math.isnan(found.tau)
+
+
+def test_the_difference_at_equal_depth_is_that_within_depths() -> None:
+    # Two points at either depth, but the first space has more shallow designs, which are 10 points better.
+    depths = [np.array([20] * 6 + [56] * 2), np.array([20] * 2 + [56] * 6)]
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(0, 1e-4, 8) for _ in range(2)]
+    errors = [0.40 + 0.10 * (depths[0] == 56) + noise[0], 0.42 + 0.10 * (depths[1] == 56) + noise[1]]
+    found = at_equal_depth(errors, depths)
+    assert found is not None
+    assert errors[0].mean() - errors[1].mean() == pytest.approx(-0.07, abs=1e-3)
+    assert found.mean == pytest.approx(-0.02, abs=1e-3)
+    assert found.low < found.mean < found.high
+    # The same interval from what is left within depths (Frisch and Waugh, 1933).
+    x, group = np.concatenate(depths) == 56, np.repeat([1.0, 0.0], 8)
+    within = group - np.array([group[x == one].mean() for one in x])
+    residual = np.concatenate(errors) - np.array([np.concatenate(errors)[x == one].mean() for one in x])
+    left = residual - found.mean * within
+    half = stats.t.ppf(0.975, 13) * np.sqrt((left**2).sum() / 13 / (within**2).sum())
+    assert found.high - found.mean == pytest.approx(half)
+
+
+def test_without_depths_in_common_nothing_is_said_at_equal_depth() -> None:
+    errors = [np.array([0.1, 0.2, 0.15]), np.array([0.3, 0.2, 0.25])]
+    assert at_equal_depth(errors, [np.array([29] * 3)] * 2) is None
+    assert at_equal_depth(errors, [np.array([20] * 3), np.array([56] * 3)]) is None

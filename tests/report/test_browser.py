@@ -1,6 +1,7 @@
 """The pages in a real browser with the network off."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -350,3 +351,24 @@ def test_the_index_leads_to_the_page(browser: Browser, reports: Path) -> None:
     visit.page.wait_for_selector("h1")
     assert visit.page.url == (reports / "equal_params.html").as_uri()
     assert visit.complaints == []
+
+
+def test_no_button_offers_to_send_anything_elsewhere(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    page.hover(".plot >> nth=0")
+    titles = page.locator(".modebar-btn").evaluate_all("(all) => all.map((one) => one.dataset.title ?? '')")
+    assert titles
+    assert not [words for words in titles if re.search("share|cloud|plotly|upload|studio", words, re.IGNORECASE)]
+
+
+def test_a_search_for_a_column_that_is_not_there_says_so(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports).page
+    page.fill("#search", "foo<3")
+    assert page.inner_text("#shown").startswith("there is no column foo; there are depth, width,")
+    page.fill("#search", "error < 6")
+    assert page.inner_text("#shown") == "1 of 2 found"
+
+
+def test_names_in_the_address_that_are_no_designs_are_left_out(browser: Browser, reports: Path) -> None:
+    page = opened(browser, reports, "#designs=foo,29-32x4d").page
+    assert page.inner_text("#picked") == "1 design picked"

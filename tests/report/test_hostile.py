@@ -156,7 +156,7 @@ def test_a_browser_shows_hostile_text_as_text(
     assert page.locator("img[onerror], script[src^='x']").count() == 0
     if name == "spaces":
         legends = page.locator(".plot[data-figure=distribution] .legendtext")
-        assert ["<b>b</b>&amp;" in str(text) for text in legends.all_text_contents()] == [True, True]
+        assert [SCRIPT[:20] in str(text) for text in legends.all_text_contents()] == [True, True]
     assert visit.complaints == []
     assert fits(visit)
 

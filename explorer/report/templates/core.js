@@ -35,7 +35,8 @@ const page = {
 
   read() {
     const found = /^#designs=(.*)$/.exec(location.hash);
-    page.picked = new Set(found ? found[1].split(",").filter(Boolean).map(decodeURIComponent) : []);
+    const known = (name) => document.querySelector(`tr[data-setting="${CSS.escape(name)}"]`) !== null;
+    page.picked = new Set(found ? found[1].split(",").filter(Boolean).map(decodeURIComponent).filter(known) : []);
     page.tell();
   },
 

@@ -62,20 +62,26 @@
   const HOLDS = {
     "<": (a, b) => a < b, "<=": (a, b) => a <= b, "=": (a, b) => a === b, ">=": (a, b) => a >= b, ">": (a, b) => a > b,
   };
+  let unknown = "";
   const meant = (word) => {
     const told = /^([a-z_]+)(<=|>=|<|>|=)([0-9.]+)([kmg]?)%?$/.exec(word);
-    const column = told && heads.findIndex((head) => head.dataset.name === told[1] || (told[1] === "error" && head.dataset.unit));
-    if (!told || column < 0) return (row) => `${setting(row)} ${row.cells[0].textContent}`.toLowerCase().includes(word);
+    const column = told ? heads.findIndex((head) => head.dataset.name === told[1] || (told[1] === "error" && head.dataset.unit)) : -1;
+    if (told && column < 0) unknown = told[1];
+    if (column < 0) return (row) => `${setting(row)} ${row.cells[0].textContent}`.toLowerCase().includes(word);
     const limit = Number(told[3]) * (UNITS[told[4]] ?? 1);
     const scale = heads[column].dataset.unit === "percent" ? 100 : 1;
     return (row) => value(row, column) !== "" && HOLDS[told[2]](scale * Number(value(row, column)), limit);
   };
 
   const filter = () => {
-    const tests = search.value.toLowerCase().split(/\s+/).filter(Boolean).map(meant);
+    unknown = "";
+    const asked = search.value.toLowerCase().replace(/\s*(<=|>=|<|>|=)\s*/g, "$1");
+    const tests = asked.split(/\s+/).filter(Boolean).map(meant);
     found = rows.filter((row) => tests.every((test) => test(row)));
     const all = found.length === rows.length;
-    document.getElementById("shown").textContent = all ? "" : `${found.length} of ${rows.length} found`;
+    const names = heads.map((head) => head.dataset.name).slice(1).join(", ");
+    const words = unknown ? `there is no column ${unknown}; there are ${names}` : `${found.length} of ${rows.length} found`;
+    document.getElementById("shown").textContent = all ? "" : words;
     pick.hidden = all || found.length === 0;
     show(0);
   };

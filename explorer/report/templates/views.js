@@ -13,6 +13,7 @@
     const axis = { gridcolor: css("--line"), linecolor: css("--line"), tickcolor: css("--line") };
     const result = {
       ...layout,
+      dragmode: narrow() ? false : "select",
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: css("--text"), family: "system-ui, sans-serif", size: narrow() ? 12 : 14 },
@@ -63,7 +64,9 @@
     responsive: true,
     displaylogo: false,
     displayModeBar: narrow() ? false : "hover",
-    modeBarButtonsToRemove: ["autoScale2d", "zoomIn2d", "zoomOut2d"],
+    // Nothing leaves this page: plotly's own buttons offer to send charts elsewhere.
+    modeBarButtonsToRemove: ["autoScale2d", "zoomIn2d", "zoomOut2d", "toImage", "sendChartToCloud", "sendDataToCloud"],
+    plotlyServerURL: "",
   });
 
   // Figures that are not drawn yet: of several to choose from only the one that is chosen.
@@ -100,7 +103,8 @@
     if (!(name in figures)) return savedStill(name, format);
     const layout = themed(figures[name].layout);
     const title = { text: titles[name].replaceAll("&", "&amp;").replaceAll("<", "&lt;"), x: 0.01, xanchor: "left", y: 0.985, yanchor: "top", font: { size: 15 } };
-    const margin = { ...layout.margin, t: (layout.margin.t ?? 8) + 64 };
+    const named = traces(name).filter((trace) => trace.visible !== false && trace.showlegend !== false && trace.name);
+    const margin = { ...layout.margin, t: (layout.margin.t ?? 8) + 40 + 24 * Math.ceil(named.length / 3) };
     const figure = { data: traces(name), layout: { ...layout, title, margin, paper_bgcolor: css("--page") } };
     const address = await Plotly.toImage(figure, { format, width: 1000, height: 520, scale: format === "png" ? 2 : 1 });
     const content = address.slice(address.indexOf(",") + 1);
@@ -139,9 +143,10 @@
       for (const word of words) row.append(Object.assign(document.createElement(kind), { textContent: word }));
     };
     const head = table.createTHead();
-    line(head, "th", ["Mark", plain(layout.xaxis.title.text), plain(layout.yaxis.title.text)]);
+    const title = (axis) => plain(axis.title.text).replace(/, logarithmic$/, "");
+    line(head, "th", ["Mark", title(layout.xaxis), title(layout.yaxis)]);
     const body = table.createTBody();
-    const shown = (number) => (typeof number === "number" ? Number(number.toPrecision(5)).toLocaleString("en") : (number ?? ""));
+    const shown = (number) => (typeof number === "number" ? (Number.isInteger(number) ? number : Number(number.toPrecision(5))).toLocaleString("en", { maximumFractionDigits: 6 }) : (number ?? ""));
     const rows = traces(name)
       .filter((trace) => trace.fill !== "toself" && (trace.text || trace.hovertemplate) && trace.visible !== false)
       .flatMap((trace) => trace.x.map((x, place) => [plain(trace.text?.[place] ?? trace.name), shown(x), shown(trace.y[place])]));
