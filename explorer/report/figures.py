@@ -22,6 +22,7 @@ from explorer.report.parallel import Parallel
 from explorer.wording import COST_NAMES, interval, millions, percent
 
 MOST_LINES = len(PALETTE)
+LEAST_GROWTH = 3  # networks that make a way to grow: two are a contrast
 SLIM = 1.02  # half the width of a band of one cardinality, as a factor
 MOST_MARKED = 12  # cardinalities with a mark of their own on the axis
 SHAPE_AXES = {
@@ -203,6 +204,35 @@ def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float
     marked = tuple((float(number), str(number)) for number in numbers) if len(numbers) <= MOST_MARKED else ()
     x_axis = Axis("Cardinality (paths per block)", log=True, ticks=marked) if by_paths else Axis("Parameters", log=True)
     return Panel("Deviation of each design's costs from the budget's reference", x_axis, Axis("Deviation (%)"), marks)
+
+
+def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)") -> Panel | None:
+    """Error against parameters along two ways to grow from one network: one wider path, or more paths of its width.
+
+    The ResNeXt paper's figure 7. None where either way has fewer than three networks, or where they differ otherwise.
+    """
+    shapes = {one.setting: parse_setting(one.setting)[0] for one in summaries}
+    alike = {replace(shape, cardinality=1, bottleneck_width=1) for shape in shapes.values()}
+    ordered = sorted(summaries, key=lambda one: one.params)
+    if len(alike) != 1 or not ordered or ordered[0].cardinality != 1:
+        return None
+    ways = {
+        "one wider path": [one for one in ordered if one.cardinality == 1],
+        "more paths": [one for one in ordered if one.bottleneck_width == ordered[0].bottleneck_width],
+    }
+    if any(len(way) < LEAST_GROWTH for way in ways.values()):
+        return None
+    marks = []
+    for number, (legend, way) in enumerate(ways.items()):
+        color, x = PALETTE[number], [float(one.params) for one in way]
+        known = [one for one in way if one.estimate.n > 1]
+        low, high = ([100 * getattr(one.estimate, end) for one in known] for end in ("low", "high"))
+        marks.append(Mark("band", [float(one.params) for one in known], low, color, high=high, legend="95 % interval"))
+        y = [100 * one.estimate.mean for one in way]
+        marks.append(Mark("line", x, y, color))
+        names, words = [one.setting for one in way], [told(one) for one in way]
+        marks.append(Mark("dots", x, y, color, symbol=SYMBOLS[number], legend=legend, settings=names, words=words))
+    return Panel(f"{error} against parameters on two ways to grow", Axis("Parameters", log=True), Axis(error), marks)
 
 
 def parallel(axes: pd.DataFrame, summaries: list[SettingSummary], error: str = "Test error (%)") -> Parallel:

@@ -26,6 +26,7 @@ from explorer.report.figures import (
     distribution_numbers,
     distribution_panel,
     front_panel,
+    growth_panel,
     pairs_panel,
     parallel,
     time_panel,
@@ -82,6 +83,8 @@ class Views:
             panels["cardinality"] = cardinality_panel(self.lines, self.error)
         else:
             panels["distribution"] = distribution_panel(distribution_numbers(found.populations), self.error)
+        if (growth := growth_panel(found.summaries, self.error)) is not None:
+            panels["growth"] = growth
         for each in self._fronts():
             panels[f"cost-{each.cost}"] = front_panel(each, found.summaries, self.error)
         if found.course is not None:

@@ -13,6 +13,7 @@ from explorer.report.figures import (
     curve_numbers,
     curves_panel,
     deviation_panel,
+    growth_panel,
     pairs_panel,
     parallel,
 )
@@ -166,3 +167,20 @@ def test_the_papers_table_is_offered_where_a_line_begins_with_one_path() -> None
     assert panel.ends == replace(panel, marks=[mark for mark in panel.marks if not mark.optional]).ends
     assert "Table 3" not in svg(panel)
     assert all(trace.visible is False for trace in plot(panel).data if trace.meta == "optional")
+
+
+def test_two_ways_to_grow_are_drawn_against_parameters() -> None:
+    names = ["29-1x64d", "29-1x99d", "29-1x148d", "29-2x64d", "29-4x64d"]
+    runs = frame({name: [0.3 - 0.01 * place, 0.32 - 0.01 * place] for place, name in enumerate(names)})
+    runs["cardinality"] = [1, 1, 1, 1, 1, 1, 2, 2, 4, 4]
+    runs["bottleneck_width"] = [64, 64, 99, 99, 148, 148, 64, 64, 64, 64]
+    runs["params"] = [5, 5, 9, 9, 17, 17, 9, 9, 18, 18]
+    summaries = find(runs, names, None, seeds=2).summaries
+    panel = growth_panel(summaries)
+    assert panel is not None
+    wider, more = (mark for mark in panel.marks if mark.kind == "dots")
+    assert (wider.legend, list(wider.x), list(wider.settings)) == ("one wider path", [5, 9, 17], names[:3])
+    assert (more.legend, list(more.x), list(more.settings)) == ("more paths", [5, 9, 18], [names[0], *names[3:]])
+    assert list(more.y) == pytest.approx([31, 28, 27])
+    assert growth_panel(summaries[:4]) is None  # two networks are no way
+    assert growth_panel([]) is None
