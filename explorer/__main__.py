@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from explorer.errors import InputError, StudyStoppedError
-from explorer.settings import BenchmarkConfig, ExportConfig, VerifyConfig
+from explorer.settings import NO_PATH, BenchmarkConfig, ExportConfig, VerifyConfig
 
 if TYPE_CHECKING:
     from explorer.design import Architecture, Task
@@ -141,8 +141,8 @@ def _run(config: "StudyConfig", console: Console) -> int:
     page = REPORTS / f"{config.name}.html"
     refuse_other_settings(folder, current)
     while not failed and (progress := progress_of(current, folder)).final < progress.wanted:
-        if config.data.source != "digits" and config.data.path is None:
-            raise InputError("data.path is missing; say for example data.path=photos")
+        if config.data.lacks_path:
+            raise InputError(NO_PATH)
         from explorer.search.coordinator import run_study
 
         for path in (folder, folder / "local", REPORTS):

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from explorer.design.space import KINDS
 from explorer.errors import InputError
-from explorer.settings import LOOKS, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
+from explorer.settings import LOOKS, NO_PATH, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
 
 Place = Callable[[tuple[str, ...]], str]
 STUDY_VERBS = ("run", "plan", "report", "tabulate")
@@ -121,7 +121,7 @@ def _name_data(data: Any) -> None:
         return
     if data.get("name") is None:
         if not data.get("path") and data.get("source") is not None:
-            raise InputError("data.path is missing; say for example data.path=photos")
+            raise InputError(NO_PATH)
         data["name"] = Path(str(data.get("path"))).expanduser().resolve().name or "images"
     if data.get("label") is None:
         data["label"] = data["name"]

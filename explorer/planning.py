@@ -384,10 +384,7 @@ def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None
         except ValueError as error:
             raise InputError(f"budget.reference={given.reference}: {error}") from None
     limits = []
-    for axis in AXES:
-        limit = getattr(given, axis)
-        if limit is None:
-            continue
+    for axis, limit in given.held.items():
         if limit.target is None and reference is None:
             raise InputError(f"budget.{axis}.target is missing: give a number, or a budget.reference")
         target = limit.target if limit.target is not None else getattr(reference, axis)

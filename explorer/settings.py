@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
+from explorer.design.budget import AXES
 from explorer.design.space import Space
 
 Count = Annotated[int, Ge(1), Le(2**31 - 1)]
@@ -49,6 +50,9 @@ class Question:
     margin: Share | None = None
 
 
+NO_PATH = "data.path is missing; say for example data.path=photos"
+
+
 @dataclass(frozen=True)
 class LimitConfig:
     """What one axis of the cost is held to.
@@ -77,6 +81,12 @@ class BudgetConfig:
     macs: LimitConfig | None = None
     activations: LimitConfig | None = None
     match: Literal["rule", "tight"] = "rule"
+
+    @property
+    def held(self) -> dict[str, LimitConfig]:
+        """The axes that are held, with their limits."""
+        limits = {axis: getattr(self, axis) for axis in AXES}
+        return {axis: limit for axis, limit in limits.items() if limit is not None}
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,11 @@ class DataConfig:
     resize: Count | None = None
     unusable: Literal["refuse", "skip"] = field(default="refuse", metadata=ASIDE)
     keep: Literal["auto", "resident", "stream"] = "auto"
+
+    @property
+    def lacks_path(self) -> bool:
+        """Whether nobody has said where the images are."""
+        return self.source != "digits" and self.path is None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from scipy import stats
 
 from explorer.analysis.paired import ALPHA, MIN_PAIRS, Verdict, holm_adjusted
 from explorer.analysis.summary import CONFIDENCE, Estimate, SettingSummary
+from explorer.design.architecture import Architecture
 from explorer.design.name import parse_setting
 
 DRAWS = 2000
@@ -100,7 +101,8 @@ def populations(
     adjusted = holm_adjusted([one.p for one in others])
     corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]
     declared = [_rivals(contrast, means, margin)] if contrast and set(contrast) <= set(means) else []
-    depths = {name: np.array([parse_setting(one.setting)[0].depth for one in members[name]]) for name in means}
+    shapes = {name: [parse_setting(one.setting)[0] for one in members[name]] for name in means}
+    depths = {name: np.array([shape.depth for shape in shapes[name]]) for name in means}
     rivals = [
         replace(one, equal_depth=at_equal_depth([means[name] for name in pair], [depths[name] for name in pair]))
         for one in (*declared, *corrected)
@@ -109,8 +111,8 @@ def populations(
     return Populations(
         distributions={name: distribution(errors) for name, errors in means.items()},
         rivals=rivals,
-        best={name: _best_values(members[name], means[name]) for name in means},
-        averages={name: _averages(members[name]) for name in means},
+        best={name: _best_values(shapes[name], means[name]) for name in means},
+        averages={name: _averages(shapes[name], members[name]) for name in means},
     )
 
 
@@ -132,8 +134,7 @@ def at_equal_depth(errors: list[Floats], depths: list[npt.NDArray[np.int64]]) ->
     return Estimate(min(map(len, errors)), float(found[0]), float(found[0]) - half, float(found[0]) + half)
 
 
-def _averages(designs: list[SettingSummary]) -> dict[str, float]:
-    shapes = [parse_setting(one.setting)[0] for one in designs]
+def _averages(shapes: list[Architecture], designs: list[SettingSummary]) -> dict[str, float]:
     return {
         "depth": float(np.mean([shape.depth for shape in shapes])),
         "width": float(np.mean([shape.widths[0] for shape in shapes])),
@@ -166,9 +167,8 @@ def _judged(rivals: Rivals, p: float, within: bool | None) -> Rivals:
     return replace(rivals, p=p, verdict=verdict)
 
 
-def _best_values(designs: list[SettingSummary], errors: Floats) -> list[BestValue]:
+def _best_values(shapes: list[Architecture], errors: Floats) -> list[BestValue]:
     """Of every axis that takes several values in a space, in the first stage where stages differ."""
-    shapes = [parse_setting(one.setting)[0] for one in designs]
     axes = {
         "depth": [shape.depth for shape in shapes],
         "width": [shape.widths[0] for shape in shapes],

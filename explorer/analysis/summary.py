@@ -49,6 +49,10 @@ class SettingSummary:
     seconds: float
     latency: float | None = None
 
+    def deviation(self, axis: str) -> float:
+        """Signed distance of a cost from the budget's reference, as a fraction; NaN where there is none."""
+        return float(getattr(self, f"{axis}_deviation"))
+
 
 def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Mean and t interval of values that are taken as independent and about normal (Student, 1908)."""

@@ -1,10 +1,9 @@
 """Findings as panels: what each figure of a page shows, as plain numbers with their words."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
-import numpy as np
 import pandas as pd
 
 from explorer.analysis.course import Course
@@ -12,7 +11,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
-from explorer.analysis.summary import SettingSummary, estimate, estimates
+from explorer.analysis.summary import SettingSummary, estimate
 from explorer.analysis.trend import shape_of
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting, parse_setting, paths_name
@@ -33,7 +32,6 @@ SHAPE_AXES = {
     "kernel_size": "Kernel size",
 }
 LONGEST_LEGEND = 60  # letters of a name that people choose; the whole is told to whoever points at it
-LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 
 
 @dataclass(frozen=True)
@@ -52,20 +50,6 @@ class Point:
     low: float
     high: float
     words: str
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Mean over seeds per epoch with a 95 % interval, in percent; `kind` is "val_error" or "train_error"."""
-
-    name: str
-    setting: str
-    kind: str
-    epochs: list[int]
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-    n: int
 
 
 def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
@@ -93,29 +77,6 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
     return lines
 
 
-def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = None) -> dict[str, list[Curve]]:
-    """Validation and training error per epoch of every setting, over the seeds that reached the epoch.
-
-    Of `most` epochs, if so many are given, evenly spread and the last among them.
-    """
-    ok = runs.loc[(runs["status"] == "ok") & (runs["rate"] == 1), ["run", "setting"]]
-    named = epochs.merge(ok, on="run")
-    if most is not None and len(named):
-        last = int(named["epoch"].max())
-        named = named[named["epoch"].isin(np.unique(np.linspace(1, last, most).round().astype(int)))]
-    if not len(named):
-        return {}
-    kinds = ["val_error", "train_error"]
-    told = named.groupby(["setting", "epoch"], sort=True)[kinds].agg(["mean", "std", "count"])
-    seeds = named.groupby("setting")["run"].nunique()
-    found: dict[str, list[Curve]] = {}
-    for setting, rows in told.groupby(level="setting"):
-        at = [int(epoch) for epoch in rows.index.get_level_values("epoch")]
-        name = str(setting)
-        found[name] = [_curve(cast(pd.DataFrame, rows[kind]), name, kind, at, int(seeds[name])) for kind in kinds]
-    return found
-
-
 def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%)") -> Panel:
     """Error against cardinality: seeds as dots, means as a line, the 95 % interval as a band.
 
@@ -126,11 +87,10 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
         color, symbol = PALETTE[index % len(PALETTE)], SYMBOLS[index % len(SYMBOLS)]
         banded = [point for point in points if point.low == point.low]
         if banded:
-            at = [float(point.cardinality) for point in banded]
-            low, high = [point.low for point in banded], [point.high for point in banded]
+            at, ends = [float(point.cardinality) for point in banded], [(point.low, point.high) for point in banded]
             if len(at) == 1:  # a band without any width would not be seen
-                at, low, high = [at[0] / SLIM, at[0] * SLIM], low * 2, high * 2
-            marks.append(Mark("band", at, low, color, high=high, legend="95 % interval"))
+                at, ends = [at[0] / SLIM, at[0] * SLIM], ends * 2
+            marks.append(_interval(at, ends, color))
         dots = [(point, seed, value) for point in points for seed, value in point.seeds.items()]
         marks.append(
             Mark(
@@ -182,7 +142,7 @@ def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float
         known = [
             (place, one, 100 * deviation)
             for place, one in zip(places, summaries, strict=True)
-            if (deviation := getattr(one, f"{axis}_deviation")) == deviation
+            if (deviation := one.deviation(axis)) == deviation
         ]
         marks.append(
             Mark(
@@ -226,8 +186,8 @@ def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)")
     for number, (legend, way) in enumerate(ways.items()):
         color, x = PALETTE[number], [float(one.params) for one in way]
         known = [one for one in way if one.estimate.n > 1]
-        low, high = ([100 * getattr(one.estimate, end) for one in known] for end in ("low", "high"))
-        marks.append(Mark("band", [float(one.params) for one in known], low, color, high=high, legend="95 % interval"))
+        ends = [(100 * one.estimate.low, 100 * one.estimate.high) for one in known]
+        marks.append(_interval([float(one.params) for one in known], ends, color))
         y = [100 * one.estimate.mean for one in way]
         marks.append(Mark("line", x, y, color))
         names, words = [one.setting for one in way], [told(one) for one in way]
@@ -267,11 +227,10 @@ def _cloud(points: list[Point]) -> list[Mark]:
     at = sorted(by_cardinality)
     means = [estimate(by_cardinality[number]) for number in at]
     several = [(x, one) for x, one in zip(at, means, strict=True) if one.n > 1]
-    low, high = [one.low for _, one in several], [one.high for _, one in several]
     mean = [one.mean for one in means]
     words = [f"cardinality {x}\nmean of {one.n} designs {one.mean:.2f} %" for x, one in zip(at, means, strict=True)]
     return [
-        Mark("band", [x for x, _ in several], low, PALETTE[0], high=high, legend="95 % interval"),
+        _interval([x for x, _ in several], [(one.low, one.high) for _, one in several], PALETTE[0]),
         Mark(
             "dots",
             [point.cardinality for point in points],
@@ -284,6 +243,12 @@ def _cloud(points: list[Point]) -> list[Mark]:
         ),
         Mark("line", at, mean, PALETTE[0], legend="mean over designs", words=words),
     ]
+
+
+def _interval(at: Sequence[float], ends: list[tuple[float, float]], color: str) -> Mark:
+    """The band of 95 % intervals along an axis."""
+    low, high = [low for low, _ in ends], [high for _, high in ends]
+    return Mark("band", at, low, color, high=high, legend="95 % interval")
 
 
 def _few(names: list[str]) -> list[str]:
@@ -395,65 +360,6 @@ def course_panel(found: Course) -> Panel:
 
 def _best(value: float, found: Course) -> str:
     return f"{value:.1%} of the plane" if found.is_front else f"lowest error {value:.2f} %"
-
-
-def curves_panel(curves: list[Curve]) -> Panel:
-    """Error against epoch: validation solid with its interval as a band, training dotted."""
-    marks = []
-    names = list(dict.fromkeys(curve.name for curve in curves))
-    for curve in curves:
-        index = names.index(curve.name)
-        color, is_val = PALETTE[index % len(PALETTE)], curve.kind == "val_error"
-        if is_val and curve.n > 1:
-            low = [max(value, LOWEST_DRAWN) for value in curve.low]
-            marks.append(Mark("band", curve.epochs, low, color, high=curve.high))
-        words = [
-            f"{curve.name}, {'validation' if is_val else 'training'}\nepoch {epoch}: {value:.2f} %, "
-            f"mean of {curve.n} seeds"
-            for epoch, value in zip(curve.epochs, curve.mean, strict=True)
-        ]
-        marks.append(
-            Mark(
-                "line",
-                curve.epochs,
-                curve.mean,
-                color,
-                legend=curve.name if is_val else "",
-                settings=[curve.setting] * len(curve.epochs),
-                words=words,
-                dashed=not is_val,
-                width=2.0 if is_val else 1.5,
-            )
-        )
-    # Errors fall by a factor of twenty: a linear axis would lay the end of training, which counts, on one line.
-    # The frame ends below the lowest validation error; training error that falls further leaves it.
-    known = [value for curve in curves if curve.kind == "val_error" for value in curve.mean if value > 0]
-    y_axis = Axis("Error (%), logarithmic", log=True, low=min(known, default=1.0) / 1.3, high=100.0)
-    return Panel("Error against epoch for every setting", Axis("Epoch"), y_axis, marks)
-
-
-def time_panel(runs: pd.DataFrame) -> Panel:
-    """Seconds of each run against its network's multiply-adds."""
-    ok = runs[(runs["status"] == "ok") & (runs["rate"] == 1)].sort_values("macs")
-    names = [display_setting(str(name)) for name in ok["setting"]]
-    rows = list(zip(names, ok["seed"], ok["seconds"], strict=True))
-    mark = Mark(
-        "dots",
-        [float(value) for value in ok["macs"]],
-        [float(value) for value in ok["seconds"]],
-        PALETTE[0],
-        settings=[str(name) for name in ok["setting"]],
-        words=[f"{name}, seed {seed}\n{seconds:.1f} s" for name, seed, seconds in rows],
-        quiet=True,
-    )
-    x_axis = Axis("Multiply-adds, logarithmic", log=True)
-    return Panel("Seconds of each run against its multiply-adds", x_axis, Axis("Seconds of a run", low=0.0), [mark])
-
-
-def _curve(rows: pd.DataFrame, setting: str, kind: str, epochs: list[int], n: int) -> Curve:
-    mean, count = 100 * rows["mean"].to_numpy(), rows["count"].to_numpy()
-    low, high = estimates(mean, 100 * rows["std"].to_numpy(), count)
-    return Curve(display_setting(setting), setting, kind, epochs, mean.tolist(), low.tolist(), high.tolist(), n)
 
 
 def told(summary: SettingSummary) -> str:

@@ -1,5 +1,6 @@
 """How a study was made, from its record: what a reviewer asks, what was tried, where it ran."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -87,21 +88,16 @@ def _costs(study: Study) -> Item:
     most = {
         axis: max(known)
         for axis in AXES
-        if (known := [abs(value) for one in study.finding.summaries if (value := _deviation(one, axis)) == value])
+        if (known := [abs(value) for one in study.finding.summaries if (value := one.deviation(axis)) == value])
     }
     found = ", ".join(f"{AXES[axis]} by at most {wording.percent(deviation)}" for axis, deviation in most.items())
-    limits = [getattr(study.config.budget, axis) for axis in AXES]
-    widest = max(limit.tolerance for limit in limits if limit is not None)
+    widest = max(limit.tolerance for limit in study.config.budget.held.values())
     answer: Answer = "yes" if all(deviation <= widest for deviation in most.values()) else "in part"
     return Item(asks, answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else ""))
 
 
-def _deviation(summary: Any, axis: str) -> float:
-    return float(getattr(summary, f"{axis}_deviation"))
-
-
 def _hardware(study: Study) -> Item:
-    devices = sorted({str(name) for name in study.record.runs["device"]}) if "device" in study.record.runs else []
+    devices = sorted({str(name) for name in study.record.runs["device"]})
     words = f"{', '.join(devices) or 'No run yet'}; one plan of execution for all, with the versions below."
     return Item("Did all runs use the same hardware and software?", "yes" if len(devices) < 2 else "in part", words)
 
@@ -177,11 +173,7 @@ def _time(study: Study) -> Item:
 
 def budget_words(budget: BudgetConfig) -> str:
     """What is held equal, for people: `equal parameters within 5.0 %`; empty without a budget."""
-    held = [
-        f"{words} within {wording.percent(limit.tolerance, 1)}"
-        for axis, words in AXES.items()
-        if (limit := getattr(budget, axis)) is not None
-    ]
+    held = [f"{AXES[axis]} within {wording.percent(limit.tolerance, 1)}" for axis, limit in budget.held.items()]
     tight = ", widths solved stage by stage" if budget.match == "tight" else ""
     return f"equal {' and '.join(held)}{tight}" if held else ""
 
@@ -210,19 +202,13 @@ def failed_runs(study: Study) -> list[dict[str, Any]]:
 
 def tried(study: Study) -> list[str]:
     """What a search chose, stopped and finished, in sentences."""
-    chosen = [one for one in study.record.decisions if one.decision == "chosen"]
-    by: dict[str, int] = {}
-    for one in chosen:
-        by[one.by] = by.get(one.by, 0) + 1
+    by = Counter(one.by for one in study.record.decisions if one.decision == "chosen")
+    stops = Counter(one.epochs for one in study.record.decisions if one.decision == "stopped")
     told = [
         f"{number:,} at random, as the baseline" if name == BASELINE else f"{number:,} by {name}"
         for name, number in by.items()
     ]
-    sentences = [f"{len(chosen):,} designs were chosen: {', '.join(told)}."] if chosen else []
-    stops: dict[int, int] = {}
-    for one in study.record.decisions:
-        if one.decision == "stopped":
-            stops[one.epochs] = stops.get(one.epochs, 0) + 1
+    sentences = [f"{by.total():,} designs were chosen: {', '.join(told)}."] if told else []
     sentences += [f"{number:,} were stopped after epoch {epochs}." for epochs, number in sorted(stops.items())]
     return sentences
 

@@ -44,7 +44,7 @@ def render_page(study: Study) -> str:
         title=study.config.name,
         verdict=sentence(study.finding),
         mood=mood(study.finding),
-        rows=_rows(study),
+        rows=_rows(views),
         shape=SHAPE_AXES,
         comparison=study.finding.comparison,
         populations=study.finding.populations,
@@ -110,12 +110,12 @@ def policy(scripts: list[Markup]) -> str:
     )
 
 
-def _rows(study: Study) -> list[dict[str, Any]]:
-    """The summaries with the axes of their designs, as the record tells them."""
-    axes = study.record.runs.drop_duplicates("setting").set_index("setting")[list(SHAPE_AXES)].to_dict("index")
+def _rows(views: Views) -> list[dict[str, Any]]:
+    """The summaries with the names and axes of their designs."""
+    axes = views.axes.to_dict("index")
     return [
         {**asdict(summary), "name": _display(summary.setting), "axes": axes[summary.setting]}
-        for summary in study.finding.summaries
+        for summary in views.study.finding.summaries
     ]
 
 

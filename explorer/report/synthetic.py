@@ -39,6 +39,7 @@ def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> 
                 "setting": name,
                 "seed": number,
                 "epochs": epochs,
+                "device": "none",
                 "depth": architecture.depth,
                 "width": architecture.widths[0],
                 "kernel_size": architecture.kernel_size,

@@ -4,6 +4,7 @@ import json
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from explorer import wording
@@ -12,16 +13,14 @@ from explorer.analysis.front import front as front_of
 from explorer.design.budget import AXES
 from explorer.planning import task_of
 from explorer.report.cards import card
+from explorer.report.curves import Curve, curve_numbers, curves_panel, time_panel
 from explorer.report.figures import (
     MOST_LINES,
     SHAPE_AXES,
-    Curve,
     Point,
     cardinality_numbers,
     cardinality_panel,
     course_panel,
-    curve_numbers,
-    curves_panel,
     deviation_panel,
     distribution_numbers,
     distribution_panel,
@@ -29,7 +28,6 @@ from explorer.report.figures import (
     growth_panel,
     pairs_panel,
     parallel,
-    time_panel,
 )
 from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
@@ -67,6 +65,11 @@ class Views:
         """Training curves by setting, thinned where there are many runs."""
         runs = self.study.record.runs
         return curve_numbers(self.study.record.epochs, runs, None if len(runs) <= FEW_RUNS else THINNED)
+
+    @cached_property
+    def axes(self) -> pd.DataFrame:
+        """The axes of every design, by setting, as the record tells them."""
+        return self.study.record.runs.drop_duplicates("setting").set_index("setting")[list(SHAPE_AXES)]
 
     @property
     def is_crowded(self) -> bool:
@@ -106,8 +109,7 @@ class Views:
     @property
     def tolerances(self) -> dict[str, float]:
         """The costs that the budget holds equal, with the fraction by which each may deviate."""
-        limits = {axis: getattr(self.study.config.budget, axis) for axis in AXES}
-        return {axis: limit.tolerance for axis, limit in limits.items() if limit is not None}
+        return {axis: limit.tolerance for axis, limit in self.study.config.budget.held.items()}
 
     def stills(self) -> dict[str, Markup]:
         """Every figure as a picture that needs no script."""
@@ -158,8 +160,7 @@ class Views:
         summaries = self.study.finding.summaries
         if len(summaries) < LEAST_PARALLEL:
             return None
-        axes = self.study.record.runs.drop_duplicates("setting").set_index("setting")[list(SHAPE_AXES)]
-        across = parallel(axes, summaries, self.error)
+        across = parallel(self.axes, summaries, self.error)
         return across if len(across.axes) >= LEAST_AXES else None
 
 

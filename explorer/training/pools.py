@@ -24,7 +24,7 @@ import numpy as np
 from explorer.cache import cache_folder
 from explorer.errors import InputError
 from explorer.machine import cpu_count
-from explorer.settings import DataConfig
+from explorer.settings import NO_PATH, DataConfig
 from explorer.training.decode import check, decode
 from explorer.training.source import Item, Listing, Listings, listings
 from explorer.training.stored import Growing, Labels, Packed, Part, hash_file, load_part
@@ -52,7 +52,7 @@ def pools(config: DataConfig, cache: Path | None = None) -> Pools:
     Raises InputError for a source that is not there or not what it should be, and for images that cannot be used.
     """
     if config.path is None:
-        raise InputError("data.path is missing; say for example data.path=photos")
+        raise InputError(NO_PATH)
     if config.resize is not None and config.resize < config.image_size:
         raise InputError(f"data.resize={config.resize}: allowed is at least data.image_size, {config.image_size}")
     parts, fingerprint = listings(config, config.path)

@@ -6,12 +6,11 @@ import pytest
 
 from explorer.analysis.finding import find
 from explorer.analysis.summary import estimate
+from explorer.report.curves import curve_numbers, curves_panel
 from explorer.report.figures import (
     SHAPE_AXES,
     cardinality_numbers,
     cardinality_panel,
-    curve_numbers,
-    curves_panel,
     deviation_panel,
     growth_panel,
     pairs_panel,

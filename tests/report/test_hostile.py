@@ -19,7 +19,7 @@ from explorer.report.page import render_page, write_page
 from explorer.report.study import Study
 from explorer.wording import visible
 from tests.report.browsing import Visit, needs_browser, opened
-from tests.report.test_page import elements, study
+from tests.report.test_page import elements, study, worded
 from tests.test_spaces import designs
 
 SCRIPT = "</script><script>alert(1)</script></title></style>"
@@ -34,14 +34,7 @@ VOID = {"meta", "link", "br", "input", "img"}
 
 def hostile() -> Study:
     """A study whose question, label, recipe, machine and versions are hostile."""
-    config = read_command(["study=equal_params"]).study
-    config = replace(
-        config,
-        name=NAME,
-        study=replace(config.study, question=LONG),
-        data=replace(config.data, label=LONG),
-    )
-    plain = study(config)
+    plain = study(worded(read_command(["study=equal_params"]).study, NAME, LONG))
     environment = {**plain.environment, "versions": {LONG: LONG}, "platform": LONG, "commit": LONG, "data_hash": LONG}
     return replace(plain, environment=environment, execution={"device": LONG, "threads": 1})
 

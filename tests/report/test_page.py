@@ -36,6 +36,13 @@ def study(config: StudyConfig | None = None) -> Study:
     return Study(config, Record(runs, epochs), finding, environment, {"device": "cpu", "threads": 1})
 
 
+def worded(config: StudyConfig, name: str, words: str) -> StudyConfig:
+    """The study under another name, whose question and label of the data are these words."""
+    return replace(
+        config, name=name, study=replace(config.study, question=words), data=replace(config.data, label=words)
+    )
+
+
 class Elements(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -68,12 +75,7 @@ def test_a_page_loads_nothing_and_says_so_in_its_policy() -> None:
 
 def test_text_from_settings_is_shown_as_text() -> None:
     config = read_command(["study=equal_params"]).study
-    hostile = replace(
-        config,
-        name=HOSTILE,
-        study=replace(config.study, question=HOSTILE),
-        data=replace(config.data, label=HOSTILE),
-    )
+    hostile = worded(config, HOSTILE, HOSTILE)
     plain, attacked = elements(render_page(study(config))), elements(render_page(study(hostile)))
     assert [tag for tag, _ in attacked] == [tag for tag, _ in plain]
     assert not [attributes for _, attributes in attacked if "onerror" in attributes]

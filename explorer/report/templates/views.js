@@ -103,9 +103,10 @@
     if (!(name in figures)) return savedStill(name, format);
     const layout = themed(figures[name].layout);
     const title = { text: titles[name].replaceAll("&", "&amp;").replaceAll("<", "&lt;"), x: 0.01, xanchor: "left", y: 0.985, yanchor: "top", font: { size: 15 } };
-    const named = traces(name).filter((trace) => trace.visible !== false && trace.showlegend !== false && trace.name);
-    const margin = { ...layout.margin, t: (layout.margin.t ?? 8) + 40 + 24 * Math.ceil(named.length / 3) };
-    const figure = { data: traces(name), layout: { ...layout, title, margin, paper_bgcolor: css("--page") } };
+    const data = traces(name);
+    const entries = data.filter((trace) => trace.visible !== false && trace.showlegend !== false && trace.name);
+    const margin = { ...layout.margin, t: (layout.margin.t ?? 8) + 40 + 24 * Math.ceil(entries.length / 3) };
+    const figure = { data, layout: { ...layout, title, margin, paper_bgcolor: css("--page") } };
     const address = await Plotly.toImage(figure, { format, width: 1000, height: 520, scale: format === "png" ? 2 : 1 });
     const content = address.slice(address.indexOf(",") + 1);
     const bytes = format === "svg" ? decodeURIComponent(content) : Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));

@@ -1,0 +1,109 @@
+"""What training was like: curves by epoch and the time of runs, as panels."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from explorer.analysis.summary import estimates
+from explorer.design.name import display_setting
+from explorer.report.panel import PALETTE, Axis, Mark, Panel
+
+LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean over seeds per epoch with a 95 % interval, in percent; `kind` is "val_error" or "train_error"."""
+
+    name: str
+    setting: str
+    kind: str
+    epochs: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    n: int
+
+
+def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = None) -> dict[str, list[Curve]]:
+    """Validation and training error per epoch of every setting, over the seeds that reached the epoch.
+
+    Of `most` epochs, if so many are given, evenly spread and the last among them.
+    """
+    ok = runs.loc[(runs["status"] == "ok") & (runs["rate"] == 1), ["run", "setting"]]
+    named = epochs.merge(ok, on="run")
+    if most is not None and len(named):
+        last = int(named["epoch"].max())
+        named = named[named["epoch"].isin(np.unique(np.linspace(1, last, most).round().astype(int)))]
+    if not len(named):
+        return {}
+    kinds = ["val_error", "train_error"]
+    told = named.groupby(["setting", "epoch"], sort=True)[kinds].agg(["mean", "std", "count"])
+    seeds = named.groupby("setting")["run"].nunique()
+    found: dict[str, list[Curve]] = {}
+    for setting, rows in told.groupby(level="setting"):
+        at = [int(epoch) for epoch in rows.index.get_level_values("epoch")]
+        name = str(setting)
+        found[name] = [_curve(cast(pd.DataFrame, rows[kind]), name, kind, at, int(seeds[name])) for kind in kinds]
+    return found
+
+
+def curves_panel(curves: list[Curve]) -> Panel:
+    """Error against epoch: validation solid with its interval as a band, training dotted."""
+    marks = []
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    for curve in curves:
+        index = names.index(curve.name)
+        color, is_val = PALETTE[index % len(PALETTE)], curve.kind == "val_error"
+        if is_val and curve.n > 1:
+            low = [max(value, LOWEST_DRAWN) for value in curve.low]
+            marks.append(Mark("band", curve.epochs, low, color, high=curve.high))
+        words = [
+            f"{curve.name}, {'validation' if is_val else 'training'}\nepoch {epoch}: {value:.2f} %, "
+            f"mean of {curve.n} seeds"
+            for epoch, value in zip(curve.epochs, curve.mean, strict=True)
+        ]
+        marks.append(
+            Mark(
+                "line",
+                curve.epochs,
+                curve.mean,
+                color,
+                legend=curve.name if is_val else "",
+                settings=[curve.setting] * len(curve.epochs),
+                words=words,
+                dashed=not is_val,
+                width=2.0 if is_val else 1.5,
+            )
+        )
+    # Errors fall by a factor of twenty: a linear axis would lay the end of training, which counts, on one line.
+    # The frame ends below the lowest validation error; training error that falls further leaves it.
+    known = [value for curve in curves if curve.kind == "val_error" for value in curve.mean if value > 0]
+    y_axis = Axis("Error (%), logarithmic", log=True, low=min(known, default=1.0) / 1.3, high=100.0)
+    return Panel("Error against epoch for every setting", Axis("Epoch"), y_axis, marks)
+
+
+def time_panel(runs: pd.DataFrame) -> Panel:
+    """Seconds of each run against its network's multiply-adds."""
+    ok = runs[(runs["status"] == "ok") & (runs["rate"] == 1)].sort_values("macs")
+    names = [display_setting(str(name)) for name in ok["setting"]]
+    rows = list(zip(names, ok["seed"], ok["seconds"], strict=True))
+    mark = Mark(
+        "dots",
+        [float(value) for value in ok["macs"]],
+        [float(value) for value in ok["seconds"]],
+        PALETTE[0],
+        settings=[str(name) for name in ok["setting"]],
+        words=[f"{name}, seed {seed}\n{seconds:.1f} s" for name, seed, seconds in rows],
+        quiet=True,
+    )
+    x_axis = Axis("Multiply-adds, logarithmic", log=True)
+    return Panel("Seconds of each run against its multiply-adds", x_axis, Axis("Seconds of a run", low=0.0), [mark])
+
+
+def _curve(rows: pd.DataFrame, setting: str, kind: str, epochs: list[int], n: int) -> Curve:
+    mean, count = 100 * rows["mean"].to_numpy(), rows["count"].to_numpy()
+    low, high = estimates(mean, 100 * rows["std"].to_numpy(), count)
+    return Curve(display_setting(setting), setting, kind, epochs, mean.tolist(), low.tolist(), high.tolist(), n)
