@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from explorer import interrupt
 from explorer.errors import InputError, StudyStoppedError
 from explorer.settings import NO_PATH, BenchmarkConfig, ExportConfig, VerifyConfig
 
@@ -38,13 +39,17 @@ The record goes to studies/<name>/, the page to reports/<name>.html.
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out one command and return the exit code: 0 done, 1 a run failed, 2 unusable input, 130 interrupted."""
+    """Carry out one command and return the exit code: 0 done, 1 a run failed, 2 unusable input.
+
+    Asked to leave it is 128 and the signal: 130 after Ctrl-C, 143 after SIGTERM.
+    """
     # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     console = Console(width=None if is_terminal or "COLUMNS" in os.environ else 120)
     errors = Console(stderr=True)
     try:
-        return _dispatch(arguments, console)
+        with interrupt.watching():
+            return _dispatch(arguments, console)
     except InputError as error:
         errors.print(f"explorer: {error}", markup=False, highlight=False, soft_wrap=True)
         return 2
@@ -58,9 +63,9 @@ def main(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         command = shlex.join(["python", "-m", "explorer", *arguments])
-        message = f"\nInterrupted. Finished runs are kept; continue with: {command}"
+        message = f"\nInterrupted. Everything done so far is kept; continue with: {command}"
         errors.print(message, markup=False, highlight=False, soft_wrap=True)
-        return 130
+        return interrupt.exit_code()
 
 
 def console() -> None:

@@ -21,6 +21,7 @@ class Job:
     weights      where to keep the weights after the last epoch
     loaders      threads that read streamed images; 0: one per core
     checkpoints  folder of its checkpoints, from the newest of which it goes on; None: none are made
+    save_every   seconds between two of them
     until        the epoch after which it pauses; None: it is trained to its end
     """
 
@@ -30,6 +31,7 @@ class Job:
     weights: str | None = None
     loaders: int = 0
     checkpoints: str | None = None
+    save_every: float = 30.0
     until: int | None = None
 
 
@@ -144,6 +146,11 @@ class RunDone:
     run_id: str
     outcome: Outcome
     details: str = ""
+
+
+@dataclass(frozen=True)
+class Alive:
+    """A run goes on training; for the engine alone, which would give up a worker that says nothing for long."""
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,9 @@ class EngineConfig:
     forms      auto: grouped convolutions and batch norms are executed in the equivalent way that is fastest here;
                native: as torch executes them
     loaders    threads that read and decode images where these are streamed; auto: one per core
+    save_every  seconds between two checkpoints of a run, which bound the work that a crash can cost
+    silence    seconds without a training step, or a word of any other kind, after which a worker counts as hung; its
+               processes are ended then and the run is tried again
     """
 
     name: Literal["local"]
@@ -257,6 +260,8 @@ class EngineConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     forms: Literal["auto", "native"] = "auto"
     loaders: Count | Literal["auto"] = "auto"
+    save_every: Annotated[float, Ge(0)] = 30.0
+    silence: Annotated[float, Gt(0)] = 900.0
 
 
 @dataclass(frozen=True)

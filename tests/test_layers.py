@@ -15,6 +15,7 @@ VALUES = {"design", "settings", "run", "job", "errors", "planning", "machine", "
 MAY_IMPORT = {
     "design": {"design"},
     "errors": set(),
+    "interrupt": set(),
     "wording": set(),
     "machine": set(),
     "start": set(),
@@ -33,7 +34,8 @@ MAY_IMPORT = {
     "progress": {"design", "folder", "planning", "records", "run", "runs", "settings"},
     "analysis": {"analysis", "design", "run", "wording"},
     "training": VALUES | {"training", "cache"},
-    "search": VALUES | {"search", "training", "analysis", "records", "folder", "progress", "cache", "runs"},
+    "search": VALUES
+    | {"search", "training", "analysis", "records", "folder", "progress", "cache", "runs", "interrupt"},
     "report": VALUES | {"report", "analysis", "contrast", "records", "runs", "folder", "progress", "table"},
     "benchmarks": {
         "analysis",

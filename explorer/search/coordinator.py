@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from explorer import folder as study
-from explorer import records
+from explorer import interrupt, records
 from explorer.errors import StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, Noted, RunDone, Surroundings, Survey
 from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
@@ -37,7 +37,7 @@ def run_study(config: StudyConfig, folder: Path, console: Console, beside: Besid
         study.refuse_other_settings(folder, config)
         records.open_for_writing(folder, searches=config.search.is_adaptive)
         console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False)
-        engine = LocalEngine(slots=1, retries=config.engine.retries)
+        engine = LocalEngine(slots=1, retries=config.engine.retries, silence=config.engine.silence)
         try:
             with console.status("Starting a worker, reading images"):
                 (surroundings,) = engine.ask(Survey(config.data, config.device))
@@ -138,19 +138,25 @@ def _run_all(state: State, engine: LocalEngine) -> None:
 
 
 def _loop(state: State, engine: LocalEngine) -> None:
-    while state.waiting or state.running or state.to_ask:
-        while engine.free:
-            if not state.waiting:
-                _ask(state)
-            if not state.waiting:
+    with interrupt.deferred():
+        while state.waiting or state.running or state.to_ask:
+            while engine.free:
+                if not state.waiting:
+                    _ask(state)
+                if not state.waiting:
+                    break
+                setting, run = state.waiting.popleft()
+                state.running[run.id] = (setting, run)
+                state.display.started(setting, run)
+                state.clock.submitted(run.id)
+                engine.submit(_job(state, setting, run))
+            if interrupt.requested():
+                state.display.tell("Leaving: what is being trained is saved; ask again to leave at once")
+                for event in engine.stop():
+                    _handle(event, state)
                 break
-            setting, run = state.waiting.popleft()
-            state.running[run.id] = (setting, run)
-            state.display.started(setting, run)
-            state.clock.submitted(run.id)
-            engine.submit(_job(state, setting, run))
-        for event in engine.events(timeout=1.0):
-            _handle(event, state)
+            for event in engine.events(timeout=1.0):
+                _handle(event, state)
 
 
 def _job(state: State, setting: Setting, run: Run) -> Job:
@@ -164,6 +170,7 @@ def _job(state: State, setting: Setting, run: Run) -> Job:
         weights=weights,
         loaders=0 if state.config.engine.loaders == "auto" else state.config.engine.loaders,
         checkpoints=str(checkpoints(state.folder, run.id)),
+        save_every=state.config.engine.save_every,
         until=state.rungs.until(setting.name),
     )
 

@@ -4,17 +4,20 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
+from explorer import interrupt
 from explorer.errors import InputError
-from explorer.job import Answer, Event, Job, Question, Refused, RunDone
+from explorer.job import Alive, Answer, Event, Job, Noted, Question, Refused, RunDone
 from explorer.run import Outcome
 from explorer.training.worker import work
 
+LOOK = 1.0  # seconds between two looks at whether somebody asks us to leave
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork would share torch's threads and locks
 
 
@@ -23,31 +26,35 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     job: Job | None = None
+    silent: float = 0.0  # seconds since its last word, those left out in which nobody listened
 
 
 @dataclass
 class LocalEngine:
     """Worker processes, started when they are first needed and started again when they die.
 
-    `retries` is how often a job is tried again after its process has died; then it counts as failed.
+    `retries` is how often a job is tried again after its process has died; then it counts as failed. A worker that
+    says nothing about its job for `silence` seconds is ended and counts as dead.
     """
 
     slots: int
     retries: int
+    silence: float = float("inf")
     _workers: list[_Worker] = field(default_factory=list)
     _deaths: dict[str, int] = field(default_factory=dict)
+    _listened: float = field(default_factory=time.monotonic)
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         """Put a question to so many idle workers at once and wait for all their answers.
 
-        Raises InputError with a worker's one line.
+        Raises InputError with a worker's one line, and KeyboardInterrupt where somebody asks to leave meanwhile.
         """
         asked: list[_Worker] = []
         try:
             for _ in range(workers):
                 asked.append(self._idle(asked))
                 asked[-1].pipe.send(question)
-            answers = [cast(Answer, worker.pipe.recv()) for worker in asked]
+            answers = [cast(Answer, _awaited(worker.pipe)) for worker in asked]
         except (EOFError, OSError):
             raise InputError(
                 "engine=local: a worker process ended before its first run (its own words, if any, stand above); "
@@ -66,7 +73,7 @@ class LocalEngine:
     def submit(self, job: Job) -> None:
         """Start a job; there must be a free slot."""
         worker = self._idle()
-        worker.job = job
+        worker.job, worker.silent = job, 0.0
         # A worker that has just died is noticed at the end of its pipe, and its job goes to another.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             worker.pipe.send(job)
@@ -74,18 +81,41 @@ class LocalEngine:
     def events(self, timeout: float) -> list[Event]:
         """What has happened since the last call; waits up to `timeout` seconds for something to happen."""
         ready = wait([worker.pipe for worker in self._workers], timeout)
-        return [event for worker in list(self._workers) if worker.pipe in ready for event in self._received(worker)]
+        # Time in which we were held up ourselves says nothing about a worker.
+        listened, self._listened = min(time.monotonic() - self._listened, timeout + LOOK), time.monotonic()
+        found: list[Event] = []
+        for worker in list(self._workers):
+            if worker.pipe in ready:
+                found += self._received(worker)
+            elif worker.job is not None:
+                worker.silent += listened
+                if worker.silent > self.silence:
+                    self._drop(worker)
+                    found += self._again(worker.job, f"said nothing for {self.silence:g} s and was ended")
+        return found
 
-    def close(self) -> None:
-        """End all workers, without waiting for what they are doing."""
+    def stop(self) -> list[Event]:
+        """Have all workers save what they are doing and leave; those that take too long are killed.
+
+        Gives what they still had to say.
+        """
         for worker in self._workers:
             worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join(5)
-            if worker.process.is_alive():
-                worker.process.kill()
-            worker.pipe.close()
-        self._workers.clear()
+        deadline, events = time.monotonic() + interrupt.LONGEST_GOODBYE, []
+        while self._workers and (left := deadline - time.monotonic()) > 0:
+            for pipe in wait([worker.pipe for worker in self._workers], left):
+                worker = next(one for one in self._workers if one.pipe is pipe)
+                try:
+                    events.append(worker.pipe.recv())
+                except (EOFError, OSError):
+                    self._drop(worker)
+        for worker in list(self._workers):
+            self._drop(worker)
+        return [event for event in events if isinstance(event, Event)]
+
+    def close(self) -> None:
+        """The same, where nobody is interested any more."""
+        self.stop()
 
     def _idle(self, but: Sequence[_Worker] = ()) -> _Worker:
         for worker in self._workers:
@@ -102,26 +132,43 @@ class LocalEngine:
         try:
             event: Event = worker.pipe.recv()
         except (EOFError, OSError):
-            return self._after_death(worker)
+            self._drop(worker)
+            code = worker.process.exitcode
+            killed = ", as when the system runs out of memory" if code == -signal.SIGKILL else ""
+            return self._again(worker.job, f"died with exit code {code}{killed}")
+        worker.silent = 0.0
         if isinstance(event, RunDone):
             worker.job = None
             self._deaths.pop(event.run_id, None)
-        return [event]
+        return [] if isinstance(event, Alive) else [event]
 
-    def _after_death(self, worker: _Worker) -> list[Event]:
-        """Give the dead worker's job to a new one, or call the job failed after too many deaths."""
+    def _drop(self, worker: _Worker) -> None:
+        """End a worker, however it is, with all processes it has started."""
+        pid = worker.process.pid
+        assert pid is not None
+        worker.process.kill()
+        # Before it is reaped, so that its number cannot be another's; it may not have come to have a group yet.
+        with contextlib.suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
         worker.process.join()
         worker.pipe.close()
         self._workers.remove(worker)
-        if worker.job is None:
+
+    def _again(self, job: Job | None, what: str) -> list[Event]:
+        """Give a job whose worker is gone to another one, or call it failed after too many."""
+        if job is None:
             return []
-        run_id = worker.job.run.id
+        run_id = job.run.id
         deaths = self._deaths.pop(run_id, 0) + 1
         if deaths <= self.retries:
             self._deaths[run_id] = deaths
-            self.submit(worker.job)
-            return []
-        code = worker.process.exitcode
-        killed = ", as when the system runs out of memory" if code == -signal.SIGKILL else ""
-        message = f"its process died {deaths} times, the last time with exit code {code}{killed}"
+            self.submit(job)
+            return [Noted(run_id, f"its process {what}; another one goes on")]
+        message = f"its process {what}; it was tried {deaths} times"
         return [RunDone(run_id, Outcome("failed", 0, None, None, None, None, 0.0, None, message=message))]
+
+
+def _awaited(pipe: Connection) -> object:
+    while not pipe.poll(LOOK):
+        interrupt.check()
+    return pipe.recv()

@@ -119,9 +119,13 @@ class Display:
             markup=False,
         )
 
+    def tell(self, message: str) -> None:
+        """Something that a person should know."""
+        self.console.print(message, highlight=False, markup=False)
+
     def note(self, setting: Setting, run: Run, message: str) -> None:
-        """Something about a run that a person should know."""
-        self.console.print(f"{setting.name} seed {run.seed}: {message}", highlight=False, markup=False)
+        """The same, about a run."""
+        self.tell(f"{setting.name} seed {run.seed}: {message}")
 
     def finished(self, record: RunRecord) -> None:
         """A run ended and is in the record."""

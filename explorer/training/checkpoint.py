@@ -1,4 +1,4 @@
-"""Where a run can go on after an interruption: weights, momentum, random states and results after an epoch.
+"""Where a run can go on after an interruption: weights, momentum, random states and results after any of its steps.
 
 A checkpoint is one safetensors file, written whole and made durable; the last two of a run are kept. Each holds the
 run's id and a check over everything in it, so one that is cut short, damaged or of another run is never used.
@@ -19,49 +19,49 @@ from torch import Tensor, nn
 from explorer.run import EpochResult
 
 KEPT = 2
+_NUMBERS = ("seconds", "training_seconds", "steps", "epoch_seconds", "epoch_training")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run after an epoch.
+    """A run after some steps.
 
-    results           of all epochs until then
+    results           of all epochs finished until then
     seconds           wall time of the run until then, interruptions left out
-    training_seconds  of these, those spent training
-    tensors           weights and running statistics, momentum and the states of the random streams
+    training_seconds  of these, those spent training in finished epochs
+    tensors           weights and running statistics, momentum, the states that the random streams had when the epoch
+                      began, and within an epoch its sums
+    steps             of the epoch after the finished ones
+    epoch_seconds     wall time of that epoch until then
+    epoch_training    of these, those spent training
     """
 
     results: tuple[EpochResult, ...]
     seconds: float
     training_seconds: float
     tensors: dict[str, Tensor]
+    steps: int = 0
+    epoch_seconds: float = 0.0
+    epoch_training: float = 0.0
 
     @property
-    def epoch(self) -> int:
-        """The last finished epoch."""
-        return self.results[-1].epoch
+    def position(self) -> tuple[int, int]:
+        """Finished epochs, and steps of the next one."""
+        return len(self.results), self.steps
 
 
-def captured(
-    network: nn.Module, optimizer: torch.optim.Optimizer, streams: Mapping[str, torch.Generator]
-) -> dict[str, Tensor]:
-    """Copies on the CPU of everything that the next epoch depends on."""
+def captured(network: nn.Module, optimizer: torch.optim.Optimizer, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU everything that the next step depends on: weights, momentum and `others`."""
     state = {f"network.{key}": tensor for key, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         momentum = optimizer.state[parameter].get("momentum_buffer")
         if momentum is not None:
             state[f"momentum.{name}"] = momentum
-    state |= {f"stream.{name}": generator.get_state() for name, generator in streams.items()}
-    return {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    return {key: tensor.detach().cpu().contiguous() for key, tensor in (state | dict(others)).items()}
 
 
-def restore(
-    tensors: Mapping[str, Tensor],
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    streams: Mapping[str, torch.Generator],
-) -> None:
-    """Put a network, its optimiser and the random streams back to where they were captured."""
+def restore(tensors: Mapping[str, Tensor], network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put a network and its optimiser back to where they were captured."""
     prefix = "network."
     network.load_state_dict({key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)})
     for name, parameter in network.named_parameters():
@@ -69,8 +69,6 @@ def restore(
         if momentum is not None:
             # In the memory order of the weight, as the optimiser itself would have made it.
             optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.detach()).copy_(momentum)
-    for name, generator in streams.items():
-        generator.set_state(tensors[f"stream.{name}"])
 
 
 def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
@@ -79,11 +77,10 @@ def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
     about = {
         "run": run_id,
         "results": [asdict(result) for result in checkpoint.results],
-        "seconds": checkpoint.seconds,
-        "training_seconds": checkpoint.training_seconds,
+        **{name: getattr(checkpoint, name) for name in _NUMBERS},
     }
     text = json.dumps(about, sort_keys=True)
-    path = folder / f"{checkpoint.epoch:06d}.safetensors"
+    path = folder / "{:06d}-{:08d}.safetensors".format(*checkpoint.position)
     partial = folder / f".{path.name}.partial"
     try:
         save_file(checkpoint.tensors, partial, {"about": text, "check": _check(text, checkpoint.tensors)})
@@ -97,7 +94,7 @@ def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
 
 
 def latest(folder: Path, run_id: str, most: int) -> tuple[Checkpoint | None, list[str]]:
-    """A run's newest whole checkpoint of at most so many epochs, None where there is none.
+    """A run's newest whole checkpoint of at most so many epochs, none of the next one begun; None where there is none.
 
     Beside it, one line for each newer one that cannot be used.
     """
@@ -109,7 +106,7 @@ def latest(folder: Path, run_id: str, most: int) -> tuple[Checkpoint | None, lis
             reason = " ".join(str(error).split())
             unusable.append(f"{path.name} cannot be used ({reason[:200] or type(error).__name__})")
             continue
-        if found.epoch <= most:
+        if found.position <= (most, 0):
             return found, unusable
     return None, unusable
 
@@ -130,7 +127,7 @@ def _read(path: Path, run_id: str) -> Checkpoint:
     if about["run"] != run_id:
         raise ValueError(f"it is of run {about['run']}")
     results = tuple(EpochResult(**result) for result in about["results"])
-    return Checkpoint(results, about["seconds"], about["training_seconds"], tensors)
+    return Checkpoint(results, tensors=tensors, **{name: about[name] for name in _NUMBERS if name in about})
 
 
 def _check(text: str, tensors: Mapping[str, Tensor]) -> str:

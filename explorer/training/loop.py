@@ -1,8 +1,9 @@
 """Train one run from its seed to its outcome."""
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,13 @@ from explorer.training.weights import save_weights
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
 EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**22}
 MOST_EVALUATED = 1024
-SAVED_EVERY = 30.0  # seconds: epochs shorter than that are not worth a checkpoint each
+EXPLODED = 1000.0  # times the loss of guessing: no network comes back from there
 Right = npt.NDArray[np.bool_]
 _UNSEEN: Right = np.zeros(0, dtype=np.bool_)
+
+
+class StoppedError(Exception):
+    """A run was asked to stop; what it had is in its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,37 @@ class Keeping:
 
     folder  of its checkpoints
     told    is given a line for a person where a checkpoint is used, cannot be used or cannot be written
-    every   seconds between two checkpoints; one is made after an epoch, and where the run pauses
+    every   seconds between two checkpoints; one is made where the run pauses or is stopped, too
     """
 
     folder: Path
     told: Callable[[str], None]
-    every: float = SAVED_EVERY
+    every: float
+
+
+@dataclass
+class _Unfinished:
+    """An epoch on its way.
+
+    streams   states of the random streams when it began
+    sums      of the loss and of the errors over its steps
+    steps     done
+    seconds   and of these `training`: before the last interruption
+    resumed   when it began, or went on after that
+    """
+
+    streams: dict[str, Tensor]
+    sums: dict[str, Tensor]
+    steps: int = 0
+    seconds: float = 0.0
+    training: float = 0.0
+    trained: float | None = None
+    resumed: float = field(default_factory=time.perf_counter)
+
+    def times(self) -> tuple[float, float]:
+        """Seconds of the epoch until now, and of these the ones spent training."""
+        now = time.perf_counter()
+        return self.seconds + now - self.resumed, self.training + (self.trained or now) - self.resumed
 
 
 def train(
@@ -56,15 +86,18 @@ def train(
     loaders: int = 0,
     keeping: Keeping | None = None,
     until: int | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Outcome:
     """Train a run, reporting every epoch, and judge it once on the test images after the last one.
 
     Where not `judges` the test images are left alone; `weights` says where to keep the trained network; `loaders`
     threads read streamed images, 0 for one per core. With `keeping` the run goes on from its newest checkpoint, whose
     epochs are reported again, and ends with the bits it would have had without a break. `until` an earlier epoch than
-    the last it is trained and then "paused".
+    the last it is trained and then "paused". `goes_on` is asked after every step and every batch that is evaluated;
+    where it says no, a last checkpoint is written and StoppedError raised.
 
-    A loss that is not finite ends the run as "diverged"; memory that does not suffice ends it as "out_of_memory".
+    A loss that explodes or weights that are not finite end the run as "diverged"; memory that does not suffice ends it
+    as "out_of_memory".
     On the CPU the same run gives the same bits for the same number of threads, version of torch and type of processor;
     on CUDA deterministic kernels are asked for, and another GPU model may still differ in the last bits.
     """
@@ -77,7 +110,7 @@ def train(
                 f"the images have changed since the study's start: {run.data_hash} then, now {data.digest}"
             )
         started = time.perf_counter()
-        return _Training(run, data, report, started, keeping).to_end(judges, weights, until)
+        return _Training(run, data, report, started, keeping, goes_on).to_end(judges, weights, until)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -154,13 +187,16 @@ class _Training:
         report: Callable[[EpochResult], None],
         started: float,
         keeping: Keeping | None,
+        goes_on: Callable[[], bool],
     ) -> None:
         self.run, self.data, self.report, self.started, self.keeping = run, data, report, started, keeping
+        self.goes_on = goes_on
         self.network, self.optimizer = ready(run)
         self.streams = {"order": stream(run.seed, "order"), "augmentation": stream(run.seed, "augmentation")}
         self.results: list[EpochResult] = []
+        self.unfinished: _Unfinished | None = None
         self.training_seconds = 0.0
-        self.saved = started
+        self.saved, self.saved_at = started, (0, 0)
 
     def to_end(self, judges: bool, weights: Path | None, until: int | None) -> Outcome:
         """Train what is left, to the last epoch or `until` one before it."""
@@ -168,14 +204,8 @@ class _Training:
         last = min(until or recipe.epochs, recipe.epochs)
         self._resume(last)
         for epoch in range(len(self.results) + 1, last + 1):
-            begin = time.perf_counter()
-            loss, train_error = _epoch(self.network, self.optimizer, run, self.data, epoch, self.streams)
-            self.training_seconds += time.perf_counter() - begin
-            if not np.isfinite(loss):
-                return _unfinished("diverged", epoch, self.started, f"the loss was not finite in epoch {epoch}")
-            val_error = error_of(correct(self.network, self.data.val, self.data, run.execution))
-            rate = self.optimizer.param_groups[0]["lr"]
-            self.results.append(EpochResult(epoch, rate, loss, train_error, val_error, time.perf_counter() - begin))
+            if problem := self._epoch(epoch):
+                return _unfinished("diverged", epoch, self.started, problem)
             self.report(self.results[-1])
             if epoch < recipe.epochs:
                 self._keep(always=epoch == last)
@@ -185,7 +215,58 @@ class _Training:
             save_weights(grouped_state(self.network, run), weights)
         if not judges:
             return self._outcome("ok", _UNSEEN)
-        return self._outcome("ok", correct(self.network, self.data.test, self.data, run.execution))
+        return self._outcome("ok", self._correct(self.data.test))
+
+    def _epoch(self, epoch: int) -> str:
+        """Train and evaluate one epoch, or what is left of it. Gives what went wrong, if anything."""
+        run, data = self.run, self.data
+        steps, recipe = len(data.train) // run.recipe.batch_size, run.recipe
+        zero = torch.zeros((), device=run.execution.device)
+        under_way = self.unfinished or _Unfinished(self._states(), {"loss": zero, "wrong": zero.clone()})
+        self.unfinished = under_way
+        taken = epoch_steps(
+            self.network,
+            self.optimizer,
+            run,
+            data,
+            epoch,
+            self.streams["order"],
+            self.streams["augmentation"],
+            skip=under_way.steps,
+        )
+        for step_loss, wrong in taken:
+            under_way.sums["loss"] += step_loss
+            under_way.sums["wrong"] += wrong
+            under_way.steps += 1
+            self._pulse()
+        # This waits for the device, once in an epoch.
+        loss, train_error = (
+            float(under_way.sums[name]) / count
+            for name, count in (("loss", steps), ("wrong", steps * recipe.batch_size))
+        )
+        under_way.trained = time.perf_counter()
+        if problem := _problem(self.network, loss, epoch, data.config.classes):
+            return problem
+        val_error = error_of(self._correct(data.val))
+        seconds, training = under_way.times()
+        self.training_seconds += training
+        rate = learning_rate(recipe, epoch * steps - 1, recipe.epochs * steps)
+        self.results.append(EpochResult(epoch, rate, loss, train_error, val_error, seconds))
+        self.unfinished = None
+        return ""
+
+    def _states(self) -> dict[str, Tensor]:
+        return {name: generator.get_state() for name, generator in self.streams.items()}
+
+    def _correct(self, split: Split) -> Right:
+        return correct(self.network, split, self.data, self.run.execution, self._pulse)
+
+    def _pulse(self) -> None:
+        """Between two steps: write a checkpoint if it is time, and leave where that is asked for."""
+        goes_on = self.goes_on()
+        self._keep(always=not goes_on)
+        if not goes_on:
+            raise StoppedError
 
     def _resume(self, last: int) -> None:
         """Go on from the newest checkpoint, if there is one."""
@@ -198,26 +279,38 @@ class _Training:
             if unusable:
                 self.keeping.told("begins anew")
             return
-        restore(found.tensors, self.network, self.optimizer, self.streams)
+        restore(found.tensors, self.network, self.optimizer)
+        for name, generator in self.streams.items():
+            generator.set_state(found.tensors[f"stream.{name}"])
         self.results, self.training_seconds = list(found.results), found.training_seconds
-        self.started, self.saved = self.started - found.seconds, time.perf_counter()
+        self.started, self.saved, self.saved_at = self.started - found.seconds, time.perf_counter(), found.position
+        if found.steps:
+            device = self.run.execution.device
+            sums = {name: found.tensors[f"sum.{name}"].to(device) for name in ("loss", "wrong")}
+            past = (found.steps, found.epoch_seconds, found.epoch_training)
+            self.unfinished = _Unfinished(self._states(), sums, *past)
         for result in found.results:
             self.report(result)
-        if found.epoch < last:
-            self.keeping.told(f"goes on after epoch {found.epoch}")
+        if found.position < (last, 0):
+            self.keeping.told(f"goes on after {_told(found.position)}")
 
     def _keep(self, *, always: bool) -> None:
         """Write a checkpoint, if it is time. A run that cannot be kept is trained all the same."""
-        now = time.perf_counter()
-        if self.keeping is None or not (always or now - self.saved >= self.keeping.every):
+        now, under_way = time.perf_counter(), self.unfinished
+        position = (len(self.results), under_way.steps if under_way else 0)
+        if self.keeping is None or position == self.saved_at or not (always or now - self.saved >= self.keeping.every):
             return
-        tensors = captured(self.network, self.optimizer, self.streams)
-        kept = Checkpoint(tuple(self.results), now - self.started, self.training_seconds, tensors)
+        streams = under_way.streams if under_way else self._states()
+        others = {f"stream.{name}": state for name, state in streams.items()}
+        others |= {f"sum.{name}": total for name, total in under_way.sums.items()} if under_way else {}
+        tensors = captured(self.network, self.optimizer, others)
+        times = under_way.times() if under_way else (0.0, 0.0)
+        kept = Checkpoint(tuple(self.results), now - self.started, self.training_seconds, tensors, position[1], *times)
         try:
             save(self.keeping.folder, self.run.id, kept)
         except (OSError, SafetensorError) as error:
-            self.keeping.told(f"its checkpoint after epoch {kept.epoch} cannot be written ({error})")
-        self.saved = time.perf_counter()
+            self.keeping.told(f"its checkpoint after {_told(position)} cannot be written ({error})")
+        self.saved, self.saved_at = time.perf_counter(), position
 
     def _outcome(self, status: Status, right: Right) -> Outcome:
         recipe, result = self.run.recipe, self.results[-1]
@@ -236,23 +329,6 @@ class _Training:
         )
 
 
-def _epoch(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    run: Run,
-    data: Dataset,
-    epoch: int,
-    streams: Mapping[str, torch.Generator],
-) -> tuple[float, float]:
-    """One pass over the training images: mean loss and error. Waits for the device once, at the end."""
-    steps, batch_size = len(data.train) // run.recipe.batch_size, run.recipe.batch_size
-    loss_sum, wrong = (torch.zeros((), device=run.execution.device) for _ in range(2))
-    for loss, errors in epoch_steps(network, optimizer, run, data, epoch, streams["order"], streams["augmentation"]):
-        loss_sum += loss
-        wrong += errors
-    return float(loss_sum) / steps, float(wrong) / (steps * batch_size)
-
-
 def epoch_steps(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -261,8 +337,12 @@ def epoch_steps(
     epoch: int,
     orders: torch.Generator,
     augmentation: torch.Generator,
+    skip: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The steps of an epoch, counted from 1: each `next` trains on one batch and gives its loss and errors."""
+    """The steps of an epoch, counted from 1: each `next` trains on one batch and gives its loss and errors.
+
+    The first `skip` of them have been taken before an interruption.
+    """
     recipe, execution = run.recipe, run.execution
     images = len(data.train)
     order = torch.randperm(images, generator=orders)
@@ -274,7 +354,7 @@ def epoch_steps(
     if data.train.images is not None:
         places = tuple(chosen.to(execution.device, non_blocking=True) for chosen in places)
     network.train()
-    for number, (pixels, labels) in enumerate(fetched(data, data.train, places, crops)):
+    for number, (pixels, labels) in enumerate(fetched(data, data.train, places[skip:], crops), start=skip):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, (epoch - 1) * steps + number, recipe.epochs * steps)
         own = draws.batch(number * recipe.batch_size, (number + 1) * recipe.batch_size)
@@ -284,8 +364,13 @@ def epoch_steps(
 
 
 @torch.inference_mode()
-def correct(network: nn.Module, split: Split, data: Dataset, execution: Execution) -> Right:
-    """Which images of a split the network classifies correctly: booleans `(n,)`, in the split's order."""
+def correct(
+    network: nn.Module, split: Split, data: Dataset, execution: Execution, pulse: Callable[[], None] = lambda: None
+) -> Right:
+    """Which images of a split the network classifies correctly: booleans `(n,)`, in the split's order.
+
+    `pulse` is called after each batch.
+    """
     network.eval()
     right: list[Tensor] = []
     size = EVALUATION_PIXELS[execution.device] // data.config.image_size**2
@@ -294,6 +379,7 @@ def correct(network: nn.Module, split: Split, data: Dataset, execution: Executio
         with arithmetic(execution):
             scores = network(normalised(pixels, data.mean, data.std))
         right.append(scores.argmax(dim=1) == labels)
+        pulse()
     return torch.cat(right).cpu().numpy()
 
 
@@ -305,6 +391,23 @@ def parts(whole: Tensor, size: int) -> tuple[Tensor, ...]:
 def error_of(right: Right) -> float:
     """Fraction of images that are not right: a ratio of two counts, so that 20 of 250 is 0.08 to the last bit."""
     return int((~right).sum()) / len(right)
+
+
+def _problem(network: nn.Module, loss: float, epoch: int, classes: int) -> str:
+    """Why a run is given up after an epoch's steps; empty where it is not."""
+    if not math.isfinite(loss):
+        return f"the loss was not finite in epoch {epoch}"
+    if loss > EXPLODED * math.log(classes):
+        return f"the loss exploded to {loss:.3g} in epoch {epoch}"
+    if not torch.stack([weight.isfinite().all() for weight in network.parameters()]).all():
+        return f"weights were not finite after epoch {epoch}"
+    return ""
+
+
+def _told(position: tuple[int, int]) -> str:
+    """A position of a checkpoint, for people."""
+    epochs, steps = position
+    return f"step {steps} of epoch {epochs + 1}" if steps else f"epoch {epochs}"
 
 
 def _without_memory(error: BaseException) -> str:

@@ -6,10 +6,13 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from explorer.job import (
+    Alive,
     Answer,
     Counted,
     EpochDone,
@@ -34,17 +37,52 @@ from explorer.run import Outcome, Run
 TURNS = 3  # of each network whose latency is measured
 LONGEST_WAIT = 600.0  # seconds for the end of other measurements
 MOST_MEMORY = 0.9  # of the machine's, which one worker may take
+BEAT = 1.0  # seconds between two signs of life
+
+
+@dataclass
+class _Life:
+    """Says now and then that a run goes on, and knows whether the worker is asked to leave, by SIGTERM."""
+
+    pipe: Connection
+    training: bool = False
+    asked: bool = False
+    said: float = field(default_factory=time.monotonic)
+
+    def goes_on(self) -> bool:
+        """Between two steps: whether there is to be another one."""
+        now = time.monotonic()
+        if now - self.said > BEAT:
+            self.pipe.send(Alive())
+            self.said = now
+        return not self.asked
+
+    def leave(self, *_: object) -> None:
+        """Only a run that is being trained has something to save, and only once."""
+        if self.asked or not self.training:
+            os._exit(0)
+        self.asked = True
 
 
 def work(pipe: Connection, parent: int) -> None:
-    """Serve jobs until the pipe is closed or `None` arrives. Ends by itself soon after the parent process has died."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides what ends
+    """Serve jobs until the pipe is closed, `None` arrives or a signal asks to leave.
+
+    Ends by itself soon after the parent process has died. It leads a group of processes, so that nothing it has started
+    can stay behind.
+    """
+    with suppress(OSError, AttributeError):
+        os.setsid()
+    life = _Life(pipe)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides what ends
+    signal.signal(signal.SIGTERM, life.leave)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     prepare_process()
     try:
-        while (message := pipe.recv()) is not None:
+        while not life.asked and (message := pipe.recv()) is not None:
             if isinstance(message, Job):
-                _run(message, pipe)
+                life.training = True
+                _run(message, pipe, life)
+                life.training = False
             else:
                 pipe.send(_answer(message))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -57,17 +95,19 @@ def prepare_process() -> None:
     keep_freed_memory()
 
 
-def _run(job: Job, pipe: Connection) -> None:
+def _run(job: Job, pipe: Connection, life: _Life) -> None:
     import torch
 
-    from explorer.training.loop import Keeping, train
+    from explorer.training.loop import Keeping, StoppedError, train
     from explorer.training.measure import CostMismatchError, check_cost
 
     run = job.run
     torch.set_num_threads(run.execution.threads)
     _limit(run)
     started = time.perf_counter()
-    keeping = job.checkpoints and Keeping(Path(job.checkpoints), lambda line: pipe.send(Noted(run.id, line)))
+    keeping = None
+    if job.checkpoints:
+        keeping = Keeping(Path(job.checkpoints), lambda line: pipe.send(Noted(run.id, line)), job.save_every)
     try:
         if job.needs_count:
             pipe.send(Counted(run.id, check_cost(run.architecture, run.task).macs))
@@ -77,8 +117,9 @@ def _run(job: Job, pipe: Connection) -> None:
             judges=job.judges,
             weights=Path(job.weights) if job.weights else None,
             loaders=job.loaders,
-            keeping=keeping or None,
+            keeping=keeping,
             until=job.until,
+            goes_on=life.goes_on,
         )
         if outcome.status == "out_of_memory":  # what it had belongs to the other workers now
             give_freed_memory_back()
@@ -86,6 +127,8 @@ def _run(job: Job, pipe: Connection) -> None:
         pipe.send(RunDone(run.id, outcome))
     except CostMismatchError as error:
         pipe.send(Mismatch(str(error)))
+    except StoppedError:
+        pass  # whoever asked knows
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # noqa: BLE001 - one run's failure must not end the others; it is recorded, not hidden
@@ -198,4 +241,6 @@ def _leave_with(parent: int) -> None:
     """A killed coordinator cannot say goodbye, and a worker in the middle of an epoch does not look at its pipe."""
     while os.getppid() == parent:
         time.sleep(0.5)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)

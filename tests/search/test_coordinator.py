@@ -1,6 +1,8 @@
 """What the coordinator does with outcomes of every kind, with an engine that answers at once."""
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,6 +63,9 @@ class Engine:
     def events(self, timeout: float) -> list[Event]:
         waiting, self._waiting = self._waiting, []
         return waiting
+
+    def stop(self) -> list[Event]:
+        return self.events(0.0)
 
     def close(self) -> None:
         self.closed = True
@@ -169,7 +174,23 @@ def test_an_interrupt_keeps_finished_runs_and_ends_the_workers(
     code, engine = start(answer)
     assert (code, engine.closed) == (130, True)
     assert len(records.load(FOLDER).runs) == 2
-    assert "Finished runs are kept; continue with" in " ".join(capsys.readouterr().err.split())
+    assert "Everything done so far is kept; continue with" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(("asking", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_what_workers_finish_while_they_leave_is_recorded(
+    start: Callable[..., tuple[int, Engine]], asking: signal.Signals, code: int
+) -> None:
+    def answer(job: Job) -> list[Event]:
+        if job.run.seed == 1:
+            os.kill(os.getpid(), asking)
+        return finishing(OK)(job)
+
+    before = signal.signal(asking, signal.default_int_handler)
+    found, engine = start(answer)
+    assert signal.signal(asking, before) is signal.default_int_handler
+    assert (found, engine.closed, len(engine.jobs)) == (code, True, 3)
+    assert len(records.load(FOLDER).runs) == 3
 
 
 SEARCH = ["search=tpe", "search.seeds=2", "study.contrast=null", "space.cardinality={low: 1, high: 6}"]

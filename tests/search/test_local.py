@@ -106,7 +106,7 @@ def test_a_job_whose_processes_keep_dying_fails(engine: LocalEngine, run: Run) -
     outcome = done(until_done(engine, events)).outcome
     assert outcome.status == "failed"
     assert outcome.message == (
-        "its process died 2 times, the last time with exit code -9, as when the system runs out of memory"
+        "its process died with exit code -9, as when the system runs out of memory; it was tried 2 times"
     )
 
 
@@ -128,6 +128,7 @@ from explorer.planning import settings_of
 from explorer.runs import runs_of
 from explorer.config import read_command
 from explorer.training import worker
+from explorer.training.worker import _Life
 from explorer.training.data import load
 from tests.conftest import TINY
 from tests.test_planning import EXECUTION
@@ -138,7 +139,7 @@ run = runs_of(config, settings_of(config), EXECUTION, load(config.data).digest)[
 large = replace(run, architecture=parse_name("11-1x9000d-w9000"))
 ours, theirs = Pipe()
 for job in (large, run):
-    worker._run(Job(job, needs_count=False), theirs)
+    worker._run(Job(job, needs_count=False), theirs, _Life(theirs))
     while not hasattr(event := ours.recv(), "outcome"):
         pass
     print(event.outcome.status, event.outcome.message[:60])

@@ -14,14 +14,15 @@ from explorer.settings import StudyConfig
 from explorer.training import kernels
 from explorer.training.checkpoint import latest
 from explorer.training.data import load
-from explorer.training.loop import Keeping, train
+from explorer.training.loop import Keeping, StoppedError, train
 from explorer.training.weights import read_weights
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 EPOCHS = 5
+PULSES = EPOCHS * (4 + 1) + 1  # of a run: after each step, and each batch that is evaluated
 
 
-class StoppedError(Exception):
+class KilledError(Exception):
     """What stands for the end of the process."""
 
 
@@ -56,21 +57,34 @@ def told(keeping: Keeping) -> list[str]:
 
 
 def interrupted(run: Run, keeping: Keeping, after: int) -> None:
-    """Train and end in the epoch after so many."""
+    """Train and die before the end of the epoch after so many is told."""
 
     def report(result: EpochResult) -> None:
         if result.epoch > after:
-            raise StoppedError
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train(run, report, keeping=keeping)
+
+
+def stopped(run: Run, keeping: Keeping, after: int) -> int:
+    """Ask a run to leave after so many steps and batches; gives how often it was asked whether it goes on."""
+    asked = 0
+
+    def goes_on() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked != after
 
     with pytest.raises(StoppedError):
-        train(run, report, keeping=keeping)
+        train(run, lambda result: None, keeping=keeping, goes_on=goes_on)
+    return asked
 
 
 fast = pytest.mark.skipif(not kernels.is_available(), reason="needs a C compiler, for the kernels")
 
 
-@pytest.mark.parametrize("after", [1, 3, 4])
-@pytest.mark.parametrize(
+plans = pytest.mark.parametrize(
     "execution",
     [
         EXECUTION,
@@ -80,6 +94,10 @@ fast = pytest.mark.skipif(not kernels.is_available(), reason="needs a C compiler
         replace(EXECUTION, convolutions=(Convolution("6>6_k3_s1_g2_8px", 1),)),
     ],
 )
+
+
+@pytest.mark.parametrize("after", [0, 4])
+@plans
 def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
     tiny: StudyConfig, tmp_path: Path, keeping: Keeping, execution: Execution, after: int
 ) -> None:
@@ -93,7 +111,39 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
     assert curve(pieces) == curve(whole)
     one, other = (read_weights(tmp_path / f"{name}.safetensors") for name in ("whole", "pieces"))
     assert all(torch.equal(one[key], other[key]) for key in one)
-    assert told(keeping) == [f"goes on after epoch {after}"]
+    assert told(keeping) == [f"goes on after step 4 of epoch {after + 1}"]
+
+
+@plans
+def test_a_run_that_leaves_at_any_step_ends_as_an_undisturbed_one(
+    tiny: StudyConfig, tmp_path: Path, keeping: Keeping, execution: Execution
+) -> None:
+    run, lazy = run_with(tiny, execution), replace(keeping, every=1e9)
+    whole: list[EpochResult] = []
+    expected = train(run, whole.append, weights=tmp_path / "whole.safetensors")
+    # Every step of the first plan, some of the others; each continuation is stopped again a little later.
+    gap = 1 if execution is EXECUTION else 6
+    taken = 0
+    while taken + gap < PULSES:
+        taken += stopped(run, lazy, gap)
+    pieces: list[EpochResult] = []
+    found = train(run, pieces.append, weights=tmp_path / "pieces.safetensors", keeping=lazy)
+    assert same(found, expected)
+    assert curve(pieces) == curve(whole)
+    one, other = (read_weights(tmp_path / f"{name}.safetensors") for name in ("whole", "pieces"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert told(lazy)[0] == f"goes on after step {gap} of epoch 1" if gap == 1 else told(lazy)
+
+
+def test_a_checkpoint_is_written_within_an_epoch_when_it_is_time(tiny: StudyConfig, keeping: Keeping) -> None:
+    run, seen = run_with(tiny), []
+
+    def goes_on() -> bool:
+        seen.append(sorted(path.name for path in keeping.folder.glob("*")))
+        return True
+
+    train(run, lambda result: None, keeping=keeping, goes_on=goes_on)
+    assert seen[3] == ["000000-00000002.safetensors", "000000-00000003.safetensors"]
 
 
 def test_a_run_pauses_where_it_is_told_and_goes_on_from_there(tiny: StudyConfig, keeping: Keeping) -> None:
@@ -114,8 +164,9 @@ def test_a_run_pauses_where_it_is_told_and_goes_on_from_there(tiny: StudyConfig,
 def test_the_last_two_checkpoints_are_kept_and_short_epochs_make_none(tiny: StudyConfig, keeping: Keeping) -> None:
     run = run_with(tiny)
     train(run, lambda result: None, keeping=keeping)
-    assert sorted(path.name for path in keeping.folder.iterdir()) == ["000003.safetensors", "000004.safetensors"]
-    elsewhere = Keeping(keeping.folder.parent / "none", keeping.told)
+    names = ["000004-00000004.safetensors", "000005-00000000.safetensors"]
+    assert sorted(path.name for path in keeping.folder.iterdir()) == names
+    elsewhere = Keeping(keeping.folder.parent / "none", keeping.told, every=30)
     train(run, lambda result: None, keeping=elsewhere)
     assert not elsewhere.folder.exists()
 
@@ -147,12 +198,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     run = run_with(tiny)
     expected = train(run, lambda result: None)
     interrupted(run, keeping, 4)
-    damage(keeping.folder / "000004.safetensors")
+    damage(keeping.folder / "000004-00000004.safetensors")
     assert same(train(run, lambda result: None, keeping=keeping), expected)
     first, second = told(keeping)
-    assert first.startswith("000004.safetensors cannot be used (")
+    assert first.startswith("000004-00000004.safetensors cannot be used (")
     assert words in first
-    assert second == "goes on after epoch 3"
+    assert second == "goes on after step 3 of epoch 5"
 
 
 def test_without_a_usable_checkpoint_a_run_says_that_it_begins_anew(tiny: StudyConfig, keeping: Keeping) -> None:
@@ -170,7 +221,7 @@ def test_a_checkpoint_of_another_run_is_not_used(tiny: StudyConfig, keeping: Kee
     other = replace(run, seed=run.seed + 1)
     assert latest(keeping.folder, other.id, EPOCHS)[0] is None
     assert same(train(other, lambda result: None, keeping=keeping), train(other, lambda result: None))
-    assert told(keeping)[0] == f"000004.safetensors cannot be used (it is of run {run.id})"
+    assert told(keeping)[0] == f"000004-00000004.safetensors cannot be used (it is of run {run.id})"
 
 
 def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
@@ -182,5 +233,6 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
     monkeypatch.setattr("explorer.training.checkpoint.save_file", full)
     run = run_with(tiny)
     assert train(run, lambda result: None, keeping=keeping).status == "ok"
-    assert told(keeping)[0] == ("its checkpoint after epoch 1 cannot be written ([Errno 28] No space left on device)")
+    told_first = "its checkpoint after step 1 of epoch 1 cannot be written ([Errno 28] No space left on device)"
+    assert told(keeping)[0] == told_first
     assert list(keeping.folder.iterdir()) == []
