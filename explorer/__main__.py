@@ -70,7 +70,10 @@ def main(arguments: list[str]) -> int:
 
 def console() -> None:
     """The `explorer` command."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if code > 128:
+        interrupt.ignore()
+    sys.exit(code)
 
 
 def _dispatch(arguments: list[str], console: Console) -> int:

@@ -78,6 +78,12 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+def ignore() -> None:
+    """For the last moments of a program that is leaving as it was asked to."""
+    for one in _ASKING:
+        signal.signal(one, signal.SIG_IGN)
+
+
 def exit_code() -> int:
     """What a shell expects of a program that was ended by the signal that came."""
     first = _signals.asked[0] if _signals.asked else signal.SIGINT

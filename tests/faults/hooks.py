@@ -1,0 +1,151 @@
+"""Worker processes in which something goes wrong: what, is said by the environment variable FAULT."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from explorer.training import worker
+
+AT_STEP = 6  # of a run, as its process counts them
+HERE = Path("here")  # made where a process has come to the place of its fault
+NEVER = 10_000.0
+
+
+def work(pipe: Connection, parent: int) -> None:
+    """What a worker does, with the fault it is told of."""
+    FAULTS[os.environ["FAULT"]]()
+    worker.work(pipe, parent)
+
+
+def here(seconds: float = 0.0) -> None:
+    """Tell whoever watches that the place is reached, and stay there for some time."""
+    HERE.touch()
+    time.sleep(seconds)
+
+
+def patch(module: ModuleType, **others: object) -> None:
+    """Put other things in the place of a module's own, for the life of this process."""
+    for name, other in others.items():
+        setattr(module, name, other)
+
+
+def at_step(do: Callable[[Any], None]) -> None:
+    """In every run of seed 1, do something with its network before a certain step."""
+    from explorer.training import loop
+
+    ready, step = loop.ready, loop.step
+    at = {"seed": 0, "step": 0}
+
+    def hooked_ready(run: Any) -> Any:
+        at.update(seed=run.seed, step=0)
+        return ready(run)
+
+    def hooked_step(network: Any, *others: Any) -> Any:
+        at["step"] += 1
+        if at["seed"] == 1 and at["step"] == AT_STEP:
+            do(network)
+        return step(network, *others)
+
+    patch(loop, ready=hooked_ready, step=hooked_step)
+
+
+def lost_weights(network: Any) -> None:
+    """A weight is not a number."""
+    import torch
+
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+
+
+def huge_weights(network: Any) -> None:
+    """Scores are finite and absurd."""
+    import torch
+
+    with torch.no_grad():
+        *_, weight, bias = network.parameters()
+        weight.mul_(1e9)
+        bias.add_(torch.arange(len(bias)) * 1e9)
+
+
+def no_memory(network: Any) -> None:
+    """What torch raises where a device has too little memory."""
+    import torch
+
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+def hang(network: Any) -> None:
+    """Stay in a step for ever, with a process of one's own beside it; once only."""
+    if not HERE.exists():
+        child = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({NEVER})"])
+        Path("child").write_text(str(child.pid))
+        here(NEVER)
+
+
+def hang_always(network: Any) -> None:
+    """Stay in a step for ever, at every attempt."""
+    with Path("attempts").open("a") as file:
+        file.write("hung\n")
+    time.sleep(NEVER)
+
+
+def hanging_loader() -> None:
+    """A thread that reads images waits for ever for one of them; once only."""
+    from explorer.training import data
+
+    read = data._read
+
+    def hooked(*arguments: Any) -> Any:
+        if not HERE.exists():
+            here(NEVER)
+        return read(*arguments)
+
+    patch(data, _read=hooked)
+
+
+def in_evaluation() -> None:
+    """Stay a while in an evaluation."""
+    from explorer.training import loop
+
+    fetched = vars(loop)["fetched"]
+
+    def hooked(data: Any, split: Any, places: Any, crops: Any = None) -> Any:
+        if crops is None and not HERE.exists():
+            here(1.0)
+        return fetched(data, split, places, crops)
+
+    patch(loop, fetched=hooked)
+
+
+def in_saving() -> None:
+    """Stay a while in writing a checkpoint."""
+    from explorer.training import loop
+
+    save = vars(loop)["save"]
+
+    def hooked(*arguments: Any) -> None:
+        if not HERE.exists():
+            here(1.0)
+        save(*arguments)
+
+    patch(loop, save=hooked)
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "none": lambda: None,
+    "lost weights": lambda: at_step(lost_weights),
+    "huge weights": lambda: at_step(huge_weights),
+    "no memory": lambda: at_step(no_memory),
+    "hang": lambda: at_step(hang),
+    "hang always": lambda: at_step(hang_always),
+    "hanging loader": hanging_loader,
+    "training": lambda: at_step(lambda network: here(1.0)),
+    "evaluation": in_evaluation,
+    "saving": in_saving,
+}

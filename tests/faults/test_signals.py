@@ -1,0 +1,121 @@
+"""Asked once a study saves and leaves, asked twice it leaves at once; either way it goes on to the same record."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from explorer.folder import study_folder
+from tests.conftest import TINY
+from tests.faults import hooks
+from tests.faults.record import Rows, differences, record_of
+from tests.test_layers import ROOT
+
+STUDY = [*TINY, "recipe.epochs=12", "storage=none", "engine.save_every=1000"]
+PHASES = ["start", "training", "evaluation", "saving", "recording", "report"]
+COMMAND = [sys.executable, "-m", "tests.faults.signalled"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rows]:
+    """The record of a study that nobody disturbs."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    done = subprocess.run([*COMMAND, "none", *STUDY], cwd=place, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return record_of(place / study_folder("tiny"))
+
+
+def start(phase: str) -> "subprocess.Popen[str]":
+    """A command that has come to a phase. Only where that is saving does it save of itself."""
+    process = subprocess.Popen(
+        [*COMMAND, phase, *STUDY, *(["engine.save_every=0"] if phase == "saving" else [])],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not hooks.HERE.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process that somebody's process has started, however indirectly."""
+    found, new = set(), {pid}
+    while new:
+        found |= new
+        new = {int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if parent_of(path) in new} - found
+    return found
+
+
+def parent_of(path: Path) -> int:
+    try:
+        return int(path.read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def gone_within(seconds: float, pids: set[int]) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(map(is_running, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def finish(expected: dict[str, Rows]) -> str:
+    """Start the command again and compare; gives what it says."""
+    done = subprocess.run([*COMMAND, "none", *STUDY], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert differences(record_of(study_folder("tiny")), expected) == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("asking", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("phase", PHASES)
+def test_asked_once_a_study_saves_leaves_and_goes_on(
+    workplace: Path, expected: dict[str, Rows], phase: str, asking: signal.Signals
+) -> None:
+    process = start(phase)
+    family, began = descendants(process.pid), time.monotonic()
+    process.send_signal(asking)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + asking
+    assert "Everything done so far is kept; continue with: python -m explorer study=equal_params" in errors
+    assert time.monotonic() - began < 30
+    assert gone_within(1, family)
+    output = finish(expected)
+    if phase in ("training", "evaluation", "saving"):
+        assert "goes on after " in output
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_asked_twice_it_leaves_at_once_and_goes_on_all_the_same(
+    workplace: Path, expected: dict[str, Rows], phase: str
+) -> None:
+    process = start(phase)
+    family, began = descendants(process.pid), time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode in (130, 143)
+    assert time.monotonic() - began < 3
+    assert gone_within(5, family)
+    finish(expected)
