@@ -248,7 +248,8 @@ class EngineConfig:
     forms      auto: grouped convolutions and batch norms are executed in the equivalent way that is fastest here;
                native: as torch executes them
     loaders    threads that read and decode images where these are streamed; auto: one per core
-    save_every  seconds between two checkpoints of a run, which bound the work that a crash can cost
+    save_every  seconds between two checkpoints of a run, which bound the work that a crash can cost; more where writing
+               them would take over 2 % of the time
     silence    seconds without a training step, or a word of any other kind, after which a worker counts as hung; its
                processes are ended then and the run is tried again
     """

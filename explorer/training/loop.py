@@ -29,6 +29,7 @@ from explorer.training.weights import save_weights
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
 EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**22}
 MOST_EVALUATED = 1024
+REST = 50.0  # times the seconds that a checkpoint took until the next one
 EXPLODED = 1000.0  # times the loss of guessing: no network comes back from there
 Right = npt.NDArray[np.bool_]
 _UNSEEN: Right = np.zeros(0, dtype=np.bool_)
@@ -44,7 +45,8 @@ class Keeping:
 
     folder  of its checkpoints
     told    is given a line for a person where a checkpoint is used, cannot be used or cannot be written
-    every   seconds between two checkpoints; one is made where the run pauses or is stopped, too
+    every   seconds between two checkpoints, or so many more that writing them takes 2 % of the time at most; 0: one
+            after each step. One is made where the run pauses or is stopped, too
     """
 
     folder: Path
@@ -196,7 +198,7 @@ class _Training:
         self.results: list[EpochResult] = []
         self.unfinished: _Unfinished | None = None
         self.training_seconds = 0.0
-        self.saved, self.saved_at = started, (0, 0)
+        self.saved, self.saved_at, self.wait = started, (0, 0), keeping.every if keeping else 0.0
 
     def to_end(self, judges: bool, weights: Path | None, until: int | None) -> Outcome:
         """Train what is left, to the last epoch or `until` one before it."""
@@ -298,7 +300,7 @@ class _Training:
         """Write a checkpoint, if it is time. A run that cannot be kept is trained all the same."""
         now, under_way = time.perf_counter(), self.unfinished
         position = (len(self.results), under_way.steps if under_way else 0)
-        if self.keeping is None or position == self.saved_at or not (always or now - self.saved >= self.keeping.every):
+        if self.keeping is None or position == self.saved_at or not (always or now - self.saved >= self.wait):
             return
         streams = under_way.streams if under_way else self._states()
         others = {f"stream.{name}": state for name, state in streams.items()}
@@ -311,6 +313,8 @@ class _Training:
         except (OSError, SafetensorError) as error:
             self.keeping.told(f"its checkpoint after {_told(position)} cannot be written ({error})")
         self.saved, self.saved_at = time.perf_counter(), position
+        if self.keeping.every:
+            self.wait = max(self.keeping.every, REST * (self.saved - now))
 
     def _outcome(self, status: Status, right: Right) -> Outcome:
         recipe, result = self.run.recipe, self.results[-1]

@@ -1,18 +1,21 @@
 """A run that is interrupted goes on as if nothing had happened, or says what it could not use."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from explorer.design import parse_name
 from explorer.planning import settings_of
 from explorer.run import Convolution, EpochResult, Execution, Outcome, Run
 from explorer.runs import runs_of
 from explorer.settings import StudyConfig
 from explorer.training import kernels
-from explorer.training.checkpoint import latest
+from explorer.training.checkpoint import Checkpoint, latest
 from explorer.training.data import load
 from explorer.training.loop import Keeping, StoppedError, train
 from explorer.training.weights import read_weights
@@ -146,6 +149,20 @@ def test_a_checkpoint_is_written_within_an_epoch_when_it_is_time(tiny: StudyConf
     assert seen[3] == ["000000-00000002.safetensors", "000000-00000003.safetensors"]
 
 
+def test_writing_checkpoints_takes_a_small_share_of_the_time(
+    tiny: StudyConfig, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[int, int]] = []
+
+    def slow(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
+        steps.append(checkpoint.position)
+        time.sleep(0.2)
+
+    monkeypatch.setattr("explorer.training.loop.save", slow)
+    train(run_with(tiny), lambda result: None, keeping=replace(keeping, every=1e-6))
+    assert steps == [(0, 1)]  # the next one would come after ten seconds
+
+
 def test_a_run_pauses_where_it_is_told_and_goes_on_from_there(tiny: StudyConfig, keeping: Keeping) -> None:
     run, lazy = run_with(tiny), replace(keeping, every=1e9)
     reported: list[EpochResult] = []
@@ -215,10 +232,11 @@ def test_without_a_usable_checkpoint_a_run_says_that_it_begins_anew(tiny: StudyC
     assert told(keeping)[-1] == "begins anew"
 
 
-def test_a_checkpoint_of_another_run_is_not_used(tiny: StudyConfig, keeping: Keeping) -> None:
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"architecture": parse_name("11-1x4d-w8")}])
+def test_a_checkpoint_of_another_run_is_not_used(tiny: StudyConfig, keeping: Keeping, changes: dict[str, Any]) -> None:
     run = run_with(tiny)
     interrupted(run, keeping, 4)
-    other = replace(run, seed=run.seed + 1)
+    other = replace(run, **changes)
     assert latest(keeping.folder, other.id, EPOCHS)[0] is None
     assert same(train(other, lambda result: None, keeping=keeping), train(other, lambda result: None))
     assert told(keeping)[0] == f"000004-00000004.safetensors cannot be used (it is of run {run.id})"
