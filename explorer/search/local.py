@@ -132,6 +132,7 @@ class LocalEngine:
         try:
             event: Event = worker.pipe.recv()
         except (EOFError, OSError):
+            wait([worker.process.sentinel], LOOK)  # its pipe is closed a little before it has ended
             self._drop(worker)
             code = worker.process.exitcode
             killed = ", as when the system runs out of memory" if code == -signal.SIGKILL else ""

@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from explorer.errors import InputError
-from explorer.job import Counted, EpochDone, Event, Job, RunDone, Surroundings, Survey
+from explorer.job import Counted, EpochDone, Event, Job, Noted, RunDone, Surroundings, Survey
 from explorer.planning import settings_of
 from explorer.run import Run
 from explorer.runs import runs_of
@@ -92,6 +93,23 @@ def test_a_killed_process_gives_its_job_to_a_new_one(engine: LocalEngine, run: R
     engine.submit(Job(run, needs_count=False))
     os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
     assert done(until_done(engine)).outcome.status == "ok"
+
+
+def test_a_process_that_is_asked_to_leave_saves_its_run_for_another(
+    engine: LocalEngine, run: Run, tmp_path: Path
+) -> None:
+    long = replace(run, recipe=replace(run.recipe, epochs=100))
+    engine.submit(Job(long, needs_count=False, checkpoints=str(tmp_path), save_every=1000))
+    events: list[Event] = []
+    while not any(isinstance(event, EpochDone) for event in events):
+        events += engine.events(timeout=1.0)
+    for _ in range(3):  # as from a batch system that asks every process of its own and insists
+        os.kill(engine._workers[0].process.pid or 0, signal.SIGTERM)
+    events = until_done(engine)
+    notes = [event.message for event in events if isinstance(event, Noted)]
+    assert notes[0] == "its process died with exit code 0; another one goes on"
+    assert notes[1].startswith("goes on after ")
+    assert done(events).outcome.epochs == 100
 
 
 def test_a_job_whose_processes_keep_dying_fails(engine: LocalEngine, run: Run) -> None:
