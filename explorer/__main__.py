@@ -25,6 +25,7 @@ Which network shape is best at a fixed compute budget?
   python -m explorer study=equal_params do=plan      what would run, at what cost and time; trains nothing
   python -m explorer study=equal_params do=report    redraw the page from the record
   python -m explorer study=equal_params do=tabulate  a finished study as a table to share, in tables/
+  python -m explorer study=equal_params fork=true    leave one that was started differently, go on under another name
   python -m explorer study=equal_params --cfg job    print the resolved configuration
 
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
@@ -106,9 +107,16 @@ def _dispatch(arguments: list[str], console: Console) -> int:
 
 def _plan(config: "StudyConfig", console: Console) -> int:
     from explorer.answer import at_look
-    from explorer.folder import refuse_other_settings, study_folder
+    from explorer.changes import fork_of, refuse_other_settings, told
+    from explorer.folder import study_folder
     from explorer.report.plan import print_plan
 
+    if config.fork:  # as far as settings tell: no worker looks at the device and the images
+        folder, (name, differences) = study_folder(config.name), fork_of(config)
+        if differences:
+            words = told(folder, differences, f"its fork is {name}")
+            console.print(words, markup=False, highlight=False, soft_wrap=True)
+        config = replace(config, name=name)
     config = at_look(config, study_folder(config.name))
     refuse_other_settings(study_folder(config.name), config)
     print_plan(config, study_folder(config.name), console)
@@ -134,17 +142,25 @@ def _tabulate(config: "StudyConfig", console: Console) -> int:
 
 def _run(config: "StudyConfig", console: Console) -> int:
     from explorer.answer import at_look, draw, load_finding
+    from explorer.changes import refuse_other_settings
     from explorer.contrast import contrast_of
-    from explorer.folder import REPORTS, is_stale, make_folder, refuse_other_settings, study_folder
+    from explorer.folder import CONFIG, REPORTS, is_stale, make_folder, study_folder
     from explorer.live import Live
     from explorer.planning import settings_of
     from explorer.progress import progress_of
     from explorer.report.terminal import print_verdict
     from explorer.report.waiting import space_progress
 
-    folder = study_folder(config.name)
     with space_progress(console):
         contrast_of(config, settings_of(config))
+    fork = None
+    if config.fork and (study_folder(config.name) / CONFIG).exists():
+        if config.data.lacks_path:
+            raise InputError(NO_PATH)
+        from explorer.search.fork import forked
+
+        config, fork = forked(config, console)
+    folder = study_folder(config.name)
     current, failed, trained = at_look(config, folder), 0, False
     page = REPORTS / f"{config.name}.html"
     refuse_other_settings(folder, current)
@@ -159,7 +175,7 @@ def _run(config: "StudyConfig", console: Console) -> int:
         if live:
             words = f"The page while it runs, drawn anew at most every {live.period} s: {page}"
             console.print(words, markup=False, highlight=False, soft_wrap=True)
-        failed, trained = run_study(current, folder, console, live), True
+        failed, trained = run_study(current, folder, console, live, fork), True
         current = at_look(config, folder)
     if trained or is_stale(page, folder):
         draw(folder)

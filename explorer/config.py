@@ -79,7 +79,10 @@ def read_command(arguments: list[str]) -> Command:
         return Command(verb, _checked_tree(tree, DESIGN_VERBS[verb], place))
     if verb not in STUDY_VERBS:
         raise _unknown_verb(str(verb))
-    return Command(verb, to_config(tree, place))
+    config = to_config(tree, place)
+    if config.fork and verb not in ("run", "plan"):
+        raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
+    return Command(verb, config)
 
 
 def _unknown_verb(verb: str) -> InputError:

@@ -52,6 +52,7 @@ class Surroundings:
     has_bfloat16  the device can compute in bfloat16
     has_kernels   kernels of our own can be used (explorer/training/kernels)
     memory        of the device in bytes
+    sources       digests of the sources that decide a number, by path (explorer/sources.py)
     """
 
     device: str
@@ -63,6 +64,7 @@ class Surroundings:
     has_bfloat16: bool = False
     has_kernels: bool = False
     memory: int = 0
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 from pathlib import Path
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # glibc's malloc.h; size -1 is the largest
@@ -36,6 +37,15 @@ def cpu_features() -> str:
 def cpu_count() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def driver_version(told: Path = Path("/proc/driver/nvidia/version")) -> str:
+    """Version of the NVIDIA driver as it tells Linux; "unknown" where it does not."""
+    try:
+        found = re.search(r"\d+\.\d+(\.\d+)*", told.read_text())
+    except OSError:
+        return "unknown"
+    return found[0] if found else "unknown"
 
 
 def keep_freed_memory() -> None:

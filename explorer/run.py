@@ -169,6 +169,7 @@ class RunRecord:
     latency: float | None = None
     latency_lower: float | None = None
     latency_upper: float | None = None
+    start: int = 0
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,22 @@ def rate_of(config: StudyConfig, run: Run) -> float:
     return round(run.recipe.learning_rate / config.recipe.learning_rate, 9)
 
 
+def is_judged(config: StudyConfig, run: Run) -> bool:
+    """Whether a run is evaluated on the test images: not where validation images decide what comes of it."""
+    return not config.search.is_adaptive and rate_of(config, run) == 1
+
+
 def record_of(
-    config: StudyConfig, setting: Setting, run: Run, outcome: Outcome, *, fvcore_macs: int | None, finished: str
+    config: StudyConfig,
+    setting: Setting,
+    run: Run,
+    outcome: Outcome,
+    *,
+    fvcore_macs: int | None,
+    finished: str,
+    start: int,
 ) -> RunRecord:
-    """What the record says of a run."""
+    """What the record says of a run that ended under the study's start of this number."""
     latency = setting.latency
     return RunRecord(
         run=run.id,
@@ -98,6 +110,7 @@ def record_of(
         latency=latency.median if latency else None,
         latency_lower=latency.lower if latency else None,
         latency_upper=latency.upper if latency else None,
+        start=start,
     )
 
 

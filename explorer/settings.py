@@ -293,6 +293,7 @@ class StudyConfig:
 
     spaces  where a study compares populations: spaces by name, of each of which `search.designs` designs are drawn, all
             held to the one budget; `space` is then not used, and the contrast names two of these
+    fork    where the study was started differently it goes on under another name; of the command, not of the study
     """
 
     name: str
@@ -307,6 +308,7 @@ class StudyConfig:
     storage: StorageConfig
     spaces: dict[str, Space] = field(default_factory=dict)
     report: ReportConfig = field(default_factory=ReportConfig)
+    fork: bool = False
 
 
 @dataclass(frozen=True)

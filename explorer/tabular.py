@@ -30,6 +30,7 @@ from explorer.errors import InputError
 from explorer.records import Record
 from explorer.run import CorrectRecord, Decision, EpochRecord, RunRecord
 from explorer.settings import StudyConfig
+from explorer.starts import starts_of
 from explorer.table import write_whole
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
         for one in finding.summaries
     ]
     train, val, test = environment["images"]
-    data, hashed, commit = config.data, environment["data_hash"], environment["commit"] or "unknown"
+    data, hashed = config.data, environment["data_hash"]
+    commits = ", ".join(dict.fromkeys(str(start.get("commit") or "unknown") for start in starts_of(environment)))
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     recipe = "\n".join(f"- {key}: {value}" for key, value in asdict(config.recipe).items())
     return f"""# {config.name}
@@ -232,7 +234,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
 
 ## Hardware and versions
 
-{finding.final} runs on {environment["platform"]}, started {environment["started"]}, commit {commit};
+{finding.final} runs on {environment["platform"]}, started {environment["started"]}, commit {commits};
 {versions}. Seconds and images per second are of that machine.
 
 ## Use

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "explorer"
 
 # What each room may import of the project. Files at the top are rooms of their own; the entry may import all.
-VALUES = {"design", "settings", "run", "job", "errors", "planning", "machine", "wording", "checks"}
+VALUES = {"design", "settings", "run", "job", "errors", "planning", "machine", "wording", "checks", "sources"}
 MAY_IMPORT = {
     "design": {"design"},
     "errors": set(),
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "start": set(),
     "checks": {"run"},
     "cache": {"table"},
+    "sources": {"cache"},
     "settings": {"design"},
     "run": {"design", "settings"},
     "job": {"design", "run", "settings"},
@@ -30,13 +31,27 @@ MAY_IMPORT = {
     "config": {"design", "errors", "settings"},
     "table": {"errors"},
     "records": {"errors", "folder", "run", "table"},
-    "folder": {"errors", "job", "machine", "run", "settings", "table"},
+    "folder": {"errors", "run", "settings", "table"},
+    "starts": {"folder", "job", "machine", "run", "settings", "table"},
+    "changes": {"errors", "folder", "job", "run", "settings", "starts"},
     "progress": {"design", "folder", "planning", "records", "run", "runs", "settings"},
     "analysis": {"analysis", "design", "run", "wording"},
     "training": VALUES | {"training", "cache"},
     "search": VALUES
-    | {"search", "training", "analysis", "records", "folder", "progress", "cache", "runs", "interrupt"},
-    "report": VALUES | {"report", "analysis", "contrast", "records", "runs", "folder", "progress", "table"},
+    | {
+        "search",
+        "training",
+        "analysis",
+        "records",
+        "folder",
+        "progress",
+        "cache",
+        "runs",
+        "interrupt",
+        "changes",
+        "starts",
+    },
+    "report": VALUES | {"report", "analysis", "contrast", "records", "runs", "folder", "progress", "table", "starts"},
     "benchmarks": {
         "analysis",
         "answer",
@@ -54,6 +69,7 @@ MAY_IMPORT = {
         "training",
     },
     "tabular": {
+        "starts",
         "analysis",
         "answer",
         "config",

@@ -24,6 +24,7 @@ from explorer.run import EpochResult, Execution, Outcome
 from explorer.runs import record_of, runs_of
 from explorer.search import coordinator
 from explorer.settings import StudyConfig
+from explorer.starts import begin
 from tests.conftest import TINY
 from tests.search.test_coordinator import OK, Engine, finishing
 
@@ -37,7 +38,7 @@ def begun(workplace: Path, tiny: StudyConfig) -> StudyConfig:
     """A study that has started and has no run yet."""
     (FOLDER / "local").mkdir(parents=True)
     records.open_for_writing(FOLDER)
-    study.begin(FOLDER, tiny, PLAN, Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100)))
+    begin(FOLDER, tiny, PLAN, Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100)))
     return tiny
 
 
@@ -47,7 +48,7 @@ def commit(config: StudyConfig, *numbers: int) -> None:
     for number in numbers:
         setting, run = runs[number]
         outcome = Outcome("ok", 1, 0.1, 0.2, 0.3, 0.5, 1.0, 50.0, bytes(13), 100)
-        record = record_of(config, setting, run, outcome, fvcore_macs=1, finished=study.now())
+        record = record_of(config, setting, run, outcome, fvcore_macs=1, finished=study.now(), start=0)
         records.commit(FOLDER, record, [EpochResult(1, 0.1, 1.0, 0.5, 0.5, 0.1)], outcome)
 
 

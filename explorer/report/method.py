@@ -10,9 +10,11 @@ from explorer.design.name import display_setting
 from explorer.report.study import Study
 from explorer.run import BASELINE, Convolution
 from explorer.settings import BudgetConfig
+from explorer.starts import starts_of, unlike
 
 ENOUGH_SEEDS = 5  # below which a paired verdict is always inconclusive
 MOST_FAILURES = 100  # told one by one
+_OF_NO_USE = ("host", "commit")  # to who asks for hardware and software: a name, and what is told beside the code
 
 
 Answer = Literal["yes", "in part", "no", "does not apply"]
@@ -59,12 +61,22 @@ def checklist(study: Study) -> list[Item]:
 
 
 def _code(study: Study) -> Item:
-    commit = study.environment.get("commit")
-    changed = bool(commit) and str(commit).endswith("+")
-    words = f"Commit {commit}." if commit else "It was not run from a checkout: only the versions below are known."
-    if changed:
-        words = f"Commit {str(commit)[:-1]}, with changes that were not committed."
-    return Item("Is the code that was run known?", "yes" if commit and not changed else "in part", words)
+    under = list(_starts_used(study).values())
+    commits = list(dict.fromkeys(start.get("commit") for start in under))
+    clean = [commit for commit in commits if commit and not str(commit).endswith("+")]
+    answer: Answer = "yes" if clean else "in part"
+    if len(commits) > 1:
+        same = under[0].get("sources") is not None and len({start.get("sources") for start in under}) == 1
+        words = f"Commits {', '.join(str(commit or 'unknown') for commit in commits)}; the sources that "
+        words += f"decide a number {'are the same in all' if same else 'may differ: not all starts recorded them'}."
+        answer = answer if same else "in part"
+    elif clean:
+        words = f"Commit {clean[0]}."
+    elif commits[0]:
+        words = f"Commit {str(commits[0])[:-1]}, with changes that were not committed."
+    else:
+        words = "It was not run from a checkout: only the versions below are known."
+    return Item("Is the code that was run known?", answer, words)
 
 
 def _alike(study: Study) -> Item:
@@ -99,7 +111,30 @@ def _costs(study: Study) -> Item:
 def _hardware(study: Study) -> Item:
     devices = sorted({str(name) for name in study.record.runs["device"]})
     words = f"{', '.join(devices) or 'No run yet'}; one plan of execution for all, with the versions below."
-    return Item("Did all runs use the same hardware and software?", "yes" if len(devices) < 2 else "in part", words)
+    first, *others = _starts_used(study).values()
+    different = dict.fromkeys(key for start in others for key, _, _ in unlike(first, start) if key not in _OF_NO_USE)
+    if different:
+        words += f" But starts differ in: {', '.join(different)}."
+    answer: Answer = "yes" if len(devices) < 2 and not different else "in part"
+    return Item("Did all runs use the same hardware and software?", answer, words)
+
+
+def _starts_used(study: Study) -> dict[int, dict[str, Any]]:
+    """The starts that rows of the record ended under, by number; the first one where there is no row."""
+    runs, starts = study.record.runs, starts_of(study.environment)
+    numbers = sorted({int(number) for number in runs["start"]}) if "start" in runs else []
+    return {number: starts[number] if number < len(starts) else {} for number in numbers or [0]}
+
+
+def starts(study: Study) -> list[tuple[int, str]]:
+    """Each start but the first that rows of the record ended under: its number, and what was unlike the first."""
+    first, found = starts_of(study.environment)[0], []
+    for number, start in _starts_used(study).items():
+        if number:
+            count = int((study.record.runs["start"] == number).sum())
+            words = [f"{key} {now}" for key, _, now in unlike(first, start) if key != "host"]
+            found.append((number, "; ".join((f"{count:,} runs since {start.get('when', 'unknown')}", *words))))
+    return found
 
 
 def _seeds(study: Study) -> Item:

@@ -74,6 +74,7 @@ def render_page(study: Study) -> str:
         tried=method.tried(study),
         checklist=method.checklist(study),
         images=method.images(study.environment),
+        starts=method.starts(study),
         execution={**study.execution, "convolutions": method.convolutions(study.execution)},
         reload_seconds=LIVE_SECONDS,
         scripts=scripts,

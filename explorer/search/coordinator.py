@@ -9,32 +9,38 @@ from rich.console import Console
 
 from explorer import folder as study
 from explorer import interrupt, records
+from explorer.changes import refuse_other_settings, settled
 from explorer.errors import StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, Noted, RunDone, Surroundings, Survey
 from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
 from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, Decision, Execution, Outcome, Run, RunRecord
-from explorer.runs import own_execution, rate_of, record_of, refuse_batch, runs_of
+from explorer.runs import is_judged, own_execution, record_of, refuse_batch, runs_of
 from explorer.search.execution import Bench, propose, resumed, with_convolutions, with_latency
+from explorer.search.fork import plan_of, take_over
 from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored
 from explorer.search.progress import Clock, work_of
 from explorer.search.rungs import chosen
 from explorer.search.state import Beside, State, checkpoints, forget, open_state
 from explorer.settings import StudyConfig
+from explorer.starts import Fork, begin
 
 SOME = 9  # designs on which the plan of a search is made
 
 
-def run_study(config: StudyConfig, folder: Path, console: Console, beside: Beside | None = None) -> int:
+def run_study(
+    config: StudyConfig, folder: Path, console: Console, beside: Beside | None = None, fork: Fork | None = None
+) -> int:
     """Train what the record lacks and return the number of failed runs; `beside` goes on while runs are trained.
 
+    A new study that is a `fork` of another begins with the runs of that one that it may have.
     Raises InputError for what a person can mend and StudyStoppedError where the cost check fails.
     """
     settings_of(config)  # refuses what cannot be planned before anything is locked or started
     clock = Clock()
     with study.locked(folder):
-        study.refuse_other_settings(folder, config)
+        refuse_other_settings(folder, config)
         records.open_for_writing(folder, searches=config.search.is_adaptive)
         console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False)
         engine = LocalEngine(slots=1, retries=config.engine.retries, silence=config.engine.silence)
@@ -44,10 +50,13 @@ def run_study(config: StudyConfig, folder: Path, console: Console, beside: Besid
             assert isinstance(surroundings, Surroundings)
             refuse_batch(config, surroundings.images[0])
             bench = Bench(config, surroundings, engine)
-            engine.slots, execution = _plan(bench, folder, console)
-            study.begin(folder, config, execution, surroundings)
+            engine.slots, execution = _plan(bench, folder, console, fork)
+            start = begin(folder, config, execution, surroundings, fork)
+            for line in start.told:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            take_over(bench, folder, execution, start, console)
             state = open_state(bench, folder, execution, engine.slots, console)
-            state.clock, state.beside = clock, beside
+            state.clock, state.beside, state.start = clock, beside, start.number
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
         finally:
@@ -55,13 +64,13 @@ def run_study(config: StudyConfig, folder: Path, console: Console, beside: Besid
     return state.failed
 
 
-def _plan(bench: Bench, folder: Path, console: Console) -> tuple[int, Execution]:
+def _plan(bench: Bench, folder: Path, console: Console, fork: Fork | None) -> tuple[int, Execution]:
     """Workers at once, and the execution plan: the study's own, or a new one with what is measured for it."""
     config = bench.config
     settings = settings_so_far(config, records.load(folder))
     _tell(bench, console)
     runs = designs_wanted(config, settings) * config.search.seeds
-    old = study.settled(folder, config, bench.surroundings)
+    old = settled(folder, config, bench.surroundings) or plan_of(fork, bench)
     began, known = time.perf_counter(), settings or _some(config)
     with console.status("Measuring which way of executing runs is the fastest here"):
         plan = resumed(bench, old, known, runs) if old else propose(bench, known, runs)
@@ -166,7 +175,7 @@ def _job(state: State, setting: Setting, run: Run) -> Job:
     return Job(
         run,
         needs_count=setting.name not in state.fvcore_macs,
-        judges=not state.config.search.is_adaptive and rate_of(state.config, run) == 1,
+        judges=is_judged(state.config, run),
         weights=weights,
         loaders=0 if state.config.engine.loaders == "auto" else state.config.engine.loaders,
         checkpoints=str(checkpoints(state.folder, run.id)),
@@ -226,7 +235,7 @@ def _judge(state: State, setting: Setting) -> None:
 def _record(state: State, setting: Setting, run: Run, outcome: Outcome) -> RunRecord:
     """Write down what came of a run, for good unless it failed; then its checkpoints are of no more use."""
     config, macs = state.config, state.fvcore_macs.get(setting.name)
-    record = record_of(config, setting, run, outcome, fvcore_macs=macs, finished=study.now())
+    record = record_of(config, setting, run, outcome, fvcore_macs=macs, finished=study.now(), start=state.start)
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
     state.trials.add(record)
     if outcome.status in FINAL_STATUSES:

@@ -55,6 +55,7 @@ class State:
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
     fvcore_macs: dict[str, int] = field(default_factory=dict)
     failed: int = 0
+    start: int = 0
     clock: Clock = field(default_factory=Clock)
     beside: Beside | None = None
 

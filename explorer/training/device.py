@@ -3,7 +3,7 @@
 import torch
 
 from explorer.errors import InputError
-from explorer.machine import cpu_name, memory_bytes
+from explorer.machine import cpu_name, driver_version, memory_bytes
 
 # What torch, oneDNN and CUDA's libraries say when they are refused memory.
 _NO_MEMORY = ("DefaultCPUAllocator", "could not create a memory object", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
@@ -22,6 +22,14 @@ def resolve(device: str) -> str:
 def device_name(device: str) -> str:
     """Model of the device, for people and for telling machines apart."""
     return torch.cuda.get_device_name() if device == "cuda" else cpu_name()
+
+
+def gpu_versions(device: str) -> dict[str, str]:
+    """Versions of what lies between torch and a GPU; none for the CPU."""
+    if device != "cuda":
+        return {}
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return {"cuda": str(torch.version.cuda), "cudnn": str(cudnn), "driver": driver_version()}
 
 
 def has_bfloat16(device: str) -> bool:

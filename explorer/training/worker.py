@@ -166,9 +166,17 @@ def _survey(question: Survey) -> Surroundings:
     import torch
 
     from explorer.errors import InputError
+    from explorer.sources import decisive_sources
     from explorer.training import kernels
     from explorer.training.data import load
-    from explorer.training.device import device_memory, device_name, has_bfloat16, is_out_of_memory, resolve
+    from explorer.training.device import (
+        device_memory,
+        device_name,
+        gpu_versions,
+        has_bfloat16,
+        is_out_of_memory,
+        resolve,
+    )
 
     device = resolve(question.device)
     try:
@@ -184,6 +192,7 @@ def _survey(question: Survey) -> Surroundings:
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
         "fvcore": fvcore.__version__,
+        **gpu_versions(device),
     }
     return Surroundings(
         device,
@@ -195,6 +204,7 @@ def _survey(question: Survey) -> Surroundings:
         has_bfloat16=has_bfloat16(device),
         has_kernels=device == "cpu" and kernels.is_available(),
         memory=device_memory(device),
+        sources=decisive_sources(),
     )
 
 

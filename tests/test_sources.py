@@ -1,0 +1,150 @@
+"""Which sources decide a number, and what changes their digests."""
+
+import ast
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from explorer import sources
+from explorer.sources import PACKAGE, decisive_sources, meaning
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the package to be changed."""
+    ignored = shutil.ignore_patterns("__pycache__", "report", "templates")
+    return Path(shutil.copytree(PACKAGE, tmp_path / "explorer", ignore=ignored))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def changed(copy: Path) -> set[str]:
+    """The files whose digests are not those of the package, or that only one of both has."""
+    ours, theirs = decisive_sources(), decisive_sources(copy)
+    return {path for path in {*ours, *theirs} if ours.get(path) != theirs.get(path)}
+
+
+def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
+    for path in copy.rglob("*.py"):
+        path.write_text(f"# a remark\n{ast.unparse(ast.parse(path.read_text()))}\n\n'more words'\n")
+    for path in copy.rglob("*.[ch]"):
+        path.write_text("/* a\n remark */\n" + path.read_text().replace("\n", " // another\n\t", 1))
+    edit(copy / "training" / "loop.py", "Train one run from its seed to its outcome.", "Other words")
+    assert changed(copy) == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("training/loop.py", "nesterov=recipe.nesterov", "nesterov=False"),
+        ("design/cost.py", "+ ", "- "),
+        ("training/kernels/norm.c", "#include", "#define ONE 1\n#include"),
+        ("training/kernels/grouped.c", "return failed;", "return 0;"),
+    ],
+)
+def test_a_change_of_code_is_a_change_of_that_file_alone(copy: Path, path: str, old: str, new: str) -> None:
+    edit(copy / path, old, new)
+    assert changed(copy) == {path}
+
+
+def test_files_that_runs_begin_or_cease_to_go_through_count(copy: Path) -> None:
+    (copy / "training" / "more.py").write_text("ONE = 1\n")
+    assert changed(copy) == set()
+    edit(copy / "training" / "loop.py", "import time\n", "import time\nimport explorer.training.more\n")
+    assert changed(copy) == {"training/loop.py", "training/more.py"}
+    edit(copy / "training" / "device.py", "import torch\n", "import torch\nfrom explorer.training import export\n")
+    assert changed(copy) == {"training/loop.py", "training/more.py", "training/device.py", "training/export.py"}
+
+
+def test_all_that_a_worker_loads_is_among_them_and_what_no_run_goes_through_is_not(tmp_path: Path) -> None:
+    code = """
+import sys
+from multiprocessing import Pipe
+from explorer.config import read_command
+from explorer.job import Job, LatencyQuestion, RunDone, Survey
+from explorer.planning import settings_of, task_of
+from explorer.run import Execution
+from explorer.runs import runs_of
+from explorer.training import worker
+from tests.conftest import TINY
+config = read_command(TINY).study
+there = worker._answer(Survey(config.data, "cpu"))
+settings = settings_of(config)
+execution = Execution("cpu", there.device_name, "grouped", "channels_last", "float32", 1, 20)
+ours, theirs = Pipe()
+worker._run(Job(runs_of(config, settings, execution, there.data_hash)[0][1], needs_count=True), theirs)
+while not isinstance(event := ours.recv(), RunDone):
+    pass
+assert event.outcome.status == "ok", event
+worker._answer(LatencyQuestion((settings[0].architecture,), task_of(config), "cpu", "float32", 1))
+rooms = ("explorer.design.", "explorer.training.")
+print("LOADED", *(sys.modules[name].__file__ for name in sys.modules if name.startswith(rooms)))
+"""
+    root = str(PACKAGE.parent)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    loaded = {str(Path(path).relative_to(PACKAGE)) for path in done.stdout.rpartition("LOADED")[2].split()}
+    found = set(decisive_sources())
+    assert "training/loop.py" in loaded
+    assert loaded <= found
+    assert {"training/kernels/norm.c", "training/kernels/grouped.c", "training/kernels/numbers.h"} <= found
+    assert not found & {f"training/{name}.py" for name in ("benchmark", "export", "verify", "reference", "costing")}
+
+
+def test_every_import_can_be_followed() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), path
+            name = getattr(node, "attr", getattr(node, "id", ""))
+            assert name not in ("import_module", "__import__"), path
+
+
+SNIPPET = '''
+"""Words."""
+from __future__ import annotations
+import os as system
+
+@decorated
+class One(Two, key=3):
+    """Words."""
+    field: int | None = None
+    def method(self, first, /, *rest: str, named: bool = True, **more) -> dict[str, float]:
+        """Words."""
+        ...
+
+def generic(value, other=(), *, last=None):
+    match value:
+        case {"key": [1, *_]} if (found := other):
+            return f"{found!r:>{last}} and {value:.2f}" f"{value=}" 'joined' + u"text"
+        case One(field=None) | None:
+            raise ValueError from None
+    with open(value) as file, other:
+        yield from (lambda *each: each[::2])(file)
+    try:
+        async_ = [item async for item in other] if last else {**other}
+    except* OSError as error:
+        global name
+        del error
+    return -1e-9j, b"\\x00", "\\u00fc", 10**40, not last
+'''
+
+
+def test_versions_of_python_agree_on_what_code_means() -> None:
+    text = meaning(SNIPPET.replace("def generic", "async def generic").replace("yield from", "await"))
+    assert hashlib.sha256(text.encode()).hexdigest()[:12] == "be895fc012b0"
+
+
+def test_sources_are_parsed_once_and_again_when_one_changes(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = decisive_sources(copy)
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "_imported", lambda package: pytest.fail("parsed again"))
+        assert decisive_sources(copy) == first
+    edit(copy / "training" / "schedule.py", "import math\n", "import math\nONE = 1\n")
+    assert decisive_sources(copy) != first
