@@ -132,8 +132,9 @@ def _of_a_search(folder: Path) -> tuple[str, ...]:
     if not (folder / CONFIG).exists():
         return ()
     search = (stored_config(folder) or {}).get("search")
-    sampler = search.get("sampler") if isinstance(search, dict) else None
-    return (DECISIONS,) if sampler in ADAPTIVE else ()
+    if not isinstance(search, dict) or search.get("only"):  # designs asked for by name are chosen by nobody
+        return ()
+    return (DECISIONS,) if search.get("sampler") in ADAPTIVE else ()
 
 
 def _has_rows(path: Path) -> bool:

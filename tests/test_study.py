@@ -266,6 +266,38 @@ def test_more_seeds_continue_a_study(finished: Path, tmp_path: Path, monkeypatch
     assert yaml.safe_load((FOLDER / "config.yaml").read_text())["search"]["seeds"] == 3
 
 
+def test_a_fork_and_an_undisturbed_study_of_its_settings_have_the_same_record(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished, tmp_path / "forked")
+    monkeypatch.chdir(tmp_path / "forked")
+    before = {path: path.read_bytes() for path in FOLDER.glob("*.*")}
+    command = [*TINY, "study.contrast=null", "search.seeds=3"]
+    assert main([*command, "fork=true"]) == 0
+    output = capsys.readouterr().out
+    assert "its fork is tiny-2" in output
+    assert "Runs taken over from studies/tiny: 4" in output
+    assert re.findall(r"\[(\d)/6\]", output) == ["5", "6"]
+    assert {path: path.read_bytes() for path in FOLDER.glob("*.*")} == before
+    assert Path("reports/tiny-2.html").exists()
+    assert main([*command, "name=undisturbed"]) == 0
+    fork, undisturbed = Path("studies/tiny-2"), Path("studies/undisturbed")
+    left, right = (results(folder).drop(columns="study") for folder in (fork, undisturbed))
+    pd.testing.assert_frame_equal(left, right)
+    left, right = (records.load(folder).epochs.drop(columns="seconds") for folder in (fork, undisturbed))
+    order = ["run", "epoch"]
+    pd.testing.assert_frame_equal(
+        left.sort_values(order, ignore_index=True), right.sort_values(order, ignore_index=True)
+    )
+    bits = [records.load_correct(folder) for folder in (fork, undisturbed)]
+    assert bits[0].keys() == bits[1].keys()
+    assert all((bits[0][run] == bits[1][run]).all() for run in bits[0])
+    capsys.readouterr()
+    assert main([*command, "fork=true"]) == 0
+    assert "/6]" not in capsys.readouterr().out
+    assert sorted(path.name for path in study.STUDIES.iterdir()) == ["tiny", "tiny-2", "undisturbed"]
+
+
 def test_help_and_config_are_printed(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "study: cardinality_or_width, cardinality_or_width_cifar10_jpeg, design_space," in capsys.readouterr().out

@@ -132,8 +132,9 @@ def starts(study: Study) -> list[tuple[int, str]]:
     for number, start in _starts_used(study).items():
         if number:
             count = int((study.record.runs["start"] == number).sum())
-            words = [f"{key} {now}" for key, _, now in unlike(first, start) if key != "host"]
-            found.append((number, "; ".join((f"{count:,} runs since {start.get('when', 'unknown')}", *words))))
+            words = [f"{start.get('when', 'unknown')}: {count:,} {'run' if count == 1 else 'runs'}"]
+            words += [f"{key} {now}" for key, _, now in unlike(first, start) if key != "host"]
+            found.append((number, "; ".join(words)))
     return found
 
 

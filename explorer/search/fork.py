@@ -7,7 +7,7 @@ taken over where they were made by the same sources, the same torch, on the same
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -62,55 +62,53 @@ def take_over(bench: Bench, folder: Path, execution: Execution, start: Start, co
     source = study.study_folder(str(environment.get("forked_from", {}).get("study")))
     if "forked_from" not in environment or not (source / study.RUNS).exists():
         return
-    if bench.config.search.is_adaptive:
-        words = "a search takes no runs over: each of its designs follows from the results before it"
-        console.print(f"{source}: {words}", markup=False, highlight=False, soft_wrap=True)
-        return
-    theirs, starts = study.stored_environment(source) or {}, starts_of(environment)
-    ours = starts[start.number]
-    alike = {number: one for number, one in enumerate(starts_of(theirs)) if _is_alike(one, ours)}
-    past, right = records.load(source), records.load_correct(source)
-    wanted = {row.run: row for row in records.as_records(past.runs) if row.start in alike}
     own = records.load(folder).runs
-    found = list(_found(bench, execution, wanted, set(own.loc[own["status"].isin(FINAL_STATUSES), "run"])))
+    is_new, known = own.empty, set(own.loc[own["status"].isin(FINAL_STATUSES), "run"])
+    if bench.config.search.is_adaptive:
+        if is_new:
+            words = "a search takes no runs over: each of its designs follows from the results before it"
+            console.print(f"{source}: {words}", markup=False, highlight=False, soft_wrap=True)
+        return
+    starts, theirs = starts_of(environment), starts_of(study.stored_environment(source) or {})
+    alike = {number: one for number, one in enumerate(theirs) if _is_alike(one, starts[start.number])}
+    past, right = records.load(source), records.load_correct(source)
+    rows = [row for row in records.as_records(past.runs) if row.start in alike and row.run not in known]
+    there = {row.run: row for row in rows if row.test_error is None or row.run in right}
+    found = list(_found(bench, execution, there))
     places = {}
-    for row in (row for _, _, row in found):
-        starts, places[row.start] = placed(starts, alike[row.start])
+    for number in dict.fromkeys(row.start for _, _, row in found):
+        starts, places[number] = placed(starts, alike[number])
     write_environment(folder, {**environment, "starts": starts})
     for setting, run, row in found:
-        outcome = _outcome(row, right.get(row.run))
-        record = record_of(
-            bench.config,
-            setting,
-            run,
-            outcome,
-            fvcore_macs=row.fvcore_macs,
-            finished=row.finished,
-            start=places[row.start],
-        )
-        rows = past.epochs[past.epochs["run"] == run.id].drop(columns="run").to_dict("records")
-        epochs = [EpochResult(**{str(key): value for key, value in epoch.items()}) for epoch in rows]
-        records.commit(folder, record, epochs, outcome)
-    console.print(f"{len(found)} runs are taken over from {source}", markup=False, highlight=False)
+        outcome, macs, when = _outcome(row, right.get(run.id)), row.fvcore_macs, row.finished
+        place = places[row.start]
+        record = record_of(bench.config, setting, run, outcome, fvcore_macs=macs, finished=when, start=place)
+        records.commit(folder, record, _epochs(past, run.id), outcome)
+    if found or is_new:
+        console.print(f"Runs taken over from {source}: {len(found)}", markup=False, highlight=False)
 
 
-def _found(
-    bench: Bench, execution: Execution, wanted: dict[str, RunRecord], known: set[str]
-) -> Iterator[tuple[Setting, Run, RunRecord]]:
+def _found(bench: Bench, execution: Execution, there: dict[str, RunRecord]) -> Iterator[tuple[Setting, Run, RunRecord]]:
     """The study's runs that are there already: for good, and with a test exactly if this study tests them."""
     config = bench.config
     for setting, run in runs_of(config, settings_of(config), execution, bench.surroundings.data_hash):
-        row = wanted.get(run.id)
-        if row is None or run.id in known or row.status not in JUDGED_STATUSES:
+        row = there.get(run.id)
+        if row is None or row.status not in JUDGED_STATUSES:
             continue
         if row.status != "ok" or (row.test_error is not None) == is_judged(config, run):
             yield setting, run, row
 
 
-def _is_alike(theirs: dict[str, object], ours: dict[str, object]) -> bool:
+def _is_alike(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
     """Whether a run of one start would be the same under the other; one of an earlier version does not tell."""
-    versions = [cast(dict[str, str], one["versions"]) for one in (theirs, ours)]
-    return theirs.get("sources") == ours["sources"] and versions[0].get("torch") == versions[1].get("torch")
+    torch = [dict(one.get("versions") or {}).get("torch") for one in (theirs, ours)]
+    return theirs.get("sources") == ours["sources"] and torch[0] == torch[1]
+
+
+def _epochs(past: records.Record, run_id: str) -> list[EpochResult]:
+    """What is known of a run's epochs, read back from their rows."""
+    rows = past.epochs[past.epochs["run"] == run_id].drop(columns="run").to_dict("records")
+    return [EpochResult(**{str(key): value for key, value in row.items()}) for row in rows]
 
 
 def _outcome(row: RunRecord, right: "np.typing.NDArray[np.bool_] | None") -> Outcome:

@@ -7,7 +7,7 @@ import pytest
 
 from explorer.analysis.finding import find
 from explorer.records import Record
-from explorer.report.method import budget_words, checklist, failed_runs, failures, tried
+from explorer.report.method import budget_words, checklist, failed_runs, failures, starts, tried
 from explorer.report.page import render_page
 from explorer.report.study import Study
 from explorer.run import Decision
@@ -78,6 +78,29 @@ def test_a_study_outside_a_checkout_or_on_two_machines_says_so() -> None:
     asks = "Did all runs use the same hardware and software?"
     assert (found[asks][0], two[asks][0]) == ("yes", "in part")
     assert two[asks][1].startswith("one, other; ")
+
+
+def test_rows_of_several_starts_are_told_with_what_differs() -> None:
+    made = study()
+    first = {"when": "then", "host": "one", "commit": "abc", "versions": {"numpy": "1"}, "sources": "ffff"}
+    second = first | {"when": "later", "host": "two", "commit": "def+", "versions": {"numpy": "2"}}
+    runs = made.record.runs.assign(start=[0, 0, 0, 1])
+    made = replace(made, record=replace(made.record, runs=runs))
+    two = replace(made, environment=made.environment | {"starts": [first, second]})
+    assert starts(two) == [(1, "later: 1 run; commit def+; numpy 2")]
+    code, hardware = "Is the code that was run known?", "Did all runs use the same hardware and software?"
+    same = "Commits abc, def+; the sources that decide a number are the same in all."
+    assert answers(two)[code] == ("yes", same)
+    assert answers(two)[hardware][0] == "in part"
+    assert answers(two)[hardware][1].endswith(" But starts differ in: numpy.")
+    page = render_page(two)
+    assert "later: 1 run; commit def+; numpy 2" in page
+    older = replace(made, environment=made.environment | {"starts": [first | {"sources": None}, second]})
+    assert answers(older)[code][0] == "in part"
+    assert "may differ" in answers(older)[code][1]
+    unused = replace(two, record=replace(made.record, runs=runs.assign(start=0)))
+    assert starts(unused) == []
+    assert answers(unused)[code] == ("yes", "Commit abc.")
 
 
 def test_failures_are_counted_and_told_one_by_one() -> None:

@@ -1,0 +1,395 @@
+"""What differs between a study's start and its continuation, and what becomes of it: refused, forked, or recorded."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from explorer import answer, records, starts, table
+from explorer import folder as study
+from explorer.__main__ import main
+from explorer.job import Answer, FormsQuestion, Job, Question, Surroundings
+from explorer.run import Convolution, RunRecord
+from explorer.search import coordinator, fork
+from tests.conftest import TINY
+from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
+
+FOLDER, FORK = Path("studies/tiny"), Path("studies/tiny-2")
+RECORDED = sorted(path.parent for path in (Path(__file__).parent.parent / "studies").glob("*/environment.json"))
+SOURCES = {"design/cost.py": "aaaa", "training/loop.py": "bbbb"}
+THERE = Surroundings(
+    "cpu", "some processor", "hash", {"torch": "2", "numpy": "1"}, images=(80, 40, 100), sources=SOURCES
+)
+Start = Callable[..., tuple[int, list[Job]]]
+
+
+@dataclass
+class Elsewhere(Engine):
+    """An engine that runs on what it is told."""
+
+    there: Surroundings = THERE
+
+    def ask(self, question: Question, workers: int = 1) -> list[Answer]:
+        return super().ask(question, workers) if isinstance(question, FormsQuestion) else [self.there]
+
+
+@pytest.fixture
+def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Start the tiny study on the surroundings given; gives the exit code and the jobs that were trained.
+
+    Pages are drawn by do=report alone, or most of the time would go there.
+    """
+    monkeypatch.setattr(starts, "_commit", lambda: "abc")
+    draw = answer.draw
+
+    def start(*overrides: str, there: Surroundings = THERE, outcome: Any = OK) -> tuple[int, list[Job]]:
+        monkeypatch.setattr(answer, "draw", draw if "do=report" in overrides else lambda folder: folder)
+        engine = Elsewhere(finishing(outcome), there=there)
+        for module in (coordinator, fork):
+            monkeypatch.setattr(module, "LocalEngine", lambda **options: engine)
+        return main([*TINY, "storage=none", *overrides]), engine.jobs
+
+    return start
+
+
+def environment(folder: Path = FOLDER) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / study.ENVIRONMENT).read_text())
+    return found
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    """Change keys of a JSON file; None takes one away."""
+    tree = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in tree.items() if value is not None}))
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.glob("*.*")}
+
+
+def rows(folder: Path) -> pd.DataFrame:
+    return records.load(folder).runs.sort_values("run", ignore_index=True)
+
+
+def words(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("override", "there", "told"),
+    [
+        ("recipe.epochs=3", {}, "recipe.epochs was 2, now 3"),
+        ("search.seeds=3", {"data_hash": "other"}, "data_hash was hash, now other"),
+        ("search.seeds=3", {"versions": {"torch": "3", "numpy": "1"}}, "torch was 2, now 3"),
+        ("search.seeds=3", {"device_name": "another"}, "device_name was some processor, now another"),
+        ("engine.threads=2", {}, "threads was 1, now 2"),
+        (
+            "search.seeds=3",
+            {"sources": SOURCES | {"training/loop.py": "cccc"}},
+            "explorer/training/loop.py was version bbbb, now version cccc); go back to commit abc, or start a new",
+        ),
+        ("search.seeds=3", {"sources": SOURCES | {"more.py": "dddd"}}, "explorer/more.py was absent, now version dddd"),
+        (
+            "search.seeds=3",
+            {"sources": {"design/cost.py": "aaaa"}},
+            "explorer/training/loop.py was version bbbb, now absent",
+        ),
+    ],
+)
+def test_what_decides_a_number_may_not_change(
+    start: Start, capsys: pytest.CaptureFixture[str], override: str, there: dict[str, Any], told: str
+) -> None:
+    start()
+    before = files(FOLDER)
+    capsys.readouterr()
+    seeds = () if override.startswith("search") else ("search.seeds=3",)
+    assert start(override, *seeds, there=replace(THERE, **there)) == (2, [])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "studies/tiny: was started differently (" in line
+    assert told in line
+    assert "start a new study with fork=true or name=..." in line
+    assert files(FOLDER) == before
+
+
+def test_an_execution_plan_that_was_edited_is_told_and_refused(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start()
+    rewrite(FOLDER / study.EXECUTION, layout="contiguous")
+    assert start("search.seeds=3") == (2, [])
+    assert "(execution.json: layout was channels_last, now contiguous)" in capsys.readouterr().err
+
+
+def test_much_that_differs_is_told_in_an_aligned_list_that_ends(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start()
+    capsys.readouterr()
+    assert start("recipe=short", "recipe.epochs=2", "recipe.batch_size=20", "recipe.cutout=3")[0] == 2
+    first, heads, *lines = capsys.readouterr().err.splitlines()
+    assert first.endswith(f"in {len(lines)} respects; start a new study with fork=true or name=...")
+    then, now = heads.index("then"), heads.index("now")
+    (line,) = [line for line in lines if line.strip().startswith("recipe.cutout ")]
+    assert (line[then:now].strip(), line[now:]) == ("0", "3")
+    changed = {f"file_{number}": "eeee" for number in range(25)}
+    assert start("search.seeds=3", there=replace(THERE, sources=SOURCES | changed))[0] == 2
+    first, _, *lines = capsys.readouterr().err.splitlines()
+    assert "in 25 respects; go back to commit abc" in first
+    assert (len(lines), lines[-1].strip()) == (21, "and 5 more")
+
+
+def test_a_study_that_kept_no_sources_goes_on_with_one_warning_and_keeps_them_from_then_on(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start()
+    rewrite(FOLDER / study.ENVIRONMENT, sources=None, starts=None, execution=None)
+    lines = (FOLDER / study.RUNS).read_text().splitlines()
+    code, jobs = start("search.seeds=3")
+    assert (code, len(jobs)) == (0, 2)
+    assert words(capsys).count("kept no digests of its sources") == 1
+    assert environment()["sources"] == SOURCES
+    assert (FOLDER / study.RUNS).read_text().splitlines()[: len(lines)] == lines
+    code, jobs = start("search.seeds=4")
+    assert (code, len(jobs)) == (0, 2)
+    assert "sources" not in words(capsys)
+    # What a first start of old did not write down cannot be told from it, but rows say that theirs was another one.
+    assert list(records.load(FOLDER).runs["start"]) == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert start("search.seeds=5", there=replace(THERE, sources={}))[0] == 2
+
+
+def test_what_else_differs_is_warned_of_and_stands_in_every_row(
+    start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start()
+    assert "differs from" not in words(capsys)
+    monkeypatch.setattr(starts, "_commit", lambda: "def")
+    monkeypatch.setattr("platform.node", lambda: "otherwhere")
+    newer = replace(THERE, versions={"torch": "2", "numpy": "7"})
+    assert start("search.seeds=3", there=newer)[0] == 0
+    (line,) = [line for line in words(capsys).splitlines() if "differs from" in line]
+    assert "numpy was 1, now 7; commit was abc, now def; its runs have start 1" in line
+    assert ", now otherwhere; " in line
+    assert [one["commit"] for one in environment()["starts"]] == ["abc", "def"]
+    assert list(records.load(FOLDER).runs["start"]) == [0, 0, 0, 0, 1, 1]
+    assert start("do=report")[0] == 0
+    page = (study.REPORTS / "tiny.html").read_text()
+    assert "Commits abc, def; the sources that decide a number are the same in all." in page
+    assert "But starts differ in: numpy." in page
+    assert "Z: 2 runs; numpy 7; commit def<" in page
+    assert "otherwhere" not in page
+
+
+def test_a_start_like_an_earlier_one_is_that_one_again(start: Start) -> None:
+    newer = replace(THERE, versions={"torch": "2", "numpy": "7"})
+    for seeds, there in ((2, THERE), (3, newer), (4, THERE), (5, newer)):
+        assert start(f"search.seeds={seeds}", there=there)[0] == 0
+    assert [one["versions"]["numpy"] for one in environment()["starts"]] == ["1", "7"]
+    assert list(records.load(FOLDER).runs["start"]) == [0, 0, 0, 0, 1, 1, 0, 0, 1, 1]
+
+
+def test_a_record_without_the_column_has_the_first_start_and_gets_it_when_it_is_continued(start: Start) -> None:
+    start()
+    path = FOLDER / study.RUNS
+    older = [name for name in table.columns(RunRecord) if name not in ("start", "crc")]
+    lines = [table._checked([row[name] for name in older]) for row in table.read(path, RunRecord)]
+    path.write_text(",".join([*older, "crc"]) + "\n" + "".join(lines))
+    assert list(records.load(FOLDER).runs["start"]) == [0] * 4
+    assert start("search.seeds=3")[0] == 0
+    assert path.read_text().splitlines()[0].endswith(",start,crc")
+    assert list(records.load(FOLDER).runs["start"]) == [0] * 6
+
+
+@pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
+def test_recorded_studies_have_one_start(folder: Path) -> None:
+    assert set(records.load(folder).runs["start"]) == {0}
+    (only,) = starts.starts_of(environment(folder))
+    assert only["versions"]["torch"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"starts": 3}, "starts is not a list;"),
+        ({"starts": [3]}, "starts is not a list of objects"),
+        ({"sources": []}, "sources is not an object;"),
+    ],
+)
+def test_a_damaged_list_of_starts_is_named(
+    start: Start, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], told: str
+) -> None:
+    start()
+    rewrite(FOLDER / study.ENVIRONMENT, **changes)
+    assert start("search.seeds=3") == (2, [])
+    assert f"environment.json: {told}" in capsys.readouterr().err
+
+
+def test_fork_changes_nothing_where_nothing_differs(start: Start) -> None:
+    assert len(start("fork=true")[1]) == 4
+    before = files(FOLDER)
+    assert start("fork=true") == (0, [])
+    assert files(FOLDER) == before
+    assert len(start("fork=true", "search.seeds=3")[1]) == 2
+    assert sorted(path.name for path in study.STUDIES.iterdir()) == ["tiny"]
+    assert "fork" not in (FOLDER / study.CONFIG).read_text()
+
+
+def test_a_fork_takes_over_what_it_asks_for_and_trains_the_rest(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start("engine.forms=auto")
+    before = files(FOLDER)
+    capsys.readouterr()
+    other = ["fork=true", "engine.forms=auto", "study.contrast=null", "budget.params.tolerance=0.3", "search.seeds=3"]
+    code, jobs = start(*other)
+    assert (code, [job.run.seed for job in jobs]) == (0, [2, 2])
+    output = words(capsys)
+    assert "studies/tiny: was started differently in 3 respects" not in output
+    assert "budget.params.tolerance was 0.2, now 0.3" in output
+    assert "its fork is tiny-2" in output
+    assert "Runs taken over from studies/tiny: 4" in output
+    assert files(FOLDER) == before
+    assert json.loads((FORK / study.EXECUTION).read_text()) == json.loads((FOLDER / study.EXECUTION).read_text())
+    old, new = rows(FOLDER), rows(FORK)
+    taken = new[new["run"].isin(old["run"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(taken.drop(columns="study"), old.drop(columns="study"))
+    assert set(new["study"]) == {"tiny-2"}
+    for name in (study.EPOCHS, study.CORRECT):
+        assert (FORK / name).read_bytes().startswith((FOLDER / name).read_bytes())
+    assert environment(FORK)["forked_from"]["study"] == "tiny"
+    assert "budget.params.tolerance was 0.2, now 0.3" in environment(FORK)["forked_from"]["differences"]
+    assert start(*other) == (0, [])
+    assert [job.run.seed for job in start(*other, "search.seeds=4")[1]] == [3, 3]
+    assert sorted(path.name for path in study.STUDIES.iterdir()) == ["tiny", "tiny-2"]
+
+
+def test_rows_of_a_fork_say_what_its_own_settings_make_of_them(start: Start) -> None:
+    start()
+    code, jobs = start("fork=true", "budget.params={tolerance: 0.2, target: 9000}", "data.name=others")
+    assert (code, jobs) == (0, [])
+    left, right = rows(FOLDER), rows(FORK)
+    assert set(right["data"]) == {"others"}
+    assert list(right["params_deviation"]) == pytest.approx([params / 9000 - 1 for params in left["params"]])
+    same = ["run", "seed", "test_error", "loss", "seconds", "images_per_second", "finished", "fvcore_macs"]
+    pd.testing.assert_frame_equal(left[same], right[same])
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"sources": SOURCES | {"training/loop.py": "cccc"}},
+        {"versions": {"torch": "3", "numpy": "1"}},
+        {"device_name": "another"},
+        {"data_hash": "other"},
+    ],
+)
+def test_a_fork_trains_all_where_what_decides_a_number_differs(start: Start, there: dict[str, Any]) -> None:
+    start()
+    elsewhere = replace(THERE, **there)
+    code, jobs = start("fork=true", there=elsewhere)
+    assert (code, len(jobs)) == (0, 4)
+    assert len(rows(FOLDER)) == len(rows(FORK)) == 4
+    assert start("fork=true", there=elsewhere) == (0, [])
+    assert start("fork=true") == (0, [])
+    assert len(start("fork=true", "recipe.epochs=3", there=elsewhere)[1]) == 4
+    assert sorted(path.name for path in study.STUDIES.iterdir()) == ["tiny", "tiny-2", "tiny-3"]
+
+
+def test_runs_whose_sources_nobody_knows_are_not_taken_over(start: Start) -> None:
+    start()
+    rewrite(FOLDER / study.ENVIRONMENT, sources=None, starts=None)
+    start("search.seeds=3")  # whose own runs are known
+    _, jobs = start("fork=true", "study.contrast=null", "search.seeds=3")
+    assert [job.run.seed for job in jobs] == [0, 0, 1, 1]
+
+
+def test_a_start_of_the_study_that_was_forked_stands_among_those_of_its_fork(start: Start) -> None:
+    start()
+    newer = replace(THERE, versions={"torch": "2", "numpy": "7"})
+    assert start("fork=true", "study.contrast=null", there=newer) == (0, [])
+    assert [one["versions"]["numpy"] for one in environment(FORK)["starts"]] == ["7", "1"]
+    assert list(rows(FORK)["start"]) == [1] * 4
+
+
+def test_a_take_over_that_was_cut_short_is_finished_by_the_next_start(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start()
+    commit = records.commit
+    calls: list[None] = []
+
+    def once(*arguments: Any) -> None:
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(commit(*arguments))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "commit", once)
+        assert start("fork=true", "study.contrast=null")[0] == 130
+    assert len(rows(FORK)) == 1
+    assert start("fork=true", "study.contrast=null") == (0, [])
+    assert (FORK / study.RUNS).read_text().count("\n") == 5
+    assert sorted(path.name for path in study.STUDIES.iterdir()) == ["tiny", "tiny-2"]
+
+
+def test_a_study_that_is_being_run_can_be_forked(start: Start) -> None:
+    start()
+    with study.locked(FOLDER):
+        assert start("fork=true", "study.contrast=null") == (0, [])
+    assert len(rows(FORK)) == 4
+
+
+def test_a_fork_whose_origin_is_gone_goes_on_without_it(start: Start) -> None:
+    start()
+    start("fork=true", "study.contrast=null")
+    FOLDER.rename("elsewhere")
+    _, jobs = start("name=tiny-2", "study.contrast=null", "search.seeds=3")
+    assert [job.run.seed for job in jobs] == [2, 2]
+
+
+def test_runs_of_a_search_are_neither_taken_over_by_a_search_nor_tested_by_a_study(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unjudged = replace(OK, test_error=None, correct=b"", test_images=0)
+    _, first = start(*SEARCH, "search.designs=3", outcome=unjudged)
+    capsys.readouterr()
+    code, jobs = start(*SEARCH, "search.designs=3", "search.sampler_seed=1", "fork=true", outcome=unjudged)
+    assert (code, len(jobs)) == (0, 6)
+    assert "studies/tiny: a search takes no runs over" in words(capsys)
+    name = records.load(FOLDER).chosen()[0]
+    code, jobs = start(*SEARCH, "search.designs=3", f"search.only=[{name}]", "fork=true")
+    assert (code, [job.run for job in jobs]) == (0, [job.run for job in first[:2]])
+    assert records.load(Path("studies/tiny-3")).runs["test_error"].notna().all()
+
+
+def test_a_plan_names_the_fork_and_a_report_takes_none(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    start()
+    capsys.readouterr()
+    assert start("fork=true", "recipe.epochs=3", "do=plan") == (0, [])
+    output = words(capsys)
+    assert "(recipe.epochs was 2, now 3); its fork is tiny-2" in output
+    assert "4 of 4 runs to do" in output
+    assert start("fork=true", "do=report") == (2, [])
+    assert "fork=true: do=report reads a study as it is; allowed: do=run, do=plan" in capsys.readouterr().err
+    assert start("fork=perhaps") == (2, [])
+    assert "fork=" in capsys.readouterr().err
+    assert not FORK.exists()
+
+
+def test_the_driver_is_told_as_linux_tells_it(tmp_path: Path) -> None:
+    from explorer.machine import driver_version
+
+    told = tmp_path / "version"
+    assert driver_version(told) == "unknown"
+    told.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\n")
+    assert driver_version(told) == "550.54.15"
+
+
+def test_convolutions_of_a_plan_may_grow(start: Start) -> None:
+    start("engine.forms=auto", "space.cardinality=[1]", "study.contrast=null")
+    assert json.loads((FOLDER / study.EXECUTION).read_text())["convolutions"] == []
+    rewrite(FOLDER / study.EXECUTION, convolutions=[vars(Convolution("16>16_k3_s1_g2_8px", 1))])
+    assert start("engine.forms=auto", "space.cardinality=[1]", "study.contrast=null", "search.seeds=3")[0] == 0
