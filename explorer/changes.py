@@ -61,7 +61,7 @@ def settled(folder: Path, config: StudyConfig, surroundings: Surroundings) -> Ex
     or what it would run with is not what the study was started with.
     """
     _refuse(folder, of_surroundings(folder, config, surroundings))
-    return None if stored_environment(folder) is None else _plan(folder)
+    return None if stored_config(folder) is None or stored_execution(folder) is None else _plan(folder)
 
 
 def fork_of(config: StudyConfig, surroundings: Surroundings | None = None) -> tuple[str, list[Difference]]:
@@ -118,7 +118,7 @@ def of_settings(folder: Path, config: StudyConfig) -> list[Difference]:
 def of_surroundings(folder: Path, config: StudyConfig, surroundings: Surroundings) -> list[Difference]:
     """What a study would run with now and did not at its start, the execution plan as it stands included."""
     execution, environment = stored_execution(folder), stored_environment(folder)
-    if execution is None or environment is None:
+    if execution is None or environment is None or stored_config(folder) is None:
         return []
     plan = _plan(folder)
     old = {**asdict(plan), "data_hash": environment["data_hash"], "torch": environment["versions"].get("torch")}
@@ -150,9 +150,7 @@ def _of_sources(then: dict[str, str] | None, now: dict[str, str]) -> Iterator[Di
 def _differences(folder: Path, config: StudyConfig, surroundings: Surroundings | None) -> list[Difference]:
     refuse_gaps(folder)
     found = of_settings(folder, config)
-    if surroundings is None or stored_config(folder) is None:
-        return found
-    return [*found, *of_surroundings(folder, config, surroundings)]
+    return found if surroundings is None else [*found, *of_surroundings(folder, config, surroundings)]
 
 
 def _refuse(folder: Path, differences: list[Difference]) -> None:

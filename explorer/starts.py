@@ -44,7 +44,8 @@ def begin(
 ) -> Start:
     """Write down what every later start must share, what this one is on, and the settings as they are now."""
     entry, told = _entry(surroundings), []
-    environment = stored_environment(folder)
+    # The settings are written last: without them a first start was cut short before anything followed from it.
+    environment = stored_environment(folder) if (folder / CONFIG).exists() else None
     if environment is None:
         environment = _first(surroundings, entry) | ({"forked_from": asdict(fork)} if fork else {})
     elif "sources" not in environment:

@@ -227,6 +227,18 @@ def test_a_damaged_list_of_starts_is_named(
     assert f"environment.json: {told}" in capsys.readouterr().err
 
 
+def test_a_first_start_that_was_cut_short_while_it_was_written_down_binds_nobody(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(starts, "as_tree", lambda config: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert start()[0] == 130
+    assert (FOLDER / study.ENVIRONMENT).exists()
+    elsewhere = replace(THERE, data_hash="other", versions={"torch": "3"}, sources={})
+    assert start("recipe.epochs=3", there=elsewhere)[0] == 0
+    assert (environment()["data_hash"], len(environment()["starts"])) == ("other", 1)
+
+
 def test_fork_changes_nothing_where_nothing_differs(start: Start) -> None:
     assert len(start("fork=true")[1]) == 4
     before = files(FOLDER)

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -66,31 +67,44 @@ def test_files_that_runs_begin_or_cease_to_go_through_count(copy: Path) -> None:
 
 def test_all_that_a_worker_loads_is_among_them_and_what_no_run_goes_through_is_not(tmp_path: Path) -> None:
     code = """
-import sys
+import os, sys, threading
 from multiprocessing import Pipe
 from explorer.config import read_command
 from explorer.job import Job, LatencyQuestion, RunDone, Survey
 from explorer.planning import settings_of, task_of
 from explorer.run import Execution
 from explorer.runs import runs_of
-from explorer.training import worker
+from explorer.training.worker import work
 from tests.conftest import TINY
 config = read_command(TINY).study
-there = worker._answer(Survey(config.data, "cpu"))
 settings = settings_of(config)
-execution = Execution("cpu", there.device_name, "grouped", "channels_last", "float32", 1, 20)
 ours, theirs = Pipe()
-worker._run(Job(runs_of(config, settings, execution, there.data_hash)[0][1], needs_count=True), theirs)
-while not isinstance(event := ours.recv(), RunDone):
-    pass
-assert event.outcome.status == "ok", event
-worker._answer(LatencyQuestion((settings[0].architecture,), task_of(config), "cpu", "float32", 1))
+outcomes = []
+
+def coordinate():
+    ours.send(Survey(config.data, "cpu"))
+    there = ours.recv()
+    execution = Execution("cpu", there.device_name, "grouped", "channels_last", "float32", 1, 20)
+    ours.send(Job(runs_of(config, settings, execution, there.data_hash)[0][1], needs_count=True, checkpoints="kept"))
+    while not isinstance(event := ours.recv(), RunDone):
+        pass
+    outcomes.append(event.outcome.status)
+    ours.send(LatencyQuestion((settings[0].architecture,), task_of(config), "cpu", "float32", 1))
+    ours.recv()
+    ours.send(None)
+
+threading.Thread(target=coordinate, daemon=True).start()
+work(theirs, os.getppid())
 rooms = ("explorer.design.", "explorer.training.")
-print("LOADED", *(sys.modules[name].__file__ for name in sys.modules if name.startswith(rooms)))
+print("LOADED", *outcomes, *(sys.modules[name].__file__ for name in sys.modules if name.startswith(rooms)))
 """
-    root = str(PACKAGE.parent)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
-    loaded = {str(Path(path).relative_to(PACKAGE)) for path in done.stdout.rpartition("LOADED")[2].split()}
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+    assert not done.returncode, done.stderr
+    outcome, *files = done.stdout.rpartition("LOADED")[2].split()
+    assert outcome == "ok"
+    loaded = {str(Path(path).relative_to(PACKAGE)) for path in files}
     found = set(decisive_sources())
     assert "training/loop.py" in loaded
     assert loaded <= found
