@@ -1,0 +1,41 @@
+"""A study's record as it can be compared with another's: everything but times."""
+
+from pathlib import Path
+
+from explorer import table
+from explorer.folder import CONFIG, CORRECT, DECISIONS, EPOCHS, EXECUTION, RUNS
+from explorer.run import CorrectRecord, Decision, EpochRecord, RunRecord
+
+TIMES = {"seconds", "images_per_second", "finished", "latency", "latency_lower", "latency_upper", "crc"}
+KINDS = {RUNS: RunRecord, EPOCHS: EpochRecord, CORRECT: CorrectRecord, DECISIONS: Decision}
+
+Rows = list[tuple[str, ...]]
+
+
+def record_of(folder: Path) -> dict[str, Rows]:
+    """The rows of a study's tables without times, and what is in its other files.
+
+    Runs may end in another order, but what a search decides is decided in order.
+    """
+    found = {name: rows(folder / name, kind) for name, kind in KINDS.items() if (folder / name).exists()}
+    tables = {name: own if name == DECISIONS else sorted(own) for name, own in found.items()}
+    texts = {name: [((folder / name).read_text(),)] for name in (CONFIG, EXECUTION)}
+    files = sorted((path.name,) for path in folder.iterdir())
+    kept = sorted((path.name,) for path in (folder / "local" / "checkpoints").glob("*"))
+    return tables | texts | {"files": files, "checkpoints": kept}
+
+
+def rows(path: Path, kind: type) -> Rows:
+    return [tuple(cell for name, cell in row.items() if name not in TIMES) for row in table.read(path, kind)]
+
+
+def differences(found: dict[str, Rows], expected: dict[str, Rows]) -> str:
+    """For people: in which table which rows are missing, foreign, doubled or in another order; empty where none are."""
+    lines = []
+    for name in sorted({*found, *expected}):
+        ours, theirs = found.get(name, []), expected.get(name, [])
+        if ours != theirs:
+            missing = [row for row in theirs if row not in ours]
+            foreign = [row for row in ours if row not in theirs]
+            lines.append(f"{name}: {len(ours)} rows for {len(theirs)}; missing {missing[:3]}; foreign {foreign[:3]}")
+    return "\n".join(lines)
