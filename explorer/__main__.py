@@ -177,10 +177,15 @@ def _run(config: "StudyConfig", console: Console) -> int:
             console.print(words, markup=False, highlight=False, soft_wrap=True)
         failed, trained = run_study(current, folder, console, live, fork), True
         current = at_look(config, folder)
-    if trained or is_stale(page, folder):
-        draw(folder)
     config, _, finding = load_finding(folder)
     print_verdict(finding, config.study.question, console)
+    try:
+        if trained or is_stale(page, folder):
+            draw(folder)
+    except OSError as error:  # the record is whole and the verdict said
+        raise StudyStoppedError(
+            f"{error.filename or page}: {error.strerror}; make room and redraw the page with do=report"
+        ) from error
     console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
     if failed:
         message = f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them"

@@ -47,7 +47,7 @@ def make_folder(folder: Path) -> Path:
         return folder
     except OSError as error:
         raise InputError(
-            f"{folder}: cannot be written ({error.strerror}); choose another place or change its permissions"
+            f"{folder}: cannot be written ({error.strerror}); make room, choose another place or change its permissions"
         ) from None
 
 
@@ -109,7 +109,7 @@ def stored_execution(folder: Path) -> dict[str, Any] | None:
 
 def refuse_gaps(folder: Path) -> None:
     """Raise InputError, naming the files, when a study that has recorded something lacks a part of itself."""
-    tables = [path for name in TABLES if (path := folder / name).exists()]
+    tables = [path for name in (*TABLES, DECISIONS) if (path := folder / name).exists()]
     if any(_has_rows(path) for path in tables):
         wanted = (*TABLES, *_of_a_search(folder), CONFIG, EXECUTION, ENVIRONMENT)
         missing = [name for name in wanted if not (folder / name).exists()]

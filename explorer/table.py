@@ -2,13 +2,16 @@
 
 A line is CSV whose last field, `crc`, is the CRC-32 of the text before it. One process writes; each append is one
 write, made durable before it returns. So a crash can leave a torn last line and nothing else: that tail is dropped
-when the table is next opened for writing. Damage anywhere else is named by line, never skipped.
+when the table is next opened for writing. Damage anywhere else is named by line, never skipped. A write that fails, as
+on a full disk, raises OSError with the file's name and leaves the file as it was.
 """
 
 import csv
 import io
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -27,23 +30,32 @@ def write_whole(path: Path, text: str) -> None:
     # Two processes may write one file at once, as the index of studies that run side by side.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with _named(path), partial.open("w", newline="", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+            partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise
 
 
 def append(path: Path, rows: list[Any]) -> None:
-    """Add rows, instances of the table's dataclass, and make them durable."""
-    text = "".join(_line(row) for row in rows)
-    with path.open("a", newline="", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    """Add rows, instances of the table's dataclass, and make them durable; all of them or none."""
+    left = "".join(_line(row) for row in rows).encode()
+    # Without a buffer: what a full disk has refused must not be written after all when the file is closed.
+    with _named(path), path.open("ab", buffering=0) as file:
+        whole = file.tell()
+        try:
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):  # what cannot be cut off now is healed as a torn line
+                file.truncate(whole)
+                os.fsync(file.fileno())
+            raise
 
 
 def upgrade(path: Path, kind: type) -> None:
@@ -77,6 +89,16 @@ def truncate(path: Path, keep: int) -> None:
     with path.open("r+b") as file:
         file.truncate(sum(len(line) + 1 for line in lines[: keep + 1]))
         os.fsync(file.fileno())
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let an OSError name the file a person knows: writing gives none, and replacing that of the partial file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def columns(kind: type) -> list[str]:

@@ -1,7 +1,8 @@
 """The coordinator: the one process that decides what runs next and writes the study's record."""
 
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,11 +36,12 @@ def run_study(
     """Train what the record lacks and return the number of failed runs; `beside` goes on while runs are trained.
 
     A new study that is a `fork` of another begins with the runs of that one that it may have.
-    Raises InputError for what a person can mend and StudyStoppedError where the cost check fails.
+    Raises InputError for what a person can mend and StudyStoppedError where the cost check fails or a file of the study
+    cannot be written.
     """
     settings_of(config)  # refuses what cannot be planned before anything is locked or started
     clock = Clock()
-    with study.locked(folder):
+    with _stopped_by_files(), study.locked(folder):
         refuse_other_settings(folder, config)
         records.open_for_writing(folder, searches=config.search.is_adaptive)
         console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False)
@@ -62,6 +64,20 @@ def run_study(
         finally:
             engine.close()
     return state.failed
+
+
+@contextmanager
+def _stopped_by_files() -> Iterator[None]:
+    """A file that cannot be written, as on a full disk, stops the study with one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise StudyStoppedError(
+            f"{error.filename}: {error.strerror}; the study stops here, and what was recorded before is whole: make "
+            "room, or mend what else is wrong with the disk, and start the same command again"
+        ) from error
 
 
 def _plan(bench: Bench, folder: Path, console: Console, fork: Fork | None) -> tuple[int, Execution]:
@@ -248,5 +264,9 @@ def _log_failure(state: State, setting: Setting, run: Run, event: RunDone) -> No
     """What went wrong in a run, in full, for those who can mend it."""
     if event.outcome.status == "failed":
         state.failed += 1
-        with (state.folder / "local" / "failures.log").open("a") as log:
-            log.write(f"{study.now()} {setting.name} seed {run.seed}: {event.outcome.message}\n{event.details}\n")
+        path = state.folder / "local" / "failures.log"
+        try:
+            with path.open("a") as log:
+                log.write(f"{study.now()} {setting.name} seed {run.seed}: {event.outcome.message}\n{event.details}\n")
+        except OSError as error:
+            state.display.note(setting, run, f"{path} cannot be written ({error.strerror})")

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +116,7 @@ def train(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return _unfinished("out_of_memory", 0, started, _without_memory(error))
+        return _unfinished("out_of_memory", 0, started, _in_one_line(error))
 
 
 def deterministic() -> None:
@@ -213,11 +213,9 @@ class _Training:
                 self._keep(always=epoch == last)
         if last < recipe.epochs:
             return self._outcome("paused", _UNSEEN)
-        if weights is not None:
-            save_weights(grouped_state(self.network, run), weights)
-        if not judges:
-            return self._outcome("ok", _UNSEEN)
-        return self._outcome("ok", self._correct(self.data.test))
+        message = self._keep_weights(weights) if weights is not None else ""
+        right = self._correct(self.data.test) if judges else _UNSEEN
+        return replace(self._outcome("ok", right), message=message)
 
     def _epoch(self, epoch: int) -> str:
         """Train and evaluate one epoch, or what is left of it. Gives what went wrong, if anything."""
@@ -315,6 +313,17 @@ class _Training:
         self.saved, self.saved_at = time.perf_counter(), position
         if self.keeping.every:
             self.wait = max(self.keeping.every, REST * (self.saved - now))
+
+    def _keep_weights(self, path: Path) -> str:
+        """Write the trained network. Its result counts without them, so what went wrong is told beside it."""
+        try:
+            save_weights(grouped_state(self.network, self.run), path)
+        except (OSError, SafetensorError) as error:
+            message = f"its weights cannot be kept ({_in_one_line(error)})"
+            if self.keeping is not None:
+                self.keeping.told(message)
+            return message
+        return ""
 
     def _outcome(self, status: Status, right: Right) -> Outcome:
         recipe, result = self.run.recipe, self.results[-1]
@@ -414,7 +423,7 @@ def _told(position: tuple[int, int]) -> str:
     return f"step {steps} of epoch {epochs + 1}" if steps else f"epoch {epochs}"
 
 
-def _without_memory(error: BaseException) -> str:
+def _in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 

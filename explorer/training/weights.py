@@ -15,8 +15,11 @@ def save_weights(state: dict[str, Tensor], path: Path) -> None:
     """Write all parameters and running statistics; a reader sees a whole file or none."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file(tensors, partial)
-    partial.replace(path)
+    try:
+        save_file(tensors, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
