@@ -1,10 +1,13 @@
 """A copy of the trials in a database, for optuna-dashboard: written behind the study's back, never read by it.
 
-The record is the truth; the mirror may lag, fail or be deleted, and the next synchronisation brings it up to date.
+The record is the truth; the mirror may lag, fail or be deleted, and the next synchronisation brings it up to date. One
+that is damaged or of another version of Optuna is made anew; one that is locked, read-only or without room is left
+alone, told of once, and caught up with when that is over.
 """
 
 import contextlib
 import logging
+import sqlite3
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,22 +21,35 @@ from optuna.trial import FrozenTrial
 from explorer.search.trials import Trials
 
 PERIOD_SECONDS = 5.0
+LOCK_SECONDS = 2.0  # that a synchronisation waits for another process to let go of the database
+LAST_SECONDS = 10.0  # that the end of a study waits for a synchronisation
+# What another process, the disk or its owner has to end; anything else is wrong with the database itself.
+_PASSING = {
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
+    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_AUTH),
+}
 _LOGGER = logging.getLogger(__name__)
+
+
+def mirror_path(folder: Path) -> Path:
+    """The file of a study's own mirror."""
+    return folder / "local" / "optuna.db"
 
 
 def mirror_url(folder: Path) -> str:
     """Where a study's own mirror is: an Optuna storage URL."""
-    return f"sqlite:///{folder / 'local' / 'optuna.db'}"
+    return f"sqlite:///{mirror_path(folder)}"
 
 
 @contextlib.contextmanager
 def mirrored(trials: Trials, folder: Path) -> Iterator[None]:
     """Keep the mirror up to date from a thread while the body runs, and once more when it ends."""
-    done = threading.Event()
+    done, told = threading.Event(), set[str]()
 
     def keep_up() -> None:
         while not done.wait(PERIOD_SECONDS):
-            try_synchronise(trials, folder)
+            try_synchronise(trials, folder, told)
+        try_synchronise(trials, folder, told)
 
     thread = threading.Thread(target=keep_up, daemon=True)
     thread.start()
@@ -41,29 +57,65 @@ def mirrored(trials: Trials, folder: Path) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join()
-        try_synchronise(trials, folder)
+        thread.join(LAST_SECONDS)
 
 
-def try_synchronise(trials: Trials, folder: Path) -> None:
-    """Synchronise if that can be done now; a file that is no database is made anew, a busy one waits its turn."""
-    path = folder / "local" / "optuna.db"
+def try_synchronise(trials: Trials, folder: Path, told: set[str] | None = None) -> bool:
+    """Synchronise if that can be done now, in a new database where the old one is damaged. Gives whether it was.
+
+    What keeps it from being done is warned of, unless that stands in `told` already.
+    """
+    path = mirror_path(folder)
+    for is_last in (False, True):
+        try:
+            if path.exists():
+                _refuse_unusable(path)
+            synchronise(trials.study.study_name, trials.frozen(), mirror_url(folder), trials.objectives)
+            return True
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
+            reason, passes = _understood(error)
+            if is_last or passes or not _removed(path):
+                if told is None or reason not in told:
+                    _LOGGER.warning("the mirror %s cannot be written now: %s", path, reason)
+                (set() if told is None else told).add(reason)
+                return False
+    return False
+
+
+def _refuse_unusable(path: Path) -> None:
+    """Raise what keeps a database from being written: a lock, a file system without a right to it, or damage."""
+    if not path.is_file():
+        raise OSError("it is not a file; move away what is there")
+    with contextlib.closing(sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        ((found, *_), *_) = database.execute("PRAGMA quick_check(1)").fetchall()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+
+
+def _understood(error: BaseException) -> tuple[str, bool]:
+    """Why the database cannot be written, in one line, and whether that passes without touching it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, sqlite3.Error):
+        cause = cause.__cause__ or cause.__context__
+    code = getattr(cause, "sqlite_errorcode", None)
+    passes = isinstance(error, OSError) if code is None else code & 0xFF in _PASSING
+    return " ".join(str(cause or error).split())[:200] or type(error).__name__, passes
+
+
+def _removed(path: Path) -> bool:
+    """Take a damaged database away, first what SQLite would play back into a new one."""
     try:
-        if path.is_file() and _first_bytes(path) not in (b"SQLite format 3\0", b""):
-            path.unlink()
-        synchronise(trials.study.study_name, trials.frozen(), mirror_url(folder), trials.objectives)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
-        _LOGGER.warning("the mirror %s cannot be written now: %s", path, error)
-
-
-def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(16)
+        for end in ("-journal", "-wal", "-shm", ""):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def synchronise(name: str, trials: list[FrozenTrial], url: str, objectives: tuple[str, ...] = ("val_error",)) -> None:
     """Make the stored study equal to the trials, writing only what differs."""
-    storage = RDBStorage(url)
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}})
     try:
         study_id = _study_id(storage, name, objectives)
         stored = {trial.number: trial for trial in storage.get_all_trials(study_id, deepcopy=False)}

@@ -1,4 +1,13 @@
 import logging
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
@@ -6,7 +15,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from explorer.planning import settings_of
-from explorer.search.mirror import mirror_url, mirrored, try_synchronise
+from explorer.search.mirror import mirror_path, mirror_url, mirrored, try_synchronise
 from explorer.search.trials import Trials, open_trials
 from explorer.settings import StudyConfig
 from tests.search.test_trials import record
@@ -85,4 +94,139 @@ def test_a_mirror_that_cannot_be_written_is_warned_of_and_stops_nothing(
 def test_what_is_left_is_written_when_the_study_ends(folder: Path, trials: Trials) -> None:
     with mirrored(trials, folder):
         trials.add(record("11-1x4d-w16", 0, 0.1))
+    assert_equal(folder, trials)
+
+
+@pytest.fixture
+def database(folder: Path, trials: Trials) -> Path:
+    """A database that has all trials but one result."""
+    trials.add(record("11-1x4d-w16", 0, 0.1))
+    assert try_synchronise(trials, folder)
+    trials.add(record("11-1x4d-w16", 1, 0.3))
+    return mirror_path(folder)
+
+
+def cut(path: Path, size: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: cut(path, 0),
+    "only its first bytes": lambda path: cut(path, 16),
+    "half a header": lambda path: cut(path, 50),
+    "only its header": lambda path: cut(path, 100),
+    "one page": lambda path: cut(path, 4096),
+    "cut within a page": lambda path: cut(path, path.stat().st_size // 2 + 123),
+    "without its last page": lambda path: cut(path, path.stat().st_size - 4096),
+    "without its last byte": lambda path: cut(path, path.stat().st_size - 1),
+    "of a later version": lambda path: change(path, "UPDATE alembic_version SET version_num = 'v99.0.0.a'"),
+    "of another schema": lambda path: change(path, "UPDATE version_info SET schema_version = 99"),
+    "without a table": lambda path: change(path, "DROP TABLE trial_values"),
+    "without a column": lambda path: change(path, "ALTER TABLE trial_user_attributes DROP COLUMN value_json"),
+    "with nonsense in a cell": lambda path: change(path, "UPDATE trial_user_attributes SET value_json = '{'"),
+    "beside the journal of another": lambda path: path.with_name("optuna.db-journal").write_bytes(b"junk" * 5000),
+    "deleted beside its journal": lambda path: path.rename(path.with_name("optuna.db-journal")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_database_that_cannot_be_used_is_made_anew(
+    folder: Path, trials: Trials, database: Path, damage: Callable[[Path], object]
+) -> None:
+    damage(database)
+    assert try_synchronise(trials, folder)
+    assert_equal(folder, trials)
+
+
+def test_flipped_bytes_are_found_or_do_not_matter(folder: Path, trials: Trials, database: Path) -> None:
+    whole, rng = database.read_bytes(), random.Random(0)
+    for _ in range(40):
+        flipped = bytearray(whole)
+        for _ in range(rng.choice((1, 20))):
+            flipped[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        database.write_bytes(flipped)
+        assert try_synchronise(trials, folder)
+        assert_equal(folder, trials)
+
+
+@contextmanager
+def held(path: Path, begin: str) -> Iterator[None]:
+    """Another process holds the database."""
+    code = (
+        f"import sqlite3; held = sqlite3.connect({str(path)!r}, isolation_level=None); held.execute({begin!r}); "
+        "held.execute('SELECT * FROM studies').fetchall(); print(flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("begin", ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE", "BEGIN"])
+def test_a_locked_database_is_told_once_left_alone_and_caught_up_with_later(
+    folder: Path, trials: Trials, database: Path, caplog: pytest.LogCaptureFixture, begin: str
+) -> None:
+    before = database.read_bytes()
+    with held(database, begin):
+        began = time.monotonic()
+        with mirrored(trials, folder):
+            pass
+        assert time.monotonic() - began < 12
+        told: set[str] = set()
+        assert [try_synchronise(trials, folder, told) for _ in range(2)] == [False, False]
+    assert database.read_bytes() == before
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [f"the mirror {database} cannot be written now: database is locked"] * 2  # once in each turn
+    assert try_synchronise(trials, folder, told)
+    assert_equal(folder, trials)
+
+
+def test_a_folder_in_its_place_is_told_once_and_left_alone(
+    folder: Path, trials: Trials, database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database.unlink()
+    (database / "something").mkdir(parents=True)
+    told: set[str] = set()
+    assert [try_synchronise(trials, folder, told) for _ in range(3)] == [False] * 3
+    assert "it is not a file; move away what is there" in caplog.text
+    assert len(caplog.records) == 1
+    assert (database / "something").is_dir()
+    shutil.rmtree(database)
+    assert try_synchronise(trials, folder, told)
+    assert_equal(folder, trials)
+
+
+def test_a_read_only_database_is_told_once_and_left_alone(
+    folder: Path, trials: Trials, database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = database.read_bytes()
+    if os.geteuid():
+        database.chmod(0o444)
+    else:  # to whom rights are nothing: another file system, for reading alone
+        mount = ["mount", "--bind", "-o", "ro", str(database), str(database)]
+        if (done := subprocess.run(mount, capture_output=True, text=True)).returncode:
+            reason = f"nothing can be mounted here: {done.stderr.strip()}"
+            assert "EXPLORER_REQUIRE_REAL" not in os.environ, reason
+            pytest.skip(reason)
+    told: set[str] = set()
+    try:
+        assert [try_synchronise(trials, folder, told) for _ in range(3)] == [False] * 3
+    finally:
+        if os.geteuid():
+            database.chmod(0o644)
+        else:
+            subprocess.run(["umount", "--lazy", database], check=True)
+    assert "readonly database" in caplog.text
+    assert len(caplog.records) == 1
+    assert database.read_bytes() == before
+    assert try_synchronise(trials, folder, told)
     assert_equal(folder, trials)
