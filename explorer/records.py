@@ -18,9 +18,19 @@ import pandas as pd
 from explorer import table
 from explorer.errors import InputError
 from explorer.folder import CORRECT, DECISIONS, EPOCHS, RUNS
-from explorer.run import CorrectRecord, Decision, EpochRecord, EpochResult, Outcome, RunRecord
+from explorer.run import (
+    BASELINE,
+    FINAL_STATUSES,
+    CorrectRecord,
+    Decision,
+    EpochRecord,
+    EpochResult,
+    Outcome,
+    RunRecord,
+)
 
-_KINDS = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
+_OF_RUNS: dict[str, type] = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
+Rows = Mapping[str, list[dict[str, str]]]  # of each table, as text by column
 
 
 @dataclass(frozen=True)
@@ -39,24 +49,59 @@ class Record:
         return [one.setting for one in self.decisions if one.decision == "chosen" and by in (None, one.by)]
 
 
-def open_for_writing(folder: Path, *, searches: bool = False) -> None:
-    """Create the tables, or heal what an interrupted write left behind; a study that `searches` has one more.
+def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()) -> list[str]:
+    """Create the tables, or heal what an interrupted write left behind, and tell what that was.
 
-    Raises InputError for damage that healing would hide; nothing is changed then.
+    A study that `searches` has one more table, and judges its designs at `rungs`. Raises InputError for damage that
+    healing would hide; nothing is changed then.
     """
-    kinds = ((RUNS, RunRecord), *_KINDS.items(), *(((DECISIONS, Decision),) if searches else ()))
-    for name, kind in kinds:
+    kinds = kinds_of(searches=searches)
+    for name, kind in kinds.items():
         table.create(folder / name, kind)
-        table.read(folder / name, kind)
-    for name, kind in kinds:
-        table.heal(folder / name, kind)
+    rows = {name: table.read(folder / name, kind) for name, kind in kinds.items()}
+    if lost := missing(rows, rungs):
+        raise _lost(folder, lost)
+    told = [
+        f"{folder / name}: a last line that was not written to its end was cut off"
+        for name, kind in kinds.items()
+        if table.heal(folder / name, kind)
+    ]
+    for name, kind in kinds.items():
         table.upgrade(folder / name, kind)
-    rows = table.read(folder / RUNS, RunRecord)
-    for name, kind in _KINDS.items():
-        _drop_uncommitted(folder / name, kind, {row["run"] for row in rows})
-    judged = {row["run"] for row in rows if row["status"] == "ok" and row["test_error"]}
-    if lost := judged - {row["run"] for row in table.read(folder / CORRECT, CorrectRecord)}:
-        raise _lost(folder / CORRECT, sorted(lost))
+    for name, own in (pending := uncommitted(rows)).items():
+        table.truncate(folder / name, len(rows[name]) - len(_from_first(rows[name], own)))
+    again = sorted(set().union(*pending.values()))
+    return told + [f"{folder / RUNS}: run {run} was not recorded to its end and is trained again" for run in again]
+
+
+def kinds_of(*, searches: bool) -> dict[str, type]:
+    """The tables of a study by name, in the order in which they are read; what a row stands in for is read later."""
+    return {RUNS: RunRecord, **_OF_RUNS, **({DECISIONS: Decision} if searches else {})}
+
+
+def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
+    """Runs of which a table lacks whole rows, by that table; of the decisions, designs.
+
+    No check of a row can show that, but the other tables still speak of them. One run may be there in part, at the
+    end: it was being written down.
+    """
+    pending = uncommitted(rows)
+    again = set().union(*pending.values())
+    at_end = all(_runs(_from_first(rows[name], own)) <= own for name, own in pending.items())
+    found = {
+        RUNS: again if len(again) > 1 or not at_end else set(),
+        EPOCHS: _without_epochs(rows),
+        CORRECT: _judged(rows[RUNS]) - _runs(rows[CORRECT]) if CORRECT in rows else set(),
+        DECISIONS: _undecided(rows, rungs) if DECISIONS in rows else set(),
+    }
+    return {name: sorted(runs) for name, runs in found.items() if runs}
+
+
+def uncommitted(rows: Rows) -> dict[str, set[str]]:
+    """Runs that another table knows and `runs.csv` does not, by that table."""
+    known = {EPOCHS: _runs(rows[RUNS]), CORRECT: _judged(rows[RUNS])}
+    found = {name: _runs(rows[name]) - known[name] for name in _OF_RUNS if name in rows}
+    return {name: runs for name, runs in found.items() if runs}
 
 
 def commit(folder: Path, record: RunRecord, epochs: list[EpochResult], outcome: Outcome) -> None:
@@ -85,28 +130,34 @@ def load(folder: Path) -> Record:
         raise InputError(f"{folder}: there is no record here; start the study first")
     if not (folder / EPOCHS).exists():
         raise InputError(f"{folder}: {EPOCHS} is missing; restore it, or start anew with name=...")
-    runs = _frame(table.read(folder / RUNS, RunRecord), RunRecord)
-    epochs = _frame(table.read(folder / EPOCHS, EpochRecord), EpochRecord)
-    runs = runs.drop_duplicates("run", keep="last").reset_index(drop=True)
+    rows = {RUNS: table.read(folder / RUNS, RunRecord), EPOCHS: table.read(folder / EPOCHS, EpochRecord)}
+    if (folder / DECISIONS).exists():
+        rows[DECISIONS] = table.read(folder / DECISIONS, Decision)
+    # While a study runs, what was read later may speak of runs that had not ended before.
+    if lost := {name: gone for name, gone in missing(rows).items() if name != RUNS}:
+        raise _lost(folder, lost)
+    runs, epochs = (
+        _frame(folder / name, rows[name], kind) for name, kind in ((RUNS, RunRecord), (EPOCHS, EpochRecord))
+    )
+    final = runs["status"].isin(FINAL_STATUSES)
+    runs = runs[final | ~runs["run"].isin(runs.loc[final, "run"])].drop_duplicates("run", keep="last")
+    runs = runs.reset_index(drop=True)
     epochs = epochs[epochs["run"].isin(runs["run"])].drop_duplicates(["run", "epoch"], keep="last")
-    ok = runs[runs["status"].isin(("ok", "pruned"))]
-    counts = ok["run"].map(epochs["run"].value_counts()).fillna(0)
-    if (counts != ok["epochs"]).any():
-        raise _lost(folder / EPOCHS, list(ok.loc[counts != ok["epochs"], "run"]))
-    return Record(runs=runs, epochs=epochs.reset_index(drop=True), decisions=_decisions(folder))
-
-
-def _decisions(folder: Path) -> tuple[Decision, ...]:
-    if not (folder / DECISIONS).exists():
-        return ()
-    frame = _frame(table.read(folder / DECISIONS, Decision), Decision)
+    places = epochs["run"].map({run: place for place, run in enumerate(runs["run"])})
+    epochs = epochs.assign(place=places).sort_values(["place", "epoch"]).drop(columns="place")
+    frame = _frame(folder / DECISIONS, rows.get(DECISIONS, []), Decision)
     plain = frame.astype(object).where(frame.notna(), None)
-    return tuple(Decision(**{str(name): value for name, value in row.items()}) for row in plain.to_dict("records"))
+    decisions = (Decision(**{str(name): value for name, value in row.items()}) for row in plain.to_dict("records"))
+    return Record(runs=runs, epochs=epochs.reset_index(drop=True), decisions=tuple(decisions))
 
 
 def load_correct(folder: Path) -> dict[str, npt.NDArray[np.bool_]]:
     """Which test images each run got right: a boolean array of shape `(test_images,)` per run, in test order."""
-    return unpacked(table.read(folder / CORRECT, CorrectRecord))
+    judged = _judged(table.read(folder / RUNS, RunRecord))
+    rows = table.read(folder / CORRECT, CorrectRecord)
+    if lost := sorted(judged - _runs(rows)):
+        raise _lost(folder, {CORRECT: lost})
+    return unpacked(rows)
 
 
 def unpacked(rows: Iterable[Mapping[Any, Any]]) -> dict[str, npt.NDArray[np.bool_]]:
@@ -130,31 +181,90 @@ def as_records(runs: pd.DataFrame) -> list[RunRecord]:
     return [RunRecord(**{str(name): value for name, value in row.items()}) for row in plain.to_dict("records")]
 
 
-def _drop_uncommitted(path: Path, kind: type, committed: set[str]) -> None:
-    rows = table.read(path, kind)
-    keep = len(rows)
-    while keep and rows[keep - 1]["run"] not in committed:
-        keep -= 1
-    if lost := {row["run"] for row in rows[:keep]} - committed:
-        raise _lost(path.with_name(RUNS), sorted(lost))
-    if keep < len(rows):
-        table.truncate(path, keep)
+def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
+    name, gone = next(iter(lost.items()))
+    what = "designs" if name == DECISIONS else "runs"
+    return InputError(
+        f"{folder / name}: rows of {len(gone)} {what} are missing ({', '.join(gone[:3])}); restore the file, or let "
+        "do=doctor take out what was lost, to be trained again"
+    )
 
 
-def _lost(path: Path, runs: list[str]) -> InputError:
-    """Whole rows are gone, which no check of a row can show, but the other tables still speak of them."""
-    return InputError(f"{path}: rows of {len(runs)} runs are missing ({', '.join(runs[:3])}); restore the file")
+def _runs(rows: Iterable[Mapping[str, str]]) -> set[str]:
+    return {row["run"] for row in rows}
+
+
+def _judged(runs: list[dict[str, str]]) -> set[str]:
+    """Runs that were evaluated on the test images."""
+    return {row["run"] for row in runs if row["status"] == "ok" and row["test_error"]}
+
+
+def _from_first(rows: list[dict[str, str]], runs: set[str]) -> list[dict[str, str]]:
+    """The rows from the first one on that is of one of the runs."""
+    return rows[next((place for place, row in enumerate(rows) if row["run"] in runs), len(rows)) :]
+
+
+def _without_epochs(rows: Rows) -> set[str]:
+    """Runs that have ended and lack an epoch of theirs, or have one too many; a diverged one may lack its last."""
+    found: dict[str, set[str]] = {}
+    for row in rows[EPOCHS]:
+        found.setdefault(row["run"], set()).add(row["epoch"])
+    lost = set()
+    for row in rows[RUNS]:
+        epochs = found.get(row["run"], set())
+        own = {str(epoch) for epoch in range(1, _number(row["epochs"]) + 1)}
+        if (row["status"] in ("ok", "pruned") and epochs != own) or (
+            row["status"] == "diverged" and own - {row["epochs"]} - epochs
+        ):
+            lost.add(row["run"])
+    return lost
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _undecided(rows: Rows, rungs: tuple[int, ...]) -> set[str]:
+    """Designs of which more must have been decided than stands there, or something stands there twice."""
+    decided: dict[str, list[dict[str, str]]] = {}
+    for row in rows[DECISIONS]:
+        decided.setdefault(row["setting"], []).append(row)
+    ended: dict[str, set[str]] = {}
+    for row in rows[RUNS]:
+        ended.setdefault(row["setting"], set()).add(row["status"])
+    return {
+        setting
+        for setting in {*decided, *ended}
+        if not _is_whole(decided.get(setting, []), ended.get(setting, set()), tuple(map(str, rungs)))
+    }
+
+
+def _is_whole(decided: list[dict[str, str]], ended: set[str], rungs: tuple[str, ...]) -> bool:
+    """Whether a design was chosen, then continued at one rung after the other, or stopped where its runs were."""
+    words, at = [row["decision"] for row in decided], tuple(row["epochs"] for row in decided[1:])
+    if words[:1] != ["chosen"] or set(words[1:-1]) - {"continued"} or "chosen" in words[1:]:
+        return False
+    if len(set(at)) < len(at) or list(at) != sorted(at, key=_number) or (rungs and at != rungs[: len(at)]):
+        return False
+    through = not rungs or decided[0]["by"] == BASELINE or len(at) == len(rungs)
+    return ("pruned" in ended) <= (words[-1] == "stopped") and ("ok" in ended) <= (through and words[-1] != "stopped")
 
 
 def _names(kind: type) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
-def _frame(rows: list[dict[str, str]], kind: type) -> pd.DataFrame:
+def _frame(path: Path, rows: list[dict[str, str]], kind: type) -> pd.DataFrame:
     """Typed columns: whole numbers as int64 (Int64 where they may be missing), fractions as float64 with NaN."""
     hints = get_type_hints(kind)
     frame = pd.DataFrame(rows, columns=[*hints, "crc"], dtype=str).drop(columns="crc")
-    return frame.assign(**{name: _typed(frame[name], hint) for name, hint in hints.items()})
+    columns = {}
+    for name, hint in hints.items():
+        try:
+            columns[name] = _typed(frame[name], hint)
+        except (ValueError, OverflowError):
+            raise InputError(f"{path}: {name} of some row is not a number; restore the file") from None
+    return frame.assign(**columns)
 
 
 def _typed(column: "pd.Series[Any]", hint: Any) -> "pd.Series[Any]":

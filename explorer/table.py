@@ -12,7 +12,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +68,46 @@ def upgrade(path: Path, kind: type) -> None:
         write_whole(path, ",".join(names) + "\n" + text)
 
 
+@dataclass(frozen=True)
+class Content:
+    """What a table's file holds, damaged or not.
+
+    rows     as text by column, by the number of their line
+    damaged  lines that do not match their check
+    whole    bytes until the end of the last whole line
+    torn     what follows these is part of a line
+    unended  the last row lacks only its line break, which is within `whole` as something else, or not at all
+    """
+
+    rows: dict[int, dict[str, str]]
+    damaged: tuple[int, ...]
+    whole: int
+    torn: bool
+    unended: bool
+
+
 def read(path: Path, kind: type) -> list[dict[str, str]]:
     """All whole rows as text by column; a torn last line is left out.
 
     Raises InputError naming file and line for other columns than `kind` has, or for a line that does not check.
     """
-    return _rows(path, kind)[0]
+    return list(_undamaged(path, kind).rows.values())
 
 
-def heal(path: Path, kind: type) -> None:
-    """Cut off a torn last line. Raises InputError, touching nothing, for any other damage."""
-    rows, whole = _rows(path, kind)
-    if whole < path.stat().st_size:
-        truncate(path, len(rows))
+def heal(path: Path, kind: type) -> bool:
+    """Cut off a torn last line, and say whether there was one.
+
+    Raises InputError, touching nothing, for any other damage.
+    """
+    found = _undamaged(path, kind)
+    if found.torn or found.unended:
+        with path.open("r+b") as file:
+            file.truncate(found.whole)
+            file.seek(0, os.SEEK_END)
+            file.write(b"\n" * found.unended)
+            file.flush()
+            os.fsync(file.fileno())
+    return found.torn
 
 
 def truncate(path: Path, keep: int) -> None:
@@ -106,26 +133,41 @@ def columns(kind: type) -> list[str]:
     return [*(field.name for field in fields(kind)), "crc"]
 
 
-def _rows(path: Path, kind: type) -> tuple[list[dict[str, str]], int]:
-    """The rows, and how many bytes of the file are whole."""
+def inspect(path: Path, kind: type) -> Content:
+    """Read what can be read. Raises InputError where that is nothing: no file, no header, or other columns."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); restore it") from None
-    end = content.rfind(b"\n") + 1
-    lines = content[:end].split(b"\n")[:-1]
+    whole = content.rfind(b"\n") + 1
+    lines, tail = content[:whole].split(b"\n")[:-1], content[whole:]
     if not lines:
         raise InputError(f"{path}: the file has no header line; restore it, or move it away to start anew")
     names = lines[0].decode("utf-8", "replace").split(",")
     _check_header(path, kind, lines[0])
     absent = {name: default for name, default in _defaults(kind).items() if name not in names}
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        cells = _cells(line)
-        if cells is None or len(cells) != len(names):
-            raise InputError(f"{path}, line {number}: the row does not match its check; restore the file or the line")
-        rows.append({**dict(zip(names, cells, strict=True)), **absent})
-    return rows, end
+    # A last row whose line break alone is missing, or damaged, was written whole.
+    unended = next((part for part in (tail, tail[:-1]) if _cells(part, len(names))), None)
+    if unended is not None:
+        lines.append(unended)
+    found = {number: _cells(line, len(names)) for number, line in enumerate(lines[1:], start=2)}
+    return Content(
+        rows={line: {**dict(zip(names, cells, strict=True)), **absent} for line, cells in found.items() if cells},
+        damaged=tuple(line for line, cells in found.items() if cells is None),
+        whole=whole + len(unended or b""),
+        torn=bool(tail) and unended is None,
+        unended=unended is not None,
+    )
+
+
+def _undamaged(path: Path, kind: type) -> Content:
+    found = inspect(path, kind)
+    if found.damaged:
+        raise InputError(
+            f"{path}, line {found.damaged[0]}: the row does not match its check; restore the file or the line, or let "
+            "do=doctor set it aside"
+        )
+    return found
 
 
 def _check_header(path: Path, kind: type, line: bytes) -> None:
@@ -167,8 +209,13 @@ def _cell(value: Any) -> str:
     return repr(value) if isinstance(value, float) else " ".join(str(value).split())
 
 
-def _cells(line: bytes) -> list[str] | None:
+def _cells(line: bytes, count: int) -> list[str] | None:
+    """The cells of a line, so many; None where it does not match its check."""
     text, _, check = line.rpartition(b",")
     if check.decode("utf-8", "replace") != f"{zlib.crc32(text + b','):08x}":
         return None
-    return next(csv.reader([line.decode("utf-8")]))
+    try:
+        cells = next(csv.reader([line.decode("utf-8")]))
+    except (UnicodeDecodeError, csv.Error):  # which nothing of ours has written
+        return None
+    return cells if len(cells) == count else None

@@ -63,11 +63,27 @@ def test_creating_a_table_that_is_there_changes_nothing(path: Path) -> None:
 def test_a_last_line_torn_anywhere_is_left_out_and_healed(path: Path) -> None:
     whole = path.read_bytes()
     last = whole.rstrip(b"\n").rfind(b"\n") + 1
-    for end in range(last + 1, len(whole)):
+    for end in range(last + 1, len(whole) - 1):
         path.write_bytes(whole[:end])
         assert names(path) == ["a", 'with "quotes", commas']
         table.heal(path, Row)
         assert path.read_bytes() == whole[:last]
+
+
+@pytest.mark.parametrize("end", [b"", b"x", b"\0"])
+def test_a_last_row_that_lacks_only_its_line_break_is_kept(path: Path, end: bytes) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole.rstrip(b"\n") + end)
+    assert names(path) == ["a", 'with "quotes", commas', "é"]
+    table.heal(path, Row)
+    assert path.read_bytes() == whole
+
+
+def test_zeros_after_the_last_row_are_cut_off(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0" * 4096)
+    assert table.heal(path, Row)
+    assert path.read_bytes() == whole
 
 
 def test_a_changed_byte_in_any_row_is_refused_naming_its_line(path: Path) -> None:

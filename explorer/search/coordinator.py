@@ -16,7 +16,7 @@ from explorer.job import Counted, EpochDone, Event, Job, Mismatch, Noted, RunDon
 from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
 from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, Decision, Execution, Outcome, Run, RunRecord
-from explorer.runs import is_judged, own_execution, record_of, refuse_batch, runs_of
+from explorer.runs import is_judged, own_execution, record_of, refuse_batch, rungs_of, runs_of
 from explorer.search.execution import Bench, propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import plan_of, take_over
 from explorer.search.local import LocalEngine
@@ -43,8 +43,9 @@ def run_study(
     clock = Clock()
     with _stopped_by_files(), study.locked(folder):
         refuse_other_settings(folder, config)
-        records.open_for_writing(folder, searches=config.search.is_adaptive)
-        console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False)
+        healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
+        for line in (f"Study {config.name}: record in {folder}", *healed):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         engine = LocalEngine(slots=1, retries=config.engine.retries, silence=config.engine.silence)
         try:
             with console.status("Starting a worker, reading images"):

@@ -202,7 +202,7 @@ class _Training:
 
     def to_end(self, judges: bool, weights: Path | None, until: int | None) -> Outcome:
         """Train what is left, to the last epoch or `until` one before it."""
-        recipe, run = self.run.recipe, self.run
+        recipe = self.run.recipe
         last = min(until or recipe.epochs, recipe.epochs)
         self._resume(last)
         for epoch in range(len(self.results) + 1, last + 1):
