@@ -11,7 +11,7 @@ from rich.console import Console
 
 from explorer import interrupt
 from explorer.errors import InputError, StudyStoppedError
-from explorer.settings import NO_PATH, BenchmarkConfig, ExportConfig, VerifyConfig
+from explorer.settings import NO_PATH, BenchmarkConfig, DoctorConfig, ExportConfig, VerifyConfig
 
 if TYPE_CHECKING:
     from explorer.design import Architecture, Task
@@ -26,6 +26,7 @@ Which network shape is best at a fixed compute budget?
   python -m explorer study=equal_params do=report    redraw the page from the record
   python -m explorer study=equal_params do=tabulate  a finished study as a table to share, in tables/
   python -m explorer study=equal_params fork=true    leave one that was started differently, go on under another name
+  python -m explorer study=equal_params do=doctor    what is in its folder, what is wrong, and repairs after asking
   python -m explorer study=equal_params --cfg job    print the resolved configuration
 
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
@@ -97,6 +98,8 @@ def _dispatch(arguments: list[str], console: Console) -> int:
             return _verify(command.config, console)
         case ExportConfig():
             return _export(command.config, console)
+        case DoctorConfig():
+            return _doctor(command.config, console)
         case BenchmarkConfig():
             from explorer.benchmarks import benchmark
 
@@ -191,6 +194,21 @@ def _run(config: "StudyConfig", console: Console) -> int:
         message = f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
         raise StudyStoppedError(message)
     return 0
+
+
+def _doctor(config: DoctorConfig, console: Console) -> int:
+    from rich.prompt import Confirm
+    from rich.text import Text
+
+    from explorer.doctor.complaint import Complaint
+    from explorer.doctor.visit import visit
+    from explorer.folder import study_folder
+
+    def agrees(complaint: Complaint) -> bool:
+        return config.yes or Confirm.ask(Text(f"{complaint.what}\n{complaint.remedy}?"), console=console)
+
+    asks = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
+    return visit(study_folder(config.name), console, agrees if config.yes or asks else None)
 
 
 def _verify(config: VerifyConfig, console: Console) -> int:

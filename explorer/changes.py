@@ -61,7 +61,7 @@ def settled(folder: Path, config: StudyConfig, surroundings: Surroundings) -> Ex
     or what it would run with is not what the study was started with.
     """
     _refuse(folder, of_surroundings(folder, config, surroundings))
-    return None if stored_config(folder) is None or stored_execution(folder) is None else _plan(folder)
+    return None if stored_config(folder) is None or stored_execution(folder) is None else stored_plan(folder)
 
 
 def fork_of(config: StudyConfig, surroundings: Surroundings | None = None) -> tuple[str, list[Difference]]:
@@ -120,7 +120,7 @@ def of_surroundings(folder: Path, config: StudyConfig, surroundings: Surrounding
     execution, environment = stored_execution(folder), stored_environment(folder)
     if execution is None or environment is None or stored_config(folder) is None:
         return []
-    plan = _plan(folder)
+    plan = stored_plan(folder)
     old = {**asdict(plan), "data_hash": environment["data_hash"], "torch": environment["versions"].get("torch")}
     new = {
         "device": surroundings.device,
@@ -170,7 +170,8 @@ def _listed(differences: list[Difference]) -> list[str]:
     return [*(f"  {row[0]:{key}}  {row[1]:{then}}  {row[2]}" for row in rows), *more]
 
 
-def _plan(folder: Path) -> Execution:
+def stored_plan(folder: Path) -> Execution:
+    """The execution plan that a study's file holds. Raises InputError for a file that holds something else."""
     execution = stored_execution(folder) or {}
     try:
         convolutions = tuple(Convolution(**choice) for choice in execution.get("convolutions", []))

