@@ -100,8 +100,11 @@ def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
 def holding(rows: Rows, rungs: tuple[int, ...] = ()) -> Rows:
     """The rows that tell whole stories: without runs of which some are gone, and what was decided by those.
 
-    A design of which decisions are gone stays chosen, if that is there, and its runs begin anew.
+    A design of which decisions are gone stays chosen, if that is there, and its runs begin anew. A decision that is
+    there twice counts once.
     """
+    if DECISIONS in rows:
+        rows = {**rows, DECISIONS: list({tuple(row.items()): row for row in rows[DECISIONS]}.values())}
     while True:
         lost = missing(rows, rungs)
         designs = set(lost.pop(DECISIONS, []))
@@ -217,11 +220,17 @@ def as_records(runs: pd.DataFrame) -> list[RunRecord]:
 
 def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
     name, gone = next(iter(lost.items()))
-    what = "designs" if name == DECISIONS else "runs"
     return InputError(
-        f"{folder / name}: rows of {len(gone)} {what} are missing ({', '.join(gone[:3])}); restore the file, or let "
-        "do=doctor take out what was lost, to be trained again"
+        f"{folder / name}: {told_lost(name, len(gone))} ({', '.join(gone[:3])}); restore the file, or let do=doctor "
+        "take out what was lost, to be trained again"
     )
+
+
+def told_lost(name: str, count: int) -> str:
+    """What is wrong with a table of which whole rows are gone."""
+    if name == DECISIONS:
+        return f"what was decided about {count} designs is not all there, or is there twice"
+    return f"rows of {count} runs are missing"
 
 
 def _runs(rows: Iterable[Mapping[str, str]]) -> set[str]:

@@ -151,18 +151,18 @@ FIRST, LAST = "11-1x4d-w16 seed 0", "11-2x3d-w16 seed 1"
 # How a record is damaged, what is said of it, and which runs have to be trained again.
 RECORDS: dict[str, tuple[Callable[[], Any], str, list[str]]] = {
     "a torn run": (lambda: torn(study.RUNS), "runs.csv: the last line was not written to its end", [LAST]),
-    "a torn epoch": (lambda: torn(study.EPOCHS), f"epochs.csv: rows of {LAST} are missing", [LAST]),
-    "torn bits": (lambda: torn(study.CORRECT), f"correct.csv: rows of {LAST} are missing", [LAST]),
+    "a torn epoch": (lambda: torn(study.EPOCHS), f"epochs.csv: rows of 1 runs are missing ({LAST})", [LAST]),
+    "torn bits": (lambda: torn(study.CORRECT), f"correct.csv: rows of 1 runs are missing ({LAST})", [LAST]),
     "a lost line break": (lambda: torn(study.RUNS, 1), "runs.csv: the last line was not written to its end", []),
     "a flipped run": (lambda: flip(study.RUNS, 2), "runs.csv: 1 line not matching the check (2)", [FIRST]),
     "a flipped epoch": (lambda: flip(study.EPOCHS, 3), "epochs.csv: 1 line not matching the check (3)", [FIRST]),
     "flipped bits": (lambda: flip(study.CORRECT, 5), "correct.csv: 1 line not matching the check (5)", [LAST]),
-    "a lost run": (lambda: without(study.RUNS, 2), f"runs.csv: rows of {FIRST} are missing", [FIRST]),
-    "all runs lost": (lambda: without(study.RUNS, 2, 3, 4, 5), "runs.csv: rows of", [FIRST, LAST]),
-    "a lost epoch": (lambda: without(study.EPOCHS, 2), f"epochs.csv: rows of {FIRST} are missing", [FIRST]),
+    "a lost run": (lambda: without(study.RUNS, 2), f"runs.csv: rows of 1 runs are missing ({FIRST})", [FIRST]),
+    "all runs lost": (lambda: without(study.RUNS, 2, 3, 4, 5), "runs.csv: rows of 4 runs", [FIRST, LAST]),
+    "a lost epoch": (lambda: without(study.EPOCHS, 2), f"epochs.csv: rows of 1 runs are missing ({FIRST})", [FIRST]),
     "damage in two places": (
         two_places,
-        f"runs.csv: 1 line not matching the check (2); {FOLDER}/runs.csv: rows of {FIRST} are missing; {FOLDER}/epochs",
+        f"runs.csv: 1 line not matching the check (2); {FOLDER}/runs.csv: rows of 1 runs are missing ({FIRST}); ",
         [FIRST, LAST],
     ),
 }
@@ -369,6 +369,12 @@ def test_a_search_whose_decisions_are_damaged_goes_on(
     assert run(monkeypatch, *SEARCH, "search.designs=3", answer=searched) == 0
     assert doctor(capsys, "yes=true")[0] == 0
     chosen = records.load(FOLDER).chosen()
+    before = (FOLDER / study.DECISIONS).read_bytes()
+    with (FOLDER / study.DECISIONS).open("ab") as file:
+        file.write(before.splitlines(keepends=True)[-1])
+    code, output = doctor(capsys, "yes=true")
+    assert (code, "there twice" in output, "no run is lost" in output) == (0, True, True)
+    assert (FOLDER / study.DECISIONS).read_bytes() == before
     flip(study.DECISIONS, 3)
     code, output = doctor(capsys)
     assert code == 1

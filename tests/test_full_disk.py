@@ -3,6 +3,8 @@
 import errno
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +30,7 @@ from explorer.settings import StudyConfig
 from explorer.training.loop import Keeping, train
 from tests.conftest import TINY
 from tests.search.test_coordinator import Engine, epochs
+from tests.test_study import environment, wait_for_rows
 from tests.training.test_checkpoint import run_with
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -118,6 +121,13 @@ def results() -> dict[str, Any]:
     }
 
 
+def is_alive(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def assert_whole() -> None:
     """Every table that is there reads whole, and nothing half-written lies about."""
     for name, kind in KINDS.items():
@@ -145,6 +155,37 @@ def test_a_record_that_cannot_be_written_stops_the_study_with_one_line_and_goes_
         assert start() == 0
         assert results() == undisturbed
     assert told == {str(FOLDER / name) for name in KINDS}
+
+
+def test_a_disk_that_gets_full_ends_real_workers_and_changes_no_result(disk: Disk, tmp_path: Path) -> None:
+    # Two rows' worth of epochs fill the 4 KiB that a table's last page has.
+    command = [sys.executable, "-m", "explorer", *TINY, "recipe.epochs=40"]
+    (tmp_path / "undisturbed").mkdir()
+    subprocess.run(command, cwd=tmp_path / "undisturbed", env=environment(), check=True, capture_output=True)
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        wait_for_rows(Path(), 1)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        disk.fill()
+        assert process.stderr is not None
+        lines = process.stderr.read().decode().splitlines()
+    assert process.returncode == 1
+    assert "No space left on device; the study stops here" in lines[-1]
+    assert len(children) >= 2
+    deadline = time.monotonic() + 5
+    while any(map(is_alive, children)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert_whole()
+    disk.make_room()
+    assert len(records.load(FOLDER).runs) < 4
+    subprocess.run(command, env=environment(), check=True, capture_output=True)
+    found = results()
+    os.chdir(tmp_path / "undisturbed")
+    expected = results()
+    os.chdir(disk.folder)
+    # Seconds stand in every row of an epoch too.
+    assert found["correct"] == expected["correct"]
+    assert found["runs"] == expected["runs"]
 
 
 def test_settings_that_cannot_be_written_stop_the_study_before_its_first_run(
@@ -235,9 +276,9 @@ def test_a_run_without_room_for_checkpoints_and_weights_ends_with_its_result_and
     )
     assert (found.status, found.test_error, found.correct) == ("ok", expected.test_error, expected.correct)
     assert lines[0].startswith("its checkpoint after ")
-    assert lines[-1].startswith("its weights cannot be kept (")
-    assert os.strerror(errno.ENOSPC) in lines[-1]
-    assert found.message == lines[-1]
+    assert found.message in lines
+    assert found.message.startswith("its weights cannot be kept (")
+    assert os.strerror(errno.ENOSPC) in found.message
     assert not weights.exists()
     assert list(disk.folder.rglob("*.partial")) == []
 

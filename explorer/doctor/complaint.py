@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from explorer.folder import now
@@ -26,7 +27,8 @@ class Complaint:
 
 def set_aside(folder: Path, paths: Iterable[Path], *, move: bool = False) -> Path:
     """Copy files, or move them, to a folder of their own below `local/damaged`, under the names they have in theirs."""
-    place = folder / DAMAGED / now().replace(":", "")
+    time, tries = now().replace(":", ""), count(1)
+    place = next(path for path in (folder / DAMAGED / f"{time}-{number}" for number in tries) if not path.exists())
     for path in paths:
         target = place / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def _damaged(folder: Path, contents: Contents) -> list[str]:
 
 def _lost(folder: Path, rows: records.Rows, rungs: tuple[int, ...], named: Mapping[str, str]) -> list[str]:
     return [
-        f"{folder / name}: rows of {_some(sorted(named.get(one, one) for one in gone))} are missing"
+        f"{folder / name}: {records.told_lost(name, len(gone))} ({_some(sorted(named.get(one, one) for one in gone))})"
         for name, gone in records.missing(rows, rungs).items()
     ]
 

@@ -89,8 +89,9 @@ def _repaired(
             if agrees(one):
                 assert one.cure is not None
                 one.cure()
-                say(f"Repaired: {one.what}")
                 found = examine(folder, running=False)
+                if one.what not in [other.what for other in found.complaints]:
+                    say(f"Repaired: {one.what}")
     return found.complaints
 
 
@@ -113,7 +114,7 @@ def examine(folder: Path, *, running: bool) -> Examination:
     )
     found.lines.append(f"  {', '.join(tables.lines)}")
     found.complaints += tables.complaints
-    if tables.kept is None or config is None:
+    if tables.kept is None or config is None or known.execution is None or known.environment is None:
         return found
     record = records.assembled(folder, tables.kept)
     config, _ = judged(config, record, {})
