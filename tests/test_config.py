@@ -87,7 +87,10 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "recipe=foo"], ["recipe=foo: no such recipe", "allowed: digits, paper_cifar"]),
         ([STUDY, "recipe.epochs=1,2"], ["sweeps are not supported"]),
         ([STUDY, "-m"], ["-m: studies loop by themselves"]),
-        ([STUDY, "do=fly"], ["do=fly: unknown verb; allowed: run, plan, report, tabulate, verify, export, benchmark"]),
+        (
+            [STUDY, "do=fly"],
+            ["do=fly: unknown verb; allowed: run, plan, report, tabulate, doctor, verify, export, benchmark"],
+        ),
         ([STUDY, "device=tpu"], ["device=\"tpu\": must be 'auto', 'cpu' or 'cuda'"]),
         ([STUDY, "name=../x"], ["name='../x': allowed are"]),
         ([STUDY, "name=a/b"], ["name='a/b': allowed are"]),

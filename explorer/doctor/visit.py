@@ -132,6 +132,7 @@ def examine(folder: Path, *, running: bool) -> Examination:
 
 def _read_small_files(folder: Path, found: Examination) -> _Known:
     """Settings, environment and execution plan. What cannot be read, or is missing beside a record, is wrong."""
+
     def read(name: str, reader: Callable[[Path], Any]) -> Any:
         remedy = f"restore {name} from a copy, or start anew with name=...; without it the record cannot be continued"
         try:
