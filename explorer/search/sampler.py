@@ -4,6 +4,7 @@ A proposal is replaced by the nearest feasible design that was not tried yet, an
 trial of the study is feasible, none comes twice, and any of Optuna's samplers can be used as it is.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,10 +33,15 @@ class ExhaustedError(Exception):
 
 
 class FeasibleSampler(BaseSampler):
-    """Wraps a sampler; `pool` holds the designs it may choose from, one column of parameters per free axis."""
+    """Wraps a sampler; `pool` holds the designs it may choose from, one column of parameters per free axis.
 
-    def __init__(self, inner: BaseSampler, pool: Pool) -> None:
-        self._inner = inner
+    `make` gives the sampler for the trial of a number. Each trial has a new one, so that what it proposes depends on
+    the trials before it and on nothing a process remembers: a search that is started again goes on as it would have.
+    """
+
+    def __init__(self, make: Callable[[int], BaseSampler], pool: Pool) -> None:
+        self._make = make
+        self._inner = make(0)
         self.pool = pool
         self.distributions = {name: _distribution(column) for name, column in pool.parameters.items()}
         self._ranks = Ranks(pool.parameters)
@@ -47,12 +53,14 @@ class FeasibleSampler(BaseSampler):
         """The design that a trial stands for."""
         return self.pool.architecture(self._places[trial_number])
 
-    def claim(self, trial_number: int, parameters: dict[str, Any]) -> None:
+    def claim(self, study: Study, trial: FrozenTrial, parameters: dict[str, Any]) -> None:
         """Take note of a trial whose values were fixed in advance: Optuna asks no sampler for those."""
+        if isinstance(self._inner, optuna.samplers.QMCSampler | optuna.samplers.NSGAIISampler):
+            self._proposal(study, trial, self.distributions)  # these count their points or generations in the study
         same = np.ones(len(self.pool), dtype=np.bool_)
         for name, column in self.pool.parameters.items():
             same &= column == parameters[name]
-        self._claim(trial_number, int(np.flatnonzero(same)[0]))
+        self._claim(trial.number, int(np.flatnonzero(same)[0]))
 
     def reserve(self, architecture: Architecture) -> None:
         """Leave a design to others: no trial may choose it."""
@@ -98,7 +106,8 @@ class FeasibleSampler(BaseSampler):
         raise AssertionError((study, trial, param_name, param_distribution))
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Hand on to the wrapped sampler."""
+        """Make the trial's sampler and hand on to it."""
+        self._inner = self._make(trial.number)
         self._inner.before_trial(study, trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
@@ -139,18 +148,22 @@ class FeasibleSampler(BaseSampler):
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
-def make_sampler(name: str, seed: int, designs: int) -> BaseSampler:
-    """One of Optuna's samplers by the name it has in `conf/search`."""
+def make_sampler(name: str, seed: int, number: int, designs: int) -> BaseSampler:
+    """One of Optuna's samplers by the name it has in `conf/search`, for the trial of a number in a search of a seed."""
+    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     makers: dict[str, Callable[[], BaseSampler]] = {
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+        "random": lambda: optuna.samplers.RandomSampler(seed=own),
         # The first designs, which these two draw at random, leave them some to choose.
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(3, min(10, designs // 4))),
+        "tpe": lambda: optuna.samplers.TPESampler(seed=own, n_startup_trials=max(3, min(10, designs // 4))),
         # Generations small enough that the later ones can profit from the earlier.
-        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, designs // 4))),
-        "gp": lambda: optuna.samplers.GPSampler(seed=seed, n_startup_trials=max(3, min(10, designs // 4))),
+        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=own, population_size=max(4, min(50, designs // 4))),
+        "gp": lambda: optuna.samplers.GPSampler(seed=own, n_startup_trials=max(3, min(10, designs // 4))),
+        # Its trials are points of one sequence.
         "qmc": lambda: optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
     }
-    return makers[name]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return makers[name]()
 
 
 def _distribution(column: npt.NDArray[np.generic]) -> BaseDistribution:

@@ -11,13 +11,14 @@ from typing import Protocol
 import numpy as np
 from rich.console import Console
 
+from explorer import folder as study
 from explorer import records
 from explorer.errors import InputError
 from explorer.planning import Setting, baseline_wanted, designs_wanted
 from explorer.progress import settings_so_far
 from explorer.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
 from explorer.runs import rate_of, runs_of
-from explorer.search.execution import Bench, with_latency
+from explorer.search.execution import Bench, with_convolutions, with_latency
 from explorer.search.progress import Clock, Display, work_of
 from explorer.search.rungs import Rungs, chosen, open_rungs
 from explorer.search.trials import Trials, open_search, open_trials
@@ -67,9 +68,12 @@ def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, c
     recorded = records.as_records(past.runs)
     settings = settings_so_far(config, past)
     trials, rungs = replayed(config, settings, past), open_rungs(config)
-    if missing := baseline_wanted(config) - len(past.chosen(BASELINE)):
-        settings += _drawn(bench, execution, folder, trials, missing)
-        past = records.load(folder)
+    if numbers := range(len(past.chosen(BASELINE)), baseline_wanted(config)):
+        drawn = _drawn(bench, execution, folder, trials, numbers)
+        # Before any of them is trained: a choice made later for another design must not change what they are.
+        execution = with_convolutions(bench, execution, drawn, workers)
+        study.write_execution(folder, execution)
+        settings, past = settings + drawn, records.load(folder)
     runs = runs_of(config, settings, execution, data_hash)
     to_ask = designs_wanted(config, settings) - len(settings)
     for decision in past.decisions:
@@ -97,29 +101,39 @@ def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, c
 
 
 def replayed(config: StudyConfig, settings: tuple[Setting, ...], past: records.Record) -> Trials:
-    """The study's trials, told all that its record tells."""
+    """The study's trials, told what is recorded as it came to pass: at each step they shall know what they knew.
+
+    Where several workers trained at once the record does not say between which decisions a run ended; it is then told
+    as soon as all decisions about its design are.
+    """
     trials, by_name = _trials(config, settings, past), {setting.name: setting for setting in settings}
-    for decision in past.decisions:
-        if decision.error is not None:  # so that the pruner knows what it knew
+    last = {decision.setting: number for number, decision in enumerate(past.decisions)}
+    left = deque(records.as_records(past.runs))
+    for number, decision in enumerate(past.decisions):
+        if decision.error is not None:
             trials.goes_on(by_name[decision.setting], decision.epochs, decision.error)
-    for record in records.as_records(past.runs):
+        elif decision.by != BASELINE:
+            while left and last[left[0].setting] < number:
+                trials.add(left.popleft())
+            trials.again(by_name[decision.setting])
+    for record in left:
         trials.add(record)
     return trials
 
 
 def _trials(config: StudyConfig, settings: tuple[Setting, ...], past: records.Record) -> Trials:
-    """The study's trials: all of them, or those that a search has had until now."""
+    """The study's trials: all of them, or those of a search, which has had none yet, beside the designs drawn."""
     if not config.search.is_adaptive:
         return open_trials(config.name, settings, config.search.seeds)
     drawn = set(past.chosen(BASELINE))
-    tried = tuple(setting for setting in settings if setting.name not in drawn)
-    return open_search(config, tried, tuple(setting for setting in settings if setting.name in drawn))
+    return open_search(config, (), tuple(setting for setting in settings if setting.name in drawn))
 
 
-def _drawn(bench: Bench, execution: Execution, folder: Path, trials: Trials, count: int) -> tuple[Setting, ...]:
-    """Some more designs drawn by chance, which the search is held against."""
-    rng = np.random.default_rng([bench.config.search.sampler_seed, 3, count])
-    drawn = with_latency(bench, execution, [trials.draw(rng) for _ in range(count)])
+def _drawn(bench: Bench, execution: Execution, folder: Path, trials: Trials, numbers: range) -> tuple[Setting, ...]:
+    """Designs drawn by chance, each by its number, which the search is held against."""
+    seed = bench.config.search.sampler_seed
+    designs = [trials.draw(np.random.default_rng([seed, 3, number])) for number in numbers]
+    drawn = with_latency(bench, execution, designs)
     records.decide(folder, [chosen(setting, BASELINE) for setting in drawn])
     return drawn
 

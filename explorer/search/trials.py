@@ -149,7 +149,7 @@ class Trials:
             self.study.tell(len(self.study.trials) - 1, state=optuna.trial.TrialState.FAIL)
             return None
         if fixed is not None:
-            self.sampler.claim(trial.number, fixed)
+            self.sampler.claim(self.study, self.study.trials[trial.number], fixed)
         setting = self.scope.setting(self.sampler.architecture(trial.number))
         for key, value in _attributes(setting).items():
             trial.set_user_attr(key, value)
@@ -188,12 +188,8 @@ def told_trials(config: StudyConfig, settings: tuple[Setting, ...], runs: list[R
 
 
 def open_search(config: StudyConfig, tried: tuple[Setting, ...], drawn: tuple[Setting, ...] = ()) -> Trials:
-    """A search with the trials it has had, and beside them the designs drawn to hold it against.
-
-    The sampler's seed depends on the number of trials, or it would repeat itself.
-    """
-    seed = config.search.sampler_seed + 1_000_003 * len(tried)
-    trials = new_search(config, scope_of(config), candidates(config), seed)
+    """A search with the trials it has had, and beside them the designs drawn to hold it against."""
+    trials = new_search(config, scope_of(config), candidates(config), config.search.sampler_seed)
     for setting in drawn:
         trials.reserve(setting)
     for setting in tried:
@@ -208,9 +204,10 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
     assert search.designs is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        inner = make_sampler(search.sampler, seed, search.designs - baseline_wanted(config))
         pruner = make_pruner(config)
-    sampler, directions = FeasibleSampler(inner, pool), [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
+    chosen = search.designs - baseline_wanted(config)
+    sampler = FeasibleSampler(lambda number: make_sampler(search.sampler, seed, number, chosen), pool)
+    directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
     study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
     return Trials(study, search.seeds, sampler, scope, search.cost, search.factor if rungs_of(config) else 0)
 

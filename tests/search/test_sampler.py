@@ -85,16 +85,18 @@ def test_a_trial_holds_the_values_of_the_design_that_is_trained(sampler: str) ->
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_search_that_starts_again_repeats_nothing(sampler: str) -> None:
-    config = searching(sampler, 12)
-    first = searched(config, opened(config), 5)
-    later = opened(config, tuple(first))
-    for setting in first:
+@pytest.mark.parametrize("told", [1, 7, 14])
+def test_a_search_that_starts_again_goes_on_as_it_would_have(sampler: str, told: int) -> None:
+    config = searching(sampler, 16)
+    undisturbed = searched(config, opened(config), 16)
+    later = opened(config)
+    for setting in undisturbed[:told]:
+        later.again(setting)
         later.add(record(setting.name, 0, error_of(setting.architecture)))
     values = [trial.value for trial in later.frozen()]
-    assert values == pytest.approx([error_of(setting.architecture) for setting in first])
-    names = [setting.name for setting in first + searched(config, later, 7)]
-    assert len(set(names)) == 12
+    assert values == pytest.approx([error_of(setting.architecture) for setting in undisturbed[:told]])
+    assert searched(config, later, 16 - told) == undisturbed[told:]
+    assert len({setting.name for setting in undisturbed}) == 16
 
 
 def test_the_same_seed_proposes_the_same_designs_and_another_does_not() -> None:
@@ -151,7 +153,7 @@ def test_a_proposal_goes_to_the_nearest_free_design() -> None:
     pool = candidates(searching("random", 4))
     wanted = pool.architecture(7)
     values = {axis: getattr(wanted, axis) for axis in pool.parameters}
-    sampler = FeasibleSampler(Fixed(values), pool)
+    sampler = FeasibleSampler(lambda number: Fixed(values), pool)
     study = optuna.create_study(sampler=sampler)
     numbers = [study.ask(sampler.distributions).number for _ in range(len(pool))]
     found = [sampler.architecture(number) for number in numbers]
