@@ -147,7 +147,7 @@ def _run(config: "StudyConfig", console: Console) -> int:
     from explorer.answer import at_look, draw, load_finding
     from explorer.changes import refuse_other_settings
     from explorer.contrast import contrast_of
-    from explorer.folder import CONFIG, REPORTS, is_stale, make_folder, study_folder
+    from explorer.folder import CONFIG, REPORTS, is_stale, make_folder, study_folder, sweep
     from explorer.live import Live
     from explorer.planning import settings_of
     from explorer.progress import progress_of
@@ -180,6 +180,8 @@ def _run(config: "StudyConfig", console: Console) -> int:
             console.print(words, markup=False, highlight=False, soft_wrap=True)
         failed, trained = run_study(current, folder, console, live, fork), True
         current = at_look(config, folder)
+    if not failed:
+        sweep(folder)
     config, _, finding = load_finding(folder)
     print_verdict(finding, config.study.question, console)
     try:

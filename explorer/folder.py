@@ -8,8 +8,10 @@ entry in the index.
 import json
 import os
 import platform
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,10 +43,8 @@ def make_folder(folder: Path) -> Path:
     """Create a folder and give it back. Raises InputError where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        return folder
+        with tempfile.TemporaryFile(dir=folder):  # has no name that a kill could leave behind
+            return folder
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror}); make room, choose another place or change its permissions"
@@ -69,6 +69,8 @@ def locked(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise InputError(f"{folder}: is being run by {_describe_holder(holder)}; wait for it or end it first") from None
     try:
+        for left in folder.glob(".*.partial"):  # by a holder that was killed
+            left.unlink(missing_ok=True)
         write_whole(holder, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now()}) + "\n")
         yield
     finally:
@@ -85,6 +87,14 @@ def held_by(folder: Path) -> str | None:
             return None
     except filelock.Timeout:
         return _describe_holder(folder / "local" / "holder.json")
+
+
+def sweep(folder: Path) -> None:
+    """Drop the checkpoints of a study whose runs have all ended, as a kill right after the last one leaves them."""
+    kept = folder / "local" / "checkpoints"
+    if kept.is_dir() and any(kept.iterdir()):
+        with suppress(InputError), locked(folder):
+            shutil.rmtree(kept, ignore_errors=True)
 
 
 def stored_config(folder: Path) -> dict[str, Any] | None:

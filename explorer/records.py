@@ -56,7 +56,7 @@ def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, 
     healing would hide; nothing is changed then.
     """
     kinds = kinds_of(searches=searches)
-    for name, kind in kinds.items():
+    for name, kind in reversed(kinds.items()):  # the runs come last: where they are, the others are too
         table.create(folder / name, kind)
     rows = {name: table.read(folder / name, kind) for name, kind in kinds.items()}
     if lost := missing(rows, rungs):

@@ -113,7 +113,7 @@ def replayed(config: StudyConfig, settings: tuple[Setting, ...], past: records.R
         if decision.error is not None:
             trials.goes_on(by_name[decision.setting], decision.epochs, decision.error)
         elif decision.by != BASELINE:
-            while left and last[left[0].setting] < number:
+            while left and last.get(left[0].setting, -1) < number:
                 trials.add(left.popleft())
             trials.again(by_name[decision.setting])
     for record in left:
