@@ -47,23 +47,34 @@ class LocalEngine:
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         """Put a question to so many idle workers at once and wait for all their answers.
 
-        Raises InputError with a worker's one line, and KeyboardInterrupt where somebody asks to leave meanwhile.
+        It is put again where one of them dies. Raises InputError with a worker's one line, and KeyboardInterrupt where
+        somebody asks to leave meanwhile.
         """
+        for _ in range(self.retries + 1):
+            with contextlib.suppress(EOFError, OSError):
+                answers = self._answers(question, workers)
+                break
+        else:
+            raise InputError(
+                "engine=local: a worker process ended before its first run (its own words, if any, stand above); "
+                "with little memory set engine.workers=1"
+            )
+        for answer in answers:
+            if isinstance(answer, Refused):
+                raise InputError(answer.message)
+        return answers
+
+    def _answers(self, question: Question, workers: int) -> list[Answer]:
         asked: list[_Worker] = []
         try:
             for _ in range(workers):
                 asked.append(self._idle(asked))
                 asked[-1].pipe.send(question)
-            answers = [cast(Answer, _awaited(worker.pipe)) for worker in asked]
+            return [cast(Answer, _awaited(worker.pipe)) for worker in asked]
         except (EOFError, OSError):
-            raise InputError(
-                "engine=local: a worker process ended before its first run (its own words, if any, stand above); "
-                "with little memory set engine.workers=1"
-            ) from None
-        for answer in answers:
-            if isinstance(answer, Refused):
-                raise InputError(answer.message)
-        return answers
+            for worker in asked:  # the others' answers would come when nobody expects them any more
+                self._drop(worker)
+            raise
 
     @property
     def free(self) -> int:
