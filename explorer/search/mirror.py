@@ -9,6 +9,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,6 +22,7 @@ from optuna.trial import FrozenTrial
 from explorer.search.trials import Trials
 
 PERIOD_SECONDS = 5.0
+REST = 20.0  # times as long as a synchronisation took: it reads all there is, and may take 5 % of the time at most
 LOCK_SECONDS = 2.0  # that a synchronisation waits for another process to let go of the database
 LAST_SECONDS = 10.0  # that the end of a study waits for a synchronisation
 # What another process, the disk or its owner has to end; anything else is wrong with the database itself.
@@ -47,8 +49,11 @@ def mirrored(trials: Trials, folder: Path) -> Iterator[None]:
     done, told = threading.Event(), set[str]()
 
     def keep_up() -> None:
-        while not done.wait(PERIOD_SECONDS):
+        pause = PERIOD_SECONDS
+        while not done.wait(pause):
+            began = time.perf_counter()
             try_synchronise(trials, folder, told)
+            pause = max(PERIOD_SECONDS, REST * (time.perf_counter() - began))
         try_synchronise(trials, folder, told)
 
     thread = threading.Thread(target=keep_up, daemon=True)
