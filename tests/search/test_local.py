@@ -128,6 +128,13 @@ def test_a_job_whose_processes_keep_dying_fails(engine: LocalEngine, run: Run) -
     )
 
 
+def test_a_question_goes_to_another_worker_where_one_has_died(engine: LocalEngine, tiny: StudyConfig) -> None:
+    engine.ask(Survey(tiny.data, "cpu"))
+    os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
+    (found,) = engine.ask(Survey(tiny.data, "cpu"))
+    assert isinstance(found, Surroundings)
+
+
 def until_quiet(engine: LocalEngine) -> list[Event]:
     """Events up to and including the death of the process that was just killed."""
     dead, events = engine._workers[0], []
