@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test faults lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -17,6 +17,10 @@ demo: $(VENV)/.ready ## set up, run study=equal_params (about 3 minutes on 2 cor
 
 test: $(VENV)/.ready-dev ## set up and run the tests; those that need a missing component are skipped
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
+
+faults: $(VENV)/.ready-dev ## run the whole fault suite: hundreds of kills, thousands of runs; take an hour for it
+	EXPLORER_FAULTS=full $(BIN)/python -m pytest -n auto --dist worksteal -m "not quiet" $(PYTEST) tests/faults
+	EXPLORER_FAULTS=full $(BIN)/python -m pytest -m quiet $(PYTEST) tests/faults
 
 lint: $(VENV)/.ready-dev ## check style and types
 	$(BIN)/ruff check

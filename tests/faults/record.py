@@ -19,9 +19,9 @@ def record_of(folder: Path) -> dict[str, Rows]:
     """
     found = {name: rows(folder / name, kind) for name, kind in KINDS.items() if (folder / name).exists()}
     tables = {name: own if name == DECISIONS else sorted(own) for name, own in found.items()}
-    texts = {name: [((folder / name).read_text(),)] for name in (CONFIG, EXECUTION)}
-    files = sorted((path.name,) for path in folder.iterdir())
-    kept = sorted((path.name,) for path in (folder / "local" / "checkpoints").glob("*"))
+    texts: dict[str, Rows] = {name: [((folder / name).read_text(),)] for name in (CONFIG, EXECUTION)}
+    files: Rows = sorted((path.name,) for path in folder.iterdir())
+    kept: Rows = sorted((path.name,) for path in (folder / "local" / "checkpoints").glob("*"))
     return tables | texts | {"files": files, "checkpoints": kept}
 
 

@@ -1,0 +1,75 @@
+"""A seed fixes everything: fresh starts and any number of workers give the same bits, and so do settings left aside."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from explorer.__main__ import main
+from explorer.folder import CONFIG
+from explorer.run import Execution
+from explorer.settings import DataConfig, EngineConfig, ReportConfig, StorageConfig
+from tests.conftest import TINY
+from tests.faults.record import Rows, differences, record_of
+from tests.training.test_sources import CLASSES, pictures, write_folder
+
+Start = Callable[..., dict[str, Rows]]
+AUGMENTED = ["recipe.shift=1", "recipe.flip=true", "recipe.cutout=2", "storage=none"]
+# Every setting that is no part of a run's id, at another value; of these the record holds `data.name` alone.
+ASIDE = [
+    *("engine.workers=1", "engine.retries=7", "engine.save_every=0", "engine.silence=500", "engine.loaders=3"),
+    *("storage.mirror=sqlite", "storage.weights=last", "report.live=true"),
+    *("data.label=Photographs", "data.path=elsewhere", "data.unusable=skip"),
+]
+# Where images come from: of one source they can only be the same where these are.
+OF_ITS_SOURCE = {"source", "subset", "image_column", "label_column", "train_part", "val_part", "test_part"}
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Run the tiny study in a folder of its own; gives its record but for what only says how it was started."""
+
+    def start(place: str, *overrides: str) -> dict[str, Rows]:
+        (tmp_path / place).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / place)
+        assert main([*TINY, *AUGMENTED, *overrides]) == 0
+        return {name: rows for name, rows in record_of(Path("studies/tiny")).items() if name not in (CONFIG, "files")}
+
+    return start
+
+
+def test_fresh_starts_with_one_worker_or_several_give_the_same_bits(start: Start) -> None:
+    first = start("first", "engine.workers=1")
+    assert len(first["runs.csv"]) == 4
+    for workers in (1, 2, 3):
+        found = differences(start(f"again with {workers}", f"engine.workers={workers}"), first)
+        assert not found, f"{workers} workers: {found}"
+
+
+@pytest.mark.parametrize("keep", ["resident", "stream"])
+def test_runs_of_one_id_give_the_same_bits_whatever_the_id_leaves_out(start: Start, tmp_path: Path, keep: str) -> None:
+    images = ["data=folder", f"data.keep={keep}", f"data.classes={len(CLASSES)}"]
+    images += ["data.image_size=8", "data.channels=3"]
+    images += ["data.train_images=80", "data.val_images=40", "data.test_images=40", "data.name=photos"]
+    images += ["recipe.crop_area=[0.3,1]", "recipe.shift=0"]
+    for place in ("plain/images", "toggled/elsewhere"):
+        write_folder(tmp_path / place, pictures(160))
+    plain = start("plain", *images, "data.path=images", "engine.loaders=1")
+    toggled = start("toggled", *images, *ASIDE)
+    found = differences(toggled, plain)
+    assert not found, found
+
+
+def test_every_setting_that_an_id_leaves_out_is_held_against_another_value() -> None:
+    tried = {override.partition("=")[0] for override in ASIDE}
+    decides = {field.name for field in fields(Execution)}  # as a part of the execution: threads, precision
+    kinds = {"engine": EngineConfig, "storage": StorageConfig, "report": ReportConfig, "data": DataConfig}
+    left_out = {
+        f"{group}.{field.name}"
+        for group, kind in kinds.items()
+        for field in fields(kind)
+        if not (group == "data" and (field.metadata.get("decides", True) or field.name in OF_ITS_SOURCE))
+        and not (group == "engine" and field.name in decides)
+    }
+    assert left_out - tried == {"engine.name", "engine.forms", "data.name"}  # forms are chosen, and the choice decides
