@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from explorer.design import Architecture, Task
@@ -77,7 +78,7 @@ class Run:
     seed: int
     execution: Execution
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of a hash over all that decides: the same run has the same id in every study.
 
