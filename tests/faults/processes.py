@@ -1,6 +1,7 @@
 """Whole commands as processes that can be killed, and all their descendants found, wherever they have gone."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from tests.test_layers import ROOT
 
 MARK = "EXPLORER_FAULTS_MARK"  # in the environment of a command, which all its descendants inherit
+_LIBC = ctypes.CDLL(None)
 LONGEST = 300.0  # seconds that a command may take
 
 
@@ -70,7 +72,13 @@ def command(place: Path, arguments: list[str]) -> Iterator[Command]:
     words = [sys.executable, "-m", "explorer", *arguments]
     with output.open("ab") as file:
         process = subprocess.Popen(
-            words, cwd=place, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            words,
+            cwd=place,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_end_with_the_tests,  # noqa: PLW1509 - a single call of the system, loaded beforehand
         )
     started = Command(process, mark, output)
     try:
@@ -80,6 +88,11 @@ def command(place: Path, arguments: list[str]) -> Iterator[Command]:
             kill(pid)
         process.wait()
         started.gone_after(5.0)
+
+
+def _end_with_the_tests() -> None:
+    """A test that is itself killed has no time to clean up; prctl's first option names the signal that comes then."""
+    _LIBC.prctl(1, signal.SIGKILL)
 
 
 def kill(pid: int) -> None:
