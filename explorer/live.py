@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ class Live:
 
     def __enter__(self) -> Self:
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=keep_drawn, args=(theirs, self.folder, self.period, self.rest), daemon=True)
+        process = _CONTEXT.Process(target=_work, args=(theirs, self.folder, self.period, self.rest), daemon=True)
         try:
             process.start()
         except OSError:  # without memory for one more process the study goes on, and its page comes at the end
@@ -86,6 +87,22 @@ class Live:
                 return True
         self.__exit__()
         return False
+
+
+def _work(pipe: Connection, folder: Path, period: float, rest: float) -> None:
+    """What the process does. It ends soon after a coordinator that was killed, also in the middle of a drawing."""
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        keep_drawn(pipe, folder, period, rest)
+    except SystemExit:
+        os._exit(0)  # an interpreter of low priority takes seconds to tidy up, and there is nothing to tidy
+
+
+def _leave_with(parent: int) -> None:
+    """A drawing does not look at the pipe. It is ended as by the coordinator, so that no half of a page is left."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def keep_drawn(pipe: Connection, folder: Path, period: float, rest: float) -> None:

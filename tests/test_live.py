@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 import yaml
 
 from explorer import folder as study
-from explorer import records
+from explorer import live, records
 from explorer.__main__ import main
 from explorer.answer import draw
 from explorer.errors import StudyStoppedError
@@ -199,9 +200,24 @@ def test_a_process_that_has_died_is_not_waited_for(begun: StudyConfig) -> None:
         assert live._process is None
 
 
-def test_the_process_ends_with_a_killed_coordinator(begun: StudyConfig) -> None:
+def stuck(pipe: Connection, folder: Path, period: float, rest: float) -> None:
+    """The process, when a drawing takes minutes."""
+
+    def draw_for_long(folder: Path) -> float:
+        PAGE.touch()
+        time.sleep(600)
+        return 600.0
+
+    live._draw_stale = draw_for_long
+    live._work(pipe, folder, period, rest)
+
+
+@pytest.mark.parametrize("is_stuck", [False, True])
+def test_the_process_ends_with_a_killed_coordinator(begun: StudyConfig, is_stuck: bool) -> None:
+    PAGE.parent.mkdir()
     code = (
-        "import time\nfrom pathlib import Path\nfrom explorer.live import Live\n"
+        "import time\nfrom pathlib import Path\nfrom explorer import live\nfrom explorer.live import Live\n"
+        f"{'from tests.test_live import stuck; live._work = stuck' if is_stuck else ''}\n"
         f"live = Live(Path({str(FOLDER)!r}), period=0.1, rest=0)\n"
         "with live:\n    print(live._process.pid, flush=True)\n    time.sleep(600)\n"
     )
