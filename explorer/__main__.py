@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from explorer import interrupt
+from explorer.console import PlainConsole
 from explorer.errors import InputError, StudyStoppedError
 from explorer.settings import NO_PATH, BenchmarkConfig, DoctorConfig, ExportConfig, VerifyConfig
+from explorer.wording import one_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from explorer.design import Architecture, Task
     from explorer.settings import StudyConfig
 
@@ -47,21 +49,22 @@ def main(arguments: list[str]) -> int:
     """
     # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = Console(width=None if is_terminal or "COLUMNS" in os.environ else 120)
-    errors = Console(stderr=True)
+    console = PlainConsole(width=None if is_terminal or "COLUMNS" in os.environ else 120)
+    errors = PlainConsole(stderr=True)
     try:
         with interrupt.watching():
             return _dispatch(arguments, console)
     except InputError as error:
-        errors.print(f"explorer: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(one_line(f"explorer: {error}"), markup=False, highlight=False, soft_wrap=True)
         return 2
     except StudyStoppedError as error:
-        errors.print(f"explorer: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(one_line(f"explorer: {error}"), markup=False, highlight=False, soft_wrap=True)
         return 1
     except OSError as error:
         if error.filename is None:
             raise
-        errors.print(f"explorer: {error.filename}: {error.strerror}", markup=False, highlight=False, soft_wrap=True)
+        words = one_line(f"explorer: {error.filename}: {error.strerror}")
+        errors.print(words, markup=False, highlight=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
         command = shlex.join(["python", "-m", "explorer", *arguments])
@@ -78,7 +81,7 @@ def console() -> None:
     sys.exit(code)
 
 
-def _dispatch(arguments: list[str], console: Console) -> int:
+def _dispatch(arguments: list[str], console: "Console") -> int:
     from explorer.config import compose_tree, groups, read_command
 
     if {"-h", "--help"} & set(arguments):
@@ -108,7 +111,7 @@ def _dispatch(arguments: list[str], console: Console) -> int:
     return verbs[command.do](command.study, console)
 
 
-def _plan(config: "StudyConfig", console: Console) -> int:
+def _plan(config: "StudyConfig", console: "Console") -> int:
     from explorer.answer import at_look
     from explorer.changes import fork_of, refuse_other_settings, told
     from explorer.folder import study_folder
@@ -126,7 +129,7 @@ def _plan(config: "StudyConfig", console: Console) -> int:
     return 0
 
 
-def _report(config: "StudyConfig", console: Console) -> int:
+def _report(config: "StudyConfig", console: "Console") -> int:
     from explorer.answer import draw
     from explorer.folder import study_folder
 
@@ -134,7 +137,7 @@ def _report(config: "StudyConfig", console: Console) -> int:
     return 0
 
 
-def _tabulate(config: "StudyConfig", console: Console) -> int:
+def _tabulate(config: "StudyConfig", console: "Console") -> int:
     from explorer.folder import study_folder
     from explorer.tabular import write_table
 
@@ -143,11 +146,11 @@ def _tabulate(config: "StudyConfig", console: Console) -> int:
     return 0
 
 
-def _run(config: "StudyConfig", console: Console) -> int:
+def _run(config: "StudyConfig", console: "Console") -> int:
     from explorer.answer import at_look, draw, load_finding
     from explorer.changes import refuse_other_settings
     from explorer.contrast import contrast_of
-    from explorer.folder import CONFIG, REPORTS, is_stale, make_folder, study_folder, sweep
+    from explorer.folder import CONFIG, REPORTS, is_stale, make_folder, refuse_links, study_folder, sweep
     from explorer.live import Live
     from explorer.planning import settings_of
     from explorer.progress import progress_of
@@ -172,6 +175,7 @@ def _run(config: "StudyConfig", console: Console) -> int:
             raise InputError(NO_PATH)
         from explorer.search.coordinator import run_study
 
+        refuse_links(folder)
         for path in (folder, folder / "local", REPORTS):
             make_folder(path)
         live = Live(folder) if config.report.live else None
@@ -198,7 +202,7 @@ def _run(config: "StudyConfig", console: Console) -> int:
     return 0
 
 
-def _doctor(config: DoctorConfig, console: Console) -> int:
+def _doctor(config: DoctorConfig, console: "Console") -> int:
     from rich.prompt import Confirm
     from rich.text import Text
 
@@ -213,7 +217,7 @@ def _doctor(config: DoctorConfig, console: Console) -> int:
     return visit(study_folder(config.name), console, agrees if config.yes or asks else None)
 
 
-def _verify(config: VerifyConfig, console: Console) -> int:
+def _verify(config: VerifyConfig, console: "Console") -> int:
     from explorer.report.checks import print_verification
 
     # Three forms in float64 with gradients, momentum and copies of their weights.
@@ -235,7 +239,7 @@ def _verify(config: VerifyConfig, console: Console) -> int:
     return 0
 
 
-def _export(config: ExportConfig, console: Console) -> int:
+def _export(config: ExportConfig, console: "Console") -> int:
     from explorer.design import short_name
     from explorer.report.checks import print_exported
 

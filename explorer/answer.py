@@ -128,6 +128,7 @@ def draw(folder: Path) -> Path:
     from explorer.report.kept import keep, key_of
     from explorer.report.page import write_page
 
+    study.refuse_links(folder)
     runs = folder / study.RUNS
     seen = runs.stat().st_mtime_ns if runs.exists() else 0
     key = key_of(folder)
@@ -158,6 +159,10 @@ def _entry(folder: Path) -> "Entry":
     from explorer.report.index import broken, entry_of
     from explorer.report.kept import keep, kept, key_of
 
+    try:
+        study.refuse_links(folder)
+    except InputError as error:
+        return broken(folder.name, error)
     key = key_of(folder)
     if entry := kept(folder, key):
         return entry

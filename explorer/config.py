@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from explorer.design.space import KINDS
 from explorer.errors import InputError
+from explorer.reading import check_yaml
 from explorer.settings import (
     LOOKS,
     NO_PATH,
@@ -42,6 +43,7 @@ DESIGN_VERBS: dict[str, type[VerbConfig]] = {
 }
 Checked = TypeVar("Checked")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file of Windows can have these names
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,11 @@ def read_command(arguments: list[str]) -> Command:
     tree = compose_tree(arguments)
     verb, place = tree.pop("do", None), partial(_source, arguments=arguments)
     if verb in DESIGN_VERBS:
-        return Command(verb, _checked_tree(tree, DESIGN_VERBS[verb], place))
+        config = _checked_tree(tree, DESIGN_VERBS[verb], place)
+        if isinstance(config, BenchmarkConfig):
+            for key in ("fast", "plain", "short", "long", "recorded"):
+                _refuse_name(key, getattr(config, key))
+        return Command(verb, config)
     if verb not in STUDY_VERBS:
         raise _unknown_verb(str(verb))
     yes = tree.pop("yes", False)
@@ -104,7 +110,7 @@ def _unknown_verb(verb: str) -> InputError:
 
 
 def compose_tree(arguments: list[str]) -> dict[str, Any]:
-    """The configuration as plain dictionaries and lists, interpolations resolved, `name` filled in."""
+    """The configuration as plain dictionaries and lists, with `name` filled in."""
     known = groups()
     overrides = [line for override in _parse(arguments) for line in _checked(override, known)]
     choices = {override.key_or_group: override.value() for override in _parse(arguments)}
@@ -141,24 +147,78 @@ def _name_data(data: Any) -> None:
     if data.get("name") is None:
         if not data.get("path") and data.get("source") is not None:
             raise InputError(NO_PATH)
-        data["name"] = Path(str(data.get("path"))).expanduser().resolve().name or "images"
+        data["name"] = _last_part(str(data.get("path"))) or "images"
     if data.get("label") is None:
         data["label"] = data["name"]
+
+
+def _last_part(path: str) -> str:
+    try:
+        return Path(path).expanduser().resolve().name
+    except (OSError, RuntimeError):  # it is refused when the images are wanted
+        return ""
 
 
 def _composed(root: str, overrides: list[str]) -> dict[str, Any]:
     own, *others = conf_folders()
     if others:
-        overrides = [*overrides, "hydra.searchpath=[" + ",".join(f"'file://{folder}'" for folder in others) + "]"]
+        for folder in others:
+            _check_files(folder)
+        folders = [str(folder).replace("'", "\\'") for folder in others]
+        overrides = [*overrides, "hydra.searchpath=[" + ",".join(f"'file://{folder}'" for folder in folders) + "]"]
     try:
         with initialize_config_dir(str(own), version_base="1.3"):
-            tree = OmegaConf.to_container(compose(root, overrides), resolve=True)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+            tree = OmegaConf.to_container(compose(root, overrides), resolve=False)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, no date, a number of thousands of digits
         raise InputError(_one_line(f"a YAML file cannot be read: {error}")) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(_one_line(str(error))) from None
+        raise InputError(_one_line(str(error)) or f"a YAML file cannot be read ({type(error).__name__})") from None
+    except RecursionError:
+        raise InputError("the settings are nested too deeply; allowed are lists and mappings as in conf") from None
     assert isinstance(tree, dict)
+    _refuse_text(tree, ())
     return {str(key): value for key, value in tree.items()}
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse files of a user's `conf` that could fill the memory, reach outside it or mean to steer Hydra."""
+    shipped = {path.name for path in conf_folders()[0].iterdir()}
+    for file in (path for path in sorted(folder.glob("**/*.yaml")) if path.exists()):
+        try:
+            check_yaml(file)
+            content = yaml.safe_load(file.read_bytes())
+        except (yaml.YAMLError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            continue  # told when it is chosen
+        if not isinstance(content, dict):
+            continue
+        if any(mark in str(content.get("defaults")) for mark in ("..", "${")):
+            raise InputError(f"{file}: its defaults lead elsewhere; allowed are names of groups and files in conf")
+        if file.parent.name in shipped and "hydra" in content:
+            raise InputError(f"{file}: hydra={str(content['hydra'])[:100]}: not allowed; set keys of the study alone")
+
+
+def _refuse_text(value: Any, path: tuple[str, ...]) -> None:
+    """Refuse text that would be replaced: a file of others could put what your environment holds into a record."""
+    if isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_text(item, (*path, str(key)))
+    elif isinstance(value, str) and "${" in value:
+        raise InputError(f"{'.'.join(path)}={value}: ${{...}} is not read; write the value itself")
+    elif isinstance(value, str) and "\0" in value:
+        raise InputError(f"{'.'.join(path)}={value}: holds a NUL character; leave it out")
+
+
+def _refuse_name(key: str, name: str) -> None:
+    """Refuse a name of a study that is no plain name of a folder, on this system or another."""
+    if not _NAME.fullmatch(name) or ".." in name or name.endswith("."):
+        raise InputError(
+            f"{key}={name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores, "
+            "beginning with a letter or digit"
+        )
+    if _DEVICE.fullmatch(name):
+        raise InputError(f"{key}={name}: is the name of a device on Windows; choose another name")
 
 
 def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
@@ -181,11 +241,7 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
 
 def _checked_name(name: str) -> str:
     """The name of a study, which is that of its folder. Raises InputError for one that could not be."""
-    if not _NAME.fullmatch(name) or ".." in name:
-        raise InputError(
-            f"name={name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores, "
-            "beginning with a letter or digit"
-        )
+    _refuse_name("name", name)
     if name.lower() == "index":
         raise InputError(f"name={name}: reports/index.html lists all studies; choose another name")
     return name
@@ -215,7 +271,7 @@ def _parse(arguments: list[str]) -> list[Override]:
     for argument in arguments:
         try:
             overrides += parser.parse_overrides([argument])
-        except HydraException:
+        except (HydraException, RecursionError, ValueError):  # ValueError: a number of thousands of digits
             raise InputError(
                 f"{argument}: cannot be read; expected key=value, and quotes around text with spaces, ~ or brackets, "
                 "as in 'study.question=\"Is it?\"'"

@@ -21,6 +21,7 @@ import filelock
 import yaml
 
 from explorer.errors import InputError
+from explorer.reading import check_yaml
 from explorer.run import Execution
 from explorer.settings import ADAPTIVE
 from explorer.table import write_whole
@@ -49,6 +50,16 @@ def make_folder(folder: Path) -> Path:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror}); make room, choose another place or change its permissions"
         ) from None
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise InputError for a link in a folder that is to be written: what is written must stay in it.
+
+    A folder may come from others, and a link named `failures.log` would lead the log to whatever file it names.
+    """
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink():
+            raise InputError(f"{path}: is a link; allowed are files and folders alone, since all is written in there")
 
 
 def is_stale(page: Path, folder: Path) -> bool:
@@ -103,7 +114,10 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        check_yaml(path)
         tree = yaml.safe_load(path.read_text())
+    except InputError:
+        raise
     except (OSError, ValueError, yaml.YAMLError):
         tree = None
     if not isinstance(tree, dict):
@@ -169,7 +183,7 @@ def _read_json(path: Path, keys: list[str]) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object; restore it, or choose another name=")

@@ -194,17 +194,21 @@ def load_correct(folder: Path) -> dict[str, npt.NDArray[np.bool_]]:
     rows = table.read(folder / CORRECT, CorrectRecord)
     if lost := sorted(judged - _runs(rows)):
         raise _lost(folder, {CORRECT: lost})
-    return unpacked(rows)
+    try:
+        return unpacked(rows)
+    except ValueError as error:
+        raise InputError(f"{folder / CORRECT}: {error}; restore the file") from None
 
 
 def unpacked(rows: Iterable[Mapping[Any, Any]]) -> dict[str, npt.NDArray[np.bool_]]:
-    """The same of rows with run, images and bits."""
-    return {
-        str(row["run"]): np.unpackbits(
-            np.frombuffer(base64.b64decode(row["bits"]), np.uint8), count=int(row["images"])
-        ).astype(bool)
-        for row in rows
-    }
+    """The same of rows with run, images and bits. Raises ValueError where the bits are not those of so many images."""
+    found = {}
+    for row in rows:
+        bits, images = np.frombuffer(base64.b64decode(row["bits"]), np.uint8), int(row["images"])
+        if not 0 <= 8 * len(bits) - images < 8:
+            raise ValueError(f"run {row['run']} has {8 * len(bits)} bits for {images} images")
+        found[str(row["run"])] = np.unpackbits(bits, count=images).astype(bool)
+    return found
 
 
 def packed(right: npt.NDArray[np.bool_]) -> str:

@@ -135,7 +135,7 @@ def write_table(source: Path, target: Path) -> list[Path]:
             f"{source}: {finding.final} of {finding.wanted} runs are in; finish the study before it is tabulated"
         )
     environment, execution = study.stored_environment(source), study.stored_execution(source)
-    study.make_folder(target)
+    study.refuse_links(study.make_folder(target))
     correct = records.load_correct(source)
     frames = {
         "runs": record.runs,
@@ -259,7 +259,7 @@ def _json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InputError(f"{path}: is not JSON; fetch the table again") from None
     if not isinstance(found, dict):
         raise InputError(f"{path}: is not a JSON object; fetch the table again")

@@ -1,9 +1,13 @@
 """Numbers as people read them, the same on the terminal and on pages."""
 
 import math
+import re
 
 # Embeddings, overrides and isolates; letters of languages written from right to left are none of them.
 DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+# What a terminal may obey, and what no encoding can write; tabs and line breaks are left.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+LONGEST = 2000  # characters of a message
 
 
 def visible(text: str) -> str:
@@ -13,6 +17,17 @@ def visible(text: str) -> str:
     it: what closes the isolation closes an open isolate of the text instead (Unicode Standard Annex 9).
     """
     return text if text.isascii() else text.translate(DIRECTION)
+
+
+def printable(text: str) -> str:
+    r"""Text with control characters shown as escapes, for terminals: `\x1b`."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), visible(text))
+
+
+def one_line(text: str) -> str:
+    """A message on one line that can be read, whatever was pasted into it."""
+    line = text.strip().replace("\n", "\\n")
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-400:]}"
 
 
 def percent(fraction: float, digits: int = 2) -> str:

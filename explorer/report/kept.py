@@ -44,7 +44,7 @@ def kept(folder: Path, key: str | None) -> Entry | None:
         if key is None or tree["key"] != key or tree["check"] != _check(key, tree["entry"]):
             return None
         return _entry(tree["entry"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 

@@ -30,7 +30,7 @@ from explorer.training.source import Item, Listing, Listings, listings
 from explorer.training.stored import Growing, Labels, Packed, Part, hash_file, load_part
 
 RESIDENT_BYTES = 4 * 2**30  # decoded pixels beyond this are streamed, unless the settings say otherwise
-CHUNK = 2048  # images decoded before the next are read
+CHUNK = 256  # images decoded before the next are read
 SHOWN = 5  # unusable images, or classes, that a message names
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry has no reader any more
 

@@ -7,6 +7,7 @@ Nothing is ever unpickled.
 import logging
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from explorer.settings import DataConfig
 
 NO_PART = "none"  # as the name of a part: the set's own is left alone
 ROWS = 2048  # of a table, read at once
+MOST_BYTES = 2**26  # of an image file; larger ones are no images to train on
+BATCH_BYTES = 2**28  # of rows read at once
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # beside images in many folders, and never opened
 PARTS = {"train": ("train", "training"), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
 COLUMNS = {"image": ("image", "img"), "label": ("label", "labels", "fine_label", "class")}
 SHOWN = 10  # names in a message
+_HUB_NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}")
 _SHARD = re.compile(r"(?P<part>[A-Za-z0-9_]+?)(-(?P<number>\d{5})-of-(?P<of>\d{5})(-\w+)?)?")
 Listings = dict[str, "Listing"]
 
@@ -137,11 +141,28 @@ def _file_items(
 
     def items() -> Iterator[Item]:
         for kind, file, problem in files:
-            if not problem and not file.resolve().is_relative_to(inside):
-                problem = "leads outside the folder"  # noqa: PLW2901 - what was found before opening it counts first
-            yield Item(_printable(str(file.relative_to(folder))), kind, file.read_bytes, str(file.resolve()), problem)
+            # What was found before opening it counts first.
+            told = problem or _problem(file, inside)
+            yield Item(_printable(str(file.relative_to(folder))), kind, file.read_bytes, os.path.realpath(file), told)
 
     return items
+
+
+def _problem(file: Path, inside: Path) -> str:
+    """Why a file is not opened; empty where it is. One that is no regular file may never end, or wait for ever."""
+    try:
+        if not file.resolve().is_relative_to(inside):
+            return "leads outside the folder"
+        status = file.stat()
+    except (OSError, RuntimeError):  # links that lead to each other
+        return "cannot be read"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return "" if status.st_size <= MOST_BYTES else _too_large(status.st_size)
+
+
+def _too_large(size: int) -> str:
+    return f"{size:,} bytes, allowed {MOST_BYTES:,}"
 
 
 def _printable(name: str) -> str:
@@ -150,10 +171,13 @@ def _printable(name: str) -> str:
 
 
 def _existing_folder(path: str, what: str) -> Path:
-    root = Path(path).expanduser()
-    if root.is_dir():
-        return root
-    problem = "is a file" if root.exists() else "there is no such folder"
+    try:
+        root = Path(path).expanduser()
+        if root.is_dir():
+            return root
+        problem = "is a file" if root.exists() else "there is no such folder"
+    except (OSError, RuntimeError) as error:  # a name too long, nobody's home
+        problem = getattr(error, "strerror", None) or str(error)
     raise InputError(f"data.path={path}: {problem}; needed: {what}")
 
 
@@ -204,15 +228,18 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    count, kinds = 0, set()
+    count, kinds, rows = 0, set(), ROWS
     columns, classes = set(), set()
     for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: is not a regular file")
         try:
             opened = pq.ParquetFile(file)
             columns.add(_columns(config, file.name, list(opened.schema_arrow.names)))
             image, label = max(columns)
             kinds.add(_holds_text(file.name, label, opened.schema_arrow.field(label).type))
             count += opened.metadata.num_rows
+            rows = min(rows, _rows_at_once(file, opened.metadata))
             if True in kinds:
                 classes |= _values(batch.column(0) for batch in opened.iter_batches(2**16, columns=[label]))
         except (pa.ArrowException, OSError, KeyError) as error:
@@ -225,7 +252,7 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
         row = 0
         for file in files:
             try:
-                for batch in pq.ParquetFile(file).iter_batches(ROWS, columns=[image, label]):
+                for batch in pq.ParquetFile(file).iter_batches(rows, columns=[image, label]):
                     for cell, value in zip(batch.column(image), batch.column(label), strict=True):
                         yield _row(row, cell.as_py(), value.as_py())
                         row += 1
@@ -233,6 +260,15 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
                 raise InputError(f"{file}: is damaged ({' '.join(str(error).split())[:100]})") from None
 
     return Listing(count, items, tuple(sorted(classes)))
+
+
+def _rows_at_once(file: Path, metadata: Any) -> int:
+    """How many rows of a table are read at once, by what it says of their size. Raises InputError for giant ones."""
+    sizes: list[int] = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+    average = sum(sizes) // max(1, int(metadata.num_rows))
+    if average > MOST_BYTES:
+        raise InputError(f"{file}: a row has {_too_large(average)}")
+    return min(ROWS, max(1, BATCH_BYTES // max(1, average)))
 
 
 def _columns(config: DataConfig, where: str, there: list[str]) -> tuple[str, str]:
@@ -269,7 +305,9 @@ def _row(number: int, cell: Any, label: Any) -> Item:
     """One row of a table: the image is a struct of bytes and path, or bytes alone."""
     data, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
     name = f"row {number}" + (f" {_printable(str(path))}" if path else "")
-    return Item(name, label, lambda: data if isinstance(data, bytes) else None)
+    image = data if isinstance(data, bytes) else None
+    large = image is not None and len(image) > MOST_BYTES
+    return Item(name, label, lambda: image, problem=_too_large(len(image or b"")) if large else "")
 
 
 def _names(config: DataConfig) -> list[object]:
@@ -291,12 +329,16 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
             "data.source=hub: needs the datasets library; install it with pip install 'resnext-explorer[hub]', or "
             "give a local copy with data.source=parquet data.path=FOLDER"
         ) from None
+    place = path
+    if _HUB_NAME.fullmatch(path) is None or Path(path).is_dir():
+        # By its full path: a bare name may be one of the library's readers, of which some unpickled in older versions.
+        place = str(_existing_folder(path, "a data set of the hub, OWNER/NAME, or a folder as there").resolve())
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     for name in ("datasets", "huggingface_hub"):  # they tell each attempt to connect; the one line below tells it all
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        found = datasets.load_dataset(path, config.subset)
+        found = datasets.load_dataset(place, config.subset)
     except Exception as error:  # noqa: BLE001 - the library raises of many kinds, its network libraries of more
         reason = " ".join(str(error).split())[:160]
         raise InputError(
