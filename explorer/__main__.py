@@ -167,6 +167,7 @@ def _run(config: "StudyConfig", console: "Console") -> int:
 
         config, fork = forked(config, console)
     folder = study_folder(config.name)
+    refuse_links(folder)
     current, failed, trained = at_look(config, folder), 0, False
     page = REPORTS / f"{config.name}.html"
     refuse_other_settings(folder, current)
@@ -175,7 +176,6 @@ def _run(config: "StudyConfig", console: "Console") -> int:
             raise InputError(NO_PATH)
         from explorer.search.coordinator import run_study
 
-        refuse_links(folder)
         for path in (folder, folder / "local", REPORTS):
             make_folder(path)
         live = Live(folder) if config.report.live else None

@@ -128,7 +128,7 @@ def draw(folder: Path) -> Path:
     from explorer.report.kept import keep, key_of
     from explorer.report.page import write_page
 
-    study.refuse_links(folder)
+    study.refuse_links(folder)  # the entry in the index is kept in it
     runs = folder / study.RUNS
     seen = runs.stat().st_mtime_ns if runs.exists() else 0
     key = key_of(folder)

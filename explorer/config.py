@@ -173,6 +173,8 @@ def _composed(root: str, overrides: list[str]) -> dict[str, Any]:
         raise InputError(_one_line(f"a YAML file cannot be read: {error}")) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_one_line(str(error)) or f"a YAML file cannot be read ({type(error).__name__})") from None
+    except OSError as error:
+        raise InputError(f"a YAML file cannot be read: {error.strerror}: {str(error.filename)[:100]}") from None
     except RecursionError:
         raise InputError("the settings are nested too deeply; allowed are lists and mappings as in conf") from None
     assert isinstance(tree, dict)
