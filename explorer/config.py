@@ -341,7 +341,7 @@ def _member(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
         return members[0]
     if set(members) == set(KINDS.values()):
         named = value.get("kind", "family")
-        if named not in KINDS:
+        if not isinstance(named, str) or named not in KINDS:
             raise InputError(
                 f"{'.'.join(path)}.kind={named}: unknown kind; allowed: {', '.join(KINDS)}{place((*path, 'kind'))}"
             )

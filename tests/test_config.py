@@ -1,8 +1,12 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from explorer.config import conf_folders, groups, read_command, to_config
 from explorer.contrast import contrast_of
@@ -10,7 +14,7 @@ from explorer.design import DesignSpace
 from explorer.design.axis import Range, whole_values
 from explorer.errors import InputError
 from explorer.planning import candidates, settings_of
-from explorer.settings import Contrast, LimitConfig
+from explorer.settings import Contrast, LimitConfig, StudyConfig
 from tests.conftest import TINY
 
 STUDY = "study=equal_params"
@@ -184,3 +188,78 @@ def test_a_file_that_is_not_yaml_is_refused(workplace: Path) -> None:
     (workplace / "conf" / "recipe").mkdir(parents=True)
     (workplace / "conf" / "recipe" / "broken.yaml").write_text("epochs: [1\nbatch: }")
     assert "a YAML file cannot be read" in refusal(STUDY, "recipe=broken")
+
+
+# ---------------------------------------------------------------- any tree, any name
+
+CONFIGS = [read_command([f"study={name}", "data.path=images"]).study for name in groups()["study"]]
+TREES = [json.loads(json.dumps(asdict(config))) for config in CONFIGS]
+WORDS = ["kind", "low", "high", "factor", "auto", "solve", "29-32x4d", "1x64d", "error", "macs", "family", "", "\x1b\n"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(WORDS) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something stands in a tree."""
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Any:
+    """The settings of a shipped study of which something is other, more or gone."""
+    tree = json.loads(json.dumps(draw(st.sampled_from(TREES))))
+    for _ in range(draw(st.integers(1, 3))):
+        *way, last = draw(st.sampled_from([place for place in places(tree) if place]))
+        node = tree
+        for step in way:
+            node = node[step]
+        match draw(st.sampled_from(["change", "change", "add", "remove"])):
+            case "change":
+                node[last] = draw(VALUES)
+            case "add" if isinstance(node, dict):
+                node[draw(st.sampled_from([*WORDS, "epochs", "name", "space", "_target_"]))] = draw(VALUES)
+            case _:
+                del node[last]
+    return tree
+
+
+@settings(max_examples=300)
+@given(trees())
+def test_any_tree_is_a_study_or_one_clear_refusal(tree: Any) -> None:
+    try:
+        config = to_config(tree, lambda _: "")
+    except InputError as error:
+        assert str(error).strip()  # noqa: PT017 - either outcome is right
+    else:
+        assert isinstance(config, StudyConfig)
+        assert stored(config) == config
+
+
+def stored(config: StudyConfig) -> StudyConfig:
+    """A study's settings from the YAML that its folder keeps."""
+    text = yaml.safe_dump(json.loads(json.dumps(asdict(config))), sort_keys=False, allow_unicode=True)
+    return to_config(yaml.safe_load(text), lambda _: "")
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_every_shipped_study_reads_back_from_the_yaml_it_is_stored_as(config: StudyConfig) -> None:
+    assert stored(config) == config
+
+
+@given(st.text(max_size=110) | st.from_regex(r"[A-Za-z0-9._-]{0,110}", fullmatch=True))
+def test_any_name_is_one_folder_below_studies_or_refused(name: str) -> None:
+    tree = TREES[0] | {"name": name}
+    try:
+        to_config(tree, lambda _: "")
+    except InputError as error:
+        assert str(error).startswith("name=")  # noqa: PT017 - either outcome is right
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert Path("studies", name).resolve().parent == Path("studies").resolve()
+        assert name == name.strip(" .")
+        assert name.isascii()
+        assert len(name) <= 100

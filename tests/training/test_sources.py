@@ -1,11 +1,16 @@
 """Data sets from the hub's layout, from parquet and from folders of images: read whole, or refused by name."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import pickle
+import socket
+import struct
 import tempfile
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +27,9 @@ from explorer.errors import InputError
 from explorer.settings import DataConfig
 from explorer.training import data as data_module
 from explorer.training import pools as pools_module
+from explorer.training import source as source_module
 from explorer.training.data import Crops, Dataset, fetched, load
-from explorer.training.decode import decode
+from explorer.training.decode import check, decode
 from explorer.training.loop import parts
 
 CLASSES = ("ant", "bee", "cat")
@@ -272,6 +278,98 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "photos" / "bee" / "link.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(InputError, match=r"bee/link.png \(leads outside the folder\)"):
         load(config(tmp_path / "photos", "folder", test_images=6))
+
+
+def test_what_is_no_regular_file_is_named_and_never_opened(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    write_folder(root, pictures(30))
+    os.mkfifo(root / "ant" / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(root / "ant" / "socket.png"))
+    (root / "ant" / "device.png").symlink_to("/dev/zero")
+    (root / "ant" / "linked.png").symlink_to(root / "ant" / "pipe.png")
+    (root / "ant" / "itself.png").symlink_to("itself.png")
+    (root / "ant" / "gone.png").symlink_to("nowhere.png")
+    (root / "ant" / "up").symlink_to(root)
+    with (root / "ant" / "huge.png").open("wb") as file:
+        file.truncate(2**40)
+    found = load(config(root, "folder", test_images=6, unusable="skip"))
+    assert sorted(found.skipped) == [
+        "train ant/device.png (leads outside the folder)",
+        "train ant/gone.png (cannot be read)",
+        f"train ant/huge.png ({2**40:,} bytes, allowed 67,108,864)",
+        "train ant/itself.png (cannot be read)",
+        "train ant/linked.png (not a regular file)",
+        "train ant/pipe.png (not a regular file)",
+        "train ant/socket.png (not a regular file)",
+        "train ant/up (leads to another folder)",
+    ]
+
+
+@pytest.mark.parametrize("source", ["folder", "parquet", "hub"])
+@pytest.mark.parametrize("path", ["x" * 5000, "~nobody-here/x", "a/b/c", "/dev/null", "pandas"])
+def test_a_path_that_is_none_is_refused(path: str, source: str) -> None:
+    with pytest.raises(InputError, match=f"data.path={path}: "):
+        load(replace(config(Path(), source), path=path))
+
+
+def test_a_table_that_says_its_rows_are_giant_is_not_read(insects: Path) -> None:
+    # Zeros of 65 megabytes, which take no room in the file.
+    pq.write_table(pa.table({"image": [bytes(2**26 + 2**20)], "label": [0]}), insects / "train.parquet")
+    assert (insects / "train.parquet").stat().st_size < 2**24
+    with pytest.raises(InputError, match=r"train.parquet: a row has 68,\d+,\d+ bytes, allowed 67,108,864"):
+        load(config(insects))
+    small = [(data, number) for data, number in pictures(30)]
+    rows = [*small, (bytes(2**26 + 1), 0)]
+    write_parquet(insects / "train.parquet", rows)
+    with pytest.raises(InputError, match=r"1 of 40 images cannot be used: train row 30 \(67,108,865 bytes, allowed"):
+        load(config(insects))
+    (insects / "train.parquet").unlink()
+    os.mkfifo(insects / "train.parquet")
+    with pytest.raises(InputError, match=r"train.parquet: is not a regular file"):
+        load(config(insects))
+
+
+def test_large_rows_are_read_few_at_once(insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = load(config(insects)).digest
+    forget()
+    monkeypatch.setattr(source_module, "BATCH_BYTES", 1000)
+    read: list[int] = []
+    plain = pq.ParquetFile.iter_batches
+
+    def spied(file: Any, rows: int, **options: Any) -> Any:
+        read.append(rows)
+        return plain(file, rows, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", spied)
+    (insects / "test.parquet").touch()
+    assert load(config(insects)).digest == expected
+    assert max(read) < 10
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    sides, begin = struct.pack(">II", 60_000, 60_000), b"\x89PNG\r\n\x1a\n"
+    wide = begin + png_chunk(b"IHDR", sides + bytes([8, 2, 0, 0, 0])) + png_chunk(b"IDAT", zlib.compress(bytes(10**6)))
+    photo = bytearray(picture(1, kind="JPEG"))
+    place = photo.find(b"\xff\xc0") + 5
+    photo[place : place + 4] = struct.pack(">HH", 60_000, 60_000)
+    words = zlib.compress(bytes(2**28), 9)
+    told = picture(1)[:33] + png_chunk(b"zTXt", b"k\0\0" + words) + picture(1)[33:]
+    profiled = picture(1)[:33] + png_chunk(b"iCCP", b"k\0\0" + words) + picture(1)[33:]
+    for data in (wide, bytes(photo)):
+        for keep in ("resident", "stream"):
+            with pytest.raises(ValueError, match="60000x60000 pixels, more than an image should have"):
+                (decode if keep == "resident" else check)(data, config(tmp_path))
+    tracemalloc.start()
+    for data in (told, profiled):
+        with contextlib.suppress(ValueError):
+            decode(data, config(tmp_path))
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
 
 
 def test_a_table_cut_short_is_named(insects: Path) -> None:
