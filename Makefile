@@ -3,11 +3,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
+MINUTES ?= 5
+SEED ?= 0
+AUDIT := $(VENV)-audit
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test faults lint format clean
+.PHONY: help demo test faults lint format fuzz audit clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,8 +34,18 @@ format: $(VENV)/.ready-dev ## put the code in the common style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+fuzz: $(VENV)/.ready-dev ## change records, names and settings at random for MINUTES=5, by SEED=0
+	$(BIN)/python -m tests.fuzz --seconds $$((60 * $(MINUTES))) --seed $(SEED)
+
+audit: ## look the versions in constraints.txt up in the database of known vulnerabilities (needs the network)
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+		$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9'; }
+	@# --strict: a version that cannot be looked up is a failure. Of an error its last line says enough.
+	@$(AUDIT)/bin/pip-audit --requirement constraints.txt --disable-pip --no-deps --strict --progress-spinner off \
+		2>$(AUDIT)/log; code=$$?; tail -n 1 $(AUDIT)/log; exit $$code
+
 clean: ## remove the environment and caches; studies and reports stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(AUDIT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,4 +1,5 @@
 import math
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,3 +134,47 @@ def test_every_table_lists_the_columns_of_its_dataclass(folder: Path) -> None:
     header = (folder / study.RUNS).read_text().splitlines()[0].split(",")
     assert header == table.columns(RunRecord)
     assert header[-1] == "crc"
+
+
+def rewritten(path: Path, column: str, value: str) -> None:
+    """A table whose first row says something else, with the check that belongs to it."""
+    lines = path.read_text().split("\n")
+    cells = lines[1].split(",")[:-1]
+    cells[lines[0].split(",").index(column)] = value
+    text = ",".join(cells) + ","
+    lines[1] = f"{text}{zlib.crc32(text.encode()):08x}"
+    path.write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("seed", "29-32x4d"),
+        ("depth", ""),
+        ("test_error", "x"),
+        ("params", "9" * 30),
+        ("macs", "1.5"),
+        ("seed", "9" * 5000),
+    ],
+)
+def test_a_row_that_is_whole_and_senseless_is_refused_naming_its_column(folder: Path, column: str, value: str) -> None:
+    rewritten(folder / study.RUNS, column, value)
+    with pytest.raises(InputError, match=f"runs.csv: column {column}: ") as refused:
+        records.load(folder)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("bits", "A", "padding"),
+        ("bits", "AAAA", "has 24 bits for 9 images"),
+        ("images", "1000000000000", "has 16 bits for 1000000000000 images"),
+        ("images", "-1", "has 16 bits for -1 images"),
+        ("images", "many", "invalid literal"),
+    ],
+)
+def test_bits_of_other_images_are_refused(folder: Path, column: str, value: str, problem: str) -> None:
+    rewritten(folder / study.CORRECT, column, value)
+    with pytest.raises(InputError, match=f"correct.csv: .*{problem}"):
+        records.load_correct(folder)
