@@ -409,7 +409,7 @@ def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tup
         if isinstance(value, dict):
             value = value.get(str(step))
         elif isinstance(value, list) and isinstance(step, int):
-            value = value[step]
+            value = value[step] if step < len(value) else None  # a pair of which one is missing
         else:
             break
         path.append(str(step))

@@ -167,7 +167,7 @@ def test_a_row_that_is_whole_and_senseless_is_refused_naming_its_column(folder: 
 @pytest.mark.parametrize(
     ("column", "value", "problem"),
     [
-        ("bits", "A", "padding"),
+        ("bits", "A", "base64"),
         ("bits", "AAAA", "has 24 bits for 9 images"),
         ("images", "1000000000000", "has 16 bits for 1000000000000 images"),
         ("images", "-1", "has 16 bits for -1 images"),
