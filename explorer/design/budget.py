@@ -1,7 +1,7 @@
 """Equal complexity by construction: solve the bottleneck width that meets a budget at a given cardinality."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,10 @@ def solve_bottleneck_width(
     With several limits the larger of the deviations is made smallest; the smaller width wins a tie. Where `strict`,
     raises ValueError, naming both neighbours, when neither is within tolerance.
     """
+    narrowest = replace(architecture, bottleneck_width=1)
+    least = cost(narrowest, task)
+    if max(least.params, least.macs, least.activations) > LARGEST:
+        raise ValueError(f"{short_name(narrowest)} would cost more than 2^62; give smaller values")
     base = one(architecture)
     below, above = _neighbours(lambda widths: base.with_bottleneck_width(widths).cost(task), 1, budget)
     candidates = [base.with_bottleneck_width(widths).architecture(0) for widths in (below, above) if widths[0]]

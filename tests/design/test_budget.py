@@ -30,6 +30,14 @@ def solved(depth: int, cardinality: int, axis: str, task: Task, tolerance: float
     return short_name(design), round(100 * deviation(getattr(cost(design, task), axis), target), 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "cardinality", "task"), [("50-1x1d", 2**59, IMAGENET), ("29-1x1d", 2, Task(3, 2**31 - 1, 10))]
+)
+def test_a_design_beyond_what_is_counted_is_refused_at_once(name: str, cardinality: int, task: Task) -> None:
+    with pytest.raises(ValueError, match=r"would cost more than 2\^62; give smaller values"):
+        solve_bottleneck_width(replace(parse_name(name), cardinality=cardinality), budget("macs", 10**9, 0.05), task)
+
+
 @pytest.mark.parametrize("depth", [29, 50, 101])
 def test_equal_parameters_give_the_papers_settings(depth: int) -> None:
     task = CIFAR if depth == 29 else IMAGENET
