@@ -11,7 +11,7 @@ from explorer import interrupt
 from explorer.console import PlainConsole
 from explorer.errors import InputError, StudyStoppedError
 from explorer.settings import NO_PATH, BenchmarkConfig, DoctorConfig, ExportConfig, VerifyConfig
-from explorer.wording import one_line
+from explorer.wording import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -208,11 +208,12 @@ def _doctor(config: DoctorConfig, console: "Console") -> int:
 
     from explorer.doctor.complaint import Complaint
     from explorer.doctor.visit import visit
-    from explorer.folder import study_folder
+    from explorer.folder import refuse_links, study_folder
 
     def agrees(complaint: Complaint) -> bool:
-        return config.yes or Confirm.ask(Text(f"{complaint.what}\n{complaint.remedy}?"), console=console)
+        return config.yes or Confirm.ask(Text(printable(f"{complaint.what}\n{complaint.remedy}?")), console=console)
 
+    refuse_links(study_folder(config.name))  # repairs write
     asks = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
     return visit(study_folder(config.name), console, agrees if config.yes or asks else None)
 

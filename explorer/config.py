@@ -87,11 +87,11 @@ def read_command(arguments: list[str]) -> Command:
     tree = compose_tree(arguments)
     verb, place = tree.pop("do", None), partial(_source, arguments=arguments)
     if verb in DESIGN_VERBS:
-        config = _checked_tree(tree, DESIGN_VERBS[verb], place)
-        if isinstance(config, BenchmarkConfig):
+        keys = _checked_tree(tree, DESIGN_VERBS[verb], place)
+        if isinstance(keys, BenchmarkConfig):
             for key in ("fast", "plain", "short", "long", "recorded"):
-                _refuse_name(key, getattr(config, key))
-        return Command(verb, config)
+                _refuse_name(key, getattr(keys, key))
+        return Command(verb, keys)
     if verb not in STUDY_VERBS:
         raise _unknown_verb(str(verb))
     yes = tree.pop("yes", False)

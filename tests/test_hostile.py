@@ -259,7 +259,7 @@ LINKS = ["", "local", "runs.csv", "config.yaml", "local/failures.log", "local/ch
 
 
 @pytest.mark.parametrize("link", LINKS)
-@pytest.mark.parametrize("verb", ["run", "report"])
+@pytest.mark.parametrize("verb", ["run", "report", "doctor"])
 def test_a_link_in_a_studys_folder_leads_nothing_out_of_it(
     workplace: Path, capsys: Telling, link: str, verb: str
 ) -> None:
@@ -267,7 +267,9 @@ def test_a_link_in_a_studys_folder_leads_nothing_out_of_it(
     path.parent.mkdir(parents=True, exist_ok=True)
     precious = workplace.parent / "elsewhere"
     path.symlink_to(precious if "." not in link and "lock" not in link else precious / "precious")
-    assert f"studies/tiny{'/' * bool(link)}{link}: is a link" in refusal(capsys, [*TINY, f"do={verb}"])
+    assert f"studies/tiny{'/' * bool(link)}{link}: is a link" in refusal(
+        capsys, ["study=equal_params", "name=tiny", "do=doctor"] if verb == "doctor" else [*TINY, f"do={verb}"]
+    )
 
 
 def test_a_study_with_a_link_keeps_no_other_from_the_index(workplace: Path) -> None:

@@ -159,7 +159,7 @@ def rewritten(path: Path, column: str, value: str) -> None:
 )
 def test_a_row_that_is_whole_and_senseless_is_refused_naming_its_column(folder: Path, column: str, value: str) -> None:
     rewritten(folder / study.RUNS, column, value)
-    with pytest.raises(InputError, match=f"runs.csv: column {column}: ") as refused:
+    with pytest.raises(InputError, match=f"runs.csv: {column} of some row is not a number") as refused:
         records.load(folder)
     assert "\n" not in str(refused.value)
 
