@@ -158,7 +158,7 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
         (["do=benchmark", "subject=report", "runs=9"], "runs=[9]: allowed are numbers from 10 to 10,500"),
         (["do=benchmark", "subject=report", "runs=[100,10501]"], "runs=[100, 10501]: allowed are numbers from 10 to"),
         (["do=benchmark", "subject=report", "runs=[]"], "runs=[]: allowed are numbers from 10 to 10,500"),
-        (["do=dance"], "do=dance: unknown verb; allowed: run, plan, report, tabulate, verify, export, benchmark"),
+        (["do=dance"], "do=dance: unknown verb; allowed: run, plan, report, tabulate, doctor, verify, export, benchmark"),
         (["do=dance", "study=equal_params"], "do=dance: unknown verb"),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_search_trains_on_validation_alone_and_draws_a_page(
     assert "0 of 3 runs to do" in output
     assert "Optuna (tpe) chooses 3 of them" in output
     assert main([*TINY, *SEARCH, "search.designs=2"]) == 2
-    assert "search.designs=2: " in capsys.readouterr().err
+    assert "search.designs was 3, now 2 (allowed: 3 or more)" in capsys.readouterr().err
 
 
 def test_kept_weights_export_to_a_module_with_the_recorded_accuracy(
