@@ -80,8 +80,6 @@ def locked(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise InputError(f"{folder}: is being run by {_describe_holder(holder)}; wait for it or end it first") from None
     try:
-        for left in folder.glob(".*.partial"):  # by a holder that was killed
-            left.unlink(missing_ok=True)
         write_whole(holder, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": now()}) + "\n")
         yield
     finally:
@@ -98,6 +96,12 @@ def held_by(folder: Path) -> str | None:
             return None
     except filelock.Timeout:
         return _describe_holder(folder / "local" / "holder.json")
+
+
+def drop_partial(folder: Path) -> None:
+    """Drop what a coordinator that was killed had half written; whoever calls holds the study."""
+    for left in folder.glob(".*.partial"):
+        left.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:

@@ -42,6 +42,7 @@ def run_study(
     settings_of(config)  # refuses what cannot be planned before anything is locked or started
     clock = Clock()
     with _stopped_by_files(), study.locked(folder):
+        study.drop_partial(folder)
         refuse_other_settings(folder, config)
         healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
         for line in (f"Study {config.name}: record in {folder}", *healed):
