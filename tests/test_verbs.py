@@ -158,7 +158,10 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
         (["do=benchmark", "subject=report", "runs=9"], "runs=[9]: allowed are numbers from 10 to 10,500"),
         (["do=benchmark", "subject=report", "runs=[100,10501]"], "runs=[100, 10501]: allowed are numbers from 10 to"),
         (["do=benchmark", "subject=report", "runs=[]"], "runs=[]: allowed are numbers from 10 to 10,500"),
-        (["do=dance"], "do=dance: unknown verb; allowed: run, plan, report, tabulate, doctor, verify, export, benchmark"),
+        (
+            ["do=dance"],
+            "do=dance: unknown verb; allowed: run, plan, report, tabulate, doctor, verify, export, benchmark",
+        ),
         (["do=dance", "study=equal_params"], "do=dance: unknown verb"),
     ],
 )
