@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
         with interrupt.watching():
             return _dispatch(arguments, console)
     except InputError as error:
-        errors.print(one_line(f"explorer: {error}"), markup=False, highlight=False, soft_wrap=True)
+        for line in (one_line(f"explorer: {error}"), *error.more):
+            errors.print(line, markup=False, highlight=False, soft_wrap=True)
         return 2
     except StudyStoppedError as error:
         errors.print(one_line(f"explorer: {error}"), markup=False, highlight=False, soft_wrap=True)
@@ -119,9 +120,8 @@ def _plan(config: "StudyConfig", console: "Console") -> int:
 
     if config.fork:  # as far as settings tell: no worker looks at the device and the images
         folder, (name, differences) = study_folder(config.name), fork_of(config)
-        if differences:
-            words = told(folder, differences, f"its fork is {name}")
-            console.print(words, markup=False, highlight=False, soft_wrap=True)
+        for line in told(folder, differences, f"its fork is {name}") if differences else ():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         config = replace(config, name=name)
     config = at_look(config, study_folder(config.name))
     refuse_other_settings(study_folder(config.name), config)

@@ -25,6 +25,7 @@ from explorer.job import Surroundings
 from explorer.run import Convolution, Execution
 from explorer.settings import DataConfig, StudyConfig
 from explorer.starts import as_tree
+from explorer.wording import one_line
 
 # What may differ between two starts of a study: where and how fast it runs, not what it finds. Where images come from
 # may: a start with other content than the first one's is refused by its hash.
@@ -80,11 +81,11 @@ def fork_of(config: StudyConfig, surroundings: Surroundings | None = None) -> tu
     return name, first
 
 
-def told(folder: Path, differences: list[Difference], so: str) -> str:
+def told(folder: Path, differences: list[Difference], so: str) -> list[str]:
     """What differs and what follows from it, for people: one line, and where it is much an aligned list below it."""
     few = len(differences) <= FEW
     how = f"({'; '.join(map(str, differences))})" if few else f"in {len(differences)} respects"
-    return "\n".join((f"{folder}: was started differently {how}; {so}", *(() if few else _listed(differences))))
+    return [f"{folder}: was started differently {how}; {so}", *(() if few else _listed(differences))]
 
 
 def of_settings(folder: Path, config: StudyConfig) -> list[Difference]:
@@ -160,7 +161,7 @@ def _refuse(folder: Path, differences: list[Difference]) -> None:
     commit = (stored_environment(folder) or {}).get("commit")
     if commit and any(one.key.startswith("explorer/") for one in differences):
         way = f"go back to commit {commit}, or {way}"
-    raise InputError(told(folder, differences, way))
+    raise InputError(*told(folder, differences, way))
 
 
 def _listed(differences: list[Difference]) -> list[str]:
@@ -194,7 +195,7 @@ def _fewer(key: str, then: int, now: int) -> Difference:
 
 def _word(value: Any) -> str:
     """A value as it stands in YAML, cut where it is long."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = one_line(value) if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
 
 

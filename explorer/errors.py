@@ -4,8 +4,12 @@
 class InputError(ValueError):
     """Something a person gave cannot be used: one line saying what, where, and what is allowed.
 
-    The entry prints it without a traceback and exits with 2.
+    `more` are lines below it, where it is about a list. The entry prints it without a traceback and exits with 2.
     """
+
+    def __init__(self, line: str, *more: str) -> None:
+        super().__init__(line)
+        self.more = more
 
 
 class StudyStoppedError(Exception):

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "records": {"errors", "folder", "run", "table"},
     "folder": {"errors", "reading", "run", "settings", "table"},
     "starts": {"folder", "job", "machine", "run", "settings", "table"},
-    "changes": {"errors", "folder", "job", "run", "settings", "starts"},
+    "changes": {"errors", "folder", "job", "run", "settings", "starts", "wording"},
     "progress": {"design", "folder", "planning", "records", "run", "runs", "settings"},
     "analysis": {"analysis", "design", "run", "wording"},
     "training": VALUES | {"training", "cache"},

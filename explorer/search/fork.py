@@ -39,12 +39,8 @@ def forked(config: StudyConfig, console: Console) -> tuple[StudyConfig, Fork | N
     name, differences = fork_of(config, cast(Surroundings, surroundings))
     if not differences:
         return config, None
-    console.print(
-        told(study.study_folder(config.name), differences, f"its fork is {name}"),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    for line in told(study.study_folder(config.name), differences, f"its fork is {name}"):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return replace(config, name=name), Fork(config.name, tuple(map(str, differences)))
 
 
