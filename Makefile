@@ -18,7 +18,7 @@ help: ## list the targets
 demo: $(VENV)/.ready ## set up, run study=equal_params (about 3 minutes on 2 cores) and draw its page
 	$(BIN)/python -m explorer study=equal_params
 
-test: $(VENV)/.ready-dev ## set up and run the tests; those that need a missing component are skipped
+test: $(VENV)/.ready-dev ## set up and run the fast tests; with EXPLORER_REQUIRE_REAL=1 all of them, as .ci/run does
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
 faults: $(VENV)/.ready-dev ## run the whole fault suite: hundreds of kills, thousands of runs; take an hour for it

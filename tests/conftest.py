@@ -43,6 +43,12 @@ TINY = [
 ]
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    asked_for = "EXPLORER_REQUIRE_REAL" in os.environ or "EXPLORER_FAULTS" in os.environ or item.config.option.markexpr
+    if item.get_closest_marker("real") and not asked_for:
+        pytest.skip("real components and long proofs: EXPLORER_REQUIRE_REAL=1 make test")
+
+
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output as on a wide terminal, whatever the tests run in."""

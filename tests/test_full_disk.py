@@ -33,7 +33,10 @@ from tests.search.test_coordinator import Engine, epochs
 from tests.test_study import environment, wait_for_rows
 from tests.training.test_checkpoint import run_with
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 PAGE = 4096  # bytes, in which the file system gives out its room
 FOLDER = Path("studies/tiny")

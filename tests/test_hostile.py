@@ -25,6 +25,8 @@ from explorer.folder import stored_config
 from tests.conftest import TINY
 from tests.training.test_sources import Trap, pictures, write_folder
 
+pytestmark = pytest.mark.real
+
 STUDY = (conf_folders()[0] / "study" / "equal_params.yaml").read_text()
 ESCAPE = "\x1b[31m\x9b2J\u202e"
 Telling = pytest.CaptureFixture[str]

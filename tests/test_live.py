@@ -29,6 +29,8 @@ from explorer.starts import begin
 from tests.conftest import TINY
 from tests.search.test_coordinator import OK, Engine, finishing
 
+pytestmark = pytest.mark.real
+
 FOLDER, PAGE, INDEX = Path("studies/tiny"), Path("reports/tiny.html"), Path("reports/index.html")
 SOON = 60.0  # seconds, on however busy a machine
 PLAN = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)

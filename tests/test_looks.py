@@ -17,6 +17,8 @@ from explorer.settings import LOOKS, StudyConfig
 from tests.conftest import TINY
 from tests.test_records import RECORD
 
+pytestmark = pytest.mark.real
+
 AUTO = [
     *(argument for argument in TINY if not argument.startswith("search.seeds")),
     "search.seeds=auto",

@@ -18,6 +18,8 @@ from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirror_url
 from explorer.tabular import Table
 
+pytestmark = pytest.mark.real
+
 SMALL = [
     "study=pareto",
     "name=front",

@@ -191,6 +191,7 @@ def wait_for_rows(place: Path, rows: int) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.real
 def test_a_killed_study_continues_to_the_same_table_and_repeats_nothing(tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     for place in (undisturbed, disturbed):
@@ -214,6 +215,7 @@ def test_a_killed_study_continues_to_the_same_table_and_repeats_nothing(tmp_path
     )
 
 
+@pytest.mark.real
 def test_a_second_coordinator_is_refused_naming_the_first_and_workers_end_with_a_killed_one(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,6 +268,7 @@ def test_more_seeds_continue_a_study(finished: Path, tmp_path: Path, monkeypatch
     assert yaml.safe_load((FOLDER / "config.yaml").read_text())["search"]["seeds"] == 3
 
 
+@pytest.mark.real
 def test_a_fork_and_an_undisturbed_study_of_its_settings_have_the_same_record(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,6 +67,7 @@ def test_benchmark_prints_every_method_without_a_disagreement(
     assert "Scan" not in output
 
 
+@pytest.mark.real
 def test_benchmark_of_training_tells_speeds_forms_and_figures(tmp_path: Path) -> None:
     quick = ["architectures=[11-1x8d-w16,11-4x2d-w16]", "batch_size=8", "image_size=8", "steps=2", "turns=1"]
     # A process of its own, as the reference's loader processes are forks of it.
@@ -98,6 +99,7 @@ def test_latency_is_told_with_its_spread_batch_and_device(workplace: Path, capsy
     assert "device=cpu: another measurement is running on it; wait for its end" in capsys.readouterr().err
 
 
+@pytest.mark.real
 def test_the_start_is_timed_on_a_real_study(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["do=benchmark", "subject=start", "turns=1"]) == 0
     assert "from the command to the first training step, at most 6 s" in said(capsys)
@@ -252,6 +254,7 @@ def test_a_width_per_stage_goes_through_record_and_page(workplace: Path, capsys:
     assert "with widths solved stage by stage" in said(capsys)
 
 
+@pytest.mark.real
 def test_recorded_studies_are_replayed_and_their_ranks_compared(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_budget_below_the_narrowest_design_names_the_one_neighbour() -> None:
         solve_bottleneck_width(parse_name("29-32x1d"), budget("params", 1000, 0.05), CIFAR)
 
 
+@pytest.mark.real
 @given(
     block=st.sampled_from(["29-{}x1d", "29-{}x1d-preact-plain", "20-1x1d-basic", "29-4x1d-inception", "28-1x1d-wide"]),
     cardinality=st.sampled_from([1, 2, 3, 8, 32]),

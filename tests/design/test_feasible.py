@@ -79,6 +79,7 @@ def test_a_scan_keeps_exactly_the_designs_that_meet_the_budget(name: str) -> Non
     assert found.share == Share(found.feasible / found.size, *(found.feasible / found.size,) * 2, found.size)
 
 
+@pytest.mark.real
 def test_a_hundred_thousand_designs_cost_the_same_at_once_as_one_by_one() -> None:
     checked = 0
     for space in SPACES.values():
@@ -153,6 +154,7 @@ def test_draws_from_a_large_space_are_feasible_and_never_repeated(monkeypatch: p
         draw(large, len(every) + 1, rng())
 
 
+@pytest.mark.real
 def test_uniform_draws_are_uniform() -> None:
     """Each design of a small feasible set comes in its share of 3,000 draws; chi-square at one in a thousand."""
     from scipy.stats import chi2

@@ -15,6 +15,8 @@ from tests.faults.level import LEVEL, SEED
 from tests.faults.points import CASES
 from tests.test_layers import ROOT
 
+pytestmark = pytest.mark.real
+
 EVERY = {"full": 1, "tenth": 5, "none": 20}[LEVEL]  # one point in so many is tried
 LONGEST = 900.0  # seconds
 

@@ -14,6 +14,8 @@ from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
 from tests.training.test_sources import CLASSES, pictures, write_folder
 
+pytestmark = pytest.mark.real
+
 Start = Callable[..., dict[str, Rows]]
 AUGMENTED = ["recipe.shift=1", "recipe.flip=true", "recipe.cutout=2", "storage=none"]
 # Every setting that is no part of a run's id, at another value; of these the record holds `data.name` alone.

@@ -15,6 +15,8 @@ from tests.faults import hooks
 from tests.faults.record import Rows, differences, record_of
 from tests.test_layers import ROOT
 
+pytestmark = pytest.mark.real
+
 STUDY = [*TINY, "recipe.epochs=12", "storage=none", "engine.save_every=1000"]
 PHASES = ["start", "training", "evaluation", "saving", "recording", "report"]
 COMMAND = [sys.executable, "-m", "tests.faults.signalled"]

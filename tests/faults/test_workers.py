@@ -15,6 +15,8 @@ from tests.conftest import TINY
 from tests.faults import hooks
 from tests.training.test_sources import CLASSES, pictures, write_folder
 
+pytestmark = pytest.mark.real
+
 FOLDER = Path("studies/tiny")
 
 

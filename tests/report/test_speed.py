@@ -12,6 +12,8 @@ from explorer.config import read_command
 from explorer.report import speed
 from tests.report.browsing import needs_browser
 
+pytestmark = pytest.mark.real
+
 QUICK = ["do=benchmark", "subject=report", "runs=[10,20]", "epochs=2", "turns=1"]
 
 

@@ -20,6 +20,8 @@ from explorer.search.trials import Trials, open_trials
 from explorer.settings import StudyConfig
 from tests.search.test_trials import record
 
+pytestmark = pytest.mark.real
+
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 

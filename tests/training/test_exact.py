@@ -9,6 +9,8 @@ from explorer.design.axis import Range, RealRange
 from explorer.training.build import module_of
 from explorer.training.measure import check_cost, torch_count
 
+pytestmark = pytest.mark.real
+
 DESIGNS, FVCORE = 2_000, 300
 ANYNETS = [
     AnyNetX(template, Range(1, 2), Range(8, 96, step=8), (1, 2, 4), Range(1, 32, factor=2), (1, 3, 5), block=block)

@@ -229,6 +229,7 @@ def test_compiled_kernels_are_kept_and_need_no_compiler_again(tmp_path: Path) ->
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("size", [0, 5, 20_000])
 def test_a_damaged_file_in_the_cache_is_made_again(tmp_path: Path, size: int) -> None:
     assert loaded(tmp_path) == "True"
