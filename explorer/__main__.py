@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,10 +151,10 @@ def _run(config: "StudyConfig", console: "Console") -> int:
     from explorer.answer import at_look, draw, load_finding
     from explorer.changes import refuse_other_settings
     from explorer.contrast import contrast_of
-    from explorer.folder import CONFIG, REPORTS, is_stale, make_folder, refuse_links, study_folder, sweep
+    from explorer.folder import CONFIG, LIVE_SECONDS, REPORTS, is_stale, make_folder, refuse_links, study_folder, sweep
     from explorer.live import Live
     from explorer.planning import settings_of
-    from explorer.progress import progress_of
+    from explorer.progress import progress_of, refuse_foreign_record
     from explorer.report.terminal import print_verdict
     from explorer.report.waiting import space_progress
 
@@ -178,12 +179,13 @@ def _run(config: "StudyConfig", console: "Console") -> int:
 
         for path in (folder, folder / "local", REPORTS):
             make_folder(path)
-        live = Live(folder) if config.report.live else None
-        if live:
-            words = f"The page while it runs, drawn anew at most every {live.period} s: {page}"
-            console.print(words, markup=False, highlight=False, soft_wrap=True)
+        words = f"The page while it runs, drawn anew at most every {LIVE_SECONDS} s: {page}"
+        tell = partial(console.print, words, markup=False, highlight=False, soft_wrap=True)
+        live = Live(folder, begins=tell) if config.report.live else None
         failed, trained = run_study(current, folder, console, live, fork), True
         current = at_look(config, folder)
+    if not trained:
+        refuse_foreign_record(current, folder)
     if not failed:
         sweep(folder)
     config, _, finding = load_finding(folder)

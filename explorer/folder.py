@@ -148,13 +148,30 @@ def stored_execution(folder: Path) -> dict[str, Any] | None:
 
 
 def refuse_gaps(folder: Path) -> None:
-    """Raise InputError, naming the files, when a study that has recorded something lacks a part of itself."""
+    """Raise InputError, naming the files, when a study that has begun lacks a part of itself."""
+    if missing := gaps(folder):
+        raise InputError(f"{folder}: {', '.join(missing)} missing; restore them, or start anew with name=...")
+
+
+def gaps(folder: Path) -> list[str]:
+    """The files that a study lacks; none before it has begun, which its settings tell: they are written last."""
     tables = [path for name in (*TABLES, DECISIONS) if (path := folder / name).exists()]
-    if any(_has_rows(path) for path in tables):
-        wanted = (*TABLES, *_of_a_search(folder), CONFIG, EXECUTION, ENVIRONMENT)
-        missing = [name for name in wanted if not (folder / name).exists()]
-        if missing:
-            raise InputError(f"{folder}: {', '.join(missing)} missing; restore them, or start anew with name=...")
+    if not (folder / CONFIG).exists() and not any(_has_rows(path) for path in tables):
+        return []
+    wanted = (*TABLES, *_of_a_search(folder), CONFIG, EXECUTION, ENVIRONMENT)
+    return [name for name in wanted if not (folder / name).exists()]
+
+
+def drop_unbegun(folder: Path) -> None:
+    """Take away what a first start that was refused has made; for whoever holds the lock."""
+    tables = [path for name in (*TABLES, DECISIONS) if (path := folder / name).exists()]
+    if (folder / CONFIG).exists() or any(_has_rows(path) for path in tables):
+        return
+    with suppress(OSError):
+        for path in (*tables, folder / "local" / "holder.json", folder / "local" / "lock"):
+            path.unlink(missing_ok=True)
+        (folder / "local").rmdir()
+        folder.rmdir()
 
 
 def write_execution(folder: Path, execution: Execution) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -35,15 +35,18 @@ class Live:
 
     period  least seconds between two drawings, and before the first one
     rest    times the processor time of a drawing for which nothing is drawn after it
+    begins  is called when the body is entered
     """
 
     folder: Path
     period: float = LIVE_SECONDS
     rest: float = REST
+    begins: Callable[[], object] = lambda: None
     _process: SpawnProcess | None = field(default=None, init=False)
     _pipe: Connection | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
+        self.begins()
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=_work, args=(theirs, self.folder, self.period, self.rest), daemon=True)
         try:

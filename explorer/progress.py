@@ -5,10 +5,12 @@ from pathlib import Path
 
 from explorer import folder as study
 from explorer import records
+from explorer.changes import stored_plan
 from explorer.design import parse_name
+from explorer.errors import InputError
 from explorer.planning import Latency, Setting, scope_of, settings_of
-from explorer.run import FINAL_STATUSES, Decision
-from explorer.runs import runs_wanted
+from explorer.run import FINAL_STATUSES, Decision, Run, RunRecord
+from explorer.runs import rate_of, runs_of, runs_wanted
 from explorer.settings import StudyConfig
 
 
@@ -60,3 +62,36 @@ def progress_of(config: StudyConfig, folder: Path) -> Progress:
     final = final[final["status"].isin(FINAL_STATUSES) & (final["seed"] < config.search.seeds)]
     own, others = final[final["rate"] == 1], final[final["rate"].isin(config.search.rates)]
     return Progress({name: int((own["setting"] == name).sum()) for name in names}, wanted, len(others))
+
+
+def refuse_foreign(
+    config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]
+) -> None:
+    """Raise InputError where the record holds a run of these settings under another id than theirs.
+
+    It was made by other sources, or by other settings than `config.yaml` says now: neither may be mixed or repeated.
+    """
+    if found := foreign(config, runs, recorded):
+        raise InputError(f"{folder}: {found}; restore {study.CONFIG}, or continue with the version that wrote it")
+
+
+def foreign(config: StudyConfig, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]) -> str:
+    """The first run of the settings that is recorded under another id, and how many there are; empty where none is."""
+    known = {(row.setting, row.seed, row.rate): row.run for row in recorded if row.status in FINAL_STATUSES}
+    other = [
+        (setting, run, old)
+        for setting, run in runs
+        if (old := known.get((setting.name, run.seed, rate_of(config, run)), run.id)) != run.id
+    ]
+    if not other:
+        return ""
+    setting, run, old = other[0]
+    more = f", and {len(other) - 1} more so" if len(other) > 1 else ""
+    return f"{setting.name} seed {run.seed} is recorded as run {old}, which these settings call {run.id}{more}"
+
+
+def refuse_foreign_record(config: StudyConfig, folder: Path) -> None:
+    """The same of a study that is only looked at: its execution plan and the hash of its images are those it has."""
+    record, environment = records.load(folder), study.stored_environment(folder)
+    runs = runs_of(config, settings_so_far(config, record), stored_plan(folder), (environment or {})["data_hash"])
+    refuse_foreign(config, folder, runs, records.as_records(record.runs))

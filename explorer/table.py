@@ -148,7 +148,7 @@ def inspect(path: Path, kind: type) -> Content:
     whole = content.rfind(b"\n") + 1
     lines, tail = content[:whole].split(b"\n")[:-1], content[whole:]
     if not lines:
-        raise InputError(f"{path}: the file has no header line; restore it, or move it away to start anew")
+        raise InputError(f"{path}: the file has no header line; restore it, or start anew with name=...")
     names = lines[0].decode("utf-8", "replace").split(",")
     _check_header(path, kind, lines[0])
     absent = {name: default for name, default in _defaults(kind).items() if name not in names}

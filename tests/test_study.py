@@ -360,3 +360,41 @@ def test_a_run_without_its_images_leaves_nothing_behind(workplace: Path, capsys:
     assert "data.path is missing" in capsys.readouterr().err
     assert not (workplace / "studies").exists()
     assert not (workplace / "reports").exists()
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The finished study in a place of its own, to be damaged."""
+    shutil.copytree(finished, tmp_path / "copied")
+    monkeypatch.chdir(tmp_path / "copied")
+    return tmp_path / "copied"
+
+
+def test_a_refused_first_start_leaves_no_folder(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TINY, "engine.workers=100000", "search.seeds=10000"]) == 2
+    assert capsys.readouterr().err.startswith("explorer: engine.workers=100000: each needs about")
+    assert list(Path("studies").iterdir()) == []
+
+
+def test_settings_that_the_runs_were_not_made_with_are_noticed(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = FOLDER / study.CONFIG
+    path.write_text(path.read_text().replace("epochs: 2", "epochs: 3"))
+    assert main([*TINY, "recipe.epochs=3"]) == 2
+    words = r"is recorded as run \w{12}, which these settings call \w{12}, and 3 more"
+    assert re.search(words, capsys.readouterr().err)
+    assert main(["do=doctor", "name=tiny"]) == 1
+    assert re.search(words, capsys.readouterr().out)
+
+
+def test_a_study_whose_tables_are_all_gone_is_not_started_over(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in study.TABLES:
+        (FOLDER / name).unlink()
+    assert main(TINY) == 2
+    assert "runs.csv, epochs.csv, correct.csv missing; restore them" in capsys.readouterr().err
+    assert main(["do=doctor", "name=tiny"]) == 1
+    assert "missing, though the study has begun" in capsys.readouterr().out
+    assert not (FOLDER / study.RUNS).exists()

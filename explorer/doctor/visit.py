@@ -17,7 +17,7 @@ from explorer.doctor.leftovers import examine_checkpoints, examine_leftovers, po
 from explorer.doctor.tables import MOST_NAMED, examine_tables
 from explorer.errors import InputError
 from explorer.planning import Setting, designs_wanted
-from explorer.progress import settings_so_far
+from explorer.progress import foreign, settings_so_far
 from explorer.run import FINAL_STATUSES, Execution, Run
 from explorer.runs import rungs_of, runs_of
 from explorer.search.mirror import mirror_path, problem, try_synchronise
@@ -103,6 +103,11 @@ def examine(folder: Path, *, running: bool) -> Examination:
     searches = config.search.is_adaptive if config else (folder / study.DECISIONS).exists()
     if not _has_record(folder):
         found.lines.append("  Nothing has been recorded yet.")
+        if lost := [name for name in study.gaps(folder) if name in (*study.TABLES, study.DECISIONS)]:
+            remedy = "restore what was there; if no copy is left, a new study begins with name=..."
+            found.complaints.append(
+                Complaint(f"{folder}: {', '.join(lost)} missing, though the study has begun", remedy)
+            )
         found.complaints += [] if running else examine_leftovers(folder, _page(folder))
         return found
     tables = examine_tables(
@@ -122,6 +127,9 @@ def examine(folder: Path, *, running: bool) -> Examination:
     runs = {run.id: (setting, run) for setting, run in _runs(known, config, settings)}
     final = set(record.runs.loc[record.runs["status"].isin(FINAL_STATUSES), "run"])
     found.lines += _progress(folder, config, record, settings, runs, final)
+    if other := foreign(config, list(runs.values()), records.as_records(record.runs)):
+        remedy = f"restore {study.CONFIG}, or continue with the version that wrote the record"
+        found.complaints.append(Complaint(f"{folder / study.RUNS}: {other}", remedy))
     if not running:
         found.complaints += examine_checkpoints(folder, final)
         found.complaints += examine_leftovers(folder, _page(folder))

@@ -11,7 +11,7 @@ from rich.console import Console
 from explorer import folder as study
 from explorer import interrupt, records
 from explorer.changes import refuse_other_settings, settled
-from explorer.errors import StudyStoppedError
+from explorer.errors import InputError, StudyStoppedError
 from explorer.job import Counted, EpochDone, Event, Job, Mismatch, Noted, RunDone, Surroundings, Survey
 from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
 from explorer.progress import settings_so_far
@@ -63,6 +63,9 @@ def run_study(
             state.clock, state.beside, state.start = clock, beside, start.number
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
+        except InputError:
+            study.drop_unbegun(folder)
+            raise
         finally:
             engine.close()
     return state.failed

@@ -13,11 +13,10 @@ from rich.console import Console
 
 from explorer import folder as study
 from explorer import records
-from explorer.errors import InputError
 from explorer.planning import Setting, baseline_wanted, designs_wanted
-from explorer.progress import settings_so_far
-from explorer.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run, RunRecord
-from explorer.runs import rate_of, runs_of
+from explorer.progress import refuse_foreign, settings_so_far
+from explorer.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run
+from explorer.runs import runs_of
 from explorer.search.execution import Bench, with_convolutions, with_latency
 from explorer.search.progress import Clock, Display, work_of
 from explorer.search.rungs import Rungs, chosen, open_rungs
@@ -85,7 +84,7 @@ def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, c
     for run_id in final:
         forget(folder, run_id)
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
-    _refuse_other_ids(config, folder, runs, recorded)
+    refuse_foreign(config, folder, runs, recorded)
     display = Display(
         console=console,
         total_runs=len(runs) + to_ask * config.search.seeds,
@@ -136,20 +135,6 @@ def _drawn(bench: Bench, execution: Execution, folder: Path, trials: Trials, num
     drawn = with_latency(bench, execution, designs)
     records.decide(folder, [chosen(setting, BASELINE) for setting in drawn])
     return drawn
-
-
-def _refuse_other_ids(
-    config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]
-) -> None:
-    """The same setting and seed under another id was made by other sources: it may not be repeated or mixed."""
-    known = {(row.setting, row.seed, row.rate): row.run for row in recorded if row.status in FINAL_STATUSES}
-    for setting, run in runs:
-        old = known.get((setting.name, run.seed, rate_of(config, run)), run.id)
-        if old != run.id:
-            raise InputError(
-                f"{folder}: {setting.name} seed {run.seed} is recorded as run {old}, which this "
-                f"version calls {run.id}; continue with the version that wrote it, or start a new study with name=..."
-            )
 
 
 def checkpoints(folder: Path, run_id: str) -> Path:
