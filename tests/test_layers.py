@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "folder": {"errors", "reading", "run", "settings", "table"},
     "starts": {"folder", "job", "machine", "run", "settings", "table"},
     "changes": {"errors", "folder", "job", "run", "settings", "starts", "wording"},
-    "progress": {"design", "folder", "planning", "records", "run", "runs", "settings"},
+    "progress": {"changes", "design", "errors", "folder", "planning", "records", "run", "runs", "settings"},
     "analysis": {"analysis", "design", "run", "wording"},
     "training": VALUES | {"training", "cache"},
     "search": VALUES

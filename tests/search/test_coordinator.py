@@ -160,7 +160,7 @@ def test_a_record_whose_runs_have_other_ids_is_not_repeated(
     monkeypatch.setattr(Run, "id", property(lambda run: f"new{run.seed}{run.architecture.cardinality}"))
     code, engine = start(finishing(OK), "search.seeds=3")
     assert (code, engine.jobs) == (2, [])
-    assert "which this version calls new01" in capsys.readouterr().err
+    assert "which these settings call new01" in capsys.readouterr().err
 
 
 def test_an_interrupt_keeps_finished_runs_and_ends_the_workers(
