@@ -155,8 +155,7 @@ def refuse_gaps(folder: Path) -> None:
 
 def gaps(folder: Path) -> list[str]:
     """The files that a study lacks; none before it has begun, which its settings tell: they are written last."""
-    tables = [path for name in (*TABLES, DECISIONS) if (path := folder / name).exists()]
-    if not (folder / CONFIG).exists() and not any(_has_rows(path) for path in tables):
+    if not _has_begun(folder):
         return []
     wanted = (*TABLES, *_of_a_search(folder), CONFIG, EXECUTION, ENVIRONMENT)
     return [name for name in wanted if not (folder / name).exists()]
@@ -164,12 +163,11 @@ def gaps(folder: Path) -> list[str]:
 
 def drop_unbegun(folder: Path) -> None:
     """Take away what a first start that was refused has made; for whoever holds the lock."""
-    tables = [path for name in (*TABLES, DECISIONS) if (path := folder / name).exists()]
-    if (folder / CONFIG).exists() or any(_has_rows(path) for path in tables):
+    if _has_begun(folder):
         return
     with suppress(OSError):
-        for path in (*tables, folder / "local" / "holder.json", folder / "local" / "lock"):
-            path.unlink(missing_ok=True)
+        for name in (*TABLES, DECISIONS, "local/holder.json", "local/lock"):
+            (folder / name).unlink(missing_ok=True)
         (folder / "local").rmdir()
         folder.rmdir()
 
@@ -194,7 +192,14 @@ def _of_a_search(folder: Path) -> tuple[str, ...]:
     return (DECISIONS,) if search.get("sampler") in ADAPTIVE else ()
 
 
+def _has_begun(folder: Path) -> bool:
+    """Whether a first start was written down to its end, or something is recorded."""
+    return (folder / CONFIG).exists() or any(_has_rows(folder / name) for name in (*TABLES, DECISIONS))
+
+
 def _has_rows(path: Path) -> bool:
+    if not path.exists():
+        return False
     with path.open("rb") as file:
         return file.readline() != b"" and file.read(1) != b""
 

@@ -30,6 +30,11 @@ def one_line(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-400:]}"
 
 
+def place_in_run(epochs: int, steps: int) -> str:
+    """Where a run stands after so many epochs, and so many steps of the next one: `step 3 of epoch 5`."""
+    return f"step {steps} of epoch {epochs + 1}" if steps else f"epoch {epochs}"
+
+
 def percent(fraction: float, digits: int = 2) -> str:
     """A fraction in percent: `4.71 %`; a dash where there is none."""
     return "-" if math.isnan(fraction) else f"{fraction * 100:.{digits}f} %"

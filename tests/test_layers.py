@@ -102,6 +102,7 @@ MAY_IMPORT = {
         "search",
         "settings",
         "table",
+        "wording",
     },
     "live": {"answer", "folder"},
     "notebook": {"analysis", "answer", "folder", "report"},

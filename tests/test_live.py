@@ -27,6 +27,7 @@ from explorer.search import coordinator
 from explorer.settings import StudyConfig
 from explorer.starts import begin
 from tests.conftest import TINY
+from tests.faults.processes import is_running
 from tests.search.test_coordinator import OK, Engine, finishing
 
 pytestmark = pytest.mark.real
@@ -67,13 +68,6 @@ def wait(happens: Callable[[], object], seconds: float = SOON) -> bool:
 
 def shows(words: str) -> bool:
     return PAGE.exists() and words in PAGE.read_text()
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_the_page_follows_the_record_until_the_end_of_the_study(begun: StudyConfig) -> None:

@@ -27,6 +27,7 @@ from explorer.search.mirror import mirror_url
 from explorer.settings import StudyConfig
 from explorer.starts import begin
 from tests.conftest import TINY
+from tests.faults.processes import children, is_running
 
 FOLDER = Path("studies/tiny")
 TIMES = ["seconds", "images_per_second", "finished"]
@@ -231,7 +232,7 @@ def test_a_second_coordinator_is_refused_naming_the_first_and_workers_end_with_a
     first.kill()
     first.communicate()
     deadline = time.monotonic() + 5
-    while any(Path(f"/proc/{pid}").exists() and not is_zombie(pid) for pid in workers):
+    while any(map(is_running, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -245,17 +246,6 @@ def test_ctrl_c_leaves_with_a_line_on_how_to_continue(workplace: Path) -> None:
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "continue with: python -m explorer study=equal_params" in " ".join(errors.decode().split())
-
-
-def children(pid: int) -> list[int]:
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def test_more_seeds_continue_a_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from explorer.doctor.complaint import Complaint, set_aside
 from explorer.search.state import checkpoints, forget
+from explorer.wording import place_in_run
 
 LONGEST_HEADER = 100_000_000  # bytes; safetensors itself takes no longer one
 
@@ -22,8 +23,7 @@ class Position:
     @property
     def words(self) -> str:
         """For people."""
-        steps = f"step {self.steps} of epoch {self.epochs + 1}" if self.steps else f"epoch {self.epochs}"
-        return f"goes on after {steps}"
+        return f"goes on after {place_in_run(self.epochs, self.steps)}"
 
 
 def position(folder: Path, run_id: str) -> Position | None:

@@ -25,6 +25,7 @@ from explorer.training.forms import State, convert, reformed
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 from explorer.training.weights import save_weights
+from explorer.wording import place_in_run
 
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
 EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**22}
@@ -292,7 +293,7 @@ class _Training:
         for result in found.results:
             self.report(result)
         if found.position < (last, 0):
-            self.keeping.told(f"goes on after {_told(found.position)}")
+            self.keeping.told(f"goes on after {place_in_run(*found.position)}")
 
     def _keep(self, *, always: bool) -> None:
         """Write a checkpoint, if it is time. A run that cannot be kept is trained all the same."""
@@ -309,7 +310,7 @@ class _Training:
         try:
             save(self.keeping.folder, self.run.id, kept)
         except (OSError, SafetensorError) as error:
-            self.keeping.told(f"its checkpoint after {_told(position)} cannot be written ({error})")
+            self.keeping.told(f"its checkpoint after {place_in_run(*position)} cannot be written ({error})")
         self.saved, self.saved_at = time.perf_counter(), position
         if self.keeping.every:
             self.wait = max(self.keeping.every, REST * (self.saved - now))
@@ -415,12 +416,6 @@ def _problem(network: nn.Module, loss: float, epoch: int, classes: int) -> str:
     if not torch.stack([weight.isfinite().all() for weight in network.parameters()]).all():
         return f"weights were not finite after epoch {epoch}"
     return ""
-
-
-def _told(position: tuple[int, int]) -> str:
-    """A position of a checkpoint, for people."""
-    epochs, steps = position
-    return f"step {steps} of epoch {epochs + 1}" if steps else f"epoch {epochs}"
 
 
 def _in_one_line(error: BaseException) -> str:

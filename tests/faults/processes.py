@@ -29,11 +29,11 @@ class Command:
 
     def descendants(self) -> list[int]:
         """Processes that have come from it and still run, itself included."""
-        return [pid for pid in _pids() if f"{MARK}={self.mark}" in _words(pid, "environ") and not _is_zombie(pid)]
+        return [pid for pid in _pids() if f"{MARK}={self.mark}" in _words(pid, "environ") and is_running(pid)]
 
     def workers(self) -> list[int]:
         """Its worker processes; of the others that it starts each has another name."""
-        return [pid for pid in _children(self.process.pid) if "spawn_main" in " ".join(_words(pid, "cmdline"))]
+        return [pid for pid in children(self.process.pid) if "spawn_main" in " ".join(_words(pid, "cmdline"))]
 
     def ended(self) -> int:
         """Wait for its end and give its exit code."""
@@ -104,7 +104,8 @@ def _pids() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Processes that a process has started; none where it has ended."""
     try:
         return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -119,8 +120,9 @@ def _words(pid: int, name: str) -> list[str]:
         return []
 
 
-def _is_zombie(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended; one that nobody has reaped yet has."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
-        return True
+        return False

@@ -12,6 +12,7 @@ import pytest
 from explorer.folder import study_folder
 from tests.conftest import TINY
 from tests.faults import hooks
+from tests.faults.processes import children, is_running
 from tests.faults.record import Rows, differences, record_of
 from tests.test_layers import ROOT
 
@@ -54,22 +55,8 @@ def descendants(pid: int) -> set[int]:
     found, new = set(), {pid}
     while new:
         found |= new
-        new = {int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if parent_of(path) in new} - found
+        new = {child for parent in new for child in children(parent)} - found
     return found
-
-
-def parent_of(path: Path) -> int:
-    try:
-        return int(path.read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def gone_within(seconds: float, pids: set[int]) -> bool:

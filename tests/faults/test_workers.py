@@ -13,6 +13,7 @@ from explorer.answer import load_finding
 from explorer.search import local
 from tests.conftest import TINY
 from tests.faults import hooks
+from tests.faults.processes import is_running
 from tests.training.test_sources import CLASSES, pictures, write_folder
 
 pytestmark = pytest.mark.real
@@ -34,13 +35,6 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
 
 def runs() -> pd.DataFrame:
     return records.load(FOLDER).runs.sort_values(["setting", "seed"], ignore_index=True)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize(
