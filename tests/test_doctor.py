@@ -66,7 +66,8 @@ def undrawn(patch: pytest.MonkeyPatch) -> None:
         study.REPORTS.mkdir(exist_ok=True)
         PAGE.touch()
 
-    for place in ("explorer.answer.draw", "explorer.doctor.visit.draw"):
+    # In this order: loaded after the first was replaced, the doctor would keep the replacement for ever.
+    for place in ("explorer.doctor.visit.draw", "explorer.answer.draw"):
         patch.setattr(place, touch)
 
 
