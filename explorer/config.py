@@ -27,6 +27,7 @@ from explorer.settings import (
     NO_PATH,
     BenchmarkConfig,
     DoctorConfig,
+    EngineConfig,
     ExportConfig,
     StudyConfig,
     VerbConfig,
@@ -238,6 +239,12 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
     if config.search.looks and config.study.contrast is None:
         raise InputError("search.seeds=auto: stops when the contrast is decided, and study.contrast is null")
     _checked_name(config.name)
+    for key in sorted({*tree["engine"]} & config.engine.foreign):
+        allowed = sorted({own.name for own in dataclasses.fields(EngineConfig)} - config.engine.foreign)
+        raise InputError(
+            f"engine.{key}={tree['engine'][key]}: engine={config.engine.name} has no such key; "
+            f"allowed: {', '.join(allowed)}{place(('engine', key))}"
+        )
     return config
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from explorer.design.architecture import Architecture
 from explorer.design.grouped import GroupedConv
 from explorer.design.template import Task
+from explorer.machine import described
 from explorer.run import Convolution, EpochResult, Execution, Outcome, Run
 from explorer.settings import DataConfig
 
@@ -51,8 +52,11 @@ class Surroundings:
     skipped       images that were left out, each with the reason
     has_bfloat16  the device can compute in bfloat16
     has_kernels   kernels of our own can be used (explorer/training/kernels)
-    memory        of the device in bytes
+    memory        of the device in bytes; 2^63 where it is not known
     sources       digests of the sources that decide a number, by path (explorer/sources.py)
+    machine       what the machine is: this one, where the worker was not asked
+    cores         that a process may use there
+    devices       places of the GPUs of this model among those that can be seen; one place for a CPU
     """
 
     device: str
@@ -63,8 +67,27 @@ class Surroundings:
     skipped: tuple[str, ...] = ()
     has_bfloat16: bool = False
     has_kernels: bool = False
-    memory: int = 0
+    memory: int = 1 << 63
     sources: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str | int] = field(default_factory=described)
+    cores: int = 1
+    devices: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a study's runs are executed, wherever that is.
+
+    surroundings  on what the study was planned, and what every place must therefore offer
+    execution     of which threads and device say what a run takes
+    at_once       runs that share one device, or one machine where that is its processor
+    most          runs at once in all
+    """
+
+    surroundings: Surroundings
+    execution: Execution
+    at_once: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -126,6 +149,13 @@ class Counted:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A run that had to wait for a place is being executed now."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
 class EpochDone:
     """A run has finished an epoch."""
 
@@ -169,6 +199,6 @@ class Mismatch:
     message: str
 
 
-Event = Counted | EpochDone | Noted | RunDone | Mismatch
+Event = Begun | Counted | EpochDone | Noted | RunDone | Mismatch
 Question = Survey | SpeedQuestion | LatencyQuestion | FormsQuestion
 Answer = Surroundings | Speed | Latencies | Forms | Refused

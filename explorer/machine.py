@@ -100,6 +100,17 @@ def limit_memory(most: int) -> None:
         return
 
 
+def described() -> dict[str, str | int]:
+    """What a study's record says of the machine that it runs on."""
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(terse=True),
+        "machine": machine_id(),
+        "processor": cpu_name(),
+        "cores": cpu_count(),
+    }
+
+
 def machine_id() -> str:
     """Eight hexadecimal digits that are the same on the same machine and tell a stranger nothing."""
     text = f"{platform.node()}/{cpu_name()}/{os.cpu_count()}"

@@ -5,7 +5,7 @@ so that plan, report and workers can all read settings without loading a heavy p
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -24,6 +24,7 @@ Pruner = Literal["none", "halving", "hyperband", "median"]
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
 ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose one design after the other
 ASIDE = {"decides": False}  # of a field that does not decide a run's number
+OF_RAY, OF_SLURM = {"of": "ray"}, {"of": "slurm"}  # of a field that only one engine has
 
 
 @dataclass(frozen=True)
@@ -238,9 +239,9 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What executes the runs.
+    """What executes the runs: processes of this machine, tasks of a Ray cluster, or jobs of a Slurm cluster.
 
-    workers    processes, each training one run at a time; auto: as many as give the highest throughput here
+    workers    runs at once; auto: as many as give the highest throughput on each device, on all there are
     threads    CPU threads of each worker; auto: by measured throughput. Fixed by the study's first start, since sums
                depend on it in the last bits
     retries    how often a run is tried again after its process has died
@@ -252,9 +253,26 @@ class EngineConfig:
                them would take over 2 % of the time
     silence    seconds without a training step, or a word of any other kind, after which a worker counts as hung; its
                processes are ended then and the run is tried again
+
+    Of Ray alone:
+    address    local: a cluster of this machine alone, started for the study; auto: the one that is running here or that
+               RAY_ADDRESS names; HOST:PORT of another one's head
+    share      of a GPU that each run takes; auto: as many share one as give the highest throughput and fit its memory
+    ahead      runs submitted beyond those for which there is room, so that a cluster that scales itself sees demand
+    patience   seconds that a cluster has to come up with what a run needs, before the study is refused
+
+    Of Slurm alone:
+    jobs       at once, submitted as arrays; each trains as many runs at once as its GPUs or cores do best
+    minutes    that each may take; its runs go on in the next from their last step
+    gpus       of each job
+    cores      of each job
+    memory     GB of each job; null: what the cluster gives
+    partition, account, qos, constraint  as sbatch takes them; null: the cluster's own
+    setup      lines of shell that come before everything else in a job
+    executor   local: the jobs are processes of this machine, to try things without a cluster
     """
 
-    name: Literal["local"]
+    name: Literal["local", "ray", "slurm"]
     workers: Count | Literal["auto"]
     threads: Count | Literal["auto"]
     retries: Natural
@@ -263,6 +281,26 @@ class EngineConfig:
     loaders: Count | Literal["auto"] = "auto"
     save_every: Annotated[float, Ge(0)] = 30.0
     silence: Annotated[float, Gt(0)] = 900.0
+    address: Annotated[str, MinLen(1)] = field(default="local", metadata=OF_RAY)
+    share: Share | Literal[1] | Literal["auto"] = field(default="auto", metadata=OF_RAY)
+    ahead: Natural = field(default=1, metadata=OF_RAY)
+    patience: Annotated[float, Gt(0), Lt(math.inf)] = field(default=25.0, metadata=OF_RAY)
+    jobs: Annotated[int, Ge(1), Le(1000)] = field(default=4, metadata=OF_SLURM)
+    minutes: Annotated[int, Ge(1), Le(100_000)] = field(default=60, metadata=OF_SLURM)
+    gpus: Annotated[int, Ge(0), Le(64)] = field(default=1, metadata=OF_SLURM)
+    cores: Count = field(default=4, metadata=OF_SLURM)
+    memory: Count | None = field(default=None, metadata=OF_SLURM)
+    partition: str | None = field(default=None, metadata=OF_SLURM)
+    account: str | None = field(default=None, metadata=OF_SLURM)
+    qos: str | None = field(default=None, metadata=OF_SLURM)
+    constraint: str | None = field(default=None, metadata=OF_SLURM)
+    setup: tuple[str, ...] = field(default=(), metadata=OF_SLURM)
+    executor: Literal["slurm", "local"] = field(default="slurm", metadata=OF_SLURM)
+
+    @property
+    def foreign(self) -> set[str]:
+        """Keys that only another engine has."""
+        return {own.name for own in fields(self) if own.metadata.get("of", self.name) != self.name}
 
 
 @dataclass(frozen=True)

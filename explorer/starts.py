@@ -6,7 +6,6 @@ row. What may not differ is compared in `changes`.
 
 import hashlib
 import json
-import platform
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,6 @@ import yaml
 
 from explorer.folder import CONFIG, ENVIRONMENT, now, stored_environment, write_execution
 from explorer.job import Surroundings
-from explorer.machine import cpu_count, cpu_name, machine_id
 from explorer.run import Execution
 from explorer.settings import StudyConfig
 from explorer.table import write_whole
@@ -102,6 +100,8 @@ def as_tree(config: StudyConfig) -> dict[str, Any]:
     """
     tree: dict[str, Any] = json.loads(json.dumps(asdict(replace(config, device="auto"))))
     del tree["fork"]
+    for key in config.engine.foreign:
+        del tree["engine"][key]
     return tree
 
 
@@ -121,11 +121,7 @@ def _entry(surroundings: Surroundings) -> dict[str, Any]:
     sources = json.dumps(surroundings.sources, sort_keys=True)
     return {
         "when": now(),
-        "host": platform.node(),
-        "platform": platform.platform(terse=True),
-        "machine": machine_id(),
-        "processor": cpu_name(),
-        "cores": cpu_count(),
+        **surroundings.machine,
         "versions": surroundings.versions,
         "commit": _commit(),
         "sources": hashlib.sha256(sources.encode()).hexdigest()[:12],

@@ -50,7 +50,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
         monkeypatch.setattr(answer, "draw", draw if "do=report" in overrides else lambda folder: folder)
         engine = Elsewhere(finishing(outcome), there=there)
         for module in (coordinator, fork):
-            monkeypatch.setattr(module, "LocalEngine", lambda **options: engine)
+            monkeypatch.setattr(module, "open_engine", lambda *_: engine)
         return main([*TINY, "storage=none", *overrides]), engine.jobs
 
     return start
@@ -167,8 +167,7 @@ def test_what_else_differs_is_warned_of_and_stands_in_every_row(
     start()
     assert "differs from" not in words(capsys)
     monkeypatch.setattr(starts, "_commit", lambda: "def")
-    monkeypatch.setattr("platform.node", lambda: "otherwhere")
-    newer = replace(THERE, versions={"torch": "2", "numpy": "7"})
+    newer = replace(THERE, versions={"torch": "2", "numpy": "7"}, machine={**THERE.machine, "host": "otherwhere"})
     assert start("search.seeds=3", there=newer)[0] == 0
     (line,) = [line for line in words(capsys).splitlines() if "differs from" in line]
     assert "numpy was 1, now 7; commit was abc, now def; its runs have start 1" in line

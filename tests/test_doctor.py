@@ -37,7 +37,7 @@ DOCTOR = ["study=equal_params", "name=tiny", "do=doctor"]
 
 
 def run(patch: pytest.MonkeyPatch, *overrides: str, answer: Callable[[Job], list[Event]] = WELL) -> int:
-    patch.setattr(coordinator, "LocalEngine", lambda **options: Engine(answer))
+    patch.setattr(coordinator, "open_engine", lambda *_: Engine(answer))
     return main([*TINY, *overrides])
 
 

@@ -101,7 +101,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
             return [Counted(job.run.id, 1), *epochs(job, *range(1, 91)), RunDone(job.run.id, outcome)]
 
         engine = Engine(answer)
-        monkeypatch.setattr(coordinator, "LocalEngine", lambda **options: engine)
+        monkeypatch.setattr(coordinator, "open_engine", lambda *_: engine)
         judged = [] if draws else ["study.contrast=null"]
         outcome = replace(OK, correct=RIGHT[:13], test_images=100) if draws else OK
         code = main([*TINY, "recipe.epochs=90", "storage=none", *judged, *overrides])

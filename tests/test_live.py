@@ -232,7 +232,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
     """Start the tiny study with an engine that answers at once, and a page that follows at once."""
 
     def start(answer: Callable[[Job], list[Event]], *overrides: str) -> int:
-        monkeypatch.setattr(coordinator, "LocalEngine", lambda **_: Engine(answer))
+        monkeypatch.setattr(coordinator, "open_engine", lambda *_: Engine(answer))
         monkeypatch.setattr("explorer.live.Live", partial(Live, period=0.1, rest=0))
         return main([*TINY, "storage=none", *overrides])
 

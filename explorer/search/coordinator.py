@@ -12,14 +12,26 @@ from explorer import folder as study
 from explorer import interrupt, records
 from explorer.changes import refuse_other_settings, settled
 from explorer.errors import InputError, StudyStoppedError
-from explorer.job import Counted, EpochDone, Event, Job, Mismatch, Noted, RunDone, Surroundings, Survey
+from explorer.job import (
+    Begun,
+    Counted,
+    EpochDone,
+    Event,
+    Job,
+    Mismatch,
+    Noted,
+    RunDone,
+    Surroundings,
+    Survey,
+    Terms,
+)
 from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
 from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, Decision, Execution, Outcome, Run, RunRecord
 from explorer.runs import is_judged, own_execution, record_of, refuse_batch, rungs_of, runs_of
+from explorer.search.engine import Engine, open_engine
 from explorer.search.execution import Bench, propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import plan_of, take_over
-from explorer.search.local import LocalEngine
 from explorer.search.mirror import mirrored
 from explorer.search.progress import Clock, work_of
 from explorer.search.rungs import chosen
@@ -47,19 +59,19 @@ def run_study(
         healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
         for line in (f"Study {config.name}: record in {folder}", *healed):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        engine = LocalEngine(slots=1, retries=config.engine.retries, silence=config.engine.silence)
+        engine = open_engine(config, folder)
         try:
             with console.status("Starting a worker, reading images"):
                 (surroundings,) = engine.ask(Survey(config.data, config.device))
             assert isinstance(surroundings, Surroundings)
             refuse_batch(config, surroundings.images[0])
             bench = Bench(config, surroundings, engine)
-            engine.slots, execution = _plan(bench, folder, console, fork)
+            workers, execution = _plan(bench, folder, console, fork)
             start = begin(folder, config, execution, surroundings, fork)
             for line in start.told:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             take_over(bench, folder, execution, start, console)
-            state = open_state(bench, folder, execution, engine.slots, console)
+            state = open_state(bench, folder, execution, workers, console)
             state.clock, state.beside, state.start = clock, beside, start.number
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
@@ -86,7 +98,7 @@ def _stopped_by_files() -> Iterator[None]:
 
 
 def _plan(bench: Bench, folder: Path, console: Console, fork: Fork | None) -> tuple[int, Execution]:
-    """Workers at once, and the execution plan: the study's own, or a new one with what is measured for it."""
+    """Runs at once, and the execution plan: the study's own, or a new one with what is measured for it."""
     config = bench.config
     settings = settings_so_far(config, records.load(folder))
     _tell(bench, console)
@@ -96,16 +108,19 @@ def _plan(bench: Bench, folder: Path, console: Console, fork: Fork | None) -> tu
     with console.status("Measuring which way of executing runs is the fastest here"):
         plan = resumed(bench, old, known, runs) if old else propose(bench, known, runs)
         execution = with_convolutions(bench, plan.execution, settings, plan.workers)
+    asked = config.engine.workers
+    terms = Terms(bench.surroundings, execution, plan.workers, min(runs, runs if asked == "auto" else asked))
+    workers = bench.engine.open(terms)
     merged = sum(any(own_execution(execution, setting, task_of(config)).convolutions) for setting in settings)
     console.print(
-        f"{plan.workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
+        f"{workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
         f"{', fused batch norms' if execution.norms == 'fused' else ''}"
         f"{f'; grouped convolutions in another form in {merged} of {len(settings)} settings' if merged else ''} "
         f"(chosen in {time.perf_counter() - began:.1f} s)",
         markup=False,
         highlight=False,
     )
-    return plan.workers, execution
+    return workers, execution
 
 
 def _tell(bench: Bench, console: Console) -> None:
@@ -161,13 +176,13 @@ def _ask(state: State) -> None:
     state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
 
 
-def _run_all(state: State, engine: LocalEngine) -> None:
+def _run_all(state: State, engine: Engine) -> None:
     mirror = mirrored(state.trials, state.folder) if state.config.storage.mirror == "sqlite" else nullcontext()
     with state.display, mirror, state.beside or nullcontext():
         _loop(state, engine)
 
 
-def _loop(state: State, engine: LocalEngine) -> None:
+def _loop(state: State, engine: Engine) -> None:
     with interrupt.deferred():
         while state.waiting or state.running or state.to_ask:
             while engine.free:
@@ -177,7 +192,7 @@ def _loop(state: State, engine: LocalEngine) -> None:
                     break
                 setting, run = state.waiting.popleft()
                 state.running[run.id] = (setting, run)
-                state.display.started(setting, run)
+                state.display.started(setting, run, queued=state.config.engine.name != "local")
                 state.clock.submitted(run.id)
                 engine.submit(_job(state, setting, run))
             if interrupt.requested():
@@ -207,6 +222,9 @@ def _job(state: State, setting: Setting, run: Run) -> Job:
 
 def _handle(event: Event, state: State) -> None:
     match event:
+        case Begun(run_id):
+            state.clock.begun(run_id)
+            state.display.begun(run_id)
         case Counted(run_id, fvcore_macs):
             state.fvcore_macs[state.running[run_id][0].name] = fvcore_macs
         case EpochDone(run_id, result):

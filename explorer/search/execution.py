@@ -19,9 +19,10 @@ from explorer.design.name import parse_name
 from explorer.design.template import Task
 from explorer.errors import InputError
 from explorer.job import Forms, FormsQuestion, Latencies, LatencyQuestion, Speed, SpeedQuestion, Surroundings
-from explorer.machine import cpu_count, memory_bytes
+from explorer.machine import cpu_count
 from explorer.planning import Latency, Setting, task_of
 from explorer.run import Convolution, Execution, Run
+from explorer.search.engine import Engine
 from explorer.search.local import LocalEngine
 from explorer.settings import DataConfig, Recipe, StudyConfig
 
@@ -40,7 +41,13 @@ class Bench:
 
     config: StudyConfig
     surroundings: Surroundings
-    engine: LocalEngine
+    engine: Engine
+
+    @property
+    def workers(self) -> int | None:
+        """Runs that are to share a device, where a person says so; a cluster has as many devices as it has."""
+        asked, there = self.config.engine.workers, self.surroundings.devices
+        return None if asked == "auto" or self.config.engine.name != "local" else -(-asked // len(there))
 
     @property
     def micro_batch(self) -> int:
@@ -50,7 +57,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's execution and the number of workers that run at once.
+    """A study's execution and the number of workers that share a device.
 
     `measured` is false where the planned study was too short to pay for all measurements.
     """
@@ -74,7 +81,7 @@ def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> Plan:
         form="grouped",
         layout="channels_last",
         precision="float32" if chosen.precision == "auto" else chosen.precision,
-        threads=cpu_count() if surroundings.device == "cpu" else 1,
+        threads=surroundings.cores if surroundings.device == "cpu" else 1,
         micro_batch=bench.micro_batch,
     )
     key = _key("plan", asdict(plain), asdict(chosen), _machine(bench), _shape(bench, middle))
@@ -93,10 +100,10 @@ def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> Plan:
 def resumed(bench: Bench, execution: Execution, settings: Sequence[Setting], runs: int) -> Plan:
     """The plan of a study whose execution is settled; the number of workers is free."""
     middle = _middling(settings)
-    workers = max(1, cpu_count() // execution.threads)
+    workers = max(1, bench.surroundings.cores // execution.threads)
     if bench.surroundings.device == "cuda":
         plain = replace(execution, convolutions=())
-        key = _key("workers", asdict(plain), bench.config.engine.workers, _machine(bench), _shape(bench, middle))
+        key = _key("workers", asdict(plain), bench.workers or "auto", _machine(bench), _shape(bench, middle))
         known = remembered(key)
         workers = known if isinstance(known, int) and known > 0 else _shared(bench, plain, middle, runs).workers
         remember({key: workers})
@@ -176,7 +183,7 @@ def small_runs(device: str) -> Together:
     def speed(workers: int, threads: int) -> float:
         return sum(cast(Speed, answer).images_per_second[0] for answer in engine.ask(question(threads), workers))
 
-    engine = LocalEngine(slots=1, retries=0)
+    engine = LocalEngine(retries=0)
     try:
         alone, totals, workers = speed(1, cpu_count() if device == "cpu" else 1), {}, 2
         while workers <= min(cpu_count(), MOST_ON_GPU):
@@ -218,10 +225,10 @@ def _measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> Pla
 
 def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, speed: float) -> Plan:
     """Cores divided among workers as throughput is highest; many small runs side by side where nothing tells."""
-    cores, engine = cpu_count(), bench.config.engine
+    cores, engine = bench.surroundings.cores, bench.config.engine
     if engine.threads != "auto":
         return Plan(replace(execution, threads=engine.threads), max(1, cores // engine.threads))
-    counts = [engine.workers] if engine.workers != "auto" else _halved(cores)
+    counts = [bench.workers] if bench.workers else _halved(cores)
     divisions = {max(1, cores // count): count for count in counts if count <= runs} or {cores: 1}
     narrowest = min(divisions)
     default = Plan(replace(execution, threads=narrowest), divisions[narrowest])
@@ -248,11 +255,11 @@ def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int) -> P
     engine = bench.config.engine
     if engine.threads != "auto":
         execution = replace(execution, threads=engine.threads)
-    if engine.workers != "auto":
-        return Plan(execution, engine.workers)
+    if bench.workers:
+        return Plan(execution, bench.workers)
     speed = _speed(bench, middle, execution)
     workers, total = 1, speed.images_per_second[0]
-    most = min(runs, cpu_count(), MOST_ON_GPU)
+    most = min(runs, bench.surroundings.cores, MOST_ON_GPU)
     while workers * 2 <= most and workers * 2 * speed.peak_memory < 0.9 * bench.surroundings.memory:
         together = _together(bench, middle, execution, workers * 2)
         if together < 1.1 * total:
@@ -284,14 +291,14 @@ def _fitting(bench: Bench, plan: Plan, settings: Sequence[Setting], runs: int) -
 
     Each may have the largest network.
     """
-    asked = bench.config.engine.workers
-    wanted = plan.workers if asked == "auto" else asked
+    asked = bench.workers
+    wanted = asked or plan.workers
     if bench.surroundings.device != "cpu":
         return max(1, min(wanted, runs))
     needed = max(memory_needed(setting.cost, plan.execution) for setting in settings)
-    there = memory_bytes()
+    there = bench.surroundings.memory
     most = max(1, int(0.9 * there / needed))
-    if asked != "auto" and min(asked, runs) > most:
+    if asked and min(asked, runs) > most:
         raise InputError(
             f"engine.workers={asked}: each needs about {needed / 2**30:.1f} GiB and this machine has "
             f"{there / 2**30:.0f}; allowed: up to {most}, or a smaller recipe.micro_batch"
@@ -313,7 +320,7 @@ def _shape(bench: Bench, setting: Setting) -> list[object]:
 
 def _machine(bench: Bench) -> list[object]:
     there = bench.surroundings
-    return [there.device_name, there.has_bfloat16, there.has_kernels, there.versions.get("torch"), cpu_count()]
+    return [there.device_name, there.has_bfloat16, there.has_kernels, there.versions.get("torch"), there.cores]
 
 
 def _form_key(bench: Bench, layer: str, execution: Execution) -> str:

@@ -19,8 +19,8 @@ from explorer.job import Surroundings, Survey
 from explorer.planning import Setting, settings_of
 from explorer.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Outcome, Run, RunRecord
 from explorer.runs import is_judged, record_of, runs_of
+from explorer.search.engine import open_engine
 from explorer.search.execution import Bench
-from explorer.search.local import LocalEngine
 from explorer.settings import StudyConfig
 from explorer.starts import Fork, Start, placed, starts_of, write_environment
 
@@ -30,7 +30,7 @@ def forked(config: StudyConfig, console: Console) -> tuple[StudyConfig, Fork | N
 
     All that may differ is compared, so a worker has a look at the device and the images first.
     """
-    engine = LocalEngine(slots=1, retries=config.engine.retries, silence=config.engine.silence)
+    engine = open_engine(config, study.study_folder(config.name))
     try:
         with console.status("Looking for what differs: starting a worker, reading images"):
             (surroundings,) = engine.ask(Survey(config.data, config.device))

@@ -13,8 +13,8 @@ from typing import cast
 
 from explorer import interrupt
 from explorer.errors import InputError
-from explorer.job import Alive, Answer, Event, Job, Noted, Question, Refused, RunDone
-from explorer.run import Outcome
+from explorer.job import Alive, Answer, Event, Job, Question, Refused, RunDone, Terms
+from explorer.search.attempts import Attempts
 from explorer.training.worker import work
 
 LOOK = 1.0  # seconds between two looks at whether somebody asks us to leave
@@ -25,6 +25,7 @@ _CONTEXT = multiprocessing.get_context("spawn")  # a fork would share torch's th
 class _Worker:
     process: SpawnProcess
     pipe: Connection
+    device: int | None
     job: Job | None = None
     silent: float = 0.0  # seconds since its last word, those left out in which nobody listened
 
@@ -34,15 +35,20 @@ class LocalEngine:
     """Worker processes, started when they are first needed and started again when they die.
 
     `retries` is how often a job is tried again after its process has died; then it counts as failed. A worker that
-    says nothing about its job for `silence` seconds is ended and counts as dead.
+    says nothing about its job for `silence` seconds is ended and counts as dead. Where there are several GPUs of one
+    model each worker sees one of them.
     """
 
-    slots: int
     retries: int
     silence: float = float("inf")
+    slots: int = 1
+    _devices: tuple[int, ...] = (0,)
     _workers: list[_Worker] = field(default_factory=list)
-    _deaths: dict[str, int] = field(default_factory=dict)
+    _attempts: Attempts = field(init=False)
     _listened: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._attempts = Attempts(self.retries)
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         """Put a question to so many idle workers at once and wait for all their answers.
@@ -75,6 +81,14 @@ class LocalEngine:
             for worker in asked:  # the others' answers would come when nobody expects them any more
                 self._drop(worker)
             raise
+
+    def open(self, terms: Terms) -> int:
+        """Workers beyond those that are to share a device, which measuring had needed, give their memory back."""
+        self._devices = terms.surroundings.devices
+        self.slots = min(terms.most, terms.at_once * len(self._devices))
+        for worker in [worker for worker in self._workers if worker.job is None][terms.at_once :]:
+            self._drop(worker)
+        return self.slots
 
     @property
     def free(self) -> int:
@@ -133,11 +147,19 @@ class LocalEngine:
             if worker.job is None and worker not in but:
                 return worker
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=work, args=(theirs, os.getpid()), daemon=True)
+        device = self._device()
+        process = _CONTEXT.Process(target=work, args=(theirs, os.getpid(), device), daemon=True)
         process.start()
         theirs.close()
-        self._workers.append(_Worker(process, ours))
+        self._workers.append(_Worker(process, ours, device))
         return self._workers[-1]
+
+    def _device(self) -> int | None:
+        """The GPU that has the fewest workers. One that sees them all, as the very first does, uses the first."""
+        if len(self._devices) == 1:
+            return None
+        taken = [self._devices[0] if worker.device is None else worker.device for worker in self._workers]
+        return min(self._devices, key=taken.count)
 
     def _received(self, worker: _Worker) -> list[Event]:
         try:
@@ -151,7 +173,7 @@ class LocalEngine:
         worker.silent = 0.0
         if isinstance(event, RunDone):
             worker.job = None
-            self._deaths.pop(event.run_id, None)
+            self._attempts.note(event)
         return [] if isinstance(event, Alive) else [event]
 
     def _drop(self, worker: _Worker) -> None:
@@ -170,14 +192,10 @@ class LocalEngine:
         """Give a job whose worker is gone to another one, or call it failed after too many."""
         if job is None:
             return []
-        run_id = job.run.id
-        deaths = self._deaths.pop(run_id, 0) + 1
-        if deaths <= self.retries:
-            self._deaths[run_id] = deaths
+        word = self._attempts.died(job, what)
+        if not isinstance(word, RunDone):
             self.submit(job)
-            return [Noted(run_id, f"its process {what}; another one goes on")]
-        message = f"its process {what}; it was tried {deaths} times"
-        return [RunDone(run_id, Outcome("failed", 0, None, None, None, None, 0.0, None, message=message))]
+        return [word]
 
 
 def _awaited(pipe: Connection) -> object:

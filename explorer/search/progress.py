@@ -21,6 +21,7 @@ class _Running:
     setting: Setting
     run: Run
     result: EpochResult | None = None
+    queued: bool = False
 
 
 @dataclass
@@ -38,6 +39,10 @@ class Clock:
     def submitted(self, run_id: str) -> None:
         """A free worker gets a run; one that has had none yet is free since the start."""
         self.taken[run_id] = self.free_since.popleft() if self.free_since else self.began
+
+    def begun(self, run_id: str) -> None:
+        """A run that waited for a place has one now: until then nobody's time was lost."""
+        self.taken[run_id] = time.perf_counter()
 
     def ended(self, run_id: str, seconds: float) -> None:
         """A run has ended or paused after so many seconds of its own, and its worker is free."""
@@ -92,9 +97,13 @@ class Display:
         self.work_left += work
         self.unknown_runs -= runs
 
-    def started(self, setting: Setting, run: Run) -> None:
-        """A run was handed to a worker."""
-        self._running[run.id] = _Running(setting, run)
+    def started(self, setting: Setting, run: Run, *, queued: bool = False) -> None:
+        """A run was handed to a worker, or to a cluster's queue."""
+        self._running[run.id] = _Running(setting, run, queued=queued)
+
+    def begun(self, run_id: str) -> None:
+        """A run that was queued is being executed."""
+        self._running[run_id].queued = False
 
     def epoch(self, run_id: str, result: EpochResult) -> None:
         """A run finished an epoch, now or before an interruption."""
@@ -161,7 +170,7 @@ class Display:
         for entry in list(self._running.values()):
             result = entry.result
             cells = (
-                ["0", "", "", ""]
+                ["queued" if entry.queued else "0", "", "", ""]
                 if result is None
                 else [
                     str(result.epoch),

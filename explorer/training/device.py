@@ -24,6 +24,14 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else cpu_name()
 
 
+def like_devices(device: str) -> tuple[int, ...]:
+    """Places of the GPUs of the first one's model: on another model the last bits of a result may be others."""
+    if device != "cuda":
+        return (0,)
+    names = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
+    return tuple(place for place, name in enumerate(names) if name == names[0])
+
+
 def gpu_versions(device: str) -> dict[str, str]:
     """Versions of what lies between torch and a GPU; none for the CPU."""
     if device != "cuda":

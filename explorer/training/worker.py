@@ -31,7 +31,14 @@ from explorer.job import (
     Surroundings,
     Survey,
 )
-from explorer.machine import give_freed_memory_back, keep_freed_memory, limit_memory, memory_bytes
+from explorer.machine import (
+    cpu_count,
+    described,
+    give_freed_memory_back,
+    keep_freed_memory,
+    limit_memory,
+    memory_bytes,
+)
 from explorer.run import Outcome, Run
 
 TURNS = 3  # of each network whose latency is measured
@@ -64,12 +71,15 @@ class _Life:
         self.asked = True
 
 
-def work(pipe: Connection, parent: int) -> None:
+def work(pipe: Connection, parent: int, device: int | None = None) -> None:
     """Serve jobs until the pipe is closed, `None` arrives or a signal asks to leave.
 
-    Ends by itself soon after the parent process has died. It leads a group of processes, so that nothing it has started
-    can stay behind.
+    Of the GPUs that can be seen it uses the one at the place `device`, the first where that is None. Ends by itself
+    soon after the parent process has died. It leads a group of processes, so that nothing it has started can stay
+    behind.
     """
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible(device, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
     with suppress(OSError, AttributeError):
         os.setsid()
     life = _Life(pipe)
@@ -87,6 +97,11 @@ def work(pipe: Connection, parent: int) -> None:
                 pipe.send(_answer(message))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
+
+
+def visible(device: int, among: str) -> str:
+    """The GPU at a place among those that CUDA_VISIBLE_DEVICES lists; where it lists none that is its number."""
+    return among.split(",")[device].strip() if among else str(device)
 
 
 def prepare_process() -> None:
@@ -175,6 +190,7 @@ def _survey(question: Survey) -> Surroundings:
         gpu_versions,
         has_bfloat16,
         is_out_of_memory,
+        like_devices,
         resolve,
     )
 
@@ -205,6 +221,9 @@ def _survey(question: Survey) -> Surroundings:
         has_kernels=device == "cpu" and kernels.is_available(),
         memory=device_memory(device),
         sources=decisive_sources(),
+        machine=described(),
+        cores=cpu_count(),
+        devices=like_devices(device),
     )
 
 

@@ -17,10 +17,10 @@ HERE = Path("here")  # made where a process has come to the place of its fault
 NEVER = 10_000.0
 
 
-def work(pipe: Connection, parent: int) -> None:
+def work(pipe: Connection, parent: int, device: int | None = None) -> None:
     """What a worker does, with the fault it is told of."""
     FAULTS[os.environ["FAULT"]]()
-    worker.work(pipe, parent)
+    worker.work(pipe, parent, device)
 
 
 def here(seconds: float = 0.0) -> None:

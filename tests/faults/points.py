@@ -47,6 +47,7 @@ from explorer.job import (
     RunDone,
     Surroundings,
     Survey,
+    Terms,
 )
 from explorer.progress import settings_so_far
 from explorer.report import terminal
@@ -144,6 +145,9 @@ class Engine:
         assert isinstance(question, Survey)
         return [Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
 
+    def open(self, terms: Terms) -> int:
+        return self.slots
+
     def submit(self, job: Job) -> None:
         run, last = job.run, job.until or job.run.recipe.epochs
         assert job.checkpoints is not None
@@ -181,9 +185,8 @@ def _error(job: Job, epoch: int) -> float:
 
 def patch(case: str, config: StudyConfig, points: Points) -> None:
     """Set the points into everything a start does."""
-    engine = Engine()
-    setattr(coordinator, "LocalEngine", lambda **options: engine)  # noqa: B010 - which it does not export
-    coordinator._plan = _with_slots(coordinator._plan, SLOTS.get(case, 1))
+    engine = Engine(SLOTS.get(case, 1))
+    setattr(coordinator, "open_engine", lambda *_: engine)  # noqa: B010 - which it does not export
     answer.draw = lambda folder: Path()
     answer.load_finding = lambda folder: (config, None, None)  # type: ignore[assignment, return-value]
     terminal.print_verdict = lambda *arguments: None
@@ -215,10 +218,6 @@ def _mirroring(handle: Callable[[Event, State], None]) -> Callable[[Event, State
         mirror.try_synchronise(state.trials, state.folder)
 
     return handling
-
-
-def _with_slots(plan: Callable[..., tuple[int, Any]], slots: int) -> Callable[..., tuple[int, Any]]:
-    return lambda *arguments: (slots, plan(*arguments)[1])
 
 
 def start(case: str, config: StudyConfig, place: Path, last: int | None = None, labels: Path | None = None) -> int:

@@ -26,6 +26,7 @@ from explorer.job import (
     RunDone,
     Surroundings,
     Survey,
+    Terms,
 )
 from explorer.run import Convolution, EpochResult, Outcome, Run
 from explorer.search import coordinator
@@ -41,7 +42,6 @@ class Engine:
     """Stands in for workers: each job comes back with the events that `answer` gives for it."""
 
     answer: Callable[[Job], list[Event]]
-    slots: int = 1
     jobs: list[Job] = field(default_factory=list)
     closed: bool = False
     _waiting: list[Event] = field(default_factory=list)
@@ -55,6 +55,9 @@ class Engine:
             return [Forms(tuple(Convolution(shape.key, 1) for shape, _ in question.uses))]
         assert isinstance(question, Survey)
         return [Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
+
+    def open(self, terms: Terms) -> int:
+        return 1
 
     def submit(self, job: Job) -> None:
         self.jobs.append(job)
@@ -77,7 +80,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
 
     def start(answer: Callable[[Job], list[Event]], *overrides: str) -> tuple[int, Engine]:
         engine = Engine(answer)
-        monkeypatch.setattr(coordinator, "LocalEngine", lambda **options: engine)
+        monkeypatch.setattr(coordinator, "open_engine", lambda *_: engine)
         return main([*TINY, "storage=none", *overrides]), engine
 
     return start

@@ -12,7 +12,6 @@ from explorer.errors import InputError
 from explorer.job import Answer, Forms, FormsQuestion, Question, Speed, SpeedQuestion, Surroundings
 from explorer.planning import settings_of, task_of
 from explorer.run import Convolution, Execution
-from explorer.search import execution as plans
 from explorer.search.execution import Bench, memory_needed, propose, resumed, with_convolutions
 from explorer.settings import StudyConfig
 
@@ -39,16 +38,14 @@ class Scripted:
 
 
 THERE = Surroundings(
-    "cpu", "some processor", "abcd", {"torch": "2"}, images=(8000, 40, 100), has_bfloat16=True, memory=2**34
+    "cpu", "some processor", "abcd", {"torch": "2"}, images=(8000, 40, 100), has_bfloat16=True, memory=2**34, cores=4
 )
 
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four cores, 16 GiB and nothing remembered."""
+    """Nothing is remembered."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(plans, "cpu_count", lambda: 4)
-    monkeypatch.setattr(plans, "memory_bytes", lambda: 2**34)
 
 
 @pytest.fixture
@@ -135,19 +132,17 @@ def test_bfloat16_that_is_not_there_is_refused(study: StudyConfig) -> None:
         propose(bench(asked, Scripted({}), replace(THERE, has_bfloat16=False)), settings_of(study), runs=4)
 
 
-def test_more_workers_than_the_memory_holds_are_refused_and_automatic_ones_are_fewer(
-    study: StudyConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_workers_than_the_memory_holds_are_refused_and_automatic_ones_are_fewer(study: StudyConfig) -> None:
     needed = memory_needed(
         settings_of(study)[1].cost, Execution("cpu", "", "grouped", "channels_last", "float32", 1, 20)
     )
-    monkeypatch.setattr(plans, "memory_bytes", lambda: int(2.5 * needed))
+    there = replace(THERE, memory=int(2.5 * needed))
     asked = replace(study, engine=replace(study.engine, workers=9, threads=1, precision="float32"))
     with pytest.raises(InputError) as refused:
-        propose(bench(asked, Scripted({})), settings_of(study), runs=100)
+        propose(bench(asked, Scripted({}), there), settings_of(study), runs=100)
     assert str(refused.value).startswith("engine.workers=9: each needs about 0.4 GiB and this machine has ")
     assert str(refused.value).endswith("allowed: up to 2, or a smaller recipe.micro_batch")
-    assert propose(bench(study, Scripted(FASTER_APART)), settings_of(study), runs=100).workers == 2
+    assert propose(bench(study, Scripted(FASTER_APART), there), settings_of(study), runs=100).workers == 2
 
 
 def test_memory_grows_with_maps_images_and_precision(study: StudyConfig) -> None:
@@ -158,7 +153,7 @@ def test_memory_grows_with_maps_images_and_precision(study: StudyConfig) -> None
     assert memory_needed(cost, replace(execution, micro_batch=128)) > whole
 
 
-GPU = Surroundings("cuda", "some GPU", "abcd", {"torch": "2"}, images=(8000, 40, 100), has_bfloat16=True, memory=2**34)
+GPU = replace(THERE, device="cuda", device_name="some GPU")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.test_planning import EXECUTION
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[LocalEngine]:
-    engine = LocalEngine(slots=1, retries=1)
+    engine = LocalEngine(retries=1)
     yield engine
     engine.close()
 

@@ -15,7 +15,7 @@ from explorer.__main__ import main
 from explorer.config import read_command
 from explorer.design import short_name
 from explorer.errors import InputError
-from explorer.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey
+from explorer.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey, Terms
 from explorer.planning import settings_of
 from explorer.run import Decision, EpochResult, Outcome
 from explorer.runs import rungs_of
@@ -48,7 +48,6 @@ class Engine:
         self.kept, self.dies_after = kept, dies_after
         self.jobs: list[Job] = []
         self.trained: list[tuple[str, int]] = []
-        self.slots = 1
         self._waiting: list[Event] = []
 
     @property
@@ -58,6 +57,9 @@ class Engine:
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         assert isinstance(question, Survey)
         return [Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
+
+    def open(self, terms: Terms) -> int:
+        return 1
 
     def submit(self, job: Job) -> None:
         if self.dies_after is not None and len(self.jobs) == self.dies_after:
@@ -87,7 +89,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Eng
 
     def start(*arguments: str, dies_after: int | None = None) -> Engine:
         engine = Engine(places.setdefault(read_command([*arguments]).study.name, {}), dies_after)
-        monkeypatch.setattr(coordinator, "LocalEngine", lambda **options: engine)
+        monkeypatch.setattr(coordinator, "open_engine", lambda *_: engine)
         if dies_after is None:
             assert main([*arguments]) == 0
         else:
