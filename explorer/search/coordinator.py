@@ -185,7 +185,8 @@ def _run_all(state: State, engine: Engine) -> None:
 def _loop(state: State, engine: Engine) -> None:
     with interrupt.deferred():
         while state.waiting or state.running or state.to_ask:
-            while engine.free:
+            engine.wanted = _wanted(state)
+            while engine.free > 0:
                 if not state.waiting:
                     _ask(state)
                 if not state.waiting:
@@ -202,6 +203,12 @@ def _loop(state: State, engine: Engine) -> None:
                 break
             for event in engine.events(timeout=1.0):
                 _handle(event, state)
+
+
+def _wanted(state: State) -> int:
+    """Jobs that may still be submitted: runs that wait, those of designs yet to be chosen, and those at a rung."""
+    paused = sum(map(len, state.rungs.paused.values()))
+    return len(state.waiting) + state.to_ask * state.config.search.seeds + paused
 
 
 def _job(state: State, setting: Setting, run: Run) -> Job:

@@ -14,6 +14,9 @@ class Engine(Protocol):
     only a word about it comes out.
     """
 
+    wanted: int
+    """Jobs that may still be submitted: places for which there is no work are given back."""
+
     @property
     def free(self) -> int:
         """How many more jobs can be submitted now."""

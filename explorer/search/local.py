@@ -42,6 +42,7 @@ class LocalEngine:
     retries: int
     silence: float = float("inf")
     slots: int = 1
+    wanted: int = 1
     _devices: tuple[int, ...] = (0,)
     _workers: list[_Worker] = field(default_factory=list)
     _attempts: Attempts = field(init=False)
