@@ -30,6 +30,7 @@ STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 DECISIONS = "decisions.csv"  # of a search alone
+TOKEN, JOBS = "local/here", "local/slurm"  # by which another machine knows the folder, and where jobs of Slurm speak
 LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, and reloads itself as often
 _KINDS = {"versions": dict, "sources": dict, "execution": dict, "forked_from": dict, "starts": list}
 _WORDS = {dict: "an object", list: "a list"}
@@ -166,9 +167,11 @@ def drop_unbegun(folder: Path) -> None:
     if _has_begun(folder):
         return
     with suppress(OSError):
-        for name in (*TABLES, DECISIONS, "local/holder.json", "local/lock"):
+        for name in (*TABLES, DECISIONS, "local/holder.json", "local/lock", TOKEN):
             (folder / name).unlink(missing_ok=True)
-        (folder / "local").rmdir()
+        for place in (folder / JOBS, folder / "local"):
+            if place.exists():
+                place.rmdir()
         folder.rmdir()
 
 

@@ -284,7 +284,7 @@ class EngineConfig:
     address: Annotated[str, MinLen(1)] = field(default="local", metadata=OF_RAY)
     share: Share | Literal[1] | Literal["auto"] = field(default="auto", metadata=OF_RAY)
     ahead: Natural = field(default=1, metadata=OF_RAY)
-    patience: Annotated[float, Gt(0), Lt(math.inf)] = field(default=25.0, metadata=OF_RAY)
+    patience: Annotated[float, Gt(0), Lt(math.inf)] = field(default=20.0, metadata=OF_RAY)
     jobs: Annotated[int, Ge(1), Le(1000)] = field(default=4, metadata=OF_SLURM)
     minutes: Annotated[int, Ge(1), Le(100_000)] = field(default=60, metadata=OF_SLURM)
     gpus: Annotated[int, Ge(0), Le(64)] = field(default=1, metadata=OF_SLURM)

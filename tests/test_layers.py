@@ -137,7 +137,7 @@ HEAVY = {
     "jinja2": {"report"},
     "hydra": {"config"},
     "omegaconf": {"config"},
-    "pydantic": {"config"},
+    "pydantic": {"config", "search"},
 }
 
 
@@ -157,6 +157,9 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+# Libraries of clusters, which only the engine of each may know.
+ENGINES = {"ray": "ray_tasks", "submitit": "slurm_jobs"}
+
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if room(path) not in ("__init__", "__main__"))
 
 
@@ -167,6 +170,12 @@ def test_imports_point_one_way(path: Path) -> None:
     for package, rooms in HEAVY.items():
         if package in {name.split(".")[0] for name in imports(path)}:
             assert room(path) in rooms, package
+
+
+@pytest.mark.parametrize("package", ENGINES)
+def test_a_library_of_a_cluster_is_known_to_its_engine_alone(package: str) -> None:
+    knowing = {path.stem for path in FILES if package in {name.split(".")[0] for name in imports(path)}}
+    assert knowing == {ENGINES[package]}
 
 
 def test_the_rule_covers_every_room() -> None:

@@ -59,9 +59,10 @@ def run_study(
         healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
         for line in (f"Study {config.name}: record in {folder}", *healed):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        engine = open_engine(config, folder)
+        engine: Engine | None = None
         try:
             with console.status("Starting a worker, reading images"):
+                engine = open_engine(config, folder)
                 (surroundings,) = engine.ask(Survey(config.data, config.device))
             assert isinstance(surroundings, Surroundings)
             refuse_batch(config, surroundings.images[0])
@@ -76,10 +77,13 @@ def run_study(
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
         except InputError:
+            if engine is not None:
+                engine.close()
             study.drop_unbegun(folder)
             raise
         finally:
-            engine.close()
+            if engine is not None:
+                engine.close()
     return state.failed
 
 

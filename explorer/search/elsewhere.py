@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from explorer.errors import InputError
+from explorer.folder import TOKEN
 from explorer.job import Answer, Begun, Event, Job, Mismatch, Question, Refused, RunDone, Surroundings, Survey
 from explorer.machine import described
 from explorer.search.local import LOOK, LocalEngine
@@ -19,7 +20,6 @@ from explorer.settings import DataConfig
 from explorer.sources import decisive_sources
 
 LIBRARIES = ("torch", "numpy", "fvcore")  # whose versions are compared before anything starts
-TOKEN = "here"  # noqa: S105 - the name of a file that shows whether two machines see one folder
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Look:
 def mark(folder: Path) -> str:
     """Put a new token into a study's folder, by which another machine knows whether it sees the same one."""
     token = secrets.token_hex(8)
-    (folder / "local" / TOKEN).write_text(token)
+    (folder / TOKEN).write_text(token)
     return token
 
 
@@ -119,7 +119,7 @@ def look(folder: Path, token: str, data: DataConfig) -> Look:
     """Look around on this machine."""
     sees = False
     with suppress(OSError):
-        sees = (folder / "local" / TOKEN).read_text() == token
+        sees = (folder / TOKEN).read_text() == token
     has_data = not is_on_disk(data) or Path(data.path or "").exists()
     return Look(
         str(described()["host"]), {name: _version(name) for name in LIBRARIES}, decisive_sources(), sees, has_data

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from explorer.search.freight import Files, Parcel, arrived, depot, images, newes
 from explorer.search.local import LOOK
 from explorer.settings import EngineConfig, StudyConfig
 
+TOKEN = Path.home() / ".ray" / "auth_token"  # where Ray keeps it, unless RAY_AUTH_TOKEN_PATH says otherwise
 STALE = 2.0  # seconds for which what the cluster is said to have is believed
 TRY = """
 import logging, sys, ray
@@ -46,9 +48,8 @@ ray.init(address=sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)
 """
 # What Ray says, and what a person can do about it.
 _REASONS = {
-    "InvalidAuthToken": "the cluster does not take the token of this machine; put the cluster's into ~/.ray/auth_token "
-    "or say where it is in RAY_AUTH_TOKEN_PATH",
-    "no token": "the cluster wants a token; put it into ~/.ray/auth_token or say where it is in RAY_AUTH_TOKEN_PATH",
+    "InvalidAuthToken": "the cluster wants another token than this machine has; put the cluster's into "
+    "~/.ray/auth_token, or say where it is in RAY_AUTH_TOKEN_PATH",
     "Version mismatch": "the cluster runs another version of Ray or Python than this machine; install the same",
     "Could not find any running Ray": "no cluster runs on this machine and RAY_ADDRESS names none; start one with ray "
     "start --head, or leave engine.address=local",
@@ -371,8 +372,9 @@ def _connected(engine: EngineConfig) -> ModuleType:
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of tasks that nobody waits for any more
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     is_local = engine.address == "local"
-    if is_local:
+    if is_local or "RAY_AUTH_TOKEN" in os.environ or Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if is_local:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what has Ray listen on the loopback interface alone
     try:
         import ray
@@ -402,17 +404,20 @@ def _try(engine: EngineConfig) -> None:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"engine.address={engine.address}: nothing answers there ({reason})") from None
     command = [sys.executable, "-c", TRY, engine.address]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=engine.patience)  # noqa: S603 - fixed words
-    except subprocess.TimeoutExpired as error:
-        said = str(error.stderr or "")
-    else:
-        said = done.stderr
-        if not done.returncode:
-            return
-    reason = next((told for word, told in _REASONS.items() if word in said), "")
-    words = reason or f"cannot be reached within {engine.patience:g} s: {_line(said.strip().rpartition(chr(10))[2])}"
-    raise InputError(f"engine.address={engine.address}: {words}")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as trying:  # noqa: S603 - fixed words
+        assert trying.stderr is not None
+        late = threading.Timer(engine.patience, trying.kill)
+        late.start()
+        last, reason = "", ""
+        for line in trying.stderr:
+            last = line.strip() or last
+            reason = reason or next((told for word, told in _REASONS.items() if word in line), "")
+            if reason:
+                trying.kill()
+        late.cancel()
+    if reason or trying.returncode:
+        words = reason or f"cannot be used within {engine.patience:g} s ({_line(last)})"
+        raise InputError(f"engine.address={engine.address}: {words}")
 
 
 def _of_ours(error: Any) -> str:

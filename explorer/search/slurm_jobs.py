@@ -6,6 +6,7 @@ runs saved and is put into the queue again by submitit; meanwhile another job go
 """
 
 import contextlib
+import io
 import logging
 import secrets
 import shutil
@@ -18,7 +19,7 @@ from typing import Any, get_args
 
 from explorer import interrupt
 from explorer.errors import InputError, StudyStoppedError
-from explorer.folder import make_folder
+from explorer.folder import JOBS, make_folder
 from explorer.job import Answer, Begun, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
 from explorer.machine import described
 from explorer.search.attempts import Attempts
@@ -38,7 +39,7 @@ PATIENCE = 25.0  # seconds that a command of the cluster may take
 STILLBORN = 3  # jobs in a row that end before their first word, after which the study stops
 QUIET = 10.0  # seconds in the queue of which nothing is said
 ENDLESS = 1_000_000  # times that a job may reach its time limit
-IN, OUT, LEAVE, BEAT, JOBS = "in.jsonl", "out.jsonl", "leave", "beat", "jobs"
+IN, OUT, LEAVE, BEAT, IDS = "in.jsonl", "out.jsonl", "leave", "beat", "ids"
 # Why a job waits, where it would wait for ever.
 HOPELESS = {
     *("PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "InvalidAccount", "InvalidQOS", "PartitionDown"),
@@ -172,7 +173,7 @@ class SlurmEngine:
         self._attempts = Attempts(self.study.engine.retries)
         if self.study.engine.executor == "slurm":
             _refuse_cluster(self.study.engine)
-        parent = make_folder(self.folder / "local" / "slurm")
+        parent = make_folder(self.folder / JOBS)
         self._end_earlier(parent)
         self._root = parent / secrets.token_hex(4)
         self._root.mkdir(mode=0o700)
@@ -366,13 +367,14 @@ class SlurmEngine:
             (self._root / name).mkdir()
         work = [Station(self._root, name, own.retries, own.silence) for name in names]
         try:
-            jobs = self._executor.submit_array(work)
+            with contextlib.redirect_stderr(io.StringIO()):  # into which submitit copies what the error says as well
+                jobs = self._executor.submit_array(work)
         except (submitit.core.utils.FailedJobError, OSError) as error:
             raise InputError(f"engine=slurm: the cluster does not take the job ({_line(error)})") from None
         for name, job in zip(names, jobs, strict=True):
             place = self._root / name
             self._jobs.append(_Known(name, job, Box(place / IN), Box(place / OUT)))
-        with (self._root / JOBS).open("a") as file:
+        with (self._root / IDS).open("a") as file:
             file.writelines(f"{job.job_id}\n" for job in jobs)
 
     def _answers(self, asked: Asked) -> list[Answer]:
@@ -440,7 +442,7 @@ class SlurmEngine:
         for root in parent.iterdir():
             (root / LEAVE).touch()
             with contextlib.suppress(OSError):
-                left = (root / JOBS).read_text().split()
+                left = (root / IDS).read_text().split()
                 deadline = time.monotonic() + PATIENCE
                 while (left := _still(left, self.study.engine)) and time.monotonic() < deadline:
                     time.sleep(LOOK)
@@ -468,6 +470,7 @@ def _executor(engine: EngineConfig, root: Path) -> Any:
         **({"gpus_per_node": engine.gpus} if engine.gpus else {}),
         **({"mem_gb": engine.memory} if engine.memory else {}),
         slurm_setup=list(engine.setup),
+        local_setup=list(engine.setup),
         **{
             f"slurm_{key}": value
             for key in ("partition", "account", "qos", "constraint")

@@ -1,0 +1,221 @@
+"""What clusters do to studies: nodes vanish, jobs are preempted or cancelled, coordinators are killed."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from explorer.folder import CONFIG, RUNS
+from tests.faults.processes import Command, command, kill
+from tests.faults.record import Rows, differences, record_of
+from tests.search.test_engines import arguments
+
+pytestmark = pytest.mark.real
+
+FOLDER = Path("studies/tiny")
+# Long enough to be disturbed in the middle, and saved often.
+LONG = ["search.seeds=1", "recipe.epochs=300", "storage=none", "engine.save_every=0.5"]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, Rows]:
+    """The record of a study that nobody disturbs, but for the settings of the engine."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    with command(place, arguments("local", *LONG)) as one:
+        assert one.ended() == 0, one.told()
+    return recorded(place)
+
+
+def recorded(place: Path) -> dict[str, Rows]:
+    found = record_of(place / FOLDER)
+    del found[CONFIG]
+    return found
+
+
+def until(running: Command, words: str, longest: float = 120.0) -> str:
+    """Wait until a command has said something."""
+    deadline = time.monotonic() + longest
+    while not re.search(words, said := running.output.read_text()):
+        assert running.process.poll() is None, said
+        assert time.monotonic() < deadline, said
+        time.sleep(0.05)
+    return said
+
+
+def until_trained(running: Command, place: Path) -> None:
+    """Wait until two runs are on their way and have been saved."""
+    deadline = time.monotonic() + 120
+    while len({path.parent for path in (place / FOLDER / "local" / "checkpoints").glob("*/*.safetensors")}) < 2:
+        assert running.process.poll() is None, running.told()
+        assert time.monotonic() < deadline, running.told()
+        time.sleep(0.05)
+
+
+def ended(running: Command, place: Path, expected: dict[str, Rows]) -> str:
+    """Wait for the end and compare; gives what was said."""
+    assert running.ended() == 0, running.told()
+    found = differences(recorded(place), expected)
+    assert not found, found
+    return running.output.read_text()
+
+
+def jobs_of(running: Command) -> list[int]:
+    """Processes in which submitit's jobs do their work."""
+    found = []
+    for pid in running.descendants():
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"submitit.core._submit" in words:
+            found.append(pid)
+    return found
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
+    """A Ray cluster of two nodes with one CPU each on this machine, and a head with none; gives what removes a node."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [made.add_node(num_cpus=1) for _ in range(2)]
+    monkeypatch.setenv("RAY_ADDRESS", made.address)
+    try:
+        yield lambda: made.remove_node(nodes.pop(), allow_graceful=False)
+    finally:
+        made.shutdown()  # type: ignore[no-untyped-call]
+
+
+def test_a_ray_node_that_vanishes_costs_no_more_than_the_time_since_the_last_checkpoint(
+    cluster: Callable[[], object], tmp_path: Path, expected: dict[str, Rows]
+) -> None:
+    with command(tmp_path, arguments("ray", "engine.address=auto", *LONG)) as running:
+        until_trained(running, tmp_path)
+        cluster()
+        said = ended(running, tmp_path, expected)
+    assert "its node is gone; another one goes on" in said
+    assert "goes on after " in said
+    assert "2 at once on " in said
+
+
+def test_a_coordinator_of_ray_that_is_killed_leaves_no_task_and_goes_on(
+    cluster: Callable[[], object], tmp_path: Path, expected: dict[str, Rows]
+) -> None:
+    asked = arguments("ray", "engine.address=auto", *LONG)
+    with command(tmp_path, asked) as running:
+        until_trained(running, tmp_path)
+        running.process.kill()
+        running.process.wait()
+        trained = set((tmp_path / FOLDER / "local" / "checkpoints").glob("*/*.safetensors"))
+    with command(tmp_path, asked) as again:
+        said = ended(again, tmp_path, expected)
+    assert trained
+    assert "goes on after " in said
+
+
+@pytest.mark.parametrize("name", ["ray", "slurm"])
+def test_asked_to_leave_all_save_where_they_are_and_go_on(name: str, tmp_path: Path, expected: dict[str, Rows]) -> None:
+    asked = arguments(name, *LONG)
+    with command(tmp_path, asked) as running:
+        until_trained(running, tmp_path)
+        running.process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        assert running.ended() == 130, running.told()
+        assert time.monotonic() - began < 30
+        assert running.gone_after(10) < 10
+        assert len((tmp_path / FOLDER / RUNS).read_text().splitlines()) < 3
+        assert list((tmp_path / FOLDER / "local" / "checkpoints").glob("*/*.safetensors"))
+        assert not list((tmp_path / FOLDER / "local" / "slurm").glob("*"))
+    with command(tmp_path, asked) as again:
+        said = ended(again, tmp_path, expected)
+    assert "goes on after " in said
+
+
+def test_a_slurm_job_that_is_preempted_saves_is_requeued_and_its_run_goes_on(
+    tmp_path: Path, expected: dict[str, Rows]
+) -> None:
+    with command(tmp_path, arguments("slurm", *LONG)) as running:
+        until_trained(running, tmp_path)
+        first = jobs_of(running)
+        os.kill(first[0], signal.SIGUSR2)  # what submitit has Slurm send before a time limit and at a preemption
+        said = until(running, "the cluster ended its job, which is queued again; another one goes on")
+        deadline = time.monotonic() + 60
+        while first[0] in jobs_of(running) or len(jobs_of(running)) < len(first):
+            assert time.monotonic() < deadline, running.told()
+            assert running.process.poll() is None, running.told()
+            time.sleep(0.1)
+        said = ended(running, tmp_path, expected)
+    assert "goes on after " in said
+
+
+def test_a_slurm_job_that_vanishes_is_replaced_and_its_run_goes_on(tmp_path: Path, expected: dict[str, Rows]) -> None:
+    with command(tmp_path, arguments("slurm", *LONG)) as running:
+        until_trained(running, tmp_path)
+        for pid in jobs_of(running)[:1]:
+            kill(pid)
+        said = ended(running, tmp_path, expected)
+    assert re.search(r"its process ended with Slurm job \d+; another one goes on", said)
+    assert "goes on after " in said
+
+
+def test_jobs_of_a_coordinator_that_was_killed_save_and_leave(tmp_path: Path, expected: dict[str, Rows]) -> None:
+    asked = arguments("slurm", *LONG, "engine.silence=10")
+    with command(tmp_path, asked) as running:
+        until_trained(running, tmp_path)
+        assert jobs_of(running)
+        running.process.kill()
+        running.process.wait()
+        assert running.gone_after(60) < 60
+    with command(tmp_path, asked) as again:
+        said = ended(again, tmp_path, expected)
+        assert not list((tmp_path / FOLDER / "local" / "slurm").glob("*"))
+    assert "goes on after " in said
+
+
+def test_the_next_start_ends_the_jobs_of_one_that_was_killed(tmp_path: Path, expected: dict[str, Rows]) -> None:
+    asked = arguments("slurm", *LONG)
+    with command(tmp_path, asked) as running:
+        until_trained(running, tmp_path)
+        left = jobs_of(running)
+        running.process.kill()
+        running.process.wait()
+        with command(tmp_path, asked) as again:
+            ended(again, tmp_path, expected)
+        assert left
+        assert not set(left) & set(jobs_of(running))
+
+
+def test_machines_that_see_no_common_folder_send_checkpoints_images_and_weights(
+    cluster: Callable[[], object], tmp_path: Path
+) -> None:
+    """Nodes that see none of this cannot be had on one machine, so they are told that they do not."""
+    from tests.training.test_sources import CLASSES, pictures, write_folder
+
+    write_folder(tmp_path / "images", pictures(160))
+    data = [
+        *("data=folder", "data.path=images", "data.image_size=8", "data.channels=3", f"data.classes={len(CLASSES)}"),
+        *("data.train_images=80", "data.val_images=40", "data.test_images=40", "storage.weights=last"),
+    ]
+    script = (
+        "import sys\nfrom explorer.search import ray_tasks, elsewhere\nfrom dataclasses import replace\n"
+        "look = ray_tasks.look\n"
+        "def blind(folder, token, data):\n"
+        "    return replace(look(folder, token, data), sees=False, has_data=False)\n"
+        "ray_tasks.look = blind\n"
+        "from explorer.__main__ import main\n"
+        "if __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n"
+    )
+    (tmp_path / "blind.py").write_text(script)
+    sent = [*arguments("ray", "engine.address=auto", *data), "recipe.epochs=60", "engine.save_every=0.5"]
+    plain = [*arguments("local", *data), "recipe.epochs=60"]
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "images").symlink_to(tmp_path / "images")
+    commands = {tmp_path: ["blind.py", *sent], tmp_path / "plain": ["-m", "explorer", *plain]}
+    for place, words in commands.items():
+        done = subprocess.run([sys.executable, *words], cwd=place, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert len(list((place / FOLDER / "local" / "weights").glob("*.safetensors"))) == 4
+    assert not differences(recorded(tmp_path), recorded(tmp_path / "plain"))

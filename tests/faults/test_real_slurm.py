@@ -1,0 +1,103 @@
+"""The same with a real Slurm cluster, where there is one: EXPLORER_SLURM=1 and a partition of no GPUs.
+
+EXPLORER_SLURM_URGENT may name a second partition whose jobs preempt those of the first.
+"""
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.processes import Command, command
+from tests.faults.record import Rows
+from tests.faults.test_clusters import LONG, ended, expected, until, until_trained
+from tests.search.test_engines import arguments
+
+pytestmark = pytest.mark.skipif(
+    "EXPLORER_SLURM" not in os.environ, reason="needs a Slurm cluster: EXPLORER_SLURM=1 on a node that submits jobs"
+)
+__all__ = ["expected"]  # the fixture
+SLURM = [*arguments("slurm"), "engine.executor=slurm", "engine.minutes=10", *LONG]
+
+
+def slurm(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def jobs(state: str = "RUNNING") -> list[str]:
+    return slurm("squeue", "-h", "-r", "-n", "explorer", "-t", state, "-o", "%i").split()
+
+
+def until_running(running: Command, count: int) -> list[str]:
+    deadline = time.monotonic() + 120
+    while len(found := jobs()) < count:
+        assert time.monotonic() < deadline, running.told()
+        time.sleep(0.2)
+    return found
+
+
+def test_a_real_cluster_makes_the_same_record(tmp_path: Path, expected: dict[str, Rows]) -> None:
+    with command(tmp_path, SLURM) as running:
+        ended(running, tmp_path, expected)
+    assert not jobs()
+
+
+def test_a_job_that_is_cancelled_is_replaced(tmp_path: Path, expected: dict[str, Rows]) -> None:
+    with command(tmp_path, SLURM) as running:
+        until_trained(running, tmp_path)
+        slurm("scancel", until_running(running, 2)[0])
+        said = ended(running, tmp_path, expected)
+    assert re.search(r"its process ended with Slurm job \d+(_\d+)?; another one goes on", said)
+    assert "goes on after " in said
+
+
+def test_a_job_that_is_requeued_begins_anew_and_its_run_goes_on(tmp_path: Path, expected: dict[str, Rows]) -> None:
+    with command(tmp_path, SLURM) as running:
+        until_trained(running, tmp_path)
+        slurm("scontrol", "requeue", until_running(running, 2)[0])
+        said = ended(running, tmp_path, expected)
+    assert "another one goes on" in said
+    assert "goes on after " in said
+
+
+def test_a_time_limit_saves_and_requeues(tmp_path: Path, expected: dict[str, Rows]) -> None:
+    """What Slurm sends before the limit, sent by hand: the shortest limit is a minute, its grid half of one."""
+    with command(tmp_path, SLURM) as running:
+        until_trained(running, tmp_path)
+        slurm("scancel", "--signal=USR2", until_running(running, 2)[0])
+        said = until(running, "the cluster ended its job, which is queued again; another one goes on")
+        said = ended(running, tmp_path, expected)
+    assert "goes on after " in said
+
+
+@pytest.mark.skipif("EXPLORER_SLURM_URGENT" not in os.environ, reason="needs a partition that preempts")
+def test_jobs_that_are_preempted_by_others_go_on_after_these(tmp_path: Path, expected: dict[str, Rows]) -> None:
+    with command(tmp_path, SLURM) as running:
+        until_trained(running, tmp_path)
+        urgent = os.environ["EXPLORER_SLURM_URGENT"]
+        slurm("sbatch", f"--partition={urgent}", "--ntasks=2", "--output=/dev/null", "--wrap=sleep 15")
+        said = ended(running, tmp_path, expected)
+    assert "another one goes on" in said
+
+
+def test_asked_to_leave_no_job_is_left(tmp_path: Path) -> None:
+    with command(tmp_path, SLURM) as running:
+        until_trained(running, tmp_path)
+        running.process.terminate()
+        assert running.ended() == 143
+    assert not jobs("all")
+
+
+def test_an_unknown_feature_and_a_gpu_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    for asked in ("engine.constraint=nosuchfeature", "engine.gpus=7"):
+        began = time.monotonic()
+        with command(tmp_path / asked, [*SLURM, asked]) as running:
+            assert running.ended() == 2
+            assert "explorer: engine=slurm: the cluster does not take the job (" in running.told()
+        assert time.monotonic() - began < 30
+    with command(tmp_path / "partition", [*SLURM, "engine.partition=nosuch"]) as running:
+        assert running.ended() == 2
+        assert "the cluster has none of that name; allowed: " in running.told()
