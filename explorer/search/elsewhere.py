@@ -143,6 +143,11 @@ def placed(data: DataConfig) -> DataConfig:
     return replace(data, path=str(Path(data.path).expanduser().resolve())) if data.path and is_on_disk(data) else data
 
 
+def narrowed(answer: Answer, cores: int) -> Answer:
+    """What a survey found where a cluster grants fewer cores than the machine has."""
+    return replace(answer, cores=max(1, min(answer.cores, cores))) if isinstance(answer, Surroundings) else answer
+
+
 def absolute(job: Job) -> Job:
     """The same job with paths that are the same from every folder."""
     return replace(

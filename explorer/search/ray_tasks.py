@@ -23,7 +23,7 @@ from typing import Any
 from explorer import interrupt
 from explorer.errors import InputError, StudyStoppedError
 from explorer.folder import make_folder
-from explorer.job import Answer, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Surroundings, Survey, Terms
+from explorer.job import Answer, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
 from explorer.machine import cpu_count
 from explorer.search.attempts import Attempts
 from explorer.search.elsewhere import (
@@ -34,6 +34,7 @@ from explorer.search.elsewhere import (
     is_on_disk,
     look,
     mark,
+    narrowed,
     placed,
 )
 from explorer.search.freight import Files, Parcel, arrived, depot, images, newest
@@ -116,7 +117,7 @@ class RayEngine:
         for _ in range(self.study.engine.retries + 1):
             answers = self._answers(self._start(errand))
             if answers is not None:
-                return [self._narrowed(answer) for answer in answers]
+                return [answer if self._needs.gpus else narrowed(answer, int(self._needs.cpus)) for answer in answers]
         raise InputError("engine=ray: the process that was to measure was lost again and again; see the cluster's logs")
 
     def open(self, terms: Terms) -> int:
@@ -255,12 +256,6 @@ class RayEngine:
         if not isinstance(word, RunDone):
             self.submit(job)
         return [word]
-
-    def _narrowed(self, answer: Answer) -> Answer:
-        """A node may offer fewer cores than its machine has."""
-        if not isinstance(answer, Surroundings) or self._needs.gpus:
-            return answer
-        return replace(answer, cores=max(1, min(answer.cores, int(self._needs.cpus))), devices=(0,))
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]

@@ -23,7 +23,7 @@ from explorer.folder import JOBS, make_folder
 from explorer.job import Answer, Begun, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
 from explorer.machine import described
 from explorer.search.attempts import Attempts
-from explorer.search.elsewhere import absolute, answered, placed, unfit
+from explorer.search.elsewhere import absolute, answered, narrowed, placed, unfit
 from explorer.search.letters import Asked, Box, Goodbye, Hello
 from explorer.search.local import LOOK, LocalEngine
 from explorer.settings import EngineConfig, StudyConfig
@@ -214,7 +214,7 @@ class SlurmEngine:
                 for answer in answers:
                     if isinstance(answer, Refused):
                         raise InputError(answer.message)
-                return answers
+                return [narrowed(answer, self.study.engine.cores) for answer in answers]
         raise InputError("engine=slurm: the job that was to measure was lost again and again; see what squeue says")
 
     def open(self, terms: Terms) -> int:
