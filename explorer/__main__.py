@@ -12,7 +12,7 @@ from explorer import interrupt
 from explorer.console import PlainConsole
 from explorer.errors import InputError, StudyStoppedError
 from explorer.settings import NO_PATH, BenchmarkConfig, DoctorConfig, ExportConfig, VerifyConfig
-from explorer.wording import one_line, printable
+from explorer.wording import one_line, printable, without_password, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +30,8 @@ Which network shape is best at a fixed compute budget?
   python -m explorer study=equal_params do=tabulate  a finished study as a table to share, in tables/
   python -m explorer study=equal_params fork=true    leave one that was started differently, go on under another name
   python -m explorer study=equal_params do=doctor    what is in its folder, what is wrong, and repairs after asking
+  python -m explorer study=equal_params do=move storage=postgres storage.url=URL
+                                                     make the dashboard's database elsewhere, from the record
   python -m explorer study=equal_params --cfg job    print the resolved configuration
 
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
@@ -52,26 +54,28 @@ def main(arguments: list[str]) -> int:
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     console = PlainConsole(width=None if is_terminal or "COLUMNS" in os.environ else 120)
     errors = PlainConsole(stderr=True)
+
+    def complain(line: str) -> None:
+        errors.print(without_passwords(line, arguments), markup=False, highlight=False, soft_wrap=True)
+
     try:
         with interrupt.watching():
             return _dispatch(arguments, console)
     except InputError as error:
         for line in (one_line(f"explorer: {error}"), *error.more):
-            errors.print(line, markup=False, highlight=False, soft_wrap=True)
+            complain(line)
         return 2
     except StudyStoppedError as error:
-        errors.print(one_line(f"explorer: {error}"), markup=False, highlight=False, soft_wrap=True)
+        complain(one_line(f"explorer: {error}"))
         return 1
     except OSError as error:
         if error.filename is None:
             raise
-        words = one_line(f"explorer: {error.filename}: {error.strerror}")
-        errors.print(words, markup=False, highlight=False, soft_wrap=True)
+        complain(one_line(f"explorer: {error.filename}: {error.strerror}"))
         return 2
     except KeyboardInterrupt:
         command = shlex.join(["python", "-m", "explorer", *arguments])
-        message = f"\nInterrupted. Everything done so far is kept; continue with: {command}"
-        errors.print(message, markup=False, highlight=False, soft_wrap=True)
+        complain(f"\nInterrupted. Everything done so far is kept; continue with: {command}")
         return interrupt.exit_code()
 
 
@@ -94,7 +98,10 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         import yaml
 
         plain = [argument for argument in arguments if argument not in ("--cfg", "job")]
-        text = yaml.safe_dump(compose_tree(plain), sort_keys=False)
+        tree = compose_tree(plain)
+        if isinstance(storage := tree.get("storage"), dict) and storage.get("url"):
+            storage["url"] = without_password(str(storage["url"]))
+        text = yaml.safe_dump(tree, sort_keys=False)
         console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
         return 0
     command = read_command(arguments)
@@ -109,7 +116,7 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
             from explorer.benchmarks import benchmark
 
             return benchmark(command.config, console)
-    verbs = {"run": _run, "plan": _plan, "report": _report, "tabulate": _tabulate}
+    verbs = {"run": _run, "plan": _plan, "report": _report, "tabulate": _tabulate, "move": _move}
     return verbs[command.do](command.study, console)
 
 
@@ -147,11 +154,30 @@ def _tabulate(config: "StudyConfig", console: "Console") -> int:
     return 0
 
 
+def _move(config: "StudyConfig", console: "Console") -> int:
+    from explorer.folder import refuse_links, study_folder
+    from explorer.move import move
+
+    refuse_links(study_folder(config.name))
+    move(study_folder(config.name), config.storage, console)
+    return 0
+
+
 def _run(config: "StudyConfig", console: "Console") -> int:
     from explorer.answer import at_look, draw, load_finding
     from explorer.changes import refuse_other_settings
     from explorer.contrast import contrast_of
-    from explorer.folder import CONFIG, LIVE_SECONDS, REPORTS, is_stale, make_folder, refuse_links, study_folder, sweep
+    from explorer.folder import (
+        BEHIND,
+        CONFIG,
+        LIVE_SECONDS,
+        REPORTS,
+        is_stale,
+        make_folder,
+        refuse_links,
+        study_folder,
+        sweep,
+    )
     from explorer.live import Live
     from explorer.planning import settings_of
     from explorer.progress import progress_of, refuse_foreign_record
@@ -177,6 +203,8 @@ def _run(config: "StudyConfig", console: "Console") -> int:
             raise InputError(NO_PATH)
         from explorer.search.coordinator import run_study
 
+        if not trained:
+            _open_mirror(config, folder, console)
         for path in (folder, folder / "local", REPORTS):
             make_folder(path)
         words = f"The page while it runs, drawn anew at most every {LIVE_SECONDS} s: {page}"
@@ -186,6 +214,10 @@ def _run(config: "StudyConfig", console: "Console") -> int:
         current = at_look(config, folder)
     if not trained:
         refuse_foreign_record(current, folder)
+        if (folder / BEHIND).exists():
+            from explorer.move import catch_up
+
+            catch_up(folder, config.storage)
     if not failed:
         sweep(folder)
     config, _, finding = load_finding(folder)
@@ -202,6 +234,16 @@ def _run(config: "StudyConfig", console: "Console") -> int:
         message = f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
         raise StudyStoppedError(message)
     return 0
+
+
+def _open_mirror(config: "StudyConfig", folder: Path, console: "Console") -> None:
+    """See that the database for the dashboard lets us in, and say where it is to be another than until now."""
+    from explorer.move import elsewhere
+    from explorer.search.database import refuse_closed
+
+    refuse_closed(config.storage)
+    if line := elsewhere(folder, config.storage):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _doctor(config: DoctorConfig, console: "Console") -> int:

@@ -29,13 +29,14 @@ from explorer.settings import (
     DoctorConfig,
     EngineConfig,
     ExportConfig,
+    StorageConfig,
     StudyConfig,
     VerbConfig,
     VerifyConfig,
 )
 
 Place = Callable[[tuple[str, ...]], str]
-STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor")
+STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor", "move")
 # Verbs that work on a design, without a study: each has a file of its keys in `conf`.
 DESIGN_VERBS: dict[str, type[VerbConfig]] = {
     "verify": VerifyConfig,
@@ -101,6 +102,9 @@ def read_command(arguments: list[str]) -> Command:
     if verb == "doctor":  # which reads the settings that the folder holds
         return Command(verb, DoctorConfig(_checked_name(str(tree["name"])), yes))
     config = to_config(tree, place)
+    if verb == "move" and not any(one.key_or_group.partition(".")[0] == "storage" for one in _parse(arguments)):
+        ways = "storage=sqlite, storage=none, storage=postgres storage.url=..."
+        raise InputError(f"do=move: say where to; allowed: {ways}")
     if config.fork and verb not in ("run", "plan"):
         raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
     return Command(verb, config)
@@ -245,7 +249,18 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
             f"engine.{key}={tree['engine'][key]}: engine={config.engine.name} has no such key; "
             f"allowed: {', '.join(allowed)}{place(('engine', key))}"
         )
+    _check_url(config.storage)
     return config
+
+
+def _check_url(storage: StorageConfig) -> None:
+    """Refuse a storage that says where its database is and has none there, or the other way round."""
+    if storage.mirror == "url" and storage.url is None:
+        raise InputError("storage.url is missing; say for example storage.url=postgresql://me@server/explorer")
+    if storage.mirror != "url" and storage.url is not None:
+        raise InputError(f"storage.url: storage.mirror={storage.mirror} has no URL; say storage=postgres beside it")
+    if storage.url and re.search(r"\s", storage.url):
+        raise InputError("storage.url: holds white space; write it as %20")
 
 
 def _checked_name(name: str) -> str:

@@ -31,6 +31,7 @@ CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.j
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 DECISIONS = "decisions.csv"  # of a search alone
 TOKEN, JOBS = "local/here", "local/slurm"  # by which another machine knows the folder, and where jobs of Slurm speak
+BEHIND = Path("local") / "mirror.behind"  # there while the dashboard's database may lack something
 LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, and reloads itself as often
 _KINDS = {"versions": dict, "sources": dict, "execution": dict, "forked_from": dict, "starts": list}
 _WORDS = {dict: "an object", list: "a list"}

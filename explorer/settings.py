@@ -307,12 +307,14 @@ class EngineConfig:
 class StorageConfig:
     """What is kept beside the record, which is always in the study's folder.
 
-    mirror   a database for optuna-dashboard
+    mirror   a database for optuna-dashboard: sqlite is a file in the study's folder, url a database that many may share
     weights  last: each run's weights after its last epoch, as local/weights/<run>.safetensors
+    url      an Optuna storage URL; its password is written down nowhere
     """
 
-    mirror: Literal["sqlite", "none"]
+    mirror: Literal["sqlite", "url", "none"]
     weights: Literal["none", "last"] = "none"
+    url: Annotated[str, MinLen(1)] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ row. What may not differ is compared in `changes`.
 
 import hashlib
 import json
+import secrets
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +20,7 @@ from explorer.job import Surroundings
 from explorer.run import Execution
 from explorer.settings import StudyConfig
 from explorer.table import write_whole
+from explorer.wording import without_password
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ def placed(starts: list[dict[str, Any]], entry: dict[str, Any]) -> tuple[list[di
     return (starts, same[0]) if same else ([*starts, entry], len(starts))
 
 
+def identity(name: str, environment: dict[str, Any]) -> str:
+    """What tells a study from another of its name, made by whomever, wherever: it follows from its first start."""
+    first = [name, *(environment.get(key) for key in ("id", "started", "machine", "data_hash"))]
+    return hashlib.sha256(json.dumps(first).encode()).hexdigest()[:32]
+
+
 def unlike(first: dict[str, Any], entry: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """What is known of both starts and differs; sources are compared file by file elsewhere, `machine` is a hash."""
     for key, value in first.items():
@@ -96,9 +104,10 @@ def write_environment(folder: Path, environment: dict[str, Any]) -> None:
 def as_tree(config: StudyConfig) -> dict[str, Any]:
     """Settings as plain lists and dictionaries, without what concerns the command alone.
 
-    The device as asked for is left to the execution plan.
+    The device as asked for is left to the execution plan, and a password to whoever has it.
     """
     tree: dict[str, Any] = json.loads(json.dumps(asdict(replace(config, device="auto"))))
+    tree["storage"]["url"] = without_password(config.storage.url) if config.storage.url else None
     del tree["fork"]
     for key in config.engine.foreign:
         del tree["engine"][key]
@@ -108,6 +117,7 @@ def as_tree(config: StudyConfig) -> dict[str, Any]:
 def _first(surroundings: Surroundings, entry: dict[str, Any]) -> dict[str, Any]:
     """What is the same for all starts, and what the first one was on."""
     return {
+        "id": secrets.token_hex(8),  # two may start in one second on one machine
         "data_hash": surroundings.data_hash,
         "images": list(surroundings.images),
         "skipped": list(surroundings.skipped),

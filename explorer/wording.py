@@ -8,6 +8,11 @@ DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(
 # What a terminal may obey, and what no encoding can write; tabs and line breaks are left.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 LONGEST = 2000  # characters of a message
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
+
+
+def _blank(found: re.Match[str]) -> str:
+    return found[2] or f"{found[1]}@"
 
 
 def visible(text: str) -> str:
@@ -28,6 +33,18 @@ def one_line(text: str) -> str:
     """A message on one line that can be read, whatever was pasted into it."""
     line = text.strip().replace("\n", "\\n")
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-400:]}"
+
+
+def without_password(url: str) -> str:
+    """A URL without the password in it, which is to be read and kept nowhere."""
+    return _PASSWORD.sub(_blank, url)
+
+
+def without_passwords(text: str, arguments: list[str]) -> str:
+    """A message that may repeat a part of the command line, without the passwords of URLs in that."""
+    for found in (found for argument in arguments for found in _PASSWORD.finditer(argument)):
+        text = text.replace(found[0], _blank(found))
+    return text
 
 
 def place_in_run(epochs: int, steps: int) -> str:

@@ -50,6 +50,7 @@ def test_every_shipped_choice_of_every_group_composes() -> None:
     for group, choices in groups().items():
         for choice in choices:
             own = ["data.path=photos"] if choice in ("hub", "parquet", "folder") else []
+            own += ["storage.url=postgresql://me@server/explorer"] if choice == "postgres" else []
             assert read_command([STUDY, f"{group}={choice}", *own]).do == "run"
 
 
@@ -94,7 +95,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "-m"], ["-m: studies loop by themselves"]),
         (
             [STUDY, "do=fly"],
-            ["do=fly: unknown verb; allowed: run, plan, report, tabulate, doctor, verify, export, benchmark"],
+            ["do=fly: unknown verb; allowed: run, plan, report, tabulate, doctor, move, verify, export, benchmark"],
         ),
         ([STUDY, "device=tpu"], ["device=\"tpu\": must be 'auto', 'cpu' or 'cuda'"]),
         ([STUDY, "name=../x"], ["name='../x': allowed are"]),

@@ -24,7 +24,7 @@ from explorer.live import _draw_stale
 from explorer.planning import settings_of
 from explorer.run import CorrectRecord, EpochRecord, Outcome, RunRecord
 from explorer.search import coordinator
-from explorer.search.mirror import mirrored
+from explorer.search.mirror import mirrored, own_mirror
 from explorer.search.trials import open_trials
 from explorer.settings import StudyConfig
 from explorer.training.loop import Keeping, train
@@ -259,7 +259,7 @@ def test_neither_the_live_page_nor_the_mirror_harm_a_study_on_a_full_disk(
     (FOLDER / study.RUNS).touch()
     disk.fill()
     _draw_stale(FOLDER)
-    with mirrored(open_trials("tiny", settings_of(tiny), seeds=2), FOLDER):
+    with mirrored(open_trials("tiny", settings_of(tiny), seeds=2), own_mirror(FOLDER)):
         pass
     assert page.read_bytes() == old
     assert_whole()

@@ -15,7 +15,7 @@ from explorer.records import load
 from explorer.run import Execution
 from explorer.search.execution import Bench, with_latency
 from explorer.search.local import LocalEngine
-from explorer.search.mirror import mirror_url
+from explorer.search.mirror import own_mirror
 from explorer.tabular import Table
 
 pytestmark = pytest.mark.real
@@ -53,7 +53,7 @@ def test_a_search_of_two_objectives_runs_continues_and_shows_its_front(
     record = load(study_folder("front")).runs
     assert len(record) == record["setting"].nunique() == 6
     assert record["test_error"].isna().all()
-    stored = optuna.load_study(study_name="front", storage=mirror_url(study_folder("front")))
+    stored = optuna.load_study(study_name="front", storage=own_mirror(study_folder("front")).url)
     assert stored.metric_names == ["val_error", "macs"]
     by_setting = {trial.user_attrs["setting"]: trial.values for trial in stored.trials}
     assert set(by_setting) == set(load(study_folder("front")).chosen("nsga2"))

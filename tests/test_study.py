@@ -23,7 +23,7 @@ from explorer.changes import settled
 from explorer.errors import InputError
 from explorer.job import Surroundings
 from explorer.run import Execution
-from explorer.search.mirror import mirror_url
+from explorer.search.mirror import own_mirror
 from explorer.settings import StudyConfig
 from explorer.starts import begin
 from tests.conftest import TINY
@@ -80,7 +80,7 @@ def test_every_run_keeps_which_test_images_it_got_right(finished: Path) -> None:
 
 
 def test_the_dashboards_database_shows_means_and_seeds(finished: Path) -> None:
-    trials = optuna.load_study(study_name="tiny", storage=mirror_url(finished / FOLDER)).get_trials()
+    trials = optuna.load_study(study_name="tiny", storage=own_mirror(finished / FOLDER).url).get_trials()
     means = records.load(finished / FOLDER).runs.groupby("setting")["val_error"].mean()
     assert {trial.user_attrs["setting"]: trial.value for trial in trials} == pytest.approx(means.to_dict())
     assert all(sorted(trial.intermediate_values) == [0, 1] for trial in trials)

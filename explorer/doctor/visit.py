@@ -20,7 +20,7 @@ from explorer.planning import Setting, designs_wanted
 from explorer.progress import foreign, settings_so_far
 from explorer.run import FINAL_STATUSES, Execution, Run
 from explorer.runs import rungs_of, runs_of
-from explorer.search.mirror import mirror_path, problem, try_synchronise
+from explorer.search.mirror import Writer, mirror_of, problem
 from explorer.search.state import replayed
 from explorer.settings import StudyConfig
 
@@ -134,7 +134,7 @@ def examine(folder: Path, *, running: bool) -> Examination:
         found.complaints += examine_checkpoints(folder, final)
         found.complaints += examine_leftovers(folder, _page(folder))
         if not tables.complaints:
-            found.complaints += [*_mirror(folder, config, settings, record), *_stale(folder)]
+            found.complaints += [*_mirror(folder, config, settings, record, found.lines), *_stale(folder)]
     return found
 
 
@@ -216,16 +216,19 @@ def _progress(
 
 
 def _mirror(
-    folder: Path, config: StudyConfig, settings: tuple[Setting, ...], record: records.Record
+    folder: Path, config: StudyConfig, settings: tuple[Setting, ...], record: records.Record, lines: list[str]
 ) -> list[Complaint]:
-    """The dashboard's database, where there is one: a study without it is whole."""
-    path = mirror_path(folder)
-    if config.storage.mirror == "none" or not path.exists():
+    """The dashboard's database, where there is one: a study without it is whole, and so is one that cannot reach it."""
+    mirror = mirror_of(config.storage, config.name, folder)
+    if mirror is None or (mirror.path is not None and not mirror.path.exists()):
         return []
     trials = replayed(config, settings, record)
-    wrong = problem(trials, folder)
-    cure = lambda: try_synchronise(trials, folder)  # noqa: E731 - one line at its place
-    return [Complaint(f"{path}: {wrong}", "make it anew from the record", cure)] if wrong else []
+    wrong, is_away = problem(trials, mirror)
+    if mirror.path is None:
+        lines.append(f"  Mirror: {mirror.place}{f', which cannot be looked at now: {wrong}' if is_away else ''}")
+    if not wrong or is_away:
+        return []
+    return [Complaint(f"{mirror.place}: {wrong}", "make it anew from the record", Writer(trials, mirror).catch_up)]
 
 
 def _stale(folder: Path) -> list[Complaint]:

@@ -32,7 +32,7 @@ from explorer.runs import is_judged, own_execution, record_of, refuse_batch, run
 from explorer.search.engine import Engine, open_engine
 from explorer.search.execution import Bench, propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import plan_of, take_over
-from explorer.search.mirror import mirrored
+from explorer.search.mirror import mirror_of, mirrored
 from explorer.search.progress import Clock, work_of
 from explorer.search.rungs import chosen
 from explorer.search.state import Beside, State, checkpoints, forget, open_state
@@ -181,8 +181,8 @@ def _ask(state: State) -> None:
 
 
 def _run_all(state: State, engine: Engine) -> None:
-    mirror = mirrored(state.trials, state.folder) if state.config.storage.mirror == "sqlite" else nullcontext()
-    with state.display, mirror, state.beside or nullcontext():
+    mirror = mirror_of(state.config.storage, state.config.name, state.folder)
+    with state.display, mirrored(state.trials, mirror), state.beside or nullcontext():
         _loop(state, engine)
 
 

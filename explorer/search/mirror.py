@@ -1,8 +1,9 @@
 """A copy of the trials in a database, for optuna-dashboard: written behind the study's back, never read by it.
 
-The record is the truth; the mirror may lag, fail or be deleted, and the next synchronisation brings it up to date. One
-that is damaged or of another version of Optuna is made anew; one that is locked, read-only or without room is left
-alone, told of once, and caught up with when that is over.
+The record is the truth; the mirror may lag, fail or be deleted, and the next synchronisation brings it up to date. It
+is a file of the study's own, or a study among others in a database that many share. The file is made anew where it is
+damaged or of another version of Optuna. What is locked, read-only, full, down or shut to us is left alone, told of
+once, and caught up with when that is over; of a shared database nothing is ever dropped but the study itself.
 """
 
 import contextlib
@@ -11,7 +12,8 @@ import sqlite3
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -19,18 +21,45 @@ import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial
 
+from explorer.folder import BEHIND, stored_environment
+from explorer.search.database import LOCK_SECONDS, opened, released, understood
 from explorer.search.trials import Trials
+from explorer.settings import StorageConfig
+from explorer.starts import identity
+from explorer.wording import without_password
 
 PERIOD_SECONDS = 5.0
-REST = 20.0  # times as long as a synchronisation took: it reads all there is, and may take 5 % of the time at most
-LOCK_SECONDS = 2.0  # that a synchronisation waits for another process to let go of the database
+REST = 20.0  # times as long as a synchronisation took, which so takes 5 % of the time at most
 LAST_SECONDS = 10.0  # that the end of a study waits for a synchronisation
-# What another process, the disk or its owner has to end; anything else is wrong with the database itself.
-_PASSING = {
-    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
-    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_AUTH),
-}
+OWNER = "explorer"  # attribute of a study in a shared database: whose it is
 _LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Where a study's trials are copied to.
+
+    url    an Optuna storage URL, as it was given
+    owner  tells the study from others of its name; empty: the database is the study's own file
+    """
+
+    folder: Path
+    url: str
+    owner: str = ""
+
+    @property
+    def path(self) -> Path | None:
+        """The study's own file; None where others write to the database as well."""
+        return None if self.owner else mirror_path(self.folder)
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return str(self.path or without_password(self.url))
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """What the study may be called: others may have had the name before."""
+        return (name, f"{name}-{self.owner[:6]}", f"{name}-{self.owner}") if self.owner else (name,)
 
 
 def mirror_path(folder: Path) -> Path:
@@ -38,23 +67,43 @@ def mirror_path(folder: Path) -> Path:
     return folder / "local" / "optuna.db"
 
 
-def mirror_url(folder: Path) -> str:
-    """Where a study's own mirror is: an Optuna storage URL."""
-    return f"sqlite:///{mirror_path(folder)}"
+def own_mirror(folder: Path) -> Mirror:
+    """The mirror in a study's folder."""
+    return Mirror(folder, f"sqlite:///{mirror_path(folder)}")
+
+
+def mirror_of(config: StorageConfig, name: str, folder: Path) -> Mirror | None:
+    """Where a study that has begun has its mirror by these settings, if it is to have one."""
+    if config.mirror == "none":
+        return None
+    if config.url is None:
+        return own_mirror(folder)
+    return Mirror(folder, config.url, identity(name, stored_environment(folder) or {}))
 
 
 @contextlib.contextmanager
-def mirrored(trials: Trials, folder: Path) -> Iterator[None]:
-    """Keep the mirror up to date from a thread while the body runs, and once more when it ends."""
-    done, told = threading.Event(), set[str]()
+def mirrored(trials: Trials, mirror: Mirror | None) -> Iterator[None]:
+    """Keep a mirror up to date from a thread while the body runs, and once more when it ends.
+
+    Until it is, a mark in the folder says that it is behind: the next start catches up, though nothing is trained.
+    """
+    if mirror is None:
+        yield
+        return
+    done, writer, mark = threading.Event(), Writer(trials, mirror), mirror.folder / BEHIND
+    with contextlib.suppress(OSError):
+        mark.touch()
 
     def keep_up() -> None:
         pause = PERIOD_SECONDS
         while not done.wait(pause):
             began = time.perf_counter()
-            try_synchronise(trials, folder, told)
+            writer.catch_up()
             pause = max(PERIOD_SECONDS, REST * (time.perf_counter() - began))
-        try_synchronise(trials, folder, told)
+        writer.forget()  # at last all is compared
+        if writer.catch_up():
+            with contextlib.suppress(OSError):
+                mark.unlink(missing_ok=True)
 
     thread = threading.Thread(target=keep_up, daemon=True)
     thread.start()
@@ -63,61 +112,144 @@ def mirrored(trials: Trials, folder: Path) -> Iterator[None]:
     finally:
         done.set()
         thread.join(LAST_SECONDS)
+        if thread.is_alive():
+            writer.leaves.set()
+            writer.tell("late", "is not up to date yet: starting the study again goes on")
 
 
-def try_synchronise(trials: Trials, folder: Path, told: set[str] | None = None) -> bool:
-    """Synchronise if that can be done now, in a new database where the old one is damaged. Gives whether it was.
+@dataclass
+class Writer:
+    """Writes trials to a mirror, at first what differs from what is there, later only what has changed since.
 
-    What keeps it from being done is warned of, unless that stands in `told` already.
+    wrote   is called after each trial
+    leaves  nothing more is written once it is set
     """
-    path = mirror_path(folder)
-    for is_last in (False, True):
+
+    trials: Trials
+    mirror: Mirror
+    wrote: Callable[[], object] = lambda: None
+    leaves: threading.Event = field(default_factory=threading.Event)
+    _told: set[str] = field(default_factory=set)
+    _storage: RDBStorage | None = None
+    _study_id: int = -1
+    _known: dict[int, tuple[int, FrozenTrial]] = field(default_factory=dict)  # by number: its id there, as it is there
+
+    def catch_up(self) -> bool:
+        """Synchronise if that can be done now, and tell once why not. Gives whether it was done.
+
+        The study's own database is made anew where it is damaged.
+        """
+        for is_last in (False, True):
+            try:
+                return self.synchronise()
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
+                self.forget()
+                reason, passes = understood(error)
+                if is_last or passes or not self._may_try_again():
+                    key = "away" if passes and self.mirror.path is None else reason
+                    self.tell(key, f"cannot be written now: {reason}")
+                    return False
+        return False
+
+    def synchronise(self) -> bool:
+        """Make the stored study equal to the trials. Gives whether it is, which it is not where it was to leave."""
+        path = self.mirror.path
+        if path is not None and path.exists():
+            _refuse_unusable(path)
+        elif path is not None:
+            self.forget()
+        whole = self.trials.frozen()
+        storage = self._storage = self._storage or opened(self.mirror.url)
+        with released(storage):
+            if not self._is_there(storage):
+                self._look(storage, whole)
+            for trial in whole:
+                if self.leaves.is_set():
+                    return False
+                self._write(storage, trial)
+        return True
+
+    def forget(self) -> None:
+        """Look at everything anew next time."""
+        self._storage, self._study_id, self._known = None, -1, {}
+
+    def tell(self, key: str, words: str) -> None:
+        """Warn of something once."""
+        if key not in self._told:
+            _LOGGER.warning("the mirror %s %s", self.mirror.place, words)
+        self._told.add(key)
+
+    def _may_try_again(self) -> bool:
+        """Take what is damaged away; in a shared database another one may only have been making the tables too."""
+        return self.mirror.path is None or _removed(self.mirror.path)
+
+    def _is_there(self, storage: RDBStorage) -> bool:
+        """Whether the study is where it was found last time."""
         try:
-            if path.exists():
-                _refuse_unusable(path)
-            synchronise(trials.study.study_name, trials.frozen(), mirror_url(folder), trials.objectives)
-            return True
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
-            reason, passes = _understood(error)
-            if is_last or passes or not _removed(path):
-                if told is None or reason not in told:
-                    _LOGGER.warning("the mirror %s cannot be written now: %s", path, reason)
-                (set() if told is None else told).add(reason)
-                return False
-    return False
+            return self._study_id >= 0 and _is_ours(storage, self._study_id, self.mirror)
+        except KeyError:
+            return False
+
+    def _look(self, storage: RDBStorage, trials: list[FrozenTrial]) -> None:
+        """Find the study, or make it, and read what is there of it."""
+        name, objectives = self.trials.study.study_name, self.trials.objectives
+        study_id = _study_id(storage, self.mirror, name, objectives)
+        stored = {trial.number: trial for trial in storage.get_all_trials(study_id, deepcopy=False)}
+        if _conflict(stored, trials):
+            storage.delete_study(study_id)
+            study_id, stored = _study_id(storage, self.mirror, name, objectives), {}
+        self._study_id = study_id
+        self._known = {number: (trial._trial_id, trial) for number, trial in stored.items()}
+        if (other := storage.get_study_name_from_id(study_id)) != name:
+            self.tell("name", f"has a study {name} of somebody else; this one is called {other} there")
+
+    def _write(self, storage: RDBStorage, trial: FrozenTrial) -> None:
+        trial_id, known = self._known.get(trial.number, (-1, None))
+        if known is None:
+            trial_id = storage.create_new_trial(self._study_id, template_trial=trial)
+        elif known is not trial and not _same(known, trial):
+            _update(storage, trial_id, known, trial)
+        self._known[trial.number] = trial_id, trial
+        self.wrote()
 
 
-def problem(trials: Trials, folder: Path) -> str:
-    """What is wrong with a mirror that is there, without changing it; empty where nothing is."""
-    path = mirror_path(folder)
+def problem(trials: Trials, mirror: Mirror) -> tuple[str, bool]:
+    """What is wrong with a mirror, without changing it, and whether that is only that it cannot be reached.
+
+    Empty where nothing is.
+    """
     try:
-        _refuse_unusable(path)
-        storage = _storage(mirror_url(folder), skip_table_creation=True)
-        with _closed(storage):
-            stored = storage.get_all_trials(storage.get_study_id_from_name(trials.study.study_name), deepcopy=False)
+        if mirror.path is not None:
+            _refuse_unusable(mirror.path)
+        storage = opened(mirror.url, skip_table_creation=True)
+        with released(storage):
+            study_id = _found(storage, mirror, trials.study.study_name)
+            if study_id is None:
+                return "it lacks the study", False
+            stored = storage.get_all_trials(study_id, deepcopy=False)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-        return _understood(error)[0]
+        reason, passes = understood(error)
+        return reason, passes and mirror.path is None
     whole = trials.frozen()
     behind = len(stored) != len(whole) or not all(map(_same, stored, whole))
-    return "it is not what the record says" if behind else ""
+    return "it is not what the record says" if behind else "", False
 
 
-def _storage(url: str, *, skip_table_creation: bool = False) -> RDBStorage:
-    options = {"connect_args": {"timeout": LOCK_SECONDS}}
-    return RDBStorage(url, engine_kwargs=options, skip_table_creation=skip_table_creation)
-
-
-@contextlib.contextmanager
-def _closed(storage: RDBStorage) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+def remove(mirror: Mirror, name: str) -> None:
+    """Take a study's mirror away: its own file, or its own study in a shared database."""
+    if mirror.path is not None:
+        if not _removed(mirror.path):
+            raise OSError(f"{mirror.path} cannot be removed")
+        return
+    storage = opened(mirror.url, skip_table_creation=True)
+    with released(storage):
+        study_id = _found(storage, mirror, name)
+        if study_id is not None:
+            storage.delete_study(study_id)
 
 
 def _refuse_unusable(path: Path) -> None:
-    """Raise what keeps a database from being written: a lock, a file system without a right to it, or damage."""
+    """Raise what keeps a file from being written: a lock, a file system without a right to it, or damage."""
     if not path.is_file():
         raise OSError("it is not a file; move away what is there")
     with contextlib.closing(sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)) as database:
@@ -127,40 +259,14 @@ def _refuse_unusable(path: Path) -> None:
         raise sqlite3.DatabaseError(found)
 
 
-def _understood(error: BaseException) -> tuple[str, bool]:
-    """Why the database cannot be written, in one line, and whether that passes without touching it."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, sqlite3.Error):
-        cause = cause.__cause__ or cause.__context__
-    code = getattr(cause, "sqlite_errorcode", None)
-    passes = isinstance(error, OSError) if code is None else code & 0xFF in _PASSING
-    return " ".join(str(cause or error).split())[:200] or type(error).__name__, passes
-
-
 def _removed(path: Path) -> bool:
-    """Take a damaged database away, first what SQLite would play back into a new one."""
+    """Take a database's file away, first what SQLite would play back into a new one."""
     try:
         for end in ("-journal", "-wal", "-shm", ""):
             path.with_name(path.name + end).unlink(missing_ok=True)
     except OSError:
         return False
     return True
-
-
-def synchronise(name: str, trials: list[FrozenTrial], url: str, objectives: tuple[str, ...] = ("val_error",)) -> None:
-    """Make the stored study equal to the trials, writing only what differs."""
-    storage = _storage(url)
-    with _closed(storage):
-        study_id = _study_id(storage, name, objectives)
-        stored = {trial.number: trial for trial in storage.get_all_trials(study_id, deepcopy=False)}
-        if _conflict(stored, trials):
-            storage.delete_study(study_id)
-            study_id, stored = _study_id(storage, name, objectives), {}
-        for trial in trials:
-            if trial.number not in stored:
-                storage.create_new_trial(study_id, template_trial=trial)
-            elif not _same(trial, stored[trial.number]):
-                _update(storage, stored[trial.number], trial)
 
 
 def _conflict(stored: dict[int, FrozenTrial], trials: list[FrozenTrial]) -> bool:
@@ -182,26 +288,52 @@ def _same(left: FrozenTrial, right: FrozenTrial) -> bool:
     return all(getattr(left, name) == getattr(right, name) for name in fields)
 
 
-def _study_id(storage: BaseStorage, name: str, objectives: tuple[str, ...]) -> int:
-    for stored in storage.get_all_studies():
-        if stored.study_name == name:
-            if len(stored.directions) == len(objectives):
-                return stored._study_id
-            storage.delete_study(stored._study_id)
-    study = optuna.create_study(storage=storage, study_name=name, directions=["minimize"] * len(objectives))
+def _is_ours(storage: BaseStorage, study_id: int, mirror: Mirror) -> bool:
+    return bool(storage.get_study_user_attrs(study_id).get(OWNER, "") == mirror.owner)
+
+
+def _found(storage: BaseStorage, mirror: Mirror, name: str) -> int | None:
+    """The study's number in a database, under whichever name; None where it is not there."""
+    for one in mirror.names(name):
+        with contextlib.suppress(KeyError):
+            study_id = storage.get_study_id_from_name(one)
+            if _is_ours(storage, study_id, mirror):
+                return study_id
+    return None
+
+
+def _study_id(storage: BaseStorage, mirror: Mirror, name: str, objectives: tuple[str, ...]) -> int:
+    """The study's number in a database, made there where it is missing or has other objectives."""
+    found = _found(storage, mirror, name)
+    if found is not None:
+        if len(storage.get_study_directions(found)) == len(objectives):
+            return found
+        storage.delete_study(found)
+    study = _created(storage, mirror.names(name), len(objectives))
+    if mirror.owner:
+        study.set_user_attr(OWNER, mirror.owner)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(list(objectives))
     return study._study_id
 
 
-def _update(storage: BaseStorage, old: FrozenTrial, new: FrozenTrial) -> None:
+def _created(storage: BaseStorage, names: tuple[str, ...], objectives: int) -> optuna.Study:
+    """A new study under the first of the names that nobody has."""
+    *tried, last = names
+    for name in tried:
+        with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
+            return optuna.create_study(storage=storage, study_name=name, directions=["minimize"] * objectives)
+    return optuna.create_study(storage=storage, study_name=last, directions=["minimize"] * objectives)
+
+
+def _update(storage: BaseStorage, trial_id: int, old: FrozenTrial, new: FrozenTrial) -> None:
     for step, value in new.intermediate_values.items():
         if old.intermediate_values.get(step) != value:
-            storage.set_trial_intermediate_value(old._trial_id, step, value)
+            storage.set_trial_intermediate_value(trial_id, step, value)
     for key, attribute in new.user_attrs.items():
         if old.user_attrs.get(key) != attribute:
-            storage.set_trial_user_attr(old._trial_id, key, attribute)
+            storage.set_trial_user_attr(trial_id, key, attribute)
     if new.state.is_finished():
         assert isinstance(new.datetime_complete, datetime)
-        storage.set_trial_state_values(old._trial_id, new.state, new.values)
+        storage.set_trial_state_values(trial_id, new.state, new.values)

@@ -5,6 +5,7 @@ intermediate value (the step is the seed), and everything else a person may want
 search stops poor designs on their way, intermediate values are the mean errors at its rungs (the step is the epoch).
 """
 
+import copy
 import logging
 import threading
 import warnings
@@ -157,9 +158,12 @@ class Trials:
         return setting
 
     def frozen(self) -> list[optuna.trial.FrozenTrial]:
-        """A copy of all trials as they stand, in the order of the settings; safe beside `add` in another thread."""
+        """All trials as they stand, in the order of the settings; safe beside `add` in another thread.
+
+        A finished trial does not change any more, so it is itself; of an open one it is a copy.
+        """
         with self._lock:
-            return self.study.get_trials(deepcopy=True)
+            return [one if one.state.is_finished() else _copied(one) for one in self.study.get_trials(deepcopy=False)]
 
 
 def open_trials(name: str, settings: tuple[Setting, ...], seeds: int, cost: str | None = None) -> Trials:
@@ -210,6 +214,13 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
     study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
     return Trials(study, search.seeds, sampler, scope, search.cost, search.factor if rungs_of(config) else 0)
+
+
+def _copied(trial: optuna.trial.FrozenTrial) -> optuna.trial.FrozenTrial:
+    """A trial that does not change with another one: of what it holds, only these may be added to."""
+    copied = copy.copy(trial)
+    copied.user_attrs, copied.intermediate_values = dict(trial.user_attrs), dict(trial.intermediate_values)
+    return copied
 
 
 def _foreign(setting: Setting) -> InputError:

@@ -192,8 +192,8 @@ def patch(case: str, config: StudyConfig, points: Points) -> None:
     terminal.print_verdict = lambda *arguments: None
     starts._commit = lambda: None
     if case == "mirror":
-        for name in ("synchronise", "_study_id"):
-            points.around(mirror, name)
+        points.around(mirror, "_study_id")
+        points.around(mirror.Writer, "synchronise")
         for name in ("create_new_trial", "set_trial_user_attr", "set_trial_state_values"):
             points.around(RDBStorage, name)
         coordinator._handle = _mirroring(coordinator._handle)  # type: ignore[assignment]
@@ -215,7 +215,7 @@ def _mirroring(handle: Callable[[Event, State], None]) -> Callable[[Event, State
 
     def handling(event: Event, state: State) -> None:
         handle(event, state)
-        mirror.try_synchronise(state.trials, state.folder)
+        mirror.Writer(state.trials, mirror.own_mirror(state.folder)).catch_up()
 
     return handling
 
@@ -280,7 +280,7 @@ def mirror_of(case: str, place: Path) -> dict[str, Rows]:
     """What the dashboard's database says of each trial, if there is to be one."""
     if case != "mirror":
         return {}
-    url = mirror.mirror_url(place / "studies/tiny")
+    url = mirror.own_mirror(place / "studies/tiny").url
     fields = ("state", "values", "params", "intermediate_values", "user_attrs")
     trials = optuna.load_study(study_name="tiny", storage=url).get_trials()
     return {"mirror": [tuple(str(getattr(trial, name)) for name in fields) for trial in trials]}

@@ -78,7 +78,7 @@ def command(place: Path, arguments: list[str]) -> Iterator[Command]:
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
-            preexec_fn=_end_with_the_tests,  # noqa: PLW1509 - a single call of the system, loaded beforehand
+            preexec_fn=end_with_the_tests,  # noqa: PLW1509 - a single call of the system, loaded beforehand
         )
     started = Command(process, mark, output)
     try:
@@ -90,7 +90,7 @@ def command(place: Path, arguments: list[str]) -> Iterator[Command]:
         started.gone_after(5.0)
 
 
-def _end_with_the_tests() -> None:
+def end_with_the_tests() -> None:
     """A test that is itself killed has no time to clean up; prctl's first option names the signal that comes then."""
     _LIBC.prctl(1, signal.SIGKILL)
 

@@ -21,7 +21,7 @@ AUGMENTED = ["recipe.shift=1", "recipe.flip=true", "recipe.cutout=2", "storage=n
 # Every setting that is no part of a run's id, at another value; of these the record holds `data.name` alone.
 ASIDE = [
     *("engine.workers=1", "engine.retries=7", "engine.save_every=0", "engine.silence=500", "engine.loaders=3"),
-    *("storage.mirror=sqlite", "storage.weights=last", "report.live=true"),
+    *("storage.mirror=url", "storage.url=sqlite:///elsewhere.db", "storage.weights=last", "report.live=true"),
     *("data.label=Photographs", "data.path=elsewhere", "data.unusable=skip"),
 ]
 # Where images come from: of one source they can only be the same where these are.

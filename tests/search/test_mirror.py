@@ -15,12 +15,10 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from explorer.planning import settings_of
-from explorer.search.mirror import mirror_path, mirror_url, mirrored, try_synchronise
+from explorer.search.mirror import Writer, mirror_path, mirrored, own_mirror
 from explorer.search.trials import Trials, open_trials
 from explorer.settings import StudyConfig
 from tests.search.test_trials import record
-
-pytestmark = pytest.mark.real
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -37,7 +35,7 @@ def trials(tiny: StudyConfig) -> Trials:
 
 
 def stored(folder: Path) -> list[FrozenTrial]:
-    return optuna.load_study(study_name="tiny", storage=mirror_url(folder)).get_trials()
+    return optuna.load_study(study_name="tiny", storage=own_mirror(folder).url).get_trials()
 
 
 def assert_equal(folder: Path, trials: Trials) -> None:
@@ -47,22 +45,22 @@ def assert_equal(folder: Path, trials: Trials) -> None:
 
 
 def test_the_mirror_follows_trials_as_they_go_on(folder: Path, trials: Trials) -> None:
-    try_synchronise(trials, folder)
+    Writer(trials, own_mirror(folder)).catch_up()
     assert [trial.state for trial in stored(folder)] == [TrialState.RUNNING] * 2
     for seed, error in ((0, 0.1), (1, 0.3)):
         trials.add(record("11-1x4d-w16", seed, error))
-        try_synchronise(trials, folder)
+        Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
     assert stored(folder)[0].value == pytest.approx(0.2)
 
 
 def test_a_deleted_or_damaged_mirror_is_made_anew(folder: Path, trials: Trials) -> None:
     trials.add(record("11-1x4d-w16", 0, 0.1))
-    try_synchronise(trials, folder)
+    Writer(trials, own_mirror(folder)).catch_up()
     database = folder / "local" / "optuna.db"
     for damage in (database.unlink, lambda: database.write_bytes(b"not a database" * 100)):
         damage()
-        try_synchronise(trials, folder)
+        Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
 
 
@@ -70,7 +68,7 @@ def test_seeds_added_later_open_a_told_trial_again(folder: Path, tiny: StudyConf
     for seeds in (1, 2):
         trials = open_trials("tiny", settings_of(tiny), seeds)
         trials.add(record("11-1x4d-w16", 0, 0.1))
-        try_synchronise(trials, folder)
+        Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
     assert [trial.state for trial in stored(folder)] == [TrialState.RUNNING] * 2
 
@@ -79,7 +77,7 @@ def test_a_synchronised_mirror_is_left_alone(folder: Path, tiny: StudyConfig) ->
     for _ in range(2):
         trials = open_trials("tiny", settings_of(tiny), seeds=1)
         trials.add(record("11-1x4d-w16", 0, 0.1))
-        try_synchronise(trials, folder)
+        Writer(trials, own_mirror(folder)).catch_up()
     first, *_ = stored(folder)
     assert first._trial_id == 1
 
@@ -88,13 +86,13 @@ def test_a_mirror_that_cannot_be_written_is_warned_of_and_stops_nothing(
     folder: Path, trials: Trials, caplog: pytest.LogCaptureFixture
 ) -> None:
     (folder / "local").rmdir()
-    with caplog.at_level(logging.WARNING), mirrored(trials, folder):
+    with caplog.at_level(logging.WARNING), mirrored(trials, own_mirror(folder)):
         trials.add(record("11-1x4d-w16", 0, 0.1))
     assert "cannot be written now" in caplog.text
 
 
 def test_what_is_left_is_written_when_the_study_ends(folder: Path, trials: Trials) -> None:
-    with mirrored(trials, folder):
+    with mirrored(trials, own_mirror(folder)):
         trials.add(record("11-1x4d-w16", 0, 0.1))
     assert_equal(folder, trials)
 
@@ -103,7 +101,7 @@ def test_what_is_left_is_written_when_the_study_ends(folder: Path, trials: Trial
 def database(folder: Path, trials: Trials) -> Path:
     """A database that has all trials but one result."""
     trials.add(record("11-1x4d-w16", 0, 0.1))
-    assert try_synchronise(trials, folder)
+    assert Writer(trials, own_mirror(folder)).catch_up()
     trials.add(record("11-1x4d-w16", 1, 0.3))
     return mirror_path(folder)
 
@@ -142,7 +140,7 @@ def test_a_database_that_cannot_be_used_is_made_anew(
     folder: Path, trials: Trials, database: Path, damage: Callable[[Path], object]
 ) -> None:
     damage(database)
-    assert try_synchronise(trials, folder)
+    assert Writer(trials, own_mirror(folder)).catch_up()
     assert_equal(folder, trials)
 
 
@@ -153,7 +151,7 @@ def test_flipped_bytes_are_found_or_do_not_matter(folder: Path, trials: Trials, 
         for _ in range(rng.choice((1, 20))):
             flipped[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
         database.write_bytes(flipped)
-        assert try_synchronise(trials, folder)
+        assert Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
 
 
@@ -180,15 +178,15 @@ def test_a_locked_database_is_told_once_left_alone_and_caught_up_with_later(
     before = database.read_bytes()
     with held(database, begin):
         began = time.monotonic()
-        with mirrored(trials, folder):
+        with mirrored(trials, own_mirror(folder)):
             pass
         assert time.monotonic() - began < 12
-        told: set[str] = set()
-        assert [try_synchronise(trials, folder, told) for _ in range(2)] == [False, False]
+        writer = Writer(trials, own_mirror(folder))
+        assert [writer.catch_up() for _ in range(2)] == [False, False]
     assert database.read_bytes() == before
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [f"the mirror {database} cannot be written now: database is locked"] * 2  # once in each turn
-    assert try_synchronise(trials, folder, told)
+    assert writer.catch_up()
     assert_equal(folder, trials)
 
 
@@ -197,13 +195,13 @@ def test_a_folder_in_its_place_is_told_once_and_left_alone(
 ) -> None:
     database.unlink()
     (database / "something").mkdir(parents=True)
-    told: set[str] = set()
-    assert [try_synchronise(trials, folder, told) for _ in range(3)] == [False] * 3
+    writer = Writer(trials, own_mirror(folder))
+    assert [writer.catch_up() for _ in range(3)] == [False] * 3
     assert "it is not a file; move away what is there" in caplog.text
     assert len(caplog.records) == 1
     assert (database / "something").is_dir()
     shutil.rmtree(database)
-    assert try_synchronise(trials, folder, told)
+    assert writer.catch_up()
     assert_equal(folder, trials)
 
 
@@ -219,9 +217,9 @@ def test_a_read_only_database_is_told_once_and_left_alone(
             reason = f"nothing can be mounted here: {done.stderr.strip()}"
             assert "EXPLORER_REQUIRE_REAL" not in os.environ, reason
             pytest.skip(reason)
-    told: set[str] = set()
+    writer = Writer(trials, own_mirror(folder))
     try:
-        assert [try_synchronise(trials, folder, told) for _ in range(3)] == [False] * 3
+        assert [writer.catch_up() for _ in range(3)] == [False] * 3
     finally:
         if os.geteuid():
             database.chmod(0o644)
@@ -230,5 +228,5 @@ def test_a_read_only_database_is_told_once_and_left_alone(
     assert "readonly database" in caplog.text
     assert len(caplog.records) == 1
     assert database.read_bytes() == before
-    assert try_synchronise(trials, folder, told)
+    assert writer.catch_up()
     assert_equal(folder, trials)

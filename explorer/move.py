@@ -1,0 +1,111 @@
+"""A study's mirror when nothing is trained: caught up with after the end, or moved to another place from the record."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.progress import Progress
+
+from explorer.answer import load_finding
+from explorer.errors import InputError
+from explorer.folder import BEHIND, CONFIG, locked, stored_config
+from explorer.progress import settings_so_far
+from explorer.search.database import refuse_closed, understood
+from explorer.search.mirror import Mirror, Writer, mirror_of, mirrored, own_mirror, problem, remove
+from explorer.search.state import replayed
+from explorer.search.trials import Trials
+from explorer.settings import StorageConfig, StudyConfig
+from explorer.table import write_whole
+from explorer.wording import without_password
+
+
+def catch_up(folder: Path, asked: StorageConfig) -> None:
+    """Write what the mirror of a finished study lacks, if a start before this one could not."""
+    if not (folder / BEHIND).exists():
+        return
+    with suppress(InputError), locked(folder):
+        config, trials = _trials(folder)
+        with mirrored(trials, mirror_of(_with_password(config.storage, asked), config.name, folder)):
+            pass
+
+
+def move(folder: Path, asked: StorageConfig, console: Console) -> None:
+    """Make a study's mirror in another place, check it, write down where it is, and take the old one away.
+
+    Raises InputError for a study that has not begun or is being run, and for a place that cannot be written.
+    """
+    refuse_closed(asked)
+    load_finding(folder)  # refuses a study that has not begun
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    with locked(folder):
+        config, trials = _trials(folder)
+        old = mirror_of(_with_password(config.storage, asked), config.name, folder)
+        new = mirror_of(asked, config.name, folder)
+        if new is not None:
+            _write(trials, new, console)
+            say(f"Written: {new.place}, {len(trials.study.trials)} trials as the record has them")
+        tree = stored_config(folder) or {}
+        tree["storage"] = {**asdict(config.storage), "mirror": asked.mirror, "url": _shown(asked)}
+        write_whole(folder / CONFIG, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+        (folder / BEHIND).unlink(missing_ok=True)
+        say(f"Recorded in {folder / CONFIG}: storage.mirror={asked.mirror}{f', {_shown(asked)}' if asked.url else ''}")
+        if old is None or (new is not None and old.place == new.place):
+            return
+        try:
+            remove(old, config.name)
+            say(f"Removed: the mirror {old.place}")
+        except Exception as error:  # noqa: BLE001 - the study has moved, whatever becomes of the old place
+            say(f"Left where it is: the old mirror {old.place} cannot be removed now: {understood(error)[0]}")
+
+
+def elsewhere(folder: Path, asked: StorageConfig) -> str:
+    """What becomes of the mirror that a study has had until now, where this start writes to another; else empty."""
+    tree = stored_config(folder) or {}
+    stored = tree["storage"] if isinstance(tree.get("storage"), dict) else {}
+    now = _shown(asked) or str(own_mirror(folder).path if asked.mirror == "sqlite" else None)
+    before = stored.get("url") or str(own_mirror(folder).path)
+    if before == now or (stored.get("url") is None and not Path(before).exists()):
+        return ""
+    goes = "this start keeps none" if asked.mirror == "none" else f"this start writes to {now}"
+    return f"The dashboard's database has been {before}, which stays as it is; {goes} (do=move takes it along)"
+
+
+@contextmanager
+def _asked_for(place: Mirror) -> Iterator[None]:
+    """What keeps a database from being written is here the fault of the place that was named."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(f"{place.place}: cannot be written: {understood(error)[0]}; nothing has been moved") from error
+
+
+def _write(trials: Trials, place: Mirror, console: Console) -> None:
+    """Make a mirror with all trials, and see that it has them."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Writing trials", total=len(trials.study.trials))
+        writer = Writer(trials, place, wrote=lambda: bar.advance(task))
+        with _asked_for(place):
+            writer.synchronise()
+    if wrong := problem(trials, place)[0]:
+        raise InputError(f"{place.place}: {wrong}, though it has just been written; nothing has been moved")
+
+
+def _trials(folder: Path) -> tuple[StudyConfig, Trials]:
+    """A study's own settings and its trials, as the record tells them."""
+    config, record, _ = load_finding(folder)
+    return config, replayed(config, settings_so_far(config, record), record)
+
+
+def _shown(config: StorageConfig) -> str | None:
+    return without_password(config.url) if config.url else None
+
+
+def _with_password(stored: StorageConfig, asked: StorageConfig) -> StorageConfig:
+    """The settings of a study, with the password that a command gives for the same place."""
+    return replace(stored, url=asked.url) if _shown(asked) == stored.url else stored

@@ -1,0 +1,141 @@
+"""The database of a mirror: its URL and driver, how long it may take to answer, and what its errors mean."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from optuna.storages import RDBStorage
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+
+from explorer.errors import InputError
+from explorer.settings import StorageConfig
+from explorer.wording import without_password
+
+LOCK_SECONDS = 2.0  # that a synchronisation waits for another process to let go of a file
+FIRST_LOOK_SECONDS = 15.0  # that a start waits to learn whether a server lets it in
+_DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+# A connection, an answer and a network that is gone may each take so long; nobody waits for a mirror.
+_LIBPQ = {
+    "connect_timeout": 5,
+    "options": "-c statement_timeout=20s",
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+_BOUNDS: dict[str, dict[str, Any]] = {
+    "pysqlite": {"timeout": LOCK_SECONDS},
+    "psycopg": _LIBPQ,
+    "psycopg2": _LIBPQ,
+    "pymysql": {"connect_timeout": 5},
+    "mysqldb": {"connect_timeout": 5},
+}
+# What another process, the disk or its owner has to end; anything else is wrong with the database itself.
+_PASSING = {
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
+    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_AUTH),
+}
+# Of a server that is down, full or busy; so says Python's convention for drivers (PEP 249).
+_PASSING_KINDS = {"OperationalError", "InterfaceError", "ReadOnlySqlTransaction"}
+# A refused login comes without a code. What a server says in another language is warned of and not refused.
+_REFUSALS = (
+    *("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist", "does not support"),
+    *("not permitted to log in", "permission denied for database", "Access denied", "Unknown database"),
+)
+
+
+def read_url(text: str) -> URL:
+    """A URL with its driver. Raises InputError for one that cannot be read, or whose driver is not installed."""
+    shown = f"storage.url={without_password(text)}"
+    try:
+        url = make_url(text)
+        url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+        create_engine(url)
+    except ModuleNotFoundError as error:
+        name = "'resnext-explorer[postgres]'" if error.name == "psycopg" else error.name
+        raise InputError(f"{shown}: its driver {error.name} is not installed; pip install {name}") from None
+    except (ArgumentError, ValueError, TypeError):  # of which NoSuchModuleError, for an unknown kind, is the first
+        raise InputError(
+            f"{shown}: is no URL of a database; allowed: postgresql://USER@HOST/DATABASE, and others of SQLAlchemy"
+        ) from None
+    if "@" in (url.host or "") or "password" in url.query:
+        raise InputError(
+            f"{shown}: its password is not where it should be; allowed: between the user and the host, with %40 for @, "
+            "or not in the URL but in PGPASSWORD or ~/.pgpass"
+        )
+    return url
+
+
+def opened(text: str, *, skip_table_creation: bool = False) -> RDBStorage:
+    """Optuna's storage in a database, with bounds on the time that each of its answers may take."""
+    url = read_url(text)
+    options = {"connect_args": _bounds(url)}
+    whole = url.render_as_string(hide_password=False)
+    return RDBStorage(whole, engine_kwargs=options, skip_table_creation=skip_table_creation)
+
+
+@contextlib.contextmanager
+def released(storage: RDBStorage) -> Iterator[None]:
+    """Keep no connection after the body; one that is needed later is made anew."""
+    try:
+        yield
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def refuse_closed(config: StorageConfig) -> None:
+    """Raise InputError for a database that a person has to open: no such URL, no driver, a login that is refused.
+
+    One that is down, or does not answer in time, is none of these: it is caught up with when it is there.
+    """
+    if config.url is None:
+        return
+    url, found = read_url(config.url), list[str]()
+
+    def look() -> None:
+        engine = create_engine(url, connect_args=_bounds(url))
+        try:
+            with engine.connect():
+                pass
+        except Exception as error:  # noqa: BLE001 - only a refusal is of interest
+            found.append(understood(error)[0])
+        finally:
+            engine.dispose()
+
+    thread = threading.Thread(target=look, daemon=True)  # a name server may take its time, whatever the bounds
+    thread.start()
+    thread.join(FIRST_LOOK_SECONDS)
+    if found and any(words in found[0] for words in _REFUSALS):
+        raise InputError(
+            f"storage.url={without_password(config.url)}: {found[0]}; the password is taken from PGPASSWORD or "
+            "~/.pgpass, or from the URL"
+        )
+
+
+def understood(error: BaseException) -> tuple[str, bool]:
+    """Why a database cannot be written, in one line, and whether that passes without touching it."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    # Optuna and SQLAlchemy tell of what happened in their own words, and at length.
+    own = [one for one in chain if type(one).__module__.partition(".")[0] not in ("optuna", "sqlalchemy")]
+    told = next((one for one in chain if isinstance(one, sqlite3.Error)), (own or chain)[0])
+    code = getattr(told, "sqlite_errorcode", None)
+    kinds = {kind.__name__ for kind in type(told).__mro__}
+    if code is not None:
+        passes = code & 0xFF in _PASSING
+    else:
+        passes = isinstance(told, (OSError, InputError)) or bool(kinds & _PASSING_KINDS)
+    return " ".join(str(told).split())[:300] or type(told).__name__, passes
+
+
+def _bounds(url: URL) -> dict[str, Any]:
+    """How long a driver is to wait, unless the URL says it."""
+    return {key: value for key, value in _BOUNDS.get(url.get_driver_name(), {}).items() if key not in url.query}
