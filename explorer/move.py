@@ -23,11 +23,14 @@ from explorer.wording import without_password
 
 
 def catch_up(folder: Path, asked: StorageConfig) -> None:
-    """Write what the mirror of a finished study lacks, if a start before this one could not."""
-    if not (folder / BEHIND).exists():
-        return
+    """Write what the mirror of a finished study lacks, if a start before this one could not.
+
+    A folder may come from others: a database outside it is written only where the command names it too.
+    """
     with suppress(InputError), locked(folder):
         config, trials = _trials(folder)
+        if config.storage.url and config.storage.url != _shown(asked):
+            return
         with mirrored(trials, mirror_of(_with_password(config.storage, asked), config.name, folder)):
             pass
 

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from optuna.storages import RDBStorage
@@ -71,8 +72,13 @@ def read_url(text: str) -> URL:
 
 
 def opened(text: str, *, skip_table_creation: bool = False) -> RDBStorage:
-    """Optuna's storage in a database, with bounds on the time that each of its answers may take."""
+    """Optuna's storage in a database, with bounds on the time that each of its answers may take.
+
+    Where no tables are to be made, no file is either.
+    """
     url = read_url(text)
+    if skip_table_creation and url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise FileNotFoundError(f"there is no file {url.database}")
     options = {"connect_args": _bounds(url)}
     whole = url.render_as_string(hide_password=False)
     return RDBStorage(whole, engine_kwargs=options, skip_table_creation=skip_table_creation)

@@ -13,6 +13,8 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from explorer.planning import settings_of
 from explorer.search.mirror import Writer, mirror_path, mirrored, own_mirror
@@ -80,6 +82,26 @@ def test_a_synchronised_mirror_is_left_alone(folder: Path, tiny: StudyConfig) ->
         Writer(trials, own_mirror(folder)).catch_up()
     first, *_ = stored(folder)
     assert first._trial_id == 1
+
+
+def test_trials_that_have_not_changed_are_neither_read_nor_written(folder: Path, trials: Trials) -> None:
+    writer, statements = Writer(trials, own_mirror(folder)), list[str]()
+    assert writer.catch_up()
+
+    def note(connection: object, cursor: object, statement: str, *others: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert writer.catch_up()
+        assert len(statements) == 2
+        assert not [statement for statement in statements if "trial" in statement]
+        trials.add(record("11-1x4d-w16", 0, 0.1))
+        assert writer.catch_up()
+        assert len(statements) > 4
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert_equal(folder, trials)
 
 
 def test_a_mirror_that_cannot_be_written_is_warned_of_and_stops_nothing(

@@ -248,6 +248,8 @@ def test_a_server_that_is_down_stops_nothing_is_told_once_and_caught_up_with_by_
     finally:
         running.start()
     record = (FOLDER / study.RUNS).read_bytes()
+    assert start() == 0  # the folder may be of others: only where the command names the server is it written
+    assert (FOLDER / study.BEHIND).exists()
     assert start(*shared(url)) == 0
     assert len(stored(url)) == 2
     assert (FOLDER / study.RUNS).read_bytes() == record
@@ -452,6 +454,18 @@ def test_the_doctor_sees_what_a_server_lacks_and_writes_it(
     assert "it lacks the study" in doctor(capsys)[1]
     assert doctor(capsys, "yes=true")[0] == 0
     assert [trial.value for trial in stored(url)] == [OK.val_error] * 2
+
+
+def test_a_database_that_the_folder_alone_names_is_looked_for_and_not_made(
+    start: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Path("elsewhere.db")
+    assert start(*shared(f"sqlite:///{other}")) == 0
+    assert len(stored(f"sqlite:///{other}")) == 2
+    other.unlink()
+    code, output = doctor(capsys, "yes=true")
+    assert (code, f"sqlite:///{other}, which cannot be looked at now: there is no file {other}" in output) == (0, True)
+    assert not other.exists()
 
 
 LONGER = [*TINY, "recipe.epochs=40", "search.seeds=4", "engine.save_every=0"]

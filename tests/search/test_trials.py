@@ -65,3 +65,13 @@ def test_the_best_trial_is_the_best_setting(trials: Trials) -> None:
             trials.add(record(setting, seed, error))
     assert trials.study.best_trial.user_attrs["setting"] == "11-2x3d-w16"
     assert isinstance(trials.study, optuna.Study)
+
+
+def test_an_open_trial_that_was_handed_out_stays_as_it_was(trials: Trials) -> None:
+    before = trials.frozen()[0]
+    trials.add(record("11-1x4d-w16", 0, 0.1))
+    after = trials.frozen()[0]
+    assert (before.intermediate_values, after.intermediate_values) == ({}, {0: 0.1})
+    assert "seed 0" not in before.user_attrs
+    trials.add(record("11-1x4d-w16", 1, 0.1))
+    assert trials.frozen()[0] is trials.frozen()[0]
