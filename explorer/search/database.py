@@ -44,7 +44,14 @@ _PASSING = {
 _PASSING_KINDS = {"OperationalError", "InterfaceError", "ReadOnlySqlTransaction"}
 # A refused login comes without a code. What a server says in another language is warned of and not refused.
 _REFUSALS = (
-    *("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist", "does not support"),
+    *(
+        "authentication failed",
+        "no password supplied",
+        "no pg_hba.conf entry",
+        "does not exist",
+        "does not support",
+        "certificate",
+    ),
     *("not permitted to log in", "permission denied for database", "Access denied", "Unknown database"),
 )
 
