@@ -71,7 +71,7 @@ def url(running: Server, database: str) -> str:
 @pytest.fixture
 def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run the tiny study with an engine that answers at once; gives the exit code."""
-    monkeypatch.setattr(coordinator, "LocalEngine", lambda **options: Engine(finishing(OK)))
+    monkeypatch.setattr(coordinator, "open_engine", lambda *_: Engine(finishing(OK)))
     monkeypatch.setattr("explorer.answer.draw", lambda folder: None)
     monkeypatch.setattr(study, "is_stale", lambda page, folder: False)
     return lambda *overrides: main([*TINY, *overrides])
