@@ -270,7 +270,7 @@ class RayEngine:
 
     def _whole(self) -> _Needs:
         """All of a node, to measure on. Raises InputError where the cluster has not what the study asks for."""
-        device, deadline = self.study.device, time.monotonic() + self.study.engine.patience
+        device, deadline, wish = self.study.device, time.monotonic() + self.study.engine.patience, None
         while True:
             there = [node["Resources"] for node in self._nodes()]
             with_gpu = [resources for resources in there if resources.get("GPU", 0) >= 1]
@@ -280,6 +280,9 @@ class RayEngine:
             if device != "cuda" and max(cores, default=0) >= 1:
                 return _Needs(max(cores), 0)
             interrupt.check()
+            if wish is None:  # a cluster that scales itself does so for tasks that wait
+                wanted = {"num_gpus": 1} if device == "cuda" else {"num_cpus": 1}
+                wish = self._ray.remote(**wanted, max_retries=0)(time.monotonic).remote()
             if time.monotonic() > deadline or self.study.engine.address == "local":
                 raise InputError(
                     f"device={device}: the cluster has {len(there)} nodes with {sum(cores)} CPUs and no GPU; allowed: "

@@ -10,6 +10,7 @@ import io
 import logging
 import secrets
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -60,7 +61,8 @@ class Station:
 
     def __call__(self) -> None:
         """Serve. Signals reach the main thread, so that what they do never stands in the middle of a word."""
-        self._asked = threading.Event()
+        self._ended = ""  # why the cluster ends this job, if it does
+        signal.signal(signal.SIGTERM, self._end)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
         while self._thread.is_alive():
@@ -68,9 +70,13 @@ class Station:
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """Have all runs saved, and say how to go on when the cluster has room again."""
-        self._asked.set()
+        self._ended = "the cluster ended its job, which is queued again"
         self._thread.join(interrupt.LONGEST_GOODBYE + 2 * LOOK)
         return submitit.helpers.DelayedSubmission(Station(self.root, self.name, self.retries, self.silence))
+
+    def _end(self, *_: object) -> None:
+        """What Slurm sends before it kills: at a cancellation, and at a preemption that it requeues by itself."""
+        self._ended = "the cluster ended its job"
 
     def _serve(self) -> None:
         place = self.root / self.name
@@ -109,8 +115,8 @@ class Station:
 
     def _reason(self, beat: "_Beat") -> str:
         """Why to leave, in words; empty where there is no reason."""
-        if self._asked.is_set():
-            return "the cluster ended its job, which is queued again"
+        if self._ended:
+            return self._ended
         if (self.root / LEAVE).exists() or (self.root / self.name / LEAVE).exists():
             return "it was asked to leave"
         return "the coordinator is gone" if beat.is_lost() else ""

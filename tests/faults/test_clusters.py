@@ -89,6 +89,23 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
         made.shutdown()  # type: ignore[no-untyped-call]
 
 
+def test_a_cluster_that_scales_itself_grows_for_a_study_and_shrinks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Rows]
+) -> None:
+    from ray.cluster_utils import AutoscalingCluster
+
+    small = {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2}
+    cluster = AutoscalingCluster({"CPU": 0}, {"small": small}, idle_timeout_minutes=0.1)
+    cluster.start(_system_config={"autoscaler_update_interval_s": 1})
+    try:
+        monkeypatch.setenv("RAY_ADDRESS", "auto")
+        with command(tmp_path, arguments("ray", "engine.address=auto", "engine.patience=120", *LONG)) as running:
+            said = ended(running, tmp_path, expected)
+    finally:
+        cluster.shutdown()
+    assert "1 at once on " in said
+
+
 def test_a_ray_node_that_vanishes_costs_no_more_than_the_time_since_the_last_checkpoint(
     cluster: Callable[[], object], tmp_path: Path, expected: dict[str, Rows]
 ) -> None:
