@@ -282,7 +282,7 @@ class RayEngine:
             interrupt.check()
             if wish is None:  # a cluster that scales itself does so for tasks that wait
                 wanted = {"num_gpus": 1} if device == "cuda" else {"num_cpus": 1}
-                wish = self._ray.remote(**wanted, max_retries=0)(time.monotonic).remote()
+                wish = self._ray.remote(**wanted, max_retries=0)(_nothing).remote()
             if time.monotonic() > deadline or self.study.engine.address == "local":
                 raise InputError(
                     f"device={device}: the cluster has {len(there)} nodes with {sum(cores)} CPUs and no GPU; allowed: "
@@ -335,6 +335,10 @@ def _refuse_other(name: str, here: Look, there: Look) -> None:
             )
     if there.sources != here.sources:
         raise InputError(f"engine=ray: {name} has another version of this program; install the same")
+
+
+def _nothing() -> None:
+    """What a task does that is there to be waited for."""
 
 
 def _carried(errand: Errand, files: Files | None, checkpoint: Files | None) -> Iterator[object]:

@@ -1,20 +1,23 @@
 """What clusters do to studies: nodes vanish, jobs are preempted or cancelled, coordinators are killed."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from explorer.folder import CONFIG, RUNS
-from tests.faults.processes import Command, command, kill
+from tests.faults.processes import MARK, Command, command, kill
 from tests.faults.record import Rows, differences, record_of
 from tests.search.test_engines import arguments
+from tests.test_layers import ROOT
 
 pytestmark = pytest.mark.real
 
@@ -89,20 +92,74 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
         made.shutdown()  # type: ignore[no-untyped-call]
 
 
-def test_a_cluster_that_scales_itself_grows_for_a_study_and_shrinks_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Rows]
-) -> None:
-    from ray.cluster_utils import AutoscalingCluster
+# Machines that are processes of this one, started and ended by Ray's own autoscaler as it would machines of a cloud.
+SCALING = {
+    "cluster_name": "scaling",
+    "max_workers": 2,
+    "provider": {
+        "type": "fake_multinode",
+        "use_node_id_as_ip": True,
+        "disable_node_updaters": True,
+        "disable_launch_config_check": True,
+    },
+    "available_node_types": {
+        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "small": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
+    },
+    "head_node_type": "head",
+    "upscaling_speed": 1.0,
+    "idle_timeout_minutes": 1,
+    "docker": {},
+    "auth": {},
+    "head_node": {},
+    "worker_nodes": {},
+    "file_mounts": {},
+    "cluster_synced_files": [],
+    "file_mounts_sync_continuously": False,
+    "rsync_exclude": [],
+    "rsync_filter": [],
+    "initialization_commands": [],
+    "setup_commands": [],
+    "head_setup_commands": [],
+    "worker_setup_commands": [],
+    "head_start_ray_commands": [],
+    "worker_start_ray_commands": [],
+}
 
-    small = {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2}
-    cluster = AutoscalingCluster({"CPU": 0}, {"small": small}, idle_timeout_minutes=0.1)
-    cluster.start(_system_config={"autoscaler_update_interval_s": 1})
+
+@pytest.fixture
+def scaling(tmp_path: Path) -> Iterator[str]:
+    """A cluster that begins with a head alone, which trains nothing, and takes up to two machines where wanted."""
+    mark = uuid.uuid4().hex
+    (tmp_path / "scaling.json").write_text(json.dumps(SCALING))
+    own = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1", MARK: mark, "PYTHONPATH": str(ROOT)}
+    ray = [
+        sys.executable,
+        "-m",
+        "ray.scripts.scripts",
+        "start",
+        "--head",
+        "--num-cpus=0",
+        "--port=6379",
+    ]  # where such machines look for it
+    options = [f"--autoscaling-config={tmp_path / 'scaling.json'}", "--include-dashboard=false"]
+    done = subprocess.run([*ray, *options], env=os.environ | own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"ray start --address='([^']*)'", done.stdout)
+    assert found, done.stdout
     try:
-        monkeypatch.setenv("RAY_ADDRESS", "auto")
-        with command(tmp_path, arguments("ray", "engine.address=auto", "engine.patience=120", *LONG)) as running:
-            said = ended(running, tmp_path, expected)
+        yield found[1]
     finally:
-        cluster.shutdown()
+        for pid in Command(None, mark, tmp_path).descendants():  # type: ignore[arg-type]
+            kill(pid)
+
+
+def test_a_cluster_that_scales_itself_takes_machines_for_a_study(
+    scaling: str, tmp_path: Path, expected: dict[str, Rows]
+) -> None:
+    asked = arguments("ray", f"engine.address='{scaling}'", "engine.patience=120", *LONG)
+    with command(tmp_path, asked) as running:
+        said = ended(running, tmp_path, expected)
     assert "1 at once on " in said
 
 
