@@ -80,6 +80,19 @@ def no_memory(network: Any) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
 
+def seen_gpus() -> None:
+    """Every process that trains writes down which GPUs it may see."""
+    from explorer.training import loop
+
+    ready = loop.ready
+
+    def hooked(run: Any) -> Any:
+        Path(f"gpus-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+        return ready(run)
+
+    patch(loop, ready=hooked)
+
+
 def hang(network: Any) -> None:
     """Stay in a step for ever, with a process of one's own beside it; once only."""
     if not HERE.exists():
@@ -139,6 +152,7 @@ def in_saving() -> None:
 
 FAULTS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
+    "seen gpus": seen_gpus,
     "lost weights": lambda: at_step(lost_weights),
     "huge weights": lambda: at_step(huge_weights),
     "no memory": lambda: at_step(no_memory),

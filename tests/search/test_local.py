@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from explorer.errors import InputError
-from explorer.job import Counted, EpochDone, Event, Job, Noted, RunDone, Surroundings, Survey
+from explorer.job import Event, Job, RunDone, Surroundings, Survey, Terms
 from explorer.planning import settings_of
 from explorer.run import Run
 from explorer.runs import runs_of
+from explorer.search import local
 from explorer.search.local import LocalEngine
 from explorer.settings import StudyConfig
 from explorer.training.data import load
+from tests.faults import hooks
 from tests.test_layers import ROOT
 from tests.test_planning import EXECUTION
 
@@ -48,84 +49,13 @@ def done(events: list[Event]) -> RunDone:
     return next(event for event in events if isinstance(event, RunDone))
 
 
-def test_a_survey_tells_device_data_and_versions(engine: LocalEngine, tiny: StudyConfig) -> None:
-    (found,) = engine.ask(Survey(tiny.data, "cpu"))
-    assert isinstance(found, Surroundings)
-    assert found.device == "cpu"
-    assert len(found.data_hash) == 16
-    assert {"python", "torch", "numpy", "fvcore"} <= set(found.versions)
-
-
-def test_a_survey_that_cannot_be_met_is_one_line(engine: LocalEngine, tiny: StudyConfig) -> None:
-    with pytest.raises(InputError, match=r"data\.channels=3: digits has 1"):
-        engine.ask(Survey(replace(tiny.data, channels=3), "cpu"))
-
-
-def test_a_job_is_counted_once_if_asked_and_reports_its_epochs(engine: LocalEngine, run: Run) -> None:
-    engine.submit(Job(run, needs_count=True))
-    assert engine.free == 0
-    events = until_done(engine)
-    assert [type(event) for event in events] == [Counted, EpochDone, EpochDone, RunDone]
-    assert done(events).outcome.status == "ok"
-    assert engine.free == 1
-
-
-def test_an_exception_in_a_run_fails_that_run_alone(engine: LocalEngine, run: Run) -> None:
-    broken = replace(run, task=replace(run.task, classes=2))
-    engine.submit(Job(broken, needs_count=False))
-    failed = done(until_done(engine))
-    assert failed.outcome.status == "failed"
-    assert "Error" in failed.outcome.message
-    assert "Traceback" in failed.details
-    engine.submit(Job(run, needs_count=False))
-    assert done(until_done(engine)).outcome.status == "ok"
-
-
-def test_an_idle_process_that_was_killed_is_replaced(engine: LocalEngine, run: Run) -> None:
+def test_an_idle_process_that_was_killed_is_replaced(engine: LocalEngine, tiny: StudyConfig, run: Run) -> None:
+    engine.ask(Survey(tiny.data, "cpu"))
     idle = engine._workers[0].process
     os.kill(idle.pid or 0, signal.SIGKILL)
     idle.join()
     engine.submit(Job(run, needs_count=False))
     assert done(until_done(engine)).outcome.status == "ok"
-
-
-def test_a_killed_process_gives_its_job_to_a_new_one(engine: LocalEngine, run: Run) -> None:
-    engine.submit(Job(run, needs_count=False))
-    os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
-    assert done(until_done(engine)).outcome.status == "ok"
-
-
-def test_a_process_that_is_asked_to_leave_saves_its_run_for_another(
-    engine: LocalEngine, run: Run, tmp_path: Path
-) -> None:
-    long = replace(run, recipe=replace(run.recipe, epochs=100))
-    engine.submit(Job(long, needs_count=False, checkpoints=str(tmp_path), save_every=1000))
-    events: list[Event] = []
-    while not any(isinstance(event, EpochDone) for event in events):
-        events += engine.events(timeout=1.0)
-    for _ in range(3):  # as from a batch system that asks every process of its own and insists
-        os.kill(engine._workers[0].process.pid or 0, signal.SIGTERM)
-    events = until_done(engine)
-    notes = [event.message for event in events if isinstance(event, Noted)]
-    assert notes[0] == "its process died with exit code 0; another one goes on"
-    assert notes[1].startswith("goes on after ")
-    assert done(events).outcome.epochs == 100
-
-
-def test_a_job_whose_processes_keep_dying_fails(engine: LocalEngine, run: Run) -> None:
-    long = replace(run, recipe=replace(run.recipe, epochs=10_000))
-    engine.submit(Job(long, needs_count=False))
-    events: list[Event] = []
-    for _ in range(2):
-        while not any(isinstance(event, EpochDone) for event in events):
-            events += engine.events(timeout=1.0)
-        os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
-        events = [event for event in until_quiet(engine) if isinstance(event, RunDone)]
-    outcome = done(until_done(engine, events)).outcome
-    assert outcome.status == "failed"
-    assert outcome.message == (
-        "its process died with exit code -9, as when the system runs out of memory; it was tried 2 times"
-    )
 
 
 def test_a_question_goes_to_another_worker_where_one_has_died(engine: LocalEngine, tiny: StudyConfig) -> None:
@@ -178,3 +108,40 @@ def test_a_run_that_wants_too_much_memory_ends_by_itself_and_the_next_one_trains
     first, second = done.stdout.splitlines()
     assert first.startswith("out_of_memory ")
     assert second == "ok "
+
+
+@pytest.mark.parametrize(("among", "expected"), [("", ["0", "2"]), ("4, 5,6", ["4", "6"])])
+def test_workers_are_divided_among_the_gpus_of_one_model(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, tiny: StudyConfig, run: Run, among: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(local, "work", hooks.work)
+    monkeypatch.setenv("FAULT", "seen gpus")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", among)
+    engine = LocalEngine(retries=0)
+    try:
+        (there,) = engine.ask(Survey(tiny.data, "cpu"), 1)
+        assert isinstance(there, Surroundings)
+        assert engine.open(Terms(replace(there, devices=(0, 2)), EXECUTION, at_once=2, most=3)) == 3
+        for seed in range(3):
+            engine.submit(Job(replace(run, seed=seed), needs_count=False))
+        assert engine.free == 0
+        ended = 0
+        while ended < 3:
+            ended += sum(isinstance(event, RunDone) for event in engine.events(timeout=1.0))
+        seen = [path.read_text() for path in sorted(Path().glob("gpus-*"))]
+    finally:
+        engine.close()
+    # The first worker saw all of them, and uses the first; the second one is alone on the second.
+    assert sorted(seen) == sorted([among, expected[1], expected[0]])
+
+
+def test_workers_that_only_measuring_had_needed_give_their_memory_back(tiny: StudyConfig) -> None:
+    engine = LocalEngine(retries=0)
+    try:
+        found = engine.ask(Survey(tiny.data, "cpu"), workers=3)
+        assert isinstance(found[0], Surroundings)
+        assert len(engine._workers) == 3
+        assert engine.open(Terms(found[0], EXECUTION, at_once=1, most=5)) == 1
+        assert len(engine._workers) == 1
+    finally:
+        engine.close()
