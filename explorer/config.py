@@ -139,10 +139,30 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
             f"{moved[0]}={choices[moved[0]]}: this study has spaces of its own; change those, as in "
             f"spaces.{next(iter(plain['spaces']))}.depth=[11]"
         )
+    _refuse_reaching_out(plain.get("engine"), choices)
     name = choices["study"] if plain.get("name") is None else plain["name"]
     plain["name"] = str(name) if isinstance(name, (int, float)) else name  # name=2024 is a name
     _name_data(plain.get("data"))
     return plain
+
+
+def _refuse_reaching_out(engine: Any, choices: dict[str, Any]) -> None:
+    """Refuse shell commands and addresses of clusters that neither the command says nor the engine's file it names.
+
+    A study of others could otherwise have its own commands run, or have your runs sent to a cluster of theirs, which
+    could answer with anything.
+    """
+    if not isinstance(engine, dict):
+        return
+    chosen = [folder / "engine" / f"{choices['engine']}.yaml" for folder in conf_folders() if "engine" in choices]
+    named = [yaml.safe_load(path.read_text()) or {} for path in chosen if path.exists()]
+    for key, harmless in (("setup", []), ("address", "local")):
+        value = engine.get(key, harmless)
+        if value != harmless and f"engine.{key}" not in choices and value not in [file.get(key) for file in named]:
+            raise InputError(
+                f"engine.{key}={value}: a file that the command does not name may not decide this; say "
+                f"engine.{key}=..., or engine=NAME for a file conf/engine/NAME.yaml that says it itself"
+            )
 
 
 def _name_data(data: Any) -> None:

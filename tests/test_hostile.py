@@ -318,3 +318,33 @@ def test_a_folder_of_any_name_may_hold_settings(tmp_path: Path, monkeypatch: pyt
     (place / "conf" / "study" / "mine.yaml").write_text(STUDY)
     monkeypatch.chdir(place)
     assert read_command(["study=mine"]).study.name == "mine"
+
+
+@pytest.mark.parametrize("key", ["setup: ['touch stolen']", "address: 10.9.8.7:6379"])
+@pytest.mark.parametrize("way", ["study", "package", "defaults"])
+def test_a_file_that_the_command_does_not_name_neither_runs_shell_nor_sends_runs_away(
+    workplace: Path, capsys: Telling, key: str, way: str
+) -> None:
+    engine = "slurm" if key.startswith("setup") else "ray"
+    study = STUDY.replace("defaults:", f"defaults:\n  - override /engine: {engine}", 1)
+    (workplace / "conf" / "study").mkdir(parents=True)
+    (workplace / "conf" / "engine").mkdir()
+    (workplace / "conf" / "storage").mkdir()
+    if way == "study":
+        study += f"\nengine:\n  {key}\n"
+    elif way == "package":
+        (workplace / "conf" / "storage" / "theirs.yaml").write_text(
+            f"# @package _global_\nstorage: {{mirror: none, weights: none, url: null}}\nengine:\n  {key}\n"
+        )
+        study = study.replace("defaults:", "defaults:\n  - override /storage: theirs", 1)
+    else:
+        (workplace / "conf" / "engine" / "theirs.yaml").write_text(f"defaults: [{engine}, _self_]\n{key}\n")
+        study = study.replace(f"/engine: {engine}", "/engine: theirs")
+    (workplace / "conf" / "study" / "theirs.yaml").write_text(study)
+    words = refusal(capsys, ["study=theirs"])
+    assert f"engine.{key.partition(':')[0]}=" in words
+    assert "a file that the command does not name may not decide this" in words
+    if way == "defaults":
+        assert main(["study=theirs", "engine=theirs", "do=plan"]) == 0
+    else:
+        refusal(capsys, ["study=theirs", f"engine={engine}", "do=plan"])
