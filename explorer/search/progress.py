@@ -15,6 +15,8 @@ from explorer.planning import Setting
 from explorer.run import EpochResult, Run, RunRecord
 from explorer.wording import duration, percent
 
+FRAME = 4  # lines of the live display that are no running run
+
 
 @dataclass
 class _Running:
@@ -76,7 +78,8 @@ class Display:
     work_left: float
     unknown_runs: int = 0
     _started: float = field(default_factory=time.perf_counter)
-    _done: dict[str, float] = field(default_factory=dict)  # work by run
+    _done: float = 0.0  # work of runs that have ended
+    _underway: dict[str, float] = field(default_factory=dict)  # work done of the others, by run
     _running: dict[str, _Running] = field(default_factory=dict)
     _live: Live | None = None
 
@@ -109,7 +112,7 @@ class Display:
         """A run finished an epoch, now or before an interruption."""
         entry = self._running[run_id]
         entry.result = result
-        self._done[run_id] = work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
+        self._underway[run_id] = work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
 
     def paused(self, run_id: str) -> None:
         """A run waits to be judged at its rung."""
@@ -118,7 +121,9 @@ class Display:
     def stopped(self, setting: Setting, run: Run, record: RunRecord) -> None:
         """A run that had paused is trained no further and is in the record: the rest of its work falls away."""
         self.finished_runs += 1
-        self.work_left -= work_of(run, setting) - self._done.get(run.id, 0.0)
+        done = self._underway.pop(run.id, 0.0)
+        self._done += done
+        self.work_left -= work_of(run, setting) - done
         assert record.val_error is not None
         self.console.print(
             f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: stopped after "
@@ -140,7 +145,8 @@ class Display:
         """A run ended and is in the record."""
         entry = self._running.pop(record.run)
         self.finished_runs += 1
-        self._done[record.run] = work_of(entry.run, entry.setting)
+        self._underway.pop(record.run, None)
+        self._done += work_of(entry.run, entry.setting)
         error = (
             f"val error {percent(record.val_error)}"
             if record.val_error is not None
@@ -155,7 +161,7 @@ class Display:
 
     def _time_left(self) -> str:
         """From the share of the work done since the start, epochs of running runs included."""
-        done = sum(self._done.values())
+        done = self._done + sum(self._underway.values())
         if done <= 0:
             return "time left unknown yet"
         known = self.total_runs - self.unknown_runs
@@ -167,7 +173,10 @@ class Display:
         bar = Progress(TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TextColumn(self._time_left()))
         bar.add_task("runs", total=self.total_runs, completed=self.finished_runs)
         table = Table("running", "seed", "epoch", "loss", "train error", "val error", box=None, pad_edge=False)
-        for entry in list(self._running.values()):
+        running = list(self._running.values())
+        # What does not fit is not laid out: hundreds of rows, four times a second, would take most of the time.
+        shown = running[: max(1, self.console.height - FRAME)]
+        for entry in shown:
             result = entry.result
             cells = (
                 ["queued" if entry.queued else "0", "", "", ""]
@@ -182,7 +191,8 @@ class Display:
             table.add_row(
                 entry.setting.display, str(entry.run.seed), f"{cells[0]}/{entry.run.recipe.epochs}", *cells[1:]
             )
-        return Group(bar, table)
+        left = len(running) - len(shown)
+        return Group(bar, table, *([f"and {left:,} more"] if left else []))
 
 
 def work_of(run: Run, setting: Setting) -> float:

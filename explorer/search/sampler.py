@@ -45,6 +45,7 @@ class FeasibleSampler(BaseSampler):
         self.pool = pool
         self.distributions = {name: _distribution(column) for name, column in pool.parameters.items()}
         self._ranks = Ranks(pool.parameters)
+        self._columns = np.ascontiguousarray(self._ranks.coordinates.T)  # in one piece each: read for every choice
         self._keys = np.concatenate([designs.keys() for designs in pool.designs])
         self._free = np.ones(len(pool), dtype=np.bool_)
         self._places: dict[int, int] = {}
@@ -136,8 +137,10 @@ class FeasibleSampler(BaseSampler):
 
     def _nearest(self, proposal: dict[str, Any]) -> int:
         """Distance is Euclidean over the axes, each by rank among its values from 0 to 1."""
-        distance = ((self._ranks.coordinates - self._ranks.of(proposal)) ** 2).sum(axis=1)
-        return int(np.where(self._free, distance, np.inf).argmin())
+        distance = np.where(self._free, 0.0, np.inf)
+        for column, own in zip(self._columns, self._ranks.of(proposal), strict=True):
+            distance += (column - own) ** 2
+        return int(distance.argmin())
 
     def _claim(self, trial_number: int, place: int) -> None:
         self._free[place] = False

@@ -150,7 +150,7 @@ class Trials:
             self.study.tell(len(self.study.trials) - 1, state=optuna.trial.TrialState.FAIL)
             return None
         if fixed is not None:
-            self.sampler.claim(self.study, self.study.trials[trial.number], fixed)
+            self.sampler.claim(self.study, self.study.get_trials(deepcopy=False)[trial.number], fixed)
         setting = self.scope.setting(self.sampler.architecture(trial.number))
         for key, value in _attributes(setting).items():
             trial.set_user_attr(key, value)

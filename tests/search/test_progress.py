@@ -41,6 +41,18 @@ def test_on_a_terminal_running_settings_show_epoch_and_error(tiny: StudyConfig) 
         assert part in shown
 
 
+def test_a_terminal_shows_as_many_runs_as_it_has_lines_for(tiny: StudyConfig) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=7)
+    runs = runs_of(tiny, settings_of(tiny), EXECUTION, "hash")
+    display = Display(console, len(runs), 0, 1.0)
+    for setting, run in runs:
+        display.started(setting, run)
+    with console.capture() as shown:
+        console.print(display._render())
+    assert shown.get().count("Net-11") == 3
+    assert "and 1 more" in shown.get()
+
+
 def test_the_clock_tells_what_workers_did_besides_training(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("time.perf_counter", lambda: now)

@@ -173,3 +173,17 @@ def test_a_proposal_goes_to_the_nearest_free_design() -> None:
     assert distances == sorted(distances)
     with pytest.raises(ExhaustedError):
         study.ask(sampler.distributions)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_nearest_free_design_is_taken(seed: int) -> None:
+    sampler = opened(searching("random", 5)).sampler
+    assert sampler is not None
+    rng = np.random.default_rng(seed)
+    taken = rng.choice(len(sampler.pool), 12, replace=False)
+    for place in taken:
+        sampler.reserve(sampler.pool.architecture(int(place)))
+    wanted = sampler._at(int(rng.integers(len(sampler.pool))))
+    distance = ((sampler._ranks.coordinates - sampler._ranks.of(wanted)) ** 2).sum(axis=1)
+    distance[taken] = np.inf
+    assert distance[sampler._nearest(wanted)] == distance.min() < np.inf
