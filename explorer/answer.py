@@ -36,8 +36,15 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
     record = records.load(folder)
     environment = study.stored_environment(folder)
     val_images = environment["images"][1] if environment else 1
-    config, found = judged(config, record, records.load_correct(folder) if config.study.contrast else {}, val_images)
+    right = records.load_correct(folder, _contrasted(config, record)) if config.study.contrast else {}
+    config, found = judged(config, record, right, val_images)
     return config, record, found
+
+
+def _contrasted(config: StudyConfig, record: records.Record) -> set[str]:
+    """The runs of the two settings that are compared: of no others does it matter which images they got right."""
+    pair = contrast_of(config, settings_so_far(config, record)) or ()
+    return set(record.runs.loc[record.runs["setting"].isin([setting.name for setting in pair]), "run"])
 
 
 def at_look(config: StudyConfig, folder: Path) -> StudyConfig:

@@ -1,5 +1,6 @@
 """How far a study has come, read from its record."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def progress_of(config: StudyConfig, folder: Path) -> Progress:
     final = runs.drop_duplicates(["setting", "seed", "rate"], keep="last")
     final = final[final["status"].isin(FINAL_STATUSES) & (final["seed"] < config.search.seeds)]
     own, others = final[final["rate"] == 1], final[final["rate"].isin(config.search.rates)]
-    return Progress({name: int((own["setting"] == name).sum()) for name in names}, wanted, len(others))
+    counts = Counter(own["setting"])
+    return Progress({name: counts[name] for name in names}, wanted, len(others))
 
 
 def refuse_foreign(

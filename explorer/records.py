@@ -5,7 +5,7 @@ two whose run was never committed can only stand at the end, and are cut off whe
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -139,14 +139,25 @@ def uncommitted(rows: Rows) -> dict[str, set[str]]:
 
 def commit(folder: Path, record: RunRecord, epochs: list[EpochResult], outcome: Outcome) -> None:
     """Write one finished run: epochs and correctness first, the row that commits them last."""
-    table.append(
-        folder / EPOCHS,
-        [EpochRecord(run=record.run, **{name: getattr(row, name) for name in _names(EpochResult)}) for row in epochs],
-    )
-    if outcome.correct:
-        bits = base64.b64encode(outcome.correct).decode()
-        table.append(folder / CORRECT, [CorrectRecord(run=record.run, images=outcome.test_images, bits=bits)])
-    table.append(folder / RUNS, [record])
+    commit_all(folder, [(record, epochs, outcome)])
+
+
+def commit_all(folder: Path, runs: Iterable[tuple[RunRecord, list[EpochResult], Outcome]]) -> None:
+    """The same of several at once, for a record that nothing follows from yet.
+
+    Cut short it cannot be told from one that has lost rows: a study that goes on writes one run after the other.
+    """
+    names, rows, right, ended = _names(EpochResult), list[EpochRecord](), list[CorrectRecord](), list[RunRecord]()
+    for record, epochs, outcome in runs:
+        rows += [EpochRecord(run=record.run, **{name: getattr(row, name) for name in names}) for row in epochs]
+        if outcome.correct:
+            bits = base64.b64encode(outcome.correct).decode()
+            right.append(CorrectRecord(run=record.run, images=outcome.test_images, bits=bits))
+        ended.append(record)
+    table.append(folder / EPOCHS, rows)
+    if right:
+        table.append(folder / CORRECT, right)
+    table.append(folder / RUNS, ended)
 
 
 def decide(folder: Path, decisions: list[Decision]) -> None:
@@ -188,14 +199,17 @@ def assembled(folder: Path, rows: Rows) -> Record:
     return Record(runs=runs, epochs=epochs.reset_index(drop=True), decisions=tuple(decisions))
 
 
-def load_correct(folder: Path) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which test images each run got right: a boolean array of shape `(test_images,)` per run, in test order."""
+def load_correct(folder: Path, of: Collection[str] | None = None) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which test images each run got right: a boolean array of shape `(test_images,)` per run, in test order.
+
+    `of` says of which runs, where not of all: a large study's would not fit into the memory.
+    """
     judged = _judged(table.read(folder / RUNS, RunRecord))
     rows = table.read(folder / CORRECT, CorrectRecord)
     if lost := sorted(judged - _runs(rows)):
         raise _lost(folder, {CORRECT: lost})
     try:
-        return unpacked(rows)
+        return unpacked(row for row in rows if of is None or row["run"] in of)
     except ValueError as error:
         raise InputError(f"{folder / CORRECT}: {error}; restore the file") from None
 

@@ -68,6 +68,8 @@ def test_columns_have_their_types_and_missing_fractions_are_nan(folder: Path) ->
 def test_epochs_and_correctness_read_back(folder: Path) -> None:
     assert list(records.load(folder).epochs["val_error"]) == [0.4, 0.2]
     assert list(records.load_correct(folder)["abc"]) == list(RIGHT)
+    assert list(records.load_correct(folder, {"abc"})) == ["abc"]
+    assert records.load_correct(folder, {"another"}) == {}
 
 
 def test_epochs_of_a_run_that_was_never_committed_are_cut_off_when_writing_starts_again(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """How a search went: the best it had found after so many epochs of training, held against designs drawn at random."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,10 +9,11 @@ import pandas as pd
 from scipy import stats
 
 from explorer.analysis.front import hypervolume
-from explorer.analysis.summary import CONFIDENCE, judged
+from explorer.analysis.summary import CONFIDENCE, judged, places_of
 from explorer.run import FINAL_STATUSES
 
 Floats = npt.NDArray[np.float64]
+Point = tuple[float, float]  # error and cost
 DRAWS = 1000
 
 
@@ -62,7 +63,7 @@ class Course:
 @dataclass(frozen=True)
 class _Design:
     epochs: int
-    point: tuple[float, float] | None  # error and cost; None for one that was stopped
+    point: Point | None  # None for one that was stopped
 
 
 def course(runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, *, seed: int = 0) -> Course | None:
@@ -70,14 +71,14 @@ def course(runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, 
 
     `random` names the designs that were drawn by chance; `cost` is made small beside the error, if anything.
     """
-    designs = _designs(runs, seeds, cost)
-    searched = [one for name, one in designs.items() if name not in random]
-    drawn = [one for name, one in designs.items() if name in random]
+    designs, by_chance = _designs(runs, seeds, cost), set(random)
+    searched = [one for name, one in designs.items() if name not in by_chance]
+    drawn = [one for name, one in designs.items() if name in by_chance]
     if not searched:
         return None
     best_of = _best_of([*searched, *drawn], runs, is_front=cost is not None)
     spent = np.cumsum([one.epochs for one in searched])
-    best = [best_of([one.point for one in searched[: count + 1] if one.point]) for count in range(len(searched))]
+    best = _best_after_each([one.point for one in searched], best_of)
     pruned = runs[runs["status"] == "pruned"].drop_duplicates("setting")
     at_rung = pruned["epochs"].to_numpy()
     stopped = {int(epoch): int((at_rung == epoch).sum()) for epoch in np.unique(at_rung)}
@@ -95,22 +96,33 @@ def course(runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, 
 def _designs(runs: pd.DataFrame, seeds: int, cost: str | None) -> dict[str, _Design]:
     """Every design whose seeds are all in, in the order of the last of them."""
     final = runs[runs["status"].isin(FINAL_STATUSES)]
-    places = {str(name): int(place) for place, name in enumerate(final["setting"])}
+    status, epochs = final["status"].tolist(), final["epochs"].tolist()
+    errors = judged(final, "val_error")["judged"].reindex(final.index).tolist()
+    costs = final[cost].tolist() if cost else [0.0] * len(final)
     found = {}
-    for name, group in sorted(final.groupby("setting"), key=lambda item: places[str(item[0])]):
-        if len(group) < seeds:
+    for name, own in sorted(places_of(final["setting"]).items(), key=lambda item: item[1][-1]):
+        if len(own) < seeds:
             continue
         point = None
-        if not (group["status"] == "pruned").any():
-            error = float(judged(group, "val_error")["judged"].mean())
-            point = (error, float(group[cost].iloc[0]) if cost else 0.0)
-        found[str(name)] = _Design(int(group["epochs"].sum()), point)
+        if not any(status[place] == "pruned" for place in own):
+            error = float(np.mean([errors[place] for place in own]))
+            point = (error, float(costs[own[0]]))
+        found[name] = _Design(sum(epochs[place] for place in own), point)
     return found
 
 
-def _best_of(
-    designs: list[_Design], runs: pd.DataFrame, *, is_front: bool
-) -> Callable[[list[tuple[float, float]]], float]:
+def _best_after_each(points: Sequence[Point | None], best_of: Callable[[list[Point]], float]) -> list[float]:
+    """What is told of the first design, of the first two, and so on; only one that no other beats can change it."""
+    best, ahead, found = float("nan"), list[Point](), []
+    for point in points:
+        if point and not any(error <= point[0] and cost <= point[1] for error, cost in ahead):
+            ahead = [one for one in ahead if one[0] < point[0] or one[1] < point[1]] + [point]
+            best = best_of(ahead)
+        found.append(best)
+    return found
+
+
+def _best_of(designs: list[_Design], runs: pd.DataFrame, *, is_front: bool) -> Callable[[list[Point]], float]:
     """What is told of some designs: the lowest error, or how much of the plane they cover; NaN for none."""
     if not is_front:
         return lambda points: min((error for error, _ in points), default=float("nan"))
@@ -121,7 +133,7 @@ def _best_of(
 
 def _drawn(
     drawn: list[_Design],
-    best_of: Callable[[list[tuple[float, float]]], float],
+    best_of: Callable[[list[Point]], float],
     spent: npt.NDArray[np.int64],
     best: list[float],
     *,
@@ -134,9 +146,7 @@ def _drawn(
     if count == 0:
         return None
     orders = [rng.permutation(len(points)) for _ in range(DRAWS if len(points) > 1 else 1)]
-    table = np.array(
-        [[best_of([points[place] for place in order[: k + 1]]) for k in range(len(points))] for order in orders]
-    )
+    table = np.array([_best_after_each([points[place] for place in order], best_of) for order in orders])
     low, high = np.percentile(table, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
     ended = int(np.searchsorted(spent, count * each + 1e-9, side="right"))
     searched = best[ended - 1] if ended else float("nan")

@@ -1,7 +1,9 @@
 """The error of each setting over its seeds."""
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,14 +88,24 @@ def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
 def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_error") -> list[SettingSummary]:
     """One summary per setting, in the given order; a setting without any final run is left out."""
     final = judged(runs, measure)
-    groups = {str(name): group for name, group in final.groupby("setting")}
-    return [_summary(name, groups[name]) for name in settings if name in groups]
+    # As lists: of thousands of settings, a data frame for each would take most of the time.
+    columns = {str(name): final[name].tolist() for name in final}
+    places = places_of(columns["setting"])
+    return [_summary(name, columns, places[name]) for name in settings if name in places]
 
 
-def _summary(name: str, group: pd.DataFrame) -> SettingSummary:
-    first = group.iloc[0]
-    ordered = group.sort_values("seed")
-    errors = {int(seed): float(error) for seed, error in zip(ordered["seed"], ordered["judged"], strict=True)}
+def places_of(names: Iterable[str]) -> dict[str, list[int]]:
+    """Where each name stands."""
+    found: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        found.setdefault(name, []).append(place)
+    return found
+
+
+def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> SettingSummary:
+    first = {column: values[places[0]] for column, values in columns.items()}
+    errors = {int(columns["seed"][place]): float(columns["judged"][place]) for place in places}
+    errors = dict(sorted(errors.items()))
     return SettingSummary(
         setting=name,
         cardinality=int(first["cardinality"]),
@@ -106,7 +118,7 @@ def _summary(name: str, group: pd.DataFrame) -> SettingSummary:
         activations_deviation=float(first["activations_deviation"]),
         errors=errors,
         estimate=estimate(list(errors.values())),
-        unfinished=int((group["status"] != "ok").sum()),
-        seconds=float(group["seconds"].mean()),
+        unfinished=sum(columns["status"][place] != "ok" for place in places),
+        seconds=float(np.mean([columns["seconds"][place] for place in places])),
         latency=float(first["latency"]) if pd.notna(first.get("latency")) else None,
     )

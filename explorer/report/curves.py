@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from explorer.analysis.summary import estimates
+from explorer.analysis.summary import estimates, places_of
 from explorer.design.name import display_setting
 from explorer.report.panel import PALETTE, Axis, Mark, Panel
 
@@ -42,11 +42,15 @@ def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = N
     kinds = ["val_error", "train_error"]
     told = named.groupby(["setting", "epoch"], sort=True)[kinds].agg(["mean", "std", "count"])
     seeds = named.groupby("setting")["run"].nunique()
+    at = [int(epoch) for epoch in told.index.get_level_values("epoch")]
+    ends = {kind: _ends(cast(pd.DataFrame, told[kind])) for kind in kinds}
     found: dict[str, list[Curve]] = {}
-    for setting, rows in told.groupby(level="setting"):
-        at = [int(epoch) for epoch in rows.index.get_level_values("epoch")]
-        name = str(setting)
-        found[name] = [_curve(cast(pd.DataFrame, rows[kind]), name, kind, at, int(seeds[name])) for kind in kinds]
+    for name, places in places_of(told.index.get_level_values("setting")).items():
+        own = slice(places[0], places[-1] + 1)  # the rows are in the order of settings and epochs
+        found[name] = [
+            Curve(display_setting(name), name, kind, at[own], mean[own], low[own], high[own], int(seeds[name]))
+            for kind, (mean, low, high) in ends.items()
+        ]
     return found
 
 
@@ -103,7 +107,8 @@ def time_panel(runs: pd.DataFrame) -> Panel:
     return Panel("Seconds of each run against its multiply-adds", x_axis, Axis("Seconds of a run", low=0.0), [mark])
 
 
-def _curve(rows: pd.DataFrame, setting: str, kind: str, epochs: list[int], n: int) -> Curve:
+def _ends(rows: pd.DataFrame) -> tuple[list[float], list[float], list[float]]:
+    """Means in percent with the ends of their intervals, of all settings at once."""
     mean, count = 100 * rows["mean"].to_numpy(), rows["count"].to_numpy()
     low, high = estimates(mean, 100 * rows["std"].to_numpy(), count)
-    return Curve(display_setting(setting), setting, kind, epochs, mean.tolist(), low.tolist(), high.tolist(), n)
+    return mean.tolist(), low.tolist(), high.tolist()

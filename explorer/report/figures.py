@@ -1,6 +1,7 @@
 """Findings as panels: what each figure of a page shows, as plain numbers with their words."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -55,7 +56,7 @@ class Point:
 def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
     """Points by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality."""
     shapes = [(shape_of(summary.setting), summary.cardinality) for summary in finding.summaries]
-    several = {(rest, cardinality) for rest, cardinality in shapes if shapes.count((rest, cardinality)) > 1}
+    several = {shape for shape, count in Counter(shapes).items() if count > 1}
     lines: dict[str, list[Point]] = {}
     for summary in sorted(finding.summaries, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
         paths = paths_name(parse_setting(summary.setting)[0])

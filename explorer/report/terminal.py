@@ -11,6 +11,8 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
 from explorer.wording import ERROR_NAMES, interval, millions, percent, signed_percent
 
+MOST_ROWS = 100  # of the settings: nobody reads ten thousand, which would take longer to lay out than to judge
+
 
 def print_verdict(finding: Finding, question: str, console: Console) -> None:
     """The table of settings and the sentence that answers the question."""
@@ -23,7 +25,10 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
         "95 % interval",
         "seeds",
     )
-    for summary in finding.summaries:
+    shown = finding.summaries
+    if len(shown) > MOST_ROWS:
+        shown = sorted(shown, key=lambda summary: summary.estimate.mean)[:MOST_ROWS]
+    for summary in shown:
         estimate = summary.estimate
         table.add_row(
             summary.setting,
@@ -34,6 +39,9 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
             f"{estimate.n} ({summary.unfinished} as chance)" if summary.unfinished else str(estimate.n),
         )
     console.print(table)
+    if len(shown) < len(finding.summaries):
+        words = f"The {MOST_ROWS} lowest of {len(finding.summaries):,} settings; the page has all."
+        console.print(words, highlight=False)
     if not finding.complete:
         console.print(f"{finding.final} of {finding.wanted} runs are in.", highlight=False)
     console.print(escape(sentence(finding)), style="bold", highlight=False)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from explorer.analysis.course import Course, _likely, course
+from explorer.analysis.front import hypervolume
 from explorer.run import RunRecord
 from tests.test_records import RECORD
 
@@ -36,6 +38,15 @@ def test_a_design_counts_when_its_last_seed_is_in() -> None:
     rows = [row("a", 0.3, seed=0), row("b", 0.1, seed=0), row("b", 0.5, seed=1), row("a", 0.3, seed=1), row("c", 0.0)]
     found = course_of(rows, [], seeds=2)
     assert (found.epochs, found.best) == ([8, 16], [0.3, 0.3])
+
+
+@given(st.lists(st.tuples(st.integers(1, 8), st.integers(1, 8)), min_size=1, max_size=12))
+def test_the_front_so_far_is_that_of_all_designs_until_then(points: list[tuple[int, int]]) -> None:
+    rows = [row(f"s{place}", error / 10, macs=cost) for place, (error, cost) in enumerate(points)]
+    worst = (0.9, max(cost for _, cost in points) * 1.0001)
+    every = np.array([(error / 10, cost) for error, cost in points])
+    expected = [hypervolume(every[: place + 1], worst) for place in range(len(points))]
+    assert course_of(rows, [], cost="macs").best == pytest.approx(expected)
 
 
 def test_random_designs_are_told_over_all_their_orders() -> None:

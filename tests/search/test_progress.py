@@ -49,7 +49,7 @@ def test_a_terminal_shows_as_many_runs_as_it_has_lines_for(tiny: StudyConfig) ->
         display.started(setting, run)
     with console.capture() as shown:
         console.print(display._render())
-    assert shown.get().count("Net-11") == 3
+    assert shown.get().count("-11 (") == 3
     assert "and 1 more" in shown.get()
 
 
