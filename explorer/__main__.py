@@ -38,7 +38,7 @@ Which network shape is best at a fixed compute budget?
   python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true
   python -m explorer do=benchmark                        training speed against a tutorial's loop, figures to reach;
                                                          subject=costs, start, latency, accuracy, ranks,
-                                                         replay, report: others
+                                                         replay, report, scale, samplers, size: others
 
 Any key can be overridden: recipe.epochs=20  space.cardinality=[1,32]  data=digits  name=my_study
 The record goes to studies/<name>/, the page to reports/<name>.html.

@@ -9,13 +9,35 @@ from explorer.errors import InputError
 from explorer.settings import BenchmarkConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from explorer.checks import Large
     from explorer.design import Architecture, Task
+    from explorer.settings import StudyConfig
+
+# A search among 100,000 designs of one space, of networks that are not trained.
+SLEEPING = [
+    "study=pareto",
+    "name=scale",
+    "search.objectives=[error]",
+    "search.seeds=1",
+    "space.depth={low: 20, high: 62, step: 6}",
+    "space.width={low: 32, high: 1024, step: 4}",
+    "space.bottleneck_width={low: 1, high: 64, factor: 2}",
+    "recipe.epochs=10",
+    "device=cpu",
+    "engine.threads=1",
+    "engine.precision=float32",
+    "engine.forms=native",
+]
 
 
 def benchmark(config: BenchmarkConfig, console: Console) -> int:
     """One subject; whatever is measured, the answer is 0: a figure that is not reached is a finding, not an error."""
     subjects = {"costs": _costs, "training": _training, "start": _start, "latency": _latency, "accuracy": _accuracy}
     subjects |= {"ranks": _ranks, "replay": _replay, "report": _report}
+    subjects |= {"scale": _scale, "samplers": _samplers, "size": _size}
     return subjects[config.subject](config, console)
 
 
@@ -175,6 +197,114 @@ def _report(config: BenchmarkConfig, console: Console) -> int:
         console.print(f"Times in a browser were not measured: {missing}.", markup=False, highlight=False)
     print_figures(page_figures(found), console)
     return 0
+
+
+def _scale(config: BenchmarkConfig, console: Console) -> int:
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from explorer.checks import Figure
+    from explorer.machine import cpu_count, cpu_name
+    from explorer.report.benchmark import print_figures, print_scale
+    from explorer.search.scale import Clock, Sleeps, measure_scale
+
+    pairs = [(slots, seconds) for seconds in config.seconds for slots in config.slots]
+    jobs = [config.jobs or max(1000, 5 * slots) for slots, _ in pairs]
+    if odd := [slots for (slots, _), own in zip(pairs, jobs, strict=True) if own <= slots]:
+        raise InputError(f"jobs={config.jobs}: allowed are more than slots, {odd[0]}")
+    studies = [sleeping(config.sampler, own, mirror=config.mirror) for own in jobs]
+    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
+    found = []
+    for study, (slots, seconds) in zip(studies, pairs, strict=True):
+        with TemporaryDirectory() as folder, console.status(f"{slots:,} runs at once, {seconds:g} s each"):
+            engine = Sleeps(slots, seconds, config.spread, config.seed, Clock(config.clock == "real"))
+            found.append(measure_scale(study, Path(folder) / "scale", engine))
+    print_scale(found, console)
+    figures = [
+        Figure(
+            f"{one.slots:,} slots, runs of {one.run_seconds:g} s: at least 97 % of the slots' time used",
+            f"{one.usage.utilisation:.2%}",
+            one.usage.utilisation >= 0.97,
+        )
+        for one in found
+    ]
+    print_figures(figures, console)
+    return 0
+
+
+def _samplers(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.machine import cpu_count, cpu_name
+    from explorer.report.benchmark import print_choices
+    from explorer.search.scale import measure_choices
+
+    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
+    found = []
+    for sampler in ("random", "qmc", "nsga2", "tpe", "gp"):
+        with console.status(f"Choosing with {sampler}"):
+            found += measure_choices(sleeping(sampler, max(config.told)), config.told)
+    print_choices(found, console)
+    return 0
+
+
+def _size(config: BenchmarkConfig, console: Console) -> int:
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+
+    from explorer.machine import cpu_count, cpu_name
+    from explorer.report.benchmark import print_large
+
+    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
+    drawn = ["search=uniform", f"search.designs={-(-config.stored // 5)}", "search.seeds=5"]
+    studies = {"5 seeds": drawn, "search": ["search=random", f"search.designs={config.stored}"]}
+    found: list[Large] = []
+    for kind, own in studies.items():
+        with TemporaryDirectory() as folder, console.status(f"{config.stored:,} runs, {kind}"):
+            overrides = [*SLEEPING, *own, "storage=none", "report.live=false"]
+            found += _large(kind, overrides, config.stored, Path(folder), console)
+    print_large(found, console)
+    return 0
+
+
+def _large(kind: str, overrides: list[str], runs: int, folder: "Path", console: Console) -> "Iterator[Large]":
+    """What is done with a study of so many runs, one after the other, each in a process of its own."""
+    from explorer.checks import Large
+    from explorer.config import read_command
+    from explorer.folder import study_folder
+    from explorer.search.size import command, in_own_process, store, until_first
+
+    study = read_command(overrides).study
+    half, whole = (folder / part / study_folder(study.name) for part in ("half", "whole"))
+    for path, share in ((half, 2), (whole, 1)):
+        in_own_process(store, study, path, runs // share)
+    steps = {
+        "continue, half done: until the next run starts": partial(in_own_process, until_first, study, half),
+        "list: read and judge it for the index": partial(in_own_process, _listed, whole),
+        "do=report: judge it, draw its page": partial(command, [*overrides, "do=report"], folder / "whole"),
+        "start it again when finished: verdict": partial(command, overrides, folder / "whole"),
+    }
+    for what, step in steps.items():
+        seconds, memory = step()
+        console.print(f"{kind}: {what}: {seconds:.1f} s", markup=False, highlight=False)
+        yield Large(kind, runs, what, seconds, memory)
+
+
+def _listed(folder: "Path") -> None:
+    from explorer.answer import load_finding
+    from explorer.report.index import entry_of
+
+    entry_of(*load_finding(folder))
+
+
+def sleeping(sampler: str, designs: int, *, mirror: bool = False) -> "StudyConfig":
+    """A search of so many runs that are not trained. Raises InputError for more than its space has."""
+    from explorer.config import read_command
+    from explorer.planning import settings_of
+
+    own = [f"search={sampler}", f"search.designs={designs}", f"storage={'sqlite' if mirror else 'none'}"]
+    baseline = [] if sampler == "random" else ["search.baseline=0"]
+    study = read_command([*SLEEPING, *own, *baseline]).study
+    settings_of(study)
+    return study
 
 
 def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":

@@ -84,6 +84,23 @@ def memory_bytes() -> int:
     return min(found)
 
 
+def memory_in_use() -> int:
+    """Bytes of memory that this process has now; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, AttributeError, ValueError):
+        return 0
+
+
+def most_memory() -> int | None:
+    """Bytes this process has had in memory at most; None where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+    except (OSError, StopIteration):
+        return None
+
+
 def limit_memory(most: int) -> None:
     """Let this process have no more bytes of its own than these, so that it is refused memory instead of being killed.
 

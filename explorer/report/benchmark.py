@@ -7,7 +7,7 @@ from explorer import wording
 from explorer.analysis.paired import Equivalence
 from explorer.analysis.ranks import Agreement
 from explorer.analysis.replay import Replay
-from explorer.checks import Figure, Latency, Limits, PageSpeed, Together, TrainingSpeed
+from explorer.checks import Choices, Figure, Large, Latency, Limits, PageSpeed, Scale, Together, TrainingSpeed
 from explorer.report.terminal import plain_table
 from explorer.settings import StudyConfig
 
@@ -199,3 +199,102 @@ def print_pages(found: list[PageSpeed], console: Console) -> None:
         "navigation, in Chromium, the file on disk, median of the loads.",
         highlight=False,
     )
+
+
+def print_scale(found: list[Scale], console: Console) -> None:
+    """How busy slots were kept, and what that cost."""
+    how = "real" if found[0].is_real else "simulated"
+    table = plain_table(
+        f"Runs that only take time, {how} clock, sampler {found[0].sampler}, lengths +-{found[0].spread:.0%}",
+        "slots",
+        "run",
+        "runs",
+        "slots in use",
+        "with the tail",
+        "ramp",
+        "tail",
+        "wait",
+        "longest wait",
+        "runs/s",
+    )
+    for one in found:
+        table.add_row(
+            f"{one.slots:,}",
+            f"{one.run_seconds:g} s",
+            f"{one.runs:,}",
+            f"{one.usage.utilisation:.2%}",
+            f"{one.usage.with_tail:.2%}",
+            f"{one.usage.ramp:.2f} s",
+            f"{one.usage.tail:.1f} s",
+            f"{1000 * one.usage.wait:.1f} ms",
+            f"{1000 * one.usage.longest_wait:,.0f} ms",
+            f"{one.runs / one.usage.seconds:,.1f}",
+        )
+    console.print(table)
+    parts = list(found[0].parts)
+    table = plain_table(
+        "What the coordinator cost, for each run: milliseconds of the processor, and in brackets those that passed",
+        "slots",
+        "run",
+        "in all",
+        *parts,
+        "record",
+        "memory by quarters of the runs",
+        "memory per run",
+    )
+    for one in found:
+        table.add_row(
+            f"{one.slots:,}",
+            f"{one.run_seconds:g} s",
+            f"{1000 * one.processor:.2f}",
+            *(f"{1000 * own:.2f} ({1000 * passed:.2f})" for own, passed in (one.parts[part] for part in parts)),
+            f"{one.record:,.0f} bytes",
+            f"{', '.join(f'{size / 2**20:,.0f}' for size in one.memory)} MiB",
+            f"{one.bytes_per_run / 2**10:.1f} KiB",
+        )
+    console.print(table)
+    console.print(
+        "Slots in use: slot-seconds of runs over slots times the time from the first submission to the last; with the "
+        "tail: until the last run has ended. Wait: of a slot, from the end of a run to the next. In all: every thread, "
+        "the start included. Receive: the engine's own, waiting included. Memory per run: by which the process grew "
+        "with each of the second half of the runs.",
+        highlight=False,
+    )
+
+
+def print_choices(found: list[Choices], console: Console) -> None:
+    """How long samplers take for a choice, and how many runs they can supply."""
+    lengths = {"1 min": 60, "10 min": 600, "1 h": 3600, "8 h": 28800}
+    table = plain_table(
+        "Choices of one design among 100,000",
+        "sampler",
+        "results known",
+        "median",
+        "longest",
+        "choices/s",
+        *(f"slots, runs of {name}" for name in lengths),
+    )
+    for one in found:
+        table.add_row(
+            one.sampler,
+            f"{one.told:,}",
+            f"{1000 * one.seconds:,.1f} ms",
+            f"{1000 * one.longest:,.1f} ms",
+            f"{1 / one.seconds:,.2f}",
+            *(f"{length / one.seconds:,.0f}" for length in lengths.values()),
+        )
+    console.print(table)
+    console.print(
+        "Slots: length of a run over the time of a choice, the most that a sampler alone could keep busy with one "
+        "seed for each design. A level after choices of more than 5 s is not measured.",
+        highlight=False,
+    )
+
+
+def print_large(found: list[Large], console: Console) -> None:
+    """Seconds and memory of what is done with large studies."""
+    table = plain_table("Large studies", "study", "runs", "what", "seconds", "peak memory")
+    for one in found:
+        memory = "-" if one.memory is None else f"{one.memory / 2**20:,.0f} MiB"
+        table.add_row(one.kind, f"{one.runs:,}", one.what, f"{one.seconds:,.1f}", memory)
+    console.print(table)

@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from explorer.checks import Figure, PageSpeed
+from explorer.machine import most_memory
 from explorer.report.page import write_page
 from explorer.report.synthetic import synthetic
 from explorer.settings import StudyConfig
@@ -60,16 +61,7 @@ def _draw(config: StudyConfig, runs: int, epochs: int, path: Path, seed: int) ->
     began = time.perf_counter()
     write_page(study, path)
     seconds = time.perf_counter() - began
-    return PageSpeed(runs, epochs, path.stat().st_size, seconds, _most_memory())
-
-
-def _most_memory() -> int | None:
-    """Bytes this process has had in memory at most; None where the system does not tell."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-    except (OSError, StopIteration):
-        return None
+    return PageSpeed(runs, epochs, path.stat().st_size, seconds, most_memory())
 
 
 def load(paths: list[Path], turns: int) -> list[tuple[float, float]]:

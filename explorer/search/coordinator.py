@@ -43,11 +43,17 @@ SOME = 9  # designs on which the plan of a search is made
 
 
 def run_study(
-    config: StudyConfig, folder: Path, console: Console, beside: Beside | None = None, fork: Fork | None = None
+    config: StudyConfig,
+    folder: Path,
+    console: Console,
+    beside: Beside | None = None,
+    fork: Fork | None = None,
+    engine: Engine | None = None,
 ) -> int:
     """Train what the record lacks and return the number of failed runs; `beside` goes on while runs are trained.
 
-    A new study that is a `fork` of another begins with the runs of that one that it may have.
+    A new study that is a `fork` of another begins with the runs of that one that it may have. `engine` is used instead
+    of the one that the study asks for.
     Raises InputError for what a person can mend and StudyStoppedError where the cost check fails or a file of the study
     cannot be written.
     """
@@ -59,10 +65,9 @@ def run_study(
         healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
         for line in (f"Study {config.name}: record in {folder}", *healed):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        engine: Engine | None = None
         try:
             with console.status("Starting a worker, reading images"):
-                engine = open_engine(config, folder)
+                engine = engine or open_engine(config, folder)
                 (surroundings,) = engine.ask(Survey(config.data, config.device))
             assert isinstance(surroundings, Surroundings)
             refuse_batch(config, surroundings.images[0])
