@@ -50,7 +50,7 @@ def test_a_terminal_shows_as_many_runs_as_it_has_lines_for(tiny: StudyConfig) ->
     with console.capture() as shown:
         console.print(display._render())
     assert shown.get().count("-11 (") == 3
-    assert "and 1 more" in shown.get()
+    assert shown.get().endswith("more\n")
 
 
 def test_the_clock_tells_what_workers_did_besides_training(monkeypatch: pytest.MonkeyPatch) -> None:
