@@ -35,7 +35,8 @@ from explorer.settings import StudyConfig
 
 IMAGES = (50_000, 5_000, 10_000)
 SAMPLES = 200  # times at which memory is looked at
-CHOICES = 10  # that are timed, of which the median is told
+CHOICES = 10  # that are timed, of which the median is told, or as many as take
+PATIENCE = 30.0  # seconds
 LONGEST = 5.0  # seconds of a choice, after which nobody wants to know how long the next level takes
 # What the coordinator does for a run, as functions that are timed; none of them calls another.
 PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
@@ -260,7 +261,7 @@ def _slope(done: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]) -> flo
 def measure_choices(config: StudyConfig, levels: Sequence[int]) -> list[Choices]:
     """Seconds that a study's sampler takes for a choice, by the number of results it knows, from few to many.
 
-    A level is left out once a choice of the one before has taken `LONGEST`. TPE and GP know results whoever chose the
+    A level is left out where a choice at the one before takes more than `LONGEST`. TPE and GP know results whoever chose the
     designs, so that those are drawn at random; NSGA-II and QMC choose them all.
     """
     search, pool = config.search, candidates(config)
@@ -274,13 +275,15 @@ def measure_choices(config: StudyConfig, levels: Sequence[int]) -> list[Choices]
     trials.sampler = trials.study.sampler = FeasibleSampler(make, pool)
     found: list[Choices] = []
     for level in sorted(levels):
-        if found and found[-1].longest > LONGEST:
+        if found and found[-1].seconds > LONGEST:
             break
         is_filling = True
         while len(trials.study.get_trials(deepcopy=False)) < level:
             _choose(trials)
         is_filling = False
-        seconds = [_choose(trials) for _ in range(CHOICES)]
+        seconds: list[float] = []
+        while len(seconds) < CHOICES and sum(seconds) < PATIENCE:
+            seconds.append(_choose(trials))
         found.append(Choices(name, level, float(np.median(seconds)), max(seconds)))
     return found
 
