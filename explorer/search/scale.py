@@ -84,6 +84,7 @@ class Sleeps:
     most_runs: int | None = None  # after so many the study is left
     every: int = 1  # runs between two looks at the memory
     most: int = 0  # runs at once
+    wanted: int = 1
     _due: list[tuple[float, int, Event]] = field(default_factory=list)
     _busy: int = 0
     _events: int = 0
@@ -261,8 +262,8 @@ def _slope(done: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]) -> flo
 def measure_choices(config: StudyConfig, levels: Sequence[int]) -> list[Choices]:
     """Seconds that a study's sampler takes for a choice, by the number of results it knows, from few to many.
 
-    A level is left out where a choice at the one before takes more than `LONGEST`. TPE and GP know results whoever chose the
-    designs, so that those are drawn at random; NSGA-II and QMC choose them all.
+    A level is left out where a choice at the one before takes more than `LONGEST`. TPE and GP know results whoever
+    chose the designs, so that those are drawn at random; NSGA-II and QMC choose them all.
     """
     search, pool = config.search, candidates(config)
     name, learns, is_filling = search.sampler, search.sampler in ("tpe", "gp"), True
