@@ -80,7 +80,8 @@ def _settings(config: StudyConfig, folder: Path, count: int) -> tuple[Setting, .
         return settings_of(config)
     scope, pool, known = scope_of(config), candidates(config), records.load(folder).chosen()
     first = [scope.setting(parse_name(name)) for name in known]
-    some = (scope.setting(pool.architecture(place)) for place in range(count + len(known)))
+    places = range(min(len(pool), count + len(known)))
+    some = (scope.setting(pool.architecture(place)) for place in places)
     others = [setting for setting in some if setting.name not in known][: count - len(known)]
     records.decide(folder, [chosen(setting, config.search.sampler) for setting in others])
     return (*first, *others)
