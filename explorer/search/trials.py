@@ -167,16 +167,18 @@ class Trials:
 
 
 def open_trials(name: str, settings: tuple[Setting, ...], seeds: int, cost: str | None = None) -> Trials:
-    """Enqueue every setting and ask for all of them: they stay open until their seeds are in."""
+    """Enqueue every setting and ask for it: they stay open until their seeds are in.
+
+    One after the other, since each ask looks at all that are enqueued.
+    """
     logging.getLogger("optuna").setLevel(logging.WARNING)
     directions = [optuna.study.StudyDirection.MINIMIZE] * (1 if cost is None else 2)
     study = optuna.create_study(study_name=name, directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
     trials = Trials(study, seeds, cost=cost)
     parameters = [_parameters(setting, formed=any(one.form != "grouped" for one in settings)) for setting in settings]
-    for setting, own in zip(settings, parameters, strict=True):
-        study.enqueue_trial(own, user_attrs=_attributes(setting))
     choices = _distributions(parameters)
     for setting, own in zip(settings, parameters, strict=True):
+        study.enqueue_trial(own, user_attrs=_attributes(setting))
         trial = study.ask(choices)
         assert trial.params == own
         trials._by_setting[setting.name] = _Open(trial)
