@@ -162,7 +162,7 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
         (["do=benchmark", "subject=report", "runs=[]"], "runs=[]: allowed are numbers from 10 to 10,500"),
         (
             ["do=dance"],
-            "do=dance: unknown verb; allowed: run, plan, report, tabulate, doctor, verify, export, benchmark",
+            "do=dance: unknown verb; allowed: run, plan, report, tabulate, doctor, move, verify, export, benchmark",
         ),
         (["do=dance", "study=equal_params"], "do=dance: unknown verb"),
     ],

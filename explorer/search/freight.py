@@ -13,6 +13,7 @@ from explorer.job import Job
 from explorer.settings import DataConfig
 
 Files = dict[str, bytes]  # by path below their folder
+KEPT = 2  # checkpoints of a run, as where it is trained
 MOST_IMAGES = 4 * 2**30  # bytes; more belong on a path that all machines see
 
 
@@ -23,14 +24,18 @@ class Parcel:
     folder: str
     name: str
     content: bytes
+    kept: int | None = None  # files in its folder, the newest of them; None: all
 
     def deliver(self) -> None:
-        """Put it in its place; of earlier ones the last is kept, should this one be damaged."""
+        """Put it in its place."""
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{self.name}.partial"
         partial.write_bytes(self.content)
         partial.replace(folder / self.name)
+        if self.kept is not None:
+            for old in sorted(folder.glob("*.safetensors"), reverse=True)[self.kept :]:
+                old.unlink()
 
 
 def images(data: DataConfig) -> Files:
@@ -88,7 +93,7 @@ class Depot:
             for path in sorted(Path(self.there.checkpoints).glob("*.safetensors"))[-1:]:
                 if path not in self._sent:
                     self._sent.add(path)
-                    yield Parcel(self.meant.checkpoints, path.name, path.read_bytes())
+                    yield Parcel(self.meant.checkpoints, path.name, path.read_bytes(), kept=KEPT)
         if self.there.weights and self.meant.weights:
             path, place = Path(self.there.weights), Path(self.meant.weights)
             if path.exists() and path not in self._sent:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from pydantic import ConfigDict, TypeAdapter
 
+from explorer.errors import StudyStoppedError
 from explorer.job import Answer, Event, Job, Question, Terms
 
 
@@ -79,7 +80,7 @@ class Box:
             os.fsync(file.fileno())
 
     def take(self) -> list[Any]:
-        """The letters that have come since the last call."""
+        """The letters that have come since the last call. Raises StudyStoppedError for a line that is none."""
         try:
             if self.path.stat().st_size == self._read:
                 return []
@@ -90,4 +91,8 @@ class Box:
             return []
         self._read += len(new)
         *lines, self._rest = (self._rest + new).split(b"\n")
-        return [understood(line.decode()) for line in lines]
+        try:
+            return [understood(line.decode()) for line in lines]
+        except (ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise StudyStoppedError(f"{self.path}: a line is damaged ({reason}); start the study again") from None

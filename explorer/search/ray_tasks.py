@@ -6,12 +6,6 @@ same rule as on one machine, but that a lost node is no fault of the run.
 """
 
 import contextlib
-import logging
-import os
-import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -24,7 +18,6 @@ from explorer import interrupt
 from explorer.errors import InputError, StudyStoppedError
 from explorer.folder import make_folder
 from explorer.job import Answer, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
-from explorer.machine import cpu_count
 from explorer.search.attempts import Attempts
 from explorer.search.elsewhere import (
     Errand,
@@ -39,38 +32,10 @@ from explorer.search.elsewhere import (
 )
 from explorer.search.freight import Files, Parcel, arrived, depot, images, newest
 from explorer.search.local import LOOK
-from explorer.settings import EngineConfig, StudyConfig
+from explorer.search.ray_cluster import Needs, connected, in_one_line, of_ours
+from explorer.settings import StudyConfig
 
-TOKEN = Path.home() / ".ray" / "auth_token"  # where Ray keeps it, unless RAY_AUTH_TOKEN_PATH says otherwise
 STALE = 2.0  # seconds for which what the cluster is said to have is believed
-TRY = """
-import logging, sys, ray
-ray.init(address=sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)
-"""
-# What Ray says, and what a person can do about it.
-_REASONS = {
-    "InvalidAuthToken": "the cluster wants another token than this machine has; put the cluster's into "
-    "~/.ray/auth_token, or say where it is in RAY_AUTH_TOKEN_PATH",
-    "Version mismatch": "the cluster runs another version of Ray or Python than this machine; install the same",
-    "Could not find any running Ray": "no cluster runs on this machine and RAY_ADDRESS names none; start one with ray "
-    "start --head, or leave engine.address=local",
-}
-
-
-@dataclass(frozen=True)
-class _Needs:
-    """What a task takes of a node."""
-
-    cpus: float
-    gpus: float
-
-    def fit_on(self, resources: dict[str, float]) -> int:
-        """How many such tasks a node with these resources has room for."""
-        found = int(resources.get("CPU", 0) / self.cpus)
-        if self.gpus:
-            # A task never takes parts of two GPUs.
-            found = min(found, int(resources.get("GPU", 0)) * int(1 / self.gpus + 1e-6))
-        return found
 
 
 @dataclass
@@ -85,7 +50,7 @@ class RayEngine:
     _flights: dict[Any, Job] = field(default_factory=dict)
     _landed: list[Any] = field(default_factory=list)  # tasks that have said all and are yet to end
     _terms: Terms | None = None
-    _needs: _Needs = field(init=False)
+    _needs: Needs = field(init=False)
     _images: Any = None  # a reference to them in the cluster, where nodes do not see them
     _sends: bool = False  # checkpoints, where nodes do not see the study's folder
     _counted: tuple[float, int] = (0.0, 0)
@@ -93,7 +58,7 @@ class RayEngine:
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
         self._attempts = Attempts(self.study.engine.retries)
-        self._ray = _connected(self.study.engine)
+        self._ray = connected(self.study.engine)
         try:
             self._needs = self._whole()
             if self.study.engine.address != "local":
@@ -126,9 +91,9 @@ class RayEngine:
         if self._needs.gpus:
             share = self.study.engine.share
             part = 1 / terms.at_once if share == "auto" else share
-            self._needs = _Needs(1, int(part * 10_000) / 10_000)
+            self._needs = Needs(1, int(part * 10_000) / 10_000)
         else:
-            self._needs = _Needs(terms.execution.threads, 0)
+            self._needs = Needs(terms.execution.threads, 0)
         self._counted = (0.0, 0)
         return max(1, min(terms.most, self._room()))
 
@@ -208,7 +173,7 @@ class RayEngine:
             except StopIteration:
                 return answers or None
             except self._ray.exceptions.RayTaskError as error:
-                raise InputError(_of_ours(error)) from None
+                raise InputError(of_ours(error)) from None
             except self._ray.exceptions.RayError:
                 return None
             if isinstance(word, Refused):
@@ -232,7 +197,7 @@ class RayEngine:
             self.submit(job)
             return [Noted(job.run.id, "its node is gone; another one goes on")]
         except errors.RayTaskError as error:
-            raise StudyStoppedError(_of_ours(error)) from None
+            raise StudyStoppedError(of_ours(error)) from None
         except errors.RayError as error:
             memory = isinstance(error, errors.OutOfMemoryError)
             return self._lost(flight, "was ended since its node ran out of memory" if memory else "died", leaving)
@@ -268,17 +233,17 @@ class RayEngine:
             self._counted = (time.monotonic(), count)
         return count
 
-    def _whole(self) -> _Needs:
+    def _whole(self) -> Needs:
         """All of a node, to measure on. Raises InputError where the cluster has not what the study asks for."""
         device, deadline, wish = self.study.device, time.monotonic() + self.study.engine.patience, None
         while True:
             there = [node["Resources"] for node in self._nodes()]
             with_gpu = [resources for resources in there if resources.get("GPU", 0) >= 1]
             if device != "cpu" and with_gpu:
-                return _Needs(1, 1)
+                return Needs(1, 1)
             cores = [int(resources.get("CPU", 0)) for resources in there]
             if device != "cuda" and max(cores, default=0) >= 1:
-                return _Needs(max(cores), 0)
+                return Needs(max(cores), 0)
             interrupt.check()
             if wish is None:  # a cluster that scales itself does so for tasks that wait
                 wanted = {"num_gpus": 1} if device == "cuda" else {"num_cpus": 1}
@@ -316,9 +281,9 @@ class RayEngine:
             try:
                 looks.append((name, self._ray.get(reference)))
             except self._ray.exceptions.RayTaskError as error:
-                raise InputError(f"engine=ray: {name}: {_of_ours(error)}") from None
+                raise InputError(f"engine=ray: {name}: {of_ours(error)}") from None
             except self._ray.exceptions.RayError as error:
-                raise InputError(f"engine=ray: {name}: {_line(error)}") from None
+                raise InputError(f"engine=ray: {name}: {in_one_line(error)}") from None
         for name, there in looks:
             _refuse_other(name, here, there)
         self._sends = not all(there.sees for _, there in looks)
@@ -366,69 +331,3 @@ def _with_images(errand: Errand, files: Files | None) -> Errand:
     if isinstance(task, Job):
         return replace(errand, task=replace(task, run=replace(task.run, data=found(task.run.data))))
     return errand
-
-
-def _connected(engine: EngineConfig) -> ModuleType:
-    """Ray, connected to a cluster. Raises InputError, in at most `engine.patience` seconds, where that cannot be."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of tasks that nobody waits for any more
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    is_local = engine.address == "local"
-    if is_local or "RAY_AUTH_TOKEN" in os.environ or Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).exists():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if is_local:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what has Ray listen on the loopback interface alone
-    try:
-        import ray
-    except ImportError:
-        raise InputError("engine=ray: needs the package ray; pip install 'resnext-explorer[ray]'") from None
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if is_local:
-        options |= {"num_cpus": cpu_count(), "include_dashboard": False}
-    else:
-        _try(engine)
-    try:
-        ray.init(address=engine.address, **options)
-    except (RuntimeError, OSError, ValueError) as error:
-        raise InputError(f"engine.address={engine.address}: {_line(error)}") from None
-    return ray
-
-
-def _try(engine: EngineConfig) -> None:
-    """Connect in a process of its own first: Ray can take minutes to give up, and says why on many lines."""
-    if engine.address != "auto":
-        host, _, port = engine.address.removeprefix("ray://").rpartition(":")
-        if not host or not port.isdecimal() or engine.address.startswith("ray://"):
-            raise InputError(f"engine.address={engine.address}: allowed are local, auto and HOST:PORT of a head node")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=engine.patience).close()
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"engine.address={engine.address}: nothing answers there ({reason})") from None
-    command = [sys.executable, "-c", TRY, engine.address]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as trying:  # noqa: S603 - fixed words
-        assert trying.stderr is not None
-        late = threading.Timer(engine.patience, trying.kill)
-        late.start()
-        last, reason = "", ""
-        for line in trying.stderr:
-            last = line.strip() or last
-            reason = reason or next((told for word, told in _REASONS.items() if word in line), "")
-            if reason:
-                trying.kill()
-        late.cancel()
-    if reason or trying.returncode:
-        words = reason or f"cannot be used within {engine.patience:g} s ({_line(last)})"
-        raise InputError(f"engine.address={engine.address}: {words}")
-
-
-def _of_ours(error: Any) -> str:
-    """An exception in a task itself, which is none of Ray's."""
-    cause = error.cause if isinstance(error.cause, BaseException) else error
-    if isinstance(cause, ModuleNotFoundError):
-        return f"engine=ray: a node lacks the package {cause.name}; install this project there as here"
-    return f"engine=ray: a task failed ({type(cause).__name__}: {_line(cause)})"
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())[:200]

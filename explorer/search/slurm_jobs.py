@@ -6,13 +6,10 @@ runs saved and is put into the queue again by submitit; meanwhile another job go
 """
 
 import contextlib
-import io
 import logging
 import secrets
 import shutil
-import signal
 import subprocess
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,122 +18,25 @@ from typing import Any, get_args
 from explorer import interrupt
 from explorer.errors import InputError, StudyStoppedError
 from explorer.folder import JOBS, make_folder
-from explorer.job import Answer, Begun, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
-from explorer.machine import described
+from explorer.job import Answer, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
 from explorer.search.attempts import Attempts
-from explorer.search.elsewhere import absolute, answered, narrowed, placed, unfit
+from explorer.search.elsewhere import absolute, narrowed, placed
 from explorer.search.letters import Asked, Box, Goodbye, Hello
-from explorer.search.local import LOOK, LocalEngine
+from explorer.search.local import LOOK
+from explorer.search.slurm_cluster import PATIENCE, executor, last_words, queue, refuse_cluster, run, still, submit
+from explorer.search.slurm_station import BEAT, IN, LEAVE, OUT, PAUSE, Station
 from explorer.settings import EngineConfig, StudyConfig
 
-try:
-    import submitit
-except ImportError:
-    raise InputError("engine=slurm: needs the package submitit; pip install 'resnext-explorer[slurm]'") from None
-
-PAUSE = 0.25  # seconds between two looks into the boxes
 CHECK = 5.0  # seconds between two questions to the cluster about its jobs
-PATIENCE = 25.0  # seconds that a command of the cluster may take
 STILLBORN = 3  # jobs in a row that end before their first word, after which the study stops
 QUIET = 10.0  # seconds in the queue of which nothing is said
-ENDLESS = 1_000_000  # times that a job may reach its time limit
-IN, OUT, LEAVE, BEAT, IDS = "in.jsonl", "out.jsonl", "leave", "beat", "ids"
+IDS = "ids"
 # Why a job waits, where it would wait for ever.
 HOPELESS = {
     *("PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "InvalidAccount", "InvalidQOS", "PartitionDown"),
     *("AssocMaxWallDurationPerJobLimit", "QOSMaxWallDurationPerJobLimit", "PartitionInactive"),
 }
 _LOGGER = logging.getLogger(__name__)
-
-
-class Station:
-    """What a job does: it serves the coordinator of a study until that, the cluster or the clock ends it.
-
-    Called by submitit on the machine where the job runs; `checkpoint` by its signal handler.
-    """
-
-    def __init__(self, root: Path, name: str, retries: int, silence: float) -> None:
-        """`root` is the place of all jobs of this start of the study, `name` that of this one in it."""
-        self.root, self.name, self.retries, self.silence = root, name, retries, silence
-
-    def __call__(self) -> None:
-        """Serve. Signals reach the main thread, so that what they do never stands in the middle of a word."""
-        self._ended = ""  # why the cluster ends this job, if it does
-        signal.signal(signal.SIGTERM, self._end)
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-        while self._thread.is_alive():
-            self._thread.join(LOOK)
-
-    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """Have all runs saved, and say how to go on when the cluster has room again."""
-        self._ended = "the cluster ended its job, which is queued again"
-        self._thread.join(interrupt.LONGEST_GOODBYE + 2 * LOOK)
-        return submitit.helpers.DelayedSubmission(Station(self.root, self.name, self.retries, self.silence))
-
-    def _end(self, *_: object) -> None:
-        """What Slurm sends before it kills: at a cancellation, and at a preemption that it requeues by itself."""
-        self._ended = "the cluster ended its job"
-
-    def _serve(self) -> None:
-        place = self.root / self.name
-        inbox, outbox, beat = Box(place / IN), Box(place / OUT), _Beat(self.root / BEAT, self.silence)
-        life = 1 + sum(isinstance(letter, Hello) for letter in Box(place / OUT).take())
-        inbox.take()  # what was meant for an earlier life is given to others
-        engine = LocalEngine(self.retries, self.silence, slots=1000)
-        terms: Terms | None = None
-        outbox.put(Hello(life, str(described()["host"])))
-        try:
-            while not (why := self._reason(beat)):
-                for letter in inbox.take():
-                    if isinstance(letter, Terms):
-                        terms = letter
-                        engine.open(replace(terms, most=1000))
-                    else:
-                        self._do(letter, terms, engine, outbox)
-                for event in engine.events(PAUSE):
-                    outbox.put(event)
-            for event in engine.stop():
-                outbox.put(event)
-            outbox.put(Goodbye(why))
-        finally:
-            engine.close()
-
-    def _do(self, letter: Any, terms: Terms | None, engine: LocalEngine, outbox: Box) -> None:
-        if isinstance(letter, Job):
-            outbox.put(Begun(letter.run.id))
-            if terms is not None and (problem := unfit(terms.surroundings, letter, engine)):
-                outbox.put(Refused(problem))
-                return
-            engine.submit(letter)
-        else:
-            for answer in answered(letter.question, letter.workers, engine):
-                outbox.put(answer)
-
-    def _reason(self, beat: "_Beat") -> str:
-        """Why to leave, in words; empty where there is no reason."""
-        if self._ended:
-            return self._ended
-        if (self.root / LEAVE).exists() or (self.root / self.name / LEAVE).exists():
-            return "it was asked to leave"
-        return "the coordinator is gone" if beat.is_lost() else ""
-
-
-@dataclass
-class _Beat:
-    """A file that the coordinator touches now and then. Only whether it changes counts, as clocks may differ."""
-
-    path: Path
-    longest: float
-    _last: int = 0
-    _since: float = field(default_factory=time.monotonic)
-
-    def is_lost(self) -> bool:
-        with contextlib.suppress(OSError):
-            last = self.path.stat().st_mtime_ns
-            if last != self._last:
-                self._last, self._since = last, time.monotonic()
-        return time.monotonic() - self._since > self.longest
 
 
 @dataclass
@@ -171,6 +71,7 @@ class SlurmEngine:
     _submitted: int = 0
     _stillborn: int = 0
     _told: str = ""
+    _began: bool = False  # whether any job has
     _asked: float = 0.0
     _late: list[Event] = field(default_factory=list)  # what came while a question was being answered
 
@@ -178,12 +79,16 @@ class SlurmEngine:
         self.folder = self.folder.resolve()
         self._attempts = Attempts(self.study.engine.retries)
         if self.study.engine.executor == "slurm":
-            _refuse_cluster(self.study.engine)
+            refuse_cluster(self.study.engine)
         parent = make_folder(self.folder / JOBS)
         self._end_earlier(parent)
         self._root = parent / secrets.token_hex(4)
         self._root.mkdir(mode=0o700)
-        self._executor = _executor(self.study.engine, self._root)
+        try:
+            self._executor = executor(self.study.engine, self._root)
+        except InputError:
+            shutil.rmtree(self._root)
+            raise
         self._beat()
 
     @property
@@ -254,8 +159,9 @@ class SlurmEngine:
     def stop(self) -> list[Event]:
         """Have all jobs save their runs and end; those that still wait in the queue are taken out of it."""
         (self._root / LEAVE).touch()
+        known = _states(self._jobs, self.study.engine)
         for one in self._jobs:
-            if not one.is_up:
+            if not one.is_up and one.name in known:
                 _cancel(one)
         deadline, found = time.monotonic() + interrupt.LONGEST_GOODBYE + CHECK, list[Event]()
         while any(one.is_up for one in self._jobs) and time.monotonic() < deadline:
@@ -297,7 +203,7 @@ class SlurmEngine:
         match letter:
             case Hello(life, host):
                 again = self._bereaved(one, "its job was put into the queue again; another one goes on")
-                one.life, one.host, one.is_up, self._stillborn = life, host, True, 0
+                one.life, one.host, one.is_up, self._stillborn, self._began = life, host, True, 0, True
                 if self._terms is not None:
                     one.inbox.put(self._terms)
                 return again
@@ -348,8 +254,8 @@ class SlurmEngine:
         with contextlib.suppress(OSError):
             kept.write_text(one.job.paths.stderr.read_text(errors="replace"))
         return (
-            f"engine=slurm: job {one.job.job_id} ended before its first word ({_line(said) or 'it left no words'}); is "
-            f"{self._root.parent} on a path that all nodes see, and is this project installed there? More in {kept}"
+            f"engine=slurm: job {one.job.job_id} ended before its first word ({last_words(said) or 'none were left'}); "
+            f"is {self._root.parent} on a path that all nodes see, and this project installed there? More in {kept}"
         )
 
     def _have_enough(self) -> None:
@@ -364,7 +270,12 @@ class SlurmEngine:
             if not one.is_up:
                 _cancel(one)
         if needed > len(staying):
-            self._submit(needed - len(staying))
+            try:
+                self._submit(needed - len(staying))
+            except InputError as error:
+                if not self._began:
+                    raise
+                self._tell(f"{error}; it is tried again")  # what runs goes on
 
     def _submit(self, count: int) -> None:
         own, names = self.study.engine, [f"{self._submitted + number:04d}" for number in range(count)]
@@ -372,11 +283,7 @@ class SlurmEngine:
         for name in names:
             (self._root / name).mkdir()
         work = [Station(self._root, name, own.retries, own.silence) for name in names]
-        try:
-            with contextlib.redirect_stderr(io.StringIO()):  # into which submitit copies what the error says as well
-                jobs = self._executor.submit_array(work)
-        except (submitit.core.utils.FailedJobError, OSError) as error:
-            raise InputError(f"engine=slurm: the cluster does not take the job ({_line(error)})") from None
+        jobs = submit(self._executor, work)
         for name, job in zip(names, jobs, strict=True):
             place = self._root / name
             self._jobs.append(_Known(name, job, Box(place / IN), Box(place / OUT)))
@@ -429,9 +336,14 @@ class SlurmEngine:
             words = f"Slurm job {one.job.job_id} is {state.lower()} ({reason or 'no reason given'})"
             if reason in HOPELESS:
                 raise InputError(f"engine=slurm: {words}, which does not pass; ask for something else in engine.*")
-            if state == "PENDING" and words != self._told:
-                self._told = words
-                _LOGGER.warning("%s; Ctrl-C takes it out of the queue", words)
+            if state == "PENDING":
+                self._tell(f"{words}; Ctrl-C takes it out of the queue")
+
+    def _tell(self, words: str) -> None:
+        """Say something, once."""
+        if words != self._told:
+            self._told = words
+            _LOGGER.warning("%s", words)
 
     def _is_known(self, one: _Known) -> bool:
         if time.monotonic() - self._checked > CHECK:
@@ -450,10 +362,10 @@ class SlurmEngine:
             with contextlib.suppress(OSError):
                 left = (root / IDS).read_text().split()
                 deadline = time.monotonic() + PATIENCE
-                while (left := _still(left, self.study.engine)) and time.monotonic() < deadline:
+                while (left := still(left, self.study.engine)) and time.monotonic() < deadline:
                     time.sleep(LOOK)
                 if left and self.study.engine.executor == "slurm":
-                    _run("scancel", *left)
+                    run("scancel", *left)
             shutil.rmtree(root, ignore_errors=True)
 
 
@@ -464,80 +376,17 @@ def _device(asked: str, engine: EngineConfig) -> str:
     return asked if engine.gpus else "cpu"
 
 
-def _executor(engine: EngineConfig, root: Path) -> Any:
-    """What submits jobs. A job is requeued as often as it takes."""
-    executor = submitit.AutoExecutor(
-        folder=root, cluster=engine.executor, slurm_max_num_timeout=ENDLESS, local_max_num_timeout=ENDLESS
-    )
-    executor.update_parameters(
-        name="explorer",
-        timeout_min=engine.minutes,
-        cpus_per_task=engine.cores,
-        **({"gpus_per_node": engine.gpus} if engine.gpus else {}),
-        **({"mem_gb": engine.memory} if engine.memory else {}),
-        slurm_setup=list(engine.setup),
-        local_setup=list(engine.setup),
-        **{
-            f"slurm_{key}": value
-            for key in ("partition", "account", "qos", "constraint")
-            if (value := getattr(engine, key)) is not None
-        },
-    )
-    return executor
-
-
-def _refuse_cluster(engine: EngineConfig) -> None:
-    """Raise InputError where there is no cluster, or it has not the partition that is asked for."""
-    done = _run("sinfo", "--noheader", "--format=%R")
-    if done.returncode:
-        raise InputError(f"engine=slurm: the cluster does not answer ({_line(done.stderr)})")
-    there = sorted(set(done.stdout.split()))
-    for name in (engine.partition or "").split(","):
-        if name and name not in there:
-            raise InputError(f"engine.partition={name}: the cluster has none of that name; allowed: {', '.join(there)}")
-
-
-def _run(*words: str) -> "subprocess.CompletedProcess[str]":
-    """A command of the cluster. Raises InputError where there is none, or it does not answer."""
-    try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)  # noqa: S603 - its own words
-    except FileNotFoundError:
-        raise InputError(
-            f"engine=slurm: {words[0]} is not on this machine; start the study where jobs are submitted, or try "
-            "engine.executor=local"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise InputError(f"engine=slurm: the cluster does not answer within {PATIENCE:g} s ({words[0]})") from None
-
-
 def _states(jobs: list[_Known], engine: EngineConfig) -> dict[str, str]:
     """State and reason of each job that the cluster still knows, by name; of all, where it does not answer now."""
     if engine.executor == "local":
         return {one.name: "RUNNING" for one in jobs if not one.job.done()}
     try:
-        known = _queue([str(one.job.job_id) for one in jobs])
+        known = queue([str(one.job.job_id) for one in jobs])
     except InputError:
         known = None
     if known is None:
         return {one.name: "UNKNOWN" for one in jobs}
     return {one.name: known[str(one.job.job_id)] for one in jobs if str(one.job.job_id) in known}
-
-
-def _queue(ids: list[str]) -> dict[str, str] | None:
-    """State and reason by id of jobs that wait or run; None where the cluster does not say."""
-    arrays = sorted({one.partition("_")[0] for one in ids})
-    done = _run("squeue", "--noheader", "--array", "--format=%i %T %r", f"--jobs={','.join(arrays)}")
-    if done.returncode and "Invalid job id" not in done.stderr:
-        return None
-    return {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if " " in line}
-
-
-def _still(ids: list[str], engine: EngineConfig) -> list[str]:
-    """Those of the jobs of an earlier start that have not ended."""
-    if engine.executor == "slurm":
-        known = _queue(ids) if ids else {}
-        return ids if known is None else [one for one in ids if one in known]
-    return [one for one in ids if one.isdecimal() and Path(f"/proc/{one}").exists()]
 
 
 def _cancel(one: _Known) -> None:
@@ -550,7 +399,3 @@ def _until_gone(jobs: list[_Known], engine: EngineConfig) -> None:
     deadline = time.monotonic() + CHECK
     while jobs and _states(jobs, engine) and time.monotonic() < deadline:
         time.sleep(PAUSE)
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())[-200:]

@@ -41,7 +41,8 @@ def refused(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
 def test_a_library_that_is_missing_is_named(engine: str, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     library = {"ray": "ray", "slurm": "submitit"}[engine]
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, "explorer.search.slurm_jobs", raising=False)
+    for name in ("slurm_jobs", "slurm_station", "slurm_cluster"):
+        monkeypatch.delitem(sys.modules, f"explorer.search.{name}", raising=False)
     assert refused(*arguments(engine)) == (
         f"explorer: engine={engine}: needs the package {library}; pip install 'resnext-explorer[{engine}]'"
     )
@@ -222,6 +223,15 @@ def test_a_job_that_would_wait_for_ever_is_told(
     command("sbatch", "echo 'Submitted batch job 12'")
     line = refused(*arguments("slurm", *SLURM, "engine.minutes=6000"))
     assert "Slurm job 12 is pending (PartitionTimeLimit), which does not pass" in line
+
+
+def test_a_word_that_would_be_another_line_of_the_script_is_refused(
+    refused: Refused, command: Callable[[str, str], None]
+) -> None:
+    command("sinfo", "echo gpu")
+    command("srun", "exit 0")
+    line = refused(*arguments("slurm", *SLURM, 'engine.account="a\ntouch stolen"'))
+    assert line.endswith("touch stolen: allowed is one word, as sbatch takes it")
 
 
 def test_a_gpu_that_no_job_asks_for_is_told(refused: Refused) -> None:
