@@ -5,7 +5,9 @@ Ray itself retries nothing: what was lost with a process or a node is started ag
 same rule as on one machine, but that a lost node is no fault of the run.
 """
 
+import atexit
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -35,6 +37,7 @@ from explorer.search.local import LOOK
 from explorer.search.ray_cluster import Needs, connected, in_one_line, of_ours
 from explorer.settings import StudyConfig
 
+HEADLESS = 15.0  # seconds without an answer after which a head is given up; Ray itself would wait for 60
 STALE = 2.0  # seconds for which what the cluster is said to have is believed
 
 
@@ -54,11 +57,16 @@ class RayEngine:
     _images: Any = None  # a reference to them in the cluster, where nodes do not see them
     _sends: bool = False  # checkpoints, where nodes do not see the study's folder
     _counted: tuple[float, int] = (0.0, 0)
+    _head: tuple[str, int] = field(init=False)
+    _looked: float = 0.0  # when the head was last called
+    _answered: float = 1.0  # and when it last answered; 0: it is given up
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
         self._attempts = Attempts(self.study.engine.retries)
         self._ray = connected(self.study.engine)
+        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
+        self._head = (host.strip("[]"), int(port))
         try:
             self._needs = self._whole()
             if self.study.engine.address != "local":
@@ -71,6 +79,8 @@ class RayEngine:
     def free(self) -> int:
         """Room in the cluster now, and for some more runs so that one that scales itself sees that it is wanted."""
         assert self._terms is not None
+        if not self._has_head():
+            return 0
         ahead = 0 if self.study.engine.address == "local" else self.study.engine.ahead
         return min(self._terms.most, self._room() + ahead) - len(self._flights)
 
@@ -107,6 +117,9 @@ class RayEngine:
 
     def events(self, timeout: float) -> list[Event]:
         """What has happened since the last call."""
+        if not self._has_head():
+            time.sleep(timeout)
+            return []
         self._landed = self._still(self._landed, 0.0)
         if not self._flights:
             time.sleep(timeout)
@@ -147,9 +160,33 @@ class RayEngine:
 
     def close(self) -> None:
         """A cluster that was started here ends; of another one this command's tasks do."""
-        if self._ray.is_initialized():
+        if not self._answered:  # Ray would wait for the head, and end this process with words of its own
+            atexit.unregister(self._ray.shutdown)
+        elif self._ray.is_initialized():
             self.stop()
             self._ray.shutdown()
+
+    def _has_head(self) -> bool:
+        """Whether the head answers now. Without it every word to Ray waits, and after a minute ends this process.
+
+        Raises StudyStoppedError where it has not answered for a while.
+        """
+        now = time.monotonic()
+        if now - self._looked < STALE:
+            return self._answered == self._looked
+        self._looked = now
+        try:
+            socket.create_connection(self._head, timeout=STALE).close()
+        except OSError:
+            if self._answered and now - self._answered > HEADLESS:
+                self._answered = 0.0
+                raise StudyStoppedError(
+                    f"engine=ray: the head of the cluster, {':'.join(map(str, self._head))}, is gone; what was "
+                    "recorded before is whole: start the same command again when there is a cluster"
+                ) from None
+            return False
+        self._answered = now
+        return True
 
     def _start(self, errand: Errand, checkpoint: Files | None = None) -> Any:
         options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus}

@@ -1,5 +1,6 @@
 """What clusters do to studies: nodes vanish, jobs are preempted or cancelled, coordinators are killed."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from explorer.folder import CONFIG, RUNS
-from tests.faults.processes import MARK, Command, command, kill
+from tests.faults.processes import LONGEST, MARK, Command, command, kill
 from tests.faults.record import Rows, differences, record_of
+from tests.search.test_cluster_input import HEAD
 from tests.search.test_engines import arguments
 from tests.test_layers import ROOT
 
@@ -41,7 +43,7 @@ def recorded(place: Path) -> dict[str, Rows]:
     return found
 
 
-def until(running: Command, words: str, longest: float = 120.0) -> str:
+def until(running: Command, words: str, longest: float = LONGEST) -> str:
     """Wait until a command has said something."""
     deadline = time.monotonic() + longest
     while not re.search(words, said := running.output.read_text()):
@@ -51,10 +53,10 @@ def until(running: Command, words: str, longest: float = 120.0) -> str:
     return said
 
 
-def until_trained(running: Command, place: Path) -> None:
-    """Wait until two runs are on their way and have been saved."""
-    deadline = time.monotonic() + 120
-    while len({path.parent for path in (place / FOLDER / "local" / "checkpoints").glob("*/*.safetensors")}) < 2:
+def until_trained(running: Command, place: Path, runs: int = 2) -> None:
+    """Wait until so many runs are on their way and have been saved."""
+    deadline = time.monotonic() + LONGEST
+    while len({path.parent for path in (place / FOLDER / "local" / "checkpoints").glob("*/*.safetensors")}) < runs:
         assert running.process.poll() is None, running.told()
         assert time.monotonic() < deadline, running.told()
         time.sleep(0.05)
@@ -188,6 +190,37 @@ def test_a_coordinator_of_ray_that_is_killed_leaves_no_task_and_goes_on(
         said = ended(again, tmp_path, expected)
     assert trained
     assert "goes on after " in said
+
+
+def test_a_head_that_is_gone_ends_the_study_with_one_line_and_the_record_goes_on(
+    tmp_path: Path, expected: dict[str, Rows]
+) -> None:
+    words = [sys.executable, "-c", HEAD]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as head:
+        assert head.stdout is not None
+        address = head.stdout.readline().strip()
+        with command(tmp_path, arguments("ray", f"engine.address='{address}'", "engine.workers=1", *LONG)) as running:
+            until_trained(running, tmp_path, runs=1)
+            os.killpg(head.pid, signal.SIGKILL)
+            for pid in heads(address):
+                kill(pid)
+            assert running.process.wait(60) == 1
+            assert f"explorer: engine=ray: the head of the cluster, {address}, is gone" in running.told()
+            assert "Traceback" not in running.told()
+    with command(tmp_path, arguments("local", *LONG)) as again:
+        assert "goes on after " in ended(again, tmp_path, expected)
+
+
+def heads(address: str) -> list[int]:
+    """Processes of the head at an address: Ray gives each a session of its own."""
+    port = address.rpartition(":")[2].encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            line = path.read_bytes()
+            if port in line and (b"gcs_server" in line or b"raylet/raylet" in line):
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.mark.parametrize("name", ["ray", "slurm"])

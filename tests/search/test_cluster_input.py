@@ -16,7 +16,7 @@ from explorer.folder import STUDIES
 from tests.search.test_engines import arguments
 from tests.test_layers import ROOT
 
-SOON = 60.0  # seconds; 30 on a machine that has nothing else to do
+SOON = 120.0  # seconds; 30 on a machine that has nothing else to do
 Refused = Callable[..., str]
 
 

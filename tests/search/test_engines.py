@@ -65,7 +65,7 @@ class Opened:
     def until(self, kind: type[Event]) -> list[Event]:
         """All that happens until something of a kind does."""
         seen: list[Event] = []
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while not any(isinstance(event, kind) for event in seen):
             assert time.monotonic() < deadline
             seen += self.engine.events(timeout=1.0)
