@@ -1,5 +1,6 @@
 """A Ray cluster: started here or found elsewhere, what its nodes have room for, and what it says when it fails."""
 
+import importlib.util
 import logging
 import os
 import socket
@@ -7,7 +8,6 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,15 +15,17 @@ from explorer.errors import InputError
 from explorer.machine import cpu_count
 from explorer.settings import EngineConfig
 
-TOKEN = Path.home() / ".ray" / "auth_token"  # where Ray keeps it, unless RAY_AUTH_TOKEN_PATH says otherwise
+WRONG = "InvalidAuthToken"
 TRY = """
 import logging, sys, ray
 ray.init(address=sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)
 """
 # What Ray says, and what a person can do about it.
 _REASONS = {
-    "InvalidAuthToken": "the cluster wants another token than this machine has; put the cluster's into "
+    WRONG: "the cluster wants another token than this machine has; put the cluster's into "
     "~/.ray/auth_token, or say where it is in RAY_AUTH_TOKEN_PATH",
+    "no authentication token was found": "the cluster wants a token; put it into ~/.ray/auth_token, or say in "
+    "RAY_AUTH_TOKEN_PATH where it is",
     "Version mismatch": "the cluster runs another version of Ray or Python than this machine; install the same",
     "Could not find any running Ray": "no cluster runs on this machine and RAY_ADDRESS names none; start one with ray "
     "start --head, or leave engine.address=local",
@@ -47,24 +49,21 @@ class Needs:
 
 
 def connected(engine: EngineConfig) -> ModuleType:
-    """Ray, connected to a cluster. Raises InputError, in at most `engine.patience` seconds, where that cannot be."""
+    """Ray, connected to a cluster. Raises InputError where that cannot be, in little more than `engine.patience`."""
+    if importlib.util.find_spec("ray") is None:
+        raise InputError("engine=ray: needs the package ray; pip install 'resnext-explorer[ray]'")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of tasks that nobody waits for any more
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    is_local = engine.address == "local"
-    if is_local or "RAY_AUTH_TOKEN" in os.environ or Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).exists():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if is_local:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what has Ray listen on the loopback interface alone
-    try:
-        import ray
-    except ImportError:
-        raise InputError("engine=ray: needs the package ray; pip install 'resnext-explorer[ray]'") from None
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if is_local:
+    if engine.address == "local":
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what has Ray listen on the loopback interface alone
     else:
         _refuse_unusable(engine)
+    import ray  # which reads all of these once, when it is loaded
+
     try:
         ray.init(address=engine.address, **options)
     except (RuntimeError, OSError, ValueError) as error:
@@ -73,7 +72,10 @@ def connected(engine: EngineConfig) -> ModuleType:
 
 
 def _refuse_unusable(engine: EngineConfig) -> None:
-    """Connect in a process of its own first: Ray can take minutes to give up, and says why on many lines."""
+    """Raise InputError for a cluster that cannot be used; of one that can, find out whether it wants a token.
+
+    A cluster without tokens would not answer one who shows a token, so it is tried without one first.
+    """
     if engine.address != "auto":
         host, _, port = engine.address.removeprefix("ray://").rpartition(":")
         if not host or not port.isdecimal() or engine.address.startswith("ray://"):
@@ -83,8 +85,21 @@ def _refuse_unusable(engine: EngineConfig) -> None:
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"engine.address={engine.address}: nothing answers there ({reason})") from None
-    command = [sys.executable, "-c", TRY, engine.address]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as trying:  # noqa: S603 - fixed words
+    problem = ""
+    for mode in [os.environ["RAY_AUTH_MODE"]] if "RAY_AUTH_MODE" in os.environ else ["disabled", "token"]:
+        problem = _problem(engine, mode)
+        if not problem:
+            os.environ["RAY_AUTH_MODE"] = mode
+            return
+        if problem != _REASONS[WRONG]:
+            break
+    raise InputError(f"engine.address={engine.address}: {problem}")
+
+
+def _problem(engine: EngineConfig, mode: str) -> str:
+    """Why the cluster cannot be connected to, empty where it can: Ray can take minutes to give up, and many lines."""
+    command, own = [sys.executable, "-c", TRY, engine.address], {**os.environ, "RAY_AUTH_MODE": mode}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=own) as trying:  # noqa: S603 - fixed words
         assert trying.stderr is not None
         late = threading.Timer(engine.patience, trying.kill)
         late.start()
@@ -95,9 +110,9 @@ def _refuse_unusable(engine: EngineConfig) -> None:
             if reason:
                 trying.kill()
         late.cancel()
-    if reason or trying.returncode:
-        words = reason or f"cannot be used within {engine.patience:g} s ({in_one_line(last)})"
-        raise InputError(f"engine.address={engine.address}: {words}")
+    if reason or not trying.returncode:
+        return reason
+    return f"cannot be used within {engine.patience:g} s ({in_one_line(last)})"
 
 
 def of_ours(error: Any) -> str:

@@ -7,6 +7,7 @@ same rule as on one machine, but that a lost node is no fault of the run.
 
 import atexit
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -34,9 +35,10 @@ from explorer.search.elsewhere import (
 )
 from explorer.search.freight import Files, Parcel, arrived, depot, images, newest
 from explorer.search.local import LOOK
-from explorer.search.ray_cluster import Needs, connected, in_one_line, of_ours
+from explorer.search.ray_cluster import Needs, connected, of_ours
 from explorer.settings import StudyConfig
 
+_LOGGER = logging.getLogger(__name__)
 HEADLESS = 15.0  # seconds without an answer after which a head is given up; Ray itself would wait for 60
 STALE = 2.0  # seconds for which what the cluster is said to have is believed
 
@@ -308,7 +310,7 @@ class RayEngine:
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
             ).remote(self.folder, token, data): f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
             for node in self._nodes()
-            if self._needs.fit_on(node["Resources"]) or not self._needs.gpus
+            if node["Resources"].get("GPU" if self._needs.gpus else "CPU", 0) >= 1
         }
         _, silent = self._ray.wait(list(asked), num_returns=len(asked), timeout=self.study.engine.patience)
         if silent:
@@ -319,10 +321,14 @@ class RayEngine:
                 looks.append((name, self._ray.get(reference)))
             except self._ray.exceptions.RayTaskError as error:
                 raise InputError(f"engine=ray: {name}: {of_ours(error)}") from None
-            except self._ray.exceptions.RayError as error:
-                raise InputError(f"engine=ray: {name}: {in_one_line(error)}") from None
+            except self._ray.exceptions.RayError:
+                _LOGGER.warning("engine=ray: %s was lost before the study began", name)  # as where a cluster shrinks
         for name, there in looks:
             _refuse_other(name, here, there)
+        if not looks:
+            raise InputError(
+                f"engine.address={self.study.engine.address}: all nodes were lost while they were looked at"
+            )
         self._sends = not all(there.sees for _, there in looks)
         if is_on_disk(data) and not all(there.has_data for _, there in looks):
             self._images = self._ray.put(images(data))

@@ -5,12 +5,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +97,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
 
 
 # Machines that are processes of this one, started and ended by Ray's own autoscaler as it would machines of a cloud.
-SCALING = {
+SCALING: dict[str, Any] = {
     "cluster_name": "scaling",
     "max_workers": 2,
     "provider": {
@@ -132,20 +134,23 @@ SCALING = {
 @pytest.fixture
 def scaling(tmp_path: Path) -> Iterator[str]:
     """A cluster that begins with a head alone, which trains nothing, and takes up to two machines where wanted."""
-    mark = uuid.uuid4().hex
-    (tmp_path / "scaling.json").write_text(json.dumps(SCALING))
+    import ray.util
+
+    mark, port = uuid.uuid4().hex, free_port()
+    provider = {**SCALING["provider"], "gcs_address": f"{ray.util.get_node_ip_address()}:{port}"}  # type: ignore[no-untyped-call]
+    (tmp_path / "scaling.json").write_text(json.dumps(SCALING | {"provider": provider}))
     own = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1", MARK: mark, "PYTHONPATH": str(ROOT)}
-    ray = [
+    start = [
         sys.executable,
         "-m",
         "ray.scripts.scripts",
         "start",
         "--head",
         "--num-cpus=0",
-        "--port=6379",
-    ]  # where such machines look for it
+        f"--port={port}",
+    ]
     options = [f"--autoscaling-config={tmp_path / 'scaling.json'}", "--include-dashboard=false"]
-    done = subprocess.run([*ray, *options], env=os.environ | own, capture_output=True, text=True)
+    done = subprocess.run([*start, *options], env=os.environ | own, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = re.search(r"ray start --address='([^']*)'", done.stdout)
     assert found, done.stdout
@@ -154,6 +159,11 @@ def scaling(tmp_path: Path) -> Iterator[str]:
     finally:
         for pid in Command(None, mark, tmp_path).descendants():  # type: ignore[arg-type]
             kill(pid)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def test_a_cluster_that_scales_itself_takes_machines_for_a_study(
