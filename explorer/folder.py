@@ -32,6 +32,7 @@ TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 DECISIONS = "decisions.csv"  # of a search alone
 TOKEN, JOBS = "local/here", "local/slurm"  # by which another machine knows the folder, and where jobs of Slurm speak
 BEHIND = Path("local") / "mirror.behind"  # there while the dashboard's database may lack something
+LEAVE = "leave"  # a file that asks all jobs of a start to leave, or one job where it lies in that one's place
 LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, and reloads itself as often
 _KINDS = {"versions": dict, "sources": dict, "execution": dict, "forked_from": dict, "starts": list}
 _WORDS = {dict: "an object", list: "a list"}
@@ -60,7 +61,8 @@ def refuse_links(folder: Path) -> None:
     A folder may come from others, and a link named `failures.log` would lead the log to whatever file it names.
     """
     for path in (folder, *folder.rglob("*")):
-        if path.is_symlink():
+        # submitit makes its script of a job a link to another name of it beside it.
+        if path.is_symlink() and not (folder / JOBS in path.parents and path.resolve().parent == path.parent.resolve()):
             raise InputError(f"{path}: is a link; allowed are files and folders alone, since all is written in there")
 
 

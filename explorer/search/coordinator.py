@@ -81,7 +81,7 @@ def run_study(
             state.clock, state.beside, state.start = clock, beside, start.number
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
-        except InputError:
+        except (InputError, KeyboardInterrupt):
             if engine is not None:
                 engine.close()
             study.drop_unbegun(folder)

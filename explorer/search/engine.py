@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+from explorer.folder import JOBS, LEAVE
 from explorer.job import Answer, Event, Job, Question, Terms
 from explorer.settings import StudyConfig
 
@@ -54,11 +55,21 @@ class Engine(Protocol):
         ...
 
 
+def dismissed(folder: Path) -> list[Path]:
+    """Ask all jobs that earlier starts of a study have left in a cluster to leave; gives the places of these starts."""
+    found = [root for root in (folder / JOBS).glob("*") if root.is_dir() and not root.is_symlink()]
+    for root in found:
+        (root / LEAVE).touch()
+    return found
+
+
 def open_engine(config: StudyConfig, folder: Path) -> Engine:
     """The engine that a study asks for; those of clusters load their libraries here.
 
     `folder` is the study's. Raises InputError with one line where it cannot be reached.
     """
+    if config.engine.name != "slurm":
+        dismissed(folder)
     if config.engine.name == "ray":
         from explorer.search.ray_tasks import RayEngine
 

@@ -1,8 +1,10 @@
 """A Ray cluster: started here or found elsewhere, what its nodes have room for, and what it says when it fails."""
 
+import contextlib
 import importlib.util
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -64,10 +66,14 @@ def connected(engine: EngineConfig) -> ModuleType:
         _refuse_unusable(engine)
     import ray  # which reads all of these once, when it is loaded
 
+    ours = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(address=engine.address, **options)
     except (RuntimeError, OSError, ValueError) as error:
         raise InputError(f"engine.address={engine.address}: {in_one_line(error)}") from None
+    with contextlib.suppress(ValueError, TypeError):  # not the main thread, whose signals they are
+        for one, handler in ours.items():
+            signal.signal(one, handler)  # Ray has put its own in their place
     return ray
 
 

@@ -17,6 +17,16 @@ except ImportError:
 PATIENCE = 25.0  # seconds that a command of the cluster may take
 ENDLESS = 1_000_000  # times that a job may reach its time limit
 WORDS = ("partition", "account", "qos", "constraint")
+# What sbatch speaks of, and the key that asks for it.
+_KEYS = {
+    "generic resource": "gpus (0 where nodes have none)",
+    "feature": "constraint",
+    "account": "account",
+    "qos": "qos",
+    "memory": "memory",
+    "cpu": "cores",
+    "node configuration": "cores",
+}
 
 
 def executor(engine: EngineConfig, root: Path) -> Any:
@@ -53,7 +63,10 @@ def submit(made: Any, work: list[Any]) -> list[Any]:
         with contextlib.redirect_stderr(io.StringIO()):  # into which submitit copies what the error says as well
             return list(made.submit_array(work))
     except (submitit.core.utils.FailedJobError, OSError) as error:
-        raise InputError(f"engine=slurm: the cluster does not take the job ({last_words(error)})") from None
+        said = last_words(error)
+        keys = [f"engine.{key}" for word, key in _KEYS.items() if word in said.lower()]
+        hint = f"; look at {' and '.join(keys)}" if keys else ""
+        raise InputError(f"engine=slurm: the cluster does not take the job ({said}){hint}") from None
 
 
 def refuse_cluster(engine: EngineConfig) -> None:

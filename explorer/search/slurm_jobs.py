@@ -17,14 +17,15 @@ from typing import Any, get_args
 
 from explorer import interrupt
 from explorer.errors import InputError, StudyStoppedError
-from explorer.folder import JOBS, make_folder
+from explorer.folder import JOBS, LEAVE, make_folder
 from explorer.job import Answer, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
 from explorer.search.attempts import Attempts
 from explorer.search.elsewhere import absolute, narrowed, placed
+from explorer.search.engine import dismissed
 from explorer.search.letters import Asked, Box, Goodbye, Hello
 from explorer.search.local import LOOK
 from explorer.search.slurm_cluster import PATIENCE, executor, last_words, queue, refuse_cluster, run, still, submit
-from explorer.search.slurm_station import BEAT, IN, LEAVE, OUT, PAUSE, Station
+from explorer.search.slurm_station import BEAT, IN, OUT, PAUSE, Station
 from explorer.settings import EngineConfig, StudyConfig
 
 CHECK = 5.0  # seconds between two questions to the cluster about its jobs
@@ -33,8 +34,9 @@ QUIET = 10.0  # seconds in the queue of which nothing is said
 IDS = "ids"
 # Why a job waits, where it would wait for ever.
 HOPELESS = {
-    *("PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "InvalidAccount", "InvalidQOS", "PartitionDown"),
-    *("AssocMaxWallDurationPerJobLimit", "QOSMaxWallDurationPerJobLimit", "PartitionInactive"),
+    *("PartitionConfig", "PartitionTimeLimit", "PartitionNodeLimit", "PartitionDown", "PartitionInactive"),
+    *("AssocMaxWallDurationPerJobLimit", "QOSMaxWallDurationPerJobLimit"),
+    *("BadConstraints", "InvalidAccount", "InvalidQOS"),
 }
 _LOGGER = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class SlurmEngine:
         if self.study.engine.executor == "slurm":
             refuse_cluster(self.study.engine)
         parent = make_folder(self.folder / JOBS)
-        self._end_earlier(parent)
+        self._end_earlier()
         self._root = parent / secrets.token_hex(4)
         self._root.mkdir(mode=0o700)
         try:
@@ -183,6 +185,8 @@ class SlurmEngine:
             self.stop()
             _until_gone(self._jobs, self.study.engine)
             shutil.rmtree(self._root, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another start's jobs may still be there
+                self._root.parent.rmdir()
 
     def _news(self) -> list[Event]:
         """Letters of all jobs; now and then also what the cluster says of them."""
@@ -355,10 +359,9 @@ class SlurmEngine:
         """Let the jobs know that somebody is there for whom they work."""
         (self._root / BEAT).touch()
 
-    def _end_earlier(self, parent: Path) -> None:
+    def _end_earlier(self) -> None:
         """End the jobs of an earlier start that was killed: their runs go on here from what they had saved."""
-        for root in parent.iterdir():
-            (root / LEAVE).touch()
+        for root in dismissed(self.folder):
             with contextlib.suppress(OSError):
                 left = (root / IDS).read_text().split()
                 deadline = time.monotonic() + PATIENCE

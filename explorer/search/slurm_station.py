@@ -11,6 +11,7 @@ from typing import Any
 from submitit.helpers import DelayedSubmission
 
 from explorer import interrupt
+from explorer.folder import LEAVE
 from explorer.job import Begun, Job, Refused, Terms
 from explorer.machine import described
 from explorer.search.elsewhere import answered, unfit
@@ -19,7 +20,7 @@ from explorer.search.local import LOOK, LocalEngine
 
 PAUSE = 0.25  # seconds between two looks into a box
 MOST = 1000  # runs at once in one job, far more than the coordinator ever gives it
-IN, OUT, LEAVE, BEAT = "in.jsonl", "out.jsonl", "leave", "beat"
+IN, OUT, BEAT = "in.jsonl", "out.jsonl", "beat"
 
 
 class Station:

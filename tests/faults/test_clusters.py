@@ -233,14 +233,19 @@ def heads(address: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("name", ["ray", "slurm"])
-def test_asked_to_leave_all_save_where_they_are_and_go_on(name: str, tmp_path: Path, expected: dict[str, Rows]) -> None:
+@pytest.mark.parametrize(
+    ("name", "asking"), [("ray", signal.SIGTERM), ("ray", signal.SIGINT), ("slurm", signal.SIGINT)]
+)
+def test_asked_to_leave_all_save_where_they_are_and_go_on(
+    name: str, asking: signal.Signals, tmp_path: Path, expected: dict[str, Rows]
+) -> None:
     asked = arguments(name, *LONG)
     with command(tmp_path, asked) as running:
         until_trained(running, tmp_path)
-        running.process.send_signal(signal.SIGINT)
+        running.process.send_signal(asking)
         began = time.monotonic()
-        assert running.ended() == 130, running.told()
+        assert running.ended() == 128 + asking, running.told()
+        assert "Everything done so far is kept; continue with: " in running.told()
         assert time.monotonic() - began < 30
         assert running.gone_after(10) < 10
         assert len((tmp_path / FOLDER / RUNS).read_text().splitlines()) < 3

@@ -100,3 +100,30 @@ def test_an_unknown_feature_and_a_gpu_that_is_not_there_are_refused(tmp_path: Pa
     with command(tmp_path / "partition", [*SLURM, "engine.partition=nosuch"]) as running:
         assert running.ended() == 2
         assert "the cluster has none of that name; allowed: " in running.told()
+
+
+def test_a_coordinator_that_was_killed_is_examined_and_continued_with_whatever_engine(
+    tmp_path: Path, expected: dict[str, Rows]
+) -> None:
+    with command(tmp_path, SLURM) as running:
+        until_trained(running, tmp_path)
+        running.process.kill()
+        running.process.wait()
+        left = jobs("PENDING,RUNNING")
+        assert left
+        with command(tmp_path, ["do=doctor", "name=tiny"]) as doctor:
+            assert doctor.ended() == 0, doctor.told()
+            assert "is a link" not in doctor.told()
+        with command(tmp_path, arguments("local", *LONG)) as again:
+            assert "goes on after " in ended(again, tmp_path, expected)
+        deadline = time.monotonic() + 60
+        while set(left) & set(jobs("PENDING,RUNNING")):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+
+def test_a_job_that_no_node_can_hold_is_refused(tmp_path: Path) -> None:
+    with command(tmp_path, [*SLURM, "engine.cores=512"]) as running:
+        assert running.ended() == 2
+        assert "which does not pass" in running.told() or "engine.cores" in running.told()
+    assert not list((tmp_path / "studies").glob("*"))
