@@ -8,7 +8,9 @@ same rule as on one machine, but that a lost node is no fault of the run.
 import atexit
 import contextlib
 import logging
+import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -163,7 +165,7 @@ class RayEngine:
     def close(self) -> None:
         """A cluster that was started here ends; of another one this command's tasks do."""
         if not self._answered:  # Ray would wait for the head, and end this process with words of its own
-            atexit.unregister(self._ray.shutdown)
+            atexit.register(_leave)
         elif self._ray.is_initialized():
             self.stop()
             self._ray.shutdown()
@@ -343,6 +345,13 @@ def _refuse_other(name: str, here: Look, there: Look) -> None:
             )
     if there.sources != here.sources:
         raise InputError(f"engine=ray: {name} has another version of this program; install the same")
+
+
+def _leave() -> None:
+    """The end of a command whose cluster is gone: Ray's own threads have not always survived that, and would crash."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _nothing() -> None:

@@ -203,20 +203,25 @@ def test_a_coordinator_of_ray_that_is_killed_leaves_no_task_and_goes_on(
 
 
 def test_a_head_that_is_gone_ends_the_study_with_one_line_and_the_record_goes_on(
-    tmp_path: Path, expected: dict[str, Rows]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, Rows]
 ) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a-token-of-at-least-thirty-two-letters")  # that of this head
     words = [sys.executable, "-c", HEAD]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as head:
-        assert head.stdout is not None
-        address = head.stdout.readline().strip()
-        with command(tmp_path, arguments("ray", f"engine.address='{address}'", "engine.workers=1", *LONG)) as running:
-            until_trained(running, tmp_path, runs=1)
+        try:
+            assert head.stdout is not None
+            address = head.stdout.readline().strip()
+            asked = arguments("ray", f"engine.address='{address}'", "engine.workers=1", *LONG)
+            with command(tmp_path, asked) as running:
+                until_trained(running, tmp_path, runs=1)
+                head.kill()
+                for pid in heads(address):
+                    kill(pid)
+                assert running.process.wait(120) == 1
+                assert f"explorer: engine=ray: the head of the cluster, {address}, is gone" in running.told()
+                assert "Traceback" not in running.told()
+        finally:
             os.killpg(head.pid, signal.SIGKILL)
-            for pid in heads(address):
-                kill(pid)
-            assert running.process.wait(60) == 1
-            assert f"explorer: engine=ray: the head of the cluster, {address}, is gone" in running.told()
-            assert "Traceback" not in running.told()
     with command(tmp_path, arguments("local", *LONG)) as again:
         assert "goes on after " in ended(again, tmp_path, expected)
 
@@ -246,8 +251,8 @@ def test_asked_to_leave_all_save_where_they_are_and_go_on(
         began = time.monotonic()
         assert running.ended() == 128 + asking, running.told()
         assert "Everything done so far is kept; continue with: " in running.told()
-        assert time.monotonic() - began < 30
-        assert running.gone_after(10) < 10
+        assert time.monotonic() - began < 60
+        assert running.gone_after(30) < 30
         assert len((tmp_path / FOLDER / RUNS).read_text().splitlines()) < 3
         assert list((tmp_path / FOLDER / "local" / "checkpoints").glob("*/*.safetensors"))
         assert not list((tmp_path / FOLDER / "local" / "slurm").glob("*"))

@@ -69,13 +69,6 @@ def test_something_else_that_answers_is_no_cluster(refused: Refused) -> None:
     assert line.startswith(f"explorer: engine.address={address}: cannot be used within 3 s")
 
 
-def test_no_cluster_on_this_machine_is_told(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "nothing"))
-    assert "no cluster runs on this machine and RAY_ADDRESS names none" in refused(
-        *arguments("ray", "engine.address=auto")
-    )
-
-
 @pytest.mark.real
 def test_a_gpu_that_a_cluster_of_this_machine_lacks_is_told(refused: Refused) -> None:
     line = refused(*arguments("ray"), "device=cuda")
