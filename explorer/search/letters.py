@@ -21,7 +21,6 @@ class Hello:
     """A job of the cluster has begun, for the `life`-th time; it was requeued before, where that is not the first."""
 
     life: int
-    host: str
 
 
 @dataclass(frozen=True)

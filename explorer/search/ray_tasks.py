@@ -53,6 +53,7 @@ class RayEngine:
     folder: Path
     wanted: int = 1
     _ray: ModuleType = field(init=False)
+    _carry: Any = field(init=False)
     _attempts: Attempts = field(init=False)
     _flights: dict[Any, Job] = field(default_factory=dict)
     _landed: list[Any] = field(default_factory=list)  # tasks that have said all and are yet to end
@@ -69,6 +70,8 @@ class RayEngine:
         self.folder = self.folder.resolve()
         self._attempts = Attempts(self.study.engine.retries)
         self._ray = connected(self.study.engine)
+        # Once: Ray sends each function that it is given to the cluster, and keeps it there.
+        self._carry = self._ray.remote(max_calls=1, max_retries=0, num_returns="streaming")(_carried)
         host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
         self._head = (host.strip("[]"), int(port))
         try:
@@ -194,8 +197,7 @@ class RayEngine:
 
     def _start(self, errand: Errand, checkpoint: Files | None = None) -> Any:
         options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus}
-        remote = self._ray.remote(max_calls=1, max_retries=0, num_returns="streaming")(_carried)
-        return remote.options(**options).remote(errand, self._images, checkpoint)
+        return self._carry.options(**options).remote(errand, self._images, checkpoint)
 
     def _answers(self, flight: Any) -> list[Answer] | None:
         """All answers of a question; None where who was asked is lost."""

@@ -18,7 +18,7 @@ from typing import Any, get_args
 from explorer import interrupt
 from explorer.errors import InputError, StudyStoppedError
 from explorer.folder import JOBS, LEAVE, make_folder
-from explorer.job import Answer, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
+from explorer.job import Answer, Event, Job, Noted, Question, Refused, RunDone, Survey, Terms
 from explorer.search.attempts import Attempts
 from explorer.search.elsewhere import absolute, narrowed, placed
 from explorer.search.engine import dismissed
@@ -50,7 +50,6 @@ class _Known:
     inbox: Box
     outbox: Box
     life: int = 0
-    host: str = ""
     is_up: bool = False
     leaves: bool = False
     busy: dict[str, Job] = field(default_factory=dict)
@@ -205,9 +204,9 @@ class SlurmEngine:
 
     def _understood(self, one: _Known, letter: Any) -> list[Event]:
         match letter:
-            case Hello(life, host):
+            case Hello(life):
                 again = self._bereaved(one, "its job was put into the queue again; another one goes on")
-                one.life, one.host, one.is_up, self._stillborn, self._began = life, host, True, 0, True
+                one.life, one.is_up, self._stillborn, self._began = life, True, 0, True
                 if self._terms is not None:
                     one.inbox.put(self._terms)
                 return again
@@ -216,11 +215,9 @@ class SlurmEngine:
                 return self._bereaved(one, f"{why}; another one goes on")
             case Refused(message):
                 raise StudyStoppedError(f"engine=slurm: {message}; what was recorded before is whole")
-            case RunDone() | Mismatch():
-                if isinstance(letter, RunDone):
-                    one.busy.pop(letter.run_id, None)
+            case RunDone(run_id):
+                one.busy.pop(run_id, None)
                 self._attempts.note(letter)
-                return [letter]
         return [letter]
 
     def _bereaved(self, one: _Known, what: str) -> list[Event]:
@@ -334,9 +331,9 @@ class SlurmEngine:
         """Say why the first job waits, once for each reason. Raises InputError for a reason that does not pass."""
         if time.monotonic() - self._asked < CHECK:
             return
-        self._asked = time.monotonic()
+        self._asked, states = time.monotonic(), _states(self._jobs, self.study.engine)
         for one in self._jobs:
-            state, _, reason = _states(self._jobs, self.study.engine).get(one.name, "").partition(" ")
+            state, _, reason = states.get(one.name, "").partition(" ")
             words = f"Slurm job {one.job.job_id} is {state.lower()} ({reason or 'no reason given'})"
             if reason in HOPELESS:
                 raise InputError(f"engine=slurm: {words}, which does not pass; ask for something else in engine.*")

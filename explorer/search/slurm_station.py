@@ -13,7 +13,6 @@ from submitit.helpers import DelayedSubmission
 from explorer import interrupt
 from explorer.folder import LEAVE
 from explorer.job import Begun, Job, Refused, Terms
-from explorer.machine import described
 from explorer.search.elsewhere import answered, unfit
 from explorer.search.letters import Box, Goodbye, Hello
 from explorer.search.local import LOOK, LocalEngine
@@ -59,7 +58,7 @@ class Station:
         inbox.take()  # what was meant for an earlier life is given to others
         engine = LocalEngine(self.retries, self.silence, slots=MOST)
         terms: Terms | None = None
-        outbox.put(Hello(life, str(described()["host"])))
+        outbox.put(Hello(life))
         try:
             while not (why := self._reason(beat)):
                 for letter in inbox.take():
