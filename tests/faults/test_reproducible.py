@@ -24,6 +24,21 @@ ASIDE = [
     *("storage.mirror=url", "storage.url=sqlite:///elsewhere.db", "storage.weights=last", "report.live=true"),
     *("data.label=Photographs", "data.path=elsewhere", "data.unusable=skip"),
 ]
+# The same of what one other engine alone has; `engine.address` is a cluster's, and tests of clusters train on one.
+ASIDE_OF = {
+    "ray": ["engine.share=0.5", "engine.ahead=0", "engine.patience=30"],
+    "slurm": [
+        *("engine.executor=local", "engine.jobs=1", "engine.minutes=30", "engine.gpus=0", "engine.cores=2"),
+        *(
+            "engine.memory=2",
+            "engine.partition=some",
+            "engine.account=mine",
+            "engine.qos=low",
+            "engine.constraint=fast",
+        ),
+        "engine.setup=[echo ready]",
+    ],
+}
 # Where images come from: of one source they can only be the same where these are.
 OF_ITS_SOURCE = {"source", "subset", "image_column", "label_column", "train_part", "val_part", "test_part"}
 
@@ -63,8 +78,14 @@ def test_runs_of_one_id_give_the_same_bits_whatever_the_id_leaves_out(start: Sta
     assert not found, found
 
 
+@pytest.mark.parametrize("engine", ASIDE_OF)
+def test_runs_of_one_id_give_the_same_bits_whatever_another_engine_is_told(start: Start, engine: str) -> None:
+    found = differences(start(engine, f"engine={engine}", "engine.threads=1", *ASIDE_OF[engine]), start("local"))
+    assert not found, found
+
+
 def test_every_setting_that_an_id_leaves_out_is_held_against_another_value() -> None:
-    tried = {override.partition("=")[0] for override in ASIDE}
+    tried = {override.partition("=")[0] for overrides in (ASIDE, *ASIDE_OF.values()) for override in overrides}
     decides = {field.name for field in fields(Execution)}  # as a part of the execution: threads, precision
     kinds = {"engine": EngineConfig, "storage": StorageConfig, "report": ReportConfig, "data": DataConfig}
     left_out = {
@@ -74,4 +95,5 @@ def test_every_setting_that_an_id_leaves_out_is_held_against_another_value() -> 
         if not (group == "data" and (field.metadata.get("decides", True) or field.name in OF_ITS_SOURCE))
         and not (group == "engine" and field.name in decides)
     }
-    assert left_out - tried == {"engine.name", "engine.forms", "data.name"}  # forms are chosen, and the choice decides
+    # Forms are chosen, and the choice decides.
+    assert left_out - tried == {"engine.name", "engine.forms", "engine.address", "data.name"}
