@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from explorer.errors import InputError
+from explorer.machine import cpu_count, cpu_name
 from explorer.settings import BenchmarkConfig
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def benchmark(config: BenchmarkConfig, console: Console) -> int:
     subjects = {"costs": _costs, "training": _training, "start": _start, "latency": _latency, "accuracy": _accuracy}
     subjects |= {"ranks": _ranks, "replay": _replay, "report": _report}
     subjects |= {"scale": _scale, "samplers": _samplers, "size": _size}
+    if config.subject in ("report", "scale", "samplers", "size"):  # the others say on which device, or measure nothing
+        console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
     return subjects[config.subject](config, console)
 
 
@@ -170,7 +173,6 @@ def _report(config: BenchmarkConfig, console: Console) -> int:
     from tempfile import TemporaryDirectory
 
     from explorer.config import read_command
-    from explorer.machine import cpu_count, cpu_name
     from explorer.report.benchmark import print_figures, print_pages
     from explorer.report.speed import NoBrowserError, draw, load, page_figures
     from explorer.report.synthetic import LEAST_RUNS, MOST_RUNS
@@ -180,7 +182,6 @@ def _report(config: BenchmarkConfig, console: Console) -> int:
     study = read_command(["study=equal_params"]).study
     with TemporaryDirectory() as folder, console.status("") as status:
         tell = status.update if console.is_terminal else partial(console.print, markup=False, highlight=False)
-        tell(f"{cpu_name()}, {cpu_count()} cores")
         paths, found = [Path(folder) / f"{place}.html" for place in range(len(config.runs))], []
         for runs, path in zip(config.runs, paths, strict=True):
             tell(f"{runs:,} runs: drawing")
@@ -204,7 +205,6 @@ def _scale(config: BenchmarkConfig, console: Console) -> int:
     from tempfile import TemporaryDirectory
 
     from explorer.checks import Figure
-    from explorer.machine import cpu_count, cpu_name
     from explorer.report.benchmark import print_figures, print_scale
     from explorer.search.scale import Clock, Sleeps, measure_scale
 
@@ -213,7 +213,6 @@ def _scale(config: BenchmarkConfig, console: Console) -> int:
     if odd := [slots for (slots, _), own in zip(pairs, jobs, strict=True) if own <= slots]:
         raise InputError(f"jobs={config.jobs}: allowed are more than slots, {odd[0]}")
     studies = [sleeping(config.sampler, own, mirror=config.mirror) for own in jobs]
-    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
     found = []
     for study, (slots, seconds) in zip(studies, pairs, strict=True):
         with TemporaryDirectory() as folder, console.status(f"{slots:,} runs at once, {seconds:g} s each"):
@@ -233,11 +232,9 @@ def _scale(config: BenchmarkConfig, console: Console) -> int:
 
 
 def _samplers(config: BenchmarkConfig, console: Console) -> int:
-    from explorer.machine import cpu_count, cpu_name
     from explorer.report.benchmark import print_choices
     from explorer.search.scale import measure_choices
 
-    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
     found = []
     for sampler in ("random", "qmc", "nsga2", "tpe", "gp"):
         with console.status(f"Choosing with {sampler}"):
@@ -250,10 +247,8 @@ def _size(config: BenchmarkConfig, console: Console) -> int:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from explorer.machine import cpu_count, cpu_name
     from explorer.report.benchmark import print_large
 
-    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
     drawn = ["search=uniform", f"search.designs={-(-config.stored // 5)}", "search.seeds=5"]
     studies = {"5 seeds": drawn, "search": ["search=random", f"search.designs={config.stored}"]}
     found: list[Large] = []

@@ -113,6 +113,7 @@ class Outcome:
     correct            one bit per test image in test order, packed eight to a byte; empty without a test
     test_images        number of those bits
     message            one line for a person when something went wrong
+    host               name of the machine that brought it to its end
     """
 
     status: Status
@@ -126,6 +127,7 @@ class Outcome:
     correct: bytes = b""
     test_images: int = 0
     message: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ class RunRecord:
     latency_lower: float | None = None
     latency_upper: float | None = None
     start: int = 0
+    host: str = ""
 
 
 @dataclass(frozen=True)

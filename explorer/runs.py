@@ -111,6 +111,7 @@ def record_of(
         latency_lower=latency.lower if latency else None,
         latency_upper=latency.upper if latency else None,
         start=start,
+        host=outcome.host,
     )
 
 

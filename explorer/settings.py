@@ -282,7 +282,7 @@ class EngineConfig:
     save_every: Annotated[float, Ge(0)] = 30.0
     silence: Annotated[float, Gt(0)] = 900.0
     address: Annotated[str, MinLen(1)] = field(default="local", metadata=OF_RAY)
-    share: Share | Literal[1] | Literal["auto"] = field(default="auto", metadata=OF_RAY)
+    share: Annotated[float, Gt(0), Le(1)] | Literal["auto"] = field(default="auto", metadata=OF_RAY)
     ahead: Natural = field(default=1, metadata=OF_RAY)
     patience: Annotated[float, Gt(0), Lt(math.inf)] = field(default=20.0, metadata=OF_RAY)
     jobs: Annotated[int, Ge(1), Le(1000)] = field(default=4, metadata=OF_SLURM)

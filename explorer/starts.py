@@ -43,7 +43,7 @@ def begin(
     folder: Path, config: StudyConfig, execution: Execution, surroundings: Surroundings, fork: Fork | None = None
 ) -> Start:
     """Write down what every later start must share, what this one is on, and the settings as they are now."""
-    entry, told = _entry(surroundings), []
+    entry, told = _entry(config, surroundings), []
     # The settings are written last: without them a first start was cut short before anything followed from it.
     environment = stored_environment(folder) if (folder / CONFIG).exists() else None
     if environment is None:
@@ -127,10 +127,11 @@ def _first(surroundings: Surroundings, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _entry(surroundings: Surroundings) -> dict[str, Any]:
+def _entry(config: StudyConfig, surroundings: Surroundings) -> dict[str, Any]:
     sources = json.dumps(surroundings.sources, sort_keys=True)
     return {
         "when": now(),
+        "engine": config.engine.name,
         **surroundings.machine,
         "versions": surroundings.versions,
         "commit": _commit(),

@@ -1,16 +1,19 @@
 """Shared fixtures: a place of its own for every test, and a study small enough to train in a second."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Tests run side by side, one per core: torch's own threads would only stand in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
+from _pytest.mark import ParameterSet
 
 from explorer.config import read_command
+from explorer.folder import REPORTS
 from explorer.settings import StudyConfig
 
 # A busy machine is no failure.
@@ -69,6 +72,31 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def broadly(cases: Iterable[Any], fast: int = 1) -> list[Any]:
+    """Cases of a test, of which all but the first few are left to the long proofs."""
+    whole = [case if isinstance(case, ParameterSet) else pytest.param(*_values(case)) for case in cases]
+    return [
+        case if place < fast else pytest.param(*case.values, marks=[*case.marks, pytest.mark.real], id=case.id)
+        for place, case in enumerate(whole)
+    ]
+
+
+def _values(case: Any) -> tuple[Any, ...]:
+    return case if isinstance(case, tuple) else (case,)
+
+
+def undrawn(patch: pytest.MonkeyPatch) -> None:
+    """Pages take seconds to draw: an empty one will do."""
+
+    def touch(folder: Path) -> None:
+        REPORTS.mkdir(exist_ok=True)
+        (REPORTS / f"{folder.name}.html").touch()
+
+    # In this order: loaded after the first was replaced, the doctor would keep the replacement for ever.
+    for place in ("explorer.doctor.visit.draw", "explorer.answer.draw"):
+        patch.setattr(place, touch)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from explorer.__main__ import main
 from explorer.job import Answer, FormsQuestion, Job, Question, Surroundings
 from explorer.run import Convolution, RunRecord
 from explorer.search import coordinator, fork
-from tests.conftest import TINY
+from tests.conftest import TINY, broadly
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 
 FOLDER, FORK = Path("studies/tiny"), Path("studies/tiny-2")
@@ -193,12 +193,12 @@ def test_a_start_like_an_earlier_one_is_that_one_again(start: Start) -> None:
 def test_a_record_without_the_column_has_the_first_start_and_gets_it_when_it_is_continued(start: Start) -> None:
     start()
     path = FOLDER / study.RUNS
-    older = [name for name in table.columns(RunRecord) if name not in ("start", "crc")]
+    older = [name for name in table.columns(RunRecord) if name not in ("start", "host", "crc")]
     lines = [table._checked([row[name] for name in older]) for row in table.read(path, RunRecord)]
     path.write_text(",".join([*older, "crc"]) + "\n" + "".join(lines))
     assert list(records.load(FOLDER).runs["start"]) == [0] * 4
     assert start("search.seeds=3")[0] == 0
-    assert path.read_text().splitlines()[0].endswith(",start,crc")
+    assert path.read_text().splitlines()[0].endswith(",start,host,crc")
     assert list(records.load(FOLDER).runs["start"]) == [0] * 6
 
 
@@ -290,12 +290,14 @@ def test_rows_of_a_fork_say_what_its_own_settings_make_of_them(start: Start) -> 
 
 @pytest.mark.parametrize(
     "there",
-    [
-        {"sources": SOURCES | {"training/loop.py": "cccc"}},
-        {"versions": {"torch": "3", "numpy": "1"}},
-        {"device_name": "another"},
-        {"data_hash": "other"},
-    ],
+    broadly(
+        [
+            {"sources": SOURCES | {"training/loop.py": "cccc"}},
+            {"versions": {"torch": "3", "numpy": "1"}},
+            {"device_name": "another"},
+            {"data_hash": "other"},
+        ]
+    ),
 )
 def test_a_fork_trains_all_where_what_decides_a_number_differs(start: Start, there: dict[str, Any]) -> None:
     start()

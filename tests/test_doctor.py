@@ -24,7 +24,7 @@ from explorer.search import coordinator
 from explorer.search.mirror import mirror_path
 from explorer.search.state import checkpoints
 from explorer.training.checkpoint import Checkpoint, save
-from tests.conftest import TINY
+from tests.conftest import TINY, broadly, undrawn
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 from tests.test_full_disk import results
 from tests.test_study import environment
@@ -57,18 +57,6 @@ def ill(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     shutil.copytree(finished, tmp_path / "ill")
     monkeypatch.chdir(tmp_path / "ill")
     return tmp_path / "ill"
-
-
-def undrawn(patch: pytest.MonkeyPatch) -> None:
-    """Pages take seconds to draw: an empty one will do."""
-
-    def touch(folder: Path) -> None:
-        study.REPORTS.mkdir(exist_ok=True)
-        PAGE.touch()
-
-    # In this order: loaded after the first was replaced, the doctor would keep the replacement for ever.
-    for place in ("explorer.doctor.visit.draw", "explorer.answer.draw"):
-        patch.setattr(place, touch)
 
 
 def files() -> dict[Path, bytes]:
@@ -169,7 +157,7 @@ RECORDS: dict[str, tuple[Callable[[], Any], str, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("damage", "words", "again"), RECORDS.values(), ids=RECORDS)
+@pytest.mark.parametrize(("damage", "words", "again"), broadly(RECORDS.values(), fast=3), ids=RECORDS)
 def test_a_damaged_record_keeps_what_checks_and_the_rest_is_trained_again(
     ill: Path,
     capsys: pytest.CaptureFixture[str],
@@ -233,7 +221,7 @@ def kept(run_id: str, epochs: int, steps: int = 0) -> Path:
     return max(checkpoints(FOLDER, run_id).iterdir())
 
 
-@pytest.mark.parametrize(("damage", "words"), OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize(("damage", "words"), broadly(OTHERS.values(), fast=3), ids=OTHERS)
 def test_what_lies_beside_the_record_is_put_in_order(
     ill: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[], Any], words: str
 ) -> None:
@@ -294,15 +282,18 @@ def test_a_study_on_its_way_says_what_is_left_and_from_where_it_goes_on(
 
 @pytest.mark.parametrize(
     ("damage", "words"),
-    [
-        (lambda path: os.truncate(path, path.stat().st_size - 1), "it is cut short"),
-        (lambda path: os.truncate(path, 100), "it is no safetensors file, or cut short"),
-        (lambda path: path.write_bytes(b"\xff" * 1000), "it is no safetensors file"),
-        (lambda path: path.write_bytes(b""), "its header cannot be read"),
-        (lambda path: path.write_bytes((5).to_bytes(8, "little") + b"[1,2]"), "its header cannot be read"),
-        (lambda path: path.write_bytes((9**5).to_bytes(8, "little") + b"[" * 9**5), "its header cannot be read"),
-        (lambda path: shutil.copy(kept("another", 2), path), "it is of run another"),
-    ],
+    broadly(
+        [
+            (lambda path: os.truncate(path, path.stat().st_size - 1), "it is cut short"),
+            (lambda path: os.truncate(path, 100), "it is no safetensors file, or cut short"),
+            (lambda path: path.write_bytes(b"\xff" * 1000), "it is no safetensors file"),
+            (lambda path: path.write_bytes(b""), "its header cannot be read"),
+            (lambda path: path.write_bytes((5).to_bytes(8, "little") + b"[1,2]"), "its header cannot be read"),
+            (lambda path: path.write_bytes((9**5).to_bytes(8, "little") + b"[" * 9**5), "its header cannot be read"),
+            (lambda path: shutil.copy(kept("another", 2), path), "it is of run another"),
+        ],
+        fast=2,
+    ),
 )
 def test_a_checkpoint_that_cannot_be_used_is_set_aside_for_the_one_before(
     ill: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], object], words: str
@@ -386,6 +377,23 @@ def test_a_search_whose_decisions_are_damaged_goes_on(
     assert run(monkeypatch, *SEARCH, "search.designs=3", answer=searched) == 0
     assert len(records.load(FOLDER).chosen()) == 3
     assert len(records.load(FOLDER).runs) == 6
+
+
+def test_a_study_without_a_row_yet_says_from_where_its_runs_go_on(
+    ill: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = list(records.load(FOLDER).runs["run"])
+    for name in study.TABLES:
+        path = FOLDER / name
+        path.write_text(path.read_text().splitlines(keepends=True)[0])
+    kept(ids[2], 1, 3)
+    path = checkpoints(FOLDER, ids[0]) / "0001.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"none")
+    code, output = doctor(capsys)
+    assert "Left to train, when it is started again: 4 runs" in output
+    assert "11-1x4d-w16 seed 1: goes on after step 3 of epoch 2" in output
+    assert (code, f"{path}: cannot be used" in output) == (1, True)
 
 
 def test_a_study_that_was_never_started_has_nothing_to_repair(

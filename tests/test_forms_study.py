@@ -90,6 +90,7 @@ def test_a_form_has_no_grouped_convolution_to_choose_an_execution_of(config: Stu
         assert own == replace(plain, form=setting.form)
 
 
+@pytest.mark.real
 def test_a_study_of_forms_runs_and_keeps_weights_that_fit_the_grouped_network(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

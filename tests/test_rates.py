@@ -69,6 +69,7 @@ def test_runs_at_other_rates_do_not_touch_the_finding_and_the_sentence_tells_of_
     assert "x1 for ResNeXt-29 (32x4d) and x0.5 for ResNet-29 (1x64d)" in said
 
 
+@pytest.mark.real
 def test_only_the_contrasts_settings_are_trained_at_other_rates_and_their_test_is_not_looked_at(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

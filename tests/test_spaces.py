@@ -99,6 +99,7 @@ def test_every_kind_of_space_may_take_part() -> None:
     assert {one.architecture.template for one in settings_of(mixed) if "any" in one.spaces} == {"regnet_cifar"}
 
 
+@pytest.mark.real
 def test_a_study_of_spaces_runs_and_tells_of_them(
     workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

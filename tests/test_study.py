@@ -237,6 +237,7 @@ def test_a_second_coordinator_is_refused_naming_the_first_and_workers_end_with_a
         time.sleep(0.1)
 
 
+@pytest.mark.real
 def test_ctrl_c_leaves_with_a_line_on_how_to_continue(workplace: Path) -> None:
     # A shell that starts the tests in the background has them ignore it, and a child inherits that, but no handler.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -106,6 +106,7 @@ def test_the_start_is_timed_on_a_real_study(workplace: Path, capsys: pytest.Capt
     assert list(workplace.iterdir()) == []
 
 
+@pytest.mark.real
 def test_accuracy_compares_two_studies_of_one_setting_by_seed(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +236,7 @@ def test_kept_weights_export_to_a_module_with_the_recorded_accuracy(
     assert "do not fit this network" in capsys.readouterr().err
 
 
+@pytest.mark.real
 def test_a_width_per_stage_goes_through_record_and_page(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tight = ["budget=params_and_macs", "budget.reference=11-1x4d-w16", "space.cardinality=[1,3]", "recipe.epochs=1"]
     tight += ["budget.params.tolerance=0.05", "budget.macs.tolerance=0.1", "study.contrast=null", "search.seeds=1"]

@@ -108,7 +108,12 @@ def examine(folder: Path, *, running: bool) -> Examination:
             found.complaints.append(
                 Complaint(f"{folder}: {', '.join(lost)} missing, though the study has begun", remedy)
             )
-        found.complaints += [] if running else examine_leftovers(folder, _page(folder))
+        elif config and known.execution and known.environment:
+            settings = settings_so_far(config, None)
+            runs = {run.id: (setting, run) for setting, run in _runs(known, config, settings)}
+            found.lines += _left(folder, config, settings, list(runs.values()))
+        if not running:
+            found.complaints += [*examine_checkpoints(folder, set()), *examine_leftovers(folder, _page(folder))]
         return found
     tables = examine_tables(
         folder,
@@ -199,16 +204,25 @@ def _progress(
     runs: dict[str, tuple[Setting, Run]],
     final: set[str],
 ) -> list[str]:
-    """How far the study has come, and what the next start would do."""
+    """How far the study has come, and what is left of it."""
     counts = record.runs["status"].value_counts()
     told = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts.items())
+    left = [own for run_id, own in runs.items() if run_id not in final]
+    return [
+        f"  Runs recorded: {len(record.runs)}{f' ({told})' if told else ''}",
+        *_left(folder, config, settings, left),
+    ]
+
+
+def _left(
+    folder: Path, config: StudyConfig, settings: tuple[Setting, ...], left: list[tuple[Setting, Run]]
+) -> list[str]:
+    """What the next start would train, and from where it would go on."""
     to_choose = designs_wanted(config, settings) - len(settings)
-    left = [(setting, run) for run_id, (setting, run) in runs.items() if run_id not in final]
-    lines = [f"  Runs recorded: {len(record.runs)}{f' ({told})' if told else ''}"]
     if not left and not to_choose:
-        return [*lines, "  Finished: nothing is left to train."]
+        return ["  Finished: nothing is left to train."]
     chosen = f", and {to_choose} designs yet to be chosen" if to_choose else ""
-    lines.append(f"  Left to train, when it is started again: {len(left)} runs{chosen}")
+    lines = [f"  Left to train, when it is started again: {len(left)} runs{chosen}"]
     for setting, run in left[:MOST_NAMED]:
         goes = position(folder, run.id)
         lines.append(f"    {setting.name} seed {run.seed}: {goes.words if goes else 'from its beginning'}")

@@ -14,7 +14,9 @@ from explorer.starts import starts_of, unlike
 
 ENOUGH_SEEDS = 5  # below which a paired verdict is always inconclusive
 MOST_FAILURES = 100  # told one by one
-_OF_NO_USE = ("host", "commit")  # to who asks for hardware and software: a name, and what is told beside the code
+MOST_HOSTS = 8  # of which each one's number of runs is told
+_OF_NO_USE = ("host", "commit", "engine")  # to who asks for hardware and software: names, and what is told elsewhere
+_ENGINES = {"local": "processes of one machine", "ray": "tasks of a Ray cluster", "slurm": "jobs of a Slurm cluster"}
 
 
 Answer = Literal["yes", "in part", "no", "does not apply"]
@@ -136,6 +138,19 @@ def starts(study: Study) -> list[tuple[int, str]]:
             words += [f"{key} {now}" for key, _, now in unlike(first, start) if key != "host"]
             found.append((number, "; ".join(words)))
     return found
+
+
+def places(study: Study) -> str:
+    """What executed the runs, and how many each machine did; their names are left to the record. Empty if unknown."""
+    runs = study.record.runs
+    engines = dict.fromkeys(start.get("engine") for start in _starts_used(study).values())
+    told = [_ENGINES[engine] for engine in engines if engine in _ENGINES]
+    hosts = [int(number) for host, number in runs["host"].value_counts().items() if host] if "host" in runs else []
+    if len(hosts) > 1:
+        shown = ", ".join(f"{number:,}" for number in hosts[:MOST_HOSTS])
+        shown += f" and {sum(hosts[MOST_HOSTS:]):,} on the others" if len(hosts) > MOST_HOSTS else ""
+        told.append(f"{len(hosts):,} machines, with {shown} runs (column host of runs.csv)")
+    return "; ".join(told)
 
 
 def _seeds(study: Study) -> Item:

@@ -75,6 +75,7 @@ def render_page(study: Study) -> str:
         checklist=method.checklist(study),
         images=method.images(study.environment),
         starts=method.starts(study),
+        places=method.places(study),
         execution={**study.execution, "convolutions": method.convolutions(study.execution)},
         reload_seconds=LIVE_SECONDS,
         scripts=scripts,

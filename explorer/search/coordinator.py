@@ -39,6 +39,8 @@ from explorer.search.state import Beside, State, checkpoints, forget, open_state
 from explorer.settings import StudyConfig
 from explorer.starts import Fork, begin
 
+# What a person waits for until there is a first answer, by engine.
+BEGINNINGS = {"local": "Starting a worker", "ray": "Reaching the Ray cluster", "slurm": "Waiting for a first job"}
 SOME = 9  # designs on which the plan of a search is made
 
 
@@ -63,14 +65,16 @@ def run_study(
         study.drop_partial(folder)
         refuse_other_settings(folder, config)
         healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
-        for line in (f"Study {config.name}: record in {folder}", *healed):
+        for line in healed:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+        refused = False
         try:
-            with console.status("Starting a worker, reading images"):
+            with console.status(f"{BEGINNINGS[config.engine.name]}, reading images"):
                 engine = engine or open_engine(config, folder)
                 (surroundings,) = engine.ask(Survey(config.data, config.device))
             assert isinstance(surroundings, Surroundings)
             refuse_batch(config, surroundings.images[0])
+            console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False, soft_wrap=True)
             bench = Bench(config, surroundings, engine)
             workers, execution = _plan(bench, folder, console, fork)
             start = begin(folder, config, execution, surroundings, fork)
@@ -82,13 +86,13 @@ def run_study(
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
         except (InputError, KeyboardInterrupt):
-            if engine is not None:
-                engine.close()
-            study.drop_unbegun(folder)
+            refused = True
             raise
         finally:
             if engine is not None:
                 engine.close()
+            if refused:  # what it had written there is gone only now
+                study.drop_unbegun(folder)
     return state.failed
 
 

@@ -3,10 +3,11 @@
 import contextlib
 import multiprocessing
 import os
+import platform
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import cast
@@ -137,7 +138,7 @@ class LocalEngine:
                     self._drop(worker)
         for worker in list(self._workers):
             self._drop(worker)
-        return [event for event in events if isinstance(event, Event)]
+        return [_from_here(event) for event in events if isinstance(event, Event)]
 
     def close(self) -> None:
         """The same, where nobody is interested any more."""
@@ -175,7 +176,7 @@ class LocalEngine:
         if isinstance(event, RunDone):
             worker.job = None
             self._attempts.note(event)
-        return [] if isinstance(event, Alive) else [event]
+        return [] if isinstance(event, Alive) else [_from_here(event)]
 
     def _drop(self, worker: _Worker) -> None:
         """End a worker, however it is, with all processes it has started."""
@@ -193,10 +194,17 @@ class LocalEngine:
         """Give a job whose worker is gone to another one, or call it failed after too many."""
         if job is None:
             return []
-        word = self._attempts.died(job, what)
+        word = _from_here(self._attempts.died(job, what))
         if not isinstance(word, RunDone):
             self.submit(job)
         return [word]
+
+
+def _from_here(event: Event) -> Event:
+    """An event with the name of this machine on the outcome that it may bring."""
+    if isinstance(event, RunDone):
+        return replace(event, outcome=replace(event.outcome, host=platform.node()))
+    return event
 
 
 def _awaited(pipe: Connection) -> object:

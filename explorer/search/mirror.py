@@ -31,6 +31,7 @@ from explorer.wording import without_password
 PERIOD_SECONDS = 5.0
 REST = 20.0  # times as long as a synchronisation took, which so takes 5 % of the time at most
 LAST_SECONDS = 10.0  # that the end of a study waits for a synchronisation
+LATE = "is not up to date at the end: starting the study again, or do=move, brings it there"
 OWNER = "explorer"  # attribute of a study in a shared database: whose it is
 _LOGGER = logging.getLogger(__name__)
 
@@ -104,6 +105,8 @@ def mirrored(trials: Trials, mirror: Mirror | None) -> Iterator[None]:
         if writer.catch_up():
             with contextlib.suppress(OSError):
                 mark.unlink(missing_ok=True)
+        elif not writer.leaves.is_set():
+            writer.tell("late", LATE)
 
     thread = threading.Thread(target=keep_up, daemon=True)
     thread.start()
@@ -114,7 +117,7 @@ def mirrored(trials: Trials, mirror: Mirror | None) -> Iterator[None]:
         thread.join(LAST_SECONDS)
         if thread.is_alive():
             writer.leaves.set()
-            writer.tell("late", "is not up to date yet: starting the study again goes on")
+            writer.tell("late", LATE)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from explorer.planning import Setting
 from explorer.run import EpochResult, Run, RunRecord
 from explorer.wording import duration, percent
 
+RECALLED = 0.5  # of an epoch's own seconds, within which it comes only if a checkpoint had it
 FRAME = 4  # lines of the live display that are no running run
 
 
@@ -24,6 +25,7 @@ class _Running:
     run: Run
     result: EpochResult | None = None
     queued: bool = False
+    since: float = field(default_factory=time.perf_counter)  # its last word
 
 
 @dataclass
@@ -80,6 +82,8 @@ class Display:
     _started: float = field(default_factory=time.perf_counter)
     _done: float = 0.0  # work of runs that have ended
     _underway: dict[str, float] = field(default_factory=dict)  # work done of the others, by run
+    _known: dict[str, float] = field(default_factory=dict)  # the most that was ever done of a run
+    _recalled: float = 0.0  # of both, work that earlier starts did, found in checkpoints
     _running: dict[str, _Running] = field(default_factory=dict)
     _live: Live | None = None
 
@@ -106,13 +110,17 @@ class Display:
 
     def begun(self, run_id: str) -> None:
         """A run that was queued is being executed."""
-        self._running[run_id].queued = False
+        entry = self._running[run_id]
+        entry.queued, entry.since = False, time.perf_counter()
 
     def epoch(self, run_id: str, result: EpochResult) -> None:
         """A run finished an epoch, now or before an interruption."""
         entry = self._running[run_id]
-        entry.result = result
-        self._underway[run_id] = work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
+        now, done = time.perf_counter(), work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
+        if now - entry.since < RECALLED * result.seconds:  # too soon to have been trained since
+            self._recalled += max(0.0, done - self._known.get(run_id, 0.0))
+        self._known[run_id] = max(done, self._known.get(run_id, 0.0))
+        entry.result, entry.since, self._underway[run_id] = result, now, done
 
     def paused(self, run_id: str) -> None:
         """A run waits to be judged at its rung."""
@@ -121,7 +129,7 @@ class Display:
     def stopped(self, setting: Setting, run: Run, record: RunRecord) -> None:
         """A run that had paused is trained no further and is in the record: the rest of its work falls away."""
         self.finished_runs += 1
-        done = self._underway.pop(run.id, 0.0)
+        done = self._forget(run.id)
         self._done += done
         self.work_left -= work_of(run, setting) - done
         assert record.val_error is not None
@@ -145,7 +153,7 @@ class Display:
         """A run ended and is in the record."""
         entry = self._running.pop(record.run)
         self.finished_runs += 1
-        self._underway.pop(record.run, None)
+        self._forget(record.run)
         self._done += work_of(entry.run, entry.setting)
         error = (
             f"val error {percent(record.val_error)}"
@@ -159,14 +167,20 @@ class Display:
             markup=False,
         )
 
+    def _forget(self, run_id: str) -> float:
+        """A run is no longer on its way. Gives how much of its work was done."""
+        self._known.pop(run_id, None)
+        return self._underway.pop(run_id, 0.0)
+
     def _time_left(self) -> str:
         """From the share of the work done since the start, epochs of running runs included."""
         done = self._done + sum(self._underway.values())
-        if done <= 0:
+        own = done - self._recalled
+        if own <= 0:
             return "time left unknown yet"
         known = self.total_runs - self.unknown_runs
         whole = self.work_left * self.total_runs / known if known else self.work_left
-        seconds = (time.perf_counter() - self._started) * (whole - done) / done
+        seconds = (time.perf_counter() - self._started) * (whole - done) / own
         return f"{duration(max(seconds, 0))} left"
 
     def _render(self) -> Group:

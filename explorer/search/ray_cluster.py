@@ -17,17 +17,18 @@ from explorer.errors import InputError
 from explorer.machine import cpu_count
 from explorer.settings import EngineConfig
 
-WRONG = "InvalidAuthToken"
+UNKNOWN_HERE = (
+    "the cluster wants its token, which this machine does not show; put it into ~/.ray/auth_token, or say in "
+    "RAY_AUTH_TOKEN_PATH where it is"
+)
 TRY = """
 import logging, sys, ray
 ray.init(address=sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)
 """
 # What Ray says, and what a person can do about it.
 _REASONS = {
-    WRONG: "the cluster wants another token than this machine has; put the cluster's into "
-    "~/.ray/auth_token, or say where it is in RAY_AUTH_TOKEN_PATH",
-    "no authentication token was found": "the cluster wants a token; put it into ~/.ray/auth_token, or say in "
-    "RAY_AUTH_TOKEN_PATH where it is",
+    "InvalidAuthToken": UNKNOWN_HERE,
+    "no authentication token was found": UNKNOWN_HERE,
     "Version mismatch": "the cluster runs another version of Ray or Python than this machine; install the same",
     "Could not find any running Ray": "no cluster runs on this machine and RAY_ADDRESS names none; start one with ray "
     "start --head, or leave engine.address=local",
@@ -97,7 +98,7 @@ def _refuse_unusable(engine: EngineConfig) -> None:
         if not problem:
             os.environ["RAY_AUTH_MODE"] = mode
             return
-        if problem != _REASONS[WRONG]:
+        if problem != UNKNOWN_HERE:
             break
     raise InputError(f"engine.address={engine.address}: {problem}")
 

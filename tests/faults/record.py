@@ -12,12 +12,12 @@ KINDS = {RUNS: RunRecord, EPOCHS: EpochRecord, CORRECT: CorrectRecord, DECISIONS
 Rows = list[tuple[str, ...]]
 
 
-def record_of(folder: Path) -> dict[str, Rows]:
-    """The rows of a study's tables without times, and what is in its other files.
+def record_of(folder: Path, *but: str) -> dict[str, Rows]:
+    """The rows of a study's tables without times and other columns that are left out, and what is in its other files.
 
     Runs may end in another order, but what a search decides is decided in order.
     """
-    found = {name: rows(folder / name, kind) for name, kind in KINDS.items() if (folder / name).exists()}
+    found = {name: rows(folder / name, kind, *but) for name, kind in KINDS.items() if (folder / name).exists()}
     tables = {name: own if name == DECISIONS else sorted(own) for name, own in found.items()}
     texts: dict[str, Rows] = {name: [((folder / name).read_text(),)] for name in (CONFIG, EXECUTION)}
     files: Rows = sorted((path.name,) for path in folder.iterdir())
@@ -25,8 +25,9 @@ def record_of(folder: Path) -> dict[str, Rows]:
     return tables | texts | {"files": files, "checkpoints": kept}
 
 
-def rows(path: Path, kind: type) -> Rows:
-    return [tuple(cell for name, cell in row.items() if name not in TIMES) for row in table.read(path, kind)]
+def rows(path: Path, kind: type, *but: str) -> Rows:
+    left_out = {*TIMES, *but}
+    return [tuple(cell for name, cell in row.items() if name not in left_out) for row in table.read(path, kind)]
 
 
 def differences(found: dict[str, Rows], expected: dict[str, Rows]) -> str:

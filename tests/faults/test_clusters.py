@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from explorer.folder import CONFIG, RUNS
-from tests.faults.processes import LONGEST, MARK, Command, command, kill
+from tests.faults.processes import LONGEST, MARK, Command, command, free_port, kill
 from tests.faults.record import Rows, differences, record_of
 from tests.search.test_cluster_input import HEAD
 from tests.search.test_engines import arguments
@@ -40,7 +39,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str,
 
 
 def recorded(place: Path) -> dict[str, Rows]:
-    found = record_of(place / FOLDER)
+    found = record_of(place / FOLDER, "start")  # another engine is another start
     del found[CONFIG]
     return found
 
@@ -159,11 +158,6 @@ def scaling(tmp_path: Path) -> Iterator[str]:
     finally:
         for pid in Command(None, mark, tmp_path).descendants():  # type: ignore[arg-type]
             kill(pid)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_a_cluster_that_scales_itself_takes_machines_for_a_study(

@@ -7,7 +7,7 @@ import pytest
 
 from explorer.analysis.finding import find
 from explorer.records import Record
-from explorer.report.method import budget_words, checklist, failed_runs, failures, starts, tried
+from explorer.report.method import budget_words, checklist, failed_runs, failures, places, starts, tried
 from explorer.report.page import render_page
 from explorer.report.study import Study
 from explorer.run import Decision
@@ -133,3 +133,21 @@ def test_what_a_search_chose_and_stopped_is_counted() -> None:
         "2 designs were chosen: 1 by tpe, 1 at random, as the baseline.",
         "1 were stopped after epoch 3.",
     ]
+
+
+def test_what_executed_the_runs_is_told_with_each_machines_share_but_no_name() -> None:
+    made = study()
+    assert places(made) == ""  # a record of an earlier version does not know
+    runs = made.record.runs
+    hosts = [f"node{min(place // 2, 9)}" for place in range(len(runs))]
+    spread = replace(made, record=replace(made.record, runs=runs.assign(host=hosts, start=0)))
+    engine = {"when": "then", "engine": "ray", "versions": {}, "sources": "ffff"}
+    told = replace(spread, environment=spread.environment | {"starts": [engine]})
+    count = min((len(runs) + 1) // 2, 10)
+    assert places(told).startswith(f"tasks of a Ray cluster; {count} machines, with ")
+    assert "column host of runs.csv" in places(told)
+    page = render_page(told)
+    assert f"<dt>executed by</dt><dd>{places(told)}</dd>" in page
+    assert "node1" not in page
+    alone = replace(told, record=replace(told.record, runs=told.record.runs.assign(host="node0")))
+    assert places(alone) == "tasks of a Ray cluster"

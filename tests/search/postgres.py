@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from tests.faults.processes import end_with_the_tests
+from tests.faults.processes import end_with_the_tests, free_port
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 BIN = PROGRAMS[0] if PROGRAMS else Path(shutil.which("initdb") or "").parent
@@ -76,7 +75,7 @@ class Server:
 def server() -> Iterator[Server]:
     """A new server that runs; nothing of it is left after the body."""
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path has at most 107 characters
-    made = Server(folder, _free_port())
+    made = Server(folder, free_port())
     try:
         if _AS:
             shutil.chown(folder, "postgres", "postgres")
@@ -89,9 +88,3 @@ def server() -> Iterator[Server]:
     finally:
         made.stop()
         shutil.rmtree(folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

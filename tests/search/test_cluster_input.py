@@ -127,7 +127,7 @@ def asked_elsewhere(place: Path, *overrides: str, **environment: str) -> str:
 def test_a_wrong_token_is_told(head: Callable[..., str], tmp_path: Path) -> None:
     address = f"engine.address='{head()}'"
     line = asked_elsewhere(tmp_path, address, RAY_AUTH_TOKEN="another-token-of-at-least-thirty-two")
-    assert "the cluster wants another token than this machine has" in line
+    assert "the cluster wants its token, which this machine does not show" in line
     assert "token-of" not in line
 
 

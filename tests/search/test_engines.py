@@ -1,6 +1,7 @@
 """The contract of all engines: the same tests with real processes here, tasks of Ray and jobs of submitit."""
 
 import os
+import platform
 import signal
 import time
 import uuid
@@ -10,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from explorer import records
 from explorer.__main__ import main
 from explorer.config import read_command
 from explorer.errors import InputError
-from explorer.folder import CONFIG, make_folder
+from explorer.folder import CONFIG, make_folder, stored_environment
 from explorer.job import Begun, Counted, EpochDone, Event, Job, Noted, RunDone, Surroundings, Survey, Terms
 from explorer.planning import settings_of
 from explorer.run import Run
@@ -21,6 +23,7 @@ from explorer.runs import runs_of
 from explorer.search import letters
 from explorer.search.engine import Engine, open_engine
 from explorer.settings import StudyConfig
+from explorer.starts import starts_of
 from explorer.training.data import load
 from tests.conftest import TINY
 from tests.faults.processes import MARK, Command, kill
@@ -210,6 +213,8 @@ def recorded(place: Path, name: str, *overrides: str) -> dict[str, list[tuple[st
         assert main(arguments(name, *overrides)) == 0
         found = record_of(FOLDER)
         del found[CONFIG]
+        assert [one["engine"] for one in starts_of(stored_environment(FOLDER) or {})] == [name]
+        assert set(records.load(FOLDER).runs["host"]) == {platform.node()}
         assert not list((FOLDER / "local").glob("slurm/*"))
     return found
 

@@ -19,6 +19,7 @@ from explorer.search import local
 from explorer.search.local import LocalEngine
 from explorer.settings import StudyConfig
 from explorer.training.data import load
+from tests.conftest import broadly
 from tests.faults import hooks
 from tests.test_layers import ROOT
 from tests.test_planning import EXECUTION
@@ -110,7 +111,7 @@ def test_a_run_that_wants_too_much_memory_ends_by_itself_and_the_next_one_trains
     assert second == "ok "
 
 
-@pytest.mark.parametrize(("among", "expected"), [("", ["0", "2"]), ("4, 5,6", ["4", "6"])])
+@pytest.mark.parametrize(("among", "expected"), broadly([("4, 5,6", ["4", "6"]), ("", ["0", "2"])]))
 def test_workers_are_divided_among_the_gpus_of_one_model(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, tiny: StudyConfig, run: Run, among: str, expected: list[str]
 ) -> None:

@@ -17,9 +17,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from explorer.planning import settings_of
-from explorer.search.mirror import Writer, mirror_path, mirrored, own_mirror
+from explorer.search.mirror import LATE, Writer, mirror_path, mirrored, own_mirror
 from explorer.search.trials import Trials, open_trials
 from explorer.settings import StudyConfig
+from tests.conftest import broadly
 from tests.search.test_trials import record
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -166,6 +167,7 @@ def test_a_database_that_cannot_be_used_is_made_anew(
     assert_equal(folder, trials)
 
 
+@pytest.mark.real
 def test_flipped_bytes_are_found_or_do_not_matter(folder: Path, trials: Trials, database: Path) -> None:
     whole, rng = database.read_bytes(), random.Random(0)
     for _ in range(40):
@@ -193,7 +195,7 @@ def held(path: Path, begin: str) -> Iterator[None]:
             process.kill()
 
 
-@pytest.mark.parametrize("begin", ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE", "BEGIN"])
+@pytest.mark.parametrize("begin", broadly(["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE", "BEGIN"]))
 def test_a_locked_database_is_told_once_left_alone_and_caught_up_with_later(
     folder: Path, trials: Trials, database: Path, caplog: pytest.LogCaptureFixture, begin: str
 ) -> None:
@@ -207,7 +209,8 @@ def test_a_locked_database_is_told_once_left_alone_and_caught_up_with_later(
         assert [writer.catch_up() for _ in range(2)] == [False, False]
     assert database.read_bytes() == before
     lines = [record.getMessage() for record in caplog.records]
-    assert lines == [f"the mirror {database} cannot be written now: database is locked"] * 2  # once in each turn
+    locked, late = f"the mirror {database} cannot be written now: database is locked", f"the mirror {database} {LATE}"
+    assert lines == [locked, late, locked]  # once in each turn, and that it ends so
     assert writer.catch_up()
     assert_equal(folder, trials)
 

@@ -28,8 +28,8 @@ from explorer.search.mirror import Mirror, Writer, mirror_path, own_mirror, prob
 from explorer.search.trials import open_trials
 from explorer.settings import StudyConfig
 from explorer.starts import identity
-from tests.conftest import TINY
-from tests.faults.processes import Command, command
+from tests.conftest import TINY, undrawn
+from tests.faults.processes import Command, command, free_port
 from tests.faults.record import differences, record_of
 from tests.search.postgres import IS_THERE, PASSWORD, QUOTED, Server, server
 from tests.search.test_coordinator import OK, Engine, finishing
@@ -72,8 +72,7 @@ def url(running: Server, database: str) -> str:
 def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run the tiny study with an engine that answers at once; gives the exit code."""
     monkeypatch.setattr(coordinator, "open_engine", lambda *_: Engine(finishing(OK)))
-    monkeypatch.setattr("explorer.answer.draw", lambda folder: None)
-    monkeypatch.setattr(study, "is_stale", lambda page, folder: False)
+    undrawn(monkeypatch)
     return lambda *overrides: main([*TINY, *overrides])
 
 
@@ -240,8 +239,9 @@ def test_a_server_that_is_down_stops_nothing_is_told_once_and_caught_up_with_by_
     try:
         assert start(*shared(url)) == 0
         assert time.monotonic() - began < 30
-        (told,) = caplog.records
-        assert "cannot be written now: connection failed" in told.getMessage()
+        away, late = (told.getMessage() for told in caplog.records)
+        assert "cannot be written now: connection failed" in away
+        assert late.endswith(mirror.LATE)
         code, output = doctor(capsys)
         assert code == 0
         assert "which cannot be looked at now" in output
@@ -520,7 +520,8 @@ def test_the_dashboard_shows_a_study_of_a_server(
     start: Callable[..., int], url: str, tmp_path: Path, running: Server
 ) -> None:
     assert start(*shared(url)) == 0
-    words = [driven(url), "--port", "8097"]
+    port = free_port()
+    words = [driven(url), "--port", str(port)]
     code = f"import sys; from optuna_dashboard._cli import main; sys.argv[1:] = {words}; main()"
     if subprocess.run([sys.executable, "-c", "import optuna_dashboard"], capture_output=True).returncode:
         assert "EXPLORER_REQUIRE_REAL" not in os.environ, "optuna-dashboard is not installed"
@@ -529,7 +530,7 @@ def test_the_dashboard_shows_a_study_of_a_server(
         try:
             for _ in range(100):
                 try:
-                    with urllib.request.urlopen("http://127.0.0.1:8097/api/studies") as answer:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
                         shown = answer.read().decode()
                     break
                 except OSError:

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -68,3 +69,25 @@ def test_the_clock_tells_what_workers_did_besides_training(monkeypatch: pytest.M
     now = 200.0
     clock.ended("c", 50.0)
     assert clock.told().startswith("3 runs in 1 min 40 s; 15.6 % of the workers' time was not training")
+
+
+def test_epochs_found_in_a_checkpoint_are_done_but_took_this_start_no_time(
+    tiny: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, runs = 100.0, runs_of(tiny, settings_of(tiny), EXECUTION, "hash")[:1]
+    ((setting, run),) = runs
+    run = replace(run, recipe=replace(run.recipe, epochs=10))
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    display = Display(Console(file=io.StringIO()), 1, 0, work_of(run, setting), _started=now)
+    display.started(setting, run)
+    now += 3.0
+    for epoch in range(1, 5):  # at once, though each took 10 s
+        display.epoch(run.id, EpochResult(epoch, 0.1, 2.0, 0.5, 0.25, 10.0))
+    assert display._time_left() == "time left unknown yet"
+    now += 10.0
+    display.epoch(run.id, EpochResult(5, 0.1, 2.0, 0.5, 0.25, 10.0))
+    assert display._time_left() == "1 min 05 s left"  # 13 s for one epoch, and five are left
+    # Another process goes on from the same checkpoint: its epochs were counted before.
+    for epoch in range(1, 6):
+        display.epoch(run.id, EpochResult(epoch, 0.1, 2.0, 0.5, 0.25, 10.0))
+    assert display._time_left() == "1 min 05 s left"

@@ -21,7 +21,7 @@ from explorer.run import Decision, EpochResult, Outcome
 from explorer.runs import rungs_of
 from explorer.search import coordinator
 from explorer.search.rungs import goes_on
-from tests.conftest import TINY
+from tests.conftest import TINY, broadly
 from tests.search.test_sampler import SPACE
 
 FOLDER = Path("studies/tiny")
@@ -149,8 +149,10 @@ def test_decisions_are_those_of_optunas_pruner(start: Callable[..., Engine]) -> 
         assert decision.decision == ("continued" if decision.error <= kept else "stopped")
 
 
-@pytest.mark.parametrize("options", [(), ("search.seeds=2",), ("search.pruner=hyperband",), ("search.pruner=median",)])
-def test_a_search_killed_anywhere_ends_as_an_undisturbed_one(start: Callable[..., Engine], options: tuple[str]) -> None:
+@pytest.mark.parametrize(
+    "options", broadly([[], ["search.seeds=2"], ["search.pruner=hyperband"], ["search.pruner=median"]])
+)
+def test_a_search_killed_anywhere_ends_as_an_undisturbed_one(start: Callable[..., Engine], options: list[str]) -> None:
     """Random designs, so that the sampler's own continuation does not matter."""
     first = start(*HALVING, *options, dies_after=5)
     second = start(*HALVING, *options, dies_after=4)

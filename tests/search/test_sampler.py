@@ -15,7 +15,7 @@ from explorer.planning import Setting, candidates
 from explorer.search.sampler import ExhaustedError, FeasibleSampler
 from explorer.search.trials import Trials, open_search
 from explorer.settings import StudyConfig
-from tests.conftest import TINY
+from tests.conftest import TINY, broadly
 from tests.search.test_trials import record
 
 SAMPLERS = ("random", "tpe", "nsga2", "gp", "qmc")
@@ -85,7 +85,7 @@ def test_a_trial_holds_the_values_of_the_design_that_is_trained(sampler: str) ->
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("told", [1, 7, 14])
+@pytest.mark.parametrize("told", broadly([7, 1, 14]))
 def test_a_search_that_starts_again_goes_on_as_it_would_have(sampler: str, told: int) -> None:
     config = searching(sampler, 16)
     undisturbed = searched(config, opened(config), 16)
@@ -108,6 +108,7 @@ def test_the_same_seed_proposes_the_same_designs_and_another_does_not() -> None:
     assert first == again != changed
 
 
+@pytest.mark.real
 def test_a_sampler_that_learns_does_better_than_chance() -> None:
     large = ["space.cardinality={low: 1, high: 64}", "space.bottleneck_width={low: 1, high: 24}"]
     large += ["space.block=[bottleneck]", "space.depth=[11,20,29,38]", "budget.params.tolerance=0.5"]

@@ -19,6 +19,7 @@ from explorer.training.checkpoint import Checkpoint, latest
 from explorer.training.data import load
 from explorer.training.loop import Keeping, StoppedError, train
 from explorer.training.weights import read_weights
+from tests.conftest import broadly
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 EPOCHS = 5
@@ -89,17 +90,19 @@ fast = pytest.mark.skipif(not kernels.is_available(), reason="needs a C compiler
 
 plans = pytest.mark.parametrize(
     "execution",
-    [
-        EXECUTION,
-        replace(EXECUTION, form="sum"),
-        replace(EXECUTION, layout="contiguous", micro_batch=10),
-        pytest.param(replace(EXECUTION, precision="bfloat16", norms="fused"), marks=fast),
-        replace(EXECUTION, convolutions=(Convolution("6>6_k3_s1_g2_8px", 1),)),
-    ],
+    broadly(
+        [
+            EXECUTION,
+            replace(EXECUTION, form="sum"),
+            replace(EXECUTION, layout="contiguous", micro_batch=10),
+            pytest.param(replace(EXECUTION, precision="bfloat16", norms="fused"), marks=fast),
+            replace(EXECUTION, convolutions=(Convolution("6>6_k3_s1_g2_8px", 1),)),
+        ]
+    ),
 )
 
 
-@pytest.mark.parametrize("after", [0, 4])
+@pytest.mark.parametrize("after", broadly([4, 0]))
 @plans
 def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
     tiny: StudyConfig, tmp_path: Path, keeping: Keeping, execution: Execution, after: int
@@ -207,7 +210,7 @@ def long_header(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"), [(cut, ""), (flip, "does not match its check"), (pickled, ""), (long_header, "")]
+    ("damage", "words"), broadly([(flip, "does not match its check"), (cut, ""), (pickled, ""), (long_header, "")])
 )
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     tiny: StudyConfig, keeping: Keeping, damage: Callable[[Path], None], words: str
@@ -232,7 +235,7 @@ def test_without_a_usable_checkpoint_a_run_says_that_it_begins_anew(tiny: StudyC
     assert told(keeping)[-1] == "begins anew"
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"architecture": parse_name("11-1x4d-w8")}])
+@pytest.mark.parametrize("changes", broadly([{"seed": 1}, {"architecture": parse_name("11-1x4d-w8")}]))
 def test_a_checkpoint_of_another_run_is_not_used(tiny: StudyConfig, keeping: Keeping, changes: dict[str, Any]) -> None:
     run = run_with(tiny)
     interrupted(run, keeping, 4)
