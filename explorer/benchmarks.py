@@ -39,8 +39,6 @@ def benchmark(config: BenchmarkConfig, console: Console) -> int:
     subjects = {"costs": _costs, "training": _training, "start": _start, "latency": _latency, "accuracy": _accuracy}
     subjects |= {"ranks": _ranks, "replay": _replay, "report": _report}
     subjects |= {"scale": _scale, "samplers": _samplers, "size": _size}
-    if config.subject in ("report", "scale", "samplers", "size"):  # the others say on which device, or measure nothing
-        console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
     return subjects[config.subject](config, console)
 
 
@@ -167,6 +165,11 @@ def _replay(config: BenchmarkConfig, console: Console) -> int:
     return 0
 
 
+def _tell_machine(console: Console) -> None:
+    """On what is measured, where no device is chosen that says it."""
+    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
+
+
 def _report(config: BenchmarkConfig, console: Console) -> int:
     from dataclasses import replace
     from pathlib import Path
@@ -180,6 +183,7 @@ def _report(config: BenchmarkConfig, console: Console) -> int:
     if not config.runs or not all(LEAST_RUNS <= runs <= MOST_RUNS for runs in config.runs):
         raise InputError(f"runs={list(config.runs)}: allowed are numbers from {LEAST_RUNS} to {MOST_RUNS:,}")
     study = read_command(["study=equal_params"]).study
+    _tell_machine(console)
     with TemporaryDirectory() as folder, console.status("") as status:
         tell = status.update if console.is_terminal else partial(console.print, markup=False, highlight=False)
         paths, found = [Path(folder) / f"{place}.html" for place in range(len(config.runs))], []
@@ -213,6 +217,7 @@ def _scale(config: BenchmarkConfig, console: Console) -> int:
     if odd := [slots for (slots, _), own in zip(pairs, jobs, strict=True) if own <= slots]:
         raise InputError(f"jobs={config.jobs}: allowed are more than slots, {odd[0]}")
     studies = [sleeping(config.sampler, own, mirror=config.mirror) for own in jobs]
+    _tell_machine(console)
     found = []
     for study, (slots, seconds) in zip(studies, pairs, strict=True):
         with TemporaryDirectory() as folder, console.status(f"{slots:,} runs at once, {seconds:g} s each"):
@@ -235,6 +240,7 @@ def _samplers(config: BenchmarkConfig, console: Console) -> int:
     from explorer.report.benchmark import print_choices
     from explorer.search.scale import measure_choices
 
+    _tell_machine(console)
     found = []
     for sampler in ("random", "qmc", "nsga2", "tpe", "gp"):
         with console.status(f"Choosing with {sampler}"):
@@ -249,6 +255,7 @@ def _size(config: BenchmarkConfig, console: Console) -> int:
 
     from explorer.report.benchmark import print_large
 
+    _tell_machine(console)
     drawn = ["search=uniform", f"search.designs={-(-config.stored // 5)}", "search.seeds=5"]
     studies = {"5 seeds": drawn, "search": ["search=random", f"search.designs={config.stored}"]}
     found: list[Large] = []

@@ -221,6 +221,7 @@ def loaded(cache: Path, **environment: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.real
 def test_compiled_kernels_are_kept_and_need_no_compiler_again(tmp_path: Path) -> None:
     assert loaded(tmp_path) == "True"
     (kept,) = (tmp_path / "resnext-explorer" / "kernels").iterdir()
