@@ -133,10 +133,11 @@ SCALING: dict[str, Any] = {
 @pytest.fixture
 def scaling(tmp_path: Path) -> Iterator[str]:
     """A cluster that begins with a head alone, which trains nothing, and takes up to two machines where wanted."""
-    import ray.util
-
     mark, port = uuid.uuid4().hex, free_port()
-    provider = {**SCALING["provider"], "gcs_address": f"{ray.util.get_node_ip_address()}:{port}"}  # type: ignore[no-untyped-call]
+    # Not in this process: loaded here, Ray would keep to its settings of now in all later tests.
+    asking = [sys.executable, "-c", "import ray.util; print(ray.util.get_node_ip_address())"]
+    address = subprocess.run(asking, capture_output=True, text=True, check=True).stdout.strip()
+    provider = {**SCALING["provider"], "gcs_address": f"{address}:{port}"}
     (tmp_path / "scaling.json").write_text(json.dumps(SCALING | {"provider": provider}))
     own = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1", MARK: mark, "PYTHONPATH": str(ROOT)}
     start = [

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.processes import Command, command
 from tests.faults.record import Rows
-from tests.faults.test_clusters import LONG, ended, expected, until, until_trained
+from tests.faults.test_clusters import LONG, ended, expected, until_trained
 from tests.search.test_engines import arguments
 
 pytestmark = pytest.mark.skipif(
@@ -44,31 +44,24 @@ def test_a_real_cluster_makes_the_same_record(tmp_path: Path, expected: dict[str
     assert not jobs()
 
 
-def test_a_job_that_is_cancelled_is_replaced(tmp_path: Path, expected: dict[str, Rows]) -> None:
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["scancel"], "the cluster ended its job; another one goes on"),
+        (["scontrol", "requeue"], "another one goes on"),
+        # What Slurm sends before a time limit, by hand: the shortest limit is a minute, its grid half of one.
+        (["scancel", "--signal=USR2"], "the cluster ended its job, which is queued again; another one goes on"),
+    ],
+    ids=["cancelled", "requeued", "at its time limit"],
+)
+def test_a_job_that_the_cluster_ends_is_replaced_and_its_run_goes_on(
+    tmp_path: Path, expected: dict[str, Rows], words: list[str], told: str
+) -> None:
     with command(tmp_path, SLURM) as running:
         until_trained(running, tmp_path)
-        slurm("scancel", until_running(running, 2)[0])
+        slurm(*words, until_running(running, 2)[0])
         said = ended(running, tmp_path, expected)
-    assert "the cluster ended its job; another one goes on" in said
-    assert "goes on after " in said
-
-
-def test_a_job_that_is_requeued_begins_anew_and_its_run_goes_on(tmp_path: Path, expected: dict[str, Rows]) -> None:
-    with command(tmp_path, SLURM) as running:
-        until_trained(running, tmp_path)
-        slurm("scontrol", "requeue", until_running(running, 2)[0])
-        said = ended(running, tmp_path, expected)
-    assert "another one goes on" in said
-    assert "goes on after " in said
-
-
-def test_a_time_limit_saves_and_requeues(tmp_path: Path, expected: dict[str, Rows]) -> None:
-    """What Slurm sends before the limit, sent by hand: the shortest limit is a minute, its grid half of one."""
-    with command(tmp_path, SLURM) as running:
-        until_trained(running, tmp_path)
-        slurm("scancel", "--signal=USR2", until_running(running, 2)[0])
-        said = until(running, "the cluster ended its job, which is queued again; another one goes on")
-        said = ended(running, tmp_path, expected)
+    assert told in said
     assert "goes on after " in said
 
 
