@@ -81,18 +81,48 @@ def jobs_of(running: Command) -> list[int]:
     return found
 
 
+# In a process of its own: loaded in that of the tests, Ray would keep to its settings of now in all later ones.
+NODES = """
+import sys
+from ray.cluster_utils import Cluster
+made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+nodes = [made.add_node(num_cpus=1) for _ in range(2)]
+print(made.address, flush=True)
+for _ in sys.stdin:
+    made.remove_node(nodes.pop(), allow_graceful=False)
+    print("removed", flush=True)
+made.shutdown()
+"""
+
+
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
     """A Ray cluster of two nodes with one CPU each on this machine, and a head with none; gives what removes a node."""
-    from ray.cluster_utils import Cluster
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    words, pipe = [sys.executable, "-c", NODES], subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as made:
+        assert made.stdin is not None
+        assert made.stdout is not None
+        asked, said = made.stdin, made.stdout
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [made.add_node(num_cpus=1) for _ in range(2)]
-    monkeypatch.setenv("RAY_ADDRESS", made.address)
-    try:
-        yield lambda: made.remove_node(nodes.pop(), allow_graceful=False)
-    finally:
-        made.shutdown()  # type: ignore[no-untyped-call]
+        def until_said(pattern: str) -> str:
+            found = next((line for line in said if re.fullmatch(pattern, line.strip())), "")
+            assert found, "the cluster is gone"
+            return found.strip()
+
+        def remove() -> None:
+            asked.write("remove\n")
+            asked.flush()
+            until_said("removed")
+
+        try:
+            monkeypatch.setenv("RAY_ADDRESS", until_said(r"[\d.]+:\d+"))
+            yield remove
+            asked.close()
+            made.wait(60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(made.pid, signal.SIGKILL)
 
 
 # Machines that are processes of this one, started and ended by Ray's own autoscaler as it would machines of a cloud.
