@@ -110,8 +110,7 @@ def examine(folder: Path, *, running: bool) -> Examination:
             )
         elif config and known.execution and known.environment:
             settings = settings_so_far(config, None)
-            runs = {run.id: (setting, run) for setting, run in _runs(known, config, settings)}
-            found.lines += _left(folder, config, settings, list(runs.values()))
+            found.lines += _left(folder, config, settings, _runs(known, config, settings))
         if not running:
             found.complaints += [*examine_checkpoints(folder, set()), *examine_leftovers(folder, _page(folder))]
         return found

@@ -119,7 +119,7 @@ class LocalEngine:
                 if worker.silent > self.silence:
                     self._drop(worker)
                     found += self._again(worker.job, f"said nothing for {self.silence:g} s and was ended")
-        return found
+        return [_from_here(event) for event in found]
 
     def stop(self) -> list[Event]:
         """Have all workers save what they are doing and leave; those that take too long are killed.
@@ -176,7 +176,7 @@ class LocalEngine:
         if isinstance(event, RunDone):
             worker.job = None
             self._attempts.note(event)
-        return [] if isinstance(event, Alive) else [_from_here(event)]
+        return [] if isinstance(event, Alive) else [event]
 
     def _drop(self, worker: _Worker) -> None:
         """End a worker, however it is, with all processes it has started."""
@@ -194,7 +194,7 @@ class LocalEngine:
         """Give a job whose worker is gone to another one, or call it failed after too many."""
         if job is None:
             return []
-        word = _from_here(self._attempts.died(job, what))
+        word = self._attempts.died(job, what)
         if not isinstance(word, RunDone):
             self.submit(job)
         return [word]

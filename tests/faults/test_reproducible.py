@@ -29,14 +29,8 @@ ASIDE_OF = {
     "ray": ["engine.share=0.5", "engine.ahead=0", "engine.patience=30"],
     "slurm": [
         *("engine.executor=local", "engine.jobs=1", "engine.minutes=30", "engine.gpus=0", "engine.cores=2"),
-        *(
-            "engine.memory=2",
-            "engine.partition=some",
-            "engine.account=mine",
-            "engine.qos=low",
-            "engine.constraint=fast",
-        ),
-        "engine.setup=[echo ready]",
+        *("engine.memory=2", "engine.partition=some", "engine.account=mine", "engine.qos=low"),
+        *("engine.constraint=fast", "engine.setup=[echo ready]"),
     ],
 }
 # Where images come from: of one source they can only be the same where these are.

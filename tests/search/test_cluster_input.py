@@ -13,6 +13,7 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.folder import STUDIES
+from explorer.search import ray_cluster
 from tests.search.test_engines import arguments
 from tests.test_layers import ROOT
 
@@ -67,6 +68,17 @@ def test_something_else_that_answers_is_no_cluster(refused: Refused) -> None:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         line = refused(*arguments("ray", f"engine.address='{address}'", "engine.patience=3"))
     assert line.startswith(f"explorer: engine.address={address}: cannot be used within 3 s")
+
+
+@pytest.mark.real
+def test_no_cluster_on_this_machine_is_told(refused: Refused, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Clusters of other tests may run here, so Ray is kept from looking for their processes.
+    hidden = "import functools, ray._private.services as its\nits.find_gcs_addresses = functools.cache(set)\n"
+    monkeypatch.setattr(ray_cluster, "TRY", f"{hidden}{ray_cluster.TRY}")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "nothing"))
+    assert "no cluster runs on this machine and RAY_ADDRESS names none" in refused(
+        *arguments("ray", "engine.address=auto")
+    )
 
 
 @pytest.mark.real
