@@ -84,6 +84,7 @@ def _at(
         names,
         contrast,
         config.search.seeds,
+        first_seed=config.search.first_seed,
         designs=designs_wanted(config, settings),
         measure=measure,
         margin=config.study.margin,

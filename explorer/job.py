@@ -49,6 +49,7 @@ class Surroundings:
     """The answer: the device a run would use, versions of what decides its number, and what is in the data.
 
     images        of the training, validation and test parts
+    rest_images   of the test part, at its end: what was left over of the training part (`data.test_images=rest`)
     skipped       images that were left out, each with the reason
     has_bfloat16  the device can compute in bfloat16
     has_kernels   kernels of our own can be used (explorer/training/kernels)
@@ -64,6 +65,7 @@ class Surroundings:
     data_hash: str
     versions: dict[str, str] = field(default_factory=dict)
     images: tuple[int, int, int] = (0, 0, 0)
+    rest_images: int = 0
     skipped: tuple[str, ...] = ()
     has_bfloat16: bool = False
     has_kernels: bool = False

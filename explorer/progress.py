@@ -60,7 +60,7 @@ def progress_of(config: StudyConfig, folder: Path) -> Progress:
         return Progress(dict.fromkeys(names, 0), wanted)
     runs = recorded.runs
     final = runs.drop_duplicates(["setting", "seed", "rate"], keep="last")
-    final = final[final["status"].isin(FINAL_STATUSES) & (final["seed"] < config.search.seeds)]
+    final = final[final["status"].isin(FINAL_STATUSES) & final["seed"].isin(config.search.every_seed)]
     own, others = final[final["rate"] == 1], final[final["rate"].isin(config.search.rates)]
     counts = Counter(own["setting"])
     return Progress({name: counts[name] for name in names}, wanted, len(others))

@@ -21,7 +21,7 @@ def runs_of(
     """
     task, pair = task_of(config), contrast_of(config, settings) if config.search.rates else None
     found = []
-    for seed in range(config.search.seeds):
+    for seed in config.search.every_seed:
         for rate, own in [(1.0, settings), *((rate, pair or ()) for rate in config.search.rates)]:
             recipe = replace(config.recipe, learning_rate=config.recipe.learning_rate * rate)
             for setting in own:

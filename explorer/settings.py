@@ -103,7 +103,8 @@ class DataConfig:
     image_size    height and width in pixels that the network sees
     train_images  null: all that remain
     val_images    number, or a share of the training part; null: the set's own validation part
-    test_images   number, or a share of the training part; null: the set's own test part
+    test_images   number, or a share of the training part; null: the set's own test part; rest: that part, if there is
+                  one, and every image of the training part that is neither trained nor validated on
     source        digits: embedded; hub: a data set of the Hugging Face hub; parquet: a local folder laid out as on the
                   hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class
     path          name on the hub, or local folder
@@ -122,7 +123,7 @@ class DataConfig:
     classes: Annotated[int, Ge(2)]
     train_images: Count | None
     val_images: Count | Share | None
-    test_images: Count | Share | None
+    test_images: Count | Share | Literal["rest"] | None
     split_seed: Natural
     source: Literal["digits", "hub", "parquet", "folder"] = field(default="digits", metadata=ASIDE)
     path: str | None = field(default=None, metadata=ASIDE)
@@ -153,6 +154,11 @@ class Recipe:
     shift               images are padded by this many pixels of the mean colour and cropped back at random
     flip                images are mirrored left to right with probability one half
     zero_init_residual  the last batch norm of each block starts at zero, so each block starts as the identity
+    init                standard deviation of a convolution's first weights. fan_out: sqrt(2 / (k * k * out_channels)),
+                        as in the paper's code; fan_out_groups: the same with the output channels of one group, so that
+                        a 3x3 filter starts with one norm whatever the cardinality; fan_in: sqrt(2 / (k * k *
+                        in_channels of one group)) (He et al., 1502.01852)
+    init_gain           factor on the first weights of the blocks' k x k convolutions, k > 1
     cutout              side in pixels of a square of the mean colour laid over a random place (DeVries, 1708.04552)
     crop_area           range of the share of the image's area that a random crop takes before it is resized
                         (Szegedy et al., 1409.4842; aspect 3/4 to 4/3); null: none
@@ -179,16 +185,19 @@ class Recipe:
     jitter: Fraction = 0.0
     lighting: Rate = 0.0
     micro_batch: Count | None = None
+    init: Literal["fan_out", "fan_out_groups", "fan_in"] = "fan_out"
+    init_gain: Annotated[float, Gt(0), Lt(math.inf)] = 1.0
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Which designs of the space a study trains, each with seeds 0 to seeds-1.
+    """Which designs of the space a study trains, and with which seeds.
 
     sampler       listed: every one; uniform, space_filling: `designs` of the feasible ones, drawn before the first run;
                   random, tpe, nsga2, gp, qmc: `designs` of them, each chosen by Optuna from the results before it
     seeds         of each design; auto: as many as the first of 6, 12 and 20 at which the contrast is decided, each look
                   at a third of the threshold, so that looking thrice does not find differences that are not there
+    first_seed    the lowest seed; the others follow it, so that two studies of one question can share out its seeds
     designs       how many; null for listed
     sampler_seed  seed of the drawing
     forms         equivalent forms of the blocks in which each design is trained, from the same first weights: sum (a),
@@ -225,6 +234,12 @@ class SearchConfig:
     factor: Annotated[int, Ge(2), Le(100)] = 3
     baseline: Fraction = 0.0
     forms: Annotated[tuple[Literal["sum", "concat", "grouped"], ...], MinLen(1)] = ("grouped",)
+    first_seed: Annotated[int, Ge(0), Le(1_000_000_000)] = 0
+
+    @property
+    def every_seed(self) -> range:
+        """The seeds each design is trained with."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     @property
     def cost(self) -> str | None:

@@ -120,6 +120,7 @@ def _first(surroundings: Surroundings, entry: dict[str, Any]) -> dict[str, Any]:
         "id": secrets.token_hex(8),  # two may start in one second on one machine
         "data_hash": surroundings.data_hash,
         "images": list(surroundings.images),
+        **({"rest_images": surroundings.rest_images} if surroundings.rest_images else {}),
         "skipped": list(surroundings.skipped),
         **{key: entry[key] for key in ("versions", "machine", "platform", "commit")},
         "started": entry["when"],

@@ -20,6 +20,14 @@ from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 
 FOLDER, FORK = Path("studies/tiny"), Path("studies/tiny-2")
 RECORDED = sorted(path.parent for path in (Path(__file__).parent.parent / "studies").glob("*/environment.json"))
+UNINTERRUPTED = {  # recorded studies that one start brought to their end
+    "cardinality_or_width_cifar10_jpeg",
+    "design_space_cifar10_jpeg",
+    "equal_params_cifar10_jpeg",
+    "equal_params_tiny_imagenet_32px",
+    "fast_path",
+    "plain_path",
+}
 SOURCES = {"design/cost.py": "aaaa", "training/loop.py": "bbbb"}
 THERE = Surroundings(
     "cpu", "some processor", "hash", {"torch": "2", "numpy": "1"}, images=(80, 40, 100), sources=SOURCES
@@ -203,10 +211,12 @@ def test_a_record_without_the_column_has_the_first_start_and_gets_it_when_it_is_
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
-def test_recorded_studies_have_one_start(folder: Path) -> None:
-    assert set(records.load(folder).runs["start"]) == {0}
-    (only,) = starts.starts_of(environment(folder))
-    assert only["versions"]["torch"]
+def test_recorded_studies_say_what_each_run_was_started_on(folder: Path) -> None:
+    found = starts.starts_of(environment(folder))
+    assert set(records.load(folder).runs["start"]) <= set(range(len(found)))
+    assert all(one["versions"]["torch"] for one in found)
+    if folder.name in UNINTERRUPTED:
+        assert len(found) == 1
 
 
 @pytest.mark.parametrize(

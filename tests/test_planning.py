@@ -6,6 +6,7 @@ from explorer.config import read_command
 from explorer.contrast import contrast_of
 from explorer.errors import InputError
 from explorer.planning import settings_of
+from explorer.report.plan import seeds_in_words
 from explorer.run import Execution
 from explorer.runs import runs_of, runs_wanted
 from explorer.settings import StudyConfig
@@ -160,6 +161,23 @@ def test_a_runs_id_stays_the_same_from_version_to_version() -> None:
     (_, run), *_ = runs_of(config(), settings_of(config()), EXECUTION, "hash")
     assert run.id == "6a70ebcf16af"
     assert replace(run, data=replace(run.data, label="another title", name="moved", path="there")).id == run.id
+
+
+def test_what_a_recipe_has_by_default_leaves_ids_as_they_were() -> None:
+    (_, plain), *_ = runs_of(config(), settings_of(config()), EXECUTION, "hash")
+    asked = config("recipe.init=fan_out", "recipe.init_gain=1")
+    (_, same), *_ = runs_of(asked, settings_of(asked), EXECUTION, "hash")
+    asked = config("recipe.init=fan_out_groups")
+    (_, other), *_ = runs_of(asked, settings_of(asked), EXECUTION, "hash")
+    assert (same.id, other.id == plain.id) == (plain.id, False)
+
+
+def test_seeds_follow_the_first_one() -> None:
+    asked = config("search.seeds=2", "search.first_seed=5")
+    assert {run.seed for _, run in runs_of(asked, settings_of(asked), EXECUTION, "hash")} == {5, 6}
+    assert runs_wanted(asked, settings_of(asked)) == 10
+    assert seeds_in_words(asked.search) == "2 seeds, 5 to 6"
+    assert seeds_in_words(config("search.seeds=2").search) == "2 seeds"
 
 
 @pytest.mark.parametrize("sampler", ["listed", "uniform", "tpe"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import optuna
@@ -28,6 +29,7 @@ from explorer.settings import StudyConfig
 from explorer.starts import begin
 from tests.conftest import TINY
 from tests.faults.processes import children, is_running
+from tests.training.test_sources import pictures, write_parquet
 
 FOLDER = Path("studies/tiny")
 TIMES = ["seconds", "images_per_second", "finished"]
@@ -90,6 +92,29 @@ def test_the_dashboards_database_shows_means_and_seeds(finished: Path) -> None:
 def inside(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(finished)
     return finished
+
+
+def test_seeds_begin_where_they_are_asked_to_and_what_is_left_over_judges_too(
+    workplace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_parquet(tmp_path / "insects" / "train.parquet", pictures(60))
+    write_parquet(tmp_path / "insects" / "test.parquet", pictures(9, first=100))
+    insects = ["data=parquet", f"data.path={tmp_path / 'insects'}", "data.classes=3", "data.channels=3"]
+    sizes = ["data.image_size=8", "data.train_images=30", "data.val_images=12", "data.test_images=rest"]
+    assert main([*TINY, *insects, *sizes, "search.first_seed=3", "recipe.init=fan_in"]) == 0
+    output = capsys.readouterr().out
+    assert "insects: 30 images to train, 12 to validate, 27 to test" in output
+    assert "[4/4]" in output
+    runs = records.load(FOLDER).runs
+    assert (sorted(runs["seed"]), set(runs["status"])) == ([3, 3, 4, 4], {"ok"})
+    assert {len(bits) for bits in records.load_correct(FOLDER).values()} == {27}
+    assert json.loads((FOLDER / study.ENVIRONMENT).read_text())["rest_images"] == 18
+    page = Path("reports/tiny.html").read_text()
+    assert "27 to test (9 of the set's own test part, then 18 left over from its training part)" in unescape(page)
+    trials = optuna.load_study(study_name="tiny", storage=own_mirror(FOLDER).url).get_trials()
+    assert all(trial.state.is_finished() for trial in trials)
+    assert main([*TINY, *insects, *sizes, "search.first_seed=2", "recipe.init=fan_in"]) == 2
+    assert "search.first_seed was 3, now 2" in capsys.readouterr().err
 
 
 def test_a_finished_study_prints_its_verdict_and_trains_nothing(

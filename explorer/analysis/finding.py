@@ -69,6 +69,7 @@ def find(
     contrast: tuple[str, str] | None,
     seeds: int,
     *,
+    first_seed: int = 0,
     designs: int | None = None,
     measure: str = "test_error",
     margin: float | None = None,
@@ -86,9 +87,9 @@ def find(
     run which test images it got right. `alpha` is the threshold of p for the declared contrast.
     `spaces` says which settings were drawn from which space, and `rivals` which two of these were declared.
     `cost` is what a search makes small beside the error on its `val_images`, and `random` names the designs that were
-    drawn by chance, to hold it against.
+    drawn by chance, to hold it against. Runs of other than `seeds` seeds from `first_seed` on are left out.
     """
-    every = runs[runs["setting"].isin(settings) & (runs["seed"] < seeds)]
+    every = runs[runs["setting"].isin(settings) & runs["seed"].isin(range(first_seed, first_seed + seeds))]
     wanted = every[every["rate"] == 1]
     summaries = summarise(wanted, settings, measure)
     by_name = {summary.setting: summary for summary in summaries}

@@ -268,6 +268,9 @@ def images(environment: dict[str, Any]) -> str:
     """How many images each part has, and how many could not be used."""
     parts = zip(environment["images"], ("to train", "to validate", "to test"), strict=True)
     words = ", ".join(f"{count:,} {what}" for count, what in parts)
+    if rest := environment.get("rest_images"):
+        own = environment["images"][2] - rest
+        words += f" ({own:,} of the set's own test part, then {rest:,} left over from its training part)"
     skipped = environment.get("skipped", [])
     return f"{words}; {len(skipped):,} left out as unusable" if skipped else words
 

@@ -17,7 +17,7 @@ from explorer.progress import Progress, progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress
 from explorer.runs import rungs_of
-from explorer.settings import StudyConfig
+from explorer.settings import SearchConfig, StudyConfig
 from explorer.wording import duration
 
 # A network this many times larger or smaller says nothing about the time of another.
@@ -68,7 +68,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
     if contrast:
         console.print(
             f"Contrast: {contrast[0].display} against {contrast[1].display}, on the test error, paired over "
-            f"{config.search.seeds} seeds.",
+            f"{seeds_in_words(config.search)}.",
             highlight=False,
         )
     if config.spaces and config.study.contrast and not config.search.only:
@@ -76,6 +76,12 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
         console.print(f"Contrast: designs of {pair.setting} against those of {pair.against}.", highlight=False)
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
     console.print(_total(config, folder, settings, progress, measured), highlight=False)
+
+
+def seeds_in_words(search: SearchConfig) -> str:
+    """How many seeds there are, and which where they do not begin at 0: `5 seeds, 10 to 14`."""
+    which = f", {search.every_seed[0]} to {search.every_seed[-1]}" if search.first_seed else ""
+    return f"{search.seeds} {'seed' if search.seeds == 1 else 'seeds'}{which}"
 
 
 def space_line(config: StudyConfig) -> str:

@@ -123,7 +123,7 @@ def replayed(config: StudyConfig, settings: tuple[Setting, ...], past: records.R
 def _trials(config: StudyConfig, settings: tuple[Setting, ...], past: records.Record) -> Trials:
     """The study's trials: all of them, or those of a search, which has had none yet, beside the designs drawn."""
     if not config.search.is_adaptive:
-        return open_trials(config.name, settings, config.search.seeds)
+        return open_trials(config.name, settings, config.search.seeds, first_seed=config.search.first_seed)
     drawn = set(past.chosen(BASELINE))
     return open_search(config, (), tuple(setting for setting in settings if setting.name in drawn))
 

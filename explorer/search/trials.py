@@ -42,7 +42,8 @@ class Trials:
     """An Optuna study in memory, with one open or told trial per setting.
 
     A search asks for its settings one by one; `sampler` and `scope` then say which there are, and `cost` what it makes
-    small beside the error, if anything. `factor` is that of its rungs, 0 where it has none.
+    small beside the error, if anything. `factor` is that of its rungs, 0 where it has none. Of `seeds` seeds
+    `first_seed` is the lowest.
     """
 
     study: optuna.Study
@@ -51,6 +52,7 @@ class Trials:
     scope: Scope | None = None
     cost: str | None = None
     factor: int = 0
+    first_seed: int = 0
     _at_rung: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     _by_setting: dict[str, _Open] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -67,7 +69,9 @@ class Trials:
 
     def _add(self, record: RunRecord) -> None:
         entry = self._by_setting.get(record.setting)
-        if entry is None or record.seed in entry.finished or record.seed >= self.seeds or entry.told:
+        if entry is None or record.seed in entry.finished or entry.told:
+            return
+        if record.seed not in range(self.first_seed, self.first_seed + self.seeds):
             return
         if record.status not in FINAL_STATUSES or record.rate != 1:
             return
@@ -166,7 +170,9 @@ class Trials:
             return [one if one.state.is_finished() else _copied(one) for one in self.study.get_trials(deepcopy=False)]
 
 
-def open_trials(name: str, settings: tuple[Setting, ...], seeds: int, cost: str | None = None) -> Trials:
+def open_trials(
+    name: str, settings: tuple[Setting, ...], seeds: int, cost: str | None = None, first_seed: int = 0
+) -> Trials:
     """Enqueue every setting and ask for it: they stay open until their seeds are in.
 
     One after the other, since each ask looks at all that are enqueued.
@@ -174,7 +180,7 @@ def open_trials(name: str, settings: tuple[Setting, ...], seeds: int, cost: str 
     logging.getLogger("optuna").setLevel(logging.WARNING)
     directions = [optuna.study.StudyDirection.MINIMIZE] * (1 if cost is None else 2)
     study = optuna.create_study(study_name=name, directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
-    trials = Trials(study, seeds, cost=cost)
+    trials = Trials(study, seeds, cost=cost, first_seed=first_seed)
     parameters = [_parameters(setting, formed=any(one.form != "grouped" for one in settings)) for setting in settings]
     choices = _distributions(parameters)
     for setting, own in zip(settings, parameters, strict=True):
@@ -187,7 +193,8 @@ def open_trials(name: str, settings: tuple[Setting, ...], seeds: int, cost: str 
 
 def told_trials(config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord]) -> optuna.Study:
     """A finished study as an Optuna study in memory, every trial told."""
-    trials = open_trials(config.name, settings, config.search.seeds, config.search.cost)
+    search = config.search
+    trials = open_trials(config.name, settings, search.seeds, search.cost, search.first_seed)
     for run in runs:
         trials.add(run)
     return trials.study
@@ -215,7 +222,8 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
     sampler = FeasibleSampler(lambda number: make_sampler(search.sampler, seed, number, chosen), pool)
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
     study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
-    return Trials(study, search.seeds, sampler, scope, search.cost, search.factor if rungs_of(config) else 0)
+    factor = search.factor if rungs_of(config) else 0
+    return Trials(study, search.seeds, sampler, scope, search.cost, factor, search.first_seed)
 
 
 def _copied(trial: optuna.trial.FrozenTrial) -> optuna.trial.FrozenTrial:

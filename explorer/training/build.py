@@ -11,6 +11,8 @@ from explorer.design.layout import layout
 from explorer.design.template import Task
 from explorer.training.network import AlexNet, Basic, Bottleneck, Inception, ResNeXt
 
+STEMS = ("conv1", "conv1.0")  # the first convolution of a ResNeXt and of an AlexNet: of no block
+
 
 def module_of(architecture: Architecture, task: Task) -> ResNeXt | AlexNet:
     """The network in its grouped form, with whatever weights torch gives it. Raises ValueError as `layout` does."""
@@ -21,21 +23,32 @@ def module_of(architecture: Architecture, task: Task) -> ResNeXt | AlexNet:
 
 
 def build(
-    architecture: Architecture, task: Task, generator: torch.Generator, *, zero_init_residual: bool = False
+    architecture: Architecture,
+    task: Task,
+    generator: torch.Generator,
+    *,
+    zero_init_residual: bool = False,
+    init: str = "fan_out",
+    init_gain: float = 1.0,
 ) -> nn.Module:
-    """A network on the CPU in float32, initialised as in the paper's code from one random stream.
+    """A network on the CPU in float32, by default initialised as in the paper's code from one random stream.
 
-    Convolutions: normal with standard deviation sqrt(2 / (k * k * out_channels)), groups not divided; batch norm: one
-    and zero; linear layers: uniform within 1 / sqrt(features), bias zero (facebookresearch/ResNeXt,
-    models/resnext.lua). With `zero_init_residual` the batch norm that ends a block, where one does and there is a
-    shortcut beside it, starts at zero (Goyal et al., 2017, section 5.1).
+    Convolutions: normal with standard deviation sqrt(2 / fan), where `init` says what the fan is: `fan_out`
+    k * k * out_channels, groups not divided (facebookresearch/ResNeXt, models/resnext.lua); `fan_out_groups` the same
+    divided by the groups; `fan_in` k * k * in_channels divided by the groups. In the blocks, and in AlexNet after its
+    first convolution, weights of k x k convolutions, k > 1, are multiplied by `init_gain`. Each `init` takes the same
+    numbers from the stream, so networks with one path start the same under the first two. Batch norm: one and zero;
+    linear layers: uniform within 1 / sqrt(features), bias zero (models/resnext.lua). With `zero_init_residual` the
+    batch norm that ends a block, where one does and there is a shortcut beside it, starts at zero (Goyal et al., 2017,
+    section 5.1).
     """
     with torch.device("meta"):
         network = module_of(architecture, task)
     network.to_empty(device="cpu")
-    for module in network.modules():
+    for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            gain = init_gain if module.kernel_size != (1, 1) and name not in STEMS else 1.0
+            nn.init.normal_(module.weight, std=gain * math.sqrt(2) / math.sqrt(_fan(module, init)), generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
@@ -51,3 +64,13 @@ def build(
             elif isinstance(module, Basic):
                 nn.init.zeros_(module.bn2.weight)
     return network
+
+
+def _fan(conv: nn.Conv2d, init: str) -> int:
+    """How many weights the variance of a convolution's weights is divided among."""
+    channels = {
+        "fan_out": conv.out_channels,
+        "fan_out_groups": conv.out_channels // conv.groups,
+        "fan_in": conv.in_channels // conv.groups,
+    }
+    return math.prod(conv.kernel_size) * channels[init]

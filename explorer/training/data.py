@@ -70,7 +70,9 @@ class Dataset:
 
     `mean` and `std` have shape `(channels,)` and come from the training images, in units of a byte; so do `axes`
     `(channels, channels)`, the principal axes of their colours, each as long as the standard deviation along it.
-    `digest` is a hash of every image and label in split order: 16 hexadecimal digits. `skipped` names images left out.
+    `rest` are further images to judge by, after those of `test`: what is left of the training part beside a test part
+    of the set's own (`data.test_images=rest`). `digest` is a hash of every image and label in split order: 16
+    hexadecimal digits. `skipped` names images left out.
     """
 
     config: DataConfig
@@ -81,6 +83,7 @@ class Dataset:
     std: Tensor
     axes: Tensor
     digest: str
+    rest: Split | None = None
     loaders: int = 1
     skipped: tuple[str, ...] = ()
 
@@ -112,7 +115,7 @@ def _load(config: DataConfig, device: str) -> Dataset:
     splits = _splits(config, found)
     mean, std, axes = _statistics(config, splits[0])
     digest = _content(splits) if whole is None else _chosen(whole.digest, splits)
-    train, val, test = (split.to(device) for split in splits)
+    train, val, test, *rest = (split.to(device) for split in splits)
     return Dataset(
         config,
         train,
@@ -122,6 +125,7 @@ def _load(config: DataConfig, device: str) -> Dataset:
         std=std.to(device),
         axes=axes.to(device),
         digest=digest,
+        rest=rest[0] if rest else None,
         skipped=found.skipped,
     )
 
@@ -185,13 +189,23 @@ def _check_digits(config: DataConfig, found: Pools) -> None:
 
 
 def _splits(config: DataConfig, found: Pools) -> list[Split]:
-    """Training, validation and test images: from the set's own parts, or carved from its training part."""
+    """Training, validation and test images: from the set's own parts, or carved from its training part.
+
+    Where `data.test_images=rest`, a fourth split follows a test part of the set's own: what is left of its training
+    part.
+    """
     own = {"val": found.val, "test": found.test}
-    total = len(found.train.labels)
-    sizes = {key: _size(config, key, own[key], total) for key in ("val", "test")}
+    total, takes_rest = len(found.train.labels), config.test_images == "rest"
+    sizes = {
+        key: _size(config, key, part, total)
+        for key, part in own.items()
+        if not (takes_rest and (key, part) == ("test", None))
+    }
     carved = {key: size for key, size in sizes.items() if own[key] is None}
     wanted = config.train_images if config.train_images is not None else total - sum(carved.values())
     _refuse_sizes(config, {"train": wanted, **carved}, total)
+    if takes_rest:
+        carved["test" if own["test"] is None else "rest"] = _rest(config, total - wanted - sum(carved.values()))
     places = dict(zip(("train", *carved), _drawn(config, found.train.labels, [wanted, *carved.values()]), strict=True))
     splits = [_split(found.train, places["train"])]
     for key in ("val", "test"):
@@ -201,7 +215,19 @@ def _splits(config: DataConfig, found: Pools) -> list[Split]:
         else:
             _refuse_sizes(config, {key: sizes[key]}, len(part.labels))
             splits.append(_split(part, _drawn(config, part.labels, [sizes[key]])[0]))
-    return splits
+    return [*splits, *(_split(found.train, places[key]) for key in ("rest",) if key in places)]
+
+
+def _rest(config: DataConfig, left: int) -> int:
+    """How many images of the training part are left to judge by. Raises InputError where they are too few."""
+    if left >= config.classes:
+        return left
+    given = ", ".join(f"data.{key}_images={getattr(config, f'{key}_images')}" for key in ("train", "val"))
+    given = given.replace("None", "null")
+    raise InputError(
+        f"data.test_images=rest: {given} leave {left} images of {config.name} over; a split by class needs at least "
+        f"{config.classes}: give a smaller data.train_images"
+    )
 
 
 def _size(config: DataConfig, key: str, own: Part | None, total: int) -> int:
@@ -214,7 +240,7 @@ def _size(config: DataConfig, key: str, own: Part | None, total: int) -> int:
                 f"part of its own; allowed: null for all its {len(own.labels):,} images, or a number"
             )
         return round(wanted * total)
-    if wanted is None:
+    if wanted is None or wanted == "rest":
         if own is None:
             raise InputError(
                 f"data.{key}_images is null, but {config.name} has no {key} part; give a number, or a share of the "

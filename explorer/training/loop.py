@@ -133,7 +133,12 @@ def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
     """A run's network, initialised by its seed and prepared for its device, and its optimiser."""
     recipe, task = run.recipe, run.task
     network = build(
-        run.architecture, task, stream(run.seed, "initialisation"), zero_init_residual=recipe.zero_init_residual
+        run.architecture,
+        task,
+        stream(run.seed, "initialisation"),
+        zero_init_residual=recipe.zero_init_residual,
+        init=recipe.init,
+        init_gain=recipe.init_gain,
     )
     if run.execution.form != "grouped":
         network = reformed(network, run.architecture, task, run.execution.form)
@@ -215,7 +220,8 @@ class _Training:
         if last < recipe.epochs:
             return self._outcome("paused", _UNSEEN)
         message = self._keep_weights(weights) if weights is not None else ""
-        right = self._correct(self.data.test) if judges else _UNSEEN
+        tests = (self.data.test, self.data.rest) if judges else ()
+        right = np.concatenate([_UNSEEN, *(self._correct(split) for split in tests if split is not None)])
         return replace(self._outcome("ok", right), message=message)
 
     def _epoch(self, epoch: int) -> str:

@@ -203,6 +203,7 @@ def _survey(question: Survey) -> Surroundings:
         raise InputError(
             f"data={question.data.name}: its images do not fit into the memory; set data.keep=stream"
         ) from None
+    rest = len(data.rest) if data.rest is not None else 0
     versions = {
         "python": sys.version.split()[0],
         "torch": str(torch.__version__),
@@ -215,7 +216,8 @@ def _survey(question: Survey) -> Surroundings:
         device_name(device),
         data.digest,
         versions,
-        images=(len(data.train), len(data.val), len(data.test)),
+        images=(len(data.train), len(data.val), len(data.test) + rest),
+        rest_images=rest,
         skipped=data.skipped,
         has_bfloat16=has_bfloat16(device),
         has_kernels=device == "cpu" and kernels.is_available(),

@@ -83,6 +83,55 @@ def test_convolutions_start_with_the_papers_deviation() -> None:
     assert abs(float(weight.detach().std()) / expected - 1) < 0.02
 
 
+def squared_norm(init: str, name: str, of: str, gain: float = 1.0) -> float:
+    """Mean squared length of a filter at the start."""
+    architecture = parse_name(name)
+    network = build(architecture, Task(3, 32, 10), stream(0, "initialisation"), init=init, init_gain=gain)
+    return float(network.get_parameter(of).detach().square().sum(dim=(1, 2, 3)).mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "init", "gain", "of", "expected"),
+    [
+        ("29-1x64d", "fan_out", 1, "layer2.1.conv2.weight", 2),
+        ("29-32x4d", "fan_out", 1, "layer2.1.conv2.weight", 2 / 32),
+        ("29-32x4d", "fan_out_groups", 1, "layer2.1.conv2.weight", 2),
+        ("29-32x4d", "fan_in", 1, "layer2.1.conv2.weight", 2),
+        ("29-1x64d", "fan_out", 0.25, "layer2.1.conv2.weight", 2 / 16),
+        ("29-1x64d", "fan_out", 0.25, "conv1.weight", 3 * 2 / 64),  # the stem is of no block
+        ("29-1x64d", "fan_out", 0.25, "layer2.1.conv3.weight", 2 * 128 / 512),  # 1x1
+        ("29-32x4d", "fan_out_groups", 1, "layer2.1.conv3.weight", 2 * 256 / 512),
+        ("29-32x4d", "fan_in", 1, "conv1.weight", 2),
+        ("8-2x6d-alexnet_cifar", "fan_out", 0.5, "conv1.0.weight", 2 * 3 / 12),
+        ("8-2x6d-alexnet_cifar", "fan_out", 0.5, "conv2.0.weight", 0.25 * 2 * 6 / 32),
+    ],
+)
+def test_filters_start_with_the_norm_that_the_recipe_says(
+    name: str, init: str, gain: float, of: str, expected: float
+) -> None:
+    assert squared_norm(init, name, of, gain) == pytest.approx(expected, rel=0.06)
+
+
+def test_the_default_is_the_papers_to_the_bit_and_one_path_is_the_same_with_groups_divided() -> None:
+    plain, groups = (
+        build(parse_name("11-1x8d-w16"), SMALL, stream(0, "initialisation"), init=init).state_dict()
+        for init in ("fan_out", "fan_out_groups")
+    )
+    generator = stream(0, "initialisation")
+    first = torch.nn.init.kaiming_normal_(
+        torch.empty_like(plain["conv1.weight"]), mode="fan_out", nonlinearity="relu", generator=generator
+    )
+    assert torch.equal(plain["conv1.weight"], first)
+    assert all(torch.equal(plain[key], groups[key]) for key in plain)
+    several = (
+        build(parse_name("11-2x4d-w16"), SMALL, stream(0, "initialisation"), init=init).state_dict()
+        for init in ("fan_out", "fan_out_groups")
+    )
+    first_weights, second_weights = several
+    different = {key for key in first_weights if not torch.equal(first_weights[key], second_weights[key])}
+    assert different == {key for key in first_weights if key.endswith(".conv2.weight")}
+
+
 def test_blocks_that_start_as_identity_have_a_last_scale_of_zero() -> None:
     network = build(parse_name("11-2x4d-w16"), SMALL, stream(0, "initialisation"), zero_init_residual=True)
     scales = [module.bn3.weight for module in network.modules() if isinstance(module, Bottleneck)]

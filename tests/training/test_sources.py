@@ -173,6 +173,28 @@ def test_a_set_with_parts_of_its_own_uses_them(tmp_path: Path) -> None:
     assert [len(split) for split in (load(judged_by_validation).val, load(judged_by_validation).test)] == [3, 6]
 
 
+def test_the_rest_of_the_training_part_judges_beside_a_test_part(insects: Path) -> None:
+    plain = load(config(insects, train_images=15))
+    found = load(config(insects, train_images=15, test_images="rest"))
+    assert [len(split) for split in (found.train, found.val, found.test)] == [15, 6, 9]
+    assert found.rest is not None
+    assert len(found.rest) == 9
+    assert torch.bincount(found.rest.labels).tolist() == [3] * 3
+    taken = torch.cat([found.train.index, found.val.index, found.rest.index])
+    assert sorted(taken.tolist()) == list(range(30))
+    assert torch.equal(plain.train.index, found.train.index)  # what is trained on stays as it is without
+    assert torch.equal(plain.val.index, found.val.index)
+    assert plain.rest is None
+    assert plain.digest != found.digest
+
+
+def test_the_rest_is_the_test_where_a_set_has_none(insects: Path) -> None:
+    found = load(config(insects, train_images=15, test_images="rest", test_part="none"))
+    assert [len(split) for split in (found.train, found.val, found.test)] == [15, 6, 9]
+    assert found.rest is None
+    assert sorted(torch.cat([found.train.index, found.val.index, found.test.index]).tolist()) == list(range(30))
+
+
 def test_other_columns_and_labels_in_words_are_found(tmp_path: Path) -> None:
     write_parquet(tmp_path / "set" / "train.parquet", pictures(30), image="img", label="fine_label")
     assert len(load(config(tmp_path / "set", test_images=6)).test) == 6
@@ -402,6 +424,14 @@ def test_a_table_cut_short_is_named(insects: Path) -> None:
         ),
         ({"test_images": 10}, "data: test_images is 10; insects has 9"),
         ({"train_images": 25, "val_images": 6}, "data: train_images and val_images add up to 31; insects has 30"),
+        (
+            {"test_images": "rest"},
+            "data.test_images=rest: data.train_images=null, data.val_images=6 leave 0 images of insects over; a split",
+        ),
+        (
+            {"test_images": "rest", "train_images": 24},
+            "data.train_images=24, data.val_images=6 leave 0 images of insects over; a split by class needs at least 3",
+        ),
         ({"val_images": 2}, "data.val_images=2: a split by class needs at least 3"),
         ({"test_part": "validation"}, "data.test_part=validation: insects has test, train"),
         ({"train_part": "all"}, "data.train_part=all: insects has test, train"),
