@@ -115,7 +115,7 @@ def ends(axis: Axis, values: Sequence[float]) -> tuple[float, float]:
 def ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
     """Values to mark between both ends, with their labels: as given, or round ones."""
     if axis.ticks:
-        return [(value, label) for value, label in axis.ticks if low <= value <= high]
+        return [(value, words) for value, words in axis.ticks if low <= value <= high]
     found = _log_ticks(low, high) if axis.log and high > FEW * low else _even_ticks(low, high)
     return [(value, label(value, share=axis.share)) for value in found]
 
