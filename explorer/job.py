@@ -188,6 +188,18 @@ class Alive:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A worker's last word: its process has lost its device in a run, which another process is to try again.
+
+    For the engine alone. `details` is a traceback.
+    """
+
+    run_id: str
+    message: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
 class Refused:
     """What a person asked for cannot be done here: one line for them."""
 

@@ -48,6 +48,14 @@ def driver_version(told: Path = Path("/proc/driver/nvidia/version")) -> str:
     return found[0] if found else "unknown"
 
 
+def fix_cublas_workspace() -> None:
+    """Have cuBLAS sum in the same order every time; torch refuses deterministic algorithms on CUDA otherwise.
+
+    cuBLAS reads it once in each process, when it is first used.
+    """
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+
+
 def keep_freed_memory() -> None:
     """Tell glibc to keep the memory this process frees: maps come and go by the gigabyte at each training step.
 

@@ -1,5 +1,6 @@
 """The commands on designs and the searches, through the command line."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,12 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_verify_shows_referees_and_forms(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_shows_referees_and_forms(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     assert main(["do=verify", *QUICK]) == 0
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"]  # or torch would refuse device=cuda
     output = said(capsys)
     for part in ("closed form", "fvcore", "(a) sum of paths", "(b) concatenation", "(c) grouped convolution"):
         assert part in output

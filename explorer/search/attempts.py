@@ -13,10 +13,10 @@ class Attempts:
     retries: int
     _deaths: dict[str, int] = field(default_factory=dict)
 
-    def died(self, job: Job, what: str) -> Noted | RunDone:
+    def died(self, job: Job, what: str, details: str = "") -> Noted | RunDone:
         """A job's process is gone, in words that go on after "its process": it is tried again, or has failed for good.
 
-        Whoever gets `Noted` has to start it again.
+        `details` is a traceback, where there is one. Whoever gets `Noted` has to start it again.
         """
         run_id = job.run.id
         deaths = self._deaths.pop(run_id, 0) + 1
@@ -24,7 +24,7 @@ class Attempts:
             self._deaths[run_id] = deaths
             return Noted(run_id, f"its process {what}; another one goes on")
         message = f"its process {what}; it was tried {deaths} times"
-        return RunDone(run_id, Outcome("failed", 0, None, None, None, None, 0.0, None, message=message))
+        return RunDone(run_id, Outcome("failed", 0, None, None, None, None, 0.0, None, message=message), details)
 
     def note(self, event: Event) -> None:
         """A run that has ended begins anew with its deaths."""

@@ -14,7 +14,7 @@ from typing import cast
 
 from explorer import interrupt
 from explorer.errors import InputError
-from explorer.job import Alive, Answer, Event, Job, Question, Refused, RunDone, Terms
+from explorer.job import Alive, Answer, Event, Job, Lost, Question, Refused, RunDone, Terms
 from explorer.search.attempts import Attempts
 from explorer.training.worker import work
 
@@ -165,7 +165,7 @@ class LocalEngine:
 
     def _received(self, worker: _Worker) -> list[Event]:
         try:
-            event: Event = worker.pipe.recv()
+            event: Event | Alive | Lost = worker.pipe.recv()
         except (EOFError, OSError):
             wait([worker.process.sentinel], LOOK)  # its pipe is closed a little before it has ended
             self._drop(worker)
@@ -173,6 +173,9 @@ class LocalEngine:
             killed = ", as when the system runs out of memory" if code == -signal.SIGKILL else ""
             return self._again(worker.job, f"died with exit code {code}{killed}")
         worker.silent = 0.0
+        if isinstance(event, Lost):
+            self._drop(worker)
+            return self._again(worker.job, f"lost its device ({event.message})", event.details)
         if isinstance(event, RunDone):
             worker.job = None
             self._attempts.note(event)
@@ -190,11 +193,11 @@ class LocalEngine:
         worker.pipe.close()
         self._workers.remove(worker)
 
-    def _again(self, job: Job | None, what: str) -> list[Event]:
+    def _again(self, job: Job | None, what: str, details: str = "") -> list[Event]:
         """Give a job whose worker is gone to another one, or call it failed after too many."""
         if job is None:
             return []
-        word = self._attempts.died(job, what)
+        word = self._attempts.died(job, what, details)
         if not isinstance(word, RunDone):
             self.submit(job)
         return [word]

@@ -53,6 +53,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in str(error) for words in _NO_MEMORY)
 
 
+def is_usable(device: str) -> bool:
+    """Whether this process can still compute on its device, of which an error may have deprived it."""
+    if device != "cuda":
+        return True
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
+
+
+def release_memory(device: str) -> None:
+    """Give a GPU's memory that torch keeps for later to the other processes that share it."""
+    if device == "cuda":
+        torch.cuda.empty_cache()
+
+
 def device_memory(device: str) -> int:
     """Bytes of memory that the device has."""
     return torch.cuda.get_device_properties(0).total_memory if device == "cuda" else memory_bytes()

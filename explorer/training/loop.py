@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from explorer.machine import fix_cublas_workspace
 from explorer.run import EpochResult, Execution, Outcome, Run, Status
 from explorer.settings import Recipe
 from explorer.training.augment import augmented, coloured, draw, normalised
@@ -122,6 +123,7 @@ def train(
 
 def deterministic() -> None:
     """Ask torch for kernels that give the same bits every time, and for full float32 precision."""
+    fix_cublas_workspace()
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # or maps are written twice
     torch.backends.cudnn.benchmark = False

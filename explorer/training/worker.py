@@ -21,6 +21,7 @@ from explorer.job import (
     Job,
     Latencies,
     LatencyQuestion,
+    Lost,
     Mismatch,
     Noted,
     Question,
@@ -34,6 +35,7 @@ from explorer.job import (
 from explorer.machine import (
     cpu_count,
     described,
+    fix_cublas_workspace,
     give_freed_memory_back,
     keep_freed_memory,
     limit_memory,
@@ -93,6 +95,7 @@ def work(pipe: Connection, parent: int, device: int | None = None) -> None:
                 life.training = True
                 _run(message, pipe, life)
                 life.training = False
+                _release(message.run.execution.device)
             else:
                 pipe.send(_answer(message))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -106,7 +109,7 @@ def visible(device: int, among: str) -> str:
 
 def prepare_process() -> None:
     """What a process that trains needs before it loads torch."""
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # what CUDA needs for the same bits every time
+    fix_cublas_workspace()  # before reading images uses cuBLAS
     keep_freed_memory()
 
 
@@ -137,6 +140,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
             goes_on=life.goes_on,
         )
         if outcome.status == "out_of_memory":  # what it had belongs to the other workers now
+            _leave_where_lost(run, pipe, outcome.message)
             give_freed_memory_back()
             keep_freed_memory()
         pipe.send(RunDone(run.id, outcome))
@@ -148,8 +152,28 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - one run's failure must not end the others; it is recorded, not hidden
         message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        _leave_where_lost(run, pipe, message, traceback.format_exc())
         failed = Outcome("failed", 0, None, None, None, None, time.perf_counter() - started, None, message=message)
         pipe.send(RunDone(run.id, failed, details=traceback.format_exc()))
+
+
+def _leave_where_lost(run: Run, pipe: Connection, message: str, details: str = "") -> None:
+    """End this process where an error has taken its GPU away: no run of it could succeed, and another process may.
+
+    After an illegal access, say, CUDA answers everything in the same process with that error.
+    """
+    from explorer.training.device import is_usable
+
+    if not is_usable(run.execution.device):
+        pipe.send(Lost(run.id, message, details))
+        os._exit(1)  # torch's own way out would ask the GPU once more
+
+
+def _release(device: str) -> None:
+    """A GPU's memory that torch keeps for this process's next run is wanted by the others now."""
+    from explorer.training.device import release_memory
+
+    release_memory(device)
 
 
 def _limit(run: Run) -> None:

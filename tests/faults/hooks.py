@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ from typing import Any
 
 from explorer.training import worker
 
+AT_SEED = 3
 AT_STEP = 6  # of a run, as its process counts them
 HERE = Path("here")  # made where a process has come to the place of its fault
 NEVER = 10_000.0
@@ -78,6 +80,29 @@ def no_memory(network: Any) -> None:
     import torch
 
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+def dead_gpu() -> None:
+    """Runs of "cuda" train on the CPU; in one of them, once, an error takes the GPU away from its process."""
+    import torch
+
+    from explorer.training import loop
+
+    train, lost = loop.train, []
+
+    def answer() -> None:
+        if lost:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def emulated(run: Any, *others: Any, **named: Any) -> Any:
+        if run.seed == AT_SEED and not HERE.exists():
+            here()
+            lost.append(run)
+        answer()
+        return train(replace(run, execution=replace(run.execution, device="cpu")), *others, **named)
+
+    patch(loop, train=emulated)
+    patch(torch.cuda, synchronize=answer, empty_cache=answer)  # type: ignore[arg-type]
 
 
 def seen_gpus() -> None:
@@ -153,6 +178,7 @@ def in_saving() -> None:
 FAULTS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "seen gpus": seen_gpus,
+    "dead gpu": dead_gpu,
     "lost weights": lambda: at_step(lost_weights),
     "huge weights": lambda: at_step(huge_weights),
     "no memory": lambda: at_step(no_memory),

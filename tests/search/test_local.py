@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.job import Event, Job, RunDone, Surroundings, Survey, Terms
+from explorer.job import Event, Job, Noted, RunDone, Surroundings, Survey, Terms
 from explorer.planning import settings_of
 from explorer.run import Run
 from explorer.runs import runs_of
@@ -134,6 +134,30 @@ def test_workers_are_divided_among_the_gpus_of_one_model(
         engine.close()
     # The first worker saw all of them, and uses the first; the second one is alone on the second.
     assert sorted(seen) == sorted([among, expected[1], expected[0]])
+
+
+def test_a_process_that_has_lost_its_gpu_leaves_and_only_its_own_run_is_tried_again(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(local, "work", hooks.work)
+    monkeypatch.setenv("FAULT", "dead gpu")
+    engine = LocalEngine(retries=1)
+    waiting = [replace(run, seed=seed, execution=replace(run.execution, device="cuda")) for seed in range(12)]
+    unlucky, ended, notes = waiting[hooks.AT_SEED].id, list[RunDone](), list[Noted]()
+    deadline = time.monotonic() + 120
+    try:
+        while len(ended) < 12:
+            assert time.monotonic() < deadline
+            while waiting and engine.free:
+                engine.submit(Job(waiting.pop(0), needs_count=False))
+            events = engine.events(timeout=1.0)
+            ended += [event for event in events if isinstance(event, RunDone)]
+            notes += [event for event in events if isinstance(event, Noted)]
+    finally:
+        engine.close()
+    assert [event.outcome.status for event in ended] == ["ok"] * 12
+    words = "its process lost its device (RuntimeError: CUDA error: an illegal memory access was encountered)"
+    assert notes == [Noted(unlucky, f"{words}; another one goes on")]
 
 
 def test_workers_that_only_measuring_had_needed_give_their_memory_back(tiny: StudyConfig) -> None:

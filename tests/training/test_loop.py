@@ -1,3 +1,4 @@
+import ctypes
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,19 @@ def test_the_same_run_gives_the_same_bits_and_another_seed_does_not(run: Run) ->
 
     assert curve(run) == curve(run)
     assert curve(run) != curve(replace(run, seed=run.seed + 1))
+
+
+def test_training_asks_cublas_for_the_same_bits_whoever_calls_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it torch refuses every matrix product on CUDA; it is C that reads it."""
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_char_p
+    for others in (None, "", ":0:0"):
+        if others is None:
+            monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+        else:
+            monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", others)
+        loop.deterministic()
+        assert getenv(b"CUBLAS_WORKSPACE_CONFIG") == b":4096:8"
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(run: Run) -> None:
