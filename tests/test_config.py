@@ -9,27 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer.config import conf_folders, groups, read_command, to_config
-from explorer.contrast import contrast_of
 from explorer.design import DesignSpace
 from explorer.design.axis import Range, whole_values
 from explorer.errors import InputError
-from explorer.planning import candidates, settings_of
 from explorer.settings import Contrast, LimitConfig, StudyConfig
 from explorer.starts import as_tree
 from tests.conftest import TINY
 
 STUDY = "study=equal_params"
-
-
-@pytest.mark.parametrize("name", groups()["study"])
-def test_every_shipped_study_can_be_planned_as_it_is(name: str) -> None:
-    arguments = [f"study={name}", *(["data.path=images"] if "jpeg" in name or "32px" in name else [])]
-    config = read_command(arguments).study
-    settings = settings_of(config)
-    contrast_of(config, settings)
-    assert settings or config.search.is_adaptive
-    if config.search.is_adaptive:
-        assert len(candidates(config)) >= (config.search.designs or 0)
 
 
 def refusal(*arguments: str) -> str:
