@@ -37,7 +37,9 @@ def _solved(config: StudyConfig, text: str, settings: tuple[Setting, ...]) -> st
 
 def _named(key: str, text: str, settings: tuple[Setting, ...], tight: bool) -> Setting:
     """The setting a text means; under tight matching `32x4d` also means the one whose widths were solved from it."""
-    found = [setting for setting in settings if _means(text, setting)]
+    # A whole name is its own setting, though without its block it would be another's too.
+    whole = [setting for setting in settings if setting.name == text]
+    found = whole or [setting for setting in settings if _means(text, setting)]
     if tight and not found:
         found = [setting for setting in settings if text.startswith(f"{setting.architecture.cardinality}x")]
     if len(found) != 1:

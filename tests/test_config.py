@@ -130,7 +130,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "space=regnetx", "space.multiplier=[1]"], ["space.multiplier must be above 1, not 1"]),
         ([STUDY, "budget.flops.tolerance=0.1"], ["budget.flops={'tolerance': 0.1}: unknown key"]),
         ([STUDY, "budget.params.tolerance=1"], ["budget.params.tolerance=1: must be less than 1"]),
-        ([STUDY, "search=bayes"], ["search=bayes: no such search", "allowed: gp, listed"]),
+        ([STUDY, "search=bayes"], ["search=bayes: no such search", "allowed: error_and_macs, gp, listed"]),
         (["do=verify", "architecture=29-32x4d", "steps=3"], ["steps=3: unknown key", "allowed: architecture"]),
         (["do=benchmark", "subject=speed"], ["subject=\"speed\": must be 'training'"]),
     ],

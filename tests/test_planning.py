@@ -9,7 +9,7 @@ from explorer.planning import settings_of
 from explorer.report.plan import seeds_in_words
 from explorer.run import Execution
 from explorer.runs import runs_of, runs_wanted
-from explorer.settings import StudyConfig
+from explorer.settings import Contrast, StudyConfig
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 32)
 
@@ -95,6 +95,16 @@ def test_the_contrast_must_name_two_settings_of_the_study() -> None:
         with pytest.raises(InputError) as caught:
             contrast_of(changed, settings_of(changed))
         assert str(caught.value).startswith(problem)
+
+
+def test_the_whole_name_of_a_setting_is_that_setting_though_another_block_has_its_paths_too() -> None:
+    own = ["space=neighbours", "data=cifar10", "budget.reference=29-1x64d", "study.contrast.against=29-1x64d"]
+    both = config(*own, "study.contrast.setting=29-32x4d")
+    found = contrast_of(both, settings_of(both))
+    assert found is not None
+    assert [one.name for one in found] == ["29-32x4d", "29-1x64d"]
+    with pytest.raises(InputError, match="32x4d: stands for several settings of this study"):
+        contrast_of(replace(both, study=replace(both.study, contrast=Contrast("32x4d", "29-1x64d"))), settings_of(both))
 
 
 def test_a_search_has_no_contrast_and_no_settings_in_advance() -> None:
