@@ -101,6 +101,8 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         tree = compose_tree(plain)
         if isinstance(storage := tree.get("storage"), dict) and storage.get("url"):
             storage["url"] = without_password(str(storage["url"]))
+        if tree.get("from"):
+            tree["from"] = without_password(str(tree["from"]))
         text = yaml.safe_dump(tree, sort_keys=False)
         console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
         return 0
@@ -111,12 +113,14 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         case ExportConfig():
             return _export(command.config, console)
         case DoctorConfig():
-            return _doctor(command.config, console)
+            return _doctor(command.config, command.database, console)
         case BenchmarkConfig():
             from explorer.benchmarks import benchmark
 
             return benchmark(command.config, console)
-    verbs = {"run": _run, "plan": _plan, "report": _report, "tabulate": _tabulate, "move": _move}
+    if command.do == "move":
+        return _move(command.study, command.database, console)
+    verbs = {"run": _run, "plan": _plan, "report": _report, "tabulate": _tabulate}
     return verbs[command.do](command.study, console)
 
 
@@ -154,12 +158,12 @@ def _tabulate(config: "StudyConfig", console: "Console") -> int:
     return 0
 
 
-def _move(config: "StudyConfig", console: "Console") -> int:
+def _move(config: "StudyConfig", leaves: str | None, console: "Console") -> int:
     from explorer.folder import refuse_links, study_folder
     from explorer.move import move
 
     refuse_links(study_folder(config.name))
-    move(study_folder(config.name), config.storage, console)
+    move(study_folder(config.name), config.storage, console, leaves)
     return 0
 
 
@@ -246,7 +250,7 @@ def _open_mirror(config: "StudyConfig", folder: Path, console: "Console") -> Non
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _doctor(config: DoctorConfig, console: "Console") -> int:
+def _doctor(config: DoctorConfig, database: str | None, console: "Console") -> int:
     from rich.prompt import Confirm
     from rich.text import Text
 
@@ -259,7 +263,7 @@ def _doctor(config: DoctorConfig, console: "Console") -> int:
 
     refuse_links(study_folder(config.name))  # repairs write
     asks = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
-    return visit(study_folder(config.name), console, agrees if config.yes or asks else None)
+    return visit(study_folder(config.name), console, agrees if config.yes or asks else None, database)
 
 
 def _verify(config: VerifyConfig, console: "Console") -> int:

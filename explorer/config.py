@@ -34,6 +34,7 @@ from explorer.settings import (
     VerbConfig,
     VerifyConfig,
 )
+from explorer.wording import without_password
 
 Place = Callable[[tuple[str, ...]], str]
 STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor", "move")
@@ -50,10 +51,15 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # 
 
 @dataclass(frozen=True)
 class Command:
-    """What a person asked for: a verb, on a study or with keys of its own."""
+    """What a person asked for: a verb, on a study or with keys of its own.
+
+    database  URL of the database outside the study's folder that do=doctor may look at, and that do=move takes the
+              study's trials away from; None where the command names none
+    """
 
     do: str
     config: StudyConfig | VerbConfig | DoctorConfig
+    database: str | None = None
 
     @property
     def study(self) -> StudyConfig:
@@ -99,15 +105,18 @@ def read_command(arguments: list[str]) -> Command:
     yes = tree.pop("yes", False)
     if not isinstance(yes, bool) or (yes and verb != "doctor"):
         raise InputError(f"yes={yes}: says that do=doctor need not ask; allowed: true with that, and false")
+    leaves = tree.pop("from", None)
+    if leaves is not None and (not isinstance(leaves, str) or verb != "move"):
+        raise InputError(f"from={leaves}: is the URL of the database that a study leaves; allowed with do=move")
     if verb == "doctor":  # which reads the settings that the folder holds
-        return Command(verb, DoctorConfig(_checked_name(str(tree["name"])), yes))
+        return Command(verb, DoctorConfig(_checked_name(str(tree["name"])), yes), _named_database(arguments))
     config = to_config(tree, place)
     if verb == "move" and not any(one.key_or_group.partition(".")[0] == "storage" for one in _parse(arguments)):
         ways = "storage=sqlite, storage=none, storage=postgres storage.url=..."
         raise InputError(f"do=move: say where to; allowed: {ways}")
     if config.fork and verb not in ("run", "plan"):
         raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
-    return Command(verb, config)
+    return Command(verb, config, leaves)
 
 
 def _unknown_verb(verb: str) -> InputError:
@@ -126,7 +135,8 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
         return _composed(verb, overrides)
     if "do" in choices and verb not in STUDY_VERBS:
         raise _unknown_verb(verb)
-    if verb == "doctor" and "study" not in choices and set(choices) <= {"do", "name", "yes"} and "name" in choices:
+    folder_alone = {"do", "name", "yes", "storage", "storage.url"}
+    if verb == "doctor" and "study" not in choices and set(choices) <= folder_alone and "name" in choices:
         return choices  # a folder may be there without its study's file
     if "study" not in choices:
         raise InputError(
@@ -139,30 +149,53 @@ def compose_tree(arguments: list[str]) -> dict[str, Any]:
             f"{moved[0]}={choices[moved[0]]}: this study has spaces of its own; change those, as in "
             f"spaces.{next(iter(plain['spaces']))}.depth=[11]"
         )
-    _refuse_reaching_out(plain.get("engine"), choices)
+    _refuse_reaching_out(plain, choices)
     name = choices["study"] if plain.get("name") is None else plain["name"]
     plain["name"] = str(name) if isinstance(name, (int, float)) else name  # name=2024 is a name
     _name_data(plain.get("data"))
     return plain
 
 
-def _refuse_reaching_out(engine: Any, choices: dict[str, Any]) -> None:
-    """Refuse shell commands and addresses of clusters that neither the command says nor the engine's file it names.
+# What only a person may decide, with what is harmless: shell, and machines that runs or passwords are sent to. The file
+# of a group decides it where the command names that file.
+_OUTWARD: dict[str, dict[str, Any]] = {"engine": {"setup": [], "address": "local"}, "storage": {"url": None}}
+_OF_THE_COMMAND = {"do": "run", "yes": False, "fork": False, "from": None}
 
-    A study of others could otherwise have its own commands run, or have your runs sent to a cluster of theirs, which
-    could answer with anything.
+
+def _refuse_reaching_out(tree: dict[str, Any], choices: dict[str, Any]) -> None:
+    """Refuse shell, addresses of clusters and databases that neither the command says nor the file of a group it names.
+
+    A study of others could otherwise have its own commands run, have your runs sent to a cluster of theirs, which could
+    answer with anything, or your password to their database. Nor does a study say what is done with it.
     """
-    if not isinstance(engine, dict):
-        return
-    chosen = [folder / "engine" / f"{choices['engine']}.yaml" for folder in conf_folders() if "engine" in choices]
-    named = [yaml.safe_load(path.read_text()) or {} for path in chosen if path.exists()]
-    for key, harmless in (("setup", []), ("address", "local")):
-        value = engine.get(key, harmless)
-        if value != harmless and f"engine.{key}" not in choices and value not in [file.get(key) for file in named]:
-            raise InputError(
-                f"engine.{key}={value}: a file that the command does not name may not decide this; say "
-                f"engine.{key}=..., or engine=NAME for a file conf/engine/NAME.yaml that says it itself"
-            )
+    for key, usual in _OF_THE_COMMAND.items():
+        if tree.get(key, usual) != usual and key not in choices:
+            raise InputError(f"{key}={tree[key]}: a file may not decide this; say {key}=... in the command")
+    for group, harmless in _OUTWARD.items():
+        own = tree.get(group)
+        for key, usual in harmless.items() if isinstance(own, dict) else ():
+            value = own.get(key, usual)
+            named = [file.get(key) for file in _named_files(group, choices)]
+            if value != usual and f"{group}.{key}" not in choices and value not in named:
+                raise InputError(
+                    f"{group}.{key}={without_password(str(value))}: a file that the command does not name may not "
+                    f"decide this; say {group}.{key}=..., or {group}=NAME for a file conf/{group}/NAME.yaml that says "
+                    "it itself"
+                )
+
+
+def _named_files(group: str, choices: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the files say that a command names as `group=NAME`."""
+    chosen = [folder / group / f"{choices[group]}.yaml" for folder in conf_folders() if group in choices]
+    found = [yaml.safe_load(path.read_text()) for path in chosen if path.exists()]
+    return [content for content in found if isinstance(content, dict)]
+
+
+def _named_database(arguments: list[str]) -> str | None:
+    """The database that a command names, itself or by the file of its storage."""
+    choices = {override.key_or_group: override.value() for override in _parse(arguments)}
+    found = [choices.get("storage.url"), *(file.get("url") for file in _named_files("storage", choices))]
+    return next((url for url in found if isinstance(url, str)), None)
 
 
 def _name_data(data: Any) -> None:

@@ -13,7 +13,7 @@ from explorer.answer import load_finding
 from explorer.errors import InputError
 from explorer.folder import BEHIND, CONFIG, locked, stored_config
 from explorer.progress import settings_so_far
-from explorer.search.database import refuse_closed, understood
+from explorer.search.database import read_url, refuse_closed, understood
 from explorer.search.mirror import Mirror, Writer, mirror_of, mirrored, own_mirror, problem, remove
 from explorer.search.state import replayed
 from explorer.search.trials import Trials
@@ -35,12 +35,16 @@ def catch_up(folder: Path, asked: StorageConfig) -> None:
             pass
 
 
-def move(folder: Path, asked: StorageConfig, console: Console) -> None:
+def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | None = None) -> None:
     """Make a study's mirror in another place, check it, write down where it is, and take the old one away.
 
+    The folder may come from others: a database outside it loses the study only where the command says that it `leaves`
+    it, or writes to it.
     Raises InputError for a study that has not begun or is being run, and for a place that cannot be written.
     """
     refuse_closed(asked)
+    if leaves is not None:
+        read_url(leaves, "from")
     load_finding(folder)  # refuses a study that has not begun
 
     def say(line: str) -> None:
@@ -48,8 +52,9 @@ def move(folder: Path, asked: StorageConfig, console: Console) -> None:
 
     with locked(folder):
         config, trials = _trials(folder)
-        old = mirror_of(_with_password(config.storage, asked), config.name, folder)
-        new = mirror_of(asked, config.name, folder)
+        stored, new = mirror_of(config.storage, config.name, folder), mirror_of(asked, config.name, folder)
+        named = StorageConfig("url", url=leaves) if leaves else None
+        old = mirror_of(named, config.name, folder) if named else stored
         if new is not None:
             _write(trials, new, console)
             say(f"Written: {new.place}, {len(trials.study.trials)} trials as the record has them")
@@ -60,9 +65,12 @@ def move(folder: Path, asked: StorageConfig, console: Console) -> None:
         say(f"Recorded in {folder / CONFIG}: storage.mirror={asked.mirror}{f', {_shown(asked)}' if asked.url else ''}")
         if old is None or (new is not None and old.place == new.place):
             return
+        if old.path is None and named is None:
+            say(f"Left where it is: the old mirror {old.place}; the same command with from={old.place} removes it")
+            return
         try:
-            remove(old, config.name)
-            say(f"Removed: the mirror {old.place}")
+            is_gone = remove(old, config.name)
+            say(f"Removed: the mirror {old.place}" if is_gone else f"Nothing to remove: {old.place} lacks the study")
         except Exception as error:  # noqa: BLE001 - the study has moved, whatever becomes of the old place
             say(f"Left where it is: the old mirror {old.place} cannot be removed now: {understood(error)[0]}")
 

@@ -241,6 +241,45 @@ def test_every_shipped_study_reads_back_from_the_yaml_it_is_stored_as(config: St
     assert stored(config) == config
 
 
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("storage: {mirror: url, url: 'postgresql://me:secret@10.9.8.7/d'}", "storage.url=postgresql://me@10.9.8.7/d"),
+        ("storage: {mirror: url, url: 'sqlite:////tmp/x'}", "storage.url=sqlite:////tmp/x"),
+        ("engine: {address: '10.9.8.7:6379'}", "engine.address=10.9.8.7:6379"),
+        ("do: doctor", "do=doctor"),
+        ("'yes': true", "yes=True"),
+        ("fork: true", "fork=True"),
+        ("from: sqlite:///x", "from=sqlite:///x"),
+    ],
+)
+def test_what_only_a_person_decides_is_taken_from_no_file_that_the_command_does_not_name(
+    workplace: Path, line: str, key: str
+) -> None:
+    shipped = (conf_folders()[0] / "study" / "equal_params.yaml").read_text()
+    (workplace / "conf" / "study").mkdir(parents=True)
+    (workplace / "conf" / "study" / "theirs.yaml").write_text(f"{shipped}\n{line}\n")
+    with pytest.raises(InputError) as refused:
+        read_command(["study=theirs"])
+    assert str(refused.value).startswith(f"{key}: a file")
+    assert "may not decide this" in str(refused.value)
+
+
+def test_a_database_is_that_of_the_command_or_of_the_file_it_names(workplace: Path) -> None:
+    (workplace / "conf" / "storage").mkdir(parents=True)
+    (workplace / "conf" / "storage" / "lab.yaml").write_text("mirror: url\nurl: sqlite:///lab.db\nweights: none\n")
+    assert read_command(["study=equal_params", "storage=lab"]).study.storage.url == "sqlite:///lab.db"
+    for words in (["study=equal_params"], ["name=x"]):
+        doctor = [*words, "do=doctor"]
+        assert read_command(doctor).database is None
+        assert read_command([*doctor, "storage=lab"]).database == "sqlite:///lab.db"
+        assert read_command([*doctor, "storage=postgres", "storage.url=sqlite:///a.db"]).database == "sqlite:///a.db"
+    moved = read_command(["study=equal_params", "do=move", "storage=sqlite", "from=sqlite:///a.db"])
+    assert moved.database == "sqlite:///a.db"
+    with pytest.raises(InputError, match="allowed with do=move"):
+        read_command(["study=equal_params", "from=sqlite:///a.db"])
+
+
 @given(st.text(max_size=110) | st.from_regex(r"[A-Za-z0-9._-]{0,110}", fullmatch=True))
 def test_any_name_is_one_folder_below_studies_or_refused(name: str) -> None:
     tree = TREES[0] | {"name": name}

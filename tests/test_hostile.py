@@ -320,31 +320,52 @@ def test_a_folder_of_any_name_may_hold_settings(tmp_path: Path, monkeypatch: pyt
     assert read_command(["study=mine"]).study.name == "mine"
 
 
-@pytest.mark.parametrize("key", ["setup: ['touch stolen']", "address: 10.9.8.7:6379"])
-@pytest.mark.parametrize("way", ["study", "package", "defaults"])
-def test_a_file_that_the_command_does_not_name_neither_runs_shell_nor_sends_runs_away(
-    workplace: Path, capsys: Telling, key: str, way: str
+OUTWARD = [
+    ("engine", "slurm", "setup: ['touch stolen']"),
+    ("engine", "ray", "address: 10.9.8.7:6379"),
+    ("storage", "postgres", "url: postgresql://me:hunter2@10.9.8.7/d?hostaddr=10.9.8.6"),
+    ("storage", "postgres", "url: sqlite:///../elsewhere/precious"),
+]
+
+
+@pytest.mark.parametrize(
+    ("group", "chosen", "key", "way"),
+    [
+        (*case, way)
+        for case in OUTWARD
+        for way in ("study", "package", "defaults")
+        if (case[0], way) != ("storage", "package")
+    ],
+)
+def test_a_file_that_the_command_does_not_name_runs_no_shell_and_sends_neither_runs_nor_passwords_away(
+    workplace: Path, capsys: Telling, group: str, chosen: str, key: str, way: str
 ) -> None:
-    engine = "slurm" if key.startswith("setup") else "ray"
-    study = STUDY.replace("defaults:", f"defaults:\n  - override /engine: {engine}", 1)
-    (workplace / "conf" / "study").mkdir(parents=True)
-    (workplace / "conf" / "engine").mkdir()
-    (workplace / "conf" / "storage").mkdir()
+    study = STUDY.replace("defaults:", f"defaults:\n  - override /{group}: {chosen}", 1)
+    for folder in ("study", "engine", "storage"):
+        (workplace / "conf" / folder).mkdir(parents=True)
     if way == "study":
-        study += f"\nengine:\n  {key}\n"
+        study += f"\n{group}:\n  {key}\n"
     elif way == "package":
         (workplace / "conf" / "storage" / "theirs.yaml").write_text(
-            f"# @package _global_\nstorage: {{mirror: none, weights: none, url: null}}\nengine:\n  {key}\n"
+            f"# @package _global_\nstorage: {{mirror: none, weights: none, url: null}}\n{group}:\n  {key}\n"
         )
         study = study.replace("defaults:", "defaults:\n  - override /storage: theirs", 1)
     else:
-        (workplace / "conf" / "engine" / "theirs.yaml").write_text(f"defaults: [{engine}, _self_]\n{key}\n")
-        study = study.replace(f"/engine: {engine}", "/engine: theirs")
+        (workplace / "conf" / group / "theirs.yaml").write_text(f"defaults: [{chosen}, _self_]\n{key}\n")
+        study = study.replace(f"/{group}: {chosen}", f"/{group}: theirs")
     (workplace / "conf" / "study" / "theirs.yaml").write_text(study)
-    words = refusal(capsys, ["study=theirs"])
-    assert f"engine.{key.partition(':')[0]}=" in words
-    assert "a file that the command does not name may not decide this" in words
+    for verb in ("run", "doctor"):
+        words = refusal(capsys, ["study=theirs", f"do={verb}"])
+        assert f"{group}.{key.partition(':')[0]}=" in words
+        assert "a file that the command does not name may not decide this" in words
     if way == "defaults":
-        assert main(["study=theirs", "engine=theirs", "do=plan"]) == 0
+        assert main(["study=theirs", f"{group}=theirs", "do=plan"]) == 0
     else:
-        refusal(capsys, ["study=theirs", f"engine={engine}", "do=plan"])
+        refusal(capsys, ["study=theirs", f"{group}={chosen}", "do=plan"])
+
+
+@pytest.mark.parametrize("line", ["do: doctor", '"yes": true', "fork: true", "from: sqlite:///../elsewhere/precious"])
+def test_a_study_does_not_say_what_is_done_with_it(workplace: Path, capsys: Telling, line: str) -> None:
+    (workplace / "conf" / "study").mkdir(parents=True)
+    (workplace / "conf" / "study" / "theirs.yaml").write_text(f"{STUDY}\n{line}\n")
+    assert "a file may not decide this; say" in refusal(capsys, ["study=theirs"])

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "planning": {"design", "errors", "settings"},
     "contrast": {"design", "errors", "planning", "settings"},
     "runs": {"contrast", "design", "errors", "planning", "run", "settings"},
-    "config": {"design", "errors", "reading", "settings"},
+    "config": {"design", "errors", "reading", "settings", "wording"},
     "table": {"errors"},
     "records": {"errors", "folder", "run", "table"},
     "folder": {"errors", "reading", "run", "settings", "table"},

@@ -1,7 +1,8 @@
 """`do=doctor`: examine a study's folder, tell, ask, repair, and examine it again until nothing more can be done."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from explorer.planning import Setting, designs_wanted
 from explorer.progress import foreign, settings_so_far
 from explorer.run import FINAL_STATUSES, Execution, Run
 from explorer.runs import rungs_of, runs_of
-from explorer.search.mirror import Writer, mirror_of, problem
+from explorer.search.mirror import Mirror, Writer, mirror_of, problem
 from explorer.search.state import replayed
+from explorer.search.trials import Trials
 from explorer.settings import StudyConfig
+from explorer.wording import without_password
 
 
 @dataclass
@@ -42,9 +45,12 @@ class _Known:
     execution: Execution | None
 
 
-def visit(folder: Path, console: Console, agrees: Callable[[Complaint], bool] | None) -> int:
+def visit(
+    folder: Path, console: Console, agrees: Callable[[Complaint], bool] | None, database: str | None = None
+) -> int:
     """Examine a study, repair what `agrees` says yes to, nothing where that is None. Gives the exit code.
 
+    A `database` outside the folder is connected to only where it is named here and it is the study's.
     0: nothing is wrong, or all is repaired; 1: something is left. Raises InputError where there is no such study.
     """
 
@@ -54,7 +60,8 @@ def visit(folder: Path, console: Console, agrees: Callable[[Complaint], bool] | 
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such study; say which with study=... or name=...")
     holder = study.held_by(folder)
-    found = examine(folder, running=holder is not None)
+    look = partial(examine, folder, database=database)
+    found = look(running=holder is not None)
     for line in found.lines:
         say(line)
     if holder:
@@ -70,13 +77,17 @@ def visit(folder: Path, console: Console, agrees: Callable[[Complaint], bool] | 
         say("Nothing was changed; add yes=true to repair.")
     if agrees is None or not curable or holder:
         return 1
-    left = _repaired(folder, found, agrees, say)
+    left = _repaired(folder, found, agrees, say, partial(look, running=False))
     say(f"{len(left)} left: {'; '.join(one.what for one in left)}" if left else "All is repaired.")
     return 1 if left else 0
 
 
 def _repaired(
-    folder: Path, found: Examination, agrees: Callable[[Complaint], bool], say: Callable[[str], None]
+    folder: Path,
+    found: Examination,
+    agrees: Callable[[Complaint], bool],
+    say: Callable[[str], None],
+    look: Callable[[], Examination],
 ) -> list[Complaint]:
     """Cure one complaint after the other; what a cure brings to light is asked about as well. Gives what is left."""
     study.make_folder(folder / "local")
@@ -89,14 +100,14 @@ def _repaired(
             if agrees(one):
                 assert one.cure is not None
                 one.cure()
-                found = examine(folder, running=False)
+                found = look()
                 if one.what not in [other.what for other in found.complaints]:
                     say(f"Repaired: {one.what}")
     return found.complaints
 
 
-def examine(folder: Path, *, running: bool) -> Examination:
-    """Everything there is to say about a study's folder, which is only read."""
+def examine(folder: Path, *, running: bool, database: str | None = None) -> Examination:
+    """Everything there is to say about a study's folder, which is only read; `database` as of `visit`."""
     found = Examination([f"{folder}:"])
     known = _read_small_files(folder, found)
     config = known.config
@@ -138,7 +149,9 @@ def examine(folder: Path, *, running: bool) -> Examination:
         found.complaints += examine_checkpoints(folder, final)
         found.complaints += examine_leftovers(folder, _page(folder))
         if not tables.complaints:
-            found.complaints += [*_mirror(folder, config, settings, record, found.lines), *_stale(folder)]
+            mirror = _mirror_to_look_at(folder, config, database, found.lines)
+            found.complaints += _mirror(mirror, replayed(config, settings, record), found.lines) if mirror else []
+            found.complaints += _stale(folder)
     return found
 
 
@@ -228,14 +241,24 @@ def _left(
     return [*lines, f"    and {len(left) - MOST_NAMED} more"] if len(left) > MOST_NAMED else lines
 
 
-def _mirror(
-    folder: Path, config: StudyConfig, settings: tuple[Setting, ...], record: records.Record, lines: list[str]
-) -> list[Complaint]:
-    """The dashboard's database, where there is one: a study without it is whole, and so is one that cannot reach it."""
-    mirror = mirror_of(config.storage, config.name, folder)
-    if mirror is None or (mirror.path is not None and not mirror.path.exists()):
-        return []
-    trials = replayed(config, settings, record)
+def _mirror_to_look_at(folder: Path, config: StudyConfig, database: str | None, lines: list[str]) -> Mirror | None:
+    """The dashboard's database where there is one: the study's own file, or the one that the command names too.
+
+    The folder may come from others, and whoever is connected to is told the password that there is for it.
+    """
+    stored = config.storage.url
+    named = replace(config.storage, url=database) if database and without_password(database) == stored else None
+    mirror = mirror_of(named or config.storage, config.name, folder)
+    if mirror is None or mirror.path is not None:
+        return mirror if mirror and mirror.path and mirror.path.exists() else None
+    if named is None:
+        lines.append(f"  Mirror: {mirror.place}, which is looked at where the command says storage.url={mirror.place}")
+        return None
+    return mirror
+
+
+def _mirror(mirror: Mirror, trials: Trials, lines: list[str]) -> list[Complaint]:
+    """What is wrong with the dashboard's database: a study whose database cannot be reached is whole."""
     wrong, is_away = problem(trials, mirror)
     if mirror.path is None:
         lines.append(f"  Mirror: {mirror.place}{f', which cannot be looked at now: {wrong}' if is_away else ''}")

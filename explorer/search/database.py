@@ -35,6 +35,12 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "pymysql": {"connect_timeout": 5},
     "mysqldb": {"connect_timeout": 5},
 }
+# What a URL may ask of a driver after its question mark: how to connect, not where, as whom, or with whose files.
+_OPTIONS = {
+    *("sslmode", "sslrootcert", "channel_binding", "require_auth", "gssencmode", "target_session_attrs", "options"),
+    *("connect_timeout", "tcp_user_timeout", "keepalives", "keepalives_idle", "keepalives_interval"),
+    *("keepalives_count", "application_name", "client_encoding", "charset"),
+}
 # What another process, the disk or its owner has to end; anything else is wrong with the database itself.
 _PASSING = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
@@ -56,13 +62,19 @@ _REFUSALS = (
 )
 
 
-def read_url(text: str) -> URL:
-    """A URL with its driver. Raises InputError for one that cannot be read, or whose driver is not installed."""
-    shown = f"storage.url={without_password(text)}"
+def read_url(text: str, key: str = "storage.url") -> URL:
+    """A URL with its driver. Raises InputError for one that cannot be read, or whose driver is not installed.
+
+    `key` is the one that says it.
+    """
+    shown = f"{key}={without_password(text)}"
     try:
         url = make_url(text)
         url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+        _refuse_detours(url, shown)
         create_engine(url)
+    except InputError:
+        raise
     except ModuleNotFoundError as error:
         name = "'resnext-explorer[postgres]'" if error.name == "psycopg" else error.name
         raise InputError(f"{shown}: its driver {error.name} is not installed; pip install {name}") from None
@@ -70,12 +82,28 @@ def read_url(text: str) -> URL:
         raise InputError(
             f"{shown}: is no URL of a database; allowed: postgresql://USER@HOST/DATABASE, and others of SQLAlchemy"
         ) from None
+    return url
+
+
+def _refuse_detours(url: URL, shown: str) -> None:
+    """Raise InputError for a URL that leads to another server or other files than it seems to.
+
+    libpq takes its host, its service and its files of keys and passwords from what follows the question mark as well,
+    and tells a server the password that it has for another.
+    """
     if "@" in (url.host or "") or "password" in url.query:
         raise InputError(
             f"{shown}: its password is not where it should be; allowed: between the user and the host, with %40 for @, "
             "or not in the URL but in PGPASSWORD or ~/.pgpass"
         )
-    return url
+    socket = url.query.get("host")  # the usual way to name the folder of a socket on this machine
+    plain = {*_OPTIONS, "host"} if not url.host and isinstance(socket, str) and socket.startswith("/") else _OPTIONS
+    allowed = set() if url.get_backend_name() == "sqlite" else plain
+    if foreign := sorted({*url.query} - allowed):
+        raise InputError(
+            f"{shown}: {foreign[0]} after the question mark decides where it leads; allowed there: "
+            f"{', '.join(sorted(allowed)) or 'nothing'}"
+        )
 
 
 def opened(text: str, *, skip_table_creation: bool = False) -> RDBStorage:

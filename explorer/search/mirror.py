@@ -238,17 +238,18 @@ def problem(trials: Trials, mirror: Mirror) -> tuple[str, bool]:
     return "it is not what the record says" if behind else "", False
 
 
-def remove(mirror: Mirror, name: str) -> None:
-    """Take a study's mirror away: its own file, or its own study in a shared database."""
+def remove(mirror: Mirror, name: str) -> bool:
+    """Take a study's mirror away, its own file or its own study in a shared database; gives whether it was there."""
     if mirror.path is not None:
         if not _removed(mirror.path):
             raise OSError(f"{mirror.path} cannot be removed")
-        return
+        return True
     storage = opened(mirror.url, skip_table_creation=True)
     with released(storage):
         study_id = _found(storage, mirror, name)
         if study_id is not None:
             storage.delete_study(study_id)
+        return study_id is not None
 
 
 def _refuse_unusable(path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from explorer import folder as study
@@ -146,7 +147,9 @@ def test_a_password_is_written_nowhere(
     assert start("storage=postgres", f"storage.url={url}?a=b") == 2  # which Hydra cannot read
     assert start("storage=postgres", f"storage.url=[{url}]", "name=other") == 2
     assert start(*shared(url), "--cfg", "job") == 0
-    assert start("do=move", "storage=sqlite") == 0
+    assert main([*DOCTOR, *shared(url)]) == 0
+    assert start("do=move", "storage=sqlite", f"from={url}", "--cfg", "job") == 0
+    assert start("do=move", "storage=sqlite", f"from={url}") == 0
     assert main(DOCTOR) == 0
     captured = capfd.readouterr()
     said = captured.out + captured.err
@@ -242,7 +245,7 @@ def test_a_server_that_is_down_stops_nothing_is_told_once_and_caught_up_with_by_
         away, late = (told.getMessage() for told in caplog.records)
         assert "cannot be written now: connection failed" in away
         assert late.endswith(mirror.LATE)
-        code, output = doctor(capsys)
+        code, output = doctor(capsys, *shared(url))
         assert code == 0
         assert "which cannot be looked at now" in output
     finally:
@@ -286,7 +289,7 @@ def test_studies_of_one_name_leave_each_other_alone(
     assert content(stored(url, mine)) == content(before)
     assert sorted(stored(url, yours)[0].intermediate_values) == [0, 1, 2]
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    assert start("do=move", "storage=none") == 0
+    assert start("do=move", "storage=none", f"from={url}") == 0
     assert names(running, database) == [mine]
     assert content(stored(url, mine)) == content(before)
 
@@ -372,10 +375,13 @@ def test_a_study_moves_to_a_server_and_back_and_to_nothing(
     assert start("do=move", *shared(url)) == 0  # to where it is
     assert content(stored(url)) == expected
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    code, output = doctor(capsys)
+    code, output = doctor(capsys, *shared(shown))
     assert (code, f"Mirror: {shown}\n" in output) == (0, True)
-    assert start("do=move", "storage=sqlite") == 0
+    assert start("do=move", "storage=sqlite", f"from={shown}") == 0
+    assert f"Removed: the mirror {shown}" in capsys.readouterr().out
     assert names(running, database) == []
+    assert start("do=move", "storage=sqlite", f"from={shown}") == 0
+    assert f"Nothing to remove: {shown} lacks the study" in capsys.readouterr().out
     assert content(stored(own_mirror(FOLDER).url)) == expected
     assert start("do=move", "storage=none") == 0
     assert not mirror_path(FOLDER).exists()
@@ -413,10 +419,10 @@ def test_a_study_leaves_a_server_that_is_gone(
     assert start(*shared(url)) == 0
     running.stop()
     try:
-        assert start("do=move", "storage=sqlite") == 0
+        assert start("do=move", "storage=sqlite", f"from={url}") == 0
     finally:
         running.start()
-    assert "Left where it is: the old mirror" in capsys.readouterr().out
+    assert "cannot be removed now: connection failed" in capsys.readouterr().out
     assert len(stored(own_mirror(FOLDER).url)) == 2
 
 
@@ -443,29 +449,59 @@ def test_the_doctor_sees_what_a_server_lacks_and_writes_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert start(*shared(url)) == 0
-    code, output = doctor(capsys)
+    code, output = doctor(capsys, f"storage.url={url.replace(f':{QUOTED}', '')}", "storage=postgres")
     assert (code, "no password supplied" in output) == (0, True)
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     running.sql("UPDATE trial_values SET value = 0.5", database)
-    code, output = doctor(capsys)
+    code, output = doctor(capsys, *shared(url))
     assert (code, "it is not what the record says" in output) == (1, True)
-    assert doctor(capsys, "yes=true")[0] == 0
+    assert doctor(capsys, *shared(url), "yes=true")[0] == 0
     deleted(url)
-    assert "it lacks the study" in doctor(capsys)[1]
-    assert doctor(capsys, "yes=true")[0] == 0
+    assert "it lacks the study" in doctor(capsys, *shared(url))[1]
+    assert doctor(capsys, *shared(url), "yes=true")[0] == 0
     assert [trial.value for trial in stored(url)] == [OK.val_error] * 2
 
 
-def test_a_database_that_the_folder_alone_names_is_looked_for_and_not_made(
+def test_a_database_is_made_by_no_doctor_and_looked_at_where_the_command_names_it(
     start: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = Path("elsewhere.db")
     assert start(*shared(f"sqlite:///{other}")) == 0
     assert len(stored(f"sqlite:///{other}")) == 2
     other.unlink()
-    code, output = doctor(capsys, "yes=true")
+    assert (
+        f"sqlite:///{other}, which is looked at where the command says storage.url=sqlite:///{other}"
+        in doctor(capsys)[1]
+    )
+    code, output = doctor(capsys, "yes=true", *shared(f"sqlite:///{other}"))
     assert (code, f"sqlite:///{other}, which cannot be looked at now: there is no file {other}" in output) == (0, True)
     assert not other.exists()
+
+
+def test_a_server_that_the_folder_alone_names_is_told_no_password(
+    start: Callable[..., int],
+    running: Server,
+    url: str,
+    database: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert start(*shared(url)) == 0
+    shown = url.replace(f":{QUOTED}", "")
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+
+    def reached(*_: object) -> None:
+        raise AssertionError("it was connected to")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RDBStorage, "__init__", reached)
+        code, output = doctor(capsys)
+        assert (code, f"Mirror: {shown}, which is looked at where the command says" in output) == (0, True)
+        assert doctor(capsys, "storage=postgres", "storage.url=postgresql://me@127.0.0.1:1/d")[0] == 0
+        assert main(["name=tiny", "do=doctor"]) == 0
+    assert start("do=move", "storage=sqlite") == 0
+    assert f"Left where it is: the old mirror {shown}; the same command with from={shown}" in capsys.readouterr().out
+    assert names(running, database) == ["tiny"]
 
 
 LONGER = [*TINY, "recipe.epochs=40", "search.seeds=4", "engine.save_every=0"]
