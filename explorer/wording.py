@@ -8,6 +8,7 @@ DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(
 # What a terminal may obey, and what no encoding can write; tabs and line breaks are left.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 LONGEST = 2000  # characters of a message
+NO_INTERVAL = "needs 2 values that differ"
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
 
 
@@ -63,8 +64,8 @@ def signed_percent(fraction: float | None) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """An interval of fractions in percent: `4.20 to 5.21 %`."""
-    return "needs 2 seeds" if math.isnan(low) else f"{low * 100:.2f} to {high * 100:.2f} %"
+    """An interval of fractions in percent: `4.20 to 5.21 %`, or what it would take to have one."""
+    return NO_INTERVAL if math.isnan(low) else f"{low * 100:.2f} to {high * 100:.2f} %"
 
 
 def points(difference: float) -> str:
@@ -73,8 +74,8 @@ def points(difference: float) -> str:
 
 
 def interval_points(low: float, high: float) -> str:
-    """An interval of differences in percentage points: `-1.50 to +0.22`."""
-    return "needs 2 seeds" if math.isnan(low) else f"{points(low)} to {points(high)}"
+    """An interval of differences in percentage points: `-1.50 to +0.22`, or what it would take to have one."""
+    return NO_INTERVAL if math.isnan(low) else f"{points(low)} to {points(high)}"
 
 
 def p_value(p: float) -> str:

@@ -25,7 +25,8 @@ class Finding:
     wanted       final runs the study is meant to have; `final` those it has
     others       the other settings against the one the contrast is held against, as one family (Holm)
     trend        whether the error falls as cardinality rises
-    with_images  the contrast's difference with an interval over seeds and test images together
+    with_images  the contrast's difference with an interval over seeds and test images together, at the level of its
+                 interval over seeds alone; None unless it is known of every pair which images it got right
     populations  the spaces, where a study compares several
     has_rivals   whether two spaces were declared as the contrast
     front        error against cost, where a search makes both small
@@ -55,7 +56,11 @@ class Finding:
 
     @property
     def on_this_test_set(self) -> bool:
-        """Whether other test images of the same kind might have reversed a verdict that other seeds would not."""
+        """Whether a decided verdict holds for other seeds and not for other test images of the same kind as well.
+
+        That is so where the interval over seeds and images holds zero at the level of the verdict's own interval, which
+        does not: the verdict is then one on this test set.
+        """
         both, decided = self.with_images, self.comparison is not None and self.comparison.verdict in DECIDED
         return decided and both is not None and both.low <= 0 <= both.high
 
@@ -96,16 +101,17 @@ def find(
     first, second = (by_name.get(name) for name in contrast) if contrast else (None, None)
     pairs = others(list(by_name), contrast) if contrast and second else []
     family = [(by_name[one], by_name[other]) for one, other in pairs]
+    comparison = compare(first, second, margin, alpha) if first and second else None
     return Finding(
         summaries=summaries,
-        comparison=compare(first, second, margin, alpha) if first and second else None,
+        comparison=comparison,
         measure=measure,
         wanted=(len(settings) if designs is None else designs) * seeds,
         final=int(wanted["status"].isin(FINAL_STATUSES).sum()),
         has_contrast=contrast is not None,
         others=holm([compare(one, other, margin) for one, other in family]),
         trend=trend(summaries) if contrast is not None else None,
-        with_images=_with_images(wanted, contrast, right) if contrast and right else None,
+        with_images=_with_images(wanted, comparison, right) if comparison and right else None,
         front=front(summaries, cost, val_images, float(1 - 1 / runs["classes"].max())) if cost and summaries else None,
         course=course(wanted, random or [], seeds, cost) if measure == "val_error" else None,
         fair=fairness(every, contrast, margin, alpha) if contrast else None,
@@ -119,12 +125,14 @@ def find(
 
 
 def _with_images(
-    runs: pd.DataFrame, contrast: tuple[str, str], right: Mapping[str, npt.NDArray[np.bool_]]
+    runs: pd.DataFrame, comparison: Comparison, right: Mapping[str, npt.NDArray[np.bool_]]
 ) -> Estimate | None:
-    """The contrast over seeds and images together, from the runs that came through."""
+    """The contrast over seeds and images together; None where a pair has a run that did not come through."""
     ok = runs[(runs["status"] == "ok") & runs["run"].isin(list(right))]
     sides = [
         {int(seed): right[str(run)] for seed, run in zip(own["seed"], own["run"], strict=True)}
-        for own in (ok[ok["setting"] == name] for name in contrast)
+        for own in (ok[ok["setting"] == name] for name in (comparison.setting, comparison.against))
     ]
-    return with_images(*sides)
+    if set(sides[0]) & set(sides[1]) != set(comparison.differences):
+        return None
+    return with_images(*sides, 1 - comparison.alpha)

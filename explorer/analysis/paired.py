@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from explorer.analysis.summary import Estimate, SettingSummary, estimate
+from explorer.analysis.summary import DIFFERENCES, ROUNDING, Estimate, SettingSummary, estimate
 
 Verdict = Literal["beats", "loses to", "equivalent", "inconclusive"]
 ALPHA = 0.05
@@ -16,7 +16,6 @@ POWER = 0.8
 MIN_PAIRS = 5
 MOST_PAIRS = 100_000  # beyond which a number of pairs says only "not with this recipe"
 EXACT_PAIRS = 20  # up to which all sign flips are counted: a million
-ROUNDING = 1e-12  # errors are ratios of counts; what lies below this is rounding, not spread
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,13 @@ class Comparison:
 
     differences  by seed; below zero `setting` has the lower error
     difference   their mean with its t interval at 1 - alpha: 95 %
-    p            of the two-sided paired t test; NaN for fewer than two pairs
+    p            of the two-sided paired t test; NaN for fewer than two pairs; where all differences are equal, of the
+                 exact test of signs
     alpha        threshold of p, smaller where a study looks at its results several times
     margin       largest difference that does not matter, as a fraction; None where none was declared
     verdict      by p; "equivalent" where p decides nothing and `narrow` lies inside the margin
-    narrow       mean with the t interval at 1 - 2 alpha, which is two one-sided tests (Schuirmann, 1987): 90 %
+    narrow       mean with the t interval at 1 - 2 alpha, which is two one-sided tests (Schuirmann, 1987): 90 %. Neither
+                 has ends where all differences are equal
     effect       mean over standard deviation of the differences (Cohen's d_z); NaN where they do not vary
     correlation  of the two errors over seeds (Pearson): what pairing gains; NaN where there is none
     welch_p      of Welch's test, as if the seeds had not been paired
@@ -60,7 +61,7 @@ class Comparison:
     @property
     def within_margin(self) -> bool:
         """Whether the difference, be it significant or not, is smaller than what matters."""
-        return _inside(self.narrow, self.margin)
+        return _inside(self.narrow, self.margin, self.alpha)
 
     @property
     def held_back(self) -> bool:
@@ -83,9 +84,10 @@ class Equivalence:
 
 def equivalence(errors: dict[int, float], plain: dict[int, float], margin: float) -> Equivalence:
     """The errors of one way of training against those of another, both by seed; seeds of only one are not used."""
-    difference = estimate([errors[seed] - plain[seed] for seed in sorted(set(errors) & set(plain))], 0.9)
+    apart = [errors[seed] - plain[seed] for seed in sorted(set(errors) & set(plain))]
+    difference = estimate(apart, 0.9, within=DIFFERENCES)
     verdict: Literal["equivalent", "different", "inconclusive"] = "inconclusive"
-    if _inside(difference, margin):
+    if _inside(difference, margin, ALPHA):
         verdict = "equivalent"
     elif difference.n >= MIN_PAIRS and (difference.low > margin or difference.high < -margin):
         verdict = "different"
@@ -102,10 +104,11 @@ def compare(
     shared = sorted(set(setting.errors) & set(against.errors))
     first, second = (np.array([one.errors[seed] for seed in shared]) for one in (setting, against))
     apart = first - second
-    difference, narrow, p = estimate(apart, 1 - alpha), estimate(apart, 1 - 2 * alpha), paired_p(apart)
+    difference, narrow = (estimate(apart, 1 - level, within=DIFFERENCES) for level in (alpha, 2 * alpha))
+    p = paired_p(apart)
     failed = (setting.unfinished, against.unfinished)
     verdict = _verdict(difference, p, alpha, failed)
-    if not _significant(difference, p, alpha) and _inside(narrow, margin):
+    if not _significant(difference, p, alpha) and _inside(narrow, margin, alpha):
         verdict = "equivalent"
     return Comparison(
         setting=setting.setting,
@@ -147,24 +150,29 @@ def holm_adjusted(ps: list[float]) -> list[float]:
 
 
 def paired_p(differences: npt.NDArray[np.float64]) -> float:
-    """P of the hypothesis that the mean difference is zero; without any spread the test is all or nothing."""
-    if len(differences) < 2:
+    """P of the hypothesis that the mean difference is zero.
+
+    Without any spread there is nothing that a t test could be made from: the exact test of signs stands in for it.
+    """
+    n = len(differences)
+    if n < 2:
         return math.nan
     if np.ptp(differences) < ROUNDING:
-        return 1.0 if abs(differences[0]) < ROUNDING else 0.0
+        return 1.0 if abs(differences[0]) < ROUNDING else 2.0 ** (1 - n)
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def pairs_needed(differences: npt.NDArray[np.float64], margin: float, alpha: float = ALPHA) -> int | None:
     """Pairs that a paired t test needs to find a difference of the margin with 80 % power; None without any spread.
 
+    One more than `MOST_PAIRS` stands for any number beyond these.
     The standard deviation is taken at the upper end of its one-sided 80 % interval: that of few seeds is often too low.
     """
     n = len(differences)
     if n < 2 or np.ptp(differences) < ROUNDING:
         return None
     spread = float(np.std(differences, ddof=1)) * math.sqrt((n - 1) / stats.chi2.ppf(1 - POWER, n - 1))
-    low, high = 2, MOST_PAIRS
+    low, high = 2, MOST_PAIRS + 1
     while low < high:
         middle = (low + high) // 2
         if _power(margin / spread, middle, alpha) < POWER:
@@ -203,8 +211,17 @@ def _significant(difference: Estimate, p: float, alpha: float) -> bool:
     return difference.n >= MIN_PAIRS and p < alpha
 
 
-def _inside(narrow: Estimate, margin: float | None) -> bool:
-    return margin is not None and narrow.n >= MIN_PAIRS and max(abs(narrow.low), abs(narrow.high)) < margin
+def _inside(narrow: Estimate, margin: float | None, alpha: float) -> bool:
+    """Whether the difference is smaller than the margin, by two one-sided tests at alpha.
+
+    These are t tests, or where all differences are equal, so that there is no interval, the exact tests of signs of
+    what is left to either margin.
+    """
+    if margin is None or narrow.n < MIN_PAIRS:
+        return False
+    if not narrow.has_interval:
+        return abs(narrow.mean) < margin and 0.5**narrow.n < alpha
+    return max(abs(narrow.low), abs(narrow.high)) < margin
 
 
 def _effect(differences: npt.NDArray[np.float64]) -> float:
@@ -220,10 +237,8 @@ def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
 
 
 def _welch_p(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    if len(first) < 2:
+    if len(first) < 2 or max(np.ptp(first), np.ptp(second)) < ROUNDING:
         return math.nan
-    if max(np.ptp(first), np.ptp(second)) < ROUNDING:
-        return 1.0 if abs(first[0] - second[0]) < ROUNDING else 0.0
     # From the moments: scipy's own warn where one side hardly varies.
     sides = [(float(one.mean()), float(one.std(ddof=1)), len(one)) for one in (first, second)]
     return float(stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False).pvalue)

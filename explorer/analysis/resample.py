@@ -1,42 +1,41 @@
-"""What chance could have given instead: resampled seeds and test images."""
+"""What other seeds and other test images could have given instead, from which images each run got right."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from explorer.analysis.summary import CONFIDENCE, Estimate
+from explorer.analysis.summary import CONFIDENCE, DIFFERENCES, Estimate, t_interval
 
-DRAWS = 2000
-AT_ONCE = 100  # draws, so that the counts of a large test set stay small
 Right = npt.NDArray[np.bool_]
 
 
 def with_images(
-    setting: Mapping[int, Right], against: Mapping[int, Right], *, seed: int = 0, draws: int = DRAWS
+    setting: Mapping[int, Right], against: Mapping[int, Right], confidence: float = CONFIDENCE
 ) -> Estimate | None:
     """The mean difference of two errors with an interval over other seeds *and* other test images of the same kind.
 
     setting, against  by seed, which test images each run got right: booleans `(images,)`
 
-    Seeds and images are drawn with replacement, both at once (Owen, 2007, the pigeonhole bootstrap). Of n seeds n - 1
-    are drawn, so that their variance is not told too small, and the interval takes Student's quantile for n - 1 degrees
-    of freedom: a plain percentile interval of few seeds is too narrow. None for fewer than two common seeds or where
-    the runs were tested on different numbers of images.
+    Seeds and images are crossed random effects, each pair of them observed once (Searle, Casella and McCulloch, 1992,
+    chapter 4): the variance of the mean of S seeds and N images is (MS_seed + MS_image - MS_residual) / (S N). It is
+    never taken below MS_seed / (S N), that over the seeds alone, so that this interval holds theirs; Student's quantile
+    is that of S - 1 degrees of freedom. None for fewer than two common seeds or images, or where the runs were tested
+    on different numbers of images; without ends where nothing varies.
     """
     shared = sorted(set(setting) & set(against))
     if len(shared) < 2 or len({len(right) for one in (setting, against) for right in one.values()}) != 1:
         return None
-    wrong = np.stack([against[one].astype(np.float32) - setting[one].astype(np.float32) for one in shared])
-    n, images = wrong.shape
-    rng = np.random.default_rng(seed)
-    means = []
-    for start in range(0, draws, AT_ONCE):
-        many = min(AT_ONCE, draws - start)
-        seeds = rng.multinomial(n - 1, np.full(n, 1 / n), size=many).astype(np.float32)
-        chosen = rng.multinomial(images, np.full(images, 1 / images), size=many).astype(np.float32)
-        means.append(((seeds @ wrong) * chosen).sum(axis=1) / ((n - 1) * images))
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * float(np.concatenate(means).std(ddof=1))
-    mean = float(wrong.mean())
-    return Estimate(n, mean, mean - half, mean + half)
+    # One where only the first was wrong, minus one where only the second was: exact integers.
+    apart = np.stack([against[one].astype(np.int8) - setting[one].astype(np.int8) for one in shared])
+    seeds, images = apart.shape
+    if images < 2:
+        return None
+    mean = int(apart.sum(dtype=np.int64)) / apart.size
+    by_seed = float(((apart.mean(axis=1) - mean) ** 2).sum()) * images
+    by_image = float(((apart.mean(axis=0) - mean) ** 2).sum()) * seeds
+    whole = float(np.count_nonzero(apart)) - apart.size * mean**2
+    residual = max(0.0, whole - by_seed - by_image) / ((seeds - 1) * (images - 1))
+    of_seeds, of_images = by_seed / (seeds - 1), by_image / (images - 1)
+    variance = max(of_seeds, of_seeds + of_images - residual) / apart.size
+    return t_interval(seeds, mean, variance**0.5, seeds - 1, confidence, within=DIFFERENCES)

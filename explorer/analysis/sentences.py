@@ -4,8 +4,9 @@ import numpy as np
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
-from explorer.analysis.paired import MIN_PAIRS, Comparison
+from explorer.analysis.paired import MIN_PAIRS, MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations
+from explorer.analysis.summary import Estimate
 from explorer.analysis.trend import Trend
 from explorer.design.name import display_setting
 from explorer.wording import COST_NAMES, cost, interval_points, p_value, points, share
@@ -31,18 +32,17 @@ def sentence(finding: Finding) -> str:
         pairs = "1 pair of seeds is" if difference.n == 1 else f"{difference.n} pairs of seeds are"
         return f"Inconclusive: {pairs} too few for a verdict; so far the {size} for {first} than for {second}."
     numbers = (
-        f"{share(1 - comparison.alpha)} interval of the difference {interval_points(difference.low, difference.high)}, "
+        f"{_interval(difference, f'{share(1 - comparison.alpha)} interval of the difference')}, "
         f"n = {difference.n} paired seeds, {p_value(comparison.p)}"
     )
     if not finding.complete:
         runs = f"{finding.final} of {finding.wanted} runs are in"
         return f"Preliminary, {runs}: so far the {size} for {first} than for {second} ({numbers}); no verdict yet."
     if comparison.verdict == "equivalent":
-        narrow = interval_points(comparison.narrow.low, comparison.narrow.high)
-        level = share(1 - 2 * comparison.alpha)
+        narrow = _interval(comparison.narrow, f"{share(1 - 2 * comparison.alpha)} interval")
         return (
             f"{first} and {second} are equivalent: their test errors differ by less than the margin of "
-            f"{_margin(comparison)} ({level} interval {narrow}, n = {difference.n} paired seeds)."
+            f"{_margin(comparison)} ({narrow}, n = {difference.n} paired seeds)."
         )
     if comparison.held_back:
         return (
@@ -79,8 +79,8 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     size = f"{abs(difference.mean) * 100:.2f} points {'lower' if difference.mean < 0 else 'higher'}"
     designs = f"n = {first.n} and {second.n} designs"
     numbers = (
-        f"mean test error {first.mean * 100:.2f} % against {second.mean * 100:.2f} %, that is {size}; 95 % interval "
-        f"{interval_points(difference.low, difference.high)}, {designs}, {p_value(rivals.p)}; "
+        f"mean test error {first.mean * 100:.2f} % against {second.mean * 100:.2f} %, that is {size}; "
+        f"{_interval(difference)}, {designs}, {p_value(rivals.p)}; "
         f"their distributions lie {rivals.distance.distance:.2f} apart (Kolmogorov-Smirnov)"
     )
     words = {
@@ -149,9 +149,21 @@ def _needed(comparison: Comparison) -> str:
     if comparison.needed is None or comparison.needed <= comparison.difference.n:
         return ""
     return (
-        f" To find a difference of {_margin(comparison)} with 80 % power, {comparison.needed:,} paired seeds would do, "
-        "even if seeds vary as much as these few may hide."
+        f" To find a difference of {_margin(comparison)} with 80 % power, {told_pairs(comparison.needed)} paired seeds "
+        "would do, even if seeds vary as much as these few may hide."
     )
+
+
+def told_pairs(count: int) -> str:
+    """A number of pairs, of which beyond some number only that is known: `28`, `more than 100,000`."""
+    return f"{count:,}" if count <= MOST_PAIRS else f"more than {MOST_PAIRS:,}"
+
+
+def _interval(found: Estimate, what: str = "95 % interval") -> str:
+    """`95 % interval -1.50 to +0.22`, or that there is none, and why."""
+    if not found.has_interval:
+        return "no interval, since no two of the values differ"
+    return f"{what} {interval_points(found.low, found.high)}"
 
 
 def fair_sentence(finding: Finding) -> str:
@@ -161,6 +173,7 @@ def fair_sentence(finding: Finding) -> str:
         return ""
     first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
     difference, base = found.best.difference, found.base.difference
+    level = f"{share(1 - found.best.alpha)} interval"
     holds = {
         True: "The verdict on validation images is the same",
         False: f"The verdict on validation images changes from {found.base.verdict} to {found.best.verdict}",
@@ -168,8 +181,8 @@ def fair_sentence(finding: Finding) -> str:
     return (
         f"{holds} when each setting has the learning rate that suits it best, x{found.rates[0]:g} for {first} and "
         f"x{found.rates[1]:g} for {second}: a difference of {points(difference.mean)} points "
-        f"({interval_points(difference.low, difference.high)}, n = {difference.n}), against {points(base.mean)} "
-        f"({interval_points(base.low, base.high)}) at the recipe's own."
+        f"({_interval(difference, level)}, n = {difference.n}), against {points(base.mean)} ({_interval(base, level)}) "
+        "at the recipe's own."
     )
 
 
@@ -178,7 +191,7 @@ def trend_sentence(found: Trend) -> str:
     slope = found.slope
     size = f"{abs(slope.mean) * 100:.2f} points {'lower' if slope.mean < 0 else 'higher'}"
     seeds = "1 seed" if slope.n == 1 else f"{slope.n} seeds"
-    numbers = f"{seeds}, 95 % interval {interval_points(slope.low, slope.high)}, {p_value(found.p)}"
+    numbers = f"{seeds}, {_interval(slope)}, {p_value(found.p)}"
     return (
         f"Over cardinality {', '.join(map(str, found.cardinalities))}, each doubling goes with a test error {size} "
         f"on average ({numbers if slope.n > 1 else seeds})."

@@ -13,6 +13,9 @@ from scipy import stats
 from explorer.run import JUDGED_STATUSES
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # errors are ratios of counts; what lies below this is rounding, not spread
+ERRORS, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # where an error, and a difference of two errors, can lie
+ANYWHERE = (-math.inf, math.inf)
 Floats = npt.NDArray[np.float64]
 
 
@@ -20,13 +23,19 @@ Floats = npt.NDArray[np.float64]
 class Estimate:
     """A mean over `n` seeds with a two-sided t interval, 95 % unless said otherwise.
 
-    The ends are NaN for n < 2, all is NaN for n = 0.
+    The ends are NaN where no interval is claimed: fewer than two values, or none that differ, tell nothing of how far
+    others might lie. All is NaN for n = 0.
     """
 
     n: int
     mean: float
     low: float
     high: float
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether an interval is claimed."""
+        return not math.isnan(self.low)
 
 
 @dataclass(frozen=True)
@@ -56,23 +65,45 @@ class SettingSummary:
         return float(getattr(self, f"{axis}_deviation"))
 
 
-def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """Mean and t interval of values that are taken as independent and about normal (Student, 1908)."""
+def estimate(
+    values: npt.ArrayLike, confidence: float = CONFIDENCE, *, within: tuple[float, float] = ANYWHERE
+) -> Estimate:
+    """Mean and t interval of values that are taken as independent and about normal (Student, 1908).
+
+    `within` is where such values can lie, `ERRORS` for errors: what the interval has beyond is no possibility.
+    """
     array = np.asarray(values, dtype=float)
     n = len(array)
     mean = float(array.mean()) if n else math.nan
-    if n < 2:
+    spread = float(array.std(ddof=1)) if n > 1 and np.ptp(array) > ROUNDING else math.nan
+    return t_interval(n, mean, spread / math.sqrt(max(n, 1)), max(n - 1, 1), confidence, within=within)
+
+
+def t_interval(
+    n: int,
+    mean: float,
+    deviation: float,
+    freedom: float,
+    confidence: float = CONFIDENCE,
+    *,
+    within: tuple[float, float] = ANYWHERE,
+) -> Estimate:
+    """The interval of a mean of `n` values with so much standard deviation itself; without ends where that is none."""
+    if not deviation > 0:
         return Estimate(n, mean, math.nan, math.nan)
-    half = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * float(array.std(ddof=1)) / math.sqrt(n)
-    return Estimate(n, mean, mean - half, mean + half)
+    half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * deviation
+    return Estimate(n, mean, max(within[0], mean - half), min(within[1], mean + half))
 
 
 def estimates(mean: Floats, deviation: Floats, n: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Ends of the t intervals of many means at once, each of `n` values of this standard deviation; NaN for one."""
+    """Ends of the t intervals of many mean errors at once, each of `n` errors of this standard deviation.
+
+    NaN where no interval is claimed, as in `Estimate`.
+    """
     with np.errstate(invalid="ignore"):
         half = stats.t.ppf(0.5 + CONFIDENCE / 2, np.maximum(n - 1, 1)) * deviation / np.sqrt(n)
-    half = np.where(n > 1, half, np.nan)
-    return mean - half, mean + half
+    half = np.where((n > 1) & (deviation > ROUNDING), half, np.nan)
+    return np.maximum(mean - half, ERRORS[0]), np.minimum(mean + half, ERRORS[1])
 
 
 def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -117,7 +148,7 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
         macs_deviation=float(first["macs_deviation"]),
         activations_deviation=float(first["activations_deviation"]),
         errors=errors,
-        estimate=estimate(list(errors.values())),
+        estimate=estimate(list(errors.values()), within=ERRORS),
         unfinished=sum(columns["status"][place] != "ok" for place in places),
         seconds=float(np.mean([columns["seconds"][place] for place in places])),
         latency=float(first["latency"]) if pd.notna(first.get("latency")) else None,

@@ -15,7 +15,10 @@ LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean over seeds per epoch with a 95 % interval, in percent; `kind` is "val_error" or "train_error"."""
+    """Mean over seeds per epoch with a 95 % interval, in percent; `kind` is "val_error" or "train_error".
+
+    The ends are NaN where no interval is claimed, as in `Estimate`.
+    """
 
     name: str
     setting: str
@@ -61,9 +64,11 @@ def curves_panel(curves: list[Curve]) -> Panel:
     for curve in curves:
         index = names.index(curve.name)
         color, is_val = PALETTE[index % len(PALETTE)], curve.kind == "val_error"
-        if is_val and curve.n > 1:
-            low = [max(value, LOWEST_DRAWN) for value in curve.low]
-            marks.append(Mark("band", curve.epochs, low, color, high=curve.high))
+        ends = zip(curve.epochs, curve.low, curve.high, strict=True)
+        known = [(at, max(low, LOWEST_DRAWN), high) for at, low, high in ends if low == low] if is_val else []
+        if known:
+            at, low, high = ([*column] for column in zip(*known, strict=True))
+            marks.append(Mark("band", at, low, color, high=high))
         words = [
             f"{curve.name}, {'validation' if is_val else 'training'}\nepoch {epoch}: {value:.2f} %, "
             f"mean of {curve.n} seeds"
@@ -109,6 +114,6 @@ def time_panel(runs: pd.DataFrame) -> Panel:
 
 def _ends(rows: pd.DataFrame) -> tuple[list[float], list[float], list[float]]:
     """Means in percent with the ends of their intervals, of all settings at once."""
-    mean, count = 100 * rows["mean"].to_numpy(), rows["count"].to_numpy()
-    low, high = estimates(mean, 100 * rows["std"].to_numpy(), count)
-    return mean.tolist(), low.tolist(), high.tolist()
+    mean = rows["mean"].to_numpy()
+    low, high = estimates(mean, rows["std"].to_numpy(), rows["count"].to_numpy())
+    return (100 * mean).tolist(), (100 * low).tolist(), (100 * high).tolist()

@@ -12,7 +12,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
-from explorer.analysis.summary import SettingSummary, estimate
+from explorer.analysis.summary import ERRORS, SettingSummary, estimate
 from explorer.analysis.trend import shape_of
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting, parse_setting, paths_name
@@ -186,9 +186,10 @@ def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)")
     marks = []
     for number, (legend, way) in enumerate(ways.items()):
         color, x = PALETTE[number], [float(one.params) for one in way]
-        known = [one for one in way if one.estimate.n > 1]
+        known = [one for one in way if one.estimate.has_interval]
         ends = [(100 * one.estimate.low, 100 * one.estimate.high) for one in known]
-        marks.append(_interval([float(one.params) for one in known], ends, color))
+        if known:
+            marks.append(_interval([float(one.params) for one in known], ends, color))
         y = [100 * one.estimate.mean for one in way]
         marks.append(Mark("line", x, y, color))
         names, words = [one.setting for one in way], [told(one) for one in way]
@@ -226,8 +227,9 @@ def _cloud(points: list[Point]) -> list[Mark]:
     for point in points:
         by_cardinality.setdefault(point.cardinality, []).append(point.mean)
     at = sorted(by_cardinality)
-    means = [estimate(by_cardinality[number]) for number in at]
-    several = [(x, one) for x, one in zip(at, means, strict=True) if one.n > 1]
+    within = (100 * ERRORS[0], 100 * ERRORS[1])
+    means = [estimate(by_cardinality[number], within=within) for number in at]
+    several = [(x, one) for x, one in zip(at, means, strict=True) if one.has_interval]
     mean = [one.mean for one in means]
     words = [f"cardinality {x}\nmean of {one.n} designs {one.mean:.2f} %" for x, one in zip(at, means, strict=True)]
     return [
@@ -265,7 +267,7 @@ def pairs_panel(found: Comparison) -> Panel:
     mean, low, high = (100 * value for value in (found.difference.mean, found.difference.low, found.difference.high))
     across = [seeds[0] - 0.5, seeds[-1] + 0.5]
     marks = [Mark("line", across, [0.0, 0.0], PALETTE[6], dashed=True, width=1.5)]
-    if found.difference.n > 1:
+    if found.difference.has_interval:
         interval = f"{100 * (1 - found.alpha):.3g} % interval"
         marks.append(Mark("band", across, [low, low], PALETTE[0], high=[high, high], legend=interval))
     marks.append(Mark("line", across, [mean, mean], PALETTE[0], legend=f"mean, {mean:+.2f} points"))
@@ -374,6 +376,6 @@ def told(summary: SettingSummary) -> str:
     ]
     if summary.latency is not None:
         lines.insert(3, f"{summary.latency:.3g} ms")
-    if found.n > 1:
+    if found.has_interval:
         lines.append(f"95 % interval {interval(found.low, found.high)}")
     return "\n".join(lines)

@@ -22,7 +22,7 @@ class Best:
     """The design with the lowest mean error of a study; errors are fractions.
 
     label      what it is the lowest of, as in `Lowest mean test error so far`
-    low, high  ends of the 95 % interval over `n` seeds; NaN for one
+    low, high  ends of the 95 % interval over `n` seeds; NaN where none is claimed
     of         how many designs it is the lowest of
     failed     seeds among the n that count as chance, since they diverged or ran out of memory
     caution    why the error is not to be taken at its face value; "" for no particular reason

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from explorer import wording
 from explorer.analysis.finding import Finding
-from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, trend_sentence
+from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, told_pairs, trend_sentence
+from explorer.analysis.summary import Estimate
 from explorer.design.name import display_setting
 from explorer.folder import LIVE_SECONDS
 from explorer.report import method
@@ -130,12 +131,16 @@ def _is_overlaid(figures: dict[str, Figure]) -> bool:
 def _checks(finding: Finding) -> list[tuple[str, str]]:
     """What a reviewer asks of the contrast beside its verdict."""
     found, words = finding.comparison, wording
+
+    def points_apart(one: Estimate) -> str:
+        return words.interval_points(one.low, one.high) + (" points" if one.has_interval else "")
+
     if found is None or found.difference.n < 2:
         return []
     rows = [
         (
             f"{words.share(1 - 2 * found.alpha)} t interval, for equivalence",
-            words.interval_points(found.narrow.low, found.narrow.high) + " points",
+            points_apart(found.narrow),
         ),
         ("Effect size, mean over standard deviation of the differences (d_z)", words.number(found.effect)),
         ("Correlation of the two errors over seeds, which pairing makes use of", words.number(found.correlation)),
@@ -147,13 +152,13 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
         both = finding.with_images
         rows.append(
             (
-                "95 % interval over other seeds and other test images (bootstrap)",
-                words.interval_points(both.low, both.high) + " points",
+                f"{words.share(1 - found.alpha)} interval over other seeds and other test images (crossed effects)",
+                points_apart(both),
             )
         )
     if found.needed is not None and found.verdict == "inconclusive":
         power = f"Pairs that find {100 * (found.margin or 0):.2f} points with 80 % power"
-        rows.append((f"{power}, at the upper 80 % limit of the standard deviation", f"{found.needed:,}"))
+        rows.append((f"{power}, at the upper 80 % limit of the standard deviation", told_pairs(found.needed)))
     return rows
 
 

@@ -176,7 +176,7 @@ def _of_seeds(one: SettingSummary, error: str) -> Spark:
     seeds, found = sorted(one.errors), one.estimate
     errors = [one.errors[seed] for seed in seeds]
     marks, low_high = [], ""
-    if found.n > 1:
+    if found.has_interval:
         across = [seeds[0] - 0.5, seeds[-1] + 0.5]
         marks.append(Mark("band", across, [found.low] * 2, PALETTE[0], high=[found.high] * 2))
         marks.append(Mark("line", across, [found.mean] * 2, PALETTE[0], width=1.5))

@@ -13,7 +13,7 @@ from explorer.analysis.front import front as front_of
 from explorer.design.budget import AXES
 from explorer.planning import task_of
 from explorer.report.cards import card
-from explorer.report.curves import Curve, curve_numbers, curves_panel, time_panel
+from explorer.report.curves import LOWEST_DRAWN, Curve, curve_numbers, curves_panel, time_panel
 from explorer.report.figures import (
     MOST_LINES,
     SHAPE_AXES,
@@ -136,7 +136,7 @@ class Views:
             name: {
                 "epochs": [*validation.epochs],
                 "val": _rounded(validation.mean),
-                "low": _rounded(validation.low),
+                "low": _rounded([max(value, LOWEST_DRAWN) for value in validation.low]),
                 "high": _rounded(validation.high),
                 "train": _rounded(training.mean),
             }

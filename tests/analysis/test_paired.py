@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from explorer.analysis.paired import Comparison, compare, holm, others, pairs_needed
+from explorer.analysis.finding import find
+from explorer.analysis.paired import MOST_PAIRS, Comparison, compare, holm, others, pairs_needed
+from explorer.analysis.sentences import sentence, told_pairs
 from explorer.analysis.summary import SettingSummary, estimate
+from tests.analysis.test_statistics import R, X, frame
 
-R, X, M = "29-1x64d", "29-32x4d", "29-4x24d"
+M = "29-4x24d"
 
 
 def summary(name: str, errors: list[float], failed: int = 0) -> SettingSummary:
@@ -162,4 +165,22 @@ def test_ties_and_equal_errors_have_plain_answers() -> None:
     assert (same.p, same.welch_p, same.verdict) == (1.0, pytest.approx(1.0), "equivalent")
     assert math.isnan(same.effect)
     assert same.needed is None
-    assert comparison([-0.01] * 6).p == 0.0
+    assert comparison([-0.01] * 6).p == pytest.approx(2 / 2**6)
+    # Equivalence by the signs: with five pairs 1 / 32 is below 0.05, and not below a third of it.
+    assert [comparison([0.001] * 5, 0.005, alpha).verdict for alpha in (0.05, 0.05 / 3)] == [
+        "equivalent",
+        "inconclusive",
+    ]
+    assert comparison([0.006] * 5, 0.005).verdict == "inconclusive"
+
+
+def test_beyond_a_search_no_number_of_pairs_is_told_but_that_it_is_larger() -> None:
+    base = [0.3 + 0.01 * math.sin(seed) for seed in range(6)]
+    first = [one + difference for one, difference in zip(base, NOISE, strict=True)]
+    apart = np.array(first) - np.array(base)
+    assert pairs_needed(apart, 1e-6) == MOST_PAIRS + 1
+    found = find(frame({R: base, X: first}), [R, X], (X, R), 6, margin=1e-6)
+    assert "with 80 % power, more than 100,000 paired seeds would do" in sentence(found)
+    assert told_pairs(MOST_PAIRS) == "100,000"
+    just = next(margin for margin in np.geomspace(1e-6, 1e-3, 200) if pairs_needed(apart, margin) != MOST_PAIRS + 1)
+    assert 90_000 < (pairs_needed(apart, just) or 0) <= MOST_PAIRS

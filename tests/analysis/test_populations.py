@@ -12,7 +12,6 @@ from scipy import stats
 from explorer.analysis.front import ahead_of, dominated, front, hypervolume
 from explorer.analysis.population import at_equal_depth, best_value, distance, distribution
 from explorer.analysis.ranks import agreement
-from explorer.analysis.resample import with_images
 from explorer.analysis.summary import SettingSummary, estimate
 from explorer.analysis.trend import shape_of, trend
 
@@ -56,36 +55,6 @@ def test_two_cardinalities_or_no_common_seed_make_no_trend() -> None:
 def test_the_shape_is_what_the_paths_leave() -> None:
     assert shape_of("29-32x4d") == "29"
     assert shape_of("29-16x2d-w64-preact") == "29-w64-preact"
-
-
-def right(share: float, images: int, seeds: int, rng: np.random.Generator) -> dict[int, np.ndarray]:
-    return {seed: rng.random(images) < share for seed in range(seeds)}
-
-
-def test_an_interval_over_seeds_and_images_is_wider_and_covers_as_it_says() -> None:
-    rng, inside, total = np.random.default_rng(1), 0, 60
-    for trial in range(total):
-        hard = rng.random(400)  # each image has its own difficulty, which other test images would not share
-        one = {seed: rng.random(400) < hard for seed in range(8)}
-        other = {seed: rng.random(400) < hard for seed in range(8)}
-        found = with_images(one, other, seed=trial, draws=300)
-        assert found is not None
-        inside += found.low <= 0 <= found.high
-    assert inside / total > 0.88
-
-
-def test_images_that_one_setting_always_misses_widen_the_interval() -> None:
-    rng = np.random.default_rng(0)
-    plain = {seed: np.ones(200, dtype=bool) for seed in range(6)}
-    worse = {seed: np.ones(200, dtype=bool) for seed in range(6)}
-    for one in worse.values():
-        one[:10] = False  # the same ten, with every seed: no spread over seeds at all
-    found = with_images(plain, worse)
-    assert found is not None
-    assert found.mean == pytest.approx(-0.05)
-    assert found.high - found.low > 0.05
-    assert with_images(right(0.5, 50, 1, rng), right(0.5, 50, 1, rng)) is None
-    assert with_images(right(0.5, 50, 3, rng), right(0.5, 60, 3, rng)) is None
 
 
 def test_a_distribution_counts_designs_and_its_band_holds_it() -> None:

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from explorer import wording
 from explorer.analysis.finding import find
 from explorer.analysis.paired import compare, equivalence
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import SettingSummary, estimate, summarise
+from explorer.analysis.summary import ERRORS, SettingSummary, estimate, estimates, summarise
 
 R, X = "29-1x64d", "29-32x4d"
 
@@ -107,11 +108,56 @@ def test_fewer_than_five_pairs_never_decide() -> None:
     assert found.verdict == "inconclusive"
 
 
-@pytest.mark.parametrize(("shift", "p", "verdict"), [(0.0, 1.0, "inconclusive"), (0.125, 0.0, "loses to")])
-def test_differences_without_spread_are_all_or_nothing(shift: float, p: float, verdict: str) -> None:
-    base = [0.25, 0.5, 0.125, 0.25, 0.375]
+@pytest.mark.parametrize(
+    ("shift", "n", "p", "verdict"),
+    [(0.0, 6, 1.0, "inconclusive"), (0.125, 5, 2 / 2**5, "inconclusive"), (0.125, 6, 2 / 2**6, "loses to")],
+)
+def test_differences_without_spread_have_no_interval_and_are_judged_by_their_signs(
+    shift: float, n: int, p: float, verdict: str
+) -> None:
+    base = [0.25, 0.5, 0.125, 0.25, 0.375, 0.25][:n]
     found = compare(summary(X, [error + shift for error in base]), summary(R, base))
     assert (found.p, found.verdict) == (p, verdict)
+    assert not found.difference.has_interval
+    assert not found.narrow.has_interval
+
+
+def test_a_verdict_without_spread_says_that_there_is_no_interval() -> None:
+    runs = frame({R: [0.25] * 6, X: [0.125] * 6})
+    finding = find(runs, [R, X], (X, R), seeds=6)
+    assert sentence(finding) == (
+        "ResNeXt-29 (32x4d) beats ResNet-29 (1x64d): its test error is 12.50 points lower "
+        "(no interval, since no two of the values differ, n = 6 paired seeds, p = 0.031)."
+    )
+
+
+def test_an_interval_of_an_error_ends_where_errors_do() -> None:
+    apart = summary(R, [0.2, 0.8])
+    assert (apart.estimate.low, apart.estimate.high) == (0.0, 1.0)
+    low = summary(R, [0.01, 0.0, 0.002])
+    assert low.estimate.low == 0.0
+    assert low.estimate.high == pytest.approx(estimate([0.01, 0.0, 0.002]).high)
+    assert estimate([0.01, 0.0, 0.002]).low < 0  # of differences it may end below zero
+    opposite = compare(summary(X, [0.0, 0.9]), summary(R, [0.9, 0.0]))
+    assert (opposite.difference.low, opposite.difference.high) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("errors", [[0.9], [0.9, 0.9], [0.1] * 6, [0.3 - 0.2, 0.1]])
+def test_errors_that_do_not_differ_have_no_interval(errors: list[float]) -> None:
+    found = summary(R, errors).estimate
+    assert (found.n, found.mean, found.has_interval) == (len(errors), pytest.approx(errors[0]), False)
+    assert wording.interval(found.low, found.high) == "needs 2 values that differ"
+
+
+def test_many_intervals_at_once_are_those_of_each() -> None:
+    many = [[0.3, 0.31, 0.35], [0.01, 0.0, 0.0], [0.9, 0.9, 0.9], [0.5], [0.99, 0.5, 0.9]]
+    mean, spread = (np.array([of(one) for one in many]) for of in (np.mean, lambda one: pd.Series(one).std()))
+    low, high = estimates(mean, spread, np.array([len(one) for one in many]))
+    each = [estimate(one, within=ERRORS) for one in many]
+    assert low == pytest.approx([one.low for one in each], nan_ok=True)
+    assert high == pytest.approx([one.high for one in each], nan_ok=True)
+    assert (low[1], high[4]) == (0.0, 1.0)
+    assert np.isnan(low[2:4]).all()
 
 
 def test_seeds_that_only_one_setting_has_are_counted_but_not_used() -> None:

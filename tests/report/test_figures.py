@@ -30,7 +30,8 @@ def test_the_key_figure_holds_every_seed_mean_and_interval_in_percent() -> None:
     assert (first.name, first.paths, first.cardinality) == ("ResNet-29 (1x64d)", "1x64d", 1)
     assert second.seeds == {0: pytest.approx(4), 1: pytest.approx(6)}
     expected = estimate([5, 9])
-    assert (first.mean, first.low, first.high) == pytest.approx((7, expected.low, expected.high))
+    assert expected.low < 0
+    assert (first.mean, first.low, first.high) == pytest.approx((7, 0, expected.high))
 
 
 def test_other_depths_and_widths_are_lines_of_their_own() -> None:
@@ -65,8 +66,27 @@ def test_curves_are_means_over_the_seeds_that_came_through() -> None:
     validation, training = numbers[R]
     assert (validation.kind, validation.epochs, validation.n) == ("val_error", [1, 2], 2)
     assert validation.mean == pytest.approx([60, 20])
-    assert validation.low[0] == pytest.approx(estimate([50, 70]).low)
+    assert (validation.low[0], validation.high[0]) == (0, 100)  # what two seeds allow, of what there is
     assert training.mean == pytest.approx([40, 40])
+
+
+def test_what_does_not_vary_has_no_band() -> None:
+    runs = frame({name: [0.9, 0.9, 0.9] for name in ("29-1x64d", "29-1x99d", "29-1x148d", "29-2x64d", "29-4x64d")})
+    runs["cardinality"] = [int(name.split("-")[1].split("x")[0]) for name in runs["setting"]]
+    runs["params"] = range(len(runs))
+    finding = find(runs, list(dict.fromkeys(runs["setting"])), ("29-4x64d", R), seeds=3)
+    assert finding.comparison is not None
+    epochs = pd.DataFrame({"run": ["29-1x64d/0", "29-1x64d/1"] * 2, "epoch": [1, 1, 2, 2], "train_error": 0.4})
+    epochs["val_error"] = [0.9, 0.9, 0.8, 0.7]  # as after a first epoch in which nothing was learned
+    curves = curve_numbers(epochs, runs)[R]
+    growth = growth_panel(finding.summaries)
+    assert growth is not None
+    lines = cardinality_panel(cardinality_numbers(finding))
+    panels = [(lines, []), (growth, []), (pairs_panel(finding.comparison), []), (curves_panel(curves), [[2]])]
+    for panel, at in panels:
+        assert [list(mark.x) for mark in panel.marks if mark.kind == "band"] == at, panel.title
+        assert "nan" not in svg(panel)
+        assert not any("interval" in words for mark in panel.marks for words in mark.words)
 
 
 def test_many_curves_are_thinned_to_some_epochs_and_the_last() -> None:

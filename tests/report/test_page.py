@@ -87,6 +87,16 @@ def test_the_page_holds_verdict_settings_and_every_pair() -> None:
         assert part in page
 
 
+def test_a_page_claims_no_interval_where_nothing_varies() -> None:
+    runs = frame({R: [0.9, 0.9, 0.9], X: [0.5, 0.5, 0.5]})
+    whole = replace(study(), record=Record(runs, study().record.epochs), finding=find(runs, [R, X], (X, R), seeds=3))
+    page = render_page(whole)
+    assert "90.00 to 90.00" not in page
+    assert page.count("needs 2 values that differ") == 3  # both settings and the interval for equivalence
+    assert "mean, 3 pairs<td><td><th>-40.00, p = 0.25</tr>" in page  # as many signs alike: 2 / 2 ** 3
+    assert not re.search(r">[^<]*\bnan\b", page.split("<script")[0])
+
+
 def test_the_same_study_gives_the_same_bytes() -> None:
     assert render_page(study()) == render_page(study())
 

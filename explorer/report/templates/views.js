@@ -51,12 +51,15 @@
         x: epochs, y, name, mode: "lines", line: { color, ...more }, showlegend: kind === "validation",
         customdata: epochs.map(() => setting), hovertemplate: `${name}, ${kind}<br>epoch %{x}: %{y:.2f} %<extra></extra>`,
       });
+      const known = epochs.flatMap((epoch, place) => (low[place] === null ? [] : [[epoch, low[place], high[place]]]));
+      const back = [...known].reverse();
       const band = {
-        x: [...epochs, ...[...epochs].reverse()], y: [...high, ...[...low].reverse()], fill: "toself", mode: "lines",
+        x: [...known, ...back].map(([epoch]) => epoch), fill: "toself", mode: "lines",
+        y: [...known.map(([, , top]) => top), ...back.map(([, bottom]) => bottom)],
         fillcolor: `rgba(${red},${green},${blue},0.16)`, line: { width: 0 }, hoverinfo: "skip", showlegend: false,
       };
       const lines = [line(val, "validation", { width: 2 }), line(train, "training", { width: 1.5, dash: "dot" })];
-      return low[0] === null ? lines : [band, ...lines];
+      return known.length ? [band, ...lines] : lines;
     });
   };
 
