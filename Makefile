@@ -5,12 +5,13 @@ VENV ?= .venv
 TORCH_INDEX ?=
 MINUTES ?= 5
 SEED ?= 0
+COUNT ?= 100
 AUDIT := $(VENV)-audit
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test faults lint format fuzz audit clean
+.PHONY: help demo test faults lint format fuzz mutants audit clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -36,6 +37,9 @@ format: $(VENV)/.ready-dev ## put the code in the common style
 
 fuzz: $(VENV)/.ready-dev ## change records, names and settings at random for MINUTES=5, by SEED=0
 	$(BIN)/python -m tests.fuzz --seconds $$((60 * $(MINUTES))) --seed $(SEED)
+
+mutants: $(VENV)/.ready-dev ## make COUNT=100 changes of meaning, drawn by SEED=0: the fast tests are to notice 9 of 10
+	nice $(BIN)/python -m tests.mutants --count $(COUNT) --seed $(SEED)
 
 audit: ## look the versions in constraints.txt up in the database of known vulnerabilities (needs the network)
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \

@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from explorer.__main__ import main
 from explorer.answer import at_look, judged
 from explorer.config import read_command
+from explorer.job import Counted, Event, Job, RunDone
 from explorer.records import Record, load
 from explorer.run import EpochRecord, RunRecord
+from explorer.search import coordinator
 from explorer.settings import LOOKS, StudyConfig
-from tests.conftest import TINY
+from tests.conftest import TINY, undrawn
+from tests.search.test_coordinator import OK, Engine, epochs
 from tests.test_records import RECORD
-
-pytestmark = pytest.mark.real
 
 AUTO = [
     *(argument for argument in TINY if not argument.startswith("search.seeds")),
@@ -79,6 +81,29 @@ def test_seeds_beyond_the_look_that_decided_are_not_used(config: StudyConfig) ->
     assert len(finding.comparison.differences) == 6
 
 
+@pytest.mark.parametrize(("first", "due", "verdict"), [(0.9, 6, "beats"), (1.1, 12, "inconclusive")])
+def test_a_look_decides_at_a_third_of_the_threshold(config: StudyConfig, first: float, due: int, verdict: str) -> None:
+    """Differences whose p is just below, and just above, 0.05 / 3."""
+    apart = np.array([0.010, -0.006, 0.012, -0.011, 0.004, -0.009])
+    apart -= apart.mean()
+    wanted = stats.t.isf(first * 0.05 / 3 / 2, 5) * apart.std(ddof=1) / 6**0.5
+    found, finding = judged(config, record([*(apart - wanted)]), {})
+    assert finding.comparison is not None
+    assert found.search.seeds == due
+    assert finding.complete == (due == 6)
+    assert finding.comparison.p == pytest.approx(first * 0.05 / 3)
+    assert finding.comparison.verdict == verdict
+
+
+def test_an_equivalent_study_stops_at_its_look_too(config: StudyConfig) -> None:
+    with_margin = replace(config, study=replace(config.study, margin=0.05))
+    found, finding = judged(with_margin, record(spread(0.0, 20)), {})
+    assert found.search.seeds == 6
+    assert finding.comparison is not None
+    assert finding.comparison.verdict == "equivalent"
+
+
+@pytest.mark.real
 def test_looking_thrice_at_nothing_finds_something_at_most_as_often_as_looking_once(config: StudyConfig) -> None:
     rng, decided = np.random.default_rng(0), 0
     for _ in range(200):
@@ -88,20 +113,31 @@ def test_looking_thrice_at_nothing_finds_something_at_most_as_often_as_looking_o
     assert decided / 200 < 0.05 + 0.035
 
 
-def test_a_study_with_looks_runs_to_its_end_and_starts_again_without_training(
-    config: StudyConfig, workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("apart", "seeds"), [(20, 6), (0, 20)])
+def test_a_study_with_looks_trains_to_the_one_that_decides_and_no_further(
+    apart: int, seeds: int, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("explorer.config.LOOKS", (5, 6))
-    small = [*AUTO, "recipe.epochs=1", "storage=none", "data.test_images=20"]
+    jobs: list[Job] = []
+
+    def answer(job: Job) -> list[Event]:
+        """Of 100 test images the second setting gets so many more right, and each seed a few more or fewer."""
+        jobs.append(job)
+        shift = apart * (job.run.architecture.cardinality == 2) + (job.run.seed * (1 + apart % 2)) % 3
+        right = 50 + shift + (job.run.architecture.cardinality == 2) * (job.run.seed % 2 * 2 - 1)
+        bits = np.packbits(np.arange(100) < right).tobytes()
+        outcome = replace(OK, test_error=(100 - right) / 100, correct=bits)
+        return [Counted(job.run.id, 1), *epochs(job, 1, 2), RunDone(job.run.id, outcome)]
+
+    monkeypatch.setattr(coordinator, "open_engine", lambda *_: Engine(answer))
+    undrawn(monkeypatch)
+    small = [*AUTO, "storage=none"]
     assert main(small) == 0
-    capsys.readouterr()
     folder = workplace / "studies" / "tiny"
-    runs = load(folder).runs
-    assert len(runs) in (10, 12)
-    assert main(small) == 0
-    assert "Starting a worker" not in capsys.readouterr().out
-    assert len(load(folder).runs) == len(runs)
-    assert at_look(read_command(small).study, folder).search.seeds * 2 == len(runs)
+    assert sorted(load(folder).runs["seed"]) == sorted([*range(seeds)] * 2)
+    assert len(jobs) == 2 * seeds
+    assert main(small) == 0  # a study that has decided trains nothing
+    assert len(jobs) == 2 * seeds
+    assert at_look(read_command(small).study, folder).search.seeds == seeds
 
 
 @pytest.mark.parametrize(

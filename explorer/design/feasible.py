@@ -21,6 +21,7 @@ MOST_DRAWN = 1 << 27  # points tried before a search for rare designs is given u
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
 Progress = Callable[[int, int], None]  # done, of all
 Rows = npt.NDArray[np.int64]
+Piece = tuple[Part, Columns, Designs]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def scan(
         part.refuse_overflow(task)
     size = sum(part.size for part in space.parts)
     if size > EXACT:
-        kept = sum(len(designs) for _, _, designs in _drawn(space, budget, task, rng, SAMPLED))
+        chunks = _drawn(space, budget, task, rng, SAMPLED)
+        kept = sum(len(designs) for pieces in chunks for _, _, designs in pieces)
         return Scan(space, budget, task, size, None, wilson(kept, SAMPLED), ())
     rows, done = [], 0
     for part in space.parts:
@@ -204,22 +206,23 @@ def _feasible(
 
 def _drawn(
     space: Space, budget: Budget | None, task: Task, rng: np.random.Generator, count: int
-) -> Iterator[tuple[Part, Columns, Designs]]:
-    """Feasible designs among `count` uniform points of the space, in chunks."""
+) -> Iterator[list[Piece]]:
+    """Feasible designs among `count` uniform points of the space, in chunks of one piece for each part."""
     sizes = np.array([float(part.size) for part in space.parts])
     for start in range(0, count, CHUNK):
-        chunk = min(CHUNK, count - start)
+        chunk, pieces = min(CHUNK, count - start), list[Piece]()
         for part, share in zip(space.parts, rng.multinomial(chunk, sizes / sizes.sum()), strict=True):
             if not share:
                 continue
             points = part.points([rng.integers(len(factor), size=share) for factor in part.factors])
             designs, mask = _feasible(space, budget, task, points, part)
-            yield part, {name: column[mask] for name, column in points.items()}, designs.take(mask)
+            pieces.append((part, {name: column[mask] for name, column in points.items()}, designs.take(mask)))
+        yield pieces
 
 
 def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None) -> Pool:
-    found: list[tuple[Part, Columns, Designs]] = []
-    seen: set[int] = set()
+    found: list[Piece] = []
+    seen: set[tuple[int, str, str, bool]] = set()
     tried = 0
     while len(seen) < most:
         if tried >= MOST_DRAWN:
@@ -227,18 +230,38 @@ def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progr
                 f"{tried:,} points of the space were drawn and only {len(seen)} distinct designs met the budget; "
                 "ask for fewer, widen the tolerance, or narrow the space"
             )
-        for part, points, designs in _drawn(scanned.space, scanned.budget, scanned.task, rng, 16 * CHUNK):
-            fresh = np.zeros(len(designs), dtype=np.bool_)
-            for row, key in enumerate(designs.keys()):
-                if len(seen) < most and int(key) not in seen:
-                    seen.add(int(key))
-                    fresh[row] = True
-            if fresh.any():
-                found.append((part, {name: column[fresh] for name, column in points.items()}, designs.take(fresh)))
+        for pieces in _drawn(scanned.space, scanned.budget, scanned.task, rng, 16 * CHUNK):
+            fresh = _fresh([designs for _, _, designs in pieces], most, seen, rng)
+            for (part, points, designs), rows in zip(pieces, fresh, strict=True):
+                if rows.any():
+                    found.append((part, {name: column[rows] for name, column in points.items()}, designs.take(rows)))
         tried += 16 * CHUNK
         if progress is not None:
             progress(len(seen), most)
     return _pool(found)
+
+
+def _fresh(
+    pieces: list[Designs], most: int, seen: set[tuple[int, str, str, bool]], rng: np.random.Generator
+) -> list[npt.NDArray[np.bool_]]:
+    """Which designs of each piece are new, until so many have been seen in all.
+
+    Where there are several pieces their designs come in a random order: else the first part would be taken first.
+    """
+    fresh = [np.zeros(len(designs), dtype=np.bool_) for designs in pieces]
+    places = [(number, row) for number, designs in enumerate(pieces) for row in range(len(designs))]
+    if len(pieces) > 1:
+        places = [places[place] for place in rng.permutation(len(places))]
+    kinds = [(designs.template, designs.block, designs.shortcut) for designs in pieces]
+    keys = [designs.keys().tolist() for designs in pieces]
+    for number, row in places:
+        if len(seen) >= most:
+            break
+        key = (keys[number][row], *kinds[number])  # equal numbers of unlike blocks are unlike networks
+        if key not in seen:
+            seen.add(key)
+            fresh[number][row] = True
+    return fresh
 
 
 def _first_of_each(scanned: Scan, part: Part, rows: Rows) -> Rows:
@@ -250,7 +273,7 @@ def _first_of_each(scanned: Scan, part: Part, rows: Rows) -> Rows:
     return np.sort(np.unique(np.concatenate(keys), return_index=True)[1])
 
 
-def _pool(found: list[tuple[Part, Columns, Designs]]) -> Pool:
+def _pool(found: list[Piece]) -> Pool:
     parameters: dict[str, list[npt.NDArray[np.generic]]] = {}
     for part, points, designs in found:
         for name, column in points.items():
