@@ -1,0 +1,199 @@
+"""The declared gaps between recorded studies of one dose and the same seeds, from their csv files and scipy alone.
+
+    python studies/gaps.py            every declared family whose studies are recorded
+    python studies/gaps.py literal    those whose name begins so
+
+Each family is declared in the header of its first study, in `conf/study/`, before that study's first run. A gap is the
+mean of differences of the test error, paired by seed, with a two-sided t interval of 95 %. A study continued on another
+processor is recorded as NAME-2, NAME-3, ... with seeds of its own: only runs of one processor make a pair, and whole
+pairs are pooled. Nothing of the explorer is imported, so that its figures are computed twice.
+"""
+
+import base64
+import csv
+import math
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from scipy.stats import t as student
+
+ROOT = Path(__file__).parent
+csv.field_size_limit(2**24)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of a gap: a setting of a study, both by name."""
+
+    study: str
+    setting: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """Gaps that answer one question: is the gap `as drawn` there at equal filter norm too?
+
+    gaps     by the name they have in the declaration: the error of the first arm less that of the second
+    primary  the one that decides, and `change` what it does to the gap as drawn
+    own      images of the set's own test part, which come first; all others were left over of its training part
+    """
+
+    gaps: dict[str, tuple[Arm, Arm]]
+    primary: str
+    change: str
+    own: int
+
+
+def _family(stem: str, one: str, several: str, primary: str, **more: tuple[Arm, Arm]) -> Family:
+    drawn, groups = stem, f"{stem.removesuffix('_fan_out')}_groups"
+    gaps = {
+        "as drawn": (Arm(drawn, several), Arm(drawn, one)),
+        primary: (Arm(groups, several), Arm(drawn, one)),
+        **more,
+        "change": (Arm(groups, several), Arm(drawn, several)),
+    }
+    return Family(gaps, primary, "change", own=10_000)
+
+
+_NARROW, _ONE, _SEVERAL = "init_narrow_cifar10_jpeg", "29-1x16d-w64", "29-16x2d-w64"
+FAMILIES = {
+    "init_narrow_cifar10_jpeg": _family(
+        f"{_NARROW}_fan_out",
+        _ONE,
+        _SEVERAL,
+        "both at 2.0",
+        **{
+            "both at 0.125": (Arm(f"{_NARROW}_fan_out", _SEVERAL), Arm(f"{_NARROW}_quarter", _ONE)),
+            "fan_in": (Arm(f"{_NARROW}_fan_in", _SEVERAL), Arm(f"{_NARROW}_fan_in", _ONE)),
+        },
+    ),
+    "literal_cifar10_jpeg": _family("literal_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
+}
+SENTENCES = {
+    "holds": "holds: at equal filter norm several paths are better too",
+    "explains": "explains: at equal filter norm the gap no longer holds, so it was the initialisation",
+    "cannot tell": "cannot tell: neither does the gap hold at equal filter norm, nor is it known to have changed",
+}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A gap in points of test error: `differences` by processor and seed, and of how many seeds a run did not end."""
+
+    differences: dict[tuple[str, int], float]
+    lost: int
+
+    @property
+    def n(self) -> int:
+        """Pairs of seeds."""
+        return len(self.differences)
+
+    @property
+    def mean(self) -> float:
+        """Mean difference."""
+        return fmean(self.differences.values())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 95 % interval; of one pair there is none."""
+        if self.n < 2:
+            return (math.nan, math.nan)
+        half = float(student.ppf(0.975, self.n - 1)) * stdev(self.differences.values()) / math.sqrt(self.n)
+        return (self.mean - half, self.mean + half)
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of no difference."""
+        if self.n < 2:
+            return math.nan
+        values = [*self.differences.values()]
+        return float(2 * student.sf(abs(self.mean) / (stdev(values) / math.sqrt(self.n)), self.n - 1))
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A run that ended: its status, the processor, and which test images it got wrong, those of the set's own first."""
+
+    ok: bool
+    wrong: tuple[bool, ...]
+
+
+def gap(arms: tuple[Arm, Arm], part: slice, root: Path = ROOT) -> Gap:
+    """The gap of two arms over a part of the test images, in points."""
+    first, second = (_runs(arm, root) for arm in arms)
+    shared = sorted(set(first) & set(second))
+    whole = [key for key in shared if first[key].ok and second[key].ok]
+    found = {key: 100 * (_error(first[key].wrong[part]) - _error(second[key].wrong[part])) for key in whole}
+    return Gap(found, len(shared) - len(whole))
+
+
+def verdict(family: Family, root: Path = ROOT) -> str:
+    """What the declaration says of the family's primary gap: `holds`, `explains` or `cannot tell`."""
+    primary, change = (gap(family.gaps[name], slice(None), root) for name in (family.primary, family.change))
+    if primary.n > 1 and primary.interval[1] < 0:
+        return "holds"
+    changed = change.n > 1 and not change.interval[0] <= 0 <= change.interval[1]
+    return "explains" if changed else "cannot tell"
+
+
+def lines(name: str, family: Family, root: Path = ROOT) -> Iterator[str]:
+    """The family's gaps as a table of text, and its sentence."""
+    yield f"{name}: points of test error, paired by seed, t interval of 95 %"
+    parts = {"all": slice(None), "own test part": slice(family.own), "left over": slice(family.own, None)}
+    for label, arms in family.gaps.items():
+        told = f"  {label}: {arms[0].setting} ({arms[0].study}) less {arms[1].setting} ({arms[1].study})"
+        for part, images in parts.items():
+            found = gap(arms, images, root)
+            if not found.n:
+                yield f"{told}: no pair yet"
+                break
+            low, high = found.interval
+            numbers = f"{found.mean:+.2f} ({low:+.2f} to {high:+.2f}), n = {found.n}, p = {found.p:.4f}"
+            if part == "all":
+                yield told
+                devices = sorted({device for device, _ in found.differences})
+                lost = f"; {found.lost} pairs with a run that did not end left out" if found.lost else ""
+                numbers += f", on {' and '.join(devices)}{lost}"
+            yield f"    {part}: {numbers}"
+    yield f"  {SENTENCES[verdict(family, root)]}"
+
+
+def _runs(arm: Arm, root: Path) -> dict[tuple[str, int], _Ended]:
+    """The runs of an arm by processor and seed, from its study and those that continue it."""
+    found: dict[tuple[str, int], _Ended] = {}
+    pattern = re.compile(rf"{re.escape(arm.study)}(-\d+)?")
+    for folder in sorted(path for path in root.glob(f"{arm.study}*") if pattern.fullmatch(path.name)):
+        right = {row["run"]: _bits(row) for row in _table(folder / "correct.csv")}
+        for row in _table(folder / "runs.csv"):
+            if row["setting"] == arm.setting and row["status"] in ("ok", "diverged", "out_of_memory"):
+                wrong = tuple(not bit for bit in right.get(row["run"], ()))
+                found[(row["device"], int(row["seed"]))] = _Ended(row["status"] == "ok", wrong)
+    return found
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _bits(row: dict[str, str]) -> list[bool]:
+    packed = base64.b64decode(row["bits"])
+    return [bool(packed[place // 8] >> (7 - place % 8) & 1) for place in range(int(row["images"]))]
+
+
+def _error(wrong: tuple[bool, ...]) -> float:
+    return sum(wrong) / len(wrong)
+
+
+if __name__ == "__main__":
+    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    for title, declared in FAMILIES.items():
+        recorded = (ROOT / declared.gaps["as drawn"][0].study / "runs.csv").exists()
+        if title.startswith(asked) and recorded:
+            print("\n".join(lines(title, declared)))

@@ -1,0 +1,113 @@
+"""The script that judges the declared gaps between recorded studies, from csv files alone."""
+
+import base64
+import csv
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from explorer import records
+
+STUDIES = Path(__file__).parent.parent / "studies"
+IMAGES, OWN = 400, 100
+
+
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gaps", STUDIES / "gaps.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["gaps"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+gaps = script()
+FAMILY = replace(gaps._family("pair", "one", "several", "equal norm"), own=OWN)
+
+
+def write(root: Path, study: str, errors: dict[str, list[int]], *, device: str = "A", first: int = 0) -> None:
+    """A study with runs of as many wrong images as `errors` says by setting and seed; -1: the run diverged."""
+    (root / study).mkdir(exist_ok=True)
+    runs, bits = [], []
+    for setting, counts in errors.items():
+        for seed, wrong in enumerate(counts, first):
+            run = f"{study}{setting}{seed}"
+            status = "diverged" if wrong < 0 else "ok"
+            runs.append({"run": run, "status": status, "setting": setting, "device": device, "seed": seed})
+            if wrong >= 0:
+                right = np.arange(IMAGES) >= wrong  # the first ones are wrong: those of the own part
+                packed = base64.b64encode(np.packbits(right).tobytes()).decode()
+                bits.append({"run": run, "images": IMAGES, "bits": packed})
+    for name, rows in (("runs.csv", runs), ("correct.csv", bits)):
+        with (root / study / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def test_a_gap_is_the_paired_t_interval_in_points(tmp_path: Path) -> None:
+    one, several = [80, 84, 88, 90], [76, 79, 86, 85]
+    write(tmp_path, "pair", {"one": one, "several": several})
+    found = gaps.gap(FAMILY.gaps["as drawn"], slice(None), tmp_path)
+    differences = (np.array(several) - np.array(one)) / IMAGES * 100
+    expected = scipy.stats.ttest_rel(several, one)
+    assert found.n == 4
+    assert found.mean == pytest.approx(differences.mean())
+    assert found.p == pytest.approx(expected.pvalue)
+    scale = 100 / IMAGES
+    interval = expected.confidence_interval(0.95)
+    assert found.interval == pytest.approx((interval.low * scale, interval.high * scale))
+    own = gaps.gap(FAMILY.gaps["as drawn"], slice(OWN), tmp_path)
+    assert own.mean == pytest.approx(differences.mean() * IMAGES / OWN)
+    rest = gaps.gap(FAMILY.gaps["as drawn"], slice(OWN, None), tmp_path)
+    assert rest.mean == 0
+
+
+def test_pairs_are_of_one_processor_and_pooled_over_processors(tmp_path: Path) -> None:
+    write(tmp_path, "pair", {"one": [80, 84], "several": [76, 79]}, device="A")
+    write(tmp_path, "pair-2", {"one": [80, 84], "several": [70, 75]}, device="B", first=2)
+    write(tmp_path, "pair_groups", {"several": [80, 80, 80]}, device="A")  # seed 2 has no partner on A
+    found = gaps.gap(FAMILY.gaps["as drawn"], slice(None), tmp_path)
+    assert sorted(found.differences) == [("A", 0), ("A", 1), ("B", 2), ("B", 3)]
+    assert gaps.gap(FAMILY.gaps["equal norm"], slice(None), tmp_path).n == 2
+    text = "\n".join(gaps.lines("pair", FAMILY, tmp_path))
+    assert "n = 4" in text
+    assert "on A and B" in text
+
+
+def test_runs_that_did_not_end_are_left_out_with_their_partners_and_counted(tmp_path: Path) -> None:
+    write(tmp_path, "pair", {"one": [80, -1, 84], "several": [76, 70, 80]})
+    found = gaps.gap(FAMILY.gaps["as drawn"], slice(None), tmp_path)
+    assert (found.n, found.lost) == (2, 1)
+    assert "; 1 pairs with a run that did not end left out" in "\n".join(gaps.lines("pair", FAMILY, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("groups", "sentence"),
+    [([70, 69, 71, 70], "holds"), ([88, 89, 87, 90], "explains"), ([70, 95, 60, 99], "cannot tell")],
+)
+def test_one_of_three_sentences_follows(tmp_path: Path, groups: list[int], sentence: str) -> None:
+    write(tmp_path, "pair", {"one": [88, 88, 88, 89], "several": [75, 76, 74, 77]})
+    write(tmp_path, "pair_groups", {"several": groups})
+    assert gaps.verdict(FAMILY, tmp_path) == sentence
+
+
+@pytest.mark.parametrize("name", gaps.FAMILIES)
+def test_recorded_errors_are_those_of_the_record(name: str) -> None:
+    family = gaps.FAMILIES[name]
+    for arms in family.gaps.values():
+        for arm in arms:
+            folder = STUDIES / arm.study
+            if not (folder / "runs.csv").exists():
+                continue
+            runs = records.load(folder).runs
+            expected = runs[(runs["setting"] == arm.setting) & (runs["status"] == "ok")].set_index("seed")["test_error"]
+            ended = {seed: gaps._error(run.wrong) for (_, seed), run in gaps._runs(arm, STUDIES).items() if run.ok}
+            assert {seed: ended[seed] for seed in expected.index} == pytest.approx(expected.to_dict())
