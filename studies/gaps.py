@@ -107,11 +107,11 @@ class Gap:
 
     @property
     def p(self) -> float:
-        """Two-sided p of no difference."""
-        if self.n < 2:
+        """Two-sided p of no difference; NaN where the differences do not vary."""
+        spread = stdev(self.differences.values()) if self.n > 1 else 0.0
+        if not spread:
             return math.nan
-        values = [*self.differences.values()]
-        return float(2 * student.sf(abs(self.mean) / (stdev(values) / math.sqrt(self.n)), self.n - 1))
+        return float(2 * student.sf(abs(self.mean) / (spread / math.sqrt(self.n)), self.n - 1))
 
 
 @dataclass(frozen=True)
