@@ -288,7 +288,7 @@ def distribution_numbers(found: Populations) -> dict[str, Distribution]:
 
 
 def distribution_panel(distributions: dict[str, Distribution], error: str = "Test error (%)") -> Panel:
-    """The share of designs below each error, one line per space, with its bootstrap band."""
+    """The share of designs below each error, one line per space, with the intervals of its shares as a band."""
     marks = []
     for index, (name, one) in enumerate(distributions.items()):
         color = PALETTE[index % len(PALETTE)]

@@ -64,6 +64,11 @@ def test_a_distribution_counts_designs_and_its_band_holds_it() -> None:
     assert (found.low <= found.share).all()
     assert (found.share <= found.high).all()
     assert (found.n, found.best) == (4, 0.1)
+    for place, count in enumerate((1, 3, 3, 4)):
+        exact = stats.binomtest(count, 4).proportion_ci(0.95, method="exact")
+        assert (found.low[place], found.high[place]) == pytest.approx((exact.low, exact.high))
+    single = distribution([0.3])  # one design tells little, and not that all are like it
+    assert (single.low[0], single.high[0]) == (pytest.approx(0.025), 1.0)
     with pytest.raises(ValueError, match="at least one"):
         distribution([])
 
@@ -72,10 +77,10 @@ def test_populations_apart_have_a_distance_and_alike_ones_none() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.normal(0.2, 0.02, 80), rng.normal(0.3, 0.02, 80)
     apart, alike = distance(one, other), distance(one, rng.permutation(one))
-    assert apart.distance > 0.9
+    below = np.searchsorted(np.sort(one), np.sort(other)) / 80
+    assert apart.distance == pytest.approx(np.abs(below - np.arange(80) / 80).max())
     assert apart.p < 1e-10
-    assert alike.distance == 0
-    assert apart.low <= apart.distance <= apart.high
+    assert (alike.distance, alike.p) == (0, 1)
 
 
 def test_the_best_value_is_where_the_errors_are_low() -> None:
