@@ -40,21 +40,27 @@ ROOMS: dict[str, tuple[int, tuple[str, ...]]] = {
     "search": (15, ("search/rungs.py", "search/sampler.py", "search/trials.py", "runs.py", "answer.py")),
 }
 # The tests nearest to a module, by the beginning of its path; the longest that fits counts.
-_STUDIES = ("tests/test_looks.py", "tests/test_spaces.py", "tests/test_pareto.py", "tests/test_rates.py")
+_STUDIES = ("tests/test_rates.py", "tests/test_spaces.py", "tests/test_looks.py")
 _DESIGN = ("tests/design", "tests/test_spaces.py", "tests/test_planning.py")
+_TRAINING = ("tests/training/test_by_hand.py", "tests/training/test_loop.py", "tests/training/test_checkpoint.py")
 NEAREST: dict[str, tuple[str, ...]] = {
     "analysis/": ("tests/analysis", *_STUDIES, "tests/search/test_replay.py"),
-    "records.py": ("tests/test_records.py", "tests/test_table.py", "tests/test_damage.py"),
-    "table.py": ("tests/test_table.py", "tests/test_records.py", "tests/test_damage.py", "tests/test_full_disk.py"),
+    "records.py": ("tests/test_records.py", "tests/test_writes.py", "tests/test_damage.py"),
+    "table.py": ("tests/test_table.py", "tests/test_writes.py", "tests/test_records.py", "tests/test_damage.py"),
     "run.py": ("tests/test_records.py", "tests/test_planning.py", "tests/test_config.py"),
     "design/": _DESIGN,
-    "planning.py": ("tests/test_planning.py", "tests/test_spaces.py", "tests/test_config.py", "tests/test_pareto.py"),
-    "training/": ("tests/training/test_parts.py", "tests/training/test_loop.py", "tests/training/test_checkpoint.py"),
-    "training/augment.py": ("tests/training/test_augment.py", "tests/training/test_parts.py"),
-    "training/data.py": ("tests/training/test_parts.py", "tests/training/test_sources.py"),
+    "planning.py": (
+        "tests/test_planning.py",
+        "tests/design/test_by_hand.py",
+        "tests/test_spaces.py",
+        "tests/test_config.py",
+    ),
+    "training/": ("tests/training/test_parts.py", *_TRAINING),
+    "training/augment.py": ("tests/training/test_augment.py", "tests/training/test_parts.py", *_TRAINING),
+    "training/data.py": ("tests/training/test_parts.py", *_TRAINING, "tests/training/test_sources.py"),
     "search/": ("tests/search/test_rungs.py", "tests/search/test_trials.py", "tests/search/test_sampler.py"),
     "runs.py": ("tests/search/test_rungs.py", "tests/test_planning.py", "tests/test_rates.py", "tests/test_records.py"),
-    "answer.py": ("tests/test_looks.py", "tests/test_spaces.py", "tests/test_pareto.py", "tests/test_verbs.py"),
+    "answer.py": ("tests/test_looks.py", "tests/test_spaces.py", "tests/test_verbs.py"),
 }
 # Loaded once, before the processes of the changes are split off: each would take seconds.
 HEAVY = ("hydra", "numpy", "optuna", "pandas", "plotly", "pydantic", "pytest", "rich", "scipy.stats")
@@ -66,10 +72,12 @@ COPIED = ("explorer", "tests", "conf", "studies", "docs", "examples", ".ci", ".g
 class Change:
     """One change of a module: what stands at `place` of a field of a node, by its number in the tree, is replaced.
 
-    new  None: left out
+    source  text of the module: it may be edited while the changes are tried
+    new     None: left out
     """
 
     path: Path
+    source: str
     kind: str
     line: int
     node: int
@@ -79,7 +87,7 @@ class Change:
 
     def made(self) -> str:
         """The text of the module with the change, without comments."""
-        tree = ast.parse(self.path.read_text())
+        tree = ast.parse(self.source)
         node, new = list(ast.walk(tree))[self.node], copy.deepcopy(self.new)
         if self.place is None:
             setattr(node, self.field, new)
@@ -91,7 +99,7 @@ class Change:
 
     def diff(self) -> str:
         """What the change does, as lines before and after."""
-        before, after = (text.splitlines() for text in (ast.unparse(ast.parse(self.path.read_text())), self.made()))
+        before, after = (text.splitlines() for text in (ast.unparse(ast.parse(self.source)), self.made()))
         lines = [
             line for line in difflib.unified_diff(before, after, n=1, lineterm="") if line[:3] not in ("---", "+++")
         ]
@@ -104,6 +112,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--count", type=int, default=100, help="of all changes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--room", choices=ROOMS, action="append", help="only of this room; may be given several times")
+    parser.add_argument("--limit", type=float, help="seconds for each change; without it, the tests are timed first")
     parser.add_argument("--list", action="store_true", help="only tell the changes")
     given = parser.parse_args(arguments)
     drawn = sample(given.count, given.seed, given.room or list(ROOMS))
@@ -114,7 +123,8 @@ def main(arguments: Sequence[str]) -> int:
     noticed: Counter[str] = Counter()
     survivors: list[tuple[str, Change]] = []
     with tempfile.TemporaryDirectory(prefix="mutants") as folder:
-        trial = Trial(Path(folder), list(dict.fromkeys(test for _, change in drawn for test in nearest(change.path))))
+        trial = Trial(Path(folder))
+        trial.limit = given.limit or trial.time(drawn)
         for number, (room, change) in enumerate(drawn, start=1):
             by, seconds = trial.of(change)
             noticed[room] += bool(by)
@@ -157,13 +167,10 @@ def sample(count: int, seed: int, rooms: Sequence[str]) -> list[tuple[str, Chang
 
 
 class Trial:
-    """A copy of the project in which one change after the other is tried.
+    """A copy of the project in which one change after the other is tried, for `limit` seconds each."""
 
-    Without a change all `tests` must pass: the time they take bounds that of each change.
-    """
-
-    def __init__(self, folder: Path, tests: list[str]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.limit = folder, 0.0
         for name in COPIED:
             if (ROOT / name).exists():
                 shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "local"))
@@ -174,11 +181,15 @@ class Trial:
         os.environ["OMP_NUM_THREADS"] = "1"
         for name in HEAVY:
             importlib.import_module(name)
+
+    def time(self, drawn: Sequence[tuple[str, Change]]) -> float:
+        """A limit by what the tests of all changes take without one; they must pass then."""
+        tests = list(dict.fromkeys(test for _, change in drawn for test in nearest(change.path)))
         by, seconds = self._run(tests, 3600)
         if by:
             raise SystemExit(f"without any change: {by}; mend that first")
-        self._limit = PATIENCE[0] + PATIENCE[1] * seconds
         print(f"Without a change the tests pass in {seconds:.0f} s.", flush=True)
+        return PATIENCE[0] + PATIENCE[1] * seconds
 
     def of(self, change: Change) -> tuple[str, float]:
         """What noticed a change, empty where nothing did, and the seconds that took."""
@@ -187,7 +198,7 @@ class Trial:
         shutil.copy2(path, kept)
         try:
             path.write_text(change.made())
-            return self._run(nearest(change.path), self._limit)
+            return self._run(nearest(change.path), self.limit)
         finally:
             shutil.copy2(kept, path)
             kept.unlink()
@@ -256,7 +267,8 @@ def nearest(path: Path) -> list[str]:
 
 def changes(path: Path) -> list[Change]:
     """Every change that may be drawn in a module."""
-    tree = ast.parse(path.read_text())
+    source = path.read_text()
+    tree = ast.parse(source)
     skipped = {node for top in ast.walk(tree) for part in _meaningless(top) for node in ast.walk(part)}
     found = []
     for number, node in enumerate(ast.walk(tree)):
@@ -268,7 +280,7 @@ def changes(path: Path) -> list[Change]:
                     continue
                 line = getattr(child, "lineno", getattr(node, "lineno", 0))
                 for kind, new in _alternatives(child):
-                    found.append(Change(path, kind, line, number, field, place, new))
+                    found.append(Change(path, source, kind, line, number, field, place, new))
     return found
 
 
