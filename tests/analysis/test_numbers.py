@@ -44,16 +44,19 @@ def test_a_comparisons_intervals_are_students_at_95_and_90_percent() -> None:
 
 
 def test_many_intervals_at_once_are_those_of_each() -> None:
-    rows = [[0.3, 0.4, 0.2], [0.1, 0.2], [0.5]]
+    rows = [[0.30, 0.31, 0.28], [0.30, 0.32], [0.1, 0.2], [0.9, 0.8], [0.5], [0.4, 0.4]]
     low, high = estimates(
         np.array([np.mean(row) for row in rows]),
         np.array([np.std(row, ddof=1) if len(row) > 1 else np.nan for row in rows]),
         np.array([len(row) for row in rows]),
     )
-    for place, row in enumerate(rows[:2]):
-        assert (low[place], high[place]) == pytest.approx((estimate(row).low, estimate(row).high))
-    assert math.isnan(low[2])
-    assert math.isnan(high[2])
+    for place, row in enumerate(rows):
+        own = estimate(row, within=(0.0, 1.0))
+        assert (low[place], high[place]) == pytest.approx((own.low, own.high), nan_ok=True)
+    expected = stats.t.interval(0.95, 2, np.mean(rows[0]), stats.sem(rows[0]))
+    assert (low[0], high[0]) == pytest.approx(expected)
+    assert (low[2], high[3]) == (0.0, 1.0)  # no error lies beyond
+    assert np.isnan([*low[4:], *high[4:]]).all()
 
 
 def test_the_pairs_needed_are_those_at_the_upper_end_of_the_spread() -> None:
