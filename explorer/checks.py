@@ -1,6 +1,6 @@
 """What the verbs on designs find out: plain numbers, made where torch is known and told where it is not."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from explorer.run import Execution
 
@@ -16,33 +16,48 @@ class Referee:
 
 
 @dataclass(frozen=True)
-class FormResult:
-    """One equivalent form against form (c), in float64, and its time in float32.
+class Distances:
+    """How far two networks are apart: largest differences, each as a share of the largest value of its kind.
 
-    outputs, gradients  largest absolute difference in training mode
-    trained             the same of all weights and running statistics after some SGD steps
-    evaluated           the same of the outputs in evaluation mode after these steps
-    forward, backward   median seconds of one batch
+    outputs, gradients  in training mode
+    trained             all weights and running statistics after some SGD steps
+    evaluated           outputs in evaluation mode after these steps
     """
 
-    form: str
-    params: int
-    macs: int
     outputs: float
     gradients: float
     trained: float
     evaluated: float
+
+
+@dataclass(frozen=True)
+class FormResult:
+    """One equivalent form: how far it is from form (c), in float64, and median seconds of one batch in float32."""
+
+    form: str
+    params: int
+    macs: int
+    apart: Distances
     forward: float
     backward: float
 
 
+ALLOWED = 100  # times what one rounding of each weight does; forms add up paths in another order, in every block
+VAGUE = 1e-2  # a difference that rounding alone explains and that is larger than this would hide a real one
+
+
 @dataclass(frozen=True)
 class Verification:
-    """Every count of an architecture, and its forms; `no_forms` says why there are none."""
+    """Every count of an architecture, and its forms; `no_forms` says why there are none.
+
+    `rounding` is how far form (c) is from itself with every weight one unit in the last place apart: what a difference
+    that is nothing but rounding grows to in this network. It is None where there are no forms.
+    """
 
     name: str
     referees: list[Referee]
     forms: list[FormResult]
+    rounding: Distances | None
     no_forms: str
     steps: int
     batch_size: int
@@ -50,11 +65,26 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether all referees say the same and all forms are the same function, to 1e-10."""
+        """Whether all referees say the same, and all forms are the same function as far as rounding allows to tell.
+
+        No fixed tolerance would do: how much a network enlarges a rounding depends on its depth and on the number of
+        values that its batch norms see.
+        """
         counts = {(referee.params, referee.macs) for referee in self.referees}
         counts |= {(form.params, form.macs) for form in self.forms}
-        worst = [max(form.outputs, form.gradients, form.trained, form.evaluated) for form in self.forms]
-        return len(counts) == 1 and max(worst, default=0.0) <= 1e-10
+        return len(counts) == 1 and all(self._is_rounding(form.apart) for form in self.forms)
+
+    @property
+    def vague(self) -> list[str]:
+        """The kinds of distance of which rounding alone explains so much that a defect might hide in it."""
+        found = {} if self.rounding is None else asdict(self.rounding)
+        return [kind for kind, distance in found.items() if not ALLOWED * distance <= VAGUE]
+
+    def _is_rounding(self, apart: Distances) -> bool:
+        assert self.rounding is not None
+        allowed = asdict(self.rounding)
+        # Not a number is not within anything.
+        return all(distance <= ALLOWED * allowed[kind] for kind, distance in asdict(apart).items())
 
 
 @dataclass(frozen=True)

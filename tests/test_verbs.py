@@ -42,6 +42,16 @@ def test_verify_shows_referees_and_forms(
     assert list(workplace.iterdir()) == []
 
 
+def test_verify_does_not_blame_itself_for_roundings(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On maps of one pixel batch norm sees as many values as there are images, and enlarges what rounding leaves."""
+    assert main(["do=verify", "architecture=11-2x3d-w16", "image_size=4", "repeats=1", "batch_size=2"]) == 0
+    output = said(capsys)
+    assert "(c), each weight rounded" in output
+    assert output.endswith("All agree.")
+    assert main(["do=verify", "architecture=11-2x3d-w16", "image_size=4", "batch_size=1"]) == 2
+    assert "batch norm trains on two values or more; allowed: batch_size=2 or more" in capsys.readouterr().err
+
+
 def test_verify_says_why_a_network_has_one_form(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["do=verify", "architecture=wrn-16-2", "image_size=16"]) == 0
     assert "One form only: " in said(capsys)

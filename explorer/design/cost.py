@@ -1,10 +1,13 @@
 """Exact cost in closed form: parameters, multiply-adds and activations, without building a network.
 
-Counting rules, the same as torchvision's, pycls' and the ResNeXt paper's:
+Counting rules; parameters and multiply-adds are those that torchvision publishes and the ResNeXt paper rounds:
 params       every weight and bias, batch-norm scale and shift included
 macs         multiply-adds of convolutions and linear layers for one image; the papers call these "FLOPs".
              Batch norm, bias, pooling and addition are not counted.
 activations  output values of all convolutions for one image
+
+pycls counts the same parameters. To the multiply-adds it adds the classifier's bias (1,000 for ImageNet), and to the
+activations the outputs of the stem's pooling (200,704 at 224 pixels) and of the classifier (1,000).
 """
 
 from collections.abc import Callable

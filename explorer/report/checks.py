@@ -1,9 +1,11 @@
 """What the verbs on designs found out, on the terminal."""
 
+from dataclasses import asdict
+
 from rich.console import Console
 from rich.markup import escape
 
-from explorer.checks import CostSpeed, Exported, ScanSpeed, Verification
+from explorer.checks import ALLOWED, CostSpeed, Distances, Exported, ScanSpeed, Verification
 from explorer.report.terminal import plain_table
 from explorer.wording import FORM_NAMES
 
@@ -23,35 +25,42 @@ def print_verification(found: Verification, console: Console) -> None:
 
 
 def _print_forms(found: Verification, console: Console) -> None:
-    title = "The same function in three forms: largest difference to (c) in float64, time of a batch in float32"
-    columns = (
-        "params",
-        "MACs",
-        "outputs",
-        "gradients",
-        f"after {found.steps} steps",
-        "then outputs",
-        "forward",
-        "backward",
-    )
+    title = "The same function in three forms: difference to (c) in float64, time of a batch in float32"
+    columns = ("params", "MACs", *_columns(found.steps).values(), "forward", "backward")
     table = plain_table(title, "form", *columns)
     for form in found.forms:
-        distances = (form.outputs, form.gradients, form.trained, form.evaluated)
-        table.add_row(
-            FORM_NAMES[form.form],
-            f"{form.params:,}",
-            f"{form.macs:,}",
-            *(f"{distance:.0e}" if distance else "0" for distance in distances),
-            f"{form.forward * 1000:.0f} ms",
-            f"{form.backward * 1000:.0f} ms",
-        )
+        times = (f"{seconds * 1000:.0f} ms" for seconds in (form.forward, form.backward))
+        table.add_row(FORM_NAMES[form.form], f"{form.params:,}", f"{form.macs:,}", *_shown(form.apart), *times)
+    assert found.rounding is not None
+    table.add_row("(c), each weight rounded", "", "", *_shown(found.rounding), "", "")
     console.print(table)
     console.print(
-        "Gradients: of all weights and of the images. Steps: SGD with momentum and weight decay, after which weights "
-        f"and running statistics are compared. Time: median, batch of {found.batch_size}, {found.device}. "
-        "Parameters and MACs are equal; time is not.",
+        "Difference: the largest, over the largest value. Gradients: of all weights and of the images. Steps: SGD with "
+        "momentum and weight decay, after which weights and running statistics are compared. Rounded: (c) from weights "
+        f"one unit in the last place apart; forms may differ by {ALLOWED} times as much. Time: median, batch of "
+        f"{found.batch_size}, {found.device}. Parameters and MACs are equal; time is not.",
         highlight=False,
     )
+    if found.vague:
+        console.print(
+            f"In this network rounding alone grows so large that it might hide a difference in: "
+            f"{', '.join(_columns(found.steps)[kind] for kind in found.vague)}.",
+            highlight=False,
+        )
+
+
+def _columns(steps: int) -> dict[str, str]:
+    """The kinds of `Distances`, for people."""
+    return {
+        "outputs": "outputs",
+        "gradients": "gradients",
+        "trained": f"after {steps} steps",
+        "evaluated": "then outputs",
+    }
+
+
+def _shown(apart: Distances) -> list[str]:
+    return [f"{distance:.0e}" if distance else "0" for distance in asdict(apart).values()]
 
 
 def print_speeds(found: list[CostSpeed], console: Console) -> None:

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from torch import Tensor, nn
 
-from explorer.checks import FormResult, Referee, Verification
+from explorer.checks import Distances, FormResult, Referee, Verification
 from explorer.design import Architecture, Task, cost, short_name
+from explorer.design.layout import layout, reduced
+from explorer.errors import InputError
 from explorer.training.build import build
 from explorer.training.device import device_name
 from explorer.training.forms import FORMS, State, convert, in_form, refuse_without_forms
@@ -16,15 +18,18 @@ from explorer.training.loop import deterministic
 from explorer.training.measure import count, torch_count
 
 STEPS = 3
-EXACT_BATCH = 2  # the comparison in float64 needs no more to be sensitive: batch norm already mixes the images
+# Values of a channel that every batch norm sees in the comparison. On fewer, a network enlarges roundings without
+# bound: of two values, batch norm makes one and minus one, however close they are.
+VALUES = 16
 
 
 def verify(
     architecture: Architecture, task: Task, *, device: str, batch_size: int, repeats: int, seed: int
 ) -> Verification:
-    """Count and compare. Raises ValueError for an architecture that the task's images do not fit."""
+    """Count and compare. Raises ValueError as `cost` does, InputError where batch norm would see one value."""
     deterministic()
     formula = cost(architecture, task)
+    _refuse_batch(architecture, task, batch_size)
     network = build(architecture, task, torch.Generator().manual_seed(seed))
     counted, by_torch = count(network, task), torch_count(architecture, task)
     referees = [
@@ -32,19 +37,20 @@ def verify(
         Referee("built network, fvcore", counted.params, counted.macs),
         Referee("torch's counter", by_torch.params, by_torch.macs),
     ]
-    forms, no_forms = [], ""
+    forms, rounding, no_forms = [], None, ""
     try:
         refuse_without_forms(architecture)
     except ValueError as error:
         no_forms = str(error)
     else:
-        forms = _forms(architecture, task, network.state_dict(), device, batch_size, repeats, seed)
-    return Verification(short_name(architecture), referees, forms, no_forms, STEPS, batch_size, device_name(device))
+        forms, rounding = _forms(architecture, task, network.state_dict(), device, batch_size, repeats, seed)
+    name = short_name(architecture)
+    return Verification(name, referees, forms, rounding, no_forms, STEPS, batch_size, device_name(device))
 
 
 def _forms(
     architecture: Architecture, task: Task, state: State, device: str, batch_size: int, repeats: int, seed: int
-) -> list[FormResult]:
+) -> tuple[list[FormResult], Distances]:
     states = {form: convert(state, architecture, task, "grouped", form) for form in FORMS}
     networks: dict[str, nn.Module] = {}
     for form in FORMS:
@@ -58,24 +64,39 @@ def _forms(
         # Timing left running statistics behind: every comparison starts from the same state.
         network.load_state_dict(states[form])
         traces[form] = _trace(network.double(), architecture, task, form, device, seed)
-        networks[form] = network.float()
-    return [
+    network = networks["grouped"]
+    network.load_state_dict(_rounded(states["grouped"], seed))
+    rounded = _trace(network, architecture, task, "grouped", device, seed)
+    found = [
         FormResult(
             form,
             sum(parameter.numel() for parameter in networks[form].parameters()),
             macs[form],
-            *(_difference(traces[form][part], traces["grouped"][part]) for part in range(4)),  # type: ignore[call-arg]
+            _distances(traces[form], traces["grouped"]),
             *times[form],
         )
         for form in FORMS
     ]
+    return found, _distances(rounded, traces["grouped"])
+
+
+def _rounded(state: State, seed: int) -> State:
+    """In float64, every weight one unit in the last place up or down, at random."""
+    generator, found = torch.Generator().manual_seed(seed), {}
+    for name, tensor in state.items():
+        found[name] = tensor
+        if tensor.is_floating_point():
+            exact = tensor.double()
+            ends = torch.randint(2, tensor.shape, generator=generator).to(exact).mul(2).sub(1).mul(torch.inf)
+            found[name] = torch.nextafter(exact, ends)
+    return found
 
 
 def _trace(
     network: nn.Module, architecture: Architecture, task: Task, form: str, device: str, seed: int
 ) -> tuple[State, State, State, State]:
     """Outputs, gradients, trained state and outputs of the trained network, all in the names of form (c)."""
-    images, labels = _batch(task, EXACT_BATCH, device, seed, torch.float64)
+    images, labels = _batch(task, _exact_batch(architecture, task), device, seed, torch.float64)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     network.train()
     first: tuple[State, State] | None = None
@@ -97,9 +118,33 @@ def _trace(
         return *first, trained, {"scores": network(images)}
 
 
-def _difference(left: State, right: State) -> float:
+def _exact_batch(architecture: Architecture, task: Task) -> int:
+    """Images of the comparison in float64: two at least, for batch norm to mix them, and `VALUES` on the last map."""
+    return max(2, -(-VALUES // _last_map(architecture, task) ** 2))
+
+
+def _last_map(architecture: Architecture, task: Task) -> int:
+    last = layout(architecture, task).stages[-1]
+    return reduced(last.map_size, last.stride)
+
+
+def _refuse_batch(architecture: Architecture, task: Task, batch_size: int) -> None:
+    if architecture.block != "alexnet" and batch_size * _last_map(architecture, task) ** 2 < 2:
+        raise InputError(
+            f"batch_size={batch_size}: the last maps of {short_name(architecture)} have one pixel on images of "
+            f"{task.image_size}, and batch norm trains on two values or more; allowed: batch_size=2 or more"
+        )
+
+
+def _distances(left: tuple[State, ...], right: tuple[State, ...]) -> Distances:
+    return Distances(*(_distance(one, other) for one, other in zip(left, right, strict=True)))
+
+
+def _distance(left: State, right: State) -> float:
     assert left.keys() == right.keys()
-    return max(float((left[name].double() - right[name].double()).abs().max()) for name in left)
+    size = max(float(tensor.double().abs().max()) for tensor in right.values())
+    worst = max(float((left[name].double() - right[name].double()).abs().max()) for name in right)
+    return worst / size if worst else 0.0
 
 
 def _times(

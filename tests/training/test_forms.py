@@ -1,12 +1,16 @@
 """The three forms of a bottleneck are the same function, before and after training."""
 
-from dataclasses import replace
+import io
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from rich.console import Console
 
 from explorer.design import Architecture, Task, parse_name
+from explorer.errors import InputError
+from explorer.report.checks import print_verification
 from explorer.training.build import build
 from explorer.training.forms import FORMS, convert, in_form, refuse_without_forms
 from explorer.training.streams import stream
@@ -117,11 +121,53 @@ def test_verification_finds_all_referees_and_forms_in_agreement_and_tells_times(
     assert found.agrees
     assert [form.form for form in found.forms] == ["sum", "concat", "grouped"]
     assert all(form.forward > 0 and form.backward > 0 for form in found.forms)
-    assert max(form.trained for form in found.forms) < 1e-10
+    assert max(form.apart.trained for form in found.forms) < 1e-12
+    assert not found.vague
     assert len({(referee.params, referee.macs) for referee in found.referees}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("11-2x3d-w16", 4),  # one pixel on the last map
+        *[pytest.param("resnext50_32x4d", size, marks=pytest.mark.real) for size in (33, 40, 64)],
+    ],
+)
+def test_correct_networks_agree_on_images_of_any_size(name: str, size: int) -> None:
+    found = verify(parse_name(name), Task(3, size, 10), device="cpu", batch_size=2, repeats=1, seed=0)
+    assert found.agrees
+    assert not found.vague
+
+
+@pytest.mark.real
+def test_a_network_that_enlarges_roundings_agrees_and_is_told_to_be_vague() -> None:
+    """Without shortcuts a deep one is chaotic: any fixed tolerance would call rounding a defect, or miss one."""
+    found = verify(parse_name("110-4x4d-w16-plain"), Task(3, 8, 10), device="cpu", batch_size=2, repeats=1, seed=0)
+    assert max(form.apart.evaluated for form in found.forms) > 1e-3
+    assert found.agrees
+    assert "evaluated" in found.vague
+    assert "outputs" not in found.vague
 
 
 def test_a_verification_without_agreement_says_so() -> None:
     found = verify(parse_name("11-2x3d-w16"), TASK, device="cpu", batch_size=1, repeats=1, seed=0)
     assert not replace(found, referees=[*found.referees, replace(found.referees[0], macs=1)]).agrees
-    assert not replace(found, forms=[replace(found.forms[0], gradients=1e-9), *found.forms[1:]]).agrees
+    for kind in asdict(found.forms[0].apart):
+        for distance in (1e-9, float("nan")):
+            other = replace(found.forms[0], apart=replace(found.forms[0].apart, **{kind: distance}))
+            assert not replace(found, forms=[other, *found.forms[1:]]).agrees
+
+
+def test_what_rounding_alone_might_hide_is_told() -> None:
+    found = verify(parse_name("11-2x3d-w16"), TASK, device="cpu", batch_size=1, repeats=1, seed=0)
+    assert found.rounding is not None
+    vague = replace(found, rounding=replace(found.rounding, trained=2e-4, evaluated=float("nan")))
+    assert vague.vague == ["trained", "evaluated"]
+    console = Console(file=io.StringIO(), width=200)
+    print_verification(vague, console)
+    assert "it might hide a difference in: after 3 steps, then outputs." in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_batch_in_which_batch_norm_sees_one_value_is_refused() -> None:
+    with pytest.raises(InputError, match=r"batch_size=1: the last maps of 11-2x3d-w16 have one pixel .* batch_size=2 "):
+        verify(parse_name("11-2x3d-w16"), Task(3, 4, 10), device="cpu", batch_size=1, repeats=1, seed=0)
