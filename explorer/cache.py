@@ -2,6 +2,8 @@
 
 import json
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,36 @@ from filelock import FileLock
 from explorer.table import write_whole
 
 
-def cache_folder() -> Path:
-    """Where the user's system keeps what can be made again."""
+def cache_folder(*below: str) -> Path:
+    """Where the user's system keeps what can be made again, or a folder below; only the user may enter it.
+
+    It is made where that can be done. Somebody else's folder is left as it is: see `is_own`.
+    """
     root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "resnext-explorer"
+    folder = (Path(root) if root else Path.home() / ".cache") / "resnext-explorer"
+    for path in (folder, *(folder.joinpath(*below[: end + 1]) for end in range(len(below)))):
+        with suppress(OSError):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if path.stat().st_uid == os.getuid() and path.stat().st_mode & 0o077:
+                path.chmod(0o700)  # made by an earlier version, or by hand
+    return folder.joinpath(*below)
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file or a folder is the user's, who alone may write it; a link is nobody's."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022 and not path.is_symlink()
+
+
+def secret_file(text: str) -> Path:
+    """Write a secret to a new file that its user alone may read, in a folder that the user alone may enter."""
+    path = Path(tempfile.mkdtemp(prefix="resnext-explorer-")) / "secret"
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(text)
+    return path
 
 
 def remembered(key: str) -> Any:

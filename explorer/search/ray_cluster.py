@@ -1,18 +1,24 @@
 """A Ray cluster: started here or found elsewhere, what its nodes have room for, and what it says when it fails."""
 
+import atexit
 import contextlib
 import importlib.util
 import logging
 import os
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from explorer.cache import secret_file
 from explorer.errors import InputError
 from explorer.machine import cpu_count
 from explorer.settings import EngineConfig
@@ -62,6 +68,8 @@ def connected(engine: EngineConfig) -> ModuleType:
     if engine.address == "local":
         options |= {"num_cpus": cpu_count(), "include_dashboard": False}
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+        if "RAY_AUTH_TOKEN" not in os.environ:  # Ray itself would make one that every user of this machine can read
+            os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token())
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what has Ray listen on the loopback interface alone
     else:
         _refuse_unusable(engine)
@@ -76,6 +84,17 @@ def connected(engine: EngineConfig) -> ModuleType:
         for one, handler in ours.items():
             signal.signal(one, handler)  # Ray has put its own in their place
     return ray
+
+
+@cache
+def _token() -> Path:
+    """The file with the token of the cluster that this process starts; Ray reads it once, and it goes with the process.
+
+    The environment would show it as well, to whatever a worker starts.
+    """
+    path = secret_file(secrets.token_hex(32))
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    return path
 
 
 def _refuse_unusable(engine: EngineConfig) -> None:

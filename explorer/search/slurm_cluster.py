@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ _KEYS = {
 }
 
 
-def executor(engine: EngineConfig, root: Path) -> Any:
-    """What submits jobs. A job is requeued as often as it takes.
+def executor(engine: EngineConfig, root: Path, name: str) -> Any:
+    """What submits jobs of this name. A job is requeued as often as it takes.
 
     Raises InputError for a word that could not stand in a line of a script.
     """
@@ -45,7 +46,7 @@ def executor(engine: EngineConfig, root: Path) -> Any:
     except RuntimeError as error:
         raise InputError(f"engine=slurm: {last_words(error)}") from None
     made.update_parameters(
-        name="explorer",
+        name=name,
         timeout_min=engine.minutes,
         cpus_per_task=engine.cores,
         **({"gpus_per_node": engine.gpus} if engine.gpus else {}),
@@ -102,12 +103,18 @@ def queue(ids: list[str]) -> dict[str, str] | None:
     return {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if " " in line}
 
 
-def still(ids: list[str], engine: EngineConfig) -> list[str]:
-    """Those of the jobs of an earlier start that have not ended."""
+def still(name: str, ids: list[str], engine: EngineConfig) -> list[str]:
+    """Those of the jobs of an earlier start that have not ended: on a cluster the user's own that have this name."""
     if engine.executor == "slurm":
-        known = queue(ids) if ids else {}
-        return ids if known is None else [one for one in ids if one in known]
+        done = run("squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--name={name}", "--format=%i %j")
+        there = {job for job, _, its in (line.partition(" ") for line in done.stdout.splitlines()) if its == name}
+        return ids if done.returncode else [one for one in ids if one in there]
     return [one for one in ids if one.isdecimal() and Path(f"/proc/{one}").exists()]
+
+
+def cancel(name: str, ids: list[str]) -> None:
+    """Cancel those of the jobs that are the user's own and have this name."""
+    run("scancel", f"--user={os.getuid()}", f"--name={name}", *ids)
 
 
 def last_words(error: object) -> str:

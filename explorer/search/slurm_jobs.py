@@ -6,6 +6,7 @@ runs saved and is put into the queue again by submitit; meanwhile another job go
 """
 
 import contextlib
+import hashlib
 import logging
 import secrets
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from explorer import interrupt
+from explorer.cache import cache_folder
 from explorer.errors import InputError, StudyStoppedError
 from explorer.folder import JOBS, LEAVE, make_folder
 from explorer.job import Answer, Event, Job, Noted, Question, Refused, RunDone, Survey, Terms
@@ -24,14 +26,13 @@ from explorer.search.elsewhere import absolute, narrowed, placed
 from explorer.search.engine import dismissed
 from explorer.search.letters import Asked, Box, Goodbye, Hello
 from explorer.search.local import LOOK
-from explorer.search.slurm_cluster import PATIENCE, executor, last_words, queue, refuse_cluster, run, still, submit
+from explorer.search.slurm_cluster import PATIENCE, cancel, executor, last_words, queue, refuse_cluster, still, submit
 from explorer.search.slurm_station import BEAT, IN, OUT, PAUSE, Station
 from explorer.settings import EngineConfig, StudyConfig
 
 CHECK = 5.0  # seconds between two questions to the cluster about its jobs
 STILLBORN = 3  # jobs in a row that end before their first word, after which the study stops
 QUIET = 10.0  # seconds in the queue of which nothing is said
-IDS = "ids"
 # Why a job waits, where it would wait for ever.
 HOPELESS = {
     *("PartitionConfig", "PartitionTimeLimit", "PartitionNodeLimit", "PartitionDown", "PartitionInactive"),
@@ -83,10 +84,10 @@ class SlurmEngine:
             refuse_cluster(self.study.engine)
         parent = make_folder(self.folder / JOBS)
         self._end_earlier()
-        self._root = parent / secrets.token_hex(4)
+        self._root = parent / secrets.token_hex(8)
         self._root.mkdir(mode=0o700)
         try:
-            self._executor = executor(self.study.engine, self._root)
+            self._executor = executor(self.study.engine, self._root, _name(self._root))
         except InputError:
             shutil.rmtree(self._root)
             raise
@@ -184,6 +185,8 @@ class SlurmEngine:
             self.stop()
             _until_gone(self._jobs, self.study.engine)
             shutil.rmtree(self._root, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _ledger(self._root).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # another start's jobs may still be there
                 self._root.parent.rmdir()
 
@@ -288,7 +291,8 @@ class SlurmEngine:
         for name, job in zip(names, jobs, strict=True):
             place = self._root / name
             self._jobs.append(_Known(name, job, Box(place / IN), Box(place / OUT)))
-        with (self._root / IDS).open("a") as file:
+        # Without it jobs that outlive the coordinator are not ended by the next start but by themselves.
+        with contextlib.suppress(OSError), _ledger(self._root).open("a") as file:
             file.writelines(f"{job.job_id}\n" for job in jobs)
 
     def _answers(self, asked: Asked) -> list[Answer]:
@@ -357,16 +361,32 @@ class SlurmEngine:
         (self._root / BEAT).touch()
 
     def _end_earlier(self) -> None:
-        """End the jobs of an earlier start that was killed: their runs go on here from what they had saved."""
+        """End the jobs of an earlier start that was killed: their runs go on here from what they had saved.
+
+        A folder may come from others and speak of any jobs: only those are waited for and cancelled that are in the
+        user's own list of this start, outside the folder, and bear its name. Others are asked to leave, and end by
+        themselves when nobody speaks to them.
+        """
         for root in dismissed(self.folder):
             with contextlib.suppress(OSError):
-                left = (root / IDS).read_text().split()
+                ids = _ledger(root).read_text().split()
                 deadline = time.monotonic() + PATIENCE
-                while (left := still(left, self.study.engine)) and time.monotonic() < deadline:
+                while (left := still(_name(root), ids, self.study.engine)) and time.monotonic() < deadline:
                     time.sleep(LOOK)
                 if left and self.study.engine.executor == "slurm":
-                    run("scancel", *left)
+                    cancel(_name(root), left)
+                _ledger(root).unlink()
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _name(root: Path) -> str:
+    """What the cluster calls the jobs of a start."""
+    return f"explorer-{root.name}"
+
+
+def _ledger(root: Path) -> Path:
+    """Where the user's cache keeps the jobs that a start has submitted; its place in a study's folder is its key."""
+    return cache_folder("slurm") / hashlib.sha256(str(root).encode()).hexdigest()[:32]
 
 
 def _device(asked: str, engine: EngineConfig) -> str:

@@ -27,7 +27,8 @@ def slurm(*words: str) -> str:
 
 
 def jobs(state: str = "RUNNING") -> list[str]:
-    return slurm("squeue", "-h", "-r", "-n", "explorer", "-t", state, "-o", "%i").split()
+    lines = slurm("squeue", "-h", "-r", "-t", state, "-o", "%i %j").splitlines()
+    return [line.split()[0] for line in lines if line.split()[1].startswith("explorer-")]
 
 
 def until_running(running: Command, count: int) -> list[str]:

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from explorer.__main__ import main
-from explorer.folder import STUDIES
+from explorer.folder import JOBS, STUDIES
 from explorer.search import ray_cluster
+from explorer.settings import StudyConfig
 from tests.search.test_engines import arguments
 from tests.test_layers import ROOT
 
@@ -122,6 +124,32 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
         process.communicate(timeout=30)
 
 
+OWN = """
+import os
+from pathlib import Path
+from explorer.search.ray_cluster import connected
+from explorer.settings import EngineConfig
+ray = connected(EngineConfig(name="ray", workers=1, threads=1, retries=0))
+path = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
+print(*(f"{one.stat().st_mode & 0o777:o}" for one in (path, path.parent)), path, path.read_text())
+assert ray.get(ray.remote(int).remote(1)) == 1
+ray.shutdown()
+"""
+
+
+@pytest.mark.real
+def test_the_token_of_a_cluster_of_ones_own_is_new_and_read_by_its_user_alone(tmp_path: Path) -> None:
+    own = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        own.pop(name, None)
+    done = [subprocess.run([sys.executable, "-c", OWN], capture_output=True, text=True, env=own) for _ in range(2)]
+    said = [one.stdout.split() for one in done]
+    assert [words[:2] for words in said] == [["600", "700"]] * 2, done[0].stderr
+    assert len({words[3] for words in said}) == 2
+    assert not [words[2] for words in said if Path(words[2]).parent.exists()]
+    assert not (tmp_path / ".ray" / "auth_token").exists()
+
+
 def asked_elsewhere(place: Path, *overrides: str, **environment: str) -> str:
     """What a command of its own says where it is refused: Ray reads its token once in a process."""
     own = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
@@ -228,6 +256,42 @@ def test_a_job_that_would_wait_for_ever_is_told(
     command("sbatch", "echo 'Submitted batch job 12'")
     line = refused(*arguments("slurm", *SLURM, "engine.minutes=6000"))
     assert "Slurm job 12 is pending (PartitionTimeLimit), which does not pass" in line
+
+
+@pytest.mark.parametrize(
+    ("listed", "called", "cancelled"),
+    [(True, "explorer-abcd", ["12_0"]), (True, "somebody's", []), (False, "explorer-abcd", [])],
+    ids=["its own", "of another name", "of others"],
+)
+def test_only_jobs_that_a_start_of_this_user_has_submitted_are_cancelled(
+    tiny: StudyConfig,
+    tmp_path: Path,
+    command: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    listed: bool,
+    called: str,
+    cancelled: list[str],
+) -> None:
+    pytest.importorskip("submitit")
+    from explorer.search import slurm_jobs
+
+    monkeypatch.setattr(slurm_jobs, "PATIENCE", 0.0)
+    command("sinfo", "echo gpu")
+    command("srun", "exit 0")
+    command("squeue", f'echo "12_0 {called}"; echo "13 explorer-abcd"')
+    command("scancel", f"echo $* >> {tmp_path / 'told'}")
+    root = tmp_path / "study" / JOBS / "abcd"
+    root.mkdir(parents=True)
+    (root / "ids").write_text("1\n12_0\n--user=root\n")
+    if listed:
+        slurm_jobs._ledger(root).write_text("1\n12_0\n")
+    config = replace(tiny, engine=replace(tiny.engine, name="slurm", gpus=0))
+    engine = slurm_jobs.SlurmEngine(config, tmp_path / "study")
+    told = (tmp_path / "told").read_text().split() if (tmp_path / "told").exists() else []
+    assert told == ([f"--user={os.getuid()}", "--name=explorer-abcd", *cancelled] if cancelled else [])
+    assert not root.exists()
+    assert not slurm_jobs._ledger(root).exists()
+    engine.close()
 
 
 def test_a_word_that_would_be_another_line_of_the_script_is_refused(

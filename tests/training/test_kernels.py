@@ -242,6 +242,34 @@ def test_a_damaged_file_in_the_cache_is_made_again(tmp_path: Path, size: int) ->
     assert len(again.read_bytes()) == len(whole)
 
 
+@pytest.mark.real
+@pytest.mark.parametrize("planted", ["file", "folder", "cache"])
+def test_a_library_that_another_user_could_have_written_is_not_loaded(tmp_path: Path, planted: str) -> None:
+    assert loaded(tmp_path) == "True"
+    folder = tmp_path / "resnext-explorer" / "kernels"
+    assert [path.stat().st_mode & 0o777 for path in (folder.parent, folder)] == [0o700, 0o700]
+    (kept,) = folder.iterdir()
+    assert not kept.stat().st_mode & 0o077
+    source = tmp_path / "theirs.c"
+    source.write_text(
+        f'#include <sys/stat.h>\n__attribute__((constructor)) void f() {{ mkdir("{tmp_path}/ran", 511); }}'
+    )
+    theirs = tmp_path / "theirs.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", theirs, source], check=True)
+    kept.unlink()
+    place = folder / f"{kept.stem.partition('-')[0]}-{kernels._digest(theirs)}.so"
+    theirs.rename(place)
+    place.chmod(0o666 if planted == "file" else 0o600)
+    if planted != "file" and os.getuid() == 0:  # a folder of one's own is closed to others, and then it is safe
+        os.chown(folder if planted == "folder" else folder.parent, 12345, 12345)
+    elif planted != "file":
+        pytest.skip("only root can give a folder away")
+    assert loaded(tmp_path) == "True"
+    assert not (tmp_path / "ran").exists()
+    assert place.exists() == (planted != "file")
+    assert len(list(folder.iterdir())) == 1
+
+
 def test_what_a_compiler_gives_that_is_no_library_is_not_kept(tmp_path: Path) -> None:
     odd = tmp_path / "bin" / "gcc"
     odd.parent.mkdir()

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from explorer.cache import cache_folder
+from explorer.cache import cache_folder, is_own
 from explorer.machine import cpu_features, cpu_name
 
 FOLDER = Path(__file__).parent
@@ -61,7 +61,7 @@ def library() -> ctypes.CDLL:
         # Their threads are those of torch's own OpenMP, which must be found by name: two pools would fight for cores.
         for runtime in Path(torch.__file__).parent.glob("lib/libgomp*"):
             ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
-        found = ctypes.CDLL(str(_compiled()))
+        found = _compiled()
         for name, arguments in _ARGUMENTS.items():
             for kind in KINDS.values():
                 getattr(found, f"{name}_{kind}").argtypes = arguments
@@ -82,23 +82,24 @@ def by_channels(maps: Tensor) -> Tensor:
     return maps.contiguous(memory_format=torch.channels_last)
 
 
-def _compiled() -> Path:
-    """The compiled kernels in the user's cache, under the hash of all that they are made of, and of themselves.
+def _compiled() -> ctypes.CDLL:
+    """The compiled kernels of the user's cache, under the hash of all that they are made of, and of themselves.
 
-    A file that is not what was written is made again: loading a damaged one would end the process.
+    A file that is not what was written is made again: loading a damaged one would end the process. One that another
+    user could have written is not loaded, and where others can write to the folder nothing is kept in it.
     """
     sources = sorted(FOLDER.glob("*.[ch]"))
     made_of = (cpu_name(), cpu_features(), *OPTIONS, *(path.read_text() for path in sources))
-    key, folder = hashlib.sha256("/".join(made_of).encode()).hexdigest()[:16], cache_folder() / "kernels"
-    for path in sorted(folder.glob(f"{key}-*.so")):
-        if path.stem == f"{key}-{_digest(path)}":
-            return path
+    key, folder = hashlib.sha256("/".join(made_of).encode()).hexdigest()[:16], cache_folder("kernels")
+    is_safe = is_own(folder) and is_own(folder.parent)
+    for path in sorted(folder.glob(f"{key}-*.so")) if is_safe else ():
+        if is_own(path) and path.stem == f"{key}-{_digest(path)}":
+            return ctypes.CDLL(str(path))
         path.unlink()
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise OSError("there is no C compiler")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as place:
+    with tempfile.TemporaryDirectory(dir=folder if is_safe else None) as place:
         partial = Path(place) / "kernels.so"
         inputs = [str(source) for source in sources if source.suffix == ".c"]
         for options in ((*OPTIONS, WIDE), OPTIONS):
@@ -108,12 +109,13 @@ def _compiled() -> Path:
                 break
         else:
             raise OSError(done.stderr)
-        ctypes.CDLL(str(partial))  # what a compiler gave that is no library is not kept
-        path = folder / f"{key}-{_digest(partial)}.so"
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    return path
+        loaded = ctypes.CDLL(str(partial))  # what a compiler gave that is no library is not kept
+        if is_safe:
+            partial.chmod(0o700)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(folder / f"{key}-{_digest(partial)}.so")
+    return loaded
 
 
 def _digest(path: Path) -> str:
