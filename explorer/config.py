@@ -46,6 +46,7 @@ DESIGN_VERBS: dict[str, type[VerbConfig]] = {
 }
 Checked = TypeVar("Checked")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHOWN_NAME = re.compile(r"[A-Z][\w. -]* \([\w., -]*\)(, form \([abc]\))?")  # `ResNeXt-29 (32x4d)`
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file of Windows can have these names
 
 
@@ -345,15 +346,22 @@ def _parse(arguments: list[str]) -> list[Override]:
                 f"{argument}: studies loop by themselves; list the values in an axis, as in space.cardinality=[1,32]"
             )
     parser, overrides = OverridesParser.create(), []
-    for argument in arguments:
+    for argument in map(_quoted, arguments):
         try:
             overrides += parser.parse_overrides([argument])
         except (HydraException, RecursionError, ValueError):  # ValueError: a number of thousands of digits
+            example = "'search.only=[\"ResNeXt-29 (32x4d)\"]'" if "(" in argument else "'study.question=\"Is it?\"'"
             raise InputError(
                 f"{argument}: cannot be read; expected key=value, and quotes around text with spaces, ~ or brackets, "
-                "as in 'study.question=\"Is it?\"'"
+                f"as in {example}"
             ) from None
     return overrides
+
+
+def _quoted(argument: str) -> str:
+    """A value that is the name pages show of a network, in the quotes that its parentheses need in Hydra's grammar."""
+    key, _, value = argument.partition("=")
+    return f'{key}="{value}"' if _SHOWN_NAME.fullmatch(value) else argument
 
 
 def _checked(override: Override, known: dict[str, list[str]]) -> list[str]:

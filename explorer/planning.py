@@ -1,5 +1,6 @@
 """From a study's settings to its designs: which ones, at what cost, how far from the budget."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +27,7 @@ from explorer.design.template import TEMPLATES, Task
 from explorer.errors import InputError
 from explorer.settings import StudyConfig
 
+_PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: paths without the rest of a name
 CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
 
 
@@ -405,7 +407,7 @@ def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None
 def _reference(config: StudyConfig, text: str) -> Architecture:
     """A full name as it stands; paths alone are completed by the space, where it has one value per axis."""
     space = config.space
-    if "-" in text or not isinstance(space, DesignSpace) or not text.endswith("d"):
+    if not isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
         return parse_name(text)
     axes = {axis: getattr(space, axis) for axis in ("depth", "width", "kernel_size", "block", "shortcut")}
     first = {axis: (values if isinstance(values, tuple) else values.values)[0] for axis, values in axes.items()}

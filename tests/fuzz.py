@@ -24,7 +24,7 @@ from explorer import records, table
 from explorer.__main__ import main as explorer
 from explorer.answer import judged
 from explorer.config import conf_folders, read_command, to_config
-from explorer.design.name import PUBLISHED, display_setting, parse_setting, setting_name
+from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.errors import InputError
 from explorer.folder import stored_config
 from explorer.run import CorrectRecord, EpochRecord, RunRecord
@@ -36,7 +36,14 @@ FOLDER = Path("studies") / NAME
 ROWS = 5  # of a table whose bytes are changed
 KINDS = {"runs.csv": RunRecord, "epochs.csv": EpochRecord, "correct.csv": CorrectRecord}
 NAMES = [
-    *PUBLISHED,
+    "resnet50",
+    "ResNeXt-101 (64x4d)",
+    "Wide ResNet-28-10 (1x160d)",
+    "resnext50_32x4d.a1_in1k",
+    "regnet_x_3_2gf",
+    "RegNetX-400MF",
+    "seresnext50_32x4d",
+    "resnet50d",
     "29-32x4d-w64-k5-preact-plain",
     "29-8x14.24.58d",
     "29-1x64d-b2.3.4@sum",

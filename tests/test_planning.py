@@ -31,6 +31,12 @@ def test_a_reference_by_paths_follows_the_space() -> None:
     assert settings[-1].name == "50-32x4d"
 
 
+@pytest.mark.parametrize("name", ["resnext29_2x64d", "ResNeXt-29 (2x64d)", "29-2x64d"])
+def test_the_reference_may_be_named_as_papers_and_pages_do(name: str) -> None:
+    reference = config(f"budget.reference={name}", "space.cardinality=[2]", "space.bottleneck_width=64")
+    assert settings_of(reference)[0].params_deviation == 0
+
+
 def test_a_reference_by_whole_name_stands_as_it_is() -> None:
     settings = settings_of(config("budget.reference=29-2x64d", "space.cardinality=[2]"))
     assert settings[0].name == "29-2x64d"

@@ -52,6 +52,20 @@ def test_verify_does_not_blame_itself_for_roundings(workplace: Path, capsys: pyt
     assert "batch norm trains on two values or more; allowed: batch_size=2 or more" in capsys.readouterr().err
 
 
+def test_a_name_as_pages_show_it_needs_no_quotes_but_the_shells(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = display_name(parse_name("11-4x3d-w16"))
+    assert shown == "ResNeXt-11 (4x3d, w16)"
+    assert main(["do=verify", f"architecture={shown}", *QUICK[1:]]) == 0
+    assert "11-4x3d-w16: counted for one image" in said(capsys)
+    only = ["study.contrast=null"]
+    assert main([*TINY, *only, 'search.only=["ResNeXt-11 (2x3d, w16)"]', "do=plan"]) == 0
+    assert "11-2x3d-w16" in said(capsys)
+    assert main([*TINY, *only, "search.only=[ResNeXt-11 (2x3d, w16)]", "do=plan"]) == 2
+    assert """as in 'search.only=["ResNeXt-29 (32x4d)"]'""" in capsys.readouterr().err
+
+
 def test_verify_says_why_a_network_has_one_form(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["do=verify", "architecture=wrn-16-2", "image_size=16"]) == 0
     assert "One form only: " in said(capsys)

@@ -3,7 +3,8 @@
 Grammar: depth "-" cardinality "x" bottleneck_width "d", then, in any order, "-w" width, "-k" kernel_size,
 "-b" blocks per stage joined by dots, "-" block, "-plain" for no shortcuts, "-" template. Cardinality and both widths
 may be joined by dots too, stage by stage: `29-8x14.24.58d`. `101-32x4d` is the ImageNet network; `101-32x4d-cifar` is
-not. Names under which networks are known, such as `resnext50_32x4d` and `wrn-28-10`, are read as well.
+not. Names under which networks are known, such as `resnext50_32x4d` and `wrn-28-10`, are read as well, and so are
+those that pages show: `ResNeXt-29 (32x4d)`.
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import fields
 
 from explorer.design.architecture import Architecture, PerStage
 from explorer.design.block import BLOCKS
+from explorer.design.published import of_ours, why_not
 from explorer.design.template import TEMPLATES
 
 _DEFAULTS = {field.name: field.default for field in fields(Architecture)}
@@ -25,27 +27,17 @@ _PARTS = {
     "block": re.compile(f"({'|'.join(BLOCKS)})"),
 }
 _EXAMPLE = "expected a name like 29-32x4d, 50-1x64d or 29-32x4d-w64"
-
-# Names that papers and libraries use, where the network is one of ours to the last parameter.
-PUBLISHED = {
-    "resnet18": "18-1x64d-w64-imagenet_basic",
-    "resnet34": "34-1x64d-w64-imagenet_basic",
-    "resnet50": "50-1x64d",
-    "resnet101": "101-1x64d",
-    "resnet152": "152-1x64d",
-    "resnext50_32x4d": "50-32x4d",
-    "resnext101_32x4d": "101-32x4d",
-    "resnext101_32x8d": "101-32x8d",
-    "resnext101_64x4d": "101-64x4d",
-    "wide_resnet50_2": "50-1x128d",
-    "wide_resnet101_2": "101-1x128d",
-    "preresnet200": "200-1x64d-preact",
-    "alexnet": "8-2x48d-alexnet",
-}
+_KNOWN = "or one known from papers and libraries, such as resnet50, resnext50_32x4d, wrn-28-10 or regnetx_032"
 # The equivalent forms of a bottleneck, by their letters in the ResNeXt paper's figure 3.
 FORM_LETTERS = {"sum": "a", "concat": "b", "grouped": "c"}
 FORMED_BLOCKS = ("bottleneck", "preact")
-_WIDE_RESNET = re.compile(r"wrn-([1-9]\d{0,3})-([1-9]\d{0,2})")
+_DISPLAYED = re.compile(r"([A-Z][A-Za-z -]*?)-([1-9]\d*)(?:-([1-9]\d*))? \(([^()]+)\)")
+_DISPLAYED_FORM = re.compile(r"(.+), form \(([abc])\)")
+_FAMILIES = {
+    family.casefold(): kind.name
+    for kind in BLOCKS.values()
+    for family in (kind.family, kind.family.replace("ResNeXt", "ResNet"))
+}
 
 
 def short_name(architecture: Architecture) -> str:
@@ -94,6 +86,9 @@ def setting_name(architecture: Architecture, form: str = "grouped") -> str:
 
 def parse_setting(name: str) -> tuple[Architecture, str]:
     """The architecture and the form of a setting: `29-8x14d@sum`. Raises ValueError as `parse_name` does."""
+    if shown := _DISPLAYED_FORM.fullmatch(name):
+        letters = {letter: form for form, letter in FORM_LETTERS.items()}
+        return parse_name(shown[1]), letters[shown[2]]
     text, sign, form = name.partition("@")
     if sign and form not in FORM_LETTERS:
         raise ValueError(f"setting {name!r}: form {form!r} is unknown; allowed: {', '.join(FORM_LETTERS)}")
@@ -107,15 +102,15 @@ def display_setting(name: str) -> str:
 
 
 def parse_name(name: str) -> Architecture:
-    """The architecture a short or published name stands for. Raises ValueError saying which part cannot be read."""
-    if wide := _WIDE_RESNET.fullmatch(name):
-        depth, factor = int(wide[1]), int(wide[2])
-        return parse_name(f"{depth}-1x{16 * factor}d-w{16 * factor}-wide")
-    name = PUBLISHED.get(name, name)
-    head = "-".join(name.split("-")[:2])
-    match = _HEAD.fullmatch(head)
+    """The architecture a short, displayed or published name stands for.
+
+    Raises ValueError saying which part cannot be read, or why a network that is known is none of ours.
+    """
+    match = _head(name)
     if match is None:
-        raise ValueError(f"architecture {name!r}: {_EXAMPLE}")
+        name = _short_for(name)
+        match = _head(name)
+        assert match is not None, name
     depth = int(match[1])
     parts = _parse_parts(name)
     template = parts.get("template", _usual_template(depth))
@@ -139,6 +134,44 @@ def parse_name(name: str) -> Architecture:
             f"architecture {name!r}: blocks {parts['blocks']} make depth {architecture.depth}, not {depth}"
         )
     return architecture
+
+
+def _head(name: str) -> re.Match[str] | None:
+    return _HEAD.fullmatch("-".join(name.split("-")[:2]))
+
+
+def _short_for(name: str) -> str:
+    """The short name that a displayed or published name stands for."""
+    if (shown := _DISPLAYED.fullmatch(name.strip())) and (found := _of_display(*shown.groups())):
+        return found
+    if found := of_ours(name):
+        return found
+    reason, near = why_not(name)
+    if not reason:
+        raise ValueError(f"architecture {name!r}: {_EXAMPLE}, {_KNOWN}")
+    raise ValueError(f"architecture {name!r}: {reason}" + (f"; near: {near}" if near and _is_readable(near) else ""))
+
+
+def _of_display(family: str, depth: str, factor: str | None, listed: str) -> str | None:
+    """The short name of a displayed one; None for a family that is none of ours."""
+    block = _FAMILIES.get(family.casefold())
+    parts = ["plain" if part == "without shortcuts" else part for part in listed.split(", ")]
+    if block is None or not re.fullmatch(f"{_NUMBERS}x{_NUMBERS}d", parts[0]):
+        return None
+    if factor is not None:
+        parts += [] if any(_PARTS["width"].fullmatch(part) for part in parts) else [f"w{16 * int(factor)}"]
+        parts.append("wide")
+    if block == "alexnet" and not any(_PARTS["template"].fullmatch(part) for part in parts):
+        parts.append("alexnet")
+    return "-".join([depth, *parts, *([] if block == "alexnet" else [block])])
+
+
+def _is_readable(name: str) -> bool:
+    try:
+        parse_name(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _parse_parts(name: str) -> dict[str, str]:

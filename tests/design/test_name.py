@@ -1,12 +1,16 @@
 import re
 
+import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.design import BLOCKS, TEMPLATES, Architecture, display_name, parse_name, short_name
-from explorer.design.name import PUBLISHED
+from explorer.design import BLOCKS, TEMPLATES, Architecture, cost, display_name, parse_name, short_name
+from explorer.design.axis import Range, RealRange
+from explorer.design.name import display_setting, parse_setting, setting_name
+from explorer.design.published import REGNETX as REGNETX_NAMES
+from explorer.design.space import RegNetX
 
 
 @st.composite
@@ -97,10 +101,145 @@ def test_neighbours_are_displayed_by_their_family(name: str, shown: str) -> None
     assert display_name(parse_name(name)) == shown
 
 
-@pytest.mark.parametrize("known", [*PUBLISHED, "wrn-16-4", "wrn-40-2"])
-def test_published_names_are_read(known: str) -> None:
-    architecture = parse_name(known)
-    assert parse_name(short_name(architecture)) == architecture
+KNOWN = {
+    "18-1x64d-w64-imagenet_basic": ("resnet18", "ResNet-18", "resnet18.tv_in1k", "gluon_resnet18_v1b"),
+    "50-1x64d": ("resnet50", "ResNet-50", "ResNet 50", "resnet_50", "timm/resnet50.a1_in1k", "tv_resnet50"),
+    "200-1x64d": ("resnet200",),
+    "26-1x64d-b2.2.2.2-imagenet": ("resnet26",),
+    "164-1x16d-w64": ("resnet164",),
+    "50-32x4d": ("resnext50_32x4d", "ResNeXt-50-32x4d", "ResNeXt-50 32x4d", "resnext50_32x4d.a1_in1k"),
+    "101-64x4d": ("resnext101_64x4d", "ResNeXt-101 (64x4d)", "resnext-101 (64x4d)"),
+    "101-32x16d": ("resnext101_32x16d", "ig_resnext101_32x16d", "resnext101_32x16d_wsl"),
+    "152-32x4d": ("resnext152_32x4d",),
+    "29-8x64d": ("resnext29_8x64d",),
+    "50-1x128d": ("wide_resnet50_2", "WRN-50-2", "wide_resnet50_2.tv_in1k"),
+    "50-1x256d": ("wide_resnet50_4",),
+    "28-1x160d-w160-wide": ("wrn-28-10", "WRN-28-10", "wrn_28_10", "Wide ResNet-28-10", "WideResNet-28x10"),
+    "164-1x16d-w64-preact": ("preresnet164", "PreResNet-164", "Pre-activation ResNet-164"),
+    "200-1x64d-preact": ("preresnet200",),
+    "8-2x48d-alexnet": ("alexnet", "AlexNet"),
+}
+
+
+@pytest.mark.parametrize(("short", "spellings"), KNOWN.items())
+def test_names_of_papers_and_libraries_are_read_however_they_are_spelt(short: str, spellings: tuple[str, ...]) -> None:
+    for name in spellings:
+        assert short_name(parse_name(name)) == short
+
+
+REGNETX = {  # pycls' number of parameters of each
+    ("regnetx_002", "regnet_x_200mf", "RegNetX-200MF"): 2_684_792,
+    ("regnetx_004", "RegNetX-400MF"): 5_157_512,
+    ("regnetx_006", "regnet_x_600mf", "RegNetX-600MF"): 6_196_040,
+    ("regnetx_008", "regnet_x_800mf", "RegNetX-800MF"): 7_259_656,
+    ("regnetx_016", "regnet_x_1_6gf", "RegNetX-1.6GF"): 9_190_136,
+    ("regnetx_032", "regnet_x_3_2gf", "RegNetX-3.2GF", "regnetx_032.pycls_in1k"): 15_296_552,
+    ("regnetx_040", "regnet_x_4gf", "RegNetX-4.0GF"): 22_118_248,
+    ("regnetx_064", "regnet_x_6_4gf", "RegNetX-6.4GF"): 26_209_256,
+    ("regnetx_080", "regnet_x_8gf", "RegNetX-8.0GF"): 39_572_648,
+    ("regnetx_120", "regnet_x_12gf", "RegNetX-12GF"): 46_106_056,
+    ("regnetx_160", "regnet_x_16gf", "RegNetX-16GF"): 54_278_536,
+    ("regnetx_320", "regnet_x_32gf", "RegNetX-32GF"): 107_811_560,
+    ("regnetx_004_tv", "regnet_x_400mf"): 5_495_976,  # torchvision's own: it rounds otherwise than the paper's code
+}
+
+
+@pytest.mark.parametrize(("spellings", "params"), REGNETX.items())
+def test_regnets_are_read_under_the_names_of_timm_torchvision_and_pycls(
+    spellings: tuple[str, ...], params: int
+) -> None:
+    for name in spellings:
+        assert cost(parse_name(name)).params == params
+
+
+# w_0, w_a, w_m, group width, depth: the RegNet paper's models, as timm and pycls list them.
+LINES = {
+    "002": (24, 36.44, 2.49, 8, 13),
+    "004": (24, 24.48, 2.54, 16, 22),
+    "006": (48, 36.97, 2.24, 24, 16),
+    "008": (56, 35.73, 2.28, 16, 16),
+    "016": (80, 34.01, 2.25, 24, 18),
+    "032": (88, 26.31, 2.25, 48, 25),
+    "040": (96, 38.65, 2.43, 40, 23),
+    "064": (184, 60.83, 2.07, 56, 17),
+    "080": (80, 49.56, 2.88, 120, 23),
+    "120": (168, 73.36, 2.37, 112, 19),
+    "160": (216, 55.59, 2.1, 128, 22),
+    "320": (320, 69.86, 2.0, 168, 23),
+}
+
+
+@pytest.mark.parametrize(("key", "line"), LINES.items())
+def test_regnets_follow_from_the_lines_of_their_paper(key: str, line: tuple[int, float, float, int, int]) -> None:
+    initial, slope, multiplier, group, depth = line
+    space = RegNetX(
+        "regnet",
+        Range(depth, depth),
+        (initial,),
+        RealRange(slope, slope, 1),
+        RealRange(multiplier, multiplier, 1),
+        (1,),
+        (group,),
+    )
+    (part,) = space.parts
+    designs = part.build(part.points([np.zeros(1, dtype=np.int64) for _ in part.factors]))
+    assert designs.exist[0]
+    assert short_name(designs.architecture(0)) == REGNETX_NAMES[key]
+
+
+@given(architectures(), st.sampled_from(["grouped", "sum", "concat"]))
+def test_what_a_page_shows_is_read_as_the_same_setting(architecture: Architecture, form: str) -> None:
+    name = setting_name(architecture, form)
+    assert parse_setting(display_setting(name)) == (architecture, form)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (
+            "seresnext50_32x4d",
+            "it has squeeze-and-excitation or another attention, which no block here has; near: 50-32",
+        ),
+        (
+            "seresnet50.a1_in1k",
+            "it has squeeze-and-excitation or another attention, which no block here has; near: 50-1x",
+        ),
+        ("seresnext26d_32x4d", "it has squeeze-and-excitation or another attention, which no block here has"),
+        ("regnety_032", "which no block here has; near: 77-2.4.9.21x48.48.48.48d-w96.192.432.1008-b2.6.15.2-regnet"),
+        ("RegNetY-3.2GF", "which no block here has; near: 77-2.4.9.21x48.48.48.48d-w96.192.432.1008-b2.6.15.2-regnet"),
+        (
+            "resnet50d",
+            "it has another stem, or average pooling in its shortcuts (ResNet-C, -D and their kin), which no",
+        ),
+        ("resnet50d.ra2_in1k", "which no template here has; near: 50-1x64d"),
+        ("resnext50d_32x4d", "which no template here has; near: 50-32x4d"),
+        ("gluon_resnet50_v1d", "which no template here has; near: 50-1x64d"),
+        ("resnetv2_50", "it has pooling before its first batch norm"),
+        ("resnest50d", "it has attention among its paths"),
+        ("resnet56", "its shortcuts have no weights; here they are projections; near: 58-1x16d-w16-basic-wide"),
+        ("ResNeXt-50", "it does not say how many paths of which width; near: 50-32x4d"),
+        ("regnet_x_450mf", "expected a name like"),
+        ("regnetx_033", "expected a name like"),
+        (
+            "vgg16",
+            "or one known from papers and libraries, such as resnet50, resnext50_32x4d, wrn-28-10 or regnetx_032",
+        ),
+        ("resnext30_32x4d", "depth 30 is not one of template cifar's"),
+        ("ResNeXt-29 (32x4d, w63)", "width 63: must be a positive multiple of 4"),
+        ("DenseNet-29 (32x4d)", "expected a name like"),
+    ],
+)
+def test_networks_that_are_none_of_ours_say_why_and_what_is_near(name: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        parse_name(name)
+
+
+def test_what_is_near_can_be_typed_itself() -> None:
+    for name in ("seresnext50_32x4d", "seresnext26d_32x4d", "regnety_040", "resnet34d", "resnet110", "resnext101"):
+        with pytest.raises(ValueError, match="architecture") as raised:
+            parse_name(name)
+        for near in re.findall("near: (.*)", str(raised.value)):
+            assert short_name(parse_name(near)) == near
 
 
 def test_numbers_that_follow_the_rule_are_kept_as_the_first_one() -> None:

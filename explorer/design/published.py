@@ -1,0 +1,110 @@
+"""Names under which papers and libraries know networks, as short names of ours, and why others are not among them.
+
+Spelling is free where it is in practice: `ResNeXt-50 (32x4d)`, `resnext50_32x4d` and timm's `resnext50_32x4d.a1_in1k`
+are one network. A name is read only where the network is one of ours to the last parameter.
+"""
+
+import re
+from collections.abc import Callable
+
+# RegNetX by the tenths of its 10^8 multiply-adds: the lines of the RegNet paper's table of models (w_0, w_a, w_m, depth
+# and group width), quantised and made compatible as in its appendix D; `tests/design/test_name.py` holds them to those.
+REGNETX = {
+    "002": "41-3.7.19.46x8.8.8.8d-w24.56.152.368-b1.1.4.7-regnet",
+    "004": "68-2.4.10.24x16.16.16.16d-w32.64.160.384-b1.2.7.12-regnet",
+    "006": "50-2.4.10.22x24.24.24.24d-w48.96.240.528-b1.3.5.7-regnet",
+    "008": "50-4.8.18.42x16.16.16.16d-w64.128.288.672-b1.3.7.5-regnet",
+    "016": "56-3.7.17.38x24.24.24.24d-w72.168.408.912-b2.4.10.2-regnet",
+    "032": "77-2.4.9.21x48.48.48.48d-w96.192.432.1008-b2.6.15.2-regnet",
+    "040": "71-2.6.14.34x40.40.40.40d-w80.240.560.1360-b2.5.14.2-regnet",
+    "064": "53-3.7.14.29x56.56.56.56d-w168.392.784.1624-b2.4.10.1-regnet",
+    "080": "71-1.2.6.16x80.120.120.120d-w80.240.720.1920-b2.5.15.1-regnet",
+    "120": "59-2.4.8.20x112.112.112.112d-w224.448.896.2240-b2.5.11.1-regnet",
+    "160": "68-2.4.7.16x128.128.128.128d-w256.512.896.2048-b2.6.13.1-regnet",
+    "320": "71-2.4.8.15x168.168.168.168d-w336.672.1344.2520-b2.7.13.1-regnet",
+}
+# torchvision rounds half up where the paper's code rounds half to even, which makes one of the twelve another network.
+REGNETX_400MF_OF_TORCHVISION = "68-2.4.10.25x16.16.16.16d-w32.64.160.400-b1.2.7.12-regnet"
+
+_RESNETS = {
+    "18": "18-1x64d-w64-imagenet_basic",
+    "34": "34-1x64d-w64-imagenet_basic",
+    "26": "26-1x64d-b2.2.2.2-imagenet",
+    "50": "50-1x64d",
+    "101": "101-1x64d",
+    "152": "152-1x64d",
+    "200": "200-1x64d",
+    "164": "164-1x16d-w64",
+}
+_PRERESNETS = {"164": "164-1x16d-w64-preact", "1001": "1001-1x16d-w64-preact", "200": "200-1x64d-preact"}
+_OF_IMAGENET = ("50", "101", "152", "200")
+# He et al., 2015, section 4.2, for CIFAR-10; their depth leaves out what the template `wide` counts.
+_OF_CIFAR = ("20", "32", "44", "56", "110", "1202")
+
+
+def _wide(depth: str, factor: str) -> str:
+    if depth in _OF_IMAGENET:
+        return f"{depth}-1x{64 * int(factor)}d"
+    return f"{depth}-1x{16 * int(factor)}d-w{16 * int(factor)}-wide"
+
+
+def _regnetx(number: str, unit: str) -> str | None:
+    """By its size as pycls and torchvision write it: `3.2GF`, `3_2gf`, `400MF`."""
+    tenths = float(number.replace("_", ".")) * (10 if unit == "gf" else 0.01)
+    return REGNETX.get(f"{round(tenths):03d}") if tenths == round(tenths) else None
+
+
+_N, _SEP = r"([1-9]\d{0,3})", r"[-_ ]?"
+_PATHS = r"\(?([1-9]\d{0,3}x[1-9]\d{0,3})d\)?"
+# What a name looks like in lower case, and the short name it stands for; None where there is none.
+_PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
+    (rf"resnext{_SEP}{_N}[-_ ]+{_PATHS}", lambda depth, paths: f"{depth}-{paths}d"),
+    (rf"resnet{_SEP}{_N}", _RESNETS.get),
+    (rf"pre{_SEP}(?:act(?:ivation)?{_SEP})?resnet{_SEP}{_N}", _PRERESNETS.get),
+    (rf"(?:wrn|wide{_SEP}resnet){_SEP}{_N}[-_x ]{_N}", _wide),
+    (r"regnet_x_400mf|regnetx_004_tv", lambda: REGNETX_400MF_OF_TORCHVISION),
+    (r"regnetx_(\d{3})", REGNETX.get),
+    (rf"regnet{_SEP}x{_SEP}(\d{{1,3}}(?:[._]\d)?){_SEP}(gf|mf)", _regnetx),
+    (r"alexnet", lambda: "8-2x48d-alexnet"),
+)
+# Of timm, old and new, and of the hub: where weights come from, which says nothing about the network.
+_ORIGIN = re.compile(
+    r"^(?:(?:hf[-_]hub:)?timm/)?(?:tv_|gluon_|ig_|ssl_|swsl_)?|(?:_v1b|_wsl|_ssl|_swsl)?(?:\.[a-z]\w*)?$"
+)
+_ATTENTION = "squeeze-and-excitation or another attention, which no block here has"
+_STEM = "another stem, or average pooling in its shortcuts (ResNet-C, -D and their kin), which no template here has"
+# What keeps names that look alike from being ours, and how the name of what is near is made of the groups.
+_OTHERS: tuple[tuple[str, str, str], ...] = (
+    (rf"(?:legacy_)?(?:se|eca|gc|sk){_SEP}(resne(?:xt|t){_SEP}\d+)[a-z]*?([-_]\d+x\d+d)?", _ATTENTION, "{}{}"),
+    (r"(regnet[-_]?)y(.*)", _ATTENTION, "{}x{}"),
+    (r"(resne(?:xt|t)\d+)(?:[cdst]|ts|_v1[cds])(_\d+x\d+d)?", _STEM, "{}{}"),
+    (r"resnetv2_\d+\w*", "pooling before its first batch norm, which no template here has", ""),
+    (r"resnest\w*", "attention among its paths, which no block here has", ""),
+    (r"res2ne[tx]\w*", "paths that feed each other, which no block here has", ""),
+)
+
+
+def of_ours(name: str) -> str | None:
+    """The short name of the network that a published name means; None where that is none of ours."""
+    text = _plain(name)
+    for pattern, short in _PATTERNS:
+        if match := re.fullmatch(pattern, text):
+            return short(*match.groups())
+    return None
+
+
+def why_not(name: str) -> tuple[str, str | None]:
+    """Why a published name is none of ours, empty for one that is not known, and the short name of what is near."""
+    text = _plain(name)
+    if (match := re.fullmatch(rf"resnet{_SEP}{_N}", text)) and match[1] in _OF_CIFAR:
+        return "its shortcuts have no weights; here they are projections", f"{int(match[1]) + 2}-1x16d-w16-basic-wide"
+    if match := re.fullmatch(rf"resnext{_SEP}{_N}", text):
+        return "it does not say how many paths of which width", f"{match[1]}-32x4d"
+    for pattern, reason, near in _OTHERS:
+        if match := re.fullmatch(pattern, text):
+            return f"it has {reason}", of_ours(near.format(*(part or "" for part in match.groups())))
+    return "", None
+
+
+def _plain(name: str) -> str:
+    return _ORIGIN.sub("", name.strip().lower())
