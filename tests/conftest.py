@@ -1,6 +1,7 @@
 """Shared fixtures: a place of its own for every test, and a study small enough to train in a second."""
 
 import os
+import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from explorer.settings import StudyConfig
 # A busy machine is no failure.
 hypothesis.settings.register_profile("explorer", deadline=None)
 hypothesis.settings.load_profile("explorer")
+
+# Seconds after which something counts as hung, on however busy a machine. What must be fast is counted, not timed.
+PATIENCE = 120.0
 
 # Two settings of an 11-layer network on 80 digits: enough to exercise every part, far too small to learn much.
 TINY = [
@@ -44,6 +48,22 @@ TINY = [
     "engine.forms=native",
     "report.live=false",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run files, and the tests of each, in another order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if (seed := config.getoption("--shuffle")) is not None:
+        chance, files = random.Random(seed), dict[Path, list[pytest.Item]]()
+        for item in items:
+            files.setdefault(item.path, []).append(item)
+        items[:] = [item for path in chance.sample(list(files), len(files)) for item in _shuffled(files[path], chance)]
+
+
+def _shuffled(items: list[pytest.Item], chance: random.Random) -> list[pytest.Item]:
+    return chance.sample(items, len(items))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

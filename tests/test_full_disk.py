@@ -28,7 +28,7 @@ from explorer.search.mirror import mirrored, own_mirror
 from explorer.search.trials import open_trials
 from explorer.settings import StudyConfig
 from explorer.training.loop import Keeping, train
-from tests.conftest import TINY
+from tests.conftest import PATIENCE, TINY
 from tests.search.test_coordinator import Engine, epochs
 from tests.test_study import environment, wait_for_rows
 from tests.training.test_checkpoint import run_with
@@ -174,7 +174,7 @@ def test_a_disk_that_gets_full_ends_real_workers_and_changes_no_result(disk: Dis
     assert process.returncode == 1
     assert "No space left on device; the study stops here" in lines[-1]
     assert len(children) >= 2
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while any(map(is_alive, children)):
         assert time.monotonic() < deadline
         time.sleep(0.1)

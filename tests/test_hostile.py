@@ -22,7 +22,7 @@ from explorer.config import conf_folders, read_command
 from explorer.console import PlainConsole
 from explorer.errors import InputError
 from explorer.folder import stored_config
-from tests.conftest import TINY
+from tests.conftest import PATIENCE, TINY
 from tests.training.test_sources import Trap, pictures, write_folder
 
 pytestmark = pytest.mark.real
@@ -57,7 +57,7 @@ def refusal(capsys: Telling, arguments: list[str]) -> str:
     before = everything(Path.cwd())
     began = time.monotonic()
     assert main(arguments) == 2
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < PATIENCE
     assert everything(Path.cwd()) == before
     (line,) = capsys.readouterr().err.splitlines()
     assert line.isprintable()

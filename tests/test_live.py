@@ -26,14 +26,13 @@ from explorer.runs import record_of, runs_of
 from explorer.search import coordinator
 from explorer.settings import StudyConfig
 from explorer.starts import begin
-from tests.conftest import TINY
+from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import is_running
 from tests.search.test_coordinator import OK, Engine, finishing
 
 pytestmark = pytest.mark.real
 
 FOLDER, PAGE, INDEX = Path("studies/tiny"), Path("reports/tiny.html"), Path("reports/index.html")
-SOON = 60.0  # seconds, on however busy a machine
 PLAN = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 
 
@@ -56,7 +55,7 @@ def commit(config: StudyConfig, *numbers: int) -> None:
         records.commit(FOLDER, record, [EpochResult(1, 0.1, 1.0, 0.5, 0.5, 0.1)], outcome)
 
 
-def wait(happens: Callable[[], object], seconds: float = SOON) -> bool:
+def wait(happens: Callable[[], object], seconds: float = PATIENCE) -> bool:
     """Whether something happens soon."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

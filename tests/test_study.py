@@ -27,7 +27,7 @@ from explorer.run import Execution
 from explorer.search.mirror import own_mirror
 from explorer.settings import StudyConfig
 from explorer.starts import begin
-from tests.conftest import TINY
+from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import children, is_running
 from tests.training.test_sources import pictures, write_parquet
 
@@ -211,7 +211,7 @@ def start(place: Path) -> "subprocess.Popen[bytes]":
 
 def wait_for_rows(place: Path, rows: int) -> None:
     path = place / FOLDER / study.RUNS
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not path.exists() or path.read_bytes().count(b"\n") <= rows:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -230,7 +230,7 @@ def test_a_killed_study_continues_to_the_same_table_and_repeats_nothing(tmp_path
     assert 3 <= kept.count(b"\n") < 5
     for place in (disturbed, undisturbed):
         process = start(place)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors
     assert (disturbed / FOLDER / study.RUNS).read_bytes().startswith(kept)
     pd.testing.assert_frame_equal(results(disturbed / FOLDER), results(undisturbed / FOLDER))
@@ -256,7 +256,7 @@ def test_a_second_coordinator_is_refused_naming_the_first_and_workers_end_with_a
     assert len(workers) >= 2
     first.kill()
     first.communicate()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while any(map(is_running, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -269,7 +269,7 @@ def test_ctrl_c_leaves_with_a_line_on_how_to_continue(workplace: Path) -> None:
     process = start(workplace)
     wait_for_rows(workplace, 1)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "continue with: python -m explorer study=equal_params" in " ".join(errors.decode().split())
 

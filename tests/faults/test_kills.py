@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from explorer import folder as study
-from tests.conftest import TINY
+from tests.conftest import PATIENCE, TINY
 from tests.faults.conftest import Measured
 from tests.faults.level import SEED, times
 from tests.faults.processes import Command, command, kill
@@ -17,7 +17,6 @@ from tests.faults.record import Rows, differences, record_of
 # Long enough for moments to fall into training, and a checkpoint after every step, so that many fall into saving.
 STUDY = [*TINY, "recipe.epochs=10", "search.seeds=3", "engine.save_every=0", "engine.retries=1000"]
 KILLS = 20  # of one test
-GONE = 5.0  # seconds after which nothing of a killed command is left
 FOLDER = Path("studies/tiny")
 REPEATS = range(times(200) // KILLS)
 
@@ -102,7 +101,7 @@ def test_commands_killed_at_any_moment_leave_nothing_and_go_on(
         with command(place, arguments) as running:
             if running.killed_at(moments[-1]):
                 kills += 1
-                longest = max(longest, running.gone_after(GONE))
+                longest = max(longest, running.gone_after(PATIENCE))
                 continue
             assert running.process.returncode == 0, f"{told}: {running.told()}"
         compare(place, undisturbed, told)

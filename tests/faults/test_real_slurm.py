@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PATIENCE
 from tests.faults.processes import Command, command
 from tests.faults.record import Rows
 from tests.faults.test_clusters import LONG, ended, expected, until_trained
@@ -90,7 +91,7 @@ def test_an_unknown_feature_and_a_gpu_that_is_not_there_are_refused(tmp_path: Pa
         with command(tmp_path / asked, [*SLURM, asked]) as running:
             assert running.ended() == 2
             assert "explorer: engine=slurm: the cluster does not take the job (" in running.told()
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < PATIENCE
     with command(tmp_path / "partition", [*SLURM, "engine.partition=nosuch"]) as running:
         assert running.ended() == 2
         assert "the cluster has none of that name; allowed: " in running.told()

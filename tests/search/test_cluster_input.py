@@ -16,10 +16,10 @@ from explorer.__main__ import main
 from explorer.folder import JOBS, STUDIES
 from explorer.search import ray_cluster
 from explorer.settings import StudyConfig
+from tests.conftest import PATIENCE
 from tests.search.test_engines import arguments
 from tests.test_layers import ROOT
 
-SOON = 120.0  # seconds; 30 on a machine that has nothing else to do
 Refused = Callable[..., str]
 
 
@@ -30,7 +30,7 @@ def refused(workplace: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
     def refused(*asked: str) -> str:
         began = time.monotonic()
         assert main(list(asked)) == 2
-        assert time.monotonic() - began < SOON
+        assert time.monotonic() - began < PATIENCE
         said = capsys.readouterr().err
         assert len(said.splitlines()) == 1, said
         assert said.startswith("explorer: ")
@@ -121,7 +121,7 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     yield start
     for process in started:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
 
 
 OWN = """
@@ -156,7 +156,7 @@ def asked_elsewhere(place: Path, *overrides: str, **environment: str) -> str:
     command = [sys.executable, "-m", "explorer", *arguments("ray", *overrides)]
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, cwd=place, env=own)
-    assert time.monotonic() - began < SOON
+    assert time.monotonic() - began < PATIENCE
     assert done.returncode == 2, done.stdout + done.stderr
     assert not list((place / STUDIES).glob("*"))
     assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -25,7 +25,7 @@ from explorer.search.engine import Engine, open_engine
 from explorer.settings import StudyConfig
 from explorer.starts import starts_of
 from explorer.training.data import load
-from tests.conftest import TINY
+from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import MARK, Command, kill
 from tests.faults.record import differences, record_of
 from tests.search.test_sampler import SPACE
@@ -186,7 +186,7 @@ def test_an_engine_that_stops_saves_its_run_and_leaves_no_process(opened: Opened
     opened.engine.stop()
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
     opened.engine.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while left := opened.processes():
         assert time.monotonic() < deadline, left
         time.sleep(0.1)

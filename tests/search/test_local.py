@@ -20,7 +20,7 @@ from explorer.search.execution import Bench, propose
 from explorer.search.local import LocalEngine
 from explorer.settings import StudyConfig
 from explorer.training.data import load
-from tests.conftest import broadly
+from tests.conftest import PATIENCE, broadly
 from tests.faults import hooks
 from tests.test_layers import ROOT
 from tests.test_planning import EXECUTION
@@ -40,7 +40,7 @@ def run(tiny: StudyConfig) -> Run:
 
 def until_done(engine: LocalEngine, seen: list[Event] | None = None) -> list[Event]:
     seen = seen or []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not any(isinstance(event, RunDone) for event in seen):
         assert time.monotonic() < deadline
         seen += engine.events(timeout=1.0)
@@ -145,7 +145,7 @@ def test_a_process_that_has_lost_its_gpu_leaves_and_only_its_own_run_is_tried_ag
     engine = LocalEngine(retries=1)
     waiting = [replace(run, seed=seed, execution=replace(run.execution, device="cuda")) for seed in range(12)]
     unlucky, ended, notes = waiting[hooks.AT_SEED].id, list[RunDone](), list[Noted]()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     try:
         while len(ended) < 12:
             assert time.monotonic() < deadline

@@ -17,10 +17,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from explorer.planning import settings_of
-from explorer.search.mirror import LATE, Writer, mirror_path, mirrored, own_mirror
+from explorer.search.mirror import LAST_SECONDS, LATE, Writer, mirror_path, mirrored, own_mirror
 from explorer.search.trials import Trials, open_trials
 from explorer.settings import StudyConfig
-from tests.conftest import broadly
+from tests.conftest import PATIENCE, broadly
 from tests.search.test_trials import record
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -204,7 +204,7 @@ def test_a_locked_database_is_told_once_left_alone_and_caught_up_with_later(
         began = time.monotonic()
         with mirrored(trials, own_mirror(folder)):
             pass
-        assert time.monotonic() - began < 12
+        assert time.monotonic() - began < LAST_SECONDS + PATIENCE
         writer = Writer(trials, own_mirror(folder))
         assert [writer.catch_up() for _ in range(2)] == [False, False]
     assert database.read_bytes() == before

@@ -1,9 +1,9 @@
 """A run that is interrupted goes on as if nothing had happened, or says what it could not use."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -155,15 +155,23 @@ def test_a_checkpoint_is_written_within_an_epoch_when_it_is_time(tiny: StudyConf
 def test_writing_checkpoints_takes_a_small_share_of_the_time(
     tiny: StudyConfig, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps: list[tuple[int, int]] = []
+    """By a clock of its own: steps of a second, and checkpoints of 0.03, after which 1.5 pass until the next."""
+    saved: list[float] = []
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
 
     def slow(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
-        steps.append(checkpoint.position)
-        time.sleep(0.2)
+        saved.append(clock.now)
+        clock.now += 0.03
+
+    def goes_on() -> bool:
+        clock.now += 1.0
+        return True
 
     monkeypatch.setattr("explorer.training.loop.save", slow)
-    train(run_with(tiny), lambda result: None, keeping=replace(keeping, every=1e-6))
-    assert steps == [(0, 1)]  # the next one would come after ten seconds
+    monkeypatch.setattr("explorer.training.loop.time", clock)
+    train(run_with(tiny), lambda result: None, keeping=replace(keeping, every=1e-6), goes_on=goes_on)
+    assert len(saved) == PULSES // 2
+    assert saved == pytest.approx([1 + 2.03 * number for number in range(len(saved))])
 
 
 def test_a_run_pauses_where_it_is_told_and_goes_on_from_there(tiny: StudyConfig, keeping: Keeping) -> None:
