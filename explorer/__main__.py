@@ -46,8 +46,10 @@ The record goes to studies/<name>/, the page to reports/<name>.html.
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out one command and return the exit code: 0 done, 1 a run failed, 2 unusable input.
+    """Carry out one command and return the exit code: 0 done, 1 a run failed or none came through, 2 unusable input.
 
+    A verdict of any kind is 0, "inconclusive" and "neither has learned more than guessing" included: the study has run.
+    Where every run that was to tell diverged or ran out of memory, there is nothing that could be judged, and it is 1.
     Asked to leave it is 128 and the signal: 130 after Ctrl-C, 143 after SIGTERM.
     """
     # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
@@ -237,6 +239,8 @@ def _run(config: "StudyConfig", console: "Console") -> int:
     if failed:
         message = f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
         raise StudyStoppedError(message)
+    if finding.lost is not None:
+        raise StudyStoppedError(f"{config.name}: no run came through that could be judged; see the verdict above")
     return 0
 
 

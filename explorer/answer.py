@@ -2,9 +2,10 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from explorer import folder as study
 from explorer import records
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
+from explorer.analysis.summary import SettingSummary
 from explorer.config import to_config
 from explorer.contrast import contrast_of
 from explorer.errors import InputError
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from explorer.report.index import Entry
     from explorer.report.study import Study
 
+Images = tuple[int, int] | None  # to validate and to test on
+
 
 def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
     """A study's own settings, its record and what it found. Raises InputError when it was never started."""
@@ -35,9 +39,8 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
     config = to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
     record = records.load(folder)
     environment = study.stored_environment(folder)
-    val_images = environment["images"][1] if environment else 1
     right = records.load_correct(folder, _contrasted(config, record)) if config.study.contrast else {}
-    config, found = judged(config, record, right, val_images)
+    config, found = judged(config, record, right, images_of(environment))
     return config, record, found
 
 
@@ -51,27 +54,37 @@ def at_look(config: StudyConfig, folder: Path) -> StudyConfig:
     """The settings with the number of seeds that the study is to have now, where it looks at its results on the way."""
     if not config.search.looks or not (folder / study.RUNS).exists():
         return replace(config, search=replace(config.search, seeds=min((*config.search.looks, config.search.seeds))))
-    return judged(config, records.load(folder), {})[0]
+    return judged(config, records.load(folder), {}, images_of(study.stored_environment(folder)))[0]
+
+
+def images_of(environment: Mapping[str, Any] | None) -> Images:
+    """How many images a study validates and tests on; None before its first start."""
+    return (int(environment["images"][1]), int(environment["images"][2])) if environment else None
 
 
 def judged(
-    config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]], val_images: int = 1
+    config: StudyConfig,
+    record: records.Record,
+    right: dict[str, npt.NDArray[np.bool_]],
+    images: Images = None,
 ) -> tuple[StudyConfig, Finding]:
     """The finding at the first look that is not over yet, or has decided; without looks, that of all seeds.
 
-    `right` says by run which test images it got right, and `val_images` how many it was validated on; the settings come
-    back with the number of seeds of that look.
+    A look at which no run has come through is the last one: more seeds would only fail as well. `right` says by run
+    which test images it got right, `images` is how many a run was validated and tested on, if that is known; the
+    settings come back with the number of seeds of that look.
     """
     for look in config.search.looks or (config.search.seeds,):
         config = replace(config, search=replace(config.search, seeds=look))
-        found = _at(config, record, right, val_images)
-        if not found.complete or (found.comparison and found.comparison.verdict != "inconclusive"):
+        found = _at(config, record, right, images)
+        decided = found.comparison is not None and found.comparison.verdict != "inconclusive"
+        if decided or found.lost or not found.complete:
             break
     return config, found
 
 
 def _at(
-    config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]], val_images: int
+    config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]], images: Images
 ) -> Finding:
     settings = settings_so_far(config, record)
     spaces = {} if config.search.only else config.spaces
@@ -91,7 +104,8 @@ def _at(
         alpha=ALPHA / max(1, len(config.search.looks)),
         right=right,
         cost=None if config.search.only else config.search.cost,
-        val_images=val_images,
+        val_images=images[0] if images else None,
+        test_images=images[1] if images else None,
         random=record.chosen(BASELINE),
         spaces={space: [one.name for one in settings if space in one.spaces] for space in spaces},
         rivals=(config.study.contrast.setting, config.study.contrast.against)
@@ -100,10 +114,10 @@ def _at(
     )
 
 
-def errors_by_seed(name: str) -> tuple[dict[int, float], str]:
-    """The test errors of a study of one setting, by seed, and what both studies of a comparison must have in common.
+def only_setting(name: str) -> tuple[SettingSummary, int | None, str]:
+    """The summary of a study of one setting, its number of test images, and what studies that are compared must share.
 
-    Raises InputError for a study that was never started, or has several settings.
+    Raises InputError for a study that was never started, has no run yet, or has several settings.
     """
     folder = study.study_folder(name)
     config, _, finding = load_finding(folder)
@@ -112,8 +126,9 @@ def errors_by_seed(name: str) -> tuple[dict[int, float], str]:
     environment = study.stored_environment(folder)
     assert environment is not None
     common = [asdict(part) for part in (config.space, config.recipe)]
-    errors = finding.summaries[0].errors if finding.summaries else {}
-    return errors, json.dumps([common, environment["data_hash"]], sort_keys=True)
+    if not finding.summaries:
+        raise InputError(f"{folder}: none of its runs has ended yet; start it with study={config.name}")
+    return finding.summaries[0], finding.images, json.dumps([common, environment["data_hash"]], sort_keys=True)
 
 
 def load_study(folder: Path) -> "Study":

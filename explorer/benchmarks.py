@@ -114,13 +114,13 @@ def _latency(config: BenchmarkConfig, console: Console) -> int:
 
 def _accuracy(config: BenchmarkConfig, console: Console) -> int:
     from explorer.analysis.paired import equivalence
-    from explorer.answer import errors_by_seed
+    from explorer.answer import only_setting
     from explorer.report.benchmark import print_accuracy
 
-    (fast, common), (plain, other) = errors_by_seed(config.fast), errors_by_seed(config.plain)
+    (fast, images, common), (plain, _, other) = only_setting(config.fast), only_setting(config.plain)
     if common != other:
         raise InputError(f"plain={config.plain}: trains another setting, with another recipe or other images")
-    print_accuracy(equivalence(fast, plain, config.margin), config.fast, config.plain, console)
+    print_accuracy(equivalence(fast, plain, config.margin, images), config.fast, config.plain, console)
     return 0
 
 

@@ -11,7 +11,8 @@ execution plan, environment and what a search decided), `schema.json` (columns a
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args, get_type_hints
@@ -23,7 +24,7 @@ from explorer import records, wording
 from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import Estimate, SettingSummary
-from explorer.answer import judged, load_finding
+from explorer.answer import images_of, judged, load_finding
 from explorer.config import to_config
 from explorer.design.name import parse_setting, setting_name
 from explorer.errors import InputError
@@ -45,8 +46,10 @@ SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
 class Answer:
     """What a table knows of one architecture.
 
-    error   mean over seeds with its 95 % t interval, as a fraction; by the study's measure, `test_error` or `val_error`
-    errors  the same by seed
+    error   mean over seeds with its 95 % t interval, as a fraction, by the study's measure: `test_error`, `val_error`.
+            The ends are NaN where a run failed, and the mean is where all did
+    errors  the same by seed, of the runs that came through
+    failed  by seed, what became of the others: "diverged" or "out_of_memory". In the mean they count as chance
     params, macs, activations  cost in closed form; seconds of a run on the study's device
     curves  one row per seed and epoch: learning_rate, loss, train_error, val_error, seconds
     """
@@ -55,6 +58,7 @@ class Answer:
     measure: str
     error: Estimate
     errors: dict[int, float]
+    failed: dict[int, str]
     params: int
     macs: int
     activations: int
@@ -95,8 +99,8 @@ class Table:
     @cached_property
     def finding(self) -> Finding:
         """What the study found, judged anew from its rows."""
-        images = int(self.environment["images"][1])
-        return judged(self.config, self.record, records.unpacked(self.correct.to_dict("records")), images)[1]
+        right = records.unpacked(self.correct.to_dict("records"))
+        return judged(self.config, self.record, right, images_of(self.environment))[1]
 
     def query(self, architecture: str) -> Answer:
         """What is known of an architecture, by any of its names. Raises InputError where the study did not train it."""
@@ -177,8 +181,9 @@ def _answer(summary: SettingSummary, measure: str, record: Record) -> Answer:
     return Answer(
         setting=summary.setting,
         measure=measure,
-        error=summary.estimate,
-        errors=summary.errors,
+        error=summary.estimate if summary.came_through else replace(summary.estimate, mean=math.nan),
+        errors=summary.measured,
+        failed=dict(summary.failed),
         params=summary.params,
         macs=summary.macs,
         activations=summary.activations,
@@ -244,8 +249,10 @@ from explorer.tabular import Table
 print(Table.open(".").query("{finding.summaries[0].setting}").error)
 ```
 
-Errors are fractions of images after the last epoch. `runs.parquet` has one row per run, `epochs.parquet` one per epoch,
-`correct.parquet` one bit per test image and run (base64, first image first). `schema.json` lists columns and checksums.
+Errors are fractions of images after the last epoch. A run that diverged or ran out of memory has none: its status says
+so, `failed` of an answer names it, and in a mean it counts as chance. `runs.parquet` has one row per run,
+`epochs.parquet` one per epoch, `correct.parquet` one bit per test image and run (base64, first image first).
+`schema.json` lists columns and checksums.
 Written by resnext-explorer (Apache-2.0).
 """
 

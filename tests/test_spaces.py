@@ -144,7 +144,6 @@ def designs(mean: float, n: int, cardinality: int, seed: int) -> list[SettingSum
             0,
             {0: error},
             estimate([error]),
-            0,
             1,
         )
         for place, error in enumerate(errors)

@@ -10,11 +10,12 @@ from scipy import stats
 
 from explorer.analysis.front import hypervolume
 from explorer.analysis.summary import CONFIDENCE, judged, places_of
-from explorer.run import FINAL_STATUSES
+from explorer.run import FINAL_STATUSES, JUDGED_STATUSES
 
 Floats = npt.NDArray[np.float64]
 Point = tuple[float, float]  # error and cost
 DRAWS = 1000
+FAILED = tuple(status for status in JUDGED_STATUSES if status != "ok")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Drawn:
     count            of them that cost as much as the search or less, over `spent` epochs
     best, searched   the best of those on average over orders, and the search's best for as many epochs
     as_good          how many of all of them are as good as `searched`; None where a front is compared
+    failed           how many of all of them did not come through; they were drawn and paid for, and count as chance
     likely           how likely `count` draws hold one as good, with its 95 % interval (Clopper and Pearson, 1934)
     """
 
@@ -39,6 +41,7 @@ class Drawn:
     searched: float
     as_good: int | None
     likely: tuple[float, float, float] | None
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Course:
 
     is_front  which of the two it is
     epochs    trained until each design ended, all seeds and all earlier designs included
-    best      NaN until the first design came to its end
+    best      NaN until a run of the first design came through to its end
     stopped   designs that were stopped, by the epoch of the rung
     tried     designs that ended or were stopped
     """
@@ -64,6 +67,7 @@ class Course:
 class _Design:
     epochs: int
     point: Point | None  # None for one that was stopped
+    failed: bool = False  # none of its runs came through, so that its error is that of chance
 
 
 def course(runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, *, seed: int = 0) -> Course | None:
@@ -78,7 +82,7 @@ def course(runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, 
         return None
     best_of = _best_of([*searched, *drawn], runs, is_front=cost is not None)
     spent = np.cumsum([one.epochs for one in searched])
-    best = _best_after_each([one.point for one in searched], best_of)
+    best = _best_after_each([None if one.failed else one.point for one in searched], best_of)
     pruned = runs[runs["status"] == "pruned"].drop_duplicates("setting")
     at_rung = pruned["epochs"].to_numpy()
     stopped = {int(epoch): int((at_rung == epoch).sum()) for epoch in np.unique(at_rung)}
@@ -107,7 +111,8 @@ def _designs(runs: pd.DataFrame, seeds: int, cost: str | None) -> dict[str, _Des
         if not any(status[place] == "pruned" for place in own):
             error = float(np.mean([errors[place] for place in own]))
             point = (error, float(costs[own[0]]))
-        found[name] = _Design(sum(epochs[place] for place in own), point)
+        failed = all(status[place] in FAILED for place in own)
+        found[name] = _Design(sum(epochs[place] for place in own), point, failed)
     return found
 
 
@@ -150,7 +155,8 @@ def _drawn(
     low, high = np.percentile(table, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
     ended = int(np.searchsorted(spent, count * each + 1e-9, side="right"))
     searched = best[ended - 1] if ended else float("nan")
-    as_good = None if is_front or np.isnan(searched) else sum(error <= searched for error, _ in points)
+    good = [one.point[0] <= searched for one in drawn if one.point and not one.failed]
+    as_good = None if is_front or np.isnan(searched) else sum(good)
     return Drawn(
         epochs=[each * (k + 1) for k in range(len(points))],
         mean=table.mean(axis=0).tolist(),
@@ -162,6 +168,7 @@ def _drawn(
         searched=searched,
         as_good=as_good,
         likely=None if as_good is None else _likely(as_good, len(points), count),
+        failed=sum(one.failed for one in drawn),
     )
 
 

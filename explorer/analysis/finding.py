@@ -1,5 +1,6 @@
 """What a study found, in one value."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from explorer.analysis.course import Course, course
+from explorer.analysis.failures import Failures, failures_of
 from explorer.analysis.fairness import Fairness, fairness
 from explorer.analysis.front import Front, front
 from explorer.analysis.paired import ALPHA, Comparison, compare, holm, others
@@ -26,12 +28,17 @@ class Finding:
     others       the other settings against the one the contrast is held against, as one family (Holm)
     trend        whether the error falls as cardinality rises
     with_images  the contrast's difference with an interval over seeds and test images together, at the level of its
-                 interval over seeds alone; None unless it is known of every pair which images it got right
+                 interval over seeds alone; None unless it is known of every pair which images it got right: not where a
+                 run counts as chance
     populations  the spaces, where a study compares several
     has_rivals   whether two spaces were declared as the contrast
     front        error against cost, where a search makes both small
     course       how a search went, and how it stands against designs drawn at random
     fair         the contrast on validation images, each setting at the learning rate that suits it best
+    failures     what became of all runs
+    lost         the same of those that were to tell, where none of them came through: the runs of the declared
+                 contrast, be it of settings or of spaces, else all
+    images       how many a run was judged on; None where that is not known
     """
 
     summaries: list[SettingSummary]
@@ -48,11 +55,19 @@ class Finding:
     front: Front | None = None
     course: Course | None = None
     has_rivals: bool = False
+    failures: Failures = field(default_factory=lambda: Failures(0, {}, {}))
+    lost: Failures | None = None
+    images: int | None = None
 
     @property
     def complete(self) -> bool:
         """Whether every run is in."""
         return self.final >= self.wanted
+
+    @property
+    def chance(self) -> float:
+        """The error of guessing; NaN before the first run."""
+        return self.summaries[0].chance if self.summaries else math.nan
 
     @property
     def on_this_test_set(self) -> bool:
@@ -83,7 +98,8 @@ def find(
     spaces: Mapping[str, list[str]] | None = None,
     rivals: tuple[str, str] | None = None,
     cost: str | None = None,
-    val_images: int = 1,
+    val_images: int | None = None,
+    test_images: int | None = None,
     random: list[str] | None = None,
 ) -> Finding:
     """Judge a record on the error after the last epoch: `test_error` where settings were fixed in advance.
@@ -91,9 +107,11 @@ def find(
     A search, whose `designs` are chosen as it goes, is told by `val_error`: the test may not choose. `right` says by
     run which test images it got right. `alpha` is the threshold of p for the declared contrast.
     `spaces` says which settings were drawn from which space, and `rivals` which two of these were declared.
-    `cost` is what a search makes small beside the error on its `val_images`, and `random` names the designs that were
-    drawn by chance, to hold it against. Runs of other than `seeds` seeds from `first_seed` on are left out.
+    `cost` is what a search makes small beside the error, and `random` names the designs that were drawn by chance, to
+    hold it against. Runs are evaluated on so many `val_images` and `test_images`, where that is known. Runs of other
+    than `seeds` seeds from `first_seed` on are left out.
     """
+    images = val_images if measure == "val_error" else test_images
     every = runs[runs["setting"].isin(settings) & runs["seed"].isin(range(first_seed, first_seed + seeds))]
     wanted = every[every["rate"] == 1]
     summaries = summarise(wanted, settings, measure)
@@ -101,7 +119,10 @@ def find(
     first, second = (by_name.get(name) for name in contrast) if contrast else (None, None)
     pairs = others(list(by_name), contrast) if contrast and second else []
     family = [(by_name[one], by_name[other]) for one, other in pairs]
-    comparison = compare(first, second, margin, alpha) if first and second else None
+    comparison = compare(first, second, margin, alpha, images=images) if first and second else None
+    failures = failures_of(wanted)
+    telling = contrast or [name for space in rivals or () for name in (spaces or {}).get(space, [])] or settings
+    told = failures if failures.all else failures_of(wanted[wanted["setting"].isin(telling)])
     return Finding(
         summaries=summaries,
         comparison=comparison,
@@ -109,17 +130,23 @@ def find(
         wanted=(len(settings) if designs is None else designs) * seeds,
         final=int(wanted["status"].isin(FINAL_STATUSES).sum()),
         has_contrast=contrast is not None,
-        others=holm([compare(one, other, margin) for one, other in family]),
+        others=holm([compare(one, other, margin, images=images) for one, other in family]),
         trend=trend(summaries) if contrast is not None else None,
         with_images=_with_images(wanted, comparison, right) if comparison and right else None,
-        front=front(summaries, cost, val_images, float(1 - 1 / runs["classes"].max())) if cost and summaries else None,
+        front=front(summaries, cost, val_images or 1, float(1 - 1 / runs["classes"].max()))
+        if cost and summaries
+        else None,
         course=course(wanted, random or [], seeds, cost) if measure == "val_error" else None,
-        fair=fairness(every, contrast, margin, alpha) if contrast else None,
+        fair=fairness(every, contrast, margin, alpha, images=val_images) if contrast else None,
         has_rivals=rivals is not None,
+        failures=failures,
+        lost=told if told.all else None,
+        images=images,
         populations=populations(
             {space: [by_name[name] for name in names if name in by_name] for space, names in (spaces or {}).items()},
             rivals,
             margin,
+            images=images,
         ),
     )
 
@@ -135,4 +162,4 @@ def _with_images(
     ]
     if set(sides[0]) & set(sides[1]) != set(comparison.differences):
         return None
-    return with_images(*sides, 1 - comparison.alpha)
+    return with_images(sides[0], sides[1], 1 - comparison.alpha)

@@ -23,6 +23,8 @@ class Front:
     ahead         whether no other design is at once no worse and cheaper, or better and no dearer
     sure          how often that is so when errors are drawn again within their uncertainty
     covered       share of the plane below chance error and the largest cost that the designs ahead cover
+
+    A design of which no run came through has no error, and is not among them.
     """
 
     cost: str
@@ -37,15 +39,17 @@ class Front:
 def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: float, *, seed: int = 0) -> Front | None:
     """The front of error against cost; None without designs. `images` were evaluated per run, `chance` is their error.
 
-    The spread over seeds is pooled over all designs that have several; with single seeds it is that of counting errors
-    on so many images, which is the least it can be.
+    The spread over seeds is pooled over all designs that have several, of the runs that came through; with single seeds
+    it is that of counting errors on so many images, which is the least it can be.
     """
+    every = np.array([getattr(one, cost) for one in summaries], dtype=float)
+    costs = every[[one.came_through for one in summaries]]
+    summaries = [one for one in summaries if one.came_through]
     if not summaries:
         return None
     errors = np.array([one.estimate.mean for one in summaries])
-    costs = np.array([getattr(one, cost) for one in summaries], dtype=float)
     points = np.column_stack([errors, costs])
-    worst = (chance, float(costs.max()) * 1.0001)
+    worst = (chance, float(every.max()) * 1.0001)
     return Front(
         cost=cost,
         settings=tuple(one.setting for one in summaries),
@@ -59,7 +63,7 @@ def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: f
 
 def _sure(summaries: Sequence[SettingSummary], errors: Floats, costs: Floats, images: int, seed: int) -> Floats:
     seeds = np.array([len(one.errors) for one in summaries])
-    several = [np.fromiter(one.errors.values(), float) for one in summaries if len(one.errors) > 1]
+    several = [np.fromiter(one.measured.values(), float) for one in summaries if len(one.measured) > 1]
     if several:
         pooled = sum(float(((own - own.mean()) ** 2).sum()) for own in several) / sum(len(own) - 1 for own in several)
         spread = np.full(len(errors), math.sqrt(pooled)) / np.sqrt(seeds)

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from explorer.analysis.summary import DIFFERENCES, ROUNDING, Estimate, SettingSummary, estimate
+from explorer.analysis.chance import Learned, learned
+from explorer.analysis.summary import DIFFERENCES, MIN_PAIRS, ROUNDING, Estimate, SettingSummary, estimate
 
 Verdict = Literal["beats", "loses to", "equivalent", "inconclusive"]
 ALPHA = 0.05
 POWER = 0.8
-MIN_PAIRS = 5
 MOST_PAIRS = 100_000  # beyond which a number of pairs says only "not with this recipe"
 EXACT_PAIRS = 20  # up to which all sign flips are counted: a million
 
@@ -22,23 +22,32 @@ EXACT_PAIRS = 20  # up to which all sign flips are counted: a million
 class Comparison:
     """`setting` minus `against`: per-seed differences of the error, as fractions, and what they amount to.
 
+    A run that diverged or ran out of memory counts as chance where its partner came through. Where both failed, nothing
+    is known of the pair: it has no difference, and decides nothing.
+
     differences  by seed; below zero `setting` has the lower error
     difference   their mean with its t interval at 1 - alpha: 95 %
     p            of the two-sided paired t test; NaN for fewer than two pairs; where all differences are equal, of the
                  exact test of signs
     alpha        threshold of p, smaller where a study looks at its results several times
     margin       largest difference that does not matter, as a fraction; None where none was declared
-    verdict      by p; "equivalent" where p decides nothing and `narrow` lies inside the margin
+    verdict      by p; "equivalent" where p decides nothing and `narrow` lies inside the margin; "inconclusive" where
+                 neither has learned more than guessing
     narrow       mean with the t interval at 1 - 2 alpha, which is two one-sided tests (Schuirmann, 1987): 90 %. Neither
                  has ends where all differences are equal
     effect       mean over standard deviation of the differences (Cohen's d_z); NaN where they do not vary
-    correlation  of the two errors over seeds (Pearson): what pairing gains; NaN where there is none
+    correlation  of the two errors over seeds (Pearson): what pairing gains; NaN where there is none. Both are NaN, and
+                 `needed` is None, where a run counts as chance: its difference is a rule, not a measurement
     welch_p      of Welch's test, as if the seeds had not been paired
     flip_p       of the exact sign-flip test (Fisher, 1935); None where 2 / 2^n cannot reach alpha, or n is too large
     needed       pairs that find a difference of the margin with 80 % power, should the standard deviation be as large
                  as the upper end of its one-sided 80 % interval; None without a margin or spread
     unpaired     seeds that only one of the two has; they are not used
-    failed       runs of each that diverged or ran out of memory, and count as chance
+    failed       runs of each that count as chance
+    lost         pairs of which both runs failed
+    statuses     of the runs that failed, those of lost pairs included
+    chance       the error of guessing
+    learned      whether each has learned more than that
     """
 
     setting: str
@@ -57,16 +66,31 @@ class Comparison:
     flip_p: float | None
     needed: int | None
     failed: tuple[int, int]
+    lost: int
+    statuses: frozenset[str]
+    chance: float
+    learned: tuple[Learned, Learned]
+
+    @property
+    def pairs(self) -> int:
+        """All pairs of seeds, those of which both runs failed included."""
+        return len(self.differences) + self.lost
+
+    @property
+    def guesses(self) -> bool:
+        """Whether neither network has learned more than guessing, so that no difference of theirs means a thing."""
+        return self.learned == ("no", "no")
 
     @property
     def within_margin(self) -> bool:
         """Whether the difference, be it significant or not, is smaller than what matters."""
-        return _inside(self.narrow, self.margin, self.alpha)
+        return not any(self.failed) and _inside(self.narrow, self.margin, self.alpha)
 
     @property
     def held_back(self) -> bool:
         """Whether the verdict is open only because the better setting failed more often than its rival."""
-        return _significant(self.difference, self.p, self.alpha) and self.verdict == "inconclusive"
+        open_yet = self.verdict == "inconclusive" and not self.guesses
+        return open_yet and _significant(self.difference, self.p, self.alpha)
 
 
 @dataclass(frozen=True)
@@ -75,59 +99,77 @@ class Equivalence:
 
     difference  mean of the paired differences with its 90 % t interval, which is two one-sided tests at 5 %
                 (Schuirmann, 1987): inside the margin on both sides "equivalent", outside of it "different"
+    paired      the comparison they are taken from: what failed, and whether anything was learned at all
     """
 
     difference: Estimate
     margin: float
     verdict: Literal["equivalent", "different", "inconclusive"]
+    paired: Comparison
 
 
-def equivalence(errors: dict[int, float], plain: dict[int, float], margin: float) -> Equivalence:
-    """The errors of one way of training against those of another, both by seed; seeds of only one are not used."""
-    apart = [errors[seed] - plain[seed] for seed in sorted(set(errors) & set(plain))]
-    difference = estimate(apart, 0.9, within=DIFFERENCES)
+def equivalence(fast: SettingSummary, plain: SettingSummary, margin: float, images: int | None = None) -> Equivalence:
+    """One way of training a setting against another, by seed; seeds of only one are not used.
+
+    A way in which a run failed that came through in the other is not called equivalent, and neither are two in which
+    nothing was learned.
+    """
+    paired = compare(fast, plain, margin, images=images)
+    difference = paired.narrow
     verdict: Literal["equivalent", "different", "inconclusive"] = "inconclusive"
-    if _inside(difference, margin, ALPHA):
+    if paired.within_margin and not paired.guesses:
         verdict = "equivalent"
-    elif difference.n >= MIN_PAIRS and (difference.low > margin or difference.high < -margin):
+    elif difference.n >= MIN_PAIRS and (difference.low > margin or difference.high < -margin) and not paired.guesses:
         verdict = "different"
-    return Equivalence(difference, margin, verdict)
+    return Equivalence(difference, margin, verdict, paired)
 
 
 def compare(
-    setting: SettingSummary, against: SettingSummary, margin: float | None = None, alpha: float = ALPHA
+    setting: SettingSummary,
+    against: SettingSummary,
+    margin: float | None = None,
+    alpha: float = ALPHA,
+    *,
+    images: int | None = None,
 ) -> Comparison:
     """Paired t test over the seeds both settings have: a pair shares seed, split, data order and augmentation.
 
-    A setting that failed more often than its rival cannot beat it: that verdict is held back.
+    A setting that failed more often than its rival cannot beat it: that verdict is held back. Errors were measured on
+    so many `images`, where that is known.
     """
-    shared = sorted(set(setting.errors) & set(against.errors))
+    both = sorted(set(setting.errors) & set(against.errors))
+    shared = [seed for seed in both if not (seed in setting.failed and seed in against.failed)]
     first, second = (np.array([one.errors[seed] for seed in shared]) for one in (setting, against))
     apart = first - second
     difference, narrow = (estimate(apart, 1 - level, within=DIFFERENCES) for level in (alpha, 2 * alpha))
     p = paired_p(apart)
-    failed = (setting.unfinished, against.unfinished)
-    verdict = _verdict(difference, p, alpha, failed)
-    if not _significant(difference, p, alpha) and _inside(narrow, margin, alpha):
-        verdict = "equivalent"
-    return Comparison(
+    failed = (len(setting.failed.keys() & set(shared)), len(against.failed.keys() & set(shared)))
+    found = Comparison(
         setting=setting.setting,
         against=against.setting,
         differences=dict(zip(shared, apart.tolist(), strict=True)),
         difference=difference,
         p=p,
-        verdict=verdict,
+        verdict="inconclusive",
         unpaired=len(set(setting.errors) ^ set(against.errors)),
         alpha=alpha,
         margin=margin,
         narrow=narrow,
-        effect=_effect(apart),
-        correlation=_correlation(first, second),
+        effect=math.nan if any(failed) else _effect(apart),
+        correlation=math.nan if any(failed) else _correlation(first, second),
         welch_p=_welch_p(first, second),
         flip_p=_flip_p(apart, alpha),
-        needed=None if margin is None else pairs_needed(apart, margin, alpha),
+        needed=None if margin is None or any(failed) else pairs_needed(apart, margin, alpha),
         failed=failed,
+        lost=len(both) - len(shared),
+        statuses=frozenset(one.failed[seed] for one in (setting, against) for seed in both if seed in one.failed),
+        chance=setting.chance,
+        learned=(_learned(setting, images), _learned(against, images)),
     )
+    verdict = _verdict(found, p)
+    if not _significant(difference, p, alpha) and found.within_margin and not found.guesses:
+        verdict = "equivalent"
+    return replace(found, verdict=verdict)
 
 
 def holm(comparisons: list[Comparison]) -> list[Comparison]:
@@ -191,20 +233,23 @@ def _power(effect: float, n: int, alpha: float) -> float:
 
 
 def _adjusted(comparison: Comparison, p: float) -> Comparison:
-    verdict = _verdict(comparison.difference, p, comparison.alpha, comparison.failed)
-    return replace(comparison, p=p, verdict=verdict)
+    return replace(comparison, p=p, verdict=_verdict(comparison, p))
 
 
-def _verdict(difference: Estimate, p: float, alpha: float, failed: tuple[int, int]) -> Verdict:
-    """By p, and held back where the better side failed more often than its rival.
+def _learned(summary: SettingSummary, images: int | None) -> Learned:
+    return learned(summary.measured.values(), summary.chance, images)
+
+
+def _verdict(found: Comparison, p: float) -> Verdict:
+    """By p, and held back where the better side failed more often than its rival, or neither has learned anything.
 
     Fewer than five pairs never decide: too few to see whether the differences are anything like normal.
     """
-    if not _significant(difference, p, alpha):
+    if found.guesses or not _significant(found.difference, p, found.alpha):
         return "inconclusive"
-    if difference.mean < 0:
-        return "beats" if failed[0] <= failed[1] else "inconclusive"
-    return "loses to" if failed[1] <= failed[0] else "inconclusive"
+    if found.difference.mean < 0:
+        return "beats" if found.failed[0] <= found.failed[1] else "inconclusive"
+    return "loses to" if found.failed[1] <= found.failed[0] else "inconclusive"
 
 
 def _significant(difference: Estimate, p: float, alpha: float) -> bool:

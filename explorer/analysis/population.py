@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from explorer.analysis.paired import ALPHA, MIN_PAIRS, Verdict, holm_adjusted
-from explorer.analysis.summary import CONFIDENCE, Estimate, SettingSummary
+from explorer.analysis.chance import Learned, learned
+from explorer.analysis.paired import ALPHA, Verdict, holm_adjusted
+from explorer.analysis.summary import CONFIDENCE, MIN_PAIRS, Estimate, SettingSummary
 from explorer.design.architecture import Architecture
 from explorer.design.name import parse_setting
 
@@ -26,6 +27,9 @@ class Distribution:
     """The share of designs with an error of at most each of `errors`, and the exact 95 % interval of each share.
 
     The intervals (Clopper and Pearson, 1934) are those of each share by itself, over the designs.
+
+    best    the lowest error; NaN where no run of any design came through
+    failed  designs of which a run diverged or ran out of memory, which counts as chance
     """
 
     errors: Floats
@@ -35,6 +39,7 @@ class Distribution:
     n: int
     mean: float
     best: float
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,9 @@ class Rivals:
                 other; None where depths do not differ, or no depth is in both
     p           of Welch's test; corrected (Holm) where the two were not declared beforehand
     distance    of the two distributions
+    failed      designs of each of which a run failed, and how many there are; the better space is not called so where
+                the share is larger in it, and with any the two are not called equivalent
+    learned     whether the designs of each have learned more than guessing, whose error is `chance`
     """
 
     space: str
@@ -78,6 +86,20 @@ class Rivals:
     distance: Distance
     verdict: Verdict
     equal_depth: Estimate | None = None
+    failed: tuple[int, int] = (0, 0)
+    designs: tuple[int, int] = (0, 0)
+    learned: tuple[Learned, Learned] = ("yes", "yes")
+    chance: float = np.nan
+
+    @property
+    def guesses(self) -> bool:
+        """Whether the designs of neither space have learned more than guessing."""
+        return self.learned == ("no", "no")
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the verdict is open only because designs of the better space failed more often."""
+        return _significant(self, self.p) and self.verdict == "inconclusive" and not self.guesses
 
 
 @dataclass(frozen=True)
@@ -94,17 +116,24 @@ class Populations:
 
 
 def populations(
-    members: dict[str, list[SettingSummary]], contrast: tuple[str, str] | None = None, margin: float | None = None
+    members: dict[str, list[SettingSummary]],
+    contrast: tuple[str, str] | None = None,
+    margin: float | None = None,
+    *,
+    images: int | None = None,
 ) -> Populations | None:
-    """Judge spaces by the mean errors of their designs, those that have some; None where there are no spaces."""
+    """Judge spaces by the mean errors of their designs, those that have some; None where there are no spaces.
+
+    A run that failed counts as chance. Errors were measured on so many `images`, where that is known.
+    """
     if not members:
         return None
     means = {name: np.array([one.estimate.mean for one in designs]) for name, designs in members.items() if designs}
     pairs = [pair for pair in combinations(means, 2) if set(pair) != set(contrast or ())]
-    others = [_rivals(pair, means, None) for pair in pairs]
+    others = [_rivals(pair, members, None, images) for pair in pairs]
     adjusted = holm_adjusted([one.p for one in others])
     corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]
-    declared = [_rivals(contrast, means, margin)] if contrast and set(contrast) <= set(means) else []
+    declared = [_rivals(contrast, members, margin, images)] if contrast and set(contrast) <= set(means) else []
     shapes = {name: [parse_setting(one.setting)[0] for one in members[name]] for name in means}
     depths = {name: np.array([shape.depth for shape in shapes[name]]) for name in means}
     rivals = [
@@ -113,9 +142,9 @@ def populations(
         for pair in [(one.space, one.against)]
     ]
     return Populations(
-        distributions={name: distribution(errors) for name, errors in means.items()},
+        distributions={name: _distribution(members[name], errors) for name, errors in means.items()},
         rivals=rivals,
-        best={name: _best_values(shapes[name], means[name]) for name in means},
+        best={name: _best_values(members[name]) for name in means},
         averages={name: _averages(shapes[name], members[name]) for name in means},
     )
 
@@ -146,10 +175,37 @@ def _averages(shapes: list[Architecture], designs: list[SettingSummary]) -> dict
     }
 
 
-def _rivals(pair: tuple[str, str], means: dict[str, Floats], margin: float | None) -> Rivals:
-    first, second = (means[name] for name in pair)
+def _distribution(designs: list[SettingSummary], errors: Floats) -> Distribution:
+    best = min((one.estimate.mean for one in designs if one.came_through), default=np.nan)
+    return replace(distribution(errors), best=float(best), failed=_failed(designs))
+
+
+def _failed(designs: list[SettingSummary]) -> int:
+    return sum(bool(one.failed) for one in designs)
+
+
+def _learned(designs: list[SettingSummary], images: int | None) -> Learned:
+    known = [float(np.mean(list(one.measured.values()))) for one in designs if one.came_through]
+    return learned(known, designs[0].chance, images)
+
+
+def _rivals(
+    pair: tuple[str, str], members: dict[str, list[SettingSummary]], margin: float | None, images: int | None
+) -> Rivals:
+    sides = [members[name] for name in pair]
+    first, second = (np.array([one.estimate.mean for one in designs]) for designs in sides)
     n, mean = min(len(first), len(second)), float(first.mean() - second.mean())
-    found = Rivals(*pair, Estimate(n, mean, np.nan, np.nan), np.nan, distance(first, second), "inconclusive")
+    found = Rivals(
+        *pair,
+        Estimate(n, mean, np.nan, np.nan),
+        np.nan,
+        distance(first, second),
+        "inconclusive",
+        failed=(_failed(sides[0]), _failed(sides[1])),
+        designs=(len(first), len(second)),
+        learned=(_learned(sides[0], images), _learned(sides[1], images)),
+        chance=sides[0][0].chance,
+    )
     parts = [one.var(ddof=1) / len(one) for one in (first, second)] if n > 1 else []
     spread = sum(parts)
     if not spread > 0:
@@ -159,20 +215,35 @@ def _rivals(pair: tuple[str, str], means: dict[str, Floats], margin: float | Non
     p = float(2 * stats.t.sf(abs(mean) / np.sqrt(spread), freedom))
     narrow = float(stats.t.ppf(1 - ALPHA, freedom) * np.sqrt(spread))
     within = margin is not None and n >= MIN_PAIRS and abs(mean) + narrow < margin
-    found = Rivals(*pair, Estimate(n, mean, mean - half, mean + half), p, found.distance, "inconclusive")
-    return _judged(found, p, within)
+    return _judged(replace(found, difference=Estimate(n, mean, mean - half, mean + half)), p, within)
 
 
 def _judged(rivals: Rivals, p: float, within: bool | None) -> Rivals:
-    """By p; "equivalent" where the 90 % interval lies within the margin and p decides nothing."""
-    verdict: Verdict = "equivalent" if within else "inconclusive"
-    if rivals.difference.n >= MIN_PAIRS and p < ALPHA:
-        verdict = "beats" if rivals.difference.mean < 0 else "loses to"
+    """By p; "equivalent" where the 90 % interval lies within the margin and p decides nothing.
+
+    Held back where designs of the better space failed more often, and where neither space has learned anything.
+    """
+    verdict: Verdict = "equivalent" if within and not any(rivals.failed) and not rivals.guesses else "inconclusive"
+    if _significant(rivals, p):
+        shares = [failed / of for failed, of in zip(rivals.failed, rivals.designs, strict=True)]
+        better, worse = shares if rivals.difference.mean < 0 else reversed(shares)
+        said: Verdict = "beats" if rivals.difference.mean < 0 else "loses to"
+        verdict = said if better <= worse and not rivals.guesses else "inconclusive"
     return replace(rivals, p=p, verdict=verdict)
 
 
-def _best_values(shapes: list[Architecture], errors: Floats) -> list[BestValue]:
-    """Of every axis that takes several values in a space, in the first stage where stages differ."""
+def _significant(rivals: Rivals, p: float) -> bool:
+    return rivals.difference.n >= MIN_PAIRS and p < ALPHA
+
+
+def _best_values(designs: list[SettingSummary]) -> list[BestValue]:
+    """Of every axis that takes several values in a space, in the first stage where stages differ.
+
+    Designs of which no run came through are left out: of a quarter that holds no other there is no best one.
+    """
+    known = [one for one in designs if one.came_through]
+    shapes = [parse_setting(one.setting)[0] for one in known]
+    errors = np.array([one.estimate.mean for one in known])
     axes = {
         "depth": [shape.depth for shape in shapes],
         "width": [shape.widths[0] for shape in shapes],

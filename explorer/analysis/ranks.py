@@ -15,17 +15,20 @@ class Agreement:
     """Kendall's tau of the mean errors of the same settings in two trainings, with a 95 % bootstrap interval.
 
     settings  how many both have; tau is 1 for the same order, 0 for none, -1 for the opposite
+    left_out  settings that both were trained on and that have no rank, since a run of them failed in either
     """
 
     tau: float
     low: float
     high: float
     settings: int
+    left_out: int = 0
 
 
 def agreement(short: list[SettingSummary], long: list[SettingSummary], *, seed: int = 0) -> Agreement | None:
     """Whether two trainings of the same settings put them in the same order. None for fewer than three settings."""
-    pairs = [(one.errors, other.errors) for one in short for other in long if one.setting == other.setting]
+    both = [(one, other) for one in short for other in long if one.setting == other.setting]
+    pairs = [(one.errors, other.errors) for one, other in both if not one.failed and not other.failed]
     pairs = [pair for pair in pairs if pair[0] and pair[1]]
     if len(pairs) < 3:
         return None
@@ -38,7 +41,8 @@ def agreement(short: list[SettingSummary], long: list[SettingSummary], *, seed: 
     known = [tau for tau in drawn if tau == tau]
     low, high = np.percentile(known, [2.5, 97.5]) if known else (np.nan, np.nan)
     exact = _tau(*([float(errors.mean()) for errors in side] for side in sides))
-    return Agreement(exact, float(low), float(high), len(pairs))
+    left_out = sum(bool(one.failed or other.failed) for one, other in both)
+    return Agreement(exact, float(low), float(high), len(pairs), left_out)
 
 
 def _tau(first: list[float], second: list[float]) -> float:

@@ -2,32 +2,60 @@
 
 import numpy as np
 
+from explorer.analysis.caveats import (
+    failed_words,
+    learned_words,
+    lost_sentence,
+    none_learned,
+    runs_failed,
+    spaces_failed,
+    spaces_learned,
+)
+from explorer.analysis.course import Drawn
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
-from explorer.analysis.paired import MIN_PAIRS, MOST_PAIRS, Comparison
+from explorer.analysis.paired import MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations
-from explorer.analysis.summary import Estimate
+from explorer.analysis.summary import MIN_PAIRS, Estimate, lowest
 from explorer.analysis.trend import Trend
 from explorer.design.name import display_setting
-from explorer.wording import COST_NAMES, cost, interval_points, p_value, points, share
+from explorer.wording import COST_NAMES, cost, interval_points, p_value, percent, points, share
 
 SURE = 0.9  # share of redrawn errors in which a design is taken to be on the front
 
 
 def sentence(finding: Finding) -> str:
-    """The verdict in one sentence, with size, interval, n and p."""
-    comparison = finding.comparison
+    """The verdict in words, with size, interval, n and p.
+
+    What takes the sense from them comes first: that no run came through, or that nothing was learned. Runs that count
+    as chance come last.
+    """
+    if finding.lost is not None:
+        return lost_sentence(finding, finding.lost)
     if finding.populations is not None:
         return _populations_sentence(finding, finding.populations)
     if finding.measure == "val_error":
         return _search_sentence(finding)
-    if comparison is None and not finding.has_contrast:
-        return "No verdict: the study declares no contrast; the settings are listed with their test errors."
-    if comparison is None:
+    if finding.comparison is not None:
+        found = finding.comparison
+        names = (display_setting(found.setting), display_setting(found.against))
+        return _joined(learned_words(found, names), _verdict_sentence(finding, found), failed_words(found, names))
+    if finding.has_contrast:
         return "No verdict yet: the declared contrast has no pair of finished runs."
+    words = "No verdict: the study declares no contrast; the settings are listed with their test errors."
+    return _joined(none_learned(finding), words, runs_failed(finding))
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
     first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
     difference = comparison.difference
     size = f"test error is {abs(difference.mean) * 100:.2f} points {'lower' if difference.mean < 0 else 'higher'}"
+    if not difference.n:
+        return "No verdict yet: of no pair of seeds has a run come through."
     if difference.n < MIN_PAIRS:
         pairs = "1 pair of seeds is" if difference.n == 1 else f"{difference.n} pairs of seeds are"
         return f"Inconclusive: {pairs} too few for a verdict; so far the {size} for {first} than for {second}."
@@ -38,6 +66,8 @@ def sentence(finding: Finding) -> str:
     if not finding.complete:
         runs = f"{finding.final} of {finding.wanted} runs are in"
         return f"Preliminary, {runs}: so far the {size} for {first} than for {second} ({numbers}); no verdict yet."
+    if comparison.guesses:
+        return f"No verdict: the {size} for {first} than for {second} ({numbers})."
     if comparison.verdict == "equivalent":
         narrow = _interval(comparison.narrow, f"{share(1 - 2 * comparison.alpha)} interval")
         return (
@@ -46,9 +76,8 @@ def sentence(finding: Finding) -> str:
         )
     if comparison.held_back:
         return (
-            f"Inconclusive: the {size} for {first} than for {second} ({numbers}), but {comparison.failed[0]} runs of "
-            f"the first failed and {comparison.failed[1]} of the second, and what fails more often cannot beat its "
-            "rival."
+            f"Inconclusive: the {size} for {first} than for {second} ({numbers}), but what fails more often cannot "
+            "beat its rival."
         )
     if comparison.verdict == "inconclusive":
         return (
@@ -72,7 +101,8 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
         parts = f", for {counts}" if counts else ""
         return f"Preliminary, {finding.final} of {finding.wanted} runs are in{parts}: no verdict yet."
     if not finding.has_rivals:
-        return f"No verdict: the study declares no contrast of spaces; designs: {counts}."
+        words = f"No verdict: the study declares no contrast of spaces; designs: {counts}."
+        return _joined(none_learned(finding), words, runs_failed(finding))
     rivals, distributions = found.rivals[0], found.distributions
     first, second = (distributions[name] for name in (rivals.space, rivals.against))
     difference = rivals.difference
@@ -83,16 +113,23 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
         f"{_interval(difference)}, {designs}, {p_value(rivals.p)}; "
         f"their distributions lie {rivals.distance.distance:.2f} apart (Kolmogorov-Smirnov)"
     )
-    words = {
+    verdicts = {
         "beats": f"Designs of {rivals.space} are better than those of {rivals.against}",
         "loses to": f"Designs of {rivals.space} are worse than those of {rivals.against}",
         "equivalent": f"Designs of {rivals.space} and {rivals.against} are equivalent within their margin",
         "inconclusive": f"Inconclusive: designs of {rivals.space} do not differ clearly from those of {rivals.against}",
     }
-    return f"{words[rivals.verdict]}: {numbers}."
+    start = verdicts[rivals.verdict]
+    if rivals.guesses:
+        start = f"No verdict on {rivals.space} and {rivals.against}"
+    elif rivals.held_back:
+        start = "Inconclusive, since what fails more often cannot beat its rival"
+    return _joined(spaces_learned(rivals), f"{start}: {numbers}.", spaces_failed(rivals, finding.failures))
 
 
 def _front_sentence(finding: Finding, found: Front) -> str:
+    if guessed := none_learned(finding):
+        return _joined(guessed, f"No front is told, of {_tried(finding)}.", runs_failed(finding))
     state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
     places = [int(place) for place in np.flatnonzero(found.ahead)]
     ends = sorted(places, key=lambda place: found.costs[place])
@@ -102,12 +139,13 @@ def _front_sentence(finding: Finding, found: Front) -> str:
         for end in (ends[0], ends[-1])
     ]
     sure, words_of_cost = int((found.sure[places] >= SURE).sum()), COST_NAMES[found.cost]
-    return (
+    words_of_front = (
         f"{state}Of {_tried(finding)}, {len(places)} are on the front of validation error against "
         f"{words_of_cost}, from {words[0]} to {words[1]}; {sure} of them {'stays' if sure == 1 else 'stay'} on it in "
         f"{share(SURE)} of redrawn errors or more. The front covers {share(found.covered)} of the plane. The "
         "test images have not been looked at: train what you take from it anew (search.only) before you believe it."
     )
+    return _joined(words_of_front, runs_failed(finding))
 
 
 def _tried(finding: Finding) -> str:
@@ -129,14 +167,23 @@ def course_sentence(finding: Finding) -> str:
         return (
             f"At equal cost, {found.spent:,.0f} epochs, the search's front covers {share(found.searched)} of the plane "
             f"and that of {count} {share(found.best)}. One search is compared, so this has no interval."
+            f"{_drawn_failed(found)}"
         )
     likely, low, high = (f"{100 * value:.0f}" for value in found.likely)
     return (
         f"At equal cost, {found.spent:,.0f} epochs, the search's best design has a validation error of "
         f"{100 * found.searched:.2f} %, the best of {count} {100 * found.best:.2f} %: {found.as_good} of the "
         f"{len(found.epochs)} random ones are as good, so that {found.count} draws find one as good in {likely} % of "
-        f"cases (95 % interval {low} to {high} %)."
+        f"cases (95 % interval {low} to {high} %).{_drawn_failed(found)}"
     )
+
+
+def _drawn_failed(found: Drawn) -> str:
+    """How many of the random designs did not come through, which is what they were worth."""
+    if not found.failed:
+        return ""
+    counts = "counts" if found.failed == 1 else "count"
+    return f" Of the random ones {found.failed} came to no end and {counts} as chance."
 
 
 def _margin(comparison: Comparison) -> str:
@@ -171,31 +218,46 @@ def fair_sentence(finding: Finding) -> str:
     found, comparison = finding.fair, finding.comparison
     if found is None or comparison is None:
         return ""
-    first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
+    names = first, second = display_setting(comparison.setting), display_setting(comparison.against)
     difference, base = found.best.difference, found.base.difference
+    if lost := [name for name, rate in zip(names, found.rates, strict=True) if rate is None]:
+        return (
+            "Which learning rate suits best cannot be said: at none that was tried did a run of "
+            f"{' or of '.join(lost)} come through."
+        )
     level = f"{share(1 - found.best.alpha)} interval"
+    own = f"against {points(base.mean)} ({_interval(base, level)}) at the recipe's own"
+    if not base.n:
+        own = "while at the recipe's own no pair came through"
     holds = {
         True: "The verdict on validation images is the same",
         False: f"The verdict on validation images changes from {found.base.verdict} to {found.best.verdict}",
     }[found.holds]
-    return (
+    words = (
         f"{holds} when each setting has the learning rate that suits it best, x{found.rates[0]:g} for {first} and "
         f"x{found.rates[1]:g} for {second}: a difference of {points(difference.mean)} points "
-        f"({_interval(difference, level)}, n = {difference.n}), against {points(base.mean)} ({_interval(base, level)}) "
-        "at the recipe's own."
+        f"({_interval(difference, level)}, n = {difference.n}), {own}."
     )
+    return _joined(words, learned_words(found.best, names), failed_words(found.best, names))
 
 
 def trend_sentence(found: Trend) -> str:
     """Whether cardinality helps, over all settings."""
-    slope = found.slope
+    slope, cardinalities = found.slope, ", ".join(map(str, found.cardinalities))
+    left_out = ""
+    if found.left_out:
+        several = f"In {found.left_out} seeds" if found.left_out > 1 else "In 1 seed"
+        left_out = f"{several} a run of these diverged or ran out of memory, which has no slope."
+    if not slope.n:
+        return f"Over cardinality {cardinalities} no trend is told. {left_out}"
     size = f"{abs(slope.mean) * 100:.2f} points {'lower' if slope.mean < 0 else 'higher'}"
     seeds = "1 seed" if slope.n == 1 else f"{slope.n} seeds"
     numbers = f"{seeds}, {_interval(slope)}, {p_value(found.p)}"
-    return (
-        f"Over cardinality {', '.join(map(str, found.cardinalities))}, each doubling goes with a test error {size} "
-        f"on average ({numbers if slope.n > 1 else seeds})."
+    words = (
+        f"Over cardinality {cardinalities}, each doubling goes with a test error {size} on average "
+        f"({numbers if slope.n > 1 else seeds})."
     )
+    return _joined(words, left_out)
 
 
 def _search_sentence(finding: Finding) -> str:
@@ -203,11 +265,18 @@ def _search_sentence(finding: Finding) -> str:
         return "No design has been trained to its end yet."
     if finding.front is not None:
         return _front_sentence(finding, finding.front)
-    best = min(finding.summaries, key=lambda summary: summary.estimate.mean)
+    best = lowest(finding.summaries)
+    assert best is not None  # else all is lost
     state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
     seeds = "1 seed" if best.estimate.n == 1 else f"{best.estimate.n} seeds"
-    return (
+    if best.failed:
+        seeds += f", {len(best.failed)} of them as chance"
+    if guessed := none_learned(finding):
+        known = f"of {_tried(finding)} the lowest validation error is {percent(best.estimate.mean)}"
+        return _joined(guessed, f"{state or 'No best design: '}{known} ({seeds}).", runs_failed(finding))
+    words = (
         f"{state}Of {_tried(finding)}, {display_setting(best.setting)} has the lowest "
         f"validation error, {best.estimate.mean * 100:.2f} % ({seeds}). The lowest of many is flattered by chance, and "
         "the test images have not been looked at: train it anew (search.only) before you believe it."
     )
+    return _joined(words, runs_failed(finding))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy import stats
 from explorer.run import JUDGED_STATUSES
 
 CONFIDENCE = 0.95
+MIN_PAIRS = 5  # seeds, or pairs of them, below which nothing is decided
 ROUNDING = 1e-12  # errors are ratios of counts; what lies below this is rounding, not spread
 ERRORS, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # where an error, and a difference of two errors, can lie
 ANYWHERE = (-math.inf, math.inf)
@@ -42,7 +43,10 @@ class Estimate:
 class SettingSummary:
     """One setting: its axes and cost as in the record, and its errors as fractions; `latency` in ms, where measured.
 
-    `errors` holds the judged error of each seed, by seed; a run that diverged or ran out of memory counts as chance.
+    errors    the judged error of each seed, by seed; a run that diverged or ran out of memory counts as `chance`
+    estimate  their mean and its interval, which has no ends where a run failed: chance is a rule, not a measurement
+    failed    by seed, the status of each run that did not come through
+    chance    the error of guessing, 1 - 1/classes; NaN where it is not known
     """
 
     setting: str
@@ -56,9 +60,20 @@ class SettingSummary:
     activations_deviation: float
     errors: dict[int, float]
     estimate: Estimate
-    unfinished: int
     seconds: float
     latency: float | None = None
+    failed: Mapping[int, str] = field(default_factory=dict)
+    chance: float = math.nan
+
+    @property
+    def measured(self) -> dict[int, float]:
+        """The errors of the runs that came through, by seed."""
+        return {seed: error for seed, error in self.errors.items() if seed not in self.failed}
+
+    @property
+    def came_through(self) -> bool:
+        """Whether any run did: only then does the setting have an error at all."""
+        return len(self.failed) < len(self.errors)
 
     def deviation(self, axis: str) -> float:
         """Signed distance of a cost from the budget's reference, as a fraction; NaN where there is none."""
@@ -106,6 +121,11 @@ def estimates(mean: Floats, deviation: Floats, n: npt.NDArray[np.int64]) -> tupl
     return np.maximum(mean - half, ERRORS[0]), np.minimum(mean + half, ERRORS[1])
 
 
+def lowest(summaries: Iterable[SettingSummary]) -> SettingSummary | None:
+    """The setting with the lowest mean error among those of which a run came through; None where none did."""
+    return min((one for one in summaries if one.came_through), key=lambda one: one.estimate.mean, default=None)
+
+
 def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Runs that ended with a column `judged`: the error, or chance, 1 - 1/classes, where one did not come through.
 
@@ -113,7 +133,7 @@ def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
     """
     final = runs[runs["status"].isin(JUDGED_STATUSES)]
     chance = 1 - 1 / final["classes"]
-    return final.assign(judged=final[measure].where(final["status"] == "ok", chance))
+    return final.assign(judged=final[measure].where(final["status"] == "ok", chance), chance=chance)
 
 
 def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_error") -> list[SettingSummary]:
@@ -137,6 +157,9 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
     first = {column: values[places[0]] for column, values in columns.items()}
     errors = {int(columns["seed"][place]): float(columns["judged"][place]) for place in places}
     errors = dict(sorted(errors.items()))
+    failed = {int(columns["seed"][place]): str(columns["status"][place]) for place in places}
+    failed = {seed: failed[seed] for seed in errors if failed[seed] != "ok"}
+    found = estimate(list(errors.values()), within=ERRORS)
     return SettingSummary(
         setting=name,
         cardinality=int(first["cardinality"]),
@@ -148,8 +171,9 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
         macs_deviation=float(first["macs_deviation"]),
         activations_deviation=float(first["activations_deviation"]),
         errors=errors,
-        estimate=estimate(list(errors.values()), within=ERRORS),
-        unfinished=sum(columns["status"][place] != "ok" for place in places),
+        estimate=replace(found, low=math.nan, high=math.nan) if failed else found,
         seconds=float(np.mean([columns["seconds"][place] for place in places])),
         latency=float(first["latency"]) if pd.notna(first.get("latency")) else None,
+        failed=failed,
+        chance=float(first["chance"]),
     )

@@ -17,11 +17,13 @@ class Trend:
     """Change of the error for each doubling of the cardinality, as a fraction: its mean over seeds, interval and p.
 
     cardinalities  in ascending order, those of settings that are alike but for their paths
+    left_out       seeds with which a run of these settings failed: it has no error, so they have no slope
     """
 
     slope: Estimate
     p: float
     cardinalities: tuple[int, ...]
+    left_out: int = 0
 
 
 def trend(summaries: list[SettingSummary]) -> Trend | None:
@@ -35,13 +37,15 @@ def trend(summaries: list[SettingSummary]) -> Trend | None:
         lines.setdefault(shape_of(summary.setting), []).append(summary)
     used = [line for line in lines.values() if len({one.cardinality for one in line}) >= LEAST]
     flat = [one for line in used for one in line]
-    seeds = sorted(set.intersection(*(set(one.errors) for one in flat))) if flat else []
-    if not seeds:
+    shared = set.intersection(*(set(one.errors) for one in flat)) if flat else set[int]()
+    if not shared:
         return None
+    seeds = sorted(shared.intersection(*(one.measured for one in flat)))
     heights = np.concatenate([_centred(np.log2([one.cardinality for one in line])) for line in used])
-    errors = np.array([[one.errors[seed] for one in flat] for seed in seeds])
+    errors = np.array([[one.errors[seed] for one in flat] for seed in seeds]).reshape(len(seeds), len(flat))
     slopes = errors @ heights / (heights @ heights)
-    return Trend(estimate(slopes), paired_p(slopes), tuple(sorted({one.cardinality for one in flat})))
+    cardinalities = tuple(sorted({one.cardinality for one in flat}))
+    return Trend(estimate(slopes), paired_p(slopes), cardinalities, len(shared) - len(seeds))
 
 
 def shape_of(setting: str) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from explorer import folder as study
 from explorer import records
-from explorer.answer import draw, judged
+from explorer.answer import draw, images_of, judged
 from explorer.changes import stored_plan
 from explorer.config import to_config
 from explorer.doctor.complaint import Complaint
@@ -137,7 +137,7 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
     if tables.kept is None or config is None or known.execution is None or known.environment is None:
         return found
     record = records.assembled(folder, tables.kept)
-    config, _ = judged(config, record, {})
+    config, _ = judged(config, record, {}, images_of(known.environment))
     settings = settings_so_far(config, record)
     runs = {run.id: (setting, run) for setting, run in _runs(known, config, settings)}
     final = set(record.runs.loc[record.runs["status"].isin(FINAL_STATUSES), "run"])

@@ -4,6 +4,7 @@ import numpy as np
 from rich.console import Console
 
 from explorer import wording
+from explorer.analysis.caveats import failed_words, learned_words
 from explorer.analysis.paired import Equivalence
 from explorer.analysis.ranks import Agreement
 from explorer.analysis.replay import Replay
@@ -98,6 +99,9 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
         None if found.verdict == "inconclusive" else found.verdict == "equivalent",
     )
     print_figures([figure], console)
+    for words in (learned_words(found.paired, (fast, plain)), failed_words(found.paired, (fast, plain))):
+        if words:
+            console.print(words, markup=False, highlight=False)
 
 
 def print_ranks(found: Agreement, studies: tuple[StudyConfig, StudyConfig], console: Console) -> None:
@@ -109,6 +113,11 @@ def print_ranks(found: Agreement, studies: tuple[StudyConfig, StudyConfig], cons
         ". 1: the same order; 0: no relation.",
         highlight=False,
     )
+    if found.left_out:
+        console.print(
+            f"Left out, since a run of theirs diverged or ran out of memory: {found.left_out} settings.",
+            highlight=False,
+        )
 
 
 def print_replay(found: Replay, margin: float, console: Console) -> None:

@@ -6,12 +6,12 @@ from explorer.analysis.summary import SettingSummary
 from explorer.design.layout import layout
 from explorer.design.name import display_setting, parse_setting
 from explorer.design.template import Task
+from explorer.report.errors import interval_words, mean_words, seed_words
 from explorer.settings import StudyConfig
-from explorer.wording import interval, percent
 
 
 def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, Any]:
-    """One design as plain values; errors are fractions, maps are the sides in pixels that enter and leave a stage."""
+    """One design as plain values; errors are in words, maps are the sides in pixels that enter and leave a stage."""
     architecture, form = parse_setting(summary.setting)
     stages = []
     if architecture.block != "alexnet":
@@ -34,9 +34,9 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
         "form": form,
         "stages": stages,
         "costs": [[word, getattr(summary, axis)] for axis, word in COSTS.items()],
-        "mean": percent(summary.estimate.mean),
-        "interval": interval(summary.estimate.low, summary.estimate.high),
-        "errors": {str(seed): error for seed, error in summary.errors.items()},
+        "mean": mean_words(summary),
+        "interval": interval_words(summary),
+        "errors": {str(seed): seed_words(summary, seed) for seed in summary.errors},
         "command": command(summary.setting, config),
     }
 

@@ -16,10 +16,11 @@ from explorer.analysis.summary import ERRORS, SettingSummary, estimate
 from explorer.analysis.trend import shape_of
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting, parse_setting, paths_name
+from explorer.report.errors import mean_words, seed_words, seeds_words
 from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel
 from explorer.report.paper import table_3
 from explorer.report.parallel import Parallel
-from explorer.wording import COST_NAMES, interval, millions, percent
+from explorer.wording import COST_NAMES, interval, millions
 
 MOST_LINES = len(PALETTE)
 LEAST_GROWTH = 3  # networks that make a way to grow: two are a contrast
@@ -40,6 +41,7 @@ class Point:
     """One setting in the key figure: its seeds' errors and their mean with interval, all in percent.
 
     words  what its mark says to whoever points at it
+    runs   the error of each seed in words, or what became of the run
     """
 
     name: str
@@ -51,14 +53,19 @@ class Point:
     low: float
     high: float
     words: str
+    runs: dict[int, str]
 
 
 def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
-    """Points by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality."""
-    shapes = [(shape_of(summary.setting), summary.cardinality) for summary in finding.summaries]
+    """Points by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality.
+
+    A setting of which no run came through has no error to show.
+    """
+    known = [summary for summary in finding.summaries if summary.came_through]
+    shapes = [(shape_of(summary.setting), summary.cardinality) for summary in known]
     several = {shape for shape, count in Counter(shapes).items() if count > 1}
     lines: dict[str, list[Point]] = {}
-    for summary in sorted(finding.summaries, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
+    for summary in sorted(known, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
         paths = paths_name(parse_setting(summary.setting)[0])
         point = Point(
             name=display_setting(summary.setting),
@@ -70,6 +77,7 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
             low=100 * summary.estimate.low,
             high=100 * summary.estimate.high,
             words=told(summary),
+            runs={seed: seed_words(summary, seed) for seed in summary.errors},
         )
         rest = shape_of(summary.setting)
         if (rest, summary.cardinality) in several:
@@ -102,7 +110,7 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
                 symbol=symbol,
                 legend="one seed",
                 settings=[point.setting for point, _, _ in dots],
-                words=[f"{point.name}, seed {seed}\nerror {value:.2f} %" for point, seed, value in dots],
+                words=[f"{point.name}, seed {seed}\nerror {point.runs[seed]}" for point, seed, _ in dots],
                 quiet=True,
             )
         )
@@ -172,6 +180,7 @@ def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)")
 
     The ResNeXt paper's figure 7. None where either way has fewer than three networks, or where they differ otherwise.
     """
+    summaries = [one for one in summaries if one.came_through]
     shapes = {one.setting: parse_setting(one.setting)[0] for one in summaries}
     alike = {replace(shape, cardinality=1, bottleneck_width=1) for shape in shapes.values()}
     ordered = sorted(summaries, key=lambda one: one.params)
@@ -372,7 +381,7 @@ def told(summary: SettingSummary) -> str:
         display_setting(summary.setting),
         f"{summary.params:,} parameters, {millions(summary.macs)} multiply-adds",
         f"{summary.activations:,} activations",
-        f"mean error {percent(found.mean)}, n = {found.n}",
+        f"mean error {mean_words(summary)}, n = {seeds_words(summary)}",
     ]
     if summary.latency is not None:
         lines.insert(3, f"{summary.latency:.3g} ms")

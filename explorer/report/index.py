@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.analysis.chance import learned
 from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import mood, sentence
+from explorer.analysis.summary import lowest
 from explorer.design.name import display_setting
 from explorer.records import Record
 from explorer.report.page import policy, render, script
 from explorer.report.spark import Spark, picture, spark_of
 from explorer.settings import StudyConfig
 from explorer.table import write_whole
-from explorer.wording import ERROR_NAMES
+from explorer.wording import ERROR_NAMES, percent
 
 SCRIPTS = ("theme", "index")
 FLATTERING = 10  # designs, of which the lowest error is told to be flattered by chance
@@ -46,8 +48,9 @@ class Entry:
     date   when its last run ended, in UTC: `2026-11-24T05:09:10Z`, or as much of it as is known; "" before the first
     page   the file name of the study's page; None where none has been drawn
     mood   how the verdict is coloured: "yes", "no" or "open"; "broken" for a study that cannot be read
-    best   None before the first run
+    best   None before a run came through
     spark  the same
+    lost   whether all runs that have ended diverged or ran out of memory
     """
 
     name: str
@@ -61,6 +64,7 @@ class Entry:
     mood: str = "open"
     best: Best | None = None
     spark: Spark | None = None
+    lost: bool = False
 
 
 def entry_of(config: StudyConfig, record: Record, finding: Finding) -> Entry:
@@ -76,6 +80,7 @@ def entry_of(config: StudyConfig, record: Record, finding: Finding) -> Entry:
         mood=mood(finding),
         best=best_of(finding),
         spark=spark_of(finding),
+        lost=finding.failures.all,
     )
 
 
@@ -85,15 +90,17 @@ def broken(name: str, error: Exception) -> Entry:
 
 
 def best_of(finding: Finding) -> Best | None:
-    """The design with the lowest mean error, of all spaces where there are several; None before the first run."""
-    if not finding.summaries:
+    """The design with the lowest mean error, of all spaces where there are several; None before a run came through."""
+    best = lowest(finding.summaries)
+    if best is None:
         return None
-    best = min(finding.summaries, key=lambda summary: summary.estimate.mean)
     count, found = len(finding.summaries), best.estimate
     what = ("mean " if found.n > 1 else "") + ERROR_NAMES[finding.measure]
     label = f"{'Lowest ' if count > 1 else ''}{what}{'' if finding.complete else ' so far'}"
     caution = ""
-    if finding.measure == "val_error":
+    if learned(best.measured.values(), best.chance, finding.images) == "no":
+        caution = f"No more than guessing, whose error is {percent(best.chance)}."
+    elif finding.measure == "val_error":
         caution = "The search chose by this error, which flatters it; the test images were not looked at."
     elif count >= FLATTERING:
         caution = "The lowest of many is flattered by chance."
@@ -105,7 +112,7 @@ def best_of(finding: Finding) -> Best | None:
         high=found.high,
         n=found.n,
         of=count,
-        failed=best.unfinished,
+        failed=len(best.failed),
         caution=caution,
     )
 

@@ -212,7 +212,11 @@ def _tuning(study: Study) -> Item:
 
 def _failed(study: Study) -> Item:
     told = ", ".join(f"{number} {status}" for status, number in failures(study))
-    words = f"{told}; diverged and out-of-memory runs count as chance error." if told else "Every run came through."
+    words = "Every run came through."
+    if told:
+        words = (
+            f"{told}; diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did."
+        )
     return Item("Are runs that failed told and counted?", "yes", words)
 
 

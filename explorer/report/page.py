@@ -10,13 +10,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from explorer import wording
+from explorer.analysis.caveats import failed_words, learned_words
 from explorer.analysis.finding import Finding
+from explorer.analysis.paired import Comparison
 from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, told_pairs, trend_sentence
 from explorer.analysis.summary import Estimate
 from explorer.design.name import display_setting
 from explorer.folder import LIVE_SECONDS
 from explorer.report import method
 from explorer.report.cards import given_path
+from explorer.report.errors import interval_words, mean_words, seed_words, seeds_words
 from explorer.report.figures import SHAPE_AXES
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.panel import Panel
@@ -52,6 +55,8 @@ def render_page(study: Study) -> str:
         front=_front_rows(study.finding),
         timed="latency" in study.config.search.objectives,
         checks=_checks(study.finding),
+        pairs=_pairs(study.finding),
+        others=_others(study.finding),
         trend=trend_sentence(study.finding.trend) if study.finding.trend else "",
         curves=MOST_CURVES,
         fair=fair_sentence(study.finding),
@@ -117,9 +122,38 @@ def _rows(views: Views) -> list[dict[str, Any]]:
     """The summaries with the names and axes of their designs."""
     axes = views.axes.to_dict("index")
     return [
-        {**asdict(summary), "name": _display(summary.setting), "axes": axes[summary.setting]}
+        {
+            **asdict(summary),
+            "name": _display(summary.setting),
+            "axes": axes[summary.setting],
+            "came_through": summary.came_through,
+            "mean": mean_words(summary),
+            "interval": interval_words(summary),
+            "told_seeds": seeds_words(summary),
+        }
         for summary in views.study.finding.summaries
     ]
+
+
+def _pairs(finding: Finding) -> list[tuple[int, str, str, str]]:
+    """Both errors of each pair of seeds of the contrast, or what became of the runs, and their difference."""
+    found = finding.comparison
+    if found is None:
+        return []
+    by_name = {one.setting: one for one in finding.summaries}
+    first, second = by_name[found.setting], by_name[found.against]
+    shared = sorted(set(first.errors) & set(second.errors))
+    apart = {seed: wording.points(value) for seed, value in found.differences.items()}
+    return [(seed, seed_words(first, seed), seed_words(second, seed), apart.get(seed, "-")) for seed in shared]
+
+
+def _others(finding: Finding) -> list[tuple[Comparison, str]]:
+    """The other contrasts, each with what takes the sense from it: runs that failed, networks that learned nothing."""
+    found = []
+    for one in finding.others:
+        names = _display(one.setting), _display(one.against)
+        found.append((one, f"{learned_words(one, names)} {failed_words(one, names)}".strip()))
+    return found
 
 
 def _is_overlaid(figures: dict[str, Figure]) -> bool:
@@ -167,6 +201,7 @@ def _front_rows(finding: Finding) -> list[dict[str, Any]]:
     found = finding.front
     if found is None:
         return []
+    by_name = {one.setting: one for one in finding.summaries}
     ahead = [place for place in range(len(found.settings)) if found.ahead[place]]
     return [
         {
@@ -174,6 +209,7 @@ def _front_rows(finding: Finding) -> list[dict[str, Any]]:
             "cost": wording.cost(found.cost, found.costs[place]),
             "error": float(found.errors[place]),
             "sure": float(found.sure[place]),
+            "failed": seeds_words(one) if (one := by_name[found.settings[place]]).failed else "",
         }
         for place in sorted(ahead, key=lambda place: found.costs[place])
     ]

@@ -44,7 +44,7 @@ class Spark:
 
 
 def spark_of(finding: Finding) -> Spark | None:
-    """What tells most of a study; None before its first run.
+    """What tells most of a study; None before a run came through.
 
     A study of spaces: the distributions of their errors. A search: the best so far. Listed settings: mean errors with
     intervals against cardinality, or in the study's order where all have the same. A single setting: its seeds.
@@ -60,17 +60,20 @@ def spark_of(finding: Finding) -> Spark | None:
 
 def _of(finding: Finding) -> Spark | None:
     error = ERROR_NAMES[finding.measure]
+    measured = [one for one in finding.summaries if one.came_through]
+    if finding.summaries and not measured:
+        return None
     if finding.populations is not None:
         return _of_spaces(finding.populations, error)
     if finding.measure == "val_error":
         return _of_a_search(finding.course) if finding.course else None
-    if not finding.summaries:
+    if not measured:
         return None
-    if len(finding.summaries) == 1:
-        return _of_seeds(finding.summaries[0], error)
-    if len({one.cardinality for one in finding.summaries}) > 1:
+    if len(measured) == 1:
+        return _of_seeds(measured[0], error)
+    if len({one.cardinality for one in measured}) > 1:
         return _of_cardinalities(finding, error)
-    return _of_settings(finding.summaries, error)
+    return _of_settings(measured, error)
 
 
 def _is_many(mark: Mark) -> bool:
@@ -193,7 +196,7 @@ def _of_cardinalities(finding: Finding, error: str) -> Spark:
     points = [point for line in lines.values() for point in line]
     numbers = sorted({point.cardinality for point in points})
     axis = Axis("Cardinality", log=True, ticks=tuple((float(number), str(number)) for number in numbers))
-    seeds = _n(finding.summaries)
+    seeds = _n([one for one in finding.summaries if one.came_through])
     if len(lines) > MOST_KEYED:
         means = [_mean([point.mean for point in points if point.cardinality == number]) for number in numbers]
         marks = [
@@ -265,10 +268,12 @@ def _few(told: list[str]) -> str:
 
 
 def _n(summaries: list[SettingSummary]) -> str:
-    """How many seeds are behind each mean: `n = 10 seeds`, `n = 2 to 6 seeds`."""
+    """How many seeds are behind each mean: `n = 10 seeds`, `n = 2 to 6 seeds, 3 runs as chance`."""
+    failed = sum(len(one.failed) for one in summaries)
+    chance = f", {failed} {'run' if failed == 1 else 'runs'} as chance" if failed else ""
     counts = [one.estimate.n for one in summaries]
     low, high = min(counts), max(counts)
-    return f"n = {low} to {high} seeds" if low < high else "n = 1 seed" if low == 1 else f"n = {low} seeds"
+    return (f"n = {low} to {high} seeds" if low < high else "n = 1 seed" if low == 1 else f"n = {low} seeds") + chance
 
 
 def _mean(values: list[float]) -> float:

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
-from explorer.wording import ERROR_NAMES, interval, millions, percent, signed_percent
+from explorer.report.errors import interval_words, mean_words, seeds_words
+from explorer.wording import ERROR_NAMES, millions, signed_percent
 
 MOST_ROWS = 100  # of the settings: nobody reads ten thousand, which would take longer to lay out than to judge
 
@@ -27,16 +28,15 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
     )
     shown = finding.summaries
     if len(shown) > MOST_ROWS:
-        shown = sorted(shown, key=lambda summary: summary.estimate.mean)[:MOST_ROWS]
+        shown = sorted(shown, key=lambda summary: (not summary.came_through, summary.estimate.mean))[:MOST_ROWS]
     for summary in shown:
-        estimate = summary.estimate
         table.add_row(
             summary.setting,
             with_deviation(summary.params, summary.params_deviation),
             f"{millions(summary.macs)} {signed_percent(summary.macs_deviation)}",
-            percent(estimate.mean),
-            interval(estimate.low, estimate.high),
-            f"{estimate.n} ({summary.unfinished} as chance)" if summary.unfinished else str(estimate.n),
+            mean_words(summary),
+            interval_words(summary),
+            seeds_words(summary),
         )
     console.print(table)
     if len(shown) < len(finding.summaries):

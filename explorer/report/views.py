@@ -10,6 +10,7 @@ from markupsafe import Markup
 from explorer import wording
 from explorer.analysis.front import Front
 from explorer.analysis.front import front as front_of
+from explorer.analysis.summary import SettingSummary
 from explorer.design.budget import AXES
 from explorer.planning import task_of
 from explorer.report.cards import card
@@ -56,6 +57,11 @@ class Views:
         return f"{wording.ERROR_NAMES[self.study.finding.measure].capitalize()} (%)"
 
     @cached_property
+    def measured(self) -> list[SettingSummary]:
+        """The settings of which a run came through: the others have no error to draw."""
+        return [one for one in self.study.finding.summaries if one.came_through]
+
+    @cached_property
     def lines(self) -> dict[str, list[Point]]:
         """The points of the error against cardinality."""
         return cardinality_numbers(self.study.finding)
@@ -96,7 +102,7 @@ class Views:
             panels["deviation"] = deviation_panel(found.summaries, tolerances)
         if found.comparison is not None and found.comparison.differences:
             panels["pairs"] = pairs_panel(found.comparison)
-        ranked = sorted(found.summaries, key=lambda summary: summary.estimate.mean)
+        ranked = sorted(self.measured, key=lambda summary: summary.estimate.mean)
         drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
         names = [summary.setting for summary in found.summaries if summary.setting in drawn]
         panels["curves"] = curves_panel([curve for name in names for curve in self.curves.get(name, [])])
@@ -146,7 +152,7 @@ class Views:
     def _fronts(self) -> list[Front]:
         """Error against each cost in which the designs differ, but for the one the key figure shows."""
         study, found, runs = self.study, self.study.finding, self.study.record.runs
-        if len(found.summaries) < LEAST_ON_FRONT:
+        if len(self.measured) < LEAST_ON_FRONT:
             return []
         images = int(study.environment["images"][1 if found.measure == "val_error" else 2])
         chance = float(1 - 1 / runs["classes"].max())
@@ -157,7 +163,7 @@ class Views:
 
     def _parallel(self) -> Parallel | None:
         """Designs across their axes, where there are many designs that differ in several."""
-        summaries = self.study.finding.summaries
+        summaries = self.measured
         if len(summaries) < LEAST_PARALLEL:
             return None
         across = parallel(self.axes, summaries, self.error)

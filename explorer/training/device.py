@@ -64,9 +64,9 @@ def is_usable(device: str) -> bool:
     return True
 
 
-def release_memory() -> None:
+def release_memory(device: str) -> None:
     """Give a GPU's memory that torch keeps for later to the other processes that share it."""
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if device == "cuda":
         torch.cuda.empty_cache()
 
 

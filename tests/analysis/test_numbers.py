@@ -20,9 +20,9 @@ APART = [0.004, -0.001, 0.003, -0.002, 0.002, 0.000]
 def verdict(differences: list[float], margin: float) -> tuple[str, str]:
     """Of the contrast, and of two ways of training whose errors differ by so much."""
     errors = [0.3 + value for value in differences]
-    plain = dict.fromkeys(range(len(errors)), 0.3)
-    contrast = compare(summary(X, errors), summary(R, [0.3] * len(errors)), margin)
-    return contrast.verdict, equivalence(dict(enumerate(errors)), plain, margin).verdict
+    plain = [0.3] * len(errors)
+    contrast = compare(summary(X, errors), summary(R, plain), margin)
+    return contrast.verdict, equivalence(summary(X, errors), summary(X, plain), margin).verdict
 
 
 @pytest.mark.parametrize("sign", [1, -1])

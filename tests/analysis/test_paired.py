@@ -1,6 +1,8 @@
 """The declared contrast: verdicts, margins, power, families, and what a reviewer asks beside them."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,18 +19,24 @@ from tests.analysis.test_statistics import R, X, frame
 M = "29-4x24d"
 
 
-def summary(name: str, errors: list[float], failed: int = 0) -> SettingSummary:
-    by_seed = dict(enumerate(errors))
-    return SettingSummary(name, 1, 64, 1, 1, 1, 0.0, 0.0, 0.0, by_seed, estimate(errors), failed, 1.0)
+def summary(name: str, errors: list[float], failed: Sequence[int] = ()) -> SettingSummary:
+    """A setting of so many seeds, of which some diverged, whatever error stands for them."""
+    known = SettingSummary(name, 1, 64, 1, 1, 1, 0.0, 0.0, 0.0, dict(enumerate(errors)), estimate(errors), 1.0)
+    return replace(known, failed=dict.fromkeys(failed, "diverged"), chance=0.9)
 
 
 def comparison(
     differences: list[float], margin: float | None = None, alpha: float = 0.05, failed: tuple[int, int] = (0, 0)
 ) -> Comparison:
-    """Setting and rival whose errors differ by so much; the rival's errors vary a little."""
+    """Setting and rival whose errors differ by so much; the rival's errors vary a little.
+
+    The first so many seeds of the setting and the last so many of the rival diverged.
+    """
     base = [0.3 + 0.01 * math.sin(seed) for seed in range(len(differences))]
     first = [one + difference for one, difference in zip(base, differences, strict=True)]
-    return compare(summary(X, first, failed[0]), summary(R, base, failed[1]), margin, alpha)
+    seeds = range(len(differences))
+    sides = summary(X, first, seeds[: failed[0]]), summary(R, base, seeds[len(base) - failed[1] :])
+    return compare(*sides, margin, alpha)
 
 
 FAR = [-0.030, -0.025, -0.035, -0.028, -0.032, -0.031]
@@ -141,8 +149,6 @@ def test_a_family_is_corrected_step_by_step() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 @settings(max_examples=50)
 def test_corrected_ps_are_no_smaller_and_keep_their_order(ps: list[float]) -> None:
-    from dataclasses import replace
-
     found = [one.p for one in holm([replace(comparison(NOISE), p=p) for p in ps])]
     assert all(p <= corrected <= 1 for p, corrected in zip(ps, found, strict=True))
     assert [found[place] for place in np.argsort(ps)] == sorted(found)

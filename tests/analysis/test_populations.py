@@ -18,7 +18,7 @@ from explorer.analysis.trend import shape_of, trend
 
 def summary(name: str, errors: dict[int, float]) -> SettingSummary:
     cardinality = int(name.partition("-")[2].partition("x")[0])
-    return SettingSummary(name, cardinality, 4, 1, 1, 1, 0, 0, 0, errors, estimate(list(errors.values())), 0, 1.0)
+    return SettingSummary(name, cardinality, 4, 1, 1, 1, 0, 0, 0, errors, estimate(list(errors.values())), 1.0)
 
 
 def line(depth: int, slopes: list[float], height: float = 0.3) -> list[SettingSummary]:

@@ -83,7 +83,9 @@ def test_a_diverged_run_counts_as_chance_and_a_failed_one_does_not_count() -> No
     runs.loc[[1, 2], "test_error"] = math.nan
     (found,) = summarise(runs, [R])
     assert found.errors == {0: 0.1, 1: 0.9}
-    assert found.unfinished == 1
+    assert found.failed == {1: "diverged"}
+    assert found.measured == {0: 0.1}
+    assert not found.estimate.has_interval  # the 90 % of a run that diverged are no measurement
 
 
 def test_the_verdict_is_the_paired_t_test() -> None:
@@ -235,15 +237,15 @@ def test_without_a_contrast_there_is_no_verdict() -> None:
 
 def test_equivalence_needs_its_whole_interval_within_the_margin() -> None:
     def verdict(differences: list[float], margin: float = 0.003) -> str:
-        plain = dict.fromkeys(range(20), 0.3)
-        return equivalence({seed: 0.3 + value for seed, value in enumerate(differences)}, plain, margin).verdict
+        fast = [0.3 + value for value in differences]
+        return equivalence(summary(X, fast), summary(X, [0.3] * 20), margin).verdict
 
     assert verdict([0.001, -0.001] * 5) == "equivalent"
     assert verdict([0.01, -0.01] * 5) == "inconclusive"
     assert verdict([0.01, 0.011] * 5) == "different"
     assert verdict([-0.01, -0.011] * 5) == "different"
     assert verdict([0.0, 0.0, 0.0, 0.0]) == "inconclusive"  # fewer than five pairs never decide
-    found = equivalence({0: 0.31, 1: 0.29, 2: 0.32, 3: 0.30, 4: 0.33, 9: 0.9}, dict.fromkeys(range(5), 0.3), 0.02)
+    found = equivalence(summary(X, [0.31, 0.29, 0.32, 0.30, 0.33, 0.9]), summary(X, [0.3] * 5), 0.02)
     half = 2.131847 * float(np.std([0.01, -0.01, 0.02, 0.0, 0.03], ddof=1)) / 5**0.5
     assert found.difference.n == 5
     assert (found.difference.low, found.difference.high) == pytest.approx((0.01 - half, 0.01 + half))

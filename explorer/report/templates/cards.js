@@ -84,7 +84,7 @@ page.cards = (designs, error) => {
     const percent = (value) => `${(100 * value).toFixed(2)} %`;
     const costs = design.costs.map(([word, value]) => [word, value.toLocaleString("en")]);
     made.append(table([], [...costs, [`${error}, mean of ${Object.keys(design.errors).length}`, design.mean], ["95 % interval", design.interval]]));
-    const seeds = Object.entries(design.errors).map(([seed, value]) => `${seed}: ${percent(value)}`);
+    const seeds = Object.entries(design.errors).map(([seed, value]) => `${seed}: ${value}`);
     made.append(node("p", `By seed: ${seeds.join(", ")}`, { class: "note" }));
     made.append(node("pre", design.command));
     return made;

@@ -1,0 +1,49 @@
+"""Runs that ended without a result: how many of how many diverged or ran out of memory, and why."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from explorer.run import JUDGED_STATUSES
+
+WORDS = {"diverged": "diverged", "out_of_memory": "ran out of memory"}
+
+
+@dataclass(frozen=True)
+class Failures:
+    """What became of some runs that have ended.
+
+    of       how many there are; those that a search stopped early are not counted
+    counts   how many of them did not come through, by status
+    reasons  what was said of them, by status: the most frequent message, "" where there was none
+    """
+
+    of: int
+    counts: dict[str, int]
+    reasons: dict[str, str]
+
+    @property
+    def all(self) -> bool:
+        """Whether there are runs, and none of them came through."""
+        return 0 < self.of == sum(self.counts.values())
+
+
+def failures_of(runs: pd.DataFrame) -> Failures:
+    """What became of the runs of a record that were to be judged."""
+    final = runs[runs["status"].isin(JUDGED_STATUSES)]
+    poor = final[final["status"] != "ok"]
+    counts = {status: number for status in WORDS if (number := int((poor["status"] == status).sum()))}
+    reasons = {}
+    for status in counts:
+        said = poor.loc[poor["status"] == status, "message"].dropna().tolist() if "message" in poor else []
+        told = Counter(str(message) for message in said if message)
+        reasons[status] = told.most_common(1)[0][0] if told else ""
+    return Failures(len(final), counts, reasons)
+
+
+def how(statuses: Iterable[str]) -> str:
+    """What happened to runs of these statuses: `diverged`, `diverged or ran out of memory`."""
+    found = set(statuses)
+    return " or ".join(words for status, words in WORDS.items() if status in found)
