@@ -90,7 +90,8 @@ def console() -> None:
 
 
 def _dispatch(arguments: list[str], console: "Console") -> int:
-    from explorer.config import compose_tree, groups, read_command
+    from explorer.compose import compose, groups
+    from explorer.config import read_command
 
     if {"-h", "--help"} & set(arguments):
         listing = "\n".join(f"  {group}: {', '.join(names)}" for group, names in groups().items())
@@ -100,7 +101,7 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         import yaml
 
         plain = [argument for argument in arguments if argument not in ("--cfg", "job")]
-        tree = compose_tree(plain)
+        tree = compose(plain).tree
         if isinstance(storage := tree.get("storage"), dict) and storage.get("url"):
             storage["url"] = without_password(str(storage["url"]))
         if tree.get("from"):

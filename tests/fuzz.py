@@ -23,7 +23,8 @@ from pathlib import Path
 from explorer import records, table
 from explorer.__main__ import main as explorer
 from explorer.answer import judged
-from explorer.config import conf_folders, read_command, to_config
+from explorer.compose import conf_folders
+from explorer.config import read_command, to_config
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.errors import InputError
 from explorer.folder import stored_config

@@ -2,17 +2,22 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from explorer.config import conf_folders, groups, read_command
+from explorer.compose import compose, conf_folders, groups
+from explorer.config import read_command
 from explorer.contrast import contrast_of
+from explorer.errors import InputError
 from explorer.planning import candidates, settings_of
 from explorer.run import Execution
 from explorer.runs import runs_of
+from tests.conftest import broadly
 
 # By study: a digest of every value that is not its field's default, and one of the ids of its runs of the first seed
 # on a made-up device. A new study adds its line; a line that changes is a study that can no longer be continued.
@@ -29,6 +34,12 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "equal_params_tiny_imagenet_32px": ("7f73ecdbc2e1", "96acb057be6f"),
     "fast_path": ("f37d8d2eb9ff", "b3b6e014f4df"),
     "forms": ("6314eb7ecb78", "cc8340cc01c6"),
+    "init_narrow_cifar10_jpeg_fan_in": ("bd901f77a8c9", "235f4162ea5a"),
+    "init_narrow_cifar10_jpeg_fan_out": ("3b85ef99dccc", "55ed599bf064"),
+    "init_narrow_cifar10_jpeg_groups": ("e0457ed17251", "20ac30bbf29c"),
+    "init_narrow_cifar10_jpeg_quarter": ("e637e278ed87", "6813f0f6b5fc"),
+    "literal_cifar10_jpeg": ("c85c67426a90", "a04396316b1a"),
+    "literal_cifar10_jpeg_groups": ("7122953b50b0", "f6259939a416"),
     "neighbours": ("ec35b38a7a6e", "3a98b19ce51d"),
     "pareto": ("81a286c0ac3f", "4f53cda18c2b"),
     "shortcut": ("13542f6cdfe4", "6c4e0b503655"),
@@ -67,3 +78,203 @@ def test_every_shipped_study_can_be_planned_and_has_the_values_and_run_ids_it_al
 def test_a_shipped_study_chooses_groups_and_sets_none_of_their_keys(name: str) -> None:
     content = yaml.safe_load((conf_folders()[0] / "study" / f"{name}.yaml").read_text())
     assert set(content) <= {"defaults", "spaces", "study"}
+
+
+# ---------------------------------------------------------------- a chosen group wins
+
+OWN = conf_folders()[0]
+CHOSEN = ("space", "budget", "data", "recipe", "search", "engine", "storage")
+NEEDED = ["data.path=images", "storage.url=postgresql://me@server/explorer"]
+
+
+def alone(group: str, name: str) -> dict[str, Any]:
+    """What the file of a group says, over the files that it names."""
+    content = yaml.safe_load((OWN / group / f"{name}.yaml").read_text())
+    bases = [base for base in content.pop("defaults", []) if base != "_self_"]
+    return {key: value for part in (*(alone(group, base) for base in bases), content) for key, value in part.items()}
+
+
+def chosen(study: str, number: int) -> None:
+    """A study with the file of this number of every group is made of these files."""
+    choices = {group: names[number % len(names)] for group, names in groups().items() if group in CHOSEN}
+    if "spaces" in yaml.safe_load((OWN / "study" / f"{study}.yaml").read_text()):
+        with pytest.raises(InputError, match=f"space={choices['space']}: this study has spaces of its own"):
+            compose([f"study={study}", f"space={choices['space']}", *NEEDED])
+        del choices["space"]
+    tree = compose([f"study={study}", *(f"{group}={name}" for group, name in choices.items()), *NEEDED]).tree
+    for group, name in choices.items():
+        expected = alone(group, name)
+        if group == "data":
+            expected |= {"path": "images"}
+            expected |= {"name": expected["name"] or "images", "label": expected["label"] or "images"}
+        assert tree[group] == expected | ({"url": tree[group]["url"]} if group == "storage" else {}), (study, group)
+
+
+@pytest.mark.parametrize("study", groups()["study"])
+def test_a_group_chosen_for_a_shipped_study_is_as_its_file_says_it(study: str) -> None:
+    chosen(study, groups()["study"].index(study))
+
+
+@pytest.mark.parametrize("number", broadly(range(max(len(groups()[group]) for group in CHOSEN)), fast=0))
+def test_any_group_chosen_for_any_shipped_study_is_as_its_file_says_it(number: int) -> None:
+    for study in groups()["study"]:
+        chosen(study, number)
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    """A file of a user's own conf."""
+    path = folder / "conf" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+MINE = """\
+# @package _global_
+defaults:
+  - override /data: cifar10
+space: {cardinality: [3]}
+budget: {reference: 1x48d}
+data: {label: Mine, train_images: 77}
+recipe: {epochs: 3}
+search: {seeds: 7}
+engine: {workers: 2, setup: [rm]}
+storage: {weights: last}
+study:
+  question: Does it?
+  contrast: null
+"""
+
+
+def test_a_chosen_group_wins_over_what_a_users_study_says_of_it_and_a_key_of_the_command_over_both(
+    workplace: Path,
+) -> None:
+    written(workplace, "study/mine.yaml", MINE)
+    written(workplace, "recipe/wide.yaml", "# @package _global_\ndata: {split_seed: 5}\nrecipe: {epochs: 4}\n")
+    own = compose(["study=mine", "engine.setup=[]"]).tree
+    assert (own["recipe"]["epochs"], own["search"]["seeds"], own["data"]["label"]) == (3, 7, "Mine")
+    for group in CHOSEN:
+        name = groups()[group][0]
+        tree = compose(["study=mine", "engine.setup=[]", "data.path=images", f"{group}={name}"]).tree
+        tree["data"] |= {"path": alone("data", "cifar10")["path"]} if group == "data" else {}
+        assert tree[group] == alone(group, name) | ({"setup": []} if group == "engine" else {})
+        assert all(tree[other] == own[other] for other in CHOSEN if other not in (group, "data"))
+    both = compose(["study=mine", "engine.setup=[]", "recipe=wide", "data=digits", "data.train_images=9"]).tree
+    assert both["data"] == alone("data", "digits") | {"train_images": 9}
+    assert both["recipe"]["epochs"] == 4
+
+
+# ---------------------------------------------------------------- text stays text
+
+TEXTS = ["2024", "2024.10", "20231101", "1e5", "1_000", "010", "0x1F", "1:30", "on", "No", "true", ".inf", "2024-01-05"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_that_looks_like_something_else_stays_text_on_the_command_line_and_in_a_file(
+    text: str, workplace: Path
+) -> None:
+    keys = ["data.path", "data.subset", "data.label", "engine.account", "study.question", "data.label_column"]
+    command = compose(["study=equal_params", "engine=slurm", *(f"{key}={text}" for key in keys)]).tree
+    written(
+        workplace,
+        "study/mine.yaml",
+        f"# @package _global_\nstudy: {{question: {text}, contrast: null}}\n"
+        f"data: {{path: {text}, subset: {text}, label: {text}, label_column: {text}}}\n"
+        f"engine: {{account: {text}, setup: [{text}, echo]}}\nname: {text}\n",
+    )
+    file = compose(["study=mine", f"engine.setup=[{text},echo]"]).tree
+    for tree in (command, file):
+        assert [tree[key.partition(".")[0]][key.partition(".")[2]] for key in keys] == [text] * len(keys)
+    assert file["name"] == text
+    assert file["engine"]["setup"] == [text, "echo"]
+    assert compose(["study=mine", f"engine.setup={text}"]).tree["engine"]["setup"] == text
+
+
+@pytest.mark.parametrize("name", ["2024.10", "1e5", "1_000", "on", "true"])
+def test_a_study_and_a_file_may_have_names_that_look_like_numbers(name: str, workplace: Path) -> None:
+    written(workplace, f"study/{name}.yaml", "# @package _global_\nstudy: {question: Is it, contrast: null}\n")
+    assert read_command([f"study={name}"]).study.name == name
+    assert read_command(["study=equal_params", f"name={name}"]).study.name == name
+    doctor = read_command(["do=doctor", f"name={name}"]).config
+    assert getattr(doctor, "name", None) == name
+    benchmark = read_command(["do=benchmark", f"short={name}", f"architectures=[{name}]"]).config
+    assert (getattr(benchmark, "short", None), getattr(benchmark, "architectures", None)) == (name, (name,))
+
+
+def test_null_is_no_text_unless_it_is_quoted() -> None:
+    assert read_command(["study=equal_params", "name=null"]).study.name == "equal_params"
+    assert read_command(["study=equal_params", 'name="null"']).study.name == "null"
+    assert read_command(["study=equal_params", "data.path=null"]).study.data.path is None
+
+
+@pytest.mark.parametrize(
+    "text", ["/home/jos\u00e9/x", "~/a (b)", "C:\\x y", "a,b", "Is it? [yes]", "{a: b}", "x=y", "50%"]
+)
+def test_text_of_the_command_line_needs_no_quotes(text: str) -> None:
+    data = read_command(["study=equal_params", f"data.path={text}", f"study.question={text}"]).study
+    assert (data.data.path, data.study.question) == (text, text)
+    assert read_command(["study=equal_params", 'data.path="a (b)"']).study.data.path == "a (b)"
+
+
+# ---------------------------------------------------------------- files of a user
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".yml"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_files_may_begin_with_a_byte_order_mark_and_end_in_yml(suffix: str, mark: str, workplace: Path) -> None:
+    written(workplace, f"study/mine{suffix}", mark + MINE.replace(", setup: [rm]", ""))
+    written(workplace, f"recipe/own{suffix}", mark + "defaults: [short, _self_]\nepochs: 6\n")
+    assert read_command(["study=mine"]).study.recipe.epochs == 3
+    assert read_command(["study=mine", "recipe=own"]).study.recipe.epochs == 6
+
+
+def test_two_files_of_one_name_are_refused(workplace: Path) -> None:
+    for suffix in ("yaml", "yml"):
+        written(workplace, f"recipe/own.{suffix}", "defaults: [short, _self_]\n")
+    with pytest.raises(InputError, match=r"own\.yml: has the name of own\.yaml beside it; rename one of the two"):
+        compose(["study=equal_params", "recipe=own"])
+
+
+def test_a_bad_value_names_the_one_file_that_it_comes_from(workplace: Path) -> None:
+    search = written(workplace, "search/mine.yaml", "defaults: [listed, _self_]\nseeds: many\n")
+    space = written(workplace, "space/mine.yaml", "defaults: [bottleneck, _self_]\nblock: [se]\n")
+    for argument, said in (
+        ("search=mine", f'search.seeds="many": must be a valid integer or auto (in {search})'),
+        ("space=mine", f"inception, alexnet (in {space})"),
+        ("space.block=[se]", "inception, alexnet"),
+        ("space.cardinality=[1,x]", "must be a valid integer"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_command(["study=equal_params", argument])
+        assert str(caught.value).endswith(said)
+
+
+def test_inside_a_clone_another_installation_works_and_refuses_only_files_that_differ(workplace: Path) -> None:
+    shutil.copytree(OWN, workplace / "conf")
+    written(workplace, "study/mine.yaml", MINE.replace(", setup: [rm]", ""))
+    assert read_command(["study=equal_params"]).study.name == "equal_params"
+    assert read_command(["study=mine"]).study.recipe.epochs == 3
+    written(workplace, "recipe/short.yaml", "defaults: [digits, _self_]\n")
+    assert read_command(["study=mine"]).study.recipe.epochs == 3
+    with pytest.raises(InputError, match=r"short\.yaml: has the name of a shipped recipe and says something else"):
+        compose(["study=mine", "recipe=short"])
+    (workplace / "explorer").mkdir()
+    (workplace / "explorer" / "__main__.py").touch()
+    with pytest.raises(InputError, match=r"start python -m explorer, which takes this folder's own"):
+        compose(["study=mine", "recipe=short_8"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("budget.params=1000000", "a mapping; say budget.params.target=1000000 budget.params.tolerance=0.05"),
+        ("budget.params=0.02", "a mapping; say budget.params.tolerance=0.02"),
+        ("study.contrast=32x4d", "a mapping; say study.contrast.setting=... study.contrast.against=..."),
+        ("report=false", "a mapping; say report.live=..."),
+        ("spaces=3", "must be a mapping"),
+    ],
+)
+def test_a_value_in_the_place_of_a_mapping_is_told_what_to_write(argument: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_command(["study=equal_params", argument])
+    assert str(caught.value).endswith(said)

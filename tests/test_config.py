@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.config import conf_folders, groups, read_command, to_config
+from explorer.compose import conf_folders, groups
+from explorer.config import read_command, to_config
 from explorer.design import DesignSpace
 from explorer.design.axis import Range, whole_values
 from explorer.errors import InputError
@@ -94,7 +95,8 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "space.cardinality=[]"], ["space.cardinality is empty"]),
         ([STUDY, "space.depth=21"], ["space.depth 21 is not one of template cifar's: 9n+2"]),
         ([STUDY, "foo"], ["foo: cannot be read; expected key=value"]),
-        ([STUDY, "name=a b(c)"], ["name=a b(c): cannot be read"]),
+        ([STUDY, "name=a b(c)"], ["name='a b(c)': allowed are"]),
+        ([STUDY, "engine.setup=[é]"], ["cannot be read", "quotes around text with é in it"]),
         ([STUDY, "name=Index"], ["reports/index.html lists all studies"]),
         ([STUDY, "engine.workers=x"], ['engine.workers="x"', "valid integer or 'auto'"]),
         ([STUDY, "space.bottleneck_width=foo"], ["list of values or a range {low: ..., high: ...} or 'solve'"]),

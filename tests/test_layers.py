@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "planning": {"design", "errors", "settings"},
     "contrast": {"design", "errors", "planning", "settings"},
     "runs": {"contrast", "design", "errors", "planning", "run", "settings"},
-    "config": {"design", "errors", "reading", "settings", "wording"},
+    "compose": {"errors", "reading", "settings", "wording"},
+    "config": {"compose", "design", "errors", "settings"},
     "table": {"errors"},
     "records": {"errors", "folder", "run", "table"},
     "folder": {"errors", "reading", "run", "settings", "table"},
@@ -138,8 +139,8 @@ HEAVY = {
     "scipy": {"analysis"},
     "plotly": {"report", "notebook"},
     "jinja2": {"report"},
-    "hydra": {"config"},
-    "omegaconf": {"config"},
+    "hydra": {"compose"},
+    "omegaconf": {"compose"},
     "pydantic": {"config", "search"},
 }
 
