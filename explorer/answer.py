@@ -18,7 +18,7 @@ from explorer.analysis.summary import SettingSummary
 from explorer.config import to_config
 from explorer.contrast import contrast_of
 from explorer.errors import InputError
-from explorer.planning import designs_wanted
+from explorer.planning import Setting, designs_wanted
 from explorer.progress import settings_so_far
 from explorer.run import BASELINE
 from explorer.settings import StudyConfig
@@ -41,7 +41,7 @@ def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
     environment = study.stored_environment(folder)
     right = records.load_correct(folder, _contrasted(config, record)) if config.study.contrast else {}
     config, found = judged(config, record, right, images_of(environment))
-    return config, record, found
+    return config, record, replace(found, note=study.note(folder))
 
 
 def _contrasted(config: StudyConfig, record: records.Record) -> set[str]:
@@ -111,7 +111,21 @@ def _at(
         rivals=(config.study.contrast.setting, config.study.contrast.against)
         if spaces and config.study.contrast
         else None,
+        under=_under(config, pair or settings),
     )
+
+
+def _under(config: StudyConfig, settings: tuple[Setting, ...]) -> str:
+    """Under which initialisation designs with unlike numbers of paths were compared; "" where all have the same.
+
+    Most rules let the norm of a filter hang on the number of paths, and brief training hangs on that norm.
+    """
+    if len({setting.architecture.cardinalities for setting in settings}) < 2:
+        return ""
+    init, gain = config.recipe.init, config.recipe.init_gain
+    if (init, gain) == ("fan_out", 1):
+        return "under the paper's initialisation"
+    return f"under initialisation {init}" + (f" with gain {gain:g}" if gain != 1 else "")
 
 
 def only_setting(name: str) -> tuple[SettingSummary, int | None, str]:

@@ -1,8 +1,8 @@
 """A study's folder: its files, what stands in them, and who may write it.
 
 Besides the record's tables it holds `config.yaml` (the resolved settings), `execution.json` (how runs are executed)
-and `environment.json` (what it was started on). `local/` holds what need not be kept: lock, mirror, failure log,
-entry in the index.
+and `environment.json` (what it was started on); a person may add `note.txt`, which decides nothing. `local/` holds what
+need not be kept: lock, mirror, failure log, entry in the index.
 """
 
 import json
@@ -30,6 +30,7 @@ STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 DECISIONS = "decisions.csv"  # of a search alone
+NOTE, LONGEST_NOTE = "note.txt", 2000  # a person's words on the result; letters
 TOKEN, JOBS = "local/here", "local/slurm"  # by which another machine knows the folder, and where jobs of Slurm speak
 BEHIND = Path("local") / "mirror.behind"  # there while the dashboard's database may lack something
 LEAVE = "leave"  # a file that asks all jobs of a start to leave, or one job where it lies in that one's place
@@ -131,6 +132,24 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
     if not isinstance(tree, dict):
         raise InputError(f"{path}: is not a YAML mapping; restore it, or choose another name=")
     return tree
+
+
+def note(folder: Path) -> str:
+    """What a person has written down beside a result, on one line; "" where there is nothing.
+
+    A note that cannot be shown says so in its place, since no result may be lost by it.
+    """
+    path = folder / NOTE
+    if not path.exists():
+        return ""
+    words = ""
+    with suppress(OSError, ValueError):
+        if path.is_file():  # whatever else may keep its readers waiting
+            with path.open(encoding="utf-8") as file:
+                words = file.read(LONGEST_NOTE + 1)
+    if not words or len(words) > LONGEST_NOTE:
+        return f"({NOTE} cannot be shown: allowed is a text of at most {LONGEST_NOTE:,} letters in UTF-8.)"
+    return " ".join(words.split())
 
 
 def stored_environment(folder: Path) -> dict[str, Any] | None:

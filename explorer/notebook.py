@@ -24,6 +24,7 @@ class OpenStudy:
     runs, epochs  the record's tables, errors as fractions
     finding       what it found
     verdict       the same in one sentence
+    note          what a person has written down beside the result; "" for nothing
     figures       those of its page, as plotly figures by name
     """
 
@@ -33,6 +34,7 @@ class OpenStudy:
         self.epochs: pd.DataFrame = study.record.epochs
         self.finding: Finding = study.finding
         self.verdict: str = sentence(study.finding)
+        self.note: str = study.finding.note
 
     @cached_property
     def figures(self) -> dict[str, go.Figure]:

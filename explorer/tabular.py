@@ -75,6 +75,7 @@ class Table:
     correct: pd.DataFrame
     environment: dict[str, Any]
     execution: dict[str, Any]
+    note: str = ""
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -94,13 +95,15 @@ class Table:
         config = to_config(parts["config"], lambda _: f" (in {root / STUDY})")
         decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
         record = Record(frames["runs"], frames["epochs"], decisions)
-        return cls(config, record, frames["correct"], parts["environment"], parts["execution"])
+        note = str(parts.get("note", ""))
+        return cls(config, record, frames["correct"], parts["environment"], parts["execution"], note)
 
     @cached_property
     def finding(self) -> Finding:
         """What the study found, judged anew from its rows."""
         right = records.unpacked(self.correct.to_dict("records"))
-        return judged(self.config, self.record, right, images_of(self.environment))[1]
+        found = judged(self.config, self.record, right, images_of(self.environment))[1]
+        return replace(found, note=self.note)
 
     def query(self, architecture: str) -> Answer:
         """What is known of an architecture, by any of its names. Raises InputError where the study did not train it."""
@@ -156,6 +159,7 @@ def write_table(source: Path, target: Path) -> list[Path]:
         "environment": environment,
         "execution": execution,
         "decisions": [asdict(decision) for decision in record.decisions],
+        "note": finding.note,
     }
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
     write_whole(target / CARD, _card(config, finding, environment or {}))
@@ -223,7 +227,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
 {config.study.question}
 
 {sentence(finding)}
-
+{f"{chr(10)}{wording.NOTED} {finding.note}{chr(10)}" if finding.note else ""}
 | setting | params | MACs | {wording.ERROR_NAMES[finding.measure]} | 95 % interval | seeds |
 |---|---|---|---|---|---|
 {chr(10).join(rows)}

@@ -8,6 +8,7 @@ DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(
 # What a terminal may obey, and what no encoding can write; tabs and line breaks are left.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 LONGEST = 2000  # characters of a message
+NOTED = "Noted beside this result:"  # before what a person has written down
 NO_INTERVAL = "needs 2 values that differ"
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
 

@@ -39,6 +39,8 @@ class Finding:
     lost         the same of those that were to tell, where none of them came through: the runs of the declared
                  contrast, be it of settings or of spaces, else all
     images       how many a run was judged on; None where that is not known
+    under        the condition that a verdict hangs on, as `under the paper's initialisation`
+    note         what a person has written down beside the result
     """
 
     summaries: list[SettingSummary]
@@ -58,6 +60,8 @@ class Finding:
     failures: Failures = field(default_factory=lambda: Failures(0, {}, {}))
     lost: Failures | None = None
     images: int | None = None
+    under: str = ""
+    note: str = ""
 
     @property
     def complete(self) -> bool:
@@ -101,6 +105,7 @@ def find(
     val_images: int | None = None,
     test_images: int | None = None,
     random: list[str] | None = None,
+    under: str = "",
 ) -> Finding:
     """Judge a record on the error after the last epoch: `test_error` where settings were fixed in advance.
 
@@ -142,6 +147,7 @@ def find(
         failures=failures,
         lost=told if told.all else None,
         images=images,
+        under=under,
         populations=populations(
             {space: [by_name[name] for name in names if name in by_name] for space, names in (spaces or {}).items()},
             rivals,

@@ -13,7 +13,7 @@ from scipy import stats
 
 from explorer.analysis.chance import Learned, learned
 from explorer.analysis.paired import ALPHA, Verdict, holm_adjusted
-from explorer.analysis.summary import CONFIDENCE, MIN_PAIRS, Estimate, SettingSummary
+from explorer.analysis.summary import CONFIDENCE, DIFFERENCES, MIN_PAIRS, ROUNDING, Estimate, SettingSummary, t_interval
 from explorer.design.architecture import Architecture
 from explorer.design.name import parse_setting
 
@@ -72,6 +72,8 @@ class Rivals:
     difference  with Welch's 95 % interval: designs are drawn independently, so nothing is paired
     equal_depth the same among designs of equal depth, since a budget may leave one space more shallow designs than the
                 other; None where depths do not differ, or no depth is in both
+    equal_macs  among designs of equal depth and multiply-adds, which a budget of another cost leaves unequal too; None
+                where multiply-adds do not differ
     p           of Welch's test; corrected (Holm) where the two were not declared beforehand
     distance    of the two distributions
     failed      designs of each of which a run failed, and how many there are; the better space is not called so where
@@ -86,6 +88,7 @@ class Rivals:
     distance: Distance
     verdict: Verdict
     equal_depth: Estimate | None = None
+    equal_macs: Estimate | None = None
     failed: tuple[int, int] = (0, 0)
     designs: tuple[int, int] = (0, 0)
     learned: tuple[Learned, Learned] = ("yes", "yes")
@@ -136,10 +139,11 @@ def populations(
     declared = [_rivals(contrast, members, margin, images)] if contrast and set(contrast) <= set(means) else []
     shapes = {name: [parse_setting(one.setting)[0] for one in members[name]] for name in means}
     depths = {name: np.array([shape.depth for shape in shapes[name]]) for name in means}
+    macs = {name: np.log2([float(one.macs) for one in members[name]]) for name in means}
     rivals = [
-        replace(one, equal_depth=at_equal_depth([means[name] for name in pair], [depths[name] for name in pair]))
+        replace(one, equal_depth=at_equal_depth(*sides[:2]), equal_macs=at_equal_depth(*sides))
         for one in (*declared, *corrected)
-        for pair in [(one.space, one.against)]
+        for sides in [[[of[name] for name in (one.space, one.against)] for of in (means, depths, macs)]]
     ]
     return Populations(
         distributions={name: _distribution(members[name], errors) for name, errors in means.items()},
@@ -149,22 +153,32 @@ def populations(
     )
 
 
-def at_equal_depth(errors: list[Floats], depths: list[npt.NDArray[np.int64]]) -> Estimate | None:
+def at_equal_depth(
+    errors: list[Floats], depths: list[npt.NDArray[np.int64]], macs: list[Floats] | None = None
+) -> Estimate | None:
     """Mean error of the first designs minus that of the second ones among designs of equal depth, with a 95 % interval.
 
-    Least squares with a height for each depth and one difference of the two spaces (analysis of covariance).
+    Least squares with a height for each depth and one difference of the two spaces (analysis of covariance); with
+    `macs`, log2 of multiply-adds, also with one slope over these. None where what is held equal does not differ, or
+    differs only from one space to the other.
     """
     y, depth = np.concatenate(errors), np.concatenate(depths)
     known = np.unique(depth)
     space = np.repeat([1.0, 0.0], [len(one) for one in errors])
     design = np.column_stack([space, *(depth == one for one in known)])
+    if macs is not None:
+        slope = np.concatenate(macs)
+        design = np.column_stack([design, slope - slope.mean()])
+    elif len(known) < 2:
+        return None
     freedom = len(y) - design.shape[1]
-    if len(known) < 2 or freedom < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
+    if freedom < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
         return None
     found = np.linalg.lstsq(design, y, rcond=None)[0]
-    variance = float(((y - design @ found) ** 2).sum()) / freedom * float(np.linalg.inv(design.T @ design)[0, 0])
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * float(np.sqrt(variance))
-    return Estimate(min(map(len, errors)), float(found[0]), float(found[0]) - half, float(found[0]) + half)
+    left = y - design @ found
+    spread = float((left**2).sum()) if np.ptp(left) > ROUNDING else np.nan
+    deviation = float(np.sqrt(spread / freedom * np.linalg.inv(design.T @ design)[0, 0]))
+    return t_interval(min(map(len, errors)), float(found[0]), deviation, freedom, within=DIFFERENCES)
 
 
 def _averages(shapes: list[Architecture], designs: list[SettingSummary]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from explorer.analysis.course import Drawn
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import MOST_PAIRS, Comparison
-from explorer.analysis.population import Populations
+from explorer.analysis.population import Populations, Rivals
 from explorer.analysis.summary import MIN_PAIRS, Estimate, lowest
 from explorer.analysis.trend import Trend
 from explorer.design.name import display_setting
@@ -85,7 +85,8 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
         )
     less = f", by less than the margin of {_margin(comparison)}" if comparison.within_margin else ""
     where = " on this test set" if finding.on_this_test_set else ""
-    return f"{first} {comparison.verdict} {second}{where}{less}: its {size} ({numbers})."
+    under = f" {finding.under}" if finding.under else ""
+    return f"{first} {comparison.verdict} {second}{under}{where}{less}: its {size} ({numbers})."
 
 
 def mood(finding: Finding) -> str:
@@ -113,9 +114,10 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
         f"{_interval(difference)}, {designs}, {p_value(rivals.p)}; "
         f"their distributions lie {rivals.distance.distance:.2f} apart (Kolmogorov-Smirnov)"
     )
+    under = f" {finding.under}" if finding.under else ""
     verdicts = {
-        "beats": f"Designs of {rivals.space} are better than those of {rivals.against}",
-        "loses to": f"Designs of {rivals.space} are worse than those of {rivals.against}",
+        "beats": f"Designs of {rivals.space} have lower errors on the mean than those of {rivals.against}{under}",
+        "loses to": f"Designs of {rivals.space} have higher errors on the mean than those of {rivals.against}{under}",
         "equivalent": f"Designs of {rivals.space} and {rivals.against} are equivalent within their margin",
         "inconclusive": f"Inconclusive: designs of {rivals.space} do not differ clearly from those of {rivals.against}",
     }
@@ -124,7 +126,17 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
         start = f"No verdict on {rivals.space} and {rivals.against}"
     elif rivals.held_back:
         start = "Inconclusive, since what fails more often cannot beat its rival"
-    return _joined(spaces_learned(rivals), f"{start}: {numbers}.", spaces_failed(rivals, finding.failures))
+    caveats = spaces_failed(rivals, finding.failures)
+    return _joined(spaces_learned(rivals), f"{start}: {numbers}.", _adjusted(rivals), caveats)
+
+
+def _adjusted(rivals: Rivals) -> str:
+    """The same difference with what a budget leaves unequal between two spaces held equal too; "" where nothing is."""
+    held = {"equal depth": rivals.equal_depth, "equal depth and multiply-adds": rivals.equal_macs}
+    told = [
+        f"of {words} {points(one.mean)} points ({_interval(one)})" for words, one in held.items() if one is not None
+    ]
+    return f"Among designs alike in more, the difference is {' and '.join(told)}." if told else ""
 
 
 def _front_sentence(finding: Finding, found: Front) -> str:
@@ -241,8 +253,8 @@ def fair_sentence(finding: Finding) -> str:
     return _joined(words, learned_words(found.best, names), failed_words(found.best, names))
 
 
-def trend_sentence(found: Trend) -> str:
-    """Whether cardinality helps, over all settings."""
+def trend_sentence(found: Trend, under: str = "") -> str:
+    """Whether cardinality helps, over all settings, under some condition."""
     slope, cardinalities = found.slope, ", ".join(map(str, found.cardinalities))
     left_out = ""
     if found.left_out:
@@ -253,8 +265,9 @@ def trend_sentence(found: Trend) -> str:
     size = f"{abs(slope.mean) * 100:.2f} points {'lower' if slope.mean < 0 else 'higher'}"
     seeds = "1 seed" if slope.n == 1 else f"{slope.n} seeds"
     numbers = f"{seeds}, {_interval(slope)}, {p_value(found.p)}"
+    over = f"{cardinalities} {under}" if under else cardinalities
     words = (
-        f"Over cardinality {cardinalities}, each doubling goes with a test error {size} on average "
+        f"Over cardinality {over}, each doubling goes with a test error {size} on average "
         f"({numbers if slope.n > 1 else seeds})."
     )
     return _joined(words, left_out)

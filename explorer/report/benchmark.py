@@ -146,14 +146,17 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
     console.print(table)
     taus = ", ".join(f"{curves.tau(rung):.2f} after {rung}" for rung in found.rungs)
     console.print(
-        "Regret: points above the best design there was. Draws share their runs, so they are no sample of studies. "
+        "Regret: points of validation error above the best design there was. The searches chose by these same errors, "
+        "so that regrets are too small and tell no kind of search from another. Draws share their runs, so they are no "
+        "sample of studies. "
         f"Kendall's tau of errors with the last ones: {taus} epochs.",
         highlight=False,
     )
     figures = []
     for kind in [kind for kind in found.regrets if "halving" in kind]:
         median = float(np.median(found.regrets[kind]))
-        what = f"{kind}: median regret at {found.share:.0%} of the epochs within {100 * margin:.2f} points"
+        what = f"{kind}: median regret on validation images at {found.share:.0%} of the epochs within "
+        what += f"{100 * margin:.2f} points"
         figures.append(Figure(what, wording.points(median), median <= margin))
     print_figures(figures, console)
 

@@ -51,6 +51,7 @@ class Entry:
     best   None before a run came through
     spark  the same
     lost   whether all runs that have ended diverged or ran out of memory
+    note   what a person has written down beside the result; "" for nothing
     """
 
     name: str
@@ -65,6 +66,7 @@ class Entry:
     best: Best | None = None
     spark: Spark | None = None
     lost: bool = False
+    note: str = ""
 
 
 def entry_of(config: StudyConfig, record: Record, finding: Finding) -> Entry:
@@ -81,6 +83,7 @@ def entry_of(config: StudyConfig, record: Record, finding: Finding) -> Entry:
         best=best_of(finding),
         spark=spark_of(finding),
         lost=finding.failures.all,
+        note=finding.note,
     )
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import explorer
-from explorer.folder import CONFIG, DECISIONS, ENVIRONMENT, EXECUTION, TABLES
+from explorer.folder import CONFIG, DECISIONS, ENVIRONMENT, EXECUTION, NOTE, TABLES
 from explorer.report.index import Best, Entry
 from explorer.report.panel import Axis, Mark, Panel
 from explorer.report.spark import Spark
 from explorer.table import write_whole
 
 FILE = Path("local") / "index.json"
-READ = (*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION)
+READ = (*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE)
 COARSE = 2.0  # seconds: some file systems tell times no finer, so that two changes within may look like one
 
 

@@ -57,7 +57,7 @@ def render_page(study: Study) -> str:
         checks=_checks(study.finding),
         pairs=_pairs(study.finding),
         others=_others(study.finding),
-        trend=trend_sentence(study.finding.trend) if study.finding.trend else "",
+        trend=trend_sentence(study.finding.trend, study.finding.under) if study.finding.trend else "",
         curves=MOST_CURVES,
         fair=fair_sentence(study.finding),
         course=study.finding.course,

@@ -10,7 +10,7 @@ from rich.table import Table
 from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
 from explorer.report.errors import interval_words, mean_words, seeds_words
-from explorer.wording import ERROR_NAMES, millions, signed_percent
+from explorer.wording import ERROR_NAMES, NOTED, millions, signed_percent
 
 MOST_ROWS = 100  # of the settings: nobody reads ten thousand, which would take longer to lay out than to judge
 
@@ -45,8 +45,10 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
     if not finding.complete:
         console.print(f"{finding.final} of {finding.wanted} runs are in.", highlight=False)
     console.print(escape(sentence(finding)), style="bold", highlight=False)
+    if finding.note:
+        console.print(escape(f"{NOTED} {finding.note}"), highlight=False)
     if finding.trend is not None and finding.complete:
-        console.print(trend_sentence(finding.trend), highlight=False)
+        console.print(trend_sentence(finding.trend, finding.under), highlight=False)
     if finding.complete and (words := course_sentence(finding)):
         console.print(words, highlight=False)
     if finding.fair is not None and finding.complete:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from scipy import stats
 from explorer.analysis.front import ahead_of, dominated, front, hypervolume
 from explorer.analysis.population import at_equal_depth, best_value, distance, distribution
 from explorer.analysis.ranks import agreement
+from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate
 from explorer.analysis.trend import shape_of, trend
+from explorer.answer import load_finding
 
 
 def summary(name: str, errors: dict[int, float]) -> SettingSummary:
@@ -192,6 +195,28 @@ def test_the_difference_at_equal_depth_is_that_within_depths() -> None:
     left = residual - found.mean * within
     half = stats.t.ppf(0.975, 13) * np.sqrt((left**2).sum() / 13 / (within**2).sum())
     assert found.high - found.mean == pytest.approx(half)
+    exact = at_equal_depth([one - rest for one, rest in zip(errors, noise, strict=True)], depths)
+    assert exact is not None
+    assert (exact.mean, exact.has_interval) == (pytest.approx(-0.02), False)  # nothing is left to estimate it from
+
+
+def test_the_recorded_spaces_differ_less_the_more_is_held_equal() -> None:
+    _, _, finding = load_finding(Path(__file__).parents[2] / "studies" / "design_space_cifar10_jpeg")
+    assert finding.populations is not None
+    (found,) = finding.populations.rivals
+    assert found.equal_depth is not None
+    assert found.equal_macs is not None
+    told = [
+        [round(100 * value, 2) for value in (one.mean, one.low, one.high)]
+        for one in (found.difference, found.equal_depth, found.equal_macs)
+    ]
+    assert told == [[-2.95, -4.13, -1.77], [-2.24, -3.00, -1.48], [-0.88, -1.38, -0.38]]
+    said = sentence(finding)
+    assert said.startswith(
+        "Designs of many_paths have lower errors on the mean than those of one_path under the paper's"
+    )
+    assert "of equal depth and multiply-adds -0.88 points (95 % interval -1.38 to -0.38)" in said
+    assert "better" not in said
 
 
 def test_without_depths_in_common_nothing_is_said_at_equal_depth() -> None:

@@ -10,7 +10,7 @@ from explorer import wording
 from explorer.analysis.finding import find
 from explorer.analysis.paired import compare, equivalence
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import ERRORS, SettingSummary, estimate, estimates, summarise
+from explorer.analysis.summary import SettingSummary, estimate, summarise
 
 R, X = "29-1x64d", "29-32x4d"
 
@@ -149,17 +149,6 @@ def test_errors_that_do_not_differ_have_no_interval(errors: list[float]) -> None
     found = summary(R, errors).estimate
     assert (found.n, found.mean, found.has_interval) == (len(errors), pytest.approx(errors[0]), False)
     assert wording.interval(found.low, found.high) == "needs 2 values that differ"
-
-
-def test_many_intervals_at_once_are_those_of_each() -> None:
-    many = [[0.3, 0.31, 0.35], [0.01, 0.0, 0.0], [0.9, 0.9, 0.9], [0.5], [0.99, 0.5, 0.9]]
-    mean, spread = (np.array([of(one) for one in many]) for of in (np.mean, lambda one: pd.Series(one).std()))
-    low, high = estimates(mean, spread, np.array([len(one) for one in many]))
-    each = [estimate(one, within=ERRORS) for one in many]
-    assert low == pytest.approx([one.low for one in each], nan_ok=True)
-    assert high == pytest.approx([one.high for one in each], nan_ok=True)
-    assert (low[1], high[4]) == (0.0, 1.0)
-    assert np.isnan(low[2:4]).all()
 
 
 def test_seeds_that_only_one_setting_has_are_counted_but_not_used() -> None:

@@ -1,0 +1,130 @@
+"""What a person notes beside a result is shown wherever the result is, decides nothing, and takes nothing away."""
+
+import os
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from explorer.analysis.sentences import sentence
+from explorer.answer import load_finding
+from explorer.folder import LONGEST_NOTE, NOTE, note
+from explorer.report.index import entry_of, write_index
+from explorer.report.kept import keep, kept, key_of
+from explorer.report.page import render_page
+from explorer.report.study import Study
+from explorer.report.terminal import print_verdict
+from explorer.settings import StudyConfig
+from explorer.tabular import Table, write_table
+from tests.report.test_page import study
+
+ROOT = Path(__file__).parents[1]
+RECORDED = [path.parent for path in sorted((ROOT / "studies").glob("*/note.txt"))]
+HOSTILE = "it\n  holds <img src=x onerror=alert(1)> & \x1b[31mmore\u202e"
+
+
+def ended() -> Study:
+    """A study whose runs have an end, for the index."""
+    shown = study()
+    return replace(shown, record=replace(shown.record, runs=shown.record.runs.assign(finished="2026-11-24T05:09:10Z")))
+
+
+def test_a_note_stands_on_the_page_in_the_index_and_on_the_terminal(tmp_path: Path) -> None:
+    shown = ended()
+    noted = replace(shown, finding=replace(shown.finding, note="It holds <here> alone."))
+    assert "Noted beside this result: <bdi>It holds &lt;here&gt; alone.</bdi>" in render_page(noted)
+    assert "Noted beside" not in render_page(shown)
+    write_index([entry_of(noted.config, noted.record, noted.finding)], tmp_path / "index.html")
+    assert "It holds &lt;here&gt; alone." in (tmp_path / "index.html").read_text()
+    said = StringIO()
+    print_verdict(noted.finding, "Does it?", Console(file=said, width=200))
+    assert "Noted beside this result: It holds <here> alone." in said.getvalue()
+
+
+def test_a_note_is_one_line_of_text_whatever_it_holds(tmp_path: Path) -> None:
+    assert note(tmp_path) == ""
+    (tmp_path / NOTE).write_text(HOSTILE)
+    assert note(tmp_path) == " ".join(HOSTILE.split())
+    (tmp_path / NOTE).write_text("é" * LONGEST_NOTE)
+    assert note(tmp_path) == "é" * LONGEST_NOTE
+
+
+def test_a_note_that_cannot_be_shown_says_so_in_its_place(tmp_path: Path) -> None:
+    refused = "(note.txt cannot be shown: allowed is a text of at most 2,000 letters in UTF-8.)"
+    for content in (b"x" * (LONGEST_NOTE + 1), b"\xff\xfe", b""):
+        (tmp_path / NOTE).write_bytes(content)
+        assert note(tmp_path) == refused
+    (tmp_path / NOTE).unlink()
+    os.mkfifo(tmp_path / NOTE)  # would wait for ever
+    assert note(tmp_path) == refused
+
+
+def test_the_index_is_made_anew_when_a_note_was_written(tmp_path: Path) -> None:
+    shown = ended()
+    for name in ("config.yaml", "runs.csv"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    before = key_of(tmp_path)
+    keep(tmp_path, before, entry_of(shown.config, shown.record, shown.finding))
+    assert kept(tmp_path, before) is not None
+    (tmp_path / NOTE).write_text("It holds here alone.")
+    os.utime(tmp_path / NOTE, (0, 0))
+    assert key_of(tmp_path) != before
+    assert kept(tmp_path, key_of(tmp_path)) is None
+
+
+@pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
+def test_a_recorded_headline_names_its_initialisation_and_what_is_known_of_that(folder: Path) -> None:
+    config, _, finding = load_finding(folder)
+    assert "under the paper's initialisation" in sentence(finding)
+    assert "under the paper's initialisation" in finding.note
+    if config.spaces:
+        assert "-0.88 (-1.38 to -0.38)" in finding.note
+    else:
+        assert "turned in four of four comparisons" in " ".join(finding.note.split())
+        assert "narrow analogue" in finding.note
+
+
+def test_nothing_recorded_is_called_a_reproduction() -> None:
+    assert {folder.name for folder in RECORDED} == {
+        "cardinality_or_width_cifar10_jpeg",
+        "design_space_cifar10_jpeg",
+        "equal_params_cifar10_jpeg",
+        "equal_params_tiny_imagenet_32px",
+    }
+    texts = [ROOT / "README.md", *(ROOT / "conf" / "study").glob("*.yaml"), *(ROOT / "studies").glob("*/note.txt")]
+    assert [path.name for path in texts if "reproduction" in path.read_text(encoding="utf-8").lower()] == []
+
+
+def test_a_recorded_study_is_tabulated_with_its_note(tmp_path: Path) -> None:
+    folder = ROOT / "studies" / "cardinality_or_width_cifar10_jpeg"
+    write_table(folder, tmp_path / "table")
+    assert note(folder) in (tmp_path / "table" / "README.md").read_text()
+    assert Table.open(tmp_path / "table").finding.note == note(folder)
+
+
+@pytest.mark.parametrize(
+    ("init", "gain", "words"),
+    [
+        ("fan_out", 1.0, " under the paper's initialisation:"),
+        ("fan_out_groups", 1.0, " under initialisation fan_out_groups:"),
+        ("fan_out", 0.25, " under initialisation fan_out with gain 0.25:"),
+    ],
+)
+def test_a_verdict_on_paths_names_the_initialisation(init: str, gain: float, words: str) -> None:
+    from explorer.answer import judged
+
+    config, record, _ = load_finding(ROOT / "studies" / "equal_params_cifar10_jpeg")
+    started = replace(config, recipe=replace(config.recipe, init=init, init_gain=gain))
+    assert f"beats ResNet-29 (1x16d, w64){words}" in sentence(judged(started, record, {})[1])
+
+
+def test_a_verdict_on_networks_of_as_many_paths_names_none(tiny: StudyConfig) -> None:
+    from explorer.answer import _under
+    from explorer.planning import settings_of
+
+    both = settings_of(tiny)
+    assert _under(tiny, both) == "under the paper's initialisation"
+    assert _under(tiny, both[:1] * 2) == ""
