@@ -29,6 +29,7 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).parent.parent
 ENOUGH = 0.9  # of the changes
+NEAR = 70  # characters of a line on either side of a change
 PATIENCE = (60.0, 3.0)  # seconds that the tests of a change may take, and times what all take without one
 
 # What is changed, by room, and how large a part of all changes falls to it.
@@ -98,12 +99,15 @@ class Change:
         return ast.unparse(ast.fix_missing_locations(tree))
 
     def diff(self) -> str:
-        """What the change does, as lines before and after."""
+        """What the change does, as lines before and after; of long ones what is near the change."""
         before, after = (text.splitlines() for text in (ast.unparse(ast.parse(self.source)), self.made()))
         lines = [
-            line for line in difflib.unified_diff(before, after, n=1, lineterm="") if line[:3] not in ("---", "+++")
+            line for line in difflib.unified_diff(before, after, n=0, lineterm="") if line[:2] not in ("--", "++", "@@")
         ]
-        return "\n".join(f"    {line}" for line in lines if not line.startswith("@@"))
+        pairs = zip(*(line[1:] for line in lines), strict=False)
+        same = next((place for place, letters in enumerate(pairs) if len(set(letters)) > 1), 0)
+        start = max(0, same - NEAR)
+        return "\n".join(f"    {line[0]} {line[1:].rstrip()[start : start + 2 * NEAR]}" for line in lines)
 
 
 def main(arguments: Sequence[str]) -> int:

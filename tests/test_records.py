@@ -98,6 +98,14 @@ def test_rows_that_are_gone_as_a_whole_are_noticed(folder: Path) -> None:
         (folder / name).write_text("".join(whole[name]))
 
 
+def test_correctness_that_is_gone_is_told_with_the_first_runs_that_lack_it(folder: Path) -> None:
+    for name in ("d", "b", "c"):
+        records.commit(folder, replace(RECORD, run=name), EPOCHS, OUTCOME)
+    table.truncate(folder / study.CORRECT, 0)
+    with pytest.raises(InputError, match=r"correct\.csv: rows of 4 runs are missing \(abc, b, c\); restore the file"):
+        records.load_correct(folder)
+
+
 def test_a_failed_run_that_later_succeeds_counts_once(folder: Path) -> None:
     failed = replace(RECORD, run="def", status="failed", test_error=None)
     records.commit(folder, failed, [], replace(OUTCOME, status="failed", correct=b""))

@@ -184,3 +184,12 @@ def test_a_study_of_spaces_that_is_not_complete_gives_no_verdict() -> None:
         frame({R: [0.2], X: [0.1]}), [R, X], None, 2, spaces={"one": [R], "many": [X]}, rivals=("many", "one")
     )
     assert sentence(finding) == "Preliminary, 2 of 4 runs are in, for 1 of one, 1 of many: no verdict yet."
+
+
+def test_designs_that_have_no_run_yet_are_missing_from_their_space_alone() -> None:
+    from tests.analysis.test_statistics import R, X, frame
+
+    spaces = {"one": [R, "29-2x40d"], "many": [X]}
+    found = find(frame({R: [0.2], X: [0.1]}), [R, "29-2x40d", X], None, 1, spaces=spaces).populations
+    assert found is not None
+    assert {name: one.errors.tolist() for name, one in found.distributions.items()} == {"one": [0.2], "many": [0.1]}

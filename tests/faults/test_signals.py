@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from explorer.folder import study_folder
+from explorer.interrupt import LONGEST_GOODBYE
 from tests.conftest import PATIENCE, TINY
 from tests.faults import hooks
 from tests.faults.processes import children, is_running
@@ -103,7 +104,7 @@ def test_asked_twice_it_leaves_at_once_and_goes_on_all_the_same(
     process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=10)  # less than those who work for it would have to save
+    process.wait(timeout=LONGEST_GOODBYE)  # what those who work for it would have to save
     assert process.returncode in (130, 143)
     assert all_gone(family)
     process.communicate()
