@@ -46,7 +46,12 @@ _DESIGN = ("tests/design", "tests/test_spaces.py", "tests/test_planning.py")
 _TRAINING = ("tests/training/test_by_hand.py", "tests/training/test_loop.py", "tests/training/test_checkpoint.py")
 NEAREST: dict[str, tuple[str, ...]] = {
     "analysis/": ("tests/analysis", *_STUDIES, "tests/search/test_replay.py"),
-    "records.py": ("tests/test_records.py", "tests/test_writes.py", "tests/test_damage.py"),
+    "records.py": (
+        "tests/test_records.py",
+        "tests/test_whole_stories.py",
+        "tests/test_writes.py",
+        "tests/test_damage.py",
+    ),
     "table.py": ("tests/test_table.py", "tests/test_writes.py", "tests/test_records.py", "tests/test_damage.py"),
     "run.py": ("tests/test_records.py", "tests/test_planning.py", "tests/test_config.py"),
     "design/": _DESIGN,
