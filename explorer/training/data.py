@@ -26,7 +26,7 @@ from explorer.errors import InputError
 from explorer.machine import cpu_count
 from explorer.settings import DataConfig, Recipe
 from explorer.training.augment import ATTEMPTS, crop_boxes
-from explorer.training.decode import decode, decode_cropped, image_size_of
+from explorer.training.decode import Box, decode, decode_cropped
 from explorer.training.pools import Pools, pools
 from explorer.training.stored import Encoded, Labels, Part
 
@@ -162,9 +162,15 @@ def _read(data: Dataset, split: Split, place: int, crops: Crops | None) -> Bytes
     encoded = split.encoded.read(number)
     if crops is None or crops.recipe.crop_area is None:
         return decode(encoded, data.config)
-    uniform = np.random.default_rng([crops.key, number]).random((1, ATTEMPTS, 4))
-    box = crop_boxes(uniform, np.array([image_size_of(encoded)], dtype=np.float64), crops.recipe)[0]
-    return decode_cropped(encoded, data.config, (float(box[0]), float(box[1]), float(box[2]), float(box[3])))
+    recipe, uniform = crops.recipe, np.random.default_rng([crops.key, number]).random((1, ATTEMPTS, 4))
+
+    def box_of(width: int, height: int) -> Box:
+        left, top, wide, high = map(
+            float, crop_boxes(uniform, np.array([[width, height]], dtype=np.float64), recipe)[0]
+        )
+        return left, top, wide, high
+
+    return decode_cropped(encoded, data.config, box_of)
 
 
 def _digits() -> Pools:

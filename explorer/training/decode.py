@@ -1,12 +1,16 @@
-"""From the bytes of an image file to the bytes of its pixels."""
+"""From the bytes of an image file to the bytes of its pixels.
+
+As people see it: turned as its EXIF orientation says, as the datasets library does, and over white where it is
+transparent, since colours that nobody sees mean nothing. Colour profiles are not applied, as they are not elsewhere.
+"""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from explorer.settings import DataConfig
 
@@ -16,6 +20,16 @@ MOST_PIXELS = 2**26
 Image.MAX_IMAGE_PIXELS = None  # ours holds instead: pillow's own warns, and warnings are one for all threads
 Bytes = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
+# What undoes each value of the EXIF orientation (EXIF 2.32, table 6).
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(data: bytes, config: DataConfig) -> Bytes:
@@ -29,14 +43,18 @@ def decode(data: bytes, config: DataConfig) -> Bytes:
         return _array(found if config.resize is None else _middle(found, config.resize, config.image_size))
 
 
-def decode_cropped(data: bytes, config: DataConfig, box: Box) -> Bytes:
-    """A part of an image as pixels `(channels, size, size)`: `box` is left, top, width, height as shares of it."""
+def decode_cropped(data: bytes, config: DataConfig, box_of: Callable[[int, int], Box]) -> Bytes:
+    """A part of an image as pixels `(channels, size, size)`.
+
+    `box_of` gives the part for a width and a height in pixels: left, top, width, height as shares of them.
+    """
     with _opened(data) as image:
-        width, height = image.size
+        found = _in_colours(image, config.channels)
+        width, height = found.size
+        box = box_of(width, height)
         left, top = box[0] * width, box[1] * height
         corners = (left, top, left + box[2] * width, top + box[3] * height)
         size = (config.image_size, config.image_size)
-        found = _in_colours(image, config.channels)
         return _array(found.resize(size, Image.Resampling.BILINEAR, box=corners, reducing_gap=2.0))
 
 
@@ -51,12 +69,6 @@ def check(data: bytes, config: DataConfig) -> None:
             raise ValueError(_reason(error)) from None
 
 
-def image_size_of(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, without decoding them."""
-    with _opened(data, load=False) as image:
-        return image.size
-
-
 @contextmanager
 def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
     """An image of a file that is one, with its pixels where they are loaded. Raises ValueError with a short reason."""
@@ -67,6 +79,7 @@ def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
         problem = _problem(image)
         if load and not problem:
             image.load()
+            image = _upright(image)
     except UnidentifiedImageError:
         raise ValueError("not an image") from None
     except Exception as error:  # noqa: BLE001 - the formats' readers raise what they like for a damaged file
@@ -95,9 +108,24 @@ def _in_colours(image: Image.Image, channels: int) -> Image.Image:
     """Grey or colour. Images of 16 bits are scaled down; pillow alone would cut them off at 255."""
     if image.mode.startswith("I"):  # older pillows open PNGs of 16 bits as of 32
         image = Image.fromarray((np.asarray(image, dtype=np.float64) / 257).clip(0, 255).round().astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
+    if image.has_transparency_data:
+        image = _over_white(image.convert("RGBA"))
     return image.convert("L" if channels == 1 else "RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """An image as it is meant to be seen: cameras store what their sensor sees, and beside it how they were held."""
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - a damaged note beside the pixels says nothing about them
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    found = Image.new("RGB", image.size, "white")
+    found.paste(image, mask=image.getchannel("A"))
+    return found
 
 
 def _middle(image: Image.Image, shorter: int, size: int) -> Image.Image:

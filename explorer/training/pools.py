@@ -32,6 +32,7 @@ from explorer.training.stored import Growing, Labels, Packed, Part, hash_file, l
 RESIDENT_BYTES = 4 * 2**30  # decoded pixels beyond this are streamed, unless the settings say otherwise
 CHUNK = 256  # images decoded before the next are read
 SHOWN = 5  # unusable images, or classes, that a message names
+DECODING = 2  # to be counted up where the same files give other pixels: entries made before are not used then
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry has no reader any more
 
 
@@ -71,7 +72,7 @@ def pools(config: DataConfig, cache: Path | None = None) -> Pools:
 
 def _key(config: DataConfig, fingerprint: list[object]) -> str:
     matters = [config.channels, config.image_size, config.resize, config.classes, config.unusable, config.keep]
-    return hashlib.sha256(json.dumps([fingerprint, matters, 1]).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps([fingerprint, matters, DECODING]).encode()).hexdigest()[:24]
 
 
 def _load(entry: Path, config: DataConfig) -> Pools | None:
@@ -148,6 +149,8 @@ class _Reader:
     def __init__(self, config: DataConfig, folder: Path, streams: bool, numbers: dict[str, int] | None) -> None:
         self.config, self.folder, self.streams, self.numbers = config, folder, streams, numbers
         self.digest = hashlib.sha256()
+        if streams:  # files are hashed as they are, and what is made of them is not theirs to say
+            self.digest.update(f"decoding {DECODING}".encode())
         self.unusable: list[str] = []
         self.sizes: set[str] = set()
         self.usable: dict[str, Labels] = {}  # images of each class, by part

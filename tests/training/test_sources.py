@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
 
 from explorer.errors import InputError
 from explorer.settings import DataConfig
@@ -29,7 +29,7 @@ from explorer.training import data as data_module
 from explorer.training import pools as pools_module
 from explorer.training import source as source_module
 from explorer.training.data import Crops, Dataset, fetched, load
-from explorer.training.decode import check, decode
+from explorer.training.decode import check, decode, decode_cropped
 from explorer.training.loop import parts
 
 CLASSES = ("ant", "bee", "cat")
@@ -226,6 +226,107 @@ def test_grey_of_sixteen_bits_keeps_its_shades(insects: Path) -> None:
 
 
 # ---------------------------------------------------------------- what cannot be used
+
+
+def photograph(orientation: int, kind: str = "PNG", size: tuple[int, int] = (SIZE, SIZE), **more: Any) -> bytes:
+    """A picture with an EXIF orientation beside it."""
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.open(io.BytesIO(picture(1, size=size))).save(stream, kind, exif=exif, **more)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_photographs_are_turned_as_their_orientation_says(tmp_path: Path, kind: str) -> None:
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(kind, {})
+    plain = decode(photograph(1, kind, **options), config(tmp_path))
+    turned = {  # what a viewer does, in words of numpy: rows are the second axis, columns the third
+        2: plain[:, :, ::-1],
+        3: plain[:, ::-1, ::-1],
+        4: plain[:, ::-1],
+        5: plain.transpose(0, 2, 1),
+        6: np.rot90(plain, -1, (1, 2)),
+        7: plain[:, ::-1, ::-1].transpose(0, 2, 1),
+        8: np.rot90(plain, 1, (1, 2)),
+        9: plain,  # no orientation that is defined
+    }
+    for orientation, expected in turned.items():
+        found = decode(photograph(orientation, kind, **options), config(tmp_path))
+        assert np.array_equal(found, expected), orientation
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_images_are_those_that_the_datasets_library_gives(tmp_path: Path, kind: str) -> None:
+    library = pytest.importorskip("datasets")
+    for orientation in range(1, 9):
+        data = photograph(orientation, kind)
+        theirs = library.Image().decode_example({"bytes": data, "path": None})
+        assert np.array_equal(decode(data, config(tmp_path)).transpose(1, 2, 0), np.asarray(theirs))
+
+
+def test_a_part_of_a_turned_photograph_is_cut_from_what_is_seen(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def left_half(width: int, height: int) -> tuple[float, float, float, float]:
+        seen.append((width, height))
+        return 0.0, 0.0, 1.0, 0.5
+
+    on_its_side = photograph(6, size=(16, 8))
+    part = decode_cropped(on_its_side, config(tmp_path), left_half)
+    assert seen == [(8, 16)]
+    upright = decode(on_its_side, config(tmp_path, resize=SIZE, image_size=SIZE))
+    assert part.shape == upright.shape
+    whole = np.asarray(Image.open(io.BytesIO(on_its_side)).transpose(Image.Transpose.ROTATE_270))
+    assert np.array_equal(part.transpose(1, 2, 0), whole[:8])
+
+
+def test_damaged_notes_about_an_image_leave_it_as_it_is(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(picture(1))).save(stream, "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert np.array_equal(decode(stream.getvalue(), config(tmp_path)), decode(picture(1), config(tmp_path)))
+
+
+def shown(pixels: np.ndarray, mode: str, tmp_path: Path, channels: int = 3, **options: Any) -> list[int]:
+    stream = io.BytesIO()
+    image = Image.fromarray(np.broadcast_to(pixels, (SIZE, SIZE, len(pixels))).astype(np.uint8).squeeze(), mode)
+    image.save(stream, "PNG", **options)
+    return decode(stream.getvalue(), config(tmp_path, channels=channels))[:, 0, 0].tolist()  # type: ignore[no-any-return]
+
+
+def test_what_is_transparent_lies_over_white(tmp_path: Path) -> None:
+    def over(*pixel: int, channels: int = 3, **options: Any) -> list[int]:
+        mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[len(pixel)]
+        return shown(np.array(pixel), mode, tmp_path, channels, **options)
+
+    assert over(9, 8, 7, 255) == [9, 8, 7]  # opaque: as it is
+    assert over(9, 8, 7, 0) == [255, 255, 255]  # black letters on nothing stay black letters
+    assert over(0, 0, 0, 51) == [204, 204, 204]
+    assert over(0, 51) == [204, 204, 204]
+    assert over(0, 51, channels=1) == [204]
+    assert over(9, 8, 7, 0, channels=1) == [255]
+    assert over(9, 8, 7, transparency=(9, 8, 7)) == [255, 255, 255]  # one colour that means transparent
+    assert over(9, 8, 7, transparency=(0, 0, 0)) == [9, 8, 7]
+    assert over(9, transparency=9) == [255, 255, 255]
+
+
+def test_colour_profiles_are_not_applied(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.open(io.BytesIO(picture(1))).save(stream, "PNG", icc_profile=profile)
+    assert np.array_equal(decode(stream.getvalue(), config(tmp_path)), decode(picture(1), config(tmp_path)))
+
+
+def test_images_that_an_earlier_version_decoded_are_decoded_again(
+    insects: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(pools_module, "DECODING", pools_module.DECODING - 1)
+        resident, streamed = load(config(insects)).digest, load(config(insects, keep="stream")).digest
+    assert len(list(own_cache.iterdir())) == 2
+    forget()
+    assert load(config(insects)).digest == resident  # pixels, and these are the same
+    assert load(config(insects, keep="stream")).digest != streamed  # files, of which other pixels may be made
+    assert len(list(own_cache.iterdir())) == 4
 
 
 def broken(kind: str) -> Picture:
