@@ -43,6 +43,7 @@ ROOMS: dict[str, tuple[int, tuple[str, ...]]] = {
 # The tests nearest to a module, by the beginning of its path; the longest that fits counts.
 _STUDIES = ("tests/test_rates.py", "tests/test_spaces.py", "tests/test_looks.py")
 _DESIGN = ("tests/design", "tests/test_spaces.py", "tests/test_planning.py")
+_DECISIONS = ("tests/search/test_decisions.py",)
 _TRAINING = ("tests/training/test_by_hand.py", "tests/training/test_loop.py", "tests/training/test_checkpoint.py")
 NEAREST: dict[str, tuple[str, ...]] = {
     "analysis/": ("tests/analysis", *_STUDIES, "tests/search/test_replay.py"),
@@ -64,8 +65,13 @@ NEAREST: dict[str, tuple[str, ...]] = {
     "training/": ("tests/training/test_parts.py", *_TRAINING),
     "training/augment.py": ("tests/training/test_augment.py", "tests/training/test_parts.py", *_TRAINING),
     "training/data.py": ("tests/training/test_parts.py", *_TRAINING, "tests/training/test_sources.py"),
-    "search/": ("tests/search/test_rungs.py", "tests/search/test_trials.py", "tests/search/test_sampler.py"),
-    "runs.py": ("tests/search/test_rungs.py", "tests/test_planning.py", "tests/test_rates.py", "tests/test_records.py"),
+    "search/": (
+        *_DECISIONS,
+        "tests/search/test_trials.py",
+        "tests/search/test_sampler.py",
+        "tests/search/test_rungs.py",
+    ),
+    "runs.py": (*_DECISIONS, "tests/test_planning.py", "tests/test_rates.py", "tests/search/test_rungs.py"),
     "answer.py": ("tests/test_looks.py", "tests/test_spaces.py", "tests/test_verbs.py"),
 }
 # Loaded once, before the processes of the changes are split off: each would take seconds.

@@ -7,7 +7,7 @@ from explorer.contrast import contrast_of
 from explorer.errors import InputError
 from explorer.planning import settings_of
 from explorer.report.plan import seeds_in_words
-from explorer.run import Execution
+from explorer.run import Convolution, Execution
 from explorer.runs import runs_of, runs_wanted
 from explorer.settings import Contrast, StudyConfig
 
@@ -170,6 +170,20 @@ def test_a_runs_id_depends_on_everything_that_decides_its_number_and_on_nothing_
         replace(run, architecture=replace(run.architecture, kernel_size=5)),
     ]
     assert len({run.id, *(other.id for other in changed)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("groups", "layout", "words"),
+    [
+        (32, "same", "as it is"),
+        (16, "same", "as 16 groups"),
+        (1, "contiguous", "dense, contiguous"),
+        (32, "contiguous", "as it is, contiguous"),
+        (32, "kernel", "by our kernel"),
+    ],
+)
+def test_how_a_convolution_of_32_groups_is_executed_is_told(groups: int, layout: str, words: str) -> None:
+    assert Convolution("128>128_k3_s1_g32_32px", groups, layout).told(32) == f"128>128_k3_s1_g32_32px {words}"
 
 
 def test_a_runs_id_stays_the_same_from_version_to_version() -> None:

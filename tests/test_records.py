@@ -181,6 +181,8 @@ def test_a_row_that_is_whole_and_senseless_is_refused_naming_its_column(folder: 
         ("bits", "AAAA", "has 24 bits for 9 images"),
         ("images", "1000000000000", "has 16 bits for 1000000000000 images"),
         ("images", "-1", "has 16 bits for -1 images"),
+        ("images", "17", "has 16 bits for 17 images"),
+        ("images", "8", "has 16 bits for 8 images"),
         ("images", "many", "invalid literal"),
     ],
 )
