@@ -13,8 +13,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from explorer.errors import InputError
 
@@ -198,7 +200,30 @@ def _defaults(kind: type) -> dict[str, str]:
 
 
 def _line(row: Any) -> str:
-    return _checked([_cell(getattr(row, field.name)) for field in fields(row)])
+    kinds = _kinds(type(row))
+    return _checked([_cell(_plain(row, name, getattr(row, name), kinds[name])) for name in kinds])
+
+
+@lru_cache(maxsize=16)
+def _kinds(kind: type) -> dict[str, tuple[type, ...]]:
+    """The types that each column takes."""
+    hints = get_type_hints(kind)
+    return {field.name: get_args(hints[field.name]) or (hints[field.name],) for field in fields(kind)}
+
+
+def _plain(row: Any, name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+    """A value that reads back as what it is, a scalar of numpy or torch as the plain number it holds.
+
+    Raises TypeError for any other type, before anything is written: its text would be no number.
+    """
+    if getattr(value, "shape", None) == ():
+        value = value.item()
+    if type(value) in kinds or (type(value) is int and float in kinds):
+        return value
+    if isinstance(value, str) and str in kinds:
+        return str(value)
+    allowed = " or ".join("nothing" if kind is NoneType else kind.__name__ for kind in kinds)
+    raise TypeError(f"{type(row).__name__}.{name} is {value!r}, a {type(value).__name__}; allowed: {allowed}")
 
 
 def _checked(cells: list[str]) -> str:
@@ -209,10 +234,14 @@ def _checked(cells: list[str]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value as text that reads back exactly; a line break in a message would break the row."""
+    """A value as text that reads back exactly; a line break in a message would break the row.
+
+    What no encoding can write, as of a file's name in other bytes than UTF-8, is shown as an escape.
+    """
     if value is None:
         return ""
-    return repr(value) if isinstance(value, float) else " ".join(str(value).split())
+    text = repr(value) if isinstance(value, float) else " ".join(str(value).split())
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _cells(line: bytes, count: int) -> list[str] | None:
