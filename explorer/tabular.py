@@ -131,7 +131,8 @@ class Table:
         from explorer.search.trials import told_trials
 
         settings = settings_so_far(self.config, self.record)
-        return told_trials(self.config, settings, records.as_records(self.record.runs))
+        by = {one.setting: one.by for one in self.record.decisions if one.decision == "chosen"}
+        return told_trials(self.config, settings, records.as_records(self.record.runs), by)
 
 
 def write_table(source: Path, target: Path) -> list[Path]:

@@ -9,17 +9,19 @@ import copy
 import logging
 import threading
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.trial import FrozenTrial
 
 from explorer.design.feasible import Pool
 from explorer.errors import InputError
 from explorer.planning import Scope, Setting, baseline_wanted, candidates, scope_of
-from explorer.run import FINAL_STATUSES, RunRecord
+from explorer.run import BASELINE, FINAL_STATUSES, RunRecord
 from explorer.runs import rungs_of
 from explorer.search.rungs import goes_on, make_pruner
 from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
@@ -30,6 +32,9 @@ AXES = ("template", "block", "shortcut", "depth", "width", "kernel_size", "cardi
 
 @dataclass
 class _Open:
+    """A setting's trial and the Optuna study it is of."""
+
+    study: optuna.Study
     trial: optuna.Trial
     errors: dict[int, float] = field(default_factory=dict)
     finished: set[int] = field(default_factory=set)
@@ -43,7 +48,8 @@ class Trials:
 
     A search asks for its settings one by one; `sampler` and `scope` then say which there are, and `cost` what it makes
     small beside the error, if anything. `factor` is that of its rungs, 0 where it has none. Of `seeds` seeds
-    `first_seed` is the lowest.
+    `first_seed` is the lowest. `by` is the name of its sampler. The designs drawn to hold it against have trials as
+    well, in a study of their own that the sampler never sees.
     """
 
     study: optuna.Study
@@ -53,6 +59,9 @@ class Trials:
     cost: str | None = None
     factor: int = 0
     first_seed: int = 0
+    by: str = ""
+    _drawn: optuna.Study | None = None
+    _later: dict[int, FrozenTrial] = field(default_factory=dict)
     _at_rung: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     _by_setting: dict[str, _Open] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -86,12 +95,12 @@ class Trials:
         if len(entry.finished) == self.seeds:
             entry.told = True
             if entry.pruned:
-                self.study.tell(entry.trial, state=optuna.trial.TrialState.PRUNED)
+                entry.study.tell(entry.trial, state=optuna.trial.TrialState.PRUNED)
             elif len(entry.errors) == self.seeds:
                 error = fmean(entry.errors.values())
-                self.study.tell(entry.trial, error if self.cost is None else [error, getattr(record, self.cost)])
+                entry.study.tell(entry.trial, error if self.cost is None else [error, getattr(record, self.cost)])
             else:
-                self.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
+                entry.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
 
     def tell(self, setting: Setting, error: float | None) -> None:
         """Close a trial whose error is known otherwise than by runs; None: it was stopped."""
@@ -118,16 +127,27 @@ class Trials:
         assert self.scope is not None
         with self._lock:
             architecture = self.sampler.pool.architecture(int(rng.choice(self.sampler.free_places())))
-            self.sampler.reserve(architecture)
-            return self.scope.setting(architecture)
+            setting = self.scope.setting(architecture)
+            self._reserve(setting)
+            return setting
 
     def reserve(self, setting: Setting) -> None:
         """No trial may choose this design. Raises InputError for one that is not there."""
-        assert self.sampler is not None
         with self._lock:
-            if self.sampler.parameters(setting.architecture) is None:
-                raise _foreign(setting)
-            self.sampler.reserve(setting.architecture)
+            self._reserve(setting)
+
+    def _reserve(self, setting: Setting) -> None:
+        """Open a trial beside those of the search."""
+        assert self.sampler is not None
+        parameters = self.sampler.parameters(setting.architecture)
+        if parameters is None:
+            raise _foreign(setting)
+        self.sampler.reserve(setting.architecture)
+        if self._drawn is None:
+            chance = optuna.samplers.RandomSampler(seed=0)
+            self._drawn = optuna.create_study(directions=self.study.directions, sampler=chance)
+        self._drawn.enqueue_trial(parameters, user_attrs=_attributes(setting, BASELINE))
+        self._by_setting[setting.name] = _Open(self._drawn, self._drawn.ask(self.sampler.distributions))
 
     def ask(self) -> Setting | None:
         """The next setting of a search; None where every feasible design has been tried."""
@@ -156,26 +176,45 @@ class Trials:
         if fixed is not None:
             self.sampler.claim(self.study, self.study.get_trials(deepcopy=False)[trial.number], fixed)
         setting = self.scope.setting(self.sampler.architecture(trial.number))
-        for key, value in _attributes(setting).items():
+        for key, value in _attributes(setting, self.by).items():
             trial.set_user_attr(key, value)
-        self._by_setting[setting.name] = _Open(trial)
+        self._by_setting[setting.name] = _Open(self.study, trial)
         return setting
 
-    def frozen(self) -> list[optuna.trial.FrozenTrial]:
+    def frozen(self) -> list[FrozenTrial]:
         """All trials as they stand, in the order of the settings; safe beside `add` in another thread.
 
-        A finished trial does not change any more, so it is itself; of an open one it is a copy.
+        Designs drawn at random come first, as they do in a search. A finished trial does not change any more, so it is
+        always the same value; of an open one it is a copy.
         """
         with self._lock:
-            return [one if one.state.is_finished() else _copied(one) for one in self.study.get_trials(deepcopy=False)]
+            drawn = self._drawn.get_trials(deepcopy=False) if self._drawn else []
+            chosen = self.study.get_trials(deepcopy=False)
+            if drawn:
+                chosen = [self._moved(one, len(drawn)) for one in chosen]
+            return [one if one.state.is_finished() else _copied(one) for one in [*drawn, *chosen]]
+
+    def _moved(self, trial: FrozenTrial, by: int) -> FrozenTrial:
+        """A trial with a later number."""
+        known = self._later.get(trial.number)
+        if known is None or not known.state.is_finished() or known.number != trial.number + by:
+            known = self._later[trial.number] = copy.copy(trial)
+            known.number += by
+        return known
 
 
 def open_trials(
-    name: str, settings: tuple[Setting, ...], seeds: int, cost: str | None = None, first_seed: int = 0
+    name: str,
+    settings: tuple[Setting, ...],
+    seeds: int,
+    cost: str | None = None,
+    first_seed: int = 0,
+    by: Mapping[str, str] | None = None,
 ) -> Trials:
     """Enqueue every setting and ask for it: they stay open until their seeds are in.
 
-    One after the other, since each ask looks at all that are enqueued.
+    One after the other, since each ask looks at all that are enqueued. `by` says what chose a setting, where something
+    did.
     """
     logging.getLogger("optuna").setLevel(logging.WARNING)
     directions = [optuna.study.StudyDirection.MINIMIZE] * (1 if cost is None else 2)
@@ -184,17 +223,19 @@ def open_trials(
     parameters = [_parameters(setting, formed=any(one.form != "grouped" for one in settings)) for setting in settings]
     choices = _distributions(parameters)
     for setting, own in zip(settings, parameters, strict=True):
-        study.enqueue_trial(own, user_attrs=_attributes(setting))
+        study.enqueue_trial(own, user_attrs=_attributes(setting, (by or {}).get(setting.name, "")))
         trial = study.ask(choices)
         assert trial.params == own
-        trials._by_setting[setting.name] = _Open(trial)
+        trials._by_setting[setting.name] = _Open(study, trial)
     return trials
 
 
-def told_trials(config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord]) -> optuna.Study:
-    """A finished study as an Optuna study in memory, every trial told."""
+def told_trials(
+    config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord], by: Mapping[str, str]
+) -> optuna.Study:
+    """A finished study as an Optuna study in memory, every trial told; `by` says what chose a design of a search."""
     search = config.search
-    trials = open_trials(config.name, settings, search.seeds, search.cost, search.first_seed)
+    trials = open_trials(config.name, settings, search.seeds, search.cost, search.first_seed, by)
     for run in runs:
         trials.add(run)
     return trials.study
@@ -223,10 +264,10 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
     study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
     factor = search.factor if rungs_of(config) else 0
-    return Trials(study, search.seeds, sampler, scope, search.cost, factor, search.first_seed)
+    return Trials(study, search.seeds, sampler, scope, search.cost, factor, search.first_seed, search.sampler)
 
 
-def _copied(trial: optuna.trial.FrozenTrial) -> optuna.trial.FrozenTrial:
+def _copied(trial: FrozenTrial) -> FrozenTrial:
     """A trial that does not change with another one: of what it holds, only these may be added to."""
     copied = copy.copy(trial)
     copied.user_attrs, copied.intermediate_values = dict(trial.user_attrs), dict(trial.intermediate_values)
@@ -257,9 +298,10 @@ def _distributions(parameters: list[dict[str, int | str]]) -> dict[str, optuna.d
     return {axis: optuna.distributions.CategoricalDistribution(options) for axis, options in values.items()}
 
 
-def _attributes(setting: Setting) -> dict[str, Any]:
+def _attributes(setting: Setting, by: str) -> dict[str, Any]:
     return {
         "setting": setting.name,
+        **({"chosen_by": by} if by else {}),
         "params": setting.cost.params,
         "macs": setting.cost.macs,
         "activations": setting.cost.activations,

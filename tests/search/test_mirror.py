@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,11 +17,16 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from explorer.answer import load_finding
+from explorer.config import read_command
 from explorer.planning import settings_of
+from explorer.progress import settings_so_far
 from explorer.search.mirror import LAST_SECONDS, LATE, Writer, mirror_path, mirrored, own_mirror
+from explorer.search.state import replayed
 from explorer.search.trials import Trials, open_trials
 from explorer.settings import StudyConfig
 from tests.conftest import PATIENCE, broadly
+from tests.made_up import made_up
 from tests.search.test_trials import record
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -74,6 +80,22 @@ def test_seeds_added_later_open_a_told_trial_again(folder: Path, tiny: StudyConf
         Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
     assert [trial.state for trial in stored(folder)] == [TrialState.RUNNING] * 2
+
+
+def test_all_designs_of_a_search_are_mirrored_and_say_what_chose_them(workplace: Path) -> None:
+    overrides = ["search=tpe", "search.designs=9", "search.objectives=[error]", "search.baseline=0.3"]
+    config = read_command(["study=pareto", *overrides, "recipe.epochs=3", "name=tiny"]).study
+    folder = made_up(config)
+    _, recorded, finding = load_finding(folder)
+    trials = replayed(config, settings_so_far(config, recorded), recorded)
+    Writer(trials, own_mirror(folder)).catch_up()
+    assert_equal(folder, trials)
+    assert trials.frozen()[-1] is trials.frozen()[-1]
+    means = {one.setting: one.estimate.mean for one in finding.summaries}
+    assert {trial.user_attrs["setting"]: trial.value for trial in stored(folder)} == pytest.approx(means)
+    chosen_by = {one.setting: one.by for one in recorded.decisions}
+    assert {trial.user_attrs["setting"]: trial.user_attrs["chosen_by"] for trial in stored(folder)} == chosen_by
+    assert Counter(chosen_by.values()) == {"baseline": 3, "tpe": 6}
 
 
 def test_a_synchronised_mirror_is_left_alone(folder: Path, tiny: StudyConfig) -> None:

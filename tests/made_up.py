@@ -1,0 +1,111 @@
+"""Records of studies that were never trained: each run has an outcome made of thin air, written as a study does it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from explorer import records
+from explorer.folder import make_folder, study_folder
+from explorer.job import Surroundings
+from explorer.planning import Setting, baseline_wanted, candidates, scope_of, settings_of
+from explorer.run import BASELINE, Decision, EpochResult, Execution, Outcome, Run, RunRecord
+from explorer.runs import is_judged, record_of, rungs_of, runs_of
+from explorer.search.rungs import chosen
+from explorer.settings import StudyConfig
+from explorer.starts import begin
+
+DATA_HASH = "0123456789abcdef"
+IMAGES = (80, 40, 96)
+FINISHED = "2026-11-24T05:09:10Z"
+End = Callable[[Setting, int], str]  # what becomes of a run, by its setting and seed: a status, or "" while it lasts
+
+
+def all_ok(setting: Setting, seed: int) -> str:
+    """Every run comes through."""
+    return "ok"
+
+
+def made_up(config: StudyConfig, end: End = all_ok) -> Path:
+    """Write a study's folder below the current one, as if each of its runs had ended as `end` says, and return it.
+
+    Of a search the designs are spread evenly over those it may choose, the first of them drawn at random where it has
+    a baseline; where it has rungs, every third design is stopped at the first.
+    """
+    folder = make_folder(study_folder(config.name))
+    make_folder(folder / "local")
+    execution = Execution("cpu", "made up", "grouped", "channels_last", "float32", 1, config.recipe.batch_size)
+    surroundings = Surroundings("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
+    records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
+    begin(folder, config, execution, surroundings)
+    settings = _designs(config) if config.search.is_adaptive else settings_of(config)
+    stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
+    ended = [
+        _ended(config, setting, run, end(setting, run.seed), stopped)
+        for setting, run in runs_of(config, settings, execution, DATA_HASH)
+        if end(setting, run.seed)
+    ]
+    records.commit_all(folder, ended)
+    return folder
+
+
+def _designs(config: StudyConfig) -> tuple[Setting, ...]:
+    pool, scope, wanted = candidates(config), scope_of(config), config.search.designs or 0
+    places = [len(pool) * number // wanted for number in range(wanted)]
+    return tuple(scope.setting(pool.architecture(place)) for place in places)
+
+
+def _decided(config: StudyConfig, settings: tuple[Setting, ...], folder: Path) -> set[str]:
+    """Write what a search decided, and give the designs that it stopped."""
+    drawn, rungs, stopped = baseline_wanted(config), rungs_of(config), set()
+    for number, setting in enumerate(settings):
+        by = BASELINE if number < drawn else config.search.sampler
+        decisions = [chosen(setting, by)]
+        if rungs and by != BASELINE and number % 3 == 0:
+            decisions.append(Decision(setting.name, "stopped", rungs[0], 0.6, by))
+            stopped.add(setting.name)
+        elif by != BASELINE:
+            decisions += [Decision(setting.name, "continued", epochs, 0.3, by) for epochs in rungs]
+        records.decide(folder, decisions)
+    return stopped
+
+
+def _ended(
+    config: StudyConfig, setting: Setting, run: Run, status: str, stopped: set[str]
+) -> tuple[RunRecord, list[EpochResult], Outcome]:
+    """One run: its errors fall over the epochs to a value that the design decides, and the seed a little."""
+    rng = np.random.default_rng([*run.id.encode()])
+    last = 0.25 + 0.05 * (setting.cost.params % 7) / 7 + 0.01 * float(rng.random())
+    is_stopped = status == "ok" and setting.name in stopped
+    epochs = rungs_of(config)[0] if is_stopped else config.recipe.epochs if status == "ok" else 1
+    curve = [
+        EpochResult(epoch, 0.1, 1 / epoch, last + 0.5 / epoch**2, last + 0.6 / epoch**2, 0.5)
+        for epoch in range(1, epochs + 1)
+    ]
+    if status == "diverged":
+        curve = []
+    judges = status == "ok" and is_judged(config, run)
+    right = rng.random(IMAGES[2]) > last
+    outcome = Outcome(
+        status="pruned" if is_stopped else status,  # type: ignore[arg-type] # which `end` names
+        epochs=epochs,
+        train_error=curve[-1].train_error if curve else None,
+        val_error=curve[-1].val_error if status == "ok" else None,
+        test_error=1 - float(right.mean()) if judges else None,
+        loss=curve[-1].loss if curve else math.nan,
+        seconds=setting.cost.macs / 1e6,
+        images_per_second=100.0,
+        correct=np.packbits(right).tobytes() if judges else b"",
+        test_images=IMAGES[2] if judges else 0,
+        message="" if status == "ok" else f"{status.replace('_', ' ')} in epoch 1",
+        host="somewhere",
+    )
+    record = record_of(config, setting, run, outcome, fvcore_macs=setting.cost.macs, finished=FINISHED, start=0)
+    return record, curve, outcome
+
+
+def few_epochs(config: StudyConfig) -> StudyConfig:
+    """The study with three epochs: pages of long studies say the same."""
+    return replace(config, recipe=replace(config.recipe, epochs=min(3, config.recipe.epochs)))
