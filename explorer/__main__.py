@@ -229,19 +229,23 @@ def _run(config: "StudyConfig", console: "Console") -> int:
         sweep(folder)
     config, _, finding = load_finding(folder)
     print_verdict(finding, config.study.question, console)
+    # From here on the record is whole and the verdict said.
+    problems = []
+    if failed:
+        problems.append(f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them")
     try:
         if trained or is_stale(page, folder):
             draw(folder)
-    except OSError as error:  # the record is whole and the verdict said
-        raise StudyStoppedError(
-            f"{error.filename or page}: {error.strerror}; make room and redraw the page with do=report"
-        ) from error
-    console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
-    if failed:
-        message = f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
-        raise StudyStoppedError(message)
-    if finding.lost is not None:
-        raise StudyStoppedError(f"{config.name}: no run came through that could be judged; see the verdict above")
+    except OSError as error:
+        problems.append(f"{error.filename or page}: {error.strerror}; make room and redraw the page with do=report")
+    except StudyStoppedError as error:
+        problems.append(str(error))
+    else:
+        console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+    if finding.lost is not None and not failed:
+        problems.append(f"{config.name}: no run came through that could be judged; see the verdict above")
+    if problems:
+        raise StudyStoppedError("; ".join(problems))
     return 0
 
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from explorer.analysis.paired import ALPHA
 from explorer.analysis.summary import SettingSummary
 from explorer.config import to_config
 from explorer.contrast import contrast_of
-from explorer.errors import InputError
+from explorer.errors import InputError, StudyStoppedError
 from explorer.planning import Setting, designs_wanted
 from explorer.progress import settings_so_far
 from explorer.run import BASELINE
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from explorer.report.study import Study
 
 Images = tuple[int, int] | None  # to validate and to test on
+FAULT = "page.log"  # in `local/`: where the program failed when it last could not draw the page
 
 
 def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
@@ -160,7 +163,22 @@ def draw(folder: Path) -> Path:
     """Draw a study's page and the index anew from the records, and return the page.
 
     The page gets the time of the record it shows: a row that comes while it is being drawn makes it stale.
+    Raises InputError for a record that cannot be read, and StudyStoppedError where a page cannot be made of a good one.
     """
+    try:
+        return _drawn(folder)
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        words = f"{folder}: the page cannot be drawn ({' '.join(f'{type(error).__name__}: {error}'.split())[:200]})"
+        with suppress(OSError):
+            study.make_folder(folder / "local")
+            (folder / "local" / FAULT).write_text(traceback.format_exc(), encoding="utf-8")
+            words += f"; {folder / 'local' / FAULT} says where"
+        raise StudyStoppedError(f"{words}; this is a defect of the program, and the record is whole") from error
+
+
+def _drawn(folder: Path) -> Path:
     from explorer.report.index import entry_of, write_index
     from explorer.report.kept import keep, key_of
     from explorer.report.page import write_page

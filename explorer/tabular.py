@@ -222,7 +222,9 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
     data, hashed = config.data, environment["data_hash"]
     commits = ", ".join(dict.fromkeys(str(start.get("commit") or "unknown") for start in starts_of(environment)))
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    recipe = "\n".join(f"- {key}: {value}" for key, value in asdict(config.recipe).items())
+    # A search may have stopped all it tried: then nothing can be asked for, and the rows are there all the same.
+    asks = f'.query("{finding.summaries[0].setting}").error' if finding.summaries else ".record.runs"
+    recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in asdict(config.recipe).items())
     return f"""# {config.name}
 
 {config.study.question}
@@ -251,7 +253,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
 
 ```python
 from explorer.tabular import Table
-print(Table.open(".").query("{finding.summaries[0].setting}").error)
+print(Table.open("."){asks})
 ```
 
 Errors are fractions of images after the last epoch. A run that diverged or ran out of memory has none: its status says

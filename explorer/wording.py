@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 # Embeddings, overrides and isolates; letters of languages written from right to left are none of them.
 DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
@@ -57,6 +58,19 @@ def place_in_run(epochs: int, steps: int) -> str:
 def percent(fraction: float, digits: int = 2) -> str:
     """A fraction in percent: `4.71 %`; a dash where there is none."""
     return "-" if math.isnan(fraction) else f"{fraction * 100:.{digits}f} %"
+
+
+def plain(value: object) -> str:
+    """A setting as people write it: `none`, `yes`, `no`, and the parts of a list joined by commas."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value)) or "none"
+    return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def told_seeds(counts: Sequence[int]) -> str:
+    """How many seeds are behind each of several means: `10 seeds`, `2 to 6 seeds`, `1 seed`."""
+    low, high = min(counts, default=0), max(counts, default=0)
+    return f"{low} to {high} seeds" if low < high else "1 seed" if low == 1 else f"{low} seeds"
 
 
 def signed_percent(fraction: float | None) -> str:

@@ -71,7 +71,7 @@ def curves_panel(curves: list[Curve]) -> Panel:
             marks.append(Mark("band", at, low, color, high=high))
         words = [
             f"{curve.name}, {'validation' if is_val else 'training'}\nepoch {epoch}: {value:.2f} %, "
-            f"mean of {curve.n} seeds"
+            f"{'one seed' if curve.n == 1 else f'mean of {curve.n} seeds'}"
             for epoch, value in zip(curve.epochs, curve.mean, strict=True)
         ]
         marks.append(

@@ -95,11 +95,8 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
     for index, (rest, points) in enumerate(lines.items() if not marks else ()):
         color, symbol = PALETTE[index % len(PALETTE)], SYMBOLS[index % len(SYMBOLS)]
         banded = [point for point in points if point.low == point.low]
-        if banded:
-            at, ends = [float(point.cardinality) for point in banded], [(point.low, point.high) for point in banded]
-            if len(at) == 1:  # a band without any width would not be seen
-                at, ends = [at[0] / SLIM, at[0] * SLIM], ends * 2
-            marks.append(_interval(at, ends, color))
+        at, ends = [float(point.cardinality) for point in banded], [(point.low, point.high) for point in banded]
+        marks += _interval(at, ends, color)
         dots = [(point, seed, value) for point in points for seed, value in point.seeds.items()]
         marks.append(
             Mark(
@@ -181,8 +178,7 @@ def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)")
     The ResNeXt paper's figure 7. None where either way has fewer than three networks, or where they differ otherwise.
     """
     summaries = [one for one in summaries if one.came_through]
-    shapes = {one.setting: parse_setting(one.setting)[0] for one in summaries}
-    alike = {replace(shape, cardinality=1, bottleneck_width=1) for shape in shapes.values()}
+    alike = {shape_of(one.setting) for one in summaries}
     ordered = sorted(summaries, key=lambda one: one.params)
     if len(alike) != 1 or not ordered or ordered[0].cardinality != 1:
         return None
@@ -198,7 +194,7 @@ def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)")
         known = [one for one in way if one.estimate.has_interval]
         ends = [(100 * one.estimate.low, 100 * one.estimate.high) for one in known]
         if known:
-            marks.append(_interval([float(one.params) for one in known], ends, color))
+            marks += _interval([float(one.params) for one in known], ends, color)
         y = [100 * one.estimate.mean for one in way]
         marks.append(Mark("line", x, y, color))
         names, words = [one.setting for one in way], [told(one) for one in way]
@@ -242,7 +238,7 @@ def _cloud(points: list[Point]) -> list[Mark]:
     mean = [one.mean for one in means]
     words = [f"cardinality {x}\nmean of {one.n} designs {one.mean:.2f} %" for x, one in zip(at, means, strict=True)]
     return [
-        _interval([x for x, _ in several], [(one.low, one.high) for _, one in several], PALETTE[0]),
+        *_interval([x for x, _ in several], [(one.low, one.high) for _, one in several], PALETTE[0]),
         Mark(
             "dots",
             [point.cardinality for point in points],
@@ -257,10 +253,14 @@ def _cloud(points: list[Point]) -> list[Mark]:
     ]
 
 
-def _interval(at: Sequence[float], ends: list[tuple[float, float]], color: str) -> Mark:
-    """The band of 95 % intervals along an axis."""
+def _interval(at: Sequence[float], ends: list[tuple[float, float]], color: str) -> list[Mark]:
+    """The band of 95 % intervals along a logarithmic axis: a narrow one of a single interval, none of none."""
+    if not at:
+        return []
+    if len(at) == 1:  # a band without any width would not be seen
+        at, ends = [at[0] / SLIM, at[0] * SLIM], ends * 2
     low, high = [low for low, _ in ends], [high for _, high in ends]
-    return Mark("band", at, low, color, high=high, legend="95 % interval")
+    return [Mark("band", at, low, color, high=high, legend="95 % interval")]
 
 
 def _few(names: list[str]) -> list[str]:

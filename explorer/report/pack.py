@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup
@@ -20,6 +21,7 @@ def packed_json(value: Any) -> Markup:
     return packed(json.dumps(value, sort_keys=True, separators=(",", ":")))
 
 
+@lru_cache(maxsize=1)
 def packed_plotly() -> tuple[Markup, str]:
     """plotly.js, packed, and its licence notice, which must stay readable."""
     source = get_plotlyjs()

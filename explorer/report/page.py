@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,9 @@ def render_page(study: Study) -> str:
         looks=", ".join(map(str, study.config.search.looks)),
         figures=figures,
         overlaid=_is_overlaid(figures),
+        banded={name for name, figure in figures.items() if isinstance(figure, Panel) and figure.has_band},
+        single=max((one.estimate.n for one in study.finding.summaries), default=0) < 2,
+        seeds=wording.told_seeds([one.estimate.n for one in study.finding.summaries]),
         crowded=views.is_crowded,
         costs={name: wording.COST_NAMES[name[5:]] for name in figures if name.startswith("cost-")},
         stills=views.stills(),
@@ -91,7 +95,14 @@ def render_page(study: Study) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Fill in one of the package's templates, with what every page needs."""
-    environment = Environment(
+    style = Markup(_asset("page.css"))  # noqa: S704 - our own file
+    return _templates().get_template(template).render(wording=wording, style=style, display=_display, **values)
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    """The package's templates, each compiled once: that takes longer than to fill one in."""
+    return Environment(
         loader=PackageLoader("explorer.report"),
         autoescape=select_autoescape(["html", "j2"]),
         undefined=StrictUndefined,
@@ -99,8 +110,6 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = Markup(_asset("page.css"))  # noqa: S704 - our own file
-    return environment.get_template(template).render(wording=wording, style=style, display=_display, **values)
 
 
 def script(*names: str) -> Markup:

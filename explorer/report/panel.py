@@ -76,6 +76,11 @@ class Panel:
         return sorted(map(_thinned, self.marks), key=lambda mark: (mark.kind != "band", not mark.quiet))
 
     @property
+    def has_band(self) -> bool:
+        """Whether a band is seen in it."""
+        return any(mark.kind == "band" and len(mark.x) for mark in self.marks)
+
+    @property
     def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Where both axes begin and end, what is optional left out."""
         marks = [mark for mark in self.marks if not mark.optional]

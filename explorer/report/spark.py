@@ -14,7 +14,7 @@ from explorer.design.name import display_setting
 from explorer.report.figures import Point, cardinality_numbers
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, ticks
 from explorer.report.svg import Place, drawn, scale
-from explorer.wording import ERROR_NAMES, percent
+from explorer.wording import ERROR_NAMES, percent, told_seeds
 
 WIDTH, HEIGHT = 272, 104  # pixels, in which it is shown as it is
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 8, 20
@@ -271,9 +271,7 @@ def _n(summaries: list[SettingSummary]) -> str:
     """How many seeds are behind each mean: `n = 10 seeds`, `n = 2 to 6 seeds, 3 runs as chance`."""
     failed = sum(len(one.failed) for one in summaries)
     chance = f", {failed} {'run' if failed == 1 else 'runs'} as chance" if failed else ""
-    counts = [one.estimate.n for one in summaries]
-    low, high = min(counts), max(counts)
-    return (f"n = {low} to {high} seeds" if low < high else "n = 1 seed" if low == 1 else f"n = {low} seeds") + chance
+    return f"n = {told_seeds([one.estimate.n for one in summaries])}{chance}"
 
 
 def _mean(values: list[float]) -> float:

@@ -1,0 +1,212 @@
+"""Every shipped study, and every kind of study in every state it may be in, is judged, printed, drawn and tabulated."""
+
+import base64
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from explorer.__main__ import main
+from explorer.analysis.sentences import sentence
+from explorer.answer import draw, load_study
+from explorer.config import read_command
+from explorer.console import PlainConsole
+from explorer.errors import InputError
+from explorer.folder import REPORTS
+from explorer.planning import Setting
+from explorer.report.study import Study
+from explorer.report.terminal import print_verdict
+from explorer.tabular import Table, write_table
+from tests.made_up import End, all_ok, made_up
+
+STUDIES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "study").glob("*.yaml"))
+# One of each kind, and the one whose blocks have unlike paths; the others differ in numbers.
+FIRST = ("neighbours", "cardinality_or_width", "design_space", "fast_path", "forms", "pareto", "shortcut")
+# What Python and JavaScript call what they do not have; no word of a page.
+FOREIGN = re.compile(r"\b(None|nan|NaN|inf|Infinity|undefined|True|False)\b")
+
+
+class Text(HTMLParser):
+    """The text of a page as people see it, and what its scripts unpack."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.inside, self.seen, self.packed = "", "", ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside = (dict(attrs).get("id") or tag) if tag in ("script", "style") else ""
+        self.seen += f" {dict(attrs).get('aria-label') or ''} "
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if not self.inside:
+            self.seen += data
+        elif self.inside == "data":
+            self.packed += data
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def looked_at(folder: Path) -> tuple[Study, str]:
+    """Judge, print, draw, list and tabulate a study, hold what all of them must, and give it with its page's text."""
+    study = load_study(folder)
+    terminal = io.StringIO()
+    print_verdict(study.finding, study.config.study.question, PlainConsole(width=160, file=terminal))
+    page = Text(draw(folder).read_text())
+    index = Text((REPORTS / "index.html").read_text())
+    json.loads(gzip.decompress(base64.b64decode(page.packed)), parse_constant=refuse)
+    verdict = " ".join(sentence(study.finding).split())
+    told = [" ".join(text.split()) for text in (terminal.getvalue(), page.seen, index.seen)]
+    if study.finding.complete:
+        write_table(folder, Path("tables") / folder.name)
+        told.append(" ".join((Path("tables") / folder.name / "README.md").read_text().split()))
+    else:
+        with pytest.raises(InputError, match="finish the study before it is tabulated"):
+            write_table(folder, Path("tables") / folder.name)
+    for text in told:
+        assert verdict in text
+        assert FOREIGN.findall(text) == []
+    assert "Cannot be read" not in told[2]
+    for one in study.finding.summaries:
+        assert f'data-setting="{one.setting}"' in (REPORTS / f"{folder.name}.html").read_text()
+    return study, told[1]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FIRST else pytest.mark.real) for name in STUDIES]
+)
+def test_a_shipped_study_is_judged_printed_drawn_listed_and_tabulated(workplace: Path, name: str) -> None:
+    study, _ = looked_at(made_up(read_command([f"study={name}", "recipe.epochs=3"]).study))
+    assert study.finding.complete
+    table = Table.open(Path("tables") / name)
+    for one in study.finding.summaries:
+        assert table.query(one.setting).errors == one.errors
+
+
+KINDS = {
+    "contrast": ["study=equal_params"],
+    "growth": ["study=cardinality_or_width"],
+    "forms": ["study=forms"],
+    "rates": ["study=equal_params", "search.rates=[0.5,2]"],
+    "looks": ["study=equal_params", "search.seeds=auto"],
+    "unlike paths": ["study=neighbours"],
+    "one setting": ["study=fast_path"],
+    "spaces": ["study=design_space", "search.designs=8"],
+    "front": ["study=pareto", "search.designs=9"],
+    "search": ["study=pareto", "search=tpe", "search.designs=9", "search.objectives=[error]", "search.baseline=0.3"],
+    "halving": ["study=pareto", "search=tpe", "search.designs=9", "search.objectives=[error]", "search.pruner=halving"],
+}
+LISTED = ("contrast", "growth", "forms", "rates", "looks", "unlike paths")
+MANY = {
+    "contrast": [
+        "budget=none",
+        "space.depth=[20,29,38,47]",
+        "space.bottleneck_width=[1,2,3,4,5,6,7,8,9,10]",
+        "study.contrast.setting=29-8x4d",
+        "study.contrast.against=29-1x4d",
+    ],
+    "spaces": ["search.designs=100", "spaces.one_path.width.step=4"],
+    "front": ["search.designs=200"],
+    "search": ["search.designs=200"],
+    "halving": ["search.designs=200"],
+}
+
+
+def of_one(kind: str) -> list[str]:
+    """The overrides by which a study of this kind has one setting."""
+    if kind in LISTED:
+        name = {"unlike paths": "26-4x24d-inception-small"}.get(kind, "29-32x4d")
+        formed = ["search.forms=[grouped]"] if kind == "forms" else []
+        rates = ["search.rates=[]"] if kind == "rates" else []
+        seeds = ["search.seeds=6"] if kind == "looks" else []
+        return ["study.contrast=null", f"search.only=[{name}]", *formed, *rates, *seeds]
+    return [] if kind == "one setting" else ["search.designs=1"]
+
+
+def some_diverge(setting: Setting, seed: int) -> str:
+    return "diverged" if (seed + setting.cost.params) % 3 == 0 else "out_of_memory" if seed == 5 else "ok"
+
+
+def last_seeds_last(setting: Setting, seed: int) -> str:
+    return "ok" if seed < 1 or (seed < 2 and setting.cost.params % 2) else ""
+
+
+STATES: dict[str, tuple[Callable[[str], list[str]], End]] = {
+    "whole": (lambda kind: [], all_ok),
+    "of one setting": (of_one, all_ok),
+    "of one seed": (lambda kind: ["search.seeds=1"], all_ok),
+    "some diverged": (lambda kind: [], some_diverge),
+    "all diverged": (lambda kind: [], lambda setting, seed: "diverged"),
+    "unfinished": (lambda kind: [], last_seeds_last),
+    "all failed": (lambda kind: [], lambda setting, seed: "failed"),
+    "not begun": (lambda kind: [], lambda setting, seed: ""),
+    "of 200 settings": (lambda kind: MANY[kind], all_ok),
+    "without contrast": (lambda kind: ["study.contrast=null"], all_ok),
+}
+FAST = {
+    ("contrast", "unfinished"),
+    ("contrast", "all diverged"),
+    ("growth", "of one seed"),
+    ("looks", "not begun"),
+    ("spaces", "of one setting"),
+    ("spaces", "unfinished"),
+    ("rates", "some diverged"),
+    ("halving", "unfinished"),
+    ("search", "some diverged"),
+}
+CASES = [
+    pytest.param(kind, state, marks=[] if (kind, state) in FAST else pytest.mark.real, id=f"{kind}, {state}")
+    for kind in KINDS
+    for state in STATES
+    if not (state == "of 200 settings" and kind not in MANY)
+    and not (state == "without contrast" and kind in ("rates", "looks"))
+]
+
+
+@pytest.mark.parametrize(("kind", "state"), CASES)
+def test_a_study_of_any_kind_is_shown_in_any_state(workplace: Path, kind: str, state: str) -> None:
+    overrides, end = STATES[state]
+    config = read_command([*KINDS[kind], *overrides(kind), "recipe.epochs=3", "name=any"]).study
+    study, text = looked_at(made_up(config, end))
+    counts = {one.estimate.n for one in study.finding.summaries}
+    claimed = {int(number) for number in re.findall(r"mean over (?:\d+ to )?(\d+) seeds", text)}
+    assert claimed <= {max(counts, default=0)}
+    assert ("Reload every" in text) == (not study.finding.complete)
+    if state == "of 200 settings":
+        assert study.finding.wanted >= 200
+
+
+def test_a_page_that_cannot_be_drawn_takes_no_verdict_away(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["study=fast_path", "recipe.epochs=3"]
+    folder = made_up(read_command(command).study)
+
+    def fails(*_: object) -> str:
+        raise ValueError("a figure of\nno use")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("explorer.report.page.render_page", fails)
+        for arguments in (command, [*command, "do=report"]):
+            assert main(arguments) == 1
+            told = capsys.readouterr()
+            assert ("No verdict: the study declares no contrast" in told.out) == (arguments is command)
+            assert "Report:" not in told.out
+            assert told.err == (
+                "explorer: studies/fast_path: the page cannot be drawn (ValueError: a figure of no use); "
+                "studies/fast_path/local/page.log says where; this is a defect of the program, and the record is "
+                "whole\n"
+            )
+    assert "in fails" in (folder / "local" / "page.log").read_text()
+    assert main(command) == 0
+    assert (REPORTS / "fast_path.html").exists()
