@@ -1,5 +1,6 @@
 """A study of several spaces: designs drawn from each, judged as populations."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ def test_a_study_of_spaces_runs_and_tells_of_them(
     assert "Inconclusive: designs of many_paths do not differ clearly from those of one_path: mean test error" in said
     assert set(load(study_folder("two")).runs["space"]) == {"one_path", "many_paths"}
     page = (workplace / "reports" / "two.html").read_text()
-    for words in ("Share of a space", "many_paths", "Best values", 'data-figure="distribution"'):
+    for words in ("Share of a space", "many_paths", "Best by validation", 'data-figure="distribution"'):
         assert words in page
     assert 'data-figure="cardinality"' not in page
     assert main(SMALL) == 0  # a finished one trains nothing
@@ -165,6 +166,32 @@ def test_spaces_apart_are_told_apart_and_alike_ones_are_equivalent_within_a_marg
     assert alike is not None
     assert alike.rivals[0].verdict == "equivalent"
     assert [one.axis for one in found.best["good"]] == ["bottleneck_width"]
+
+
+def test_validation_chooses_the_best_of_a_space_and_its_values_and_test_tells_its_error() -> None:
+    tested = designs(0.20, 40, 4, 0)
+    by_width = [replace(one, validation=0.5 - 0.01 * place) for place, one in enumerate(tested)]
+    found = populations({"good": by_width}, None)
+    assert found is not None
+    assert found.distributions["good"].best == by_width[-1].errors[0]
+    assert min(one.errors[0] for one in by_width) < by_width[-1].errors[0]
+    (width,) = found.best["good"]
+    assert (width.median, width.high, width.n) == (
+        38.0,
+        40.0,
+        40,
+    )  # the widest of ten have the lowest validation errors
+    few = populations({"good": by_width[:7]}, None)
+    assert few is not None
+    assert few.best == {"good": []}
+
+
+def test_spaces_without_any_spread_are_not_judged() -> None:
+    alike = [[replace(one, estimate=estimate([error])) for one in designs(0, 6, 4, 0)] for error in (0.2, 0.3)]
+    found = populations({"good": alike[0], "bad": alike[1]}, ("good", "bad"), 0.01)
+    assert found is not None
+    assert not found.rivals[0].difference.has_interval
+    assert found.rivals[0].verdict == "inconclusive"
 
 
 def test_spaces_without_designs_or_with_one_each_have_no_verdict() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from explorer.analysis.summary import SettingSummary
+from explorer.analysis.summary import ROUNDING, SettingSummary
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 1000
@@ -40,7 +40,7 @@ def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: f
     """The front of error against cost; None without designs. `images` were evaluated per run, `chance` is their error.
 
     The spread over seeds is pooled over all designs that have several, of the runs that came through; with single seeds
-    it is that of counting errors on so many images, which is the least it can be.
+    it is that of counting errors on so many images, which is the least it can be, as where seeds do not differ.
     """
     every = np.array([getattr(one, cost) for one in summaries], dtype=float)
     costs = every[[one.came_through for one in summaries]]
@@ -64,7 +64,7 @@ def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: f
 def _sure(summaries: Sequence[SettingSummary], errors: Floats, costs: Floats, images: int, seed: int) -> Floats:
     seeds = np.array([len(one.errors) for one in summaries])
     several = [np.fromiter(one.measured.values(), float) for one in summaries if len(one.measured) > 1]
-    if several:
+    if any(np.ptp(own) > ROUNDING for own in several):
         pooled = sum(float(((own - own.mean()) ** 2).sum()) for own in several) / sum(len(own) - 1 for own in several)
         spread = np.full(len(errors), math.sqrt(pooled)) / np.sqrt(seeds)
     else:

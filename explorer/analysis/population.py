@@ -13,10 +13,21 @@ from scipy import stats
 
 from explorer.analysis.chance import Learned, learned
 from explorer.analysis.paired import ALPHA, Verdict, holm_adjusted
-from explorer.analysis.summary import CONFIDENCE, DIFFERENCES, MIN_PAIRS, ROUNDING, Estimate, SettingSummary, t_interval
+from explorer.analysis.summary import (
+    CONFIDENCE,
+    DIFFERENCES,
+    MIN_PAIRS,
+    ROUNDING,
+    Estimate,
+    SettingSummary,
+    by_validation,
+    lowest,
+    t_interval,
+)
 from explorer.design.architecture import Architecture
 from explorer.design.name import parse_setting
 
+LEAST_DESIGNS = 8  # of a space, below which no value is told to be the best
 SHARE = 0.25  # of the designs in each draw of the best value (RegNet paper, footnote 4)
 BEST_DRAWS = 10_000
 Floats = npt.NDArray[np.float64]
@@ -28,7 +39,7 @@ class Distribution:
 
     The intervals (Clopper and Pearson, 1934) are those of each share by itself, over the designs.
 
-    best    the lowest error; NaN where no run of any design came through
+    best    the error of the design with the lowest validation error; NaN where no run of any design came through
     failed  designs of which a run diverged or ran out of memory, which counts as chance
     """
 
@@ -38,7 +49,7 @@ class Distribution:
     high: Floats
     n: int
     mean: float
-    best: float
+    best: float = np.nan
     failed: int = 0
 
 
@@ -56,7 +67,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class BestValue:
-    """The value of an axis that the best designs have: median and 95 % interval over draws of a quarter of them."""
+    """The value of an axis that the best designs by validation have: median and central 95 % of draws of a quarter."""
 
     axis: str
     low: float
@@ -190,8 +201,8 @@ def _averages(shapes: list[Architecture], designs: list[SettingSummary]) -> dict
 
 
 def _distribution(designs: list[SettingSummary], errors: Floats) -> Distribution:
-    best = min((one.estimate.mean for one in designs if one.came_through), default=np.nan)
-    return replace(distribution(errors), best=float(best), failed=_failed(designs))
+    best = lowest(designs)
+    return replace(distribution(errors), best=best.estimate.mean if best else np.nan, failed=_failed(designs))
 
 
 def _failed(designs: list[SettingSummary]) -> int:
@@ -220,16 +231,16 @@ def _rivals(
         learned=(_learned(sides[0], images), _learned(sides[1], images)),
         chance=sides[0][0].chance,
     )
-    parts = [one.var(ddof=1) / len(one) for one in (first, second)] if n > 1 else []
-    spread = sum(parts)
-    if not spread > 0:
+    if n < 2 or max(np.ptp(first), np.ptp(second)) < ROUNDING:
         return found
+    parts = [one.var(ddof=1) / len(one) for one in (first, second)]
+    spread = sum(parts)
     freedom = spread**2 / sum(part**2 / (len(one) - 1) for part, one in zip(parts, (first, second), strict=True))
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) * np.sqrt(spread))
+    difference = t_interval(n, mean, float(np.sqrt(spread)), freedom, within=DIFFERENCES)
     p = float(2 * stats.t.sf(abs(mean) / np.sqrt(spread), freedom))
     narrow = float(stats.t.ppf(1 - ALPHA, freedom) * np.sqrt(spread))
     within = margin is not None and n >= MIN_PAIRS and abs(mean) + narrow < margin
-    return _judged(replace(found, difference=Estimate(n, mean, mean - half, mean + half)), p, within)
+    return _judged(replace(found, difference=difference), p, within)
 
 
 def _judged(rivals: Rivals, p: float, within: bool | None) -> Rivals:
@@ -253,11 +264,14 @@ def _significant(rivals: Rivals, p: float) -> bool:
 def _best_values(designs: list[SettingSummary]) -> list[BestValue]:
     """Of every axis that takes several values in a space, in the first stage where stages differ.
 
-    Designs of which no run came through are left out: of a quarter that holds no other there is no best one.
+    Designs of which no run came through are left out: of a quarter that holds no other there is no best one. None of
+    fewer than eight: a quarter of these has nothing to choose from.
     """
     known = [one for one in designs if one.came_through]
+    if len(known) < LEAST_DESIGNS:
+        return []
     shapes = [parse_setting(one.setting)[0] for one in known]
-    errors = np.array([one.estimate.mean for one in known])
+    errors = np.array([by_validation(one) for one in known])
     axes = {
         "depth": [shape.depth for shape in shapes],
         "width": [shape.widths[0] for shape in shapes],
@@ -278,7 +292,7 @@ def distribution(errors: npt.ArrayLike) -> Distribution:
     tail = (1 - CONFIDENCE) / 2
     low = stats.beta.ppf(tail, below, n - below + 1)
     high = np.where(below < n, stats.beta.ppf(1 - tail, below + 1, np.maximum(n - below, 1)), 1.0)
-    return Distribution(values, below / n, low, high, n, float(values.mean()), float(values[0]))
+    return Distribution(values, below / n, low, high, n, float(values.mean()))
 
 
 def distance(first: npt.ArrayLike, second: npt.ArrayLike) -> Distance:

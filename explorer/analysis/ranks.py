@@ -14,6 +14,9 @@ DRAWS = 1000
 class Agreement:
     """Kendall's tau of the mean errors of the same settings in two trainings, with a 95 % bootstrap interval.
 
+    Of n seeds of a setting n - 1 are drawn, so that the variance of its mean is not told too small. The ends are NaN
+    where a setting has a single seed, which tells nothing of how far another would lie.
+
     settings  how many both have; tau is 1 for the same order, 0 for none, -1 for the opposite
     left_out  settings that both were trained on and that have no rank, since a run of them failed in either
     """
@@ -35,8 +38,9 @@ def agreement(short: list[SettingSummary], long: list[SettingSummary], *, seed: 
     sides = [[np.fromiter(pair[side].values(), float) for pair in pairs] for side in (0, 1)]
     rng = np.random.default_rng(seed)
     drawn = []
-    for _ in range(DRAWS):
-        means = [[rng.choice(errors, len(errors)).mean() for errors in side] for side in sides]
+    several = all(len(errors) > 1 for side in sides for errors in side)
+    for _ in range(DRAWS if several else 0):
+        means = [[rng.choice(errors, len(errors) - 1).mean() for errors in side] for side in sides]
         drawn.append(_tau(*means))
     known = [tau for tau in drawn if tau == tau]
     low, high = np.percentile(known, [2.5, 97.5]) if known else (np.nan, np.nan)

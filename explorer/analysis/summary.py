@@ -47,6 +47,7 @@ class SettingSummary:
     estimate  their mean and its interval, which has no ends where a run failed: chance is a rule, not a measurement
     failed    by seed, the status of each run that did not come through
     chance    the error of guessing, 1 - 1/classes; NaN where it is not known
+    validation  mean validation error, by which one of several settings is chosen; NaN where it is not known
     """
 
     setting: str
@@ -64,6 +65,7 @@ class SettingSummary:
     latency: float | None = None
     failed: Mapping[int, str] = field(default_factory=dict)
     chance: float = math.nan
+    validation: float = math.nan
 
     @property
     def measured(self) -> dict[int, float]:
@@ -122,18 +124,28 @@ def estimates(mean: Floats, deviation: Floats, n: npt.NDArray[np.int64]) -> tupl
 
 
 def lowest(summaries: Iterable[SettingSummary]) -> SettingSummary | None:
-    """The setting with the lowest mean error among those of which a run came through; None where none did."""
-    return min((one for one in summaries if one.came_through), key=lambda one: one.estimate.mean, default=None)
+    """The setting with the lowest validation error among those of which a run came through; None where none did.
+
+    Validation chooses and test tells: the lowest test error of several would be flattered by chance.
+    """
+    return min((one for one in summaries if one.came_through), key=by_validation, default=None)
+
+
+def by_validation(one: SettingSummary) -> float:
+    """What a setting is chosen by: its mean validation error, or the error it is judged by where that is not known."""
+    return one.estimate.mean if math.isnan(one.validation) else one.validation
 
 
 def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Runs that ended with a column `judged`: the error, or chance, 1 - 1/classes, where one did not come through.
 
+    `chosen` is the same of the validation error.
     Runs that a search stopped early have no error to judge.
     """
     final = runs[runs["status"].isin(JUDGED_STATUSES)]
-    chance = 1 - 1 / final["classes"]
-    return final.assign(judged=final[measure].where(final["status"] == "ok", chance), chance=chance)
+    chance, ok = 1 - 1 / final["classes"], final["status"] == "ok"
+    told = {name: final[column].where(ok, chance) for name, column in (("judged", measure), ("chosen", "val_error"))}
+    return final.assign(**told, chance=chance)
 
 
 def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_error") -> list[SettingSummary]:
@@ -176,4 +188,5 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
         latency=float(first["latency"]) if pd.notna(first.get("latency")) else None,
         failed=failed,
         chance=float(first["chance"]),
+        validation=float(np.mean([columns["chosen"][place] for place in places])),
     )

@@ -94,8 +94,8 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
     difference, margin = found.difference, wording.percent(found.margin)
     figure = Figure(
         f"test error of {fast} minus {plain}: 90 % interval within {margin[:-2]} points of zero",
-        f"{found.verdict}: {wording.points(difference.mean)} points, {wording.points(difference.low)} to "
-        f"{wording.points(difference.high)}, n = {difference.n} pairs",
+        f"{found.verdict}: {wording.points(difference.mean)} points, "
+        f"{wording.interval_points(difference.low, difference.high)}, n = {difference.n} pairs",
         None if found.verdict == "inconclusive" else found.verdict == "equivalent",
     )
     print_figures([figure], console)
@@ -107,10 +107,12 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
 def print_ranks(found: Agreement, studies: tuple[StudyConfig, StudyConfig], console: Console) -> None:
     """Whether brief training ranks settings as long training does."""
     short, long = studies
+    interval = f"95 % interval over seeds {found.low:.2f} to {found.high:.2f}"
+    if found.low != found.low:
+        interval = "no interval, since that needs two seeds of each setting in both studies"
     console.print(
         f"{short.name} ({short.recipe.epochs} epochs) against {long.name} ({long.recipe.epochs} epochs): Kendall's tau "
-        f"{found.tau:.2f} over {found.settings} settings, 95 % interval over seeds {found.low:.2f} to {found.high:.2f}"
-        ". 1: the same order; 0: no relation.",
+        f"{found.tau:.2f} over {found.settings} settings, {interval}. 1: the same order; 0: no relation.",
         highlight=False,
     )
     if found.left_out:

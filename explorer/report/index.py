@@ -16,16 +16,15 @@ from explorer.table import write_whole
 from explorer.wording import ERROR_NAMES, percent
 
 SCRIPTS = ("theme", "index")
-FLATTERING = 10  # designs, of which the lowest error is told to be flattered by chance
 
 
 @dataclass(frozen=True)
 class Best:
-    """The design with the lowest mean error of a study; errors are fractions.
+    """The design with the lowest mean validation error of a study, and its error; errors are fractions.
 
-    label      what it is the lowest of, as in `Lowest mean test error so far`
+    label      what is told of it, as in `Mean test error of the best by validation so far`
     low, high  ends of the 95 % interval over `n` seeds; NaN where none is claimed
-    of         how many designs it is the lowest of
+    of         how many designs it is the best of
     failed     seeds among the n that count as chance, since they diverged or ran out of memory
     caution    why the error is not to be taken at its face value; "" for no particular reason
     """
@@ -93,20 +92,20 @@ def broken(name: str, error: Exception) -> Entry:
 
 
 def best_of(finding: Finding) -> Best | None:
-    """The design with the lowest mean error, of all spaces where there are several; None before a run came through."""
+    """The design with the lowest validation error, in all spaces if there are several; None before one came through."""
     best = lowest(finding.summaries)
     if best is None:
         return None
     count, found = len(finding.summaries), best.estimate
     what = ("mean " if found.n > 1 else "") + ERROR_NAMES[finding.measure]
-    label = f"{'Lowest ' if count > 1 else ''}{what}{'' if finding.complete else ' so far'}"
+    searched = finding.measure == "val_error"
+    chosen = f"Lowest {what}" if searched else f"{what} of the best by validation"
+    label = f"{chosen if count > 1 else what}{'' if finding.complete else ' so far'}"
     caution = ""
     if learned(best.measured.values(), best.chance, finding.images) == "no":
         caution = f"No more than guessing, whose error is {percent(best.chance)}."
-    elif finding.measure == "val_error":
+    elif searched:
         caution = "The search chose by this error, which flatters it; the test images were not looked at."
-    elif count >= FLATTERING:
-        caution = "The lowest of many is flattered by chance."
     return Best(
         label=label[0].upper() + label[1:],
         design=display_setting(best.setting),

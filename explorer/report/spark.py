@@ -136,7 +136,8 @@ def _of_spaces(found: Populations, error: str) -> Spark | None:
     last = max(float(one.errors[-1]) for one in shown.values())
     marks = [_shares(name, one, last, PALETTE[index]) for index, (name, one) in enumerate(shown.items())]
     told = "; ".join(
-        f"{name}: mean {percent(one.mean)}, lowest {percent(one.best)}, n = {one.n}" for name, one in shown.items()
+        f"{name}: mean {percent(one.mean)}, best by validation {percent(one.best)}, n = {one.n}"
+        for name, one in shown.items()
     )
     some = f", {len(shown)} of {len(found.distributions)} spaces" if len(shown) < len(found.distributions) else ""
     return Spark(

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from explorer import wording
 from explorer.analysis.front import Front
 from explorer.analysis.front import front as front_of
-from explorer.analysis.summary import SettingSummary
+from explorer.analysis.summary import SettingSummary, by_validation
 from explorer.design.budget import AXES
 from explorer.planning import task_of
 from explorer.report.cards import card
@@ -41,7 +41,7 @@ LEAST_PARALLEL = 8  # designs, below which lines across axes say no more than th
 LEAST_AXES = 4  # axes, costs and error together, below which a plain figure shows as much
 FEW_RUNS = 2000  # up to which all epochs of all curves are carried; of more, so many:
 THINNED = 25
-MOST_CURVES = 12  # settings whose training is drawn, those with the lowest error
+MOST_CURVES = 12  # settings whose training is drawn, those with the lowest validation error
 Figure = Panel | Parallel
 
 
@@ -102,7 +102,7 @@ class Views:
             panels["deviation"] = deviation_panel(found.summaries, tolerances)
         if found.comparison is not None and found.comparison.differences:
             panels["pairs"] = pairs_panel(found.comparison)
-        ranked = sorted(self.measured, key=lambda summary: summary.estimate.mean)
+        ranked = sorted(self.measured, key=by_validation)
         drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
         names = [summary.setting for summary in found.summaries if summary.setting in drawn]
         panels["curves"] = curves_panel([curve for name in names for curve in self.curves.get(name, [])])

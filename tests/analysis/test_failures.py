@@ -268,15 +268,19 @@ def spaces(one: list[float | None], many: list[float | None]) -> Finding:
 
 
 def test_designs_that_failed_make_no_two_spaces_equivalent_and_name_no_best_values() -> None:
-    lost: list[float | None] = [None] * 30
-    finding = spaces([*lost, 0.30, 0.31], [*lost, 0.30, 0.31])
+    lost: list[float | None] = [None] * 24
+    through = [0.30 + 0.001 * place for place in range(8)]
+    finding = spaces([*lost, *through], [*lost, *through])
     assert finding.populations is not None
     rivals = finding.populations.rivals[0]
-    assert (rivals.verdict, rivals.failed, rivals.designs) == ("inconclusive", (30, 30), (32, 32))
+    assert (rivals.verdict, rivals.failed, rivals.designs) == ("inconclusive", (24, 24), (32, 32))
     assert sentence(finding).endswith(
-        "Of 30 of 32 designs of many and of 30 of 32 designs of one a run diverged, which counts as chance (90.00 %)."
+        "Of 24 of 32 designs of many and of 24 of 32 designs of one a run diverged, which counts as chance (90.00 %)."
     )
-    assert {one.n for one in finding.populations.best["one"]} == {2}
+    assert {one.n for one in finding.populations.best["one"]} == {8}
+    few = spaces([*lost, *through[1:]], [*lost, *through[1:]])  # of which a quarter has nothing to choose from
+    assert few.populations is not None
+    assert few.populations.best == {"one": [], "many": []}
     nothing = spaces([None] * 6, [None] * 6)
     assert nothing.populations is not None
     assert sentence(nothing) == f"No verdict: all 12 runs diverged ({WHY}); lower recipe.learning_rate."

@@ -66,7 +66,7 @@ def test_a_distribution_counts_designs_and_its_band_holds_it() -> None:
     assert found.share.tolist() == [0.25, 0.75, 0.75, 1.0]
     assert (found.low <= found.share).all()
     assert (found.share <= found.high).all()
-    assert (found.n, found.best) == (4, 0.1)
+    assert found.n == 4
     for place, count in enumerate((1, 3, 3, 4)):
         exact = stats.binomtest(count, 4).proportion_ci(0.95, method="exact")
         assert (found.low[place], found.high[place]) == pytest.approx((exact.low, exact.high))
@@ -152,6 +152,9 @@ def test_single_seeds_are_as_uncertain_as_the_images_they_were_counted_on() -> N
     assert few.sure[1] > 0.2
     assert many.sure[1] == 0.0
     assert front([], "macs", 100, 0.9) is None
+    same = front(designs([[0.30, 0.30], [0.32, 0.32]], [50, 60]), "macs", images=100, chance=0.9)
+    assert same is not None
+    assert same.sure.tolist() == few.sure.tolist()  # seeds that do not differ tell no more than the images
 
 
 def test_agreement_is_kendalls_tau_of_the_means() -> None:
@@ -168,6 +171,19 @@ def test_agreement_is_kendalls_tau_of_the_means() -> None:
     assert found.low <= found.tau <= found.high
     assert found.settings == 4
     assert agreement(short[:2], long) is None
+
+
+def test_single_seeds_of_a_setting_leave_the_agreement_without_an_interval() -> None:
+    names = ["29-1x64d", "29-2x40d", "29-4x24d", "29-8x14d"]
+    several = [summary(name, {0: 0.1 * place, 1: 0.1 * place + 0.15}) for place, name in enumerate(names)]
+    single = [summary(name, {0: 0.1 * place}) for place, name in enumerate(names)]
+    for short, long in ((several, single), (single, several), (single, single)):
+        found = agreement(short, long)
+        assert found is not None
+        assert (found.tau, math.isnan(found.low), math.isnan(found.high)) == (1.0, True, True)
+    both = agreement(several, several)
+    assert both is not None
+    assert both.low < both.high
 
 
 def test_equal_errors_have_no_order() -> None:

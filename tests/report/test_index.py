@@ -38,7 +38,7 @@ def test_an_entry_tells_question_verdict_data_runs_date_and_best_design(tmp_path
         "Digits (scikit-learn)",
         "4 of 4",
         '<time datetime="2026-01-02T03:04:05Z">2026-01-02</time>',
-        "Lowest mean test error",
+        "Mean test error of the best by validation",
         "5.00 %",
         "n = 2 seeds",
         "ResNeXt-29 (32x4d)",
@@ -54,7 +54,7 @@ def test_an_unfinished_study_shows_how_far_it_is(tmp_path: Path) -> None:
     finding = find(runs, [R, X], (X, R), seeds=4)
     best = best_of(finding)
     assert best is not None
-    assert best.label == "Lowest mean test error so far"
+    assert best.label == "Mean test error of the best by validation so far"
     page = written([entry(final=3, wanted=8, best=best, spark=spark_of(finding))], tmp_path)
     assert '<progress value="3" max="8"' in page
     assert "1 not finished" in page
@@ -66,8 +66,13 @@ def test_the_best_design_says_what_its_error_is_worth() -> None:
     runs = frame({name: [0.1 + place / 1000] for place, name in enumerate(names)})
     listed = best_of(find(runs, names, None, seeds=1))
     assert listed is not None
-    assert (listed.label, listed.of, listed.n) == ("Lowest test error", 12, 1)
-    assert listed.caution == "The lowest of many is flattered by chance."
+    assert (listed.label, listed.of, listed.n) == ("Test error of the best by validation", 12, 1)
+    assert (listed.error, listed.caution) == (0.1, "")
+    # Validation chooses and test tells: that another has the lowest test error by chance is no matter.
+    runs["val_error"] = [0.2 - place / 1000 for place in range(12)]
+    other = best_of(find(runs, names, None, seeds=1))
+    assert other is not None
+    assert (other.design, other.error) == ("ResNet-29 (1x12d)", pytest.approx(0.111))
     searched = best_of(find(runs, names[:3], None, seeds=1, designs=9, measure="val_error"))
     assert searched is not None
     assert searched.label == "Lowest validation error so far"
