@@ -134,9 +134,11 @@ def _adjusted(rivals: Rivals) -> str:
     """The same difference with what a budget leaves unequal between two spaces held equal too; "" where nothing is."""
     held = {"equal depth": rivals.equal_depth, "equal depth and multiply-adds": rivals.equal_macs}
     told = [
-        f"of {words} {points(one.mean)} points ({_interval(one)})" for words, one in held.items() if one is not None
+        f"{points(one.mean)} points among designs of {words} ({_interval(one)})"
+        for words, one in held.items()
+        if one is not None
     ]
-    return f"Among designs alike in more, the difference is {' and '.join(told)}." if told else ""
+    return f"The difference is {' and '.join(told)}." if told else ""
 
 
 def _front_sentence(finding: Finding, found: Front) -> str:
