@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from explorer import interrupt
 from explorer.console import PlainConsole
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from explorer.settings import StudyConfig
 
 TABLES = Path("tables")
+PLAIN: "dict[str, Any]" = {"markup": False, "highlight": False, "soft_wrap": True}
 HELP = """\
 Which network shape is best at a fixed compute budget?
 
@@ -33,6 +34,7 @@ Which network shape is best at a fixed compute budget?
   python -m explorer study=equal_params do=move storage=postgres storage.url=URL
                                                      make the dashboard's database elsewhere, from the record
   python -m explorer study=equal_params --cfg job    print the resolved configuration
+  python -m explorer --help, --version               all studies and other choices; what is installed here
 
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
   python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true
@@ -93,7 +95,13 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
     from explorer.compose import compose, groups
     from explorer.config import read_command
 
-    if {"-h", "--help"} & set(arguments):
+    if not arguments:
+        console.print(f"{HELP}\nStudies, and whatever else there is to choose: --help", **PLAIN)
+        return 0
+    if {"-V", "--version", "version"} & set(arguments):
+        console.print(_version(), **PLAIN)
+        return 0
+    if {"-h", "--help", "help"} & set(arguments):
         listing = "\n".join(f"  {group}: {', '.join(names)}" for group, names in groups().items())
         console.print(f"{HELP}\nGroups:\n{listing}", markup=False, highlight=False, soft_wrap=True)
         return 0
@@ -127,6 +135,23 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
     return verbs[command.do](command.study, console)
 
 
+def _version() -> str:
+    """What is installed, where, and what it runs on: what a report of a fault needs."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import explorer
+
+    try:
+        torch = version("torch")
+    except PackageNotFoundError:
+        torch = "missing"
+    return (
+        f"resnext-explorer {explorer.__version__} in {Path(explorer.__file__).parent}\n"
+        f"Python {platform.python_version()}, torch {torch}, {platform.platform()}"
+    )
+
+
 def _plan(config: "StudyConfig", console: "Console") -> int:
     from explorer.answer import at_look
     from explorer.changes import fork_of, refuse_other_settings, told
@@ -140,6 +165,10 @@ def _plan(config: "StudyConfig", console: "Console") -> int:
         config = replace(config, name=name)
     config = at_look(config, study_folder(config.name))
     refuse_other_settings(study_folder(config.name), config)
+    if config.data.path is not None and config.data.source != "digits":
+        from explorer.training.glance import refuse_unlike
+
+        refuse_unlike(config.data)
     print_plan(config, study_folder(config.name), console)
     return 0
 
@@ -187,7 +216,7 @@ def _run(config: "StudyConfig", console: "Console") -> int:
     )
     from explorer.live import Live
     from explorer.planning import settings_of
-    from explorer.progress import progress_of, refuse_foreign_record
+    from explorer.progress import progress_of, refuse_foreign_record, without_weights
     from explorer.report.terminal import print_verdict
     from explorer.report.waiting import space_progress
 
@@ -227,8 +256,11 @@ def _run(config: "StudyConfig", console: "Console") -> int:
             catch_up(folder, config.storage)
     if not failed:
         sweep(folder)
-    config, _, finding = load_finding(folder)
+    asked = config.storage
+    config, record, finding = load_finding(folder)
     print_verdict(finding, config.study.question, console)
+    if asked.weights == "last" and (line := without_weights(record, folder)):
+        console.print(line, **PLAIN)
     # From here on the record is whole and the verdict said.
     problems = []
     if failed:
@@ -307,6 +339,8 @@ def _export(config: ExportConfig, console: "Console") -> int:
     from explorer.training.weights import read_weights, task_in
 
     weights = Path(config.weights) if config.weights else None
+    if weights:
+        _refuse_pickles(weights)
     channels, classes = task_in(read_weights(weights)) if weights else (None, None)
     architecture, task = _design(
         replace(config, channels=config.channels or channels, classes=config.classes or classes), bytes_per_weight=20
@@ -314,6 +348,27 @@ def _export(config: ExportConfig, console: "Console") -> int:
     folder = Path(config.folder) / short_name(architecture)
     print_exported(export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed), console)
     return 0
+
+
+def _refuse_pickles(weights: Path) -> None:
+    """Raise InputError for weights as torch.save writes them, saying how they are converted."""
+    try:
+        with weights.open("rb") as file:
+            first = file.read(4)
+    except OSError:  # told where they are read
+        return
+    if not first.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or in older versions a pickle itself
+        return
+    target = weights.with_suffix(".safetensors")
+    code = (
+        "import torch; from safetensors.torch import save_file; "
+        f"found = torch.load({str(weights)!r}, map_location='cpu', weights_only=True); "
+        f"save_file({{key: one.clone() for key, one in found.get('state_dict', found).items()}}, {str(target)!r})"
+    )
+    raise InputError(
+        f"weights={weights}: is a file of torch.save, which is not read since it can hold code; convert one that you "
+        f"trust, and give weights={target}: python -c {shlex.quote(code)}"
+    )
 
 
 def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> "tuple[Architecture, Task]":

@@ -185,12 +185,12 @@ def _drawn(folder: Path) -> Path:
 
     study.refuse_links(folder)  # the entry in the index is kept in it
     runs = folder / study.RUNS
-    seen = runs.stat().st_mtime_ns if runs.exists() else 0
+    seen, digest = runs.stat().st_mtime_ns if runs.exists() else 0, study.runs_digest(folder)
     key = key_of(folder)
     drawn = load_study(folder)
     study.make_folder(study.REPORTS)
     page = study.REPORTS / f"{folder.name}.html"
-    write_page(drawn, page)
+    write_page(drawn, page, digest)
     os.utime(page, ns=(seen, seen))
     entry = entry_of(drawn.config, drawn.record, drawn.finding)
     keep(folder, key, entry)

@@ -127,14 +127,21 @@ def _accuracy(config: BenchmarkConfig, console: Console) -> int:
 def _ranks(config: BenchmarkConfig, console: Console) -> int:
     from explorer.analysis.ranks import agreement
     from explorer.answer import load_finding
-    from explorer.folder import study_folder
+    from explorer.folder import stored_environment, study_folder
     from explorer.report.benchmark import print_ranks
 
-    (short, _, first), (long, _, second) = (load_finding(study_folder(name)) for name in (config.short, config.long))
+    folders = [study_folder(name) for name in (config.short, config.long)]
+    (short, _, first), (long, _, second) = map(load_finding, folders)
+    hashes = {(stored_environment(folder) or {}).get("data_hash") for folder in folders}
+    if len(hashes) > 1 and (short.data.name, short.data.classes) != (long.data.name, long.data.classes):
+        raise InputError(
+            f"short={config.short}, long={config.long}: were trained on {short.data.label} and on {long.data.label}; "
+            "allowed: two studies of one data set"
+        )
     found = agreement(first.summaries, second.summaries, seed=config.seed)
     if found is None:
         raise InputError(f"short={config.short}, long={config.long}: fewer than three settings are in both")
-    print_ranks(found, (short, long), console)
+    print_ranks(found, (short, long), console, same_images=len(hashes) == 1)
     return 0
 
 

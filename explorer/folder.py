@@ -5,9 +5,11 @@ and `environment.json` (what it was started on); a person may add `note.txt`, wh
 need not be kept: lock, mirror, failure log, entry in the index.
 """
 
+import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -35,6 +37,7 @@ TOKEN, JOBS = "local/here", "local/slurm"  # by which another machine knows the 
 BEHIND = Path("local") / "mirror.behind"  # there while the dashboard's database may lack something
 LEAVE = "leave"  # a file that asks all jobs of a start to leave, or one job where it lies in that one's place
 LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, and reloads itself as often
+_SHOWN = re.compile(rb"<!-- runs: ([0-9a-f]*) -->\s*\Z")
 _KINDS = {"versions": dict, "sources": dict, "execution": dict, "forked_from": dict, "starts": list}
 _WORDS = {dict: "an object", list: "a list"}
 
@@ -68,8 +71,25 @@ def refuse_links(folder: Path) -> None:
 
 
 def is_stale(page: Path, folder: Path) -> bool:
-    """Whether a page is missing or older than the record it shows, as after a crash between the two."""
-    return not page.exists() or page.stat().st_mtime_ns < (folder / RUNS).stat().st_mtime_ns
+    """Whether a page is missing or shows an earlier record, as after a crash between the two.
+
+    What it shows stands in its last line, since a copy of both, such as a clone, has times of its own; of a page of an
+    earlier version, which has none, that is not known.
+    """
+    if not page.exists():
+        return True
+    if page.stat().st_mtime_ns >= (folder / RUNS).stat().st_mtime_ns:
+        return False
+    with page.open("rb") as file:
+        file.seek(max(0, page.stat().st_size - 200))
+        shown = _SHOWN.search(file.read())
+    return shown is not None and shown[1].decode() != runs_digest(folder)
+
+
+def runs_digest(folder: Path) -> str:
+    """A hash of the rows that commit a study's runs, by which its page says what it shows; empty before the first."""
+    path = folder / RUNS
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else ""
 
 
 @contextmanager

@@ -49,6 +49,19 @@ def _latency(chosen: Decision) -> Latency | None:
     return Latency(chosen.latency_lower, chosen.latency, chosen.latency_upper)
 
 
+def without_weights(recorded: records.Record, folder: Path) -> str:
+    """A line on runs of which weights were to be kept and are not there; empty where there are none."""
+    kept = folder / "local" / "weights"
+    trained = recorded.runs.loc[recorded.runs["status"] == "ok", "run"]
+    missing = sum(not (kept / f"{run}.safetensors").exists() for run in trained)
+    if not missing:
+        return ""
+    return (
+        f"storage.weights=last: {missing} of {len(trained)} runs have no weights in {kept}: they are kept when a "
+        "run is trained; to train these again, say name=... too"
+    )
+
+
 def progress_of(config: StudyConfig, folder: Path) -> Progress:
     """Count the wanted runs that are in the record for good; a study that was never started has none."""
     study.refuse_gaps(folder)

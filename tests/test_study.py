@@ -128,6 +128,57 @@ def test_a_finished_study_prints_its_verdict_and_trains_nothing(
     assert {path: path.read_bytes() for path in FOLDER.glob("*.*")} == before
 
 
+def test_a_verdict_is_printed_without_drawing_a_page_that_shows_the_record_whatever_its_time(inside: Path) -> None:
+    page, index = Path("reports/tiny.html"), Path("reports/index.html")
+    drawn, before = page.read_bytes(), index.stat()
+    for text in (drawn, drawn[: drawn.rindex(b"<!-- runs: ")]):  # and one of a version that did not say what it shows
+        page.write_bytes(text)
+        os.utime(page, (0, 0))  # as a clone may leave it
+        assert not study.is_stale(page, FOLDER)
+        assert main(TINY) == 0
+        assert (page.read_bytes(), page.stat().st_mtime) == (text, 0)
+    assert index.stat() == before
+    page.write_bytes(drawn.replace(b"<!-- runs: ", b"<!-- runs: 0"))
+    os.utime(page, (0, 0))
+    assert study.is_stale(page, FOLDER)
+    assert main(TINY) == 0
+    assert page.read_bytes() == drawn
+
+
+def test_a_finished_study_that_is_to_keep_weights_says_that_it_has_none(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*TINY, "storage.weights=last"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "weights" in line]
+    assert line.startswith("storage.weights=last: 4 of 4 runs have no weights in studies/tiny/local/weights: ")
+    assert main(TINY) == 0
+    assert "weights" not in capsys.readouterr().out
+
+
+def test_ranks_of_different_data_sets_are_not_compared(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, hashed, data in (("one", "a", "Insects"), ("other", "b", "Insects"), ("third", "b", "Birds")):
+        folder = Path("studies", name)
+        shutil.copytree(finished / FOLDER, folder)
+        tree = yaml.safe_load((folder / study.CONFIG).read_text())
+        tree["data"] |= {"name": data.lower(), "label": data}
+        (folder / study.CONFIG).write_text(yaml.safe_dump(tree))
+        environment = json.loads((folder / study.ENVIRONMENT).read_text())
+        (folder / study.ENVIRONMENT).write_text(json.dumps(environment | {"data_hash": hashed}))
+
+    def ranks(short: str, long: str) -> str:
+        assert main(["do=benchmark", "subject=ranks", f"short={short}", f"long={long}"]) == 2
+        return capsys.readouterr().err
+
+    assert "short=one, long=third: were trained on Insects and on Birds; allowed: two studies of one d" in ranks(
+        "one", "third"
+    )
+    assert "fewer than three settings are in both" in ranks("one", "other")
+    assert "fewer than three settings are in both" in ranks("other", "third")  # the very same images
+
+
 def test_the_report_is_redrawn_from_the_record_alone(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = Path("reports/tiny.html")
     before = page.read_bytes()
@@ -318,6 +369,15 @@ def test_a_fork_and_an_undisturbed_study_of_its_settings_have_the_same_record(
 
 
 def test_help_and_config_are_printed(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import explorer
+
+    assert main([]) == 0
+    assert "study=equal_params do=plan" in capsys.readouterr().out
+    for word in ("--version", "-V", "version"):
+        assert main([word]) == 0
+        assert capsys.readouterr().out.startswith(f"resnext-explorer {explorer.__version__} in ")
+    assert main(["help"]) == 0
+    assert "study: cardinality_or_width, " in capsys.readouterr().out
     assert main(["--help"]) == 0
     assert "study: cardinality_or_width, cardinality_or_width_cifar10_jpeg, design_space," in capsys.readouterr().out
     assert main([*TINY, "--cfg", "job"]) == 0

@@ -1,6 +1,7 @@
 """The commands on designs and the searches, through the command line."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from explorer import records
 from explorer.__main__ import main
 from explorer.design import Architecture, Task, display_name, parse_name
 from explorer.training import verify as verifying
+from explorer.training.build import build
 from explorer.training.forms import State, convert
 from explorer.training.latency import exclusive
 from tests.conftest import TINY
@@ -50,6 +52,27 @@ def test_verify_does_not_blame_itself_for_roundings(workplace: Path, capsys: pyt
     assert output.endswith("All agree.")
     assert main(["do=verify", "architecture=11-2x3d-w16", "image_size=4", "batch_size=1"]) == 2
     assert "batch norm trains on two values or more; allowed: batch_size=2 or more" in capsys.readouterr().err
+
+
+def test_weights_of_torch_are_refused_with_the_command_that_converts_them(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = build(parse_name("11-4x3d-w16"), Task(3, 32, 10), torch.Generator().manual_seed(0))
+    for legacy, name, content in (
+        (False, "a b.pth", network.state_dict()),
+        (True, "old.pt", {"state_dict": network.state_dict()}),
+    ):
+        torch.save(content, name, _use_new_zipfile_serialization=not legacy)
+        export = ["do=export", "architecture=11-4x3d-w16"]
+        assert main([*export, f"weights={name}"]) == 2
+        said = capsys.readouterr().err
+        target = Path(name).with_suffix(".safetensors")
+        assert f"weights={name}: is a file of torch.save, which is not read since it can hold code" in said
+        assert f"give weights={target}: python -c " in said
+        command = shlex.split(said.partition(f"weights={target}: ")[2])
+        subprocess.run([sys.executable, *command[1:]], check=True)
+        assert main([*export, f"weights={target}"]) == 0
+        capsys.readouterr()
 
 
 def test_a_name_as_pages_show_it_needs_no_quotes_but_the_shells(

@@ -104,7 +104,9 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
             console.print(words, markup=False, highlight=False)
 
 
-def print_ranks(found: Agreement, studies: tuple[StudyConfig, StudyConfig], console: Console) -> None:
+def print_ranks(
+    found: Agreement, studies: tuple[StudyConfig, StudyConfig], console: Console, *, same_images: bool
+) -> None:
     """Whether brief training ranks settings as long training does."""
     short, long = studies
     interval = f"95 % interval over seeds {found.low:.2f} to {found.high:.2f}"
@@ -115,6 +117,12 @@ def print_ranks(found: Agreement, studies: tuple[StudyConfig, StudyConfig], cons
         f"{found.tau:.2f} over {found.settings} settings, {interval}. 1: the same order; 0: no relation.",
         highlight=False,
     )
+    if not same_images:
+        console.print(
+            f"Other images of {long.data.label} in the two: what they differ by is not the epochs alone.",
+            markup=False,
+            highlight=False,
+        )
     if found.left_out:
         console.print(
             f"Left out, since a run of theirs diverged or ran out of memory: {found.left_out} settings.",

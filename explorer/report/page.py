@@ -31,10 +31,10 @@ from explorer.table import write_whole
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
 
 
-def write_page(study: Study, path: Path) -> None:
-    """Write the page of a study; the file is replaced whole."""
+def write_page(study: Study, path: Path, runs: str = "") -> None:
+    """Write the page of a study; the file is replaced whole. `runs` is the hash of the runs that it shows."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, render_page(study))
+    write_whole(path, render_page(study) + (f"<!-- runs: {runs} -->\n" if runs else ""))
 
 
 def render_page(study: Study) -> str:

@@ -1,0 +1,76 @@
+"""What a plan tells of a data set without reading an image of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from explorer.__main__ import main
+from explorer.errors import InputError
+from explorer.training.glance import refuse_unlike
+from tests.training.test_sources import CLASSES, config, pictures, write_folder, write_parquet
+
+
+def refusal(path: Path, source: str, **changes: object) -> str:
+    with pytest.raises(InputError) as caught:
+        refuse_unlike(replace(config(path, source), **changes))  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["folder", "parquet", "hub"])
+def test_a_path_that_does_not_exist_is_refused(source: str, tmp_path: Path) -> None:
+    assert "there is no such folder; needed: " in refusal(tmp_path / "nothing" / "here", source)
+    (tmp_path / "file").touch()
+    assert "is a file; needed: " in refusal(tmp_path / "file", source)
+
+
+def test_a_name_of_the_hub_is_left_to_the_start() -> None:
+    refuse_unlike(replace(config(Path("x"), "hub"), path="nobody/has-this"))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_folders_are_counted_as_classes(whole: bool, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        write_folder(tmp_path / ("" if whole else part), pictures(6))
+    refuse_unlike(config(tmp_path, "folder"))
+    for classes in (len(CLASSES) - 1, len(CLASSES) + 1):
+        said = refusal(tmp_path, "folder", classes=classes)
+        assert said.startswith(f"data.classes={classes}: insects has {len(CLASSES)}: ")
+
+
+def test_a_part_without_folders_and_parts_without_train_are_refused(tmp_path: Path) -> None:
+    assert "holds no folders; allowed: one folder of images for each class" in refusal(tmp_path, "folder")
+    write_folder(tmp_path / "test", pictures(6))
+    assert "has test but no train" in refusal(tmp_path, "folder")
+
+
+def test_labels_of_tables_are_counted_and_a_few_beyond_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "train-00000-of-00001.parquet"
+    write_parquet(path, [*pictures(300), (pictures(1)[0][0], 7)])
+    (tmp_path / "data" / "notes.parquet").write_bytes(b"of no part, and never opened")
+    refuse_unlike(replace(config(tmp_path), train_part="train", classes=len(CLASSES)))
+    assert refusal(tmp_path, "parquet", classes=2) == "data.classes=2: insects has 8"
+    assert refusal(tmp_path, "parquet", classes=9) == "data.classes=9: insects has 8"
+    refuse_unlike(replace(config(tmp_path), classes=9, unusable="skip"))
+
+
+def test_names_in_tables_are_counted_and_damage_is_told(tmp_path: Path) -> None:
+    table = pa.table({"image": [b"", b""], "label": ["ant", "bee"]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    refuse_unlike(replace(config(tmp_path), classes=2))
+    assert refusal(tmp_path, "parquet", classes=3) == "data.classes=3: insects has 2: ant, bee"
+    (tmp_path / "train.parquet").write_bytes(b"PAR1")
+    assert "is cut short, damaged or not parquet" in refusal(tmp_path, "parquet")
+
+
+def test_a_plan_is_refused_for_images_that_are_not_those_of_the_settings(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder(workplace / "photos", pictures(6))
+    plan = ["study=equal_params", "do=plan", "data=folder", "data.path=photos", "data.test_images=0.2"]
+    assert main([*plan, "data.classes=4"]) == 2
+    assert capsys.readouterr().err.startswith("explorer: data.classes=4: photos has 3: ")
+    assert main([*plan, "data.classes=3"]) == 0
+    assert main(["study=equal_params_cifar10_jpeg", "do=plan"]) == 0  # without a path nothing is known yet
