@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -113,7 +114,9 @@ def test_a_recorded_study_is_tabulated_with_its_note(tmp_path: Path) -> None:
         ("fan_out", 0.25, " under initialisation fan_out with gain 0.25:"),
     ],
 )
-def test_a_verdict_on_paths_names_the_initialisation(init: str, gain: float, words: str) -> None:
+def test_a_verdict_on_paths_names_the_initialisation(
+    init: Literal["fan_out", "fan_out_groups"], gain: float, words: str
+) -> None:
     from explorer.answer import judged
 
     config, record, _ = load_finding(ROOT / "studies" / "equal_params_cifar10_jpeg")

@@ -290,7 +290,7 @@ def distribution(errors: npt.ArrayLike) -> Distribution:
         raise ValueError("a distribution needs at least one design")
     below = np.searchsorted(values, values, side="right")
     tail = (1 - CONFIDENCE) / 2
-    low = stats.beta.ppf(tail, below, n - below + 1)
+    low = np.asarray(stats.beta.ppf(tail, below, n - below + 1))
     high = np.where(below < n, stats.beta.ppf(1 - tail, below + 1, np.maximum(n - below, 1)), 1.0)
     return Distribution(values, below / n, low, high, n, float(values.mean()))
 

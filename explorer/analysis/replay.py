@@ -43,7 +43,8 @@ class Replay:
 
     rungs    epochs after which those that stop designs do so
     share    of the epochs that training every design to its end would take
-    regrets  by kind and draw: the found design's error less that of the best there was, as fractions
+    regrets  by kind and draw: the found design's validation error less that of the best there was, as fractions; too
+             small, since the searches chose by these same errors
     trained  by kind: designs begun, on average
     base     the kind that the others are held against
     """

@@ -65,9 +65,9 @@ def curves_panel(curves: list[Curve]) -> Panel:
         index = names.index(curve.name)
         color, is_val = PALETTE[index % len(PALETTE)], curve.kind == "val_error"
         ends = zip(curve.epochs, curve.low, curve.high, strict=True)
-        known = [(at, max(low, LOWEST_DRAWN), high) for at, low, high in ends if low == low] if is_val else []
-        if known:
-            at, low, high = ([*column] for column in zip(*known, strict=True))
+        banded = [(at, max(low, LOWEST_DRAWN), high) for at, low, high in ends if low == low] if is_val else []
+        if banded:
+            at, low, high = ([*column] for column in zip(*banded, strict=True))
             marks.append(Mark("band", at, low, color, high=high))
         words = [
             f"{curve.name}, {'validation' if is_val else 'training'}\nepoch {epoch}: {value:.2f} %, "

@@ -11,7 +11,8 @@ from explorer.analysis.population import Rivals, best_value, populations
 from explorer.analysis.sentences import trend_sentence
 from explorer.analysis.summary import SettingSummary, estimate, estimates
 from explorer.analysis.trend import Trend
-from tests.analysis.test_paired import R, X, summary
+from tests.analysis.test_paired import summary
+from tests.analysis.test_statistics import R, X
 
 # Mean 0.0010, 90 % interval -0.00095 to 0.00295, 95 % interval -0.00148 to 0.00348.
 APART = [0.004, -0.001, 0.003, -0.002, 0.002, 0.000]
