@@ -64,7 +64,12 @@ NEAREST: dict[str, tuple[str, ...]] = {
     ),
     "training/": ("tests/training/test_parts.py", *_TRAINING),
     "training/augment.py": ("tests/training/test_augment.py", "tests/training/test_parts.py", *_TRAINING),
-    "training/data.py": ("tests/training/test_parts.py", *_TRAINING, "tests/training/test_sources.py"),
+    "training/data.py": (
+        "tests/training/test_splits.py",
+        "tests/training/test_parts.py",
+        *_TRAINING,
+        "tests/training/test_sources.py",
+    ),
     "search/": (
         *_DECISIONS,
         "tests/search/test_trials.py",

@@ -1,0 +1,132 @@
+"""Parts of a data set: sizes at the very edge of what is allowed, and draws that are kept."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.errors import InputError
+from explorer.settings import DataConfig, StudyConfig
+from explorer.training import data as images_of
+from explorer.training.data import Labels, _check_digits, _digits, _drawn, _refuse_sizes, _size, _splits
+
+
+@pytest.fixture
+def digits(tiny: StudyConfig) -> DataConfig:
+    """1,797 images of ten classes."""
+    return replace(tiny.data, train_images=400, val_images=250, test_images=1147)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("sizes", "problem"),
+    [
+        ((400, 250, 1147), ""),
+        ((400, 250, 1148), "data: train_images, val_images and test_images add up to 1,798; digits has 1,797"),
+        ((400, 250, 1146), "data.test_images=1146: leaves 1 images over, too few to split off by class; allowed: all"),
+        ((400, 250, 1138), "leaves 9 images over, too few to split off by class; allowed: all the rest or at least 10"),
+        ((400, 250, 1137), ""),
+        ((10, 10, 10), ""),
+        ((9, 10, 10), "data.train_images=9: a split by class needs at least 10"),
+        ((10, 9, 10), "data.val_images=9: a split by class needs at least 10"),
+        ((10, 10, 9), "data.test_images=9: a split by class needs at least 10"),
+        ((0, 10, 10), "add up to 20; digits has 1,797"),
+    ],
+)
+def test_sizes_are_allowed_to_the_last_image(digits: DataConfig, sizes: tuple[int, int, int], problem: str) -> None:
+    wanted = dict(zip(("train", "val", "test"), sizes, strict=True))
+    if not problem:
+        _refuse_sizes(digits, wanted, 1797)
+        return
+    with pytest.raises(InputError, match=re.escape(problem)):
+        _refuse_sizes(digits, wanted, 1797)
+
+
+def test_one_part_alone_is_told_as_one(digits: DataConfig) -> None:
+    with pytest.raises(InputError, match=re.escape("data: test_images is 51; digits has 50")):
+        _refuse_sizes(digits, {"test": 51}, 50)
+    _refuse_sizes(digits, {"test": 50}, 50)
+
+
+def test_a_share_is_rounded_and_a_number_is_taken_as_it_is(digits: DataConfig) -> None:
+    assert _size(replace(digits, val_images=0.1), "val", None, 1797) == 180
+    assert _size(replace(digits, val_images=0.1), "val", None, 1794) == 179
+    assert _size(digits, "test", None, 1797) == 1147
+    part = _digits().train
+    assert _size(replace(digits, test_images=None), "test", part, 20) == 1797
+    with pytest.raises(InputError, match=re.escape("data.val_images is null, but digits has no val part")):
+        _size(replace(digits, val_images=None), "val", None, 1797)
+    with pytest.raises(InputError, match=r"data\.val_images=0\.1: a share is split off .* all its 1,797 images"):
+        _size(replace(digits, val_images=0.1), "val", part, 1797)
+
+
+def test_the_training_part_takes_what_the_others_leave(digits: DataConfig, own_cache: Path) -> None:
+    train, val, test = _splits(replace(digits, train_images=None, test_images=100), _digits())
+    assert (len(train), len(val), len(test)) == (1447, 250, 100)
+    places = np.concatenate([split.index.numpy() for split in (train, val, test)])
+    assert sorted(places.tolist()) == list(range(1797))
+    labels = _digits().train.labels
+    for split in (train, val, test):
+        assert split.labels.tolist() == labels[split.index.numpy()].tolist()
+        shares = np.bincount(split.labels.numpy(), minlength=10) / len(split)
+        assert np.abs(shares - np.bincount(labels) / 1797).max() <= 1 / len(split)
+    with pytest.raises(InputError, match=re.escape("leaves none of the 1,797 images of digits to train on")):
+        _splits(replace(digits, train_images=None, test_images=1547), _digits())
+
+
+def test_digits_are_what_they_were_published_as(digits: DataConfig) -> None:
+    found = _digits().train
+    assert found.images is not None
+    assert (found.images.shape, found.images.dtype, found.images.max()) == ((1797, 1, 8, 8), np.uint8, 16)
+    assert found.images[0, 0, :2].tolist() == [[0, 0, 5, 13, 9, 1, 0, 0], [0, 0, 13, 15, 10, 15, 5, 0]]
+    assert np.bincount(found.labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    _check_digits(digits, _digits())
+
+
+def drawn_again(*_: object) -> list[Labels]:
+    raise AssertionError("drawn again")
+
+
+def test_a_draw_is_kept_and_taken_again(digits: DataConfig, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, sizes = _digits().train.labels, [400, 250, 1147]
+    first = [part.tolist() for part in _drawn(digits, labels, sizes)]
+    assert [len(part) for part in first] == sizes
+    assert len(list(own_cache.rglob("*.npy"))) == 1
+    assert not [path for path in own_cache.rglob("*") if path.is_file() and path.suffix != ".npy"]
+    with monkeypatch.context() as patch:
+        patch.setattr(images_of, "_newly_drawn", drawn_again)
+        assert [part.tolist() for part in _drawn(digits, labels, sizes)] == first
+        others = [(replace(digits, split_seed=1), labels, sizes), (digits, labels[::-1].copy(), sizes)]
+        for other in [*others, (digits, labels, [400, 240, 1147])]:
+            with pytest.raises(AssertionError, match="drawn again"):
+                _drawn(*other)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: kept[:-1],
+        lambda kept: kept.astype(np.float64),
+        lambda kept: np.where(kept == 0, -1, kept),
+        lambda kept: np.where(kept == 0, 1797, kept),
+        lambda kept: kept[:0],
+    ],
+)
+def test_a_kept_draw_that_cannot_be_one_is_made_again(
+    digits: DataConfig, own_cache: Path, damage: Callable[[Labels], Labels]
+) -> None:
+    labels, sizes = _digits().train.labels, [400, 250, 1147]
+    first = [part.tolist() for part in _drawn(digits, labels, sizes)]
+    (path,) = own_cache.rglob("*.npy")
+    whole = path.read_bytes()
+    np.save(path, damage(np.load(path)))
+    assert [part.tolist() for part in _drawn(digits, labels, sizes)] == first
+    assert path.read_bytes() == whole
