@@ -301,9 +301,14 @@ class _Folder(ConfigSource):
         """The content of a file and the settings of its first lines."""
         file = _file(Path(self.path), config_path)
         assert file is not None
-        text = _text(file)
-        header = ConfigSource._get_header_dict(text[:512])
-        return ConfigResult(self.provider, f"conf://{self.path}", OmegaConf.load(StringIO(text)), header)
+        try:
+            text = _text(file)
+            header, stream = ConfigSource._get_header_dict(text[:512]), StringIO(text)
+            stream.name = str(file)  # which messages of YAML name
+            return ConfigResult(self.provider, f"conf://{self.path}", OmegaConf.load(stream), header)
+        except (yaml.YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
+            where = "" if str(file) in str(error) else f" (in {file})"
+            raise InputError(_one_line(f"a YAML file cannot be read: {error}{where}")) from None
 
     def available(self) -> bool:
         """Whether the folder is there."""
@@ -337,7 +342,8 @@ def _file(folder: Path, config: str) -> Path | None:
 
 def _text(file: Path) -> str:
     """The text of a file, without a byte order mark."""
-    return file.read_text(encoding="utf-8-sig")
+    content = file.read_bytes()
+    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
 def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -> Composed:
@@ -357,7 +363,10 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, no date, a number of thousands of digits
         raise InputError(_one_line(f"a YAML file cannot be read: {error}")) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(_one_line(str(error)) or f"a YAML file cannot be read ({type(error).__name__})") from None
+        raise InputError(
+            _one_line(re.split(r"(Config s|S)earch path:", str(error))[0])
+            or f"a YAML file cannot be read ({type(error).__name__})"
+        ) from None
     except OSError as error:
         what = f"{error.strerror}: {str(error.filename)[:100]}" if error.strerror else _one_line(str(error))
         raise InputError(f"a YAML file cannot be read: {what}") from None
@@ -399,7 +408,7 @@ def _quoted(text: str) -> str:
 def _only(config: str) -> Path:
     """The file of a configuration. Raises InputError where one of the user's differs from a shipped one of its name."""
     found = [file for folder in conf_folders() if (file := _file(folder, config))]
-    if len(found) > 1 and _text(found[0]) != _text(found[1]):
+    if len(found) > 1 and len({tuple(_text(file).splitlines()) for file in found}) > 1:
         group, _, _ = config.rpartition("/")
         clone = found[1].parents[config.count("/") + 1] / "explorer" / "__main__.py"
         way = "start python -m explorer, which takes this folder's own" if clone.exists() else "rename the file"

@@ -220,12 +220,36 @@ def test_text_of_the_command_line_needs_no_quotes(text: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".yaml", ".yml"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_files_may_begin_with_a_byte_order_mark_and_end_in_yml(suffix: str, mark: str, workplace: Path) -> None:
-    written(workplace, f"study/mine{suffix}", mark + MINE.replace(", setup: [rm]", ""))
-    written(workplace, f"recipe/own{suffix}", mark + "defaults: [short, _self_]\nepochs: 6\n")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_may_begin_with_a_byte_order_mark_and_end_in_yml(suffix: str, encoding: str, workplace: Path) -> None:
+    mine = written(workplace, f"study/mine{suffix}", "")
+    mine.write_bytes(MINE.replace(", setup: [rm]", "").replace("\n", "\r\n").encode(encoding))
+    own = written(workplace, f"recipe/own{suffix}", "")
+    own.write_bytes("defaults: [short, _self_]\nepochs: 6\n".encode(encoding))
     assert read_command(["study=mine"]).study.recipe.epochs == 3
     assert read_command(["study=mine", "recipe=own"]).study.recipe.epochs == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"epochs: [1\nbatch: }", "did not find expected|while parsing a flow"),
+        (b"12", "Invalid loaded object type"),
+        (b"epochs: \xff", "invalid start byte"),
+        (b"x: !!set {a}", "not a supported primitive type"),
+        (b"- epochs", "is no mapping; expected lines of key: value"),
+        (b"epochs: 1\nepochs: 2", "found duplicate key epochs"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(content: bytes, said: str, workplace: Path) -> None:
+    own = written(workplace, "recipe/own.yaml", "")
+    own.write_bytes(content)
+    with pytest.raises(InputError, match=said) as caught:
+        compose(["study=equal_params", "recipe=own"])
+    assert str(own) in str(caught.value)
+    own.write_bytes(b"defaults: [nothing]")
+    with pytest.raises(InputError, match=r"In 'recipe/own': Could not load 'recipe/nothing'\.$"):
+        compose(["study=equal_params", "recipe=own"])
 
 
 def test_two_files_of_one_name_are_refused(workplace: Path) -> None:
