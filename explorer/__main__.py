@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,8 @@ def main(arguments: list[str]) -> int:
     errors = PlainConsole(stderr=True)
 
     def complain(line: str) -> None:
-        errors.print(without_passwords(line, arguments), markup=False, highlight=False, soft_wrap=True)
+        with suppress(OSError):  # nobody reads it
+            errors.print(without_passwords(line, arguments), markup=False, highlight=False, soft_wrap=True)
 
     try:
         with interrupt.watching():

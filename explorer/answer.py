@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Images = tuple[int, int] | None  # to validate and to test on
 FAULT = "page.log"  # in `local/`: where the program failed when it last could not draw the page
+MOST_BESIDE = 2**26  # bytes of a record that is read for the index alone: some seconds
 
 
 def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
@@ -216,14 +217,25 @@ def _entry(folder: Path) -> "Entry":
 
     try:
         study.refuse_links(folder)
-    except InputError as error:
+    except (InputError, OSError) as error:
         return broken(folder.name, error)
     key = key_of(folder)
     if entry := kept(folder, key):
         return entry
     try:
+        _refuse_large(folder)
         entry = entry_of(*load_finding(folder))
-    except (ValueError, TypeError, LookupError, OSError) as error:  # one folder must not keep the others from the index
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder, the others are in the index
         return broken(folder.name, error)
     keep(folder, key, entry)
     return entry
+
+
+def _refuse_large(folder: Path) -> None:
+    """Raise InputError for a record that would take long to read beside another study, which it could come with."""
+    size = sum((folder / name).stat().st_size for name in (*study.TABLES, study.DECISIONS) if (folder / name).exists())
+    if size > MOST_BESIDE:
+        raise InputError(
+            f"its record of {size / 2**20:,.0f} MiB is too large to be read beside another; study={folder.name} "
+            "do=report draws its page, and the index keeps what it says"
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from explorer.reading import misfit, read_json
 from explorer.table import write_whole
 
 
@@ -44,9 +45,10 @@ def secret_file(text: str) -> Path:
     return path
 
 
-def remembered(key: str) -> Any:
-    """The value under a key; None where there is none or the file cannot be read."""
-    return _read().get(key)
+def remembered(key: str, kind: Any) -> Any:
+    """The value under a key; None where there is none of this kind (see `reading.misfit`), or no file to read."""
+    found = _read().get(key)
+    return None if misfit(found, kind, key) else found
 
 
 def remember(values: dict[str, Any]) -> None:
@@ -68,7 +70,7 @@ def _path() -> Path:
 
 def _read() -> dict[str, Any]:
     try:
-        found = json.loads(_path().read_text())
+        found = read_json(_path())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

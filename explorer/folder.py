@@ -14,18 +14,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import filelock
 import yaml
 
 from explorer.errors import InputError
-from explorer.reading import check_yaml
+from explorer.reading import check_yaml, misfit, opened, read_json
 from explorer.run import Execution
 from explorer.settings import ADAPTIVE
+from explorer.table import MOST_BYTES as MOST_TABLE
 from explorer.table import write_whole
 
 STUDIES, REPORTS = Path("studies"), Path("reports")
@@ -38,8 +39,51 @@ BEHIND = Path("local") / "mirror.behind"  # there while the dashboard's database
 LEAVE = "leave"  # a file that asks all jobs of a start to leave, or one job where it lies in that one's place
 LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, and reloads itself as often
 _SHOWN = re.compile(rb"<!-- runs: ([0-9a-f]*) -->\s*\Z")
-_KINDS = {"versions": dict, "sources": dict, "execution": dict, "forked_from": dict, "starts": list}
-_WORDS = {dict: "an object", list: "a list"}
+MOST_HEADER = 2**16  # bytes of a table's first line
+
+
+class _Start(TypedDict, total=False):
+    """One start of a study, as far as an earlier version wrote it down."""
+
+    when: str
+    engine: str
+    host: str
+    platform: str
+    machine: str
+    processor: str
+    cores: int
+    versions: dict[str, str | None]
+    commit: str | None
+    sources: str
+
+
+class _Fork(TypedDict):
+    study: str
+    differences: list[str]
+
+
+class _Later(TypedDict, total=False):
+    """What some versions did not write."""
+
+    id: str
+    skipped: list[str]
+    rest_images: int
+    sources: dict[str, str]
+    execution: dict[str, Any]
+    forked_from: _Fork
+    starts: list[_Start]
+
+
+class _Environment(_Later):
+    """What `environment.json` holds."""
+
+    data_hash: str
+    images: tuple[int, int, int]
+    versions: dict[str, str | None]
+    machine: str
+    platform: str
+    commit: str | None
+    started: str
 
 
 def study_folder(name: str) -> Path:
@@ -68,6 +112,8 @@ def refuse_links(folder: Path) -> None:
         # submitit makes its script of a job a link to another name of it beside it.
         if path.is_symlink() and not (folder / JOBS in path.parents and path.resolve().parent == path.parent.resolve()):
             raise InputError(f"{path}: is a link; allowed are files and folders alone, since all is written in there")
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
+            raise InputError(f"{path}: is no file and no folder; take it away")
 
 
 def is_stale(page: Path, folder: Path) -> bool:
@@ -174,20 +220,12 @@ def note(folder: Path) -> str:
 
 def stored_environment(folder: Path) -> dict[str, Any] | None:
     """What a study was started on; None before its first start."""
-    environment = _read_json(
-        folder / ENVIRONMENT, ["data_hash", "images", "versions", "machine", "platform", "commit", "started"]
-    )
-    for key, kind in _KINDS.items():
-        if environment and not isinstance(environment.get(key, kind()), kind):
-            raise InputError(f"{folder / ENVIRONMENT}: {key} is not {_WORDS[kind]}; restore the file")
-    if environment and not all(isinstance(start, dict) for start in environment.get("starts", [])):
-        raise InputError(f"{folder / ENVIRONMENT}: starts is not a list of objects; restore the file")
-    return environment
+    return _read_json(folder / ENVIRONMENT, _Environment)
 
 
 def stored_execution(folder: Path) -> dict[str, Any] | None:
     """A study's execution plan; None before its first start."""
-    return _read_json(folder / EXECUTION, [field.name for field in fields(Execution) if field.default is MISSING])
+    return _read_json(folder / EXECUTION, Execution)
 
 
 def refuse_gaps(folder: Path) -> None:
@@ -242,30 +280,48 @@ def _has_begun(folder: Path) -> bool:
     return (folder / CONFIG).exists() or any(_has_rows(folder / name) for name in (*TABLES, DECISIONS))
 
 
+def is_more_than_a_header(path: Path) -> bool:
+    """Whether a table is there and not just its header, as the first start makes it."""
+    if not path.exists():
+        return False
+    with suppress(OSError, InputError), opened(path, MOST_TABLE) as file:
+        return not file.readline(MOST_HEADER).endswith(b"\n") or file.read(1) != b""
+    return True
+
+
 def _has_rows(path: Path) -> bool:
     if not path.exists():
         return False
-    with path.open("rb") as file:
-        return file.readline() != b"" and file.read(1) != b""
+    with opened(path, MOST_TABLE) as file:
+        return file.readline(MOST_HEADER) != b"" and file.read(1) != b""
 
 
-def _read_json(path: Path, keys: list[str]) -> dict[str, Any] | None:
+def _read_json(path: Path, kind: type) -> dict[str, Any] | None:
+    """A file of a study that holds one such object; None where there is none."""
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
-        content = None
+        content = read_json(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); restore it") from None
+    except InputError as error:
+        raise InputError(f"{error}; restore it, or choose another name=") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object; restore it, or choose another name=")
-    if missing := [key for key in keys if key not in content]:
-        raise InputError(f"{path}: {', '.join(missing)} missing; restore the file, or choose another name=")
+    if wrong := misfit(content, kind, ""):
+        raise InputError(f"{path}: {wrong.lstrip('.')}; restore the file, or choose another name=")
     return content
 
 
+class _Holder(TypedDict):
+    pid: int
+    host: str
+    since: str
+
+
 def _describe_holder(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text())
-        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (OSError, ValueError, KeyError):
-        return "another process"
+    with suppress(OSError, InputError):
+        holder = read_json(path)
+        if not misfit(holder, _Holder, ""):
+            return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    return "another process"

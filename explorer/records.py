@@ -272,11 +272,11 @@ def _without_epochs(rows: Rows) -> set[str]:
         found.setdefault(row["run"], set()).add(row["epoch"])
     lost = set()
     for row in rows[RUNS]:
-        epochs = found.get(row["run"], set())
-        own = {str(epoch) for epoch in range(1, _number(row["epochs"]) + 1)}
-        if (row["status"] in ("ok", "pruned") and epochs != own) or (
-            row["status"] == "diverged" and own - {row["epochs"]} - epochs
-        ):
+        # Counted, not listed: what a row says of its epochs may be any number.
+        epochs, last = {_number(epoch) for epoch in found.get(row["run"], ())}, _number(row["epochs"])
+        is_whole = len(epochs) == last == max(epochs, default=0) and min(epochs, default=1) == 1
+        before = sum(1 <= epoch < last for epoch in epochs)
+        if (row["status"] in ("ok", "pruned") and not is_whole) or (row["status"] == "diverged" and before < last - 1):
             lost.add(row["run"])
     return lost
 

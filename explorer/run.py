@@ -4,7 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
 
 from explorer.design import Architecture, Task
 from explorer.settings import DataConfig, Recipe
@@ -60,8 +62,8 @@ class Execution:
     form: str
     layout: str
     precision: str
-    threads: int
-    micro_batch: int
+    threads: Annotated[int, Ge(1), Le(2**16)]
+    micro_batch: Annotated[int, Ge(1), Le(2**31 - 1)]
     convolutions: tuple[Convolution, ...] = ()
     norms: Literal["torch", "fused"] = "torch"
 
@@ -130,6 +132,13 @@ class Outcome:
     host: str = ""
 
 
+# What a table may hold: a number beyond is nobody's result, and could keep a reader busy for ever.
+Epochs = Annotated[int, Ge(0), Le(100_000)]  # as settings.Recipe allows
+Error = Annotated[float, Ge(0), Le(1)]
+Amount = Annotated[float, Ge(0), Le(1e18)]  # of seconds, milliseconds, images per second
+Deviation = Annotated[float, Ge(-1), Le(1e18)]
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """One row of `runs.csv`; the README's table of columns gives units and meaning."""
@@ -149,29 +158,29 @@ class RunRecord:
     macs: int
     fvcore_macs: int | None
     activations: int
-    params_deviation: float | None
-    macs_deviation: float | None
+    params_deviation: Deviation | None
+    macs_deviation: Deviation | None
     seed: int
-    epochs: int
-    train_error: float | None
-    val_error: float | None
-    test_error: float | None
+    epochs: Epochs
+    train_error: Error | None
+    val_error: Error | None
+    test_error: Error | None
     loss: float | None
-    seconds: float
-    images_per_second: float | None
+    seconds: Amount
+    images_per_second: Amount | None
     device: str
     classes: int
     finished: str
     message: str
     block: str = "bottleneck"
     shortcut: bool = True
-    activations_deviation: float | None = None
+    activations_deviation: Deviation | None = None
     space: str = ""
-    rate: float = 1.0
+    rate: Annotated[float, Gt(0), Le(1e18)] = 1.0
     form: str = "grouped"
-    latency: float | None = None
-    latency_lower: float | None = None
-    latency_upper: float | None = None
+    latency: Amount | None = None
+    latency_lower: Amount | None = None
+    latency_upper: Amount | None = None
     start: int = 0
     host: str = ""
 
@@ -181,12 +190,12 @@ class EpochRecord:
     """One row of `epochs.csv`."""
 
     run: str
-    epoch: int
+    epoch: Epochs
     learning_rate: float
     loss: float
-    train_error: float
-    val_error: float
-    seconds: float
+    train_error: Error
+    val_error: Error
+    seconds: Amount
 
 
 @dataclass(frozen=True)
@@ -203,12 +212,12 @@ class Decision:
 
     setting: str
     decision: str
-    epochs: int
-    error: float | None
+    epochs: Epochs
+    error: Error | None
     by: str
-    latency: float | None = None
-    latency_lower: float | None = None
-    latency_upper: float | None = None
+    latency: Amount | None = None
+    latency_lower: Amount | None = None
+    latency_upper: Amount | None = None
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,22 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 
 from explorer.cache import remember, remembered
 
 PACKAGE = Path(__file__).parent
 ENTRY = "training/worker.py"  # the process that makes every number
 ROOMS = ("design", "training")
+
+
+class _Kept(TypedDict):
+    """What the cache holds: digests, and the state of the package that they are of."""
+
+    of: str
+    digests: dict[str, str]
+
+
 _IN_C = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|/\*.*?\*/|//[^\n]*', re.DOTALL)
 
 
@@ -24,8 +34,8 @@ def decisive_sources(package: Path = PACKAGE) -> dict[str, str]:
 
     Comments, docstrings and layout do not count, nor does the version of Python.
     """
-    state, known = _state(package), remembered("sources")
-    if isinstance(known, dict) and known.get("of") == state and isinstance(known.get("digests"), dict):
+    state, known = _state(package), remembered("sources", _Kept)
+    if known is not None and known["of"] == state:
         return dict(known["digests"])
     found = {str(path.relative_to(package)): digest for path, digest in _digests(package)}
     remember({"sources": {"of": state, "digests": found}})

@@ -9,6 +9,7 @@ on a full disk, raises OSError with the file's name and leaves the file as it wa
 import csv
 import io
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,16 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
+from annotated_types import Ge, Gt, Le
+
 from explorer.errors import InputError
+from explorer.reading import MOST_WHOLE, opened
+
+MOST_BYTES = 2**33  # of a table; some ten million epochs have a gigabyte
+MOST_LINE = 2**24  # bytes; a hundred million test images have as many
+MOST_DAMAGED = 10_000  # lines, after which a file is no table
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
+UNCHECKED = "the row does not match its check"
 
 
 def create(path: Path, kind: type) -> None:
@@ -81,14 +91,14 @@ class Content:
     """What a table's file holds, damaged or not.
 
     rows     as text by column, by the number of their line
-    damaged  lines that do not match their check
+    damaged  lines that do not match their check, or say what cannot be, each with what is wrong
     whole    bytes until the end of the last whole line
     torn     what follows these is part of a line
     unended  the last row lacks only its line break, which is within `whole` as something else, or not at all
     """
 
     rows: dict[int, dict[str, str]]
-    damaged: tuple[int, ...]
+    damaged: dict[int, str]
     whole: int
     torn: bool
     unended: bool
@@ -97,7 +107,8 @@ class Content:
 def read(path: Path, kind: type) -> list[dict[str, str]]:
     """All whole rows as text by column; a torn last line is left out.
 
-    Raises InputError naming file and line for other columns than `kind` has, or for a line that does not check.
+    Raises InputError naming file and line for other columns than `kind` has, for a line that does not check, and for a
+    number that is none or beyond what `kind` allows.
     """
     return list(_undamaged(path, kind).rows.values())
 
@@ -144,37 +155,104 @@ def columns(kind: type) -> list[str]:
 def inspect(path: Path, kind: type) -> Content:
     """Read what can be read. Raises InputError where that is nothing: no file, no header, or other columns."""
     try:
-        content = path.read_bytes()
+        file = opened(path, MOST_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); restore it") from None
-    whole = content.rfind(b"\n") + 1
-    lines, tail = content[:whole].split(b"\n")[:-1], content[whole:]
-    if not lines:
-        raise InputError(f"{path}: the file has no header line; restore it, or start anew with name=...")
-    names = lines[0].decode("utf-8", "replace").split(",")
-    _check_header(path, kind, lines[0])
-    absent = {name: default for name, default in _defaults(kind).items() if name not in names}
-    # A last row whose line break alone is missing, or damaged, was written whole.
-    unended = next((part for part in (tail, tail[:-1]) if _cells(part, len(names))), None)
-    if unended is not None:
-        lines.append(unended)
-    found = {number: _cells(line, len(names)) for number, line in enumerate(lines[1:], start=2)}
-    return Content(
-        rows={line: {**dict(zip(names, cells, strict=True)), **absent} for line, cells in found.items() if cells},
-        damaged=tuple(line for line, cells in found.items() if cells is None),
-        whole=whole + len(unended or b""),
-        torn=bool(tail) and unended is None,
-        unended=unended is not None,
-    )
+    with file:
+        header = file.readline(MOST_LINE)
+        if not header.endswith(b"\n"):
+            raise InputError(f"{path}: the file has no header line; restore it, or start anew with name=...")
+        names = header[:-1].decode("utf-8", "replace").split(",")
+        _check_header(path, kind, header[:-1])
+        absent = {name: default for name, default in _defaults(kind).items() if name not in names}
+        rows, damaged, whole, tail = {}, dict[int, str](), len(header), b""
+        for number, line in enumerate(iter(lambda: file.readline(MOST_LINE), b""), start=2):
+            if len(line) == MOST_LINE or len(damaged) > MOST_DAMAGED:
+                raise InputError(f"{path}, line {number}: this is no table any more; restore the file")
+            if not line.endswith(b"\n"):
+                tail = line
+                # A last row whose line break alone is missing, or damaged, was written whole.
+                line = next((part for part in (tail, tail[:-1]) if _cells(part, len(names))), b"")  # noqa: PLW2901
+                if not line:
+                    break
+            cells = _cells(line.removesuffix(b"\n"), len(names))
+            whole += len(line)
+            if cells is None:
+                damaged[number] = UNCHECKED
+            else:
+                rows[number] = {**dict(zip(names, cells, strict=True)), **absent}
+        unended = bool(tail and line)
+    for number, why in _senseless(rows, kind):
+        del rows[number]
+        damaged[number] = why
+    return Content(rows, dict(sorted(damaged.items())), whole, torn=bool(tail) and not unended, unended=unended)
+
+
+def _senseless(rows: dict[int, dict[str, str]], kind: type) -> list[tuple[int, str]]:
+    """The first column of each row that holds what its type does not allow. A check says nothing about sense."""
+    found: dict[int, str] = {}
+    for name, limit in _limits(kind).items():
+        # Most columns have few different values; and most tables none that is wrong.
+        odd = {text for text in {row[name] for row in rows.values()} if not limit.allows(text)}
+        for number, row in rows.items() if odd else ():
+            if row[name] in odd:
+                found.setdefault(number, f"{name}={row[name][:40]!r} is not {limit.words}")
+    return list(found.items())
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """What a column may hold: numbers from `low` to `high`; nothing where it `may_lack` one."""
+
+    kind: type
+    low: float
+    high: float
+    may_lack: bool
+
+    @property
+    def words(self) -> str:
+        if self.kind is bool:
+            return "True or False"
+        bounds = "" if self.high == float("inf") else f" from {self.low:,g} to {self.high:,g}"
+        return f"a {'whole ' if self.kind is int else ''}number{bounds}"
+
+    def allows(self, text: str) -> bool:
+        if not text:
+            return self.may_lack
+        if self.kind is bool:
+            return text in ("True", "False")
+        if self.kind is int:
+            return bool(_WHOLE.fullmatch(text)) and self.low <= int(text) <= self.high
+        try:
+            number = float(text)
+        except ValueError:
+            return False
+        return "_" not in text and not (number < self.low or number > self.high)  # what is no number is a result too
+
+
+@lru_cache
+def _limits(kind: type) -> dict[str, _Limit]:
+    """The limits of the columns of a table that are not text."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        options = [option for option in get_args(hint) or (hint,) if option is not NoneType]
+        own, marks = options[0], getattr(hint, "__metadata__", ())
+        if hasattr(own, "__metadata__"):
+            own, marks = own.__origin__, own.__metadata__
+        if own in (int, float, bool):
+            high = float(MOST_WHOLE if own is int else "inf")
+            low = -high
+            for mark in marks:
+                low = mark.ge if isinstance(mark, Ge) else mark.gt if isinstance(mark, Gt) else low
+                high = mark.le if isinstance(mark, Le) else high
+            found[name] = _Limit(own, low, high, NoneType in get_args(hint))
+    return found
 
 
 def _undamaged(path: Path, kind: type) -> Content:
     found = inspect(path, kind)
-    if found.damaged:
-        raise InputError(
-            f"{path}, line {found.damaged[0]}: the row does not match its check; restore the file or the line, or let "
-            "do=doctor set it aside"
-        )
+    for number, why in found.damaged.items():
+        raise InputError(f"{path}, line {number}: {why}; restore the file or the line, or let do=doctor set it aside")
     return found
 
 

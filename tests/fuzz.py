@@ -6,8 +6,10 @@ any other exception, or a value that nobody wrote, is a finding, told with the c
 
 import argparse
 import contextlib
+import copy
 import csv
 import io
+import json
 import os
 import random
 import shutil
@@ -19,21 +21,28 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from explorer import records, table
+from explorer import changes, records, sources, starts, table
+from explorer import folder as study
 from explorer.__main__ import main as explorer
 from explorer.answer import judged
+from explorer.cache import remembered
 from explorer.compose import conf_folders
 from explorer.config import read_command, to_config
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.errors import InputError
-from explorer.folder import stored_config
+from explorer.folder import ENVIRONMENT, EXECUTION, stored_config
+from explorer.report.method import images
 from explorer.run import CorrectRecord, EpochRecord, RunRecord
+from explorer.search import execution
 from explorer.settings import StudyConfig
 
 Target = Callable[[random.Random], None]
 NAME = "equal_params_cifar10_jpeg"  # a recorded study: the same bytes wherever an execution is repeated
 FOLDER = Path("studies") / NAME
+HOLDER, MEASURED = "local/holder.json", "cache/resnext-explorer/measured.json"
+KEPT = {"sources": sources._Kept, "plan": execution._Settled, "form": execution._Form}
 ROWS = 5  # of a table whose bytes are changed
 KINDS = {"runs.csv": RunRecord, "epochs.csv": EpochRecord, "correct.csv": CorrectRecord}
 NAMES = [
@@ -66,6 +75,8 @@ ODD += [
     '"',
     "\0",
 ]
+JSON: list[Any] = [None, True, -1, 0, 1.5, float("inf"), float("nan"), 10**30, 10**400, "", "x", [], {}, [1], {"a": 1}]
+JSON += ["\x1b[31m", "\u202e", "<script>", "9" * 500, [[[[]]]], ["x"] * 3, {"when": 1}]
 PIECES = ["-", "x", "d", ".", "w", "k", "b", "@", "plain", "cifar", "wide", "basic", "0", "1", "29", "9" * 9, "²", "\n"]
 VALUES = [
     "null",
@@ -114,16 +125,31 @@ def main(arguments: list[str]) -> int:
 @contextlib.contextmanager
 def workplace() -> Iterator[None]:
     """A folder with a copy of a recorded study."""
-    before = Path.cwd()
+    before, cache = Path.cwd(), os.environ.get("XDG_CACHE_HOME")
     memory = Path("/dev/shm")  # where files cost no disk
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as place:
         os.chdir(place)
         try:
             shutil.copytree(Path(__file__).parent.parent / FOLDER, FOLDER)
             Path("conf/study").mkdir(parents=True)
+            for name in (FOLDER / HOLDER, Path(MEASURED)):
+                name.parent.mkdir(parents=True)
+            (FOLDER / HOLDER).write_text(json.dumps({"pid": 1, "host": "h", "since": "2026"}))
+            plan = {"precision": "float32", "norms": "torch", "threads": 1, "workers": 1}
+            kept = {
+                "sources": {"of": "x", "digests": {"a": "b"}},
+                "plan": plan,
+                "form": {"groups": 1, "layout": "same"},
+            }
+            Path(MEASURED).write_text(json.dumps(kept))
+            os.environ["XDG_CACHE_HOME"] = str(Path("cache").resolve())
             yield
         finally:
             os.chdir(before)
+            if cache is None:
+                del os.environ["XDG_CACHE_HOME"]
+            else:
+                os.environ["XDG_CACHE_HOME"] = cache
 
 
 def fuzz(name: str, seed: int, seconds: float, only: int | None = None) -> int:
@@ -218,6 +244,84 @@ def values(chance: random.Random) -> None:
         path.write_bytes(content)
 
 
+def columns(chance: random.Random) -> None:
+    """A table whose columns are other ones is refused, also where every row has its check."""
+    path = FOLDER / chance.choice(sorted(KINDS))
+    content = path.read_bytes()
+    header, *lines = content.decode().split("\n")[: ROWS + 1]
+    names, rows = header.split(","), [next(csv.reader([line]))[:-1] for line in lines]
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        place = chance.randrange(len(names))
+        match chance.randrange(4):
+            case 0:
+                names[place] = chance.choice((*ODD, *names))
+            case 1:
+                del names[place]
+                rows = [[*row[:place], *row[place + 1 :]] for row in rows]
+            case 2:
+                names.insert(place, chance.choice((*ODD, *names)))
+                rows = [[*row[:place], chance.choice(ODD), *row[place:]] for row in rows]
+            case _:
+                chance.shuffle(names)
+    path.write_bytes("\n".join([",".join(names), *map(checked, rows), ""]).encode(errors="replace"))
+    try:
+        judge()
+    finally:
+        path.write_bytes(content)
+
+
+def files(chance: random.Random) -> None:
+    """A file of JSON with something else in it is read, or refused in one line; of the cache it is passed over."""
+    name = chance.choice((ENVIRONMENT, ENVIRONMENT, EXECUTION, HOLDER, MEASURED))
+    path = {HOLDER: FOLDER / HOLDER, MEASURED: Path(MEASURED)}.get(name, FOLDER / name)
+    content = path.read_bytes()
+    path.write_bytes(changed_json(content, chance) if chance.random() < 0.8 else changed(content, chance))
+    try:
+        if name == MEASURED:
+            for key, kind in KEPT.items():
+                remembered(key, kind)
+        elif name == HOLDER:
+            assert "\n" not in study._describe_holder(path)
+        elif chance.random() < 0.02:
+            ends([f"study={NAME}", "data.path=images", "do=report"])
+        elif chance.random() < 0.1:
+            ends([f"name={NAME}", "do=doctor"])
+        else:
+            environment = study.stored_environment(FOLDER) or {}
+            changes.stored_plan(FOLDER)
+            assert starts.identity(NAME, environment)
+            first, *others = starts.starts_of(environment)
+            assert all(list(starts.unlike(first, other)) is not None for other in others)
+            images(environment)
+    except InputError as error:
+        assert one_line(error)
+    finally:
+        path.write_bytes(content)
+
+
+def changed_json(content: bytes, chance: random.Random) -> bytes:
+    """One to three values anywhere in a tree are others, lost, or put in."""
+    tree = json.loads(content)
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        inside, odd = tree, copy.deepcopy(chance.choice(JSON))
+        while True:
+            keys = list(inside) if isinstance(inside, dict) else list(range(len(inside)))
+            if not keys:
+                break
+            key = chance.choice(keys)
+            if isinstance(inside[key], (dict, list)) and inside[key] and chance.random() < 0.8:
+                inside = inside[key]
+                continue
+            if chance.random() < 0.2:
+                del inside[key]
+            elif isinstance(inside, dict) and chance.random() < 0.2:
+                inside[chance.choice(ODD)] = odd
+            else:
+                inside[key] = odd
+            break
+    return (json.dumps(tree) if chance.random() < 0.95 else json.dumps([tree])).encode()
+
+
 def checked(cells: list[str]) -> str:
     """A line with the check that belongs to it, whatever is in it."""
     buffer = io.StringIO()
@@ -297,6 +401,8 @@ def one_line(error: Exception) -> bool:
 TARGETS: dict[str, Target] = {
     "tables": tables,
     "values": values,
+    "columns": columns,
+    "files": files,
     "names": names,
     "settings": settings,
 }

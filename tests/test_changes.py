@@ -223,7 +223,7 @@ def test_recorded_studies_say_what_each_run_was_started_on(folder: Path) -> None
     ("changes", "told"),
     [
         ({"starts": 3}, "starts is not a list;"),
-        ({"starts": [3]}, "starts is not a list of objects"),
+        ({"starts": [3]}, "starts[0] is not an object;"),
         ({"sources": []}, "sources is not an object;"),
     ],
 )

@@ -14,7 +14,10 @@ def place() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(("target", "executions"), [("tables", 500), ("values", 8), ("names", 5000), ("settings", 30)])
+@pytest.mark.parametrize(
+    ("target", "executions"),
+    [("tables", 500), ("values", 8), ("columns", 60), ("files", 300), ("names", 5000), ("settings", 30)],
+)
 def test_a_reader_gives_what_was_written_or_refuses_in_one_line(target: str, executions: int) -> None:
     for number in range(executions):
         fuzz.TARGETS[target](random.Random(f"{target} 0 {number}"))

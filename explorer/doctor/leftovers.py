@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from explorer.doctor.complaint import Complaint, set_aside
+from explorer.errors import InputError
+from explorer.reading import opened
 from explorer.search.state import checkpoints, forget
 from explorer.wording import place_in_run
 
-LONGEST_HEADER = 100_000_000  # bytes; safetensors itself takes no longer one
+LONGEST_HEADER = 2**25  # bytes; a hundred thousand epochs take a third
+MOST_BYTES = 2**40
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def _checkpoints(folder: Path, run_id: str) -> Iterator[Path]:
 def _read(path: Path, run_id: str) -> Position | str:
     """Where a checkpoint stands, or why it cannot be used. Its tensors are checked by the run that goes on from it."""
     try:
-        with path.open("rb") as file:
+        with opened(path, MOST_BYTES) as file:
             size = int.from_bytes(file.read(8), "little")
             if size > LONGEST_HEADER or size > path.stat().st_size:
                 return "it is no safetensors file, or cut short"
@@ -77,5 +80,7 @@ def _read(path: Path, run_id: str) -> Position | str:
         return Position(len(about["results"]), int(about.get("steps", 0)))
     except OSError as error:
         return str(error.strerror)
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return "its header cannot be read"

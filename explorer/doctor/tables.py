@@ -58,11 +58,15 @@ def examine_tables(
 
 
 def _damaged(folder: Path, contents: Contents) -> list[str]:
-    return [
-        f"{folder / name}: {_count(len(content.damaged), 'line')} not matching the check ({_some(content.damaged)})"
-        for name, content in contents.items()
-        if content.damaged
-    ]
+    found = []
+    for name, content in contents.items():
+        lines = tuple(line for line, why in content.damaged.items() if why == table.UNCHECKED)
+        found += [f"{folder / name}: {_count(len(lines), 'line')} not matching the check ({_some(lines)})"] * bool(
+            lines
+        )
+        senseless = [f"line {line}: {why}" for line, why in content.damaged.items() if why != table.UNCHECKED]
+        found += [f"{folder / name}: {_some(senseless)}"] * bool(senseless)
+    return found
 
 
 def _lost(folder: Path, rows: records.Rows, rungs: tuple[int, ...], named: Mapping[str, str]) -> list[str]:

@@ -185,8 +185,7 @@ def _read_small_files(folder: Path, found: Examination) -> _Known:
 
 def _has_record(folder: Path) -> bool:
     """Whether a table is there that is not just a header, as the first start makes it."""
-    paths = (folder / name for name in (*study.TABLES, study.DECISIONS))
-    return any(path.exists() and path.read_bytes().count(b"\n") != 1 for path in paths)
+    return any(study.is_more_than_a_header(folder / name) for name in (*study.TABLES, study.DECISIONS))
 
 
 def _config(folder: Path) -> StudyConfig | None:

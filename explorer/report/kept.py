@@ -15,6 +15,7 @@ from typing import Any
 
 import explorer
 from explorer.folder import CONFIG, DECISIONS, ENVIRONMENT, EXECUTION, NOTE, TABLES
+from explorer.reading import read_json
 from explorer.report.index import Best, Entry
 from explorer.report.panel import Axis, Mark, Panel
 from explorer.report.spark import Spark
@@ -22,6 +23,7 @@ from explorer.table import write_whole
 
 FILE = Path("local") / "index.json"
 READ = (*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE)
+MOST_BYTES = 2**22
 COARSE = 2.0  # seconds: some file systems tell times no finer, so that two changes within may look like one
 
 
@@ -40,7 +42,7 @@ def key_of(folder: Path) -> str | None:
 def kept(folder: Path, key: str | None) -> Entry | None:
     """The entry that was kept under this key, without its page; None where there is none or the file is broken."""
     try:
-        tree = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        tree = read_json(folder / FILE, MOST_BYTES)
         if key is None or tree["key"] != key or tree["check"] != _check(key, tree["entry"]):
             return None
         return _entry(tree["entry"])

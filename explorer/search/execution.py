@@ -9,7 +9,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Annotated, Any, Literal, TypedDict, cast
+
+from annotated_types import Ge, Le
 
 from explorer.cache import remember, remembered
 from explorer.checks import Together
@@ -33,6 +35,23 @@ MOST_ON_GPU = 16
 SETTLED = ("precision", "norms", "threads")  # what is measured of an execution, and kept for other studies
 # What a worker takes besides maps and weights, measured with torch 2.13: libraries, and buffers of the convolutions.
 BASE_BYTES = 400 * 2**20
+Positive = Annotated[int, Ge(1), Le(2**16)]
+
+
+class _Settled(TypedDict):
+    """What the cache holds of a plan."""
+
+    precision: Literal["float32", "bfloat16"]
+    norms: Literal["torch", "fused"]
+    threads: Positive
+    workers: Positive
+
+
+class _Form(TypedDict):
+    """What the cache holds of the fastest execution of a convolution."""
+
+    groups: Positive
+    layout: Literal["same", "contiguous", "kernel"]
 
 
 @dataclass(frozen=True)
@@ -85,8 +104,8 @@ def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> Plan:
         micro_batch=bench.micro_batch,
     )
     key = _key("plan", asdict(plain), asdict(chosen), _machine(bench), _shape(bench, middle))
-    known = remembered(key)
-    if _is_plan(known):
+    known = remembered(key, _Settled)
+    if known is not None:
         settled = {name: known[name] for name in SETTLED}
         plan = Plan(replace(plain, **settled), known["workers"])
     else:
@@ -104,8 +123,8 @@ def resumed(bench: Bench, execution: Execution, settings: Sequence[Setting], run
     if bench.surroundings.device == "cuda":
         plain = replace(execution, convolutions=())
         key = _key("workers", asdict(plain), bench.workers or "auto", _machine(bench), _shape(bench, middle))
-        known = remembered(key)
-        workers = known if isinstance(known, int) and known > 0 else _shared(bench, plain, middle, runs).workers
+        known = remembered(key, Positive)
+        workers = known if known is not None else _shared(bench, plain, middle, runs).workers
         remember({key: workers})
     plan = Plan(execution, workers)
     return replace(plan, workers=_fitting(bench, plan, settings, runs))
@@ -140,9 +159,9 @@ def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Set
     for shape, number in _uses(bench, execution, settings, workers).items():
         if shape.key in decided:
             continue
-        known = remembered(_form_key(bench, shape.key, execution))
-        if isinstance(known, dict) and set(known) == {"groups", "layout"}:
-            found.append(Convolution(shape.key, **known))
+        known = remembered(_form_key(bench, shape.key, execution), _Form)
+        if known is not None:
+            found.append(Convolution(shape.key, known["groups"], known["layout"]))
         else:
             unknown.append((shape, number))
     if unknown:
@@ -330,12 +349,3 @@ def _form_key(bench: Bench, layer: str, execution: Execution) -> str:
 def _key(*parts: object) -> str:
     text = json.dumps(parts, sort_keys=True)
     return f"{parts[0]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _is_plan(found: object) -> bool:
-    return (
-        isinstance(found, dict)
-        and found.get("precision") in ("float32", "bfloat16")
-        and found.get("norms") in ("torch", "fused")
-        and all(isinstance(found.get(key), int) and found[key] > 0 for key in ("threads", "workers"))
-    )
