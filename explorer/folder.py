@@ -135,7 +135,10 @@ def is_stale(page: Path, folder: Path) -> bool:
 def runs_digest(folder: Path) -> str:
     """A hash of the rows that commit a study's runs, by which its page says what it shows; empty before the first."""
     path = folder / RUNS
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else ""
+    if not path.exists():
+        return ""
+    with opened(path, MOST_TABLE) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 @contextmanager
@@ -189,8 +192,7 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        check_yaml(path)
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.safe_load(check_yaml(path))
     except InputError:
         raise
     except (OSError, ValueError, yaml.YAMLError):

@@ -122,8 +122,8 @@ def _misfit_of_fields(value: Any, kind: Any, key: str) -> str:
     return next(filter(None, found), "")
 
 
-def check_yaml(path: Path) -> None:
-    """Read a YAML file without building anything of it.
+def check_yaml(path: Path) -> bytes:
+    """The content of a YAML file, of which nothing has been built yet.
 
     Raises InputError for one beyond the limits, yaml.YAMLError for one that is not YAML, OSError for one out of reach.
     """
@@ -147,3 +147,4 @@ def check_yaml(path: Path) -> None:
         nested[-1] = (nested[-1][0], nested[-1][1] + size)
         if len(nested) > DEEPEST or nested[-1][1] > MOST_VALUES:
             raise InputError(f"{path}: is nested too deeply or repeats too much; allowed are {MOST_VALUES:,} values")
+    return content
