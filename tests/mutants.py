@@ -243,7 +243,7 @@ class Trial:
         if code == 0:
             return "", seconds
         lines = log.read_text(errors="replace").splitlines()
-        if code not in (1, 2) and code >= 0:
+        if code not in (1, 2, 4) and code >= 0:  # failed, not collected, or not even begun
             raise SystemExit("\n".join(["the tests cannot be run", *lines[-20:]]))
         failed = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
         return failed[-1][:150] if failed else f"ended with {code}", seconds

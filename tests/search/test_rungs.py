@@ -12,6 +12,7 @@ import pytest
 
 from explorer import records
 from explorer.__main__ import main
+from explorer.answer import draw
 from explorer.config import read_command
 from explorer.design import short_name
 from explorer.errors import InputError
@@ -21,7 +22,7 @@ from explorer.run import Decision, EpochResult, Outcome
 from explorer.runs import rungs_of
 from explorer.search import coordinator
 from explorer.search.rungs import goes_on
-from tests.conftest import TINY, broadly
+from tests.conftest import TINY, broadly, undrawn
 from tests.search.test_sampler import SPACE
 
 FOLDER = Path("studies/tiny")
@@ -86,6 +87,7 @@ class Engine:
 def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Engine]:
     """Run a study with an engine that may die; what its workers had kept is there at the next start."""
     places: dict[str, dict[str, int]] = {}
+    undrawn(monkeypatch)
 
     def start(*arguments: str, dies_after: int | None = None) -> Engine:
         engine = Engine(places.setdefault(read_command([*arguments]).study.name, {}), dies_after)
@@ -236,7 +238,7 @@ def test_random_designs_stand_beside_a_search_and_are_not_stopped(start: Callabl
     assert record.chosen("baseline")[:4] == drawn
     assert (len(record.chosen("baseline")), len(record.chosen())) == (6, 12)
     assert len({job.run.id for job in more.jobs}) == 4
-    page = Path("reports/tiny.html").read_text()
+    page = draw(FOLDER).read_text()
     assert 'data-figure="course"' in page
     assert "At equal cost, " in page
 

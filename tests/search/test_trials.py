@@ -4,10 +4,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from explorer.config import read_command
 from explorer.planning import settings_of
 from explorer.run import RunRecord
 from explorer.search.trials import Trials, open_trials
 from explorer.settings import StudyConfig
+from tests.conftest import TINY
 from tests.test_records import RECORD
 
 
@@ -26,6 +28,13 @@ def test_every_setting_is_an_open_trial_with_its_axes_and_cost(trials: Trials) -
     axes = {"template": "cifar", "block": "bottleneck", "shortcut": True, "depth": 11, "width": 16, "kernel_size": 3}
     assert frozen[1].params == axes | {"cardinality": 2, "bottleneck_width": 3}
     assert frozen[1].user_attrs["setting"] == "11-2x3d-w16"
+
+
+def test_the_form_is_an_axis_where_a_study_trains_several() -> None:
+    config = read_command([*TINY, "search.forms=[grouped,sum]"]).study
+    frozen = open_trials("tiny", settings_of(config), seeds=1).frozen()
+    assert [trial.params["form"] for trial in frozen] == ["grouped", "sum"] * 2
+    assert [trial.params["cardinality"] for trial in frozen] == [1, 1, 2, 2]
 
 
 def test_a_trial_is_told_the_mean_over_seeds_when_the_last_seed_is_in(trials: Trials) -> None:
