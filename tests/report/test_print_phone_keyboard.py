@@ -102,6 +102,16 @@ def test_every_row_that_was_found_is_printed(browser: Browser, tmp_path: Path) -
     expect(shown).to_have_count(found)
 
 
+def test_what_follows_a_long_table_is_printed(browser: Browser, tmp_path: Path) -> None:
+    write_page(synthetic(read_command(["study=equal_params"]).study, runs=600, epochs=2), tmp_path / "many.html")
+    page = opened(browser, tmp_path / "many.html").page
+    headings = page.locator("h2:visible").all_inner_texts()
+    assert headings[-1] == "Method"
+    # A PDF's outline names the headings that were laid out on its pages.
+    printed = re.findall(rb"/Title \((.*?)\)", page.pdf(format="A4", tagged=True, outline=True))
+    assert set(headings) <= {title.decode() for title in printed}
+
+
 def test_a_page_chosen_to_be_dark_prints_as_a_light_one(browser: Browser, path: Path) -> None:
     pages = [opened(browser, path, color_scheme=scheme).page for scheme in ("light", "dark", "light")]
     pages[2].click("#theme")

@@ -13,12 +13,17 @@
   const value = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent;
   const setting = (row) => row.dataset.setting;
 
-  // Only the rows of one page are laid out: thousands would keep the figures waiting.
+  // Only the rows of one page are laid out on a screen: thousands would keep the figures waiting. Paper has no pages to
+  // turn: the style sheet alone lets all that was found be printed, for what a script shows while it prints is lost.
   const show = (from) => {
     first = Math.max(0, Math.min(from, found.length - 1));
     first -= first % PAGE;
+    const kept = new Set(found);
     const seen = new Set(found.slice(first, first + PAGE));
-    for (const row of rows) row.hidden = !seen.has(row);
+    for (const row of rows) {
+      row.hidden = !kept.has(row);
+      row.classList.toggle("away", !seen.has(row));
+    }
     const last = Math.min(first + PAGE, found.length);
     pages.hidden = found.length <= PAGE;
     pages.querySelector("span").textContent = `${first + 1} to ${last} of ${found.length}`;
@@ -26,13 +31,6 @@
       button.disabled = button.dataset.turn < 0 ? first === 0 : last === found.length;
     }
   };
-
-  // Paper has no pages to turn: all that was found is printed.
-  const paper = matchMedia("print");
-  paper.addEventListener("change", () => {
-    if (paper.matches) for (const row of found) row.hidden = false;
-    else show(first);
-  });
 
   const compare = (column, sign) => (one, other) => {
     const [left, right] = [value(one, column), value(other, column)];
