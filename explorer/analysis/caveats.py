@@ -37,8 +37,10 @@ def lost_sentence(finding: Finding, lost: Failures) -> str:
 def learned_words(found: Comparison, names: tuple[str, str]) -> str:
     """Which of two networks may have learned no more than guessing; empty where both have learned more.
 
-    A network of which no run came through is told of elsewhere.
+    That no run of a network came through, so that it cannot even guess, is told by `failed_words`.
     """
+    if found.lost == found.pairs:
+        return ""
     if found.guesses:
         return f"Neither network has learned more than guessing (chance error is {percent(found.chance)})."
     sides = zip(names, found.learned, found.failed, strict=True)

@@ -39,7 +39,8 @@ class Distribution:
 
     The intervals (Clopper and Pearson, 1934) are those of each share by itself, over the designs.
 
-    best    the error of the design with the lowest validation error; NaN where no run of any design came through
+    best    the error of the design with the lowest validation error; NaN where no run of any design came through, and
+            `mean` is that of chance
     failed  designs of which a run diverged or ran out of memory, which counts as chance
     """
 
@@ -220,6 +221,8 @@ def _rivals(
     sides = [members[name] for name in pair]
     first, second = (np.array([one.estimate.mean for one in designs]) for designs in sides)
     n, mean = min(len(first), len(second)), float(first.mean() - second.mean())
+    if lowest([*sides[0], *sides[1]]) is None:  # without a single error there is no difference, least of all zero
+        mean = np.nan
     found = Rivals(
         *pair,
         Estimate(n, mean, np.nan, np.nan),

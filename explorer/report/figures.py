@@ -293,6 +293,7 @@ def distribution_numbers(found: Populations) -> dict[str, Distribution]:
     return {
         name: replace(one, errors=100 * one.errors, mean=100 * one.mean, best=100 * one.best)
         for name, one in found.distributions.items()
+        if one.best == one.best  # of others no run came through: there is no error to draw
     }
 
 

@@ -11,9 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from explorer import wording
-from explorer.analysis.caveats import failed_words, learned_words
+from explorer.analysis.caveats import failed_words, learned_words, spaces_failed, spaces_learned
 from explorer.analysis.finding import Finding
 from explorer.analysis.paired import Comparison
+from explorer.analysis.population import Rivals
 from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, told_pairs, trend_sentence
 from explorer.analysis.summary import Estimate
 from explorer.design.name import display_setting
@@ -58,6 +59,7 @@ def render_page(study: Study) -> str:
         checks=_checks(study.finding),
         pairs=_pairs(study.finding),
         others=_others(study.finding),
+        rivals=_rivals(study.finding),
         trend=trend_sentence(study.finding.trend, study.finding.under) if study.finding.trend else "",
         curves=MOST_CURVES,
         fair=fair_sentence(study.finding),
@@ -163,6 +165,12 @@ def _others(finding: Finding) -> list[tuple[Comparison, str]]:
         names = _display(one.setting), _display(one.against)
         found.append((one, f"{learned_words(one, names)} {failed_words(one, names)}".strip()))
     return found
+
+
+def _rivals(finding: Finding) -> list[tuple[Rivals, str]]:
+    """The pairs of spaces, with the same beside them."""
+    found = finding.populations.rivals if finding.populations else []
+    return [(one, f"{spaces_learned(one)} {spaces_failed(one, finding.failures)}".strip()) for one in found]
 
 
 def _is_overlaid(figures: dict[str, Figure]) -> bool:

@@ -130,7 +130,8 @@ def _of_spaces(found: Populations, error: str) -> Spark | None:
     """The declared two spaces first, where there are more than can be told apart."""
     first = [name for one in found.rivals[:1] for name in (one.space, one.against)]
     names = list(dict.fromkeys([*first, *found.distributions]))[:MOST_KEYED]
-    shown = {name: found.distributions[name] for name in found.distributions if name in names}
+    known = {name: one for name, one in found.distributions.items() if one.best == one.best}  # a run came through
+    shown = {name: one for name, one in known.items() if name in names}
     if not shown:
         return None
     last = max(float(one.errors[-1]) for one in shown.values())

@@ -1,6 +1,7 @@
 """Runs that diverged or ran out of memory, and networks that learned nothing, decide nothing and are told."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,11 @@ from tests.analysis.test_statistics import R, X, frame
 M = "29-4x24d"
 WHY = "the loss was not finite in epoch 1"
 RIVALS = "ResNeXt-29 (32x4d)", "ResNet-29 (1x64d)"
+Errors = Mapping[str, Sequence[float | None]]
 CARDINALITIES = {"29-1x64d": 1, "29-2x40d": 2, "29-4x24d": 4, "29-8x14d": 8}
 
 
-def runs(errors: dict[str, list[float | None]], *, message: str = WHY, **changes: Any) -> pd.DataFrame:
+def runs(errors: Errors, *, message: str = WHY, **changes: Any) -> pd.DataFrame:
     """A record in which None stands for a run that diverged."""
     made = frame({name: [math.nan if one is None else one for one in own] for name, own in errors.items()}, **changes)
     failed = made["test_error"].isna()
@@ -44,11 +46,11 @@ def out_of_memory(made: pd.DataFrame, setting: str) -> pd.DataFrame:
     return made
 
 
-def found(errors: dict[str, list[float | None]], *, seeds: int, **more: Any) -> Finding:
+def found(errors: Errors, *, seeds: int, **more: Any) -> Finding:
     return find(runs(errors), list(errors), (X, R), seeds=seeds, **more)
 
 
-def settings_of(errors: dict[str, list[float | None]], measure: str = "test_error") -> list[SettingSummary]:
+def settings_of(errors: Errors, measure: str = "test_error") -> list[SettingSummary]:
     return summarise(runs(errors), list(errors), measure)
 
 
@@ -114,7 +116,7 @@ def test_what_is_left_of_the_pairs_is_judged_as_if_the_lost_ones_had_never_been(
 
 def test_a_rival_that_failed_counts_as_chance_which_the_sentence_says_without_any_qualifier() -> None:
     images = np.zeros(100, dtype=np.bool_)
-    errors: dict[str, list[float | None]] = {R: [None, None, None, None, 0.30, 0.29], X: [0.30, 0.29] * 3}
+    errors: dict[str, Sequence[float | None]] = {R: [None, None, None, None, 0.30, 0.29], X: [0.30, 0.29] * 3}
     made = runs(errors)
     right = {str(run): images.copy() for run in made["run"]}
     finding = find(made, [R, X], (X, R), seeds=6, margin=0.01, right=right)
@@ -215,7 +217,7 @@ def test_a_random_design_that_failed_was_drawn_all_the_same_and_is_as_good_as_no
 
 
 def test_seeds_with_a_failed_run_have_no_slope() -> None:
-    errors: dict[str, list[float | None]] = {
+    errors: dict[str, Sequence[float | None]] = {
         name: [0.3 - 0.01 * place - 0.001 * seed * place for seed in range(5)]
         for place, name in enumerate(CARDINALITIES)
     }
@@ -255,7 +257,7 @@ def test_a_learning_rate_at_which_nothing_came_through_is_never_the_best() -> No
     )
 
 
-def spaces(one: list[float | None], many: list[float | None]) -> Finding:
+def spaces(one: Sequence[float | None], many: Sequence[float | None]) -> Finding:
     """Two spaces of designs with one seed each."""
     names = [f"29-1x{width}d" for width in range(1, len(one) + 1)], [f"29-4x{width}d" for width in range(1, 41)]
     members = {"one": names[0], "many": names[1][: len(many)]}
@@ -286,7 +288,11 @@ def test_designs_that_failed_make_no_two_spaces_equivalent_and_name_no_best_valu
     assert sentence(nothing) == f"No verdict: all 12 runs diverged ({WHY}); lower recipe.learning_rate."
     assert nothing.populations.best == {"one": [], "many": []}
     assert all(math.isnan(one.best) for one in nothing.populations.distributions.values())
+    assert math.isnan(nothing.populations.rivals[0].difference.mean)  # not a difference of exactly zero
     assert best_of(nothing) is None
+    half = spaces([None] * 6, [0.2, 0.21, 0.22, 0.2, 0.21, 0.22])
+    assert "mean test error 21.00 % against 90.00 %" in sentence(half)
+    assert sentence(half).endswith("Of 6 of 6 designs of one a run diverged, which counts as chance (90.00 %).")
 
 
 def test_a_space_whose_designs_fail_more_often_is_not_called_better() -> None:
@@ -310,7 +316,9 @@ def test_ways_of_training_that_all_diverged_are_not_called_equivalent() -> None:
 
 
 def test_a_setting_that_failed_has_no_rank() -> None:
-    errors: dict[str, list[float | None]] = {name: [0.1 * place] for place, name in enumerate(CARDINALITIES, start=1)}
+    errors: dict[str, Sequence[float | None]] = {
+        name: [0.1 * place] for place, name in enumerate(CARDINALITIES, start=1)
+    }
     whole = settings_of(errors)
     late = settings_of({**errors, "29-1x64d": [None]})
     seen = agreement(whole, late)
