@@ -108,9 +108,11 @@ def parse_name(name: str) -> Architecture:
     """
     match = _head(name)
     if match is None:
-        name = _short_for(name)
-        match = _head(name)
-        assert match is not None, name
+        short = _short_for(name)
+        match = _head(short)
+        if match is None:  # a displayed name with a number of too many digits
+            raise ValueError(f"architecture {name!r}: {_EXAMPLE}, {_KNOWN}")
+        name = short
     depth = int(match[1])
     parts = _parse_parts(name)
     template = parts.get("template", _usual_template(depth))

@@ -101,6 +101,12 @@ def test_neighbours_are_displayed_by_their_family(name: str, shown: str) -> None
     assert display_name(parse_name(name)) == shown
 
 
+@pytest.mark.parametrize("name", ["ResNet-289999999990 (1x160d)", "ResNeXt-29 (99999999999x4d)"])
+def test_a_displayed_name_with_a_number_of_too_many_digits_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"architecture '{re.escape(name)}': expected a name like 29-32x4d"):
+        parse_name(name)
+
+
 KNOWN = {
     "18-1x64d-w64-imagenet_basic": ("resnet18", "ResNet-18", "resnet18.tv_in1k", "gluon_resnet18_v1b"),
     "50-1x64d": ("resnet50", "ResNet-50", "ResNet 50", "resnet_50", "timm/resnet50.a1_in1k", "tv_resnet50"),
