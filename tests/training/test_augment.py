@@ -113,6 +113,17 @@ def test_draws_have_the_recipes_spread(recipe: Recipe) -> None:
     assert torch.equal(draw(recipe, 4000, stream(0, "augmentation"), "cpu").holes, draws.holes)
 
 
+def test_all_that_is_drawn_comes_from_the_runs_own_stream(recipe: Recipe) -> None:
+    every = replace(recipe, shift=2, flip=True, cutout=2, jitter=0.4, lighting=0.1, crop_area=(0.08, 1.0))
+    drawn = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)  # torch's own stream, which other code may use
+        drawn.append(vars(draw(every, 50, stream(7, "augmentation"), "cpu")))
+    for name, numbers in drawn[0].items():
+        assert torch.equal(numbers, drawn[1][name]), name
+        assert not torch.equal(numbers, vars(draw(every, 50, stream(8, "augmentation"), "cpu"))[name]), name
+
+
 def test_boxes_are_drawn_only_for_images_that_are_cropped_on_the_device(recipe: Recipe) -> None:
     cropping = replace(recipe, crop_area=(0.5, 1.0))
     assert draw(cropping, 5, stream(0, "augmentation"), "cpu").boxes.shape == (5, 4)

@@ -91,6 +91,19 @@ def test_digits_are_what_they_were_published_as(digits: DataConfig) -> None:
     _check_digits(digits, _digits())
 
 
+def test_only_the_images_of_a_part_go_to_another_device(digits: DataConfig, own_cache: Path) -> None:
+    _, val, _ = _splits(digits, _digits())
+    assert val.to("cpu") is val
+    there = val.to("meta")  # a device on which nothing but shapes is kept
+    assert val.images is not None
+    assert there.images is not None
+    assert (len(val.images), len(there.images), len(there.labels), len(there)) == (1797, 250, 250, 250)
+    assert {there.images.device.type, there.labels.device.type, there.index.device.type} == {"meta"}
+    streamed = replace(val, images=None).to("meta")  # what is read as it is needed is found by its place in the set
+    assert streamed.images is None
+    assert streamed.index.tolist() == val.index.tolist()
+
+
 def drawn_again(*_: object) -> list[Labels]:
     raise AssertionError("drawn again")
 
