@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from explorer import __version__
 from explorer.errors import InputError
 from explorer.folder import (
     CONFIG,
@@ -158,10 +159,19 @@ def _refuse(folder: Path, differences: list[Difference]) -> None:
     if not differences:
         return
     way = "start a new study with fork=true or name=..."
-    commit = (stored_environment(folder) or {}).get("commit")
-    if commit and any(one.key.startswith("explorer/") for one in differences):
-        way = f"go back to commit {commit}, or {way}"
+    if any(one.key.startswith("explorer/") for one in differences) and (there := _place(folder)):
+        way = f"go back to {there}, or {way}"
     raise InputError(*told(folder, differences, way))
+
+
+def _place(folder: Path) -> str:
+    """The sources that a study was started with, as a person finds them; empty where that is not known."""
+    environment = stored_environment(folder) or {}
+    commit, version = environment.get("commit"), environment.get("version")
+    if commit:
+        return f"commit {commit}" + (f" (version {version})" if version else "")
+    # Installed without a checkout, another state of the same version cannot be told from this one.
+    return f"version {version}" if version and version != __version__ else ""
 
 
 def _listed(differences: list[Difference]) -> list[str]:

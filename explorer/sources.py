@@ -1,8 +1,10 @@
 """The sources that decide a study's numbers, each with a digest that only a change of meaning changes.
 
 They are what a worker process imports of `explorer/design` and `explorer/training`, and the C beside it; so a file that
-no run goes through, such as a benchmark, may change while a study is on its way. What the rest of the project decides
-stands in the settings, the execution plan and the ids of runs, and is compared there.
+no run goes through, such as a benchmark, may change while a study is on its way. Nor do functions and classes of these
+files count that no run can reach: those whose names nothing mentions that a run goes through, wherever the name leads.
+What the rest of the project decides stands in the settings, the execution plan and the ids of runs, and is compared
+there.
 """
 
 import ast
@@ -17,6 +19,8 @@ from explorer.cache import remember, remembered
 PACKAGE = Path(__file__).parent
 ENTRY = "training/worker.py"  # the process that makes every number
 ROOMS = ("design", "training")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_IN_C = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|/\*.*?\*/|//[^\n]*', re.DOTALL)
 
 
 class _Kept(TypedDict):
@@ -24,9 +28,6 @@ class _Kept(TypedDict):
 
     of: str
     digests: dict[str, str]
-
-
-_IN_C = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|/\*.*?\*/|//[^\n]*', re.DOTALL)
 
 
 def decisive_sources(package: Path = PACKAGE) -> dict[str, str]:
@@ -47,11 +48,51 @@ def meaning(code: str) -> str:
     return _text(ast.parse(code))
 
 
+def reached(trees: dict[Path, ast.Module], entry: Path) -> set[str]:
+    """Names that a run may go through: mentioned by what importing executes, by the entry, or by what these lead to.
+
+    Names are the same wherever they are defined, and an attribute or a word in quotes counts as one, so that rather too
+    much is reached than too little. What has a decorator is reached, since that may keep it somewhere.
+    """
+    bodies: dict[str, list[ast.stmt]] = {}
+    waiting: list[str] = []
+    for path, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, _DEFINITIONS) and path != entry and not node.decorator_list:
+                bodies.setdefault(node.name, []).append(node)
+            else:
+                waiting += _mentions(node)
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += (other for body in bodies.get(name, []) for other in _mentions(body))
+    return found
+
+
+def _mentions(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+        return
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+        elif isinstance(part, ast.Attribute):
+            yield part.attr
+        elif isinstance(part, ast.alias) and part.asname:
+            yield part.name.rpartition(".")[2]
+        elif isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value.isidentifier():
+            yield part.value
+
+
 def _digests(package: Path) -> Iterator[tuple[Path, str]]:
     trees = _imported(package)
+    entry = package / ENTRY
+    names = reached(trees, entry)
     rooms = sorted(path for path in trees if path.relative_to(package).parts[0] in ROOMS)
     for path in rooms:
-        yield path, _digest(_text(trees[path]))
+        kept = [node for node in trees[path].body if path == entry or _is_reached(node, names)]
+        yield path, _digest(_text(ast.Module(kept, [])))
     for folder in sorted({path.parent for path in rooms}):
         for path in sorted(folder.glob("*.[ch]")):
             yield path, _digest(" ".join(_IN_C.sub(lambda found: found[1] or " ", path.read_text()).split()))
@@ -93,6 +134,10 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         return f"[{','.join(_text(item) for item in value if not _is_remark(item))}]"
     return ascii(value)
+
+
+def _is_reached(node: ast.stmt, names: set[str]) -> bool:
+    return not isinstance(node, _DEFINITIONS) or bool(node.decorator_list) or node.name in names
 
 
 def _is_remark(node: object) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from explorer import __version__
 from explorer.folder import CONFIG, ENVIRONMENT, now, stored_environment, write_execution
 from explorer.job import Surroundings
 from explorer.run import Execution
@@ -69,7 +70,7 @@ def begin(
 
 def starts_of(environment: dict[str, Any]) -> list[dict[str, Any]]:
     """The starts of a study; of one of an earlier version the first one, as far as it is known."""
-    known = ("versions", "machine", "platform", "commit")
+    known = ("versions", "machine", "platform", "commit", "version")
     first = {"when": environment["started"], **{key: environment.get(key) for key in known}}
     return environment.get("starts") or [first]
 
@@ -122,7 +123,7 @@ def _first(surroundings: Surroundings, entry: dict[str, Any]) -> dict[str, Any]:
         "images": list(surroundings.images),
         **({"rest_images": surroundings.rest_images} if surroundings.rest_images else {}),
         "skipped": list(surroundings.skipped),
-        **{key: entry[key] for key in ("versions", "machine", "platform", "commit")},
+        **{key: entry[key] for key in ("versions", "machine", "platform", "commit", "version")},
         "started": entry["when"],
         "starts": [entry],
     }
@@ -136,6 +137,7 @@ def _entry(config: StudyConfig, surroundings: Surroundings) -> dict[str, Any]:
         **surroundings.machine,
         "versions": surroundings.versions,
         "commit": _commit(),
+        "version": __version__,
         "sources": hashlib.sha256(sources.encode()).hexdigest()[:12],
     }
 

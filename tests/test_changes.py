@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from explorer import answer, records, starts, table
+from explorer import __version__, answer, records, starts, table
 from explorer import folder as study
 from explorer.__main__ import main
 from explorer.job import Answer, FormsQuestion, Job, Question, Surroundings
@@ -98,7 +98,7 @@ def words(capsys: pytest.CaptureFixture[str]) -> str:
         (
             "search.seeds=3",
             {"sources": SOURCES | {"training/loop.py": "cccc"}},
-            "explorer/training/loop.py was version bbbb, now version cccc); go back to commit abc, or start a new",
+            "explorer/training/loop.py was version bbbb, now version cccc); go back to commit abc (version ",
         ),
         ("search.seeds=3", {"sources": SOURCES | {"more.py": "dddd"}}, "explorer/more.py was absent, now version dddd"),
         (
@@ -148,6 +148,24 @@ def test_much_that_differs_is_told_in_an_aligned_list_that_ends(
     first, _, *lines = capsys.readouterr().err.splitlines()
     assert "in 25 respects; go back to commit abc" in first
     assert (len(lines), lines[-1].strip()) == (21, "and 5 more")
+
+
+def test_where_to_go_back_to_is_told_by_commit_or_version(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    start()
+    assert environment()["version"] == environment()["starts"][0]["version"] == __version__
+    other = replace(THERE, sources=SOURCES | {"training/loop.py": "cccc"})
+
+    def way(**changes: Any) -> str:
+        rewrite(FOLDER / study.ENVIRONMENT, **changes)
+        capsys.readouterr()
+        assert start("search.seeds=3", there=other) == (2, [])
+        return capsys.readouterr().err.partition("now version cccc); ")[2]
+
+    assert way().startswith(f"go back to commit abc (version {__version__}), or start a new")
+    assert way(version="0.0.9").startswith("go back to commit abc (version 0.0.9), or start a new")
+    assert way(commit="").startswith("go back to version 0.0.9, or start a new")  # installed without a checkout
+    assert way(version=__version__).startswith("start a new")  # which is what runs now
+    assert way(version=None).startswith("start a new")  # an earlier version wrote none
 
 
 def test_a_study_that_kept_no_sources_goes_on_with_one_warning_and_keeps_them_from_then_on(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from explorer import sources
-from explorer.sources import PACKAGE, decisive_sources, meaning
+from explorer.sources import ENTRY, PACKAGE, _imported, decisive_sources, meaning, reached
 
 
 @pytest.fixture
@@ -65,9 +65,58 @@ def test_files_that_runs_begin_or_cease_to_go_through_count(copy: Path) -> None:
     assert changed(copy) == {"training/loop.py", "training/more.py", "training/device.py", "training/export.py"}
 
 
+UNUSED = """
+def unused(value):
+    return also_unused(value)
+
+def also_unused(value):
+    return unused(value) + loop(value)
+
+class Unused:
+    def method(self):
+        return unused(self)
+"""
+
+
+def test_functions_and_classes_that_no_run_reaches_do_not_count(copy: Path) -> None:
+    for path in ("training/loop.py", "design/cost.py"):
+        (copy / path).write_text((copy / path).read_text() + UNUSED)
+    assert changed(copy) == set()
+    edit(copy / "design" / "name.py", "def display_name(", "def display_name(ignored, ")  # for pages alone
+    assert changed(copy) == set()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "KEPT = unused\n",  # when the module is imported
+        "KEPT = {'unused': 1}\n",  # a word may be looked up
+        "@dataclass\nclass Kept:\n    value = unused\n",  # a decorator may keep it
+        "from explorer.training.schedule import unused as other\n",
+    ],
+)
+def test_what_a_run_may_reach_counts_however_it_is_named(copy: Path, use: str) -> None:
+    (copy / "training" / "schedule.py").write_text((copy / "training" / "schedule.py").read_text() + UNUSED)
+    (copy / "training" / "augment.py").write_text((copy / "training" / "augment.py").read_text() + use)
+    assert changed(copy) == {"training/augment.py", "training/schedule.py"}
+
+
+def test_a_chain_of_uses_counts_to_its_end(copy: Path) -> None:
+    (copy / "training" / "schedule.py").write_text((copy / "training" / "schedule.py").read_text() + UNUSED)
+    edit(copy / "training" / "loop.py", "    deterministic()\n", "    deterministic()\n    also_unused(1)\n")
+    before = decisive_sources(copy)
+    edit(copy / "training" / "schedule.py", "return also_unused(value)", "return also_unused(value) + 1")
+    after = decisive_sources(copy)
+    assert {path for path in after if after[path] != before[path]} == {"training/schedule.py"}
+
+
 def test_all_that_a_worker_loads_is_among_them_and_what_no_run_goes_through_is_not(tmp_path: Path) -> None:
     code = """
 import os, sys, threading
+ran = set()
+def note(frame, event, _):
+    if event == "call" and frame.f_code.co_flags & 1:  # of a function: the bodies of classes are executed by imports
+        ran.add((frame.f_code.co_filename, frame.f_code.co_qualname.partition(".")[0]))
 from multiprocessing import Pipe
 from explorer.config import read_command
 from explorer.job import Job, LatencyQuestion, RunDone, Survey
@@ -94,16 +143,32 @@ def coordinate():
     ours.send(None)
 
 threading.Thread(target=coordinate, daemon=True).start()
+threading.setprofile(note)
+sys.setprofile(note)
 work(theirs, os.getppid())
+sys.setprofile(None)
 rooms = ("explorer.design.", "explorer.training.")
+print("RAN", *(f"{file}:{name}" for file, name in ran if name.isidentifier() and "/explorer/" in file))
 print("LOADED", *outcomes, *(sys.modules[name].__file__ for name in sys.modules if name.startswith(rooms)))
 """
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
     assert not done.returncode, done.stderr
-    outcome, *files = done.stdout.rpartition("LOADED")[2].split()
+    before, _, after = done.stdout.rpartition("LOADED")
+    outcome, *files = after.split()
     assert outcome == "ok"
+    executed = {tuple(one.rsplit(":", 1)) for one in before.rpartition("RAN")[2].split()}
+    names = reached(trees := _imported(PACKAGE), PACKAGE / ENTRY)
+    defined = {(str(path), node.name) for path, tree in trees.items() for node in tree.body if hasattr(node, "name")}
+    assert len(executed & defined) > 100
+    undecorated = {
+        (str(path), node.name)
+        for path, tree in trees.items()
+        for node in tree.body
+        if path != PACKAGE / ENTRY and hasattr(node, "name") and not getattr(node, "decorator_list", None)
+    }
+    assert not {one for one in executed & undecorated if one[1] not in names}
     loaded = {str(Path(path).relative_to(PACKAGE)) for path in files}
     found = set(decisive_sources())
     assert "training/loop.py" in loaded
