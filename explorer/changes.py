@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from explorer import __version__
+import explorer
 from explorer.errors import InputError
 from explorer.folder import (
     CONFIG,
@@ -171,7 +171,7 @@ def _place(folder: Path) -> str:
     if commit:
         return f"commit {commit}" + (f" (version {version})" if version else "")
     # Installed without a checkout, another state of the same version cannot be told from this one.
-    return f"version {version}" if version and version != __version__ else ""
+    return f"version {version}" if version and version != explorer.__version__ else ""
 
 
 def _listed(differences: list[Difference]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from explorer import __version__
+import explorer
 from explorer.folder import CONFIG, ENVIRONMENT, now, stored_environment, write_execution
 from explorer.job import Surroundings
 from explorer.run import Execution
@@ -137,7 +137,7 @@ def _entry(config: StudyConfig, surroundings: Surroundings) -> dict[str, Any]:
         **surroundings.machine,
         "versions": surroundings.versions,
         "commit": _commit(),
-        "version": __version__,
+        "version": explorer.__version__,
         "sources": hashlib.sha256(sources.encode()).hexdigest()[:12],
     }
 
