@@ -77,10 +77,15 @@ NEAREST: dict[str, tuple[str, ...]] = {
         "tests/search/test_rungs.py",
     ),
     "runs.py": (*_DECISIONS, "tests/test_planning.py", "tests/test_rates.py", "tests/search/test_rungs.py"),
-    "answer.py": ("tests/test_looks.py", "tests/test_spaces.py", "tests/test_verbs.py"),
+    "answer.py": (
+        "tests/test_looks.py",
+        "tests/test_spaces.py",
+        "tests/report/test_index.py",
+        "tests/report/test_kept.py",
+    ),
 }
 # Loaded once, before the processes of the changes are split off: each would take seconds.
-HEAVY = ("hydra", "numpy", "optuna", "pandas", "plotly", "pydantic", "pytest", "rich", "scipy.stats")
+HEAVY: tuple[str, ...] = ("hydra", "numpy", "optuna", "pandas", "plotly", "pydantic", "pytest", "rich", "scipy.stats")
 HEAVY += ("sklearn.model_selection", "torch", "safetensors.torch", "pyarrow.parquet", "PIL.Image")
 COPIED = ("explorer", "tests", "conf", "studies", "docs", "examples", ".ci", ".github")
 

@@ -8,9 +8,10 @@ import optuna
 import pytest
 
 from explorer.config import read_command
-from explorer.planning import settings_of
-from explorer.run import Decision, Outcome, Run
-from explorer.runs import is_judged, rate_of, runs_of, runs_wanted
+from explorer.design.grouped import grouped_convs
+from explorer.planning import settings_of, task_of
+from explorer.run import Convolution, Decision, Outcome, Run
+from explorer.runs import is_judged, own_execution, rate_of, runs_of, runs_wanted
 from explorer.search.rungs import Rungs, chosen, goes_on, make_pruner, open_rungs
 from explorer.search.sampler import _distribution, make_sampler
 from explorer.settings import StudyConfig
@@ -158,3 +159,21 @@ def test_runs_are_counted_with_those_at_other_rates_and_only_the_first_rate_is_j
     assert [rate_of(config, run) for run in runs] == [1.0, 1.0, 0.5, 0.5, 2.0, 2.0] * 3
     assert [is_judged(config, run) for run in runs[:6]] == [True, True, False, False, False, False]
     assert not is_judged(study(), runs[0])  # a search does not look at the test images
+
+
+def test_a_runs_plan_holds_its_own_convolutions_that_are_executed_otherwise() -> None:
+    setting = settings_of(read_command(TINY).study)[1]
+    task = task_of(read_command(TINY).study)
+    first, second, *_ = sorted(shape.key for shape in grouped_convs(setting.architecture, task))
+    assert setting.architecture.cardinality == 2
+
+    def own(*choices: Convolution, form: str = "grouped") -> tuple[Convolution, ...]:
+        plan = replace(EXECUTION, convolutions=choices)
+        return own_execution(plan, replace(setting, form=form), task).convolutions
+
+    dense, other = Convolution(second, 1), Convolution(first, 2, "contiguous")
+    plain, foreign = Convolution(first, 2), Convolution("9>9_k3_s1_g3_9px", 1)
+    assert own(dense, plain, foreign) == (dense,)  # as it is, or of another network: left out
+    assert own(dense, other) == (other, dense)
+    assert own(dense, other, form="sum") == ()
+    assert own_execution(EXECUTION, replace(setting, form="sum"), task).form == "sum"

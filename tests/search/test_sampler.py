@@ -134,6 +134,22 @@ def test_a_design_that_is_no_longer_in_the_space_is_refused() -> None:
         opened(config, (foreign,))
 
 
+def test_designs_drawn_at_random_come_first_and_the_chosen_ones_are_numbered_after_them() -> None:
+    config = searching("random", 8)
+    drawn = tuple(searched(config, opened(config), 2))
+    trials = open_search(config, (), drawn)
+    chosen = [trials.ask() for _ in range(3)]
+    trials.add(record(str(chosen[1] and chosen[1].name), 0, 0.25))
+    first, second = trials.frozen(), trials.frozen()
+    assert [trial.number for trial in first] == [0, 1, 2, 3, 4]
+    names = [setting.name for setting in (*drawn, *chosen) if setting]
+    assert [trial.user_attrs["setting"] for trial in first] == names
+    assert len(set(names)) == 5
+    assert (first[3].state, first[3].value) == (TrialState.COMPLETE, 0.25)
+    assert [one is other for one, other in zip(first, second, strict=True)] == [False, False, False, True, False]
+    assert [trial.number for trial in trials.study.get_trials(deepcopy=False)] == [0, 1, 2]
+
+
 class Fixed(BaseSampler):
     """Proposes the same values for ever."""
 

@@ -157,7 +157,8 @@ def test_writing_checkpoints_takes_a_small_share_of_the_time(
 ) -> None:
     """By a clock of its own: steps of a second, and checkpoints of 0.03, after which 1.5 pass until the next."""
     saved: list[float] = []
-    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    clock = SimpleNamespace(now=0.0)
+    clock.perf_counter = lambda: clock.now
 
     def slow(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
         saved.append(clock.now)

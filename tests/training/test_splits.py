@@ -11,7 +11,8 @@ import pytest
 from explorer.errors import InputError
 from explorer.settings import DataConfig, StudyConfig
 from explorer.training import data as images_of
-from explorer.training.data import Labels, _check_digits, _digits, _drawn, _refuse_sizes, _size, _splits
+from explorer.training.data import _check_digits, _digits, _drawn, _refuse_sizes, _size, _splits
+from explorer.training.stored import Labels
 
 
 @pytest.fixture
