@@ -75,7 +75,7 @@ def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
     if not data:
         raise ValueError("empty")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         problem = _problem(image)
         if load and not problem:
             image.load()

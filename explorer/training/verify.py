@@ -37,7 +37,8 @@ def verify(
         Referee("built network, fvcore", counted.params, counted.macs),
         Referee("torch's counter", by_torch.params, by_torch.macs),
     ]
-    forms, rounding, no_forms = [], None, ""
+    forms: list[FormResult] = []
+    rounding, no_forms = None, ""
     try:
         refuse_without_forms(architecture)
     except ValueError as error:
