@@ -109,6 +109,28 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class TogetherQuestion:
+    """How fast are a run's training steps on random images while all workers asked take them at the same time?
+
+    Each warms up and says `Ready`; at a common `Cue` all measure for so many seconds, and each goes on taking steps
+    until a second one tells that all have measured. So a device has the same load in all of every window.
+    """
+
+    run: Run
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker's word before it measures together with others: it has warmed up."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """The engine's word to workers that measure together: now."""
+
+
+@dataclass(frozen=True)
 class LatencyQuestion:
     """How long does one forward pass of these networks take, in turns, with nothing else running?"""
 
@@ -214,5 +236,5 @@ class Mismatch:
 
 
 Event = Begun | Counted | EpochDone | Noted | RunDone | Mismatch
-Question = Survey | SpeedQuestion | LatencyQuestion | FormsQuestion
+Question = Survey | SpeedQuestion | TogetherQuestion | LatencyQuestion | FormsQuestion
 Answer = Surroundings | Speed | Latencies | Forms | Refused

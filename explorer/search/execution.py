@@ -20,7 +20,16 @@ from explorer.design.grouped import GroupedConv, grouped_convs
 from explorer.design.name import parse_name
 from explorer.design.template import Task
 from explorer.errors import InputError
-from explorer.job import Forms, FormsQuestion, Latencies, LatencyQuestion, Speed, SpeedQuestion, Surroundings
+from explorer.job import (
+    Forms,
+    FormsQuestion,
+    Latencies,
+    LatencyQuestion,
+    Speed,
+    SpeedQuestion,
+    Surroundings,
+    TogetherQuestion,
+)
 from explorer.machine import cpu_count
 from explorer.planning import Latency, Setting, task_of
 from explorer.run import Convolution, Execution, Run
@@ -29,6 +38,7 @@ from explorer.search.local import LocalEngine
 from explorer.settings import DataConfig, Recipe, StudyConfig
 
 PROBE_SECONDS = 0.5
+WINDOW = 2.0  # seconds in which workers that share a device are measured together
 SHARE = 0.02  # of the planned time, which measuring may take
 GAIN = 1.05  # another number of threads or workers must be faster by more than the clock's noise
 MOST_ON_GPU = 16
@@ -195,12 +205,9 @@ def small_runs(device: str) -> Together:
     recipe = Recipe(1, 32, 0.01, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 0, False, False)
     data = DataConfig("digits", "Digits", 1, 8, 10, 400, 250, 1147, 0)
 
-    def question(threads: int) -> SpeedQuestion:
-        execution = Execution(device, "", "grouped", "channels_last", "float32", threads, recipe.batch_size)
-        return SpeedQuestion((Run(architecture, task, recipe, data, "", 0, execution),), 4 * PROBE_SECONDS)
-
     def speed(workers: int, threads: int) -> float:
-        return sum(cast(Speed, answer).images_per_second[0] for answer in engine.ask(question(threads), workers))
+        execution = Execution(device, "", "grouped", "channels_last", "float32", threads, recipe.batch_size)
+        return _total(engine, Run(architecture, task, recipe, data, "", 0, execution), workers)[0]
 
     engine = LocalEngine(retries=0)
     try:
@@ -256,12 +263,12 @@ def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, spe
     speed = max(speed, 1e-9)
     step = bench.config.recipe.batch_size / speed
     # A worker with fewer threads takes longer for a step, in proportion at most.
-    expected = sum(max(PROBE_SECONDS, 4 * step * cores / threads) for threads in divisions if threads != cores)
+    expected = sum(WINDOW + 3 * step * cores / threads for threads in divisions)
     images = runs * bench.config.recipe.epochs * bench.surroundings.images[0]
     if expected > SHARE * images / speed:
         return replace(default, measured=False)
     totals = {
-        threads: speed if threads == cores else _together(bench, middle, replace(execution, threads=threads), workers)
+        threads: _together(bench, middle, replace(execution, threads=threads), workers)[0]
         for threads, workers in divisions.items()
     }
     best = max(totals, key=lambda threads: totals[threads])
@@ -276,11 +283,10 @@ def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int) -> P
         execution = replace(execution, threads=engine.threads)
     if bench.workers:
         return Plan(execution, bench.workers)
-    speed = _speed(bench, middle, execution)
-    workers, total = 1, speed.images_per_second[0]
+    workers, (total, peak) = 1, _together(bench, middle, execution, 1)
     most = min(runs, bench.surroundings.cores, MOST_ON_GPU)
-    while workers * 2 <= most and workers * 2 * speed.peak_memory < 0.9 * bench.surroundings.memory:
-        together = _together(bench, middle, execution, workers * 2)
+    while workers * 2 <= most and workers * 2 * peak < 0.9 * bench.surroundings.memory:
+        together, _ = _together(bench, middle, execution, workers * 2)
         if together < 1.1 * total:
             break
         workers, total = workers * 2, together
@@ -288,21 +294,26 @@ def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int) -> P
 
 
 def _speed(bench: Bench, setting: Setting, *executions: Execution) -> Speed:
-    (answer,) = bench.engine.ask(_question(bench, setting, *executions))
+    runs = tuple(_run(bench, setting, execution) for execution in executions)
+    (answer,) = bench.engine.ask(SpeedQuestion(runs, PROBE_SECONDS))
     return cast(Speed, answer)
 
 
-def _together(bench: Bench, setting: Setting, execution: Execution, workers: int) -> float:
-    """Images per second of so many workers at once; none if one of them lacks the memory."""
-    answers = bench.engine.ask(_question(bench, setting, execution), workers)
-    speeds = [cast(Speed, answer).images_per_second[0] for answer in answers]
-    return sum(speeds) if min(speeds) > 0 else 0.0
+def _together(bench: Bench, setting: Setting, execution: Execution, workers: int) -> tuple[float, int]:
+    """Images per second of so many workers at once, and the memory in bytes that the first of them took."""
+    return _total(bench.engine, _run(bench, setting, execution), workers)
 
 
-def _question(bench: Bench, setting: Setting, *executions: Execution) -> SpeedQuestion:
-    config, task = bench.config, task_of(bench.config)
-    runs = (Run(setting.architecture, task, config.recipe, config.data, "", 0, execution) for execution in executions)
-    return SpeedQuestion(tuple(runs), PROBE_SECONDS)
+def _total(engine: Engine, run: Run, workers: int) -> tuple[float, int]:
+    """The same of a run; none if one of the workers lacks the memory."""
+    answers = [cast(Speed, answer) for answer in engine.ask(TogetherQuestion(run, WINDOW), workers)]
+    speeds = [answer.images_per_second[0] for answer in answers]
+    return sum(speeds) if min(speeds) > 0 else 0.0, answers[0].peak_memory
+
+
+def _run(bench: Bench, setting: Setting, execution: Execution) -> Run:
+    config = bench.config
+    return Run(setting.architecture, task_of(config), config.recipe, config.data, "", 0, execution)
 
 
 def _fitting(bench: Bench, plan: Plan, settings: Sequence[Setting], runs: int) -> int:

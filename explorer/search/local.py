@@ -14,7 +14,20 @@ from typing import cast
 
 from explorer import interrupt
 from explorer.errors import InputError
-from explorer.job import Alive, Answer, Event, Job, Lost, Question, Refused, RunDone, Terms
+from explorer.job import (
+    Alive,
+    Answer,
+    Cue,
+    Event,
+    Job,
+    Lost,
+    Question,
+    Ready,
+    Refused,
+    RunDone,
+    Terms,
+    TogetherQuestion,
+)
 from explorer.search.attempts import Attempts
 from explorer.training.worker import work
 
@@ -78,7 +91,10 @@ class LocalEngine:
             for _ in range(workers):
                 asked.append(self._idle(asked))
                 asked[-1].pipe.send(question)
-            return [cast(Answer, _awaited(worker.pipe)) for worker in asked]
+            words = [_awaited(worker.pipe) for worker in asked]
+            if isinstance(question, TogetherQuestion):
+                words = _measured_together(asked, words)
+            return cast(list[Answer], words)
         except (EOFError, OSError):
             for worker in asked:  # the others' answers would come when nobody expects them any more
                 self._drop(worker)
@@ -208,6 +224,20 @@ def _from_here(event: Event) -> Event:
     if isinstance(event, RunDone):
         return replace(event, outcome=replace(event.outcome, host=platform.node()))
     return event
+
+
+def _measured_together(workers: Sequence[_Worker], words: Sequence[object]) -> list[object]:
+    """Have those that are ready measure from the same moment on, and go on until the last of them has done so.
+
+    A worker that is not ready has answered already.
+    """
+    ready = [worker for worker, word in zip(workers, words, strict=True) if isinstance(word, Ready)]
+    for worker in ready:
+        worker.pipe.send(Cue())
+    answers = {id(worker): _awaited(worker.pipe) for worker in ready}
+    for worker in ready:
+        worker.pipe.send(Cue())
+    return [answers.get(id(worker), word) for worker, word in zip(workers, words, strict=True)]
 
 
 def _awaited(pipe: Connection) -> object:

@@ -64,9 +64,9 @@ def is_usable(device: str) -> bool:
     return True
 
 
-def release_memory(device: str) -> None:
+def release_memory() -> None:
     """Give a GPU's memory that torch keeps for later to the other processes that share it."""
-    if device == "cuda":
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
 
 

@@ -118,14 +118,45 @@ def training_speeds(runs: Sequence[Run], seconds: float) -> tuple[tuple[float, .
     while len(times[0]) < 2 or sum(map(sum, times)) < seconds * len(runs):
         for one, taken in zip(steps, times, strict=True):
             taken.append(_seconds(one, execution.device))
-    peak = torch.cuda.max_memory_reserved() if execution.device == "cuda" else 0
-    return tuple(run.recipe.batch_size / median(taken) for run, taken in zip(runs, times, strict=True)), peak
+    return tuple(run.recipe.batch_size / median(taken) for run, taken in zip(runs, times, strict=True)), _peak(runs[0])
 
 
 def training_speed(run: Run, seconds: float) -> tuple[float, int]:
     """The same of one run alone."""
     (speed,), peak = training_speeds((run,), seconds)
     return speed, peak
+
+
+def warmed_up(run: Run) -> Callable[[], None]:
+    """A training step of a run on random images, taken twice."""
+    deterministic()
+    torch.set_num_threads(run.execution.threads)
+    if run.execution.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    one = _step(run)
+    for _ in range(WARM_UP):
+        one()
+    _wait(run.execution.device)
+    return one
+
+
+def speed_in_window(one: Callable[[], None], run: Run, seconds: float) -> tuple[float, int]:
+    """Images per second over so many seconds, and the peak of the device's memory in bytes.
+
+    The steps that begin within these are counted over the time until the last has ended. Nothing waits for the device
+    between two of them, as nothing does in training.
+    """
+    began, steps = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        one()
+        steps += 1
+    _wait(run.execution.device)
+    taken = time.perf_counter() - began
+    return steps * run.recipe.batch_size / taken, _peak(run)
+
+
+def _peak(run: Run) -> int:
+    return torch.cuda.max_memory_reserved() if run.execution.device == "cuda" else 0
 
 
 def _step(run: Run) -> Callable[[], None]:

@@ -6,15 +6,18 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeVar
 
 from explorer.job import (
     Alive,
     Answer,
     Counted,
+    Cue,
     EpochDone,
     Forms,
     FormsQuestion,
@@ -25,12 +28,14 @@ from explorer.job import (
     Mismatch,
     Noted,
     Question,
+    Ready,
     Refused,
     RunDone,
     Speed,
     SpeedQuestion,
     Surroundings,
     Survey,
+    TogetherQuestion,
 )
 from explorer.machine import (
     cpu_count,
@@ -47,6 +52,7 @@ TURNS = 3  # of each network whose latency is measured
 LONGEST_WAIT = 600.0  # seconds for the end of other measurements
 MOST_MEMORY = 0.9  # of the machine's, which one worker may take
 BEAT = 1.0  # seconds between two signs of life
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -95,9 +101,11 @@ def work(pipe: Connection, parent: int, device: int | None = None) -> None:
                 life.training = True
                 _run(message, pipe, life)
                 life.training = False
-                _release(message.run.execution.device)
+            elif isinstance(message, TogetherQuestion):
+                _together(message, pipe)
             else:
                 pipe.send(_answer(message))
+            _release()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
 
@@ -169,17 +177,41 @@ def _leave_where_lost(run: Run, pipe: Connection, message: str, details: str = "
         os._exit(1)  # torch's own way out would ask the GPU once more
 
 
-def _release(device: str) -> None:
-    """A GPU's memory that torch keeps for this process's next run is wanted by the others now."""
+def _release() -> None:
+    """A GPU's memory that torch keeps for what this process does next is wanted by the others now."""
     from explorer.training.device import release_memory
 
-    release_memory(device)
+    release_memory()
 
 
 def _limit(run: Run) -> None:
     """A run on the CPU that wants more memory than there is shall end by itself and leave the others alone."""
     if run.execution.device == "cpu":
         limit_memory(int(MOST_MEMORY * memory_bytes()))
+
+
+def _together(question: TogetherQuestion, pipe: Connection) -> None:
+    """Take steps while others do, and measure when told to; without memory for that the answer comes at once."""
+    from explorer.training.fastest import speed_in_window, warmed_up
+
+    run = question.run
+    _limit(run)
+    step = _unless_full(lambda: warmed_up(run))
+    if step is None:
+        pipe.send(Speed((0.0,), 0))
+        return
+    pipe.send(Ready())
+    _await_cue(pipe)
+    found = _unless_full(lambda: speed_in_window(step, run, question.seconds))
+    pipe.send(Speed((found[0],), found[1]) if found else Speed((0.0,), 0))
+    while found and not pipe.poll():
+        step()
+    _await_cue(pipe)
+
+
+def _await_cue(pipe: Connection) -> None:
+    if not isinstance(pipe.recv(), Cue):  # nobody measures any more
+        raise EOFError
 
 
 def _answer(question: Question) -> Answer:
@@ -191,6 +223,8 @@ def _answer(question: Question) -> Answer:
                 return _survey(question)
             case SpeedQuestion():
                 return _speed(question)
+            case TogetherQuestion():
+                raise AssertionError("it is answered between two cues")
             case LatencyQuestion():
                 return _latency(question)
             case FormsQuestion():
@@ -255,16 +289,23 @@ def _survey(question: Survey) -> Surroundings:
 
 def _speed(question: SpeedQuestion) -> Speed:
     """How fast runs would train; what does not fit into the memory does not train at all."""
-    from explorer.training.device import is_out_of_memory
     from explorer.training.fastest import training_speeds
 
     _limit(question.runs[0])
+    found = _unless_full(lambda: training_speeds(question.runs, question.seconds))
+    return Speed(*found) if found else Speed((0.0,) * len(question.runs), 0)
+
+
+def _unless_full(measure: Callable[[], Found]) -> Found | None:
+    """What a measurement finds; None where the memory does not suffice for it."""
+    from explorer.training.device import is_out_of_memory
+
     try:
-        return Speed(*training_speeds(question.runs, question.seconds))
+        return measure()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return Speed((0.0,) * len(question.runs), 0)
+        return None
 
 
 def _latency(question: LatencyQuestion) -> Latencies:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from filelock import FileLock
+
 from explorer.training import worker
 
 AT_SEED = 3
@@ -88,7 +90,7 @@ def dead_gpu() -> None:
 
     from explorer.training import loop
 
-    train, lost = loop.train, []
+    train, lost = loop.train, list[Any]()
 
     def answer() -> None:
         if lost:
@@ -102,7 +104,40 @@ def dead_gpu() -> None:
         return train(replace(run, execution=replace(run.execution, device="cpu")), *others, **named)
 
     patch(loop, train=emulated)
-    patch(torch.cuda, synchronize=answer, empty_cache=answer)  # type: ignore[arg-type]
+    patch(torch.cuda, synchronize=answer, empty_cache=answer)
+
+
+def full_device() -> None:
+    """A training step keeps a device that all processes share for 10 ms, in which nobody else's goes on."""
+    from explorer.training import fastest
+
+    lock = FileLock("device.lock", poll_interval=0.0005)
+
+    def made(run: Any) -> Callable[[], None]:
+        def step() -> None:
+            with lock:
+                time.sleep(0.01)
+
+        return step
+
+    patch(fastest, _step=made)
+    without_cuda()
+
+
+def empty_device() -> None:
+    """A training step takes 10 ms, however many processes take one at the same time."""
+    from explorer.training import fastest
+
+    patch(fastest, _step=lambda run: lambda: time.sleep(0.01))
+    without_cuda()
+
+
+def without_cuda() -> None:
+    """What torch says of a GPU's time and memory where there is none."""
+    import torch
+
+    ignore = lambda: None  # noqa: E731 - a function without a name
+    patch(torch.cuda, synchronize=ignore, reset_peak_memory_stats=ignore, max_memory_reserved=lambda: 0)
 
 
 def seen_gpus() -> None:
@@ -179,6 +214,8 @@ FAULTS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "seen gpus": seen_gpus,
     "dead gpu": dead_gpu,
+    "full device": full_device,
+    "empty device": empty_device,
     "lost weights": lambda: at_step(lost_weights),
     "huge weights": lambda: at_step(huge_weights),
     "no memory": lambda: at_step(no_memory),

@@ -9,7 +9,16 @@ import pytest
 from explorer import cache
 from explorer.design.grouped import grouped_convs
 from explorer.errors import InputError
-from explorer.job import Answer, Forms, FormsQuestion, Question, Speed, SpeedQuestion, Surroundings
+from explorer.job import (
+    Answer,
+    Forms,
+    FormsQuestion,
+    Question,
+    Speed,
+    SpeedQuestion,
+    Surroundings,
+    TogetherQuestion,
+)
 from explorer.planning import settings_of, task_of
 from explorer.run import Convolution, Execution
 from explorer.search.execution import Bench, memory_needed, propose, resumed, with_convolutions
@@ -32,8 +41,9 @@ class Scripted:
         if isinstance(question, FormsQuestion):
             choices = tuple(Convolution(shape.key, shape.mergers[-1]) for shape, _ in question.uses)
             return [Forms(choices)]
-        assert isinstance(question, SpeedQuestion)
-        found = tuple(self.speeds[run.execution.precision, run.execution.threads, workers] for run in question.runs)
+        assert isinstance(question, SpeedQuestion | TogetherQuestion)
+        runs = question.runs if isinstance(question, SpeedQuestion) else (question.run,)
+        found = tuple(self.speeds[run.execution.precision, run.execution.threads, workers] for run in runs)
         return [Speed(found, self.peak)] * workers
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from explorer.job import Event, Job, Noted, RunDone, Surroundings, Survey, Terms
+from explorer.job import Event, Job, Noted, RunDone, Speed, Surroundings, Survey, Terms, TogetherQuestion
 from explorer.planning import settings_of
 from explorer.run import Run
 from explorer.runs import runs_of
-from explorer.search import local
+from explorer.search import execution, local
+from explorer.search.execution import Bench, propose
 from explorer.search.local import LocalEngine
 from explorer.settings import StudyConfig
 from explorer.training.data import load
@@ -158,6 +159,29 @@ def test_a_process_that_has_lost_its_gpu_leaves_and_only_its_own_run_is_tried_ag
     assert [event.outcome.status for event in ended] == ["ok"] * 12
     words = "its process lost its device (RuntimeError: CUDA error: an illegal memory access was encountered)"
     assert notes == [Noted(unlucky, f"{words}; another one goes on")]
+
+
+@pytest.mark.parametrize(("fault", "chosen"), broadly([("full device", 1), ("empty device", 4)]))
+def test_as_many_workers_share_a_gpu_as_are_faster_together(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, tiny: StudyConfig, run: Run, fault: str, chosen: int
+) -> None:
+    """Stand-ins for a device that one process fills, and for one that any number of them leave idle."""
+    assert execution.WINDOW >= 2
+    monkeypatch.setattr(execution, "WINDOW", 0.5)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(workplace))
+    monkeypatch.setattr(local, "work", hooks.work)
+    monkeypatch.setenv("FAULT", fault)
+    gpu = Surroundings("cuda", "a stand-in", "", images=(10**6, 0, 0), cores=4)
+    study = replace(tiny, engine=replace(tiny.engine, workers="auto", threads="auto"))
+    engine, alone = LocalEngine(retries=0), run.recipe.batch_size / 0.01
+    try:
+        assert propose(Bench(study, gpu, engine), settings_of(study), runs=100).workers == chosen
+        answers = engine.ask(TogetherQuestion(run, 0.5), 2)
+    finally:
+        engine.close()
+    total = sum(answer.images_per_second[0] for answer in answers if isinstance(answer, Speed))
+    # The last of a worker's steps may end after its window, when the others have begun to wait no more.
+    assert 0 < total < 1.1 * alone * min(chosen, 2)
 
 
 def test_workers_that_only_measuring_had_needed_give_their_memory_back(tiny: StudyConfig) -> None:
