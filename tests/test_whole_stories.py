@@ -103,6 +103,14 @@ def test_a_record_that_lost_some_of_a_design_keeps_the_others_whole(
     }
 
 
+def test_a_run_that_was_not_tested_lacks_no_correctness(tmp_path: Path) -> None:
+    records.open_for_writing(tmp_path)
+    records.commit(tmp_path, replace(RECORD, test_error=None), EPOCHS, FAILED)
+    assert records.open_for_writing(tmp_path) == []
+    assert records.load_correct(tmp_path) == {}
+    assert list(records.load(tmp_path).runs["status"]) == ["ok"]
+
+
 def test_a_decision_that_is_there_twice_counts_once(rows: Rows) -> None:
     twice = {**rows, study.DECISIONS: [*rows[study.DECISIONS], rows[study.DECISIONS][1]]}
     assert records.missing(twice, RUNGS) == {study.DECISIONS: ["end"]}
