@@ -238,7 +238,8 @@ def photograph(orientation: int, kind: str = "PNG", size: tuple[int, int] = (SIZ
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_photographs_are_turned_as_their_orientation_says(tmp_path: Path, kind: str) -> None:
-    options: dict[str, Any] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(kind, {})
+    exact: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}
+    options = exact.get(kind, {})
     plain = decode(photograph(1, kind, **options), config(tmp_path))
     turned = {  # what a viewer does, in words of numpy: rows are the second axis, columns the third
         2: plain[:, :, ::-1],
