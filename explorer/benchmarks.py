@@ -55,7 +55,7 @@ def _costs(config: BenchmarkConfig, console: Console) -> int:
 def _training(config: BenchmarkConfig, console: Console) -> int:
     from explorer.checks import training_figures
     from explorer.report.benchmark import print_figures, print_limits, print_together, print_training
-    from explorer.search.execution import small_runs
+    from explorer.search.measuring import small_runs
     from explorer.training.benchmark import Conditions, at_best_batch, measure_limits, measure_training
     from explorer.training.device import resolve
     from explorer.training.latency import exclusive

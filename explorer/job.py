@@ -52,6 +52,7 @@ class Surroundings:
     rest_images   of the test part, at its end: what was left over of the training part (`data.test_images=rest`)
     skipped       images that were left out, each with the reason
     has_bfloat16  the device can compute in bfloat16
+    fast_bfloat16  it has units of its own for that, so that this should be faster than float32
     has_kernels   kernels of our own can be used (explorer/training/kernels)
     memory        of the device in bytes; 2^63 where it is not known
     sources       digests of the sources that decide a number, by path (explorer/sources.py)
@@ -68,6 +69,7 @@ class Surroundings:
     rest_images: int = 0
     skipped: tuple[str, ...] = ()
     has_bfloat16: bool = False
+    fast_bfloat16: bool = False
     has_kernels: bool = False
     memory: int = 1 << 63
     sources: dict[str, str] = field(default_factory=dict)
@@ -94,17 +96,25 @@ class Terms:
 
 @dataclass(frozen=True)
 class SpeedQuestion:
-    """How fast are the training steps of these runs, on random images, in turns, for about so many seconds each?"""
+    """How fast are the training steps of these runs, on random images, in turns of one step each?
+
+    Each is measured for about so many seconds, longer where the answer is not clear by then; after `limit` seconds in
+    all the turns until then have to do. A run that is asked about alone is measured for one turn at least.
+    """
 
     runs: tuple[Run, ...]
     seconds: float
+    limit: float
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Images per second of each run, and the peak of the device's memory in bytes (0 on a CPU)."""
+    """Images per second of each run in each turn, and the peak of the device's memory in bytes (0 on a CPU).
 
-    images_per_second: tuple[float, ...]
+    What does not fit into the memory has a speed of zero.
+    """
+
+    turns: tuple[tuple[float, ...], ...]
     peak_memory: int
 
 
@@ -150,15 +160,22 @@ class Latencies:
 
 @dataclass(frozen=True)
 class FormsQuestion:
-    """Which execution of each shape is the fastest, given how many passes of each a study plans?"""
+    """Which execution of each shape is the fastest, given how many passes of each a study plans?
+
+    After `limit` seconds the shapes that are left are not measured any more.
+    """
 
     uses: tuple[tuple[GroupedConv, int], ...]
     execution: Execution
+    limit: float
 
 
 @dataclass(frozen=True)
 class Forms:
-    """The fastest execution of each shape asked for; `unmeasured` shapes are used too little to be worth a choice."""
+    """The fastest execution of each shape asked for.
+
+    `unmeasured` ones are used too little to be worth a choice, or could not be measured clearly in the time given.
+    """
 
     convolutions: tuple[Convolution, ...]
     unmeasured: tuple[str, ...] = ()

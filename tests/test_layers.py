@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "errors": set(),
     "interrupt": set(),
     "wording": set(),
+    "speeds": set(),
     "machine": set(),
     "start": set(),
     "reading": {"errors"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "changes": {"errors", "folder", "job", "run", "settings", "starts", "wording"},
     "progress": {"changes", "design", "errors", "folder", "planning", "records", "run", "runs", "settings"},
     "analysis": {"analysis", "design", "run", "wording"},
-    "training": VALUES | {"training", "cache"},
+    "training": VALUES | {"training", "cache", "speeds"},
     "search": VALUES
     | {
         "search",
@@ -52,6 +53,7 @@ MAY_IMPORT = {
         "runs",
         "interrupt",
         "changes",
+        "speeds",
         "starts",
     },
     "report": VALUES

@@ -13,8 +13,9 @@ from explorer.folder import study_folder
 from explorer.planning import Setting, settings_of
 from explorer.records import load
 from explorer.run import Execution
-from explorer.search.execution import Bench, with_latency
+from explorer.search.execution import with_latency
 from explorer.search.local import LocalEngine
+from explorer.search.measuring import Bench
 from explorer.search.mirror import own_mirror
 from explorer.tabular import Table
 

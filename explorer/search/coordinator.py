@@ -30,10 +30,11 @@ from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, Decision, Execution, Outcome, Run, RunRecord
 from explorer.runs import is_judged, own_execution, record_of, refuse_batch, rungs_of, runs_of
 from explorer.search.engine import Engine, open_engine
-from explorer.search.execution import Bench, propose, resumed, with_convolutions, with_latency
+from explorer.search.execution import propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import plan_of, take_over
+from explorer.search.measuring import Bench
 from explorer.search.mirror import mirror_of, mirrored
-from explorer.search.progress import Clock, work_of
+from explorer.search.progress import Clock, waiting, work_of
 from explorer.search.rungs import chosen
 from explorer.search.state import Beside, State, checkpoints, forget, open_state
 from explorer.settings import StudyConfig
@@ -69,7 +70,7 @@ def run_study(
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         refused = False
         try:
-            with console.status(f"{BEGINNINGS[config.engine.name]}, reading images"):
+            with waiting(console, f"{BEGINNINGS[config.engine.name]}, reading images"):
                 engine = engine or open_engine(config, folder)
                 (surroundings,) = engine.ask(Survey(config.data, config.device))
             assert isinstance(surroundings, Surroundings)
@@ -118,7 +119,8 @@ def _plan(bench: Bench, folder: Path, console: Console, fork: Fork | None) -> tu
     runs = designs_wanted(config, settings) * config.search.seeds
     old = settled(folder, config, bench.surroundings) or plan_of(fork, bench)
     began, known = time.perf_counter(), settings or _some(config)
-    with console.status("Measuring which way of executing runs is the fastest here"):
+    with waiting(console) as tell:
+        bench = replace(bench, tell=tell)
         plan = resumed(bench, old, known, runs) if old else propose(bench, known, runs)
         execution = with_convolutions(bench, plan.execution, settings, plan.workers)
     asked = config.engine.workers
@@ -129,7 +131,8 @@ def _plan(bench: Bench, folder: Path, console: Console, fork: Fork | None) -> tu
         f"{workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
         f"{', fused batch norms' if execution.norms == 'fused' else ''}"
         f"{f'; grouped convolutions in another form in {merged} of {len(settings)} settings' if merged else ''} "
-        f"(chosen in {time.perf_counter() - began:.1f} s)",
+        f"(chosen in {time.perf_counter() - began:.1f} s"
+        f"{'' if plan.measured else '; what this was too short to measure clearly is as is usual for such a device'})",
         markup=False,
         highlight=False,
     )

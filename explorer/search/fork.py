@@ -20,7 +20,8 @@ from explorer.planning import Setting, settings_of
 from explorer.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Outcome, Run, RunRecord
 from explorer.runs import is_judged, record_of, runs_of
 from explorer.search.engine import open_engine
-from explorer.search.execution import Bench
+from explorer.search.measuring import Bench
+from explorer.search.progress import waiting
 from explorer.settings import StudyConfig
 from explorer.starts import Fork, Start, placed, starts_of, write_environment
 
@@ -32,7 +33,7 @@ def forked(config: StudyConfig, console: Console) -> tuple[StudyConfig, Fork | N
     """
     engine = open_engine(config, study.study_folder(config.name))
     try:
-        with console.status("Looking for what differs: starting a worker, reading images"):
+        with waiting(console, "Looking for what differs: starting a worker, reading images"):
             (surroundings,) = engine.ask(Survey(config.data, config.device))
     finally:
         engine.close()

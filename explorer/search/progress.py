@@ -2,6 +2,8 @@
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -17,6 +19,22 @@ from explorer.wording import duration, percent
 
 RECALLED = 0.5  # of an epoch's own seconds, within which it comes only if a checkpoint had it
 FRAME = 4  # lines of the live display that are no running run
+
+
+@contextmanager
+def waiting(console: Console, first: str = "") -> Iterator[Callable[[str], None]]:
+    """Say what a person waits for: in one place of a terminal, elsewhere a line each, so that a log is never silent."""
+    if console.is_terminal:
+        with console.status(first) as status:
+            yield status.update
+        return
+
+    def tell(message: str) -> None:
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    if first:
+        tell(first)
+    yield tell
 
 
 @dataclass

@@ -17,7 +17,8 @@ from explorer.planning import Setting, baseline_wanted, designs_wanted
 from explorer.progress import refuse_foreign, settings_so_far
 from explorer.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run
 from explorer.runs import runs_of
-from explorer.search.execution import Bench, with_convolutions, with_latency
+from explorer.search.execution import with_convolutions, with_latency
+from explorer.search.measuring import Bench
 from explorer.search.progress import Clock, Display, work_of
 from explorer.search.rungs import Rungs, chosen, open_rungs
 from explorer.search.trials import Trials, open_search, open_trials

@@ -19,10 +19,11 @@ from explorer.design.grouped import grouped_convs
 from explorer.machine import cpu_count, give_freed_memory_back, keep_freed_memory
 from explorer.run import Execution, Run
 from explorer.settings import DataConfig, Recipe
+from explorer.speeds import is_faster
 from explorer.training import kernels
 from explorer.training.build import build
 from explorer.training.data import Dataset, Split
-from explorer.training.device import device_name, has_bfloat16
+from explorer.training.device import device_name, has_bfloat16, has_fast_bfloat16
 from explorer.training.fastest import fastest, training_speed, training_speeds
 from explorer.training.loop import deterministic, epoch_steps, ready
 from explorer.training.reference import reference_steps
@@ -126,23 +127,26 @@ def at_best_batch(architecture: Architecture, conditions: Conditions, found: Tra
 def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Execution, float]:
     """The execution a study of many epochs would choose, and what choosing took in seconds."""
     with _as_worker(conditions.device):
-        plain = Execution(
+        has_kernels = conditions.device == "cpu" and kernels.is_available()
+        execution = Execution(
             device=conditions.device,
             device_name=device_name(conditions.device),
             form="grouped",
             layout="channels_last",
-            precision="float32",
+            precision="bfloat16" if has_fast_bfloat16(conditions.device) else "float32",
             threads=cpu_count() if conditions.device == "cpu" else 1,
             micro_batch=conditions.batch_size,
+            norms="fused" if has_kernels else "torch",
         )
         began = time.perf_counter()
-        execution = plain
-        others: list[dict[str, Any]] = [{"precision": "bfloat16"}] if has_bfloat16(conditions.device) else []
-        others += [{"norms": "fused"}] if conditions.device == "cpu" and kernels.is_available() else []
+        others: list[dict[str, Any]] = []
+        if has_bfloat16(conditions.device):
+            others.append({"precision": "float32" if execution.precision == "bfloat16" else "bfloat16"})
+        others += [{"norms": "torch"}] if has_kernels else []
         for other in others:
             candidates = [execution, replace(execution, **other)]
-            speeds, _ = training_speeds([_run(architecture, conditions, one) for one in candidates], 0.5)
-            execution = candidates[speeds[1] > speeds[0]]
+            (ours, theirs), _ = training_speeds([_run(architecture, conditions, one) for one in candidates], 0.5, 30.0)
+            execution = candidates[is_faster(theirs, ours)]
         shapes = grouped_convs(architecture, conditions.task)
         choices = fastest(dict.fromkeys(shapes, 10**6), execution).convolutions
         return replace(execution, convolutions=choices), time.perf_counter() - began

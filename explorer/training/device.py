@@ -3,10 +3,12 @@
 import torch
 
 from explorer.errors import InputError
-from explorer.machine import cpu_name, driver_version, memory_bytes
+from explorer.machine import cpu_features, cpu_name, driver_version, memory_bytes
 
 # What torch, oneDNN and CUDA's libraries say when they are refused memory.
 _NO_MEMORY = ("DefaultCPUAllocator", "could not create a memory object", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
+
+_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # of x86 and Arm processors, as Linux names them
 
 
 def resolve(device: str) -> str:
@@ -46,6 +48,15 @@ def has_bfloat16(device: str) -> bool:
         return bool(torch.cuda.is_bf16_supported())
     has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return bool(has_onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """Whether it has units of its own for bfloat16, which should then be faster than float32: NVIDIA's since Ampere."""
+    if not has_bfloat16(device):
+        return False
+    if device == "cuda":
+        return bool(torch.cuda.get_device_capability() >= (8, 0))
+    return not _BFLOAT16_UNITS.isdisjoint(cpu_features().split())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """Which execution of a grouped convolution is the fastest here, and how fast a whole network trains: by measurement."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from explorer.design.grouped import GroupedConv
 from explorer.job import Forms
 from explorer.run import Convolution, Execution, Run
+from explorer.speeds import LEAST_STEPS, is_faster, is_settled
 from explorer.training.execution import arithmetic, exchange
 from explorer.training.loop import deterministic, ready, step
 from explorer.training.narrow import fits
@@ -17,25 +19,28 @@ from explorer.training.narrow import fits
 REPEATS = 5
 WARM_UP = 2
 SHARE = 0.02  # of the time a layer is going to take, which choosing its execution may cost
-WORTH = 0.97  # an execution must be faster than the plain one by more than the clock's noise
+GAIN = 1.03  # an execution must be faster than the plain one by more than the clock's noise
+MOST_TURNS = 30  # further ones would not say more of how much speeds vary
 
 
-def fastest(uses: Mapping[GroupedConv, int], execution: Execution) -> Forms:
+def fastest(uses: Mapping[GroupedConv, int], execution: Execution, limit: float = math.inf) -> Forms:
     """For each shape the fastest of its equivalent executions, on the plan's device, precision, threads and batch.
 
     `uses` says how many forward and backward passes of the shape a study plans: where these take too little time for
-    a choice to pay, the convolution is executed as it is.
+    a choice to pay, the convolution is executed as it is, and so are those that are not measured after `limit` seconds
+    or are not clearly faster otherwise.
     """
     deterministic()
-    found = {shape.key: _choice(shape, planned, execution) for shape, planned in uses.items()}
+    ends = time.perf_counter() + limit
+    found = {shape.key: _choice(shape, planned, execution, ends) for shape, planned in uses.items()}
     choices = [
         choice or Convolution(shape.key, shape.groups) for shape, choice in zip(uses, found.values(), strict=True)
     ]
     return Forms(tuple(choices), tuple(key for key, choice in found.items() if choice is None))
 
 
-def _choice(shape: GroupedConv, planned: int, execution: Execution) -> Convolution | None:
-    """The fastest execution of a shape; None where it is used too little."""
+def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float) -> Convolution | None:
+    """The fastest execution of a shape; None where it is used too little, or not clear at the time when this ends."""
     plain = Convolution(shape.key, shape.groups)
     candidates = [Convolution(shape.key, groups) for groups in shape.mergers]
     if execution.layout == "channels_last":
@@ -43,18 +48,25 @@ def _choice(shape: GroupedConv, planned: int, execution: Execution) -> Convoluti
         if execution.device == "cpu" and fits(shape):
             candidates.append(Convolution(shape.key, shape.groups, "kernel"))
     passes = {plain: _pass(shape, plain, execution)}
-    if (REPEATS + WARM_UP) * len(candidates) > SHARE * planned:  # all take about as long as the plain one
+    is_worth_it = (REPEATS + WARM_UP) * len(candidates) <= SHARE * planned  # all take about as long as the plain one
+    if not is_worth_it or time.perf_counter() > ends:
         return None
     passes |= {choice: _pass(shape, choice, execution) for choice in candidates if choice != plain}
-    for run in passes.values():
-        for _ in range(WARM_UP):
+    for _ in range(WARM_UP):
+        for run in passes.values():
             run()
-    times: dict[Convolution, list[float]] = {choice: [] for choice in passes}
+        if time.perf_counter() > ends:
+            return None
+    speeds: dict[Convolution, list[float]] = {choice: [] for choice in passes}
     for _ in range(REPEATS):  # taking turns, so that a disturbance meets all of them
         for choice, run in passes.items():
-            times[choice].append(_seconds(run, execution.device))
-    best = min(times, key=lambda choice: median(times[choice]))
-    return best if median(times[best]) < WORTH * median(times[plain]) else plain
+            speeds[choice].append(1 / _seconds(run, execution.device))
+        if time.perf_counter() > ends:
+            return None
+    best = max(speeds, key=lambda choice: median(speeds[choice]))
+    if is_faster(speeds[best], speeds[plain], GAIN):
+        return best
+    return plain if is_settled(speeds[best], speeds[plain]) else None
 
 
 def _pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], None]:
@@ -99,32 +111,47 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def training_speeds(runs: Sequence[Run], seconds: float) -> tuple[tuple[float, ...], int]:
+def training_speeds(
+    runs: Sequence[Run], seconds: float, limit: float = math.inf
+) -> tuple[tuple[tuple[float, ...], ...], int]:
     """Images per second of each run's training steps on random images, and the peak of the device's memory in bytes.
 
-    Takes about `seconds` for each, after two steps to warm up, in turns, so that a disturbance meets all of them; at
-    least two steps are timed, and the median is told. All runs have the first one's device and threads.
+    After two steps to warm up the runs take turns, a step each, so that a disturbance meets all of them: five turns
+    at least, about `seconds` for each run, and up to thirty where the others' speeds vary by more than they differ
+    from the first one's. What was measured after `limit` seconds has to do, which may be nothing; a run that is
+    measured alone has one turn at least. All runs have the first one's device and threads.
     """
     deterministic()
+    ends, least = time.perf_counter() + limit, 1 if len(runs) == 1 else 0
     execution = runs[0].execution
     torch.set_num_threads(execution.threads)
     if execution.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     steps = [_step(run) for run in runs]
-    for one in steps:
-        for _ in range(WARM_UP):
+    for one in [one for one in steps for _ in range(WARM_UP)]:
+        if time.perf_counter() < ends:
             one()
+    _wait(execution.device)
     times: list[list[float]] = [[] for _ in runs]
-    while len(times[0]) < 2 or sum(map(sum, times)) < seconds * len(runs):
-        for one, taken in zip(steps, times, strict=True):
+    speeds: list[list[float]] = [[] for _ in runs]
+    while len(speeds[0]) < least or (time.perf_counter() < ends and not _is_clear(speeds, times, seconds)):
+        for run, one, own, taken in zip(runs, steps, speeds, times, strict=True):
             taken.append(_seconds(one, execution.device))
-    return tuple(run.recipe.batch_size / median(taken) for run, taken in zip(runs, times, strict=True)), _peak(runs[0])
+            own.append(run.recipe.batch_size / taken[-1])
+    return tuple(map(tuple, speeds)), _peak(runs[0])
+
+
+def _is_clear(speeds: Sequence[Sequence[float]], times: Sequence[Sequence[float]], seconds: float) -> bool:
+    """Whether enough turns were taken: for so many seconds of each run, and to compare the others with the first."""
+    if len(speeds[0]) < LEAST_STEPS or sum(map(sum, times)) < seconds * len(times):
+        return False
+    return len(speeds[0]) >= MOST_TURNS or all(is_settled(other, speeds[0]) for other in speeds[1:])
 
 
 def training_speed(run: Run, seconds: float) -> tuple[float, int]:
-    """The same of one run alone."""
-    (speed,), peak = training_speeds((run,), seconds)
-    return speed, peak
+    """The median of one run that is measured alone, and the peak of the device's memory in bytes."""
+    (speeds,), peak = training_speeds((run,), seconds)
+    return median(speeds), peak
 
 
 def warmed_up(run: Run) -> Callable[[], None]:

@@ -198,12 +198,12 @@ def _together(question: TogetherQuestion, pipe: Connection) -> None:
     _limit(run)
     step = _unless_full(lambda: warmed_up(run))
     if step is None:
-        pipe.send(Speed((0.0,), 0))
+        pipe.send(Speed(((0.0,),), 0))
         return
     pipe.send(Ready())
     _await_cue(pipe)
     found = _unless_full(lambda: speed_in_window(step, run, question.seconds))
-    pipe.send(Speed((found[0],), found[1]) if found else Speed((0.0,), 0))
+    pipe.send(Speed(((found[0],),), found[1]) if found else Speed(((0.0,),), 0))
     while found and not pipe.poll():
         step()
     _await_cue(pipe)
@@ -247,6 +247,7 @@ def _survey(question: Survey) -> Surroundings:
         device_name,
         gpu_versions,
         has_bfloat16,
+        has_fast_bfloat16,
         is_out_of_memory,
         like_devices,
         resolve,
@@ -278,6 +279,7 @@ def _survey(question: Survey) -> Surroundings:
         rest_images=rest,
         skipped=data.skipped,
         has_bfloat16=has_bfloat16(device),
+        fast_bfloat16=has_fast_bfloat16(device),
         has_kernels=device == "cpu" and kernels.is_available(),
         memory=device_memory(device),
         sources=decisive_sources(),
@@ -292,8 +294,8 @@ def _speed(question: SpeedQuestion) -> Speed:
     from explorer.training.fastest import training_speeds
 
     _limit(question.runs[0])
-    found = _unless_full(lambda: training_speeds(question.runs, question.seconds))
-    return Speed(*found) if found else Speed((0.0,) * len(question.runs), 0)
+    found = _unless_full(lambda: training_speeds(question.runs, question.seconds, question.limit))
+    return Speed(*found) if found else Speed(((0.0,),) * len(question.runs), 0)
 
 
 def _unless_full(measure: Callable[[], Found]) -> Found | None:
@@ -330,7 +332,7 @@ def _forms(question: FormsQuestion) -> Forms:
     from explorer.training.fastest import fastest
 
     torch.set_num_threads(question.execution.threads)
-    return fastest(dict(question.uses), question.execution)
+    return fastest(dict(question.uses), question.execution, question.limit)
 
 
 def _leave_with(parent: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from filelock import FileLock
@@ -16,6 +16,7 @@ from filelock import FileLock
 from explorer.training import worker
 
 AT_SEED = 3
+STEP = 0.01  # seconds of a stand-in's training step
 AT_STEP = 6  # of a run, as its process counts them
 HERE = Path("here")  # made where a process has come to the place of its fault
 NEVER = 10_000.0
@@ -108,27 +109,37 @@ def dead_gpu() -> None:
 
 
 def full_device() -> None:
-    """A training step keeps a device that all processes share for 10 ms, in which nobody else's goes on."""
-    from explorer.training import fastest
+    """A training step holds a device that all processes share for 10 ms, in which no other's can go on.
 
-    lock = FileLock("device.lock", poll_interval=0.0005)
+    The time is the device's own, so that how busy this machine is makes no difference: a step begins when its process
+    has come to it and the steps that others have asked for before have ended.
+    """
+    free, lock = Path("free"), FileLock("device.lock")
 
-    def made(run: Any) -> Callable[[], None]:
-        def step() -> None:
-            with lock:
-                time.sleep(0.01)
+    def held(now: float) -> float:
+        with lock:
+            ends = max(now, float(free.read_text()) if free.exists() else 0.0) + STEP
+            free.write_text(repr(ends))
+        return ends
 
-        return step
-
-    patch(fastest, _step=made)
-    without_cuda()
+    timed_by(held)
 
 
 def empty_device() -> None:
     """A training step takes 10 ms, however many processes take one at the same time."""
+    timed_by(lambda now: now + STEP)
+
+
+def timed_by(step: Callable[[float], float]) -> None:
+    """Training steps are measured by a clock of their own: a step says when it ends, of when it was begun."""
     from explorer.training import fastest
 
-    patch(fastest, _step=lambda run: lambda: time.sleep(0.01))
+    now = [0.0]
+
+    def one() -> None:
+        now[0] = step(now[0])
+
+    patch(fastest, _step=lambda run: one, time=SimpleNamespace(perf_counter=lambda: now[0]))
     without_cuda()
 
 

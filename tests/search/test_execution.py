@@ -1,6 +1,8 @@
 """How a study's runs are executed: chosen from what an engine answers, remembered, and fixed for the study."""
 
+import random
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,11 @@ from explorer.job import (
 )
 from explorer.planning import settings_of, task_of
 from explorer.run import Convolution, Execution
-from explorer.search.execution import Bench, memory_needed, propose, resumed, with_convolutions
+from explorer.search import measuring
+from explorer.search.execution import propose, resumed, with_convolutions
+from explorer.search.measuring import Bench, memory_needed
 from explorer.settings import StudyConfig
+from explorer.training.fastest import MOST_TURNS
 
 # Images per second of one worker: by precision, threads and how many work at once.
 Speeds = dict[tuple[str, int, int], float]
@@ -43,8 +48,11 @@ class Scripted:
             return [Forms(choices)]
         assert isinstance(question, SpeedQuestion | TogetherQuestion)
         runs = question.runs if isinstance(question, SpeedQuestion) else (question.run,)
-        found = tuple(self.speeds[run.execution.precision, run.execution.threads, workers] for run in runs)
-        return [Speed(found, self.peak)] * workers
+        return [Speed(tuple(self.turns(run.execution, workers) for run in runs), self.peak)] * workers
+
+    def turns(self, execution: Execution, workers: int) -> tuple[float, ...]:
+        """Speeds of one worker in some turns."""
+        return (self.speeds[execution.precision, execution.threads, workers],) * 5
 
 
 THERE = Surroundings(
@@ -75,6 +83,8 @@ FASTER_APART: Speeds = {
     ("bfloat16", 4, 1): 200,
     ("bfloat16", 1, 4): 90,
     ("bfloat16", 2, 2): 120,
+    ("bfloat16", 2, 1): 125,
+    ("bfloat16", 1, 2): 60,
 }
 
 
@@ -93,11 +103,87 @@ def test_a_division_that_is_not_clearly_faster_keeps_small_runs_apart(study: Stu
 
 
 def test_float32_is_kept_where_bfloat16_is_slower_or_missing(study: StudyConfig) -> None:
-    slower = {("float32", 4, 1): 100.0, ("bfloat16", 4, 1): 50.0, ("float32", 1, 4): 60.0, ("float32", 2, 2): 60.0}
+    slower = {("float32", 4, 1): 100.0, ("bfloat16", 4, 1): 50.0, ("float32", 1, 4): 60.0}
+    slower |= {("float32", 2, 2): 60.0, ("float32", 1, 2): 60.0}
     assert propose(bench(study, Scripted(slower)), settings_of(study), runs=100).execution.precision == "float32"
     engine = Scripted({key: value for key, value in slower.items() if key[0] == "float32"})
     without = replace(THERE, has_bfloat16=False, device_name="old processor")
     assert propose(bench(study, engine, without), settings_of(study), runs=100).execution.precision == "float32"
+
+
+def test_no_more_workers_than_are_faster_share_the_cores(study: StudyConfig) -> None:
+    """As where memory's bandwidth bounds all of them: the total is the same, however the cores are divided."""
+    full = {("float32", threads, workers): 100 / workers for threads in (1, 2, 4) for workers in (1, 2, 4)}
+    there = replace(THERE, has_bfloat16=False)
+    plan = propose(bench(study, Scripted(full), there), settings_of(study), runs=100)
+    assert (plan.execution.threads, plan.workers, plan.measured) == (1, 1, True)
+    assert resumed(bench(study, Scripted({}), there), plan.execution, settings_of(study), runs=100).workers == 1
+
+
+@dataclass
+class Busy(Scripted):
+    """Beside other programs: whatever is measured takes a few times as long, by its own clock, and varies by noise.
+
+    bfloat16 is four times as fast as float32, and the cores are used as well however they are divided.
+    """
+
+    seed: int = 0
+    noise: float = 0.7
+    now: float = 0.0
+    told: list[tuple[float, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+
+    def clock(self) -> float:
+        return self.now
+
+    def tell(self, message: str) -> None:
+        self.told.append((self.now, message))
+
+    def speed(self, execution: Execution, workers: int) -> float:
+        whole = 400.0 if execution.precision == "bfloat16" else 100.0
+        return whole / workers / self.random.lognormvariate(1, self.noise)
+
+    def ask(self, question: Question, workers: int = 1) -> list[Answer]:
+        if isinstance(question, TogetherQuestion):
+            found = [self.speed(question.run.execution, workers) for _ in range(workers)]
+            self.now += question.seconds + 3 * 20 / min(found)
+            return [Speed(((own,),), 0) for own in found]
+        assert isinstance(question, SpeedQuestion)
+        began, turns = self.now, list[list[float]]()
+        while not turns or (self.now < began + question.limit and len(turns) < MOST_TURNS):
+            turns.append([self.speed(run.execution, 1) for run in question.runs])
+            self.now += sum(20 / own for own in turns[-1])
+        return [Speed(tuple(zip(*turns, strict=True)), 0)]
+
+
+@pytest.mark.parametrize(("fast", "noise"), [(True, 0.7), (False, 0.2)])
+def test_a_busy_machine_is_measured_within_the_time_and_what_is_not_clear_is_as_it_is_likely(
+    study: StudyConfig, monkeypatch: pytest.MonkeyPatch, fast: bool, noise: float
+) -> None:
+    monkeypatch.setattr("explorer.search.execution.remember", lambda values: None)
+    there = replace(THERE, fast_bfloat16=fast, has_kernels=True)
+    for seed in range(20):
+        engine = Busy({}, seed=seed, noise=noise)
+        busy = replace(bench(study, engine, there), tell=engine.tell, clock=engine.clock)
+        plan = propose(busy, settings_of(study), runs=100)
+        assert plan.execution.precision == "bfloat16"
+        assert plan.execution.norms == "fused"  # as it is likely, since nothing differs
+        assert engine.told[0][0] == 0
+        assert engine.now < 1.5 * measuring.MOST  # a turn, once begun, is finished
+        times = [when for when, _ in engine.told] + [engine.now]
+        assert max(later - earlier for earlier, later in pairwise(times)) < 1.5 * measuring.PAIR
+
+
+def test_a_share_of_the_planned_time_is_measured_and_no_more(study: StudyConfig) -> None:
+    engine, there = Busy({}, noise=0.0), replace(THERE, fast_bfloat16=True, images=(800, 0, 0))
+    short = replace(study, recipe=replace(study.recipe, epochs=25))
+    busy = replace(bench(short, engine, there), clock=engine.clock)
+    plan = propose(busy, settings_of(short), runs=4)
+    assert (plan.execution.precision, plan.workers, plan.measured) == ("bfloat16", 4, False)
+    planned = 4 * 25 * 800 / engine.speed(plan.execution, 1)
+    assert 0 < engine.now <= 0.01 * planned
 
 
 def test_what_was_measured_is_remembered_for_other_studies(study: StudyConfig) -> None:

@@ -1,6 +1,8 @@
 """The same function of the same weights, executed in another way."""
 
+import random
 from dataclasses import replace
+from itertools import count
 
 import pytest
 import torch
@@ -161,6 +163,17 @@ def test_the_fastest_execution_is_found_and_rarely_used_shapes_are_left(monkeypa
     assert found.unmeasured == (rarely.key,)
     seconds |= {4: 2.95, 2: 2.95}  # within the clock's noise of the convolution as it is
     assert fastest({often: 10_000}, PLAIN).convolutions == (Convolution(often.key, 8),)
+    assert fastest({often: 10_000}, PLAIN).unmeasured == ()
+
+
+def test_a_form_is_chosen_only_where_it_is_clearly_faster_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = GroupedConv(16, 16, 3, 1, 8, 8)
+    monkeypatch.setattr(fastest_module, "_pass", lambda shape, choice, execution: lambda: None)
+    busy = random.Random(0)
+    monkeypatch.setattr(fastest_module, "_seconds", lambda one, device: busy.lognormvariate(0, 1))
+    for limit in (1e9, 0.0):
+        found = fastest({shape: 10_000}, PLAIN, limit)
+        assert (found.convolutions, found.unmeasured) == ((Convolution(shape.key, 8),), (shape.key,))
 
 
 def test_real_measurements_choose_among_what_is_allowed() -> None:
@@ -178,8 +191,34 @@ def test_speeds_are_measured_in_turns(run: Run, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(fastest_module, "_step", noted)
     other = replace(run, execution=replace(run.execution, precision="bfloat16"))
-    training_speeds([run, other], 0.0)
-    assert turns == ["float32"] * 2 + ["bfloat16"] * 2 + ["float32", "bfloat16"] * 2
+    now = count()
+    monkeypatch.setattr("explorer.training.fastest.time.perf_counter", lambda: float(next(now)))
+    speeds, _ = training_speeds([run, other], 0.0)
+    assert turns == ["float32"] * 2 + ["bfloat16"] * 2 + ["float32", "bfloat16"] * 5
+    assert speeds == ((20.0,) * 5,) * 2
+
+
+@pytest.mark.parametrize(("alone", "limit", "taken"), [(False, 2.5, (2, 0)), (False, 8.0, (4, 1)), (True, 0.5, (0, 1))])
+def test_no_speed_is_measured_for_longer_than_is_allowed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, alone: bool, limit: float, taken: tuple[int, int]
+) -> None:
+    """Looking at the clock takes a second here; `taken` are steps to warm up, and turns."""
+    steps: list[Run] = []
+    monkeypatch.setattr(fastest_module, "_step", lambda run: lambda: steps.append(run))
+    now = count()
+    monkeypatch.setattr("explorer.training.fastest.time.perf_counter", lambda: float(next(now)))
+    runs = [run] if alone else [run, run]
+    speeds, _ = training_speeds(runs, 100.0, limit)
+    assert {len(own) for own in speeds} == {taken[1]}
+    assert len(steps) == taken[0] + taken[1] * len(runs)
+
+
+def test_speeds_that_vary_more_than_they_differ_are_measured_longer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastest_module, "_step", lambda run: lambda: None)
+    busy = random.Random(0)
+    monkeypatch.setattr(fastest_module, "_seconds", lambda one, device: busy.lognormvariate(0, 1))
+    speeds, _ = training_speeds([run, run], 0.0)
+    assert len(speeds[0]) == fastest_module.MOST_TURNS
 
 
 def test_a_speed_is_positive_and_leaves_the_streams_alone(run: Run) -> None:
