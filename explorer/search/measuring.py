@@ -143,9 +143,7 @@ def memory_needed(cost: Cost, execution: Execution) -> int:
 def _allowance(bench: Bench, execution: Execution, middle: Setting, runs: int) -> _Allowance | None:
     """What the planned runs allow, by a few steps of one of them; None where the memory does not suffice for that."""
     began, recipe = bench.clock(), bench.config.recipe
-    bench.tell(
-        f"Measuring which way of executing runs is the fastest here: a few steps first, about {FIRST:g} s at most"
-    )
+    bench.tell("Measuring which way of executing runs is the fastest here: a few steps first")
     speed = median(_speeds(bench, middle, (execution,), seconds=0.0, limit=FIRST)[0])
     if speed <= 0:
         return None
