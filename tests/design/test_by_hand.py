@@ -11,6 +11,7 @@ from explorer.design import Budget, DesignSpace, Limit, Task, cost, parse_name, 
 from explorer.design.axis import Range
 from explorer.design.cost import block_cost
 from explorer.design.feasible import _drawn, draw, wilson
+from explorer.design.grouped import grouped_convs
 from explorer.design.layout import layout
 from explorer.design.space import Part, Space
 from explorer.errors import InputError
@@ -156,3 +157,13 @@ def test_designs_that_differ_in_their_block_alone_are_two(monkeypatch: pytest.Mo
     rng = np.random.default_rng(0)
     pool = draw(scan(space, None, TASK, rng), 8, rng)
     assert len({pool.architecture(place) for place in range(8)}) == len(pool) == 8
+
+
+def test_a_stage_of_one_path_has_no_groups_and_those_after_it_have() -> None:
+    found = {shape.key: times for shape, times in grouped_convs(parse_name("29-1.2.4x8d"), TASK).items()}
+    assert found == {
+        "32>32_k3_s2_g2_32px": 1,
+        "32>32_k3_s1_g2_16px": 2,
+        "128>128_k3_s2_g4_16px": 1,
+        "128>128_k3_s1_g4_8px": 2,
+    }
