@@ -8,12 +8,12 @@ import json
 import os
 import stat
 from dataclasses import MISSING, fields, is_dataclass
+from io import BufferedReader
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import yaml
-from annotated_types import Ge, Le
 
 from explorer.errors import InputError
 
@@ -28,7 +28,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
 
 
-def opened(path: Path, most: int) -> BinaryIO:
+def opened(path: Path, most: int) -> BufferedReader:
     """A regular file of at most so many bytes, open for reading; nothing else is read of or waited for.
 
     Raises InputError for another, OSError for one out of reach.
@@ -104,7 +104,8 @@ def misfit(value: Any, kind: Any, key: str) -> str:
 
 def _is_beyond(value: float, mark: Any) -> bool:
     """Whether a number is outside what a marker allows."""
-    return (isinstance(mark, Ge) and value < mark.ge) or (isinstance(mark, Le) and value > mark.le)
+    low, high = (getattr(mark, end, None) for end in ("ge", "le"))
+    return (low is not None and value < low) or (high is not None and value > high)
 
 
 def _misfit_of_fields(value: Any, kind: Any, key: str) -> str:

@@ -19,8 +19,6 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-from annotated_types import Ge, Gt, Le
-
 from explorer.errors import InputError
 from explorer.reading import MOST_WHOLE, opened
 
@@ -243,8 +241,8 @@ def _limits(kind: type) -> dict[str, _Limit]:
             high = float(MOST_WHOLE if own is int else "inf")
             low = -high
             for mark in marks:
-                low = mark.ge if isinstance(mark, Ge) else mark.gt if isinstance(mark, Gt) else low
-                high = mark.le if isinstance(mark, Le) else high
+                low = getattr(mark, "ge", getattr(mark, "gt", low))
+                high = getattr(mark, "le", high)
             found[name] = _Limit(own, low, high, NoneType in get_args(hint))
     return found
 
@@ -278,7 +276,8 @@ def _defaults(kind: type) -> dict[str, str]:
 
 
 def _line(row: Any) -> str:
-    kinds = _kinds(type(row))
+    kind: type = type(row)
+    kinds = _kinds(kind)
     return _checked([_cell(_plain(row, name, getattr(row, name), kinds[name])) for name in kinds])
 
 

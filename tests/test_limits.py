@@ -125,7 +125,7 @@ def test_epochs_are_counted_and_not_listed(folder: Path, monkeypatch: pytest.Mon
         assert (study.EPOCHS in records.missing({**rows, study.RUNS: [first, *rows[study.RUNS][1:]]})) == lost
 
 
-NEIGHBOURS = {
+NEIGHBOURS: dict[str, Callable[[Path], object]] = {
     "a pipe": lambda place: pipe(place / study.RUNS),
     "a pipe beside its files": lambda place: pipe(place / "local"),
     "a pipe for settings": lambda place: pipe(place / study.CONFIG),

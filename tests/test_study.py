@@ -398,10 +398,10 @@ def test_a_study_that_lacks_a_part_of_itself_is_refused_not_started_over(
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        (study.EXECUTION, "{}", "execution.json: device, device_name, form"),
+        (study.EXECUTION, "{}", "execution.json: device is missing"),
         (study.EXECUTION, "[1]", "execution.json: is not a JSON object"),
         (study.ENVIRONMENT, "not json", "environment.json: is not a JSON object"),
-        (study.ENVIRONMENT, '{"data_hash": 1}', "environment.json: images, versions, machine"),
+        (study.ENVIRONMENT, '{"data_hash": 1}', "environment.json: commit is missing"),
         (study.CONFIG, "a: [", "config.yaml: is not a YAML mapping"),
         (study.CONFIG, "name: tiny\nrecipe: 3\n", "was started differently"),
     ],
