@@ -207,3 +207,20 @@ def test_two_networks_that_guess_are_told_first_on_every_place(workplace: Path) 
     for place in (page, terminal, index):
         assert "Neither network has learned more than guessing (chance error is 90.00 %). No verdict: " in place
     assert "No more than guessing, whose error is 90.00 %." in index
+
+
+@pytest.mark.parametrize("kind", ["contrast", "spaces"])
+def test_no_table_of_an_unfinished_study_tells_a_verdict(kind: str, workplace: Path) -> None:
+    own = [0.2, 0.21, 0.19, 0.2, 0.22, 0.2]
+    errors = {name: [one + 0.05 * place for one in own] for place, name in enumerate((X, *CARDINALITIES))}
+    more = {} if kind == "contrast" else {**KINDS[kind], "spaces": {"many": [X], "one": list(CARDINALITIES)}}
+    if kind == "spaces":
+        names = [f"29-{paths}x{width}d" for paths in (1, 4) for width in range(1, 7)]
+        errors = {name: [0.3 + 0.2 * (name[3] == "1") + 0.001 * place] for place, name in enumerate(names)}
+        more = {**more, "spaces": {"one": names[:6], "many": names[6:]}}
+    for missing in (0, 1):
+        _, page, _, _ = shown(errors, **more, designs=len(errors) + missing)
+        assert ("none yet" in page, " beats " in page or " lower " in page.split("Verdict", 1)[1]) == (
+            bool(missing),
+            not missing,
+        )

@@ -50,6 +50,8 @@ def learned_words(found: Comparison, names: tuple[str, str]) -> str:
 
 def spaces_learned(rivals: Rivals) -> str:
     """The same of the designs of two spaces."""
+    if rivals.lost:
+        return ""
     if rivals.guesses:
         return (
             f"The designs of neither space have learned more than guessing (chance error is {percent(rivals.chance)})."

@@ -107,6 +107,11 @@ class Rivals:
     chance: float = np.nan
 
     @property
+    def lost(self) -> bool:
+        """Whether no run of either space came through: then there is no difference, least of all zero."""
+        return bool(np.isnan(self.difference.mean))
+
+    @property
     def guesses(self) -> bool:
         """Whether the designs of neither space have learned more than guessing."""
         return self.learned == ("no", "no")
@@ -153,7 +158,7 @@ def populations(
     depths = {name: np.array([shape.depth for shape in shapes[name]]) for name in means}
     macs = {name: np.log2([float(one.macs) for one in members[name]]) for name in means}
     rivals = [
-        replace(one, equal_depth=at_equal_depth(*sides[:2]), equal_macs=at_equal_depth(*sides))
+        one if one.lost else replace(one, equal_depth=at_equal_depth(*sides[:2]), equal_macs=at_equal_depth(*sides))
         for one in (*declared, *corrected)
         for sides in [[[of[name] for name in (one.space, one.against)] for of in (means, depths, macs)]]
     ]
@@ -220,14 +225,14 @@ def _rivals(
 ) -> Rivals:
     sides = [members[name] for name in pair]
     first, second = (np.array([one.estimate.mean for one in designs]) for designs in sides)
-    n, mean = min(len(first), len(second)), float(first.mean() - second.mean())
-    if lowest([*sides[0], *sides[1]]) is None:  # without a single error there is no difference, least of all zero
-        mean = np.nan
+    n, mean, apart = min(len(first), len(second)), float(first.mean() - second.mean()), distance(first, second)
+    if lowest([*sides[0], *sides[1]]) is None:  # all of it is chance, which nobody has measured
+        mean, apart = np.nan, Distance(np.nan, np.nan)
     found = Rivals(
         *pair,
         Estimate(n, mean, np.nan, np.nan),
         np.nan,
-        distance(first, second),
+        apart,
         "inconclusive",
         failed=(_failed(sides[0]), _failed(sides[1])),
         designs=(len(first), len(second)),

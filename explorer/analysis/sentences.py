@@ -16,11 +16,12 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
-from explorer.analysis.summary import MIN_PAIRS, Estimate, lowest
-from explorer.analysis.trend import Trend
+from explorer.analysis.summary import MIN_PAIRS, ROUNDING, Estimate, lowest
 from explorer.design.name import display_setting
 from explorer.wording import COST_NAMES, cost, interval_points, p_value, percent, points, share
 
+FEW_VALUES = "no interval, since no two of the values differ"
+FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"
 SURE = 0.9  # share of redrawn errors in which a design is taken to be on the front
 
 
@@ -53,19 +54,20 @@ def _joined(*sentences: str) -> str:
 def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
     first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
     difference = comparison.difference
-    size = f"test error is {abs(difference.mean) * 100:.2f} points {'lower' if difference.mean < 0 else 'higher'}"
+    size = f"test error is {_size(difference.mean)}"
+    far = f"{finding.final} of {finding.wanted} runs are in"
     if not difference.n:
         return "No verdict yet: of no pair of seeds has a run come through."
     if difference.n < MIN_PAIRS:
         pairs = "1 pair of seeds is" if difference.n == 1 else f"{difference.n} pairs of seeds are"
-        return f"Inconclusive: {pairs} too few for a verdict; so far the {size} for {first} than for {second}."
+        start = f"Preliminary, {far}" if not finding.complete else "Inconclusive"
+        return f"{start}: {pairs} too few for a verdict; so far the {size} for {first} than for {second}."
     numbers = (
         f"{_interval(difference, f'{share(1 - comparison.alpha)} interval of the difference')}, "
         f"n = {difference.n} paired seeds, {p_value(comparison.p)}"
     )
     if not finding.complete:
-        runs = f"{finding.final} of {finding.wanted} runs are in"
-        return f"Preliminary, {runs}: so far the {size} for {first} than for {second} ({numbers}); no verdict yet."
+        return f"Preliminary, {far}: so far the {size} for {first} than for {second} ({numbers}); no verdict yet."
     if comparison.guesses:
         return f"No verdict: the {size} for {first} than for {second} ({numbers})."
     if comparison.verdict == "equivalent":
@@ -107,11 +109,10 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     rivals, distributions = found.rivals[0], found.distributions
     first, second = (distributions[name] for name in (rivals.space, rivals.against))
     difference = rivals.difference
-    size = f"{abs(difference.mean) * 100:.2f} points {'lower' if difference.mean < 0 else 'higher'}"
     designs = f"n = {first.n} and {second.n} designs"
     numbers = (
-        f"mean test error {first.mean * 100:.2f} % against {second.mean * 100:.2f} %, that is {size}; "
-        f"{_interval(difference)}, {designs}, {p_value(rivals.p)}; "
+        f"mean test error {percent(first.mean)} against {percent(second.mean)}, that is {_size(difference.mean)}; "
+        f"{_interval(difference, none=FEW_DESIGNS)}, {designs}, {p_value(rivals.p)}; "
         f"their distributions lie {rivals.distance.distance:.2f} apart (Kolmogorov-Smirnov)"
     )
     under = f" {finding.under}" if finding.under else ""
@@ -134,7 +135,7 @@ def _adjusted(rivals: Rivals) -> str:
     """The same difference with what a budget leaves unequal between two spaces held equal too; "" where nothing is."""
     held = {"equal depth": rivals.equal_depth, "equal depth and multiply-adds": rivals.equal_macs}
     told = [
-        f"{points(one.mean)} points among designs of {words} ({_interval(one)})"
+        f"{points(one.mean)} points among designs of {words} ({_interval(one, none=FEW_DESIGNS)})"
         for words, one in held.items()
         if one is not None
     ]
@@ -200,6 +201,13 @@ def _drawn_failed(found: Drawn) -> str:
     return f" Of the random ones {found.failed} came to no end and {counts} as chance."
 
 
+def _size(mean: float) -> str:
+    """`1.23 points lower`, and of no difference at all that there is none."""
+    if abs(mean) < ROUNDING:
+        return "no lower or higher"
+    return f"{abs(mean) * 100:.2f} points {'lower' if mean < 0 else 'higher'}"
+
+
 def _margin(comparison: Comparison) -> str:
     assert comparison.margin is not None
     return f"{comparison.margin * 100:.2f} points"
@@ -220,17 +228,17 @@ def told_pairs(count: int) -> str:
     return f"{count:,}" if count <= MOST_PAIRS else f"more than {MOST_PAIRS:,}"
 
 
-def _interval(found: Estimate, what: str = "95 % interval") -> str:
-    """`95 % interval -1.50 to +0.22`, or that there is none, and why."""
+def _interval(found: Estimate, what: str = "95 % interval", *, none: str = FEW_VALUES) -> str:
+    """`95 % interval -1.50 to +0.22`, or that there is `none`, and why."""
     if not found.has_interval:
-        return "no interval, since no two of the values differ"
+        return none
     return f"{what} {interval_points(found.low, found.high)}"
 
 
 def fair_sentence(finding: Finding) -> str:
-    """Whether the verdict holds when each setting is trained at the learning rate that suits it best."""
+    """Whether the verdict holds at the learning rate that suits each setting best; empty while runs are missing."""
     found, comparison = finding.fair, finding.comparison
-    if found is None or comparison is None:
+    if found is None or comparison is None or not finding.complete:
         return ""
     names = first, second = display_setting(comparison.setting), display_setting(comparison.against)
     difference, base = found.best.difference, found.base.difference
@@ -255,21 +263,25 @@ def fair_sentence(finding: Finding) -> str:
     return _joined(words, learned_words(found.best, names), failed_words(found.best, names))
 
 
-def trend_sentence(found: Trend, under: str = "") -> str:
-    """Whether cardinality helps, over all settings, under some condition."""
-    slope, cardinalities = found.slope, ", ".join(map(str, found.cardinalities))
+def trend_sentence(finding: Finding) -> str:
+    """Whether cardinality helps, over all settings; empty while runs are missing, or where none could have told."""
+    found = finding.trend
+    if found is None or finding.lost is not None or not finding.complete:
+        return ""
+    under, slope, cardinalities = finding.under, found.slope, ", ".join(map(str, found.cardinalities))
+    if guessed := none_learned(finding):
+        return f"{guessed} Over cardinality {cardinalities} no trend is told."
     left_out = ""
     if found.left_out:
         several = f"In {found.left_out} seeds" if found.left_out > 1 else "In 1 seed"
         left_out = f"{several} a run of these diverged or ran out of memory, which has no slope."
     if not slope.n:
         return f"Over cardinality {cardinalities} no trend is told. {left_out}"
-    size = f"{abs(slope.mean) * 100:.2f} points {'lower' if slope.mean < 0 else 'higher'}"
     seeds = "1 seed" if slope.n == 1 else f"{slope.n} seeds"
     numbers = f"{seeds}, {_interval(slope)}, {p_value(found.p)}"
     over = f"{cardinalities} {under}" if under else cardinalities
     words = (
-        f"Over cardinality {over}, each doubling goes with a test error {size} on average "
+        f"Over cardinality {over}, each doubling goes with a test error {_size(slope.mean)} on average "
         f"({numbers if slope.n > 1 else seeds})."
     )
     return _joined(words, left_out)

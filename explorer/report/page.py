@@ -60,7 +60,7 @@ def render_page(study: Study) -> str:
         pairs=_pairs(study.finding),
         others=_others(study.finding),
         rivals=_rivals(study.finding),
-        trend=trend_sentence(study.finding.trend, study.finding.under) if study.finding.trend else "",
+        trend=trend_sentence(study.finding),
         curves=MOST_CURVES,
         fair=fair_sentence(study.finding),
         course=study.finding.course,

@@ -47,12 +47,12 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
     console.print(escape(sentence(finding)), style="bold", highlight=False)
     if finding.note:
         console.print(escape(f"{NOTED} {finding.note}"), highlight=False)
-    if finding.trend is not None and finding.complete:
-        console.print(trend_sentence(finding.trend, finding.under), highlight=False)
+    if words := trend_sentence(finding):
+        console.print(words, highlight=False)
     if finding.complete and (words := course_sentence(finding)):
         console.print(words, highlight=False)
-    if finding.fair is not None and finding.complete:
-        console.print(fair_sentence(finding), highlight=False)
+    if words := fair_sentence(finding):
+        console.print(words, highlight=False)
 
 
 def plain_table(title: str, first: str, *columns: str) -> Table:

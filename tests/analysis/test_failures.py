@@ -222,6 +222,10 @@ def test_seeds_with_a_failed_run_have_no_slope() -> None:
         for place, name in enumerate(CARDINALITIES)
     }
     rows = runs(errors).assign(cardinality=lambda made: made["setting"].map(CARDINALITIES))
+
+    def told(rows: pd.DataFrame) -> str:
+        return trend_sentence(find(rows, list(errors), ("29-2x40d", R), seeds=5))
+
     whole = trend(summarise(rows, list(errors)))
     rows.loc[(rows["setting"] == "29-8x14d") & rows["seed"].isin([3, 4]), ["status", "test_error"]] = ["diverged", None]
     some = trend(summarise(rows, list(errors)))
@@ -229,11 +233,29 @@ def test_seeds_with_a_failed_run_have_no_slope() -> None:
     assert some is not None
     assert (whole.left_out, some.left_out, some.slope.n) == (0, 2, 3)
     assert some.slope.mean == pytest.approx(-0.011)
-    assert trend_sentence(some).endswith("In 2 seeds a run of these diverged or ran out of memory, which has no slope.")
+    assert told(rows).endswith("In 2 seeds a run of these diverged or ran out of memory, which has no slope.")
     rows.loc[rows["setting"] == "29-8x14d", ["status", "test_error"]] = ["diverged", None]
     none = trend(summarise(rows, list(errors)))
     assert none is not None
-    assert trend_sentence(none).startswith("Over cardinality 1, 2, 4, 8 no trend is told. In 5 seeds a run of these")
+    assert told(rows).startswith("Over cardinality 1, 2, 4, 8 no trend is told. In 5 seeds a run of these")
+
+
+def test_networks_that_all_guess_show_no_trend_and_neither_does_a_study_that_is_lost_or_unfinished() -> None:
+    def told(height: float, *, seeds: int = 5, failed: Sequence[str] = ()) -> str:
+        errors: Errors = {
+            name: [None if name in failed else height - 0.003 * place + 0.0001 * seed for seed in range(5)]
+            for place, name in enumerate(CARDINALITIES)
+        }
+        rows = runs(errors).assign(cardinality=lambda made: made["setting"].map(CARDINALITIES))
+        return trend_sentence(find(rows, list(errors), ("29-8x14d", R), seeds=seeds))
+
+    assert "each doubling goes with a test error 0.30 points lower" in told(0.3)
+    assert told(0.93) == (
+        "No network has learned more than guessing (chance error is 90.00 %). Over cardinality 1, 2, 4, 8 no trend is "
+        "told."
+    )
+    assert told(0.3, seeds=6) == ""
+    assert told(0.3, failed=("29-8x14d", R)) == ""
 
 
 def test_a_learning_rate_at_which_nothing_came_through_is_never_the_best() -> None:
@@ -288,7 +310,10 @@ def test_designs_that_failed_make_no_two_spaces_equivalent_and_name_no_best_valu
     assert sentence(nothing) == f"No verdict: all 12 runs diverged ({WHY}); lower recipe.learning_rate."
     assert nothing.populations.best == {"one": [], "many": []}
     assert all(math.isnan(one.best) for one in nothing.populations.distributions.values())
-    assert math.isnan(nothing.populations.rivals[0].difference.mean)  # not a difference of exactly zero
+    lost_rivals = nothing.populations.rivals[0]
+    assert math.isnan(lost_rivals.difference.mean)  # not a difference of exactly zero
+    assert math.isnan(lost_rivals.distance.distance)
+    assert (lost_rivals.equal_depth, lost_rivals.equal_macs) == (None, None)
     assert best_of(nothing) is None
     half = spaces([None] * 6, [0.2, 0.21, 0.22, 0.2, 0.21, 0.22])
     assert "mean test error 21.00 % against 90.00 %" in sentence(half)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from explorer.analysis.finding import Finding
 from explorer.analysis.paired import compare, equivalence, pairs_needed
 from explorer.analysis.population import Rivals, best_value, populations
 from explorer.analysis.sentences import trend_sentence
@@ -138,13 +139,18 @@ def test_the_best_value_is_told_with_its_middle_and_95_percent_of_draws() -> Non
     assert (found.low, found.median, found.high) == (0, 2, 6)
 
 
+def whole(found: Trend) -> Finding:
+    """A finished study with this trend, and nothing else."""
+    return Finding([], None, "test_error", 0, 0, has_contrast=True, trend=found)
+
+
 @pytest.mark.parametrize(("slope", "word"), [(-0.0123, "lower"), (0.0123, "higher")])
 def test_the_trends_sentence_names_the_direction_the_error_goes(slope: float, word: str) -> None:
     slopes = [slope + step for step in (-0.001, 0.0, 0.001)]
     found = estimate(slopes)
     p = float(stats.ttest_1samp(slopes, 0).pvalue)
     low, high = (f"{100 * end:+.2f}" for end in (found.low, found.high))
-    assert trend_sentence(Trend(found, p, (1, 4, 32))) == (
+    assert trend_sentence(whole(Trend(found, p, (1, 4, 32)))) == (
         f"Over cardinality 1, 4, 32, each doubling goes with a test error 1.23 points {word} on average "
         f"(3 seeds, 95 % interval {low} to {high}, p = {p:.4f})."
     )
