@@ -7,12 +7,13 @@ written, and a message can name the one file that a value comes from.
 
 import difflib
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from types import NoneType
+from types import ModuleType, NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import yaml
@@ -31,6 +32,10 @@ from explorer.errors import InputError
 from explorer.reading import check_yaml
 from explorer.settings import NO_PATH, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
 from explorer.wording import without_password
+
+# Hydra imports every module of a package of this name, wherever it lies: under `python -m` also in the current folder.
+sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
+sys.modules["hydra_plugins"].__path__ = []
 
 Steps = tuple[str, ...]  # of a dotted key
 STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor", "move")

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -302,3 +305,13 @@ def test_a_value_in_the_place_of_a_mapping_is_told_what_to_write(argument: str, 
     with pytest.raises(InputError) as caught:
         read_command(["study=equal_params", argument])
     assert str(caught.value).endswith(said)
+
+
+def test_nothing_of_the_current_folder_is_imported_by_hydra(tmp_path: Path) -> None:
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins" / "theirs.py").write_text("open('ran', 'w')\n")
+    words = [sys.executable, "-m", "explorer", "study=equal_params", "--cfg", "job"]
+    own = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=own)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "ran").exists()

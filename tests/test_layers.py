@@ -1,8 +1,11 @@
 """The layers of the architecture: imports point one way, and heavy packages load only when their stage runs."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -185,6 +188,28 @@ def test_a_library_of_a_cluster_is_known_to_its_engine_alone(package: str) -> No
     knowing = [path for path in FILES if package in {name.split(".")[0] for name in imports(path)}]
     assert knowing
     assert all(path.parent.name == "search" and path.stem.startswith(ENGINES[package]) for path in knowing)
+
+
+def plain(name: str) -> str:
+    """A package's name as indices compare it, without versions and extras."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", name)[0]).lower()
+
+
+def packages(folder: Path) -> set[str]:
+    """The packages that all sources of a folder import, by the names they are installed under."""
+    ours = {*sys.stdlib_module_names, "explorer", "tests"}
+    found = {name.split(".")[0] for path in folder.rglob("*.py") for name in imports(path)} - ours
+    owners = packages_distributions()
+    return {plain(owners.get(name, [name])[0]) for name in found}
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed, extras = {plain(one) for one in project["dependencies"]}, project["optional-dependencies"]
+    optional = {plain(one) for own in extras.values() for one in own}
+    assert not needed & optional
+    assert packages(PACKAGE) - optional == needed
+    assert not packages(ROOT / "tests") - needed - optional
 
 
 def test_the_rule_covers_every_room() -> None:

@@ -15,13 +15,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial
 
-from explorer.folder import BEHIND, stored_environment
+from explorer.folder import BEHIND, DECISIONS, EPOCHS, RUNS, stored_environment
 from explorer.search.database import LOCK_SECONDS, opened, released, understood
 from explorer.search.trials import Trials
 from explorer.settings import StorageConfig
@@ -32,6 +33,10 @@ PERIOD_SECONDS = 5.0
 REST = 20.0  # times as long as a synchronisation took, which so takes 5 % of the time at most
 LAST_SECONDS = 10.0  # that the end of a study waits for a synchronisation
 LATE = "is not up to date at the end: starting the study again, or do=move, brings it there"
+# Bytes of a study's own file: at all, for each trial (measured: three thousand), for each byte of the record (four).
+MOST_BYTES, MOST_OF_TRIAL, MOST_TIMES = 2**24, 2**15, 50
+_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+_NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")  # the end of such a journal (SQLite's file format, 3.5)
 OWNER = "explorer"  # attribute of a study in a shared database: whose it is
 _LOGGER = logging.getLogger(__name__)
 
@@ -158,7 +163,7 @@ class Writer:
         """Make the stored study equal to the trials. Gives whether it is, which it is not where it was to leave."""
         path = self.mirror.path
         if path is not None and path.exists():
-            _refuse_unusable(path)
+            _refuse_unusable(path, self._most)
         elif path is not None:
             self.forget()
         whole = self.trials.frozen()
@@ -181,6 +186,10 @@ class Writer:
         if key not in self._told:
             _LOGGER.warning("the mirror %s %s", self.mirror.place, words)
         self._told.add(key)
+
+    @property
+    def _most(self) -> int:
+        return _most(self.trials, self.mirror.folder)
 
     def _may_try_again(self) -> bool:
         """Take what is damaged away; in a shared database another one may only have been making the tables too."""
@@ -223,7 +232,7 @@ def problem(trials: Trials, mirror: Mirror) -> tuple[str, bool]:
     """
     try:
         if mirror.path is not None:
-            _refuse_unusable(mirror.path)
+            _refuse_unusable(mirror.path, _most(trials, mirror.folder))
         storage = opened(mirror.url, skip_table_creation=True)
         with released(storage):
             study_id = _found(storage, mirror, trials.study.study_name)
@@ -252,15 +261,48 @@ def remove(mirror: Mirror, name: str) -> bool:
         return study_id is not None
 
 
-def _refuse_unusable(path: Path) -> None:
-    """Raise what keeps a file from being written: a lock, a file system without a right to it, or damage."""
+def _refuse_unusable(path: Path, most: int) -> None:
+    """Raise what keeps a study's own file from being written: a lock, a file system without a right to it, or damage.
+
+    The folder may come from others. Tables are not read that Optuna would not make, nor more than such a study has: a
+    view in the place of a table can count without end, and a trigger write what it likes. Made anew it is the record's.
+    """
     if not path.is_file():
         raise OSError("it is not a file; move away what is there")
+    if path.stat().st_size > most:
+        raise sqlite3.DatabaseError("it is far larger than the record that it is made from")
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.exists() and _names_another(journal):
+        raise sqlite3.DatabaseError("its journal names another file")
     with contextlib.closing(sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)) as database:
+        database.execute("PRAGMA trusted_schema = OFF")
+        if database.execute(_SCHEMA).fetchmany(2 * len(_schema())) not in ([], _schema()):
+            raise sqlite3.DatabaseError("its tables are not those that Optuna makes")
         database.execute("BEGIN IMMEDIATE")
         ((found, *_), *_) = database.execute("PRAGMA quick_check(1)").fetchall()
     if found != "ok":
         raise sqlite3.DatabaseError(found)
+
+
+def _most(trials: Trials, folder: Path) -> int:
+    """How many bytes a study's own file may have, far more than it ever does."""
+    record = sum((folder / name).stat().st_size for name in (RUNS, EPOCHS, DECISIONS) if (folder / name).exists())
+    return MOST_BYTES + MOST_OF_TRIAL * len(trials.study.get_trials(deepcopy=False)) + MOST_TIMES * record
+
+
+def _names_another(journal: Path) -> bool:
+    """Whether SQLite would look for another file when it plays a journal back, and might delete it; ours name none."""
+    with journal.open("rb") as file:
+        file.seek(max(0, journal.stat().st_size - len(_NAMES_ANOTHER)))
+        return file.read() == _NAMES_ANOTHER
+
+
+@lru_cache
+def _schema() -> list[tuple[str, ...]]:
+    """The tables and indices that the installed Optuna makes."""
+    storage = opened("sqlite:///:memory:")
+    with released(storage), storage.engine.connect() as made:
+        return [tuple(row) for row in made.exec_driver_sql(_SCHEMA)]
 
 
 def _removed(path: Path) -> bool:

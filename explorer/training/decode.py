@@ -5,8 +5,10 @@ transparent, since colours that nobody sees mean nothing. Colour profiles are no
 """
 
 import io
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,12 @@ from explorer.settings import DataConfig
 
 # Formats by name: pillow would otherwise hand PostScript to whatever interpreter is on the path.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+# Of 4 bytes and in up to four copies while they are decoded: less than a gigabyte.
 MOST_PIXELS = 2**26
+MOST_OF = {"WEBP": MOST_PIXELS // 2}  # whose decoder holds two copies of its own
+LARGE = 2**22  # pixels; of larger images a process decodes one at a time, however many threads it has
+ROWS = 2**20  # pixels of 16 bits that are scaled at once
+_ALONE = threading.Lock()
 Image.MAX_IMAGE_PIXELS = None  # ours holds instead: pillow's own warns, and warnings are one for all threads
 Bytes = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
@@ -62,11 +69,9 @@ def check(data: bytes, config: DataConfig) -> None:
     """Read an image file to its end, as small as its format allows. Raises ValueError with a short reason."""
     with _opened(data, load=False) as image:
         _refuse_size(image, config)
-        try:
+        with _told():
             image.draft("L", (1, 1))  # JPEG: decoded at an eighth of its size, several times as fast
             image.load()
-        except Exception as error:  # noqa: BLE001 - as in _opened
-            raise ValueError(_reason(error)) from None
 
 
 @contextmanager
@@ -74,25 +79,34 @@ def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
     """An image of a file that is one, with its pixels where they are loaded. Raises ValueError with a short reason."""
     if not data:
         raise ValueError("empty")
-    try:
+    with _told():
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         problem = _problem(image)
-        if load and not problem:
-            image.load()
-            image = _upright(image)
+    if problem:
+        raise ValueError(problem)
+    with _ALONE if image.width * image.height > LARGE else nullcontext():
+        if load:
+            with _told():
+                image.load()
+                image = _upright(image)
+        with image:
+            yield image
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise ValueError with a short reason for whatever a format's reader raises of a damaged file."""
+    try:
+        yield
     except UnidentifiedImageError:
         raise ValueError("not an image") from None
-    except Exception as error:  # noqa: BLE001 - the formats' readers raise what they like for a damaged file
+    except Exception as error:  # noqa: BLE001 - the formats' readers raise what they like
         raise ValueError(_reason(error)) from None
-    with image:
-        if problem:
-            raise ValueError(problem)
-        yield image
 
 
 def _problem(image: Image.Image) -> str:
     """What keeps an image from being used before its pixels are looked at; empty where nothing does."""
-    if image.width * image.height > MOST_PIXELS:
+    if image.width * image.height > MOST_OF.get(image.format or "", MOST_PIXELS):
         return f"{image.width}x{image.height} pixels, more than an image should have"
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         return "pixels of 32 bits, allowed 8 or 16"
@@ -107,10 +121,20 @@ def _reason(error: Exception) -> str:
 def _in_colours(image: Image.Image, channels: int) -> Image.Image:
     """Grey or colour. Images of 16 bits are scaled down; pillow alone would cut them off at 255."""
     if image.mode.startswith("I"):  # older pillows open PNGs of 16 bits as of 32
-        image = Image.fromarray((np.asarray(image, dtype=np.float64) / 257).clip(0, 255).round().astype(np.uint8))
+        image = Image.fromarray(_of_8_bits(np.asarray(image)))
     if image.has_transparency_data:
         image = _over_white(image.convert("RGBA"))
     return image.convert("L" if channels == 1 else "RGB")
+
+
+def _of_8_bits(pixels: npt.NDArray[Any]) -> Bytes:
+    """Grey pixels `(height, width)` of 16 bits in 8, some rows at a time: as floats they take eight bytes."""
+    found = np.empty(pixels.shape, np.uint8)
+    step = max(1, ROWS // pixels.shape[1])
+    for row in range(0, len(pixels), step):
+        part = pixels[row : row + step].astype(np.float64)
+        found[row : row + step] = (part / 257).clip(0, 255).round()
+    return found
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -146,3 +170,6 @@ def _refuse_size(image: Image.Image, config: DataConfig) -> None:
     size = config.image_size
     if config.resize is None and image.size != (size, size):
         raise ValueError(f"{image.width}x{image.height} pixels, needed {size}x{size}")
+    # Of a line of pixels a ribbon would be made, as much longer than wide.
+    if config.resize is not None and config.resize**2 * max(image.size) > MOST_PIXELS * min(image.size):
+        raise ValueError(f"{image.width}x{image.height} pixels, too thin to be resized to {config.resize}")

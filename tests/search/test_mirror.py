@@ -21,7 +21,7 @@ from explorer.answer import load_finding
 from explorer.config import read_command
 from explorer.planning import settings_of
 from explorer.progress import settings_so_far
-from explorer.search.mirror import LAST_SECONDS, LATE, Writer, mirror_path, mirrored, own_mirror
+from explorer.search.mirror import LAST_SECONDS, LATE, Writer, mirror_path, mirrored, own_mirror, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials, open_trials
 from explorer.settings import StudyConfig
@@ -187,6 +187,46 @@ def test_a_database_that_cannot_be_used_is_made_anew(
     damage(database)
     assert Writer(trials, own_mirror(folder)).catch_up()
     assert_equal(folder, trials)
+
+
+ENDLESS = "WITH RECURSIVE endless(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM endless) SELECT n AS"
+CRAFTED = {
+    "a view in the place of a table": f"DROP TABLE studies; CREATE VIEW studies AS {ENDLESS} study_id FROM endless",
+    "a view beside": f"CREATE VIEW more AS {ENDLESS} n FROM endless",
+    "a trigger": "CREATE TRIGGER more AFTER INSERT ON trials BEGIN DELETE FROM studies; END",
+    "a column that computes": "ALTER TABLE trials ADD COLUMN more GENERATED ALWAYS AS (zeroblob(1000000000)) VIRTUAL",
+    "more rows than a record": "UPDATE studies SET study_name = zeroblob(20000000)",
+}
+
+
+@pytest.mark.parametrize("script", CRAFTED.values(), ids=CRAFTED)
+def test_a_database_that_others_have_made_up_is_made_anew_without_being_read(
+    folder: Path, trials: Trials, script: str
+) -> None:
+    Writer(trials, own_mirror(folder)).catch_up()
+    with closing(sqlite3.connect(mirror_path(folder))) as crafted:
+        crafted.executescript(script)
+    began = time.process_time()
+    wrong, is_away = problem(trials, own_mirror(folder))
+    assert wrong.startswith(("its tables are not those that Optuna", "it is far larger than the record"))
+    assert not is_away
+    assert Writer(trials, own_mirror(folder)).catch_up()
+    assert time.process_time() - began < 20
+    assert problem(trials, own_mirror(folder)) == ("", False)
+    assert_equal(folder, trials)
+
+
+def test_a_journal_that_names_another_file_is_not_played_back(folder: Path, trials: Trials, tmp_path: Path) -> None:
+    Writer(trials, own_mirror(folder)).catch_up()
+    precious = tmp_path / "precious"
+    precious.write_text("as it was")
+    name, journal = str(precious).encode(), folder / "local" / "optuna.db-journal"
+    end = len(name).to_bytes(4, "big") + sum(name).to_bytes(4, "big") + bytes.fromhex("d9d505f920a163d7")
+    journal.write_bytes(bytes.fromhex("d9d505f920a163d7") + bytes(504) + bytes(4) + name + end)
+    assert problem(trials, own_mirror(folder)) == ("its journal names another file", False)
+    assert Writer(trials, own_mirror(folder)).catch_up()
+    assert precious.read_text() == "as it was"
+    assert problem(trials, own_mirror(folder)) == ("", False)
 
 
 @pytest.mark.real
