@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer import interrupt
-from explorer.console import PlainConsole
+from explorer.console import PlainConsole, spare_letters
 from explorer.errors import InputError, StudyStoppedError
 from explorer.settings import NO_PATH, BenchmarkConfig, DoctorConfig, ExportConfig, VerifyConfig
 from explorer.wording import one_line, printable, without_password, without_passwords
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from explorer.settings import StudyConfig
 
 TABLES = Path("tables")
+UTF8 = "say PYTHONUTF8=1 before the command, or set a locale of UTF-8"
 PLAIN: "dict[str, Any]" = {"markup": False, "highlight": False, "soft_wrap": True}
 HELP = """\
 Which network shape is best at a fixed compute budget?
@@ -55,6 +56,7 @@ def main(arguments: list[str]) -> int:
     Where every run that was to tell diverged or ran out of memory, there is nothing that could be judged, and it is 1.
     Asked to leave it is 128 and the signal: 130 after Ctrl-C, 143 after SIGTERM.
     """
+    spare_letters()
     # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     console = PlainConsole(width=None if is_terminal or "COLUMNS" in os.environ else 120)
@@ -79,6 +81,9 @@ def main(arguments: list[str]) -> int:
             raise
         complain(one_line(f"explorer: {error.filename}: {error.strerror}"))
         return 2
+    except UnicodeEncodeError as error:  # the name of a file, in a locale that has not its letters
+        complain(one_line(f"explorer: {error.object}: cannot be said in {error.encoding}; {UTF8}"))
+        return 2
     except KeyboardInterrupt:
         command = shlex.join(["python", "-m", "explorer", *arguments])
         complain(f"\nInterrupted. Everything done so far is kept; continue with: {command}")
@@ -93,10 +98,22 @@ def console() -> None:
     sys.exit(code)
 
 
+def _refuse_undecoded(arguments: list[str]) -> None:
+    """Raise InputError for an argument that is no text here, since settings are kept as text."""
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            encoding = sys.getfilesystemencoding()
+            remedy = "rename it, or let a link with a plain name lead there"
+            if encoding != "utf-8":
+                remedy = UTF8
+            raise InputError(f"{argument}: is not text in {encoding}; {remedy}")
+
+
 def _dispatch(arguments: list[str], console: "Console") -> int:
     from explorer.compose import compose, groups
     from explorer.config import read_command
 
+    _refuse_undecoded(arguments)
     if not arguments:
         console.print(f"{HELP}\nStudies, and whatever else there is to choose: --help", **PLAIN)
         return 0

@@ -18,14 +18,23 @@ def cache_folder(*below: str) -> Path:
 
     It is made where that can be done. Somebody else's folder is left as it is: see `is_own`.
     """
-    root = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(root) if root else Path.home() / ".cache") / "resnext-explorer"
+    folder = _caches() / "resnext-explorer"
     for path in (folder, *(folder.joinpath(*below[: end + 1]) for end in range(len(below)))):
         with suppress(OSError):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if path.stat().st_uid == os.getuid() and path.stat().st_mode & 0o077:
                 path.chmod(0o700)  # made by an earlier version, or by hand
     return folder.joinpath(*below)
+
+
+def _caches() -> Path:
+    """The folder of caches; of a user without a home, as in a container under a bare number, one for that number."""
+    if root := os.environ.get("XDG_CACHE_HOME"):
+        return Path(root)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"cache-{os.getuid()}"
 
 
 def is_own(path: Path) -> bool:
@@ -41,7 +50,7 @@ def secret_file(text: str) -> Path:
     """Write a secret to a new file that its user alone may read, in a folder that the user alone may enter."""
     path = Path(tempfile.mkdtemp(prefix="resnext-explorer-")) / "secret"
     path.touch(mode=0o600, exist_ok=False)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

@@ -1,12 +1,22 @@
 """The terminal: text from files and records is shown on it and never obeyed by it."""
 
+import io
 import os
+import sys
 from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from explorer.wording import printable
+
+
+def spare_letters() -> None:
+    """Let what the terminal's encoding cannot write be shown as an escape, where it would be a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class PlainConsole(Console):
@@ -27,5 +37,10 @@ class PlainConsole(Console):
             raise
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A text for the terminal."""
-        return super().render_str(printable(text), **options)
+        r"""A text for the terminal; letters that it cannot show are escapes as well, as `\xf6` where it is of ASCII."""
+        shown = printable(text).encode(self.encoding, "backslashreplace").decode(self.encoding)
+        return super().render_str(shown, **options)
+
+    def status(self, status: Any, *, spinner: str = "dots", **options: Any) -> Status:
+        """A line that moves while something lasts, in letters that the terminal can show."""
+        return super().status(status, spinner="line" if self.options.ascii_only else spinner, **options)

@@ -15,7 +15,7 @@ _CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.
 def cpu_name() -> str:
     """Model of the processor as the operating system names it."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -26,7 +26,7 @@ def cpu_name() -> str:
 def cpu_features() -> str:
     """The instruction sets the processor offers: machines of one model name may differ in them."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith(("flags", "Features")):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -42,7 +42,7 @@ def cpu_count() -> int:
 def driver_version(told: Path = Path("/proc/driver/nvidia/version")) -> str:
     """Version of the NVIDIA driver as it tells Linux; "unknown" where it does not."""
     try:
-        found = re.search(r"\d+\.\d+(\.\d+)*", told.read_text())
+        found = re.search(r"\d+\.\d+(\.\d+)*", told.read_text(encoding="utf-8"))
     except OSError:
         return "unknown"
     return found[0] if found else "unknown"
@@ -88,14 +88,14 @@ def memory_bytes() -> int:
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for limit in _CONTAINER_LIMITS:
         with contextlib.suppress(ValueError, OSError):
-            found.append(int(Path(limit).read_text()))
+            found.append(int(Path(limit).read_text(encoding="utf-8")))
     return min(found)
 
 
 def memory_in_use() -> int:
     """Bytes of memory that this process has now; 0 where the system does not tell."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, AttributeError, ValueError):
         return 0
 
@@ -103,7 +103,7 @@ def memory_in_use() -> int:
 def most_memory() -> int | None:
     """Bytes this process has had in memory at most; None where the system does not tell."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
     except (OSError, StopIteration):
         return None
@@ -120,7 +120,7 @@ def limit_memory(most: int) -> None:
 
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-        Path("/proc/self/oom_score_adj").write_text("500")
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="utf-8")
     except (ImportError, AttributeError, ValueError, OSError):
         return
 

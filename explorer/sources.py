@@ -95,7 +95,10 @@ def _digests(package: Path) -> Iterator[tuple[Path, str]]:
         yield path, _digest(_text(ast.Module(kept, [])))
     for folder in sorted({path.parent for path in rooms}):
         for path in sorted(folder.glob("*.[ch]")):
-            yield path, _digest(" ".join(_IN_C.sub(lambda found: found[1] or " ", path.read_text()).split()))
+            yield (
+                path,
+                _digest(" ".join(_IN_C.sub(lambda found: found[1] or " ", path.read_text(encoding="utf-8")).split())),
+            )
 
 
 def _imported(package: Path) -> dict[Path, ast.Module]:

@@ -32,7 +32,9 @@ def _seconds() -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         command = [sys.executable, "-m", "explorer", *COMMAND]
-        with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:  # noqa: S603 - fixed words
+        with subprocess.Popen(  # noqa: S603 - fixed words
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+        ) as run:
             assert run.stdout is not None
             lines = []
             for line in run.stdout:

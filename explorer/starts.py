@@ -157,5 +157,5 @@ def _commit() -> str | None:
 
 
 def _git(checkout: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=checkout, capture_output=True, text=True)  # noqa: S603, S607 - fixed
+    done = subprocess.run(["git", *words], cwd=checkout, capture_output=True, encoding="utf-8", errors="replace")  # noqa: S603, S607 - fixed
     return done.stdout.strip()

@@ -312,7 +312,7 @@ def _log_failure(state: State, setting: Setting, run: Run, event: RunDone) -> No
         state.failed += 1
         path = state.folder / "local" / "failures.log"
         try:
-            with path.open("a") as log:
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
                 log.write(f"{study.now()} {setting.name} seed {run.seed}: {event.outcome.message}\n{event.details}\n")
         except OSError as error:
             state.display.note(setting, run, f"{path} cannot be written ({error.strerror})")

@@ -111,7 +111,7 @@ class Look:
 def mark(folder: Path) -> str:
     """Put a new token into a study's folder, by which another machine knows whether it sees the same one."""
     token = secrets.token_hex(8)
-    (folder / TOKEN).write_text(token)
+    (folder / TOKEN).write_text(token, encoding="utf-8")
     return token
 
 
@@ -119,7 +119,7 @@ def look(folder: Path, token: str, data: DataConfig) -> Look:
     """Look around on this machine."""
     sees = False
     with suppress(OSError):
-        sees = (folder / TOKEN).read_text() == token
+        sees = (folder / TOKEN).read_text(encoding="utf-8") == token
     has_data = not is_on_disk(data) or Path(data.path or "").exists()
     return Look(
         str(described()["host"]), {name: _version(name) for name in LIBRARIES}, decisive_sources(), sees, has_data
@@ -140,7 +140,12 @@ def is_on_disk(data: DataConfig) -> bool:
 
 def placed(data: DataConfig) -> DataConfig:
     """The same images by a path that is the same from every folder."""
-    return replace(data, path=str(Path(data.path).expanduser().resolve())) if data.path and is_on_disk(data) else data
+    if not data.path or not is_on_disk(data):
+        return data
+    try:
+        return replace(data, path=str(Path(data.path).expanduser().resolve()))
+    except RuntimeError as error:  # nobody's home
+        raise InputError(f"data.path={data.path}: {str(error).rstrip('.')}; write the whole path") from None
 
 
 def narrowed(answer: Answer, cores: int) -> Answer:

@@ -31,6 +31,7 @@ from explorer.job import (
 from explorer.search.attempts import Attempts
 from explorer.training.worker import work
 
+LONGEST_END = 10.0  # seconds that are waited for the exit code of a worker that has closed its pipe
 LOOK = 1.0  # seconds between two looks at whether somebody asks us to leave
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork would share torch's threads and locks
 
@@ -42,6 +43,17 @@ class _Worker:
     device: int | None
     job: Job | None = None
     silent: float = 0.0  # seconds since its last word, those left out in which nobody listened
+
+
+class _EndedError(Exception):
+    """A worker process ended when it was asked something, with one of these exit codes as far as they are known."""
+
+    def __init__(self, codes: list[int]) -> None:
+        code = codes[0] if codes else None
+        words = f"ended{'' if code is None else f' with exit code {code}'}, and what it said itself stands above"
+        if code == -signal.SIGKILL:
+            words = "was killed, as when the system runs out of memory: with little of it set engine.workers=1"
+        super().__init__(f"before its first run a worker process {words}")
 
 
 @dataclass
@@ -71,15 +83,15 @@ class LocalEngine:
         It is put again where one of them dies. Raises InputError with a worker's one line, and KeyboardInterrupt where
         somebody asks to leave meanwhile.
         """
+        ended: _EndedError
         for _ in range(self.retries + 1):
-            with contextlib.suppress(EOFError, OSError):
+            try:
                 answers = self._answers(question, workers)
                 break
+            except _EndedError as error:
+                ended = error
         else:
-            raise InputError(
-                "engine=local: a worker process ended before its first run (its own words, if any, stand above); "
-                "with little memory set engine.workers=1"
-            )
+            raise InputError(f"engine=local: {ended}")
         for answer in answers:
             if isinstance(answer, Refused):
                 raise InputError(answer.message)
@@ -96,9 +108,13 @@ class LocalEngine:
                 words = _measured_together(asked, words)
             return cast(list[Answer], words)
         except (EOFError, OSError):
+            wait(
+                [worker.process.sentinel for worker in asked], LOOK
+            )  # a pipe is closed a little before its worker ends
+            codes = [code for worker in asked if (code := worker.process.exitcode) is not None]
             for worker in asked:  # the others' answers would come when nobody expects them any more
                 self._drop(worker)
-            raise
+            raise _EndedError(codes) from None
 
     def open(self, terms: Terms) -> int:
         """Workers beyond those that are to share a device, which measuring had needed, give their memory back."""

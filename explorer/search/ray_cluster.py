@@ -125,7 +125,7 @@ def _refuse_unusable(engine: EngineConfig) -> None:
 def _problem(engine: EngineConfig, mode: str) -> str:
     """Why the cluster cannot be connected to, empty where it can: Ray can take minutes to give up, and many lines."""
     command, own = [sys.executable, "-c", TRY, engine.address], {**os.environ, "RAY_AUTH_MODE": mode}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=own) as trying:  # noqa: S603 - fixed words
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", env=own) as trying:  # noqa: S603 - fixed words
         assert trying.stderr is not None
         late = threading.Timer(engine.patience, trying.kill)
         late.start()

@@ -197,7 +197,7 @@ def measure_scale(config: StudyConfig, folder: Path, engine: Sleeps) -> Scale:
     wanted = (config.search.designs or 0) * config.search.seeds
     engine.every = max(1, wanted // SAMPLES)
     (folder / "local").mkdir(parents=True)
-    with (folder / "local" / "lines").open("w") as lines, timed() as seconds:
+    with (folder / "local" / "lines").open("w", encoding="utf-8") as lines, timed() as seconds:
         began, processor = time.perf_counter(), time.process_time()
         coordinator.run_study(config, folder, Console(file=lines, width=160), engine=engine)
         wall, processor = time.perf_counter() - began, time.process_time() - processor

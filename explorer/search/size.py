@@ -46,7 +46,7 @@ def store(config: StudyConfig, folder: Path, runs: int) -> None:
 def until_first(config: StudyConfig, folder: Path) -> None:
     """Start a study, or go on with one, and leave when the first run is to begin."""
     (folder / "local").mkdir(parents=True, exist_ok=True)
-    with suppress(KeyboardInterrupt), (folder / "local" / "lines").open("w") as lines:
+    with suppress(KeyboardInterrupt), (folder / "local" / "lines").open("w", encoding="utf-8") as lines:
         coordinator.run_study(config, folder, Console(file=lines, width=160), engine=Sleeps(1, 1.0, most_runs=0))
 
 

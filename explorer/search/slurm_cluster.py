@@ -84,7 +84,7 @@ def refuse_cluster(engine: EngineConfig) -> None:
 def run(*words: str) -> "subprocess.CompletedProcess[str]":
     """A command of the cluster. Raises InputError where there is none, or it does not answer."""
     try:
-        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)  # noqa: S603 - its own words
+        return subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", timeout=PATIENCE)  # noqa: S603 - its own words
     except FileNotFoundError:
         raise InputError(
             f"engine=slurm: {words[0]} is not on this machine; start the study where jobs are submitted, or try "

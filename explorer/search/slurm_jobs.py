@@ -253,10 +253,10 @@ class SlurmEngine:
         said = ""
         for path in (one.job.paths.stderr, one.job.paths.stdout):
             with contextlib.suppress(OSError):
-                said = said or path.read_text(errors="replace").strip().rpartition("\n")[2]
+                said = said or path.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
         kept = self.folder / "local" / "failures.log"
         with contextlib.suppress(OSError):
-            kept.write_text(one.job.paths.stderr.read_text(errors="replace"))
+            kept.write_text(one.job.paths.stderr.read_text(encoding="utf-8", errors="replace"), encoding="utf-8")
         return (
             f"engine=slurm: job {one.job.job_id} ended before its first word ({last_words(said) or 'none were left'}); "
             f"is {self._root.parent} on a path that all nodes see, and this project installed there? More in {kept}"
@@ -292,7 +292,7 @@ class SlurmEngine:
             place = self._root / name
             self._jobs.append(_Known(name, job, Box(place / IN), Box(place / OUT)))
         # Without it jobs that outlive the coordinator are not ended by the next start but by themselves.
-        with contextlib.suppress(OSError), _ledger(self._root).open("a") as file:
+        with contextlib.suppress(OSError), _ledger(self._root).open("a", encoding="utf-8") as file:
             file.writelines(f"{job.job_id}\n" for job in jobs)
 
     def _answers(self, asked: Asked) -> list[Answer]:
@@ -369,7 +369,7 @@ class SlurmEngine:
         """
         for root in dismissed(self.folder):
             with contextlib.suppress(OSError):
-                ids = _ledger(root).read_text().split()
+                ids = _ledger(root).read_text(encoding="utf-8").split()
                 deadline = time.monotonic() + PATIENCE
                 while (left := still(_name(root), ids, self.study.engine)) and time.monotonic() < deadline:
                     time.sleep(LOOK)

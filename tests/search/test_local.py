@@ -8,9 +8,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from explorer.errors import InputError
 from explorer.job import Event, Job, Noted, RunDone, Speed, Surroundings, Survey, Terms, TogetherQuestion
 from explorer.planning import settings_of
 from explorer.run import Run
@@ -66,6 +68,31 @@ def test_a_question_goes_to_another_worker_where_one_has_died(engine: LocalEngin
     os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
     (found,) = engine.ask(Survey(tiny.data, "cpu"))
     assert isinstance(found, Surroundings)
+
+
+@pytest.mark.parametrize(
+    ("ending", "problem"),
+    [
+        ("sys.exit(3)", "ended with exit code 3, and what it said itself stands above"),
+        ("os.kill(os.getpid(), 9)", "was killed, as when the system runs out of memory: with little of it set engine"),
+    ],
+)
+def test_a_worker_that_ends_at_a_question_is_told_by_how_it_ended(
+    engine: LocalEngine, tiny: StudyConfig, ending: str, problem: str
+) -> None:
+    question = Survey(tiny.data, Deadly(ending))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"engine=local: before its first run a worker process {problem}"):
+        engine.ask(question)
+
+
+class Deadly:
+    """Is the end of any process that receives it."""
+
+    def __init__(self, ending: str) -> None:
+        self.ending = ending
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (f"import os, sys; {self.ending}",)
 
 
 def until_quiet(engine: LocalEngine) -> list[Event]:
