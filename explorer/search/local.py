@@ -32,6 +32,7 @@ from explorer.search.attempts import Attempts
 from explorer.training.worker import work
 
 LONGEST_END = 10.0  # seconds that are waited for the exit code of a worker that has closed its pipe
+LONGEST_END = 10.0  # seconds that a worker may take to end once it has closed its pipe, or it is ended
 LOOK = 1.0  # seconds between two looks at whether somebody asks us to leave
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork would share torch's threads and locks
 
@@ -46,10 +47,9 @@ class _Worker:
 
 
 class _EndedError(Exception):
-    """A worker process ended when it was asked something, with one of these exit codes as far as they are known."""
+    """A worker process ended when it was asked something, with an exit code where that is known."""
 
-    def __init__(self, codes: list[int]) -> None:
-        code = codes[0] if codes else None
+    def __init__(self, code: int | None) -> None:
         words = f"ended{'' if code is None else f' with exit code {code}'}, and what it said itself stands above"
         if code == -signal.SIGKILL:
             words = "was killed, as when the system runs out of memory: with little of it set engine.workers=1"
@@ -108,13 +108,10 @@ class LocalEngine:
                 words = _measured_together(asked, words)
             return cast(list[Answer], words)
         except (EOFError, OSError):
-            wait(
-                [worker.process.sentinel for worker in asked], LOOK
-            )  # a pipe is closed a little before its worker ends
-            codes = [code for worker in asked if (code := worker.process.exitcode) is not None]
+            code = _exit_code(asked)
             for worker in asked:  # the others' answers would come when nobody expects them any more
                 self._drop(worker)
-            raise _EndedError(codes) from None
+            raise _EndedError(code) from None
 
     def open(self, terms: Terms) -> int:
         """Workers beyond those that are to share a device, which measuring had needed, give their memory back."""
@@ -199,11 +196,10 @@ class LocalEngine:
         try:
             event: Event | Alive | Lost = worker.pipe.recv()
         except (EOFError, OSError):
-            wait([worker.process.sentinel], LOOK)  # its pipe is closed a little before it has ended
+            code = _exit_code([worker])
             self._drop(worker)
-            code = worker.process.exitcode
             killed = ", as when the system runs out of memory" if code == -signal.SIGKILL else ""
-            return self._again(worker.job, f"died with exit code {code}{killed}")
+            return self._again(worker.job, f"died with exit code {'unknown' if code is None else code}{killed}")
         worker.silent = 0.0
         if isinstance(event, Lost):
             self._drop(worker)
@@ -254,6 +250,16 @@ def _measured_together(workers: Sequence[_Worker], words: Sequence[object]) -> l
     for worker in ready:
         worker.pipe.send(Cue())
     return [answers.get(id(worker), word) for worker, word in zip(workers, words, strict=True)]
+
+
+def _exit_code(workers: Sequence[_Worker]) -> int | None:
+    """With what the first of these ended that has; their pipes are closed before. None where none does."""
+    ended = wait([worker.process.sentinel for worker in workers], LONGEST_END)
+    for worker in workers:
+        if worker.process.sentinel in ended:
+            worker.process.join()  # what is ready says so a moment before its exit code can be asked for
+            return worker.process.exitcode
+    return None
 
 
 def _awaited(pipe: Connection) -> object:
