@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 Images = tuple[int, int] | None  # to validate and to test on
 FAULT = "page.log"  # in `local/`: where the program failed when it last could not draw the page
-MOST_BESIDE = 2**26  # bytes of a record that is read for the index alone: some seconds
+# What is read for the index alone: some seconds.
+MOST_BESIDE = 2**26  # bytes of a record
+MOST_DESIGNS_BESIDE = 10_000
 
 
 def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
@@ -234,8 +236,13 @@ def _entry(folder: Path) -> "Entry":
 def _refuse_large(folder: Path) -> None:
     """Raise InputError for a record that would take long to read beside another study, which it could come with."""
     size = sum((folder / name).stat().st_size for name in (*study.TABLES, study.DECISIONS) if (folder / name).exists())
-    if size > MOST_BESIDE:
+    search = (study.stored_config(folder) or {}).get("search")
+    designs = search.get("designs") if isinstance(search, dict) else None
+    what = f"its record of {size / 2**20:,.0f} MiB" if size > MOST_BESIDE else ""
+    if isinstance(designs, int) and designs > MOST_DESIGNS_BESIDE:
+        what = f"its list of {designs:,} designs"
+    if what:
         raise InputError(
-            f"its record of {size / 2**20:,.0f} MiB is too large to be read beside another; study={folder.name} "
-            "do=report draws its page, and the index keeps what it says"
+            f"{what} is too large to be read beside another; study={folder.name} do=report draws its page, and the "
+            "index keeps what it says"
         )

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from explorer import answer, records, table
 from explorer import folder as study
+from explorer.__main__ import main
 from explorer.errors import InputError
 from explorer.reading import misfit, read_bytes, read_json
 from explorer.run import Execution
+from tests.conftest import undrawn
 from tests.fuzz import checked
 from tests.test_layers import ROOT
 
@@ -117,12 +120,32 @@ def test_a_number_that_nobody_can_have_measured_is_named_with_its_line(folder: P
         records.load(folder)
 
 
+def test_the_doctor_sets_a_senseless_row_aside_and_keeps_the_others(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undrawn(monkeypatch)
+    before = len(records.load(folder).runs)
+    with_value(folder / study.RUNS, "epochs", HUGE)
+    assert main([f"name={RECORDED}", "do=doctor"]) == 1
+    assert f"runs.csv: line 2: epochs='{HUGE}' is not a whole number from 0 to 100,000" in capsys.readouterr().out
+    assert main([f"name={RECORDED}", "do=doctor", "yes=true"]) == 0
+    assert len(records.load(folder).runs) == before - 1
+    assert list((folder / "local" / "damaged").rglob(study.RUNS))
+
+
 def test_epochs_are_counted_and_not_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {name: table.read(folder / name, kind) for name, kind in records.kinds_of(searches=False).items()}
     assert records.missing(rows) == {}
     for value, lost in (("8", False), ("7", True), ("9", True), ("0", True), (HUGE, True)):
         first = {**rows[study.RUNS][0], "epochs": value}
         assert (study.EPOCHS in records.missing({**rows, study.RUNS: [first, *rows[study.RUNS][1:]]})) == lost
+
+
+def with_designs(path: Path, number: int) -> None:
+    tree = yaml.safe_load(path.read_text())
+    tree["search"] |= {"sampler": "uniform", "designs": number}
+    tree["study"]["contrast"] = None
+    path.write_text(yaml.safe_dump(tree))
 
 
 NEIGHBOURS: dict[str, Callable[[Path], object]] = {
@@ -133,6 +156,7 @@ NEIGHBOURS: dict[str, Callable[[Path], object]] = {
     "holes": lambda place: zeros(place / study.EPOCHS),
     "settings that are none": lambda place: (place / study.CONFIG).write_text("[" * 10**6),
     "images that are none": lambda place: (place / study.ENVIRONMENT).write_text('{"images": {}}'),
+    "more designs than a moment allows": lambda place: with_designs(place / study.CONFIG, 100_000),
     "a large record": lambda place: holes(place / study.CORRECT),
 }
 
@@ -151,7 +175,10 @@ def test_neighbours_of_any_kind_leave_a_good_study_in_the_index(folder: Path) ->
     assert len(found) == len(NEIGHBOURS)
     assert {entry.mood for entry in found.values()} == {"broken"}
     assert all("\n" not in entry.verdict for entry in found.values())
-    assert "too large to be read beside another" in found["neighbour7"].verdict
+    assert [found[f"neighbour{number}"].verdict.split(" is too large to be read beside")[0] for number in (7, 8)] == [
+        "Cannot be read: its list of 100,000 designs",
+        "Cannot be read: its record of 1,048,576 MiB",
+    ]
 
 
 @pytest.mark.parametrize(
