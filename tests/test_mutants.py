@@ -26,7 +26,7 @@ def test_every_change_is_another_program(name: str) -> None:
         ("table.py", "call left out", "os.fsync"),
         ("training/loop.py", "call left out", "network.eval()"),
         ("analysis/trend.py", "number", "LEAST = 3"),
-        ("analysis/sentences.py", "branches swapped", "'lower' if slope.mean < 0 else 'higher'"),
+        ("analysis/sentences.py", "branches swapped", "'lower' if mean < 0 else 'higher'"),
         ("planning.py", "call unwrapped", "abs(distance) > limit.tolerance"),
     ],
 )

@@ -1,6 +1,7 @@
 """A whole run against a few plain lines of torch: rates, order, statistics and errors, step by step."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ from explorer.training.streams import stream
 from tests.training.test_loop import run
 
 __all__ = ["run"]  # a fixture
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in one order, whatever number of threads an earlier test has left: such small networks enlarge roundings."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def pixels(run: Run, split: Split) -> Tensor:
