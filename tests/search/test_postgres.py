@@ -144,7 +144,7 @@ def test_a_password_is_written_nowhere(
         assert start(*shared(url), wrong) == 2
     assert start("storage=sqlite", f"storage.url={url}") == 2
     assert start("storage=postgres", f"storage.urll={url}") == 2
-    assert start("storage=postgres", f"storage.url={url}?a=b") == 2  # which Hydra cannot read
+    assert start("storage=postgres", f"storage.url={url}?a=b", "search.seeds=3") == 2
     assert start("storage=postgres", f"storage.url=[{url}]", "name=other") == 2
     assert start(*shared(url), "--cfg", "job") == 0
     assert main([*DOCTOR, *shared(url)]) == 0
