@@ -184,7 +184,7 @@ def _plan(config: "StudyConfig", console: "Console") -> int:
         config = replace(config, name=name)
     config = at_look(config, study_folder(config.name))
     refuse_other_settings(study_folder(config.name), config)
-    if config.data.path is not None and config.data.source != "digits":
+    if config.data.path is not None or config.data.source == "digits":
         from explorer.training.glance import refuse_unlike
 
         refuse_unlike(config.data)

@@ -143,8 +143,11 @@ def _head(name: str) -> re.Match[str] | None:
 
 
 def _short_for(name: str) -> str:
-    """The short name that a displayed or published name stands for."""
-    if (shown := _DISPLAYED.fullmatch(name.strip())) and (found := _of_display(*shown.groups())):
+    """The short name that a displayed or published name, or a short one in another spelling, stands for."""
+    text = name.strip().replace("\N{MULTIPLICATION SIGN}", "x")  # as papers print it
+    if _head(text.lower()):
+        return text.lower()
+    if (shown := _DISPLAYED.fullmatch(text)) and (found := _of_display(*shown.groups())):
         return found
     if found := of_ours(name):
         return found

@@ -58,7 +58,7 @@ _N, _SEP = r"([1-9]\d{0,3})", r"[-_ ]?"
 _PATHS = r"\(?([1-9]\d{0,3}x[1-9]\d{0,3})d\)?"
 # What a name looks like in lower case, and the short name it stands for; None where there is none.
 _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
-    (rf"resnext{_SEP}{_N}[-_ ]+{_PATHS}", lambda depth, paths: f"{depth}-{paths}d"),
+    (rf"resnext{_SEP}{_N}[-_, ]+{_PATHS}", lambda depth, paths: f"{depth}-{paths}d"),
     (rf"resnet{_SEP}{_N}", _RESNETS.get),
     (rf"pre{_SEP}(?:act(?:ivation)?{_SEP})?resnet{_SEP}{_N}", _PRERESNETS.get),
     (rf"(?:wrn|wide{_SEP}resnet){_SEP}{_N}[-_x ]{_N}", _wide),
@@ -77,7 +77,7 @@ _STEM = "another stem, or average pooling in its shortcuts (ResNet-C, -D and the
 _OTHERS: tuple[tuple[str, str, str], ...] = (
     (rf"(?:legacy_)?(?:se|eca|gc|sk){_SEP}(resne(?:xt|t){_SEP}\d+)[a-z]*?([-_]\d+x\d+d)?", _ATTENTION, "{}{}"),
     (r"(regnet[-_]?)y(.*)", _ATTENTION, "{}x{}"),
-    (r"(resne(?:xt|t)\d+)(?:[cdst]|ts|_v1[cds])(_\d+x\d+d)?", _STEM, "{}{}"),
+    (rf"(resne(?:xt|t){_SEP}\d+){_SEP}(?:[cdst]|ts|v1[cds])([-_ ]\d+x\d+d)?", _STEM, "{}{}"),
     (r"resnetv2_\d+\w*", "pooling before its first batch norm, which no template here has", ""),
     (r"resnest\w*", "attention among its paths, which no block here has", ""),
     (r"res2ne[tx]\w*", "paths that feed each other, which no block here has", ""),
@@ -107,4 +107,4 @@ def why_not(name: str) -> tuple[str, str | None]:
 
 
 def _plain(name: str) -> str:
-    return _ORIGIN.sub("", name.strip().lower())
+    return _ORIGIN.sub("", name.strip().lower().replace("\N{MULTIPLICATION SIGN}", "x"))

@@ -13,10 +13,13 @@ from explorer.training import source
 from explorer.training.pools import _class_numbers
 
 ROWS = 2**16  # of labels, read at once
+DIGITS = 10  # classes of the embedded images
 
 
 def refuse_unlike(config: DataConfig) -> None:
     """Raise InputError for images that are not there, or plainly not those that the settings describe."""
+    if config.source == "digits" and config.classes != DIGITS:
+        raise InputError(f"data.classes={config.classes}: {config.name} has {DIGITS}")
     if config.path is None or config.source == "digits":
         return
     if config.source == "hub":
