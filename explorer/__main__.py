@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
     def complain(line: str) -> None:
         with suppress(OSError):  # nobody reads it
-            errors.print(without_passwords(line, arguments), markup=False, highlight=False, soft_wrap=True)
+            errors.print(without_passwords(line, arguments), **PLAIN)
 
     try:
         with interrupt.watching():
@@ -122,7 +122,7 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         return 0
     if {"-h", "--help", "help"} & set(arguments):
         listing = "\n".join(f"  {group}: {', '.join(names)}" for group, names in groups().items())
-        console.print(f"{HELP}\nGroups:\n{listing}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{HELP}\nGroups:\n{listing}", **PLAIN)
         return 0
     if "--cfg" in arguments:
         import yaml
@@ -134,7 +134,7 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         if tree.get("from"):
             tree["from"] = without_password(str(tree["from"]))
         text = yaml.safe_dump(tree, sort_keys=False)
-        console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+        console.print(text, **PLAIN, end="")
         return 0
     command = read_command(arguments)
     match command.config:
@@ -180,7 +180,7 @@ def _plan(config: "StudyConfig", console: "Console") -> int:
     if config.fork:  # as far as settings tell: no worker looks at the device and the images
         folder, (name, differences) = study_folder(config.name), fork_of(config)
         for line in told(folder, differences, f"its fork is {name}") if differences else ():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, **PLAIN)
         config = replace(config, name=name)
     config = at_look(config, study_folder(config.name))
     refuse_other_settings(study_folder(config.name), config)
@@ -196,7 +196,7 @@ def _report(config: "StudyConfig", console: "Console") -> int:
     from explorer.answer import draw
     from explorer.folder import study_folder
 
-    console.print(f"Report: {draw(study_folder(config.name))}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Report: {draw(study_folder(config.name))}", **PLAIN)
     return 0
 
 
@@ -205,7 +205,7 @@ def _tabulate(config: "StudyConfig", console: "Console") -> int:
     from explorer.tabular import write_table
 
     for path in write_table(study_folder(config.name), TABLES / config.name):
-        console.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Wrote {path}", **PLAIN)
     return 0
 
 
@@ -263,7 +263,7 @@ def _run(config: "StudyConfig", console: "Console") -> int:
         for path in (folder, folder / "local", REPORTS):
             make_folder(path)
         words = f"The page while it runs, drawn anew at most every {LIVE_SECONDS} s: {page}"
-        tell = partial(console.print, words, markup=False, highlight=False, soft_wrap=True)
+        tell = partial(console.print, words, **PLAIN)
         live = Live(folder, begins=tell) if config.report.live else None
         failed, trained = run_study(current, folder, console, live, fork), True
         current = at_look(config, folder)
@@ -292,7 +292,7 @@ def _run(config: "StudyConfig", console: "Console") -> int:
     except StudyStoppedError as error:
         problems.append(str(error))
     else:
-        console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Report: {page}", **PLAIN)
     if finding.lost is not None and not failed:
         problems.append(f"{config.name}: no run came through that could be judged; see the verdict above")
     if problems:
@@ -307,7 +307,7 @@ def _open_mirror(config: "StudyConfig", folder: Path, console: "Console") -> Non
 
     refuse_closed(config.storage)
     if line := elsewhere(folder, config.storage):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, **PLAIN)
 
 
 def _doctor(config: DoctorConfig, database: str | None, console: "Console") -> int:

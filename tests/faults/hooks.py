@@ -1,5 +1,6 @@
 """Worker processes in which something goes wrong: what, is said by the environment variable FAULT."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,8 +11,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
-
-from filelock import FileLock
 
 from explorer.training import worker
 
@@ -114,10 +113,11 @@ def full_device() -> None:
     The time is the device's own, so that how busy this machine is makes no difference: a step begins when its process
     has come to it and the steps that others have asked for before have ended.
     """
-    free, lock = Path("free"), FileLock("device.lock")
+    free = Path("free")
 
     def held(now: float) -> float:
-        with lock:
+        with Path("device.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # in the order of asking, where one that looks now and then is left out
             ends = max(now, float(free.read_text()) if free.exists() else 0.0) + STEP
             free.write_text(repr(ends))
         return ends
