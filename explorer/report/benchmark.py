@@ -92,10 +92,12 @@ def print_figures(found: list[Figure], console: Console) -> None:
 def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) -> None:
     """Whether the fast path trains as accurate networks as the plain one."""
     difference, margin = found.difference, wording.percent(found.margin)
+    told = wording.interval_points(difference.low, difference.high)
+    if difference.n > 1 and not difference.has_interval:
+        told = "the same in each"
     figure = Figure(
         f"test error of {fast} minus {plain}: 90 % interval within {margin[:-2]} points of zero",
-        f"{found.verdict}: {wording.points(difference.mean)} points, "
-        f"{wording.interval_points(difference.low, difference.high)}, n = {difference.n} pairs",
+        f"{found.verdict}: {wording.points(difference.mean)} points, {told}, n = {difference.n} pairs",
         None if found.verdict == "inconclusive" else found.verdict == "equivalent",
     )
     print_figures([figure], console)

@@ -33,6 +33,7 @@ from rich.console import Console
 
 from explorer import __main__ as entry
 from explorer import answer, records, starts, table
+from explorer.analysis.finding import Finding
 from explorer.config import read_command
 from explorer.design import short_name
 from explorer.job import (
@@ -188,7 +189,8 @@ def patch(case: str, config: StudyConfig, points: Points) -> None:
     engine = Engine(SLOTS.get(case, 1))
     setattr(coordinator, "open_engine", lambda *_: engine)  # noqa: B010 - which it does not export
     answer.draw = lambda folder: Path()
-    answer.load_finding = lambda folder: (config, None, None)  # type: ignore[assignment, return-value]
+    untold = Finding([], None, "test_error", wanted=0, final=0, has_contrast=False)
+    answer.load_finding = lambda folder: (config, None, untold)  # type: ignore[assignment, return-value]
     terminal.print_verdict = lambda *arguments: None
     starts._commit = lambda: None
     if case == "mirror":
