@@ -1,5 +1,6 @@
 """The entry: `python -m explorer study=NAME`. The only file that joins the stages; heavy ones load when they run."""
 
+import codecs
 import os
 import shlex
 import sys
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 TABLES = Path("tables")
 UTF8 = "say PYTHONUTF8=1 before the command, or set a locale of UTF-8"
+# What is true of a verb that was interrupted, before the command that goes on or does it again.
+NOTHING_KEPT = "Nothing was to be kept; start again with"
+KEPT = {
+    "run": "Everything done so far is kept; continue with",
+    "report": "The record is as it was; draw the page with",
+    "tabulate": "The record is as it was, and the table may lack files; write it with",
+    "export": "Files may be missing or not whole; write them with",
+    "doctor": "Repairs that were made are kept; see what is left with",
+    "move": "The record is whole, and the new database may not be; finish it with",
+}
 PLAIN: "dict[str, Any]" = {"markup": False, "highlight": False, "soft_wrap": True}
 HELP = """\
 Which network shape is best at a fixed compute budget?
@@ -86,16 +97,30 @@ def main(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         command = shlex.join(["python", "-m", "explorer", *arguments])
-        complain(f"\nInterrupted. Everything done so far is kept; continue with: {command}")
+        complain(f"\nInterrupted. {KEPT.get(_verb(arguments), NOTHING_KEPT)}: {command}")
         return interrupt.exit_code()
 
 
 def console() -> None:
     """The `explorer` command."""
+    _leave_ascii()
     code = main(sys.argv[1:])
     if code > 128:
         interrupt.ignore()
     sys.exit(code)
+
+
+def _leave_ascii() -> None:
+    """Start again in Python's UTF-8 mode where the locale has ASCII alone, as with `PYTHONUTF8=0 LC_ALL=C`.
+
+    No file with another letter in its name could be opened, given in the command or in a study's file. What is printed
+    stays in the encoding of the locale.
+    """
+    if codecs.lookup(sys.getfilesystemencoding()).name != "ascii" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    os.environ.setdefault("PYTHONIOENCODING", getattr(sys.stdout, "encoding", "ascii"))
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
 
 
 def _refuse_undecoded(arguments: list[str]) -> None:
@@ -106,7 +131,14 @@ def _refuse_undecoded(arguments: list[str]) -> None:
             remedy = "rename it, or let a link with a plain name lead there"
             if encoding != "utf-8":
                 remedy = UTF8
-            raise InputError(f"{argument}: is not text in {encoding}; {remedy}")
+            shown = os.fsencode(argument).decode("utf-8", "backslashreplace")
+            raise InputError(f"{shown}: is not text in {encoding}; {remedy}")
+
+
+def _verb(arguments: list[str]) -> str:
+    """What a command asks for, as far as that can be told before it is read."""
+    asked = [text.strip("'\"") for key, _, text in (argument.partition("=") for argument in arguments) if key == "do"]
+    return asked[-1] if asked else "run"
 
 
 def _dispatch(arguments: list[str], console: "Console") -> int:

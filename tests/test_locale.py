@@ -87,9 +87,25 @@ def test_an_argument_that_is_no_text_is_refused_in_one_line(
 ) -> None:
     assert main(["study=equal_params_cifar10_jpeg", "data.path=/photos/\udcff", "do=plan"]) == 2
     assert capsys.readouterr().err == (
-        "explorer: data.path=/photos/\\udcff: is not text in utf-8; rename it, or let a link with a plain name lead "
+        "explorer: data.path=/photos/\\xff: is not text in utf-8; rename it, or let a link with a plain name lead "
         "there\n"
     )
+
+
+def test_a_locale_of_ascii_opens_names_of_other_letters_and_prints_escapes(tmp_path: Path) -> None:
+    """In a study's file and in the command; with `LC_ALL=C` alone Python takes UTF-8 by itself."""
+    for kind in ("a", "b"):
+        (tmp_path / "größe" / kind).mkdir(parents=True)
+    study = tmp_path / "conf" / "study" / "mine.yaml"
+    study.parent.mkdir(parents=True)
+    images = "data: {name: x, source: folder, path: größe, classes: 2, image_size: 8, channels: 3}\n"
+    study.write_text(f"# @package _global_\ndefaults:\n  - fast_path\n{images}", encoding="utf-8")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONIOENCODING", None)
+    command = [sys.executable, "-m", "explorer", "study=mine", "do=plan", f"study.question={QUESTION}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert ESCAPED in done.stdout.decode("ascii")
 
 
 def test_files_of_text_are_read_and_written_as_utf_8_whatever_the_locale() -> None:

@@ -192,6 +192,30 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["study=equal_params"], "Everything done so far is kept; continue with"),
+        (["study=equal_params", "do=plan"], "Nothing was to be kept; start again with"),
+        (["do=verify", *QUICK], "Nothing was to be kept; start again with"),
+        (["do=benchmark", "subject=latency"], "Nothing was to be kept; start again with"),
+        (["do=export", *QUICK], "Files may be missing or not whole; write them with"),
+        (["study=equal_params", "do=report"], "The record is as it was; draw the page with"),
+        (["study=equal_params", "do=doctor"], "Repairs that were made are kept; see what is left with"),
+    ],
+)
+def test_an_interrupt_says_of_each_verb_what_is_kept(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("explorer.__main__._dispatch", interrupted)
+    assert main(arguments) == 130
+    command = shlex.join(["python", "-m", "explorer", *arguments])
+    assert capsys.readouterr().err == f"\nInterrupted. {told}: {command}\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["do=verify"], "architecture is missing; say for example architecture=29-32x4d"),
