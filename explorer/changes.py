@@ -108,7 +108,7 @@ def of_settings(folder: Path, config: StudyConfig) -> list[Difference]:
     if "search.looks" in different:
         then, new = ("auto" if tree.get("search.looks") else tree.get("search.seeds") for tree in (before, now))
         found = [one for one in found if one.key != "search.looks"] + [_difference("search.seeds", then, new)]
-    elif config.search.seeds < seeds:
+    elif config.search.seeds < seeds and not config.search.looks:  # with looks the number follows from the results
         found.append(_fewer("search.seeds", seeds, config.search.seeds))
     if not config.search.is_adaptive and designs != config.search.designs:
         found.append(_difference("search.designs", designs, config.search.designs))

@@ -13,11 +13,13 @@ from explorer.__main__ import main
 from explorer.answer import at_look, judged
 from explorer.config import read_command
 from explorer.job import Counted, Event, Job, RunDone
+from explorer.planning import Setting
 from explorer.records import Record, load
 from explorer.run import EpochRecord, RunRecord
 from explorer.search import coordinator
 from explorer.settings import LOOKS, StudyConfig
 from tests.conftest import TINY, undrawn
+from tests.made_up import made_up
 from tests.search.test_coordinator import OK, Engine, epochs
 from tests.test_records import RECORD
 
@@ -138,6 +140,35 @@ def test_a_study_with_looks_trains_to_the_one_that_decides_and_no_further(
     assert main(small) == 0  # a study that has decided trains nothing
     assert len(jobs) == 2 * seeds
     assert at_look(read_command(small).study, folder).search.seeds == seeds
+
+
+@pytest.mark.parametrize(
+    ("begun", "last", "done", "wanted"),
+    [
+        (20, 20, 12, 12),  # begun when 20 seeds were due, as other rules or a row that is gone by now said
+        (20, 8, 12, 12),
+        (12, 12, 11, 12),  # do=doctor dropped a damaged row below a look that was over
+    ],
+)
+def test_a_record_with_more_seeds_than_the_look_that_is_due_goes_on(
+    begun: int, last: int, done: int, wanted: int, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = [*AUTO, "study.margin=0.9"]  # which all differences are within
+    config = read_command(wide).study
+    lost = {("11-2x3d-w16", 3)} if done < wanted else set()
+
+    def end(setting: Setting, seed: int) -> str:
+        return "ok" if seed < last and (setting.name, seed) not in lost else ""
+
+    made_up(replace(config, search=replace(config.search, seeds=begun)), end)
+    assert main([*wide, "do=plan"]) == 0
+    assert f"{wanted - done} of {wanted} runs to do" in capsys.readouterr().out
+    if done == wanted:
+        assert main(wide) == 0
+        assert "n = 6 paired seeds" in capsys.readouterr().out
+    assert main([*wide, "search.seeds=20"]) == 2
+    assert "(search.seeds was auto, now 20); start a new study with fork=true or name=..." in capsys.readouterr().err
+    assert main([*wide, "search.seeds=20", "fork=true", "do=plan"]) == 0
 
 
 @pytest.mark.parametrize(
