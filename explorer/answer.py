@@ -98,7 +98,7 @@ def _at(
     contrast = (pair[0].name, pair[1].name) if pair else None
     names = [setting.name for setting in settings]
     measure = "val_error" if config.search.is_adaptive else "test_error"
-    return find(
+    found = find(
         record.runs,
         names,
         contrast,
@@ -119,6 +119,7 @@ def _at(
         else None,
         under=_under(config, pair or settings),
     )
+    return replace(found, only_some=bool(config.search.only) and config.study.contrast is not None)
 
 
 def _under(config: StudyConfig, settings: tuple[Setting, ...]) -> str:

@@ -32,6 +32,7 @@ class Finding:
                  run counts as chance
     populations  the spaces, where a study compares several
     has_rivals   whether two spaces were declared as the contrast
+    only_some    whether a contrast is declared that is not judged, since only some designs are trained
     front        error against cost, where a search makes both small
     course       how a search went, and how it stands against designs drawn at random
     fair         the contrast on validation images, each setting at the learning rate that suits it best
@@ -57,6 +58,7 @@ class Finding:
     front: Front | None = None
     course: Course | None = None
     has_rivals: bool = False
+    only_some: bool = False
     failures: Failures = field(default_factory=lambda: Failures(0, {}, {}))
     lost: Failures | None = None
     images: int | None = None

@@ -43,7 +43,10 @@ def sentence(finding: Finding) -> str:
         return _joined(learned_words(found, names), _verdict_sentence(finding, found), failed_words(found, names))
     if finding.has_contrast:
         return "No verdict yet: the declared contrast has no pair of finished runs."
-    words = "No verdict: the study declares no contrast; the settings are listed with their test errors."
+    why = "the study declares no contrast"
+    if finding.only_some:
+        why = "only some designs are trained (search.only), so the declared contrast is not judged"
+    words = f"No verdict: {why}; the settings are listed with their test errors."
     return _joined(none_learned(finding), words, runs_failed(finding))
 
 
@@ -219,7 +222,7 @@ def _needed(comparison: Comparison) -> str:
         return ""
     return (
         f" To find a difference of {_margin(comparison)} with 80 % power, {told_pairs(comparison.needed)} paired seeds "
-        "would do, even if seeds vary as much as these few may hide."
+        "would be needed, if seeds vary as much as these few may hide."
     )
 
 

@@ -183,6 +183,8 @@ def _beforehand(study: Study) -> Item:
     asks = "Was what is tested said before the first run?"
     if study.config.study.contrast is None:
         return Item(asks, "does not apply", "No contrast is declared, and nothing is judged.")
+    if study.finding.only_some:
+        return Item(asks, "does not apply", "Only some designs are trained, so the declared contrast is not judged.")
     margin = study.config.study.margin
     words = f" with a margin of {100 * margin:.2f} points" if margin else ""
     return Item(asks, "yes", f"One contrast{words}; all others are corrected as one family (Holm).")

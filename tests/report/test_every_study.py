@@ -22,7 +22,7 @@ from explorer.planning import Setting
 from explorer.report.study import Study
 from explorer.report.terminal import print_verdict
 from explorer.tabular import Table, write_table
-from tests.made_up import End, all_ok, made_up
+from tests.made_up import End, all_ok, few_epochs, made_up
 
 STUDIES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "study").glob("*.yaml"))
 # One of each kind, and the one whose blocks have unlike paths; the others differ in numbers.
@@ -184,6 +184,22 @@ def test_a_study_of_any_kind_is_shown_in_any_state(workplace: Path, kind: str, s
     assert ("Reload every" in text) == (not study.finding.complete)
     if state == "of 200 settings":
         assert study.finding.wanted >= 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "only"), [("equal_params", "search.only=[29-32x4d]"), ("design_space", "search.only=[29-4x24d]")]
+)
+def test_where_only_some_designs_are_trained_the_declared_contrast_is_said_to_be_left_unjudged(
+    kind: str, only: str, workplace: Path
+) -> None:
+    config = few_epochs(read_command([f"study={kind}", only, "search.seeds=2"]).study)
+    study, text = looked_at(made_up(config))
+    words, page = sentence(study.finding), " ".join(text.split())
+    assert "only some designs are trained (search.only), so the declared contrast is not judged" in words
+    assert "How the verdict was reached Only some designs are trained ( search.only), so the declared contrast" in page
+    assert "does not apply Only some designs are trained, so the declared contrast is not judged." in page
+    assert "declares no contrast" not in words + page
+    assert "No contrast is declared" not in page
 
 
 def test_a_page_that_cannot_be_drawn_takes_no_verdict_away(
