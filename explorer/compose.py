@@ -29,7 +29,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from explorer.errors import InputError
-from explorer.reading import check_yaml
+from explorer.reading import MOST_BYTES, check_yaml, read_bytes
 from explorer.settings import NO_PATH, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
 from explorer.wording import without_password
 
@@ -308,12 +308,16 @@ class _Folder(ConfigSource):
         assert file is not None
         try:
             text = _text(file)
+            check_yaml(file)
             header, stream = ConfigSource._get_header_dict(text[:512]), StringIO(text)
             stream.name = str(file)  # which messages of YAML name
-            return ConfigResult(self.provider, f"conf://{self.path}", OmegaConf.load(stream), header)
+            content = OmegaConf.load(stream)
+            _refuse_steering(file, OmegaConf.to_container(content))
+            return ConfigResult(self.provider, f"conf://{self.path}", content, header)
+        except InputError:
+            raise
         except (yaml.YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
-            where = "" if str(file) in str(error) else f" (in {file})"
-            raise InputError(_one_line(f"a YAML file cannot be read: {error}{where}")) from None
+            raise _unreadable(file, error) from None
 
     def available(self) -> bool:
         """Whether the folder is there."""
@@ -336,10 +340,16 @@ class _Folder(ConfigSource):
         return sorted({*folders, *files})
 
 
+def _unreadable(file: Path, error: Exception) -> InputError:
+    """What is wrong with a file, and which it is."""
+    where = "" if str(file) in str(error) else f" (in {file})"
+    return InputError(_one_line(f"a YAML file cannot be read: {error}{where}"))
+
+
 def _file(folder: Path, config: str) -> Path | None:
     """The file of a configuration: with either ending, or given with it."""
     names = [folder / config] if config.endswith(SUFFIXES) else [folder / f"{config}{suffix}" for suffix in SUFFIXES]
-    found = [file for file in names if file.is_file()]
+    found = [file for file in names if file.exists() and not file.is_dir()]
     if len(found) > 1:
         raise InputError(f"{found[1]}: has the name of {found[0].name} beside it; rename one of the two")
     return found[0] if found else None
@@ -347,7 +357,7 @@ def _file(folder: Path, config: str) -> Path | None:
 
 def _text(file: Path) -> str:
     """The text of a file, without a byte order mark."""
-    content = file.read_bytes()
+    content = read_bytes(file, MOST_BYTES)
     return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
@@ -390,8 +400,6 @@ def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
     """The files in the order in which they are merged, each with the place where its content goes."""
     own, *others = conf_folders()
     overrides = [f"{group}={_quoted(name)}" for group, name in chosen.items()]
-    for folder in others:
-        _check_files(folder)
     if others:
         SourcesRegistry.instance().register(_Folder)
         overrides.append(f"hydra.searchpath=[{','.join(_quoted(f'conf://{folder}') for folder in others)}]")
@@ -411,24 +419,33 @@ def _quoted(text: str) -> str:
 
 
 def _only(config: str) -> Path:
-    """The file of a configuration. Raises InputError where one of the user's differs from a shipped one of its name."""
+    """The file of a configuration. Raises InputError where one of the user's differs from a shipped one of its name.
+
+    Outside the groups there is nothing to choose: a `config.yaml` there, but for that of a clone, is another program's.
+    """
     found = [file for folder in conf_folders() if (file := _file(folder, config))]
-    if len(found) > 1 and len({tuple(_text(file).splitlines()) for file in found}) > 1:
-        group, _, _ = config.rpartition("/")
-        clone = found[1].parents[config.count("/") + 1] / "explorer" / "__main__.py"
-        way = "start python -m explorer, which takes this folder's own" if clone.exists() else "rename the file"
+    group, _, _ = config.rpartition("/")
+    is_clone = len(found) > 1 and (found[1].parents[config.count("/") + 1] / "explorer" / "__main__.py").exists()
+    if (group or is_clone) and len(found) > 1 and len({tuple(_text(file).splitlines()) for file in found}) > 1:
+        way = "start python -m explorer, which takes this folder's own" if is_clone else "rename the file"
         raise InputError(f"{found[1]}: has the name of a shipped {group or 'file'} and says something else; {way}")
     return found[0]
 
 
 def _content(file: Path) -> dict[str, Any]:
     """What a file says, as leaves."""
-    loader = _Loader(_text(file))
     try:
-        node = loader.get_single_node()
-        leaves = {} if node is None else _built(loader, node, file)
-    finally:
-        loader.dispose()
+        check_yaml(file)
+        loader = _Loader(_text(file))
+        try:
+            node = loader.get_single_node()
+            leaves = {} if node is None else _built(loader, node, file)
+        finally:
+            loader.dispose()
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise _unreadable(file, error) from None
     if not isinstance(leaves, dict):
         raise InputError(f"{file}: is no mapping; expected lines of key: value")
     return leaves
@@ -541,23 +558,14 @@ def _named_files(group: str, given: dict[str, Any]) -> list[Path]:
     return [file for folder in conf_folders() if group in given and (file := _file(folder, f"{group}/{given[group]}"))]
 
 
-def _check_files(folder: Path) -> None:
-    """Refuse files of a user's `conf` that could fill the memory, reach outside it or mean to steer Hydra."""
-    shipped = {path.name for path in conf_folders()[0].iterdir()}
-    for file in sorted(path for path in folder.glob("**/*") if path.suffix in SUFFIXES and path.exists()):
-        try:
-            check_yaml(file)
-            content = yaml.safe_load(file.read_bytes())
-        except (yaml.YAMLError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            continue  # told when it is chosen
-        if not isinstance(content, dict):
-            continue
-        if any(mark in str(content.get("defaults")) for mark in ("..", "${")):
-            raise InputError(f"{file}: its defaults lead elsewhere; allowed are names of groups and files in conf")
-        if file.parent.name in shipped and "hydra" in content:
-            raise InputError(f"{file}: hydra={str(content['hydra'])[:100]}: not allowed; set keys of the study alone")
+def _refuse_steering(file: Path, content: Any) -> None:
+    """Refuse a file of a user's `conf` that reaches outside it or means to steer Hydra, before Hydra obeys it."""
+    if not isinstance(content, dict):
+        return
+    if any(mark in str(content.get("defaults")) for mark in ("..", "${")):
+        raise InputError(f"{file}: its defaults lead elsewhere; allowed are names of groups and files in conf")
+    if "hydra" in content:
+        raise InputError(f"{file}: hydra={str(content['hydra'])[:100]}: not allowed; set keys of the study alone")
 
 
 def _refuse_text(value: Any, steps: Steps) -> None:

@@ -255,6 +255,49 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes, said: str, workplac
         compose(["study=equal_params", "recipe=own"])
 
 
+REPEATED = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 30))])
+
+
+def test_files_that_nobody_chose_stop_no_command(workplace: Path) -> None:
+    mine = MINE.replace(", setup: [rm]", "")
+    written(workplace, "study/mine.yaml", mine)
+    written(workplace, "config.yaml", "hydra: {run: {dir: .}}\ndefaults: [../x]\n")
+    for name, text in (("hydra", "hydra: {run: {dir: x}}\n"), ("large", REPEATED), ("broken", "a: [\n")):
+        written(workplace, f"recipe/{name}.yaml", text)
+    written(workplace, "recipe/away.yaml", "defaults: [../../elsewhere/precious]\n")
+    os.mkfifo(workplace / "conf" / "recipe" / "pipe.yaml")
+    assert read_command(["study=mine"]).study.recipe.epochs == 3
+    assert read_command(["study=equal_params"]).study.name == "equal_params"
+    # One that a chosen file is made of is composed as well.
+    for name, said in (
+        ("hydra", r"hydra\.yaml: hydra={'run': {'dir': 'x'}}: not allowed; set keys of the study alone"),
+        ("away", r"away\.yaml: its defaults lead elsewhere"),
+        ("large", r"large\.yaml: is nested too deeply or repeats too much"),
+        ("broken", r"a YAML file cannot be read: .*broken\.yaml"),
+        ("pipe", r"pipe\.yaml: is not a regular file"),
+    ):
+        written(workplace, "study/of.yaml", mine.replace("defaults:", f"defaults:\n  - override /recipe: {name}"))
+        for command in (["study=of"], ["study=equal_params", f"recipe={name}"]):
+            with pytest.raises(InputError, match=said):
+                compose(command)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [\n", r"a YAML file cannot be read: .*mine\.yaml"),
+        (REPEATED, r"mine\.yaml: is nested too deeply or repeats too much"),
+        ("- a\n", r"mine\.yaml: is no mapping"),
+    ],
+)
+def test_a_storage_file_that_doctor_is_told_of_is_held_to_the_same_limits(
+    text: str, said: str, workplace: Path
+) -> None:
+    written(workplace, "storage/mine.yaml", text)
+    with pytest.raises(InputError, match=said):
+        read_command(["do=doctor", "name=x", "storage=mine"])
+
+
 def test_two_files_of_one_name_are_refused(workplace: Path) -> None:
     for suffix in ("yaml", "yml"):
         written(workplace, f"recipe/own.{suffix}", "defaults: [short, _self_]\n")
@@ -283,10 +326,17 @@ def test_inside_a_clone_another_installation_works_and_refuses_only_files_that_d
     assert read_command(["study=mine"]).study.recipe.epochs == 3
     written(workplace, "recipe/short.yaml", "defaults: [digits, _self_]\n")
     assert read_command(["study=mine"]).study.recipe.epochs == 3
+    written(workplace, "config.yaml", "hydra: {run: {dir: .}}\n")  # another program's
+    assert read_command(["study=mine"]).study.recipe.epochs == 3
     with pytest.raises(InputError, match=r"short\.yaml: has the name of a shipped recipe and says something else"):
         compose(["study=mine", "recipe=short"])
     (workplace / "explorer").mkdir()
     (workplace / "explorer" / "__main__.py").touch()
+    with pytest.raises(
+        InputError, match=r"config\.yaml: has the name of a shipped file and says something else; start"
+    ):
+        compose(["study=mine"])
+    written(workplace, "config.yaml", (OWN / "config.yaml").read_text())
     with pytest.raises(InputError, match=r"start python -m explorer, which takes this folder's own"):
         compose(["study=mine", "recipe=short_8"])
 
