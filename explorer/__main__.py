@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from explorer import interrupt
 from explorer.console import PlainConsole, spare_letters
 from explorer.errors import InputError, StudyStoppedError
-from explorer.settings import NO_PATH, BenchmarkConfig, DoctorConfig, ExportConfig, VerifyConfig
+from explorer.settings import NO_PATH, BenchmarkConfig, DoctorConfig, ExportConfig, StudyConfig, VerifyConfig
 from explorer.wording import one_line, printable, without_password, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from explorer.config import Command
     from explorer.design import Architecture, Task
-    from explorer.settings import StudyConfig
 
 TABLES = Path("tables")
 UTF8 = "say PYTHONUTF8=1 before the command, or set a locale of UTF-8"
@@ -169,6 +169,7 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         console.print(text, **PLAIN, end="")
         return 0
     command = read_command(arguments)
+    _check_urls(command)
     match command.config:
         case VerifyConfig():
             return _verify(command.config, console)
@@ -184,6 +185,18 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         return _move(command.study, command.database, console)
     verbs = {"run": _run, "plan": _plan, "report": _report, "tabulate": _tabulate}
     return verbs[command.do](command.study, console)
+
+
+def _check_urls(command: "Command") -> None:
+    """Raise InputError for a URL of a database that no verb would follow, whether or not this one would need it."""
+    urls = {"from" if command.do == "move" else "storage.url": command.database}
+    if isinstance(command.config, StudyConfig):
+        urls["storage.url"] = command.config.storage.url
+    for key, url in urls.items():
+        if url is not None:
+            from explorer.search.database import read_url
+
+            read_url(url, key, connects=False)
 
 
 def _version() -> str:
@@ -203,7 +216,7 @@ def _version() -> str:
     )
 
 
-def _plan(config: "StudyConfig", console: "Console") -> int:
+def _plan(config: StudyConfig, console: "Console") -> int:
     from explorer.answer import at_look
     from explorer.changes import fork_of, refuse_other_settings, told
     from explorer.folder import study_folder
@@ -224,7 +237,7 @@ def _plan(config: "StudyConfig", console: "Console") -> int:
     return 0
 
 
-def _report(config: "StudyConfig", console: "Console") -> int:
+def _report(config: StudyConfig, console: "Console") -> int:
     from explorer.answer import draw
     from explorer.folder import study_folder
 
@@ -232,7 +245,7 @@ def _report(config: "StudyConfig", console: "Console") -> int:
     return 0
 
 
-def _tabulate(config: "StudyConfig", console: "Console") -> int:
+def _tabulate(config: StudyConfig, console: "Console") -> int:
     from explorer.folder import study_folder
     from explorer.tabular import write_table
 
@@ -241,7 +254,7 @@ def _tabulate(config: "StudyConfig", console: "Console") -> int:
     return 0
 
 
-def _move(config: "StudyConfig", leaves: str | None, console: "Console") -> int:
+def _move(config: StudyConfig, leaves: str | None, console: "Console") -> int:
     from explorer.folder import refuse_links, study_folder
     from explorer.move import move
 
@@ -250,7 +263,7 @@ def _move(config: "StudyConfig", leaves: str | None, console: "Console") -> int:
     return 0
 
 
-def _run(config: "StudyConfig", console: "Console") -> int:
+def _run(config: StudyConfig, console: "Console") -> int:
     from explorer.answer import at_look, draw, load_finding
     from explorer.changes import refuse_other_settings
     from explorer.contrast import contrast_of
@@ -332,7 +345,7 @@ def _run(config: "StudyConfig", console: "Console") -> int:
     return 0
 
 
-def _open_mirror(config: "StudyConfig", folder: Path, console: "Console") -> None:
+def _open_mirror(config: StudyConfig, folder: Path, console: "Console") -> None:
     """See that the database for the dashboard lets us in, and say where it is to be another than until now."""
     from explorer.move import elsewhere
     from explorer.search.database import refuse_closed

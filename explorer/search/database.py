@@ -62,10 +62,10 @@ _REFUSALS = (
 )
 
 
-def read_url(text: str, key: str = "storage.url") -> URL:
-    """A URL with its driver. Raises InputError for one that cannot be read, or whose driver is not installed.
+def read_url(text: str, key: str = "storage.url", *, connects: bool = True) -> URL:
+    """A URL with its driver. Raises InputError for one that cannot be read, that leads elsewhere, or without a driver.
 
-    `key` is the one that says it.
+    `key` is the one that says it. What `connects` to nothing needs no driver.
     """
     shown = f"{key}={without_password(text)}"
     try:
@@ -76,6 +76,8 @@ def read_url(text: str, key: str = "storage.url") -> URL:
     except InputError:
         raise
     except ModuleNotFoundError as error:
+        if not connects:
+            return url
         name = "'resnext-explorer[postgres]'" if error.name == "psycopg" else error.name
         raise InputError(f"{shown}: its driver {error.name} is not installed; pip install {name}") from None
     except (ArgumentError, ValueError, TypeError):  # of which NoSuchModuleError, for an unknown kind, is the first
