@@ -104,14 +104,22 @@ def display_setting(name: str) -> str:
 def parse_name(name: str) -> Architecture:
     """The architecture a short, displayed or published name stands for.
 
-    Raises ValueError saying which part cannot be read, or why a network that is known is none of ours.
+    Raises ValueError that repeats the name as it was given and says which part cannot be read, or why a network that is
+    known is none of ours.
     """
+    try:
+        return _parsed(name)
+    except ValueError as error:
+        raise ValueError(f"architecture {name!r}: {error}") from None
+
+
+def _parsed(name: str) -> Architecture:
     match = _head(name)
     if match is None:
         short = _short_for(name)
         match = _head(short)
         if match is None:  # a displayed name with a number of too many digits
-            raise ValueError(f"architecture {name!r}: {_EXAMPLE}, {_KNOWN}")
+            raise ValueError(f"{_EXAMPLE}, {_KNOWN}")
         name = short
     depth = int(match[1])
     parts = _parse_parts(name)
@@ -120,7 +128,13 @@ def parse_name(name: str) -> Architecture:
     if "blocks" in parts:
         depths = tuple(int(text) for text in parts["blocks"].split("."))
     else:
-        depths = TEMPLATES[template].blocks_for_depth(depth, BLOCKS[block].layers)
+        try:
+            depths = TEMPLATES[template].blocks_for_depth(depth, BLOCKS[block].layers)
+        except ValueError as error:
+            if "template" in parts or BLOCKS[block].layers != TEMPLATES["imagenet"].layers:
+                raise
+            published = ", ".join(map(str, TEMPLATES["imagenet"].depths))
+            raise ValueError(f"{error}; template imagenet has {published}") from None
     architecture = Architecture(
         depths=depths,
         cardinality=_split(match[2]),
@@ -132,9 +146,7 @@ def parse_name(name: str) -> Architecture:
         shortcut="shortcut" not in parts,
     )
     if architecture.depth != depth:
-        raise ValueError(
-            f"architecture {name!r}: blocks {parts['blocks']} make depth {architecture.depth}, not {depth}"
-        )
+        raise ValueError(f"blocks {parts['blocks']} make depth {architecture.depth}, not {depth}")
     return architecture
 
 
@@ -153,8 +165,8 @@ def _short_for(name: str) -> str:
         return found
     reason, near = why_not(name)
     if not reason:
-        raise ValueError(f"architecture {name!r}: {_EXAMPLE}, {_KNOWN}")
-    raise ValueError(f"architecture {name!r}: {reason}" + (f"; near: {near}" if near and _is_readable(near) else ""))
+        raise ValueError(f"{_EXAMPLE}, {_KNOWN}")
+    raise ValueError(reason + (f"; near: {near}" if near and _is_readable(near) else ""))
 
 
 def _of_display(family: str, depth: str, factor: str | None, listed: str) -> str | None:
@@ -185,12 +197,12 @@ def _parse_parts(name: str) -> dict[str, str]:
         kinds = [(kind, match) for kind, pattern in _PARTS.items() if (match := pattern.fullmatch(part))]
         if not kinds:
             raise ValueError(
-                f"architecture {name!r}: part {part!r} is not understood; {_EXAMPLE}; "
+                f"part {part!r} is not understood; {_EXAMPLE}; "
                 f"blocks: {', '.join(BLOCKS)}; templates: {', '.join(TEMPLATES)}"
             )
         kind, match = kinds[0]
         if kind in found:
-            raise ValueError(f"architecture {name!r}: {kind} is given twice")
+            raise ValueError(f"{kind} is given twice")
         found[kind] = match.group(1)
     return found
 

@@ -36,7 +36,17 @@ _RESNETS = {
     "200": "200-1x64d",
     "164": "164-1x16d-w64",
 }
-_PRERESNETS = {"164": "164-1x16d-w64-preact", "1001": "1001-1x16d-w64-preact", "200": "200-1x64d-preact"}
+# As in the code of He et al., 2016 (fb.resnet.torch): the stem's batch norm is the first block's first one.
+_PRERESNETS = {
+    "18": "18-1x64d-w64-preact_basic-imagenet_basic",
+    "34": "34-1x64d-w64-preact_basic-imagenet_basic",
+    "50": "50-1x64d-preact",
+    "101": "101-1x64d-preact",
+    "152": "152-1x64d-preact",
+    "200": "200-1x64d-preact",
+    "164": "164-1x16d-w64-preact",
+    "1001": "1001-1x16d-w64-preact",
+}
 _OF_IMAGENET = ("50", "101", "152", "200")
 # He et al., 2015, section 4.2, for CIFAR-10; their depth leaves out what the template `wide` counts.
 _OF_CIFAR = ("20", "32", "44", "56", "110", "1202")
@@ -54,13 +64,19 @@ def _regnetx(number: str, unit: str) -> str | None:
     return REGNETX.get(f"{round(tenths):03d}") if tenths == round(tenths) else None
 
 
+# Keras, gluon and slim call by a version what is not the network of that depth elsewhere; v1.5 and v1b are.
+_VERSION_1_5 = r"v1(?:[._-]5|b)"
+
+
 _N, _SEP = r"([1-9]\d{0,3})", r"[-_ ]?"
+_PRE = rf"pre{_SEP}(?:act(?:ivation)?{_SEP})?resnet{_SEP}"
 _PATHS = r"\(?([1-9]\d{0,3}x[1-9]\d{0,3})d\)?"
 # What a name looks like in lower case, and the short name it stands for; None where there is none.
 _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
     (rf"resnext{_SEP}{_N}[-_, ]+{_PATHS}", lambda depth, paths: f"{depth}-{paths}d"),
-    (rf"resnet{_SEP}{_N}", _RESNETS.get),
-    (rf"pre{_SEP}(?:act(?:ivation)?{_SEP})?resnet{_SEP}{_N}", _PRERESNETS.get),
+    (rf"resnet{_SEP}{_N}(?:{_SEP}{_VERSION_1_5})?", _RESNETS.get),
+    (rf"resnet{_SEP}(18|34){_SEP}v1", _RESNETS.get),  # whose blocks have no 1x1 convolution to differ in
+    (rf"{_PRE}{_N}", _PRERESNETS.get),
     (rf"(?:wrn|wide{_SEP}resnet){_SEP}{_N}[-_x ]{_N}", _wide),
     (r"regnet_x_400mf|regnetx_004_tv", lambda: REGNETX_400MF_OF_TORCHVISION),
     (r"regnetx_(\d{3})", REGNETX.get),
@@ -69,18 +85,35 @@ _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
 )
 # Of timm, old and new, and of the hub: where weights come from, which says nothing about the network.
 _ORIGIN = re.compile(
-    r"^(?:(?:hf[-_]hub:)?timm/)?(?:tv_|gluon_|ig_|ssl_|swsl_)?|(?:_v1b|_wsl|_ssl|_swsl)?(?:\.[a-z]\w*)?$"
+    r"^(?:(?:hf[-_]hub:)?timm[/.]|microsoft/|(?:pytorch/vision(?::v[\d.]+)?|torchvision)[/.:](?:models\.)?)?(?:tv_|gluon_|ig_|ssl_|swsl_)?|(?:_v1b|_wsl|_ssl|_swsl)?(?:\.[a-z]\w*)?$"
 )
+_OF_ATTENTION = "(?:se|eca|gc|sk|cbam|bam|ge|lambda|bat|coord)"
 _ATTENTION = "squeeze-and-excitation or another attention, which no block here has"
+_VERSION_1 = "its strides in other convolutions, or biases in them (Keras, gluon, slim), which no block here has"
+_VERSION_2 = "pooling before its first batch norm, or another beginning or biases (Keras, gluon), which none here has"
+_OF_OTHERS = (
+    "densenet|vgg|mobilenet|efficientnet|convnext|vit|deit|beit|swin|googlenet|inception|xception|shufflenet|squeezenet"
+    "|mnasnet|nasnet|darknet|cspdarknet|dpn|nf_?net|dla|hrnet|ghostnet|maxvit|lenet"
+)
 _STEM = "another stem, or average pooling in its shortcuts (ResNet-C, -D and their kin), which no template here has"
 # What keeps names that look alike from being ours, and how the name of what is near is made of the groups.
 _OTHERS: tuple[tuple[str, str, str], ...] = (
-    (rf"(?:legacy_)?(?:se|eca|gc|sk){_SEP}(resne(?:xt|t){_SEP}\d+)[a-z]*?([-_]\d+x\d+d)?", _ATTENTION, "{}{}"),
+    (rf"(?:legacy_)?{_OF_ATTENTION}{_SEP}(resne(?:xt|t){_SEP}\d+)[a-z]*?([-_]\d+x\d+d)?", _ATTENTION, "{}{}"),
+    (r"sk[-_]?net[-_]?(\d+)", _ATTENTION, "resnext{}_32x4d"),
+    (r"se[-_]?net[-_]?154", _ATTENTION, "resnext152_64x4d"),
+    (r"se[-_]?net[-_]?(\d+)", _ATTENTION, "resnet{}"),
+    (rf"resnet{_SEP}rs{_SEP}(\d+)", f"{_ATTENTION}, and another stem", "resnet{}"),
+    (rf"(resnet{_SEP}\d+){_SEP}v1", _VERSION_1, "{}"),
+    (r"resnet[-_]?v1[-_](\d+)", _VERSION_1, "resnet{}"),
+    (rf"resnet{_SEP}(\d+){_SEP}v2", _VERSION_2, "preresnet{}"),
+    (r"resnet[-_]?v2[-_](\d+)(?:x\d+)?(?:[a-z_]\w*)?", _VERSION_2, "preresnet{}"),
+    (rf"(resnet{_SEP}\d+)[-_]gn", "group norms, and every block here has batch norms", "{}"),
+    (r"resnet(?:aa|blur)(\d+)[a-z]*", "blurred pooling, which no template here has", "resnet{}"),
     (r"(regnet[-_]?)y(.*)", _ATTENTION, "{}x{}"),
     (rf"(resne(?:xt|t){_SEP}\d+){_SEP}(?:[cdst]|ts|v1[cds])([-_ ]\d+x\d+d)?", _STEM, "{}{}"),
-    (r"resnetv2_\d+\w*", "pooling before its first batch norm, which no template here has", ""),
     (r"resnest\w*", "attention among its paths, which no block here has", ""),
     (r"res2ne[tx]\w*", "paths that feed each other, which no block here has", ""),
+    (rf"(?:{_OF_OTHERS})(?:[-_ v]?\d.*|[-_].*)?", "blocks of another kind than those here", ""),
 )
 
 
@@ -98,8 +131,13 @@ def why_not(name: str) -> tuple[str, str | None]:
     text = _plain(name)
     if (match := re.fullmatch(rf"resnet{_SEP}{_N}", text)) and match[1] in _OF_CIFAR:
         return "its shortcuts have no weights; here they are projections", f"{int(match[1]) + 2}-1x16d-w16-basic-wide"
+    if (match := re.fullmatch(rf"{_PRE}{_N}", text)) and match[1] in _OF_CIFAR:
+        return "its shortcuts have no weights; here they are projections", f"{int(match[1]) + 2}-1x16d-w16-wide"
     if match := re.fullmatch(rf"resnext{_SEP}{_N}", text):
         return "it does not say how many paths of which width", f"{match[1]}-32x4d"
+    for pattern, known in ((rf"resnet{_SEP}{_N}", _RESNETS), (rf"{_PRE}{_N}", _PRERESNETS)):
+        if re.fullmatch(pattern, text):
+            return f"no network of that kind has this depth; known: {', '.join(sorted(known, key=int))}", None
     for pattern, reason, near in _OTHERS:
         if match := re.fullmatch(pattern, text):
             return f"it has {reason}", of_ours(near.format(*(part or "" for part in match.groups())))

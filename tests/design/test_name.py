@@ -164,6 +164,35 @@ def test_regnets_are_read_under_the_names_of_timm_torchvision_and_pycls(
         assert cost(parse_name(name)).params == params
 
 
+@pytest.mark.parametrize(
+    ("depth", "gluon", "running"),
+    [("18", 11_695_796, 7_808), ("34", 21_811_380, 15_232), ("50", 25_595_060, 45_440)],
+)
+def test_preactivated_networks_are_read_under_their_names(depth: str, gluon: int, running: int) -> None:
+    """MXNet's counts of its `v2` hold running statistics and two more batch norms, of the images and of the stem."""
+    found = parse_name(f"preact_resnet{depth}")
+    assert found == parse_name(f"PreActResNet{depth}") == parse_name(f"Pre-ResNet-{depth}")
+    assert found.kind.preactivated
+    assert cost(found).params == gluon - running - 4 * 3 - 4 * 64
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("torchvision/resnet50", "resnet50"),
+        ("torchvision.models.resnext50_32x4d", "resnext50_32x4d"),
+        ("pytorch/vision:v0.10.0/wide_resnet50_2", "wide_resnet50_2"),
+        ("microsoft/resnet-18", "resnet18"),
+        ("timm.resnet50", "resnet50"),
+        ("ResNet50V1.5", "resnet50"),
+        ("resnet50_v1b", "resnet50"),
+        ("resnet18_v1", "resnet18"),
+    ],
+)
+def test_where_a_name_comes_from_and_its_usual_version_say_nothing_new(name: str, same: str) -> None:
+    assert parse_name(name) == parse_name(same)
+
+
 # w_0, w_a, w_m, group width, depth: the RegNet paper's models, as timm and pycls list them.
 LINES = {
     "002": (24, 36.44, 2.49, 8, 13),
@@ -234,12 +263,35 @@ def test_what_a_page_shows_is_read_as_the_same_setting(architecture: Architectur
         ("regnet_x_450mf", "expected a name like"),
         ("regnetx_033", "expected a name like"),
         (
-            "vgg16",
+            "mynet16",
             "or one known from papers and libraries, such as resnet50, resnext50_32x4d, wrn-28-10 or regnetx_032",
         ),
-        ("resnext30_32x4d", "depth 30 is not one of template cifar's"),
+        ("vgg16_bn", "it has blocks of another kind than those here"),
+        ("DenseNet-121", "it has blocks of another kind than those here"),
+        ("vit_b_16", "it has blocks of another kind than those here"),
+        ("torchvision/mobilenet_v2", "it has blocks of another kind than those here"),
+        ("resnet49", "no network of that kind has this depth; known: 18, 26, 34, 50, 101, 152, 164, 200"),
+        ("preact_resnet49", "no network of that kind has this depth; known: 18, 34, 50, 101, 152, 164, 200, 1001"),
+        ("ResNet50V2", "or another beginning or biases (Keras, gluon), which none here has; near: 50-1x64d-preact"),
+        ("resnet_v2_101", "or another beginning or biases (Keras, gluon), which none here has; near: 101-1x64d-preact"),
+        ("resnetv2_50x1_bit.goog_in21k", "it has pooling before its first batch norm"),
+        ("resnet50_v1", "it has its strides in other convolutions, or biases in them (Keras, gluon, slim)"),
+        ("sknet50", "or another attention, which no block here has; near: 50-32x4d"),
+        ("SENet-154", "or another attention, which no block here has; near: 152-64x4d"),
+        ("resnetrs50", "which no block here has, and another stem; near: 50-1x64d"),
+        ("PreResNet-110", "its shortcuts have no weights; here they are projections; near: 112-1x16d-w16-wide"),
+        ("resnet50_gn", "it has group norms, and every block here has batch norms; near: 50-1x64d"),
+        ("resnetblur50", "it has blurred pooling, which no template here has; near: 50-1x64d"),
+        (
+            "resnext49_32x4d",
+            "architecture 'resnext49_32x4d': depth 49 is not one of template cifar's: 9n+2, such as 11, 20, 29",
+        ),
+        ("resnext49_32x4d", "such as 11, 20, 29; template imagenet has 50, 101, 152, 200"),
+        ("wide_resnet51_2", "architecture 'wide_resnet51_2': depth 51 is not one of template wide's"),
+        ("resnext30_32x4d", "architecture 'resnext30_32x4d': depth 30 is not one of template cifar's"),
         ("ResNeXt-29 (32x4d, w63)", "width 63: must be a positive multiple of 4"),
-        ("DenseNet-29 (32x4d)", "expected a name like"),
+        ("DenseNet-29 (32x4d)", "it has blocks of another kind than those here"),
+        ("MyNet-29 (32x4d)", "expected a name like"),
     ],
 )
 def test_networks_that_are_none_of_ours_say_why_and_what_is_near(name: str, problem: str) -> None:
@@ -247,8 +299,12 @@ def test_networks_that_are_none_of_ours_say_why_and_what_is_near(name: str, prob
         parse_name(name)
 
 
+NEAR = ["seresnext50_32x4d", "seresnext26d_32x4d", "regnety_040", "resnet34d", "resnet110", "resnext101"]
+NEAR += ["sknet101", "senet154", "resnetrs270", "resnet50v2", "resnet_v1_152", "PreResNet-20", "resnetaa50d"]
+
+
 def test_what_is_near_can_be_typed_itself() -> None:
-    for name in ("seresnext50_32x4d", "seresnext26d_32x4d", "regnety_040", "resnet34d", "resnet110", "resnext101"):
+    for name in NEAR:
         with pytest.raises(ValueError, match="architecture") as raised:
             parse_name(name)
         for near in re.findall("near: (.*)", str(raised.value)):
