@@ -400,11 +400,12 @@ def _export(config: ExportConfig, console: "Console") -> int:
     # Weights in float32 twice, and as much again for ONNX.
     _design(config, bytes_per_weight=20)
     from explorer.training.export import export
+    from explorer.training.pickled import refuse_pickled
     from explorer.training.weights import read_weights, task_in
 
     weights = Path(config.weights) if config.weights else None
     if weights:
-        _refuse_pickles(weights)
+        refuse_pickled(weights)
     channels, classes = task_in(read_weights(weights)) if weights else (None, None)
     architecture, task = _design(
         replace(config, channels=config.channels or channels, classes=config.classes or classes), bytes_per_weight=20
@@ -412,27 +413,6 @@ def _export(config: ExportConfig, console: "Console") -> int:
     folder = Path(config.folder) / short_name(architecture)
     print_exported(export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed), console)
     return 0
-
-
-def _refuse_pickles(weights: Path) -> None:
-    """Raise InputError for weights as torch.save writes them, saying how they are converted."""
-    try:
-        with weights.open("rb") as file:
-            first = file.read(4)
-    except OSError:  # told where they are read
-        return
-    if not first.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or in older versions a pickle itself
-        return
-    target = weights.with_suffix(".safetensors")
-    code = (
-        "import torch; from safetensors.torch import save_file; "
-        f"found = torch.load({str(weights)!r}, map_location='cpu', weights_only=True); "
-        f"save_file({{key: one.clone() for key, one in found.get('state_dict', found).items()}}, {str(target)!r})"
-    )
-    raise InputError(
-        f"weights={weights}: is a file of torch.save, which is not read since it can hold code; convert one that you "
-        f"trust, and give weights={target}: python -c {shlex.quote(code)}"
-    )
 
 
 def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> "tuple[Architecture, Task]":

@@ -1,11 +1,14 @@
 """The commands on designs and the searches, through the command line."""
 
+import io
 import os
+import pickle
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
@@ -73,6 +76,38 @@ def test_weights_of_torch_are_refused_with_the_command_that_converts_them(
         subprocess.run([sys.executable, *command[1:]], check=True)
         assert main([*export, f"weights={target}"]) == 0
         capsys.readouterr()
+
+
+def test_a_file_that_holds_no_weights_says_what_is_wrong_with_it(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {"weight": torch.arange(1000.0), "bias": torch.arange(3.0)}
+    torch.save(state, "new.pth")
+    torch.save(state, "old.pth", _use_new_zipfile_serialization=False)
+    new, old = Path("new.pth").read_bytes(), Path("old.pth").read_bytes()
+    scripted, archive = io.BytesIO(), io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), scripted)
+    with ZipFile(archive, "w") as zipped:
+        zipped.writestr("new.pth", new)
+    cut = "is a file of torch.save that is cut short"
+    for content, problem in (
+        (b"", "is empty; copy or download it anew"),
+        (new[:-100], f"{cut} or damaged; copy or download it anew"),
+        (new[:4], f"{cut} or damaged; copy or download it anew"),
+        (old[:60], f"{cut}; copy or download it anew"),
+        (old[: old.index(b"weight")], f"{cut}; copy or download it anew"),
+        (pickle.dumps({"weight": [1.0]}), "is a pickle that torch.save did not write, which is not read since it can"),
+        (scripted.getvalue(), "is a program of TorchScript; save the network's state_dict() instead"),
+        (archive.getvalue(), "is an archive that torch.save did not write; give the file of weights itself"),
+        (b"x", "is of neither safetensors nor torch.save: it begins with b'x'; copy or download it anew"),
+        (b"<!DOCTYPE html>", "is of neither safetensors nor torch.save: it begins with b'<!DOCTYPE html>'"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS and not the file; fetch that with"),
+        (b"\x40\0\0\0\0\0\0\0{", "is cut short or not a safetensors file"),
+    ):
+        Path("mine.pth").write_bytes(content)
+        assert main(["do=export", "architecture=11-4x3d-w16", "weights=mine.pth"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"explorer: weights=mine.pth: {problem}")
 
 
 def test_a_name_as_pages_show_it_needs_no_quotes_but_the_shells(
