@@ -48,8 +48,8 @@ audit: ## look the versions in constraints.txt up in the database of known vulne
 	@$(AUDIT)/bin/pip-audit --requirement constraints.txt --disable-pip --no-deps --strict --progress-spinner off \
 		2>$(AUDIT)/log; code=$$?; tail -n 1 $(AUDIT)/log; exit $$code
 
-clean: ## remove the environment and caches; studies and reports stay
-	rm -rf $(VENV) $(AUDIT) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove the environments and caches; studies and reports stay
+	rm -rf $(VENV) $(AUDIT) .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
