@@ -172,6 +172,7 @@ def test_a_row_that_is_whole_and_senseless_is_refused_naming_its_column(folder: 
     with pytest.raises(InputError, match=f"runs.csv, line 2: {column}='.*' is not a ") as refused:
         records.load(folder)
     assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 300 + len(str(folder))  # however long the value is
 
 
 @pytest.mark.parametrize(

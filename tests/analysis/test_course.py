@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from explorer.analysis.course import Course, _likely, course
+from explorer.analysis.course import DRAWS, Course, _likely, course
 from explorer.analysis.front import hypervolume
 from explorer.run import RunRecord
 from tests.test_records import RECORD
@@ -60,6 +60,19 @@ def test_random_designs_are_told_over_all_their_orders() -> None:
     assert (drawn.low[2], drawn.high[2]) == (pytest.approx(0.1), pytest.approx(0.1))
     assert (drawn.count, drawn.spent, drawn.searched) == (2, 8, 0.2)
     assert drawn.as_good == 2
+
+
+def test_as_many_random_designs_have_a_band_of_95_percent() -> None:
+    names = [f"r{place}" for place in range(200)]
+    drawn = course_of([*(row(name, place / 200) for place, name in enumerate(names)), row("s", 0.5)], names).drawn
+    assert drawn is not None
+    rng = np.random.default_rng(0)
+    first = [rng.permutation(200)[0] / 200 for _ in range(DRAWS)]
+    assert (drawn.low[0], drawn.high[0]) == pytest.approx(tuple(np.quantile(first, [0.025, 0.975])))
+
+
+def test_random_designs_alone_are_no_search() -> None:
+    assert course(pd.DataFrame([vars(row("r", 0.1))]), ["r"], 1, None) is None
 
 
 def test_a_search_that_stops_designs_is_held_against_what_its_epochs_pay_for() -> None:

@@ -279,7 +279,7 @@ def test_a_learning_rate_at_which_nothing_came_through_is_never_the_best() -> No
     )
 
 
-def spaces(one: Sequence[float | None], many: Sequence[float | None]) -> Finding:
+def spaces(one: Sequence[float | None], many: Sequence[float | None], margin: float = 0.02) -> Finding:
     """Two spaces of designs with one seed each."""
     names = [f"29-1x{width}d" for width in range(1, len(one) + 1)], [f"29-4x{width}d" for width in range(1, 41)]
     members = {"one": names[0], "many": names[1][: len(many)]}
@@ -288,7 +288,7 @@ def spaces(one: Sequence[float | None], many: Sequence[float | None]) -> Finding
         for space, values in (("one", one), ("many", many))
         for name, error in zip(members[space], values, strict=True)
     }
-    return find(runs(errors), list(errors), None, 1, spaces=members, rivals=("many", "one"), margin=0.02)
+    return find(runs(errors), list(errors), None, 1, spaces=members, rivals=("many", "one"), margin=margin)
 
 
 def test_designs_that_failed_make_no_two_spaces_equivalent_and_name_no_best_values() -> None:
@@ -302,6 +302,10 @@ def test_designs_that_failed_make_no_two_spaces_equivalent_and_name_no_best_valu
         "Of 24 of 32 designs of many and of 24 of 32 designs of one a run diverged, which counts as chance (90.00 %)."
     )
     assert {one.n for one in finding.populations.best["one"]} == {8}
+    for lost_one, verdict in (([0.6], "equivalent"), ([None], "inconclusive")):  # chance is not further off than 0.6
+        close = spaces([*lost_one, *through], [*lost_one, *through], margin=0.5).populations
+        assert close is not None
+        assert close.rivals[0].verdict == verdict
     few = spaces([*lost, *through[1:]], [*lost, *through[1:]])  # of which a quarter has nothing to choose from
     assert few.populations is not None
     assert few.populations.best == {"one": [], "many": []}

@@ -125,6 +125,8 @@ def test_a_range_holds_both_ends_and_is_refused_where_it_makes_no_sense() -> Non
     assert whole_values("a", Range(3, 11, step=4)) == (3, 7, 11)
     assert whole_values("a", Range(1, 40, factor=3)) == (1, 3, 9, 27)
     assert RealRange(2, 2.3, 0.1).values == (2.0, 2.1, 2.2, 2.3)
+    with pytest.raises(ValueError, match="values; allowed are 1,000,000; choose a larger step"):
+        RealRange(0, 2, 1e-6)
     for make, problem in (
         (lambda: Range(5, 4), "low <= high"),
         (lambda: Range(0, 4, factor=2), "with a factor low at least 1"),
