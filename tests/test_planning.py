@@ -121,6 +121,20 @@ def test_a_search_has_no_contrast_and_no_settings_in_advance() -> None:
     assert contrast_of(config("study.contrast=null"), ()) is None
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("search.objectives=[macs]", "search.objectives=['macs']: allowed are [error] and error with one cost"),
+        ("search.objectives=[error,macs,params]", "allowed are [error] and error with one cost"),
+        ("search.sampler=uniform", "sampler uniform chooses by no objective; allowed: random, tpe"),
+    ],
+)
+def test_objectives_that_cannot_be_are_refused(change: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings_of(read_command(["study=pareto", change]).study)
+    assert message in str(caught.value)
+
+
 def test_tight_matching_keeps_the_contrast_and_shrinks_both_deviations() -> None:
     tight = config("budget=params_and_macs", "budget.params.tolerance=0.03", "data.image_size=32", "data.channels=3")
     settings = settings_of(tight)

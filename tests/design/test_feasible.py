@@ -79,6 +79,15 @@ def test_a_scan_keeps_exactly_the_designs_that_meet_the_budget(name: str) -> Non
     assert found.share == Share(found.feasible / found.size, *(found.feasible / found.size,) * 2, found.size)
 
 
+@pytest.mark.parametrize("name", SPACES)
+def test_no_design_costs_more_than_the_one_that_bounds_its_space(name: str) -> None:
+    for part in SPACES[name].parts:
+        designs = part.build(part.points([rng().integers(len(factor), size=1_000) for factor in part.factors]))
+        drawn, bound = designs.take(designs.exist).cost(TASK), cost(part.largest, TASK)
+        for axis in AXES:
+            assert getattr(drawn, axis).max() <= getattr(bound, axis)
+
+
 @pytest.mark.real
 def test_a_hundred_thousand_designs_cost_the_same_at_once_as_one_by_one() -> None:
     checked = 0

@@ -129,6 +129,7 @@ def test_a_range_holds_both_ends_and_is_refused_where_it_makes_no_sense() -> Non
         RealRange(0, 2, 1e-6)
     for make, problem in (
         (lambda: Range(5, 4), "low <= high"),
+        (lambda: Range(1, 4, step=0), "step and factor at least 1"),
         (lambda: Range(0, 4, factor=2), "with a factor low at least 1"),
         (lambda: Range(1, 9, step=2, factor=2), "both given"),
         (lambda: Range(1, 10**9), "1,000,000,000 values"),

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from explorer import answer
 from explorer.analysis.finding import find
 from explorer.analysis.sentences import mood
 from explorer.config import read_command
+from explorer.errors import StudyStoppedError
 from explorer.records import Record
 from explorer.report.index import Entry, best_of, broken, entry_of, write_index
 from explorer.report.spark import spark_of
 from tests.analysis.test_statistics import R, X, frame
 from tests.report.test_page import HOSTILE, elements
 from tests.report.test_spark import contrast
+from tests.test_layers import ROOT
 
 TEMPLATES = Path(__file__).parents[2] / "explorer" / "report" / "templates"
 
@@ -175,3 +178,24 @@ def test_text_and_verdicts_stand_out_from_the_page_in_light_and_dark() -> None:
                 assert contrast(colours[ink], colours[ground]) >= 4.5
         for ink in ("accent", "yes", "no", "open"):
             assert contrast(colours[ink], colours["page"]) >= 4.5
+
+
+def test_a_recorded_study_has_an_interval_over_seeds_and_images_of_its_two_settings() -> None:
+    both = answer.load_finding(ROOT / "studies" / "equal_params_cifar10_jpeg")[2].with_images
+    assert both is not None
+    assert (both.low, both.high) == pytest.approx((-0.0258, -0.0196), abs=5e-5)
+
+
+def test_a_page_that_cannot_be_drawn_says_where_the_reason_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(folder: Path) -> Path:
+        raise KeyError("paths")
+
+    monkeypatch.setattr(answer, "_drawn", fails)
+    with pytest.raises(StudyStoppedError) as caught:
+        answer.draw(tmp_path)
+    assert "the page cannot be drawn (KeyError: 'paths')" in str(caught.value)
+    where = tmp_path / "local" / answer.FAULT
+    assert f"{where} says where" in str(caught.value)
+    assert "in fails" in where.read_text()

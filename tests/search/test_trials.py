@@ -68,6 +68,12 @@ def test_a_setting_with_a_diverged_seed_has_no_mean(trials: Trials) -> None:
     assert trials.frozen()[0].user_attrs["seed 1"] == "diverged after 2 epochs"
 
 
+def test_a_setting_that_was_stopped_at_a_rung_is_told_as_pruned(trials: Trials) -> None:
+    trials.add(record("11-1x4d-w16", 0, 0.4, "pruned"))
+    trials.add(record("11-1x4d-w16", 1, 0.4))
+    assert trials.frozen()[0].state == TrialState.PRUNED
+
+
 def test_the_best_trial_is_the_best_setting(trials: Trials) -> None:
     for setting, error in (("11-1x4d-w16", 0.3), ("11-2x3d-w16", 0.2)):
         for seed in (0, 1):

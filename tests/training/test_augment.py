@@ -60,6 +60,9 @@ def test_a_crop_is_what_pillow_cuts_and_resizes(recipe: Recipe) -> None:
     )
     inner = slice(1, -1)  # at its border pillow does not look beyond the box
     assert np.allclose(found[0, 0, inner, inner].numpy(), expected[inner, inner], atol=1e-3)
+    # One that was cropped when it was read has no box here.
+    (read,) = augmented(torch.from_numpy(pixels)[None, None], decided(1), replace(recipe, crop_area=(0.1, 1)))
+    assert read[0].numpy().tolist() == pixels.tolist()
 
 
 @pytest.mark.parametrize(

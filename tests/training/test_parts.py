@@ -11,6 +11,7 @@ from explorer.errors import InputError
 from explorer.settings import DataConfig, StudyConfig
 from explorer.training.augment import Draws, augmented, draw, normalised
 from explorer.training.data import Split, load
+from explorer.training.data import _statistics as statistics
 from explorer.training.device import resolve
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
@@ -82,6 +83,19 @@ def test_normalised_training_images_have_mean_zero_and_deviation_one(tiny: Study
     assert float(images.mean()) == pytest.approx(0, abs=1e-6)
     assert float(images.std(correction=0)) == pytest.approx(1, abs=1e-6)
     assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_each_colour_has_its_own_mean_and_deviation(tiny: StudyConfig) -> None:
+    drawn = torch.randint(0, 256, (5, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    drawn[:, 1] //= 2
+    train = Split(torch.zeros(5, dtype=torch.long), torch.arange(5), drawn)
+    mean, std, _ = statistics(replace(tiny.data, channels=3), train)
+    by_colour = drawn.double().transpose(0, 1).reshape(3, -1)
+    assert mean.tolist() == pytest.approx(by_colour.mean(dim=1).tolist())
+    assert std.tolist() == pytest.approx(by_colour.std(dim=1, correction=0).tolist())
+    images = normalised(drawn, mean, std).transpose(0, 1).reshape(3, -1)
+    assert images.mean(dim=1).tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+    assert images.std(dim=1, correction=0).tolist() == pytest.approx([1, 1, 1], abs=1e-6)
 
 
 def pixels(split: Split) -> torch.Tensor:
