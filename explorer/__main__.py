@@ -14,7 +14,7 @@ from explorer import interrupt
 from explorer.console import PlainConsole, spare_letters
 from explorer.errors import InputError, StudyStoppedError
 from explorer.settings import NO_PATH, BenchmarkConfig, DoctorConfig, ExportConfig, StudyConfig, VerifyConfig
-from explorer.wording import one_line, printable, without_password, without_passwords
+from explorer.wording import counted, one_line, printable, without_password, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -328,7 +328,9 @@ def _run(config: StudyConfig, console: "Console") -> int:
     # From here on the record is whole and the verdict said.
     problems = []
     if failed:
-        problems.append(f"{failed} runs failed; see {folder / 'local' / 'failures.log'}; start again to retry them")
+        problems.append(
+            f"{counted(failed, 'run')} failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
+        )
     try:
         if trained or is_stale(page, folder):
             draw(folder)

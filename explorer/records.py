@@ -247,8 +247,9 @@ def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
 def told_lost(name: str, count: int) -> str:
     """What is wrong with a table of which whole rows are gone."""
     if name == DECISIONS:
-        return f"what was decided about {count} designs is not all there, or is there twice"
-    return f"rows of {count} runs are missing"
+        designs = "1 design" if count == 1 else f"{count} designs"
+        return f"what was decided about {designs} is not all there, or is there twice"
+    return f"rows of {count} {'run' if count == 1 else 'runs'} are missing"
 
 
 def _runs(rows: Iterable[Mapping[str, str]]) -> set[str]:

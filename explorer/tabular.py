@@ -224,6 +224,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     # A search may have stopped all it tried: then nothing can be asked for, and the rows are there all the same.
     asks = f'.query("{finding.summaries[0].setting}").error' if finding.summaries else ".record.runs"
+    runs = wording.counted(finding.final, "run")
     recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in asdict(config.recipe).items())
     return f"""# {config.name}
 
@@ -246,7 +247,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
 
 ## Hardware and versions
 
-{finding.final} runs on {environment["platform"]}, started {environment["started"]}, commit {commits};
+{runs} on {environment["platform"]}, started {environment["started"]}, commit {commits};
 {versions}. Seconds and images per second are of that machine.
 
 ## Use

@@ -67,10 +67,15 @@ def plain(value: object) -> str:
     return {None: "none", True: "yes", False: "no"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
+def counted(count: int, what: str) -> str:
+    """So many of a thing: `1 run`, `1,234 runs`, `0 runs`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def told_seeds(counts: Sequence[int]) -> str:
     """How many seeds are behind each of several means: `10 seeds`, `2 to 6 seeds`, `1 seed`."""
     low, high = min(counts, default=0), max(counts, default=0)
-    return f"{low} to {high} seeds" if low < high else "1 seed" if low == 1 else f"{low} seeds"
+    return f"{low} to {high} seeds" if low < high else counted(low, "seed")
 
 
 def signed_percent(fraction: float | None) -> str:

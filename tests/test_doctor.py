@@ -140,18 +140,18 @@ FIRST, LAST = "11-1x4d-w16 seed 0", "11-2x3d-w16 seed 1"
 # How a record is damaged, what is said of it, and which runs have to be trained again.
 RECORDS: dict[str, tuple[Callable[[], Any], str, list[str]]] = {
     "a torn run": (lambda: torn(study.RUNS), "runs.csv: the last line was not written to its end", [LAST]),
-    "a torn epoch": (lambda: torn(study.EPOCHS), f"epochs.csv: rows of 1 runs are missing ({LAST})", [LAST]),
-    "torn bits": (lambda: torn(study.CORRECT), f"correct.csv: rows of 1 runs are missing ({LAST})", [LAST]),
+    "a torn epoch": (lambda: torn(study.EPOCHS), f"epochs.csv: rows of 1 run are missing ({LAST})", [LAST]),
+    "torn bits": (lambda: torn(study.CORRECT), f"correct.csv: rows of 1 run are missing ({LAST})", [LAST]),
     "a lost line break": (lambda: torn(study.RUNS, 1), "runs.csv: the last line was not written to its end", []),
     "a flipped run": (lambda: flip(study.RUNS, 2), "runs.csv: 1 line not matching the check (2)", [FIRST]),
     "a flipped epoch": (lambda: flip(study.EPOCHS, 3), "epochs.csv: 1 line not matching the check (3)", [FIRST]),
     "flipped bits": (lambda: flip(study.CORRECT, 5), "correct.csv: 1 line not matching the check (5)", [LAST]),
-    "a lost run": (lambda: without(study.RUNS, 2), f"runs.csv: rows of 1 runs are missing ({FIRST})", [FIRST]),
+    "a lost run": (lambda: without(study.RUNS, 2), f"runs.csv: rows of 1 run are missing ({FIRST})", [FIRST]),
     "all runs lost": (lambda: without(study.RUNS, 2, 3, 4, 5), "runs.csv: rows of 4 runs", [FIRST, LAST]),
-    "a lost epoch": (lambda: without(study.EPOCHS, 2), f"epochs.csv: rows of 1 runs are missing ({FIRST})", [FIRST]),
+    "a lost epoch": (lambda: without(study.EPOCHS, 2), f"epochs.csv: rows of 1 run are missing ({FIRST})", [FIRST]),
     "damage in two places": (
         two_places,
-        f"runs.csv: 1 line not matching the check (2); {FOLDER}/runs.csv: rows of 1 runs are missing ({FIRST}); ",
+        f"runs.csv: 1 line not matching the check (2); {FOLDER}/runs.csv: rows of 1 run are missing ({FIRST}); ",
         [FIRST, LAST],
     ),
 }
@@ -379,7 +379,7 @@ def test_a_search_whose_decisions_are_damaged_goes_on(
     assert f"to be trained again: {chosen[1]} seed 0, {chosen[1]} seed 1" in output
     assert doctor(capsys, "yes=true")[0] == 0
     assert records.load(FOLDER).chosen() == [chosen[0], chosen[2]]
-    assert "Left to train, when it is started again: 0 runs, and 1 designs yet to be chosen" in doctor(capsys)[1]
+    assert "Left to train, when it is started again: 0 runs, and 1 design yet to be chosen" in doctor(capsys)[1]
     assert run(monkeypatch, *SEARCH, "search.designs=3", answer=searched) == 0
     assert len(records.load(FOLDER).chosen()) == 3
     assert len(records.load(FOLDER).runs) == 6

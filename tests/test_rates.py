@@ -64,6 +64,10 @@ def test_runs_at_other_rates_do_not_touch_the_finding_and_the_sentence_tells_of_
     assert with_rates.final == plain.final == 12
     assert plain.fair is None
     assert fair_sentence(plain) == ""
+    # While runs are missing the chosen rates may still change, so nothing is told of them.
+    unfinished = find(every, [R, X], (X, R), 7)
+    assert unfinished.fair is not None
+    assert fair_sentence(unfinished) == ""
     said = fair_sentence(with_rates)
     assert "changes from beats to inconclusive" in said
     assert "x1 for ResNeXt-29 (32x4d) and x0.5 for ResNet-29 (1x64d)" in said

@@ -93,7 +93,7 @@ def test_rows_that_are_gone_as_a_whole_are_noticed(folder: Path) -> None:
     ):
         (folder / name).write_text("".join(whole[name][:line] + whole[name][line + 1 :]))
         for action in actions:
-            with pytest.raises(InputError, match=f"{name}: rows of 1 runs are missing \\(abc\\)"):
+            with pytest.raises(InputError, match=f"{name}: rows of 1 run are missing \\(abc\\)"):
                 action(folder)
         (folder / name).write_text("".join(whole[name]))
 

@@ -130,6 +130,18 @@ def test_spaces_without_a_declared_contrast_have_no_verdict() -> None:
     assert sentence(finding).startswith("No verdict: the study declares no contrast of spaces")
 
 
+def population_finding(errors: dict[str, list[float]]) -> str:
+    """The verdict on two spaces whose designs have these errors."""
+    from tests.analysis.test_statistics import frame
+
+    spaces = {
+        space: [f"29-{cardinality}x{place}d" for place in range(1, len(own) + 1)]
+        for cardinality, (space, own) in zip((4, 1), errors.items(), strict=True)
+    }
+    runs = {name: [error] for space, names in spaces.items() for name, error in zip(names, errors[space], strict=True)}
+    return sentence(find(frame(runs), list(runs), None, 1, spaces=spaces, rivals=("good", "bad")))
+
+
 def designs(mean: float, n: int, cardinality: int, seed: int) -> list[SettingSummary]:
     errors = np.random.default_rng(seed).normal(mean, 0.01, n)
     return [
@@ -199,6 +211,10 @@ def test_spaces_without_designs_or_with_one_each_have_no_verdict() -> None:
     assert part is not None
     assert (list(part.distributions), part.rivals) == (["bad"], [])
     assert populations({}) is None
+    found = population_finding({"good": [0.2], "bad": [0.3, 0.3]})
+    assert "no interval, which takes two designs of each space, and some within a space that differ, " in found
+    assert "no two of the values differ" not in found
+    assert "95 % interval -" in population_finding({"good": [0.2, 0.22], "bad": [0.3, 0.3]})
     single = populations({"good": designs(0.2, 1, 4, 0), "bad": designs(0.3, 1, 1, 0)}, ("good", "bad"), 0.01)
     assert single is not None
     assert single.rivals[0].verdict == "inconclusive"

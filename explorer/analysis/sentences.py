@@ -18,7 +18,7 @@ from explorer.analysis.paired import MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
 from explorer.analysis.summary import MIN_PAIRS, ROUNDING, Estimate, lowest
 from explorer.design.name import display_setting
-from explorer.wording import COST_NAMES, cost, interval_points, p_value, percent, points, share
+from explorer.wording import COST_NAMES, cost, counted, interval_points, p_value, percent, points, share
 
 FEW_VALUES = "no interval, since no two of the values differ"
 FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"
@@ -180,7 +180,7 @@ def course_sentence(finding: Finding) -> str:
     found = finding.course.drawn if finding.course else None
     if found is None or np.isnan(found.searched):
         return ""
-    count = "1 random design" if found.count == 1 else f"{found.count} random designs"
+    count = counted(found.count, "random design")
     if found.likely is None:
         return (
             f"At equal cost, {found.spent:,.0f} epochs, the search's front covers {share(found.searched)} of the plane "
@@ -276,11 +276,11 @@ def trend_sentence(finding: Finding) -> str:
         return f"{guessed} Over cardinality {cardinalities} no trend is told."
     left_out = ""
     if found.left_out:
-        several = f"In {found.left_out} seeds" if found.left_out > 1 else "In 1 seed"
+        several = f"In {counted(found.left_out, 'seed')}"
         left_out = f"{several} a run of these diverged or ran out of memory, which has no slope."
     if not slope.n:
         return f"Over cardinality {cardinalities} no trend is told. {left_out}"
-    seeds = "1 seed" if slope.n == 1 else f"{slope.n} seeds"
+    seeds = counted(slope.n, "seed")
     numbers = f"{seeds}, {_interval(slope)}, {p_value(found.p)}"
     over = f"{cardinalities} {under}" if under else cardinalities
     words = (
@@ -298,7 +298,7 @@ def _search_sentence(finding: Finding) -> str:
     best = lowest(finding.summaries)
     assert best is not None  # else all is lost
     state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
-    seeds = "1 seed" if best.estimate.n == 1 else f"{best.estimate.n} seeds"
+    seeds = counted(best.estimate.n, "seed")
     if best.failed:
         seeds += f", {len(best.failed)} of them as chance"
     if guessed := none_learned(finding):

@@ -9,6 +9,7 @@ from explorer import records, table
 from explorer.doctor.complaint import Complaint, set_aside
 from explorer.errors import InputError
 from explorer.folder import DECISIONS, RUNS
+from explorer.wording import counted
 
 Contents = Mapping[str, table.Content]
 MOST_NAMED = 12
@@ -42,7 +43,7 @@ def examine_tables(
         except InputError as error:
             remedy = "only you can do that; if no copy is left, a new study begins with name=... or in an empty folder"
             unreadable.append(Complaint(str(error), remedy))
-    lines = [f"{name}: {len(content.rows)} rows" for name, content in contents.items()]
+    lines = [f"{name}: {counted(len(content.rows), 'row')}" for name, content in contents.items()]
     if unreadable:
         return Tables(lines, None, unreadable)
     rows = {name: list(content.rows.values()) for name, content in contents.items()}

@@ -25,7 +25,7 @@ from explorer.search.mirror import Mirror, Writer, mirror_of, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials
 from explorer.settings import StudyConfig
-from explorer.wording import without_password
+from explorer.wording import counted, without_password
 
 
 @dataclass
@@ -232,8 +232,8 @@ def _left(
     to_choose = designs_wanted(config, settings) - len(settings)
     if not left and not to_choose:
         return ["  Finished: nothing is left to train."]
-    chosen = f", and {to_choose} designs yet to be chosen" if to_choose else ""
-    lines = [f"  Left to train, when it is started again: {len(left)} runs{chosen}"]
+    chosen = f", and {counted(to_choose, 'design')} yet to be chosen" if to_choose else ""
+    lines = [f"  Left to train, when it is started again: {counted(len(left), 'run')}{chosen}"]
     for setting, run in left[:MOST_NAMED]:
         goes = position(folder, run.id)
         lines.append(f"    {setting.name} seed {run.seed}: {goes.words if goes else 'from its beginning'}")

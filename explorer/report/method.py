@@ -134,7 +134,7 @@ def starts(study: Study) -> list[tuple[int, str]]:
     for number, start in _starts_used(study).items():
         if number:
             count = int((study.record.runs["start"] == number).sum())
-            words = [f"{start.get('when', 'unknown')}: {count:,} {'run' if count == 1 else 'runs'}"]
+            words = [f"{start.get('when', 'unknown')}: {wording.counted(count, 'run')}"]
             words += [f"{key} {now}" for key, _, now in unlike(first, start) if key != "host"]
             found.append((number, "; ".join(words)))
     return found
@@ -167,7 +167,7 @@ def _seeds(study: Study) -> Item:
 
 
 def _times(seeds: int) -> str:
-    return "one seed" if seeds == 1 else f"{seeds} seeds"
+    return "one seed" if seeds == 1 else wording.counted(seeds, "seed")
 
 
 def _test(study: Study) -> Item:
@@ -224,7 +224,8 @@ def _failed(study: Study) -> Item:
 
 def _time(study: Study) -> Item:
     runs = study.record.runs
-    words = f"{wording.duration(float(runs['seconds'].sum()))} of training and evaluation in {len(runs):,} runs."
+    spent, count = wording.duration(float(runs["seconds"].sum())), wording.counted(len(runs), "run")
+    words = f"{spent} of training and evaluation in {count}."
     return Item("Is the computing time told?", "yes", words)
 
 
@@ -265,8 +266,15 @@ def tried(study: Study) -> list[str]:
         f"{number:,} at random, as the baseline" if name == BASELINE else f"{number:,} by {name}"
         for name, number in by.items()
     ]
-    sentences = [f"{by.total():,} designs were chosen: {', '.join(told)}."] if told else []
-    sentences += [f"{number:,} were stopped after epoch {epochs}." for epochs, number in sorted(stops.items())]
+    sentences = (
+        [f"{wording.counted(by.total(), 'design')} {'was' if by.total() == 1 else 'were'} chosen: {', '.join(told)}."]
+        if told
+        else []
+    )
+    sentences += [
+        f"{number:,} {'was' if number == 1 else 'were'} stopped after epoch {epochs}."
+        for epochs, number in sorted(stops.items())
+    ]
     return sentences
 
 

@@ -18,7 +18,7 @@ from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress
 from explorer.runs import rungs_of
 from explorer.settings import SearchConfig, StudyConfig
-from explorer.wording import duration
+from explorer.wording import counted, duration
 
 # A network this many times larger or smaller says nothing about the time of another.
 FAR = 8
@@ -81,7 +81,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
 def seeds_in_words(search: SearchConfig) -> str:
     """How many seeds there are, and which where they do not begin at 0: `5 seeds, 10 to 14`."""
     which = f", {search.every_seed[0]} to {search.every_seed[-1]}" if search.first_seed else ""
-    return f"{search.seeds} {'seed' if search.seeds == 1 else 'seeds'}{which}"
+    return f"{counted(search.seeds, 'seed')}{which}"
 
 
 def space_line(config: StudyConfig) -> str:
@@ -122,7 +122,9 @@ def _searched(config: StudyConfig) -> str:
     chosen = (search.designs or 0) - drawn
     beside = f", and {drawn} are drawn at random, to say what choosing is worth" if drawn else ""
     judged = (
-        f" They are judged after {' and '.join(map(str, rungs))} of {config.recipe.epochs} epochs." if rungs else ""
+        f" They are judged after {' and '.join(map(str, rungs))} of {counted(config.recipe.epochs, 'epoch')}."
+        if rungs
+        else ""
     )
     return f"Optuna ({search.sampler}) chooses {chosen} of them, each from the results before it{beside}.{judged}"
 
@@ -202,7 +204,7 @@ def _total(
     epochs = config.recipe.epochs
     seconds = sum(run_seconds(setting, epochs, images, measured[setting]) * count for setting, count in left.items())
     basis = len({id(run) for near_ones in measured.values() for run in near_ones})
-    at_once = f"with {workers} at once, from {basis} runs recorded on this machine"
+    at_once = f"with {workers} at once, from {counted(basis, 'run')} recorded on this machine"
     return f"{runs}; about {duration(seconds / workers)} {at_once}."
 
 

@@ -14,7 +14,7 @@ from explorer.design.name import display_setting
 from explorer.report.figures import Point, cardinality_numbers
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, ticks
 from explorer.report.svg import Place, drawn, scale
-from explorer.wording import ERROR_NAMES, percent, told_seeds
+from explorer.wording import ERROR_NAMES, counted, percent, told_seeds
 
 WIDTH, HEIGHT = 272, 104  # pixels, in which it is shown as it is
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 8, 20
@@ -166,7 +166,7 @@ def _of_a_search(found: Course) -> Spark | None:
     legend = f"the search, n = {found.tried}" if marks else ""
     marks.append(Mark("steps", x, y, PALETTE[0], legend=legend, width=2.0))
     marks.append(_dots(x[-1:], y[-1:]))
-    designs = "1 design" if found.tried == 1 else f"{found.tried} designs"
+    designs = counted(found.tried, "design")
     title = (
         f"{what}: {percent(y[0])} after {x[0]:,.0f} epochs of training, {percent(y[-1])} after {found.epochs[-1]:,} "
         f"epochs, n = {designs} tried."
@@ -272,7 +272,7 @@ def _few(told: list[str]) -> str:
 def _n(summaries: list[SettingSummary]) -> str:
     """How many seeds are behind each mean: `n = 10 seeds`, `n = 2 to 6 seeds, 3 runs as chance`."""
     failed = sum(len(one.failed) for one in summaries)
-    chance = f", {failed} {'run' if failed == 1 else 'runs'} as chance" if failed else ""
+    chance = f", {counted(failed, 'run')} as chance" if failed else ""
     return f"n = {told_seeds([one.estimate.n for one in summaries])}{chance}"
 
 

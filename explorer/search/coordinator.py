@@ -39,6 +39,7 @@ from explorer.search.rungs import chosen
 from explorer.search.state import Beside, State, checkpoints, forget, open_state
 from explorer.settings import StudyConfig
 from explorer.starts import Fork, begin
+from explorer.wording import counted
 
 # What a person waits for until there is a first answer, by engine.
 BEGINNINGS = {"local": "Starting a worker", "ray": "Reaching the Ray cluster", "slurm": "Waiting for a first job"}
@@ -149,7 +150,8 @@ def _tell(bench: Bench, console: Console) -> None:
     )
     if skipped := bench.surroundings.skipped:
         console.print(
-            f"{len(skipped):,} images were left out: {'; '.join(skipped[:3])}"
+            f"{counted(len(skipped), 'image')} {'was' if len(skipped) == 1 else 'were'} left out: "
+            f"{'; '.join(skipped[:3])}"
             f"{'; ...' if len(skipped) > 3 else ''}; all are named in environment.json",
             markup=False,
             highlight=False,

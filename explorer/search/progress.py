@@ -15,7 +15,7 @@ from rich.table import Table
 
 from explorer.planning import Setting
 from explorer.run import EpochResult, Run, RunRecord
-from explorer.wording import duration, percent
+from explorer.wording import counted, duration, percent
 
 RECALLED = 0.5  # of an epoch's own seconds, within which it comes only if a checkpoint had it
 FRAME = 4  # lines of the live display that are no running run
@@ -79,7 +79,7 @@ class Clock:
         """For people."""
         lost = max(0.0, 1 - self.training / self.seconds) if self.seconds else 0.0
         return (
-            f"{self.runs} runs in {duration(time.perf_counter() - self.began)}; "
+            f"{counted(self.runs, 'run')} in {duration(time.perf_counter() - self.began)}; "
             f"{percent(lost, 1)} of the workers' time was not training: start, measuring, recording"
         )
 

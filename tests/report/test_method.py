@@ -131,7 +131,7 @@ def test_what_a_search_chose_and_stopped_is_counted() -> None:
     made = replace(made, record=replace(made.record, decisions=decisions))
     assert tried(made) == [
         "2 designs were chosen: 1 by tpe, 1 at random, as the baseline.",
-        "1 were stopped after epoch 3.",
+        "1 was stopped after epoch 3.",
     ]
 
 

@@ -6,6 +6,7 @@ import pytest
 from explorer.analysis.finding import Finding, find
 from explorer.report.panel import PALETTE
 from explorer.report.spark import HEIGHT, MOST_KEYED, MOST_POINTS, WIDTH, Spark, picture, spark_of
+from explorer.wording import counted
 from tests.analysis.test_statistics import R, X, frame
 from tests.report.test_page import HOSTILE
 
@@ -35,6 +36,16 @@ def test_listed_settings_are_drawn_against_cardinality_with_their_intervals() ->
         "n = 1 to 2 seeds for each."
     )
     assert found.key == []
+
+
+def test_one_of_a_thing_is_told_in_the_singular() -> None:
+    assert [counted(number, "run") for number in (0, 1, 2, 1234)] == ["0 runs", "1 run", "2 runs", "1,234 runs"]
+    runs = frame({R: [0.1, 0.1, 0.1], X: [0.1, 0.1, 0.1]})
+    runs["cardinality"] = [32 if setting == X else 1 for setting in runs["setting"]]
+    for lost, words in ((1, "n = 3 seeds, 1 run as chance for each."), (2, "n = 3 seeds, 2 runs as chance for each.")):
+        runs.loc[: lost - 1, "status"] = "diverged"
+        runs.loc[: lost - 1, "test_error"] = None
+        assert spark(find(runs, [R, X], None, seeds=3)).panel.title.endswith(words)
 
 
 def test_lines_that_differ_otherwise_have_a_key_and_many_become_one() -> None:

@@ -140,7 +140,7 @@ def test_failed_runs_are_reported_logged_and_tried_again(
 
     code, engine = start(answer)
     assert (code, len(engine.jobs)) == (1, 4)
-    assert "1 runs failed; see studies/tiny/local/failures.log" in capsys.readouterr().err
+    assert "1 run failed; see studies/tiny/local/failures.log" in capsys.readouterr().err
     assert "Traceback: boom" in (FOLDER / "local" / "failures.log").read_text()
     code, again = start(finishing(OK))
     assert (code, len(again.jobs)) == (0, 1)
