@@ -28,6 +28,7 @@ from explorer.settings import DataConfig, Recipe
 from explorer.training.augment import ATTEMPTS, crop_boxes
 from explorer.training.decode import Box, decode, decode_cropped
 from explorer.training.pools import Pools, pools
+from explorer.training.source import refuse_other_digits
 from explorer.training.stored import Encoded, Labels, Part
 
 Bytes = npt.NDArray[np.uint8]
@@ -108,7 +109,7 @@ def load(config: DataConfig, device: str = "cpu", loaders: int = 0) -> Dataset:
 def _load(config: DataConfig, device: str) -> Dataset:
     if config.source == "digits":
         found, whole = _digits(), None
-        _check_digits(config, found)
+        refuse_other_digits(config)
     else:
         whole = pools(config)
         found = whole
@@ -183,15 +184,6 @@ def _digits() -> Pools:
         rows = np.loadtxt(file, delimiter=",", dtype=np.int64)
     images, labels = rows[:, :64].reshape(-1, 1, 8, 8).astype(np.uint8), rows[:, 64].copy()
     return Pools(Part(images, labels, None), None, None, digest="", skipped=())
-
-
-def _check_digits(config: DataConfig, found: Pools) -> None:
-    images = found.train.images
-    assert images is not None
-    has = {"channels": images.shape[1], "image_size": images.shape[2], "classes": int(found.train.labels.max()) + 1}
-    for key, value in has.items():
-        if getattr(config, key) != value:
-            raise InputError(f"data.{key}={getattr(config, key)}: {config.name} has {value}")
 
 
 def _splits(config: DataConfig, found: Pools) -> list[Split]:

@@ -98,7 +98,7 @@ def _build(config: DataConfig, unread: Listings, entry: Path) -> Path:
         partial, entry = place / "partial", place / "entry"
         partial.mkdir()
     try:
-        reader = _Reader(config, partial, _streams(config, unread), _class_numbers(config, unread))
+        reader = _Reader(config, partial, _streams(config, unread), class_numbers(config, unread))
         parts = {name: reader.read(name, listing) for name, listing in unread.items()}
         reader.refuse()
         meta = {"digest": reader.digest.hexdigest()[:16], "skipped": reader.unusable, "parts": parts}
@@ -270,7 +270,7 @@ def _is_square(size: str) -> bool:
     return sides is not None and sides[1] == sides[2]
 
 
-def _class_numbers(config: DataConfig, unread: Listings) -> dict[str, int] | None:
+def class_numbers(config: DataConfig, unread: Listings) -> dict[str, int] | None:
     """Numbers of classes that have names; None where labels are numbers. Raises InputError where they do not fit."""
     names = {name for listing in unread.values() for name in listing.classes}
     if not names:

@@ -26,7 +26,8 @@ HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # beside images in m
 PARTS = {"train": ("train", "training"), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
 COLUMNS = {"image": ("image", "img"), "label": ("label", "labels", "fine_label", "class")}
 SHOWN = 10  # names in a message
-_HUB_NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}")
+DIGITS = {"channels": 1, "image_size": 8, "classes": 10}  # what the embedded images are
+HUB_NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}")
 _SHARD = re.compile(r"(?P<part>[A-Za-z0-9_]+?)(-(?P<number>\d{5})-of-(?P<of>\d{5})(-\w+)?)?")
 Listings = dict[str, "Listing"]
 
@@ -59,19 +60,29 @@ def listings(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
     return _SOURCES[config.source](config, path)
 
 
+def refuse_other_digits(config: DataConfig) -> None:
+    """Raise InputError for settings that describe other images than the embedded digits."""
+    for key, value in DIGITS.items():
+        if getattr(config, key) != value:
+            raise InputError(f"data.{key}={getattr(config, key)}: {config.name} has {value}")
+
+
+def class_folders(config: DataConfig, path: str) -> dict[str, tuple[Path, tuple[str, ...]]]:
+    """The folder of each part, with the names of the folders in it, which are classes; no image is looked for."""
+    root = existing_folder(path, "a folder of images")
+    parts = {name: root / found for name, found in parts_of(config, _folders(root)).items()}
+    if parts and "train" not in parts:
+        raise InputError(f"data.path={path}: has {', '.join(parts)} but no train; allowed: train, val and test")
+    found = {name: (folder, tuple(_folders(folder))) for name, folder in (parts or {"train": root}).items()}
+    if empty := [folder for folder, classes in found.values() if not classes]:
+        raise InputError(f"data.path={empty[0]}: holds no folders; allowed: one folder of images for each class")
+    return found
+
+
 def _folder(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
-    root = _existing_folder(path, "a folder of images")
-    there = _folders(root)
-    parts = {name: root / found for name, found in _parts(config, there).items()}
-    if "train" not in parts:
-        if parts:
-            raise InputError(f"data.path={path}: has {', '.join(parts)} but no train; allowed: train, val and test")
-        parts = {"train": root}
+    parts, root = class_folders(config, path), Path(path).expanduser()
     unread, prints = {}, []
-    for name, folder in parts.items():
-        classes = tuple(_folders(folder))
-        if not classes:
-            raise InputError(f"data.path={folder}: holds no folders; allowed: one folder of images for each class")
+    for name, (folder, classes) in parts.items():
         loose = [
             (None, file, "lies in no class's folder")
             for file in sorted(folder.iterdir())
@@ -92,7 +103,7 @@ def _is_shown(name: str) -> bool:
     return name[0] != "." and name != "__MACOSX"
 
 
-def _parts(config: DataConfig, there: list[str]) -> dict[str, str]:
+def parts_of(config: DataConfig, there: list[str]) -> dict[str, str]:
     """Which of the parts that are there is the training, validation and test part; those that are not are left out.
 
     Raises InputError for a part that was named and is not there, and for two that would be one.
@@ -170,7 +181,8 @@ def _printable(name: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
-def _existing_folder(path: str, what: str) -> Path:
+def existing_folder(path: str, what: str) -> Path:
+    """A folder by its name. Raises InputError, saying what was needed, where there is none."""
     try:
         root = Path(path).expanduser()
         if root.is_dir():
@@ -189,8 +201,9 @@ def _print(path: Path) -> list[object]:
     return [str(path), status.st_size, status.st_mtime_ns]
 
 
-def _parquet(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
-    root = _existing_folder(path, "a folder of parquet files, as on the hub")
+def parquet_files(config: DataConfig, path: str) -> dict[str, list[Path]]:
+    """All parquet files of a data set, by the part that their names say."""
+    root = existing_folder(path, "a folder of parquet files, as on the hub")
     folders = [root / config.subset] if config.subset else [root, root / "data", root / "default"]
     holding = [folder for folder in folders if folder.is_dir() and any(folder.glob("*.parquet"))]
     if not holding:
@@ -199,13 +212,18 @@ def _parquet(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
         )
     if len(holding) > 1:
         raise InputError(f"data.path={path}: holds parquet files itself and in {holding[1].name}/; give one of the two")
-    files = sorted(holding[0].glob("*.parquet"))
     by_part: dict[str, list[Path]] = {}
-    for file in files:
+    for file in sorted(holding[0].glob("*.parquet")):
         match = _SHARD.fullmatch(file.stem)
         by_part.setdefault(match["part"] if match else file.stem, []).append(file)
+    return by_part
+
+
+def _parquet(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
+    by_part = parquet_files(config, path)
+    files = sorted(file for own in by_part.values() for file in own)
     unread = {}
-    for name, part in _parts(config, list(by_part)).items():
+    for name, part in parts_of(config, list(by_part)).items():
         _refuse_missing_shards(by_part[part])
         unread[name] = _table(config, by_part[part])
     if "train" not in unread:
@@ -235,7 +253,7 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
             raise InputError(f"{file}: is not a regular file")
         try:
             opened = pq.ParquetFile(file)
-            columns.add(_columns(config, file.name, list(opened.schema_arrow.names)))
+            columns.add(columns_of(config, file.name, list(opened.schema_arrow.names)))
             image, label = max(columns)
             kinds.add(_holds_text(file.name, label, opened.schema_arrow.field(label).type))
             count += opened.metadata.num_rows
@@ -271,7 +289,8 @@ def _rows_at_once(file: Path, metadata: Any) -> int:
     return min(ROWS, max(1, BATCH_BYTES // max(1, average)))
 
 
-def _columns(config: DataConfig, where: str, there: list[str]) -> tuple[str, str]:
+def columns_of(config: DataConfig, where: str, there: list[str]) -> tuple[str, str]:
+    """The columns of a table that hold images and labels. Raises InputError where one is not there, or is unclear."""
     found = []
     for kind, usual in COLUMNS.items():
         wanted = getattr(config, f"{kind}_column")
@@ -330,9 +349,9 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
             "give a local copy with data.source=parquet data.path=FOLDER"
         ) from None
     place = path
-    if _HUB_NAME.fullmatch(path) is None or Path(path).is_dir():
+    if HUB_NAME.fullmatch(path) is None or Path(path).is_dir():
         # By its full path: a bare name may be one of the library's readers, of which some unpickled in older versions.
-        place = str(_existing_folder(path, "a data set of the hub, OWNER/NAME, or a folder as there").resolve())
+        place = str(existing_folder(path, "a data set of the hub, OWNER/NAME, or a folder as there").resolve())
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     for name in ("datasets", "huggingface_hub"):  # they tell each attempt to connect; the one line below tells it all
@@ -346,7 +365,7 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
             "run once with a connection, or give a local copy with data.source=parquet data.path=FOLDER"
         ) from None
     unread, prints = {}, []
-    for name, part in _parts(config, list(found)).items():
+    for name, part in parts_of(config, list(found)).items():
         unread[name] = _hub_part(config, part, found[part])
         prints.append([name, found[part]._fingerprint])
     if "train" not in unread:
@@ -357,7 +376,7 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
 def _hub_part(config: DataConfig, part: str, table: Any) -> Listing:
     import datasets
 
-    image, label = _columns(config, part, table.column_names)
+    image, label = columns_of(config, part, table.column_names)
     if isinstance(table.features[image], datasets.Image):
         table = table.cast_column(image, datasets.Image(decode=False))
     table = table.select_columns([image, label])

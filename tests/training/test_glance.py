@@ -30,13 +30,13 @@ def test_a_name_of_the_hub_is_left_to_the_start() -> None:
     refuse_unlike(replace(config(Path("x"), "hub"), path="nobody/has-this"))
 
 
-@pytest.mark.parametrize("classes", [9, 12])
-def test_a_plan_refuses_other_classes_than_the_ten_of_the_digits(
-    classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("key", "value", "has"), [("classes", 9, 10), ("image_size", 16, 8), ("channels", 3, 1)])
+def test_a_plan_refuses_other_images_than_the_digits(
+    key: str, value: int, has: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["study=equal_params", "do=plan", f"data.classes={classes}"]) == 2
-    assert f"data.classes={classes}: digits has 10" in capsys.readouterr().err
+    assert main(["study=equal_params", "do=plan", f"data.{key}={value}"]) == 2
+    assert f"data.{key}={value}: digits has {has}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("whole", [True, False])
