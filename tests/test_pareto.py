@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import optuna
 import pytest
 
 from explorer.__main__ import main
@@ -16,6 +15,7 @@ from explorer.search.local import LocalEngine
 from explorer.search.measuring import Bench
 from explorer.search.mirror import own_mirror
 from explorer.tabular import Table
+from tests.stored import opened
 
 pytestmark = pytest.mark.real
 
@@ -52,9 +52,9 @@ def test_a_search_of_two_objectives_runs_continues_and_shows_its_front(
     record = load(study_folder("front")).runs
     assert len(record) == record["setting"].nunique() == 6
     assert record["test_error"].isna().all()
-    stored = optuna.load_study(study_name="front", storage=own_mirror(study_folder("front")).url)
-    assert stored.metric_names == ["val_error", "macs"]
-    by_setting = {trial.user_attrs["setting"]: trial.values for trial in stored.trials}
+    with opened(own_mirror(study_folder("front")).url, "front") as stored:
+        assert stored.metric_names == ["val_error", "macs"]
+        by_setting = {trial.user_attrs["setting"]: trial.values for trial in stored.trials}
     assert set(by_setting) == set(load(study_folder("front")).chosen())
     for setting, error, macs in zip(record["setting"], record["val_error"], record["macs"], strict=True):
         assert by_setting[setting] == [error, macs]

@@ -12,7 +12,6 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
 import yaml
@@ -24,11 +23,11 @@ from explorer.changes import settled
 from explorer.errors import InputError
 from explorer.job import Surroundings
 from explorer.run import Execution
-from explorer.search.mirror import own_mirror
 from explorer.settings import StudyConfig
 from explorer.starts import begin
 from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import children, is_running
+from tests.stored import trials_of
 from tests.training.test_sources import pictures, write_parquet
 
 FOLDER = Path("studies/tiny")
@@ -82,7 +81,7 @@ def test_every_run_keeps_which_test_images_it_got_right(finished: Path) -> None:
 
 
 def test_the_dashboards_database_shows_means_and_seeds(finished: Path) -> None:
-    trials = optuna.load_study(study_name="tiny", storage=own_mirror(finished / FOLDER).url).get_trials()
+    trials = trials_of(finished / FOLDER)
     means = records.load(finished / FOLDER).runs.groupby("setting")["val_error"].mean()
     assert {trial.user_attrs["setting"]: trial.value for trial in trials} == pytest.approx(means.to_dict())
     assert all(sorted(trial.intermediate_values) == [0, 1] for trial in trials)
@@ -111,7 +110,7 @@ def test_seeds_begin_where_they_are_asked_to_and_what_is_left_over_judges_too(
     assert json.loads((FOLDER / study.ENVIRONMENT).read_text())["rest_images"] == 18
     page = Path("reports/tiny.html").read_text()
     assert "27 to test (9 of the set's own test part, then 18 left over from its training part)" in unescape(page)
-    trials = optuna.load_study(study_name="tiny", storage=own_mirror(FOLDER).url).get_trials()
+    trials = trials_of(FOLDER)
     assert all(trial.state.is_finished() for trial in trials)
     assert main([*TINY, *insects, *sizes, "search.first_seed=2", "recipe.init=fan_in"]) == 2
     assert "search.first_seed was 3, now 2" in capsys.readouterr().err

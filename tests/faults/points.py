@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.storages import RDBStorage
 from rich.console import Console
 
@@ -60,6 +59,7 @@ from explorer.settings import StudyConfig
 from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
 from tests.search.test_sampler import SPACE
+from tests.stored import trials_of
 
 SEARCH = [*TINY, *SPACE, "search=tpe", "recipe.epochs=9", "search.pruner=halving", "storage=none"]
 CASES = {
@@ -282,9 +282,8 @@ def mirror_of(case: str, place: Path) -> dict[str, Rows]:
     """What the dashboard's database says of each trial, if there is to be one."""
     if case != "mirror":
         return {}
-    url = mirror.own_mirror(place / "studies/tiny").url
     fields = ("state", "values", "params", "intermediate_values", "user_attrs")
-    trials = optuna.load_study(study_name="tiny", storage=url).get_trials()
+    trials = trials_of(place / "studies/tiny")
     return {"mirror": [tuple(str(getattr(trial, name)) for name in fields) for trial in trials]}
 
 

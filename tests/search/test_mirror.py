@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -28,6 +27,7 @@ from explorer.settings import StudyConfig
 from tests.conftest import PATIENCE, broadly
 from tests.made_up import made_up
 from tests.search.test_trials import record
+from tests.stored import trials_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -43,24 +43,20 @@ def trials(tiny: StudyConfig) -> Trials:
     return open_trials("tiny", settings_of(tiny), seeds=2)
 
 
-def stored(folder: Path) -> list[FrozenTrial]:
-    return optuna.load_study(study_name="tiny", storage=own_mirror(folder).url).get_trials()
-
-
 def assert_equal(folder: Path, trials: Trials) -> None:
-    for copy, original in zip(stored(folder), trials.frozen(), strict=True):
+    for copy, original in zip(trials_of(folder), trials.frozen(), strict=True):
         for name in ("number", "state", "values", "params", "user_attrs", "intermediate_values"):
             assert getattr(copy, name) == getattr(original, name), name
 
 
 def test_the_mirror_follows_trials_as_they_go_on(folder: Path, trials: Trials) -> None:
     Writer(trials, own_mirror(folder)).catch_up()
-    assert [trial.state for trial in stored(folder)] == [TrialState.RUNNING] * 2
+    assert [trial.state for trial in trials_of(folder)] == [TrialState.RUNNING] * 2
     for seed, error in ((0, 0.1), (1, 0.3)):
         trials.add(record("11-1x4d-w16", seed, error))
         Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
-    assert stored(folder)[0].value == pytest.approx(0.2)
+    assert trials_of(folder)[0].value == pytest.approx(0.2)
 
 
 def test_a_deleted_or_damaged_mirror_is_made_anew(folder: Path, trials: Trials) -> None:
@@ -79,7 +75,7 @@ def test_seeds_added_later_open_a_told_trial_again(folder: Path, tiny: StudyConf
         trials.add(record("11-1x4d-w16", 0, 0.1))
         Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
-    assert [trial.state for trial in stored(folder)] == [TrialState.RUNNING] * 2
+    assert [trial.state for trial in trials_of(folder)] == [TrialState.RUNNING] * 2
 
 
 def test_all_designs_of_a_search_are_mirrored_and_say_what_chose_them(workplace: Path) -> None:
@@ -92,9 +88,9 @@ def test_all_designs_of_a_search_are_mirrored_and_say_what_chose_them(workplace:
     assert_equal(folder, trials)
     assert trials.frozen()[-1] is trials.frozen()[-1]
     means = {one.setting: one.estimate.mean for one in finding.summaries}
-    assert {trial.user_attrs["setting"]: trial.value for trial in stored(folder)} == pytest.approx(means)
+    assert {trial.user_attrs["setting"]: trial.value for trial in trials_of(folder)} == pytest.approx(means)
     chosen_by = {one.setting: one.by for one in recorded.decisions}
-    assert {trial.user_attrs["setting"]: trial.user_attrs["chosen_by"] for trial in stored(folder)} == chosen_by
+    assert {trial.user_attrs["setting"]: trial.user_attrs["chosen_by"] for trial in trials_of(folder)} == chosen_by
     assert Counter(chosen_by.values()) == {"baseline": 3, "tpe": 6}
 
 
@@ -103,7 +99,7 @@ def test_a_synchronised_mirror_is_left_alone(folder: Path, tiny: StudyConfig) ->
         trials = open_trials("tiny", settings_of(tiny), seeds=1)
         trials.add(record("11-1x4d-w16", 0, 0.1))
         Writer(trials, own_mirror(folder)).catch_up()
-    first, *_ = stored(folder)
+    first, *_ = trials_of(folder)
     assert first._trial_id == 1
 
 

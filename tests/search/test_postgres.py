@@ -35,6 +35,7 @@ from tests.faults.record import differences, record_of
 from tests.search.postgres import IS_THERE, PASSWORD, QUOTED, Server, server
 from tests.search.test_coordinator import OK, Engine, finishing
 from tests.search.test_trials import record
+from tests.stored import opened
 
 pytestmark = [
     pytest.mark.real,
@@ -87,10 +88,8 @@ def driven(url: str) -> str:
 
 
 def stored(url: str, name: str = "tiny") -> list[FrozenTrial]:
-    storage = optuna.storages.RDBStorage(driven(url))
-    trials = optuna.load_study(study_name=name, storage=storage).get_trials()
-    storage.engine.dispose()
-    return trials
+    with opened(driven(url), name) as study:
+        return study.get_trials()
 
 
 def deleted(url: str) -> None:
