@@ -24,8 +24,13 @@ OF_TORCH = ("torch", "fvcore")  # fvcore asks for torch
 LIMIT = 600  # seconds; on an idle machine nothing here takes a tenth of it
 # Few tries of few seconds: a machine without network is told of soon.
 PIP = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--timeout=20", "--retries=1")
-# Every kind of study from its settings to its page and table, and that a source's meaning is the same everywhere.
-TESTS = ("tests/test_every_study.py", "tests/test_sources.py::test_versions_of_python_agree_on_what_code_means")
+# Every kind of study from its settings to its page and table; that a source's meaning is the same everywhere; and that
+# no connection is left open, of which only 3.13 warns.
+TESTS = (
+    "tests/test_every_study.py",
+    "tests/test_sources.py::test_versions_of_python_agree_on_what_code_means",
+    "tests/search/test_mirror.py::test_the_mirror_follows_trials_as_they_go_on",
+)
 COMMANDS = {
     "study=neighbours do=plan": "42 of 42 runs to do",
     "study=pareto do=plan": "64 of 64 runs to do",
