@@ -73,6 +73,8 @@ def connected(engine: EngineConfig) -> ModuleType:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what has Ray listen on the loopback interface alone
     else:
         _refuse_unusable(engine)
+        # A minute after its head is gone Ray would end this process in its own words; the engine tells of it before.
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
     import ray  # which reads all of these once, when it is loaded
 
     ours = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}

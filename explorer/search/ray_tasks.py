@@ -13,9 +13,11 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -41,7 +43,7 @@ from explorer.search.ray_cluster import Needs, connected, of_ours
 from explorer.settings import StudyConfig
 
 _LOGGER = logging.getLogger(__name__)
-HEADLESS = 15.0  # seconds without an answer after which a head is given up; Ray itself would wait for 60
+HEADLESS = 15.0  # seconds without an answer after which a head is given up
 STALE = 2.0  # seconds for which what the cluster is said to have is believed
 
 
@@ -174,7 +176,7 @@ class RayEngine:
             self._ray.shutdown()
 
     def _has_head(self) -> bool:
-        """Whether the head answers now. Without it every word to Ray waits, and after a minute ends this process.
+        """Whether the head answers now. Without it some words to Ray are never answered.
 
         Raises StudyStoppedError where it has not answered for a while.
         """
@@ -266,7 +268,19 @@ class RayEngine:
         return [word]
 
     def _nodes(self) -> list[dict[str, Any]]:
-        return [node for node in self._ray.nodes() if node["Alive"]]
+        """The nodes that are there. Raises StudyStoppedError where the head goes: Ray's own answer would never come."""
+        answer: Future[list[dict[str, Any]]] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._ray.nodes())
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                answer.set_exception(error)
+
+        Thread(target=ask, daemon=True).start()
+        while not wait([answer], LOOK).done:
+            self._has_head()
+        return [node for node in answer.result() if node["Alive"]]
 
     def _room(self) -> int:
         """How many runs the nodes that are there have room for in all."""

@@ -9,12 +9,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 
 import pytest
 
 from explorer.__main__ import main
+from explorer.errors import StudyStoppedError
 from explorer.folder import JOBS, STUDIES
-from explorer.search import ray_cluster
+from explorer.search import ray_cluster, ray_tasks
+from explorer.search.ray_tasks import RayEngine
 from explorer.settings import StudyConfig
 from tests.conftest import PATIENCE
 from tests.search.test_engines import arguments
@@ -164,6 +168,26 @@ def asked_elsewhere(place: Path, *overrides: str, **environment: str) -> str:
 
 
 @pytest.mark.real
+def test_a_head_that_goes_while_it_is_asked_for_its_nodes_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = closed.getsockname()
+    asked, engine = Event(), object.__new__(RayEngine)
+
+    def nodes() -> None:
+        asked.set()
+        Event().wait()
+
+    engine._ray = SimpleNamespace(nodes=nodes)  # type: ignore[assignment]
+    engine._head, engine._answered = address, time.monotonic()
+    monkeypatch.setattr(ray_tasks, "HEADLESS", 0.3)
+    monkeypatch.setattr(ray_tasks, "STALE", 0.1)
+    with pytest.raises(StudyStoppedError, match=f"the head of the cluster, 127.0.0.1:{address[1]}, is gone"):
+        engine._nodes()
+    assert asked.is_set()
+
+
 def test_a_wrong_token_is_told(head: Callable[..., str], tmp_path: Path) -> None:
     address = f"engine.address='{head()}'"
     line = asked_elsewhere(tmp_path, address, RAY_AUTH_TOKEN="another-token-of-at-least-thirty-two")
