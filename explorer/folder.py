@@ -25,7 +25,7 @@ import yaml
 from explorer.errors import InputError
 from explorer.reading import check_yaml, misfit, opened, read_json
 from explorer.run import Execution
-from explorer.settings import ADAPTIVE
+from explorer.settings import ADAPTIVE, Natural
 from explorer.table import MOST_BYTES as MOST_TABLE
 from explorer.table import write_whole
 
@@ -78,7 +78,7 @@ class _Environment(_Later):
     """What `environment.json` holds."""
 
     data_hash: str
-    images: tuple[int, int, int]
+    images: tuple[Natural, Natural, Natural]
     versions: dict[str, str | None]
     machine: str
     platform: str

@@ -5,6 +5,7 @@ huge tree: an alias repeats what its anchor names, and ten aliases of ten aliase
 """
 
 import json
+import operator
 import os
 import stat
 from dataclasses import MISSING, fields, is_dataclass
@@ -73,7 +74,7 @@ def misfit(value: Any, kind: Any, key: str) -> str:
         return ""
     if origin is Annotated:
         wrong = misfit(value, arguments[0], key)
-        return wrong or next((f"{key} is {value}" for mark in arguments[1:] if _is_beyond(value, mark)), "")
+        return wrong or next((f"{key} is {value}" for mark in arguments[1:] if is_beyond(value, mark)), "")
     if origin in (Union, UnionType):
         first = misfit(value, arguments[0], key)
         return first if first and all(misfit(value, option, key) for option in arguments[1:]) else ""
@@ -102,10 +103,11 @@ def misfit(value: Any, kind: Any, key: str) -> str:
     return "" if type(value) is kind else f"{key} is not {_WORDS[kind]}"
 
 
-def _is_beyond(value: float, mark: Any) -> bool:
+def is_beyond(value: float, mark: Any) -> bool:
     """Whether a number is outside what a marker allows."""
-    low, high = (getattr(mark, end, None) for end in ("ge", "le"))
-    return (low is not None and value < low) or (high is not None and value > high)
+    ends = {end: getattr(mark, end, None) for end in ("ge", "gt", "le", "lt")}
+    inside = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
+    return any(end is not None and not inside[name](value, end) for name, end in ends.items())
 
 
 def _misfit_of_fields(value: Any, kind: Any, key: str) -> str:

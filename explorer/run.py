@@ -135,7 +135,9 @@ class Outcome:
 # What a table may hold: a number beyond is nobody's result, and could keep a reader busy for ever.
 Epochs = Annotated[int, Ge(0), Le(100_000)]  # as settings.Recipe allows
 Error = Annotated[float, Ge(0), Le(1)]
-Amount = Annotated[float, Ge(0), Le(1e18)]  # of seconds, milliseconds, images per second
+Amount = Annotated[float, Ge(0), Le(1e18)]  # of seconds, milliseconds, images per second, nats
+Whole = Annotated[int, Ge(1), Le(2**53)]  # of layers, channels, parameters, operations
+Place = Annotated[int, Ge(0), Le(2**31 - 1)]  # of seeds and starts, counted from 0
 Deviation = Annotated[float, Ge(-1), Le(1e18)]
 
 
@@ -149,27 +151,27 @@ class RunRecord:
     study: str
     data: str
     template: str
-    depth: int
-    width: int
-    kernel_size: int
-    cardinality: int
-    bottleneck_width: int
-    params: int
-    macs: int
-    fvcore_macs: int | None
-    activations: int
+    depth: Whole
+    width: Whole
+    kernel_size: Whole
+    cardinality: Whole
+    bottleneck_width: Whole
+    params: Whole
+    macs: Whole
+    fvcore_macs: Whole | None
+    activations: Whole
     params_deviation: Deviation | None
     macs_deviation: Deviation | None
-    seed: int
+    seed: Place
     epochs: Epochs
     train_error: Error | None
     val_error: Error | None
     test_error: Error | None
-    loss: float | None
+    loss: Amount | None
     seconds: Amount
     images_per_second: Amount | None
     device: str
-    classes: int
+    classes: Annotated[int, Ge(2), Le(2**53)]
     finished: str
     message: str
     block: str = "bottleneck"
@@ -181,7 +183,7 @@ class RunRecord:
     latency: Amount | None = None
     latency_lower: Amount | None = None
     latency_upper: Amount | None = None
-    start: int = 0
+    start: Place = 0
     host: str = ""
 
 
@@ -191,8 +193,8 @@ class EpochRecord:
 
     run: str
     epoch: Epochs
-    learning_rate: float
-    loss: float
+    learning_rate: Annotated[float, Ge(0)]
+    loss: Amount
     train_error: Error
     val_error: Error
     seconds: Amount
@@ -228,7 +230,7 @@ class CorrectRecord:
     """
 
     run: str
-    images: int
+    images: Whole
     bits: str
 
 

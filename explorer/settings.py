@@ -227,7 +227,7 @@ class SearchConfig:
     looks: tuple[Count, ...] = ()
     objectives: tuple[Literal["error", "params", "macs", "activations", "latency"], ...] = ("error",)
     latency_batch: Count = 1
-    rates: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = ()
+    rates: tuple[Annotated[float, Ge(1e-6), Le(1e6)], ...] = ()
     only: tuple[str, ...] = ()
     pruner: Pruner = "none"
     first_rung: Count | None = None

@@ -10,6 +10,7 @@ import csv
 import io
 import os
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,11 +21,12 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from explorer.errors import InputError
-from explorer.reading import MOST_WHOLE, opened
+from explorer.reading import MOST_WHOLE, is_beyond, opened
 
 MOST_BYTES = 2**33  # of a table; some ten million epochs have a gigabyte
 MOST_LINE = 2**24  # bytes; a hundred million test images have as many
 MOST_DAMAGED = 10_000  # lines, after which a file is no table
+csv.field_size_limit(MOST_LINE)  # the library's own limit is less than the bits of a million test images
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 UNCHECKED = "the row does not match its check"
 
@@ -52,7 +54,11 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def append(path: Path, rows: list[Any]) -> None:
-    """Add rows, instances of the table's dataclass, and make them durable; all of them or none."""
+    """Add rows, instances of the table's dataclass, and make them durable; all of them or none.
+
+    Whatever is written is read back as what it was, text on one line with single spaces. Raises TypeError for a value of
+    another type than its column's and ValueError for one that the reader would refuse; nothing is written then.
+    """
     left = "".join(_line(row) for row in rows).encode()
     # Without a buffer: what a full disk has refused must not be written after all when the file is closed.
     with _named(path), path.open("ab", buffering=0) as file:
@@ -200,19 +206,22 @@ def _senseless(rows: dict[int, dict[str, str]], kind: type) -> list[tuple[int, s
 
 @dataclass(frozen=True)
 class _Limit:
-    """What a column may hold: numbers from `low` to `high`; nothing where it `may_lack` one."""
+    """What a column may hold: finite numbers within what its marks say; nothing where it `may_lack` one."""
 
     kind: type
-    low: float
-    high: float
+    marks: tuple[Any, ...]
     may_lack: bool
 
     @property
     def words(self) -> str:
         if self.kind is bool:
             return "True or False"
-        bounds = "" if self.high == float("inf") else f" from {self.low:,g} to {self.high:,g}"
-        return f"a {'whole ' if self.kind is int else ''}number{bounds}"
+        ends = {
+            end: getattr(mark, end) for mark in self.marks for end in ("ge", "gt", "le", "lt") if hasattr(mark, end)
+        }
+        said = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+        bounds = "".join(f" {word} {ends[end]:,g}" for end, word in said.items() if end in ends)
+        return f"a {'whole' if self.kind is int else 'finite'} number{bounds}"
 
     def allows(self, text: str) -> bool:
         if not text:
@@ -220,12 +229,15 @@ class _Limit:
         if self.kind is bool:
             return text in ("True", "False")
         if self.kind is int:
-            return bool(_WHOLE.fullmatch(text)) and self.low <= int(text) <= self.high
+            return bool(_WHOLE.fullmatch(text)) and self._holds(int(text))
         try:
-            number = float(text)
+            return "_" not in text and self._holds(float(text))
         except ValueError:
             return False
-        return "_" not in text and not (number < self.low or number > self.high)  # what is no number is a result too
+
+    def _holds(self, number: float) -> bool:
+        most = MOST_WHOLE if self.kind is int else sys.float_info.max
+        return -most <= number <= most and not any(is_beyond(number, mark) for mark in self.marks)
 
 
 @lru_cache
@@ -238,12 +250,7 @@ def _limits(kind: type) -> dict[str, _Limit]:
         if hasattr(own, "__metadata__"):
             own, marks = own.__origin__, own.__metadata__
         if own in (int, float, bool):
-            high = float(MOST_WHOLE if own is int else "inf")
-            low = -high
-            for mark in marks:
-                low = getattr(mark, "ge", getattr(mark, "gt", low))
-                high = getattr(mark, "le", high)
-            found[name] = _Limit(own, low, high, NoneType in get_args(hint))
+            found[name] = _Limit(own, tuple(marks), NoneType in get_args(hint))
     return found
 
 
@@ -278,7 +285,17 @@ def _defaults(kind: type) -> dict[str, str]:
 def _line(row: Any) -> str:
     kind: type = type(row)
     kinds = _kinds(kind)
-    return _checked([_cell(_plain(row, name, getattr(row, name), kinds[name])) for name in kinds])
+    cells = {name: _cell(_plain(row, name, getattr(row, name), kinds[name])) for name in kinds}
+    for name, limit in _limits(kind).items():
+        if not limit.allows(cells[name]):
+            raise ValueError(f"{kind.__name__}.{name} is {cells[name][:40]}; allowed: {limit.words}")
+    line = _checked([*cells.values()])
+    content = line.encode()
+    if len(content) >= MOST_LINE or (_cells(content[:-1], len(cells) + 1) or [])[:-1] != [*cells.values()]:
+        raise ValueError(
+            f"{kind.__name__}: a row of {len(content):,} bytes would not be read; allowed: {MOST_LINE - 1:,}"
+        )
+    return line
 
 
 @lru_cache(maxsize=16)
@@ -295,12 +312,20 @@ def _plain(row: Any, name: str, value: Any, kinds: tuple[type, ...]) -> Any:
     """
     if getattr(value, "shape", None) == ():
         value = value.item()
-    if type(value) in kinds or (type(value) is int and float in kinds):
+    if type(value) in kinds or (type(value) is int and float in kinds and _is_exact(value)):
         return value
     if isinstance(value, str) and str in kinds:
         return str(value)
     allowed = " or ".join("nothing" if kind is NoneType else kind.__name__ for kind in kinds)
     raise TypeError(f"{type(row).__name__}.{name} is {value!r}, a {type(value).__name__}; allowed: {allowed}")
+
+
+def _is_exact(value: int) -> bool:
+    """Whether a whole number is one that a float can be."""
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
 
 
 def _checked(cells: list[str]) -> str:

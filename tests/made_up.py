@@ -1,6 +1,5 @@
 """Records of studies that were never trained: each run has an outcome made of thin air, written as a study does it."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +93,7 @@ def _ended(
         train_error=curve[-1].train_error if curve else None,
         val_error=curve[-1].val_error if status == "ok" else None,
         test_error=1 - float(right.mean()) if judges else None,
-        loss=curve[-1].loss if curve else math.nan,
+        loss=curve[-1].loss if curve else None,
         seconds=setting.cost.macs / 1e6,
         images_per_second=100.0,
         correct=np.packbits(right).tobytes() if judges else b"",

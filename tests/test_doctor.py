@@ -27,6 +27,7 @@ from explorer.training.checkpoint import Checkpoint, save
 from tests.conftest import TINY, broadly, undrawn
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 from tests.test_full_disk import results
+from tests.test_records import rewritten
 from tests.test_study import environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -146,6 +147,11 @@ RECORDS: dict[str, tuple[Callable[[], Any], str, list[str]]] = {
     "a flipped run": (lambda: flip(study.RUNS, 2), "runs.csv: 1 line not matching the check (2)", [FIRST]),
     "a flipped epoch": (lambda: flip(study.EPOCHS, 3), "epochs.csv: 1 line not matching the check (3)", [FIRST]),
     "flipped bits": (lambda: flip(study.CORRECT, 5), "correct.csv: 1 line not matching the check (5)", [LAST]),
+    "an error that is no number": (
+        lambda: rewritten(FOLDER / study.RUNS, "test_error", "nan"),
+        "runs.csv: line 2: test_error='nan' is not a finite number from 0 to 1",
+        [FIRST],
+    ),
     "a lost run": (lambda: without(study.RUNS, 2), f"runs.csv: rows of 1 run are missing ({FIRST})", [FIRST]),
     "all runs lost": (lambda: without(study.RUNS, 2, 3, 4, 5), "runs.csv: rows of 4 runs", [FIRST, LAST]),
     "a lost epoch": (lambda: without(study.EPOCHS, 2), f"epochs.csv: rows of 1 run are missing ({FIRST})", [FIRST]),

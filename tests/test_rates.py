@@ -106,7 +106,7 @@ def test_only_the_contrasts_settings_are_trained_at_other_rates_and_their_test_i
     [
         (["search.rates=[1]"], "search.rates=[1.0]: allowed are different multiples other than 1"),
         (["search.rates=[2,2]"], "search.rates=[2.0, 2.0]: allowed are different multiples other than 1"),
-        (["search.rates=[0]"], "search.rates.0=0: must be greater than 0"),
+        (["search.rates=[0]"], "search.rates.0=0: must be greater than or equal to 0.000001"),
         (
             ["search.rates=[2]", "study.contrast=null"],
             "search.rates=[2.0]: the two settings of study.contrast are trained at these",

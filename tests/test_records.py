@@ -156,6 +156,12 @@ def rewritten(path: Path, column: str, value: str) -> None:
     path.write_text("\n".join(lines))
 
 
+ERRORS = ("train_error", "val_error", "test_error")
+POSITIVE = ("depth", "width", "kernel_size", "cardinality", "bottleneck_width", "params", "macs", "fvcore_macs")
+POSITIVE += ("activations", "classes", "rate")
+FRACTIONS = tuple(name for name, limit in table._limits(RunRecord).items() if limit.kind is float)
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -165,6 +171,12 @@ def rewritten(path: Path, column: str, value: str) -> None:
         ("params", "9" * 30),
         ("macs", "1.5"),
         ("seed", "9" * 5000),
+        *((column, value) for column in ERRORS for value in ("nan", "inf", "-0.1", "1.01", "100")),
+        *((column, "0") for column in POSITIVE),
+        *((column, "-1") for column in (*POSITIVE, "seed", "epochs", "start", "loss", "seconds", "images_per_second")),
+        *((column, value) for column in FRACTIONS for value in ("nan", "inf", "-inf")),
+        ("params_deviation", "-1.5"),
+        ("classes", "1"),
     ],
 )
 def test_a_row_that_is_whole_and_senseless_is_refused_naming_its_column(folder: Path, column: str, value: str) -> None:
@@ -176,15 +188,41 @@ def test_a_row_that_is_whole_and_senseless_is_refused_naming_its_column(folder: 
 
 
 @pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *((column, value) for column in ("train_error", "val_error") for value in ("nan", "1.5", "-0.1", "")),
+        *((column, value) for column in ("learning_rate", "loss", "seconds") for value in ("nan", "inf", "-1", "")),
+        ("epoch", "-1"),
+    ],
+)
+def test_an_epoch_that_cannot_be_is_refused_naming_its_column(folder: Path, column: str, value: str) -> None:
+    rewritten(folder / study.EPOCHS, column, value)
+    with pytest.raises(
+        InputError, match=f"epochs.csv, line 2: {column}='{value}' is not a (whole|finite) number from 0"
+    ):
+        records.load(folder)
+
+
+def test_every_column_of_numbers_has_a_range() -> None:
+    boundless = {
+        (kind.__name__, name)
+        for kind in records.kinds_of(searches=True).values()
+        for name, limit in table._limits(kind).items()
+        if not limit.marks and limit.kind is not bool
+    }
+    assert boundless == set()
+
+
+@pytest.mark.parametrize(
     ("column", "value", "problem"),
     [
         ("bits", "A", "base64"),
         ("bits", "AAAA", "has 24 bits for 9 images"),
         ("images", "1000000000000", "has 16 bits for 1000000000000 images"),
-        ("images", "-1", "has 16 bits for -1 images"),
+        ("images", "-1", "images='-1' is not a whole number from 1"),
         ("images", "17", "has 16 bits for 17 images"),
         ("images", "8", "has 16 bits for 8 images"),
-        ("images", "many", "images='many' is not a whole number"),
+        ("images", "many", "images='many' is not a whole number from 1"),
     ],
 )
 def test_bits_of_other_images_are_refused(folder: Path, column: str, value: str, problem: str) -> None:

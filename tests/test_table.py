@@ -1,3 +1,4 @@
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer import table
@@ -43,17 +44,58 @@ def test_rows_read_back_as_written(path: Path) -> None:
     ]
 
 
-@given(st.text(), st.floats(allow_nan=False))
-def test_any_text_and_number_survives_up_to_white_space(
-    tmp_path_factory: pytest.TempPathFactory, name: str, number: float
+WHOLE = st.integers() | st.sampled_from([10**20, 2**53, 2**53 + 1, -(2**53), 10**400])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(), WHOLE, st.none() | st.floats() | WHOLE)
+def test_whatever_is_written_is_read_back_equal_and_nothing_else_is_written(
+    tmp_path_factory: pytest.TempPathFactory, name: str, number: int, fraction: float | None
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "rows.csv"
     table.create(path, Row)
-    table.append(path, [Row(name, 1, number), ROWS[0]])
+    before = path.read_bytes()
+    try:
+        table.append(path, [Row(name, number, fraction), ROWS[0]])
+    except (TypeError, ValueError):
+        assert path.read_bytes() == before
+        assert abs(number) > 2**53 or not is_a_float(fraction)
+        return
     first, second = table.read(path, Row)
+    # Text up to white space, and as an escape what no encoding can write.
     assert first["name"] == " ".join(name.split()).encode("utf-8", "backslashreplace").decode()
-    assert float(first["fraction"]) == number
+    assert int(first["number"]) == number
+    assert (float(first["fraction"]) if first["fraction"] else None) == fraction
     assert second["name"] == "a"
+
+
+def is_a_float(number: float | None) -> bool:
+    """Whether a finite float holds the number, or there is none."""
+    try:
+        return number is None or (math.isfinite(number) and float(number) == number)
+    except OverflowError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (Row("d", 10**20, 0.5), "Row.number is 100000000000000000000; allowed: a whole number"),
+        (Row("d", 4, math.nan), "Row.fraction is nan; allowed: a finite number"),
+        (Row("d", 4, -math.inf), "Row.fraction is -inf; allowed: a finite number"),
+        (Row("d" * 2**24, 4, 0.5), "a row of 16,777,232 bytes would not be read; allowed: 16,777,215"),
+    ],
+)
+def test_what_the_reader_would_refuse_is_refused_when_it_is_written(path: Path, row: Row, problem: str) -> None:
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        table.append(path, [Row("c", 3, 0.5), row])
+    assert path.read_bytes() == before
+
+
+def test_text_longer_than_the_csv_library_reads_by_itself_is_read_back(path: Path) -> None:
+    table.append(path, [Row("d" * 200_000, 4, 0.5)])  # as the bits of 1.2 million test images
+    assert names(path)[-1] == "d" * 200_000
 
 
 @pytest.mark.parametrize("number", [np.float64(0.25), np.float32(0.25), np.array(0.25), torch.tensor(0.25)])
