@@ -56,8 +56,8 @@ def write_whole(path: Path, text: str) -> None:
 def append(path: Path, rows: list[Any]) -> None:
     """Add rows, instances of the table's dataclass, and make them durable; all of them or none.
 
-    Whatever is written is read back as what it was, text on one line with single spaces. Raises TypeError for a value of
-    another type than its column's and ValueError for one that the reader would refuse; nothing is written then.
+    Whatever is written is read back as what it was, text on one line with single spaces. Raises TypeError for a value
+    of another type than its column's and ValueError for one that the reader would refuse; nothing is written then.
     """
     left = "".join(_line(row) for row in rows).encode()
     # Without a buffer: what a full disk has refused must not be written after all when the file is closed.
@@ -216,11 +216,9 @@ class _Limit:
     def words(self) -> str:
         if self.kind is bool:
             return "True or False"
-        ends = {
-            end: getattr(mark, end) for mark in self.marks for end in ("ge", "gt", "le", "lt") if hasattr(mark, end)
-        }
         said = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
-        bounds = "".join(f" {word} {ends[end]:,g}" for end, word in said.items() if end in ends)
+        ends = {end: getattr(mark, end) for end in said for mark in self.marks if hasattr(mark, end)}
+        bounds = "".join(f" {said[end]} {bound:,g}" for end, bound in ends.items())
         return f"a {'whole' if self.kind is int else 'finite'} number{bounds}"
 
     def allows(self, text: str) -> bool:
