@@ -389,6 +389,7 @@ def _verify(config: VerifyConfig, console: "Console") -> int:
         repeats=config.repeats,
         seed=config.seed,
     )
+    _tell_namesake(config, console)
     print_verification(found, console)
     if not found.agrees:
         raise StudyStoppedError(f"{found.name}: the referees or the forms disagree; this is a defect of the program")
@@ -413,8 +414,16 @@ def _export(config: ExportConfig, console: "Console") -> int:
         replace(config, channels=config.channels or channels, classes=config.classes or classes), bytes_per_weight=20
     )
     folder = Path(config.folder) / short_name(architecture)
+    _tell_namesake(config, console)
     print_exported(export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed), console)
     return 0
+
+
+def _tell_namesake(config: VerifyConfig | ExportConfig, console: "Console") -> None:
+    from explorer.design.published import namesake
+
+    if words := namesake(config.architecture or ""):
+        console.print(words, highlight=False)
 
 
 def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> "tuple[Architecture, Task]":

@@ -265,7 +265,7 @@ def _check_header(path: Path, kind: type, line: bytes) -> None:
         if line.endswith(b"\r"):
             raise InputError(f"{path}: has Windows line ends, so no row matches its check; restore the file")
         missing = [name for name in expected if name not in found and name not in _defaults(kind)]
-        foreign = [name for name in found if name not in expected]
+        foreign = [name or "one without a name" for name in found if name not in expected]
         difference = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(foreign)}"] * bool(
             foreign
         )

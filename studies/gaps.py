@@ -151,15 +151,23 @@ def lines(name: str, family: Family, root: Path = ROOT) -> Iterator[str]:
             if not found.n:
                 yield f"{told}: no pair yet"
                 break
-            low, high = found.interval
-            numbers = f"{found.mean:+.2f} ({low:+.2f} to {high:+.2f}), n = {found.n}, p = {found.p:.4f}"
+            numbers = _numbers(found)
             if part == "all":
                 yield told
                 devices = sorted({device for device, _ in found.differences})
-                lost = f"; {found.lost} pairs with a run that did not end left out" if found.lost else ""
+                pairs = "1 pair" if found.lost == 1 else f"{found.lost} pairs"
+                lost = f"; {pairs} with a run that did not end left out" if found.lost else ""
                 numbers += f", on {' and '.join(devices)}{lost}"
             yield f"    {part}: {numbers}"
     yield f"  {SENTENCES[verdict(family, root)]}"
+
+
+def _numbers(found: Gap) -> str:
+    if found.n < 2:
+        return f"{found.mean:+.2f}, n = 1: an interval needs 2 pairs"
+    (low, high), p = found.interval, found.p
+    chance = "no p: the differences do not vary" if math.isnan(p) else f"p = {p:.4f}"
+    return f"{found.mean:+.2f} ({low:+.2f} to {high:+.2f}), n = {found.n}, {chance}"
 
 
 def _runs(arm: Arm, root: Path) -> dict[tuple[str, int], _Ended]:

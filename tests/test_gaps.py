@@ -86,7 +86,18 @@ def test_runs_that_did_not_end_are_left_out_with_their_partners_and_counted(tmp_
     write(tmp_path, "pair", {"one": [80, -1, 84], "several": [76, 70, 80]})
     found = gaps.gap(FAMILY.gaps["as drawn"], slice(None), tmp_path)
     assert (found.n, found.lost) == (2, 1)
-    assert "; 1 pairs with a run that did not end left out" in "\n".join(gaps.lines("pair", FAMILY, tmp_path))
+    assert "; 1 pair with a run that did not end left out" in "\n".join(gaps.lines("pair", FAMILY, tmp_path))
+
+
+def test_one_pair_and_pairs_that_do_not_differ_are_told_in_words_and_not_as_no_number(tmp_path: Path) -> None:
+    write(tmp_path, "pair", {"one": [80], "several": [76]})
+    write(tmp_path, "pair_groups", {"several": [76]})
+    told = "\n".join(gaps.lines("pair", FAMILY, tmp_path))
+    assert "all: -1.00, n = 1: an interval needs 2 pairs, on A" in told
+    write(tmp_path, "pair", {"one": [80, 80], "several": [76, 76]})
+    told += "\n".join(gaps.lines("pair", FAMILY, tmp_path))
+    assert "all: -1.00 (-1.00 to -1.00), n = 2, no p: the differences do not vary" in told
+    assert "nan" not in told
 
 
 @pytest.mark.parametrize(

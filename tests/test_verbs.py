@@ -124,6 +124,13 @@ def test_a_name_as_pages_show_it_needs_no_quotes_but_the_shells(
     assert """as in 'search.only=["ResNeXt-29 (32x4d)"]'""" in capsys.readouterr().err
 
 
+def test_of_a_name_that_two_networks_have_it_is_said_which_is_meant(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["do=verify", "architecture=alexnet", "image_size=67", "classes=2", "repeats=1", "batch_size=2"]) == 0
+    assert "torchvision's alexnet (61,100,840 parameters) has one group" in " ".join(capsys.readouterr().out.split())
+
+
 def test_verify_says_why_a_network_has_one_form(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["do=verify", "architecture=wrn-16-2", "image_size=16"]) == 0
     assert "One form only: " in said(capsys)

@@ -176,9 +176,9 @@ def _tried(finding: Finding) -> str:
 
 
 def course_sentence(finding: Finding) -> str:
-    """How a search stands against designs drawn at random; empty where there are none."""
+    """How a search stands against designs drawn at random; empty where there are none, or none at all has learned."""
     found = finding.course.drawn if finding.course else None
-    if found is None or np.isnan(found.searched):
+    if found is None or np.isnan(found.searched) or none_learned(finding):
         return ""
     count = counted(found.count, "random design")
     if found.likely is None:

@@ -81,8 +81,9 @@ _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
     (r"regnet_x_400mf|regnetx_004_tv", lambda: REGNETX_400MF_OF_TORCHVISION),
     (r"regnetx_(\d{3})", REGNETX.get),
     (rf"regnet{_SEP}x{_SEP}(\d{{1,3}}(?:[._]\d)?){_SEP}(gf|mf)", _regnetx),
-    (r"alexnet", lambda: "8-2x48d-alexnet"),
+    (r"alexnet", lambda: _ALEXNET),
 )
+_ALEXNET, _ALEXNET_OF_TORCHVISION = "8-2x48d-alexnet", "torchvision's alexnet (61,100,840 parameters) has one group"
 # Of timm, old and new, and of the hub: where weights come from, which says nothing about the network.
 _ORIGIN = re.compile(
     r"^(?:(?:hf[-_]hub:)?timm[/.]|microsoft/|(?:pytorch/vision(?::v[\d.]+)?|torchvision)[/.:](?:models\.)?)?(?:tv_|gluon_|ig_|ssl_|swsl_)?|(?:_v1b|_wsl|_ssl|_swsl)?(?:\.[a-z]\w*)?$"
@@ -120,6 +121,8 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
 def of_ours(name: str) -> str | None:
     """The short name of the network that a published name means; None where that is none of ours."""
     text = _plain(name)
+    if text == "alexnet" and text != name.strip().lower():  # of a library, and so the other one
+        return None
     for pattern, short in _PATTERNS:
         if match := re.fullmatch(pattern, text):
             return short(*match.groups())
@@ -129,6 +132,8 @@ def of_ours(name: str) -> str | None:
 def why_not(name: str) -> tuple[str, str | None]:
     """Why a published name is none of ours, empty for one that is not known, and the short name of what is near."""
     text = _plain(name)
+    if text == "alexnet":
+        return f"{_ALEXNET_OF_TORCHVISION} and other widths, which the template here has not", _ALEXNET
     if (match := re.fullmatch(rf"resnet{_SEP}{_N}", text)) and match[1] in _OF_CIFAR:
         return "its shortcuts have no weights; here they are projections", f"{int(match[1]) + 2}-1x16d-w16-basic-wide"
     if (match := re.fullmatch(rf"{_PRE}{_N}", text)) and match[1] in _OF_CIFAR:
@@ -142,6 +147,13 @@ def why_not(name: str) -> tuple[str, str | None]:
         if match := re.fullmatch(pattern, text):
             return f"it has {reason}", of_ours(near.format(*(part or "" for part in match.groups())))
     return "", None
+
+
+def namesake(name: str) -> str:
+    """What else is known by a name that is read as one of ours, in a sentence; empty where nothing is."""
+    if of_ours(name) != _ALEXNET:
+        return ""
+    return f"This is the paper's network, of two groups; {_ALEXNET_OF_TORCHVISION}, other widths, and is another."
 
 
 def _plain(name: str) -> str:

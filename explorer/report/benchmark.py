@@ -95,9 +95,10 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
     told = wording.interval_points(difference.low, difference.high)
     if difference.n > 1 and not difference.has_interval:
         told = "the same in each"
+    pairs = wording.counted(difference.n, "pair")
     figure = Figure(
         f"test error of {fast} minus {plain}: 90 % interval within {margin[:-2]} points of zero",
-        f"{found.verdict}: {wording.points(difference.mean)} points, {told}, n = {difference.n} pairs",
+        f"{found.verdict}: {wording.points(difference.mean)} points, {told}, n = {pairs}",
         None if found.verdict == "inconclusive" else found.verdict == "equivalent",
     )
     print_figures([figure], console)

@@ -97,7 +97,7 @@ class Display:
     finished_runs: int
     work_left: float
     unknown_runs: int = 0
-    _started: float = field(default_factory=time.perf_counter)
+    _started: float | None = None  # when this start's first epoch began: what precedes it comes once
     _done: float = 0.0  # work of runs that have ended
     _underway: dict[str, float] = field(default_factory=dict)  # work done of the others, by run
     _known: dict[str, float] = field(default_factory=dict)  # the most that was ever done of a run
@@ -137,6 +137,8 @@ class Display:
         now, done = time.perf_counter(), work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
         if now - entry.since < RECALLED * result.seconds:  # too soon to have been trained since
             self._recalled += max(0.0, done - self._known.get(run_id, 0.0))
+        else:
+            self._has_trained(result.seconds)
         self._known[run_id] = max(done, self._known.get(run_id, 0.0))
         entry.result, entry.since, self._underway[run_id] = result, now, done
 
@@ -173,6 +175,7 @@ class Display:
         self.finished_runs += 1
         self._forget(record.run)
         self._done += work_of(entry.run, entry.setting)
+        self._has_trained(record.seconds)
         error = (
             f"val error {percent(record.val_error)}"
             if record.val_error is not None
@@ -185,6 +188,11 @@ class Display:
             markup=False,
         )
 
+    def _has_trained(self, seconds: float) -> None:
+        """The first work of this start took so long and ends now."""
+        if self._started is None:
+            self._started = time.perf_counter() - seconds
+
     def _forget(self, run_id: str) -> float:
         """A run is no longer on its way. Gives how much of its work was done."""
         self._known.pop(run_id, None)
@@ -194,7 +202,7 @@ class Display:
         """From the share of the work done since the start, epochs of running runs included."""
         done = self._done + sum(self._underway.values())
         own = done - self._recalled
-        if own <= 0:
+        if own <= 0 or self._started is None:
             return "time left unknown yet"
         known = self.total_runs - self.unknown_runs
         whole = self.work_left * self.total_runs / known if known else self.work_left

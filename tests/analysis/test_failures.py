@@ -439,6 +439,12 @@ def test_a_search_or_a_list_in_which_nothing_was_learned_says_so_first_and_names
         "No design has learned more than guessing (chance error is 90.00 %). No best design: of 2 designs tried the "
         "lowest validation error is 88.50 % (1 seed)."
     )
+    again = runs({R: [1.79], X: [1.77], "29-2x40d": [1.78], "29-4x24d": [1.8]})
+    names = [R, X, "29-2x40d", "29-4x24d"]
+    drawn = find(again, names, None, seeds=1, designs=4, measure="val_error", val_images=250, random=names[2:])
+    assert drawn.course is not None
+    assert drawn.course.drawn is not None
+    assert course_sentence(drawn) == ""
     best = best_of(searched)
     assert best is not None
     assert best.caution == "No more than guessing, whose error is 90.00 %."

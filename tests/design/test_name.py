@@ -246,6 +246,7 @@ def test_what_a_page_shows_is_read_as_the_same_setting(architecture: Architectur
             "it has squeeze-and-excitation or another attention, which no block here has; near: 50-1x",
         ),
         ("seresnext26d_32x4d", "it has squeeze-and-excitation or another attention, which no block here has"),
+        ("torchvision.models.alexnet", "has one group and other widths, which the template here has not; near: 8-2x48"),
         ("regnety_032", "which no block here has; near: 77-2.4.9.21x48.48.48.48d-w96.192.432.1008-b2.6.15.2-regnet"),
         ("RegNetY-3.2GF", "which no block here has; near: 77-2.4.9.21x48.48.48.48d-w96.192.432.1008-b2.6.15.2-regnet"),
         (

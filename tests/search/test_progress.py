@@ -78,7 +78,7 @@ def test_epochs_found_in_a_checkpoint_are_done_but_took_this_start_no_time(
     ((setting, run),) = runs
     run = replace(run, recipe=replace(run.recipe, epochs=10))
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    display = Display(Console(file=io.StringIO()), 1, 0, work_of(run, setting), _started=now)
+    display = Display(Console(file=io.StringIO()), 1, 0, work_of(run, setting))
     display.started(setting, run)
     now += 3.0
     for epoch in range(1, 5):  # at once, though each took 10 s
@@ -86,8 +86,8 @@ def test_epochs_found_in_a_checkpoint_are_done_but_took_this_start_no_time(
     assert display._time_left() == "time left unknown yet"
     now += 10.0
     display.epoch(run.id, EpochResult(5, 0.1, 2.0, 0.5, 0.25, 10.0))
-    assert display._time_left() == "1 min 05 s left"  # 13 s for one epoch, and five are left
+    assert display._time_left() == "50 s left"  # 10 s for one epoch, and five are left; 3 s before it came once
     # Another process goes on from the same checkpoint: its epochs were counted before.
     for epoch in range(1, 6):
         display.epoch(run.id, EpochResult(epoch, 0.1, 2.0, 0.5, 0.25, 10.0))
-    assert display._time_left() == "1 min 05 s left"
+    assert display._time_left() == "50 s left"
