@@ -71,6 +71,8 @@ _VERSION_1_5 = r"v1(?:[._-]5|b)"
 _N, _SEP = r"([1-9]\d{0,3})", r"[-_ ]?"
 _PRE = rf"pre{_SEP}(?:act(?:ivation)?{_SEP})?resnet{_SEP}"
 _PATHS = r"\(?([1-9]\d{0,3}x[1-9]\d{0,3})d\)?"
+_ALEXNET = "8-2x48d-alexnet"
+_ALEXNET_OF_TORCHVISION = "torchvision's alexnet (61,100,840 parameters) has one group"
 # What a name looks like in lower case, and the short name it stands for; None where there is none.
 _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
     (rf"resnext{_SEP}{_N}[-_, ]+{_PATHS}", lambda depth, paths: f"{depth}-{paths}d"),
@@ -83,7 +85,6 @@ _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
     (rf"regnet{_SEP}x{_SEP}(\d{{1,3}}(?:[._]\d)?){_SEP}(gf|mf)", _regnetx),
     (r"alexnet", lambda: _ALEXNET),
 )
-_ALEXNET, _ALEXNET_OF_TORCHVISION = "8-2x48d-alexnet", "torchvision's alexnet (61,100,840 parameters) has one group"
 # Of timm, old and new, and of the hub: where weights come from, which says nothing about the network.
 _ORIGIN = re.compile(
     r"^(?:(?:hf[-_]hub:)?timm[/.]|microsoft/|(?:pytorch/vision(?::v[\d.]+)?|torchvision)[/.:](?:models\.)?)?(?:tv_|gluon_|ig_|ssl_|swsl_)?|(?:_v1b|_wsl|_ssl|_swsl)?(?:\.[a-z]\w*)?$"
