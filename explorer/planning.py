@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
 from explorer.design.architecture import Architecture
+from explorer.design.axis import Range
 from explorer.design.budget import AXES, Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
 from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
 from explorer.design.layout import refuse_small_images
-from explorer.design.listing import listed, matched
+from explorer.design.listing import MOST_LISTED, listed, matched
 from explorer.design.name import (
     FORMED_BLOCKS,
     display_setting,
@@ -27,6 +29,8 @@ from explorer.design.template import TEMPLATES, Task
 from explorer.errors import InputError
 from explorer.settings import StudyConfig
 
+# In the order in which a space lists its points, the last one varying fastest.
+_AXES = ("block", "shortcut", "depth", "width", "kernel_size", "cardinality", "group_width", "bottleneck_width")
 _PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: paths without the rest of a name
 CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
 
@@ -170,11 +174,16 @@ def _of_one_form(config: StudyConfig) -> tuple[Setting, ...]:
     if config.search.designs is None:
         raise InputError(f"search.designs is null: sampler {config.search.sampler} needs the number of designs")
     if config.search.is_adaptive:
-        if len(candidates(config)) < config.search.designs:
-            found = len(candidates(config))
-            raise InputError(f"search.designs={config.search.designs}: the space holds {found:,} feasible designs")
+        if (found := len(candidates(config))) < config.search.designs:
+            raise _too_few(config.search.designs, found)
         return ()
     return _chosen(scope, config.search.sampler, config.search.designs, config.search.sampler_seed)
+
+
+def _too_few(wanted: int, found: int) -> InputError:
+    if not found:
+        return InputError(f"search.designs={wanted}: the space holds 0 feasible designs; widen the budget's tolerance")
+    return InputError(f"search.designs={wanted}: the space holds {found:,} feasible designs; allowed: at most that")
 
 
 def _only(config: StudyConfig) -> tuple[Setting, ...]:
@@ -340,6 +349,14 @@ def _candidates(scope: Scope, seed: int) -> Pool:
 
 @lru_cache(maxsize=4)
 def _listed(scope: Scope) -> tuple[Setting, ...]:
+    """Every design of the space; of a space with ranges, which nobody has looked through, those within the budget."""
+    space = scope.space
+    if isinstance(space, DesignSpace) and scope.budget and _ranges(space) and _size(space) <= MOST_LISTED:
+        return _within(scope, space)
+    return _all(scope)
+
+
+def _all(scope: Scope) -> tuple[Setting, ...]:
     try:
         architectures = listed(scope.space, scope.budget, scope.task, tight=scope.tight)
         settings = tuple(scope.setting(architecture) for architecture in architectures)
@@ -347,6 +364,48 @@ def _listed(scope: Scope) -> tuple[Setting, ...]:
         raise InputError(f"space: {error}") from None
     _refuse_outside(settings, scope.budget)
     return settings
+
+
+def _within(scope: Scope, space: DesignSpace) -> tuple[Setting, ...]:
+    """The designs that meet the budget. Raises InputError where a value that a person listed has none of them."""
+    kept: list[Setting] = []
+    held: set[tuple[str, object]] = set()
+    missed: list[tuple[DesignSpace, InputError]] = []
+    named = [axis for axis in _AXES if axis not in _ranges(space)]
+    for point in _points(space):
+        try:
+            kept += _all(replace(scope, space=point))
+            held |= {(axis, getattr(point, axis)) for axis in named}
+        except InputError as error:
+            missed.append((point, error))
+    for point, error in missed:
+        if not kept or any((axis, getattr(point, axis)) not in held for axis in named):
+            raise error
+    return tuple(kept)
+
+
+def _ranges(space: DesignSpace) -> list[str]:
+    return [axis for axis in _AXES if isinstance(getattr(space, axis), Range)]
+
+
+def _size(space: Space) -> int:
+    return sum(part.size for part in space.parts)
+
+
+def _points(space: DesignSpace) -> Iterator[DesignSpace]:
+    """Spaces of one point each, in the order in which the whole one lists them."""
+    axes = [axis for axis in _AXES if getattr(space, axis) not in ((), "solve")]
+    values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
+    for point in product(*values):
+        yield replace(space, **{axis: (value,) for axis, value in zip(axes, point, strict=True)})
+
+
+def left_out(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[int, int]:
+    """How many points of a space that is listed are not trained since they miss the budget, and how many it has."""
+    space, search = config.space, config.search
+    if search.only or config.spaces or search.sampler != "listed" or not isinstance(space, DesignSpace):
+        return 0, 0
+    return _size(space) - len(settings) // len(search.forms), _size(space)
 
 
 @lru_cache(maxsize=16)
@@ -357,7 +416,7 @@ def _chosen(scope: Scope, sampler: str, count: int, seed: int) -> tuple[Setting,
         wanted = CANDIDATES if sampler == "space_filling" else count
         pool = draw(scanned(scope, seed), wanted, rng, _progress("Drawing designs"))
         if len(pool) < count:
-            raise InputError(f"search.designs={count}: the space holds {len(pool):,} feasible designs")
+            raise _too_few(count, len(pool))
         places = space_filling(pool, count, rng) if sampler == "space_filling" else range(count)
         return tuple(scope.setting(scope.matched(pool.architecture(place))) for place in places)
     except InputError:
@@ -381,6 +440,7 @@ def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> Non
 def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None]:
     given, reference = config.budget, None
     if given.reference is not None:
+        _refuse_paths_alone(config, given.reference)
         try:
             reference = cost(_reference(config, given.reference), task)
         except ValueError as error:
@@ -402,6 +462,27 @@ def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None
     if not limits and given.match == "tight":
         raise InputError("budget.match=tight: there is no limit to match; give one, as in budget.params.tolerance=0.05")
     return reference, Budget(tuple(limits)) if limits else None
+
+
+def _refuse_paths_alone(config: StudyConfig, text: str) -> None:
+    """Raise InputError for paths without the rest of a name where the space has no axes that would complete them."""
+    space = config.space
+    if isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
+        return
+    way = "give a whole name, or budget.reference=null and a target of your own, as in budget.macs.target=40000000"
+    if isinstance(space, NamedSpace):
+        works = [name for name in space.architecture if _can_be_held_to(config, name)]
+        way = f"give a whole name; allowed among others: {', '.join(works)}" if works else way
+    raise InputError(f"budget.reference={text}: paths alone need a space with axes to complete them; {way}")
+
+
+def _can_be_held_to(config: StudyConfig, name: str) -> bool:
+    """Whether all designs of a study of named networks can cost what one of them costs."""
+    try:
+        settings_of(replace(config, budget=replace(config.budget, reference=name)))
+    except InputError:
+        return False
+    return True
 
 
 def _reference(config: StudyConfig, text: str) -> Architecture:

@@ -1,11 +1,15 @@
+import re
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from explorer.__main__ import main
 from explorer.config import read_command
 from explorer.contrast import contrast_of
 from explorer.errors import InputError
-from explorer.planning import settings_of
+from explorer.planning import left_out, settings_of
 from explorer.report.plan import seeds_in_words
 from explorer.run import Convolution, Execution
 from explorer.runs import runs_of, runs_wanted
@@ -70,7 +74,10 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
         (["search.designs=3"], "search.designs=3: sampler listed takes all"),
         (["space=anynetx", "space.template=cifar", "budget=none"], "space: holds 50,096,498,540,544 points; a study"),
         (["space.kernel_size=5"], "budget.reference=1x64d: kernel_size 5 is too large for maps of 2 pixels"),
-        (["space=neighbours"], "budget.reference=1x64d: architecture '1x64d': expected a name"),
+        (
+            ["space=neighbours"],
+            "budget.reference=1x64d: paths alone need a space with axes to complete them; give a whole name, or budg",
+        ),
         (
             ["space=neighbours", "budget.reference=29-1x64d"],
             "space: 29-4x24d-inception: kernel_size 5 is too large for maps of 2 pixels",
@@ -87,6 +94,64 @@ def test_a_study_that_cannot_be_planned_says_why(overrides: list[str], problem: 
     with pytest.raises(InputError) as caught:
         settings_of(config(*overrides))
     assert str(caught.value).startswith(problem)
+
+
+def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(
+    capsys: pytest.CaptureFixture[str], workplace: Path
+) -> None:
+    wide = config("space.cardinality={low: 1, high: 64}")
+    settings, alone = settings_of(wide), []
+    for cardinality in range(1, 65):
+        with suppress(InputError):
+            alone += settings_of(config(f"space.cardinality=[{cardinality}]"))
+    assert settings == tuple(alone)
+    assert left_out(wide, settings) == (64 - len(settings), 64) == (32, 64)
+    assert left_out(config(), settings_of(config())) == (0, 5)
+    assert main(["study=equal_params", "space.cardinality={low: 1, high: 64}", "do=plan"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "32 meet 4,913,098 params within 5.00%; 32 do not and are left out. The study takes all of them." in told
+    assert "192 of 192 runs to do" in told
+
+
+def test_designs_of_a_range_come_in_the_order_of_the_axes_and_with_listed_widths_too() -> None:
+    known = ["budget.reference=29-1x64d", "study.contrast=null", "budget.params.tolerance=0.3"]
+    ranged = settings_of(config(*known, "space.depth={low: 20, high: 29, step: 9}", "space.cardinality=[1,2,4]"))
+    assert ranged == settings_of(config(*known, "space.depth=[20,29]", "space.cardinality=[1,2,4]"))
+    widths = config(*known, "space.cardinality=[32]", "space.bottleneck_width={low: 1, high: 9}")
+    assert [setting.name for setting in settings_of(widths)] == ["29-32x3d", "29-32x4d", "29-32x5d"]
+
+
+def test_a_value_that_a_person_listed_is_refused_where_no_value_of_a_range_saves_it() -> None:
+    known = ["study.contrast=null", "budget.reference=29-1x64d", "space.depth={low: 20, high: 29, step: 9}"]
+    with pytest.raises(InputError, match=r"^space: no bottleneck width at cardinality 500 meets 4,913,098 params"):
+        settings_of(config(*known, "space.cardinality=[1,500]"))
+    with pytest.raises(InputError, match=r"^space: no bottleneck width at cardinality 400 meets"):
+        settings_of(config("space.cardinality={low: 400, high: 401}"))
+
+
+@pytest.mark.parametrize("study", ["double_complexity", "neighbours"])
+def test_each_reference_that_a_space_of_named_networks_offers_instead_of_paths_works(study: str) -> None:
+    with pytest.raises(InputError, match="1x64d: paths alone need a space with axes") as caught:
+        settings_of(read_command([f"study={study}", "budget=macs"]).study)
+    offered = str(caught.value).partition("allowed among others: ")[2].split(", ")
+    for name in offered:
+        followed = read_command([f"study={study}", "budget=macs", f"budget.reference={name}"]).study
+        assert contrast_of(followed, settings_of(followed)) is not None
+    assert any("64d" in name for name in offered)
+
+
+def test_the_whole_name_that_a_space_of_several_values_offers_as_its_reference_works() -> None:
+    for arguments in (["study=pareto", "budget=macs"], ["study=equal_params", "space.depth=[20,29]"]):
+        with pytest.raises(InputError, match="give a whole name, such as") as caught:
+            settings_of(read_command(arguments).study)
+        name = str(caught.value).rpartition("such as ")[2]
+        followed = [*arguments, f"budget.reference={name}"]
+        try:
+            settings_of(read_command(followed).study)
+        except InputError as error:
+            told = re.fullmatch(r"search.designs=\d+: the space holds (\d+) feasible designs; allowed: .*", str(error))
+            assert told is not None
+            settings_of(read_command([*followed, f"search.designs={told[1]}"]).study)
 
 
 def test_the_contrast_must_name_two_settings_of_the_study() -> None:

@@ -12,7 +12,7 @@ from explorer import records
 from explorer.contrast import contrast_of
 from explorer.errors import InputError
 from explorer.machine import cpu_count, machine_id
-from explorer.planning import Scope, Setting, baseline_wanted, designs_wanted, scanned, scopes_of, settings_of
+from explorer.planning import Scope, Setting, baseline_wanted, designs_wanted, left_out, scanned, scopes_of, settings_of
 from explorer.progress import Progress, progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress
@@ -104,6 +104,9 @@ def _space_line(config: StudyConfig, name: str, scope: Scope) -> str:
             f"about {share.estimate:.3%} {budget} (95 % interval {share.low:.3%} to {share.high:.3%} from "
             f"{share.drawn:,} drawn points, that is {low:.1e} to {high:.1e})"
         )
+    missed, _ = left_out(config, settings_of(config))
+    if missed:
+        meet += f"; {missed:,} {'does not and is' if missed == 1 else 'do not and are'} left out"
     taken = {
         "listed": "The study takes all of them.",
         "uniform": f"The study takes {search.designs} of them, drawn uniformly.",

@@ -25,7 +25,7 @@ from explorer.job import (
     Survey,
     Terms,
 )
-from explorer.planning import Setting, candidates, designs_wanted, scope_of, settings_of, task_of
+from explorer.planning import Setting, candidates, designs_wanted, left_out, scope_of, settings_of, task_of
 from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, Decision, Execution, Outcome, Run, RunRecord
 from explorer.runs import is_judged, own_execution, record_of, refuse_batch, rungs_of, runs_of
@@ -61,7 +61,7 @@ def run_study(
     Raises InputError for what a person can mend and StudyStoppedError where the cost check fails or a file of the study
     cannot be written.
     """
-    settings_of(config)  # refuses what cannot be planned before anything is locked or started
+    settings = settings_of(config)  # refuses what cannot be planned before anything is locked or started
     clock = Clock()
     with _stopped_by_files(), study.locked(folder):
         study.drop_partial(folder)
@@ -77,6 +77,9 @@ def run_study(
             assert isinstance(surroundings, Surroundings)
             refuse_batch(config, surroundings.images[0])
             console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False, soft_wrap=True)
+            missed, points = left_out(config, settings)
+            if missed:
+                console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
             bench = Bench(config, surroundings, engine)
             workers, execution = _plan(bench, folder, console, fork)
             start = begin(folder, config, execution, surroundings, fork)
