@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from explorer.settings import StudyConfig
 # In the order in which a space lists its points, the last one varying fastest.
 _AXES = ("block", "shortcut", "depth", "width", "kernel_size", "cardinality", "group_width", "bottleneck_width")
 _PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: paths without the rest of a name
+MOST_TRIED = 16  # names, to find one that works as the reference of a budget
 CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
 
 
@@ -490,14 +491,22 @@ def _reference(config: StudyConfig, text: str) -> Architecture:
     space = config.space
     if not isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
         return parse_name(text)
-    axes = {axis: getattr(space, axis) for axis in ("depth", "width", "kernel_size", "block", "shortcut")}
-    first = {axis: (values if isinstance(values, tuple) else values.values)[0] for axis, values in axes.items()}
-    plain = "" if first["shortcut"] else "-plain"
-    block = "" if first["block"] == TEMPLATES[space.template].block else f"-{first['block']}"
-    whole = parse_name(
-        f"{first['depth']}-{text}-w{first['width']}-k{first['kernel_size']}{block}{plain}-{space.template}"
-    )
-    for axis, values in axes.items():
-        if not isinstance(values, tuple) or len(values) != 1:
-            raise ValueError(f"the space has several values of {axis}; give a whole name, such as {short_name(whole)}")
-    return whole
+    axes = ("depth", "width", "kernel_size", "block", "shortcut")
+    values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
+    wholes = [_whole(space.template, text, *point) for point in islice(product(*values), MOST_TRIED)]
+    for axis, several in zip(axes, values, strict=True):
+        if len(several) > 1:
+            works = (name for name in map(short_name, wholes) if _can_be_held_to(config, name))
+            way = next(works, None) if config.search.sampler == "listed" else None
+            raise ValueError(
+                f"the space has several values of {axis}; give a whole name, such as {way or short_name(wholes[0])}"
+            )
+    return wholes[0]
+
+
+def _whole(
+    template: str, paths: str, depth: int, width: int, kernel_size: int, block: str, shortcut: bool
+) -> Architecture:
+    plain = "" if shortcut else "-plain"
+    other = "" if block == TEMPLATES[template].block else f"-{block}"
+    return parse_name(f"{depth}-{paths}-w{width}-k{kernel_size}{other}{plain}-{template}")

@@ -8,6 +8,7 @@ import pytest
 from explorer.__main__ import main
 from explorer.config import read_command
 from explorer.contrast import contrast_of
+from explorer.design.space import DesignSpace
 from explorer.errors import InputError
 from explorer.planning import left_out, settings_of
 from explorer.report.plan import seeds_in_words
@@ -101,9 +102,10 @@ def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(
 ) -> None:
     wide = config("space.cardinality={low: 1, high: 64}")
     settings, alone = settings_of(wide), []
+    assert isinstance(wide.space, DesignSpace)
     for cardinality in range(1, 65):
         with suppress(InputError):
-            alone += settings_of(config(f"space.cardinality=[{cardinality}]"))
+            alone += settings_of(replace(wide, space=replace(wide.space, cardinality=(cardinality,))))
     assert settings == tuple(alone)
     assert left_out(wide, settings) == (64 - len(settings), 64) == (32, 64)
     assert left_out(config(), settings_of(config())) == (0, 5)
