@@ -39,6 +39,7 @@ BEHIND = Path("local") / "mirror.behind"  # there while the dashboard's database
 LEAVE = "leave"  # a file that asks all jobs of a start to leave, or one job where it lies in that one's place
 LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, and reloads itself as often
 _SHOWN = re.compile(rb"<!-- runs: ([0-9a-f]*) -->\s*\Z")
+_DIGITS = 16
 MOST_HEADER = 2**16  # bytes of a table's first line
 
 
@@ -126,10 +127,28 @@ def is_stale(page: Path, folder: Path) -> bool:
         return True
     if page.stat().st_mtime_ns >= (folder / RUNS).stat().st_mtime_ns:
         return False
+    shown = _shown(page)
+    return shown is not None and shown != runs_digest(folder)
+
+
+def runs_behind(page: Path, folder: Path) -> int | None:
+    """How many rows were recorded since a page was drawn; None where it does not say of which rows it was drawn."""
+    shown, lines, digest = _shown(page), 0, hashlib.sha256()
+    since = 0 if shown == "" else None
+    with opened(folder / RUNS, MOST_TABLE) as file:
+        for lines, line in enumerate(file):  # of which the header is number 0
+            digest.update(line)
+            if digest.hexdigest()[:_DIGITS] == shown:
+                since = lines
+    return None if since is None else lines - since
+
+
+def _shown(page: Path) -> str | None:
+    """The digest of the rows that a page was drawn of, as its last line says; None where it does not."""
     with page.open("rb") as file:
         file.seek(max(0, page.stat().st_size - 200))
-        shown = _SHOWN.search(file.read())
-    return shown is not None and shown[1].decode() != runs_digest(folder)
+        found = _SHOWN.search(file.read())
+    return found[1].decode() if found else None
 
 
 def runs_digest(folder: Path) -> str:
@@ -138,7 +157,7 @@ def runs_digest(folder: Path) -> str:
     if not path.exists():
         return ""
     with opened(path, MOST_TABLE) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
 
 
 @contextmanager

@@ -25,6 +25,8 @@ from explorer.folder import LIVE_SECONDS, REPORTS, is_stale, now
 REST = 20.0  # so that drawing takes at most 5 % of the time
 NICENESS = 10  # lower, and a drawing beside busy workers would take minutes
 LONGEST_DRAWING = 60.0  # seconds that a measurement waits for the end of a drawing
+LAST_DRAWING = 5.0  # seconds that an interrupted study waits for its last page; the next start draws it otherwise
+LAST = "last"  # the word that asks for it
 LOG = "live.log"
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork would share the threads and locks of whoever starts it
 
@@ -32,6 +34,8 @@ _CONTEXT = multiprocessing.get_context("spawn")  # a fork would share the thread
 @dataclass
 class Live:
     """Keeps the page of a study up to date while the body of a `with` runs; afterwards nothing is drawn any more.
+
+    Where the body is interrupted the page is drawn once more, if that does not take long, since nobody else does it.
 
     period  least seconds between two drawings, and before the first one
     rest    times the processor time of a drawing for which nothing is drawn after it
@@ -58,9 +62,13 @@ class Live:
         theirs.close()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         if self._process is None or self._pipe is None:
             return
+        if kind is KeyboardInterrupt:
+            with suppress(EOFError, OSError):
+                self._pipe.send(LAST)
+                self._pipe.poll(LAST_DRAWING)
         self._process.terminate()  # whoever goes on draws the last page
         self._process.join(5)
         if self._process.is_alive():
@@ -112,7 +120,7 @@ def keep_drawn(pipe: Connection, folder: Path, period: float, rest: float) -> No
     """Draw what is stale, at most once in so many seconds, until the other end of the pipe is closed.
 
     That is also how it ends where the coordinator was killed. A word in the pipe is answered, and nothing is drawn from
-    there to the next word.
+    there to the next word; but for `LAST`, which is answered when what is stale then has been drawn.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides what ends
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # which lets a file that is being written be cleaned up
@@ -122,9 +130,11 @@ def keep_drawn(pipe: Connection, folder: Path, period: float, rest: float) -> No
     with suppress(EOFError, OSError):
         while True:
             if pipe.poll(max(0.0, due - time.monotonic())):
-                pipe.recv()
-                pipe.send(None)
-                pipe.recv()
+                if pipe.recv() == LAST:
+                    _draw_stale(folder)
+                else:
+                    pipe.send(None)
+                    pipe.recv()
                 pipe.send(None)
             else:
                 busy = _draw_stale(folder)

@@ -1,5 +1,6 @@
 """`do=doctor` on folders that were damaged in every way: it says what is wrong, asks, repairs, and loses no byte."""
 
+import hashlib
 import json
 import os
 import pty
@@ -204,8 +205,6 @@ def _age(page: Path) -> None:
 
 
 OTHERS: dict[str, tuple[Callable[[], Any], str]] = {
-    "a page that is missing": (PAGE.unlink, "reports/tiny.html: is missing"),
-    "a page that is old": (lambda: _age(PAGE), "reports/tiny.html: is older than the record"),
     "a damaged database": (
         lambda: os.truncate(mirror_path(FOLDER), 5000),
         "local/optuna.db: ",
@@ -224,6 +223,37 @@ OTHERS: dict[str, tuple[Callable[[], Any], str]] = {
         "checkpoints of a run that has ended",
     ),
 }
+
+
+PAGES: dict[str, tuple[Callable[[], Any], str]] = {
+    "missing": (PAGE.unlink, "is not there"),
+    "before the last runs": (lambda: _drawn_of(PAGE, 1), "is behind the record by 3 runs"),
+    "before the first run": (lambda: _drawn_of(PAGE, None), "is behind the record by 4 runs"),
+    "of another record": (lambda: _age(PAGE), "is older than the record"),
+}
+
+
+def _drawn_of(page: Path, runs: int | None) -> None:
+    """Make it a page that was drawn when so many runs were recorded, or before the record was begun."""
+    lines = (FOLDER / study.RUNS).read_bytes().splitlines(keepends=True)
+    now = study.runs_digest(FOLDER)
+    then = "" if runs is None else hashlib.sha256(b"".join(lines[: runs + 1])).hexdigest()[:16]
+    page.write_text(page.read_text().replace(f"<!-- runs: {now} -->", f"<!-- runs: {then} -->"))
+    os.utime(page, (0, 0))
+
+
+@pytest.mark.parametrize(("age", "words"), PAGES.values(), ids=PAGES)
+def test_a_page_behind_the_record_is_told_and_is_no_fault(
+    ill: Path, capsys: pytest.CaptureFixture[str], age: Callable[[], Any], words: str
+) -> None:
+    age()
+    before = files()
+    code, output = doctor(capsys)
+    assert (code, files()) == (0, before)
+    assert f"reports/tiny.html: {words}\n  No fault: the next start draws it from the record" in output
+    assert "Nothing is wrong." in output
+    code, output = doctor(capsys, "yes=true")
+    assert (code, "All is repaired." in output, study.is_stale(PAGE, FOLDER)) == (0, True, False)
 
 
 def kept(run_id: str, epochs: int, steps: int = 0) -> Path:

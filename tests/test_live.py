@@ -195,6 +195,30 @@ def test_a_process_that_has_died_is_not_waited_for(begun: StudyConfig) -> None:
         assert live._process is None
 
 
+def interrupted(live: Live, *numbers: int, config: StudyConfig) -> float:
+    """A study that is interrupted as soon as it has recorded these runs; the seconds that leaving took."""
+    with pytest.raises(KeyboardInterrupt), live:  # noqa: PT012 - as the loop over runs ends
+        commit(config, *numbers)
+        asked = time.monotonic()
+        raise KeyboardInterrupt
+    return time.monotonic() - asked
+
+
+def test_after_an_interruption_the_page_shows_all_that_was_recorded(begun: StudyConfig) -> None:
+    assert interrupted(Live(FOLDER, period=60), 0, 1, config=begun) < PATIENCE
+    assert shows("2 of 4 runs")
+    assert not study.is_stale(PAGE, FOLDER)
+
+
+def test_an_interrupted_study_does_not_wait_long_for_a_page(
+    begun: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PAGE.parent.mkdir()
+    monkeypatch.setattr(live, "LAST_DRAWING", 0.5)
+    monkeypatch.setattr(live, "_work", stuck)
+    assert interrupted(Live(FOLDER, period=0.1), 0, config=begun) < PATIENCE
+
+
 def stuck(pipe: Connection, folder: Path, period: float, rest: float) -> None:
     """The process, when a drawing takes minutes."""
 

@@ -15,14 +15,16 @@ DAMAGED = Path("local") / "damaged"
 class Complaint:
     """One thing that is wrong.
 
-    what    names the file and what is wrong with it
-    remedy  what is done about it, or can be done by a person
-    cure    does it; None where only a person can
+    what      names the file and what is wrong with it
+    remedy    what is done about it, or can be done by a person
+    cure      does it; None where only a person can
+    is_fault  false of what an orderly study may have as well, as a page that is not drawn yet
     """
 
     what: str
     remedy: str
     cure: Callable[[], object] | None = None
+    is_fault: bool = True
 
 
 def set_aside(folder: Path, paths: Iterable[Path], *, move: bool = False) -> Path:

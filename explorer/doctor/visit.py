@@ -51,7 +51,7 @@ def visit(
     """Examine a study, repair what `agrees` says yes to, nothing where that is None. Gives the exit code.
 
     A `database` outside the folder is connected to only where it is named here and it is the study's.
-    0: nothing is wrong, or all is repaired; 1: something is left. Raises InputError where there is no such study.
+    0: nothing is wrong, or all is repaired; 1: a fault is left. Raises InputError where there is no such study.
     """
 
     def say(line: str) -> None:
@@ -68,8 +68,9 @@ def visit(
         say(f"It is being run by {holder}; nothing is repaired before that ends.")
     for one in found.complaints:
         say(f"- {one.what}")
-        say(f"  {'Can be repaired' if one.cure else 'To do'}: {one.remedy}")
-    if not found.complaints:
+        say(f"  {'No fault' if not one.is_fault else 'Can be repaired' if one.cure else 'To do'}: {one.remedy}")
+    is_well = not any(one.is_fault for one in found.complaints)
+    if is_well and (agrees is None or not found.complaints or holder):
         say("Nothing is wrong.")
         return 0
     curable = any(one.cure for one in found.complaints)
@@ -79,7 +80,7 @@ def visit(
         return 1
     left = _repaired(folder, found, agrees, say, partial(look, running=False))
     say(f"{len(left)} left: {'; '.join(one.what for one in left)}" if left else "All is repaired.")
-    return 1 if left else 0
+    return 1 if any(one.is_fault for one in left) else 0
 
 
 def _repaired(
@@ -267,11 +268,15 @@ def _mirror(mirror: Mirror, trials: Trials, lines: list[str]) -> list[Complaint]
 
 
 def _stale(folder: Path) -> list[Complaint]:
+    """A page behind the record: no fault, since a study that was interrupted may leave it so."""
     page = _page(folder)
     if not study.is_stale(page, folder):
         return []
-    what = "is older than the record" if page.exists() else "is missing"
-    return [Complaint(f"{page}: {what}", "draw it from the record", lambda: draw(folder))]
+    behind = study.runs_behind(page, folder) if page.exists() else None
+    what = "is older than the record" if behind is None else f"is behind the record by {counted(behind, 'run')}"
+    words = f"{page}: {what if page.exists() else 'is not there'}"
+    remedy = "the next start draws it from the record, and so does do=report"
+    return [Complaint(words, remedy, lambda: draw(folder), is_fault=False)]
 
 
 def _page(folder: Path) -> Path:
