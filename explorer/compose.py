@@ -22,6 +22,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.types import RunMode
@@ -56,15 +57,24 @@ class Composed:
 
     given    what the command says, by key or group
     origins  the file that set a value, by its place; None where the command did
+    composed  the files of each group that it is made of
     """
 
     tree: dict[str, Any]
     given: dict[str, Any]
     origins: dict[Steps, Path | None] = field(default_factory=dict)
+    composed: dict[str, list[Path]] = field(default_factory=dict)
 
     def place(self, steps: Steps) -> str:
-        """The files that set a key, or all below it, for a message; nothing where the command had a part in it."""
+        """The files that set a key, or all below it, for a message; nothing where the command had a part in it.
+
+        Of a key that nobody has set those where it belongs: of its group, or else of what it would be a part of.
+        """
         found = self._files(steps)
+        if not found and len(steps) < 3:
+            found = dict.fromkeys(self.composed.get(steps[0], []))
+        if not found:
+            found = {file: None for file in self._files(steps[:-1]) if file is not None}
         return "" if not found or None in found else f" (in {', '.join(str(file) for file in [*found][:3])})"
 
     def _files(self, steps: Steps) -> dict[Path | None, None]:
@@ -295,12 +305,18 @@ _Loader.add_implicit_resolver(
 
 
 class _Folder(ConfigSource):
-    """A `conf` of the user for Hydra: its files may end in .yml and begin with a byte order mark."""
+    """A `conf` for Hydra, in the place of its own reader of folders.
+
+    Files may end in .yml and begin with a byte order mark, and what is wrong with one is told with its name.
+    """
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path if path.startswith("file://") else f"file://{path}")
 
     @staticmethod
     def scheme() -> str:
         """What its addresses begin with."""
-        return "conf"
+        return "file"
 
     def load_config(self, config_path: str) -> ConfigResult:
         """The content of a file and the settings of its first lines."""
@@ -313,7 +329,7 @@ class _Folder(ConfigSource):
             stream.name = str(file)  # which messages of YAML name
             content = OmegaConf.load(stream)
             _refuse_steering(file, OmegaConf.to_container(content))
-            return ConfigResult(self.provider, f"conf://{self.path}", content, header)
+            return ConfigResult(self.provider, f"file://{self.path}", content, header)
         except InputError:
             raise
         except (yaml.YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
@@ -356,9 +372,14 @@ def _file(folder: Path, config: str) -> Path | None:
 
 
 def _text(file: Path) -> str:
-    """The text of a file, without a byte order mark."""
+    """The text of a file, without a byte order mark. Raises InputError where it is no text."""
     content = read_bytes(file, MOST_BYTES)
-    return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    encoding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "UTF-8"
+    try:
+        return content.decode("utf-16" if encoding == "UTF-16" else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{file}, line {line}: is not text in {encoding}; save the file in UTF-8") from None
 
 
 def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -> Composed:
@@ -367,8 +388,10 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
     Of a chosen group only files of that group decide.
     """
     tree: dict[str, Any] = {}
+    composed: dict[str, list[Path]] = {}
     try:
         for config, package in _defaults(root, chosen):
+            composed.setdefault(config.partition("/")[0], []).append(_only(config))
             own = {key: item for key, item in _content(_only(config)).items() if key != "defaults"}
             for step in reversed(package):
                 own = {step: own}
@@ -376,11 +399,14 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
     except InputError:
         raise
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, no date, a number of thousands of digits
-        raise InputError(_one_line(f"a YAML file cannot be read: {error}")) from None
+        raise InputError(_one_line(f"a YAML file cannot be read: {error}") + _in_files(_leading(chosen))) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(
-            _one_line(re.split(r"(Config s|S)earch path:", str(error))[0])
-            or f"a YAML file cannot be read ({type(error).__name__})"
+            (
+                _one_line(re.split(r"(Config s|S)earch path:", str(error))[0])
+                or f"a YAML file cannot be read ({type(error).__name__})"
+            )
+            + _in_files(_leading(chosen))
         ) from None
     except OSError as error:
         what = f"{error.strerror}: {str(error.filename)[:100]}" if error.strerror else _one_line(str(error))
@@ -393,16 +419,29 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
     origins: dict[Steps, Path | None] = {}
     plain = _plain(tree, (), kind, origins)
     _refuse_text(plain, ())
-    return Composed(plain, {one.key: one.value for one in read}, origins)
+    return Composed(plain, {one.key: one.value for one in read}, origins, composed)
+
+
+def _leading(chosen: dict[str, str]) -> list[Path]:
+    """The chosen files that name others: the user's, or the shipped ones where none of those does."""
+    named = [(folder, f"{group}/{name}") for folder in conf_folders() for group, name in chosen.items()]
+    files = [(folder, file) for folder, config in named if (file := _file(folder, config))]
+    found = [(folder, file) for folder, file in files if "defaults" in _content(file)]
+    return [file for folder, file in found if folder != conf_folders()[0]] or [file for _, file in found]
+
+
+def _in_files(files: list[Path]) -> str:
+    return f" (in {', '.join(map(str, files[:3]))})" if files else ""
 
 
 def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
     """The files in the order in which they are merged, each with the place where its content goes."""
     own, *others = conf_folders()
     overrides = [f"{group}={_quoted(name)}" for group, name in chosen.items()]
+    Plugins.instance()  # registers what it knows, once
+    SourcesRegistry.instance().types[_Folder.scheme()] = _Folder
     if others:
-        SourcesRegistry.instance().register(_Folder)
-        overrides.append(f"hydra.searchpath=[{','.join(_quoted(f'conf://{folder}') for folder in others)}]")
+        overrides.append(f"hydra.searchpath=[{','.join(_quoted(f'file://{folder}') for folder in others)}]")
     with initialize_config_dir(str(own), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
@@ -435,8 +474,9 @@ def _only(config: str) -> Path:
 def _content(file: Path) -> dict[str, Any]:
     """What a file says, as leaves."""
     try:
+        text = _text(file)
         check_yaml(file)
-        loader = _Loader(_text(file))
+        loader = _Loader(text)
         try:
             node = loader.get_single_node()
             leaves = {} if node is None else _built(loader, node, file)

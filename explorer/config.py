@@ -222,7 +222,7 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
     same = [other["msg"] for other in problems if _located(other["loc"], tree)[0] == path]
     key = ".".join(path)
     if problem["type"] in ("missing", "missing_argument"):
-        return f"{key} is missing"
+        return f"{key} is missing{place(path)}"
     if problem["type"] == "value_error":
         reason = str(problem["ctx"]["error"])
         axes = {axis for kind in KINDS.values() for axis in get_type_hints(kind)}

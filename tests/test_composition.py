@@ -238,21 +238,51 @@ def test_files_may_begin_with_a_byte_order_mark_and_end_in_yml(suffix: str, enco
     [
         (b"epochs: [1\nbatch: }", "did not find expected|while parsing a flow"),
         (b"12", "Invalid loaded object type"),
-        (b"epochs: \xff", "invalid start byte"),
+        (b"init: x\nepochs: \xff", "line 2: is not text in UTF-8; save the file in UTF-8"),
+        (b"\xff\xfe\x00", "line 1: is not text in UTF-16; save the file in UTF-8"),
+        (b"defaults: 3", "defaults must be a list"),
+        (b"defaults: [nothing]", r"In 'recipe/own': Could not load 'recipe/nothing'\. \(in "),
+        (b"", r"recipe\.epochs is missing \(in "),
         (b"x: !!set {a}", "not a supported primitive type"),
         (b"- epochs", "is no mapping; expected lines of key: value"),
         (b"epochs: 1\nepochs: 2", "found duplicate key epochs"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(content: bytes, said: str, workplace: Path) -> None:
+@pytest.mark.parametrize("is_clone", [False, True])
+def test_a_file_that_cannot_be_used_is_named(
+    content: bytes, said: str, is_clone: bool, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_clone:  # where a person's own files lie among the shipped ones
+        shutil.copytree(OWN, workplace / "conf")
+        monkeypatch.setattr("explorer.compose.conf_folders", lambda: [workplace / "conf"])
     own = written(workplace, "recipe/own.yaml", "")
     own.write_bytes(content)
     with pytest.raises(InputError, match=said) as caught:
-        compose(["study=equal_params", "recipe=own"])
+        read_command(["study=equal_params", "recipe=own"])
     assert str(own) in str(caught.value)
-    own.write_bytes(b"defaults: [nothing]")
-    with pytest.raises(InputError, match=r"In 'recipe/own': Could not load 'recipe/nothing'\.$"):
-        compose(["study=equal_params", "recipe=own"])
+
+
+HEAD = "# @package _global_\ndefaults:\n  - equal_params\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seeds: lots\n", "study.seeds=lots: unknown key; allowed: contrast, margin, question"),
+        ("# @package _global_\nsearch:\n  seeds: lots\n", "study is missing"),
+        (f"{HEAD}  - override /recipe: nothing\n", "Could not find 'recipe/nothing'"),
+        (f"{HEAD}  - /recipe: short\n", "Multiple values for recipe"),
+        (
+            "# @package _global_\nstudy:\n  question: q\n  contrast: {setting: 1x64d}\n",
+            "study.contrast.against is missing",
+        ),
+    ],
+)
+def test_a_study_file_that_cannot_be_used_is_named(text: str, said: str, workplace: Path) -> None:
+    own = written(workplace, "study/own.yaml", text)
+    with pytest.raises(InputError, match=said) as caught:
+        read_command(["study=own"])
+    assert str(caught.value).endswith(f"(in {own})")
 
 
 REPEATED = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 30))])

@@ -170,11 +170,14 @@ def test_a_misspelt_key_in_a_yaml_file_is_refused_naming_the_file(workplace: Pat
     assert message.endswith(f"(in {workplace / 'conf' / 'recipe' / 'typo.yaml'})")
 
 
-def test_a_missing_key_is_named(workplace: Path) -> None:
+def test_a_missing_key_is_named_with_the_file_that_lacks_it(workplace: Path) -> None:
     shipped = conf_folders()[0] / "recipe" / "digits.yaml"
     (workplace / "conf" / "recipe").mkdir(parents=True)
     (workplace / "conf" / "recipe" / "partial.yaml").write_text(shipped.read_text().replace("epochs: 7\n", ""))
-    assert refusal(STUDY, "recipe=partial") == "recipe.epochs is missing"
+    assert (
+        refusal(STUDY, "recipe=partial")
+        == f"recipe.epochs is missing (in {Path('conf/recipe/partial.yaml').resolve()})"
+    )
 
 
 def test_a_file_that_is_not_yaml_is_refused(workplace: Path) -> None:
