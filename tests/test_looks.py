@@ -13,7 +13,7 @@ from explorer.__main__ import main
 from explorer.answer import at_look, judged
 from explorer.config import read_command
 from explorer.job import Counted, Event, Job, RunDone
-from explorer.planning import Setting
+from explorer.planning import Setting, settings_of
 from explorer.records import Record, load
 from explorer.run import EpochRecord, RunRecord
 from explorer.search import coordinator
@@ -187,3 +187,26 @@ def test_auto_without_a_contrast_is_refused(capsys: pytest.CaptureFixture[str], 
     assert main([*AUTO, "study.contrast=null"]) == 2
     assert "search.seeds=auto: stops when the contrast is decided" in capsys.readouterr().err
     assert not (workplace / "studies").exists()
+
+
+def test_a_plan_tells_the_least_and_the_most_that_looking_may_train(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def planned() -> str:
+        assert main([*AUTO, "do=plan"]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    # Two epochs of 80 images forwards and backwards (thrice a forward pass), evaluated on 40 each, and 100 at the end.
+    config = read_command(AUTO).study
+    each = sum((3 * 2 * 80 + 2 * 40 + 100) * setting.cost.macs for setting in settings_of(config))
+    assert (
+        "looks at 6, 12 and 20 seeds and stops when the contrast is decided. To do are at least 12 runs "
+        f"({6 * each:.1e} multiply-adds), at most 40 runs ({20 * each:.1e} multiply-adds)."
+    ) in planned()
+    first = replace(config, search=replace(config.search, seeds=6))
+    made_up(first)
+    told = planned()
+    assert "12 of 24 runs to do" in told
+    assert "To do are at least 12 runs (" in told
+    assert "at most 28 runs (" in told
+    assert told.count("about") == 3  # the time of the look that is due, and of the least and the most

@@ -1,7 +1,7 @@
 """What a study would run, what that costs and how long it would take on this machine."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -76,6 +76,8 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
         console.print(f"Contrast: designs of {pair.setting} against those of {pair.against}.", highlight=False)
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
     console.print(_total(config, folder, settings, progress, measured), highlight=False)
+    if config.search.looks and progress.final < progress.wanted:
+        console.print(_looks(config, folder, settings, measured), highlight=False)
 
 
 def seeds_in_words(search: SearchConfig) -> str:
@@ -149,8 +151,13 @@ def near(setting: Setting, measured: list[Measured]) -> list[Measured]:
 def run_seconds(setting: Setting, epochs: int, images: Images, measured: list[Measured]) -> float:
     """Time of one run: training, validation after each epoch and the test; `measured` are runs of near cost."""
     speed = median(run.images_per_second * run.macs for run in measured)
+    return passes(epochs, images) * setting.cost.macs / speed
+
+
+def passes(epochs: int, images: Images) -> float:
+    """Images that a run goes through forwards and backwards, those that it is evaluated on in proportion."""
     train, val, test = images
-    return (epochs * train + EVALUATION_SHARE * (epochs * val + test)) * setting.cost.macs / speed
+    return epochs * train + EVALUATION_SHARE * (epochs * val + test)
 
 
 def images_of(config: StudyConfig, folder: Path) -> Images | None:
@@ -188,11 +195,6 @@ def _total(
     progress: Progress,
     measured: dict[Setting, list[Measured]],
 ) -> str:
-    left = {setting: config.search.seeds - progress.by_setting[setting.name] for setting in settings}
-    if pair := contrast_of(config, settings):
-        # At other learning rates the contrast's two settings are trained, about as often done already as not.
-        others = len(config.search.rates) * config.search.seeds - progress.others // 2
-        left |= {setting: left[setting] + others for setting in pair}
     designs = designs_wanted(config, settings)
     unknown = (designs - len(settings)) * config.search.seeds
     runs = f"{progress.wanted - progress.final} of {progress.wanted} runs to do"
@@ -204,11 +206,50 @@ def _total(
     if images is None:
         return f"{runs}; time unknown until the study's start has counted its images."
     workers = _workers(config, folder)
-    epochs = config.recipe.epochs
-    seconds = sum(run_seconds(setting, epochs, images, measured[setting]) * count for setting, count in left.items())
+    seconds = _seconds(config, _left(config, settings, progress), images, measured)
     basis = len({id(run) for near_ones in measured.values() for run in near_ones})
     at_once = f"with {workers} at once, from {counted(basis, 'run')} recorded on this machine"
     return f"{runs}; about {duration(seconds / workers)} {at_once}."
+
+
+def _left(config: StudyConfig, settings: tuple[Setting, ...], progress: Progress) -> dict[Setting, int]:
+    """How many runs of each setting are to be trained yet."""
+    left = {setting: config.search.seeds - progress.by_setting[setting.name] for setting in settings}
+    if pair := contrast_of(config, settings):
+        # At other learning rates the contrast's two settings are trained, about as often done already as not.
+        others = len(config.search.rates) * config.search.seeds - progress.others // 2
+        left |= {setting: left[setting] + others for setting in pair}
+    return left
+
+
+def _seconds(
+    config: StudyConfig, left: dict[Setting, int], images: Images, measured: dict[Setting, list[Measured]]
+) -> float:
+    epochs = config.recipe.epochs
+    return sum(run_seconds(setting, epochs, images, measured[setting]) * count for setting, count in left.items())
+
+
+def _looks(
+    config: StudyConfig, folder: Path, settings: tuple[Setting, ...], measured: dict[Setting, list[Measured]]
+) -> str:
+    """The least and the most that a study trains which looks at its results on the way, with cost and time of each."""
+    looks, images = config.search.looks, images_of(config, folder)
+    found = []
+    for seeds in (config.search.seeds, looks[-1]):
+        at_look = replace(config, search=replace(config.search, seeds=seeds))
+        progress = progress_of(at_look, folder)
+        left, words = _left(at_look, settings, progress), []
+        if images:
+            macs = sum(passes(config.recipe.epochs, images) * one.cost.macs * count for one, count in left.items())
+            words.append(f"{macs / EVALUATION_SHARE:.1e} multiply-adds")
+        if images and all(measured.values()):
+            words.append(f"about {duration(_seconds(config, left, images, measured) / _workers(config, folder))}")
+        cost = f" ({', '.join(words)})" if words else ""
+        found.append(f"{counted(progress.wanted - progress.final, 'run')}{cost}")
+    return (
+        f"search.seeds=auto: looks at {', '.join(map(str, looks[:-1]))} and {looks[-1]} seeds and stops when the "
+        f"contrast is decided. To do are at least {found[0]}, at most {found[1]}."
+    )
 
 
 def _workers(config: StudyConfig, folder: Path) -> int:
