@@ -98,6 +98,9 @@ def of_settings(folder: Path, config: StudyConfig) -> list[Difference]:
     before, now = {**_flat(_defaults(config)), **_flat(old)}, _flat(as_tree(config))
     for key in _UNORDERED:
         before[key], now[key] = (sorted(tree.get(key) or []) for tree in (before, now))
+    if (question := before.get("study.question")) and before.get("data.label"):
+        # A question may name the images, which may come to be called otherwise when they lie elsewhere.
+        before["study.question"] = str(question).replace(str(before["data.label"]), str(now["data.label"]))
     different = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     found = [_difference(key, before.get(key), now.get(key)) for key in different if not key.startswith(_FREE)]
     seeds, designs = before.get("search.seeds"), before.get("search.designs")

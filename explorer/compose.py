@@ -29,6 +29,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from explorer.design.budget import AXES
 from explorer.errors import InputError
 from explorer.reading import MOST_BYTES, check_yaml, read_bytes
 from explorer.settings import NO_PATH, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
@@ -153,6 +154,7 @@ def compose(arguments: list[str]) -> Composed:
     if found.tree.get("name") is None:
         found.tree["name"] = given["study"]
     _name_data(found.tree.get("data"))
+    _fill_question(found.tree)
     return found
 
 
@@ -184,6 +186,26 @@ def _name_data(data: Any) -> None:
         data["name"] = _last_part(str(data.get("path"))) or "images"
     if data.get("label") is None:
         data["label"] = data["name"]
+
+
+def _fill_question(tree: dict[str, Any]) -> None:
+    """Say in a question what is used for what it leaves open: {data}, {budget} (what is equal) and {cost}."""
+    parts = {
+        key: part if isinstance(part := tree.get(key), dict) else {} for key in ("study", "data", "budget", "search")
+    }
+    question, objectives = parts["study"].get("question"), parts["search"].get("objectives")
+    if not isinstance(question, str):
+        return
+    held = [words for axis, words in AXES.items() if parts["budget"].get(axis) is not None]
+    second = str(objectives[1]) if isinstance(objectives, list) and len(objectives) > 1 else "macs"
+    words = {
+        "{data}": str(parts["data"].get("label")),
+        "{budget}": " and ".join(held) or "cost, though none is held,",
+        "{cost}": AXES.get(second, "milliseconds"),
+    }
+    for key, word in words.items():
+        question = question.replace(key, word)
+    parts["study"]["question"] = question.replace(",,", ",")
 
 
 def _last_part(path: str) -> str:

@@ -266,6 +266,16 @@ def test_a_first_start_that_was_cut_short_while_it_was_written_down_binds_nobody
     assert (environment()["data_hash"], len(environment()["starts"])) == ("other", 1)
 
 
+def test_a_question_that_names_the_images_follows_them_where_they_are_called_otherwise(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = "study.question=Does it help on {data}?"
+    start(asked)
+    assert start(asked, "data.label=Others") == (0, [])
+    assert start("study.question=Does it?", "data.label=Others") == (2, [])
+    assert "study.question was Does it help on Others?, now Does it?" in capsys.readouterr().err
+
+
 def test_fork_changes_nothing_where_nothing_differs(start: Start) -> None:
     assert len(start("fork=true")[1]) == 4
     before = files(FOLDER)

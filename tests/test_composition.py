@@ -33,7 +33,7 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "equal_macs": ("e673f5ec6c3f", "ef6d1bbea671"),
     "equal_params": ("eb5a595412a0", "b305f8c038cb"),
     "equal_params_cifar10_jpeg": ("5f721fe08a5c", "04811b674e2b"),
-    "equal_params_imagenet": ("c7165141c80e", "23d94f83e122"),
+    "equal_params_imagenet": ("90a31184dabf", "23d94f83e122"),
     "equal_params_tiny_imagenet_32px": ("7f73ecdbc2e1", "96acb057be6f"),
     "fast_path": ("f37d8d2eb9ff", "b3b6e014f4df"),
     "forms": ("6314eb7ecb78", "cc8340cc01c6"),
@@ -81,6 +81,50 @@ def test_every_shipped_study_can_be_planned_and_has_the_values_and_run_ids_it_al
 def test_a_shipped_study_chooses_groups_and_sets_none_of_their_keys(name: str) -> None:
     content = yaml.safe_load((conf_folders()[0] / "study" / f"{name}.yaml").read_text())
     assert set(content) <= {"defaults", "spaces", "study"}
+
+
+DATA_AND_BUDGETS = {"CIFAR", "Tiny-ImageNet", "ImageNet", "parameters", "multiply-adds", "igits", "activations"}
+
+
+@pytest.mark.parametrize("name", groups()["study"])
+def test_the_question_of_a_shipped_study_leaves_open_what_a_group_decides(name: str) -> None:
+    content = yaml.safe_load((conf_folders()[0] / "study" / f"{name}.yaml").read_text())
+    assert not [word for word in DATA_AND_BUDGETS if word in content["study"]["question"]]
+    assert "{" not in compose([f"study={name}", "data.path=images"]).tree["study"]["question"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [
+        (
+            ["study=equal_params_cifar10_jpeg", "data=cifar10"],
+            "At equal parameters, does splitting a ResNet block into more paths lower the error on CIFAR-10?",
+        ),
+        (
+            ["study=equal_params_cifar10_jpeg", "data=folder", "data.path=/some/photos"],
+            "At equal parameters, does splitting a ResNet block into more paths lower the error on photos?",
+        ),
+        (
+            ["study=equal_params", "budget=params_and_macs"],
+            "At equal parameters and multiply-adds, does splitting a ResNet block into more paths lower the error?",
+        ),
+        (
+            ["study=double_complexity", "budget=macs"],
+            "At twice the multiply-adds, does raising cardinality lower the error more than going deeper?",
+        ),
+        (
+            ["study=neighbours", "budget=none", "space.bottleneck_width=named"],
+            "At equal cost, though none is held, which of the related families has the lowest error?",
+        ),
+        (
+            ["study=pareto", "search.objectives=[error,params]"],
+            "Which networks have the lowest error at each number of parameters?",
+        ),
+        (["study=pareto", "study.question={data} {x}?"], "Digits (scikit-learn) {x}?"),
+    ],
+)
+def test_a_question_names_the_images_and_the_costs_that_are_used(arguments: list[str], question: str) -> None:
+    assert read_command(arguments).study.study.question == question
 
 
 # ---------------------------------------------------------------- a chosen group wins
