@@ -29,10 +29,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from explorer.design.budget import AXES
 from explorer.errors import InputError
 from explorer.reading import MOST_BYTES, check_yaml, read_bytes
-from explorer.settings import NO_PATH, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig
+from explorer.settings import NO_PATH, BenchmarkConfig, ExportConfig, StudyConfig, VerbConfig, VerifyConfig, filled
 from explorer.wording import without_password
 
 # Hydra imports every module of a package of this name, wherever it lies: under `python -m` also in the current folder.
@@ -196,16 +195,9 @@ def _fill_question(tree: dict[str, Any]) -> None:
     question, objectives = parts["study"].get("question"), parts["search"].get("objectives")
     if not isinstance(question, str):
         return
-    held = [words for axis, words in AXES.items() if parts["budget"].get(axis) is not None]
-    second = str(objectives[1]) if isinstance(objectives, list) and len(objectives) > 1 else "macs"
-    words = {
-        "{data}": str(parts["data"].get("label")),
-        "{budget}": " and ".join(held) or "cost, though none is held,",
-        "{cost}": AXES.get(second, "milliseconds"),
-    }
-    for key, word in words.items():
-        question = question.replace(key, word)
-    parts["study"]["question"] = question.replace(",,", ",")
+    held = [axis for axis, limit in parts["budget"].items() if limit is not None]
+    cost = str(objectives[1]) if isinstance(objectives, list) and len(objectives) > 1 else "macs"
+    parts["study"]["question"] = filled(question, str(parts["data"].get("label")), held, cost)
 
 
 def _last_part(path: str) -> str:

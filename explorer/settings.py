@@ -51,6 +51,19 @@ class Question:
     margin: Share | None = None
 
 
+def filled(question: str, label: str, held: list[str], cost: str) -> str:
+    """A question with what it leaves open: the images, the costs that are held equal, and the cost that is made small."""
+    equal = " and ".join(words for axis, words in AXES.items() if axis in held)
+    words = {
+        "{data}": label,
+        "{budget}": equal or "cost, though none is held,",
+        "{cost}": AXES.get(cost, "milliseconds"),
+    }
+    for key, word in words.items():
+        question = question.replace(key, word)
+    return question.replace("held,,", "held,")
+
+
 NO_PATH = "data.path is missing; say for example data.path=photos"
 
 
