@@ -52,7 +52,7 @@ class Question:
 
 
 def filled(question: str, label: str, held: list[str], cost: str) -> str:
-    """A question with what it leaves open: the images, the costs that are held equal, and the cost that is made small."""
+    """A question with what it leaves open: the images, the costs held equal, and the cost that is made small."""
     equal = " and ".join(words for axis, words in AXES.items() if axis in held)
     words = {
         "{data}": label,
