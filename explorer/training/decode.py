@@ -74,6 +74,12 @@ def check(data: bytes, config: DataConfig) -> None:
             image.load()
 
 
+def look(data: bytes, config: DataConfig) -> None:
+    """Look at what an image file says of itself, no pixel of it. Raises ValueError with a short reason."""
+    with _opened(data, load=False) as image:
+        _refuse_size(image, config)
+
+
 @contextmanager
 def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
     """An image of a file that is one, with its pixels where they are loaded. Raises ValueError with a short reason."""

@@ -1,18 +1,21 @@
-"""A look at a data set that reads no image of it: is it there, and has it the classes that the settings say?
+"""A look at a data set that reads few images of it: is it there, with the classes and the size that the settings say?
 
 So that `do=plan` tells at once what a start would refuse only after it has read all images. A data set of the hub is
 left to the start, since nothing is downloaded for a plan.
 """
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from explorer.errors import InputError
 from explorer.settings import DataConfig
 from explorer.training import source
-from explorer.training.pools import class_numbers
+from explorer.training.decode import look
+from explorer.training.pools import NEEDED, class_numbers, refuse_sizes
 
 ROWS = 2**16  # of labels, read at once
+LOOKED_AT = 500  # images of each part whose size is looked at
 
 
 def refuse_unlike(config: DataConfig) -> None:
@@ -27,8 +30,38 @@ def refuse_unlike(config: DataConfig) -> None:
     elif config.source == "folder":
         found = source.class_folders(config, config.path).items()
         class_numbers(config, {name: source.Listing(0, lambda: iter(()), classes) for name, (_, classes) in found})
-    elif class_numbers(config, source.listings(config, config.path)[0]) is None:
-        _refuse_numbers(config, config.path)
+        _refuse_sizes(config, source.listings(config, config.path)[0])
+    else:
+        unread = source.listings(config, config.path)[0]
+        if class_numbers(config, unread) is None:
+            _refuse_numbers(config, config.path)
+        _refuse_sizes(config, unread)
+
+
+def _refuse_sizes(config: DataConfig, unread: source.Listings) -> None:
+    """Raise InputError where images have another size than they should, by the first ones of each part."""
+    if config.resize is not None:
+        if config.resize < config.image_size:
+            raise InputError(f"data.resize={config.resize}: allowed is at least data.image_size, {config.image_size}")
+        return
+    sizes, seen = [], 0
+    for part, listing in unread.items():
+        for item in islice(listing.items(), LOOKED_AT):
+            problem = item.problem or _problem(item, config)
+            seen += 1
+            if NEEDED in problem:
+                sizes.append((f"{part} {item.name}", problem.partition(NEEDED)[0]))
+    if config.unusable == "refuse" or len(sizes) == seen:
+        refuse_sizes(config, sizes, seen, others=len(sizes))
+
+
+def _problem(item: source.Item, config: DataConfig) -> str:
+    """Why an image cannot be used, as far as its file's first bytes say; damage is left to the start."""
+    try:
+        look(item.read() or b"", config)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def _refuse_numbers(config: DataConfig, path: str) -> None:

@@ -31,6 +31,7 @@ from explorer.training.stored import Growing, Labels, Packed, Part, hash_file, l
 
 RESIDENT_BYTES = 4 * 2**30  # decoded pixels beyond this are streamed, unless the settings say otherwise
 CHUNK = 256  # images decoded before the next are read
+NEEDED = ", needed "  # stands between the size that an image has and that it should have
 SHOWN = 5  # unusable images, or classes, that a message names
 DECODING = 2  # to be counted up where the same files give other pixels: entries made before are not used then
 ABANDONED = 24 * 3600  # seconds after which an unfinished entry has no reader any more
@@ -152,7 +153,7 @@ class _Reader:
         if streams:  # files are hashed as they are, and what is made of them is not theirs to say
             self.digest.update(f"decoding {DECODING}".encode())
         self.unusable: list[str] = []
-        self.sizes: set[str] = set()
+        self.sizes: list[tuple[str, str]] = []  # images of another size, with it
         self.usable: dict[str, Labels] = {}  # images of each class, by part
         self.seen = self.beyond = 0
         self.highest = -1
@@ -198,18 +199,16 @@ class _Reader:
         config, name = self.config, self.config.name
         if self.seen == 0:
             raise InputError(f"data.path={config.path}: holds no images")
-        if len(self.unusable) == self.seen and len(self.sizes) == 1 and "x" in (size := min(self.sizes)).split()[0]:
-            raise InputError(
-                f"data.image_size={config.image_size}: the images of {name} have {size}; "
-                f"resize them with data.resize={config.image_size}"
-                + (f", or set data.image_size={size.partition('x')[0]}" if _is_square(size) else "")
-            )
+        if self.unusable and (config.unusable == "refuse" or len(self.unusable) == self.seen):
+            refuse_sizes(config, self.sizes, self.seen, others=len(self.unusable))
         # A few stray labels are damage; many mean that the set has more classes than the settings say.
         if self.beyond > self.seen / 100 or (self.highest + 1 < config.classes and not self.unusable):
             raise InputError(f"data.classes={config.classes}: {name} has {self.highest + 1}")
         if self.unusable and (config.unusable == "refuse" or len(self.unusable) == self.seen):
             some = "; ".join(self.unusable[:SHOWN]) + ("; ..." if len(self.unusable) > SHOWN else "")
-            remedy = "mend them" if len(self.unusable) == self.seen else "mend them, or set data.unusable=skip"
+            size = f"set data.resize={config.image_size} for those of another size, " if self.sizes else ""
+            remedy = f"{size}mend {'the others' if size else 'them'}"
+            remedy += "" if len(self.unusable) == self.seen else ", or set data.unusable=skip"
             raise InputError(
                 f"data.path={config.path}: {len(self.unusable):,} of {self.seen:,} images cannot be used: {some}; "
                 f"{remedy}"
@@ -256,13 +255,36 @@ class _Reader:
 
     def _note(self, name: str, problem: str) -> None:
         self.unusable.append(f"{name} ({problem})")
-        self.sizes.add(problem.partition(", needed")[0] if ", needed" in problem else problem)
+        if NEEDED in problem:
+            self.sizes.append((name, problem.partition(NEEDED)[0]))
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
+
+
+def refuse_sizes(config: DataConfig, sizes: list[tuple[str, str]], seen: int, *, others: int) -> None:
+    """Raise InputError, saying what helps, where all of the so many images that cannot be used have another size.
+
+    `sizes` has their names and sizes, of so many images that were seen.
+    """
+    if not sizes or len(sizes) < others:
+        return
+    found, name, wanted = {size for _, size in sizes}, config.name, config.image_size
+    if len(found) == 1 and len(sizes) == seen:
+        size = min(found)
+        raise InputError(
+            f"data.image_size={wanted}: the images of {name} have {size}; resize them with data.resize={wanted}"
+            + (f", or set data.image_size={size.partition('x')[0]}" if _is_square(size) else "")
+        )
+    some = "; ".join(f"{one} ({size})" for one, size in sizes[:SHOWN]) + ("; ..." if len(sizes) > SHOWN else "")
+    raise InputError(
+        f"data.image_size={wanted}: {len(sizes):,} of {seen:,} images of {name} have another size: {some}; set "
+        f"data.resize={wanted}, which resizes the shorter side of every image and takes the middle"
+        + (", or data.unusable=skip, which leaves these out" if len(sizes) < seen else "")
+    )
 
 
 def _is_square(size: str) -> bool:

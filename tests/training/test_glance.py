@@ -1,5 +1,6 @@
 """What a plan tells of a data set without reading an image of it."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.errors import InputError
+from explorer.training.data import load
 from explorer.training.glance import refuse_unlike
-from tests.training.test_sources import CLASSES, config, pictures, write_folder, write_parquet
+from tests.training.test_sources import CLASSES, config, picture, pictures, write_folder, write_parquet
 
 
 def refusal(path: Path, source: str, **changes: object) -> str:
@@ -81,5 +83,30 @@ def test_a_plan_is_refused_for_images_that_are_not_those_of_the_settings(
     plan = ["study=equal_params", "do=plan", "data=folder", "data.path=photos", "data.test_images=0.2"]
     assert main([*plan, "data.classes=4"]) == 2
     assert capsys.readouterr().err.startswith("explorer: data.classes=4: photos has 3: ")
-    assert main([*plan, "data.classes=3"]) == 0
+    assert main([*plan, "data.classes=3"]) == 2
+    words = "data.image_size=32: the images of photos have 8x8 pixels; resize them with data.resize=32"
+    assert capsys.readouterr().err.startswith(f"explorer: {words}, or set data.image_size=8")
+    assert main([*plan, "data.classes=3", "data.image_size=8", "recipe.cutout=0"]) == 0
+    assert main([*plan, "data.classes=3", "data.resize=32"]) == 0
     assert main(["study=equal_params_cifar10_jpeg", "do=plan"]) == 0  # without a path nothing is known yet
+
+
+@pytest.mark.parametrize("source", ["folder", "parquet"])
+def test_a_plan_and_a_start_refuse_images_of_mixed_sizes_with_the_same_words(
+    source: str, tmp_path: Path, workplace: Path
+) -> None:
+    rows = [*pictures(20), (picture(99, size=(9, 8)), 1), (picture(98, size=(8, 20)), 2)]
+    if source == "folder":
+        write_folder(tmp_path, rows)
+    else:
+        write_parquet(tmp_path / "train.parquet", rows)
+    settings = replace(config(tmp_path, source), test_images=6)
+    said = refusal(tmp_path, source)
+    assert re.search(r"^data.image_size=8: 2 of 22 images of insects have another size: .*\(9x8 pixels\); ", said)
+    with pytest.raises(InputError) as caught:
+        load(settings)
+    assert str(caught.value) == said
+    refuse_unlike(replace(settings, resize=8))
+    assert len(load(replace(settings, resize=8)).train) == 10
+    refuse_unlike(replace(settings, unusable="skip"))
+    assert "data.resize=7: allowed is at least data.image_size, 8" in refusal(tmp_path, source, resize=7)

@@ -342,6 +342,15 @@ def broken(kind: str) -> Picture:
     }[kind]
 
 
+def test_images_of_another_size_among_others_that_cannot_be_used_are_told_with_what_helps(tmp_path: Path) -> None:
+    rows = [*pictures(200), broken("9x8 pixels, needed 8x8"), broken("empty")]
+    write_parquet(tmp_path / "set" / "train.parquet", rows)
+    settings = config(tmp_path / "set", test_images=6)
+    words = "set data.resize=8 for those of another size, mend the others, or set data.unusable=skip"
+    with pytest.raises(InputError, match=f"2 of 202 images cannot be used: .*; {words}$"):
+        load(settings)
+
+
 class Trap:
     """What leaves a mark when it is unpickled."""
 
@@ -363,9 +372,17 @@ def test_an_unusable_image_is_named_refused_or_left_out(
     settings = config(tmp_path / "set", test_images=6, keep=keep)
     with pytest.raises(InputError) as refused:
         load(settings)
-    assert "1 of 201 images cannot be used: train row 20 (" in str(refused.value)
-    assert problem.strip() in str(refused.value)
-    assert str(refused.value).endswith("mend them, or set data.unusable=skip")
+    if problem == "9x8 pixels, needed 8x8":
+        assert str(refused.value) == (
+            "data.image_size=8: 1 of 201 images of insects have another size: train row 20 (9x8 pixels); set "
+            "data.resize=8, which resizes the shorter side of every image and takes the middle, or "
+            "data.unusable=skip, which leaves these out"
+        )
+        assert len(load(replace(settings, resize=8)).train) == 201 - 12
+    else:
+        assert "1 of 201 images cannot be used: train row 20 (" in str(refused.value)
+        assert problem.strip() in str(refused.value)
+        assert str(refused.value).endswith("; mend them, or set data.unusable=skip")
     found = load(replace(settings, unusable="skip"))
     assert len(found.train) == 200 - 12
     (name,) = found.skipped
