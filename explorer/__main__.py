@@ -170,6 +170,8 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
         return 0
     command = read_command(arguments)
     _check_urls(command)
+    for line in command.aside:
+        console.print(line, **PLAIN)
     match command.config:
         case VerifyConfig():
             return _verify(command.config, console)
@@ -181,6 +183,8 @@ def _dispatch(arguments: list[str], console: "Console") -> int:
             from explorer.benchmarks import benchmark
 
             return benchmark(command.config, console)
+    if command.do in ("move", "report", "tabulate"):
+        _tell_others(command, console)
     if command.do == "move":
         return _move(command.study, command.database, console)
     verbs = {"run": _run, "plan": _plan, "report": _report, "tabulate": _tabulate}
@@ -197,6 +201,22 @@ def _check_urls(command: "Command") -> None:
             from explorer.search.database import read_url
 
             read_url(url, key, connects=False)
+
+
+def _tell_others(command: "Command", console: "Console") -> None:
+    """Say which settings of the command are not those of the record, for a verb that goes by the record alone."""
+    from explorer.changes import of_settings, told
+    from explorer.folder import study_folder
+
+    folder = study_folder(command.study.name)
+    found = [one for one in of_settings(folder, command.study) if _is_given(one.key, command.given)]
+    for line in told(folder, found, f"do={command.do} goes by the record") if found else ():
+        console.print(line, **PLAIN)
+
+
+def _is_given(key: str, given: "frozenset[str]") -> bool:
+    steps = key.split(".")
+    return any(".".join(steps[:end]) in given - {"study"} for end in range(1, len(steps) + 1))
 
 
 def _version() -> str:

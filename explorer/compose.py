@@ -39,6 +39,7 @@ sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
 
 Steps = tuple[str, ...]  # of a dotted key
+OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # what do=doctor looks at
 STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor", "move")
 # Verbs that work on a design, without a study: each has a file of its keys in `conf`.
 DESIGN_VERBS: dict[str, type[VerbConfig]] = {
@@ -76,6 +77,13 @@ class Composed:
         if not found:
             found = {file: None for file in self._files(steps[:-1]) if file is not None}
         return "" if not found or None in found else f" (in {', '.join(str(file) for file in [*found][:3])})"
+
+    def said(self) -> Iterator[tuple[str, str]]:
+        """What the command says, and of the images the study's own file, by key, each with its place for a message."""
+        yield from ((key, "") for key in self.given)
+        for steps, file in self.origins.items():
+            if steps[0] == "data" and file is not None and file.parent.name == "study":
+                yield ".".join(steps), self.place(steps)
 
     def _files(self, steps: Steps) -> dict[Path | None, None]:
         below = {place: file for place, file in self.origins.items() if place[: len(steps)] == steps}
@@ -121,6 +129,25 @@ def groups() -> dict[str, list[str]]:
     }
 
 
+def reading_groups() -> list[str]:
+    """The data sets to choose from of which a command says where they lie."""
+    return [name for name in groups()["data"] if _comes_from_path(name)]
+
+
+def _comes_from_path(name: str) -> bool:
+    content: dict[str, Any] = {}
+    while name:
+        file = next((found for folder in conf_folders() if (found := _file(folder, f"data/{name}"))), None)
+        try:
+            own = _plain(_content(file), (), None, {}) if file else {}
+        except InputError:  # nobody chose it
+            return False
+        content = {**own, **content}
+        bases = [base for base in own.get("defaults") or [] if base != "_self_"]
+        name = str(bases[0]) if bases else ""
+    return content.get("source", "digits") != "digits" and content.get("path") is None
+
+
 def compose(arguments: list[str]) -> Composed:
     """The settings that a command line describes, with the names of study and data filled in. Raises InputError."""
     known = groups()
@@ -135,8 +162,7 @@ def compose(arguments: list[str]) -> Composed:
         return _merged(verb, read, kind, {})
     if verb not in STUDY_VERBS:
         raise unknown_verb(verb)
-    folder_alone = {"do", "name", "yes", "storage", "storage.url"}
-    if verb == "doctor" and "study" not in given and set(given) <= folder_alone and "name" in given:
+    if verb == "doctor" and "study" not in given and set(given) <= OF_DOCTOR and "name" in given:
         return Composed(dict(given), given)  # a folder may be there without its study's file
     if "study" not in given:
         raise InputError(

@@ -10,7 +10,17 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin,
 
 from pydantic import TypeAdapter, ValidationError
 
-from explorer.compose import DESIGN_VERBS, STUDY_VERBS, compose, hint, kinds_of, named_database, unknown_verb
+from explorer.compose import (
+    DESIGN_VERBS,
+    OF_DOCTOR,
+    STUDY_VERBS,
+    compose,
+    hint,
+    kinds_of,
+    named_database,
+    reading_groups,
+    unknown_verb,
+)
 from explorer.design.space import KINDS
 from explorer.errors import InputError
 from explorer.settings import (
@@ -23,6 +33,7 @@ from explorer.settings import (
     StudyConfig,
     VerbConfig,
 )
+from explorer.unused import refuse_other_subjects, refuse_unused, set_aside
 
 Place = Callable[[tuple[str, ...]], str]
 Checked = TypeVar("Checked")
@@ -34,6 +45,8 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # 
 class Command:
     """What a person asked for: a verb, on a study or with keys of its own.
 
+    given     keys and groups that the command names
+    aside     a line for each key that is given and has no effect
     database  URL of the database outside the study's folder that do=doctor may look at, and that do=move takes the
               study's trials away from; None where the command names none
     """
@@ -41,6 +54,8 @@ class Command:
     do: str
     config: StudyConfig | VerbConfig | DoctorConfig
     database: str | None = None
+    aside: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()
 
     @property
     def study(self) -> StudyConfig:
@@ -62,6 +77,7 @@ def read_command(arguments: list[str]) -> Command:
         if isinstance(keys, BenchmarkConfig):
             for key in ("fast", "plain", "short", "long", "recorded"):
                 _refuse_name(key, getattr(keys, key))
+            refuse_other_subjects(keys, composed.given)
         return Command(verb, keys)
     if verb not in STUDY_VERBS:
         raise unknown_verb(str(verb))
@@ -72,14 +88,22 @@ def read_command(arguments: list[str]) -> Command:
     if leaves is not None and (not isinstance(leaves, str) or verb != "move"):
         raise InputError(f"from={leaves}: is the URL of the database that a study leaves; allowed with do=move")
     if verb == "doctor":  # which reads the settings that the folder holds
-        return Command(verb, DoctorConfig(_checked_name(str(tree["name"])), yes), named_database(composed.given))
+        own = DoctorConfig(_checked_name(str(tree["name"])), yes)
+        others = [key for key in composed.given if key not in OF_DOCTOR]
+        words = (
+            f"do=doctor looks at the folder alone: {', '.join(others)} {'have' if len(others) > 1 else 'has'} no effect"
+        )
+        return Command(verb, own, named_database(composed.given), (words,) if others else ())
     config = to_config(tree, place)
     if verb == "move" and not any(key.partition(".")[0] == "storage" for key in composed.given):
         ways = "storage=sqlite, storage=none, storage=postgres storage.url=..."
         raise InputError(f"do=move: say where to; allowed: {ways}")
     if config.fork and verb not in ("run", "plan"):
         raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
-    return Command(verb, config, leaves)
+    if verb not in ("run", "plan"):  # what another verb does not use of the settings is told beside the record
+        return Command(verb, config, leaves, given=frozenset(composed.given))
+    refuse_unused(config, composed.said(), reading_groups())
+    return Command(verb, config, leaves, tuple(set_aside(config, composed.given)))
 
 
 def _refuse_name(key: str, name: str) -> None:

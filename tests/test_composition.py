@@ -244,8 +244,9 @@ def test_a_study_and_a_file_may_have_names_that_look_like_numbers(name: str, wor
     assert read_command(["study=equal_params", f"name={name}"]).study.name == name
     doctor = read_command(["do=doctor", f"name={name}"]).config
     assert getattr(doctor, "name", None) == name
-    benchmark = read_command(["do=benchmark", f"short={name}", f"architectures=[{name}]"]).config
-    assert (getattr(benchmark, "short", None), getattr(benchmark, "architectures", None)) == (name, (name,))
+    ranks = read_command(["do=benchmark", "subject=ranks", f"short={name}"]).config
+    training = read_command(["do=benchmark", f"architectures=[{name}]"]).config
+    assert (getattr(ranks, "short", None), getattr(training, "architectures", None)) == (name, (name,))
 
 
 def test_null_is_no_text_unless_it_is_quoted() -> None:
@@ -258,9 +259,9 @@ def test_null_is_no_text_unless_it_is_quoted() -> None:
     "text", ["/home/jos\u00e9/x", "~/a (b)", "C:\\x y", "a,b", "Is it? [yes]", "{a: b}", "x=y", "50%"]
 )
 def test_text_of_the_command_line_needs_no_quotes(text: str) -> None:
-    data = read_command(["study=equal_params", f"data.path={text}", f"study.question={text}"]).study
+    data = read_command(["study=equal_params", "data=folder", f"data.path={text}", f"study.question={text}"]).study
     assert (data.data.path, data.study.question) == (text, text)
-    assert read_command(["study=equal_params", 'data.path="a (b)"']).study.data.path == "a (b)"
+    assert read_command(["study=equal_params", "data=folder", 'data.path="a (b)"']).study.data.path == "a (b)"
 
 
 # ---------------------------------------------------------------- files of a user

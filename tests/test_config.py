@@ -188,7 +188,7 @@ def test_a_file_that_is_not_yaml_is_refused(workplace: Path) -> None:
 
 # ---------------------------------------------------------------- any tree, any name
 
-CONFIGS = [read_command([f"study={name}", "data.path=images"]).study for name in groups()["study"]]
+CONFIGS = [read_command([f"study={name}"]).study for name in groups()["study"]]
 TREES = [as_tree(config) for config in CONFIGS]
 WORDS = ["kind", "low", "high", "factor", "auto", "solve", "29-32x4d", "1x64d", "error", "macs", "family", "", "\x1b\n"]
 VALUES = st.recursive(
