@@ -254,6 +254,13 @@ def _plan(config: StudyConfig, console: "Console") -> int:
 
         refuse_unlike(config.data)
     print_plan(config, study_folder(config.name), console)
+    if config.device == "cuda" and config.engine.name == "local":
+        from explorer.training.glance import absent_device
+
+        if absent := absent_device(config.device):
+            console.print(f"Planned for another machine; a start here would be refused: {absent}", **PLAIN)
+    if config.data.lacks_path:
+        console.print(f"A start would be refused: {NO_PATH}", **PLAIN)
     return 0
 
 

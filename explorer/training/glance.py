@@ -4,6 +4,7 @@ So that `do=plan` tells at once what a start would refuse only after it has read
 left to the start, since nothing is downloaded for a plan.
 """
 
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from explorer.training import source
 from explorer.training.decode import look
 from explorer.training.pools import NEEDED, class_numbers, refuse_sizes
 
+DIGITS = 1797  # images that are embedded
 ROWS = 2**16  # of labels, read at once
 LOOKED_AT = 500  # images of each part whose size is looked at
 
@@ -22,6 +24,7 @@ def refuse_unlike(config: DataConfig) -> None:
     """Raise InputError for images that are not there, or plainly not those that the settings describe."""
     if config.source == "digits":
         source.refuse_other_digits(config)
+        _refuse_split(config)
     elif config.path is None:
         return
     elif config.source == "hub":
@@ -60,6 +63,34 @@ def _problem(item: source.Item, config: DataConfig) -> str:
     try:
         look(item.read() or b"", config)
     except (ValueError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _refuse_split(config: DataConfig) -> None:
+    """Raise InputError for a split of the digits that a start would refuse, by the start's own code.
+
+    Without torch it cannot be asked; nor need it be, and torch loaded for it, where numbers plainly fit.
+    """
+    sizes = [config.train_images, config.val_images, config.test_images]
+    numbers = [size for size in sizes if isinstance(size, int)]
+    if len(numbers) == len(sizes) and min(numbers) >= config.classes and sum(numbers) <= DIGITS - config.classes:
+        return
+    if find_spec("torch") is not None:
+        from explorer.training import data
+
+        data.load(config)
+
+
+def absent_device(device: str) -> str:
+    """Why a start here would be refused for its device; empty where it would not, or torch is not there to say."""
+    if device != "cuda" or find_spec("torch") is None:
+        return ""
+    from explorer.training.device import resolve
+
+    try:
+        resolve(device)
+    except InputError as error:
         return str(error)
     return ""
 

@@ -110,3 +110,33 @@ def test_a_plan_and_a_start_refuse_images_of_mixed_sizes_with_the_same_words(
     assert len(load(replace(settings, resize=8)).train) == 10
     refuse_unlike(replace(settings, unusable="skip"))
     assert "data.resize=7: allowed is at least data.image_size, 8" in refusal(tmp_path, source, resize=7)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        (
+            ["data.train_images=5000"],
+            "data: train_images, val_images and test_images add up to 6,397; digits has 1,797",
+        ),
+        (["data.val_images=9"], "data.val_images=9: a split by class needs at least 10"),
+        (["data.test_images=1146"], "data.test_images=1146: leaves 1 images over, too few to split off by class"),
+        (["data.test_images=null"], "data.test_images is null, but digits has no test part"),
+    ],
+)
+def test_a_plan_refuses_a_split_of_the_digits_that_a_start_refuses(
+    sizes: list[str], said: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study=equal_params", "do=plan", *sizes]) == 2
+    assert capsys.readouterr().err.startswith(f"explorer: {said}")
+
+
+def test_a_plan_for_another_machine_or_without_a_path_says_what_a_start_would_refuse(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["study=equal_params", "do=plan", "device=cuda"]) == 0
+    told = "Planned for another machine; a start here would be refused: device=cuda: no CUDA device can be used here"
+    assert told in capsys.readouterr().out
+    assert main(["study=equal_params_cifar10_jpeg", "do=plan"]) == 0
+    assert "A start would be refused: data.path is missing; say for example" in capsys.readouterr().out
