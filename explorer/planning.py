@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, product
+from typing import Any
 
 import numpy as np
 
@@ -379,9 +380,9 @@ def _within(scope: Scope, space: DesignSpace) -> tuple[Setting, ...]:
             held |= {(axis, getattr(point, axis)) for axis in named}
         except InputError as error:
             missed.append((point, error))
-    for point, error in missed:
+    for point, refusal in missed:
         if not kept or any((axis, getattr(point, axis)) not in held for axis in named):
-            raise error
+            raise refusal
     return tuple(kept)
 
 
@@ -398,7 +399,8 @@ def _points(space: DesignSpace) -> Iterator[DesignSpace]:
     axes = [axis for axis in _AXES if getattr(space, axis) not in ((), "solve")]
     values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
     for point in product(*values):
-        yield replace(space, **{axis: (value,) for axis, value in zip(axes, point, strict=True)})
+        only: dict[str, Any] = {axis: (value,) for axis, value in zip(axes, point, strict=True)}
+        yield replace(space, **only)
 
 
 def left_out(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from explorer.config import read_command
 from explorer.contrast import contrast_of
 from explorer.design.space import DesignSpace
 from explorer.errors import InputError
-from explorer.planning import left_out, settings_of
+from explorer.planning import Setting, left_out, settings_of
 from explorer.report.plan import seeds_in_words
 from explorer.run import Convolution, Execution
 from explorer.runs import runs_of, runs_wanted
@@ -101,7 +101,7 @@ def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(
     capsys: pytest.CaptureFixture[str], workplace: Path
 ) -> None:
     wide = config("space.cardinality={low: 1, high: 64}")
-    settings, alone = settings_of(wide), []
+    settings, alone = settings_of(wide), list[Setting]()
     assert isinstance(wide.space, DesignSpace)
     for cardinality in range(1, 65):
         with suppress(InputError):
