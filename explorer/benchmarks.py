@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from explorer.design import cost, short_name
 from explorer.errors import InputError
 from explorer.machine import cpu_count, cpu_name
+from explorer.memory import passing_bytes, refuse_beyond
 from explorer.settings import BenchmarkConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from explorer.checks import Large
@@ -56,14 +58,28 @@ def _training(config: BenchmarkConfig, console: Console) -> int:
     from explorer.checks import training_figures
     from explorer.report.benchmark import print_figures, print_limits, print_together, print_training
     from explorer.search.measuring import small_runs
-    from explorer.training.benchmark import Conditions, at_best_batch, measure_limits, measure_training
-    from explorer.training.device import resolve
+    from explorer.training.benchmark import (
+        IMAGES,
+        Conditions,
+        at_best_batch,
+        measure_limits,
+        measure_training,
+        training_needs,
+    )
+    from explorer.training.device import device_memory, resolve
     from explorer.training.latency import exclusive
     from explorer.training.worker import prepare_process
 
     architectures, task = _candidates(config)
     prepare_process()
     device = resolve(config.device)
+    for architecture in architectures:
+        _refuse_beyond(
+            config,
+            f"training {short_name(architecture)} on {IMAGES:,} random images",
+            partial(training_needs, architecture),
+            device_memory(device),
+        )
     conditions = Conditions(task, config.batch_size, config.steps, config.turns, device, config.seed)
     with exclusive(device):
         limits = measure_limits(device)
@@ -93,11 +109,15 @@ def _start(config: BenchmarkConfig, console: Console) -> int:
 
 def _latency(config: BenchmarkConfig, console: Console) -> int:
     from explorer.report.benchmark import print_latencies
-    from explorer.training.device import has_bfloat16, resolve
+    from explorer.training.device import device_memory, has_bfloat16, resolve
     from explorer.training.latency import measure_latency
 
     architectures, task = _candidates(config)
     device = resolve(config.device)
+    for architecture in architectures:
+        _refuse_beyond(
+            config, f"a pass of {short_name(architecture)}", partial(passing_bytes, architecture), device_memory(device)
+        )
     for precision in ("float32", "bfloat16") if has_bfloat16(device) else ("float32",):
         found = measure_latency(
             architectures,
@@ -318,7 +338,7 @@ def sleeping(sampler: str, designs: int, *, mirror: bool = False) -> "StudyConfi
 
 def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":
     """The networks to time, and the task they are timed on. Raises InputError for one that cannot be built on it."""
-    from explorer.design import Task, cost, parse_name
+    from explorer.design import Task, parse_name
 
     architectures, task = [], Task(channels=3, image_size=config.image_size, classes=10)
     for name in config.architectures:
@@ -330,3 +350,13 @@ def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":
     if not architectures:
         raise InputError("architectures=[]: name at least one, as in architectures=[29-1x64d,29-32x4d]")
     return architectures, task
+
+
+def _refuse_beyond(config: BenchmarkConfig, what: str, needed: "Callable[[Task, int], int]", there: int) -> None:
+    """Raise InputError where a task of that many pixels and a batch of that many images do not fit."""
+    from explorer.design import Task
+
+    def needed_with(sizes: "Mapping[str, int]") -> int:
+        return needed(Task(channels=3, image_size=sizes["image_size"], classes=10), sizes["batch_size"])
+
+    refuse_beyond(what, needed_with, {"image_size": config.image_size, "batch_size": config.batch_size}, there)

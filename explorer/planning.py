@@ -1,7 +1,7 @@
 """From a study's settings to its designs: which ones, at what cost, how far from the budget."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -28,7 +28,8 @@ from explorer.design.name import (
 from explorer.design.space import DesignSpace, NamedSpace, Space
 from explorer.design.template import TEMPLATES, Task
 from explorer.errors import InputError
-from explorer.settings import StudyConfig
+from explorer.memory import passing_bytes, refuse_beyond, training_bytes
+from explorer.settings import LARGEST_SIDE, StudyConfig
 
 # In the order in which a space lists its points, the last one varying fastest.
 _AXES = ("block", "shortcut", "depth", "width", "kernel_size", "cardinality", "group_width", "bottleneck_width")
@@ -274,6 +275,11 @@ def _refuse_recipe(config: StudyConfig) -> None:
         )
     _refuse_search(config)
     recipe, images, size = config.recipe, config.data.train_images, config.data.image_size
+    for key in ("image_size", "resize"):
+        if (getattr(config.data, key) or 0) > LARGEST_SIDE:
+            raise InputError(f"data.{key}={getattr(config.data, key)}: allowed is at most {LARGEST_SIDE}")
+    if config.data.resize is not None and config.data.resize < size:
+        raise InputError(f"data.resize={config.data.resize}: allowed is at least data.image_size, {size}")
     if images is not None and recipe.batch_size > images:
         raise InputError(f"recipe.batch_size={recipe.batch_size}: allowed is at most data.train_images, {images}")
     if recipe.micro_batch is not None and recipe.batch_size % recipe.micro_batch:
@@ -512,3 +518,30 @@ def _whole(
     plain = "" if shortcut else "-plain"
     other = "" if block == TEMPLATES[template].block else f"-{block}"
     return parse_name(f"{depth}-{paths}-w{width}-k{kernel_size}{other}{plain}-{template}")
+
+
+def refuse_beyond_memory(config: StudyConfig, settings: Sequence[Setting], there: int, per_value: int) -> None:
+    """Raise InputError where none of the settings could be trained in so much memory, saying what would fit.
+
+    One that cannot beside others that can ends as out of memory.
+    """
+    if not settings:
+        return
+    smallest, task = min(settings, key=lambda setting: setting.cost.activations), task_of(config)
+
+    def network(size: int) -> Cost:
+        return cost(smallest.architecture, replace(task, image_size=size))
+
+    refuse_beyond(
+        f"training {smallest.name}",
+        lambda sizes: training_bytes(network(sizes["data.image_size"]), sizes["recipe.micro_batch"], per_value),
+        {"data.image_size": task.image_size, "recipe.micro_batch": config.recipe.images_a_pass},
+        there,
+    )
+    if "latency" in config.search.objectives:
+        refuse_beyond(
+            f"a pass of {smallest.name}",
+            lambda sizes: passing_bytes(smallest.architecture, task, sizes["search.latency_batch"], per_value),
+            {"search.latency_batch": config.search.latency_batch},
+            there,
+        )

@@ -21,6 +21,7 @@ Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
 Sampler = Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
 Pruner = Literal["none", "halving", "hyperband", "median"]
+LARGEST_SIDE = 2**13  # of an image in pixels: larger ones are not decoded
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
 ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose one design after the other
 ASIDE = {"decides": False}  # of a field that does not decide a run's number
@@ -200,6 +201,11 @@ class Recipe:
     micro_batch: Count | None = None
     init: Literal["fan_out", "fan_out_groups", "fan_in"] = "fan_out"
     init_gain: Annotated[float, Gt(0), Lt(math.inf)] = 1.0
+
+    @property
+    def images_a_pass(self) -> int:
+        """Images that go through the network at once."""
+        return self.micro_batch or self.batch_size
 
 
 @dataclass(frozen=True)

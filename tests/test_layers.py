@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "explorer"
 
 # What each room may import of the project. Files at the top are rooms of their own; the entry may import all.
-VALUES = {"design", "settings", "run", "job", "errors", "planning", "machine", "wording", "checks", "sources"}
+VALUES = {"design", "settings", "run", "job", "errors", "planning", "machine", "wording", "checks", "memory"}
+VALUES |= {"sources"}
 MAY_IMPORT = {
     "design": {"design"},
     "errors": set(),
@@ -23,6 +24,7 @@ MAY_IMPORT = {
     "speeds": set(),
     "machine": set(),
     "start": set(),
+    "memory": {"design", "errors"},
     "reading": {"errors"},
     "console": {"wording"},
     "checks": {"run"},
@@ -31,7 +33,7 @@ MAY_IMPORT = {
     "settings": {"design"},
     "run": {"design", "settings"},
     "job": {"design", "machine", "run", "settings"},
-    "planning": {"design", "errors", "settings"},
+    "planning": {"design", "errors", "memory", "settings"},
     "contrast": {"design", "errors", "planning", "settings"},
     "runs": {"contrast", "design", "errors", "planning", "run", "settings"},
     "compose": {"errors", "reading", "settings", "wording"},
@@ -71,6 +73,7 @@ MAY_IMPORT = {
         "errors",
         "folder",
         "machine",
+        "memory",
         "planning",
         "report",
         "search",

@@ -11,8 +11,18 @@ from explorer import folder as study
 from explorer import records
 from explorer.contrast import contrast_of
 from explorer.errors import InputError
-from explorer.machine import cpu_count, machine_id
-from explorer.planning import Scope, Setting, baseline_wanted, designs_wanted, left_out, scanned, scopes_of, settings_of
+from explorer.machine import cpu_count, driver_version, machine_id, memory_bytes
+from explorer.planning import (
+    Scope,
+    Setting,
+    baseline_wanted,
+    designs_wanted,
+    left_out,
+    refuse_beyond_memory,
+    scanned,
+    scopes_of,
+    settings_of,
+)
 from explorer.progress import Progress, progress_of, settings_so_far
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.report.waiting import space_progress
@@ -42,6 +52,8 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
         settings = settings_of(config)
         contrast = contrast_of(config, settings)
         line = space_line(config)
+    if config.engine.name == "local" and (config.device == "cpu" or driver_version() == "unknown"):
+        refuse_beyond_memory(config, settings, memory_bytes(), 4 if config.engine.precision == "float32" else 2)
     console.print(line, highlight=False)
     if config.search.is_adaptive:
         settings = settings_so_far(config, records.load(folder) if (folder / study.RUNS).exists() else None)

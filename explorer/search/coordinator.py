@@ -25,7 +25,16 @@ from explorer.job import (
     Survey,
     Terms,
 )
-from explorer.planning import Setting, candidates, designs_wanted, left_out, scope_of, settings_of, task_of
+from explorer.planning import (
+    Setting,
+    candidates,
+    designs_wanted,
+    left_out,
+    refuse_beyond_memory,
+    scope_of,
+    settings_of,
+    task_of,
+)
 from explorer.progress import settings_so_far
 from explorer.run import FINAL_STATUSES, Decision, Execution, Outcome, Run, RunRecord
 from explorer.runs import is_judged, own_execution, record_of, refuse_batch, rungs_of, runs_of
@@ -123,6 +132,9 @@ def _plan(bench: Bench, folder: Path, console: Console, fork: Fork | None) -> tu
     runs = designs_wanted(config, settings) * config.search.seeds
     old = settled(folder, config, bench.surroundings) or plan_of(fork, bench)
     began, known = time.perf_counter(), settings or _some(config)
+    there = bench.surroundings
+    is_short = there.has_bfloat16 and config.engine.precision != "float32"
+    refuse_beyond_memory(config, known, there.memory, 2 if is_short else 4)
     with waiting(console) as tell:
         bench = replace(bench, tell=tell)
         plan = resumed(bench, old, known, runs) if old else propose(bench, known, runs)

@@ -16,6 +16,7 @@ from explorer.design.name import parse_name
 from explorer.design.template import Task
 from explorer.job import Speed, SpeedQuestion, Surroundings, TogetherQuestion
 from explorer.machine import cpu_count
+from explorer.memory import training_bytes
 from explorer.planning import Setting, task_of
 from explorer.run import Execution, Run
 from explorer.search.engine import Engine
@@ -35,8 +36,6 @@ TURNS = 3
 GAIN = 1.05  # another number of threads must be faster by more than that
 WORTH = 1.1  # twice as many workers must be faster by more than that
 MOST_ON_GPU = 16
-# What a worker takes besides maps and weights, measured with torch 2.13: libraries, and buffers of the convolutions.
-BASE_BYTES = 400 * 2**20
 CONTEXT_BYTES = 512 * 2**20  # of a GPU's memory, which CUDA takes for each process
 Totals = dict[tuple[int, int], list[float]]  # images per second in each turn, by threads of a worker and workers
 
@@ -60,7 +59,7 @@ class Bench:
     @property
     def micro_batch(self) -> int:
         """Images per pass."""
-        return self.config.recipe.micro_batch or self.config.recipe.batch_size
+        return self.config.recipe.images_a_pass
 
 
 @dataclass(frozen=True)
@@ -131,13 +130,8 @@ def small_runs(device: str) -> Together:
 
 
 def memory_needed(cost: Cost, execution: Execution) -> int:
-    """About how many bytes of memory a run takes at its peak.
-
-    Each map is kept before and after its batch norm until the backward pass, which holds about as much again in
-    gradients and buffers; weights come with gradient, momentum and a copy.
-    """
-    per_value = 2 if execution.precision == "bfloat16" else 4
-    return BASE_BYTES + 3 * cost.activations * execution.micro_batch * per_value + 16 * cost.params
+    """About how many bytes of memory a run takes at its peak."""
+    return training_bytes(cost, execution.micro_batch, 2 if execution.precision == "bfloat16" else 4)
 
 
 def _allowance(bench: Bench, execution: Execution, middle: Setting, runs: int) -> _Allowance | None:

@@ -17,6 +17,7 @@ from explorer.checks import Limits, TrainingSpeed
 from explorer.design import Architecture, Task, cost, short_name
 from explorer.design.grouped import grouped_convs
 from explorer.machine import cpu_count, give_freed_memory_back, keep_freed_memory
+from explorer.memory import training_bytes
 from explorer.run import Execution, Run
 from explorer.settings import DataConfig, Recipe
 from explorer.speeds import is_faster
@@ -30,6 +31,7 @@ from explorer.training.reference import reference_steps
 from explorer.training.streams import stream
 
 IMAGES = 20_000  # random ones: content does not matter to time, and an epoch must outlast the measurement
+SOME = 500  # of them, whose colours are those of all
 WARM_UP = {"ours": 4, "reference": 2, "channels_last": 2}  # ours until its memory is laid out anew after the others
 # Accesses to each value that a convolution gives, in one step: written; read twice and written by batch norm; read and
 # written by ReLU; read by the next convolution. Backward: read twice and written for ReLU, read four times and written
@@ -208,9 +210,15 @@ def _theirs(
 
 def _dataset(config: DataConfig, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], device: str) -> Dataset:
     split = Split(torch.from_numpy(labels), torch.arange(len(labels)), torch.from_numpy(images)).to(device)
-    mean = torch.tensor(images.mean(axis=(0, 2, 3)), dtype=torch.float32, device=device)
-    std = torch.tensor(images.std(axis=(0, 2, 3)), dtype=torch.float32, device=device)
+    some = images[:SOME]  # as all of them, in an eighth of the memory that their floats would take
+    mean = torch.tensor(some.mean(axis=(0, 2, 3)), dtype=torch.float32, device=device)
+    std = torch.tensor(some.std(axis=(0, 2, 3)), dtype=torch.float32, device=device)
     return Dataset(config, split, split, split, mean, std, torch.diag(std), digest="")
+
+
+def training_needs(architecture: Architecture, task: Task, batch_size: int) -> int:
+    """About how many bytes it takes to measure a network's training, with the images."""
+    return IMAGES * task.channels * task.image_size**2 + training_bytes(cost(architecture, task), batch_size, 4)
 
 
 def _random_images(conditions: Conditions) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

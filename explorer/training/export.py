@@ -7,7 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ import torch
 from torch import nn
 
 from explorer.checks import Exported
-from explorer.design import Architecture, Cost, Task, cost, display_name
+from explorer.design import Architecture, Cost, Task, cost, display_name, short_name
 from explorer.design.alexnet import AlexNetLayout, ConvLayer, alexnet_layout
 from explorer.design.block import BLOCKS
 from explorer.design.layout import Layout, Stage, Stem, layout
 from explorer.errors import InputError
+from explorer.machine import memory_bytes
+from explorer.memory import BASE_BYTES, passing_bytes, refuse_beyond
 from explorer.training import network as modules
 from explorer.training.build import build
 from explorer.training.weights import fit_weights, read_weights, save_weights
@@ -45,6 +47,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 '''
+CHECKED = 2  # images of the pass by which an ONNX file is checked
 _WITH_WEIGHTS = """\
 Trained weights are beside this file:
 
@@ -63,6 +66,12 @@ def export(
     """
     if onnx:
         _refuse_without_onnx()
+        refuse_beyond(  # its pass is checked by torch and by another program
+            f"{short_name(architecture)} checked as ONNX",
+            lambda sizes: BASE_BYTES + passing_bytes(architecture, replace(task, **sizes), CHECKED),
+            {"image_size": task.image_size},
+            memory_bytes(),
+        )
     network = build(architecture, task, torch.Generator().manual_seed(seed))
     if weights is not None:
         fit_weights(network, read_weights(weights), str(weights))
@@ -125,7 +134,7 @@ def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:
 
     network.eval()
     images = torch.randn(
-        2, task.channels, task.image_size, task.image_size, generator=torch.Generator().manual_seed(seed)
+        CHECKED, task.channels, task.image_size, task.image_size, generator=torch.Generator().manual_seed(seed)
     )
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it names operators of packages that are not installed
     with (

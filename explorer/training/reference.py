@@ -22,8 +22,9 @@ class Images(Dataset[Pair]):
 
     def __init__(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
         self.images, self.labels = images, labels
-        self.mean = images.mean(axis=(0, 2, 3), keepdims=True)[0]
-        self.std = images.std(axis=(0, 2, 3), keepdims=True)[0]
+        some = images[:500]  # random ones: in doubles, all of them would fill the memory
+        self.mean = some.mean(axis=(0, 2, 3), keepdims=True)[0]
+        self.std = some.std(axis=(0, 2, 3), keepdims=True)[0]
         self.random = np.random.default_rng(0)
 
     def __len__(self) -> int:

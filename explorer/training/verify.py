@@ -1,6 +1,7 @@
 """`do=verify`: all counts of an architecture, and its forms trained side by side."""
 
 import time
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -11,8 +12,9 @@ from explorer.checks import Distances, FormResult, Referee, Verification
 from explorer.design import Architecture, Task, cost, short_name
 from explorer.design.layout import layout, reduced
 from explorer.errors import InputError
+from explorer.memory import forms_bytes, refuse_beyond
 from explorer.training.build import build
-from explorer.training.device import device_name
+from explorer.training.device import device_memory, device_name
 from explorer.training.forms import FORMS, State, convert, in_form, refuse_without_forms
 from explorer.training.loop import deterministic
 from explorer.training.measure import count, torch_count
@@ -26,7 +28,19 @@ VALUES = 16
 def verify(
     architecture: Architecture, task: Task, *, device: str, batch_size: int, repeats: int, seed: int
 ) -> Verification:
-    """Count and compare. Raises ValueError as `cost` does, InputError where batch norm would see one value."""
+    """Count and compare.
+
+    Raises ValueError as `cost` does, InputError where batch norm would see one value or memory does not suffice.
+    """
+    no_forms = _why_no_forms(architecture)
+    refuse_beyond(
+        f"comparing {short_name(architecture)} with its equivalent forms",
+        lambda sizes: forms_bytes(
+            cost(architecture, replace(task, image_size=sizes["image_size"])), sizes["batch_size"]
+        ),
+        {"image_size": task.image_size, "batch_size": 1 if no_forms else batch_size},
+        device_memory(device),
+    )
     deterministic()
     formula = cost(architecture, task)
     _refuse_batch(architecture, task, batch_size)
@@ -38,15 +52,19 @@ def verify(
         Referee("torch's counter", by_torch.params, by_torch.macs),
     ]
     forms: list[FormResult] = []
-    rounding, no_forms = None, ""
-    try:
-        refuse_without_forms(architecture)
-    except ValueError as error:
-        no_forms = str(error)
-    else:
+    rounding = None
+    if not no_forms:
         forms, rounding = _forms(architecture, task, network.state_dict(), device, batch_size, repeats, seed)
     name = short_name(architecture)
     return Verification(name, referees, forms, rounding, no_forms, STEPS, batch_size, device_name(device))
+
+
+def _why_no_forms(architecture: Architecture) -> str:
+    try:
+        refuse_without_forms(architecture)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _forms(
