@@ -241,19 +241,26 @@ def _plan(config: StudyConfig, console: "Console") -> int:
     from explorer.changes import fork_of, refuse_other_settings, told
     from explorer.folder import study_folder
     from explorer.report.plan import print_plan
+    from explorer.search.fork import foreseen, progress_with
+    from explorer.wording import counted
 
+    forked = None
     if config.fork:  # as far as settings tell: no worker looks at the device and the images
         folder, (name, differences) = study_folder(config.name), fork_of(config)
         for line in told(folder, differences, f"its fork is {name}") if differences else ():
             console.print(line, **PLAIN)
-        config = replace(config, name=name)
+        forked, config = config.name if differences else None, replace(config, name=name)
     config = at_look(config, study_folder(config.name))
     refuse_other_settings(study_folder(config.name), config)
     if config.data.path is not None or config.data.source == "digits":
         from explorer.training.glance import refuse_unlike
 
         refuse_unlike(config.data)
-    print_plan(config, study_folder(config.name), console)
+    print_plan(config, study_folder(config.name), console, lambda one, folder: progress_with(one, folder, forked))
+    source, taken = foreseen(config, study_folder(config.name), forked)
+    if taken:
+        runs = counted(len(taken), "run")
+        console.print(f"Not among these: {runs}, which a start takes over from {source}", **PLAIN)
     if config.device == "cuda" and config.engine.name == "local":
         from explorer.training.glance import absent_device
 

@@ -129,8 +129,12 @@ def _first(surroundings: Surroundings, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def digest(sources: dict[str, str]) -> str:
+    """One mark of all sources that decide a number, by which starts are compared."""
+    return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def _entry(config: StudyConfig, surroundings: Surroundings) -> dict[str, Any]:
-    sources = json.dumps(surroundings.sources, sort_keys=True)
     return {
         "when": now(),
         "engine": config.engine.name,
@@ -138,7 +142,7 @@ def _entry(config: StudyConfig, surroundings: Surroundings) -> dict[str, Any]:
         "versions": surroundings.versions,
         "commit": _commit(),
         "version": explorer.__version__,
-        "sources": hashlib.sha256(sources.encode()).hexdigest()[:12],
+        "sources": digest(surroundings.sources),
     }
 
 

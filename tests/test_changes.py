@@ -315,6 +315,43 @@ def test_a_fork_takes_over_what_it_asks_for_and_trains_the_rest(
     assert sorted(path.name for path in study.STUDIES.iterdir()) == ["tiny", "tiny-2"]
 
 
+@pytest.mark.parametrize(
+    ("torch", "more", "left", "taken"),
+    [
+        ("2", [], "2 of 6", "Not among these: 4 runs, which a start takes over from studies/tiny"),
+        ("2", ["engine.precision=bfloat16"], "6 of 6", ""),
+        ("2", ["data.split_seed=9"], "6 of 6", ""),
+        ("3", [], "6 of 6", ""),
+    ],
+)
+def test_a_plan_of_a_fork_counts_what_a_start_would_take_over(
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    torch: str,
+    more: list[str],
+    left: str,
+    taken: str,
+) -> None:
+    monkeypatch.setattr(fork, "installed", lambda _: torch)
+    monkeypatch.setattr(fork, "decisive_sources", lambda: SOURCES)
+    start()
+    capsys.readouterr()
+    other = ["study.contrast=null", "search.seeds=3", *more]
+    assert start(*other, "fork=true", "do=plan")[0] == 0
+    output = words(capsys)
+    assert f"{left} runs to do" in output
+    assert taken in output
+    assert ("takes over" in output) == bool(taken)
+    if taken:
+        start(*other, "fork=true")
+        capsys.readouterr()
+        start(*other, "name=tiny-2", "search.seeds=4", "do=plan")
+        output = words(capsys)
+        assert "2 of 8 runs to do" in output
+        assert "takes over" not in output
+
+
 def test_rows_of_a_fork_say_what_its_own_settings_make_of_them(start: Start) -> None:
     start()
     code, jobs = start("fork=true", "budget.params={tolerance: 0.2, target: 9000}", "data.name=others")

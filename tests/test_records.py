@@ -157,8 +157,10 @@ def rewritten(path: Path, column: str, value: str) -> None:
 
 
 ERRORS = ("train_error", "val_error", "test_error")
-POSITIVE = ("depth", "width", "kernel_size", "cardinality", "bottleneck_width", "params", "macs", "fvcore_macs")
-POSITIVE += ("activations", "classes", "rate")
+POSITIVE = (
+    *("depth", "width", "kernel_size", "cardinality", "bottleneck_width", "params", "macs", "fvcore_macs"),
+    *("activations", "classes", "rate"),
+)
 FRACTIONS = tuple(name for name, limit in table._limits(RunRecord).items() if limit.kind is float)
 
 

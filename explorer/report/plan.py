@@ -1,6 +1,7 @@
 """What a study would run, what that costs and how long it would take on this machine."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -46,8 +47,10 @@ class Measured:
     images_per_second: float
 
 
-def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
-    """List the settings with cost, deviation and time, and what of the study is already in the record."""
+def print_plan(
+    config: StudyConfig, folder: Path, console: Console, come: Callable[[StudyConfig, Path], Progress] = progress_of
+) -> None:
+    """List the settings with cost, deviation and time, and how far the study has come, as `come` says."""
     with space_progress(console):
         settings = settings_of(config)
         contrast = contrast_of(config, settings)
@@ -59,7 +62,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
         settings = settings_so_far(config, records.load(folder) if (folder / study.RUNS).exists() else None)
     recorded = recorded_runs(study.STUDIES, config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
-    progress, images = progress_of(config, folder), images_of(config, folder)
+    progress, images = come(config, folder), images_of(config, folder)
     done = progress.by_setting
     table = plain_table(config.study.question, "setting", "params", "MACs", "activations", "in record", "a run")
     for setting in settings[:MOST_SHOWN]:
@@ -89,7 +92,7 @@ def print_plan(config: StudyConfig, folder: Path, console: Console) -> None:
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
     console.print(_total(config, folder, settings, progress, measured), highlight=False)
     if config.search.looks and progress.final < progress.wanted:
-        console.print(_looks(config, folder, settings, measured), highlight=False)
+        console.print(_looks(config, folder, settings, measured, come), highlight=False)
 
 
 def seeds_in_words(search: SearchConfig) -> str:
@@ -242,14 +245,18 @@ def _seconds(
 
 
 def _looks(
-    config: StudyConfig, folder: Path, settings: tuple[Setting, ...], measured: dict[Setting, list[Measured]]
+    config: StudyConfig,
+    folder: Path,
+    settings: tuple[Setting, ...],
+    measured: dict[Setting, list[Measured]],
+    come: Callable[[StudyConfig, Path], Progress],
 ) -> str:
     """The least and the most that a study trains which looks at its results on the way, with cost and time of each."""
     looks, images = config.search.looks, images_of(config, folder)
     found = []
     for seeds in (config.search.seeds, looks[-1]):
         at_look = replace(config, search=replace(config.search, seeds=seeds))
-        progress = progress_of(at_look, folder)
+        progress = come(at_look, folder)
         left, words = _left(at_look, settings, progress), []
         if images:
             macs = sum(passes(config.recipe.epochs, images) * one.cost.macs * count for one, count in left.items())

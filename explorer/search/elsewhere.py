@@ -122,11 +122,12 @@ def look(folder: Path, token: str, data: DataConfig) -> Look:
         sees = (folder / TOKEN).read_text(encoding="utf-8") == token
     has_data = not is_on_disk(data) or Path(data.path or "").exists()
     return Look(
-        str(described()["host"]), {name: _version(name) for name in LIBRARIES}, decisive_sources(), sees, has_data
+        str(described()["host"]), {name: installed(name) for name in LIBRARIES}, decisive_sources(), sees, has_data
     )
 
 
-def _version(library: str) -> str:
+def installed(library: str) -> str:
+    """The version of a library that is installed here, without loading it; `none` where it is not."""
     try:
         return version(library)
     except PackageNotFoundError:

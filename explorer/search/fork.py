@@ -4,7 +4,7 @@ What both have in common is not trained again: runs of the first study that the 
 taken over where they were made by the same sources, the same torch, on the same images and device.
 """
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,16 +14,21 @@ from rich.console import Console
 
 from explorer import folder as study
 from explorer import records
-from explorer.changes import fork_of, of_surroundings, settled, told
+from explorer.changes import fork_of, of_settings, of_surroundings, settled, stored_plan, told
 from explorer.job import Surroundings, Survey
 from explorer.planning import Setting, settings_of
+from explorer.progress import Progress, progress_of
 from explorer.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Outcome, Run, RunRecord
-from explorer.runs import is_judged, record_of, runs_of
+from explorer.runs import is_judged, rate_of, record_of, runs_of
+from explorer.search.elsewhere import installed
 from explorer.search.engine import open_engine
 from explorer.search.measuring import Bench
 from explorer.search.progress import waiting
 from explorer.settings import StudyConfig
-from explorer.starts import Fork, Start, placed, starts_of, write_environment
+from explorer.sources import decisive_sources
+from explorer.starts import Fork, Start, digest, placed, starts_of, write_environment
+
+Taken = list[tuple[Setting, Run, RunRecord]]
 
 
 def forked(config: StudyConfig, console: Console) -> tuple[StudyConfig, Fork | None]:
@@ -59,22 +64,19 @@ def take_over(bench: Bench, folder: Path, execution: Execution, start: Start, co
     source = study.study_folder(str(environment.get("forked_from", {}).get("study")))
     if "forked_from" not in environment or not (source / study.RUNS).exists():
         return
-    own = records.load(folder).runs
-    is_new, known = own.empty, set(own.loc[own["status"].isin(FINAL_STATUSES), "run"])
+    is_new = records.load(folder).runs.empty
     if bench.config.search.is_adaptive:
         if is_new:
             words = "a search takes no runs over: each of its designs follows from the results before it"
             console.print(f"{source}: {words}", markup=False, highlight=False, soft_wrap=True)
         return
-    starts, theirs = starts_of(environment), starts_of(study.stored_environment(source) or {})
-    alike = {number: one for number, one in enumerate(theirs) if _is_alike(one, starts[start.number])}
+    starts = starts_of(environment)
     past, right = records.load(source), records.load_correct(source)
-    rows = [row for row in records.as_records(past.runs) if row.start in alike and row.run not in known]
-    there = {row.run: row for row in rows if row.test_error is None or row.run in right}
-    found = list(_found(bench, execution, there))
-    places = {}
+    asked = runs_of(bench.config, settings_of(bench.config), execution, bench.surroundings.data_hash)
+    found = _taken(bench.config, folder, asked, source, starts[start.number])
+    theirs, places = starts_of(study.stored_environment(source) or {}), {}
     for number in dict.fromkeys(row.start for _, _, row in found):
-        starts, places[number] = placed(starts, alike[number])
+        starts, places[number] = placed(starts, theirs[number])
     write_environment(folder, {**environment, "starts": starts})
     for setting, run, row in found:
         outcome, macs, when = _outcome(row, right.get(run.id)), row.fvcore_macs, row.finished
@@ -85,15 +87,59 @@ def take_over(bench: Bench, folder: Path, execution: Execution, start: Start, co
         console.print(f"Runs taken over from {source}: {len(found)}", markup=False, highlight=False)
 
 
-def _found(bench: Bench, execution: Execution, there: dict[str, RunRecord]) -> Iterator[tuple[Setting, Run, RunRecord]]:
-    """The study's runs that are there already: for good, and with a test exactly if this study tests them."""
-    config = bench.config
-    for setting, run in runs_of(config, settings_of(config), execution, bench.surroundings.data_hash):
+def foreseen(config: StudyConfig, folder: Path, forked: str | None) -> tuple[Path, Taken]:
+    """The study that is forked, by its name or as the fork's record has it, and what its next start will take over.
+
+    No worker is asked: device and images are taken to be those that the study was started on.
+    """
+    environment = study.stored_environment(folder) or {}
+    name = environment.get("forked_from", {}).get("study") or forked
+    source = study.study_folder(str(name)) if name else folder
+    begun = folder if environment else source
+    known, theirs = study.stored_environment(begun), study.stored_environment(source)
+    if source == folder or config.search.is_adaptive or known is None or theirs is None:
+        return source, []
+    sources, data_hash = decisive_sources(), str(known["data_hash"])
+    plan, torch = stored_plan(begun), {"torch": installed("torch")}
+    there = Surroundings(plan.device, plan.device_name, data_hash, torch, has_kernels=True, sources=sources)
+    other_images = any(one.key.startswith("data.") for one in of_settings(begun, config))
+    if other_images or of_surroundings(begun, config, there) or not (source / study.RUNS).exists():
+        return source, []
+    asked = runs_of(config, settings_of(config), plan, data_hash)
+    return source, _taken(config, folder, asked, source, {"versions": torch, "sources": digest(sources)})
+
+
+def progress_with(config: StudyConfig, folder: Path, forked: str | None) -> Progress:
+    """How far a study will have come when its next start has taken over what it can."""
+    own, (_, taken) = progress_of(config, folder), foreseen(config, folder, forked)
+    rates = Counter(setting.name for setting, run, _ in taken if rate_of(config, run) == 1)
+    return Progress(
+        {one: n + rates[one] for one, n in own.by_setting.items()}, own.wanted, own.others + len(taken) - rates.total()
+    )
+
+
+def _taken(
+    config: StudyConfig, folder: Path, asked: list[tuple[Setting, Run]], source: Path, start: dict[str, Any]
+) -> Taken:
+    """Those of a study's runs that it lacks and another's record has for good, made as they would be at this start.
+
+    They have a test there exactly if this study tests them.
+    """
+    theirs = starts_of(study.stored_environment(source) or {})
+    alike = {number for number, one in enumerate(theirs) if _is_alike(one, start)}
+    right = records.load_correct(source)
+    rows = [row for row in records.as_records(records.load(source).runs) if row.start in alike]
+    there = {row.run: row for row in rows if row.test_error is None or row.run in right}
+    own = records.load(folder).runs if (folder / study.RUNS).exists() else None
+    known = set() if own is None else set(own.loc[own["status"].isin(FINAL_STATUSES), "run"])
+    found = []
+    for setting, run in asked:
         row = there.get(run.id)
-        if row is None or row.status not in JUDGED_STATUSES:
+        if row is None or row.status not in JUDGED_STATUSES or run.id in known:
             continue
         if row.status != "ok" or (row.test_error is not None) == is_judged(config, run):
-            yield setting, run, row
+            found.append((setting, run, row))
+    return found
 
 
 def _is_alike(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:

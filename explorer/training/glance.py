@@ -74,7 +74,8 @@ def _refuse_split(config: DataConfig) -> None:
     """
     sizes = [config.train_images, config.val_images, config.test_images]
     numbers = [size for size in sizes if isinstance(size, int)]
-    if len(numbers) == len(sizes) and min(numbers) >= config.classes and sum(numbers) <= DIGITS - config.classes:
+    left = DIGITS - sum(numbers)
+    if len(numbers) == len(sizes) and min(numbers) >= config.classes and (left == 0 or left >= config.classes):
         return
     if find_spec("torch") is not None:
         from explorer.training import data
