@@ -289,6 +289,8 @@ def _refuse_recipe(config: StudyConfig) -> None:
     for key in ("shift", "cutout"):
         if getattr(recipe, key) > size:
             raise InputError(f"recipe.{key}={getattr(recipe, key)}: allowed is at most data.image_size, {size}")
+    if recipe.nesterov and not recipe.momentum:
+        raise InputError("recipe.momentum=0: recipe.nesterov=true needs a momentum; allowed with recipe.nesterov=false")
     if recipe.crop_area is not None and recipe.crop_area[0] > recipe.crop_area[1]:
         raise InputError(f"recipe.crop_area={list(recipe.crop_area)}: the first number must not exceed the second")
 
