@@ -308,7 +308,10 @@ def test_native_forms_ask_nothing(study: StudyConfig) -> None:
         ({"micro_batch": 7}, "recipe.micro_batch=7: recipe.batch_size=20 is no multiple of it"),
         ({"shift": 9}, "recipe.shift=9: allowed is at most data.image_size, 8"),
         ({"cutout": 9}, "recipe.cutout=9: allowed is at most data.image_size, 8"),
-        ({"momentum": 0.0, "nesterov": True}, "recipe.momentum=0: recipe.nesterov=true needs a momentum"),
+        (
+            {"momentum": 0.0, "nesterov": True},
+            "recipe.momentum=0: recipe.nesterov=true needs a momentum; allowed with recipe.nesterov=false",
+        ),
         ({"crop_area": (0.5, 0.1)}, "recipe.crop_area=[0.5, 0.1]: the first number must not exceed the second"),
     ],
 )
