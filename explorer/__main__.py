@@ -206,10 +206,14 @@ def _check_urls(command: "Command") -> None:
 def _tell_others(command: "Command", console: "Console") -> None:
     """Say which settings of the command are not those of the record, for a verb that goes by the record alone."""
     from explorer.changes import of_settings, told
-    from explorer.folder import study_folder
+    from explorer.folder import refuse_links, study_folder
 
     folder = study_folder(command.study.name)
-    found = [one for one in of_settings(folder, command.study) if _is_given(one.key, command.given)]
+    try:
+        refuse_links(folder)
+        found = [one for one in of_settings(folder, command.study) if _is_given(one.key, command.given)]
+    except InputError:  # what is wrong with the folder the verb itself says
+        return
     for line in told(folder, found, f"do={command.do} goes by the record") if found else ():
         console.print(line, **PLAIN)
 
