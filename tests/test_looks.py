@@ -183,9 +183,18 @@ def test_looks_are_not_for_people_to_set(change: str, message: str, capsys: pyte
     assert message in capsys.readouterr().err
 
 
-def test_auto_without_a_contrast_is_refused(capsys: pytest.CaptureFixture[str], workplace: Path) -> None:
-    assert main([*AUTO, "study.contrast=null"]) == 2
-    assert "search.seeds=auto: stops when the contrast is decided" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("study.contrast=null", "stops when the contrast is decided"),
+        ("search.only=[11-1x4d-w16]", "search.only compares nothing; allowed: a number of seeds"),
+    ],
+)
+def test_auto_without_a_contrast_is_refused(
+    more: str, reason: str, capsys: pytest.CaptureFixture[str], workplace: Path
+) -> None:
+    assert main([*AUTO, more]) == 2
+    assert f"search.seeds=auto: {reason}" in capsys.readouterr().err
     assert not (workplace / "studies").exists()
 
 

@@ -26,6 +26,7 @@ from explorer.runs import rungs_of
 from explorer.search.rungs import goes_on, make_pruner
 from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
 from explorer.settings import StudyConfig
+from explorer.wording import counted
 
 AXES = ("template", "block", "shortcut", "depth", "width", "kernel_size", "cardinality", "bottleneck_width")
 
@@ -315,7 +316,7 @@ def _seed_summary(record: RunRecord) -> str:
     if record.status == "ok" and record.test_error is None:
         return f"val_error {record.val_error:.4f}"
     if record.status == "pruned":
-        return f"stopped after {record.epochs} epochs at val_error {record.val_error:.4f}"
+        return f"stopped after {counted(record.epochs, 'epoch')} at val_error {record.val_error:.4f}"
     if record.val_error is None or record.test_error is None:
-        return f"{record.status} after {record.epochs} epochs"
+        return f"{record.status} after {counted(record.epochs, 'epoch')}"
     return f"val_error {record.val_error:.4f}, test_error {record.test_error:.4f}"
