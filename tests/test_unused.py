@@ -84,7 +84,7 @@ def test_a_file_of_a_study_may_give_no_more_than_a_command(workplace: Path) -> N
 def test_the_command_that_reads_a_path_works(
     kind: str, says: str, capsys: pytest.CaptureFixture[str], workplace: Path
 ) -> None:
-    plan = ["study=equal_params", "do=plan"]
+    plan = ["study=equal_params", "do=plan", "data.image_size=8"]
     if kind == "folder":
         write_folder(workplace / "photos", pictures(60))
     else:
