@@ -73,6 +73,7 @@ FAMILIES = {
     ),
     "literal_cifar10_jpeg": _family("literal_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
 }
+SEEDS = 10  # that each family was declared with
 SENTENCES = {
     "holds": "holds: at equal filter norm several paths are better too",
     "explains": "explains: at equal filter norm the gap no longer holds, so it was the initialisation",
@@ -159,7 +160,9 @@ def lines(name: str, family: Family, root: Path = ROOT) -> Iterator[str]:
                 lost = f"; {pairs} with a run that did not end left out" if found.lost else ""
                 numbers += f", on {' and '.join(devices)}{lost}"
             yield f"    {part}: {numbers}"
-    yield f"  {SENTENCES[verdict(family, root)]}"
+    whole = min(gap(family.gaps[one], slice(None), root).n for one in (family.primary, family.change))
+    so_far = f"preliminary, {whole} of {SEEDS} declared pairs: " if whole < SEEDS else ""
+    yield f"  {so_far}{SENTENCES[verdict(family, root)]}"
 
 
 def _numbers(found: Gap) -> str:

@@ -96,6 +96,7 @@ def test_one_pair_and_pairs_that_do_not_differ_are_told_in_words_and_not_as_no_n
     assert "all: -1.00, n = 1: an interval needs 2 pairs, on A" in told
     write(tmp_path, "pair", {"one": [80, 80], "several": [76, 76]})
     told += "\n".join(gaps.lines("pair", FAMILY, tmp_path))
+    assert "\n  preliminary, 1 of 10 declared pairs: cannot tell" in told
     assert "all: -1.00 (-1.00 to -1.00), n = 2, no p: the differences do not vary" in told
     assert "nan" not in told
 
