@@ -130,7 +130,7 @@ def workplace() -> Iterator[None]:
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as place:
         os.chdir(place)
         try:
-            shutil.copytree(Path(__file__).parent.parent / FOLDER, FOLDER)
+            shutil.copytree(Path(__file__).parent.parent / FOLDER, FOLDER, ignore=shutil.ignore_patterns("local"))
             Path("conf/study").mkdir(parents=True)
             for name in (FOLDER / HOLDER, Path(MEASURED)):
                 name.parent.mkdir(parents=True)

@@ -31,7 +31,7 @@ HUGE = "9" * 15
 def folder(workplace: Path) -> Path:
     """A copy of a recorded study."""
     place = study.study_folder(RECORDED)
-    shutil.copytree(ROOT / place, place)
+    shutil.copytree(ROOT / place, place, ignore=shutil.ignore_patterns("local"))
     return place
 
 

@@ -125,7 +125,7 @@ def test_studies_are_planned_judged_drawn_and_examined_without_torch(installed: 
     run(tmp_path, python, "-c", BARE)
     run(ROOT, python, "-W", "error", "-c", COMPILE)
     for name in ("equal_params_cifar10_jpeg", "design_space_cifar10_jpeg"):
-        shutil.copytree(ROOT / "studies" / name, tmp_path / "studies" / name)
+        shutil.copytree(ROOT / "studies" / name, tmp_path / "studies" / name, ignore=shutil.ignore_patterns("local"))
     for command, answer in COMMANDS.items():
         assert answer in run(tmp_path, installed / "explorer", *command.split())
     assert run(tmp_path, python, "-c", SOURCES) == str(sorted(decisive_sources().items()))

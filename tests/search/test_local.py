@@ -118,7 +118,7 @@ from explorer.training.data import load
 from tests.conftest import TINY
 from tests.test_planning import EXECUTION
 
-worker.memory_bytes = lambda: 2**30
+worker.memory_bytes = lambda: 2**31
 config = read_command(TINY).study
 run = runs_of(config, settings_of(config), EXECUTION, load(config.data).digest)[0][1]
 large = replace(run, architecture=parse_name("11-1x9000d-w9000"))
