@@ -246,7 +246,6 @@ def _plan(config: StudyConfig, console: "Console") -> int:
     from explorer.folder import study_folder
     from explorer.report.plan import print_plan
     from explorer.search.fork import foreseen, progress_with
-    from explorer.wording import counted
 
     forked = None
     if config.fork:  # as far as settings tell: no worker looks at the device and the images
