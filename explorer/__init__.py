@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from explorer.notebook import open_study
+    from explorer.verbs.api import open_study
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "open_study"]
@@ -12,7 +12,7 @@ __all__ = ["__version__", "open_study"]
 def __getattr__(name: str) -> Any:
     """`open_study` loads pandas and plotly, so it waits until somebody wants it."""
     if name == "open_study":
-        from explorer.notebook import open_study
+        from explorer.verbs.api import open_study
 
         return open_study
     raise AttributeError(f"module 'explorer' has no attribute {name!r}")

@@ -13,9 +13,9 @@ import hypothesis
 import pytest
 from _pytest.mark import ParameterSet
 
-from explorer.config import read_command
-from explorer.folder import REPORTS
-from explorer.settings import StudyConfig
+from explorer.record.folder import REPORTS
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("explorer", deadline=None)
@@ -115,7 +115,7 @@ def undrawn(patch: pytest.MonkeyPatch) -> None:
         (REPORTS / f"{folder.name}.html").touch()
 
     # In this order: loaded after the first was replaced, the doctor would keep the replacement for ever.
-    for place in ("explorer.doctor.visit.draw", "explorer.answer.draw"):
+    for place in ("explorer.verbs.doctor.examine.draw", "explorer.report.drawing.draw"):
         patch.setattr(place, touch)
 
 

@@ -23,20 +23,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from explorer import changes, records, sources, starts, table
-from explorer import folder as study
 from explorer.__main__ import main as explorer
-from explorer.answer import judged
-from explorer.cache import remembered
-from explorer.compose import conf_folders
-from explorer.config import read_command, to_config
+from explorer.analysis.judging import judged
 from explorer.design.name import display_setting, parse_setting, setting_name
-from explorer.errors import InputError
-from explorer.folder import ENVIRONMENT, EXECUTION, stored_config
+from explorer.host.cache import remembered
+from explorer.host.errors import InputError
+from explorer.record import changes, records, starts, table
+from explorer.record import folder as study
+from explorer.record.folder import ENVIRONMENT, EXECUTION, stored_config
+from explorer.record.rows import CorrectRecord, EpochRecord, RunRecord
 from explorer.report.method import images
-from explorer.run import CorrectRecord, EpochRecord, RunRecord
-from explorer.search import execution
-from explorer.settings import StudyConfig
+from explorer.search import execution_plan as execution
+from explorer.study.settings import StudyConfig
+from explorer.study.tree import to_config
+from explorer.training import sources
+from explorer.verbs.command_line import read_command
+from explorer.verbs.compose import conf_folders
 
 Target = Callable[[random.Random], None]
 NAME = "equal_params_cifar10_jpeg"  # a recorded study: the same bytes wherever an execution is repeated

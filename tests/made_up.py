@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from explorer import records
-from explorer.folder import make_folder, study_folder
-from explorer.job import Surroundings
-from explorer.planning import Setting, baseline_wanted, candidates, scope_of, settings_of
-from explorer.run import BASELINE, Decision, EpochResult, Execution, Outcome, Run, RunRecord
-from explorer.runs import is_judged, record_of, rungs_of, runs_of
+from explorer.record import records
+from explorer.record.folder import make_folder, study_folder
+from explorer.record.rows import Decision, RunRecord, record_of
+from explorer.record.starts import begin
 from explorer.search.rungs import chosen
-from explorer.settings import StudyConfig
-from explorer.starts import begin
+from explorer.study.job import Surroundings
+from explorer.study.plan import Setting, baseline_wanted, candidates, scope_of, settings_of
+from explorer.study.run import BASELINE, EpochResult, Execution, Outcome, Run
+from explorer.study.runs import is_judged, rungs_of, runs_of
+from explorer.study.settings import StudyConfig
 
 DATA_HASH = "0123456789abcdef"
 IMAGES = (80, 40, 96)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.cache import cache_folder, is_own, remember, remembered, secret_file
+from explorer.host.cache import cache_folder, is_own, remember, remembered, secret_file
 
 
 def mode(path: Path) -> int:

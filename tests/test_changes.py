@@ -9,12 +9,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from explorer import __version__, answer, records, starts, table
-from explorer import folder as study
+from explorer import __version__
 from explorer.__main__ import main
-from explorer.job import Answer, FormsQuestion, Job, Question, Surroundings
-from explorer.run import Convolution, RunRecord
+from explorer.analysis import judging as answer
+from explorer.record import folder as study
+from explorer.record import records, starts, table
+from explorer.record.rows import RunRecord
 from explorer.search import coordinator, fork
+from explorer.study.job import Answer, FormsQuestion, Job, Question, Surroundings
+from explorer.study.run import Convolution
 from tests.conftest import TINY, broadly
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 
@@ -468,7 +471,7 @@ def test_a_plan_names_the_fork_and_a_report_takes_none(start: Start, capsys: pyt
 
 
 def test_the_driver_is_told_as_linux_tells_it(tmp_path: Path) -> None:
-    from explorer.machine import driver_version
+    from explorer.host.machine import driver_version
 
     told = tmp_path / "version"
     assert driver_version(told) == "unknown"

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from explorer.compose import compose, conf_folders, groups
-from explorer.config import read_command
-from explorer.contrast import contrast_of
-from explorer.errors import InputError
-from explorer.planning import candidates, settings_of
-from explorer.run import Execution
-from explorer.runs import runs_of
+from explorer.host.errors import InputError
+from explorer.study.contrast import contrast_of
+from explorer.study.plan import candidates, settings_of
+from explorer.study.run import Execution
+from explorer.study.runs import runs_of
+from explorer.verbs.command_line import read_command
+from explorer.verbs.compose import compose, conf_folders, groups
 from tests.conftest import broadly
 
 # By study: a digest of every value that is not its field's default, and one of the ids of its runs of the first seed
@@ -299,7 +299,7 @@ def test_a_file_that_cannot_be_used_is_named(
 ) -> None:
     if is_clone:  # where a person's own files lie among the shipped ones
         shutil.copytree(OWN, workplace / "conf")
-        monkeypatch.setattr("explorer.compose.conf_folders", lambda: [workplace / "conf"])
+        monkeypatch.setattr("explorer.verbs.compose.conf_folders", lambda: [workplace / "conf"])
     own = written(workplace, "recipe/own.yaml", "")
     own.write_bytes(content)
     with pytest.raises(InputError, match=said) as caught:

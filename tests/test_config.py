@@ -8,13 +8,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.compose import conf_folders, groups
-from explorer.config import read_command, to_config
 from explorer.design import DesignSpace
 from explorer.design.axis import Range, whole_values
-from explorer.errors import InputError
-from explorer.settings import Contrast, LimitConfig, StudyConfig
-from explorer.starts import as_tree
+from explorer.host.errors import InputError
+from explorer.record.starts import as_tree
+from explorer.study.settings import Contrast, LimitConfig, StudyConfig
+from explorer.study.tree import to_config
+from explorer.verbs.command_line import read_command
+from explorer.verbs.compose import conf_folders, groups
 from tests.conftest import TINY
 
 STUDY = "study=equal_params"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from explorer import folder as study
-from explorer import records
-from explorer.errors import InputError
-from explorer.run import Decision
+from explorer.host.errors import InputError
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.record.rows import Decision
 from tests.test_records import EPOCHS, OUTCOME, RECORD
 
 LAST = "eee"  # the last run of the record

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 import torch
 
-from explorer import folder as study
-from explorer import records
 from explorer.__main__ import main
-from explorer.doctor.complaint import DAMAGED
-from explorer.job import Event, Job
-from explorer.run import EpochResult
+from explorer.record import folder as study
+from explorer.record import records
 from explorer.search import coordinator
 from explorer.search.mirror import mirror_path
 from explorer.search.state import checkpoints
+from explorer.study.job import Event, Job
+from explorer.study.run import EpochResult
 from explorer.training.checkpoint import Checkpoint, save
+from explorer.verbs.doctor.fault import DAMAGED
 from tests.conftest import TINY, broadly, undrawn
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 from tests.test_full_disk import results

@@ -13,15 +13,15 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.analysis.sentences import sentence
-from explorer.answer import draw, load_study
-from explorer.config import read_command
-from explorer.console import PlainConsole
-from explorer.errors import InputError
-from explorer.folder import REPORTS
-from explorer.planning import Setting
+from explorer.host.console import PlainConsole
+from explorer.host.errors import InputError
+from explorer.record.folder import REPORTS
+from explorer.report.drawing import draw, load_study
 from explorer.report.study import Study
 from explorer.report.terminal import print_verdict
-from explorer.tabular import Table, write_table
+from explorer.study.plan import Setting
+from explorer.verbs.command_line import read_command
+from explorer.verbs.tabulate import Table, write_table
 from tests.made_up import End, all_ok, few_epochs, made_up
 
 STUDIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "study").glob("*.yaml"))

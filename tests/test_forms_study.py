@@ -8,20 +8,20 @@ import torch
 from safetensors.torch import load_file
 
 from explorer.__main__ import main
-from explorer.config import read_command
-from explorer.contrast import contrast_of
 from explorer.design.name import display_setting, parse_setting, setting_name
-from explorer.errors import InputError
-from explorer.folder import study_folder
-from explorer.planning import settings_of, task_of
-from explorer.records import load
-from explorer.run import Execution, Outcome
-from explorer.runs import own_execution, runs_of
-from explorer.settings import StudyConfig
-from explorer.tabular import Table
-from explorer.training import kernels
-from explorer.training.data import load as load_data
+from explorer.host.errors import InputError
+from explorer.record.folder import study_folder
+from explorer.record.records import load
+from explorer.study.contrast import contrast_of
+from explorer.study.plan import settings_of, task_of
+from explorer.study.run import Execution, Outcome
+from explorer.study.runs import own_execution, runs_of
+from explorer.study.settings import StudyConfig
+from explorer.training.images.split import load as load_data
 from explorer.training.loop import ready, train
+from explorer.training.network import kernels
+from explorer.verbs.command_line import read_command
+from explorer.verbs.tabulate import Table
 from tests.conftest import TINY
 
 FORMS = [

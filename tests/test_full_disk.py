@@ -14,20 +14,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explorer import answer as answer_of
-from explorer import folder as study
-from explorer import records, table
 from explorer.__main__ import main
-from explorer.answer import draw
-from explorer.job import Answer, Counted, Event, Job, Question, RunDone
-from explorer.live import _draw_stale
-from explorer.planning import settings_of
-from explorer.run import CorrectRecord, EpochRecord, Outcome, RunRecord
+from explorer.analysis import judging as answer_of
+from explorer.record import folder as study
+from explorer.record import records, table
+from explorer.record.rows import CorrectRecord, EpochRecord, RunRecord
+from explorer.report.drawing import draw
 from explorer.search import coordinator
 from explorer.search.mirror import mirrored, own_mirror
 from explorer.search.trials import open_trials
-from explorer.settings import StudyConfig
+from explorer.study.job import Answer, Counted, Event, Job, Question, RunDone
+from explorer.study.plan import settings_of
+from explorer.study.run import Outcome
+from explorer.study.settings import StudyConfig
 from explorer.training.loop import Keeping, train
+from explorer.verbs.live import _draw_stale
 from tests.conftest import PATIENCE, TINY
 from tests.search.test_coordinator import Engine, epochs
 from tests.test_study import environment, wait_for_rows

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from explorer import records
+from explorer.record import records
 
 STUDIES = Path(__file__).parent.parent / "studies"
 IMAGES, OWN = 400, 100

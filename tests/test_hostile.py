@@ -17,12 +17,12 @@ import pytest
 from rich.table import Table
 
 from explorer.__main__ import main
-from explorer.answer import entries
-from explorer.compose import compose, conf_folders
-from explorer.config import read_command
-from explorer.console import PlainConsole
-from explorer.errors import InputError
-from explorer.folder import stored_config
+from explorer.host.console import PlainConsole
+from explorer.host.errors import InputError
+from explorer.record.folder import stored_config
+from explorer.report.drawing import entries
+from explorer.verbs.command_line import read_command
+from explorer.verbs.compose import compose, conf_folders
 from tests.conftest import PATIENCE, TINY
 from tests.training.test_sources import Trap, pictures, write_folder
 

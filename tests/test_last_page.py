@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from explorer.live import LAST, REST, keep_drawn
+from explorer.verbs.live import LAST, REST, keep_drawn
 
 
 @pytest.mark.parametrize("word", [LAST, None])
@@ -32,7 +32,7 @@ def test_the_last_page_is_drawn_when_it_is_asked_for(
         did.append("drawn")
         return 0.0
 
-    monkeypatch.setattr("explorer.live._draw_stale", draw_stale)
+    monkeypatch.setattr("explorer.verbs.live._draw_stale", draw_stale)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr("os.nice", lambda _: None)
     keep_drawn(Pipe(), tmp_path, 10.0, REST)  # type: ignore[arg-type]

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from explorer import answer, records, table
-from explorer import folder as study
 from explorer.__main__ import main
-from explorer.errors import InputError
-from explorer.reading import misfit, read_bytes, read_json
-from explorer.run import Execution
+from explorer.analysis import judging as answer
+from explorer.host.errors import InputError
+from explorer.host.yaml_limits import misfit, read_bytes, read_json
+from explorer.record import folder as study
+from explorer.record import records, table
+from explorer.study.run import Execution
 from tests.conftest import undrawn
 from tests.fuzz import checked
 from tests.test_layers import ROOT

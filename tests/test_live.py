@@ -13,19 +13,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from explorer import folder as study
-from explorer import live, records
 from explorer.__main__ import main
-from explorer.answer import draw
-from explorer.errors import StudyStoppedError
-from explorer.job import Event, Job, Surroundings
-from explorer.live import LOG, REST, Live, keep_drawn
-from explorer.planning import settings_of
-from explorer.run import EpochResult, Execution, Outcome
-from explorer.runs import record_of, runs_of
+from explorer.host.errors import StudyStoppedError
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.record.rows import record_of
+from explorer.record.starts import begin
+from explorer.report.drawing import draw
 from explorer.search import coordinator
-from explorer.settings import StudyConfig
-from explorer.starts import begin
+from explorer.study.job import Event, Job, Surroundings
+from explorer.study.plan import settings_of
+from explorer.study.run import EpochResult, Execution, Outcome
+from explorer.study.runs import runs_of
+from explorer.study.settings import StudyConfig
+from explorer.verbs import live
+from explorer.verbs.live import LOG, REST, Live, keep_drawn
 from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import is_running
 from tests.search.test_coordinator import OK, Engine, finishing
@@ -102,7 +104,7 @@ def test_a_long_drawing_is_followed_by_a_rest_many_times_as_long(
                 raise EOFError
             return False
 
-    monkeypatch.setattr("explorer.live._draw_stale", lambda folder: 3.0)
+    monkeypatch.setattr("explorer.verbs.live._draw_stale", lambda folder: 3.0)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr("os.nice", lambda _: None)
     keep_drawn(Pipe(), FOLDER, 10.0, REST)  # type: ignore[arg-type]
@@ -235,7 +237,7 @@ def stuck(pipe: Connection, folder: Path, period: float, rest: float) -> None:
 def test_the_process_ends_with_a_killed_coordinator(begun: StudyConfig, is_stuck: bool) -> None:
     PAGE.parent.mkdir()
     code = (
-        "import time\nfrom pathlib import Path\nfrom explorer import live\nfrom explorer.live import Live\n"
+        "import time\nfrom pathlib import Path\nfrom explorer import live\nfrom explorer.verbs.live import Live\n"
         f"{'from tests.test_live import stuck; live._work = stuck' if is_stuck else ''}\n"
         f"live = Live(Path({str(FOLDER)!r}), period=0.1, rest=0)\n"
         "with live:\n    print(live._process.pid, flush=True)\n    time.sleep(600)\n"
@@ -256,7 +258,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
 
     def start(answer: Callable[[Job], list[Event]], *overrides: str) -> int:
         monkeypatch.setattr(coordinator, "open_engine", lambda *_: Engine(answer))
-        monkeypatch.setattr("explorer.live.Live", partial(Live, period=0.1, rest=0))
+        monkeypatch.setattr("explorer.verbs.live.Live", partial(Live, period=0.1, rest=0))
         return main([*TINY, "storage=none", *overrides])
 
     return start

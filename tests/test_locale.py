@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from explorer.__main__ import main
-from explorer.cache import cache_folder
-from explorer.config import read_command
-from explorer.console import PlainConsole
+from explorer.host.cache import cache_folder
+from explorer.host.console import PlainConsole
 from explorer.report.terminal import plain_table
+from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 from tests.made_up import made_up
 

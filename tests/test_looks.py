@@ -10,14 +10,14 @@ import pytest
 from scipy import stats
 
 from explorer.__main__ import main
-from explorer.answer import at_look, judged
-from explorer.config import read_command
-from explorer.job import Counted, Event, Job, RunDone
-from explorer.planning import Setting, settings_of
-from explorer.records import Record, load
-from explorer.run import EpochRecord, RunRecord
+from explorer.analysis.judging import at_look, judged
+from explorer.record.records import Record, load
+from explorer.record.rows import EpochRecord, RunRecord
 from explorer.search import coordinator
-from explorer.settings import LOOKS, StudyConfig
+from explorer.study.job import Counted, Event, Job, RunDone
+from explorer.study.plan import Setting, settings_of
+from explorer.study.settings import LOOKS, StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, undrawn
 from tests.made_up import made_up
 from tests.search.test_coordinator import OK, Engine, epochs

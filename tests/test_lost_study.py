@@ -14,17 +14,17 @@ from rich.console import Console
 import explorer
 from explorer.__main__ import main
 from explorer.analysis.finding import find
-from explorer.answer import judged
-from explorer.config import read_command
-from explorer.folder import study_folder
-from explorer.job import Event, Job
-from explorer.records import Record, load
+from explorer.analysis.judging import judged
+from explorer.record.folder import study_folder
+from explorer.record.records import Record, load
 from explorer.report.index import entry_of, write_index
 from explorer.report.page import render_page
 from explorer.report.study import Study
 from explorer.report.terminal import print_verdict
 from explorer.search import coordinator
-from explorer.tabular import Table
+from explorer.study.job import Event, Job
+from explorer.verbs.command_line import read_command
+from explorer.verbs.tabulate import Table
 from tests.analysis.test_failures import CARDINALITIES, GUESS, Errors, runs
 from tests.analysis.test_statistics import R, X
 from tests.conftest import TINY, broadly, undrawn

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from explorer import memory
 from explorer.__main__ import main
-from explorer.config import read_command
 from explorer.design import Task, cost, parse_name
-from explorer.errors import InputError
-from explorer.memory import SHARE, passing_bytes, refuse_beyond, training_bytes
-from explorer.planning import refuse_beyond_memory, settings_of
-from explorer.settings import LARGEST_SIDE
-from explorer.training.decode import MOST_PIXELS
+from explorer.host.errors import InputError
+from explorer.study import memory
+from explorer.study.memory import SHARE, passing_bytes, refuse_beyond, training_bytes
+from explorer.study.plan import refuse_beyond_memory, settings_of
+from explorer.study.settings import LARGEST_SIDE
+from explorer.training.images.decode import MOST_PIXELS
+from explorer.verbs.command_line import read_command
 
 GIB = 2**30
 DESIGN = parse_name("29-32x4d")
@@ -35,7 +35,7 @@ def test_a_network_that_does_not_fit_is_refused_with_the_largest_that_does(
 ) -> None:
     for place in ("training.device", "training.export"):
         monkeypatch.setattr(f"explorer.{place}.memory_bytes", lambda: 8 * GIB)
-    monkeypatch.setattr("explorer.training.export._refuse_without_onnx", lambda: None)
+    monkeypatch.setattr("explorer.training.network.export._refuse_without_onnx", lambda: None)
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert " GiB of memory, and there are 8.0; allowed: up to " in line
@@ -93,7 +93,7 @@ def test_a_study_of_which_no_setting_fits_is_refused_and_one_setting_that_fits_i
 def test_a_plan_refuses_what_cannot_fit(
     workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("explorer.report.plan.memory_bytes", lambda: 4 * GIB)
+    monkeypatch.setattr("explorer.verbs.plan.memory_bytes", lambda: 4 * GIB)
     monkeypatch.setattr("explorer.training.glance.refuse_unlike", lambda config: None)
     assert main([*FOLDER, "data.image_size=2048", "do=plan"]) == 2
     assert "GiB of memory, and there are 4.0; allowed: up to data.image_size=" in capsys.readouterr().err

@@ -9,16 +9,16 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
+from explorer.analysis.judging import load_finding
 from explorer.analysis.sentences import sentence
-from explorer.answer import load_finding
-from explorer.folder import LONGEST_NOTE, NOTE, note
+from explorer.record.folder import LONGEST_NOTE, NOTE, note
+from explorer.report.entry_cache import keep, kept, key_of
 from explorer.report.index import entry_of, write_index
-from explorer.report.kept import keep, kept, key_of
 from explorer.report.page import render_page
 from explorer.report.study import Study
 from explorer.report.terminal import print_verdict
-from explorer.settings import StudyConfig
-from explorer.tabular import Table, write_table
+from explorer.study.settings import StudyConfig
+from explorer.verbs.tabulate import Table, write_table
 from tests.report.test_page import study
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +117,7 @@ def test_a_recorded_study_is_tabulated_with_its_note(tmp_path: Path) -> None:
 def test_a_verdict_on_paths_names_the_initialisation(
     init: Literal["fan_out", "fan_out_groups"], gain: float, words: str
 ) -> None:
-    from explorer.answer import judged
+    from explorer.analysis.judging import judged
 
     config, record, _ = load_finding(ROOT / "studies" / "equal_params_cifar10_jpeg")
     started = replace(config, recipe=replace(config.recipe, init=init, init_gain=gain))
@@ -125,8 +125,8 @@ def test_a_verdict_on_paths_names_the_initialisation(
 
 
 def test_a_verdict_on_networks_of_as_many_paths_names_none(tiny: StudyConfig) -> None:
-    from explorer.answer import _under
-    from explorer.planning import settings_of
+    from explorer.analysis.judging import _under
+    from explorer.study.plan import settings_of
 
     both = settings_of(tiny)
     assert _under(tiny, both) == "under the paper's initialisation"

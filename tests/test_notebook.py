@@ -6,7 +6,7 @@ import pytest
 
 import explorer
 from explorer.__main__ import main
-from explorer.errors import InputError
+from explorer.host.errors import InputError
 from tests.conftest import TINY
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from explorer.__main__ import main
-from explorer.answer import load_finding
-from explorer.folder import study_folder
-from explorer.planning import Setting
-from explorer.records import load
-from explorer.run import Execution
-from explorer.search.execution import with_latency
-from explorer.search.local import LocalEngine
+from explorer.analysis.judging import load_finding
+from explorer.engine.local import LocalEngine
+from explorer.record.folder import study_folder
+from explorer.record.records import load
+from explorer.search.execution_plan import with_latency
 from explorer.search.measuring import Bench
 from explorer.search.mirror import own_mirror
-from explorer.tabular import Table
+from explorer.study.plan import Setting
+from explorer.study.run import Execution
+from explorer.verbs.tabulate import Table
 from tests.stored import opened
 
 pytestmark = pytest.mark.real

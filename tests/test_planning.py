@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from explorer.__main__ import main
-from explorer.config import read_command
-from explorer.contrast import contrast_of
 from explorer.design.space import DesignSpace
-from explorer.errors import InputError
-from explorer.planning import Setting, left_out, settings_of
-from explorer.report.plan import seeds_in_words
-from explorer.run import Convolution, Execution
-from explorer.runs import runs_of, runs_wanted
-from explorer.settings import Contrast, StudyConfig
+from explorer.host.errors import InputError
+from explorer.study.contrast import contrast_of
+from explorer.study.plan import Setting, left_out, settings_of
+from explorer.study.run import Convolution, Execution
+from explorer.study.runs import runs_of, runs_wanted
+from explorer.study.settings import Contrast, StudyConfig
+from explorer.verbs.command_line import read_command
+from explorer.verbs.plan import seeds_in_words
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 32)
 

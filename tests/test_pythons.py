@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from explorer.sources import decisive_sources
+from explorer.training.sources import decisive_sources
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -46,7 +46,7 @@ for path in [*Path("explorer").rglob("*.py"), *Path("tests").rglob("*.py")]:
     compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
 """
 BARE = "import importlib.util as util; assert not any(map(util.find_spec, ('torch', 'fvcore')))"
-SOURCES = "from explorer.sources import decisive_sources; print(sorted(decisive_sources().items()))"
+SOURCES = "from explorer.training.sources import decisive_sources; print(sorted(decisive_sources().items()))"
 
 
 def test_every_version_that_is_named_is_tried() -> None:

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from explorer.__main__ import main
-from explorer.analysis.fairness import fairness
 from explorer.analysis.finding import find
+from explorer.analysis.judging import load_finding
+from explorer.analysis.learning_rate_check import fairness
 from explorer.analysis.sentences import fair_sentence
-from explorer.answer import load_finding
-from explorer.config import read_command
-from explorer.folder import study_folder
-from explorer.planning import settings_of
-from explorer.records import load, load_correct
+from explorer.record.folder import study_folder
+from explorer.record.records import load, load_correct
+from explorer.study.plan import settings_of
+from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.conftest import TINY
 

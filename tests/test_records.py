@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explorer import folder as study
-from explorer import records, table
-from explorer.errors import InputError
-from explorer.run import EpochResult, Outcome, RunRecord
+from explorer.host.errors import InputError
+from explorer.record import folder as study
+from explorer.record import records, table
+from explorer.record.rows import RunRecord
+from explorer.study.run import EpochResult, Outcome
 
 RECORD = RunRecord(
     run="abc",

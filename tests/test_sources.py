@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer import sources
-from explorer.sources import ENTRY, PACKAGE, _imported, decisive_sources, meaning, reached
+from explorer.training import sources
+from explorer.training.sources import ENTRY, PACKAGE, _imported, decisive_sources, meaning, reached
 
 
 @pytest.fixture

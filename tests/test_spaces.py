@@ -8,16 +8,16 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.analysis.finding import find
+from explorer.analysis.judging import load_finding
 from explorer.analysis.population import populations
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate
-from explorer.answer import load_finding
-from explorer.config import read_command
-from explorer.errors import InputError
-from explorer.folder import study_folder
-from explorer.planning import scopes_of, settings_of
-from explorer.records import load
-from explorer.settings import StudyConfig
+from explorer.host.errors import InputError
+from explorer.record.folder import study_folder
+from explorer.record.records import load
+from explorer.study.plan import scopes_of, settings_of
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 
 SMALL = [
     "study=design_space",

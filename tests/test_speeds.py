@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from explorer.speeds import LEAST_STEPS, NOISE, is_faster, is_settled, is_steady
+from explorer.training.speeds import LEAST_STEPS, NOISE, is_faster, is_settled, is_steady
 
 
 @pytest.mark.parametrize(

@@ -16,15 +16,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from explorer import folder as study
-from explorer import records
 from explorer.__main__ import main
-from explorer.changes import settled
-from explorer.errors import InputError
-from explorer.job import Surroundings
-from explorer.run import Execution
-from explorer.settings import StudyConfig
-from explorer.starts import begin
+from explorer.host.errors import InputError
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.record.changes import settled
+from explorer.record.starts import begin
+from explorer.study.job import Surroundings
+from explorer.study.run import Execution
+from explorer.study.settings import StudyConfig
 from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import children, is_running
 from tests.stored import trials_of

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer import table
-from explorer.errors import InputError
+from explorer.host.errors import InputError
+from explorer.record import table
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from explorer.__main__ import main
-from explorer.answer import load_finding
-from explorer.errors import InputError
-from explorer.folder import study_folder
-from explorer.tabular import Table, write_table
+from explorer.analysis.judging import load_finding
+from explorer.host.errors import InputError
+from explorer.record.folder import study_folder
+from explorer.verbs.tabulate import Table, write_table
 from tests.conftest import TINY
 
 
@@ -119,7 +119,7 @@ def test_an_unfinished_study_is_not_tabulated(
 
 
 def test_bits_come_back_as_they_were() -> None:
-    from explorer.records import packed, unpacked
+    from explorer.record.records import packed, unpacked
 
     bits = np.random.default_rng(0).random(101) < 0.5
     assert (unpacked([{"run": "a", "images": 101, "bits": packed(bits)}])["a"] == bits).all()

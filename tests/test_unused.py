@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from explorer import benchmarks
+from benchmarks import subjects as benchmarks
 from explorer.__main__ import main
-from explorer.config import read_command
-from explorer.errors import InputError
-from explorer.settings import BenchmarkConfig
-from explorer.unused import BENCHMARK_KEYS
+from explorer.host.errors import InputError
+from explorer.study.settings import BenchmarkConfig
+from explorer.verbs.command_line import read_command
+from explorer.verbs.unused import BENCHMARK_KEYS
 from tests.conftest import TINY
 from tests.made_up import made_up
 from tests.training.test_sources import pictures, write_folder, write_parquet

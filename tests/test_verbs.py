@@ -15,14 +15,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from explorer import folder as study
-from explorer import records
 from explorer.__main__ import main
 from explorer.design import Architecture, Task, display_name, parse_name
-from explorer.training import verify as verifying
-from explorer.training.build import build
-from explorer.training.forms import State, convert
+from explorer.record import folder as study
+from explorer.record import records
 from explorer.training.latency import exclusive
+from explorer.training.network import verify as verifying
+from explorer.training.network.build import build
+from explorer.training.network.forms import State, convert
 from tests.conftest import TINY
 from tests.test_study import environment
 
@@ -251,7 +251,7 @@ def test_an_interrupt_says_of_each_verb_what_is_kept(
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("explorer.__main__._dispatch", interrupted)
+    monkeypatch.setattr("explorer.verbs.dispatch._dispatch", interrupted)
     assert main(arguments) == 130
     command = shlex.join(["python", "-m", "explorer", *arguments])
     assert capsys.readouterr().err == f"\nInterrupted. {told}: {command}\n"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from explorer import folder as study
-from explorer import records, table
-from explorer.run import Decision
+from explorer.record import folder as study
+from explorer.record import records, table
+from explorer.record.rows import Decision
 from tests.test_records import EPOCHS, OUTCOME, RECORD
 
 RUNGS = (1, 3)

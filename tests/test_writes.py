@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from explorer import folder as study
-from explorer import records, table
-from explorer.job import Counted
-from explorer.run import CorrectRecord, Decision
-from explorer.search.letters import Box
+from explorer.engine.messages import Box
+from explorer.record import folder as study
+from explorer.record import records, table
+from explorer.record.rows import CorrectRecord, Decision
+from explorer.study.job import Counted
 from explorer.training import checkpoint
 from tests.test_records import EPOCHS, OUTCOME, RECORD
 from tests.test_table import ROWS, Row

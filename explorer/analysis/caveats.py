@@ -6,7 +6,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Rivals
 from explorer.design.name import display_setting
-from explorer.wording import percent
+from explorer.host.formatting import percent
 
 REMEDIES = {"diverged": "recipe.learning_rate", "out_of_memory": "recipe.micro_batch"}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from explorer.run import JUDGED_STATUSES
+from explorer.study.run import JUDGED_STATUSES
 
 WORDS = {"diverged": "diverged", "out_of_memory": "ran out of memory"}
 

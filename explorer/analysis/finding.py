@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from explorer.analysis.course import Course, course
 from explorer.analysis.failures import Failures, failures_of
-from explorer.analysis.fairness import Fairness, fairness
 from explorer.analysis.front import Front, front
+from explorer.analysis.learning_rate_check import Fairness, fairness
 from explorer.analysis.paired import ALPHA, Comparison, compare, holm, others
 from explorer.analysis.population import Populations, populations
-from explorer.analysis.resample import with_images
+from explorer.analysis.search_history import Course, course
+from explorer.analysis.seeds_and_images import with_images
 from explorer.analysis.summary import Estimate, SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
-from explorer.run import FINAL_STATUSES
+from explorer.study.run import FINAL_STATUSES
 
 
 @dataclass(frozen=True)

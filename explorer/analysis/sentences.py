@@ -11,14 +11,14 @@ from explorer.analysis.caveats import (
     spaces_failed,
     spaces_learned,
 )
-from explorer.analysis.course import Drawn
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
+from explorer.analysis.search_history import Drawn
 from explorer.analysis.summary import MIN_PAIRS, ROUNDING, Estimate, lowest
 from explorer.design.name import display_setting
-from explorer.wording import COST_NAMES, cost, counted, interval_points, p_value, percent, points, share
+from explorer.host.formatting import COST_NAMES, cost, counted, interval_points, p_value, percent, points, share
 
 FEW_VALUES = "no interval, since no two of the values differ"
 FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"

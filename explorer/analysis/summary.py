@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from explorer.run import JUDGED_STATUSES
+from explorer.study.run import JUDGED_STATUSES
 
 CONFIDENCE = 0.95
 MIN_PAIRS = 5  # seeds, or pairs of them, below which nothing is decided

@@ -1,4 +1,4 @@
-"""Blocks: what a stage repeats. Each has a cost in `cost.py` and a module in `explorer/training/network.py`."""
+"""Blocks: what a stage repeats. Each has a cost in `cost.py` and a module in `explorer/training/network/modules.py`."""
 
 from dataclasses import dataclass
 

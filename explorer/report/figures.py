@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from explorer.analysis.course import Course
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
+from explorer.analysis.search_history import Course
 from explorer.analysis.summary import ERRORS, SettingSummary, estimate
 from explorer.analysis.trend import shape_of
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting, parse_setting, paths_name
-from explorer.report.errors import mean_words, seed_words, seeds_words
+from explorer.host.formatting import COST_NAMES, interval, millions
+from explorer.report.error_words import mean_words, seed_words, seeds_words
 from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel
-from explorer.report.paper import table_3
+from explorer.report.paper_table_3 import table_3
 from explorer.report.parallel import Parallel
-from explorer.wording import COST_NAMES, interval, millions
 
 MOST_LINES = len(PALETTE)
 LEAST_GROWTH = 3  # networks that make a way to grow: two are a contrast

@@ -8,12 +8,12 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import mood, sentence
 from explorer.analysis.summary import lowest
 from explorer.design.name import display_setting
-from explorer.records import Record
+from explorer.host.files import write_whole
+from explorer.host.formatting import ERROR_NAMES, percent
+from explorer.record.records import Record
 from explorer.report.page import policy, render, script
 from explorer.report.spark import Spark, picture, spark_of
-from explorer.settings import StudyConfig
-from explorer.table import write_whole
-from explorer.wording import ERROR_NAMES, percent
+from explorer.study.settings import StudyConfig
 
 SCRIPTS = ("theme", "index")
 

@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from explorer import wording
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting
+from explorer.host import formatting as wording
+from explorer.record.starts import starts_of, unlike
 from explorer.report.study import Study
-from explorer.run import BASELINE, Convolution
-from explorer.settings import BudgetConfig
-from explorer.starts import starts_of, unlike
+from explorer.study.run import BASELINE, Convolution
+from explorer.study.settings import BudgetConfig
 
 ENOUGH_SEEDS = 5  # below which a paired verdict is always inconclusive
 MOST_FAILURES = 100  # told one by one

@@ -10,7 +10,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from explorer import wording
 from explorer.analysis.caveats import failed_words, learned_words, spaces_failed, spaces_learned
 from explorer.analysis.finding import Finding
 from explorer.analysis.paired import Comparison
@@ -18,16 +17,17 @@ from explorer.analysis.population import Rivals
 from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, told_pairs, trend_sentence
 from explorer.analysis.summary import Estimate
 from explorer.design.name import display_setting
-from explorer.folder import LIVE_SECONDS
+from explorer.host import formatting as wording
+from explorer.host.files import write_whole
+from explorer.record.folder import LIVE_SECONDS
 from explorer.report import method
-from explorer.report.cards import given_path
-from explorer.report.errors import interval_words, mean_words, seed_words, seeds_words
+from explorer.report.design_card import given_path
+from explorer.report.error_words import interval_words, mean_words, seed_words, seeds_words
 from explorer.report.figures import SHAPE_AXES
 from explorer.report.pack import packed_json, packed_plotly
+from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
 from explorer.report.study import Study
-from explorer.report.views import MOST_CURVES, Figure, Views
-from explorer.table import write_whole
 
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
 

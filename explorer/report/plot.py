@@ -4,8 +4,8 @@ import math
 
 import plotly.graph_objects as go
 
+from explorer.host.formatting import visible
 from explorer.report.panel import Axis, Mark, Panel, ticks
-from explorer.wording import visible
 
 
 def plot(panel: Panel) -> go.Figure:

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
-from explorer.analysis.course import Course
 from explorer.analysis.finding import Finding
 from explorer.analysis.population import Distribution, Populations
+from explorer.analysis.search_history import Course
 from explorer.analysis.summary import SettingSummary
 from explorer.design.name import display_setting
+from explorer.host.formatting import ERROR_NAMES, counted, percent, told_seeds
 from explorer.report.figures import Point, cardinality_numbers
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, ticks
 from explorer.report.svg import Place, drawn, scale
-from explorer.wording import ERROR_NAMES, counted, percent, told_seeds
 
 WIDTH, HEIGHT = 272, 104  # pixels, in which it is shown as it is
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 8, 20

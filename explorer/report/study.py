@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.analysis.finding import Finding
-from explorer.records import Record
-from explorer.settings import StudyConfig
+from explorer.record.records import Record
+from explorer.study.settings import StudyConfig
 
 
 @dataclass(frozen=True)

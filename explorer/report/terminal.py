@@ -9,8 +9,8 @@ from rich.table import Table
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
-from explorer.report.errors import interval_words, mean_words, seeds_words
-from explorer.wording import ERROR_NAMES, NOTED, millions, signed_percent
+from explorer.host.formatting import ERROR_NAMES, NOTED, millions, signed_percent
+from explorer.report.error_words import interval_words, mean_words, seeds_words
 
 MOST_ROWS = 100  # of the settings: nobody reads ten thousand, which would take longer to lay out than to judge
 

@@ -8,11 +8,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from explorer import folder as study
-from explorer import interrupt, records
-from explorer.changes import refuse_other_settings, settled
-from explorer.errors import InputError, StudyStoppedError
-from explorer.job import (
+from explorer.engine.contract import Engine
+from explorer.engine.open import open_engine
+from explorer.host import signals as interrupt
+from explorer.host.errors import InputError, StudyStoppedError
+from explorer.host.formatting import counted
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.record.changes import refuse_other_settings, settled
+from explorer.record.progress import settings_so_far
+from explorer.record.rows import Decision, RunRecord, record_of
+from explorer.record.starts import Fork, begin
+from explorer.search.display import Clock, waiting, work_of
+from explorer.search.execution_plan import propose, resumed, with_convolutions, with_latency
+from explorer.search.fork import plan_of, take_over
+from explorer.search.measuring import Bench
+from explorer.search.mirror import mirror_of, mirrored
+from explorer.search.rungs import chosen
+from explorer.search.state import Beside, State, checkpoints, forget, open_state
+from explorer.study.job import (
     Begun,
     Counted,
     EpochDone,
@@ -25,7 +39,7 @@ from explorer.job import (
     Survey,
     Terms,
 )
-from explorer.planning import (
+from explorer.study.plan import (
     Setting,
     candidates,
     designs_wanted,
@@ -35,20 +49,9 @@ from explorer.planning import (
     settings_of,
     task_of,
 )
-from explorer.progress import settings_so_far
-from explorer.run import FINAL_STATUSES, Decision, Execution, Outcome, Run, RunRecord
-from explorer.runs import is_judged, own_execution, record_of, refuse_batch, rungs_of, runs_of
-from explorer.search.engine import Engine, open_engine
-from explorer.search.execution import propose, resumed, with_convolutions, with_latency
-from explorer.search.fork import plan_of, take_over
-from explorer.search.measuring import Bench
-from explorer.search.mirror import mirror_of, mirrored
-from explorer.search.progress import Clock, waiting, work_of
-from explorer.search.rungs import chosen
-from explorer.search.state import Beside, State, checkpoints, forget, open_state
-from explorer.settings import StudyConfig
-from explorer.starts import Fork, begin
-from explorer.wording import counted
+from explorer.study.run import FINAL_STATUSES, Execution, Outcome, Run
+from explorer.study.runs import is_judged, own_execution, refuse_batch, rungs_of, runs_of
+from explorer.study.settings import StudyConfig
 
 # What a person waits for until there is a first answer, by engine.
 BEGINNINGS = {"local": "Starting a worker", "ray": "Reaching the Ray cluster", "slurm": "Waiting for a first job"}

@@ -12,9 +12,9 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from explorer.errors import InputError
-from explorer.settings import StorageConfig
-from explorer.wording import without_password
+from explorer.host.errors import InputError
+from explorer.host.formatting import without_password
+from explorer.study.settings import StorageConfig
 
 LOCK_SECONDS = 2.0  # that a synchronisation waits for another process to let go of a file
 FIRST_LOOK_SECONDS = 15.0  # that a start waits to learn whether a server lets it in

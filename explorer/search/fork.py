@@ -12,21 +12,22 @@ from typing import Any, cast
 import numpy as np
 from rich.console import Console
 
-from explorer import folder as study
-from explorer import records
-from explorer.changes import fork_of, of_settings, of_surroundings, settled, stored_plan, told
-from explorer.job import Surroundings, Survey
-from explorer.planning import Setting, settings_of
-from explorer.progress import Progress, progress_of
-from explorer.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Outcome, Run, RunRecord
-from explorer.runs import is_judged, rate_of, record_of, runs_of
-from explorer.search.elsewhere import installed
-from explorer.search.engine import open_engine
+from explorer.engine.open import open_engine
+from explorer.engine.remote import installed
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.record.changes import fork_of, of_settings, of_surroundings, settled, stored_plan, told
+from explorer.record.progress import Progress, progress_of
+from explorer.record.rows import RunRecord, record_of
+from explorer.record.starts import Fork, Start, digest, placed, starts_of, write_environment
+from explorer.search.display import waiting
 from explorer.search.measuring import Bench
-from explorer.search.progress import waiting
-from explorer.settings import StudyConfig
-from explorer.sources import decisive_sources
-from explorer.starts import Fork, Start, digest, placed, starts_of, write_environment
+from explorer.study.job import Surroundings, Survey
+from explorer.study.plan import Setting, settings_of
+from explorer.study.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Outcome, Run
+from explorer.study.runs import is_judged, rate_of, runs_of
+from explorer.study.settings import StudyConfig
+from explorer.training.sources import decisive_sources
 
 Taken = list[tuple[Setting, Run, RunRecord]]
 

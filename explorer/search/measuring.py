@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, cast
 
-from explorer.checks import Together
 from explorer.design.cost import Cost
 from explorer.design.name import parse_name
 from explorer.design.template import Task
-from explorer.job import Speed, SpeedQuestion, Surroundings, TogetherQuestion
-from explorer.machine import cpu_count
-from explorer.memory import training_bytes
-from explorer.planning import Setting, task_of
-from explorer.run import Execution, Run
-from explorer.search.engine import Engine
-from explorer.search.local import LocalEngine
-from explorer.settings import DataConfig, Recipe, StudyConfig
-from explorer.speeds import LEAST_STEPS, is_faster, is_settled, is_steady
+from explorer.engine.contract import Engine
+from explorer.engine.local import LocalEngine
+from explorer.host.machine import cpu_count
+from explorer.study.job import Speed, SpeedQuestion, Surroundings, TogetherQuestion
+from explorer.study.memory import training_bytes
+from explorer.study.plan import Setting, task_of
+from explorer.study.run import Execution, Run
+from explorer.study.settings import DataConfig, Recipe, StudyConfig
+from explorer.training.results import Together
+from explorer.training.speeds import LEAST_STEPS, is_faster, is_settled, is_steady
 
 SHARE = 0.01  # of the planned time, which measuring may take; as much again goes to the forms of convolutions
 LEAST = {"cpu": 5.0, "cuda": 30.0}  # seconds that it may take of shorter studies too, or a quarter of their time

@@ -22,12 +22,12 @@ import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial
 
-from explorer.folder import BEHIND, DECISIONS, EPOCHS, RUNS, stored_environment
+from explorer.host.formatting import without_password
+from explorer.record.folder import BEHIND, DECISIONS, EPOCHS, RUNS, stored_environment
+from explorer.record.starts import identity
 from explorer.search.database import LOCK_SECONDS, opened, released, understood
 from explorer.search.trials import Trials
-from explorer.settings import StorageConfig
-from explorer.starts import identity
-from explorer.wording import without_password
+from explorer.study.settings import StorageConfig
 
 PERIOD_SECONDS = 5.0
 REST = 20.0  # times as long as a synchronisation took, which so takes 5 % of the time at most

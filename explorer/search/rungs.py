@@ -12,10 +12,11 @@ import numpy as np
 import optuna
 
 from explorer.analysis.front import dominated
-from explorer.planning import Setting
-from explorer.run import BASELINE, Decision, Outcome, Run
-from explorer.runs import rungs_of
-from explorer.settings import StudyConfig
+from explorer.record.rows import Decision
+from explorer.study.plan import Setting
+from explorer.study.run import BASELINE, Outcome, Run
+from explorer.study.runs import rungs_of
+from explorer.study.settings import StudyConfig
 
 
 @dataclass

@@ -11,18 +11,18 @@ from typing import Protocol
 import numpy as np
 from rich.console import Console
 
-from explorer import folder as study
-from explorer import records
-from explorer.planning import Setting, baseline_wanted, designs_wanted
-from explorer.progress import refuse_foreign, settings_so_far
-from explorer.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run
-from explorer.runs import runs_of
-from explorer.search.execution import with_convolutions, with_latency
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.record.progress import refuse_foreign, settings_so_far
+from explorer.search.display import Clock, Display, work_of
+from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Bench
-from explorer.search.progress import Clock, Display, work_of
 from explorer.search.rungs import Rungs, chosen, open_rungs
 from explorer.search.trials import Trials, open_search, open_trials
-from explorer.settings import StudyConfig
+from explorer.study.plan import Setting, baseline_wanted, designs_wanted
+from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run
+from explorer.study.runs import runs_of
+from explorer.study.settings import StudyConfig
 
 
 class Beside(Protocol):

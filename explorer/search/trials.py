@@ -19,14 +19,15 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from explorer.design.feasible import Pool
-from explorer.errors import InputError
-from explorer.planning import Scope, Setting, baseline_wanted, candidates, scope_of
-from explorer.run import BASELINE, FINAL_STATUSES, RunRecord
-from explorer.runs import rungs_of
+from explorer.host.errors import InputError
+from explorer.host.formatting import counted
+from explorer.record.rows import RunRecord
 from explorer.search.rungs import goes_on, make_pruner
 from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
-from explorer.settings import StudyConfig
-from explorer.wording import counted
+from explorer.study.plan import Scope, Setting, baseline_wanted, candidates, scope_of
+from explorer.study.run import BASELINE, FINAL_STATUSES
+from explorer.study.runs import rungs_of
+from explorer.study.settings import StudyConfig
 
 AXES = ("template", "block", "shortcut", "depth", "width", "kernel_size", "cardinality", "bottleneck_width")
 

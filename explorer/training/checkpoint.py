@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from explorer.run import EpochResult
+from explorer.study.run import EpochResult
 
 KEPT = 2
 _NUMBERS = ("seconds", "training_seconds", "steps", "epoch_seconds", "epoch_training")

@@ -2,8 +2,8 @@
 
 import torch
 
-from explorer.errors import InputError
-from explorer.machine import cpu_features, cpu_name, driver_version, memory_bytes
+from explorer.host.errors import InputError
+from explorer.host.machine import cpu_features, cpu_name, driver_version, memory_bytes
 
 # What torch, oneDNN and CUDA's libraries say when they are refused memory.
 _NO_MEMORY = ("DefaultCPUAllocator", "could not create a memory object", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")

@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from explorer.errors import InputError
-from explorer.settings import DataConfig
-from explorer.training import source
-from explorer.training.decode import look
-from explorer.training.pools import NEEDED, class_numbers, refuse_sizes
+from explorer.host.errors import InputError
+from explorer.study.settings import DataConfig
+from explorer.training.images import source
+from explorer.training.images.decode import look
+from explorer.training.images.decoded_cache import NEEDED, class_numbers, refuse_sizes
 
 DIGITS = 1797  # images that are embedded
 ROWS = 2**16  # of labels, read at once
@@ -78,7 +78,7 @@ def _refuse_split(config: DataConfig) -> None:
     if len(numbers) == len(sizes) and min(numbers) >= config.classes and (left == 0 or left >= config.classes):
         return
     if find_spec("torch") is not None:
-        from explorer.training import data
+        from explorer.training.images import split as data
 
         data.load(config)
 

@@ -9,15 +9,15 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from explorer.cache import cache_folder
-from explorer.checks import Latency
 from explorer.design import Architecture, Task, short_name
-from explorer.errors import InputError
-from explorer.machine import cpu_count
-from explorer.run import Execution
-from explorer.training.build import build
+from explorer.host.cache import cache_folder
+from explorer.host.errors import InputError
+from explorer.host.machine import cpu_count
+from explorer.study.run import Execution
 from explorer.training.device import device_name
-from explorer.training.execution import arithmetic, prepare
+from explorer.training.network.build import build
+from explorer.training.network.prepare import arithmetic, prepare
+from explorer.training.results import Latency
 
 WARM_UP = 5
 PASSES = 20  # of a turn

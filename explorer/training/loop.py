@@ -13,20 +13,20 @@ import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from explorer.machine import fix_cublas_workspace
-from explorer.run import EpochResult, Execution, Outcome, Run, Status
-from explorer.settings import Recipe
-from explorer.training.augment import augmented, coloured, draw, normalised
-from explorer.training.build import build
+from explorer.host.formatting import place_in_run
+from explorer.host.machine import fix_cublas_workspace
+from explorer.study.run import EpochResult, Execution, Outcome, Run, Status
+from explorer.study.settings import Recipe
 from explorer.training.checkpoint import Checkpoint, captured, latest, restore, save
-from explorer.training.data import Crops, Dataset, Split, fetched, load
 from explorer.training.device import is_out_of_memory
-from explorer.training.execution import arithmetic, prepare
-from explorer.training.forms import State, convert, reformed
+from explorer.training.images.augment import augmented, coloured, draw, normalised
+from explorer.training.images.split import Crops, Dataset, Split, fetched, load
+from explorer.training.network.build import build
+from explorer.training.network.forms import State, convert, reformed
+from explorer.training.network.prepare import arithmetic, prepare
+from explorer.training.network.weights import save_weights
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
-from explorer.training.weights import save_weights
-from explorer.wording import place_in_run
 
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
 EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**22}

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from explorer.errors import InputError
+from explorer.host.errors import InputError
 
 AGAIN = "copy or download it anew"
 SHOWN = 30  # bytes of a file of another kind

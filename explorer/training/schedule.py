@@ -2,7 +2,7 @@
 
 import math
 
-from explorer.settings import Recipe
+from explorer.study.settings import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

@@ -13,7 +13,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
-from explorer.job import (
+from explorer.host.machine import (
+    cpu_count,
+    described,
+    fix_cublas_workspace,
+    give_freed_memory_back,
+    keep_freed_memory,
+    limit_memory,
+    memory_bytes,
+)
+from explorer.study.job import (
     Alive,
     Answer,
     Counted,
@@ -37,16 +46,7 @@ from explorer.job import (
     Survey,
     TogetherQuestion,
 )
-from explorer.machine import (
-    cpu_count,
-    described,
-    fix_cublas_workspace,
-    give_freed_memory_back,
-    keep_freed_memory,
-    limit_memory,
-    memory_bytes,
-)
-from explorer.run import Outcome, Run
+from explorer.study.run import Outcome, Run
 
 TURNS = 3  # of each network whose latency is measured
 LONGEST_WAIT = 600.0  # seconds for the end of other measurements
@@ -125,7 +125,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
     import torch
 
     from explorer.training.loop import Keeping, StoppedError, train
-    from explorer.training.measure import CostMismatchError, check_cost
+    from explorer.training.network.count import CostMismatchError, check_cost
 
     run = job.run
     torch.set_num_threads(run.execution.threads)
@@ -192,7 +192,7 @@ def _limit(run: Run) -> None:
 
 def _together(question: TogetherQuestion, pipe: Connection) -> None:
     """Take steps while others do, and measure when told to; without memory for that the answer comes at once."""
-    from explorer.training.fastest import speed_in_window, warmed_up
+    from explorer.training.forms_timing import speed_in_window, warmed_up
 
     run = question.run
     _limit(run)
@@ -215,7 +215,7 @@ def _await_cue(pipe: Connection) -> None:
 
 
 def _answer(question: Question) -> Answer:
-    from explorer.errors import InputError
+    from explorer.host.errors import InputError
 
     try:
         match question:
@@ -238,10 +238,7 @@ def _survey(question: Survey) -> Surroundings:
     import numpy
     import torch
 
-    from explorer.errors import InputError
-    from explorer.sources import decisive_sources
-    from explorer.training import kernels
-    from explorer.training.data import load
+    from explorer.host.errors import InputError
     from explorer.training.device import (
         device_memory,
         device_name,
@@ -252,6 +249,9 @@ def _survey(question: Survey) -> Surroundings:
         like_devices,
         resolve,
     )
+    from explorer.training.images.split import load
+    from explorer.training.network import kernels
+    from explorer.training.sources import decisive_sources
 
     device = resolve(question.device)
     try:
@@ -291,7 +291,7 @@ def _survey(question: Survey) -> Surroundings:
 
 def _speed(question: SpeedQuestion) -> Speed:
     """How fast runs would train; what does not fit into the memory does not train at all."""
-    from explorer.training.fastest import training_speeds
+    from explorer.training.forms_timing import training_speeds
 
     _limit(question.runs[0])
     found = _unless_full(lambda: training_speeds(question.runs, question.seconds, question.limit))
@@ -329,7 +329,7 @@ def _latency(question: LatencyQuestion) -> Latencies:
 def _forms(question: FormsQuestion) -> Forms:
     import torch
 
-    from explorer.training.fastest import fastest
+    from explorer.training.forms_timing import fastest
 
     torch.set_num_threads(question.execution.threads)
     return fastest(dict(question.uses), question.execution, question.limit)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from explorer.analysis.course import DRAWS, Course, _likely, course
 from explorer.analysis.front import hypervolume
-from explorer.run import RunRecord
+from explorer.analysis.search_history import DRAWS, Course, _likely, course
+from explorer.record.rows import RunRecord
 from tests.test_records import RECORD
 
 

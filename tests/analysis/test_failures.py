@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.ranks import agreement
 from explorer.analysis.chance import guessing, learned
-from explorer.analysis.course import course
-from explorer.analysis.fairness import fairness
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.front import front
+from explorer.analysis.learning_rate_check import fairness
 from explorer.analysis.paired import compare, equivalence
 from explorer.analysis.population import populations
-from explorer.analysis.ranks import agreement
+from explorer.analysis.search_history import course
 from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, trend_sentence
 from explorer.analysis.summary import SettingSummary, lowest, summarise
 from explorer.analysis.trend import trend

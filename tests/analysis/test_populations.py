@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.ranks import agreement
 from explorer.analysis.front import ahead_of, dominated, front, hypervolume
+from explorer.analysis.judging import load_finding
 from explorer.analysis.population import at_equal_depth, best_value, distance, distribution
-from explorer.analysis.ranks import agreement
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate
 from explorer.analysis.trend import shape_of, trend
-from explorer.answer import load_finding
 
 
 def summary(name: str, errors: dict[int, float]) -> SettingSummary:

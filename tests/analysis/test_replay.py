@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explorer.analysis.replay import Curves, Replay, curves_of
+from benchmarks.replay_curves import Curves, Replay, curves_of
 
 NAMES = tuple(f"29-1x{width}d" for width in range(1, 28))
 

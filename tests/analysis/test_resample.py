@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from explorer.analysis.finding import find
+from explorer.analysis.judging import load_finding
 from explorer.analysis.paired import paired_p
-from explorer.analysis.resample import with_images
+from explorer.analysis.seeds_and_images import with_images
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import Estimate, estimate
-from explorer.answer import load_finding
 from tests.analysis.test_statistics import R, X, frame
 
 STUDIES = Path(__file__).parents[2] / "studies"

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from explorer import wording
 from explorer.analysis.finding import find
 from explorer.analysis.paired import compare, equivalence
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate, summarise
+from explorer.host import formatting as wording
 
 R, X = "29-1x64d", "29-32x4d"
 

@@ -6,7 +6,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from explorer.config import read_command
 from explorer.design import Budget, DesignSpace, Limit, Task, cost, parse_name, scan
 from explorer.design.axis import Range
 from explorer.design.cost import block_cost
@@ -14,8 +13,9 @@ from explorer.design.feasible import _drawn, draw, wilson
 from explorer.design.grouped import grouped_convs
 from explorer.design.layout import layout
 from explorer.design.space import Part, Space
-from explorer.errors import InputError
-from explorer.planning import settings_of
+from explorer.host.errors import InputError
+from explorer.study.plan import settings_of
+from explorer.verbs.command_line import read_command
 
 TASK = Task(3, 32, 10)
 # (channels in of a group, channels out, side of the kernel, side of the output) of every convolution.

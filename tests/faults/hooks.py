@@ -132,7 +132,7 @@ def empty_device() -> None:
 
 def timed_by(step: Callable[[float], float]) -> None:
     """Training steps are measured by a clock of their own: a step says when it ends, of when it was begun."""
-    from explorer.training import fastest
+    from explorer.training import forms_timing as fastest
 
     now = [0.0]
 
@@ -181,7 +181,7 @@ def hang_always(network: Any) -> None:
 
 def hanging_loader() -> None:
     """A thread that reads images waits for ever for one of them; once only."""
-    from explorer.training import data
+    from explorer.training.images import split as data
 
     read = data._read
 

@@ -31,11 +31,16 @@ from optuna.storages import RDBStorage
 from rich.console import Console
 
 from explorer import __main__ as entry
-from explorer import answer, records, starts, table
+from explorer.analysis import judging as answer
 from explorer.analysis.finding import Finding
-from explorer.config import read_command
 from explorer.design import short_name
-from explorer.job import (
+from explorer.record import records, starts, table
+from explorer.record.progress import settings_so_far
+from explorer.report import terminal
+from explorer.search import coordinator, mirror
+from explorer.search.state import State
+from explorer.search.trials import Trials
+from explorer.study.job import (
     Answer,
     Counted,
     EpochDone,
@@ -49,13 +54,9 @@ from explorer.job import (
     Survey,
     Terms,
 )
-from explorer.progress import settings_so_far
-from explorer.report import terminal
-from explorer.run import Convolution, EpochResult, Outcome
-from explorer.search import coordinator, mirror
-from explorer.search.state import State
-from explorer.search.trials import Trials
-from explorer.settings import StudyConfig
+from explorer.study.run import Convolution, EpochResult, Outcome
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
 from tests.search.test_sampler import SPACE

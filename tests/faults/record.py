@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from explorer import table
-from explorer.folder import CONFIG, CORRECT, DECISIONS, EPOCHS, EXECUTION, RUNS
-from explorer.run import CorrectRecord, Decision, EpochRecord, RunRecord
+from explorer.record import table
+from explorer.record.folder import CONFIG, CORRECT, DECISIONS, EPOCHS, EXECUTION, RUNS
+from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
 
 TIMES = {"seconds", "images_per_second", "finished", "latency", "latency_lower", "latency_upper", "crc"}
 KINDS = {RUNS: RunRecord, EPOCHS: EpochRecord, CORRECT: CorrectRecord, DECISIONS: Decision}

@@ -8,9 +8,10 @@ import signal
 import sys
 from typing import Any
 
-from explorer import answer, table
 from explorer.__main__ import console
-from explorer.search import local
+from explorer.analysis import judging as answer
+from explorer.engine import local
+from explorer.record import table
 from tests.faults import hooks
 
 IN_WORKERS = {"training", "evaluation", "saving"}

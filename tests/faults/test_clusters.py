@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from explorer.folder import CONFIG, RUNS
+from explorer.record.folder import CONFIG, RUNS
 from tests.conftest import PATIENCE
 from tests.faults.processes import LONGEST, MARK, Command, command, free_port, kill
 from tests.faults.record import Rows, differences, record_of

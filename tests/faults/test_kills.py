@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer import folder as study
+from explorer.record import folder as study
 from tests.conftest import PATIENCE, TINY
 from tests.faults.conftest import Measured
 from tests.faults.level import SEED, times

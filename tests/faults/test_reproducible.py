@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from explorer.__main__ import main
-from explorer.folder import CONFIG
-from explorer.run import Execution
-from explorer.settings import DataConfig, EngineConfig, ReportConfig, StorageConfig
+from explorer.record.folder import CONFIG
+from explorer.study.run import Execution
+from explorer.study.settings import DataConfig, EngineConfig, ReportConfig, StorageConfig
 from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
 from tests.training.test_sources import CLASSES, pictures, write_folder

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer.folder import study_folder
-from explorer.interrupt import LONGEST_GOODBYE
+from explorer.host.signals import LONGEST_GOODBYE
+from explorer.record.folder import study_folder
 from tests.conftest import PATIENCE, TINY
 from tests.faults import hooks
 from tests.faults.processes import children, is_running

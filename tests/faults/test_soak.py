@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explorer.folder import RUNS
+from explorer.record.folder import RUNS
 from tests.conftest import TINY
 from tests.faults.conftest import Measured
 from tests.faults.level import LEVEL, times

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from explorer import records
 from explorer.__main__ import main
-from explorer.answer import load_finding
-from explorer.search import local
+from explorer.analysis.judging import load_finding
+from explorer.engine import local
+from explorer.record import records
 from tests.conftest import TINY
 from tests.faults import hooks
 from tests.faults.processes import is_running

@@ -8,10 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from explorer.config import read_command
+from benchmarks.synthetic import synthetic
 from explorer.report.index import Entry, broken, write_index
 from explorer.report.page import write_page
-from explorer.report.synthetic import synthetic
+from explorer.verbs.command_line import read_command
 from tests.report.browsing import MARKS, Visit, opened
 from tests.report.test_hostile import hostile_spaces
 from tests.report.test_index import entry

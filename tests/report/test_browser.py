@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Browser, Page
 
-from explorer.config import read_command
+from benchmarks.synthetic import synthetic
 from explorer.report.index import Entry, write_index
 from explorer.report.page import render_page, write_page
-from explorer.report.synthetic import synthetic
+from explorer.verbs.command_line import read_command
 from tests.report import browsing
 from tests.report.browsing import MARKS, Visit
 from tests.report.test_page import study

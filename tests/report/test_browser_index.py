@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from explorer.host.formatting import visible
 from explorer.report.index import Entry, broken, write_index
 from explorer.report.page import write_page
-from explorer.wording import visible
 from tests.report.browsing import MARKS, Visit
 from tests.report.test_index import entry
 from tests.report.test_page import HOSTILE, study

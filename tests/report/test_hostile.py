@@ -13,11 +13,11 @@ from markupsafe import Markup
 from playwright.sync_api import Browser
 
 from explorer.analysis.population import populations
-from explorer.config import read_command
+from explorer.host.formatting import visible
 from explorer.report.index import Entry, write_index
 from explorer.report.page import render_page, write_page
 from explorer.report.study import Study
-from explorer.wording import visible
+from explorer.verbs.command_line import read_command
 from tests.report.browsing import Visit, needs_browser, opened
 from tests.report.test_page import elements, study, worded
 from tests.test_spaces import designs

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from explorer import answer
+from explorer.analysis import judging as answer
 from explorer.analysis.finding import find
 from explorer.analysis.sentences import mood
-from explorer.config import read_command
-from explorer.errors import StudyStoppedError
-from explorer.records import Record
+from explorer.host.errors import StudyStoppedError
+from explorer.record.records import Record
 from explorer.report.index import Entry, best_of, broken, entry_of, write_index
 from explorer.report.spark import spark_of
+from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.report.test_page import HOSTILE, elements
 from tests.report.test_spark import contrast

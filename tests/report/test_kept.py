@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer import answer
-from explorer.report import kept
+from explorer.analysis import judging as answer
+from explorer.report import entry_cache as kept
 from explorer.report.spark import picture
 
 RECORDED = Path(__file__).parents[2] / "studies"

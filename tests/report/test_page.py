@@ -5,15 +5,15 @@ from html.parser import HTMLParser
 
 import pandas as pd
 
+from benchmarks.synthetic import synthetic
 from explorer.analysis.finding import find
-from explorer.config import read_command
-from explorer.planning import settings_of
-from explorer.records import Record
-from explorer.report.cards import command
+from explorer.record.records import Record
+from explorer.report.design_card import command
 from explorer.report.page import render_page
 from explorer.report.study import Study
-from explorer.report.synthetic import synthetic
-from explorer.settings import StudyConfig
+from explorer.study.plan import settings_of
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\u202eabc"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from explorer.config import read_command
+from benchmarks.synthetic import synthetic
 from explorer.report.page import write_page
-from explorer.report.synthetic import synthetic
+from explorer.verbs.command_line import read_command
 from tests.report.browsing import MARKS, Visit, opened
 from tests.report.test_page import study
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 import pytest
 
 from explorer.analysis.finding import Finding, find
+from explorer.host.formatting import counted
 from explorer.report.panel import PALETTE
 from explorer.report.spark import HEIGHT, MOST_KEYED, MOST_POINTS, WIDTH, Spark, picture, spark_of
-from explorer.wording import counted
 from tests.analysis.test_statistics import R, X, frame
 from tests.report.test_page import HOSTILE
 

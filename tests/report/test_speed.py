@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import page_speed as speed
+from benchmarks.results import PageSpeed
 from explorer.__main__ import main
-from explorer.checks import PageSpeed
-from explorer.config import read_command
-from explorer.report import speed
+from explorer.verbs.command_line import read_command
 from tests.report.browsing import needs_browser
 
 pytestmark = pytest.mark.real

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from explorer.config import read_command
-from explorer.report.synthetic import SEEDS, synthetic
+from benchmarks.synthetic import SEEDS, synthetic
 from explorer.report.terminal import MOST_ROWS, print_verdict
+from explorer.verbs.command_line import read_command
 
 
 @pytest.mark.parametrize("designs", [MOST_ROWS, MOST_ROWS + 1])

@@ -15,11 +15,12 @@ from types import SimpleNamespace
 import pytest
 
 from explorer.__main__ import main
-from explorer.errors import StudyStoppedError
-from explorer.folder import JOBS, STUDIES
-from explorer.search import ray_cluster, ray_tasks
-from explorer.search.ray_tasks import RayEngine
-from explorer.settings import StudyConfig
+from explorer.engine import ray_cluster
+from explorer.engine import ray_engine as ray_tasks
+from explorer.engine.ray_engine import RayEngine
+from explorer.host.errors import StudyStoppedError
+from explorer.record.folder import JOBS, STUDIES
+from explorer.study.settings import StudyConfig
 from tests.conftest import PATIENCE
 from tests.search.test_engines import arguments
 from tests.test_layers import ROOT
@@ -270,7 +271,7 @@ def test_a_job_that_the_cluster_does_not_take_is_told(refused: Refused, command:
 def test_a_job_that_would_wait_for_ever_is_told(
     refused: Refused, command: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from explorer.search import slurm_jobs
+    from explorer.engine import slurm_engine as slurm_jobs
 
     monkeypatch.setattr(slurm_jobs, "QUIET", 0.0)
     command("sinfo", "echo gpu")
@@ -297,7 +298,7 @@ def test_only_jobs_that_a_start_of_this_user_has_submitted_are_cancelled(
     cancelled: list[str],
 ) -> None:
     pytest.importorskip("submitit")
-    from explorer.search import slurm_jobs
+    from explorer.engine import slurm_engine as slurm_jobs
 
     monkeypatch.setattr(slurm_jobs, "PATIENCE", 0.0)
     command("sinfo", "echo gpu")

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explorer import folder as study
-from explorer import records
 from explorer.__main__ import main
-from explorer.job import (
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.search import coordinator
+from explorer.study.job import (
     Answer,
     Counted,
     EpochDone,
@@ -28,8 +29,7 @@ from explorer.job import (
     Survey,
     Terms,
 )
-from explorer.run import Convolution, EpochResult, Outcome, Run
-from explorer.search import coordinator
+from explorer.study.run import Convolution, EpochResult, Outcome, Run
 from tests.conftest import TINY
 
 FOLDER = Path("studies/tiny")

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import make_url
 
 from explorer.__main__ import main
-from explorer.config import read_command
-from explorer.errors import InputError
+from explorer.host.errors import InputError
 from explorer.search.database import read_url
+from explorer.verbs.command_line import read_command
 from tests.made_up import made_up
 
 DETOURS = [

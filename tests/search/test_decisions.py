@@ -7,14 +7,15 @@ import numpy as np
 import optuna
 import pytest
 
-from explorer.config import read_command
 from explorer.design.grouped import grouped_convs
-from explorer.planning import settings_of, task_of
-from explorer.run import Convolution, Decision, Outcome, Run
-from explorer.runs import is_judged, own_execution, rate_of, runs_of, runs_wanted
+from explorer.record.rows import Decision
 from explorer.search.rungs import Rungs, chosen, goes_on, make_pruner, open_rungs
 from explorer.search.sampler import _distribution, make_sampler
-from explorer.settings import StudyConfig
+from explorer.study.plan import settings_of, task_of
+from explorer.study.run import Convolution, Outcome, Run
+from explorer.study.runs import is_judged, own_execution, rate_of, runs_of, runs_wanted
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 from tests.search.test_rungs import HALVING
 from tests.test_planning import EXECUTION
@@ -79,7 +80,7 @@ def test_a_design_is_judged_by_all_its_seeds_of_which_lost_ones_count_as_chance(
 
 
 def test_a_choice_is_written_down_with_its_latency() -> None:
-    from explorer.planning import Latency
+    from explorer.study.plan import Latency
 
     setting = settings_of(read_command(TINY).study)[0]
     assert chosen(setting, "tpe") == Decision(setting.name, "chosen", 0, None, "tpe")

@@ -11,20 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from explorer import records
 from explorer.__main__ import main
-from explorer.config import read_command
-from explorer.errors import InputError
-from explorer.folder import CONFIG, make_folder, stored_environment
-from explorer.job import Begun, Counted, EpochDone, Event, Job, Noted, RunDone, Surroundings, Survey, Terms
-from explorer.planning import settings_of
-from explorer.run import Run
-from explorer.runs import runs_of
-from explorer.search import letters
-from explorer.search.engine import Engine, open_engine
-from explorer.settings import StudyConfig
-from explorer.starts import starts_of
-from explorer.training.data import load
+from explorer.engine import messages as letters
+from explorer.engine.contract import Engine
+from explorer.engine.open import open_engine
+from explorer.host.errors import InputError
+from explorer.record import records
+from explorer.record.folder import CONFIG, make_folder, stored_environment
+from explorer.record.starts import starts_of
+from explorer.study.job import Begun, Counted, EpochDone, Event, Job, Noted, RunDone, Surroundings, Survey, Terms
+from explorer.study.plan import settings_of
+from explorer.study.run import Run
+from explorer.study.runs import runs_of
+from explorer.study.settings import StudyConfig
+from explorer.training.images.split import load
+from explorer.verbs.command_line import read_command
 from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import MARK, Command, kill
 from tests.faults.record import differences, record_of

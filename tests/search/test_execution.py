@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from explorer import cache
 from explorer.design.grouped import grouped_convs
-from explorer.errors import InputError
-from explorer.job import (
+from explorer.host import cache
+from explorer.host.errors import InputError
+from explorer.search import measuring
+from explorer.search.execution_plan import propose, resumed, with_convolutions
+from explorer.search.measuring import Bench, memory_needed
+from explorer.study.job import (
     Answer,
     Forms,
     FormsQuestion,
@@ -21,13 +24,10 @@ from explorer.job import (
     Surroundings,
     TogetherQuestion,
 )
-from explorer.planning import settings_of, task_of
-from explorer.run import Convolution, Execution
-from explorer.search import measuring
-from explorer.search.execution import propose, resumed, with_convolutions
-from explorer.search.measuring import Bench, memory_needed
-from explorer.settings import StudyConfig
-from explorer.training.fastest import MOST_TURNS
+from explorer.study.plan import settings_of, task_of
+from explorer.study.run import Convolution, Execution
+from explorer.study.settings import StudyConfig
+from explorer.training.forms_timing import MOST_TURNS
 
 # Images per second of one worker: by precision, threads and how many work at once.
 Speeds = dict[tuple[str, int, int], float]
@@ -162,7 +162,7 @@ class Busy(Scripted):
 def test_a_busy_machine_is_measured_within_the_time_and_what_is_not_clear_is_as_it_is_likely(
     study: StudyConfig, monkeypatch: pytest.MonkeyPatch, fast: bool, noise: float
 ) -> None:
-    monkeypatch.setattr("explorer.search.execution.remember", lambda values: None)
+    monkeypatch.setattr("explorer.search.execution_plan.remember", lambda values: None)
     there = replace(THERE, fast_bfloat16=fast, has_kernels=True)
     for seed in range(20):
         engine = Busy({}, seed=seed, noise=noise)

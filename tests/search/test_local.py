@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from explorer.errors import InputError
-from explorer.job import Event, Job, Noted, RunDone, Speed, Surroundings, Survey, Terms, TogetherQuestion
-from explorer.planning import settings_of
-from explorer.run import Run
-from explorer.runs import runs_of
-from explorer.search import local, measuring
-from explorer.search.execution import propose
-from explorer.search.local import LocalEngine
+from explorer.engine import local
+from explorer.engine.local import LocalEngine
+from explorer.host.errors import InputError
+from explorer.search import measuring
+from explorer.search.execution_plan import propose
 from explorer.search.measuring import Bench
-from explorer.settings import StudyConfig
-from explorer.training.data import load
+from explorer.study.job import Event, Job, Noted, RunDone, Speed, Surroundings, Survey, Terms, TogetherQuestion
+from explorer.study.plan import settings_of
+from explorer.study.run import Run
+from explorer.study.runs import runs_of
+from explorer.study.settings import StudyConfig
+from explorer.training.images.split import load
 from tests.conftest import PATIENCE, broadly
 from tests.faults import hooks
 from tests.test_layers import ROOT

@@ -16,14 +16,14 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from explorer.answer import load_finding
-from explorer.config import read_command
-from explorer.planning import settings_of
-from explorer.progress import settings_so_far
+from explorer.analysis.judging import load_finding
+from explorer.record.progress import settings_so_far
 from explorer.search.mirror import LAST_SECONDS, LATE, Writer, mirror_path, mirrored, own_mirror, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials, open_trials
-from explorer.settings import StudyConfig
+from explorer.study.plan import settings_of
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.conftest import PATIENCE, broadly
 from tests.made_up import made_up
 from tests.search.test_trials import record

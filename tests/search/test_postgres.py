@@ -20,15 +20,15 @@ import yaml
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from explorer import folder as study
 from explorer.__main__ import main
-from explorer.planning import settings_of
+from explorer.record import folder as study
+from explorer.record.starts import identity
 from explorer.search import coordinator, mirror
 from explorer.search.database import FIRST_LOOK_SECONDS
 from explorer.search.mirror import Mirror, Writer, mirror_path, own_mirror, problem
 from explorer.search.trials import open_trials
-from explorer.settings import StudyConfig
-from explorer.starts import identity
+from explorer.study.plan import settings_of
+from explorer.study.settings import StudyConfig
 from tests.conftest import PATIENCE, TINY, undrawn
 from tests.faults.processes import Command, command, free_port
 from tests.faults.record import differences, record_of

@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from explorer.planning import settings_of
-from explorer.run import EpochResult
-from explorer.runs import runs_of
-from explorer.search.progress import Clock, Display, work_of
-from explorer.settings import StudyConfig
+from explorer.search.display import Clock, Display, work_of
+from explorer.study.plan import settings_of
+from explorer.study.run import EpochResult
+from explorer.study.runs import runs_of
+from explorer.study.settings import StudyConfig
 from tests.search.test_trials import record
 from tests.test_planning import EXECUTION
 

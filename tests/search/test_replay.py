@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from explorer.analysis.replay import Curves
-from explorer.config import read_command
+from benchmarks.replay import KINDS, pool_of, replay
+from benchmarks.replay_curves import Curves
 from explorer.design import parse_name
-from explorer.planning import scope_of
-from explorer.search.replay import KINDS, pool_of, replay
-from explorer.settings import StudyConfig
+from explorer.study.plan import scope_of
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 
 NAMES = tuple(f"{depth}-{paths}x{width}d-w16" for depth in (11, 20, 29) for paths in (1, 2, 4) for width in (2, 4, 8))

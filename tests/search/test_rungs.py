@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explorer import records
 from explorer.__main__ import main
-from explorer.answer import draw
-from explorer.config import read_command
 from explorer.design import short_name
-from explorer.errors import InputError
-from explorer.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey, Terms
-from explorer.planning import settings_of
-from explorer.run import Decision, EpochResult, Outcome
-from explorer.runs import rungs_of
+from explorer.host.errors import InputError
+from explorer.record import records
+from explorer.record.rows import Decision
+from explorer.report.drawing import draw
 from explorer.search import coordinator
 from explorer.search.rungs import goes_on
+from explorer.study.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey, Terms
+from explorer.study.plan import settings_of
+from explorer.study.run import EpochResult, Outcome
+from explorer.study.runs import rungs_of
+from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, broadly, undrawn
 from tests.search.test_sampler import SPACE
 

@@ -8,13 +8,13 @@ import pytest
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from explorer.config import read_command
 from explorer.design import Architecture, short_name
-from explorer.errors import InputError
-from explorer.planning import Setting, candidates
+from explorer.host.errors import InputError
 from explorer.search.sampler import ExhaustedError, FeasibleSampler
 from explorer.search.trials import Trials, open_search
-from explorer.settings import StudyConfig
+from explorer.study.plan import Setting, candidates
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, broadly
 from tests.search.test_trials import record
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from explorer import records
+from benchmarks.scale import Clock, Sleeps, measure_choices, measure_scale, usage_of
+from benchmarks.size import store, until_first
+from benchmarks.subjects import sleeping
 from explorer.__main__ import main
-from explorer.benchmarks import sleeping
-from explorer.job import Job
-from explorer.planning import settings_of
-from explorer.run import Execution
-from explorer.runs import runs_of
-from explorer.search.scale import Clock, Sleeps, measure_choices, measure_scale, usage_of
-from explorer.search.size import store, until_first
+from explorer.record import records
 from explorer.search.trials import Trials
-from explorer.settings import StudyConfig
+from explorer.study.job import Job
+from explorer.study.plan import settings_of
+from explorer.study.run import Execution
+from explorer.study.runs import runs_of
+from explorer.study.settings import StudyConfig
 
 PLAIN = Execution("cpu", "none", "grouped", "channels_last", "float32", 1, 20)
 BOUND = 0.05  # seconds of the processor for each run, ten times what was measured

@@ -4,11 +4,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from explorer.config import read_command
-from explorer.planning import settings_of
-from explorer.run import RunRecord
+from explorer.record.rows import RunRecord
 from explorer.search.trials import Trials, open_trials
-from explorer.settings import StudyConfig
+from explorer.study.plan import settings_of
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 from tests.test_records import RECORD
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer.settings import Recipe, StudyConfig
-from explorer.training.augment import augmented, coloured, crop_boxes, draw
+from explorer.study.settings import Recipe, StudyConfig
+from explorer.training.images.augment import augmented, coloured, crop_boxes, draw
 from explorer.training.streams import stream
 from tests.training.test_parts import decided
 

@@ -13,14 +13,14 @@ import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from explorer.run import EpochResult, Run
-from explorer.settings import Recipe, StudyConfig
-from explorer.training import data as images_of
+from explorer.study.run import EpochResult, Run
+from explorer.study.settings import Recipe, StudyConfig
 from explorer.training import loop
-from explorer.training.build import build
-from explorer.training.data import Split, load
+from explorer.training.images import split as images_of
+from explorer.training.images.decoded_cache import Pools
+from explorer.training.images.split import Split, load
 from explorer.training.loop import correct, train
-from explorer.training.pools import Pools
+from explorer.training.network.build import build
 from explorer.training.streams import stream
 from tests.training.test_loop import run
 

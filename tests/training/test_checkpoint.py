@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from explorer.design import parse_name
-from explorer.planning import settings_of
-from explorer.run import Convolution, EpochResult, Execution, Outcome, Run
-from explorer.runs import runs_of
-from explorer.settings import StudyConfig
-from explorer.training import kernels
+from explorer.study.plan import settings_of
+from explorer.study.run import Convolution, EpochResult, Execution, Outcome, Run
+from explorer.study.runs import runs_of
+from explorer.study.settings import StudyConfig
 from explorer.training.checkpoint import Checkpoint, latest
-from explorer.training.data import load
+from explorer.training.images.split import load
 from explorer.training.loop import Keeping, StoppedError, train
-from explorer.training.weights import read_weights
+from explorer.training.network import kernels
+from explorer.training.network.weights import read_weights
 from tests.conftest import broadly
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)

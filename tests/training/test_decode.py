@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer.config import read_command
-from explorer.settings import DataConfig
-from explorer.training import decode as decoding
-from explorer.training.decode import check, decode
+from explorer.study.settings import DataConfig
+from explorer.training.images import decode as decoding
+from explorer.training.images.decode import check, decode
+from explorer.verbs.command_line import read_command
 
 SIDE = 8192
 

@@ -6,8 +6,8 @@ import torch
 
 from explorer.design import BLOCKS, TEMPLATES, AnyNetX, Architecture, RegNetX, Task, cost, short_name
 from explorer.design.axis import Range, RealRange
-from explorer.training.build import module_of
-from explorer.training.measure import check_cost, torch_count
+from explorer.training.network.build import module_of
+from explorer.training.network.count import check_cost, torch_count
 
 pytestmark = pytest.mark.real
 

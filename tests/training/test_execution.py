@@ -10,16 +10,16 @@ from torch import nn
 
 from explorer.design import Task, parse_name
 from explorer.design.grouped import GroupedConv, grouped_convs
-from explorer.planning import settings_of
-from explorer.run import Convolution, Execution, Run
-from explorer.runs import own_execution, runs_of
-from explorer.settings import StudyConfig
-from explorer.training import fastest as fastest_module
-from explorer.training.build import build
-from explorer.training.data import load
-from explorer.training.execution import MergedConv2d, merged, prepare
-from explorer.training.fastest import fastest, training_speed, training_speeds
+from explorer.study.plan import settings_of
+from explorer.study.run import Convolution, Execution, Run
+from explorer.study.runs import own_execution, runs_of
+from explorer.study.settings import StudyConfig
+from explorer.training import forms_timing as fastest_module
+from explorer.training.forms_timing import fastest, training_speed, training_speeds
+from explorer.training.images.split import load
 from explorer.training.loop import train
+from explorer.training.network.build import build
+from explorer.training.network.prepare import MergedConv2d, merged, prepare
 
 PLAIN = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 TASK = Task(channels=3, image_size=16, classes=5)
@@ -192,7 +192,7 @@ def test_speeds_are_measured_in_turns(run: Run, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(fastest_module, "_step", noted)
     other = replace(run, execution=replace(run.execution, precision="bfloat16"))
     now = count()
-    monkeypatch.setattr("explorer.training.fastest.time.perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr("explorer.training.forms_timing.time.perf_counter", lambda: float(next(now)))
     speeds, _ = training_speeds([run, other], 0.0)
     assert turns == ["float32"] * 2 + ["bfloat16"] * 2 + ["float32", "bfloat16"] * 5
     assert speeds == ((20.0,) * 5,) * 2
@@ -206,7 +206,7 @@ def test_no_speed_is_measured_for_longer_than_is_allowed(
     steps: list[Run] = []
     monkeypatch.setattr(fastest_module, "_step", lambda run: lambda: steps.append(run))
     now = count()
-    monkeypatch.setattr("explorer.training.fastest.time.perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr("explorer.training.forms_timing.time.perf_counter", lambda: float(next(now)))
     runs = [run] if alone else [run, run]
     speeds, _ = training_speeds(runs, 100.0, limit)
     assert {len(own) for own in speeds} == {taken[1]}

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from explorer.design import Task, parse_name
-from explorer.errors import InputError
-from explorer.training.build import build
-from explorer.training.export import export, module_source
+from explorer.host.errors import InputError
+from explorer.training.network.build import build
+from explorer.training.network.export import export, module_source
+from explorer.training.network.weights import fit_weights, read_weights, save_weights, task_in
 from explorer.training.streams import stream
-from explorer.training.weights import fit_weights, read_weights, save_weights, task_in
 from tests.conftest import broadly
 
 TASK = Task(3, 32, 7)

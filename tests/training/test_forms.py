@@ -9,12 +9,12 @@ import torch.nn.functional as F  # noqa: N812
 from rich.console import Console
 
 from explorer.design import Architecture, Task, parse_name
-from explorer.errors import InputError
-from explorer.report.checks import print_verification
-from explorer.training.build import build
-from explorer.training.forms import FORMS, convert, in_form, refuse_without_forms
+from explorer.host.errors import InputError
+from explorer.training.network.build import build
+from explorer.training.network.forms import FORMS, convert, in_form, refuse_without_forms
+from explorer.training.network.verify import verify
 from explorer.training.streams import stream
-from explorer.training.verify import verify
+from explorer.verbs.verify import print_verification
 
 TASK = Task(3, 16, 5)
 NAMES = [

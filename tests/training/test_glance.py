@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from explorer.__main__ import main
-from explorer.errors import InputError
-from explorer.training.data import load
+from explorer.host.errors import InputError
 from explorer.training.glance import refuse_unlike
+from explorer.training.images.split import load
 from tests.training.test_sources import CLASSES, config, picture, pictures, write_folder, write_parquet
 
 

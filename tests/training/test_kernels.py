@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from explorer.design import Task, parse_name
 from explorer.design.grouped import GroupedConv, grouped_convs
-from explorer.run import Convolution, Execution
-from explorer.training import kernels
-from explorer.training.build import build
-from explorer.training.execution import prepare
-from explorer.training.fused import FusedNorm, FusedNormReLU, fuse
-from explorer.training.narrow import NarrowConv2d, fits
-from explorer.training.network import NormReLU
+from explorer.study.run import Convolution, Execution
+from explorer.training.network import kernels
+from explorer.training.network.build import build
+from explorer.training.network.fused import FusedNorm, FusedNormReLU, fuse
+from explorer.training.network.modules import NormReLU
+from explorer.training.network.narrow import NarrowConv2d, fits
+from explorer.training.network.prepare import prepare
 
 KINDS = [torch.float32, torch.bfloat16]
 # Of float32's sums, and of one rounding to bfloat16, relative to the largest value.

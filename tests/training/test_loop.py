@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.planning import settings_of
-from explorer.run import EpochResult, Execution, Run
-from explorer.runs import runs_of
-from explorer.settings import Recipe, StudyConfig
+from explorer.study.plan import settings_of
+from explorer.study.run import EpochResult, Execution, Run
+from explorer.study.runs import runs_of
+from explorer.study.settings import Recipe, StudyConfig
 from explorer.training import loop
-from explorer.training.augment import Draws, augmented
-from explorer.training.data import load
+from explorer.training.images.augment import Draws, augmented
+from explorer.training.images.split import load
 from explorer.training.loop import train
 from tests.training.test_sources import config, pictures, write_parquet
 

@@ -6,10 +6,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from explorer.design import Task, cost, parse_name
-from explorer.training import measure
-from explorer.training.build import build, module_of
-from explorer.training.measure import CostMismatchError, check_cost, count
-from explorer.training.network import Bottleneck, PreactBottleneck
+from explorer.training.network import count as measure
+from explorer.training.network.build import build, module_of
+from explorer.training.network.count import CostMismatchError, check_cost, count
+from explorer.training.network.modules import Bottleneck, PreactBottleneck
 from explorer.training.streams import stream
 
 SMALL = Task(channels=1, image_size=8, classes=10)

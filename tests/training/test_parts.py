@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.errors import InputError
-from explorer.settings import DataConfig, StudyConfig
-from explorer.training.augment import Draws, augmented, draw, normalised
-from explorer.training.data import Split, load
-from explorer.training.data import _statistics as statistics
+from explorer.host.errors import InputError
+from explorer.study.settings import DataConfig, StudyConfig
 from explorer.training.device import resolve
+from explorer.training.images.augment import Draws, augmented, draw, normalised
+from explorer.training.images.split import Split, load
+from explorer.training.images.split import _statistics as statistics
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 

@@ -23,13 +23,13 @@ import pytest
 import torch
 from PIL import ExifTags, Image, ImageCms
 
-from explorer.errors import InputError
-from explorer.settings import DataConfig
-from explorer.training import data as data_module
-from explorer.training import pools as pools_module
-from explorer.training import source as source_module
-from explorer.training.data import Crops, Dataset, fetched, load
-from explorer.training.decode import check, decode, decode_cropped
+from explorer.host.errors import InputError
+from explorer.study.settings import DataConfig
+from explorer.training.images import decoded_cache as pools_module
+from explorer.training.images import source as source_module
+from explorer.training.images import split as data_module
+from explorer.training.images.decode import check, decode, decode_cropped
+from explorer.training.images.split import Crops, Dataset, fetched, load
 from explorer.training.loop import parts
 
 CLASSES = ("ant", "bee", "cat")
@@ -873,7 +873,7 @@ def test_few_batches_are_read_ahead(insects: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_streamed_crops_follow_their_key_and_place_alone(tmp_path: Path, insects: Path) -> None:
-    from explorer.config import read_command
+    from explorer.verbs.command_line import read_command
 
     recipe = replace(read_command(["study=equal_params"]).study.recipe, crop_area=(0.08, 1.0))
     streamed = load(config(insects, keep="stream"), loaders=2)

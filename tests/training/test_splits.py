@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explorer.errors import InputError
-from explorer.settings import DataConfig, StudyConfig
-from explorer.training import data as images_of
-from explorer.training.data import _digits, _drawn, _refuse_sizes, _size, _splits
-from explorer.training.source import DIGITS
-from explorer.training.stored import Labels
+from explorer.host.errors import InputError
+from explorer.study.settings import DataConfig, StudyConfig
+from explorer.training.images import split as images_of
+from explorer.training.images.source import DIGITS
+from explorer.training.images.split import _digits, _drawn, _refuse_sizes, _size, _splits
+from explorer.training.images.stored import Labels
 
 
 @pytest.fixture

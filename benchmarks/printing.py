@@ -1,0 +1,262 @@
+"""What benchmarks measured, on the terminal."""
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.ranks import Agreement
+from benchmarks.replay_curves import Replay
+from benchmarks.results import Choices, CostSpeed, Large, PageSpeed, Scale, ScanSpeed
+from explorer.analysis.caveats import failed_words, learned_words
+from explorer.analysis.paired import Equivalence
+from explorer.host import formatting as wording
+from explorer.report.terminal import plain_table
+from explorer.study.settings import StudyConfig
+from explorer.training.results import Figure
+from explorer.verbs.benchmark import print_figures
+
+
+def print_speeds(found: list[CostSpeed], console: Console) -> None:
+    """Designs costed per second by each method, and how many times as many as fvcore."""
+    table = plain_table(
+        "Designs costed per second", "method", "designs", "seconds", "per second", "x fvcore", "disagree"
+    )
+    slowest = found[-1].per_second
+    for speed in found:
+        table.add_row(
+            speed.method,
+            f"{speed.designs:,}",
+            f"{speed.seconds:.2f}",
+            f"{speed.per_second:,.0f}" if speed.per_second >= 100 else f"{speed.per_second:.1f}",
+            f"{speed.per_second / slowest:,.0f}",
+            str(speed.disagreements),
+        )
+    console.print(table)
+    console.print(
+        "Random ResNeXts of 11 to 56 layers at 32 pixels; the later methods cost the first of the same designs. "
+        "Disagree: with the first line, in parameters, multiply-adds or activations.",
+        highlight=False,
+    )
+
+
+def print_scan(found: ScanSpeed, console: Console) -> None:
+    """A space held to a budget: time and memory."""
+    console.print(
+        f"Scan: {found.points:,} points, {found.feasible:,} meet {found.budget}; {found.seconds:.2f} s, "
+        f"{found.points / found.seconds:,.0f} points per second on one core, {found.peak_bytes / 2**20:.0f} MiB.",
+        highlight=False,
+    )
+
+
+def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) -> None:
+    """Whether the fast path trains as accurate networks as the plain one."""
+    difference, margin = found.difference, wording.percent(found.margin)
+    told = wording.interval_points(difference.low, difference.high)
+    if difference.n > 1 and not difference.has_interval:
+        told = "the same in each"
+    pairs = wording.counted(difference.n, "pair")
+    figure = Figure(
+        f"test error of {fast} minus {plain}: 90 % interval within {margin[:-2]} points of zero",
+        f"{found.verdict}: {wording.points(difference.mean)} points, {told}, n = {pairs}",
+        None if found.verdict == "inconclusive" else found.verdict == "equivalent",
+    )
+    print_figures([figure], console)
+    for words in (learned_words(found.paired, (fast, plain)), failed_words(found.paired, (fast, plain))):
+        if words:
+            console.print(words, markup=False, highlight=False)
+
+
+def print_ranks(
+    found: Agreement, studies: tuple[StudyConfig, StudyConfig], console: Console, *, same_images: bool
+) -> None:
+    """Whether brief training ranks settings as long training does."""
+    short, long = studies
+    interval = f"95 % interval over seeds {found.low:.2f} to {found.high:.2f}"
+    if found.low != found.low:
+        interval = "no interval, since that needs two seeds of each setting in both studies"
+    console.print(
+        f"{short.name} ({short.recipe.epochs} epochs) against {long.name} ({long.recipe.epochs} epochs): Kendall's tau "
+        f"{found.tau:.2f} over {found.settings} settings, {interval}. 1: the same order; 0: no relation.",
+        highlight=False,
+    )
+    if not same_images:
+        console.print(
+            f"Other images of {long.data.label} in the two: what they differ by is not the epochs alone.",
+            markup=False,
+            highlight=False,
+        )
+    if found.left_out:
+        console.print(
+            f"Left out, since a run of theirs diverged or ran out of memory: {found.left_out} settings.",
+            highlight=False,
+        )
+
+
+def print_replay(found: Replay, margin: float, console: Console) -> None:
+    """Regrets of searches in a recorded study."""
+    curves, draws = found.curves, len(found.regrets[found.base])
+    table = plain_table(
+        f"{draws} searches of each kind replayed among {len(curves.names)} designs of {curves.errors.shape[1]} epochs, "
+        f"each for {found.share:.0%} of the epochs of all",
+        "search",
+        "designs begun",
+        "median regret",
+        "90 % below",
+        f"mean less {found.base}",
+        "95 % of draws",
+    )
+    for kind, regrets in found.regrets.items():
+        mean, low, high = found.difference(kind)
+        table.add_row(
+            kind,
+            f"{found.trained[kind]:.1f}",
+            wording.points(float(np.median(regrets))),
+            wording.points(float(np.percentile(regrets, 90))),
+            wording.points(mean),
+            wording.interval_points(low, high),
+        )
+    console.print(table)
+    taus = ", ".join(f"{curves.tau(rung):.2f} after {rung}" for rung in found.rungs)
+    console.print(
+        "Regret: points of validation error above the best design there was. The searches chose by these same errors, "
+        "so that regrets are too small and tell no kind of search from another. Draws share their runs, so they are no "
+        "sample of studies. "
+        f"Kendall's tau of errors with the last ones: {taus} epochs.",
+        highlight=False,
+    )
+    figures = []
+    for kind in [kind for kind in found.regrets if "halving" in kind]:
+        median = float(np.median(found.regrets[kind]))
+        what = f"{kind}: median regret on validation images at {found.share:.0%} of the epochs within "
+        what += f"{100 * margin:.2f} points"
+        figures.append(Figure(what, wording.points(median), median <= margin))
+    print_figures(figures, console)
+
+
+def print_pages(found: list[PageSpeed], console: Console) -> None:
+    """Size, drawing and loading of pages."""
+    table = plain_table(
+        "Pages of synthetic studies",
+        "runs",
+        "epochs of each",
+        "size",
+        "drawn in",
+        "peak memory",
+        "first view",
+        "interactive",
+    )
+    for speed in found:
+        table.add_row(
+            f"{speed.runs:,}",
+            f"{speed.epochs:,}",
+            f"{speed.size / 1e6:.2f} MB",
+            f"{speed.seconds:.2f} s",
+            "-" if speed.memory is None else f"{speed.memory / 2**20:,.0f} MiB",
+            "-" if speed.first is None else f"{speed.first:.2f} s",
+            "-" if speed.interactive is None else f"{speed.interactive:.2f} s",
+        )
+    console.print(table)
+    console.print(
+        "Drawn: of a record in memory, already judged. Peak memory: of the process that makes the study and draws it. "
+        "First view: verdict, key figure and the table's first row painted. Interactive: all figures live. Both from "
+        "navigation, in Chromium, the file on disk, median of the loads.",
+        highlight=False,
+    )
+
+
+def print_scale(found: list[Scale], console: Console) -> None:
+    """How busy slots were kept, and what that cost."""
+    how = "real" if found[0].is_real else "simulated"
+    table = plain_table(
+        f"Runs that only take time, {how} clock, sampler {found[0].sampler}, lengths +-{found[0].spread:.0%}",
+        "slots",
+        "run",
+        "runs",
+        "slots in use",
+        "with the tail",
+        "ramp",
+        "tail",
+        "wait",
+        "longest wait",
+        "runs/s",
+    )
+    for one in found:
+        table.add_row(
+            f"{one.slots:,}",
+            f"{one.run_seconds:g} s",
+            f"{one.runs:,}",
+            f"{one.usage.utilisation:.2%}",
+            f"{one.usage.with_tail:.2%}",
+            f"{one.usage.ramp:.2f} s",
+            f"{one.usage.tail:.1f} s",
+            f"{1000 * one.usage.wait:.1f} ms",
+            f"{1000 * one.usage.longest_wait:,.0f} ms",
+            f"{one.runs / one.usage.seconds:,.1f}",
+        )
+    console.print(table)
+    parts = list(found[0].parts)
+    table = plain_table(
+        "What the coordinator cost, for each run: milliseconds of the processor, and in brackets those that passed",
+        "slots",
+        "run",
+        "in all",
+        *parts,
+        "record",
+        "memory by quarters of the runs",
+        "memory per run",
+    )
+    for one in found:
+        table.add_row(
+            f"{one.slots:,}",
+            f"{one.run_seconds:g} s",
+            f"{1000 * one.processor:.2f}",
+            *(f"{1000 * own:.2f} ({1000 * passed:.2f})" for own, passed in (one.parts[part] for part in parts)),
+            f"{one.record:,.0f} bytes",
+            f"{', '.join(f'{size / 2**20:,.0f}' for size in one.memory)} MiB",
+            f"{one.bytes_per_run / 2**10:.1f} KiB",
+        )
+    console.print(table)
+    console.print(
+        "Slots in use: slot-seconds of runs over slots times the time from the first submission to the last; with the "
+        "tail: until the last run has ended. Wait: of a slot, from the end of a run to the next. In all: every thread, "
+        "the start included. Receive: the engine's own, waiting included. Memory per run: by which the process grew "
+        "with each of the second half of the runs.",
+        highlight=False,
+    )
+
+
+def print_choices(found: list[Choices], console: Console) -> None:
+    """How long samplers take for a choice, and how many runs they can supply."""
+    lengths = {"1 min": 60, "10 min": 600, "1 h": 3600, "8 h": 28800}
+    table = plain_table(
+        "Choices of one design among 100,000",
+        "sampler",
+        "results known",
+        "median",
+        "longest",
+        "choices/s",
+        *(f"slots, runs of {name}" for name in lengths),
+    )
+    for one in found:
+        table.add_row(
+            one.sampler,
+            f"{one.told:,}",
+            f"{1000 * one.seconds:,.1f} ms",
+            f"{1000 * one.longest:,.1f} ms",
+            f"{1 / one.seconds:,.2f}",
+            *(f"{length / one.seconds:,.0f}" for length in lengths.values()),
+        )
+    console.print(table)
+    console.print(
+        "Slots: length of a run over the time of a choice, the most that a sampler alone could keep busy with one "
+        "seed for each design. A level after choices of more than 5 s is not measured.",
+        highlight=False,
+    )
+
+
+def print_large(found: list[Large], console: Console) -> None:
+    """Seconds and memory of what is done with large studies."""
+    table = plain_table("Large studies", "study", "runs", "what", "seconds", "peak memory")
+    for one in found:
+        memory = "-" if one.memory is None else f"{one.memory / 2**20:,.0f} MiB"
+        table.add_row(one.kind, f"{one.runs:,}", one.what, f"{one.seconds:,.1f}", memory)
+    console.print(table)

@@ -1,0 +1,130 @@
+"""Searches played again on recorded curves: our own sampler, pruner and trials, with errors looked up, not trained."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.replay_curves import Curves, Replay
+from explorer.design import parse_name
+from explorer.design.architecture import Architecture
+from explorer.design.designs import one
+from explorer.design.feasible import Pool
+from explorer.search.trials import new_search
+from explorer.study.plan import Scope
+from explorer.study.runs import rungs_of
+from explorer.study.settings import Pruner, Sampler, StudyConfig
+
+# Sampler and pruner of each kind; the first is what the others are held against.
+KINDS: dict[str, tuple[Sampler, Pruner]] = {
+    "random designs": ("random", "none"),
+    "random, halving": ("random", "halving"),
+    "tpe": ("tpe", "none"),
+    "tpe, halving": ("tpe", "halving"),
+}
+DRAWS = 200
+SHARE = 1 / 3  # of the epochs that all designs of a draw would take
+SUBSET = 2 / 3  # of the designs in each draw: with all of them there would be one ground to tell of
+AXES = ("depth", "width", "kernel_size", "cardinality", "bottleneck_width", "block", "shortcut")
+
+
+def replay(
+    curves: Curves,
+    config: StudyConfig,
+    scope: Scope,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    watch: Callable[[int, int], None] | None = None,
+) -> Replay:
+    """Search again and again among a study's designs; each draw takes two thirds of them and one seed of each.
+
+    Kinds are those of `KINDS`, each given a third of the epochs. `watch` is told draws done, and of all.
+    """
+    architectures, final = [parse_name(name) for name in curves.names], curves.final
+    count, total = max(2, round(SUBSET * len(final))), curves.errors.shape[1]
+    own = [np.flatnonzero(curves.design == place) for place in range(len(final))]
+    searches = {
+        kind: replace(
+            config,
+            recipe=replace(config.recipe, epochs=total),
+            search=replace(
+                config.search,
+                sampler=sampler,
+                pruner=pruner,
+                designs=count,
+                seeds=1,
+                objectives=("error",),
+                baseline=0.0,
+            ),
+        )
+        for kind, (sampler, pruner) in KINDS.items()
+    }
+    budget = SHARE * count * total
+    regrets: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    trained: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    rng = np.random.default_rng(seed)
+    for draw in range(draws):
+        chosen = rng.choice(len(final), count, replace=False)
+        errors = {curves.names[place]: curves.errors[rng.choice(own[place])] for place in chosen}
+        pool = pool_of([architectures[place] for place in chosen])
+        best = final[chosen].min()
+        for kind, search in searches.items():
+            found, begun = _search(search, scope, pool, errors, budget, int(rng.integers(2**31)))
+            regrets[kind].append(float(final[curves.names.index(found)] - best))
+            trained[kind].append(begun)
+        if watch is not None:
+            watch(draw + 1, draws)
+    return Replay(
+        curves=curves,
+        rungs=(*rungs_of(searches["random, halving"]), total),
+        share=SHARE,
+        regrets={kind: np.array(values) for kind, values in regrets.items()},
+        trained={kind: float(np.mean(values)) for kind, values in trained.items()},
+        base=next(iter(KINDS)),
+    )
+
+
+def pool_of(architectures: list[Architecture]) -> Pool:
+    """Some designs as what a sampler may choose from: a column for every axis in which they differ."""
+    parameters: dict[str, npt.NDArray[np.generic]] = {}
+    for axis in AXES:
+        values = [getattr(architecture, axis) for architecture in architectures]
+        if len(set(values)) > 1:
+            numbers = all(type(value) is int for value in values)
+            labels = [value if isinstance(value, (int, bool)) else str(value) for value in values]
+            parameters[axis] = np.array(values) if numbers else np.array(labels, dtype=object)
+    return Pool(tuple(one(architecture) for architecture in architectures), parameters)
+
+
+def _search(
+    config: StudyConfig,
+    scope: Scope,
+    pool: Pool,
+    errors: dict[str, npt.NDArray[np.float64]],
+    budget: float,
+    seed: int,
+) -> tuple[str, int]:
+    """The design that one search ends with, and how many it began before its epochs were spent."""
+    rungs, trials = rungs_of(config), new_search(config, scope, pool, seed)
+    left, begun = budget, 0
+    best = (math.inf, math.inf, "")  # epochs missing, then error
+    while (setting := trials.ask()) is not None:
+        before, stopped = 0, False
+        for step in (*rungs, config.recipe.epochs):
+            if step - before > left:
+                left = -1.0
+                break
+            left, before = left - (step - before), step
+            error = float(errors[setting.name][step - 1])
+            best = min(best, (float(config.recipe.epochs - step), error, setting.name))
+            if step < config.recipe.epochs and not trials.goes_on(setting, step, error):
+                stopped = True
+                break
+        if left < 0:
+            break
+        begun += 1
+        trials.tell(setting, None if stopped else float(errors[setting.name][-1]))
+    return best[2], begun

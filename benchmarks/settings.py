@@ -1,0 +1,109 @@
+"""What each subject can be told, with what it takes by default."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Lt
+
+from explorer.study.settings import Count, Fraction, Natural, Share
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Designs costed per second: one by one, many at once, and by counting a built network.
+
+    designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
+    scan     whether a space of ten million points is held to a budget too
+    """
+
+    designs: Count = 1_000_000
+    scalar: Count = 5_000
+    fvcore: Count = 10
+    scan: bool = True
+    seed: Natural = 0
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds from a command to its first training step, the median of so many turns."""
+
+    turns: Count = 3
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Whether two recorded studies of one setting, `fast` and `plain`, differ by less than `margin`."""
+
+    fast: str = "fast_path"
+    plain: str = "plain_path"
+    margin: Share = 0.003
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Whether a recorded study of brief training, `short`, ranks its settings as one of longer training, `long`."""
+
+    short: str = "equal_params"
+    long: str = "equal_params"
+    seed: Natural = 0
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What searches would have found in a recorded study of many designs.
+
+    margin  regret that does not matter, where the study declares none
+    """
+
+    recorded: str = "design_space_cifar10_jpeg"
+    margin: Share = 0.003
+    seed: Natural = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """How large the pages of synthetic studies are, and how long they take to draw and to open in a browser.
+
+    runs, epochs  of each study, five runs for each design
+    turns         loads of each page, of which the median is told
+    """
+
+    runs: tuple[Count, ...] = (100, 1_000, 10_000)
+    epochs: Count = 100
+    turns: Count = 3
+    seed: Natural = 0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How busy slots are kept and what that costs, with runs that only take time.
+
+    slots, seconds   runs at once and how long each takes, every pair in turn; `spread`: more or less by that share
+    jobs             runs of each pair; null: five for each slot, at least a thousand
+    clock            real; or simulated: waiting takes no time, the coordinator what it takes
+    sampler, mirror  what chooses designs, and whether there is a database for dashboards
+    """
+
+    slots: tuple[Count, ...] = (512,)
+    seconds: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...] = (30.0,)
+    spread: Fraction = 0.2
+    jobs: Count | None = 10_000
+    clock: Literal["real", "simulated"] = "real"
+    sampler: Literal["random", "tpe", "nsga2", "gp", "qmc"] = "random"
+    mirror: bool = False
+    seed: Natural = 0
+
+
+@dataclass(frozen=True)
+class Samplers:
+    """Seconds that each sampler takes for a choice, by the number of results that it knows."""
+
+    told: tuple[Count, ...] = (100, 1_000, 10_000)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How long a study of so many runs takes to list, to continue and to draw."""
+
+    stored: Count = 100_000

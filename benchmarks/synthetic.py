@@ -1,0 +1,90 @@
+"""A study of any size made of thin air, to measure how large and slow its page is; no result of it means a thing."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from explorer.analysis.finding import find
+from explorer.design import cost, parse_name
+from explorer.record.records import Record
+from explorer.report.study import Study
+from explorer.study.plan import task_of
+from explorer.study.settings import StudyConfig
+
+SEEDS = 5
+LEAST_RUNS, MOST_RUNS = 2 * SEEDS, 2_100 * SEEDS  # a contrast takes two designs; there are names for so many
+
+
+def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> Study:
+    """A listed study of so many runs and epochs, five seeds for each design; errors fall as they usually do."""
+    rng, task = np.random.default_rng(seed), task_of(config)
+    names = _names(math.ceil(runs / SEEDS))
+    worth = dict(zip(names, 0.05 + 0.25 * rng.random(len(names)), strict=True))
+    rows, curves = [], []
+    for place in range(runs):
+        name, number = names[place // SEEDS], place % SEEDS
+        architecture = parse_name(name)
+        own = cost(architecture, task)
+        last = worth[name] + 0.01 * rng.normal()
+        fall = np.exp(-np.linspace(0, 5, epochs))
+        curve = last + (0.9 - last) * fall + 0.01 * rng.normal(size=epochs) * fall
+        run = f"{place:012x}"
+        rows.append(
+            {
+                "run": run,
+                "status": "ok",
+                "setting": name,
+                "seed": number,
+                "epochs": epochs,
+                "device": "none",
+                "depth": architecture.depth,
+                "width": architecture.widths[0],
+                "kernel_size": architecture.kernel_size,
+                "cardinality": architecture.cardinalities[0],
+                "bottleneck_width": architecture.bottleneck_widths[0],
+                "params": own.params,
+                "macs": own.macs,
+                "activations": own.activations,
+                "params_deviation": math.nan,
+                "macs_deviation": math.nan,
+                "activations_deviation": math.nan,
+                "val_error": float(curve[-1]),
+                "test_error": float(curve[-1] + 0.005 * rng.normal()),
+                "classes": config.data.classes,
+                "seconds": own.macs / 1e6 * (1 + 0.1 * rng.random()),
+                "rate": 1.0,
+                "latency": math.nan,
+            }
+        )
+        curves.append(
+            pd.DataFrame(
+                {"run": run, "epoch": range(1, epochs + 1), "val_error": curve, "train_error": np.abs(curve - 0.03)}
+            )
+        )
+    frame = pd.DataFrame(rows)
+    finding = find(frame, names, (names[1], names[0]), SEEDS)
+    environment: dict[str, Any] = {
+        "data_hash": "none",
+        "images": [400, 250, 1147],
+        "skipped": [],
+        "versions": {},
+        "platform": "none",
+        "commit": None,
+        "started": "never",
+    }
+    named = replace(config, name=f"synthetic_{runs}")
+    return Study(named, Record(frame, pd.concat(curves, ignore_index=True)), finding, environment, {"device": "none"})
+
+
+def _names(count: int) -> list[str]:
+    found = [
+        f"{depth}-{paths}x{width}d-w{out}"
+        for width in (4, 8, 16, 24, 2, 12, 32, 6, 48, 3)
+        for paths in (1, 2, 4, 8, 16, 32)
+        for depth in (29, 20, 38, 47, 56)
+        for out in (64, 128, 256, 32, 96, 160, 192)
+    ]
+    return found[:count]

@@ -1,0 +1,391 @@
+"""The Ray engine: each run is a plain task of a cluster, which is there already or is started for the study.
+
+A task starts a worker process where it lands and passes on what that says, so a run is the same wherever it is trained.
+Ray itself retries nothing: what was lost with a process or a node is started again from its last checkpoint, by the
+same rule as on one machine, but that a lost node is no fault of the run.
+"""
+
+import atexit
+import contextlib
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
+from typing import Any
+
+from explorer.engine.local import LOOK
+from explorer.engine.ray_cluster import Needs, connected, of_ours
+from explorer.engine.remote import Errand, Look, absolute, carry_out, is_on_disk, look, mark, narrowed, placed
+from explorer.engine.retries import Attempts
+from explorer.engine.transfer import Files, Parcel, arrived, depot, images, newest
+from explorer.host import signals as interrupt
+from explorer.host.errors import InputError, StudyStoppedError
+from explorer.record.folder import make_folder
+from explorer.study.job import Answer, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
+from explorer.study.settings import StudyConfig
+
+_LOGGER = logging.getLogger(__name__)
+HEADLESS = 15.0  # seconds without an answer after which a head is given up
+STALE = 2.0  # seconds for which what the cluster is said to have is believed
+
+
+@dataclass
+class RayEngine:
+    """Runs as tasks of a Ray cluster; as many are in flight as it has room for at the time, and some more."""
+
+    study: StudyConfig
+    folder: Path
+    wanted: int = 1
+    _ray: ModuleType = field(init=False)
+    _carry: Any = field(init=False)
+    _attempts: Attempts = field(init=False)
+    _flights: dict[Any, Job] = field(default_factory=dict)
+    _landed: list[Any] = field(default_factory=list)  # tasks that have said all and are yet to end
+    _terms: Terms | None = None
+    _needs: Needs = field(init=False)
+    _images: Any = None  # a reference to them in the cluster, where nodes do not see them
+    _sends: bool = False  # checkpoints, where nodes do not see the study's folder
+    _counted: tuple[float, int] = (0.0, 0)
+    _head: tuple[str, int] = field(init=False)
+    _looked: float = 0.0  # when the head was last called
+    _answered: float = 1.0  # and when it last answered; 0: it is given up
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder.resolve()
+        self._attempts = Attempts(self.study.engine.retries)
+        self._ray = connected(self.study.engine)
+        # Once: Ray sends each function that it is given to the cluster, and keeps it there.
+        self._carry = self._ray.remote(max_calls=1, max_retries=0, num_returns="streaming")(_carried)
+        host, _, port = self._ray.get_runtime_context().gcs_address.rpartition(":")
+        self._head = (host.strip("[]"), int(port))
+        try:
+            self._needs = self._whole()
+            if self.study.engine.address != "local":
+                self._look_around()
+        except BaseException:
+            self._ray.shutdown()
+            raise
+
+    @property
+    def free(self) -> int:
+        """Room in the cluster now, and for some more runs so that one that scales itself sees that it is wanted."""
+        assert self._terms is not None
+        if not self._has_head():
+            return 0
+        ahead = 0 if self.study.engine.address == "local" else self.study.engine.ahead
+        return min(self._terms.most, self._room() + ahead) - len(self._flights)
+
+    def ask(self, question: Question, workers: int = 1) -> list[Answer]:
+        """Put a question to so many processes on one node; before runs are planned it has the node for itself."""
+        if isinstance(question, Survey):
+            question = replace(question, data=placed(question.data), device="cuda" if self._needs.gpus else "cpu")
+        errand = Errand(question, workers, silence=self.study.engine.silence)
+        for _ in range(self.study.engine.retries + 1):
+            answers = self._answers(self._start(errand))
+            if answers is not None:
+                return [answer if self._needs.gpus else narrowed(answer, int(self._needs.cpus)) for answer in answers]
+        raise InputError("engine=ray: the process that was to measure was lost again and again; see the cluster's logs")
+
+    def open(self, terms: Terms) -> int:
+        """From now on a task takes what one run takes."""
+        self._terms = terms
+        if self._needs.gpus:
+            share = self.study.engine.share
+            part = 1 / terms.at_once if share == "auto" else share
+            self._needs = Needs(1, int(part * 10_000) / 10_000)
+        else:
+            self._needs = Needs(terms.execution.threads, 0)
+        self._counted = (0.0, 0)
+        return max(1, min(terms.most, self._room()))
+
+    def submit(self, job: Job) -> None:
+        """Hand a run to the cluster, which queues it where there is no room yet."""
+        assert self._terms is not None
+        own = self.study.engine
+        errand = Errand(absolute(job), 1, self._terms.surroundings, own.retries, own.silence)
+        checkpoint = newest(job.checkpoints) if self._sends else None
+        self._flights[self._start(errand, checkpoint)] = job
+
+    def events(self, timeout: float) -> list[Event]:
+        """What has happened since the last call."""
+        if not self._has_head():
+            time.sleep(timeout)
+            return []
+        self._landed = self._still(self._landed, 0.0)
+        if not self._flights:
+            time.sleep(timeout)
+            return []
+        found: list[Event] = []
+        ready, _ = self._ray.wait(list(self._flights), timeout=timeout, fetch_local=False)
+        while ready:
+            for flight in ready:
+                found += self._received(flight)
+            if not self._flights:
+                break
+            ready, _ = self._ray.wait(list(self._flights), num_returns=len(self._flights), timeout=0, fetch_local=False)
+        return found
+
+    def stop(self) -> list[Event]:
+        """Cancel all tasks; those that train save their runs and end."""
+        for flight in self._flights:
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.cancel(flight)
+        deadline, found = time.monotonic() + interrupt.LONGEST_GOODBYE, list[Event]()
+        while self._flights and (left := deadline - time.monotonic()) > 0:
+            ready, _ = self._ray.wait(list(self._flights), timeout=left, fetch_local=False)
+            for flight in ready:
+                found += self._received(flight, leaving=True)
+        self._flights.clear()
+        self._still(self._landed, LOOK)
+        return found
+
+    def _still(self, landed: list[Any], timeout: float) -> list[Any]:
+        """Those of the tasks that have not ended yet."""
+        if not landed:
+            return []
+        ended, rest = self._ray.wait(landed, num_returns=len(landed), timeout=timeout, fetch_local=False)
+        for flight in ended:
+            with contextlib.suppress(StopIteration, self._ray.exceptions.RayError):
+                self._ray.get(next(flight))
+        return list(rest)
+
+    def close(self) -> None:
+        """A cluster that was started here ends; of another one this command's tasks do."""
+        if not self._answered:  # Ray would wait for the head, and end this process with words of its own
+            atexit.register(_leave)
+        elif self._ray.is_initialized():
+            self.stop()
+            self._ray.shutdown()
+
+    def _has_head(self) -> bool:
+        """Whether the head answers now. Without it some words to Ray are never answered.
+
+        Raises StudyStoppedError where it has not answered for a while.
+        """
+        now = time.monotonic()
+        if now - self._looked < STALE:
+            return self._answered == self._looked
+        self._looked = now
+        try:
+            socket.create_connection(self._head, timeout=STALE).close()
+        except OSError:
+            if self._answered and now - self._answered > HEADLESS:
+                self._answered = 0.0
+                raise StudyStoppedError(
+                    f"engine=ray: the head of the cluster, {':'.join(map(str, self._head))}, is gone; what was "
+                    "recorded before is whole: start the same command again when there is a cluster"
+                ) from None
+            return False
+        self._answered = now
+        return True
+
+    def _start(self, errand: Errand, checkpoint: Files | None = None) -> Any:
+        options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus}
+        return self._carry.options(**options).remote(errand, self._images, checkpoint)
+
+    def _answers(self, flight: Any) -> list[Answer] | None:
+        """All answers of a question; None where who was asked is lost."""
+        answers: list[Answer] = []
+        while True:
+            try:
+                interrupt.check()
+            except KeyboardInterrupt:
+                self._ray.cancel(flight)
+                raise
+            ready, _ = self._ray.wait([flight], timeout=LOOK, fetch_local=False)
+            if not ready:
+                continue
+            try:
+                word = self._ray.get(next(flight))
+            except StopIteration:
+                return answers or None
+            except self._ray.exceptions.RayTaskError as error:
+                raise InputError(of_ours(error)) from None
+            except self._ray.exceptions.RayError:
+                return None
+            if isinstance(word, Refused):
+                raise InputError(word.message)
+            answers.append(word)
+
+    def _received(self, flight: Any, *, leaving: bool = False) -> list[Event]:
+        """The next word of a run."""
+        errors = self._ray.exceptions
+        job = self._flights[flight]
+        try:
+            word = self._ray.get(next(flight))
+        except StopIteration:
+            return self._lost(flight, "was ended by somebody else", leaving)
+        except errors.TaskCancelledError:
+            return self._lost(flight, "was cancelled by somebody else", leaving)
+        except (errors.NodeDiedError, errors.ObjectLostError, errors.LocalRayletDiedError):
+            del self._flights[flight]
+            if leaving:
+                return []
+            self.submit(job)
+            return [Noted(job.run.id, "its node is gone; another one goes on")]
+        except errors.RayTaskError as error:
+            raise StudyStoppedError(of_ours(error)) from None
+        except errors.RayError as error:
+            memory = isinstance(error, errors.OutOfMemoryError)
+            return self._lost(flight, "was ended since its node ran out of memory" if memory else "died", leaving)
+        if isinstance(word, Refused):
+            raise StudyStoppedError(f"engine=ray: {word.message}; what was recorded before is whole")
+        if isinstance(word, Parcel):
+            word.deliver()
+            return []
+        if isinstance(word, (RunDone, Mismatch)):
+            del self._flights[flight]
+            self._landed.append(flight)
+            self._attempts.note(word)
+        return [word]
+
+    def _lost(self, flight: Any, what: str, leaving: bool) -> list[Event]:
+        """A run whose process is gone is tried again, as often as on one machine."""
+        job = self._flights.pop(flight)
+        if leaving:
+            return []
+        word = self._attempts.died(job, what)
+        if not isinstance(word, RunDone):
+            self.submit(job)
+        return [word]
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """The nodes that are there. Raises StudyStoppedError where the head goes: Ray's own answer would never come."""
+        answer: Future[list[dict[str, Any]]] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._ray.nodes())
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                answer.set_exception(error)
+
+        Thread(target=ask, daemon=True).start()
+        while not wait([answer], LOOK).done:
+            self._has_head()
+        return [node for node in answer.result() if node["Alive"]]
+
+    def _room(self) -> int:
+        """How many runs the nodes that are there have room for in all."""
+        when, count = self._counted
+        if time.monotonic() - when > STALE:
+            count = sum(self._needs.fit_on(node["Resources"]) for node in self._nodes())
+            self._counted = (time.monotonic(), count)
+        return count
+
+    def _whole(self) -> Needs:
+        """All of a node, to measure on. Raises InputError where the cluster has not what the study asks for."""
+        device, deadline, wish = self.study.device, time.monotonic() + self.study.engine.patience, None
+        while True:
+            there = [node["Resources"] for node in self._nodes()]
+            with_gpu = [resources for resources in there if resources.get("GPU", 0) >= 1]
+            if device != "cpu" and with_gpu:
+                return Needs(1, 1)
+            cores = [int(resources.get("CPU", 0)) for resources in there]
+            if device != "cuda" and max(cores, default=0) >= 1:
+                return Needs(max(cores), 0)
+            interrupt.check()
+            if wish is None:  # a cluster that scales itself does so for tasks that wait
+                wanted = {"num_gpus": 1} if device == "cuda" else {"num_cpus": 1}
+                wish = self._ray.remote(**wanted, max_retries=0)(_nothing).remote()
+            if time.monotonic() > deadline or self.study.engine.address == "local":
+                raise InputError(
+                    f"device={device}: the cluster has {len(there)} nodes with {sum(cores)} CPUs and no GPU; allowed: "
+                    "device=cpu, another engine.address, or more engine.patience where the cluster scales itself"
+                    if device == "cuda"
+                    else f"engine.address={self.study.engine.address}: no node of the cluster offers a CPU"
+                )
+            time.sleep(LOOK)
+
+    def _look_around(self) -> None:
+        """See what each node has: the same libraries and sources, and the same folders or not."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        data = placed(self.study.data)
+        make_folder(self.folder / "local")
+        token = mark(self.folder)
+        here = look(self.folder, token, data)
+        remote = self._ray.remote(num_cpus=0, max_retries=0)(look)
+        asked = {
+            remote.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+            ).remote(self.folder, token, data): f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            for node in self._nodes()
+            if node["Resources"].get("GPU" if self._needs.gpus else "CPU", 0) >= 1
+        }
+        _, silent = self._ray.wait(list(asked), num_returns=len(asked), timeout=self.study.engine.patience)
+        if silent:
+            raise InputError(f"engine=ray: {asked[silent[0]]} does not answer within {self.study.engine.patience:g} s")
+        looks: list[tuple[str, Look]] = []
+        for reference, name in asked.items():
+            try:
+                looks.append((name, self._ray.get(reference)))
+            except self._ray.exceptions.RayTaskError as error:
+                raise InputError(f"engine=ray: {name}: {of_ours(error)}") from None
+            except self._ray.exceptions.RayError:
+                _LOGGER.warning("engine=ray: %s was lost before the study began", name)  # as where a cluster shrinks
+        for name, there in looks:
+            _refuse_other(name, here, there)
+        if not looks:
+            raise InputError(
+                f"engine.address={self.study.engine.address}: all nodes were lost while they were looked at"
+            )
+        self._sends = not all(there.sees for _, there in looks)
+        if is_on_disk(data) and not all(there.has_data for _, there in looks):
+            self._images = self._ray.put(images(data))
+
+
+def _refuse_other(name: str, here: Look, there: Look) -> None:
+    """Raise InputError where a node would train with other libraries or sources."""
+    for library, own in here.versions.items():
+        if there.versions[library] != own:
+            raise InputError(
+                f"engine=ray: {name} has {library} {there.versions[library]} and this machine {own}; install the same"
+            )
+    if there.sources != here.sources:
+        raise InputError(f"engine=ray: {name} has another version of this program; install the same")
+
+
+def _leave() -> None:
+    """The end of a command whose cluster is gone: Ray's own threads have not always survived that, and would crash."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _nothing() -> None:
+    """What a task does that is there to be waited for."""
+
+
+def _carried(errand: Errand, files: Files | None, checkpoint: Files | None) -> Iterator[object]:
+    """What a task does: an errand, with the images and the checkpoint that it was sent, if any."""
+    errand = _with_images(errand, files)
+    job = errand.task
+    if checkpoint is None or not isinstance(job, Job):
+        # Word by word: Ray sends values into what a task yields from, and not everything takes them.
+        for word in carry_out(errand):
+            yield word
+        return
+    with depot(job, checkpoint) as kept:
+        for word in carry_out(replace(errand, task=kept.there)):
+            for parcel in kept.outgoing():  # noqa: UP028 - before the word that the run has paused or ended
+                yield parcel
+            yield word
+
+
+def _with_images(errand: Errand, files: Files | None) -> Errand:
+    if files is None:
+        return errand
+    found, task = partial(replace, path=arrived(files)), errand.task
+    if isinstance(task, Survey):
+        return replace(errand, task=replace(task, data=found(task.data)))
+    if isinstance(task, Job):
+        return replace(errand, task=replace(task, run=replace(task.run, data=found(task.run.data))))
+    return errand

@@ -1,0 +1,164 @@
+"""A run or a question carried out on another machine: the local engine there does it, so both go the same way.
+
+What is asked of a machine before it trains for a study is compared with what the study was planned on, since a run on
+another device, with another torch or other sources would not be the run that its row names.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from explorer.engine.local import LOOK, LocalEngine
+from explorer.host.errors import InputError
+from explorer.host.machine import described
+from explorer.record.folder import TOKEN
+from explorer.study.job import Answer, Begun, Event, Job, Mismatch, Question, Refused, RunDone, Surroundings, Survey
+from explorer.study.settings import DataConfig
+from explorer.training.sources import decisive_sources
+
+LIBRARIES = ("torch", "numpy", "fvcore")  # whose versions are compared before anything starts
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What is to be done on another machine.
+
+    task      a run, or a question that so many `workers` are asked at once
+    planned   what the study was planned on, for a run
+    retries, silence  as of the local engine there
+    """
+
+    task: Job | Question
+    workers: int = 1
+    planned: Surroundings | None = None
+    retries: int = 0
+    silence: float = float("inf")
+
+
+def carry_out(errand: Errand) -> Iterator[Event | Answer]:
+    """Do an errand here, word by word as it goes. A KeyboardInterrupt has a run saved and ends it."""
+    engine = LocalEngine(errand.retries, errand.silence)
+    try:
+        if isinstance(errand.task, Job):
+            yield from _trained(errand.task, errand.planned, engine)
+        else:
+            yield from answered(errand.task, errand.workers, engine)
+    except KeyboardInterrupt:
+        engine.stop()
+    finally:
+        engine.close()
+
+
+def answered(question: Question, workers: int, engine: LocalEngine) -> list[Answer]:
+    """A question's answers, or why it cannot be answered."""
+    try:
+        return engine.ask(question, workers)
+    except InputError as error:
+        return [Refused(str(error))]
+
+
+def _trained(job: Job, planned: Surroundings | None, engine: LocalEngine) -> Iterator[Event | Answer]:
+    yield Begun(job.run.id)
+    if planned is not None and (problem := unfit(planned, job, engine)):
+        yield Refused(problem)
+        return
+    engine.submit(job)
+    ended = False
+    while not ended:
+        for event in engine.events(LOOK):
+            yield event
+            ended = ended or isinstance(event, (RunDone, Mismatch))
+
+
+def unfit(planned: Surroundings, job: Job, engine: LocalEngine) -> str:
+    """Why a run of the study cannot be trained on this machine; empty where it can."""
+    (there,) = answered(Survey(job.run.data, job.run.execution.device), 1, engine)
+    if isinstance(there, Refused):
+        return f"{described()['host']}: {there.message}"
+    assert isinstance(there, Surroundings)
+    pairs = {
+        "device": (planned.device_name, there.device_name),
+        "images": (planned.data_hash, there.data_hash),
+        "torch": (planned.versions["torch"], there.versions["torch"]),
+        "sources": (planned.sources, there.sources),
+    }
+    for name, (then, now) in pairs.items():
+        if then != now:
+            words = f"other {name}" if name == "sources" else f"{name} {now} where the study was planned on {then}"
+            return f"{there.machine['host']}: has {words}; a study runs on machines of one kind"
+    return ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a machine says of itself without loading anything heavy.
+
+    sources   digests of those that decide a number
+    sees      whether it sees the study's folder at its path
+    has_data  whether it sees the images at theirs
+    """
+
+    host: str
+    versions: dict[str, str]
+    sources: dict[str, str]
+    sees: bool
+    has_data: bool
+
+
+def mark(folder: Path) -> str:
+    """Put a new token into a study's folder, by which another machine knows whether it sees the same one."""
+    token = secrets.token_hex(8)
+    (folder / TOKEN).write_text(token, encoding="utf-8")
+    return token
+
+
+def look(folder: Path, token: str, data: DataConfig) -> Look:
+    """Look around on this machine."""
+    sees = False
+    with suppress(OSError):
+        sees = (folder / TOKEN).read_text(encoding="utf-8") == token
+    has_data = not is_on_disk(data) or Path(data.path or "").exists()
+    return Look(
+        str(described()["host"]), {name: installed(name) for name in LIBRARIES}, decisive_sources(), sees, has_data
+    )
+
+
+def installed(library: str) -> str:
+    """The version of a library that is installed here, without loading it; `none` where it is not."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "none"
+
+
+def is_on_disk(data: DataConfig) -> bool:
+    """Whether images are read from a path that other machines may not have."""
+    return data.source in ("parquet", "folder")
+
+
+def placed(data: DataConfig) -> DataConfig:
+    """The same images by a path that is the same from every folder."""
+    if not data.path or not is_on_disk(data):
+        return data
+    try:
+        return replace(data, path=str(Path(data.path).expanduser().resolve()))
+    except RuntimeError as error:  # nobody's home
+        raise InputError(f"data.path={data.path}: {str(error).rstrip('.')}; write the whole path") from None
+
+
+def narrowed(answer: Answer, cores: int) -> Answer:
+    """What a survey found where a cluster grants fewer cores than the machine has."""
+    return replace(answer, cores=max(1, min(answer.cores, cores))) if isinstance(answer, Surroundings) else answer
+
+
+def absolute(job: Job) -> Job:
+    """The same job with paths that are the same from every folder."""
+    return replace(
+        job,
+        run=replace(job.run, data=placed(job.run.data)),
+        checkpoints=str(Path(job.checkpoints).resolve()) if job.checkpoints else None,
+        weights=str(Path(job.weights).resolve()) if job.weights else None,
+    )

@@ -1,0 +1,421 @@
+"""The Slurm engine: jobs of the cluster, submitted as arrays, of which each trains run after run for the coordinator.
+
+So a run does not wait in the queue, and a job is worth the time it takes to begin. Both sides speak through files in
+the study's folder, which all machines must see. A job that is about to reach its time limit, or is preempted, has its
+runs saved and is put into the queue again by submitit; meanwhile another job goes on with them.
+"""
+
+import contextlib
+import hashlib
+import logging
+import secrets
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from explorer.engine.contract import dismissed
+from explorer.engine.local import LOOK
+from explorer.engine.messages import Asked, Box, Goodbye, Hello
+from explorer.engine.remote import absolute, narrowed, placed
+from explorer.engine.retries import Attempts
+from explorer.engine.slurm_cluster import PATIENCE, cancel, executor, last_words, queue, refuse_cluster, still, submit
+from explorer.engine.slurm_job import BEAT, IN, OUT, PAUSE, Station
+from explorer.host import signals as interrupt
+from explorer.host.cache import cache_folder
+from explorer.host.errors import InputError, StudyStoppedError
+from explorer.record.folder import JOBS, LEAVE, make_folder
+from explorer.study.job import Answer, Event, Job, Noted, Question, Refused, RunDone, Survey, Terms
+from explorer.study.settings import EngineConfig, StudyConfig
+
+CHECK = 5.0  # seconds between two questions to the cluster about its jobs
+STILLBORN = 3  # jobs in a row that end before their first word, after which the study stops
+QUIET = 10.0  # seconds in the queue of which nothing is said
+# Why a job waits, where it would wait for ever.
+HOPELESS = {
+    *("PartitionConfig", "PartitionTimeLimit", "PartitionNodeLimit", "PartitionDown", "PartitionInactive"),
+    *("AssocMaxWallDurationPerJobLimit", "QOSMaxWallDurationPerJobLimit"),
+    *("BadConstraints", "InvalidAccount", "InvalidQOS"),
+}
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass
+class _Known:
+    """What the coordinator knows of a job of the cluster."""
+
+    name: str
+    job: Any  # submitit's
+    inbox: Box
+    outbox: Box
+    life: int = 0
+    is_up: bool = False
+    leaves: bool = False
+    busy: dict[str, Job] = field(default_factory=dict)
+
+
+@dataclass
+class SlurmEngine:
+    """Runs in jobs of a Slurm cluster; as many run at once as its jobs that have begun have room for."""
+
+    study: StudyConfig
+    folder: Path
+    wanted: int = 1
+    _root: Path = field(init=False)
+    _attempts: Attempts = field(init=False)
+    _executor: Any = field(init=False)
+    _jobs: list[_Known] = field(default_factory=list)
+    _homeless: list[Job] = field(default_factory=list)
+    _terms: Terms | None = None
+    _checked: float = field(default_factory=time.monotonic)
+    _submitted: int = 0
+    _stillborn: int = 0
+    _told: str = ""
+    _began: bool = False  # whether any job has
+    _asked: float = 0.0
+    _late: list[Event] = field(default_factory=list)  # what came while a question was being answered
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder.resolve()
+        self._attempts = Attempts(self.study.engine.retries)
+        if self.study.engine.executor == "slurm":
+            refuse_cluster(self.study.engine)
+        parent = make_folder(self.folder / JOBS)
+        self._end_earlier()
+        self._root = parent / secrets.token_hex(8)
+        self._root.mkdir(mode=0o700)
+        try:
+            self._executor = executor(self.study.engine, self._root, _name(self._root))
+        except InputError:
+            shutil.rmtree(self._root)
+            raise
+        self._beat()
+
+    @property
+    def free(self) -> int:
+        """Room in the jobs that have begun."""
+        room = sum(self._room(one) for one in self._jobs)
+        return min(room, self._most - self._busy) - len(self._homeless)
+
+    @property
+    def _most(self) -> int:
+        return self._terms.most if self._terms else 1
+
+    @property
+    def _busy(self) -> int:
+        return sum(len(one.busy) for one in self._jobs)
+
+    @property
+    def _each(self) -> int:
+        """Runs that a job executes at once."""
+        return self._terms.at_once * len(self._terms.surroundings.devices) if self._terms else 1
+
+    def _room(self, one: _Known) -> int:
+        return self._each - len(one.busy) if one.is_up and not one.leaves else 0
+
+    def ask(self, question: Question, workers: int = 1) -> list[Answer]:
+        """Put a question to the processes of one job; the first question begins the first job, which may be queued."""
+        if isinstance(question, Survey):
+            question = replace(
+                question, data=placed(question.data), device=_device(self.study.device, self.study.engine)
+            )
+        for _ in range(self.study.engine.retries + 1):
+            answers = self._answers(Asked(question, workers))
+            if answers:
+                for answer in answers:
+                    if isinstance(answer, Refused):
+                        raise InputError(answer.message)
+                return [narrowed(answer, self.study.engine.cores) for answer in answers]
+        raise InputError("engine=slurm: the job that was to measure was lost again and again; see what squeue says")
+
+    def open(self, terms: Terms) -> int:
+        """Submit the other jobs, as one array, and tell each that begins how runs are executed."""
+        self._terms = terms
+        for one in self._jobs:
+            if one.is_up:
+                one.inbox.put(terms)
+        self.wanted = terms.most
+        self._have_enough()
+        return min(terms.most, self.study.engine.jobs * self._each)
+
+    def submit(self, job: Job) -> None:
+        """Give a run to the job that has the most room."""
+        one = max(self._jobs, key=self._room, default=None)
+        if one is None or not self._room(one):
+            self._homeless.append(job)
+            return
+        one.busy[job.run.id] = job
+        one.inbox.put(absolute(job))
+
+    def events(self, timeout: float) -> list[Event]:
+        """What has happened since the last call."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = self._news()
+            if found or time.monotonic() > deadline:
+                return found
+            time.sleep(PAUSE)
+
+    def stop(self) -> list[Event]:
+        """Have all jobs save their runs and end; those that still wait in the queue are taken out of it."""
+        (self._root / LEAVE).touch()
+        known = _states(self._jobs, self.study.engine)
+        for one in self._jobs:
+            if not one.is_up and one.name in known:
+                _cancel(one)
+        deadline, found = time.monotonic() + interrupt.LONGEST_GOODBYE + CHECK, list[Event]()
+        while any(one.is_up for one in self._jobs) and time.monotonic() < deadline:
+            for one in self._jobs:
+                for letter in one.outbox.take():
+                    if isinstance(letter, Goodbye):
+                        one.is_up = False
+                    elif isinstance(letter, Event):
+                        found.append(letter)
+            time.sleep(PAUSE)
+        for one in self._jobs:
+            if one.is_up:
+                _cancel(one)
+        return found
+
+    def close(self) -> None:
+        """The same, and nothing is left but the words of jobs that had something to say."""
+        if self._root.exists():
+            self.stop()
+            _until_gone(self._jobs, self.study.engine)
+            shutil.rmtree(self._root, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _ledger(self._root).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another start's jobs may still be there
+                self._root.parent.rmdir()
+
+    def _news(self) -> list[Event]:
+        """Letters of all jobs; now and then also what the cluster says of them."""
+        self._beat()
+        found, self._late = self._late, []
+        for one in list(self._jobs):
+            for letter in one.outbox.take():
+                found += self._understood(one, letter)
+        if time.monotonic() - self._checked > CHECK:
+            self._checked = time.monotonic()
+            found += self._missing()
+            self._have_enough()
+        while self._homeless and self.free + len(self._homeless) > 0:
+            self.submit(self._homeless.pop(0))
+        return found
+
+    def _understood(self, one: _Known, letter: Any) -> list[Event]:
+        match letter:
+            case Hello(life):
+                again = self._bereaved(one, "its job was put into the queue again; another one goes on")
+                one.life, one.is_up, self._stillborn, self._began = life, True, 0, True
+                if self._terms is not None:
+                    one.inbox.put(self._terms)
+                return again
+            case Goodbye(why):
+                one.is_up = False
+                return self._bereaved(one, f"{why}; another one goes on")
+            case Refused(message):
+                raise StudyStoppedError(f"engine=slurm: {message}; what was recorded before is whole")
+            case RunDone(run_id):
+                one.busy.pop(run_id, None)
+                self._attempts.note(letter)
+        return [letter]
+
+    def _bereaved(self, one: _Known, what: str) -> list[Event]:
+        """Runs of a job that has left them find another one; that is no fault of theirs."""
+        jobs, one.busy = list(one.busy.values()), {}
+        self._homeless += jobs
+        return [Noted(job.run.id, what) for job in jobs]
+
+    def _missing(self) -> list[Event]:
+        """Jobs that the cluster no longer knows, and have not said why, are gone with all they had begun."""
+        states, found = _states(self._jobs, self.study.engine), list[Event]()
+        for one in list(self._jobs):
+            if one.name in states:
+                continue
+            for letter in one.outbox.take():
+                found += self._understood(one, letter)
+            self._jobs.remove(one)
+            if not one.life:
+                self._stillborn += 1
+                if self._stillborn >= STILLBORN:
+                    raise StudyStoppedError(self._told_stillborn(one))
+            for job in one.busy.values():
+                word = self._attempts.died(job, f"ended with Slurm job {one.job.job_id}")
+                if not isinstance(word, RunDone):
+                    self._homeless.append(job)
+                found.append(word)
+        return found
+
+    def _told_stillborn(self, one: _Known) -> str:
+        said = ""
+        for path in (one.job.paths.stderr, one.job.paths.stdout):
+            with contextlib.suppress(OSError):
+                said = said or path.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+        kept = self.folder / "local" / "failures.log"
+        with contextlib.suppress(OSError):
+            kept.write_text(one.job.paths.stderr.read_text(encoding="utf-8", errors="replace"), encoding="utf-8")
+        return (
+            f"engine=slurm: job {one.job.job_id} ended before its first word ({last_words(said) or 'none were left'}); "
+            f"is {self._root.parent} on a path that all nodes see, and this project installed there? More in {kept}"
+        )
+
+    def _have_enough(self) -> None:
+        """Submit as many jobs as there is work for, as one array, and let those go for which there is none."""
+        needed = -(-(self._busy + len(self._homeless) + self.wanted) // self._each)
+        needed = max(1, min(self.study.engine.jobs, needed, -(-self._most // self._each)))
+        staying = [one for one in self._jobs if not one.leaves]
+        idle = sorted((one for one in staying if not one.busy), key=lambda one: one.is_up)
+        for one in idle[: max(0, len(staying) - needed)]:
+            one.leaves = True
+            (self._root / one.name / LEAVE).touch()
+            if not one.is_up:
+                _cancel(one)
+        if needed > len(staying):
+            try:
+                self._submit(needed - len(staying))
+            except InputError as error:
+                if not self._began:
+                    raise
+                self._tell(f"{error}; it is tried again")  # what runs goes on
+
+    def _submit(self, count: int) -> None:
+        own, names = self.study.engine, [f"{self._submitted + number:04d}" for number in range(count)]
+        self._submitted += count
+        for name in names:
+            (self._root / name).mkdir()
+        work = [Station(self._root, name, own.retries, own.silence) for name in names]
+        jobs = submit(self._executor, work)
+        for name, job in zip(names, jobs, strict=True):
+            place = self._root / name
+            self._jobs.append(_Known(name, job, Box(place / IN), Box(place / OUT)))
+        # Without it jobs that outlive the coordinator are not ended by the next start but by themselves.
+        with contextlib.suppress(OSError), _ledger(self._root).open("a", encoding="utf-8") as file:
+            file.writelines(f"{job.job_id}\n" for job in jobs)
+
+    def _answers(self, asked: Asked) -> list[Answer]:
+        """All answers of a question; none where the job that was asked is gone."""
+        self._have_enough()
+        one = self._awaited()
+        one.inbox.put(asked)
+        life, answers = one.life, list[Answer]()
+        while len(answers) < asked.workers:
+            interrupt.check()
+            time.sleep(PAUSE)
+            self._beat()
+            for letter in one.outbox.take():
+                if isinstance(letter, get_args(Answer)):
+                    answers.append(letter)
+                    if isinstance(letter, Refused):
+                        return answers
+                else:
+                    self._late += self._understood(one, letter)
+            if one.life != life or not one.is_up or not self._is_known(one):
+                return []
+        return answers
+
+    def _awaited(self) -> _Known:
+        """A job that has begun; where none has, the next one that does. Raises InputError where none ever will."""
+        began = time.monotonic()
+        while True:
+            if there := [one for one in self._jobs if one.is_up and not one.leaves]:
+                return there[0]
+            interrupt.check()
+            try:
+                self._late = self._news()
+            except StudyStoppedError as error:
+                raise InputError(str(error)) from None
+            if time.monotonic() - began > QUIET:
+                self._tell_queue()
+            time.sleep(PAUSE)
+
+    def _tell_queue(self) -> None:
+        """Say why the first job waits, once for each reason. Raises InputError for a reason that does not pass."""
+        if time.monotonic() - self._asked < CHECK:
+            return
+        self._asked, states = time.monotonic(), _states(self._jobs, self.study.engine)
+        for one in self._jobs:
+            state, _, reason = states.get(one.name, "").partition(" ")
+            words = f"Slurm job {one.job.job_id} is {state.lower()} ({reason or 'no reason given'})"
+            if reason in HOPELESS:
+                raise InputError(f"engine=slurm: {words}, which does not pass; ask for something else in engine.*")
+            if state == "PENDING":
+                self._tell(f"{words}; Ctrl-C takes it out of the queue")
+
+    def _tell(self, words: str) -> None:
+        """Say something, once."""
+        if words != self._told:
+            self._told = words
+            _LOGGER.warning("%s", words)
+
+    def _is_known(self, one: _Known) -> bool:
+        if time.monotonic() - self._checked > CHECK:
+            self._checked = time.monotonic()
+            return one.name in _states(self._jobs, self.study.engine)
+        return True
+
+    def _beat(self) -> None:
+        """Let the jobs know that somebody is there for whom they work."""
+        (self._root / BEAT).touch()
+
+    def _end_earlier(self) -> None:
+        """End the jobs of an earlier start that was killed: their runs go on here from what they had saved.
+
+        A folder may come from others and speak of any jobs: only those are waited for and cancelled that are in the
+        user's own list of this start, outside the folder, and bear its name. Others are asked to leave, and end by
+        themselves when nobody speaks to them.
+        """
+        for root in dismissed(self.folder):
+            with contextlib.suppress(OSError):
+                ids = _ledger(root).read_text(encoding="utf-8").split()
+                deadline = time.monotonic() + PATIENCE
+                while (left := still(_name(root), ids, self.study.engine)) and time.monotonic() < deadline:
+                    time.sleep(LOOK)
+                if left and self.study.engine.executor == "slurm":
+                    cancel(_name(root), left)
+                _ledger(root).unlink()
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _name(root: Path) -> str:
+    """What the cluster calls the jobs of a start."""
+    return f"explorer-{root.name}"
+
+
+def _ledger(root: Path) -> Path:
+    """Where the user's cache keeps the jobs that a start has submitted; its place in a study's folder is its key."""
+    return cache_folder("slurm") / hashlib.sha256(str(root).encode()).hexdigest()[:32]
+
+
+def _device(asked: str, engine: EngineConfig) -> str:
+    """The device of all jobs. Raises InputError for a GPU that no job asks for."""
+    if not engine.gpus and asked == "cuda":
+        raise InputError("engine.gpus=0: device=cuda needs one; allowed: 1 and more, or device=cpu")
+    return asked if engine.gpus else "cpu"
+
+
+def _states(jobs: list[_Known], engine: EngineConfig) -> dict[str, str]:
+    """State and reason of each job that the cluster still knows, by name; of all, where it does not answer now."""
+    if engine.executor == "local":
+        return {one.name: "RUNNING" for one in jobs if not one.job.done()}
+    try:
+        known = queue([str(one.job.job_id) for one in jobs])
+    except InputError:
+        known = None
+    if known is None:
+        return {one.name: "UNKNOWN" for one in jobs}
+    return {one.name: known[str(one.job.job_id)] for one in jobs if str(one.job.job_id) in known}
+
+
+def _cancel(one: _Known) -> None:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        one.job.cancel(check=False)
+
+
+def _until_gone(jobs: list[_Known], engine: EngineConfig) -> None:
+    """Wait a little for jobs that have said goodbye, whose words are still being written."""
+    deadline = time.monotonic() + CHECK
+    while jobs and _states(jobs, engine) and time.monotonic() < deadline:
+        time.sleep(PAUSE)

@@ -1,0 +1,230 @@
+"""What may not change between a study's start and its continuation, compared and told.
+
+Settings are compared before anything starts, and what they run on once a worker has looked: the data, torch, the
+device, the execution plan and the sources that decide a number. Whatever else differs is recorded (see `starts`).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import explorer
+from explorer.host.errors import InputError
+from explorer.host.formatting import one_line
+from explorer.record.folder import (
+    CONFIG,
+    EXECUTION,
+    refuse_gaps,
+    stored_config,
+    stored_environment,
+    stored_execution,
+    study_folder,
+)
+from explorer.record.starts import as_tree
+from explorer.study.job import Surroundings
+from explorer.study.run import Convolution, Execution
+from explorer.study.settings import DataConfig, StudyConfig
+
+# What may differ between two starts of a study: where and how fast it runs, not what it finds. Where images come from
+# may: a start with other content than the first one's is refused by its hash.
+_FREE = (
+    *("name", "device", "engine", "storage", "report", "fork", "search.seeds", "search.designs"),
+    *(f"data.{field.name}" for field in fields(DataConfig) if not field.metadata.get("decides", True)),
+)
+_UNORDERED = ("search.rates", "search.forms")  # lists that mean the same in any order
+FEW, MOST, WIDEST = 3, 20, 60  # differences told in one line, differences told at all, characters of a value
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that was something else when the study was started; both values as text for people."""
+
+    key: str
+    then: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.key} was {self.then}, now {self.now}"
+
+
+def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
+    """Raise InputError, listing the differences, when the study was started with other settings or more seeds."""
+    refuse_gaps(folder)
+    _refuse(folder, of_settings(folder, config))
+
+
+def settled(folder: Path, config: StudyConfig, surroundings: Surroundings) -> Execution | None:
+    """The execution plan that a study's first start fixed; None before it.
+
+    Raises InputError, listing the differences, where this machine cannot follow the plan, the settings ask for another,
+    or what it would run with is not what the study was started with.
+    """
+    _refuse(folder, of_surroundings(folder, config, surroundings))
+    return None if stored_config(folder) is None or stored_execution(folder) is None else stored_plan(folder)
+
+
+def fork_of(config: StudyConfig, surroundings: Surroundings | None = None) -> tuple[str, list[Difference]]:
+    """The name under which `fork=true` lets a study go on, and all that keeps it from doing so under its own.
+
+    That is its own where nothing differs, else the first of `<name>-2`, `<name>-3`, ... that is free or was started in
+    this very way. Without surroundings only settings are compared.
+    """
+    first = _differences(study_folder(config.name), config, surroundings)
+    if not first:
+        return config.name, []
+    for number in count(2):
+        name = f"{config.name[:95]}-{number}"
+        if not _differences(study_folder(name), config, surroundings):
+            break
+    return name, first
+
+
+def told(folder: Path, differences: list[Difference], so: str) -> list[str]:
+    """What differs and what follows from it, for people: one line, and where it is much an aligned list below it."""
+    few = len(differences) <= FEW
+    how = f"({'; '.join(map(str, differences))})" if few else f"in {len(differences)} respects"
+    return [f"{folder}: was started differently {how}; {so}", *(() if few else _listed(differences))]
+
+
+def of_settings(folder: Path, config: StudyConfig) -> list[Difference]:
+    """Settings that decide something and are not those that the study was started with; fewer seeds are among them."""
+    old = stored_config(folder)
+    if old is None:
+        return []
+    # Keys that an earlier version did not write had the defaults they have now.
+    before, now = {**_flat(_defaults(config)), **_flat(old)}, _flat(as_tree(config))
+    for key in _UNORDERED:
+        before[key], now[key] = (sorted(tree.get(key) or []) for tree in (before, now))
+    if (question := before.get("study.question")) and before.get("data.label"):
+        # A question may name the images, which may come to be called otherwise when they lie elsewhere.
+        before["study.question"] = str(question).replace(str(before["data.label"]), str(now["data.label"]))
+    different = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+    found = [_difference(key, before.get(key), now.get(key)) for key in different if not key.startswith(_FREE)]
+    seeds, designs = before.get("search.seeds"), before.get("search.designs")
+    if not isinstance(seeds, int):
+        if found:
+            return found
+        raise InputError(f"{folder / CONFIG}: search.seeds is {seeds}, not a number; restore the file")
+    if "search.looks" in different:
+        then, new = ("auto" if tree.get("search.looks") else tree.get("search.seeds") for tree in (before, now))
+        found = [one for one in found if one.key != "search.looks"] + [_difference("search.seeds", then, new)]
+    elif config.search.seeds < seeds and not config.search.looks:  # with looks the number follows from the results
+        found.append(_fewer("search.seeds", seeds, config.search.seeds))
+    if not config.search.is_adaptive and designs != config.search.designs:
+        found.append(_difference("search.designs", designs, config.search.designs))
+    elif isinstance(designs, int) and config.search.designs is not None and config.search.designs < designs:
+        found.append(_fewer("search.designs", designs, config.search.designs))
+    return found
+
+
+def of_surroundings(folder: Path, config: StudyConfig, surroundings: Surroundings) -> list[Difference]:
+    """What a study would run with now and did not at its start, the execution plan as it stands included."""
+    execution, environment = stored_execution(folder), stored_environment(folder)
+    if execution is None or environment is None or stored_config(folder) is None:
+        return []
+    plan = stored_plan(folder)
+    old = {**asdict(plan), "data_hash": environment["data_hash"], "torch": environment["versions"].get("torch")}
+    new = {
+        "device": surroundings.device,
+        "device_name": surroundings.device_name,
+        "data_hash": surroundings.data_hash,
+        "torch": surroundings.versions["torch"],
+        "micro_batch": config.recipe.micro_batch or config.recipe.batch_size,
+    }
+    new |= {key: value for key in ("threads", "precision") if (value := getattr(config.engine, key)) != "auto"}
+    found = [_difference(key, old[key], new[key]) for key in new if old[key] != new[key]]
+    if not surroundings.has_kernels and _has_kernels(plan):
+        found.append(Difference("C compiler", "there for kernels of our own", "absent, so they cannot be made here"))
+    for key, value in environment.get("execution", {}).items():
+        if execution.get(key) != value:
+            found.append(_difference(f"{EXECUTION}: {key}", value, execution.get(key)))
+    return [*found, *_of_sources(environment.get("sources"), surroundings.sources)]
+
+
+def _of_sources(then: dict[str, str] | None, now: dict[str, str]) -> Iterator[Difference]:
+    """Files that were changed, added or removed; none where an earlier version kept no digests."""
+    for path in sorted({*then, *now} if then is not None else ()):
+        before, after = (f"version {tree[path]}" if path in tree else "absent" for tree in (then or {}, now))
+        if before != after:
+            yield Difference(f"explorer/{path}", before, after)
+
+
+def _differences(folder: Path, config: StudyConfig, surroundings: Surroundings | None) -> list[Difference]:
+    refuse_gaps(folder)
+    found = of_settings(folder, config)
+    return found if surroundings is None else [*found, *of_surroundings(folder, config, surroundings)]
+
+
+def _refuse(folder: Path, differences: list[Difference]) -> None:
+    if not differences:
+        return
+    way = "start a new study with fork=true or name=..."
+    if any(one.key.startswith("explorer/") for one in differences) and (there := _place(folder)):
+        way = f"go back to {there}, or {way}"
+    raise InputError(*told(folder, differences, way))
+
+
+def _place(folder: Path) -> str:
+    """The sources that a study was started with, as a person finds them; empty where that is not known."""
+    environment = stored_environment(folder) or {}
+    commit, version = environment.get("commit"), environment.get("version")
+    if commit:
+        return f"commit {commit}" + (f" (version {version})" if version else "")
+    # Installed without a checkout, another state of the same version cannot be told from this one.
+    return f"version {version}" if version and version != explorer.__version__ else ""
+
+
+def _listed(differences: list[Difference]) -> list[str]:
+    rows = [("", "then", "now"), *((one.key, one.then, one.now) for one in differences[:MOST])]
+    key, then = (max(len(row[column]) for row in rows) for column in (0, 1))
+    more = [f"  and {len(differences) - MOST} more"] if len(differences) > MOST else []
+    return [*(f"  {row[0]:{key}}  {row[1]:{then}}  {row[2]}" for row in rows), *more]
+
+
+def stored_plan(folder: Path) -> Execution:
+    """The execution plan that a study's file holds. Raises InputError for a file that holds something else."""
+    execution = stored_execution(folder) or {}
+    try:
+        convolutions = tuple(Convolution(**choice) for choice in execution.get("convolutions", []))
+        return Execution(**{**execution, "convolutions": convolutions})
+    except TypeError:
+        raise InputError(f"{folder / EXECUTION}: is not an execution plan; restore the file") from None
+
+
+def _has_kernels(plan: Execution) -> bool:
+    return plan.norms == "fused" or any(one.layout == "kernel" for one in plan.convolutions)
+
+
+def _difference(key: str, then: Any, now: Any) -> Difference:
+    return Difference(key, _word(then), _word(now))
+
+
+def _fewer(key: str, then: int, now: int) -> Difference:
+    return Difference(key, str(then), f"{now} (allowed: {then} or more)")
+
+
+def _word(value: Any) -> str:
+    """A value as it stands in YAML, cut where it is long."""
+    text = one_line(value) if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
+
+
+def _defaults(value: Any) -> dict[str, Any]:
+    """The tree of a dataclass with only the fields that have a default, at that default."""
+    found: dict[str, Any] = {}
+    for field in fields(value):
+        if is_dataclass(getattr(value, field.name)):
+            found[field.name] = _defaults(getattr(value, field.name))
+        elif field.default is not MISSING:
+            found[field.name] = json.loads(json.dumps(field.default))
+    return found
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

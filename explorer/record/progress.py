@@ -1,0 +1,113 @@
+"""How far a study has come, read from its record."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from explorer.design import parse_name
+from explorer.host.errors import InputError
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.record.changes import stored_plan
+from explorer.record.rows import Decision, RunRecord
+from explorer.study.plan import Latency, Setting, scope_of, settings_of
+from explorer.study.run import FINAL_STATUSES, Run
+from explorer.study.runs import rate_of, runs_of, runs_wanted
+from explorer.study.settings import StudyConfig
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Final runs of a study by setting, and how many there are meant to be.
+
+    others  final runs at other learning rates, which `by_setting` does not count and `wanted` does
+    """
+
+    by_setting: dict[str, int]
+    wanted: int
+    others: int = 0
+
+    @property
+    def final(self) -> int:
+        """Final runs of all settings."""
+        return sum(self.by_setting.values()) + self.others
+
+
+def settings_so_far(config: StudyConfig, recorded: records.Record | None) -> tuple[Setting, ...]:
+    """The study's settings: those fixed in advance, or those that a search has chosen until now, in that order."""
+    settings = settings_of(config)
+    if not config.search.is_adaptive or recorded is None:
+        return settings
+    scope = scope_of(config)
+    chosen = [one for one in recorded.decisions if one.decision == "chosen"]
+    return tuple(replace(scope.setting(parse_name(one.setting)), latency=_latency(one)) for one in chosen)
+
+
+def _latency(chosen: Decision) -> Latency | None:
+    """What was measured when a design was chosen."""
+    if chosen.latency is None or chosen.latency_lower is None or chosen.latency_upper is None:
+        return None
+    return Latency(chosen.latency_lower, chosen.latency, chosen.latency_upper)
+
+
+def without_weights(recorded: records.Record, folder: Path) -> str:
+    """A line on runs of which weights were to be kept and are not there; empty where there are none."""
+    kept = folder / "local" / "weights"
+    trained = recorded.runs.loc[recorded.runs["status"] == "ok", "run"]
+    missing = sum(not (kept / f"{run}.safetensors").exists() for run in trained)
+    if not missing:
+        return ""
+    return (
+        f"storage.weights=last: {missing} of {len(trained)} runs have no weights in {kept}: they are kept when a "
+        "run is trained; to train these again, say name=... too"
+    )
+
+
+def progress_of(config: StudyConfig, folder: Path) -> Progress:
+    """Count the wanted runs that are in the record for good; a study that was never started has none."""
+    study.refuse_gaps(folder)
+    recorded = records.load(folder) if (folder / study.RUNS).exists() else None
+    settings = settings_so_far(config, recorded)
+    names = [setting.name for setting in settings]
+    wanted = runs_wanted(config, settings)
+    if recorded is None:
+        return Progress(dict.fromkeys(names, 0), wanted)
+    runs = recorded.runs
+    final = runs.drop_duplicates(["setting", "seed", "rate"], keep="last")
+    final = final[final["status"].isin(FINAL_STATUSES) & final["seed"].isin(config.search.every_seed)]
+    own, others = final[final["rate"] == 1], final[final["rate"].isin(config.search.rates)]
+    counts = Counter(own["setting"])
+    return Progress({name: counts[name] for name in names}, wanted, len(others))
+
+
+def refuse_foreign(
+    config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]
+) -> None:
+    """Raise InputError where the record holds a run of these settings under another id than theirs.
+
+    It was made by other sources, or by other settings than `config.yaml` says now: neither may be mixed or repeated.
+    """
+    if found := foreign(config, runs, recorded):
+        raise InputError(f"{folder}: {found}; restore {study.CONFIG}, or continue with the version that wrote it")
+
+
+def foreign(config: StudyConfig, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]) -> str:
+    """The first run of the settings that is recorded under another id, and how many there are; empty where none is."""
+    known = {(row.setting, row.seed, row.rate): row.run for row in recorded if row.status in FINAL_STATUSES}
+    other = [
+        (setting, run, old)
+        for setting, run in runs
+        if (old := known.get((setting.name, run.seed, rate_of(config, run)), run.id)) != run.id
+    ]
+    if not other:
+        return ""
+    setting, run, old = other[0]
+    more = f", and {len(other) - 1} more so" if len(other) > 1 else ""
+    return f"{setting.name} seed {run.seed} is recorded as run {old}, which these settings call {run.id}{more}"
+
+
+def refuse_foreign_record(config: StudyConfig, folder: Path) -> None:
+    """The same of a study that is only looked at: its execution plan and the hash of its images are those it has."""
+    record, environment = records.load(folder), study.stored_environment(folder)
+    runs = runs_of(config, settings_so_far(config, record), stored_plan(folder), (environment or {})["data_hash"])
+    refuse_foreign(config, folder, runs, records.as_records(record.runs))

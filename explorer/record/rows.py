@@ -1,0 +1,160 @@
+"""The rows of a study's tables."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+from explorer.study.plan import Setting
+from explorer.study.run import Amount, Deviation, Epochs, Error, Outcome, Place, Run, Whole
+from explorer.study.runs import rate_of
+from explorer.study.settings import StudyConfig
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One row of `runs.csv`; the README's table of columns gives units and meaning."""
+
+    run: str
+    status: str
+    setting: str
+    study: str
+    data: str
+    template: str
+    depth: Whole
+    width: Whole
+    kernel_size: Whole
+    cardinality: Whole
+    bottleneck_width: Whole
+    params: Whole
+    macs: Whole
+    fvcore_macs: Whole | None
+    activations: Whole
+    params_deviation: Deviation | None
+    macs_deviation: Deviation | None
+    seed: Place
+    epochs: Epochs
+    train_error: Error | None
+    val_error: Error | None
+    test_error: Error | None
+    loss: Amount | None
+    seconds: Amount
+    images_per_second: Amount | None
+    device: str
+    classes: Annotated[int, Ge(2), Le(2**53)]
+    finished: str
+    message: str
+    block: str = "bottleneck"
+    shortcut: bool = True
+    activations_deviation: Deviation | None = None
+    space: str = ""
+    rate: Annotated[float, Gt(0), Le(1e18)] = 1.0
+    form: str = "grouped"
+    latency: Amount | None = None
+    latency_lower: Amount | None = None
+    latency_upper: Amount | None = None
+    start: Place = 0
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One row of `epochs.csv`."""
+
+    run: str
+    epoch: Epochs
+    learning_rate: Annotated[float, Ge(0)]
+    loss: Amount
+    train_error: Error
+    val_error: Error
+    seconds: Amount
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of `decisions.csv`: what a search decided, in order.
+
+    decision  "chosen": a design is trained; "continued", "stopped": what became of it at a rung
+    epochs    of the rung; 0 where it was chosen
+    error     mean validation error over seeds at the rung, by which it was judged; None where it was chosen
+    by        what chose it: the sampler, or `BASELINE` for the random designs that the search is held against
+    latency   median milliseconds of a forward pass, with the quartiles, where the search asks for it: measured when the
+              design was chosen
+    """
+
+    setting: str
+    decision: str
+    epochs: Epochs
+    error: Error | None
+    by: str
+    latency: Amount | None = None
+    latency_lower: Amount | None = None
+    latency_upper: Amount | None = None
+
+
+@dataclass(frozen=True)
+class CorrectRecord:
+    """One row of `correct.csv`: which test images a run got right.
+
+    `bits` is base64 of one bit per test image, most significant bit first, padded with zeros to a whole byte.
+    """
+
+    run: str
+    images: Whole
+    bits: str
+
+
+def record_of(
+    config: StudyConfig,
+    setting: Setting,
+    run: Run,
+    outcome: Outcome,
+    *,
+    fvcore_macs: int | None,
+    finished: str,
+    start: int,
+) -> RunRecord:
+    """What the record says of a run that ended under the study's start of this number."""
+    latency = setting.latency
+    return RunRecord(
+        run=run.id,
+        status=outcome.status,
+        setting=setting.name,
+        study=config.name,
+        data=config.data.name,
+        template=setting.architecture.template,
+        depth=setting.architecture.depth,
+        width=setting.architecture.widths[0],
+        kernel_size=setting.architecture.kernel_size,
+        cardinality=setting.architecture.cardinalities[0],
+        bottleneck_width=setting.architecture.bottleneck_widths[0],
+        params=setting.cost.params,
+        macs=setting.cost.macs,
+        fvcore_macs=fvcore_macs,
+        activations=setting.cost.activations,
+        params_deviation=setting.params_deviation,
+        macs_deviation=setting.macs_deviation,
+        seed=run.seed,
+        epochs=outcome.epochs,
+        train_error=outcome.train_error,
+        val_error=outcome.val_error,
+        test_error=outcome.test_error,
+        loss=outcome.loss,
+        seconds=outcome.seconds,
+        images_per_second=outcome.images_per_second,
+        device=run.execution.device_name,
+        classes=config.data.classes,
+        finished=finished,
+        message=outcome.message,
+        block=setting.architecture.block,
+        shortcut=setting.architecture.shortcut,
+        activations_deviation=setting.activations_deviation,
+        space="+".join(setting.spaces),
+        rate=rate_of(config, run),
+        form=setting.form,
+        latency=latency.median if latency else None,
+        latency_lower=latency.lower if latency else None,
+        latency_upper=latency.upper if latency else None,
+        start=start,
+        host=outcome.host,
+    )

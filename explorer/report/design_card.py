@@ -1,0 +1,56 @@
+"""What the card of a design shows: its stages, its costs, its errors seed by seed, and how to train it again."""
+
+from typing import Any
+
+from explorer.analysis.summary import SettingSummary
+from explorer.design.layout import layout
+from explorer.design.name import display_setting, parse_setting
+from explorer.design.template import Task
+from explorer.report.error_words import interval_words, mean_words, seed_words
+from explorer.study.settings import StudyConfig
+
+
+def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, Any]:
+    """One design as plain values; errors are in words, maps are the sides in pixels that enter and leave a stage."""
+    architecture, form = parse_setting(summary.setting)
+    stages = []
+    if architecture.block != "alexnet":
+        stages = [
+            {
+                "map": stage.map_size,
+                "blocks": stage.depth,
+                "cardinality": stage.cardinality,
+                "width": stage.bottleneck_width,
+                "into": stage.in_width,
+                "out": stage.width,
+            }
+            for stage in layout(architecture, task).stages
+        ]
+    return {
+        "name": display_setting(summary.setting),
+        "block": architecture.block,
+        "shortcut": architecture.shortcut,
+        "kernel": architecture.kernel_size,
+        "form": form,
+        "stages": stages,
+        "costs": [[word, getattr(summary, axis)] for axis, word in COSTS.items()],
+        "mean": mean_words(summary),
+        "interval": interval_words(summary),
+        "errors": {str(seed): seed_words(summary, seed) for seed in summary.errors},
+        "command": command(summary.setting, config),
+    }
+
+
+COSTS = {"params": "Parameters", "macs": "Multiply-adds", "activations": "Activations"}
+
+
+def command(setting: str, config: StudyConfig) -> str:
+    """How to train one design of a study again, by itself."""
+    name, _, form = setting.partition("@")
+    formed = f" 'search.forms=[{form}]'" if form else ""
+    return f"python -m explorer study={config.name} name=again 'search.only=[{name}]'{formed}{given_path(config)}"
+
+
+def given_path(config: StudyConfig) -> str:
+    """What a command has to say of images that lie on somebody's disk; "" for others."""
+    return " data.path=FOLDER" if config.data.source in ("parquet", "folder") else ""

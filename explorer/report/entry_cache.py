@@ -1,0 +1,93 @@
+"""What the index tells of a study, kept beside its record: judging all records anew for every page takes seconds.
+
+`local/index.json` may be deleted at any time. It is believed only while nothing it was made from has changed: the
+record's files, as far as the file system tells, and the program. Anything else in it is ignored and written anew.
+"""
+
+import contextlib
+import hashlib
+import json
+import time
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import explorer
+from explorer.host.files import write_whole
+from explorer.host.yaml_limits import read_json
+from explorer.record.folder import CONFIG, DECISIONS, ENVIRONMENT, EXECUTION, NOTE, TABLES
+from explorer.report.index import Best, Entry
+from explorer.report.panel import Axis, Mark, Panel
+from explorer.report.spark import Spark
+
+FILE = Path("local") / "index.json"
+READ = (*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE)
+MOST_BYTES = 2**22
+COARSE = 2.0  # seconds: some file systems tell times no finer, so that two changes within may look like one
+
+
+def key_of(folder: Path) -> str | None:
+    """What changes whenever a study's entry may have changed; None for a record too fresh to tell.
+
+    To be taken before the record is read: what changes meanwhile then has another key.
+    """
+    files = [_stamp(folder / name) for name in READ]
+    newest = max((stamp[1] for stamp in files if stamp), default=0)
+    if newest > time.time_ns() - COARSE * 1e9:
+        return None
+    return hashlib.sha256(repr((_program(), files)).encode()).hexdigest()
+
+
+def kept(folder: Path, key: str | None) -> Entry | None:
+    """The entry that was kept under this key, without its page; None where there is none or the file is broken."""
+    try:
+        tree = read_json(folder / FILE, MOST_BYTES)
+        if key is None or tree["key"] != key or tree["check"] != _check(key, tree["entry"]):
+            return None
+        return _entry(tree["entry"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def keep(folder: Path, key: str | None, entry: Entry) -> None:
+    """Keep an entry under its key; where nothing can be written, the next index takes longer and that is all."""
+    if key is None:
+        return
+    tree = json.loads(json.dumps(asdict(entry)))
+    with contextlib.suppress(OSError):
+        (folder / FILE).parent.mkdir(exist_ok=True)
+        write_whole(folder / FILE, json.dumps({"key": key, "check": _check(key, tree), "entry": tree}) + "\n")
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Size and times of a file; None where there is none. Times of writing can be set back, those of change not."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+@lru_cache(maxsize=1)
+def _program() -> str:
+    """The program's version and, since it does not rise with every change, size and time of its files."""
+    root = Path(explorer.__file__).parent
+    return repr((explorer.__version__, [(str(path), _stamp(path)) for path in sorted(root.rglob("*.py"))]))
+
+
+def _check(key: str, tree: Any) -> str:
+    return hashlib.sha256(f"{key}{json.dumps(tree)}".encode()).hexdigest()
+
+
+def _entry(tree: dict[str, Any]) -> Entry:
+    best, spark = tree["best"], tree["spark"]
+    return Entry(**{**tree, "best": Best(**best) if best else None, "spark": _spark(spark) if spark else None})
+
+
+def _spark(tree: dict[str, Any]) -> Spark:
+    panel = tree["panel"]
+    axes = {name: Axis(**{**panel[name], "ticks": tuple(map(tuple, panel[name]["ticks"]))}) for name in ("x", "y")}
+    return Spark(
+        Panel(panel["title"], axes["x"], axes["y"], [Mark(**mark) for mark in panel["marks"]]), tree["caption"]
+    )

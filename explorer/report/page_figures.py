@@ -1,0 +1,183 @@
+"""Which figures a study's page has, and what its scripts read."""
+
+import json
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from explorer.analysis.front import Front
+from explorer.analysis.front import front as front_of
+from explorer.analysis.summary import SettingSummary, by_validation
+from explorer.design.budget import AXES
+from explorer.host import formatting as wording
+from explorer.report.curves import LOWEST_DRAWN, Curve, curve_numbers, curves_panel, time_panel
+from explorer.report.design_card import card
+from explorer.report.figures import (
+    MOST_LINES,
+    SHAPE_AXES,
+    Point,
+    cardinality_numbers,
+    cardinality_panel,
+    course_panel,
+    deviation_panel,
+    distribution_numbers,
+    distribution_panel,
+    front_panel,
+    growth_panel,
+    pairs_panel,
+    parallel,
+)
+from explorer.report.panel import PALETTE, Panel
+from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
+from explorer.report.plot import plot
+from explorer.report.study import Study
+from explorer.report.svg import svg
+from explorer.study.plan import task_of
+
+LEAST_ON_FRONT = 3  # designs, below which a front says nothing
+LEAST_PARALLEL = 8  # designs, below which lines across axes say no more than the table
+LEAST_AXES = 4  # axes, costs and error together, below which a plain figure shows as much
+FEW_RUNS = 2000  # up to which all epochs of all curves are carried; of more, so many:
+THINNED = 25
+MOST_CURVES = 12  # settings whose training is drawn, those with the lowest validation error
+Figure = Panel | Parallel
+
+
+class Views:
+    """The figures of one study, and the numbers they share."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    @cached_property
+    def error(self) -> str:
+        """What is judged, with its unit: `Test error (%)`."""
+        return f"{wording.ERROR_NAMES[self.study.finding.measure].capitalize()} (%)"
+
+    @cached_property
+    def measured(self) -> list[SettingSummary]:
+        """The settings of which a run came through: the others have no error to draw."""
+        return [one for one in self.study.finding.summaries if one.came_through]
+
+    @cached_property
+    def lines(self) -> dict[str, list[Point]]:
+        """The points of the error against cardinality."""
+        return cardinality_numbers(self.study.finding)
+
+    @cached_property
+    def curves(self) -> dict[str, list[Curve]]:
+        """Training curves by setting, thinned where there are many runs."""
+        runs = self.study.record.runs
+        return curve_numbers(self.study.record.epochs, runs, None if len(runs) <= FEW_RUNS else THINNED)
+
+    @cached_property
+    def axes(self) -> pd.DataFrame:
+        """The axes of every design, by setting, as the record tells them."""
+        return self.study.record.runs.drop_duplicates("setting").set_index("setting")[list(SHAPE_AXES)]
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the designs are too many for a line each."""
+        return len(self.lines) > MOST_LINES
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """All figures by name, the first one the key figure; those without anything to show are left out."""
+        found, panels = self.study.finding, {}
+        if found.front is not None:
+            panels["front"] = front_panel(found.front, found.summaries, self.error)
+        elif found.populations is None:
+            panels["cardinality"] = cardinality_panel(self.lines, self.error)
+        else:
+            panels["distribution"] = distribution_panel(distribution_numbers(found.populations), self.error)
+        if (growth := growth_panel(found.summaries, self.error)) is not None:
+            panels["growth"] = growth
+        for each in self._fronts():
+            panels[f"cost-{each.cost}"] = front_panel(each, found.summaries, self.error)
+        if found.course is not None:
+            panels["course"] = course_panel(found.course)
+        if tolerances := self.tolerances:
+            panels["deviation"] = deviation_panel(found.summaries, tolerances)
+        if found.comparison is not None and found.comparison.differences:
+            panels["pairs"] = pairs_panel(found.comparison)
+        ranked = sorted(self.measured, key=by_validation)
+        drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
+        names = [summary.setting for summary in found.summaries if summary.setting in drawn]
+        panels["curves"] = curves_panel([curve for name in names for curve in self.curves.get(name, [])])
+        panels["time"] = time_panel(self.study.record.runs)
+        shown: dict[str, Figure] = {name: panel for name, panel in panels.items() if _has_marks(panel)}
+        if (across := self._parallel()) is not None:
+            shown["parallel"] = across
+        return shown
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        """The costs that the budget holds equal, with the fraction by which each may deviate."""
+        return {axis: limit.tolerance for axis, limit in self.study.config.budget.held.items()}
+
+    def stills(self) -> dict[str, Markup]:
+        """Every figure as a picture that needs no script."""
+        return {name: svg(one) if isinstance(one, Panel) else parallel_svg(one) for name, one in self.figures.items()}
+
+    def data(self) -> dict[str, Any]:
+        """What the page's scripts read: figures, curves and cards of designs."""
+        study, task = self.study, task_of(self.study.config)
+        return {
+            "figures": {
+                name: json.loads(plot(one).to_json()) for name, one in self.figures.items() if isinstance(one, Panel)
+            },
+            "titles": {name: one.title for name, one in self.figures.items()},
+            "palette": PALETTE,
+            "most": MOST_CURVES,
+            "curves": self._curves(),
+            "designs": {one.setting: card(one, study.config, task) for one in study.finding.summaries},
+            "error": wording.ERROR_NAMES[study.finding.measure].capitalize(),
+        }
+
+    def _curves(self) -> dict[str, dict[str, list[float | None]]]:
+        """The curves of every design, for those that are picked, in percent."""
+        return {
+            name: {
+                "epochs": [*validation.epochs],
+                "val": _rounded(validation.mean),
+                "low": _rounded([max(value, LOWEST_DRAWN) for value in validation.low]),
+                "high": _rounded(validation.high),
+                "train": _rounded(training.mean),
+            }
+            for name, (validation, training) in self.curves.items()
+        }
+
+    def _fronts(self) -> list[Front]:
+        """Error against each cost in which the designs differ, but for the one the key figure shows."""
+        study, found, runs = self.study, self.study.finding, self.study.record.runs
+        if len(self.measured) < LEAST_ON_FRONT:
+            return []
+        images = int(study.environment["images"][1 if found.measure == "val_error" else 2])
+        chance = float(1 - 1 / runs["classes"].max())
+        timed = ["latency"] if "latency" in study.config.search.objectives else []
+        axes = [axis for axis in (*AXES, *timed) if found.front is None or axis != found.front.cost]
+        differ = [axis for axis in axes if len({getattr(one, axis) for one in found.summaries}) > 1]
+        return [one for axis in differ if (one := front_of(found.summaries, axis, images, chance)) is not None]
+
+    def _parallel(self) -> Parallel | None:
+        """Designs across their axes, where there are many designs that differ in several."""
+        summaries = self.measured
+        if len(summaries) < LEAST_PARALLEL:
+            return None
+        across = parallel(self.axes, summaries, self.error)
+        return across if len(across.axes) >= LEAST_AXES else None
+
+
+def plotted(figure: Figure) -> Any:
+    """A figure as plotly draws it."""
+    return plot(figure) if isinstance(figure, Panel) else parallel_plot(figure)
+
+
+def _has_marks(panel: Panel) -> bool:
+    return any(len(mark.x) for mark in panel.marks if not mark.optional)
+
+
+def _rounded(values: list[float]) -> list[float | None]:
+    return [None if value != value else round(value, 2) for value in values]

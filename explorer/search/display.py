@@ -1,0 +1,241 @@
+"""Progress for people: a live display on a terminal, one line per event elsewhere."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from explorer.host.formatting import counted, duration, percent
+from explorer.record.rows import RunRecord
+from explorer.study.plan import Setting
+from explorer.study.run import EpochResult, Run
+
+RECALLED = 0.5  # of an epoch's own seconds, within which it comes only if a checkpoint had it
+FRAME = 4  # lines of the live display that are no running run
+
+
+@contextmanager
+def waiting(console: Console, first: str = "") -> Iterator[Callable[[str], None]]:
+    """Say what a person waits for: in one place of a terminal, elsewhere a line each, so that a log is never silent."""
+    if console.is_terminal:
+        with console.status(first) as status:
+            yield status.update
+        return
+
+    def tell(message: str) -> None:
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    if first:
+        tell(first)
+    yield tell
+
+
+@dataclass
+class _Running:
+    setting: Setting
+    run: Run
+    result: EpochResult | None = None
+    queued: bool = False
+    since: float = field(default_factory=time.perf_counter)  # its last word
+
+
+@dataclass
+class Clock:
+    """How much of the workers' time, from the study's start to the end of each run, was not spent on runs."""
+
+    began: float = field(default_factory=time.perf_counter)
+    free_since: deque[float] = field(default_factory=deque)
+    taken: dict[str, float] = field(default_factory=dict)
+    before: dict[str, float] = field(default_factory=dict)  # a run's own seconds until its pause
+    runs: int = 0
+    seconds: float = 0.0
+    training: float = 0.0
+
+    def submitted(self, run_id: str) -> None:
+        """A free worker gets a run; one that has had none yet is free since the start."""
+        self.taken[run_id] = self.free_since.popleft() if self.free_since else self.began
+
+    def begun(self, run_id: str) -> None:
+        """A run that waited for a place has one now: until then nobody's time was lost."""
+        self.taken[run_id] = time.perf_counter()
+
+    def ended(self, run_id: str, seconds: float) -> None:
+        """A run has ended or paused after so many seconds of its own, and its worker is free."""
+        now = time.perf_counter()
+        self.runs += run_id not in self.before
+        self.seconds += now - self.taken.pop(run_id)
+        self.training += seconds - self.before.get(run_id, 0.0)
+        self.before[run_id] = seconds
+        self.free_since.append(now)
+
+    def told(self) -> str:
+        """For people."""
+        lost = max(0.0, 1 - self.training / self.seconds) if self.seconds else 0.0
+        return (
+            f"{counted(self.runs, 'run')} in {duration(time.perf_counter() - self.began)}; "
+            f"{percent(lost, 1)} of the workers' time was not training: start, measuring, recording"
+        )
+
+
+@dataclass
+class Display:
+    """Shows runs done of all, what is running at which epoch and error, and the time left.
+
+    `work_left` is the cost of the known runs still to do, in one arbitrary unit; `unknown_runs` are those of designs
+    that a search has yet to choose, taken to cost as much on average.
+    """
+
+    console: Console
+    total_runs: int
+    finished_runs: int
+    work_left: float
+    unknown_runs: int = 0
+    _started: float | None = None  # when this start's first epoch began: what precedes it comes once
+    _done: float = 0.0  # work of runs that have ended
+    _underway: dict[str, float] = field(default_factory=dict)  # work done of the others, by run
+    _known: dict[str, float] = field(default_factory=dict)  # the most that was ever done of a run
+    _recalled: float = 0.0  # of both, work that earlier starts did, found in checkpoints
+    _running: dict[str, _Running] = field(default_factory=dict)
+    _live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def expect(self, work: float, runs: int) -> None:
+        """A search has chosen a design: so many unknown runs are now known."""
+        self.work_left += work
+        self.unknown_runs -= runs
+
+    def started(self, setting: Setting, run: Run, *, queued: bool = False) -> None:
+        """A run was handed to a worker, or to a cluster's queue."""
+        self._running[run.id] = _Running(setting, run, queued=queued)
+
+    def begun(self, run_id: str) -> None:
+        """A run that was queued is being executed."""
+        entry = self._running[run_id]
+        entry.queued, entry.since = False, time.perf_counter()
+
+    def epoch(self, run_id: str, result: EpochResult) -> None:
+        """A run finished an epoch, now or before an interruption."""
+        entry = self._running[run_id]
+        now, done = time.perf_counter(), work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
+        if now - entry.since < RECALLED * result.seconds:  # too soon to have been trained since
+            self._recalled += max(0.0, done - self._known.get(run_id, 0.0))
+        else:
+            self._has_trained(result.seconds)
+        self._known[run_id] = max(done, self._known.get(run_id, 0.0))
+        entry.result, entry.since, self._underway[run_id] = result, now, done
+
+    def paused(self, run_id: str) -> None:
+        """A run waits to be judged at its rung."""
+        self._running.pop(run_id)
+
+    def stopped(self, setting: Setting, run: Run, record: RunRecord) -> None:
+        """A run that had paused is trained no further and is in the record: the rest of its work falls away."""
+        self.finished_runs += 1
+        done = self._forget(run.id)
+        self._done += done
+        self.work_left -= work_of(run, setting) - done
+        assert record.val_error is not None
+        self.console.print(
+            f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: stopped after "
+            f"{record.epochs} of {run.recipe.epochs} epochs, val error {percent(record.val_error)}, "
+            f"{record.seconds:.1f} s, {self._time_left()}",
+            highlight=False,
+            markup=False,
+        )
+
+    def tell(self, message: str) -> None:
+        """Something that a person should know."""
+        self.console.print(message, highlight=False, markup=False)
+
+    def note(self, setting: Setting, run: Run, message: str) -> None:
+        """The same, about a run."""
+        self.tell(f"{setting.name} seed {run.seed}: {message}")
+
+    def finished(self, record: RunRecord) -> None:
+        """A run ended and is in the record."""
+        entry = self._running.pop(record.run)
+        self.finished_runs += 1
+        self._forget(record.run)
+        self._done += work_of(entry.run, entry.setting)
+        self._has_trained(record.seconds)
+        error = (
+            f"val error {percent(record.val_error)}"
+            if record.val_error is not None
+            else f"{record.status}: {record.message}"
+        )
+        self.console.print(
+            f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: {error}, "
+            f"{record.seconds:.1f} s, {self._time_left()}",
+            highlight=False,
+            markup=False,
+        )
+
+    def _has_trained(self, seconds: float) -> None:
+        """The first work of this start took so long and ends now."""
+        if self._started is None:
+            self._started = time.perf_counter() - seconds
+
+    def _forget(self, run_id: str) -> float:
+        """A run is no longer on its way. Gives how much of its work was done."""
+        self._known.pop(run_id, None)
+        return self._underway.pop(run_id, 0.0)
+
+    def _time_left(self) -> str:
+        """From the share of the work done since the start, epochs of running runs included."""
+        done = self._done + sum(self._underway.values())
+        own = done - self._recalled
+        if own <= 0 or self._started is None:
+            return "time left unknown yet"
+        known = self.total_runs - self.unknown_runs
+        whole = self.work_left * self.total_runs / known if known else self.work_left
+        seconds = (time.perf_counter() - self._started) * (whole - done) / own
+        return f"{duration(max(seconds, 0))} left"
+
+    def _render(self) -> Group:
+        bar = Progress(TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TextColumn(self._time_left()))
+        bar.add_task("runs", total=self.total_runs, completed=self.finished_runs)
+        table = Table("running", "seed", "epoch", "loss", "train error", "val error", box=None, pad_edge=False)
+        running = list(self._running.values())
+        # What does not fit is not laid out: hundreds of rows, four times a second, would take most of the time.
+        shown = running[: max(1, self.console.height - FRAME)]
+        for entry in shown:
+            result = entry.result
+            cells = (
+                ["queued" if entry.queued else "0", "", "", ""]
+                if result is None
+                else [
+                    str(result.epoch),
+                    f"{result.loss:.3f}",
+                    percent(result.train_error, 1),
+                    percent(result.val_error, 1),
+                ]
+            )
+            table.add_row(
+                entry.setting.display, str(entry.run.seed), f"{cells[0]}/{entry.run.recipe.epochs}", *cells[1:]
+            )
+        left = len(running) - len(shown)
+        return Group(bar, table, *([f"and {left:,} more"] if left else []))
+
+
+def work_of(run: Run, setting: Setting) -> float:
+    """Multiply-adds for one image over all epochs, the unit in which time left is reckoned: all runs see as many."""
+    return float(run.recipe.epochs * setting.cost.macs)

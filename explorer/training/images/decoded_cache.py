@@ -1,0 +1,308 @@
+"""The images of a data set, read once into the user's cache and shared from there by all processes.
+
+They are decoded into arrays, memory-mapped files; where those would be too large they are kept encoded and decoded
+again in each epoch. Nothing is ever unpickled.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from explorer.host.cache import cache_folder
+from explorer.host.errors import InputError
+from explorer.host.machine import cpu_count
+from explorer.study.settings import NO_PATH, DataConfig
+from explorer.training.images.decode import check, decode
+from explorer.training.images.source import Item, Listing, Listings, listings
+from explorer.training.images.stored import Growing, Labels, Packed, Part, hash_file, load_part
+
+RESIDENT_BYTES = 4 * 2**30  # decoded pixels beyond this are streamed, unless the settings say otherwise
+CHUNK = 256  # images decoded before the next are read
+NEEDED = ", needed "  # stands between the size that an image has and that it should have
+SHOWN = 5  # unusable images, or classes, that a message names
+DECODING = 2  # to be counted up where the same files give other pixels: entries made before are not used then
+ABANDONED = 24 * 3600  # seconds after which an unfinished entry has no reader any more
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The parts a data set has. `digest` hashes their content; `skipped` names images left out, with the reason."""
+
+    train: Part
+    val: Part | None
+    test: Part | None
+    digest: str
+    skipped: tuple[str, ...]
+
+
+def pools(config: DataConfig, cache: Path | None = None) -> Pools:
+    """All parts of a data set, from the cache where they have been read before.
+
+    Raises InputError for a source that is not there or not what it should be, and for images that cannot be used.
+    """
+    if config.path is None:
+        raise InputError(NO_PATH)
+    if config.resize is not None and config.resize < config.image_size:
+        raise InputError(f"data.resize={config.resize}: allowed is at least data.image_size, {config.image_size}")
+    parts, fingerprint = listings(config, config.path)
+    root = cache_folder() if cache is None else cache
+    entry = root / "images" / _key(config, fingerprint)
+    found = _load(entry, config)
+    if found is None:
+        entry = _build(config, parts, entry)
+        found = _load(entry, config)
+        if root not in entry.parents:  # not a cache, only a place to map the images from: what is mapped stays
+            shutil.rmtree(entry.parent, ignore_errors=True)
+    if found is None:
+        raise InputError(f"{entry}: the images that were just written cannot be read; is the disk full?")
+    return found
+
+
+def _key(config: DataConfig, fingerprint: list[object]) -> str:
+    matters = [config.channels, config.image_size, config.resize, config.classes, config.unusable, config.keep]
+    return hashlib.sha256(json.dumps([fingerprint, matters, DECODING]).encode()).hexdigest()[:24]
+
+
+def _load(entry: Path, config: DataConfig) -> Pools | None:
+    """The parts of a cache entry; None where it is not there or damaged."""
+    try:
+        meta = json.loads((entry / "meta.json").read_text())
+        parts = {name: load_part(entry, name, config, tuple(files)) for name, files in meta["parts"].items()}
+        return Pools(
+            parts["train"], parts.get("val"), parts.get("test"), str(meta["digest"]), tuple(map(str, meta["skipped"]))
+        )
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _build(config: DataConfig, unread: Listings, entry: Path) -> Path:
+    """Read all parts into a new cache entry; where another process was faster, its entry stays."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(entry.parent)
+        partial = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    except OSError:
+        place = Path(tempfile.mkdtemp(prefix="resnext-explorer-"))
+        partial, entry = place / "partial", place / "entry"
+        partial.mkdir()
+    try:
+        reader = _Reader(config, partial, _streams(config, unread), class_numbers(config, unread))
+        parts = {name: reader.read(name, listing) for name, listing in unread.items()}
+        reader.refuse()
+        meta = {"digest": reader.digest.hexdigest()[:16], "skipped": reader.unusable, "parts": parts}
+        (partial / "meta.json").write_text(json.dumps(meta))
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(
+            f"{partial.parent}: {error.strerror or error}; images are kept there once read: make room, or set "
+            "XDG_CACHE_HOME to another folder"
+        ) from None
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    try:
+        partial.rename(entry)
+    except OSError:
+        if not (entry / "meta.json").exists() or _load(entry, config) is None:
+            entry = _replaced(partial, entry)
+    return entry
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what readers that were killed have left behind."""
+    for path in folder.glob(".*"):
+        if time.time() - path.stat().st_mtime > ABANDONED:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _replaced(partial: Path, entry: Path) -> Path:
+    """Put a new entry in the place of a damaged one."""
+    aside = entry.with_name(f".{entry.name}-{os.getpid()}.damaged")
+    try:
+        entry.rename(aside)
+        partial.rename(entry)
+    except OSError:
+        return partial
+    return entry
+
+
+def _streams(config: DataConfig, unread: Listings) -> bool:
+    pixels = config.channels * config.image_size**2 * sum(listing.count for listing in unread.values())
+    return config.keep == "stream" or (config.keep == "auto" and pixels > RESIDENT_BYTES)
+
+
+class _Reader:
+    """Reads parts into files, counting what cannot be used. A class because every part adds to the same counts."""
+
+    def __init__(self, config: DataConfig, folder: Path, streams: bool, numbers: dict[str, int] | None) -> None:
+        self.config, self.folder, self.streams, self.numbers = config, folder, streams, numbers
+        self.digest = hashlib.sha256()
+        if streams:  # files are hashed as they are, and what is made of them is not theirs to say
+            self.digest.update(f"decoding {DECODING}".encode())
+        self.unusable: list[str] = []
+        self.sizes: list[tuple[str, str]] = []  # images of another size, with it
+        self.usable: dict[str, Labels] = {}  # images of each class, by part
+        self.seen = self.beyond = 0
+        self.highest = -1
+
+    def read(self, name: str, listing: Listing) -> list[str]:
+        """Write one part; returns the files it is streamed from, where each image has its own."""
+        labels: list[int] = []
+        paths: list[str] = []
+        images = None if self.streams else Growing(self.folder / f"{name}.npy", listing.count, self.config)
+        packed = Packed(self.folder, name) if self.streams else None
+        with ThreadPoolExecutor(cpu_count()) as threads:
+            for items in _chunks(listing.items()):
+                for item, found in zip(items, threads.map(self._looked_at, items), strict=True):
+                    self.seen += 1
+                    label = self._label(item)
+                    problem = found if isinstance(found, str) else label if isinstance(label, str) else None
+                    if problem is not None:
+                        self._note(f"{name} {item.name}", problem)
+                        continue
+                    assert isinstance(label, int)
+                    labels.append(label)
+                    if images is not None:
+                        images.add(found)
+                    elif item.path:
+                        paths.append(item.path)
+                        self.digest.update(found)
+                    elif packed is not None:
+                        packed.add(found)
+                        self.digest.update(found)
+        if images is not None:
+            images.close()
+            hash_file(self.digest, images.path)
+        if packed is not None:
+            packed.close(keep=not paths)
+        array = np.array(labels, dtype=np.int64)
+        self.usable[name] = np.bincount(array, minlength=self.config.classes)
+        self.digest.update(f"{name} {len(array)}".encode() + array.tobytes())
+        np.save(self.folder / f"{name}_labels.npy", array, allow_pickle=False)
+        return paths
+
+    def refuse(self) -> None:
+        """Raise InputError where images cannot be used, all of them named in number and some by name."""
+        config, name = self.config, self.config.name
+        if self.seen == 0:
+            raise InputError(f"data.path={config.path}: holds no images")
+        if self.unusable and (config.unusable == "refuse" or len(self.unusable) == self.seen):
+            refuse_sizes(config, self.sizes, self.seen, others=len(self.unusable))
+        # A few stray labels are damage; many mean that the set has more classes than the settings say.
+        if self.beyond > self.seen / 100 or (self.highest + 1 < config.classes and not self.unusable):
+            raise InputError(f"data.classes={config.classes}: {name} has {self.highest + 1}")
+        if self.unusable and (config.unusable == "refuse" or len(self.unusable) == self.seen):
+            some = "; ".join(self.unusable[:SHOWN]) + ("; ..." if len(self.unusable) > SHOWN else "")
+            size = f"set data.resize={config.image_size} for those of another size, " if self.sizes else ""
+            remedy = f"{size}mend {'the others' if size else 'them'}"
+            remedy += "" if len(self.unusable) == self.seen else ", or set data.unusable=skip"
+            raise InputError(
+                f"data.path={config.path}: {len(self.unusable):,} of {self.seen:,} images cannot be used: {some}; "
+                f"{remedy}"
+            )
+        for part, counts in self.usable.items():
+            if not counts.any():
+                raise InputError(f"data.path={config.path}: its {part} part holds no images that can be used")
+        without = [self._name(int(number)) for number in np.flatnonzero(self.usable["train"] == 0)]
+        if without:
+            raise InputError(
+                f"data.path={config.path}: no image to train on that can be used is of class "
+                f"{', '.join(without[:SHOWN])}; add some, or leave the class out"
+            )
+
+    def _looked_at(self, item: Item) -> Any:
+        """The pixels of an image, or its bytes where it is streamed; a text says why it is unusable."""
+        if item.problem:
+            return item.problem
+        try:
+            data = item.read()
+            if data is None:
+                return "no image"
+            if not self.streams:
+                return decode(data, self.config)
+            check(data, self.config)
+            return data
+        except (ValueError, OSError) as error:
+            return str(error)
+
+    def _name(self, number: int) -> str:
+        """A class, for people."""
+        names = {number: name for name, number in (self.numbers or {}).items()}
+        return names.get(number, str(number))
+
+    def _label(self, item: Item) -> int | str:
+        label, classes = item.label, self.config.classes
+        if isinstance(label, str) and self.numbers is not None:
+            label = self.numbers.get(label)
+        if label is None or isinstance(label, str) or label < 0:
+            return "no label"
+        self.highest = max(self.highest, label)
+        self.beyond += label >= classes
+        return f"label {label}, allowed 0 to {classes - 1}" if label >= classes else label
+
+    def _note(self, name: str, problem: str) -> None:
+        self.unusable.append(f"{name} ({problem})")
+        if NEEDED in problem:
+            self.sizes.append((name, problem.partition(NEEDED)[0]))
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def refuse_sizes(config: DataConfig, sizes: list[tuple[str, str]], seen: int, *, others: int) -> None:
+    """Raise InputError, saying what helps, where all of the so many images that cannot be used have another size.
+
+    `sizes` has their names and sizes, of so many images that were seen.
+    """
+    if not sizes or len(sizes) < others:
+        return
+    found, name, wanted = {size for _, size in sizes}, config.name, config.image_size
+    if len(found) == 1 and len(sizes) == seen:
+        size = min(found)
+        raise InputError(
+            f"data.image_size={wanted}: the images of {name} have {size}; resize them with data.resize={wanted}"
+            + (f", or set data.image_size={size.partition('x')[0]}" if _is_square(size) else "")
+        )
+    some = "; ".join(f"{one} ({size})" for one, size in sizes[:SHOWN]) + ("; ..." if len(sizes) > SHOWN else "")
+    raise InputError(
+        f"data.image_size={wanted}: {len(sizes):,} of {seen:,} images of {name} have another size: {some}; set "
+        f"data.resize={wanted}, which resizes the shorter side of every image and takes the middle"
+        + (", or data.unusable=skip, which leaves these out" if len(sizes) < seen else "")
+    )
+
+
+def _is_square(size: str) -> bool:
+    sides = re.fullmatch(r"(\d+)x(\d+) pixels", size)
+    return sides is not None and sides[1] == sides[2]
+
+
+def class_numbers(config: DataConfig, unread: Listings) -> dict[str, int] | None:
+    """Numbers of classes that have names; None where labels are numbers. Raises InputError where they do not fit."""
+    names = {name for listing in unread.values() for name in listing.classes}
+    if not names:
+        return None
+    if len(names) != config.classes:
+        some = ", ".join(sorted(names)[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        raise InputError(f"data.classes={config.classes}: {config.name} has {len(names)}: {some}")
+    known = unread["train"].classes
+    if set(known) != names:
+        raise InputError(
+            f"data.path={config.path}: {', '.join(sorted(names - set(known))[:5])} not among train's classes"
+        )
+    return {name: number for number, name in enumerate(sorted(names))}

@@ -1,0 +1,397 @@
+"""Where images come from: a data set of the Hugging Face hub, parquet laid out as there, or folders of image files.
+
+Whatever the source, each part of a data set becomes a listing of items: an encoded file with a name and a label.
+Nothing is ever unpickled.
+"""
+
+import logging
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from explorer.host.errors import InputError
+from explorer.study.settings import DataConfig
+
+NO_PART = "none"  # as the name of a part: the set's own is left alone
+ROWS = 2048  # of a table, read at once
+MOST_BYTES = 2**26  # of an image file; larger ones are no images to train on
+BATCH_BYTES = 2**28  # of rows read at once
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # beside images in many folders, and never opened
+PARTS = {"train": ("train", "training"), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
+COLUMNS = {"image": ("image", "img"), "label": ("label", "labels", "fine_label", "class")}
+SHOWN = 10  # names in a message
+DIGITS = {"channels": 1, "image_size": 8, "classes": 10}  # what the embedded images are
+HUB_NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}")
+_SHARD = re.compile(r"(?P<part>[A-Za-z0-9_]+?)(-(?P<number>\d{5})-of-(?P<of>\d{5})(-\w+)?)?")
+Listings = dict[str, "Listing"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image file and its label, number or name or None where there is none; `problem` says why it is unusable."""
+
+    name: str
+    label: int | str | None
+    read: Callable[[], bytes | None]
+    path: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A part before it is read: how many items, and the items; `classes` are the names that labels have, if any."""
+
+    count: int
+    items: Callable[[], Iterator[Item]]
+    classes: tuple[str, ...] = ()
+
+
+def listings(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
+    """The parts of a data set, unread, and what tells whether they have changed since they were last read.
+
+    Raises InputError for a source that is not there or not what it should be.
+    """
+    return _SOURCES[config.source](config, path)
+
+
+def refuse_other_digits(config: DataConfig) -> None:
+    """Raise InputError for settings that describe other images than the embedded digits."""
+    for key, value in DIGITS.items():
+        if getattr(config, key) != value:
+            raise InputError(f"data.{key}={getattr(config, key)}: {config.name} has {value}")
+
+
+def class_folders(config: DataConfig, path: str) -> dict[str, tuple[Path, tuple[str, ...]]]:
+    """The folder of each part, with the names of the folders in it, which are classes; no image is looked for."""
+    root = existing_folder(path, "a folder of images")
+    parts = {name: root / found for name, found in parts_of(config, _folders(root)).items()}
+    if parts and "train" not in parts:
+        raise InputError(f"data.path={path}: has {', '.join(parts)} but no train; allowed: train, val and test")
+    found = {name: (folder, tuple(_folders(folder))) for name, folder in (parts or {"train": root}).items()}
+    if empty := [folder for folder, classes in found.values() if not classes]:
+        raise InputError(f"data.path={empty[0]}: holds no folders; allowed: one folder of images for each class")
+    return found
+
+
+def _folder(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
+    parts, root = class_folders(config, path), Path(path).expanduser()
+    unread, prints = {}, []
+    for name, (folder, classes) in parts.items():
+        loose = [
+            (None, file, "lies in no class's folder")
+            for file in sorted(folder.iterdir())
+            if file.suffix.lower() in SUFFIXES and file.name[0] != "." and not file.is_dir()
+        ]
+        files = [*loose, *((kind, file, problem) for kind in classes for file, problem in _files(folder / kind))]
+        prints.append([name, [[kind, *_print(file)] for kind, file, _ in files]])
+        unread[name] = Listing(len(files), _file_items(root, folder, files), classes)
+    return unread, ["folder", str(root.resolve()), prints]
+
+
+def _folders(folder: Path) -> list[str]:
+    """Names of the folders in one, but for those that hide and what archives leave."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _is_shown(entry.name))
+
+
+def _is_shown(name: str) -> bool:
+    return name[0] != "." and name != "__MACOSX"
+
+
+def parts_of(config: DataConfig, there: list[str]) -> dict[str, str]:
+    """Which of the parts that are there is the training, validation and test part; those that are not are left out.
+
+    Raises InputError for a part that was named and is not there, and for two that would be one.
+    """
+    found: dict[str, str] = {}
+    for name in PARTS:
+        given = getattr(config, f"{name}_part")
+        if given == NO_PART:
+            continue
+        if given in there:
+            found[name] = given
+        elif given is not None and given != "train":  # the default name of the training part may be spelt otherwise
+            raise InputError(f"data.{name}_part={given}: {config.name} has {', '.join(there[:SHOWN]) or 'no parts'}")
+    for name in PARTS:
+        candidates = (part for usual in PARTS[name] for part in there if part.lower() == usual)
+        other = next((part for part in candidates if part not in found.values()), None)
+        if name not in found and other is not None and getattr(config, f"{name}_part") != NO_PART:
+            found[name] = other
+    for name, part in found.items():
+        first = next(other for other in found if found[other] == part)
+        if first != name:
+            raise InputError(f"data.{name}_part={part}: is already the {first} part; allowed: another one, or null")
+    return found
+
+
+def _files(folder: Path) -> list[tuple[Path, str]]:
+    """All files below a folder, each with what is wrong with it; links to folders and unreadable ones among them."""
+    found: list[tuple[Path, str]] = []
+    failed: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=failed.append):
+        found += [(Path(place, name), "leads to another folder") for name in folders if Path(place, name).is_symlink()]
+        folders[:] = sorted(filter(_is_shown, folders))
+        found += [
+            (path, "" if path.suffix.lower() in SUFFIXES else "not an image file")
+            for name in names
+            if (path := Path(place, name)).suffix.lower() not in HARMLESS and name[0] != "."
+        ]
+    found += [(Path(str(error.filename)), "cannot be read") for error in failed]
+    return sorted(found)
+
+
+def _file_items(
+    root: Path, folder: Path, files: Sequence[tuple[str | None, Path, str]]
+) -> Callable[[], Iterator[Item]]:
+    inside = root.resolve()
+
+    def items() -> Iterator[Item]:
+        for kind, file, problem in files:
+            # What was found before opening it counts first.
+            told = problem or _problem(file, inside)
+            yield Item(_printable(str(file.relative_to(folder))), kind, file.read_bytes, os.path.realpath(file), told)
+
+    return items
+
+
+def _problem(file: Path, inside: Path) -> str:
+    """Why a file is not opened; empty where it is. One that is no regular file may never end, or wait for ever."""
+    try:
+        if not file.resolve().is_relative_to(inside):
+            return "leads outside the folder"
+        status = file.stat()
+    except (OSError, RuntimeError):  # links that lead to each other
+        return "cannot be read"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return "" if status.st_size <= MOST_BYTES else _too_large(status.st_size)
+
+
+def _too_large(size: int) -> str:
+    return f"{size:,} bytes, allowed {MOST_BYTES:,}"
+
+
+def _printable(name: str) -> str:
+    """A name that can be shown and stored whatever bytes it has."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
+
+
+def existing_folder(path: str, what: str) -> Path:
+    """A folder by its name. Raises InputError, saying what was needed, where there is none."""
+    try:
+        root = Path(path).expanduser()
+        if root.is_dir():
+            return root
+        problem = "is a file" if root.exists() else "there is no such folder"
+    except (OSError, RuntimeError) as error:  # a name too long, nobody's home
+        problem = getattr(error, "strerror", None) or str(error)
+    raise InputError(f"data.path={path}: {problem}; needed: {what}")
+
+
+def _print(path: Path) -> list[object]:
+    try:
+        status = path.stat()
+    except OSError:
+        return [str(path), -1, -1]
+    return [str(path), status.st_size, status.st_mtime_ns]
+
+
+def parquet_files(config: DataConfig, path: str) -> dict[str, list[Path]]:
+    """All parquet files of a data set, by the part that their names say."""
+    root = existing_folder(path, "a folder of parquet files, as on the hub")
+    folders = [root / config.subset] if config.subset else [root, root / "data", root / "default"]
+    holding = [folder for folder in folders if folder.is_dir() and any(folder.glob("*.parquet"))]
+    if not holding:
+        raise InputError(
+            f"data.path={path}: holds no parquet files; needed: train.parquet or data/train-00000-of-00001.parquet"
+        )
+    if len(holding) > 1:
+        raise InputError(f"data.path={path}: holds parquet files itself and in {holding[1].name}/; give one of the two")
+    by_part: dict[str, list[Path]] = {}
+    for file in sorted(holding[0].glob("*.parquet")):
+        match = _SHARD.fullmatch(file.stem)
+        by_part.setdefault(match["part"] if match else file.stem, []).append(file)
+    return by_part
+
+
+def _parquet(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
+    by_part = parquet_files(config, path)
+    files = sorted(file for own in by_part.values() for file in own)
+    unread = {}
+    for name, part in parts_of(config, list(by_part)).items():
+        _refuse_missing_shards(by_part[part])
+        unread[name] = _table(config, by_part[part])
+    if "train" not in unread:
+        raise InputError(f"data.train_part={config.train_part}: {path} has {', '.join(by_part)}")
+    return unread, ["parquet", [_print(file.resolve()) for file in files], _names(config)]
+
+
+def _refuse_missing_shards(files: list[Path]) -> None:
+    """Files named `-00000-of-00003` must be three."""
+    matches = [match for file in files if (match := _SHARD.fullmatch(file.stem)) and match["of"]]
+    wanted = max((int(match["of"]) for match in matches), default=0)
+    missing = sorted(set(range(wanted)) - {int(match["number"]) for match in matches})
+    if missing:
+        raise InputError(
+            f"{files[0]}: of {wanted} such files {len(missing)} are missing, the first is {missing[0]:05d}"
+        )
+
+
+def _table(config: DataConfig, files: list[Path]) -> Listing:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count, kinds, rows = 0, set(), ROWS
+    columns, classes = set(), set()
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: is not a regular file")
+        try:
+            opened = pq.ParquetFile(file)
+            columns.add(columns_of(config, file.name, list(opened.schema_arrow.names)))
+            image, label = max(columns)
+            kinds.add(_holds_text(file.name, label, opened.schema_arrow.field(label).type))
+            count += opened.metadata.num_rows
+            rows = min(rows, _rows_at_once(file, opened.metadata))
+            if True in kinds:
+                classes |= _values(batch.column(0) for batch in opened.iter_batches(2**16, columns=[label]))
+        except (pa.ArrowException, OSError, KeyError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise InputError(f"{file}: is cut short, damaged or not parquet ({reason})") from None
+    if len(columns) > 1 or len(kinds) > 1:
+        raise InputError(f"{files[0].parent}: the files of a part have different columns; allowed: the same in all")
+
+    def items() -> Iterator[Item]:
+        row = 0
+        for file in files:
+            try:
+                for batch in pq.ParquetFile(file).iter_batches(rows, columns=[image, label]):
+                    for cell, value in zip(batch.column(image), batch.column(label), strict=True):
+                        yield _row(row, cell.as_py(), value.as_py())
+                        row += 1
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{file}: is damaged ({' '.join(str(error).split())[:100]})") from None
+
+    return Listing(count, items, tuple(sorted(classes)))
+
+
+def _rows_at_once(file: Path, metadata: Any) -> int:
+    """How many rows of a table are read at once, by what it says of their size. Raises InputError for giant ones."""
+    sizes: list[int] = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+    average = sum(sizes) // max(1, int(metadata.num_rows))
+    if average > MOST_BYTES:
+        raise InputError(f"{file}: a row has {_too_large(average)}")
+    return min(ROWS, max(1, BATCH_BYTES // max(1, average)))
+
+
+def columns_of(config: DataConfig, where: str, there: list[str]) -> tuple[str, str]:
+    """The columns of a table that hold images and labels. Raises InputError where one is not there, or is unclear."""
+    found = []
+    for kind, usual in COLUMNS.items():
+        wanted = getattr(config, f"{kind}_column")
+        # Only the default name may stand for another usual one; what was named otherwise must be there.
+        candidates = usual if wanted == usual[0] and wanted not in there else (wanted,)
+        held = [name for name in candidates if name in there]
+        if len(held) != 1:
+            raise InputError(f"data.{kind}_column={wanted}: {where} has the columns {', '.join(there)}")
+        found.append(held[0])
+    return found[0], found[1]
+
+
+def _holds_text(where: str, label: str, kind: Any) -> bool:
+    """Whether a column of labels holds text, not whole numbers. Raises InputError for anything else."""
+    import pyarrow as pa
+
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_string(plain) or pa.types.is_large_string(plain):
+        return True
+    if not pa.types.is_integer(plain):
+        raise InputError(f"data.label_column={label}: {where} has {kind} there; allowed: whole numbers or text")
+    return False
+
+
+def _values(columns: Iterable[Any]) -> set[str]:
+    """The names that columns of text have."""
+    return {value for column in columns for value in column.to_pylist() if value is not None}
+
+
+def _row(number: int, cell: Any, label: Any) -> Item:
+    """One row of a table: the image is a struct of bytes and path, or bytes alone."""
+    data, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
+    name = f"row {number}" + (f" {_printable(str(path))}" if path else "")
+    image = data if isinstance(data, bytes) else None
+    large = image is not None and len(image) > MOST_BYTES
+    return Item(name, label, lambda: image, problem=_too_large(len(image or b"")) if large else "")
+
+
+def _names(config: DataConfig) -> list[object]:
+    return [
+        config.subset,
+        config.image_column,
+        config.label_column,
+        config.train_part,
+        config.val_part,
+        config.test_part,
+    ]
+
+
+def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
+    try:
+        import datasets
+    except ImportError:
+        raise InputError(
+            "data.source=hub: needs the datasets library; install it with pip install 'resnext-explorer[hub]', or "
+            "give a local copy with data.source=parquet data.path=FOLDER"
+        ) from None
+    place = path
+    if HUB_NAME.fullmatch(path) is None or Path(path).is_dir():
+        # By its full path: a bare name may be one of the library's readers, of which some unpickled in older versions.
+        place = str(existing_folder(path, "a data set of the hub, OWNER/NAME, or a folder as there").resolve())
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    for name in ("datasets", "huggingface_hub"):  # they tell each attempt to connect; the one line below tells it all
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        found = datasets.load_dataset(place, config.subset)
+    except Exception as error:  # noqa: BLE001 - the library raises of many kinds, its network libraries of more
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"data.path={path}: cannot be had from the hub and is not in its cache ({type(error).__name__}: {reason}); "
+            "run once with a connection, or give a local copy with data.source=parquet data.path=FOLDER"
+        ) from None
+    unread, prints = {}, []
+    for name, part in parts_of(config, list(found)).items():
+        unread[name] = _hub_part(config, part, found[part])
+        prints.append([name, found[part]._fingerprint])
+    if "train" not in unread:
+        raise InputError(f"data.train_part={config.train_part}: {path} has {', '.join(found)}")
+    return unread, ["hub", path, prints, _names(config)]
+
+
+def _hub_part(config: DataConfig, part: str, table: Any) -> Listing:
+    import datasets
+
+    image, label = columns_of(config, part, table.column_names)
+    if isinstance(table.features[image], datasets.Image):
+        table = table.cast_column(image, datasets.Image(decode=False))
+    table = table.select_columns([image, label])
+    is_text = _holds_text(part, label, table.data.schema.field(label).type)
+    classes = tuple(sorted(set(table[label]) - {None})) if is_text else ()
+
+    def items() -> Iterator[Item]:
+        for number, row in enumerate(table):
+            yield _row(number, row[image], row[label])
+
+    return Listing(len(table), items, classes)
+
+
+_SOURCES: dict[str, Callable[[DataConfig, str], tuple[Listings, list[object]]]] = {
+    "folder": _folder,
+    "parquet": _parquet,
+    "hub": _hub,
+}

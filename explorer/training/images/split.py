@@ -1,0 +1,364 @@
+"""A study's images: split by seed and class, kept as bytes on the device, or read again each epoch where they are many.
+
+Where images come from is in `source.py` and `pools.py`.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from explorer.host.cache import cache_folder
+from explorer.host.errors import InputError
+from explorer.host.machine import cpu_count
+from explorer.study.settings import DataConfig, Recipe
+from explorer.training.images.augment import ATTEMPTS, crop_boxes
+from explorer.training.images.decode import Box, decode, decode_cropped
+from explorer.training.images.decoded_cache import Pools, pools
+from explorer.training.images.source import refuse_other_digits
+from explorer.training.images.stored import Encoded, Labels, Part
+
+Bytes = npt.NDArray[np.uint8]
+SAMPLE = 4096  # streamed images of which mean, deviation and colour axes are taken
+AHEAD = 3  # batches that are read while one is trained on
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one part: `labels` `(n,)` int64 and `index` `(n,)`, places in the pool they were drawn from.
+
+    The pool is `images` `(m, channels, height, width)` uint8, or `encoded` where images are streamed.
+    """
+
+    labels: Tensor
+    index: Tensor
+    images: Tensor | None
+    encoded: Encoded | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: str) -> "Split":
+        """The same images on another device, those of the split alone; on the CPU the pool is shared as it is."""
+        if device == "cpu":
+            return self
+        chosen = None if self.images is None else self.images[self.index].to(device)
+        index = self.index if chosen is None else torch.arange(len(self), device=device)
+        return Split(self.labels.to(device), index, chosen, self.encoded)
+
+    def bytes_of(self, chosen: Tensor) -> Tensor:
+        """Resident images of the split, by number, as bytes."""
+        assert self.images is not None
+        return self.images[self.index[chosen]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A split data set: `train` to learn, `val` to choose, `test` to judge.
+
+    `mean` and `std` have shape `(channels,)` and come from the training images, in units of a byte; so do `axes`
+    `(channels, channels)`, the principal axes of their colours, each as long as the standard deviation along it.
+    `rest` are further images to judge by, after those of `test`: what is left of the training part beside a test part
+    of the set's own (`data.test_images=rest`). `digest` is a hash of every image and label in split order: 16
+    hexadecimal digits. `skipped` names images left out.
+    """
+
+    config: DataConfig
+    train: Split
+    val: Split
+    test: Split
+    mean: Tensor
+    std: Tensor
+    axes: Tensor
+    digest: str
+    rest: Split | None = None
+    loaders: int = 1
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What random crops of streamed images are drawn from: each image's box by the key and its place alone."""
+
+    recipe: Recipe
+    key: int
+
+
+def load(config: DataConfig, device: str = "cpu", loaders: int = 0) -> Dataset:
+    """Load and split a data set, once per process; `loaders` threads decode what is streamed, 0 for one per core.
+
+    Raises InputError when the settings and the images do not fit together.
+    """
+    return replace(_load(config, device), loaders=loaders or cpu_count())
+
+
+@lru_cache(maxsize=2)
+def _load(config: DataConfig, device: str) -> Dataset:
+    if config.source == "digits":
+        found, whole = _digits(), None
+        refuse_other_digits(config)
+    else:
+        whole = pools(config)
+        found = whole
+    splits = _splits(config, found)
+    mean, std, axes = _statistics(config, splits[0])
+    digest = _content(splits) if whole is None else _chosen(whole.digest, splits)
+    train, val, test, *rest = (split.to(device) for split in splits)
+    return Dataset(
+        config,
+        train,
+        val,
+        test,
+        mean=mean.to(device),
+        std=std.to(device),
+        axes=axes.to(device),
+        digest=digest,
+        rest=rest[0] if rest else None,
+        skipped=found.skipped,
+    )
+
+
+def fetched(
+    data: Dataset, split: Split, places: Sequence[Tensor], crops: Crops | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of bytes and labels on the device, for the numbers in each of `places`; streamed ones are read ahead."""
+    if split.images is not None:
+        for chosen in places:
+            yield split.bytes_of(chosen), split.labels[chosen]
+        return
+    device = split.labels.device
+    with ThreadPoolExecutor(data.loaders) as threads:
+        waiting: deque[tuple[Tensor, list[Future[Bytes]]]] = deque()
+        for chosen in places:
+            waiting.append((chosen, [threads.submit(_read, data, split, int(place), crops) for place in chosen]))
+            if len(waiting) > AHEAD:
+                yield _stacked(split, *waiting.popleft(), device)
+        while waiting:
+            yield _stacked(split, *waiting.popleft(), device)
+
+
+def _stacked(split: Split, chosen: Tensor, images: list[Future[Bytes]], device: torch.device) -> tuple[Tensor, Tensor]:
+    batch = torch.from_numpy(np.stack([image.result() for image in images]))
+    if device.type == "cuda":
+        batch = batch.pin_memory()
+    return batch.to(device, non_blocking=True), split.labels[chosen.to(device)]
+
+
+def _read(data: Dataset, split: Split, place: int, crops: Crops | None) -> Bytes:
+    assert split.encoded is not None
+    number = int(split.index[place])
+    encoded = split.encoded.read(number)
+    if crops is None or crops.recipe.crop_area is None:
+        return decode(encoded, data.config)
+    recipe, uniform = crops.recipe, np.random.default_rng([crops.key, number]).random((1, ATTEMPTS, 4))
+
+    def box_of(width: int, height: int) -> Box:
+        left, top, wide, high = map(
+            float, crop_boxes(uniform, np.array([[width, height]], dtype=np.float64), recipe)[0]
+        )
+        return left, top, wide, high
+
+    return decode_cropped(encoded, data.config, box_of)
+
+
+def _digits() -> Pools:
+    """Handwritten digits as bytes `(1797, 1, 8, 8)` with values 0 to 16 (UCI "optdigits", scikit-learn's copy)."""
+    # scikit-learn's file alone: the library itself takes a second to load.
+    package = find_spec("sklearn")
+    assert package is not None
+    assert package.origin is not None
+    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as file:
+        rows = np.loadtxt(file, delimiter=",", dtype=np.int64)
+    images, labels = rows[:, :64].reshape(-1, 1, 8, 8).astype(np.uint8), rows[:, 64].copy()
+    return Pools(Part(images, labels, None), None, None, digest="", skipped=())
+
+
+def _splits(config: DataConfig, found: Pools) -> list[Split]:
+    """Training, validation and test images: from the set's own parts, or carved from its training part.
+
+    Where `data.test_images=rest`, a fourth split follows a test part of the set's own: what is left of its training
+    part.
+    """
+    own = {"val": found.val, "test": found.test}
+    total, takes_rest = len(found.train.labels), config.test_images == "rest"
+    sizes = {
+        key: _size(config, key, part, total)
+        for key, part in own.items()
+        if not (takes_rest and (key, part) == ("test", None))
+    }
+    carved = {key: size for key, size in sizes.items() if own[key] is None}
+    wanted = config.train_images if config.train_images is not None else total - sum(carved.values())
+    _refuse_sizes(config, {"train": wanted, **carved}, total)
+    if takes_rest:
+        carved["test" if own["test"] is None else "rest"] = _rest(config, total - wanted - sum(carved.values()))
+    places = dict(zip(("train", *carved), _drawn(config, found.train.labels, [wanted, *carved.values()]), strict=True))
+    splits = [_split(found.train, places["train"])]
+    for key in ("val", "test"):
+        part = own[key]
+        if part is None:
+            splits.append(_split(found.train, places[key]))
+        else:
+            _refuse_sizes(config, {key: sizes[key]}, len(part.labels))
+            splits.append(_split(part, _drawn(config, part.labels, [sizes[key]])[0]))
+    return [*splits, *(_split(found.train, places[key]) for key in ("rest",) if key in places)]
+
+
+def _rest(config: DataConfig, left: int) -> int:
+    """How many images of the training part are left to judge by. Raises InputError where they are too few."""
+    if left >= config.classes:
+        return left
+    given = ", ".join(f"data.{key}_images={getattr(config, f'{key}_images')}" for key in ("train", "val"))
+    given = given.replace("None", "null")
+    raise InputError(
+        f"data.test_images=rest: {given} leave {left} images of {config.name} over; a split by class needs at least "
+        f"{config.classes}: give a smaller data.train_images"
+    )
+
+
+def _size(config: DataConfig, key: str, own: Part | None, total: int) -> int:
+    """How many validation or test images a setting means."""
+    wanted = getattr(config, f"{key}_images")
+    if isinstance(wanted, float):
+        if own is not None:
+            raise InputError(
+                f"data.{key}_images={wanted}: a share is split off the training part, but {config.name} has a {key} "
+                f"part of its own; allowed: null for all its {len(own.labels):,} images, or a number"
+            )
+        return round(wanted * total)
+    if wanted is None or wanted == "rest":
+        if own is None:
+            raise InputError(
+                f"data.{key}_images is null, but {config.name} has no {key} part; give a number, or a share of the "
+                f"training part, as in data.{key}_images=0.1"
+            )
+        return len(own.labels)
+    return int(wanted)
+
+
+def _refuse_sizes(config: DataConfig, sizes: dict[str, int], total: int) -> None:
+    """Raise InputError for parts that are larger than what they are drawn from, or too small to hold every class."""
+    wanted, names = sum(sizes.values()), [f"{key}_images" for key in sizes]
+    if "train" in sizes and sizes["train"] < 1 and config.train_images is None:
+        given = ", ".join(f"data.{name}={getattr(config, name)}" for name in names[1:])
+        raise InputError(f"{given}: leaves none of the {total:,} images of {config.name} to train on")
+    if wanted > total or min(sizes.values()) < 1:
+        whole = f"{', '.join(names[:-1])} and {names[-1]} add up to" if len(names) > 1 else f"{names[0]} is"
+        raise InputError(f"data: {whole} {wanted:,}; {config.name} has {total:,}")
+    if 0 < total - wanted < config.classes:
+        raise InputError(
+            f"data.{names[-1]}={list(sizes.values())[-1]}: leaves {total - wanted} images over, too few to split off "
+            f"by class; allowed: all the rest or at least {config.classes} fewer"
+        )
+    for name, size in zip(names, sizes.values(), strict=True):
+        if size < config.classes:
+            raise InputError(f"data.{name}={size}: a split by class needs at least {config.classes}")
+
+
+def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
+    """Places of each part, drawn one after the other so that each keeps the shares of the classes.
+
+    What was drawn is kept in the user's cache, since scikit-learn takes a second to load.
+    """
+    seed = f"{version('scikit-learn')} {config.split_seed} {sizes}"
+    path = cache_folder() / "splits" / f"{hashlib.sha256(seed.encode() + labels.tobytes()).hexdigest()[:16]}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        kept = np.load(path, allow_pickle=False)
+        if kept.shape == (sum(sizes),) and kept.dtype == np.int64 and 0 <= kept.min() <= kept.max() < len(labels):
+            return np.split(kept, np.cumsum(sizes)[:-1])
+    parts = _newly_drawn(config, labels, sizes)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial_path = path.with_suffix(f".{os.getpid()}")
+        with partial_path.open("wb") as file:
+            np.save(file, np.concatenate(parts))
+        partial_path.replace(path)
+    return parts
+
+
+def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
+    from sklearn.model_selection import train_test_split
+
+    parts, rest = [], np.arange(len(labels))
+    for size in sizes:
+        if size == len(rest):
+            chosen = np.random.default_rng(config.split_seed).permutation(rest)
+        else:
+            try:
+                chosen, rest = train_test_split(
+                    rest, train_size=size, stratify=labels[rest], random_state=config.split_seed
+                )
+            except ValueError as error:
+                reason = " ".join(str(error).split())
+                raise InputError(f"data: {config.name} cannot be split by class ({reason})") from None
+        parts.append(chosen)
+    return parts
+
+
+def _split(part: Part, places: Labels) -> Split:
+    images = None if part.images is None else torch.from_numpy(part.images)
+    return Split(torch.from_numpy(part.labels[places]), torch.from_numpy(places), images, part.encoded)
+
+
+def _content(splits: list[Split]) -> str:
+    """Hash of resident images and labels in split order."""
+    digest = hashlib.sha256()
+    for split in splits:
+        images = split.bytes_of(torch.arange(len(split))).numpy()
+        digest.update(str(images.shape).encode() + images.tobytes() + split.labels.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _chosen(pool_digest: str, splits: list[Split]) -> str:
+    """Hash of the whole set's content and of the places drawn from it."""
+    digest = hashlib.sha256(pool_digest.encode())
+    for split in splits:
+        digest.update(str(len(split)).encode() + split.labels.numpy().tobytes() + split.index.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _statistics(config: DataConfig, train: Split) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, standard deviation and principal axes of the training images' colours, in units of a byte."""
+    count, total, squares = 0, np.zeros(config.channels), np.zeros((config.channels, config.channels))
+    for images in _samples(config, train):
+        pixels = images.transpose(1, 0, 2, 3).reshape(config.channels, -1).astype(np.float64)
+        count, total, squares = count + pixels.shape[1], total + pixels.sum(axis=1), squares + pixels @ pixels.T
+    mean = total / count
+    covariance = squares / count - np.outer(mean, mean)
+    variances, axes = np.linalg.eigh(covariance)
+    # A channel that never changes has nothing to scale.
+    std = np.sqrt(np.where(np.diag(covariance) > 0, np.diag(covariance), 1.0))
+    return tuple(  # type: ignore[return-value]
+        torch.tensor(numbers, dtype=torch.float32) for numbers in (mean, std, axes * np.sqrt(np.maximum(variances, 0)))
+    )
+
+
+def _samples(config: DataConfig, train: Split) -> Iterator[Bytes]:
+    """All training images where they are resident, some thousand evenly spread ones where they are streamed."""
+    if train.images is not None:
+        for places in torch.arange(len(train)).split(4096):  # type: ignore[no-untyped-call]
+            yield train.bytes_of(places).numpy()
+        return
+    assert train.encoded is not None
+    places = np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)
+    with ThreadPoolExecutor(cpu_count()) as threads:
+        read = partial(_plain, config, train)
+        for start in range(0, len(places), 256):
+            yield np.stack(list(threads.map(read, places[start : start + 256])))
+
+
+def _plain(config: DataConfig, train: Split, place: int) -> Bytes:
+    assert train.encoded is not None
+    return decode(train.encoded.read(int(train.index[place])), config)

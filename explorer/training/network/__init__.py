@@ -1,0 +1,1 @@
+"""From an architecture to a network: modules, first weights, forms, kernels, counts and files."""

@@ -1,0 +1,76 @@
+"""From an architecture to a network: which modules, and how they are initialised."""
+
+import math
+
+import torch
+from torch import nn
+
+from explorer.design.alexnet import alexnet_layout
+from explorer.design.architecture import Architecture
+from explorer.design.layout import layout
+from explorer.design.template import Task
+from explorer.training.network.modules import AlexNet, Basic, Bottleneck, Inception, ResNeXt
+
+STEMS = ("conv1", "conv1.0")  # the first convolution of a ResNeXt and of an AlexNet: of no block
+
+
+def module_of(architecture: Architecture, task: Task) -> ResNeXt | AlexNet:
+    """The network in its grouped form, with whatever weights torch gives it. Raises ValueError as `layout` does."""
+    if architecture.block == "alexnet":
+        cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
+        return AlexNet(alexnet_layout(architecture.shape, task, cardinality, width))
+    return ResNeXt(layout(architecture, task))
+
+
+def build(
+    architecture: Architecture,
+    task: Task,
+    generator: torch.Generator,
+    *,
+    zero_init_residual: bool = False,
+    init: str = "fan_out",
+    init_gain: float = 1.0,
+) -> nn.Module:
+    """A network on the CPU in float32, by default initialised as in the paper's code from one random stream.
+
+    Convolutions: normal with standard deviation sqrt(2 / fan), where `init` says what the fan is: `fan_out`
+    k * k * out_channels, groups not divided (facebookresearch/ResNeXt, models/resnext.lua); `fan_out_groups` the same
+    divided by the groups; `fan_in` k * k * in_channels divided by the groups. In the blocks, and in AlexNet after its
+    first convolution, weights of k x k convolutions, k > 1, are multiplied by `init_gain`. Each `init` takes the same
+    numbers from the stream, so networks with one path start the same under the first two. Batch norm: one and zero;
+    linear layers: uniform within 1 / sqrt(features), bias zero (models/resnext.lua). With `zero_init_residual` the
+    batch norm that ends a block, where one does and there is a shortcut beside it, starts at zero (Goyal et al., 2017,
+    section 5.1).
+    """
+    with torch.device("meta"):
+        network = module_of(architecture, task)
+    network.to_empty(device="cpu")
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            gain = init_gain if module.kernel_size != (1, 1) and name not in STEMS else 1.0
+            nn.init.normal_(module.weight, std=gain * math.sqrt(2) / math.sqrt(_fan(module, init)), generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+        elif isinstance(module, nn.Linear):
+            bound = 1 / math.sqrt(module.in_features)
+            nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+            nn.init.zeros_(module.bias)
+    if zero_init_residual and architecture.shortcut:
+        for module in network.modules():
+            if isinstance(module, (Bottleneck, Inception)):
+                nn.init.zeros_(module.bn3.weight)
+            elif isinstance(module, Basic):
+                nn.init.zeros_(module.bn2.weight)
+    return network
+
+
+def _fan(conv: nn.Conv2d, init: str) -> int:
+    """How many weights the variance of a convolution's weights is divided among."""
+    channels = {
+        "fan_out": conv.out_channels,
+        "fan_out_groups": conv.out_channels // conv.groups,
+        "fan_in": conv.in_channels // conv.groups,
+    }
+    return math.prod(conv.kernel_size) * channels[init]

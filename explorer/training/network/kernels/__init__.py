@@ -1,0 +1,122 @@
+"""Kernels of our own for the CPU, in C: what torch computes too, in fewer passes over the maps.
+
+They are compiled by the machine's own C compiler when first wanted and kept in the user's cache; where there is none,
+torch's own functions serve. Maps are in the order of channels_last, in float32 or bfloat16; sums are in float32 or
+float64, and the same number of threads gives the same bits.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from explorer.host.cache import cache_folder, is_own
+from explorer.host.machine import cpu_features, cpu_name
+
+FOLDER = Path(__file__).parent
+# Not -ffast-math: what is not a number must stay so, or a diverged run would not be seen.
+OPTIONS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
+WIDE = "-mprefer-vector-width=512"  # only where the compiler knows it
+KINDS = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+
+
+class Shape(ctypes.Structure):
+    """Maps `(batch, rows, columns, channels)` in groups of `width` channels, and the threads to use."""
+
+    _fields_ = [(name, ctypes.c_long) for name in ("batch", "rows", "columns")] + [
+        (name, ctypes.c_int) for name in ("channels", "width", "threads")
+    ]
+
+
+_POINTER, _LONG, _INT, _FLOAT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int, ctypes.c_float
+_ARGUMENTS = {
+    "norm_forward": [_POINTER] * 9 + [_LONG, _INT, _FLOAT, _FLOAT, _INT, _INT],
+    "norm_backward": [_POINTER] * 11 + [_LONG] + [_INT] * 3,
+    "norm_known": [_POINTER] * 5 + [_LONG] + [_INT] * 3,
+    "grouped_forward": [_POINTER] * 3 + [ctypes.POINTER(Shape)],
+    "grouped_weights": [_POINTER] * 3 + [ctypes.POINTER(Shape)],
+}
+
+
+def is_available() -> bool:
+    """Whether the kernels are there or can be made."""
+    try:
+        library()
+    except RuntimeError:
+        return False
+    return True
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The kernels, compiled where this machine has not done so before. Raises RuntimeError with the reason."""
+    try:
+        # Their threads are those of torch's own OpenMP, which must be found by name: two pools would fight for cores.
+        for runtime in Path(torch.__file__).parent.glob("lib/libgomp*"):
+            ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
+        found = _compiled()
+        for name, arguments in _ARGUMENTS.items():
+            for kind in KINDS.values():
+                getattr(found, f"{name}_{kind}").argtypes = arguments
+    except (OSError, AttributeError, subprocess.SubprocessError) as error:
+        raise RuntimeError(f"the kernels cannot be made here: {' '.join(str(error).split())[:200]}") from None
+    return found
+
+
+def call(name: str, maps: Tensor, *arguments: Tensor | Shape | float | None) -> None:
+    """Call a kernel for the maps' kind of number; the maps are its first argument. Raises MemoryError."""
+    plain = (item.data_ptr() if isinstance(item, Tensor) else item for item in (maps, *arguments))
+    if getattr(library(), f"{name}_{KINDS[maps.dtype]}")(*plain):
+        raise MemoryError(f"the kernel {name} found no memory")
+
+
+def by_channels(maps: Tensor) -> Tensor:
+    """The maps as rows of channels in memory, as the kernels read them."""
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
+def _compiled() -> ctypes.CDLL:
+    """The compiled kernels of the user's cache, under the hash of all that they are made of, and of themselves.
+
+    A file that is not what was written is made again: loading a damaged one would end the process. One that another
+    user could have written is not loaded, and where others can write to the folder nothing is kept in it.
+    """
+    sources = sorted(FOLDER.glob("*.[ch]"))
+    made_of = (cpu_name(), cpu_features(), *OPTIONS, *(path.read_text() for path in sources))
+    key, folder = hashlib.sha256("/".join(made_of).encode()).hexdigest()[:16], cache_folder("kernels")
+    is_safe = is_own(folder) and is_own(folder.parent)
+    for path in sorted(folder.glob(f"{key}-*.so")) if is_safe else ():
+        if is_own(path) and path.stem == f"{key}-{_digest(path)}":
+            return ctypes.CDLL(str(path))
+        path.unlink()
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        raise OSError("there is no C compiler")
+    with tempfile.TemporaryDirectory(dir=folder if is_safe else None) as place:
+        partial = Path(place) / "kernels.so"
+        inputs = [str(source) for source in sources if source.suffix == ".c"]
+        for options in ((*OPTIONS, WIDE), OPTIONS):
+            command = [compiler, *options, "-o", str(partial), *inputs, "-lm"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)  # noqa: S603
+            if not done.returncode:
+                break
+        else:
+            raise OSError(done.stderr)
+        loaded = ctypes.CDLL(str(partial))  # what a compiler gave that is no library is not kept
+        if is_safe:
+            partial.chmod(0o700)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(folder / f"{key}-{_digest(partial)}.so")
+    return loaded
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

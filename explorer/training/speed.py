@@ -1,0 +1,288 @@
+"""`do=benchmark`: our training loop against the one tutorials write, and how near it is to the device's limits."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from explorer.design import Architecture, Task, cost, short_name
+from explorer.design.grouped import grouped_convs
+from explorer.host.machine import cpu_count, give_freed_memory_back, keep_freed_memory
+from explorer.study.memory import training_bytes
+from explorer.study.run import Execution, Run
+from explorer.study.settings import DataConfig, Recipe
+from explorer.training.device import device_name, has_bfloat16, has_fast_bfloat16
+from explorer.training.forms_timing import fastest, training_speed, training_speeds
+from explorer.training.images.split import Dataset, Split
+from explorer.training.loop import deterministic, epoch_steps, ready
+from explorer.training.network import kernels
+from explorer.training.network.build import build
+from explorer.training.reference import reference_steps
+from explorer.training.results import Limits, TrainingSpeed
+from explorer.training.speeds import is_faster
+from explorer.training.streams import stream
+
+IMAGES = 20_000  # random ones: content does not matter to time, and an epoch must outlast the measurement
+SOME = 500  # of them, whose colours are those of all
+WARM_UP = {"ours": 4, "reference": 2, "channels_last": 2}  # ours until its memory is laid out anew after the others
+# Accesses to each value that a convolution gives, in one step: written; read twice and written by batch norm; read and
+# written by ReLU; read by the next convolution. Backward: read twice and written for ReLU, read four times and written
+# for batch norm; read twice for the convolution's two products, its input read and that one's gradient written.
+ACCESSES = 19
+Loop = Iterator[object]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all loops of a benchmark have in common."""
+
+    task: Task
+    batch_size: int
+    steps: int
+    turns: int
+    device: str
+    seed: int
+
+
+def measure_limits(device: str) -> Limits:
+    """Operations per second of a large matrix product in each precision, and bytes per second of a large copy."""
+    side = 8192 if device == "cuda" else 2048
+    peaks = {}
+    for kind in (torch.float32, torch.bfloat16):
+        matrix = torch.randn(side, side, device=device).to(kind)
+        seconds = _best(partial(torch.matmul, matrix, matrix), device)
+        peaks[kind] = 2 * side**3 / seconds
+    source = torch.zeros(2**28 if device == "cuda" else 2**26)  # 1 GiB, or 256 MiB: more than any cache
+    source = source.to(device)
+    target = torch.empty_like(source)
+    seconds = _best(lambda: target.copy_(source), device)
+    bandwidth = 2 * source.numel() * source.element_size() / seconds
+    return Limits(device_name(device), cpu_count(), peaks[torch.float32], peaks[torch.bfloat16], bandwidth)
+
+
+def measure_training(
+    architectures: list[Architecture], conditions: Conditions, tell: Callable[[str], None]
+) -> list[TrainingSpeed]:
+    """Images per second of each network: ours, the reference, and the reference with channels last, in turns.
+
+    All in this process: the reference with the allocator, the determinism and the number of threads that a program has
+    which sets nothing, ours as a study's worker has them.
+    """
+    images, labels = _random_images(conditions)
+    found = []
+    for architecture in architectures:
+        name = short_name(architecture)
+        tell(f"{name}: choosing precision and forms")
+        execution, seconds = _chosen(architecture, conditions)
+        run = _run(architecture, conditions, execution)
+        loops = {
+            "ours": _ours(run, images, labels),
+            "reference": _theirs(architecture, conditions, images, labels, torch.contiguous_format),
+            "channels_last": _theirs(architecture, conditions, images, labels, torch.channels_last),
+        }
+        speeds: dict[str, list[float]] = {key: [] for key in loops}
+        for turn in range(conditions.turns):
+            for key, loop in loops.items():
+                tell(f"{name}: {key.replace('_', ' ')}, turn {turn + 1} of {conditions.turns}")
+                speeds[key].append(_speed(loop, conditions, ours=key == "ours", warm_up=WARM_UP[key]))
+        memory = _peak_memory(run)
+        del loops
+        own = cost(architecture, conditions.task)
+        found.append(
+            TrainingSpeed(
+                name=name,
+                batch_size=conditions.batch_size,
+                execution=execution,
+                native={shape.key: shape.groups for shape in grouped_convs(architecture, conditions.task)},
+                macs=own.macs,
+                activations=own.activations,
+                accesses=ACCESSES,
+                ours=median(speeds["ours"]),
+                reference=median(speeds["reference"]),
+                channels_last=median(speeds["channels_last"]),
+                memory=memory,
+                choosing=seconds,
+            )
+        )
+    return found
+
+
+def at_best_batch(architecture: Architecture, conditions: Conditions, found: TrainingSpeed) -> TrainingSpeed:
+    """The same at the batch at which our loop trains the most images per second; the reference's speed stays."""
+    speeds = {conditions.batch_size: found.ours}
+    for batch in (128, 256, 512, 1024):
+        own = replace(conditions, batch_size=batch)
+        with contextlib.suppress(torch.OutOfMemoryError):
+            speeds[batch] = training_speed(_run(architecture, own, _chosen(architecture, own)[0]), 2.0)[0]
+    best = max(speeds, key=lambda batch: speeds[batch])
+    return replace(found, batch_size=best, ours=speeds[best])
+
+
+def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Execution, float]:
+    """The execution a study of many epochs would choose, and what choosing took in seconds."""
+    with _as_worker(conditions.device):
+        has_kernels = conditions.device == "cpu" and kernels.is_available()
+        execution = Execution(
+            device=conditions.device,
+            device_name=device_name(conditions.device),
+            form="grouped",
+            layout="channels_last",
+            precision="bfloat16" if has_fast_bfloat16(conditions.device) else "float32",
+            threads=cpu_count() if conditions.device == "cpu" else 1,
+            micro_batch=conditions.batch_size,
+            norms="fused" if has_kernels else "torch",
+        )
+        began = time.perf_counter()
+        others: list[dict[str, Any]] = []
+        if has_bfloat16(conditions.device):
+            others.append({"precision": "float32" if execution.precision == "bfloat16" else "bfloat16"})
+        others += [{"norms": "torch"}] if has_kernels else []
+        for other in others:
+            candidates = [execution, replace(execution, **other)]
+            (ours, theirs), _ = training_speeds([_run(architecture, conditions, one) for one in candidates], 0.5, 30.0)
+            execution = candidates[is_faster(theirs, ours)]
+        shapes = grouped_convs(architecture, conditions.task)
+        choices = fastest(dict.fromkeys(shapes, 10**6), execution).convolutions
+        return replace(execution, convolutions=choices), time.perf_counter() - began
+
+
+def _speed(loop: Loop, conditions: Conditions, *, ours: bool, warm_up: int) -> float:
+    """Images per second over the benchmark's steps."""
+    with _as_worker(conditions.device) if ours else _as_tutorial():
+        for _ in range(warm_up):
+            next(loop)
+        _wait(conditions.device)
+        began = time.perf_counter()
+        for _ in range(conditions.steps):
+            next(loop)
+        _wait(conditions.device)
+        return conditions.steps * conditions.batch_size / (time.perf_counter() - began)
+
+
+@contextlib.contextmanager
+def _as_worker(device: str) -> Iterator[None]:
+    """The process as a study's worker has it."""
+    keep_freed_memory()
+    deterministic()
+    torch.set_num_threads(cpu_count() if device == "cpu" else 1)
+    yield
+
+
+@contextlib.contextmanager
+def _as_tutorial() -> Iterator[None]:
+    """The process as torch leaves it."""
+    give_freed_memory_back()
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(cpu_count())
+    yield
+
+
+def _ours(run: Run, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loop:
+    """Our steps without end, as `train` takes them."""
+    data, device = _dataset(run.data, images, labels, run.execution.device), run.execution.device
+    network, optimizer = ready(run)
+    orders, augmentation = stream(run.seed, "order"), stream(run.seed, "augmentation")
+    assert data.mean.device.type == device
+    while True:
+        yield from epoch_steps(network, optimizer, run, data, 1, orders, augmentation)
+
+
+def _theirs(
+    architecture: Architecture,
+    conditions: Conditions,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    layout: torch.memory_format,
+) -> Loop:
+    network = build(architecture, conditions.task, torch.Generator().manual_seed(conditions.seed))
+    return reference_steps(
+        network, images, labels, batch_size=conditions.batch_size, device=conditions.device, layout=layout
+    )
+
+
+def _dataset(config: DataConfig, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], device: str) -> Dataset:
+    split = Split(torch.from_numpy(labels), torch.arange(len(labels)), torch.from_numpy(images)).to(device)
+    some = images[:SOME]  # as all of them, in an eighth of the memory that their floats would take
+    mean = torch.tensor(some.mean(axis=(0, 2, 3)), dtype=torch.float32, device=device)
+    std = torch.tensor(some.std(axis=(0, 2, 3)), dtype=torch.float32, device=device)
+    return Dataset(config, split, split, split, mean, std, torch.diag(std), digest="")
+
+
+def training_needs(architecture: Architecture, task: Task, batch_size: int) -> int:
+    """About how many bytes it takes to measure a network's training, with the images."""
+    return IMAGES * task.channels * task.image_size**2 + training_bytes(cost(architecture, task), batch_size, 4)
+
+
+def _random_images(conditions: Conditions) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    rng, task = np.random.default_rng(conditions.seed), conditions.task
+    images = rng.integers(0, 256, (IMAGES, task.channels, task.image_size, task.image_size), dtype=np.uint8)
+    return images, rng.integers(0, task.classes, IMAGES)
+
+
+def _run(architecture: Architecture, conditions: Conditions, execution: Execution) -> Run:
+    """A run with the paper's CIFAR augmentation."""
+    task = conditions.task
+    recipe = Recipe(
+        epochs=1,
+        batch_size=conditions.batch_size,
+        learning_rate=0.01,
+        schedule="one_cycle",
+        warmup=0.2,
+        milestones=(),
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4,
+        label_smoothing=0.0,
+        shift=4,
+        flip=True,
+        zero_init_residual=False,
+    )
+    data = DataConfig(
+        "random", "random images", 1 if task.channels == 1 else 3, task.image_size, task.classes, IMAGES, 1, 1, 0
+    )
+    return Run(architecture, task, recipe, data, "", conditions.seed, execution)
+
+
+def _peak_memory(run: Run) -> int | None:
+    """Bytes of memory that two training steps take at their peak; None where the system does not tell."""
+    if run.execution.device == "cuda":
+        return training_speed(run, 0.0)[1]
+    give_freed_memory_back()
+    try:
+        # Linux forgets the peak when told so.
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _status("VmRSS")
+        training_speed(run, 0.0)
+        return _status("VmHWM") - before
+    except (OSError, StopIteration):
+        return None
+
+
+def _status(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
+
+
+def _best(run: Callable[[], object], device: str) -> float:
+    """The shortest of some times: a limit is what the device can do undisturbed."""
+    times = []
+    for _ in range(8):
+        _wait(device)
+        began = time.perf_counter()
+        run()
+        _wait(device)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,220 @@
+"""What the benchmarks of training measured, on the terminal."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from explorer.design import cost, short_name
+from explorer.host.errors import InputError
+from explorer.host.machine import cpu_count, cpu_name
+from explorer.study.memory import passing_bytes, refuse_beyond
+from explorer.study.settings import BenchmarkConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from explorer.design import Architecture, Task
+
+
+from explorer.report.terminal import plain_table
+from explorer.training.results import Figure, Latency, Limits, Together, TrainingSpeed
+
+
+def print_limits(limits: Limits, console: Console) -> None:
+    """What the device can do at best."""
+    console.print(
+        f"{limits.device}, {limits.cores} cores. A large matrix product: {limits.float32 / 1e12:.2f} Tflop/s in "
+        f"float32, {limits.bfloat16 / 1e12:.2f} in bfloat16; a large copy: {limits.bandwidth / 1e9:.0f} GB/s.",
+        highlight=False,
+    )
+
+
+def print_training(found: list[TrainingSpeed], limits: Limits, console: Console) -> None:
+    """Images per second of ours and of the reference, and how near ours is to the device's limits."""
+    table = plain_table(
+        f"Training, images per second, batch {found[0].batch_size}",
+        "network",
+        "ours",
+        "reference",
+        "its channels last",
+        "ours / ref.",
+        "time / first",
+        "activations / first",
+        "of peak",
+        "of memory limit",
+        "memory",
+        "choosing",
+    )
+    for speed in found:
+        table.add_row(
+            speed.name,
+            f"{speed.ours:,.1f}",
+            f"{speed.reference:,.1f}",
+            f"{speed.channels_last:,.1f}",
+            f"{speed.speedup:.2f}x",
+            f"{found[0].ours / speed.ours:.2f}x",
+            f"{speed.activations / found[0].activations:.2f}x",
+            f"{speed.share_of_peak(limits):.0%}",
+            f"{speed.share_of_bandwidth(limits):.0%}",
+            "-" if speed.memory is None else f"{speed.memory / 2**30:.2f} GiB",
+            f"{speed.choosing:.1f} s",
+        )
+    console.print(table)
+    console.print(
+        f"Ours: {', '.join(sorted({speed.execution.precision for speed in found}))}, channels last, forms as below. "
+        "Reference: what a tutorial writes, float32, two loader processes, numpy augmentation. Of peak: 6 operations "
+        "per multiply-add against the matrix product in the same precision. Of memory limit: "
+        f"{found[0].accesses} accesses to each value that a convolution gives, against the copy.",
+        highlight=False,
+    )
+    for speed in found:
+        console.print(f"{speed.name}: {_forms(speed)}", highlight=False)
+
+
+def _forms(speed: TrainingSpeed) -> str:
+    """Which grouped convolutions are executed otherwise than they are."""
+    words = [choice.told(speed.native[choice.layer]) for choice in speed.execution.convolutions]
+    norms = "batch norms by our kernel" if speed.execution.norms == "fused" else "torch's batch norms"
+    return f"{norms}; {'; '.join(words) or 'no grouped convolution'}"
+
+
+def print_together(found: Together, console: Console) -> None:
+    """Several small runs side by side."""
+    console.print(
+        f"{found.name}: {found.alone:,.0f} images/s alone; {found.workers} runs at once {found.together:,.0f}, "
+        f"{found.together / found.alone:.2f}x.",
+        highlight=False,
+    )
+
+
+def print_figures(found: list[Figure], console: Console) -> None:
+    """Each figure to reach: what was found, and whether it passed."""
+    table = plain_table("Figures to reach", "figure", "found", "")
+    for figure in found:
+        verdict = "undecided" if figure.passed is None else "pass" if figure.passed else "FAIL"
+        table.add_row(figure.what, figure.found, verdict)
+    console.print(table)
+
+
+def print_latencies(found: list[Latency], console: Console) -> None:
+    """Milliseconds of one forward pass."""
+    table = plain_table(
+        f"Latency of a batch of {found[0].batch_size}, {found[0].precision}, {found[0].device}",
+        "network",
+        "median",
+        "quartiles",
+        "time / first",
+        "passes",
+    )
+    for latency in found:
+        table.add_row(
+            latency.name,
+            f"{latency.median * 1000:.2f} ms",
+            f"{latency.lower * 1000:.2f} to {latency.upper * 1000:.2f} ms",
+            f"{latency.median / found[0].median:.2f}x",
+            str(latency.passes),
+        )
+    console.print(table)
+
+
+def _training(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.search.measuring import small_runs
+    from explorer.training.device import device_memory, resolve
+    from explorer.training.latency import exclusive
+    from explorer.training.results import training_figures
+    from explorer.training.speed import (
+        IMAGES,
+        Conditions,
+        at_best_batch,
+        measure_limits,
+        measure_training,
+        training_needs,
+    )
+    from explorer.training.worker import prepare_process
+
+    architectures, task = _candidates(config)
+    prepare_process()
+    device = resolve(config.device)
+    for architecture in architectures:
+        _refuse_beyond(
+            config,
+            f"training {short_name(architecture)} on {IMAGES:,} random images",
+            partial(training_needs, architecture),
+            device_memory(device),
+        )
+    conditions = Conditions(task, config.batch_size, config.steps, config.turns, device, config.seed)
+    with exclusive(device):
+        limits = measure_limits(device)
+        print_limits(limits, console)
+        with console.status("") as status:
+            tell = status.update if console.is_terminal else partial(console.print, markup=False, highlight=False)
+            found = measure_training(architectures, conditions, tell)
+            tell("small runs side by side")
+            together = small_runs(device)
+            best = at_best_batch(architectures[0], conditions, found[0]) if device == "cuda" else found[0]
+    print_training(found, limits, console)
+    print_together(together, console)
+    print_figures(training_figures([best, *found[1:]], limits, together, gpu=device == "cuda"), console)
+    return 0
+
+
+def _latency(config: BenchmarkConfig, console: Console) -> int:
+    from explorer.training.device import device_memory, has_bfloat16, resolve
+    from explorer.training.latency import measure_latency
+
+    architectures, task = _candidates(config)
+    device = resolve(config.device)
+    for architecture in architectures:
+        _refuse_beyond(
+            config, f"a pass of {short_name(architecture)}", partial(passing_bytes, architecture), device_memory(device)
+        )
+    for precision in ("float32", "bfloat16") if has_bfloat16(device) else ("float32",):
+        found = measure_latency(
+            architectures,
+            task,
+            device=device,
+            precision=precision,
+            batch_size=config.batch_size,
+            turns=config.turns,
+            seed=config.seed,
+        )
+        print_latencies(found, console)
+    return 0
+
+
+def tell_machine(console: Console) -> None:
+    """What this is measured on, in a line."""
+    """On what is measured, where no device is chosen that says it."""
+    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
+
+
+def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":
+    """The networks to time, and the task they are timed on. Raises InputError for one that cannot be built on it."""
+    from explorer.design import Task, parse_name
+
+    architectures, task = [], Task(channels=3, image_size=config.image_size, classes=10)
+    for name in config.architectures:
+        try:
+            architectures.append(parse_name(name))
+            cost(architectures[-1], task)
+        except ValueError as error:
+            raise InputError(f"architectures={name}: {error}") from None
+    if not architectures:
+        raise InputError("architectures=[]: name at least one, as in architectures=[29-1x64d,29-32x4d]")
+    return architectures, task
+
+
+def _refuse_beyond(config: BenchmarkConfig, what: str, needed: "Callable[[Task, int], int]", there: int) -> None:
+    """Raise InputError where a task of that many pixels and a batch of that many images do not fit."""
+    from explorer.design import Task
+
+    def needed_with(sizes: "Mapping[str, int]") -> int:
+        return needed(Task(channels=3, image_size=sizes["image_size"], classes=10), sizes["batch_size"])
+
+    refuse_beyond(what, needed_with, {"image_size": config.image_size, "batch_size": config.batch_size}, there)
+
+
+def carry_out(config: BenchmarkConfig, console: Console) -> int:
+    """Measure one subject; whatever is measured, the answer is 0: a figure that is missed is a finding, not an error."""
+    return {"training": _training, "latency": _latency}[config.subject](config, console)

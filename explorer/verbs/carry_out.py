@@ -1,0 +1,88 @@
+"""A command carried out for a person: what goes wrong becomes one line and an exit code."""
+
+import codecs
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from explorer.host import signals
+from explorer.host.console import PLAIN, PlainConsole, spare_letters
+from explorer.host.errors import InputError, StudyStoppedError
+from explorer.host.formatting import one_line, without_passwords
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UTF8 = "say PYTHONUTF8=1 before the command, or set a locale of UTF-8"
+# What is true of a verb that was interrupted, before the command that goes on or does it again.
+NOTHING_KEPT = "Nothing was to be kept; start again with"
+KEPT = {
+    "run": "Everything done so far is kept; continue with",
+    "report": "The record is as it was; draw the page with",
+    "tabulate": "The record is as it was, and the table may lack files; write it with",
+    "export": "Files may be missing or not whole; write them with",
+    "doctor": "Repairs that were made are kept; see what is left with",
+    "move": "The record is whole, and the new database may not be; finish it with",
+}
+
+
+def carried_out(work: "Callable[[Console], int]", arguments: list[str], program: str = "explorer") -> int:
+    """The exit code of a command of `python -m PROGRAM`, which `work` carries out and tells on the console it is given.
+
+    0 and 1 as it says; 1 where a study stopped, 2 for unusable input and files that cannot be used, 128 and the signal
+    where it was asked to leave. `arguments` are the command's words, whose passwords are never shown.
+    """
+    spare_letters()
+    # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    console = PlainConsole(width=None if is_terminal or "COLUMNS" in os.environ else 120)
+    errors = PlainConsole(stderr=True)
+
+    def complain(line: str) -> None:
+        with suppress(OSError):  # nobody reads it
+            errors.print(without_passwords(line, arguments), **PLAIN)
+
+    try:
+        with signals.watching():
+            return work(console)
+    except InputError as error:
+        for line in (one_line(f"{program}: {error}"), *error.more):
+            complain(line)
+        return 2
+    except StudyStoppedError as error:
+        complain(one_line(f"{program}: {error}"))
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        complain(one_line(f"{program}: {error.filename}: {error.strerror}"))
+        return 2
+    except UnicodeEncodeError as error:  # the name of a file, in a locale that has not its letters
+        complain(one_line(f"{program}: {error.object}: cannot be said in {error.encoding}; {UTF8}"))
+        return 2
+    except KeyboardInterrupt:
+        command = shlex.join(["python", "-m", program, *arguments])
+        complain(f"\nInterrupted. {KEPT.get(_verb(arguments), NOTHING_KEPT)}: {command}")
+        return signals.exit_code()
+
+
+def leave_ascii() -> None:
+    """Start again in Python's UTF-8 mode where the locale has ASCII alone, as with `PYTHONUTF8=0 LC_ALL=C`.
+
+    No file with another letter in its name could be opened, given in the command or in a study's file. What is printed
+    stays in the encoding of the locale.
+    """
+    if codecs.lookup(sys.getfilesystemencoding()).name != "ascii" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    os.environ.setdefault("PYTHONIOENCODING", getattr(sys.stdout, "encoding", "ascii"))
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
+
+
+def _verb(arguments: list[str]) -> str:
+    """What a command asks for, as far as that can be told before it is read."""
+    asked = [text.strip("'\"") for key, _, text in (argument.partition("=") for argument in arguments) if key == "do"]
+    return asked[-1] if asked else "run"

@@ -1,0 +1,84 @@
+"""What a person asked for: the words of a command become a verb and its checked settings."""
+
+from dataclasses import dataclass
+
+from explorer.host.errors import InputError
+from explorer.study.settings import BenchmarkConfig, DoctorConfig, StudyConfig, VerbConfig
+from explorer.study.tree import checked_name, checked_tree, refuse_name, to_config
+from explorer.verbs.compose import (
+    DESIGN_VERBS,
+    OF_DOCTOR,
+    STUDY_VERBS,
+    compose,
+    named_database,
+    reading_groups,
+    unknown_verb,
+)
+from explorer.verbs.unused import refuse_other_subjects, refuse_unused, set_aside
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a person asked for: a verb, on a study or with keys of its own.
+
+    given     keys and groups that the command names
+    aside     a line for each key that is given and has no effect
+    database  URL of the database outside the study's folder that do=doctor may look at, and that do=move takes the
+              study's trials away from; None where the command names none
+    """
+
+    do: str
+    config: StudyConfig | VerbConfig | DoctorConfig
+    database: str | None = None
+    aside: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()
+
+    @property
+    def study(self) -> StudyConfig:
+        """The settings, for a verb that works on a study."""
+        assert isinstance(self.config, StudyConfig)
+        return self.config
+
+
+def read_command(arguments: list[str]) -> Command:
+    """The verb and the checked study that command-line overrides describe.
+
+    Raises InputError with one line naming the key, the value and what is allowed.
+    """
+    composed = compose(arguments)
+    tree, place = composed.tree, composed.place
+    verb = tree.pop("do", None)
+    if verb in DESIGN_VERBS:
+        keys = checked_tree(tree, DESIGN_VERBS[verb], place)
+        if isinstance(keys, BenchmarkConfig):
+            for key in ("fast", "plain", "short", "long", "recorded"):
+                refuse_name(key, getattr(keys, key))
+            refuse_other_subjects(keys, composed.given)
+        return Command(verb, keys)
+    if verb not in STUDY_VERBS:
+        raise unknown_verb(str(verb))
+    yes = tree.pop("yes", False)
+    if not isinstance(yes, bool) or (yes and verb != "doctor"):
+        raise InputError(f"yes={yes}: says that do=doctor need not ask; allowed: true with that, and false")
+    leaves = tree.pop("from", None)
+    if leaves is not None and (not isinstance(leaves, str) or verb != "move"):
+        raise InputError(f"from={leaves}: is the URL of the database that a study leaves; allowed with do=move")
+    if verb == "doctor":  # which reads the settings that the folder holds
+        own = DoctorConfig(checked_name(str(tree["name"])), yes)
+        others = [key for key in composed.given if key not in OF_DOCTOR]
+        words = (
+            f"do=doctor looks at the folder alone: {', '.join(others)} {'have' if len(others) > 1 else 'has'} no effect"
+        )
+        return Command(verb, own, named_database(composed.given), (words,) if others else ())
+    config = to_config(tree, place)
+    if verb == "move" and not any(key.partition(".")[0] == "storage" for key in composed.given):
+        ways = "storage=sqlite, storage=none, storage=postgres storage.url=..."
+        raise InputError(f"do=move: say where to; allowed: {ways}")
+    if config.fork and verb not in ("run", "plan"):
+        raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
+    if verb not in ("run", "plan"):  # what another verb does not use of the settings is told beside the record
+        return Command(verb, config, leaves, given=frozenset(composed.given))
+    if config.search.looks and config.search.only:
+        raise InputError("search.seeds=auto: search.only compares nothing; allowed: a number of seeds")
+    refuse_unused(config, composed.said(), reading_groups())
+    return Command(verb, config, leaves, tuple(set_aside(config, composed.given)))

@@ -1,0 +1,635 @@
+"""From the command line and YAML files to one plain tree, with what set each value.
+
+Hydra reads the command line's lists and mappings and decides which files a study is made of, in which order; they are
+merged here, so that a group that a person chooses wins over what a study says of it, text stays the text that was
+written, and a message can name the one file that a value comes from.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from types import ModuleType, NoneType
+from typing import Any
+
+import yaml
+from hydra import initialize_config_dir
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from explorer.host.errors import InputError
+from explorer.host.formatting import hint, without_password
+from explorer.host.yaml_limits import MOST_BYTES, check_yaml, read_bytes
+from explorer.study.settings import (
+    NO_PATH,
+    BenchmarkConfig,
+    ExportConfig,
+    StudyConfig,
+    VerbConfig,
+    VerifyConfig,
+    filled,
+)
+from explorer.study.tree import Steps, kinds_of
+
+# Hydra imports every module of a package of this name, wherever it lies: under `python -m` also in the current folder.
+sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
+sys.modules["hydra_plugins"].__path__ = []
+
+OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # what do=doctor looks at
+STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor", "move")
+# Verbs that work on a design, without a study: each has a file of its keys in `conf`.
+DESIGN_VERBS: dict[str, type[VerbConfig]] = {
+    "verify": VerifyConfig,
+    "export": ExportConfig,
+    "benchmark": BenchmarkConfig,
+}
+SUFFIXES = (".yaml", ".yml")
+_KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+_SHOWN_NAME = re.compile(r"[A-Z][\w. -]* \([\w., -]*\)(, form \([abc]\))?")  # `ResNeXt-29 (32x4d)`
+
+
+@dataclass(frozen=True)
+class Composed:
+    """The settings as plain dictionaries and lists.
+
+    given    what the command says, by key or group
+    origins  the file that set a value, by its place; None where the command did
+    composed  the files of each group that it is made of
+    """
+
+    tree: dict[str, Any]
+    given: dict[str, Any]
+    origins: dict[Steps, Path | None] = field(default_factory=dict)
+    composed: dict[str, list[Path]] = field(default_factory=dict)
+
+    def place(self, steps: Steps) -> str:
+        """The files that set a key, or all below it, for a message; nothing where the command had a part in it.
+
+        Of a key that nobody has set those where it belongs: of its group, or else of what it would be a part of.
+        """
+        found = self._files(steps)
+        if not found and len(steps) < 3:
+            found = dict.fromkeys(self.composed.get(steps[0], []))
+        if not found:
+            found = {file: None for file in self._files(steps[:-1]) if file is not None}
+        return "" if not found or None in found else f" (in {', '.join(str(file) for file in [*found][:3])})"
+
+    def said(self) -> Iterator[tuple[str, str]]:
+        """What the command says, and of the images the study's own file, by key, each with its place for a message."""
+        yield from ((key, "") for key in self.given)
+        for steps, file in self.origins.items():
+            if steps[0] == "data" and file is not None and file.parent.name == "study":
+                yield ".".join(steps), self.place(steps)
+
+    def _files(self, steps: Steps) -> dict[Path | None, None]:
+        below = {place: file for place, file in self.origins.items() if place[: len(steps)] == steps}
+        return dict.fromkeys([below[steps]] if steps in below else below.values())
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A value that is no mapping, as it was written and where; the items of a list are leaves or mappings."""
+
+    value: Any
+    text: str | None
+    file: Path | None
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One key or group of the command line, with its value as it was written."""
+
+    key: str
+    value: Any
+    text: str
+    line: str
+
+
+def conf_folders() -> list[Path]:
+    """Where groups are looked up: the project's own `conf`, then a `conf` in the current folder, if it is another."""
+    package = Path(__file__).parents[1]
+    own = package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+    here = Path.cwd() / "conf"
+    return [own] if not here.is_dir() or here.samefile(own) else [own, here]
+
+
+def groups() -> dict[str, list[str]]:
+    """The configuration groups and the names each offers."""
+    own, *others = conf_folders()
+    known = sorted(path.name for path in own.iterdir() if path.is_dir())
+    return {
+        group: sorted(
+            {path.stem for folder in (own, *others) for path in (folder / group).glob("*") if path.suffix in SUFFIXES}
+        )
+        for group in known
+    }
+
+
+def reading_groups() -> list[str]:
+    """The data sets to choose from of which a command says where they lie."""
+    return [name for name in groups()["data"] if _comes_from_path(name)]
+
+
+def _comes_from_path(name: str) -> bool:
+    content: dict[str, Any] = {}
+    while name:
+        file = next((found for folder in conf_folders() if (found := _file(folder, f"data/{name}"))), None)
+        try:
+            own = _plain(_content(file), (), None, {}) if file else {}
+        except InputError:  # nobody chose it
+            return False
+        content = {**own, **content}
+        bases = [base for base in own.get("defaults") or [] if base != "_self_"]
+        name = str(bases[0]) if bases else ""
+    return content.get("source", "digits") != "digits" and content.get("path") is None
+
+
+def compose(arguments: list[str]) -> Composed:
+    """The settings that a command line describes, with the names of study and data filled in. Raises InputError."""
+    known = groups()
+    asked = [text.strip("'\"") for key, _, text in map(_split, arguments) if key == "do"]
+    kind = DESIGN_VERBS.get(asked[-1]) if asked else None
+    read = [_read(argument, known, kind or StudyConfig) for argument in arguments]
+    given = {one.key: one.value for one in read}
+    verb = str(given.get("do", "run"))
+    if kind:
+        if chosen := [one for one in read if one.key in known]:
+            raise InputError(f"{chosen[0].line}: do={verb} works on one design and takes no group; leave it out")
+        return _merged(verb, read, kind, {})
+    if verb not in STUDY_VERBS:
+        raise unknown_verb(verb)
+    if verb == "doctor" and "study" not in given and set(given) <= OF_DOCTOR and "name" in given:
+        return Composed(dict(given), given)  # a folder may be there without its study's file
+    if "study" not in given:
+        raise InputError(
+            f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"
+        )
+    found = _merged("config", read, StudyConfig, {key: value for key, value in given.items() if key in known})
+    moved = [key for key in given if key.partition(".")[0] == "space"]
+    if found.tree.get("spaces") and moved:
+        raise InputError(
+            f"{moved[0]}={given[moved[0]]}: this study has spaces of its own; change those, as in "
+            f"spaces.{next(iter(found.tree['spaces']))}.depth=[11]"
+        )
+    _refuse_reaching_out(found)
+    if found.tree.get("name") is None:
+        found.tree["name"] = given["study"]
+    _name_data(found.tree.get("data"))
+    _fill_question(found.tree)
+    return found
+
+
+def unknown_verb(verb: str) -> InputError:
+    """The refusal of a verb that there is not."""
+    return InputError(f"do={verb}: unknown verb; allowed: {', '.join((*STUDY_VERBS, *DESIGN_VERBS))}")
+
+
+def named_database(given: dict[str, Any]) -> str | None:
+    """The database that a command names, itself or by the file of its storage."""
+    files = [_plain(_content(file), (), None, {}) for file in _named_files("storage", given)]
+    found = [given.get("storage.url"), *(file.get("url") for file in files)]
+    return next((url for url in found if isinstance(url, str)), None)
+
+
+def _name_data(data: Any) -> None:
+    """A data set without a name has that of its path; one without a label has its name."""
+    if not isinstance(data, dict):
+        return
+    if data.get("name") is None:
+        if not data.get("path") and data.get("source") is not None:
+            raise InputError(NO_PATH)
+        data["name"] = _last_part(str(data.get("path"))) or "images"
+    if data.get("label") is None:
+        data["label"] = data["name"]
+
+
+def _fill_question(tree: dict[str, Any]) -> None:
+    """Say in a question what is used for what it leaves open: {data}, {budget} (what is equal) and {cost}."""
+    parts = {
+        key: part if isinstance(part := tree.get(key), dict) else {} for key in ("study", "data", "budget", "search")
+    }
+    question, objectives = parts["study"].get("question"), parts["search"].get("objectives")
+    if not isinstance(question, str):
+        return
+    held = [axis for axis, limit in parts["budget"].items() if limit is not None]
+    cost = str(objectives[1]) if isinstance(objectives, list) and len(objectives) > 1 else "macs"
+    parts["study"]["question"] = filled(question, str(parts["data"].get("label")), held, cost)
+
+
+def _last_part(path: str) -> str:
+    try:
+        return Path(path).expanduser().resolve().name
+    except (OSError, RuntimeError):  # it is refused when the images are wanted
+        return ""
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def _split(argument: str) -> tuple[str, str, str]:
+    """Key, equals sign and value of an argument, as they are written."""
+    key, equals, text = argument.partition("=")
+    return key.strip().lstrip("+"), equals, text.strip()
+
+
+def _read(argument: str, known: dict[str, list[str]], root: type) -> _Given:
+    """One argument. Text is taken as it stands, so that it needs no quotes but those of the shell."""
+    if argument in ("-m", "--multirun"):
+        raise InputError(
+            f"{argument}: studies loop by themselves; list the values in an axis, as in space.cardinality=[1,32]"
+        )
+    key, _, text = _split(argument)
+    steps = tuple(key.split("."))
+    # One item may stand for a list of them.
+    is_item = is_text((*steps, "0"), root) and text[:1] != "[" and ("," not in text or _SHOWN_NAME.fullmatch(text))
+    if _KEY.fullmatch(key) and (key in known or is_text(steps, root) or is_item) and text[:1] not in ("'", '"'):
+        value = None if text == "null" and key not in known else text
+    else:
+        value = _by_grammar(argument)
+    if key in known and value not in known[key]:
+        raise InputError(f"{argument}: no such {key}{hint(str(value), known[key])}; allowed: {', '.join(known[key])}")
+    return _Given(key, value, text, argument)
+
+
+def _by_grammar(argument: str) -> Any:
+    """The value of an argument by Hydra's grammar: a number, a word, a list, a mapping, text in quotes."""
+    key, equals, text = _split(argument)
+    if key[:1] == "~" or "@" in key or key.partition(".")[0] == "hydra":
+        raise InputError(f"{argument}: not allowed; set keys with key=value")
+    if not equals or not _KEY.fullmatch(key):
+        raise InputError(f"{argument}: cannot be read; expected key=value, as in recipe.epochs=20")
+    try:
+        (override,) = OverridesParser.create().parse_overrides([argument])
+    except (HydraException, RecursionError, ValueError):  # ValueError: a number of thousands of digits
+        odd = next((char for char in text if not char.isascii()), "spaces, ~ or brackets")
+        raise InputError(
+            f"{argument}: cannot be read; expected key=value, and quotes around text with {odd} in it, "
+            "as in 'search.only=[\"ResNeXt-29 (32x4d)\"]'"
+        ) from None
+    if override.is_sweep_override():
+        raise InputError(f"{argument}: sweeps are not supported; give a list, as in space.cardinality=[1,32]")
+    return override.value()
+
+
+def _set(tree: dict[str, Any], one: _Given) -> None:
+    """Set a key; a list or a mapping replaces what was there."""
+    *way, last = one.key.split(".")
+    node: Any = tree
+    for step in way:
+        inner = node.get(step) if isinstance(node, dict) else _item(node, step, one)
+        if isinstance(inner, _Leaf) and isinstance(inner.value, list):
+            inner = inner.value
+        elif not isinstance(inner, dict):
+            inner = node[step if isinstance(node, dict) else int(step)] = {}
+        node = inner
+    leaves = _leaves(one.value, one.text)
+    if isinstance(node, dict):
+        node[last] = leaves
+    else:
+        _item(node, last, one)
+        node[int(last)] = leaves
+
+
+def _item(items: list[Any], step: str, one: _Given) -> Any:
+    if not step.isdecimal() or int(step) >= len(items):
+        raise InputError(f"{one.line}: the list has no item {step}; allowed: 0 to {len(items) - 1}")
+    return items[int(step)]
+
+
+def _leaves(value: Any, text: Any) -> Any:
+    """A value of the command with the text of each part, as far as YAML reads it in the same way."""
+    if isinstance(text, str) and isinstance(value, (dict, list)):
+        try:
+            text = yaml.load(text, Loader=_Texts)  # noqa: S506 - builds text, lists and mappings alone
+        except (yaml.YAMLError, ValueError, RecursionError):
+            text = None
+    if isinstance(value, dict):
+        own = text if isinstance(text, dict) else {}
+        return {str(key): _leaves(item, own.get(str(key))) for key, item in value.items()}
+    if isinstance(value, list):
+        texts = text if isinstance(text, list) and len(text) == len(value) else [None] * len(value)
+        return _Leaf([_leaves(item, own) for item, own in zip(value, texts, strict=True)], None, None)
+    return _Leaf(value, text if isinstance(text, str) else None, None)
+
+
+# ---------------------------------------------------------------- files
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as OmegaConf reads it: 1e5 is a number, a date is text."""
+
+
+class _Texts(yaml.SafeLoader):
+    """YAML of which every scalar is the text that was written."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as the library has it
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d[\d_]*(\.[\d_]*)?|\.[\d_]+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
+
+
+class _Folder(ConfigSource):
+    """A `conf` for Hydra, in the place of its own reader of folders.
+
+    Files may end in .yml and begin with a byte order mark, and what is wrong with one is told with its name.
+    """
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path if path.startswith("file://") else f"file://{path}")
+
+    @staticmethod
+    def scheme() -> str:
+        """What its addresses begin with."""
+        return "file"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """The content of a file and the settings of its first lines."""
+        file = _file(Path(self.path), config_path)
+        assert file is not None
+        try:
+            text = _text(file)
+            check_yaml(file)
+            header, stream = ConfigSource._get_header_dict(text[:512]), StringIO(text)
+            stream.name = str(file)  # which messages of YAML name
+            content = OmegaConf.load(stream)
+            _refuse_steering(file, OmegaConf.to_container(content))
+            return ConfigResult(self.provider, f"file://{self.path}", content, header)
+        except InputError:
+            raise
+        except (yaml.YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
+            raise _unreadable(file, error) from None
+
+    def available(self) -> bool:
+        """Whether the folder is there."""
+        return self.is_group("")
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether a path is a folder."""
+        return Path(self.path, config_path).is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether a path is a file."""
+        return _file(Path(self.path), config_path) is not None
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """What lies in a folder."""
+        wanted = (results_filter,) if results_filter else (ObjectType.GROUP, ObjectType.CONFIG)
+        there = [*Path(self.path, config_path).iterdir()]
+        folders = [path.name for path in there if path.is_dir() and ObjectType.GROUP in wanted]
+        files = [path.stem for path in there if path.suffix in SUFFIXES and ObjectType.CONFIG in wanted]
+        return sorted({*folders, *files})
+
+
+def _unreadable(file: Path, error: Exception) -> InputError:
+    """What is wrong with a file, and which it is."""
+    where = "" if str(file) in str(error) else f" (in {file})"
+    return InputError(_one_line(f"a YAML file cannot be read: {error}{where}"))
+
+
+def _file(folder: Path, config: str) -> Path | None:
+    """The file of a configuration: with either ending, or given with it."""
+    names = [folder / config] if config.endswith(SUFFIXES) else [folder / f"{config}{suffix}" for suffix in SUFFIXES]
+    found = [file for file in names if file.exists() and not file.is_dir()]
+    if len(found) > 1:
+        raise InputError(f"{found[1]}: has the name of {found[0].name} beside it; rename one of the two")
+    return found[0] if found else None
+
+
+def _text(file: Path) -> str:
+    """The text of a file, without a byte order mark. Raises InputError where it is no text."""
+    content = read_bytes(file, MOST_BYTES)
+    encoding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "UTF-8"
+    try:
+        return content.decode("utf-16" if encoding == "UTF-16" else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{file}, line {line}: is not text in {encoding}; save the file in UTF-8") from None
+
+
+def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -> Composed:
+    """The files that belong to a root and the chosen groups, one over the other, and over them what the command says.
+
+    Of a chosen group only files of that group decide.
+    """
+    tree: dict[str, Any] = {}
+    composed: dict[str, list[Path]] = {}
+    try:
+        for config, package in _defaults(root, chosen):
+            composed.setdefault(config.partition("/")[0], []).append(_only(config))
+            own = {key: item for key, item in _content(_only(config)).items() if key != "defaults"}
+            for step in reversed(package):
+                own = {step: own}
+            _merge(tree, {key: item for key, item in own.items() if key not in chosen or config.startswith(f"{key}/")})
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, no date, a number of thousands of digits
+        raise InputError(_one_line(f"a YAML file cannot be read: {error}") + _in_files(_leading(chosen))) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(
+            (
+                _one_line(re.split(r"(Config s|S)earch path:", str(error))[0])
+                or f"a YAML file cannot be read ({type(error).__name__})"
+            )
+            + _in_files(_leading(chosen))
+        ) from None
+    except OSError as error:
+        what = f"{error.strerror}: {str(error.filename)[:100]}" if error.strerror else _one_line(str(error))
+        raise InputError(f"a YAML file cannot be read: {what}") from None
+    except RecursionError:
+        raise InputError("the settings are nested too deeply; allowed are lists and mappings as in conf") from None
+    for one in read:
+        if one.key not in chosen:
+            _set(tree, one)
+    origins: dict[Steps, Path | None] = {}
+    plain = _plain(tree, (), kind, origins)
+    _refuse_text(plain, ())
+    return Composed(plain, {one.key: one.value for one in read}, origins, composed)
+
+
+def _leading(chosen: dict[str, str]) -> list[Path]:
+    """The chosen files that name others: the user's, or the shipped ones where none of those does."""
+    named = [(folder, f"{group}/{name}") for folder in conf_folders() for group, name in chosen.items()]
+    files = [(folder, file) for folder, config in named if (file := _file(folder, config))]
+    found = [(folder, file) for folder, file in files if "defaults" in _content(file)]
+    return [file for folder, file in found if folder != conf_folders()[0]] or [file for _, file in found]
+
+
+def _in_files(files: list[Path]) -> str:
+    return f" (in {', '.join(map(str, files[:3]))})" if files else ""
+
+
+def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
+    """The files in the order in which they are merged, each with the place where its content goes."""
+    own, *others = conf_folders()
+    overrides = [f"{group}={_quoted(name)}" for group, name in chosen.items()]
+    Plugins.instance()  # registers what it knows, once
+    SourcesRegistry.instance().types[_Folder.scheme()] = _Folder
+    if others:
+        overrides.append(f"hydra.searchpath=[{','.join(_quoted(f'file://{folder}') for folder in others)}]")
+    with initialize_config_dir(str(own), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        found = hydra.config_loader.compute_defaults_list(root, overrides, RunMode.RUN).defaults
+    for one in found:
+        package = tuple(filter(None, (one.package or "").split(".")))
+        if package[:1] != ("hydra",):
+            yield one.config_path, package
+
+
+def _quoted(text: str) -> str:
+    """Text in quotes of Hydra's grammar, in which a backslash is one unless a quote follows."""
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", text)) + "'"
+
+
+def _only(config: str) -> Path:
+    """The file of a configuration. Raises InputError where one of the user's differs from a shipped one of its name.
+
+    Outside the groups there is nothing to choose: a `config.yaml` there, but for that of a clone, is another program's.
+    """
+    found = [file for folder in conf_folders() if (file := _file(folder, config))]
+    group, _, _ = config.rpartition("/")
+    is_clone = len(found) > 1 and (found[1].parents[config.count("/") + 1] / "explorer" / "__main__.py").exists()
+    if (group or is_clone) and len(found) > 1 and len({tuple(_text(file).splitlines()) for file in found}) > 1:
+        way = "start python -m explorer, which takes this folder's own" if is_clone else "rename the file"
+        raise InputError(f"{found[1]}: has the name of a shipped {group or 'file'} and says something else; {way}")
+    return found[0]
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """What a file says, as leaves."""
+    try:
+        text = _text(file)
+        check_yaml(file)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            leaves = {} if node is None else _built(loader, node, file)
+        finally:
+            loader.dispose()
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise _unreadable(file, error) from None
+    if not isinstance(leaves, dict):
+        raise InputError(f"{file}: is no mapping; expected lines of key: value")
+    return leaves
+
+
+def _built(loader: Any, node: yaml.Node, file: Path) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        loader.flatten_mapping(node)
+        return {str(key.value): _built(loader, value, file) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return _Leaf([_built(loader, item, file) for item in node.value], None, file)
+    value = loader.construct_object(node)
+    return _Leaf(value if isinstance(value, (str, int, float, NoneType)) else node.value, node.value, file)
+
+
+def _merge(tree: dict[str, Any], own: dict[str, Any]) -> None:
+    """Lay one file's settings over those before it: mappings are merged, all else is replaced."""
+    for key, item in own.items():
+        if isinstance(item, dict):
+            if not isinstance(tree.get(key), dict):
+                tree[key] = {}
+            _merge(tree[key], item)
+        else:
+            tree[key] = item
+
+
+def _plain(leaves: Any, steps: Steps, root: type | None, origins: dict[Steps, Path | None]) -> Any:
+    """The values alone, text where text is wanted; `origins` is filled with where they come from."""
+    if isinstance(leaves, dict):
+        return {key: _plain(item, (*steps, key), root, origins) for key, item in leaves.items()}
+    if not isinstance(leaves, _Leaf):
+        return leaves
+    origins[steps] = leaves.file
+    if isinstance(leaves.value, list):
+        return [_plain(item, (*steps, str(place)), root, origins) for place, item in enumerate(leaves.value)]
+    if leaves.value is None or isinstance(leaves.value, str) or leaves.text is None or root is None:
+        return leaves.value
+    # One item may stand for a list of them.
+    return leaves.text if is_text(steps, root) or is_text((*steps, "0"), root) else leaves.value
+
+
+# ---------------------------------------------------------------- types
+
+
+def is_text(steps: Steps, root: type) -> bool:
+    """Whether a key holds text, as does an item of a list of text."""
+    return steps == ("from",) or kinds_of(root, steps) == {str}
+
+
+# ---------------------------------------------------------------- files of others
+
+# What only a person may decide, with what is harmless: shell, and machines that runs or passwords are sent to. The file
+# of a group decides it where the command names that file.
+_OUTWARD: dict[str, dict[str, Any]] = {"engine": {"setup": [], "address": "local"}, "storage": {"url": None}}
+_OF_THE_COMMAND = {"do": "run", "yes": False, "fork": False, "from": None}
+
+
+def _refuse_reaching_out(found: Composed) -> None:
+    """Refuse shell, addresses of clusters and databases that neither the command says nor the file of a group it names.
+
+    A study of others could otherwise have its own commands run, have your runs sent to a cluster of theirs, which could
+    answer with anything, or your password to their database. Nor does a study say what is done with it.
+    """
+    for key, usual in _OF_THE_COMMAND.items():
+        if found.tree.get(key, usual) != usual and key not in found.given:
+            raise InputError(f"{key}={found.tree[key]}: a file may not decide this; say {key}=... in the command")
+    for group, harmless in _OUTWARD.items():
+        own, named = found.tree.get(group), _named_files(group, found.given)
+        for key, usual in harmless.items():
+            value = own.get(key, usual) if isinstance(own, dict) else usual
+            others = {file for file in found._files((group, key)) if file is not None and file not in named}
+            if value != usual and others:
+                raise InputError(
+                    f"{group}.{key}={without_password(str(value))}: a file that the command does not name may not "
+                    f"decide this; say {group}.{key}=..., or {group}=NAME for a file conf/{group}/NAME.yaml that says "
+                    "it itself"
+                )
+
+
+def _named_files(group: str, given: dict[str, Any]) -> list[Path]:
+    """The files that a command names as `group=NAME`."""
+    return [file for folder in conf_folders() if group in given and (file := _file(folder, f"{group}/{given[group]}"))]
+
+
+def _refuse_steering(file: Path, content: Any) -> None:
+    """Refuse a file of a user's `conf` that reaches outside it or means to steer Hydra, before Hydra obeys it."""
+    if not isinstance(content, dict):
+        return
+    if any(mark in str(content.get("defaults")) for mark in ("..", "${")):
+        raise InputError(f"{file}: its defaults lead elsewhere; allowed are names of groups and files in conf")
+    if "hydra" in content:
+        raise InputError(f"{file}: hydra={str(content['hydra'])[:100]}: not allowed; set keys of the study alone")
+
+
+def _refuse_text(value: Any, steps: Steps) -> None:
+    """Refuse text that would be replaced: a file of others could put what your environment holds into a record."""
+    if isinstance(value, (dict, list)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_text(item, (*steps, str(key)))
+    elif isinstance(value, str) and "${" in value:
+        raise InputError(f"{'.'.join(steps)}={value}: ${{...}} is not read; write the value itself")
+    elif isinstance(value, str) and "\0" in value:
+        raise InputError(f"{'.'.join(steps)}={value}: holds a NUL character; leave it out")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

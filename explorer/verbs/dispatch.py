@@ -1,0 +1,175 @@
+"""From the words of a command to the verb that carries it out; heavy packages load when they run."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer.host.errors import InputError
+from explorer.host.formatting import without_password
+from explorer.study.settings import BenchmarkConfig, DoctorConfig, ExportConfig, StudyConfig, VerifyConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from explorer.verbs.command_line import Command
+from explorer.host.console import PLAIN
+from explorer.verbs.carry_out import UTF8
+
+HELP = """\
+Which network shape is best at a fixed compute budget?
+
+  python -m explorer study=equal_params              run a study, or continue it; a finished one prints its verdict
+  python -m explorer study=equal_params do=plan      what would run, at what cost and time; trains nothing
+  python -m explorer study=equal_params do=report    redraw the page from the record
+  python -m explorer study=equal_params do=tabulate  a finished study as a table to share, in tables/
+  python -m explorer study=equal_params fork=true    leave one that was started differently, go on under another name
+  python -m explorer study=equal_params do=doctor    what is in its folder, what is wrong, and repairs after asking
+  python -m explorer study=equal_params do=move storage=postgres storage.url=URL
+                                                     make the dashboard's database elsewhere, from the record
+  python -m explorer study=equal_params --cfg job    print the resolved configuration
+  python -m explorer --help, --version               all studies and other choices; what is installed here
+
+  python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
+  python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true
+  python -m explorer do=benchmark                        training speed against a tutorial's loop, figures to reach;
+                                                         subject=costs, start, latency, accuracy, ranks,
+                                                         replay, report, scale, samplers, size: others
+
+Any key can be overridden: recipe.epochs=20  space.cardinality=[1,32]  data=digits  name=my_study
+The record goes to studies/<name>/, the page to reports/<name>.html.
+"""
+
+
+def _refuse_undecoded(arguments: list[str]) -> None:
+    """Raise InputError for an argument that is no text here, since settings are kept as text."""
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            encoding = sys.getfilesystemencoding()
+            remedy = "rename it, or let a link with a plain name lead there"
+            if encoding != "utf-8":
+                remedy = UTF8
+            shown = os.fsencode(argument).decode("utf-8", "backslashreplace")
+            raise InputError(f"{shown}: is not text in {encoding}; {remedy}")
+
+
+def dispatch(arguments: list[str], console: "Console") -> int:
+    """Carry out what the words of a command ask for, and give the exit code."""
+    from explorer.verbs.command_line import read_command
+    from explorer.verbs.compose import compose, groups
+
+    _refuse_undecoded(arguments)
+    if not arguments:
+        console.print(f"{HELP}\nStudies, and whatever else there is to choose: --help", **PLAIN)
+        return 0
+    if {"-V", "--version", "version"} & set(arguments):
+        console.print(_version(), **PLAIN)
+        return 0
+    if {"-h", "--help", "help"} & set(arguments):
+        listing = "\n".join(f"  {group}: {', '.join(names)}" for group, names in groups().items())
+        console.print(f"{HELP}\nGroups:\n{listing}", **PLAIN)
+        return 0
+    if "--cfg" in arguments:
+        import yaml
+
+        plain = [argument for argument in arguments if argument not in ("--cfg", "job")]
+        tree = compose(plain).tree
+        if isinstance(storage := tree.get("storage"), dict) and storage.get("url"):
+            storage["url"] = without_password(str(storage["url"]))
+        if tree.get("from"):
+            tree["from"] = without_password(str(tree["from"]))
+        text = yaml.safe_dump(tree, sort_keys=False)
+        console.print(text, **PLAIN, end="")
+        return 0
+    command = read_command(arguments)
+    _check_urls(command)
+    for line in command.aside:
+        console.print(line, **PLAIN)
+    match command.config:
+        case VerifyConfig():
+            from explorer.verbs.verify import carry_out
+
+            return carry_out(command.config, console)
+        case ExportConfig():
+            from explorer.verbs.export import carry_out
+
+            return carry_out(command.config, console)
+        case DoctorConfig():
+            from explorer.verbs.doctor.examine import carry_out
+
+            return carry_out(command.config, command.database, console)
+        case BenchmarkConfig():
+            from explorer.verbs.benchmark import carry_out
+
+            return carry_out(command.config, console)
+    if command.do in ("move", "report", "tabulate"):
+        _tell_others(command, console)
+    match command.do:
+        case "move":
+            from explorer.verbs.move import carry_out
+
+            return carry_out(command.study, command.database, console)
+        case "plan":
+            from explorer.verbs.plan import carry_out
+
+            return carry_out(command.study, console)
+        case "report":
+            from explorer.verbs.redraw import carry_out
+
+            return carry_out(command.study, console)
+        case "tabulate":
+            from explorer.verbs.tabulate import carry_out
+
+            return carry_out(command.study, console)
+    from explorer.verbs.run import carry_out
+
+    return carry_out(command.study, console)
+
+
+def _check_urls(command: "Command") -> None:
+    """Raise InputError for a URL of a database that no verb would follow, whether or not this one would need it."""
+    urls = {"from" if command.do == "move" else "storage.url": command.database}
+    if isinstance(command.config, StudyConfig):
+        urls["storage.url"] = command.config.storage.url
+    for key, url in urls.items():
+        if url is not None:
+            from explorer.search.database import read_url
+
+            read_url(url, key, connects=False)
+
+
+def _tell_others(command: "Command", console: "Console") -> None:
+    """Say which settings of the command are not those of the record, for a verb that goes by the record alone."""
+    from explorer.record.changes import of_settings, told
+    from explorer.record.folder import refuse_links, study_folder
+
+    folder = study_folder(command.study.name)
+    try:
+        refuse_links(folder)
+        found = [one for one in of_settings(folder, command.study) if _is_given(one.key, command.given)]
+    except InputError:  # what is wrong with the folder the verb itself says
+        return
+    for line in told(folder, found, f"do={command.do} goes by the record") if found else ():
+        console.print(line, **PLAIN)
+
+
+def _is_given(key: str, given: "frozenset[str]") -> bool:
+    steps = key.split(".")
+    return any(".".join(steps[:end]) in given - {"study"} for end in range(1, len(steps) + 1))
+
+
+def _version() -> str:
+    """What is installed, where, and what it runs on: what a report of a fault needs."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import explorer
+
+    try:
+        torch = version("torch")
+    except PackageNotFoundError:
+        torch = "missing"
+    return (
+        f"resnext-explorer {explorer.__version__} in {Path(explorer.__file__).parent}\n"
+        f"Python {platform.python_version()}, torch {torch}, {platform.platform()}"
+    )

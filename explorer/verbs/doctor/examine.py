@@ -1,0 +1,307 @@
+"""`do=doctor`: examine a study's folder, tell, ask, repair, and examine it again until nothing more can be done."""
+
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.host.errors import InputError
+from explorer.host.formatting import counted, printable, without_password
+from explorer.study.settings import DoctorConfig, StudyConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from explorer.analysis.judging import images_of, judged
+from explorer.record import folder as study
+from explorer.record import records
+from explorer.record.changes import stored_plan
+from explorer.record.progress import foreign, settings_so_far
+from explorer.report.drawing import draw
+from explorer.search.mirror import Mirror, Writer, mirror_of, problem
+from explorer.search.state import replayed
+from explorer.search.trials import Trials
+from explorer.study.plan import Setting, designs_wanted
+from explorer.study.run import FINAL_STATUSES, Execution, Run
+from explorer.study.runs import rungs_of, runs_of
+from explorer.study.tree import to_config
+from explorer.verbs.doctor.fault import Complaint
+from explorer.verbs.doctor.leftovers import examine_checkpoints, examine_leftovers, position
+from explorer.verbs.doctor.tables import MOST_NAMED, examine_tables
+
+
+@dataclass
+class Examination:
+    """What the doctor says of a folder: lines on what is there, and what is wrong."""
+
+    lines: list[str] = field(default_factory=list)
+    complaints: list[Complaint] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a study's small files say, as far as they can be read."""
+
+    config: StudyConfig | None
+    environment: dict[str, Any] | None
+    execution: Execution | None
+
+
+def visit(
+    folder: Path, console: Console, agrees: Callable[[Complaint], bool] | None, database: str | None = None
+) -> int:
+    """Examine a study, repair what `agrees` says yes to, nothing where that is None. Gives the exit code.
+
+    A `database` outside the folder is connected to only where it is named here and it is the study's.
+    0: nothing is wrong, or all is repaired; 1: a fault is left. Raises InputError where there is no such study.
+    """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such study; say which with study=... or name=...")
+    holder = study.held_by(folder)
+    look = partial(examine, folder, database=database)
+    found = look(running=holder is not None)
+    for line in found.lines:
+        say(line)
+    if holder:
+        say(f"It is being run by {holder}; nothing is repaired before that ends.")
+    for one in found.complaints:
+        say(f"- {one.what}")
+        say(f"  {'No fault' if not one.is_fault else 'Can be repaired' if one.cure else 'To do'}: {one.remedy}")
+    is_well = not any(one.is_fault for one in found.complaints)
+    if is_well and (agrees is None or not found.complaints or holder):
+        say("Nothing is wrong.")
+        return 0
+    curable = any(one.cure for one in found.complaints)
+    if agrees is None and curable and not holder:
+        say("Nothing was changed; add yes=true to repair.")
+    if agrees is None or not curable or holder:
+        return 1
+    left = _repaired(folder, found, agrees, say, partial(look, running=False))
+    say(f"{len(left)} left: {'; '.join(one.what for one in left)}" if left else "All is repaired.")
+    return 1 if any(one.is_fault for one in left) else 0
+
+
+def _repaired(
+    folder: Path,
+    found: Examination,
+    agrees: Callable[[Complaint], bool],
+    say: Callable[[str], None],
+    look: Callable[[], Examination],
+) -> list[Complaint]:
+    """Cure one complaint after the other; what a cure brings to light is asked about as well. Gives what is left."""
+    study.make_folder(folder / "local")
+    asked: set[str] = set()
+    with study.locked(folder):
+        while todo := [one for one in found.complaints if one.cure and one.what not in asked]:
+            # One at a time: a record that was mended makes its page and its database stale.
+            one = todo[0]
+            asked.add(one.what)
+            if agrees(one):
+                assert one.cure is not None
+                one.cure()
+                found = look()
+                if one.what not in [other.what for other in found.complaints]:
+                    say(f"Repaired: {one.what}")
+    return found.complaints
+
+
+def examine(folder: Path, *, running: bool, database: str | None = None) -> Examination:
+    """Everything there is to say about a study's folder, which is only read; `database` as of `visit`."""
+    found = Examination([f"{folder}:"])
+    known = _read_small_files(folder, found)
+    config = known.config
+    searches = config.search.is_adaptive if config else (folder / study.DECISIONS).exists()
+    if not _has_record(folder):
+        found.lines.append("  Nothing has been recorded yet.")
+        if lost := [name for name in study.gaps(folder) if name in (*study.TABLES, study.DECISIONS)]:
+            remedy = "restore what was there; if no copy is left, a new study begins with name=..."
+            found.complaints.append(
+                Complaint(f"{folder}: {', '.join(lost)} missing, though the study has begun", remedy)
+            )
+        elif config and known.execution and known.environment:
+            settings = settings_so_far(config, None)
+            found.lines += _left(folder, config, settings, _runs(known, config, settings))
+        if not running:
+            found.complaints += [*examine_checkpoints(folder, set()), *examine_leftovers(folder, _page(folder))]
+        return found
+    tables = examine_tables(
+        folder,
+        searches=searches,
+        rungs=rungs_of(config) if config else (),
+        labels=_labels(known),
+        running=running,
+    )
+    found.lines.append(f"  {', '.join(tables.lines)}")
+    found.complaints += tables.complaints
+    if tables.kept is None or config is None or known.execution is None or known.environment is None:
+        return found
+    record = records.assembled(folder, tables.kept)
+    config, _ = judged(config, record, {}, images_of(known.environment))
+    settings = settings_so_far(config, record)
+    runs = {run.id: (setting, run) for setting, run in _runs(known, config, settings)}
+    final = set(record.runs.loc[record.runs["status"].isin(FINAL_STATUSES), "run"])
+    found.lines += _progress(folder, config, record, settings, runs, final)
+    if other := foreign(config, list(runs.values()), records.as_records(record.runs)):
+        remedy = f"restore {study.CONFIG}, or continue with the version that wrote the record"
+        found.complaints.append(Complaint(f"{folder / study.RUNS}: {other}", remedy))
+    if not running:
+        found.complaints += examine_checkpoints(folder, final)
+        found.complaints += examine_leftovers(folder, _page(folder))
+        if not tables.complaints:
+            mirror = _mirror_to_look_at(folder, config, database, found.lines)
+            found.complaints += _mirror(mirror, replayed(config, settings, record), found.lines) if mirror else []
+            found.complaints += _stale(folder)
+    return found
+
+
+def _read_small_files(folder: Path, found: Examination) -> _Known:
+    """Settings, environment and execution plan. What cannot be read, or is missing beside a record, is wrong."""
+
+    def read(name: str, reader: Callable[[Path], Any]) -> Any:
+        remedy = f"restore {name} from a copy, or start anew with name=...; without it the record cannot be continued"
+        try:
+            value = reader(folder)
+        except InputError as error:
+            found.complaints.append(Complaint(str(error), remedy))
+            return None
+        if value is None and _has_record(folder):
+            found.complaints.append(Complaint(f"{folder / name}: is missing", remedy))
+        return value
+
+    config = read(study.CONFIG, _config)
+    environment, execution = (
+        read(study.ENVIRONMENT, study.stored_environment),
+        read(study.EXECUTION, lambda folder: study.stored_execution(folder) and stored_plan(folder)),
+    )
+    if config:
+        found.lines.append(f"  {config.study.question}")
+    if environment:
+        device = f", {execution.device_name}" if execution else ""
+        words = f"{environment['platform']}{device}, torch {environment['versions'].get('torch')}"
+        found.lines.append(f"  Started {environment['started']} on {words}")
+    return _Known(config, environment, execution)
+
+
+def _has_record(folder: Path) -> bool:
+    """Whether a table is there that is not just a header, as the first start makes it."""
+    return any(study.is_more_than_a_header(folder / name) for name in (*study.TABLES, study.DECISIONS))
+
+
+def _config(folder: Path) -> StudyConfig | None:
+    tree = study.stored_config(folder)
+    return None if tree is None else to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
+
+
+def _runs(known: _Known, config: StudyConfig, settings: tuple[Setting, ...]) -> list[tuple[Setting, Run]]:
+    if known.execution is None or known.environment is None:
+        return []
+    return runs_of(config, settings, known.execution, known.environment["data_hash"])
+
+
+def _labels(known: _Known) -> dict[str, str]:
+    """Setting and seed of each run that the settings alone tell of: its row may be the one that is damaged."""
+    if known.config is None:
+        return {}
+    settings = settings_so_far(known.config, None)
+    return {run.id: f"{setting.name} seed {run.seed}" for setting, run in _runs(known, known.config, settings)}
+
+
+def _progress(
+    folder: Path,
+    config: StudyConfig,
+    record: records.Record,
+    settings: tuple[Setting, ...],
+    runs: dict[str, tuple[Setting, Run]],
+    final: set[str],
+) -> list[str]:
+    """How far the study has come, and what is left of it."""
+    counts = record.runs["status"].value_counts()
+    told = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts.items())
+    left = [own for run_id, own in runs.items() if run_id not in final]
+    return [
+        f"  Runs recorded: {len(record.runs)}{f' ({told})' if told else ''}",
+        *_left(folder, config, settings, left),
+    ]
+
+
+def _left(
+    folder: Path, config: StudyConfig, settings: tuple[Setting, ...], left: list[tuple[Setting, Run]]
+) -> list[str]:
+    """What the next start would train, and from where it would go on."""
+    to_choose = designs_wanted(config, settings) - len(settings)
+    if not left and not to_choose:
+        return ["  Finished: nothing is left to train."]
+    chosen = f", and {counted(to_choose, 'design')} yet to be chosen" if to_choose else ""
+    lines = [f"  Left to train, when it is started again: {counted(len(left), 'run')}{chosen}"]
+    for setting, run in left[:MOST_NAMED]:
+        goes = position(folder, run.id)
+        lines.append(f"    {setting.name} seed {run.seed}: {goes.words if goes else 'from its beginning'}")
+    return [*lines, f"    and {len(left) - MOST_NAMED} more"] if len(left) > MOST_NAMED else lines
+
+
+def _mirror_to_look_at(folder: Path, config: StudyConfig, database: str | None, lines: list[str]) -> Mirror | None:
+    """The dashboard's database where there is one: the study's own file, or the one that the command names too.
+
+    The folder may come from others, and whoever is connected to is told the password that there is for it.
+    """
+    stored = config.storage.url
+    named = replace(config.storage, url=database) if database and without_password(database) == stored else None
+    mirror = mirror_of(named or config.storage, config.name, folder)
+    if mirror is None or mirror.path is not None:
+        return mirror if mirror and mirror.path and mirror.path.exists() else None
+    if named is None:
+        lines.append(f"  Mirror: {mirror.place}, which is looked at where the command says storage.url={mirror.place}")
+        return None
+    return mirror
+
+
+def _mirror(mirror: Mirror, trials: Trials, lines: list[str]) -> list[Complaint]:
+    """What is wrong with the dashboard's database: a study whose database cannot be reached is whole."""
+    wrong, is_away = problem(trials, mirror)
+    if mirror.path is None:
+        lines.append(f"  Mirror: {mirror.place}{f', which cannot be looked at now: {wrong}' if is_away else ''}")
+    if not wrong or is_away:
+        return []
+    return [Complaint(f"{mirror.place}: {wrong}", "make it anew from the record", Writer(trials, mirror).catch_up)]
+
+
+def _stale(folder: Path) -> list[Complaint]:
+    """A page behind the record: no fault, since a study that was interrupted may leave it so."""
+    page = _page(folder)
+    if not study.is_stale(page, folder):
+        return []
+    behind = study.runs_behind(page, folder) if page.exists() else None
+    what = "is older than the record" if behind is None else f"is behind the record by {counted(behind, 'run')}"
+    words = f"{page}: {what if page.exists() else 'is not there'}"
+    remedy = "the next start draws it from the record, and so does do=report"
+    return [Complaint(words, remedy, lambda: draw(folder), is_fault=False)]
+
+
+def _page(folder: Path) -> Path:
+    return study.REPORTS / f"{folder.name}.html"
+
+
+def carry_out(config: DoctorConfig, database: str | None, console: "Console") -> int:
+    from rich.prompt import Confirm
+    from rich.text import Text
+
+    from explorer.record.folder import refuse_links, study_folder
+    from explorer.verbs.doctor.fault import Complaint
+
+    def agrees(complaint: Complaint) -> bool:
+        return config.yes or Confirm.ask(Text(printable(f"{complaint.what}\n{complaint.remedy}?")), console=console)
+
+    refuse_links(study_folder(config.name))  # repairs write
+    asks = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
+    return visit(study_folder(config.name), console, agrees if config.yes or asks else None, database)

@@ -1,0 +1,40 @@
+"""What is wrong with a study's folder, and what is done about it: what a run gave is set aside, never deleted."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from explorer.record.folder import now
+
+DAMAGED = Path("local") / "damaged"
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing that is wrong.
+
+    what      names the file and what is wrong with it
+    remedy    what is done about it, or can be done by a person
+    cure      does it; None where only a person can
+    is_fault  false of what an orderly study may have as well, as a page that is not drawn yet
+    """
+
+    what: str
+    remedy: str
+    cure: Callable[[], object] | None = None
+    is_fault: bool = True
+
+
+def set_aside(folder: Path, paths: Iterable[Path], *, move: bool = False) -> Path:
+    """Copy files, or move them, to a folder of their own below `local/damaged`, under the names they have in theirs."""
+    time, tries = now().replace(":", ""), count(1)
+    place = next(path for path in (folder / DAMAGED / f"{time}-{number}" for number in tries) if not path.exists())
+    for path in paths:
+        target = place / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+        if move:
+            path.unlink()
+    return place

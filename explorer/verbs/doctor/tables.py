@@ -1,0 +1,124 @@
+"""What of a study's tables holds together, and what is wrong with the rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from explorer.host.errors import InputError
+from explorer.host.formatting import counted
+from explorer.record import records, table
+from explorer.record.folder import DECISIONS, RUNS
+from explorer.verbs.doctor.fault import Complaint, set_aside
+
+Contents = Mapping[str, table.Content]
+MOST_NAMED = 12
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What was read of the tables.
+
+    lines       a line about each that can be read
+    kept        rows that hold together; None where a table cannot be read at all
+    complaints  what is wrong
+    """
+
+    lines: list[str]
+    kept: records.Rows | None
+    complaints: list[Complaint]
+
+
+def examine_tables(
+    folder: Path, *, searches: bool, rungs: tuple[int, ...], labels: Mapping[str, str], running: bool
+) -> Tables:
+    """Read every table row by row; `labels` are those of runs whose own row may be damaged.
+
+    While the study is `running`, its last rows may be on their way.
+    """
+    contents, unreadable = {}, []
+    for name, kind in records.kinds_of(searches=searches).items():
+        try:
+            contents[name] = table.inspect(folder / name, kind)
+        except InputError as error:
+            remedy = "only you can do that; if no copy is left, a new study begins with name=... or in an empty folder"
+            unreadable.append(Complaint(str(error), remedy))
+    lines = [f"{name}: {counted(len(content.rows), 'row')}" for name, content in contents.items()]
+    if unreadable:
+        return Tables(lines, None, unreadable)
+    rows = {name: list(content.rows.values()) for name, content in contents.items()}
+    named = {**labels, **{row["run"]: f"{row['setting']} seed {row['seed']}" for row in rows[RUNS]}}
+    kept = records.holding(rows, rungs)
+    wrong = [*_damaged(folder, contents), *_lost(folder, rows, rungs, named)]
+    if wrong:
+        changed = [name for name in contents if contents[name].damaged or len(kept[name]) < len(rows[name])]
+        gone = sorted({row["run"] for own in rows.values() for row in own if "run" in row} - _known(kept))
+        remedy = f"set copies of {', '.join(changed)} aside and keep every row that checks; {_again(gone, named)}"
+        return Tables(lines, kept, [Complaint("; ".join(wrong), remedy, partial(_keep, folder, changed, kept))])
+    return Tables(lines, kept, [] if running else _torn(folder, contents, rows, rungs, named))
+
+
+def _damaged(folder: Path, contents: Contents) -> list[str]:
+    found = []
+    for name, content in contents.items():
+        lines = tuple(line for line, why in content.damaged.items() if why == table.UNCHECKED)
+        found += [f"{folder / name}: {_count(len(lines), 'line')} not matching the check ({_some(lines)})"] * bool(
+            lines
+        )
+        senseless = [f"line {line}: {why}" for line, why in content.damaged.items() if why != table.UNCHECKED]
+        found += [f"{folder / name}: {_some(senseless)}"] * bool(senseless)
+    return found
+
+
+def _lost(folder: Path, rows: records.Rows, rungs: tuple[int, ...], named: Mapping[str, str]) -> list[str]:
+    return [
+        f"{folder / name}: {records.told_lost(name, len(gone))} ({_some(sorted(named.get(one, one) for one in gone))})"
+        for name, gone in records.missing(rows, rungs).items()
+    ]
+
+
+def _torn(
+    folder: Path,
+    contents: Contents,
+    rows: records.Rows,
+    rungs: tuple[int, ...],
+    named: Mapping[str, str],
+) -> list[Complaint]:
+    """What an interrupted write leaves behind: the next start would see to it as well."""
+    wrong = [
+        f"{folder / name}: the last line was not written to its end"
+        for name, content in contents.items()
+        if content.torn or content.unended
+    ]
+    again = sorted(set().union(*records.uncommitted(rows).values()))
+    if again:
+        wrong.append(f"{folder / RUNS}: {named.get(again[0], again[0])} was not recorded to its end")
+    cure = partial(records.open_for_writing, folder, searches=DECISIONS in rows, rungs=rungs)
+    remedy = f"cut it off, as the next start does; {_again(again, named)}"
+    return [Complaint("; ".join(wrong), remedy, cure)] if wrong else []
+
+
+def _keep(folder: Path, names: list[str], kept: records.Rows) -> None:
+    set_aside(folder, [folder / name for name in names])
+    kinds = records.kinds_of(searches=True)
+    for name in names:
+        table.rewrite(folder / name, kinds[name], kept[name])
+
+
+def _known(rows: records.Rows) -> set[str]:
+    return {row["run"] for row in rows[RUNS]}
+
+
+def _again(runs: list[str], named: Mapping[str, str]) -> str:
+    if not runs:
+        return "no run is lost"
+    return f"to be trained again: {_some(sorted(named.get(run, run) for run in runs))}"
+
+
+def _some(items: "list[str] | tuple[int, ...]") -> str:
+    more = f" and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
+    return ", ".join(map(str, items[:MOST_NAMED])) + more
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,82 @@
+"""`do=export`: a design as files that need nothing of this project."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from explorer.host.errors import InputError
+from explorer.study.settings import ExportConfig, VerifyConfig
+from explorer.training.results import Exported
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from explorer.design import Architecture, Task
+
+
+def print_exported(found: Exported, console: Console) -> None:
+    """The files written."""
+    for path in found.files:
+        console.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
+    if not found.trained:
+        console.print(
+            "No trained weights: keep them with storage.weights=last and name one of studies/<name>/local/weights/ "
+            "with weights=...",
+            highlight=False,
+        )
+    if found.onnx_difference is not None:
+        console.print(f"ONNX against torch: largest difference {found.onnx_difference:.1e}", highlight=False)
+
+
+def carry_out(config: ExportConfig, console: "Console") -> int:
+    from explorer.design import short_name
+
+    # Weights in float32 twice, and as much again for ONNX.
+    _design(config, bytes_per_weight=20)
+    from explorer.training.network.export import export
+    from explorer.training.network.weights import read_weights, task_in
+    from explorer.training.pickled import refuse_pickled
+
+    weights = Path(config.weights) if config.weights else None
+    if weights:
+        refuse_pickled(weights)
+    channels, classes = task_in(read_weights(weights)) if weights else (None, None)
+    architecture, task = _design(
+        replace(config, channels=config.channels or channels, classes=config.classes or classes), bytes_per_weight=20
+    )
+    folder = Path(config.folder) / short_name(architecture)
+    _tell_namesake(config, console)
+    print_exported(export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed), console)
+    return 0
+
+
+def _tell_namesake(config: VerifyConfig | ExportConfig, console: "Console") -> None:
+    from explorer.design.published import namesake
+
+    if words := namesake(config.architecture or ""):
+        console.print(words, highlight=False)
+
+
+def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> "tuple[Architecture, Task]":
+    """The architecture a verb was given, and the task it is for. Raises InputError before anything heavy loads."""
+    from explorer.design import cost, parse_name
+    from explorer.host.machine import memory_bytes
+
+    if config.architecture is None:
+        raise InputError("architecture is missing; say for example architecture=29-32x4d")
+    try:
+        architecture = parse_name(config.architecture)
+        usual = architecture.shape.task
+        given = {key: getattr(config, key) for key in ("channels", "image_size", "classes")}
+        task = replace(usual, **{key: value for key, value in given.items() if value is not None})
+        needed, there = bytes_per_weight * cost(architecture, task).params, memory_bytes()
+    except ValueError as error:
+        raise InputError(f"architecture={config.architecture}: {error}") from None
+    if needed > there:
+        raise InputError(
+            f"architecture={config.architecture}: it would need about {needed / 2**30:,.0f} GiB "
+            f"of memory; this machine has {there / 2**30:,.0f}"
+        )
+    return architecture, task

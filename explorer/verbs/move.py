@@ -1,0 +1,140 @@
+"""A study's mirror when nothing is trained: caught up with after the end, or moved to another place from the record."""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer.host.errors import InputError
+from explorer.host.formatting import without_password
+from explorer.study.settings import StudyConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import yaml
+from rich.console import Console
+from rich.progress import Progress
+
+from explorer.analysis.judging import load_finding
+from explorer.host.files import write_whole
+from explorer.record.folder import BEHIND, CONFIG, locked, stored_config
+from explorer.record.progress import settings_so_far
+from explorer.search.database import read_url, refuse_closed, understood
+from explorer.search.mirror import Mirror, Writer, mirror_of, mirrored, own_mirror, problem, remove
+from explorer.search.state import replayed
+from explorer.search.trials import Trials
+from explorer.study.settings import StorageConfig
+
+
+def catch_up(folder: Path, asked: StorageConfig) -> None:
+    """Write what the mirror of a finished study lacks, if a start before this one could not.
+
+    A folder may come from others: a database outside it is written only where the command names it too.
+    """
+    with suppress(InputError), locked(folder):
+        config, trials = _trials(folder)
+        if config.storage.url and config.storage.url != _shown(asked):
+            return
+        with mirrored(trials, mirror_of(_with_password(config.storage, asked), config.name, folder)):
+            pass
+
+
+def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | None = None) -> None:
+    """Make a study's mirror in another place, check it, write down where it is, and take the old one away.
+
+    The folder may come from others: a database outside it loses the study only where the command says that it `leaves`
+    it, or writes to it.
+    Raises InputError for a study that has not begun or is being run, and for a place that cannot be written.
+    """
+    refuse_closed(asked)
+    if leaves is not None:
+        read_url(leaves, "from")
+    load_finding(folder)  # refuses a study that has not begun
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    with locked(folder):
+        config, trials = _trials(folder)
+        stored, new = mirror_of(config.storage, config.name, folder), mirror_of(asked, config.name, folder)
+        named = StorageConfig("url", url=leaves) if leaves else None
+        old = mirror_of(named, config.name, folder) if named else stored
+        if new is not None:
+            _write(trials, new, console)
+            say(f"Written: {new.place}, {len(trials.study.trials)} trials as the record has them")
+        tree = stored_config(folder) or {}
+        tree["storage"] = {**asdict(config.storage), "mirror": asked.mirror, "url": _shown(asked)}
+        write_whole(folder / CONFIG, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+        (folder / BEHIND).unlink(missing_ok=True)
+        say(f"Recorded in {folder / CONFIG}: storage.mirror={asked.mirror}{f', {_shown(asked)}' if asked.url else ''}")
+        if old is None or (new is not None and old.place == new.place):
+            return
+        if old.path is None and named is None:
+            say(f"Left where it is: the old mirror {old.place}; the same command with from={old.place} removes it")
+            return
+        try:
+            is_gone = remove(old, config.name)
+            say(f"Removed: the mirror {old.place}" if is_gone else f"Nothing to remove: {old.place} lacks the study")
+        except Exception as error:  # noqa: BLE001 - the study has moved, whatever becomes of the old place
+            say(f"Left where it is: the old mirror {old.place} cannot be removed now: {understood(error)[0]}")
+
+
+def elsewhere(folder: Path, asked: StorageConfig) -> str:
+    """What becomes of the mirror that a study has had until now, where this start writes to another; else empty."""
+    tree = stored_config(folder) or {}
+    stored = tree["storage"] if isinstance(tree.get("storage"), dict) else {}
+    now = _shown(asked) or str(own_mirror(folder).path if asked.mirror == "sqlite" else None)
+    before = stored.get("url") or str(own_mirror(folder).path)
+    if before == now or (stored.get("url") is None and not Path(before).exists()):
+        return ""
+    goes = "this start keeps none" if asked.mirror == "none" else f"this start writes to {now}"
+    return f"The dashboard's database has been {before}, which stays as it is; {goes} (do=move takes it along)"
+
+
+@contextmanager
+def _asked_for(place: Mirror) -> Iterator[None]:
+    """What keeps a database from being written is here the fault of the place that was named."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(f"{place.place}: cannot be written: {understood(error)[0]}; nothing has been moved") from error
+
+
+def _write(trials: Trials, place: Mirror, console: Console) -> None:
+    """Make a mirror with all trials, and see that it has them."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Writing trials", total=len(trials.study.trials))
+        writer = Writer(trials, place, wrote=lambda: bar.advance(task))
+        with _asked_for(place):
+            writer.synchronise()
+    if wrong := problem(trials, place)[0]:
+        raise InputError(f"{place.place}: {wrong}, though it has just been written; nothing has been moved")
+
+
+def _trials(folder: Path) -> tuple[StudyConfig, Trials]:
+    """A study's own settings and its trials, as the record tells them."""
+    config, record, _ = load_finding(folder)
+    return config, replayed(config, settings_so_far(config, record), record)
+
+
+def _shown(config: StorageConfig) -> str | None:
+    return without_password(config.url) if config.url else None
+
+
+def _with_password(stored: StorageConfig, asked: StorageConfig) -> StorageConfig:
+    """The settings of a study, with the password that a command gives for the same place."""
+    return replace(stored, url=asked.url) if _shown(asked) == stored.url else stored
+
+
+def carry_out(config: StudyConfig, leaves: str | None, console: "Console") -> int:
+    from explorer.record.folder import refuse_links, study_folder
+
+    refuse_links(study_folder(config.name))
+    move(study_folder(config.name), config.storage, console, leaves)
+    return 0

@@ -1,0 +1,28 @@
+"""What a person sees while a large space is worked on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from explorer.study.plan import watched
+
+
+@contextmanager
+def space_progress(console: Console) -> Iterator[None]:
+    """A bar, on a terminal, while a large space is costed or drawn from; it is gone afterwards."""
+    if not console.is_terminal:
+        yield
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, wanted: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=wanted)
+            bar.update(tasks[what], completed=done)
+
+        with watched(show):
+            yield

@@ -1,0 +1,148 @@
+"""Settings that a command gives and nothing would use: they are refused, or told where an addition has set them aside.
+
+A person who gives a folder of images and is trained on others, or asks for more rungs where nothing is stopped, would
+otherwise find out late or never.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from explorer.design.space import DesignSpace
+from explorer.host.errors import InputError
+from explorer.study.settings import BenchmarkConfig, StudyConfig
+
+# What each subject of do=benchmark uses.
+BENCHMARK_KEYS = {
+    "training": {"architectures", "device", "batch_size", "image_size", "steps", "turns", "seed"},
+    "costs": {"designs", "scalar", "fvcore", "scan", "seed"},
+    "start": {"turns"},
+    "latency": {"architectures", "device", "batch_size", "image_size", "turns", "seed"},
+    "accuracy": {"fast", "plain", "margin"},
+    "ranks": {"short", "long", "seed"},
+    "replay": {"recorded", "margin", "seed"},
+    "report": {"runs", "epochs", "turns", "seed"},
+    "scale": {"slots", "seconds", "spread", "jobs", "clock", "sampler", "mirror", "seed"},
+    "samplers": {"told"},
+    "size": {"stored"},
+}
+_OF_READ = (
+    "subset",
+    "image_column",
+    "label_column",
+    "train_part",
+    "val_part",
+    "test_part",
+    "resize",
+    "unusable",
+    "keep",
+)
+_OF_TABLES = ("subset", "image_column", "label_column")
+_OF_SAMPLERS = ("sampler", "designs", "sampler_seed", "objectives", "pruner", "first_rung", "factor", "baseline")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def refuse_unused(config: StudyConfig, given: Iterable[tuple[str, str]], groups: list[str]) -> None:
+    """Raise InputError for a key that is given and not used; `given` are keys, each with the place where it is set.
+
+    `groups` are the data sets to choose from that read a path.
+    """
+    reasons = dict(_unused(config, groups))
+    for key, place in given:
+        if key in reasons and _says_something(config, key):
+            raise InputError(f"{key}={_shown(_value(config, key))}: {reasons[key]}{place}")
+
+
+def refuse_other_subjects(config: BenchmarkConfig, given: Iterable[str]) -> None:
+    """Raise InputError for a key of do=benchmark that its subject does not use."""
+    used = BENCHMARK_KEYS[config.subject]
+    for key in given:
+        if key not in used | {"do", "subject"}:
+            others = ", ".join(f"subject={name}" for name, keys in BENCHMARK_KEYS.items() if key in keys)
+            allowed = ", ".join(sorted(used))
+            raise InputError(f"{key}: subject={config.subject} does not use it, {others} does; allowed: {allowed}")
+
+
+def set_aside(config: StudyConfig, given: Iterable[str]) -> list[str]:
+    """A line for each key that is given and that another one, given as well, sets aside or leaves without effect."""
+    reasons: dict[str, str] = {}
+    if config.search.only:
+        reasons |= {f"search.{key}": "search.only names the designs that are trained" for key in _OF_SAMPLERS}
+        reasons["study.margin"] = "with search.only nothing is compared"
+    if config.data.source == "digits" or config.data.keep == "resident":
+        reasons["engine.loaders"] = f"{config.data.label} stay in memory and are not streamed"
+    if config.device == "cpu":
+        reasons["engine.share"] = "device=cpu shares no GPU"
+    return [
+        f"{key}={_shown(_value(config, key))} has no effect: {reasons[key]}"
+        for key in given
+        if key in reasons and _says_something(config, key)
+    ]
+
+
+def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]:
+    """Keys that are not used, with the reason and what to say instead."""
+    data, search, recipe = config.data, config.search, config.recipe
+    if data.source == "digits":
+        for key in _OF_READ:
+            yield f"data.{key}", "the digits are embedded; allowed where images are read, as with data=folder"
+        reading = f"the digits are embedded and read no path; allowed with data={', '.join(groups)}"
+        yield "data.path", f"{reading}; say for example {_reading(str(data.path))}"
+    if data.source == "folder":
+        for key in _OF_TABLES:
+            yield f"data.{key}", "folders of image files have none; allowed with data=parquet and data=hub"
+    if recipe.schedule == "step":
+        yield "recipe.warmup", "recipe.schedule=step does not warm up; allowed with recipe.schedule=one_cycle"
+    else:
+        yield "recipe.milestones", "recipe.schedule=one_cycle has none; allowed with recipe.schedule=step"
+    if isinstance(config.space, DesignSpace) and not config.spaces and not any(config.space.shortcut):
+        yield "recipe.zero_init_residual", "space.shortcut=[false] has no residual branches; leave it out"
+    if search.only:
+        return
+    if search.sampler == "listed":
+        yield "search.sampler_seed", "sampler listed draws nothing; allowed with search=uniform and other samplers"
+    if "latency" not in search.objectives:
+        yield "search.latency_batch", "no latency is measured; allowed with search.objectives=[error,latency]"
+    if search.pruner == "none":
+        for key in ("first_rung", "factor"):
+            yield f"search.{key}", "search.pruner=none stops no design; allowed with search.pruner=halving and others"
+    if config.study.contrast is None:
+        yield "study.margin", "study.contrast is null, so no difference is judged; leave it out"
+
+
+def _reading(path: str) -> str:
+    """What to say so that a path is read, as far as a look at it tells."""
+    root = Path(path).expanduser()
+    try:
+        if any(any(folder.glob("*.parquet")) for folder in (root, root / "data")):
+            return f"data=parquet data.path={path}"
+        if not root.is_dir():
+            return f"data={'hub' if _HUB_NAME.fullmatch(path) else 'folder'} data.path={path}"
+        parts = {part.name.lower() for part in root.iterdir() if part.is_dir()}
+        within = root / "train" if "train" in parts else root
+        classes = sum(part.is_dir() and part.name[0] not in "._" for part in within.iterdir())
+    except (OSError, ValueError):
+        return f"data=folder data.path={path}"
+    test = "" if "test" in parts else " data.test_images=0.2"
+    return f"data=folder data.path={path} data.classes={max(classes, 2)}{test}"
+
+
+def _says_something(config: StudyConfig, key: str) -> bool:
+    """Whether a value is another than the one that stands where nobody gives any."""
+    group, name = key.split(".")
+    (default,) = (field.default for field in fields(getattr(config, group)) if field.name == name)
+    value = _value(config, key)
+    return value not in (None, 0, ()) if default is MISSING else value != default
+
+
+def _value(config: StudyConfig, key: str) -> Any:
+    group, name = key.split(".")
+    return getattr(getattr(config, group), name)
+
+
+def _shown(value: Any) -> str:
+    return (
+        str(list(value)) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else str(value)
+    )
