@@ -32,7 +32,7 @@ def _measure(arguments: list[str], console: Console) -> int:
     if name not in SUBJECTS:
         raise InputError(f"{name}: unknown subject{hint(name, [*SUBJECTS])}; allowed: {', '.join(SUBJECTS)}; {LIST}")
     subject = SUBJECTS[name]
-    subject.measure(checked_tree(_tree(given), subject.settings, lambda steps: ""), console)
+    subject.measure(checked_tree(_tree(given), subject.settings, lambda _: ""), console)
     return 0
 
 

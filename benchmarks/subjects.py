@@ -9,6 +9,7 @@ from rich.console import Console
 
 from benchmarks import settings
 from explorer.host.errors import InputError
+from explorer.verbs.benchmark import print_figures, tell_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +48,6 @@ def _costs(config: settings.Costs, console: Console) -> int:
 def _start(config: settings.Start, console: Console) -> int:
     from benchmarks.start import measure_start
     from explorer.training.results import Figure
-    from explorer.verbs.benchmark import print_figures
 
     seconds = measure_start(config.turns)
     what = f"from the command to the first training step, at most 6 s (median of {config.turns})"
@@ -123,7 +123,6 @@ def _report(config: settings.Report, console: Console) -> int:
     from benchmarks.page_speed import NoBrowserError, draw, load, page_figures
     from benchmarks.printing import print_pages
     from benchmarks.synthetic import LEAST_RUNS, MOST_RUNS
-    from explorer.verbs.benchmark import print_figures
     from explorer.verbs.command_line import read_command
 
     if not config.runs or not all(LEAST_RUNS <= runs <= MOST_RUNS for runs in config.runs):
@@ -157,7 +156,6 @@ def _scale(config: settings.Scale, console: Console) -> int:
     from benchmarks.printing import print_scale
     from benchmarks.scale import Clock, Sleeps, measure_scale
     from explorer.training.results import Figure
-    from explorer.verbs.benchmark import print_figures
 
     pairs = [(slots, seconds) for seconds in config.seconds for slots in config.slots]
     jobs = [config.jobs or max(1000, 5 * slots) for slots, _ in pairs]

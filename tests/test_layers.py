@@ -31,9 +31,16 @@ HEAVY = {
     **dict.fromkeys(
         ["torch", "fvcore", "sklearn", "safetensors", "pyarrow", "PIL", "datasets", "onnxruntime"], "training"
     ),
-    **{"optuna": "search verbs", "sqlalchemy": "search", "psycopg": "", "scipy": "analysis", "jinja2": "report"},
-    **{"pandas": "record analysis report verbs", "plotly": "report verbs", "hydra": "verbs", "omegaconf": "verbs"},
-    **{"pydantic": "study engine"},
+    "optuna": "search verbs",
+    "sqlalchemy": "search",
+    "psycopg": "",
+    "scipy": "analysis",
+    "jinja2": "report",
+    "pandas": "record analysis report verbs",
+    "plotly": "report verbs",
+    "hydra": "verbs",
+    "omegaconf": "verbs",
+    "pydantic": "study engine",
 }
 CLUSTERS = {"ray": "ray_", "submitit": "slurm_"}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -432,72 +432,21 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """`do=benchmark`: how fast networks train, how fast designs are costed, how fast pages are.
+    """`do=benchmark`: how fast networks train or infer on this machine.
 
     subject  training: images per second of our loop against a tutorial's, and figures to reach, passed or failed;
-             costs: designs costed per second, one by one, many at once, and by counting a built network;
-             start: seconds from the command to the first training step;
-             latency: milliseconds of one forward pass, candidates in turns;
-             accuracy: whether two recorded studies of one setting, `fast` and `plain`, differ by less than `margin`;
-             ranks: whether a study of brief training, `short`, ranks its settings as one of longer training, `long`;
-             replay: what a search that stops poor designs early would have found in the study `recorded`;
-             report: how large the pages of synthetic studies are, how long they take to draw and to open in a browser;
-             scale: how busy slots are kept and what that costs, with runs that only take time;
-             samplers: seconds that each sampler takes for a choice, by the number of results it knows;
-             size: how long a large study takes to list, to continue and to draw
+             latency: milliseconds of one forward pass, candidates in turns
     architectures, batch_size, image_size, steps  what is trained or timed, and steps of a turn
     turns    of each candidate, of which the median is told
-    designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
-    scan     whether a space of ten million points is held to a budget too
-    runs, epochs  of the synthetic studies, one for each number of runs, each of so many epochs
-    slots, seconds  runs at once and how long each takes, every pair in turn; `spread`: more or less by that share
-    jobs     runs of each pair; null: five for each slot, at least a thousand
-    clock    real; or simulated: waiting takes no time, the coordinator what it takes
-    sampler, mirror  of the study with these runs: what chooses its designs, whether there is a database for dashboards
-    told     results that a sampler knows
-    stored   runs of the large study
     """
 
-    subject: Literal[
-        "training",
-        "costs",
-        "start",
-        "latency",
-        "accuracy",
-        "ranks",
-        "replay",
-        "report",
-        "scale",
-        "samplers",
-        "size",
-    ]
+    subject: Literal["training", "latency"]
     architectures: tuple[str, ...]
     device: Literal["auto", "cpu", "cuda"]
     batch_size: Count
     image_size: Count
     steps: Count
     turns: Count
-    designs: Count
-    scalar: Count
-    fvcore: Count
-    scan: bool
-    fast: str
-    plain: str
-    margin: Annotated[float, Gt(0), Lt(1)]
-    short: str
-    long: str
-    recorded: str
-    runs: tuple[Count, ...]
-    epochs: Count
-    slots: tuple[Count, ...]
-    seconds: tuple[Annotated[float, Gt(0), Lt(math.inf)], ...]
-    spread: Fraction
-    jobs: Count | None
-    clock: Literal["real", "simulated"]
-    sampler: Literal["random", "tpe", "nsga2", "gp", "qmc"]
-    mirror: bool
-    told: tuple[Count, ...]
-    stored: Count
     seed: Natural
 
 

@@ -84,6 +84,7 @@ def checked_name(name: str) -> str:
 
 
 def checked_tree(tree: dict[str, Any], kind: type[Checked], place: Place) -> Checked:
+    """The tree as a value of a dataclass. Raises InputError, with what `place` says of the files that set a key."""
     prepared = _prepared(tree, kind, (), place)
     try:
         # JSON mode is strict where it matters (no text for numbers, no 1 for true) and takes lists for tuples.

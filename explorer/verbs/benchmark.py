@@ -1,4 +1,4 @@
-"""What the benchmarks of training measured, on the terminal."""
+"""`do=benchmark`: how fast networks train and infer on this machine, against a tutorial's loop and its limits."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -185,7 +185,6 @@ def _latency(config: BenchmarkConfig, console: Console) -> int:
 
 def tell_machine(console: Console) -> None:
     """What this is measured on, in a line."""
-    """On what is measured, where no device is chosen that says it."""
     console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
 
 
@@ -216,5 +215,5 @@ def _refuse_beyond(config: BenchmarkConfig, what: str, needed: "Callable[[Task, 
 
 
 def carry_out(config: BenchmarkConfig, console: Console) -> int:
-    """Measure one subject; whatever is measured, the answer is 0: a figure that is missed is a finding, not an error."""
+    """`do=benchmark`: measure this machine. It is 0 whatever is found: a figure that is missed is no error."""
     return {"training": _training, "latency": _latency}[config.subject](config, console)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from explorer.host.errors import InputError
 from explorer.study.settings import BenchmarkConfig, DoctorConfig, StudyConfig, VerbConfig
-from explorer.study.tree import checked_name, checked_tree, refuse_name, to_config
+from explorer.study.tree import checked_name, checked_tree, to_config
 from explorer.verbs.compose import (
     DESIGN_VERBS,
     OF_DOCTOR,
@@ -14,7 +14,7 @@ from explorer.verbs.compose import (
     reading_groups,
     unknown_verb,
 )
-from explorer.verbs.unused import refuse_other_subjects, refuse_unused, set_aside
+from explorer.verbs.unused import refuse_unused, set_aside
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,8 @@ def read_command(arguments: list[str]) -> Command:
     verb = tree.pop("do", None)
     if verb in DESIGN_VERBS:
         keys = checked_tree(tree, DESIGN_VERBS[verb], place)
-        if isinstance(keys, BenchmarkConfig):
-            for key in ("fast", "plain", "short", "long", "recorded"):
-                refuse_name(key, getattr(keys, key))
-            refuse_other_subjects(keys, composed.given)
+        if isinstance(keys, BenchmarkConfig) and keys.subject == "latency" and "steps" in composed.given:
+            raise InputError("steps: subject=latency does not use it, subject=training does; leave it out")
         return Command(verb, keys)
     if verb not in STUDY_VERBS:
         raise unknown_verb(str(verb))

@@ -53,6 +53,8 @@ DESIGN_VERBS: dict[str, type[VerbConfig]] = {
     "export": ExportConfig,
     "benchmark": BenchmarkConfig,
 }
+# Subjects of `python -m benchmarks`, which do=benchmark once measured.
+OWN_SUBJECTS = ("accuracy", "costs", "ranks", "replay", "report", "samplers", "scale", "size", "start")
 SUFFIXES = (".yaml", ".yml")
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _SHOWN_NAME = re.compile(r"[A-Z][\w. -]* \([\w., -]*\)(, form \([abc]\))?")  # `ResNeXt-29 (32x4d)`
@@ -159,6 +161,8 @@ def compose(arguments: list[str]) -> Composed:
     known = groups()
     asked = [text.strip("'\"") for key, _, text in map(_split, arguments) if key == "do"]
     kind = DESIGN_VERBS.get(asked[-1]) if asked else None
+    if kind is BenchmarkConfig:
+        _refuse_own_subject(arguments)
     read = [_read(argument, known, kind or StudyConfig) for argument in arguments]
     given = {one.key: one.value for one in read}
     verb = str(given.get("do", "run"))
@@ -187,6 +191,16 @@ def compose(arguments: list[str]) -> Composed:
     _name_data(found.tree.get("data"))
     _fill_question(found.tree)
     return found
+
+
+def _refuse_own_subject(arguments: list[str]) -> None:
+    """Raise InputError for a subject that is measured of the project itself and no longer a verb's."""
+    subjects = [text.strip("'\"") for key, _, text in map(_split, arguments) if key == "subject"]
+    if subjects and subjects[-1] in OWN_SUBJECTS:
+        raise InputError(
+            f"subject={subjects[-1]}: is measured of the project itself, in a clone of its repository: "
+            f"python -m benchmarks {subjects[-1]}; allowed: training, latency"
+        )
 
 
 def unknown_verb(verb: str) -> InputError:

@@ -32,9 +32,7 @@ Which network shape is best at a fixed compute budget?
 
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
   python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true
-  python -m explorer do=benchmark                        training speed against a tutorial's loop, figures to reach;
-                                                         subject=costs, start, latency, accuracy, ranks,
-                                                         replay, report, scale, samplers, size: others
+  python -m explorer do=benchmark                        training speed on this machine; subject=latency: of a pass
 
 Any key can be overridden: recipe.epochs=20  space.cardinality=[1,32]  data=digits  name=my_study
 The record goes to studies/<name>/, the page to reports/<name>.html.
@@ -87,43 +85,43 @@ def dispatch(arguments: list[str], console: "Console") -> int:
         console.print(line, **PLAIN)
     match command.config:
         case VerifyConfig():
-            from explorer.verbs.verify import carry_out
+            from explorer.verbs import verify
 
-            return carry_out(command.config, console)
+            return verify.carry_out(command.config, console)
         case ExportConfig():
-            from explorer.verbs.export import carry_out
+            from explorer.verbs import export
 
-            return carry_out(command.config, console)
-        case DoctorConfig():
-            from explorer.verbs.doctor.examine import carry_out
-
-            return carry_out(command.config, command.database, console)
+            return export.carry_out(command.config, console)
         case BenchmarkConfig():
-            from explorer.verbs.benchmark import carry_out
+            from explorer.verbs import benchmark
 
-            return carry_out(command.config, console)
+            return benchmark.carry_out(command.config, console)
+        case DoctorConfig():
+            from explorer.verbs.doctor import examine
+
+            return examine.carry_out(command.config, command.database, console)
     if command.do in ("move", "report", "tabulate"):
         _tell_others(command, console)
     match command.do:
-        case "move":
-            from explorer.verbs.move import carry_out
-
-            return carry_out(command.study, command.database, console)
         case "plan":
-            from explorer.verbs.plan import carry_out
+            from explorer.verbs import plan
 
-            return carry_out(command.study, console)
+            return plan.carry_out(command.study, console)
         case "report":
-            from explorer.verbs.redraw import carry_out
+            from explorer.verbs import redraw
 
-            return carry_out(command.study, console)
+            return redraw.carry_out(command.study, console)
         case "tabulate":
-            from explorer.verbs.tabulate import carry_out
+            from explorer.verbs import tabulate
 
-            return carry_out(command.study, console)
-    from explorer.verbs.run import carry_out
+            return tabulate.carry_out(command.study, console)
+        case "move":
+            from explorer.verbs import move
 
-    return carry_out(command.study, console)
+            return move.carry_out(command.study, command.database, console)
+    from explorer.verbs import run
+
+    return run.carry_out(command.study, console)
 
 
 def _check_urls(command: "Command") -> None:

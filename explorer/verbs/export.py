@@ -31,6 +31,7 @@ def print_exported(found: Exported, console: Console) -> None:
 
 
 def carry_out(config: ExportConfig, console: "Console") -> int:
+    """`do=export`: write a design as a Python module of its own, with weights and as ONNX where asked for."""
     from explorer.design import short_name
 
     # Weights in float32 twice, and as much again for ONNX.

@@ -133,6 +133,7 @@ def _with_password(stored: StorageConfig, asked: StorageConfig) -> StorageConfig
 
 
 def carry_out(config: StudyConfig, leaves: str | None, console: "Console") -> int:
+    """`do=move`: keep a study's trials in another database from now on, and take them there."""
     from explorer.record.folder import refuse_links, study_folder
 
     refuse_links(study_folder(config.name))

@@ -291,6 +291,7 @@ def _workers(config: StudyConfig, folder: Path) -> int:
 
 
 def carry_out(config: StudyConfig, console: "Console") -> int:
+    """`do=plan`: say what a study would run, at what cost and time; nothing is trained."""
     from explorer.analysis.judging import at_look
     from explorer.record.changes import fork_of, refuse_other_settings, told
     from explorer.record.folder import study_folder

@@ -11,6 +11,7 @@ from explorer.host.console import PLAIN
 
 
 def carry_out(config: StudyConfig, console: "Console") -> int:
+    """`do=report`: draw a study's page again from its record."""
     from explorer.record.folder import study_folder
     from explorer.report.drawing import draw
 

@@ -15,6 +15,10 @@ from explorer.host.console import PLAIN
 
 
 def carry_out(config: StudyConfig, console: "Console") -> int:
+    """`do=run`: train what is missing of a study, judge it, draw its page; 0 once it has its verdict.
+
+    Raises StudyStoppedError where runs failed, none could be judged, or the page could not be drawn.
+    """
     from explorer.analysis.judging import at_look, load_finding
     from explorer.record.changes import refuse_other_settings
     from explorer.record.folder import (

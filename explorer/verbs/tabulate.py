@@ -294,6 +294,7 @@ TABLES = Path("tables")
 
 
 def carry_out(config: StudyConfig, console: "Console") -> int:
+    """`do=tabulate`: write a finished study as a table to share, in `tables/`."""
     from explorer.record.folder import study_folder
 
     for path in write_table(study_folder(config.name), TABLES / config.name):

@@ -12,22 +12,8 @@ from typing import Any
 
 from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
-from explorer.study.settings import BenchmarkConfig, StudyConfig
+from explorer.study.settings import StudyConfig
 
-# What each subject of do=benchmark uses.
-BENCHMARK_KEYS = {
-    "training": {"architectures", "device", "batch_size", "image_size", "steps", "turns", "seed"},
-    "costs": {"designs", "scalar", "fvcore", "scan", "seed"},
-    "start": {"turns"},
-    "latency": {"architectures", "device", "batch_size", "image_size", "turns", "seed"},
-    "accuracy": {"fast", "plain", "margin"},
-    "ranks": {"short", "long", "seed"},
-    "replay": {"recorded", "margin", "seed"},
-    "report": {"runs", "epochs", "turns", "seed"},
-    "scale": {"slots", "seconds", "spread", "jobs", "clock", "sampler", "mirror", "seed"},
-    "samplers": {"told"},
-    "size": {"stored"},
-}
 _OF_READ = (
     "subset",
     "image_column",
@@ -53,16 +39,6 @@ def refuse_unused(config: StudyConfig, given: Iterable[tuple[str, str]], groups:
     for key, place in given:
         if key in reasons and _says_something(config, key):
             raise InputError(f"{key}={_shown(_value(config, key))}: {reasons[key]}{place}")
-
-
-def refuse_other_subjects(config: BenchmarkConfig, given: Iterable[str]) -> None:
-    """Raise InputError for a key of do=benchmark that its subject does not use."""
-    used = BENCHMARK_KEYS[config.subject]
-    for key in given:
-        if key not in used | {"do", "subject"}:
-            others = ", ".join(f"subject={name}" for name, keys in BENCHMARK_KEYS.items() if key in keys)
-            allowed = ", ".join(sorted(used))
-            raise InputError(f"{key}: subject={config.subject} does not use it, {others} does; allowed: {allowed}")
 
 
 def set_aside(config: StudyConfig, given: Iterable[str]) -> list[str]:

@@ -73,7 +73,7 @@ def _shown(apart: Distances) -> list[str]:
 
 
 def carry_out(config: VerifyConfig, console: "Console") -> int:
-
+    """`do=verify`: the cost of a design by every referee, and its three forms side by side."""
     # Three forms in float64 with gradients, momentum and copies of their weights.
     architecture, task = _design(config, bytes_per_weight=100)
     from explorer.training.device import resolve

@@ -293,6 +293,7 @@ def _page(folder: Path) -> Path:
 
 
 def carry_out(config: DoctorConfig, database: str | None, console: "Console") -> int:
+    """`do=doctor`: say what is wrong with a study's folder, and repair what the person agrees to."""
     from rich.prompt import Confirm
     from rich.text import Text
 
