@@ -1,19 +1,22 @@
 """`python -m benchmarks SUBJECT key=value ...`: what we measure of the project itself."""
 
+import json
 import sys
+from dataclasses import fields
 from functools import partial
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 from rich.console import Console
 
 from benchmarks.subjects import SUBJECTS
+from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint
 from explorer.study.tree import checked_tree
 from explorer.verbs.carry_out import carried_out
 
-LIST = "python -m benchmarks --help lists the subjects"
+LIST = "python -m benchmarks --help lists the subjects and their keys"
 
 
 def main(arguments: list[str]) -> int:
@@ -21,31 +24,45 @@ def main(arguments: list[str]) -> int:
     return carried_out(partial(_measure, arguments), arguments, "benchmarks")
 
 
-def _measure(arguments: list[str], console: Console) -> int:
-    if not arguments or {"-h", "--help"} & set(arguments):
-        for name, subject in SUBJECTS.items():
-            keys = ", ".join(get_type_hints(subject.settings))
-            words = " ".join((subject.settings.__doc__ or "").split("\n\n")[0].split())
-            console.print(f"{name}: {words} Keys: {keys}.", markup=False, highlight=False, soft_wrap=True)
-        return 0
+def read_subject(arguments: list[str]) -> tuple[str, Any]:
+    """The subject that a command names, and its checked settings. Raises InputError."""
     name, *given = arguments
     if name not in SUBJECTS:
         raise InputError(f"{name}: unknown subject{hint(name, [*SUBJECTS])}; allowed: {', '.join(SUBJECTS)}; {LIST}")
-    subject = SUBJECTS[name]
-    subject.measure(checked_tree(_tree(given), subject.settings, lambda _: ""), console)
-    return 0
+    kind = SUBJECTS[name].settings
+    return name, checked_tree(_tree(given, kind), kind, lambda _: "")
 
 
-def _tree(given: list[str]) -> dict[str, Any]:
-    tree = {}
+def _measure(arguments: list[str], console: Console) -> int:
+    if not arguments or {"-h", "--help"} & set(arguments):
+        for name, subject in SUBJECTS.items():
+            console.print(f"{name}: {(subject.settings.__doc__ or '').splitlines()[0]}", **PLAIN)
+            defaults = " ".join(f"{key.name}={_shown(key.default)}" for key in fields(subject.settings))
+            console.print(f"    {defaults}", **PLAIN)
+        return 0
+    name, settings = read_subject(arguments)
+    return SUBJECTS[name].measure(settings, console)
+
+
+def _shown(default: Any) -> str:
+    """A default as one would write it."""
+    if isinstance(default, tuple):
+        return f"[{','.join(map(_shown, default))}]"
+    return json.dumps(default).strip('"')
+
+
+def _tree(given: list[str], kind: type) -> dict[str, Any]:
+    """Values by key, read as YAML but for texts."""
+    tree: dict[str, Any] = {}
+    texts = {key.name for key in fields(kind) if isinstance(key.default, str)}
     for argument in given:
         key, equals, text = argument.partition("=")
         if not equals:
             raise InputError(f"{argument}: is no key=value; {LIST}")
         try:
-            tree[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InputError(f"{argument}: cannot be read; write lists as [1,2]") from None
+            tree[key] = text if key in texts else yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise InputError(f"{argument[:100]}: cannot be read; write lists as [1,2]") from None
     return tree
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from benchmarks import settings
 from explorer.host.errors import InputError
+from explorer.study.tree import refuse_name
 from explorer.verbs.benchmark import print_figures, tell_machine
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def _accuracy(config: settings.Accuracy, console: Console) -> int:
     from explorer.analysis.judging import only_setting
     from explorer.analysis.paired import equivalence
 
+    for key, name in (("fast", config.fast), ("plain", config.plain)):
+        refuse_name(key, name)
     (fast, images, common), (plain, _, other) = only_setting(config.fast), only_setting(config.plain)
     if common != other:
         raise InputError(f"plain={config.plain}: trains another setting, with another recipe or other images")
@@ -73,6 +76,8 @@ def _ranks(config: settings.Ranks, console: Console) -> int:
     from explorer.analysis.judging import load_finding
     from explorer.record.folder import stored_environment, study_folder
 
+    for key, name in (("short", config.short), ("long", config.long)):
+        refuse_name(key, name)
     folders = [study_folder(name) for name in (config.short, config.long)]
     (short, _, first), (long, _, second) = map(load_finding, folders)
     hashes = {(stored_environment(folder) or {}).get("data_hash") for folder in folders}
@@ -96,6 +101,7 @@ def _replay(config: settings.Replay, console: Console) -> int:
     from explorer.record.folder import study_folder
     from explorer.study.plan import scopes_of
 
+    refuse_name("recorded", config.recorded)
     folder = study_folder(config.recorded)
     study, record, _ = load_finding(folder)
     try:

@@ -11,10 +11,10 @@ import pytest
 
 from explorer import __version__
 from explorer.__main__ import main
-from explorer.analysis import judging as answer
 from explorer.record import folder as study
 from explorer.record import records, starts, table
 from explorer.record.rows import RunRecord
+from explorer.report import drawing
 from explorer.search import coordinator, fork
 from explorer.study.job import Answer, FormsQuestion, Job, Question, Surroundings
 from explorer.study.run import Convolution
@@ -55,10 +55,10 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     Pages are drawn by do=report alone, or most of the time would go there.
     """
     monkeypatch.setattr(starts, "_commit", lambda: "abc")
-    draw = answer.draw
+    draw = drawing.draw
 
     def start(*overrides: str, there: Surroundings = THERE, outcome: Any = OK) -> tuple[int, list[Job]]:
-        monkeypatch.setattr(answer, "draw", draw if "do=report" in overrides else lambda folder: folder)
+        monkeypatch.setattr(drawing, "draw", draw if "do=report" in overrides else lambda folder: folder)
         engine = Elsewhere(finishing(outcome), there=there)
         for module in (coordinator, fork):
             monkeypatch.setattr(module, "open_engine", lambda *_: engine)

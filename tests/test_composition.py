@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.__main__ import read_subject
 from explorer.host.errors import InputError
 from explorer.study.contrast import contrast_of
 from explorer.study.plan import candidates, settings_of
@@ -244,7 +245,7 @@ def test_a_study_and_a_file_may_have_names_that_look_like_numbers(name: str, wor
     assert read_command(["study=equal_params", f"name={name}"]).study.name == name
     doctor = read_command(["do=doctor", f"name={name}"]).config
     assert getattr(doctor, "name", None) == name
-    ranks = read_command(["do=benchmark", "subject=ranks", f"short={name}"]).config
+    ranks = read_subject(["ranks", f"short={name}"])[1]
     training = read_command(["do=benchmark", f"architectures=[{name}]"]).config
     assert (getattr(ranks, "short", None), getattr(training, "architectures", None)) == (name, (name,))
 

@@ -135,7 +135,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "budget.params.tolerance=1"], ["budget.params.tolerance=1: must be less than 1"]),
         ([STUDY, "search=bayes"], ["search=bayes: no such search", "allowed: error_and_macs, gp, listed"]),
         (["do=verify", "architecture=29-32x4d", "steps=3"], ["steps=3: unknown key", "allowed: architecture"]),
-        (["do=benchmark", "subject=speed"], ["subject=\"speed\": must be 'training'"]),
+        (["do=benchmark", "subject=speed"], ["subject=\"speed\": must be 'training' or 'latency'"]),
     ],
 )
 def test_bad_input_is_one_line_with_key_value_and_what_is_allowed(arguments: list[str], parts: list[str]) -> None:

@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 from explorer.__main__ import main
-from explorer.analysis import judging as answer_of
 from explorer.record import folder as study
 from explorer.record import records, table
 from explorer.record.rows import CorrectRecord, EpochRecord, RunRecord
+from explorer.report import drawing
 from explorer.report.drawing import draw
 from explorer.search import coordinator
 from explorer.search.mirror import mirrored, own_mirror
@@ -95,7 +95,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """
 
     def start(*overrides: str, before: Callable[[int], None] = lambda number: None, draws: bool = False) -> int:
-        monkeypatch.setattr(answer_of, "draw", draw if draws else lambda folder: None)
+        monkeypatch.setattr(drawing, "draw", draw if draws else lambda folder: None)
 
         def answer(job: Job) -> list[Event]:
             before(len(engine.jobs))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from rich.table import Table
 
+from benchmarks.__main__ import main as measure
 from explorer.__main__ import main
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
@@ -53,11 +54,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def refusal(capsys: Telling, arguments: list[str]) -> str:
+def refusal(capsys: Telling, arguments: list[str], command: Callable[[list[str]], int] = main) -> str:
     """The one line of a command that is refused and leaves everything as it was."""
     before = everything(Path.cwd())
     began = time.monotonic()
-    assert main(arguments) == 2
+    assert command(arguments) == 2
     assert time.monotonic() - began < PATIENCE
     assert everything(Path.cwd()) == before
     (line,) = capsys.readouterr().err.splitlines()
@@ -152,9 +153,9 @@ NAMES += ["CON", "nul.txt", "Com1", "lpt9.a.b", "\u0430dmin", "\uff45", "a\u202e
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_is_no_plain_folder_on_any_system_is_refused(workplace: Path, capsys: Telling, name: str) -> None:
     assert "name=" in refusal(capsys, ["study=equal_params", f"name='{name}'"])
-    for key in ("fast", "recorded"):
+    for subject, key in (("accuracy", "fast"), ("replay", "recorded")):
         if name != "index":
-            assert f"{key}=" in refusal(capsys, ["do=benchmark", "subject=accuracy", f"{key}='{name}'"])
+            assert f"{key}=" in refusal(capsys, [subject, f"{key}={name}"], measure)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from explorer.__main__ import main
-from explorer.analysis import judging as answer
+from explorer.analysis.judging import load_finding
 from explorer.host.errors import InputError
 from explorer.host.yaml_limits import misfit, read_bytes, read_json
 from explorer.record import folder as study
 from explorer.record import records, table
+from explorer.report.drawing import entries
 from explorer.study.run import Execution
 from tests.conftest import undrawn
 from tests.fuzz import checked
@@ -92,7 +93,7 @@ def test_no_file_of_a_record_is_waited_for_or_fills_the_memory(
     spoil(folder / name)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(InputError, match=words) as refused:
-        answer.load_study(folder)
+        load_finding(folder)
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
@@ -168,9 +169,7 @@ def test_neighbours_of_any_kind_leave_a_good_study_in_the_index(folder: Path) ->
         shutil.copytree(folder, place)
         spoil(place)
     began = time.process_time()
-    found = {
-        folder.name: entry for folder, entry in zip(sorted(study.STUDIES.iterdir()), answer.entries({}), strict=True)
-    }
+    found = {folder.name: entry for folder, entry in zip(sorted(study.STUDIES.iterdir()), entries({}), strict=True)}
     assert time.process_time() - began < 60
     assert found.pop(RECORDED).mood == "yes"
     assert len(found) == len(NEIGHBOURS)

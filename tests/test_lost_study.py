@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 import explorer
+from benchmarks.__main__ import main as measure
 from explorer.__main__ import main
 from explorer.analysis.finding import find
 from explorer.analysis.judging import judged
@@ -99,7 +100,7 @@ def test_two_ways_of_training_that_all_diverged_are_not_called_equivalent(
     for name in ("fast", "plain"):
         assert start(finishing(LOST), [*only, f"name={name}"])[0] == 1
     capsys.readouterr()
-    assert main(["do=benchmark", "subject=accuracy", "fast=fast", "plain=plain", "margin=0.01"]) == 0
+    assert measure(["accuracy", "fast=fast", "plain=plain", "margin=0.01"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "inconclusive: - points" in said
     assert "In 6 of 6 pairs both runs diverged, and these decide nothing." in said

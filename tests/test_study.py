@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from benchmarks.__main__ import main as measure
 from explorer.__main__ import main
 from explorer.host.errors import InputError
 from explorer.record import folder as study
@@ -168,7 +169,7 @@ def test_ranks_of_different_data_sets_are_not_compared(
         (folder / study.ENVIRONMENT).write_text(json.dumps(environment | {"data_hash": hashed}))
 
     def ranks(short: str, long: str) -> str:
-        assert main(["do=benchmark", "subject=ranks", f"short={short}", f"long={long}"]) == 2
+        assert measure(["ranks", f"short={short}", f"long={long}"]) == 2
         return capsys.readouterr().err
 
     assert "short=one, long=third: were trained on Insects and on Birds; allowed: two studies of one d" in ranks(

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explorer.host import files
 from explorer.host.errors import InputError
 from explorer.record import table
 
@@ -192,7 +193,7 @@ def test_an_empty_file_is_refused(path: Path) -> None:
 
 
 def test_writing_whole_leaves_no_partial_file(tmp_path: Path) -> None:
-    table.write_whole(tmp_path / "page.html", "new")
+    files.write_whole(tmp_path / "page.html", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import subjects as benchmarks
+from benchmarks.__main__ import read_subject
+from benchmarks.subjects import SUBJECTS
 from explorer.__main__ import main
 from explorer.host.errors import InputError
-from explorer.study.settings import BenchmarkConfig
 from explorer.verbs.command_line import read_command
-from explorer.verbs.unused import BENCHMARK_KEYS
+from explorer.verbs.compose import OWN_SUBJECTS
 from tests.conftest import TINY
 from tests.made_up import made_up
 from tests.training.test_sources import pictures, write_folder, write_parquet
@@ -121,17 +121,28 @@ def test_verbs_that_go_by_the_record_say_what_of_the_command_they_do_not_use(
     assert "do=doctor looks at the folder alone: recipe.epochs has no effect" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("subject", BENCHMARK_KEYS)
-def test_a_subject_of_a_benchmark_takes_the_keys_that_its_function_reads_and_no_others(subject: str) -> None:
-    source = inspect.getsource(getattr(benchmarks, f"_{subject}"))
-    read = ast.parse(source + (inspect.getsource(benchmarks._candidates) if "_candidates(config)" in source else ""))
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_subject_of_the_benchmarks_reads_every_key_that_it_takes(subject: str) -> None:
+    own = SUBJECTS[subject]
+    read = ast.parse(inspect.getsource(own.measure))
     used = {
         node.attr
         for node in ast.walk(read)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "config"
     }
-    assert used == BENCHMARK_KEYS[subject]
-    assert used <= {field.name for field in fields(BenchmarkConfig)}
-    other = "stored" if "stored" not in used else "turns"
-    with pytest.raises(InputError, match=f"^{other}: subject={subject} does not use it"):
-        read_command(["do=benchmark", f"subject={subject}", f"{other}=1"])
+    assert used == {field.name for field in fields(own.settings)}
+    with pytest.raises(InputError, match=r"^stores=1: unknown key"):
+        read_subject([subject, "stores=1"])
+
+
+def test_a_key_that_a_verbs_benchmark_does_not_use_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^steps: subject=latency does not use it"):
+        read_command(["do=benchmark", "subject=latency", "steps=2"])
+    read_command(["do=benchmark", "subject=latency", "turns=2"])
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_subject_that_is_no_verbs_says_where_it_is_measured(subject: str) -> None:
+    assert set(OWN_SUBJECTS) == set(SUBJECTS)
+    with pytest.raises(InputError, match=rf"python -m benchmarks {subject}; allowed: training, latency"):
+        read_command(["do=benchmark", f"subject={subject}", "stored=3"])

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks.__main__ import main as measure
 from explorer.__main__ import main
 from explorer.design import Architecture, Task, display_name, parse_name
 from explorer.record import folder as study
@@ -154,7 +155,7 @@ def test_verify_ends_with_an_error_where_forms_disagree(
 def test_benchmark_prints_every_method_without_a_disagreement(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["do=benchmark", "subject=costs", "designs=20000", "scalar=50", "fvcore=2", "scan=false"]) == 0
+    assert measure(["costs", "designs=20000", "scalar=50", "fvcore=2", "scan=false"]) == 0
     output = said(capsys)
     for part in ("closed form, many at once 20,000", "closed form, one by one 50", "built and counted by fvcore 2"):
         assert part in output
@@ -195,7 +196,7 @@ def test_latency_is_told_with_its_spread_batch_and_device(workplace: Path, capsy
 
 @pytest.mark.real
 def test_the_start_is_timed_on_a_real_study(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["do=benchmark", "subject=start", "turns=1"]) == 0
+    assert measure(["start", "turns=1"]) == 0
     assert "from the command to the first training step, at most 6 s" in said(capsys)
     assert list(workplace.iterdir()) == []
 
@@ -216,7 +217,7 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
         settings = Path(f"studies/{name}/config.yaml")
         settings.write_text(settings.read_text().replace(*words))
     capsys.readouterr()
-    assert main(["do=benchmark", "subject=accuracy", "fast=fast", "plain=plain"]) == 0
+    assert measure(["accuracy", "fast=fast", "plain=plain"]) == 0
     output = said(capsys)
     for part in (
         "test error of fast minus plain: 90 % interval within 0.30 points of zero",
@@ -229,7 +230,7 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
         ("two", "studies/two: has several settings; allowed: a study of one"),
         ("none", "studies/none: there is no such study yet"),
     ):
-        assert main(["do=benchmark", "subject=accuracy", "fast=fast", f"plain={other}"]) == 2
+        assert measure(["accuracy", "fast=fast", f"plain={other}"]) == 2
         assert problem in capsys.readouterr().err
 
 
@@ -251,7 +252,7 @@ def test_an_interrupt_says_of_each_verb_what_is_kept(
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("explorer.verbs.dispatch._dispatch", interrupted)
+    monkeypatch.setattr("explorer.__main__.dispatch", interrupted)
     assert main(arguments) == 130
     command = shlex.join(["python", "-m", "explorer", *arguments])
     assert capsys.readouterr().err == f"\nInterrupted. {told}: {command}\n"
@@ -272,14 +273,10 @@ def test_an_interrupt_says_of_each_verb_what_is_kept(
         (["do=export", "architecture=29-32x4d", "weights=none.safetensors"], "weights=none.safetensors: there is no"),
         (["do=verify", "architecture=29-9999999x999d"], "architecture=29-9999999x999d: it would need about "),
         (["do=export", "architecture=29-9999999x999d"], "architecture=29-9999999x999d: it would need about "),
-        (["do=benchmark", "designs=0"], "designs=0: "),
+        (["do=benchmark", "steps=0"], "steps=0: "),
         (["do=benchmark", "architectures=[]"], "architectures=[]: name at least one"),
         (["do=benchmark", "architectures=[29-32y4d]"], "architectures=29-32y4d: architecture '29-32y4d': expected"),
         (["do=benchmark", "image_size=2"], "architectures=29-1x64d: "),
-        (["do=benchmark", "subject=accuracy", "margin=0"], "margin=0: "),
-        (["do=benchmark", "subject=report", "runs=9"], "runs=[9]: allowed are numbers from 10 to 10,500"),
-        (["do=benchmark", "subject=report", "runs=[100,10501]"], "runs=[100, 10501]: allowed are numbers from 10 to"),
-        (["do=benchmark", "subject=report", "runs=[]"], "runs=[]: allowed are numbers from 10 to 10,500"),
         (
             ["do=dance"],
             "do=dance: unknown verb; allowed: run, plan, report, tabulate, doctor, move, verify, export, benchmark",
@@ -384,15 +381,15 @@ def test_recorded_studies_are_replayed_and_their_ranks_compared(
     assert main([*small, "name=long"]) == 0
     assert main([*small, "name=short", "recipe.epochs=1"]) == 0
     capsys.readouterr()
-    assert main(["do=benchmark", "subject=replay", "recorded=long"]) == 0
+    assert measure(["replay", "recorded=long"]) == 0
     captured = capsys.readouterr()
     output = " ".join(captured.out.split())
     assert captured.err == ""
     assert "200 searches of each kind replayed among 9 designs of 3 epochs" in output
     assert "random, halving: median regret on validation images at 33% of the epochs" in output
-    assert main(["do=benchmark", "subject=ranks", "short=short", "long=long"]) == 0
+    assert measure(["ranks", "short=short", "long=long"]) == 0
     assert "short (1 epochs) against long (3 epochs): Kendall's tau " in said(capsys)
-    assert main(["do=benchmark", "subject=replay", "recorded=short"]) == 2
+    assert measure(["replay", "recorded=short"]) == 2
     assert "recorded=short: " in capsys.readouterr().err
-    assert main(["do=benchmark", "subject=ranks", "short=short", "long=nothing"]) == 2
+    assert measure(["ranks", "short=short", "long=nothing"]) == 2
     assert "there is no such study yet" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from explorer.engine.messages import Box
+from explorer.host import files
 from explorer.record import folder as study
 from explorer.record import records, table
 from explorer.record.rows import CorrectRecord, Decision
@@ -80,7 +81,7 @@ def test_the_runs_come_last_when_a_record_is_created(tmp_path: Path, seen: list[
 
 
 def test_a_file_is_durable_before_it_takes_the_place_of_another(tmp_path: Path, seen: list[Event]) -> None:
-    table.write_whole(tmp_path / "page.html", "new" * 1000)
+    files.write_whole(tmp_path / "page.html", "new" * 1000)
     assert seen == [
         ("flushed", f"page.html.{os.getpid()}.partial", 3000),
         ("replaced", "page.html", 3000),

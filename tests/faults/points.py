@@ -30,13 +30,12 @@ import numpy as np
 from optuna.storages import RDBStorage
 from rich.console import Console
 
-from explorer import __main__ as entry
-from explorer.analysis import judging as answer
+from explorer.analysis import judging
 from explorer.analysis.finding import Finding
 from explorer.design import short_name
 from explorer.record import records, starts, table
 from explorer.record.progress import settings_so_far
-from explorer.report import terminal
+from explorer.report import drawing, terminal
 from explorer.search import coordinator, mirror
 from explorer.search.state import State
 from explorer.search.trials import Trials
@@ -56,6 +55,7 @@ from explorer.study.job import (
 )
 from explorer.study.run import Convolution, EpochResult, Outcome
 from explorer.study.settings import StudyConfig
+from explorer.verbs import run
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
@@ -189,9 +189,9 @@ def patch(case: str, config: StudyConfig, points: Points) -> None:
     """Set the points into everything a start does."""
     engine = Engine(SLOTS.get(case, 1))
     setattr(coordinator, "open_engine", lambda *_: engine)  # noqa: B010 - which it does not export
-    answer.draw = lambda folder: Path()
+    drawing.draw = lambda folder: Path()
     untold = Finding([], None, "test_error", wanted=0, final=0, has_contrast=False)
-    answer.load_finding = lambda folder: (config, None, untold)  # type: ignore[assignment, return-value]
+    judging.load_finding = lambda folder: (config, None, untold)  # type: ignore[assignment, return-value]
     terminal.print_verdict = lambda *arguments: None
     starts._commit = lambda: None
     if case == "mirror":
@@ -235,7 +235,7 @@ def start(case: str, config: StudyConfig, place: Path, last: int | None = None, 
                 os.dup2(output.fileno(), 1)
                 os.dup2(output.fileno(), 2)
                 patch(case, config, Points(last, labels))
-                code = entry._run(config, Console(file=output, width=160))
+                code = run.carry_out(config, Console(file=output, width=160))
         except BaseException:  # noqa: BLE001 - whatever it is, the fork ends here
             sys.excepthook(*sys.exc_info())
         finally:

@@ -9,9 +9,9 @@ import sys
 from typing import Any
 
 from explorer.__main__ import console
-from explorer.analysis import judging as answer
 from explorer.engine import local
 from explorer.record import table
+from explorer.report import drawing
 from tests.faults import hooks
 
 IN_WORKERS = {"training", "evaluation", "saving"}
@@ -41,7 +41,7 @@ def run(phase: str) -> None:
         case "recording":
             stay(table, "append")
         case "report":
-            stay(answer, "draw")
+            stay(drawing, "draw")
     console()
 
 

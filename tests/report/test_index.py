@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from explorer.analysis import judging as answer
 from explorer.analysis.finding import find
+from explorer.analysis.judging import load_finding
 from explorer.analysis.sentences import mood
 from explorer.host.errors import StudyStoppedError
 from explorer.record.records import Record
+from explorer.report import drawing
 from explorer.report.index import Entry, best_of, broken, entry_of, write_index
 from explorer.report.spark import spark_of
 from explorer.verbs.command_line import read_command
@@ -181,7 +182,7 @@ def test_text_and_verdicts_stand_out_from_the_page_in_light_and_dark() -> None:
 
 
 def test_a_recorded_study_has_an_interval_over_seeds_and_images_of_its_two_settings() -> None:
-    both = answer.load_finding(ROOT / "studies" / "equal_params_cifar10_jpeg")[2].with_images
+    both = load_finding(ROOT / "studies" / "equal_params_cifar10_jpeg")[2].with_images
     assert both is not None
     assert (both.low, both.high) == pytest.approx((-0.0258, -0.0196), abs=5e-5)
 
@@ -192,10 +193,10 @@ def test_a_page_that_cannot_be_drawn_says_where_the_reason_stands(
     def fails(folder: Path) -> Path:
         raise KeyError("paths")
 
-    monkeypatch.setattr(answer, "_drawn", fails)
+    monkeypatch.setattr(drawing, "_drawn", fails)
     with pytest.raises(StudyStoppedError) as caught:
-        answer.draw(tmp_path)
+        drawing.draw(tmp_path)
     assert "the page cannot be drawn (KeyError: 'paths')" in str(caught.value)
-    where = tmp_path / "local" / answer.FAULT
+    where = tmp_path / "local" / drawing.FAULT
     assert f"{where} says where" in str(caught.value)
     assert "in fails" in where.read_text()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer.analysis import judging as answer
+from explorer.analysis.judging import load_finding
+from explorer.report import drawing
 from explorer.report import entry_cache as kept
 from explorer.report.spark import picture
 
@@ -23,20 +24,20 @@ def read(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         for path in (Path("studies") / name).iterdir():
             os.utime(path, (1_700_000_000, 1_700_000_000))
     folders: list[Path] = []
-    load = answer.load_finding
+    load = load_finding
 
     def watched(folder: Path) -> object:
         folders.append(folder)
         return load(folder)
 
-    monkeypatch.setattr(answer, "load_finding", watched)
+    monkeypatch.setattr(drawing, "load_finding", watched)
     return folders
 
 
 def test_a_study_is_read_once_and_tells_the_same_again(read: list[Path]) -> None:
-    first = answer.entries({})
+    first = drawing.entries({})
     assert len(read) == 2
-    again = answer.entries({})
+    again = drawing.entries({})
     assert len(read) == 2
     for one, other in zip(first, again, strict=True):
         assert (one.name, one.verdict, one.best, one.date) == (other.name, other.verdict, other.best, other.date)
@@ -46,64 +47,64 @@ def test_a_study_is_read_once_and_tells_the_same_again(read: list[Path]) -> None
 
 
 def test_only_what_was_edited_is_read_again_even_with_its_size_and_time_kept(read: list[Path]) -> None:
-    before = answer.entries({})
+    before = drawing.entries({})
     path = COPIED / "config.yaml"
     text, times = path.read_text(), path.stat()
     path.write_text(text.replace("Does the fast path", "Does the slow path"))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert path.stat().st_size == times.st_size
     del read[:]
-    after = answer.entries({})
+    after = drawing.entries({})
     assert read == [COPIED]
     assert [one.question[:13] for one in after] == ["Does the fast", "Does the slow"]
     assert before[0].question == after[0].question
 
 
 def test_a_file_that_appears_or_goes_is_an_edit(read: list[Path]) -> None:
-    answer.entries({})
+    drawing.entries({})
     (COPIED / "correct.csv").unlink()
-    assert "correct.csv missing" in answer.entries({})[1].verdict
+    assert "correct.csv missing" in drawing.entries({})[1].verdict
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"key": 1}', "whole", "verdict"])
 def test_a_broken_file_is_ignored_and_written_anew(read: list[Path], content: str) -> None:
-    sound = answer.entries({})[1]
+    sound = drawing.entries({})[1]
     path = COPIED / kept.FILE
     whole = path.read_text()
     tree = json.loads(whole)
     tree["entry"]["verdict"] = "It is better."
     path.write_text({"whole": whole[:-40], "verdict": json.dumps(tree)}.get(content, content))
     del read[:]
-    assert answer.entries({})[1].verdict == sound.verdict
+    assert drawing.entries({})[1].verdict == sound.verdict
     assert read == [COPIED]
     assert path.read_text() == whole
 
 
 def test_another_program_reads_anew(read: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    answer.entries({})
+    drawing.entries({})
     monkeypatch.setattr(kept, "_program", lambda: "another")
-    answer.entries({})
+    drawing.entries({})
     assert len(read) == 4
 
 
 def test_a_record_written_just_now_is_not_kept_since_its_time_may_hide_a_change(read: list[Path]) -> None:
     (COPIED / "runs.csv").touch()
-    answer.entries({})
+    drawing.entries({})
     assert kept.key_of(COPIED) is None
     assert not (COPIED / kept.FILE).exists()
 
 
 def test_where_nothing_can_be_kept_the_index_is_the_same(read: list[Path]) -> None:
     (COPIED / "local").write_text("in the way")
-    assert [one.name for one in answer.entries({})] == ["fast_path", "plain_path"]
-    assert answer.entries({})[1].mood == "open"
+    assert [one.name for one in drawing.entries({})] == ["fast_path", "plain_path"]
+    assert drawing.entries({})[1].mood == "open"
 
 
 def test_the_study_just_drawn_is_not_read_again(read: list[Path]) -> None:
-    known = answer.entries({})[1]
+    known = drawing.entries({})[1]
     shutil.rmtree(COPIED / "local")
     del read[:]
-    assert answer.entries({COPIED: known})[1] == known
+    assert drawing.entries({COPIED: known})[1] == known
     assert read == []
 
 
@@ -120,9 +121,9 @@ def test_the_study_just_drawn_is_not_read_again(read: list[Path]) -> None:
 def test_a_study_that_cannot_be_read_keeps_no_other_from_the_index(
     read: list[Path], name: str, content: str | None
 ) -> None:
-    answer.entries({})
+    drawing.entries({})
     (COPIED / name).unlink() if content is None else (COPIED / name).write_text(content)
-    good, bad = answer.entries({})
+    good, bad = drawing.entries({})
     assert (good.mood, bad.mood) == ("open", "broken")
     assert bad.verdict.startswith("Cannot be read: ")
     assert (bad.name, bad.best, bad.spark) == ("plain_path", None, None)
@@ -131,4 +132,4 @@ def test_a_study_that_cannot_be_read_keeps_no_other_from_the_index(
 def test_an_environment_with_too_few_images_is_told_too(read: list[Path]) -> None:
     tree = json.loads((COPIED / "environment.json").read_text())
     (COPIED / "environment.json").write_text(json.dumps({**tree, "images": []}))
-    assert answer.entries({})[1].mood == "broken"
+    assert drawing.entries({})[1].mood == "broken"

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks import page_speed as speed
+from benchmarks.__main__ import main as measure
 from benchmarks.results import PageSpeed
-from explorer.__main__ import main
 from explorer.verbs.command_line import read_command
 from tests.report.browsing import needs_browser
 
 pytestmark = pytest.mark.real
 
-QUICK = ["do=benchmark", "subject=report", "runs=[10,20]", "epochs=2", "turns=1"]
+QUICK = ["report", "runs=[10,20]", "epochs=2", "turns=1"]
 
 
 def test_a_page_is_drawn_and_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_without_a_browser_the_rest_is_told(
     workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
-    assert main(QUICK) == 0
+    assert measure(QUICK) == 0
     output = " ".join(capsys.readouterr().out.split())
     assert "Times in a browser were not measured: playwright is not installed" in output
     assert "20 runs: page of at most 3 MB 2." in output
@@ -57,7 +57,7 @@ def test_without_a_browser_the_rest_is_told(
 
 @needs_browser
 def test_a_browser_tells_when_pages_are_seen_and_live(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(QUICK) == 0
+    assert measure(QUICK) == 0
     output = " ".join(capsys.readouterr().out.split())
     for part in ("10 runs: first view within 1 s 0.", "20 runs: interactive within 4 s "):
         assert part in output

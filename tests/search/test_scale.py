@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main as measure
 from benchmarks.scale import Clock, Sleeps, measure_choices, measure_scale, usage_of
 from benchmarks.size import store, until_first
 from benchmarks.subjects import sleeping
-from explorer.__main__ import main
 from explorer.record import records
 from explorer.search.trials import Trials
 from explorer.study.job import Job
@@ -108,13 +108,13 @@ def test_a_stored_study_is_one_that_goes_on(half: bool, tmp_path: Path) -> None:
 
 
 def test_the_benchmark_tells_what_it_found(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    quick = ["do=benchmark", "subject=scale", "jobs=12"]
-    assert main([*quick, "slots=[1,3]", "seconds=[10]", "clock=simulated", "mirror=true"]) == 0
+    quick = ["scale", "jobs=12"]
+    assert measure([*quick, "slots=[1,3]", "seconds=[10]", "clock=simulated", "mirror=true"]) == 0
     output = " ".join(capsys.readouterr().out.split())
     assert "Runs that only take time, simulated clock, sampler random, lengths +-20%" in output
     assert "3 slots, runs of 10 s: at least 97 % of the slots' time used" in output
     assert list(workplace.iterdir()) == []
-    assert main(quick) == 2
+    assert measure(quick) == 2
     assert "jobs=12: allowed are more than slots, 512" in " ".join(capsys.readouterr().err.split())
 
 
@@ -133,7 +133,7 @@ def test_sixty_four_slots_are_fed_in_real_time(tmp_path: Path) -> None:
 def test_a_large_study_is_continued_listed_and_drawn_in_processes_of_their_own(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["do=benchmark", "subject=size", "stored=20"]) == 0
+    assert measure(["size", "stored=20"]) == 0
     output = " ".join(capsys.readouterr().out.split())
     for part in ("search: continue, half done", "5 seeds: do=report", "search: start it again when finished: verdict"):
         assert part in output
