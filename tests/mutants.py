@@ -35,10 +35,13 @@ PATIENCE = (60.0, 3.0)  # seconds that the tests of a change may take, and times
 # What is changed, by room, and how large a part of all changes falls to it.
 ROOMS: dict[str, tuple[int, tuple[str, ...]]] = {
     "analysis": (30, ("analysis/*.py",)),
-    "record": (15, ("records.py", "table.py", "run.py")),
-    "design": (22, ("design/*.py", "planning.py")),
-    "training": (18, ("training/loop.py", "training/schedule.py", "training/augment.py", "training/data.py")),
-    "search": (15, ("search/rungs.py", "search/sampler.py", "search/trials.py", "runs.py", "answer.py")),
+    "record": (15, ("record/records.py", "record/table.py", "study/run.py")),
+    "design": (22, ("design/*.py", "study/plan.py")),
+    "training": (
+        18,
+        ("training/loop.py", "training/schedule.py", "training/images/augment.py", "training/images/split.py"),
+    ),
+    "search": (15, ("search/rungs.py", "search/sampler.py", "search/trials.py", "study/runs.py", "report/drawing.py")),
 }
 # The tests nearest to a module, by the beginning of its path; the longest that fits counts.
 _STUDIES = ("tests/test_rates.py", "tests/test_spaces.py", "tests/test_looks.py")
@@ -47,24 +50,24 @@ _DECISIONS = ("tests/search/test_decisions.py",)
 _TRAINING = ("tests/training/test_by_hand.py", "tests/training/test_loop.py", "tests/training/test_checkpoint.py")
 NEAREST: dict[str, tuple[str, ...]] = {
     "analysis/": ("tests/analysis", *_STUDIES, "tests/search/test_replay.py"),
-    "records.py": (
+    "record/records.py": (
         "tests/test_records.py",
         "tests/test_whole_stories.py",
         "tests/test_writes.py",
         "tests/test_damage.py",
     ),
-    "table.py": ("tests/test_table.py", "tests/test_writes.py", "tests/test_records.py", "tests/test_damage.py"),
-    "run.py": ("tests/test_records.py", "tests/test_planning.py", "tests/test_config.py"),
+    "record/table.py": ("tests/test_table.py", "tests/test_writes.py", "tests/test_records.py", "tests/test_damage.py"),
+    "study/run.py": ("tests/test_records.py", "tests/test_planning.py", "tests/test_config.py"),
     "design/": _DESIGN,
-    "planning.py": (
+    "study/plan.py": (
         "tests/test_planning.py",
         "tests/design/test_by_hand.py",
         "tests/test_spaces.py",
         "tests/test_config.py",
     ),
     "training/": ("tests/training/test_parts.py", *_TRAINING),
-    "training/augment.py": ("tests/training/test_augment.py", "tests/training/test_parts.py", *_TRAINING),
-    "training/data.py": (
+    "training/images/augment.py": ("tests/training/test_augment.py", "tests/training/test_parts.py", *_TRAINING),
+    "training/images/split.py": (
         "tests/training/test_splits.py",
         "tests/training/test_parts.py",
         *_TRAINING,
@@ -76,8 +79,8 @@ NEAREST: dict[str, tuple[str, ...]] = {
         "tests/search/test_sampler.py",
         "tests/search/test_rungs.py",
     ),
-    "runs.py": (*_DECISIONS, "tests/test_planning.py", "tests/test_rates.py", "tests/search/test_rungs.py"),
-    "answer.py": (
+    "study/runs.py": (*_DECISIONS, "tests/test_planning.py", "tests/test_rates.py", "tests/search/test_rungs.py"),
+    "report/drawing.py": (
         "tests/test_looks.py",
         "tests/test_spaces.py",
         "tests/report/test_index.py",

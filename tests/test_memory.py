@@ -33,7 +33,7 @@ DESIGN = parse_name("29-32x4d")
 def test_a_network_that_does_not_fit_is_refused_with_the_largest_that_does(
     command: list[str], size: str, workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("training.device", "training.export"):
+    for place in ("training.device", "training.network.export"):
         monkeypatch.setattr(f"explorer.{place}.memory_bytes", lambda: 8 * GIB)
     monkeypatch.setattr("explorer.training.network.export._refuse_without_onnx", lambda: None)
     assert main(command) == 2

@@ -23,11 +23,11 @@ def test_every_change_is_another_program(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("table.py", "call left out", "os.fsync"),
+        ("record/table.py", "call left out", "os.fsync"),
         ("training/loop.py", "call left out", "network.eval()"),
         ("analysis/trend.py", "number", "LEAST = 3"),
         ("analysis/sentences.py", "branches swapped", "'lower' if mean < 0 else 'higher'"),
-        ("planning.py", "call unwrapped", "abs(distance) > limit.tolerance"),
+        ("study/plan.py", "call unwrapped", "abs(distance) > limit.tolerance"),
     ],
 )
 def test_the_changes_that_went_unnoticed_once_can_be_drawn(name: str, kind: str, words: str) -> None:

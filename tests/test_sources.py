@@ -47,8 +47,8 @@ def test_comments_docstrings_and_layout_do_not_count(copy: Path) -> None:
     [
         ("training/loop.py", "nesterov=recipe.nesterov", "nesterov=False"),
         ("design/cost.py", "+ ", "- "),
-        ("training/kernels/norm.c", "#include", "#define ONE 1\n#include"),
-        ("training/kernels/grouped.c", "return failed;", "return 0;"),
+        ("training/network/kernels/norm.c", "#include", "#define ONE 1\n#include"),
+        ("training/network/kernels/grouped.c", "return failed;", "return 0;"),
     ],
 )
 def test_a_change_of_code_is_a_change_of_that_file_alone(copy: Path, path: str, old: str, new: str) -> None:
@@ -61,8 +61,12 @@ def test_files_that_runs_begin_or_cease_to_go_through_count(copy: Path) -> None:
     assert changed(copy) == set()
     edit(copy / "training" / "loop.py", "import time\n", "import time\nimport explorer.training.more\n")
     assert changed(copy) == {"training/loop.py", "training/more.py"}
-    edit(copy / "training" / "device.py", "import torch\n", "import torch\nfrom explorer.training import export\n")
-    assert changed(copy) == {"training/loop.py", "training/more.py", "training/device.py", "training/export.py"}
+    edit(
+        copy / "training" / "device.py",
+        "import torch\n",
+        "import torch\nfrom explorer.training.network import export\n",
+    )
+    assert changed(copy) == {"training/loop.py", "training/more.py", "training/device.py", "training/network/export.py"}
 
 
 UNUSED = """
@@ -97,8 +101,10 @@ def test_functions_and_classes_that_no_run_reaches_do_not_count(copy: Path) -> N
 )
 def test_what_a_run_may_reach_counts_however_it_is_named(copy: Path, use: str) -> None:
     (copy / "training" / "schedule.py").write_text((copy / "training" / "schedule.py").read_text() + UNUSED)
-    (copy / "training" / "augment.py").write_text((copy / "training" / "augment.py").read_text() + use)
-    assert changed(copy) == {"training/augment.py", "training/schedule.py"}
+    (copy / "training" / "images" / "augment.py").write_text(
+        (copy / "training" / "images" / "augment.py").read_text() + use
+    )
+    assert changed(copy) == {"training/images/augment.py", "training/schedule.py"}
 
 
 def test_a_chain_of_uses_counts_to_its_end(copy: Path) -> None:
@@ -118,11 +124,11 @@ def note(frame, event, _):
     if event == "call" and frame.f_code.co_flags & 1:  # of a function: the bodies of classes are executed by imports
         ran.add((frame.f_code.co_filename, frame.f_code.co_qualname.partition(".")[0]))
 from multiprocessing import Pipe
-from explorer.config import read_command
-from explorer.job import Job, LatencyQuestion, RunDone, Survey
-from explorer.planning import settings_of, task_of
-from explorer.run import Execution
-from explorer.runs import runs_of
+from explorer.verbs.command_line import read_command
+from explorer.study.job import Job, LatencyQuestion, RunDone, Survey
+from explorer.study.plan import settings_of, task_of
+from explorer.study.run import Execution
+from explorer.study.runs import runs_of
 from explorer.training.worker import work
 from tests.conftest import TINY
 config = read_command(TINY).study
@@ -173,8 +179,12 @@ print("LOADED", *outcomes, *(sys.modules[name].__file__ for name in sys.modules 
     found = set(decisive_sources())
     assert "training/loop.py" in loaded
     assert loaded <= found
-    assert {"training/kernels/norm.c", "training/kernels/grouped.c", "training/kernels/numbers.h"} <= found
-    assert not found & {f"training/{name}.py" for name in ("benchmark", "export", "verify", "reference", "costing")}
+    assert {
+        "training/network/kernels/norm.c",
+        "training/network/kernels/grouped.c",
+        "training/network/kernels/numbers.h",
+    } <= found
+    assert not found & {f"training/{name}.py" for name in ("speed", "network/export", "network/verify", "reference")}
 
 
 def test_every_import_can_be_followed() -> None:

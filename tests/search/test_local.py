@@ -107,15 +107,14 @@ def until_quiet(engine: LocalEngine) -> list[Event]:
 WITHOUT_MEMORY = """
 from dataclasses import replace
 from multiprocessing import Pipe
-from explorer import machine
 from explorer.design import parse_name
-from explorer.job import Job
-from explorer.planning import settings_of
-from explorer.runs import runs_of
-from explorer.config import read_command
+from explorer.study.job import Job
+from explorer.study.plan import settings_of
+from explorer.study.runs import runs_of
+from explorer.verbs.command_line import read_command
 from explorer.training import worker
 from explorer.training.worker import _Life
-from explorer.training.data import load
+from explorer.training.images.split import load
 from tests.conftest import TINY
 from tests.test_planning import EXECUTION
 

@@ -199,14 +199,14 @@ def test_without_a_working_compiler_there_are_no_kernels_and_a_reason(path: str,
     broken.parent.mkdir()
     broken.write_text("#!/bin/sh\necho 'cannot compile' >&2\nexit 1\n")
     broken.chmod(0o755)
-    code = "from explorer.training import kernels; print(kernels.is_available()); kernels.library()"
+    code = "from explorer.training.network import kernels; print(kernels.is_available()); kernels.library()"
     environment = os.environ | {"PATH": str(tmp_path / path), "XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.stdout == "False\n"
     assert "the kernels cannot be made here: " in done.stderr
 
 
-LOADS = "from explorer.training import kernels; print(kernels.is_available())"
+LOADS = "from explorer.training.network import kernels; print(kernels.is_available())"
 
 
 def loaded(cache: Path, **environment: str) -> str:
