@@ -1,0 +1,1 @@
+"""A prepared run on a machine with a GPU and without internet; see README.md here."""

@@ -1,0 +1,366 @@
+"""Where a GPU's time goes: forms of grouped convolutions, and whole steps eager, as a CUDA graph, tuned and compiled.
+
+    python micro.py OUT SECONDS
+
+Tables go to standard output. Numbers go to OUT/micro.json, which is written anew after each of them, so that nothing
+measured is lost wherever this ends. CHECK_DEVICE=cpu measures tiny networks: then the numbers mean nothing, but that
+everything works.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's usual name
+
+from explorer.design import Task, cost, parse_name
+from explorer.design.grouped import GroupedConv, grouped_convs
+from explorer.study.run import Convolution, Execution, Run
+from explorer.study.settings import DataConfig, Recipe
+from explorer.training.loop import deterministic, ready, step
+from explorer.training.network.prepare import merged
+from explorer.training.speed import ACCESSES, measure_limits
+
+Work = Callable[[], object]
+Choices = tuple[Convolution, ...]
+# What each number is measured under: deterministic kernels, and cuDNN trying which of its kernels is the fastest.
+FLAGS = {"ours": (True, False), "tuned": (False, True)}
+ORDERS = {"last": torch.channels_last, "first": torch.contiguous_format}
+# Seconds that must be left before another number is measured: those after it need their time too.
+FOR_FORMS, FOR_STEPS, FOR_COMPILING = 20.0, 10.0, 60.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Which networks are measured, on images of which side, and with how many in a batch.
+
+    pair     of equal parameters, whose times are compared: one path, and many
+    grouped  networks whose grouped convolutions are measured form by form
+    narrow   networks of a step that launching its kernels takes longer than executing them
+    tiny     the same on 8 pixels and 32 images
+    batches  further numbers of images at which the pair is measured
+    burst    seconds that calls are repeated for; a form of a convolution for an eighth of that
+    """
+
+    image_size: int
+    batch: int
+    pair: tuple[str, str]
+    grouped: tuple[str, ...]
+    narrow: tuple[str, ...]
+    tiny: str
+    batches: tuple[int, ...]
+    burst: float
+
+    @property
+    def task(self) -> Task:
+        """Colour images of ten classes."""
+        return Task(channels=3, image_size=self.image_size, classes=10)
+
+
+FULL = Scale(
+    image_size=32,
+    batch=128,
+    pair=("29-1x64d", "29-32x4d"),
+    grouped=("29-32x4d", "29-8x14d", "29-4x24d"),
+    narrow=("29-16x2d-w64", "29-1x16d-w64"),
+    tiny="29-32x4d",
+    batches=(64, 256, 512, 1024),
+    burst=0.25,
+)
+SMALL = Scale(
+    image_size=8,
+    batch=8,
+    pair=("11-1x4d-w16", "11-2x3d-w16"),
+    grouped=("11-2x3d-w16",),
+    narrow=("11-4x2d-w16",),
+    tiny="11-2x3d-w16",
+    batches=(4,),
+    burst=0.02,
+)
+
+
+class Bench:
+    """What is measured, for how long, and what was found: `found` is on disk as soon as it is kept."""
+
+    def __init__(self, device: str, out: Path, seconds: float) -> None:
+        self.device, self.out, self.ends = device, out, time.perf_counter() + seconds
+        self.is_gpu = device == "cuda"
+        self.scale = FULL if self.is_gpu else SMALL
+        name = torch.cuda.get_device_name() if self.is_gpu else "cpu"
+        self.found: dict[str, Any] = {"device": name, "torch": torch.__version__}
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.ends - time.perf_counter()
+
+    def keep(self, part: str, value: object) -> None:
+        """Write what was found anew, with one part changed."""
+        self.found[part] = value
+        (self.out / "micro.json").write_text(json.dumps(self.found, indent=1), encoding="utf-8")
+
+    def wait(self) -> None:
+        """Until the device has done everything."""
+        if self.is_gpu:
+            torch.cuda.synchronize()
+
+    def seconds(self, work: Work, burst: float) -> float:
+        """Of one call: the median over three bursts of about so many seconds, each with one wait for the device."""
+        for _ in range(2):
+            work()
+        self.wait()
+        began = time.perf_counter()
+        work()
+        self.wait()
+        calls = max(2, min(200, int(burst / max(time.perf_counter() - began, 1e-6))))
+        times = []
+        for _ in range(3):
+            began = time.perf_counter()
+            for _ in range(calls):
+                work()
+            self.wait()
+            times.append((time.perf_counter() - began) / calls)
+        return median(times)
+
+    def graph(self, work: Work) -> Work | None:
+        """The same work as one launch; None where it cannot be captured."""
+        if not self.is_gpu:
+            return None
+        try:
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):  # what is allocated once is not to be captured
+                for _ in range(3):
+                    work()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                work()
+        except RuntimeError as error:
+            print("  no graph:", " ".join(str(error).split())[:160], flush=True)
+            self.wait()
+            return None
+        return graph.replay
+
+    def speeds(self, work: Work, batch: int) -> dict[str, int | None]:
+        """Images per second of a step of so many, launched kernel by kernel and as one graph."""
+        eager = round(batch / self.seconds(work, self.scale.burst))
+        replay = self.graph(work)
+        return {"eager": eager, "graph": replay and round(batch / self.seconds(replay, self.scale.burst))}
+
+    def run(self, name: str, batch: int, task: Task, convolutions: Choices = ()) -> Run:
+        """A run of a network as a study would execute it in bfloat16; its images are never read."""
+        recipe = Recipe(
+            epochs=1,
+            batch_size=batch,
+            learning_rate=0.01,
+            schedule="one_cycle",
+            warmup=0.2,
+            milestones=(),
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=5e-4,
+            label_smoothing=0.0,
+            shift=4,
+            flip=True,
+            zero_init_residual=False,
+        )
+        data = DataConfig(
+            "random", "random", 1 if task.channels == 1 else 3, task.image_size, task.classes, 2000, 1, 1, 0
+        )
+        execution = Execution(self.device, "", "grouped", "channels_last", "bfloat16", 1, batch, convolutions)
+        return Run(parse_name(name), task, recipe, data, "", 0, execution)
+
+    def step(self, run: Run, *, compiles: bool = False) -> Work:
+        """A step of a run on random images that lie on the device."""
+        network, optimizer = ready(run)
+        network.train()
+        if compiles:
+            network = torch.compile(network)  # type: ignore[assignment] # which is a module still
+        batch, task = run.recipe.batch_size, run.task
+        images = torch.randn(batch, task.channels, task.image_size, task.image_size, device=self.device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        labels = torch.randint(task.classes, (batch,), device=self.device)
+        return partial(step, network, optimizer, images, labels, run.recipe, run.execution)
+
+
+@contextmanager
+def flags(kind: str) -> Iterator[None]:
+    """Torch as one kind of FLAGS has it; afterwards as a worker has it."""
+    deterministic()
+    exact, tries = FLAGS[kind]
+    torch.use_deterministic_algorithms(exact)
+    torch.backends.cudnn.benchmark = tries
+    try:
+        yield
+    finally:
+        deterministic()
+
+
+def measure_bounds(bench: Bench) -> None:
+    """What the card can do at best, and how many images per second that would be."""
+    if not bench.is_gpu:
+        return
+    limits = measure_limits(bench.device)
+    bench.keep("limits", asdict(limits))
+    print("limits:", limits, flush=True)
+    for name in bench.scale.pair:
+        own = cost(parse_name(name), bench.scale.task)
+        memory = limits.bandwidth / (2 * ACCESSES * own.activations)  # two bytes for each value in bfloat16
+        compute = limits.bfloat16 / (6 * own.macs)
+        print(f"  {name}: memory bound {memory:,.0f} images/s ({ACCESSES} accesses), compute bound {compute:,.0f}")
+
+
+def measure_forms(bench: Bench) -> None:
+    """Milliseconds, forward and backward, of each grouped shape, by groups, memory order and flags."""
+    table: dict[str, dict[str, float]] = {}
+    batch = bench.scale.batch
+    for name in bench.scale.grouped:
+        for shape in grouped_convs(parse_name(name), bench.scale.task):
+            if shape.stride != 1 or bench.left < FOR_FORMS:
+                continue
+            row: dict[str, float] = {}
+            for order in ORDERS:
+                for groups in _divisors(shape.groups) if order == "last" else (shape.groups, 1):
+                    work = _form(shape, groups, order, batch, bench.device)
+                    for kind in FLAGS:
+                        with flags(kind):
+                            row[f"{order} {groups} {kind}"] = 1000 * bench.seconds(
+                                bench.graph(work) or work, bench.scale.burst / 8
+                            )
+            best = min(row, key=lambda key: row[key])
+            ours = ", ".join(f"{key} {value:.3f}" for key, value in row.items() if key.endswith("ours"))
+            native = row[f"last {shape.groups} ours"]
+            print(f"{shape.key:28} native {native:.3f} ms; best {best} {row[best]:.3f}; {ours}", flush=True)
+            table[shape.key] = row
+            bench.keep("forms_ms", table)
+
+
+def _divisors(number: int) -> list[int]:
+    return [divisor for divisor in range(number, 0, -1) if number % divisor == 0]
+
+
+def _form(shape: GroupedConv, groups: int, order: str, batch: int, device: str) -> Work:
+    """A forward and backward pass of a grouped convolution executed as so many groups."""
+    kernel, size = shape.kernel_size, shape.map_size
+    weight = torch.randn(shape.width, shape.in_width // shape.groups, kernel, kernel, device=device, requires_grad=True)
+    maps = torch.randn(batch, shape.in_width, size, size, device=device, dtype=torch.bfloat16)
+    maps = maps.contiguous(memory_format=ORDERS[order]).requires_grad_(True)
+    gradient = torch.ones_like(maps)
+
+    def work() -> None:
+        own = merged(weight, shape.groups, groups).to(torch.bfloat16)
+        found = F.conv2d(maps, own, None, 1, kernel // 2, 1, groups)
+        torch.autograd.grad(found, (maps, weight), gradient)
+
+    return work
+
+
+def measure_steps(bench: Bench) -> None:
+    """Images per second of whole steps, eager and as one graph."""
+    scale, rows = bench.scale, dict[str, object]()
+    one, many = scale.pair
+    dense = tuple(Convolution(shape.key, 1) for shape in grouped_convs(parse_name(many), scale.task))
+    best = _best_forms(bench, many)
+    plan: list[tuple[str, int, str, Choices]] = [
+        (one, scale.batch, "native", ()),
+        (many, scale.batch, "native", ()),
+        (many, scale.batch, "dense", dense),
+        (many, scale.batch, "best", best),
+        *((name, scale.batch, "native", ()) for name in scale.narrow),
+    ]
+    for batch in scale.batches:
+        plan += [(one, batch, "native", ()), (many, batch, "best", best)]
+    flagged = [(*own, kind) for own in plan for kind in FLAGS if kind == "ours" or own[1] == scale.batch]
+    row: dict[str, Any]
+    for name, batch, form, convolutions, kind in flagged:
+        if bench.left < FOR_STEPS:
+            break
+        with flags(kind):
+            try:
+                row = bench.speeds(bench.step(bench.run(name, batch, scale.task, convolutions)), batch)
+            except torch.OutOfMemoryError as error:
+                row = {"error": " ".join(str(error).split())[:80]}
+        rows[_row(name, form, batch, kind)] = row
+        print(f"{_row(name, form, batch, kind)}: {row}", flush=True)
+        bench.keep("steps_images_per_second", rows)
+        if bench.is_gpu:
+            torch.cuda.empty_cache()
+    row = bench.speeds(bench.step(bench.run(scale.tiny, 32, Task(channels=1, image_size=8, classes=10))), 32)
+    rows[f"{scale.tiny} 8 px batch 32"] = row
+    print(f"{scale.tiny} 8 px batch 32: {row}", flush=True)
+    bench.keep("steps_images_per_second", rows)
+
+
+def _row(name: str, form: str, batch: int, kind: str) -> str:
+    return f"{name} {form} batch {batch} {kind}"
+
+
+def _best_forms(bench: Bench, name: str) -> Choices:
+    """The fastest deterministic form, channels last, of each grouped shape; one with a stride as that without."""
+    found = []
+    for shape in grouped_convs(parse_name(name), bench.scale.task):
+        like = replace(shape, stride=1, map_size=-(-shape.map_size // shape.stride))
+        measured = bench.found.get("forms_ms", {}).get(like.key, {})
+        row = {key: ms for key, ms in measured.items() if key.startswith("last") and key.endswith("ours")}
+        if row:
+            found.append(Convolution(shape.key, int(min(row, key=lambda key: row[key]).split()[1])))
+    return tuple(found)
+
+
+def compare(bench: Bench) -> None:
+    """Time of a step of many paths over that of one, at one batch and under the same flags, in its fastest form."""
+    rows, (one, many), batch = bench.found.get("steps_images_per_second", {}), bench.scale.pair, bench.scale.batch
+    found = {}
+    for kind in FLAGS:
+        for how in ("eager", "graph"):
+            theirs = rows.get(_row(one, "native", batch, kind), {}).get(how)
+            ours = [rows.get(_row(many, form, batch, kind), {}).get(how) or 0 for form in ("native", "dense", "best")]
+            if theirs and any(ours):
+                found[f"{kind} {how}"] = round(theirs / max(ours), 3)
+    bench.keep(f"time_{many}_over_{one}", found)
+    print(f"time of {many} over {one}: {found}", flush=True)
+
+
+def measure_compiled(bench: Bench) -> None:
+    """What Inductor's fusions give, with the seconds that compiling takes."""
+    rows, scale = {}, bench.scale
+    for name in scale.pair:
+        if bench.left < FOR_COMPILING:
+            return
+        with flags("tuned"):
+            began = time.perf_counter()
+            work = bench.step(bench.run(name, scale.batch, scale.task), compiles=True)
+            for _ in range(2):
+                work()
+            bench.wait()
+            took = round(time.perf_counter() - began, 1)
+            rows[name] = {"compiling_s": took, **bench.speeds(work, scale.batch)}
+        print(f"torch.compile {name}: {rows[name]}", flush=True)
+        bench.keep("compiled", rows)
+
+
+def main(out: Path, seconds: float, device: str) -> None:
+    """Measure everything for which there is time."""
+    deterministic()
+    torch.set_num_threads(1)
+    bench = Bench(device, out, seconds)
+    measure_bounds(bench)
+    measure_forms(bench)
+    measure_steps(bench)
+    compare(bench)
+    if bench.is_gpu:  # on a CPU it would measure the C++ compiler
+        measure_compiled(bench)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]), os.environ.get("CHECK_DEVICE") or "cuda")

@@ -1,0 +1,180 @@
+"""What must hold on a GPU. CHECK_DEVICE=cpu tries the cases themselves where there is none: pytest test_cuda.py."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from explorer.design import Task, parse_name
+from explorer.design.block import BLOCKS
+from explorer.design.grouped import grouped_convs
+from explorer.host.machine import fix_cublas_workspace
+from explorer.study.run import Convolution, EpochResult, Execution, Run
+from explorer.study.settings import DataConfig, Recipe
+from explorer.training.images.split import load
+from explorer.training.loop import Keeping, StoppedError, deterministic, ready, step, train
+from explorer.training.network.build import build
+from explorer.training.network.prepare import prepare
+
+fix_cublas_workspace()  # before cuBLAS is first used
+torch.set_num_threads(1)  # as a worker on a GPU has it
+
+DEVICE = os.environ.get("CHECK_DEVICE") or "cuda"
+GPU = pytest.mark.skipif(DEVICE != "cuda", reason=f"needs a GPU, and CHECK_DEVICE={DEVICE}")
+TASK = Task(channels=3, image_size=16, classes=5)
+DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 200, 100, 200, 0)
+RECIPE = Recipe(2, 20, 0.05, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 1, True, False)
+# A design of each block that there is.
+DESIGNS = {
+    "bottleneck": "11-4x4d-w32",
+    "preact": "11-4x4d-w32-preact",
+    "basic": "20-1x16d-w32-basic",
+    "preact_basic": "10-1x16d-w16-preact_basic-wide",
+    "inception": "11-4x8d-w32-inception",
+    "alexnet": "8-2x12d-alexnet_cifar",
+}
+
+
+def plain(**changes: Any) -> Execution:
+    return replace(Execution(DEVICE, "", "grouped", "channels_last", "float32", 1, 20), **changes)
+
+
+def digits(execution: Execution, name: str = "11-4x4d-w32", recipe: Recipe = RECIPE) -> Run:
+    return Run(parse_name(name), Task(1, 8, 10), recipe, DIGITS, load(DIGITS, DEVICE).digest, 0, execution)
+
+
+def trained(run: Run, **how: Any) -> tuple[list[tuple[float, ...]], bytes]:
+    """The curve of a run, and which test images it classifies correctly."""
+    curve: list[tuple[float, ...]] = []
+
+    def report(result: EpochResult) -> None:
+        curve.append((result.loss, result.train_error, result.val_error))
+
+    outcome = train(run, report, **how)
+    assert outcome.status == "ok", outcome.message
+    return curve, outcome.correct
+
+
+def losses(run: Run) -> list[float]:
+    return [loss for loss, *_ in trained(run)[0]]
+
+
+def stops_after(steps: int) -> Callable[[], bool]:
+    left = iter([True] * steps)
+    return lambda: next(left, False)
+
+
+def test_a_gpu_is_there_unless_a_cpu_was_asked_for() -> None:
+    assert torch.cuda.is_available() or DEVICE == "cpu", "CHECK_DEVICE=cpu tries the mechanics without a GPU"
+
+
+@pytest.mark.parametrize("name", ["11-1x8d-w32", "11-8x4d-w32", "11-8x4d-w32-preact", "20-12x2d-w32-k5"])
+@pytest.mark.parametrize("kind", ["native", "dense", "contiguous"])
+def test_scores_and_gradients_are_the_cpus_in_float64(name: str, kind: str) -> None:
+    deterministic()
+    found = []
+    for device in ("cpu", DEVICE):
+        network = build(parse_name(name), TASK, torch.Generator().manual_seed(0)).double()
+        choices = tuple(
+            Convolution(
+                shape.key,
+                1 if kind == "dense" else shape.groups,
+                "contiguous" if kind == "contiguous" else "same",
+            )
+            for shape in grouped_convs(parse_name(name), TASK)
+        )
+        network = prepare(network, plain(device=device, convolutions=choices if device == DEVICE else ()), TASK)
+        images = torch.randn(6, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        scores = network(images.to(device))
+        scores.square().sum().backward()
+        gradients = [weight.grad for weight in network.parameters()]
+        found.append([scores.detach().cpu(), *(one.cpu() for one in gradients if one is not None)])
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).norm() <= 1e-9 * (1 + ours.norm())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_has_the_same_bits_when_it_is_trained_again(precision: str) -> None:
+    run = digits(plain(precision=precision))
+    assert trained(run) == trained(run)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_that_goes_on_from_its_checkpoint_has_the_bits_of_one_without_a_break(
+    tmp_path: Path, precision: str
+) -> None:
+    run = digits(plain(precision=precision))
+    lines: list[str] = []
+    keeping = Keeping(tmp_path, lines.append, 0.0)
+    with pytest.raises(StoppedError):
+        train(run, lambda result: None, keeping=keeping, goes_on=stops_after(7))
+    assert trained(run, keeping=keeping) == trained(run)
+    assert lines == ["goes on after step 8 of epoch 1"]
+
+
+def test_the_curve_is_the_cpus_in_float32_up_to_rounding_and_near_it_in_bfloat16() -> None:
+    single = losses(digits(plain()))
+    assert single == pytest.approx(losses(digits(plain(device="cpu"))), rel=2e-3)
+    assert losses(digits(plain(precision="bfloat16"))) == pytest.approx(single, rel=0.08)
+
+
+def test_every_augmentation_gives_the_same_bits_twice() -> None:
+    recipe = replace(
+        RECIPE, cutout=3, jitter=0.4, lighting=0.1, crop_area=(0.5, 1.0), label_smoothing=0.1, micro_batch=10
+    )
+    run = digits(plain(micro_batch=10), recipe=recipe)
+    assert trained(run) == trained(run)
+
+
+def test_there_is_a_design_of_every_block() -> None:
+    assert {block: parse_name(name).block for block, name in DESIGNS.items()} == {block: block for block in BLOCKS}
+
+
+@pytest.mark.parametrize("name", DESIGNS.values(), ids=DESIGNS)
+def test_every_block_has_the_same_weights_after_some_steps_twice(name: str) -> None:
+    deterministic()
+    found = []
+    for _ in range(2):
+        draws = torch.Generator().manual_seed(0)
+        run = Run(parse_name(name), TASK, RECIPE, DIGITS, "", 0, plain(precision="bfloat16"))
+        network, optimizer = ready(run)
+        network.train()
+        for _ in range(4):
+            images = (
+                torch.randn(20, 3, 16, 16, generator=draws).to(DEVICE).contiguous(memory_format=torch.channels_last)
+            )
+            labels = torch.randint(5, (20,), generator=draws).to(DEVICE)
+            loss, _ = step(network, optimizer, images, labels, RECIPE, run.execution)
+        found.append([loss, *network.state_dict().values()])
+    assert torch.isfinite(found[0][0])
+    assert all(torch.equal(first, second) for first, second in zip(*found, strict=True))
+
+
+@GPU
+def test_a_run_that_is_too_large_says_so_and_leaves_the_memory_to_others() -> None:
+    run = digits(plain(micro_batch=200), "29-32x4d", replace(RECIPE, batch_size=200, epochs=1))
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info()
+    # The maps alone take more: 200 images of 223,232 values each in float32 are 170 MiB, kept several times.
+    torch.cuda.set_per_process_memory_fraction(2**28 / total)
+    try:
+        outcome = train(run, lambda result: None)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert outcome.status == "out_of_memory", outcome
+    assert trained(digits(plain()))
+    assert torch.cuda.mem_get_info()[0] > free - 2**30
+
+
+def test_verify_runs_on_the_device_without_the_workers_environment(tmp_path: Path) -> None:
+    """A command of its own: nobody has set CUBLAS_WORKSPACE_CONFIG for it."""
+    own = {key: value for key, value in os.environ.items() if key != "CUBLAS_WORKSPACE_CONFIG"}
+    command = [sys.executable, "-m", "explorer", "do=verify", "architecture=11-2x4d-w16", f"device={DEVICE}"]
+    done = subprocess.run([*command, "repeats=1"], env=own, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-600:]
