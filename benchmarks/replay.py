@@ -13,8 +13,7 @@ from explorer.design.architecture import Architecture
 from explorer.design.designs import one
 from explorer.design.feasible import Pool
 from explorer.search.trials import new_search
-from explorer.study.plan import Scope
-from explorer.study.runs import rungs_of
+from explorer.study.designs import Scope
 from explorer.study.settings import Pruner, Sampler, StudyConfig
 
 # Sampler and pruner of each kind; the first is what the others are held against.
@@ -79,7 +78,7 @@ def replay(
             watch(draw + 1, draws)
     return Replay(
         curves=curves,
-        rungs=(*rungs_of(searches["random, halving"]), total),
+        rungs=(*searches["random, halving"].rungs, total),
         share=SHARE,
         regrets={kind: np.array(values) for kind, values in regrets.items()},
         trained={kind: float(np.mean(values)) for kind, values in trained.items()},
@@ -108,7 +107,7 @@ def _search(
     seed: int,
 ) -> tuple[str, int]:
     """The design that one search ends with, and how many it began before its epochs were spent."""
-    rungs, trials = rungs_of(config), new_search(config, scope, pool, seed)
+    rungs, trials = config.rungs, new_search(config, scope, pool, seed)
     left, begun = budget, 0
     best = (math.inf, math.inf, "")  # epochs missing, then error
     while (setting := trials.ask()) is not None:

@@ -29,7 +29,7 @@ from explorer.search.display import Display
 from explorer.search.sampler import FeasibleSampler, make_sampler
 from explorer.search.trials import Trials, new_search
 from explorer.study.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey, Terms
-from explorer.study.plan import candidates, scope_of
+from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Outcome, Run
 from explorer.study.settings import StudyConfig
 
@@ -199,7 +199,7 @@ def measure_scale(config: StudyConfig, folder: Path, engine: Sleeps) -> Scale:
     (folder / "local").mkdir(parents=True)
     with (folder / "local" / "lines").open("w", encoding="utf-8") as lines, timed() as seconds:
         began, processor = time.perf_counter(), time.process_time()
-        coordinator.run_study(config, folder, Console(file=lines, width=160), engine=engine)
+        coordinator.run_study(plan_of(config), folder, Console(file=lines, width=160), engine=engine)
         wall, processor = time.perf_counter() - began, time.process_time() - processor
     runs = len(records.load(folder).runs)
     done, sizes = (np.array(column, dtype=float) for column in zip(*engine.memory, strict=True))
@@ -265,14 +265,15 @@ def measure_choices(config: StudyConfig, levels: Sequence[int]) -> list[Choices]
     A level is left out where a choice at the one before takes more than `LONGEST`. TPE and GP know results whoever
     chose the designs, so that those are drawn at random; NSGA-II and QMC choose them all.
     """
-    search, pool = config.search, candidates(config)
+    search, plan = config.search, plan_of(config)
+    pool = plan.draws.candidates(plan.scope)
     name, learns, is_filling = search.sampler, search.sampler in ("tpe", "gp"), True
 
     def make(number: int) -> BaseSampler:
         own = "random" if learns and is_filling else name
         return make_sampler(own, search.sampler_seed, number, max(levels))
 
-    trials = new_search(config, scope_of(config), pool, search.sampler_seed)
+    trials = new_search(config, plan.scope, pool, search.sampler_seed)
     trials.sampler = trials.study.sampler = FeasibleSampler(make, pool)
     found: list[Choices] = []
     for level in sorted(levels):

@@ -25,7 +25,8 @@ from explorer.record.changes import stored_plan
 from explorer.record.rows import RunRecord, record_of
 from explorer.search import coordinator
 from explorer.search.rungs import chosen
-from explorer.study.plan import Setting, candidates, scope_of, settings_of
+from explorer.study.designs import Setting
+from explorer.study.plan import Plan, plan_of
 from explorer.study.run import EpochResult, Outcome, Run
 from explorer.study.runs import is_judged, runs_of
 from explorer.study.settings import StudyConfig
@@ -37,8 +38,9 @@ RATE = 0.2  # of test images that are got wrong
 def store(config: StudyConfig, folder: Path, runs: int) -> None:
     """Write a new study with so many of its runs recorded, the first ones, as though they had been trained."""
     until_first(config, folder)
-    settings, execution = _settings(config, folder, runs), stored_plan(folder)
-    wanted, rng = runs_of(config, settings, execution, "none")[:runs], np.random.default_rng(0)
+    plan = plan_of(config)
+    settings, execution = _settings(plan, folder, runs), stored_plan(folder)
+    wanted, rng = runs_of(plan, settings, execution, "none")[:runs], np.random.default_rng(0)
     for place in range(0, runs, AT_ONCE):
         some = wanted[place : place + AT_ONCE]
         records.commit_all(folder, [_ended(config, setting, run, rng) for setting, run in some])
@@ -48,7 +50,9 @@ def until_first(config: StudyConfig, folder: Path) -> None:
     """Start a study, or go on with one, and leave when the first run is to begin."""
     (folder / "local").mkdir(parents=True, exist_ok=True)
     with suppress(KeyboardInterrupt), (folder / "local" / "lines").open("w", encoding="utf-8") as lines:
-        coordinator.run_study(config, folder, Console(file=lines, width=160), engine=Sleeps(1, 1.0, most_runs=0))
+        coordinator.run_study(
+            plan_of(config), folder, Console(file=lines, width=160), engine=Sleeps(1, 1.0, most_runs=0)
+        )
 
 
 def in_own_process(step: Callable[..., None], *arguments: object) -> tuple[float, int | None]:
@@ -75,16 +79,16 @@ def command(overrides: list[str], folder: Path) -> tuple[float, int | None]:
     return time.perf_counter() - began, 1024 * usage.ru_maxrss
 
 
-def _settings(config: StudyConfig, folder: Path, count: int) -> tuple[Setting, ...]:
+def _settings(plan: Plan, folder: Path, count: int) -> tuple[Setting, ...]:
     """The study's settings; of a search so many, of which it has chosen one, and the others stand in the record now."""
-    if not config.search.is_adaptive:
-        return settings_of(config)
-    scope, pool, known = scope_of(config), candidates(config), records.load(folder).chosen()
+    if not plan.config.search.is_adaptive:
+        return plan.settings
+    scope, pool, known = plan.scope, plan.draws.candidates(plan.scope), records.load(folder).chosen()
     first = [scope.setting(parse_name(name)) for name in known]
     places = range(min(len(pool), count + len(known)))
     some = (scope.setting(pool.architecture(place)) for place in places)
     others = [setting for setting in some if setting.name not in known][: count - len(known)]
-    records.decide(folder, [chosen(setting, config.search.sampler) for setting in others])
+    records.decide(folder, [chosen(setting, plan.config.search.sampler) for setting in others])
     return (*first, *others)
 
 

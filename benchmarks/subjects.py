@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.results import Large
+    from explorer.analysis.summary import SettingSummary
     from explorer.study.settings import StudyConfig
 
 # A search among 100,000 designs of one space, of networks that are not trained.
@@ -58,35 +59,56 @@ def _start(config: settings.Start, console: Console) -> int:
 
 def _accuracy(config: settings.Accuracy, console: Console) -> int:
     from benchmarks.printing import print_accuracy
-    from explorer.analysis.judging import only_setting
     from explorer.analysis.paired import equivalence
 
     for key, name in (("fast", config.fast), ("plain", config.plain)):
         refuse_name(key, name)
-    (fast, images, common), (plain, _, other) = only_setting(config.fast), only_setting(config.plain)
+    (fast, images, common), (plain, _, other) = _only_setting(config.fast), _only_setting(config.plain)
     if common != other:
         raise InputError(f"plain={config.plain}: trains another setting, with another recipe or other images")
     print_accuracy(equivalence(fast, plain, config.margin, images), config.fast, config.plain, console)
     return 0
 
 
+def _only_setting(name: str) -> "tuple[SettingSummary, int | None, str]":
+    """The summary of a study of one setting, its number of test images, and what studies that are compared must share.
+
+    Raises InputError for a study that was never started, has no run yet, or has several settings.
+    """
+    import json
+    from dataclasses import asdict
+
+    from explorer.analysis.judging import open_study
+    from explorer.record.folder import study_folder
+
+    study = open_study(study_folder(name))
+    config, finding = study.config, study.finding
+    if finding.wanted != config.search.seeds or config.search.is_adaptive:
+        raise InputError(f"{study.folder}: has several settings; allowed: a study of one")
+    common = [asdict(part) for part in (config.space, config.recipe)]
+    if not finding.summaries:
+        raise InputError(f"{study.folder}: none of its runs has ended yet; start it with study={config.name}")
+    shared = json.dumps([common, study.environment["data_hash"]], sort_keys=True)
+    return finding.summaries[0], finding.images, shared
+
+
 def _ranks(config: settings.Ranks, console: Console) -> int:
     from benchmarks.printing import print_ranks
     from benchmarks.ranks import agreement
-    from explorer.analysis.judging import load_finding
-    from explorer.record.folder import stored_environment, study_folder
+    from explorer.analysis.judging import open_study
+    from explorer.record.folder import study_folder
 
     for key, name in (("short", config.short), ("long", config.long)):
         refuse_name(key, name)
-    folders = [study_folder(name) for name in (config.short, config.long)]
-    (short, _, first), (long, _, second) = map(load_finding, folders)
-    hashes = {(stored_environment(folder) or {}).get("data_hash") for folder in folders}
+    first, second = (open_study(study_folder(name)) for name in (config.short, config.long))
+    short, long = first.config, second.config
+    hashes = {study.environment["data_hash"] for study in (first, second)}
     if len(hashes) > 1 and (short.data.name, short.data.classes) != (long.data.name, long.data.classes):
         raise InputError(
             f"short={config.short}, long={config.long}: were trained on {short.data.label} and on {long.data.label}; "
             "allowed: two studies of one data set"
         )
-    found = agreement(first.summaries, second.summaries, seed=config.seed)
+    found = agreement(first.finding.summaries, second.finding.summaries, seed=config.seed)
     if found is None:
         raise InputError(f"short={config.short}, long={config.long}: fewer than three settings are in both")
     print_ranks(found, (short, long), console, same_images=len(hashes) == 1)
@@ -97,27 +119,25 @@ def _replay(config: settings.Replay, console: Console) -> int:
     from benchmarks.printing import print_replay
     from benchmarks.replay import replay
     from benchmarks.replay_curves import curves_of
-    from explorer.analysis.judging import load_finding
+    from explorer.analysis.judging import open_study
     from explorer.record.folder import study_folder
-    from explorer.study.plan import scopes_of
 
     refuse_name("recorded", config.recorded)
     folder = study_folder(config.recorded)
-    study, record, _ = load_finding(folder)
+    study = open_study(folder)
     try:
-        curves = curves_of(record.runs, record.epochs)
+        curves = curves_of(study.record.runs, study.record.epochs)
     except ValueError as error:
         raise InputError(f"recorded={config.recorded}: {folder} {error}") from None
-    scope = next(iter(scopes_of(study).values()))
     with console.status("Searching") as status:
         found = replay(
             curves,
-            study,
-            scope,
+            study.config,
+            study.plan.scope,
             seed=config.seed,
             watch=lambda done, of: status.update(f"Searching, {done} of {of} draws"),
         )
-    print_replay(found, study.study.margin or config.margin, console)
+    print_replay(found, study.config.study.margin or config.margin, console)
     return 0
 
 
@@ -242,21 +262,21 @@ def _large(kind: str, overrides: list[str], runs: int, folder: "Path", console: 
 
 
 def _listed(folder: "Path") -> None:
-    from explorer.analysis.judging import load_finding
+    from explorer.analysis.judging import open_study
     from explorer.report.index import entry_of
 
-    entry_of(*load_finding(folder))
+    entry_of(open_study(folder))
 
 
 def sleeping(sampler: str, designs: int, *, mirror: bool = False) -> "StudyConfig":
     """A search of so many runs that are not trained. Raises InputError for more than its space has."""
-    from explorer.study.plan import settings_of
+    from explorer.study.plan import plan_of
     from explorer.verbs.command_line import read_command
 
     own = [f"search={sampler}", f"search.designs={designs}", f"storage={'sqlite' if mirror else 'none'}"]
     baseline = [] if sampler == "random" else ["search.baseline=0"]
     study = read_command([*SLEEPING, *own, *baseline]).study
-    settings_of(study)
+    plan_of(study)
     return study
 
 

@@ -2,25 +2,26 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from explorer.analysis.finding import find
+from explorer.analysis.judging import OpenedStudy
 from explorer.design import cost, parse_name
 from explorer.record.records import Record
-from explorer.report.study import Study
-from explorer.study.plan import task_of
+from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 
 SEEDS = 5
 LEAST_RUNS, MOST_RUNS = 2 * SEEDS, 2_100 * SEEDS  # a contrast takes two designs; there are names for so many
 
 
-def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> Study:
+def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> OpenedStudy:
     """A listed study of so many runs and epochs, five seeds for each design; errors fall as they usually do."""
-    rng, task = np.random.default_rng(seed), task_of(config)
+    rng, task = np.random.default_rng(seed), config.data.task
     names = _names(math.ceil(runs / SEEDS))
     worth = dict(zip(names, 0.05 + 0.25 * rng.random(len(names)), strict=True))
     rows, curves = [], []
@@ -76,7 +77,8 @@ def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> 
         "started": "never",
     }
     named = replace(config, name=f"synthetic_{runs}")
-    return Study(named, Record(frame, pd.concat(curves, ignore_index=True)), finding, environment, {"device": "none"})
+    record = Record(frame, pd.concat(curves, ignore_index=True))
+    return OpenedStudy(Path(), plan_of(named), record, (), finding, environment, {"device": "none"})
 
 
 def _names(count: int) -> list[str]:

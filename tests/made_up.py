@@ -11,10 +11,11 @@ from explorer.record.folder import make_folder, study_folder
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import begin
 from explorer.search.rungs import chosen
+from explorer.study.designs import Setting, scope_of
 from explorer.study.job import Surroundings
-from explorer.study.plan import Setting, baseline_wanted, candidates, scope_of, settings_of
+from explorer.study.plan import candidates, plan_of
 from explorer.study.run import BASELINE, EpochResult, Execution, Outcome, Run
-from explorer.study.runs import is_judged, rungs_of, runs_of
+from explorer.study.runs import is_judged, runs_of
 from explorer.study.settings import StudyConfig
 
 DATA_HASH = "0123456789abcdef"
@@ -38,13 +39,13 @@ def made_up(config: StudyConfig, end: End = all_ok) -> Path:
     make_folder(folder / "local")
     execution = Execution("cpu", "made up", "grouped", "channels_last", "float32", 1, config.recipe.batch_size)
     surroundings = Surroundings("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
-    records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
+    records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
     begin(folder, config, execution, surroundings)
-    settings = _designs(config) if config.search.is_adaptive else settings_of(config)
+    settings = _designs(config) if config.search.is_adaptive else plan_of(config).settings
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [
         _ended(config, setting, run, end(setting, run.seed), stopped)
-        for setting, run in runs_of(config, settings, execution, DATA_HASH)
+        for setting, run in runs_of(plan_of(config), settings, execution, DATA_HASH)
         if end(setting, run.seed)
     ]
     records.commit_all(folder, ended)
@@ -59,7 +60,7 @@ def _designs(config: StudyConfig) -> tuple[Setting, ...]:
 
 def _decided(config: StudyConfig, settings: tuple[Setting, ...], folder: Path) -> set[str]:
     """Write what a search decided, and give the designs that it stopped."""
-    drawn, rungs, stopped = baseline_wanted(config), rungs_of(config), set()
+    drawn, rungs, stopped = config.search.random_designs, config.rungs, set()
     for number, setting in enumerate(settings):
         by = BASELINE if number < drawn else config.search.sampler
         decisions = [chosen(setting, by)]
@@ -79,7 +80,7 @@ def _ended(
     rng = np.random.default_rng([*run.id.encode()])
     last = 0.25 + 0.05 * (setting.cost.params % 7) / 7 + 0.01 * float(rng.random())
     is_stopped = status == "ok" and setting.name in stopped
-    epochs = rungs_of(config)[0] if is_stopped else config.recipe.epochs if status == "ok" else 1
+    epochs = config.rungs[0] if is_stopped else config.recipe.epochs if status == "ok" else 1
     curve = [
         EpochResult(epoch, 0.1, 1 / epoch, last + 0.5 / epoch**2, last + 0.6 / epoch**2, 0.5)
         for epoch in range(1, epochs + 1)

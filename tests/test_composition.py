@@ -16,7 +16,7 @@ import yaml
 from benchmarks.__main__ import read_subject
 from explorer.host.errors import InputError
 from explorer.study.contrast import contrast_of
-from explorer.study.plan import candidates, settings_of
+from explorer.study.plan import candidates, plan_of
 from explorer.study.run import Execution
 from explorer.study.runs import runs_of
 from explorer.verbs.command_line import read_command
@@ -68,13 +68,13 @@ def digest(value: Any) -> str:
 @pytest.mark.parametrize("name", groups()["study"])
 def test_every_shipped_study_can_be_planned_and_has_the_values_and_run_ids_it_always_had(name: str) -> None:
     config = read_command([f"study={name}", *(["data.path=images"] if "jpeg" in name or "32px" in name else [])]).study
-    settings = settings_of(config)
+    settings = plan_of(config).settings
     contrast_of(config, settings)
     assert settings or config.search.is_adaptive
     if config.search.is_adaptive:
         assert len(candidates(config)) >= (config.search.designs or 0)
     first = replace(config, search=replace(config.search, seeds=1))
-    ids = [run.id for _, run in runs_of(first, settings, EXECUTION, "0" * 12)]
+    ids = [run.id for _, run in runs_of(plan_of(first), settings, EXECUTION, "0" * 12)]
     assert (digest(decided(config)), digest(ids)) == COMPOSED[name]
 
 

@@ -16,10 +16,9 @@ from explorer.analysis.sentences import sentence
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
 from explorer.record.folder import REPORTS
-from explorer.report.drawing import draw, load_study
-from explorer.report.study import Study
+from explorer.report.drawing import draw, open_study
 from explorer.report.terminal import print_verdict
-from explorer.study.plan import Setting
+from explorer.study.designs import Setting
 from explorer.verbs.command_line import read_command
 from explorer.verbs.tabulate import Table, write_table
 from tests.made_up import End, all_ok, few_epochs, made_up
@@ -59,7 +58,7 @@ def refuse(constant: str) -> None:
 
 def looked_at(folder: Path) -> tuple[Study, str]:
     """Judge, print, draw, list and tabulate a study, hold what all of them must, and give it with its page's text."""
-    study = load_study(folder)
+    study = open_study(folder)
     terminal = io.StringIO()
     print_verdict(study.finding, study.config.study.question, PlainConsole(width=160, file=terminal))
     page = Text(draw(folder).read_text())

@@ -13,7 +13,7 @@ from explorer.host.errors import InputError
 from explorer.record.folder import study_folder
 from explorer.record.records import load
 from explorer.study.contrast import contrast_of
-from explorer.study.plan import settings_of, task_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Execution, Outcome
 from explorer.study.runs import own_execution, runs_of
 from explorer.study.settings import StudyConfig
@@ -48,7 +48,7 @@ def test_names_of_settings_say_the_form_and_read_back() -> None:
 
 
 def test_each_design_is_a_setting_in_each_form(config: StudyConfig) -> None:
-    settings = settings_of(config)
+    settings = plan_of(config).settings
     assert [one.name for one in settings] == ["11-2x3d-w16@sum", "11-2x3d-w16@concat", "11-2x3d-w16"]
     assert len({one.cost for one in settings}) == 1
     pair = contrast_of(config, settings)
@@ -58,7 +58,7 @@ def test_each_design_is_a_setting_in_each_form(config: StudyConfig) -> None:
 
 def outcomes(config: StudyConfig, **execution: object) -> list[Outcome]:
     plain = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20, **execution)  # type: ignore[arg-type]
-    runs = runs_of(config, settings_of(config), plain, load_data(config.data).digest)[:3]
+    runs = runs_of(plan_of(config), plan_of(config).settings, plain, load_data(config.data).digest)[:3]
     assert len({run.id for _, run in runs}) == 3
     return [train(run, lambda result: None) for _, run in runs]
 
@@ -75,7 +75,7 @@ def test_all_forms_train_from_the_same_weights_along_the_same_curve(config: Stud
 
 def test_a_run_in_another_form_starts_from_the_grouped_ones_function(config: StudyConfig) -> None:
     plain = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
-    runs = [run for _, run in runs_of(config, settings_of(config), plain, "")[:3]]
+    runs = [run for _, run in runs_of(plan_of(config), plan_of(config).settings, plain, "")[:3]]
     images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     scores = [ready(run)[0].eval()(images) for run in runs]
     assert torch.allclose(scores[0], scores[2], atol=1e-5)
@@ -84,9 +84,9 @@ def test_a_run_in_another_form_starts_from_the_grouped_ones_function(config: Stu
 
 def test_a_form_has_no_grouped_convolution_to_choose_an_execution_of(config: StudyConfig) -> None:
     plain = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
-    settings = settings_of(config)
+    settings = plan_of(config).settings
     for setting in settings:
-        own = own_execution(plain, setting, task_of(config))
+        own = own_execution(plain, setting, config.data.task)
         assert own == replace(plain, form=setting.form)
 
 
@@ -113,7 +113,7 @@ def test_a_study_of_forms_runs_and_keeps_weights_that_fit_the_grouped_network(
 
 def planned(arguments: list[str]) -> None:
     config = read_command(arguments).study
-    contrast_of(config, settings_of(config))
+    contrast_of(config, plan_of(config).settings)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_blocks_without_forms_are_named() -> None:
     ]
     found = read_command(["study=equal_params", "search.forms=[sum]", "study.contrast=null", *changes]).study
     with pytest.raises(InputError, match="20-1x8d-w16-basic has no equivalent forms"):
-        settings_of(found)
+        plan_of(found)

@@ -24,7 +24,7 @@ from explorer.search import coordinator
 from explorer.search.mirror import mirrored, own_mirror
 from explorer.search.trials import open_trials
 from explorer.study.job import Answer, Counted, Event, Job, Question, RunDone
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Outcome
 from explorer.study.settings import StudyConfig
 from explorer.training.loop import Keeping, train
@@ -260,7 +260,7 @@ def test_neither_the_live_page_nor_the_mirror_harm_a_study_on_a_full_disk(
     (FOLDER / study.RUNS).touch()
     disk.fill()
     _draw_stale(FOLDER)
-    with mirrored(open_trials("tiny", settings_of(tiny), seeds=2), own_mirror(FOLDER)):
+    with mirrored(open_trials("tiny", plan_of(tiny).settings, seeds=2), own_mirror(FOLDER)):
         pass
     assert page.read_bytes() == old
     assert_whole()

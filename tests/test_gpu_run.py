@@ -22,7 +22,7 @@ from PIL import Image
 from benchmarks.gpu import environment, gpu_check, micro
 from benchmarks.gpu.gpu_check import CONTRAST, GROUPS, Check
 from explorer.__main__ import main
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.training.loop import deterministic
 from explorer.verbs.command_line import read_command
 
@@ -286,7 +286,7 @@ def test_its_two_studies_differ_in_the_initialisation_alone(monkeypatch: pytest.
     assert (contrast.recipe.init, groups.recipe.init) == ("fan_out", "fan_out_groups")
     assert replace(groups.recipe, init="fan_out") == contrast.recipe
     assert (groups.data, groups.search, groups.budget) == (contrast.data, contrast.search, contrast.budget)
-    assert set(settings_of(groups)) < set(settings_of(contrast))
+    assert set(plan_of(groups).settings) < set(plan_of(contrast).settings)
     assert contrast.study.contrast is not None
     assert contrast.study.margin == 0.003
     assert (contrast.recipe.epochs, contrast.recipe.batch_size, contrast.search.seeds) == (6, 128, 10)

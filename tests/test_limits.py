@@ -18,7 +18,7 @@ from explorer.host.errors import InputError
 from explorer.host.yaml_limits import misfit, read_bytes, read_json
 from explorer.record import folder as study
 from explorer.record import records, table
-from explorer.report.drawing import entries, load_study
+from explorer.report.drawing import entries, open_study
 from explorer.study.run import Execution
 from tests.conftest import undrawn
 from tests.fuzz import checked
@@ -92,7 +92,7 @@ def test_no_file_of_a_record_is_waited_for_or_fills_the_memory(
     spoil(folder / name)
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(InputError, match=words) as refused:
-        load_study(folder)
+        open_study(folder)
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB

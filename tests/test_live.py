@@ -22,7 +22,7 @@ from explorer.record.starts import begin
 from explorer.report.drawing import draw
 from explorer.search import coordinator
 from explorer.study.job import Event, Job, Surroundings
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Execution, Outcome
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
@@ -49,7 +49,7 @@ def begun(workplace: Path, tiny: StudyConfig) -> StudyConfig:
 
 def commit(config: StudyConfig, *numbers: int) -> None:
     """Write down runs of the study, by their number."""
-    runs = runs_of(config, settings_of(config), PLAN, "hash")
+    runs = runs_of(plan_of(config), plan_of(config).settings, PLAN, "hash")
     for number in numbers:
         setting, run = runs[number]
         outcome = Outcome("ok", 1, 0.1, 0.2, 0.3, 0.5, 1.0, 50.0, bytes(13), 100)
@@ -157,7 +157,6 @@ def test_a_row_that_comes_while_a_page_is_drawn_makes_it_stale(
     begun: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from explorer.report import page
-    from explorer.report.study import Study
 
     whole = page.render_page
 

@@ -14,8 +14,9 @@ from explorer.analysis.judging import at_look, judged
 from explorer.record.records import Record, load
 from explorer.record.rows import EpochRecord, RunRecord
 from explorer.search import coordinator
+from explorer.study.designs import Setting
 from explorer.study.job import Counted, Event, Job, RunDone
-from explorer.study.plan import Setting, settings_of
+from explorer.study.plan import plan_of
 from explorer.study.settings import LOOKS, StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, undrawn
@@ -207,7 +208,7 @@ def test_a_plan_tells_the_least_and_the_most_that_looking_may_train(
 
     # Two epochs of 80 images forwards and backwards (thrice a forward pass), evaluated on 40 each, and 100 at the end.
     config = read_command(AUTO).study
-    each = sum((3 * 2 * 80 + 2 * 40 + 100) * setting.cost.macs for setting in settings_of(config))
+    each = sum((3 * 2 * 80 + 2 * 40 + 100) * setting.cost.macs for setting in plan_of(config).settings)
     assert (
         "looks at 6, 12 and 20 seeds and stops when the contrast is decided. To do are at least 12 runs "
         f"({6 * each:.1e} multiply-adds), at most 40 runs ({20 * each:.1e} multiply-adds)."

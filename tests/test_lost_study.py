@@ -20,7 +20,6 @@ from explorer.record.folder import study_folder
 from explorer.record.records import Record, load
 from explorer.report.index import entry_of, write_index
 from explorer.report.page import render_page
-from explorer.report.study import Study
 from explorer.report.terminal import print_verdict
 from explorer.search import coordinator
 from explorer.study.job import Event, Job

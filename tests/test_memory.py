@@ -9,7 +9,7 @@ from explorer.design import Task, cost, parse_name
 from explorer.host.errors import InputError
 from explorer.study import memory
 from explorer.study.memory import SHARE, passing_bytes, refuse_beyond, training_bytes
-from explorer.study.plan import refuse_beyond_memory, settings_of
+from explorer.study.plan import plan_of, refuse_beyond_memory
 from explorer.study.settings import LARGEST_SIDE
 from explorer.training.images.decode import MOST_PIXELS
 from explorer.verbs.command_line import read_command
@@ -81,7 +81,7 @@ FOLDER = ["study=equal_params", "data=folder", "data.path=photos", "data.classes
 
 def test_a_study_of_which_no_setting_fits_is_refused_and_one_setting_that_fits_is_enough() -> None:
     config = read_command([*FOLDER, "data.image_size=512"]).study
-    settings = settings_of(config)
+    settings = plan_of(config).settings
     needed = [training_bytes(one.cost, config.recipe.batch_size, 2) for one in settings]
     refuse_beyond_memory(config, settings, int(min(needed) / SHARE) + 2, 2)
     with pytest.raises(
@@ -105,4 +105,4 @@ def test_images_larger_than_are_decoded_are_refused(key: str) -> None:
     assert LARGEST_SIDE**2 == MOST_PIXELS
     config = read_command([*FOLDER, f"data.{key}={LARGEST_SIDE + 1}"]).study
     with pytest.raises(InputError, match=f"data.{key}={LARGEST_SIDE + 1}: allowed is at most {LARGEST_SIDE}"):
-        settings_of(config)
+        plan_of(config)

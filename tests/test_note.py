@@ -9,14 +9,14 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.analysis.sentences import sentence
 from explorer.record.folder import LONGEST_NOTE, NOTE, note
 from explorer.report.entry_cache import keep, kept, key_of
 from explorer.report.index import entry_of, write_index
 from explorer.report.page import render_page
-from explorer.report.study import Study
 from explorer.report.terminal import print_verdict
+from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.tabulate import Table, write_table
 from tests.report.test_page import study
@@ -78,7 +78,7 @@ def test_the_index_is_made_anew_when_a_note_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
 def test_a_recorded_headline_names_its_initialisation_and_what_is_known_of_that(folder: Path) -> None:
-    config, _, finding = load_finding(folder)
+    config, _, finding = open_study(folder)
     assert "under the paper's initialisation" in sentence(finding)
     assert "under the paper's initialisation" in finding.note
     if config.spaces:
@@ -119,15 +119,14 @@ def test_a_verdict_on_paths_names_the_initialisation(
 ) -> None:
     from explorer.analysis.judging import judged
 
-    config, record, _ = load_finding(ROOT / "studies" / "equal_params_cifar10_jpeg")
+    config, record, _ = open_study(ROOT / "studies" / "equal_params_cifar10_jpeg")
     started = replace(config, recipe=replace(config.recipe, init=init, init_gain=gain))
     assert f"beats ResNet-29 (1x16d, w64){words}" in sentence(judged(started, record, {})[1])
 
 
 def test_a_verdict_on_networks_of_as_many_paths_names_none(tiny: StudyConfig) -> None:
     from explorer.analysis.judging import _under
-    from explorer.study.plan import settings_of
 
-    both = settings_of(tiny)
+    both = plan_of(tiny).settings
     assert _under(tiny, both) == "under the paper's initialisation"
     assert _under(tiny, both[:1] * 2) == ""

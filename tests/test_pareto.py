@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from explorer.__main__ import main
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.engine.local import LocalEngine
 from explorer.record.folder import study_folder
 from explorer.record.records import load
 from explorer.search.execution_plan import with_latency
 from explorer.search.measuring import Bench
 from explorer.search.mirror import own_mirror
-from explorer.study.plan import Setting
+from explorer.study.designs import Setting
 from explorer.study.run import Execution
 from explorer.verbs.tabulate import Table
 from tests.stored import opened
@@ -69,7 +69,7 @@ def test_a_search_of_two_objectives_runs_continues_and_shows_its_front(
     assert "They are judged after 1 and 3 of 9 epochs." in plan
     assert main([*SMALL, "do=tabulate"]) == 0
     table = Table.open(workplace / "tables" / "front")
-    told, stored_front = table.finding.front, load_finding(study_folder("front"))[2].front
+    told, stored_front = table.finding.front, open_study(study_folder("front"))[2].front
     assert told is not None
     assert stored_front is not None
     assert told.covered == stored_front.covered
@@ -100,7 +100,7 @@ def test_latency_is_measured_once_for_each_design_and_made_small(
         assert 0 < one.latency_lower <= one.latency <= one.latency_upper
     for setting, own in record.runs.groupby("setting"):
         assert set(own["latency"]) == {measured[str(setting)].latency}
-    found = load_finding(study_folder("timed"))[2].front
+    found = open_study(study_folder("timed"))[2].front
     assert found is not None
     assert (found.cost, len(found.costs)) == ("latency", 3)
     assert "Milliseconds" in (workplace / "reports" / "timed.html").read_text()

@@ -9,7 +9,8 @@ from explorer.__main__ import main
 from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
 from explorer.study.contrast import contrast_of
-from explorer.study.plan import Setting, left_out, settings_of
+from explorer.study.designs import Setting
+from explorer.study.plan import left_out, plan_of
 from explorer.study.run import Convolution, Execution
 from explorer.study.runs import runs_of, runs_wanted
 from explorer.study.settings import Contrast, StudyConfig
@@ -24,7 +25,7 @@ def config(*overrides: str) -> StudyConfig:
 
 
 def test_the_shipped_study_holds_the_papers_settings_with_both_deviations() -> None:
-    settings = settings_of(config())
+    settings = plan_of(config()).settings
     assert [setting.name for setting in settings] == ["29-1x64d", "29-2x40d", "29-4x24d", "29-8x14d", "29-32x4d"]
     assert settings[0].params_deviation == 0
     assert settings[-1].params_deviation == pytest.approx(-0.0282, abs=1e-4)
@@ -32,23 +33,23 @@ def test_the_shipped_study_holds_the_papers_settings_with_both_deviations() -> N
 
 
 def test_a_reference_by_paths_follows_the_space() -> None:
-    settings = settings_of(config("space.template=imagenet", "space.depth=50", "data.image_size=64"))
+    settings = plan_of(config("space.template=imagenet", "space.depth=50", "data.image_size=64")).settings
     assert settings[-1].name == "50-32x4d"
 
 
 @pytest.mark.parametrize("name", ["resnext29_2x64d", "ResNeXt-29 (2x64d)", "29-2x64d"])
 def test_the_reference_may_be_named_as_papers_and_pages_do(name: str) -> None:
     reference = config(f"budget.reference={name}", "space.cardinality=[2]", "space.bottleneck_width=64")
-    assert settings_of(reference)[0].params_deviation == 0
+    assert plan_of(reference).settings[0].params_deviation == 0
 
 
 def test_a_reference_by_whole_name_stands_as_it_is() -> None:
-    settings = settings_of(config("budget.reference=29-2x64d", "space.cardinality=[2]"))
+    settings = plan_of(config("budget.reference=29-2x64d", "space.cardinality=[2]")).settings
     assert settings[0].name == "29-2x64d"
 
 
 def test_a_target_leaves_the_other_axis_without_deviation() -> None:
-    setting = settings_of(config("budget.reference=null", "budget.params.target=4900000"))[0]
+    setting = plan_of(config("budget.reference=null", "budget.params.target=4900000")).settings[0]
     assert setting.params_deviation == pytest.approx(0.0027, abs=1e-4)
     assert setting.macs_deviation is None
 
@@ -93,7 +94,7 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
 )
 def test_a_study_that_cannot_be_planned_says_why(overrides: list[str], problem: str) -> None:
     with pytest.raises(InputError) as caught:
-        settings_of(config(*overrides))
+        plan_of(config(*overrides))
     assert str(caught.value).startswith(problem)
 
 
@@ -101,14 +102,14 @@ def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(
     capsys: pytest.CaptureFixture[str], workplace: Path
 ) -> None:
     wide = config("space.cardinality={low: 1, high: 64}")
-    settings, alone = settings_of(wide), list[Setting]()
+    settings, alone = plan_of(wide).settings, list[Setting]()
     assert isinstance(wide.space, DesignSpace)
     for cardinality in range(1, 65):
         with suppress(InputError):
-            alone += settings_of(replace(wide, space=replace(wide.space, cardinality=(cardinality,))))
+            alone += plan_of(replace(wide, space=replace(wide.space, cardinality=(cardinality,)))).settings
     assert settings == tuple(alone)
     assert left_out(wide, settings) == (64 - len(settings), 64) == (32, 64)
-    assert left_out(config(), settings_of(config())) == (0, 5)
+    assert left_out(config(), plan_of(config()).settings) == (0, 5)
     assert main(["study=equal_params", "space.cardinality={low: 1, high: 64}", "do=plan"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "32 meet 4,913,098 params within 5.00%; 32 do not and are left out. The study takes all of them." in told
@@ -117,43 +118,43 @@ def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(
 
 def test_designs_of_a_range_come_in_the_order_of_the_axes_and_with_listed_widths_too() -> None:
     known = ["budget.reference=29-1x64d", "study.contrast=null", "budget.params.tolerance=0.3"]
-    ranged = settings_of(config(*known, "space.depth={low: 20, high: 29, step: 9}", "space.cardinality=[1,2,4]"))
-    assert ranged == settings_of(config(*known, "space.depth=[20,29]", "space.cardinality=[1,2,4]"))
+    ranged = plan_of(config(*known, "space.depth={low: 20, high: 29, step: 9}", "space.cardinality=[1,2,4]")).settings
+    assert ranged == plan_of(config(*known, "space.depth=[20,29]", "space.cardinality=[1,2,4]")).settings
     widths = config(*known, "space.cardinality=[32]", "space.bottleneck_width={low: 1, high: 9}")
-    assert [setting.name for setting in settings_of(widths)] == ["29-32x3d", "29-32x4d", "29-32x5d"]
+    assert [setting.name for setting in plan_of(widths).settings] == ["29-32x3d", "29-32x4d", "29-32x5d"]
 
 
 def test_a_value_that_a_person_listed_is_refused_where_no_value_of_a_range_saves_it() -> None:
     known = ["study.contrast=null", "budget.reference=29-1x64d", "space.depth={low: 20, high: 29, step: 9}"]
     with pytest.raises(InputError, match=r"^space: no bottleneck width at cardinality 500 meets 4,913,098 params"):
-        settings_of(config(*known, "space.cardinality=[1,500]"))
+        plan_of(config(*known, "space.cardinality=[1,500]"))
     with pytest.raises(InputError, match=r"^space: no bottleneck width at cardinality 400 meets"):
-        settings_of(config("space.cardinality={low: 400, high: 401}"))
+        plan_of(config("space.cardinality={low: 400, high: 401}"))
 
 
 @pytest.mark.parametrize("study", ["double_complexity", "neighbours"])
 def test_each_reference_that_a_space_of_named_networks_offers_instead_of_paths_works(study: str) -> None:
     with pytest.raises(InputError, match="1x64d: paths alone need a space with axes") as caught:
-        settings_of(read_command([f"study={study}", "budget=macs"]).study)
+        plan_of(read_command([f"study={study}", "budget=macs"]).study)
     offered = str(caught.value).partition("allowed among others: ")[2].split(", ")
     for name in offered:
         followed = read_command([f"study={study}", "budget=macs", f"budget.reference={name}"]).study
-        assert contrast_of(followed, settings_of(followed)) is not None
+        assert contrast_of(followed, plan_of(followed).settings) is not None
     assert any("64d" in name for name in offered)
 
 
 def test_the_whole_name_that_a_space_of_several_values_offers_as_its_reference_works() -> None:
     for arguments in (["study=pareto", "budget=macs"], ["study=equal_params", "space.depth=[20,29]"]):
         with pytest.raises(InputError, match="give a whole name, such as") as caught:
-            settings_of(read_command(arguments).study)
+            plan_of(read_command(arguments).study)
         name = str(caught.value).rpartition("such as ")[2]
         followed = [*arguments, f"budget.reference={name}"]
         try:
-            settings_of(read_command(followed).study)
+            plan_of(read_command(followed).study)
         except InputError as error:
             told = re.fullmatch(r"search.designs=\d+: the space holds (\d+) feasible designs; allowed: .*", str(error))
             assert told is not None
-            settings_of(read_command([*followed, f"search.designs={told[1]}"]).study)
+            plan_of(read_command([*followed, f"search.designs={told[1]}"]).study)
 
 
 def test_the_contrast_must_name_two_settings_of_the_study() -> None:
@@ -166,23 +167,25 @@ def test_the_contrast_must_name_two_settings_of_the_study() -> None:
     ):
         changed = config(*overrides)
         with pytest.raises(InputError) as caught:
-            contrast_of(changed, settings_of(changed))
+            contrast_of(changed, plan_of(changed).settings)
         assert str(caught.value).startswith(problem)
 
 
 def test_the_whole_name_of_a_setting_is_that_setting_though_another_block_has_its_paths_too() -> None:
     own = ["space=neighbours", "data=cifar10", "budget.reference=29-1x64d", "study.contrast.against=29-1x64d"]
     both = config(*own, "study.contrast.setting=29-32x4d")
-    found = contrast_of(both, settings_of(both))
+    found = contrast_of(both, plan_of(both).settings)
     assert found is not None
     assert [one.name for one in found] == ["29-32x4d", "29-1x64d"]
     with pytest.raises(InputError, match="32x4d: stands for several settings of this study"):
-        contrast_of(replace(both, study=replace(both.study, contrast=Contrast("32x4d", "29-1x64d"))), settings_of(both))
+        contrast_of(
+            replace(both, study=replace(both.study, contrast=Contrast("32x4d", "29-1x64d"))), plan_of(both).settings
+        )
 
 
 def test_a_search_has_no_contrast_and_no_settings_in_advance() -> None:
     searching = config("search=tpe", "search.designs=4")
-    assert settings_of(searching) == ()
+    assert plan_of(searching).settings == ()
     with pytest.raises(InputError, match="a search chooses its designs later, so it has none"):
         contrast_of(searching, ())
     assert contrast_of(config("study.contrast=null"), ()) is None
@@ -198,13 +201,13 @@ def test_a_search_has_no_contrast_and_no_settings_in_advance() -> None:
 )
 def test_objectives_that_cannot_be_are_refused(change: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        settings_of(read_command(["study=pareto", change]).study)
+        plan_of(read_command(["study=pareto", change]).study)
     assert message in str(caught.value)
 
 
 def test_tight_matching_keeps_the_contrast_and_shrinks_both_deviations() -> None:
     tight = config("budget=params_and_macs", "budget.params.tolerance=0.03", "data.image_size=32", "data.channels=3")
-    settings = settings_of(tight)
+    settings = plan_of(tight).settings
     assert [setting.name for setting in settings][3:] == ["29-8x14.24.58d", "29-32x4.7.17d"]
     worst = [max(abs(setting.params_deviation or 0), abs(setting.macs_deviation or 0)) for setting in settings]
     assert max(worst[:4]) < 0.005
@@ -217,31 +220,31 @@ def test_tight_matching_keeps_the_contrast_and_shrinks_both_deviations() -> None
 def test_designs_drawn_in_advance_are_the_same_at_every_start_and_never_twice() -> None:
     drawing = ["budget.reference=20-1x16d-w64", "space.width=[64,96,128]", "space.depth=[11,20,29]"]
     many = config(*drawing, "space.cardinality={low: 1, high: 64}", "search=uniform", "search.designs=40")
-    names = [setting.name for setting in settings_of(many)]
+    names = [setting.name for setting in plan_of(many).settings]
     scope_seed = config(*drawing, "space.cardinality={low: 1, high: 64}", "search=uniform", "search.designs=40")
-    assert names == [setting.name for setting in settings_of(scope_seed)]
+    assert names == [setting.name for setting in plan_of(scope_seed).settings]
     assert len(set(names)) == 40
-    assert all(abs(setting.params_deviation or 0) <= 0.05 for setting in settings_of(many))
+    assert all(abs(setting.params_deviation or 0) <= 0.05 for setting in plan_of(many).settings)
 
 
 def test_a_setting_can_be_named_in_any_way_that_means_it() -> None:
     for text in ("8x14d", "29-8x14d", "29-8x14d-w256-k3-cifar"):
         changed = config(f"study.contrast.setting={text}")
-        pair = contrast_of(changed, settings_of(changed))
+        pair = contrast_of(changed, plan_of(changed).settings)
         assert pair is not None
         assert pair[0].name == "29-8x14d"
 
 
 def test_all_settings_of_a_seed_run_before_the_next_seed() -> None:
     studied = config("search.seeds=2")
-    runs = runs_of(studied, settings_of(studied), EXECUTION, "hash")
+    runs = runs_of(plan_of(studied), plan_of(studied).settings, EXECUTION, "hash")
     assert [run.seed for _, run in runs] == [0] * 5 + [1] * 5
 
 
 def test_a_runs_id_depends_on_everything_that_decides_its_number_and_on_nothing_else() -> None:
     studied = config()
-    (_, run), *_ = runs_of(studied, settings_of(studied), EXECUTION, "hash")
-    again = runs_of(config("name=other", "engine.workers=7"), settings_of(studied), EXECUTION, "hash")[0][1]
+    (_, run), *_ = runs_of(plan_of(studied), plan_of(studied).settings, EXECUTION, "hash")
+    again = runs_of(config("name=other", "engine.workers=7"), plan_of(studied).settings, EXECUTION, "hash")[0][1]
     assert run.id == again.id
     changed = [
         replace(run, seed=1),
@@ -269,24 +272,24 @@ def test_how_a_convolution_of_32_groups_is_executed_is_told(groups: int, layout:
 
 def test_a_runs_id_stays_the_same_from_version_to_version() -> None:
     """What is recorded must be found again: change this number only with `ID_SCHEME`, and say so in the changelog."""
-    (_, run), *_ = runs_of(config(), settings_of(config()), EXECUTION, "hash")
+    (_, run), *_ = runs_of(config(), plan_of(config()).settings, EXECUTION, "hash")
     assert run.id == "6a70ebcf16af"
     assert replace(run, data=replace(run.data, label="another title", name="moved", path="there")).id == run.id
 
 
 def test_what_a_recipe_has_by_default_leaves_ids_as_they_were() -> None:
-    (_, plain), *_ = runs_of(config(), settings_of(config()), EXECUTION, "hash")
+    (_, plain), *_ = runs_of(config(), plan_of(config()).settings, EXECUTION, "hash")
     asked = config("recipe.init=fan_out", "recipe.init_gain=1")
-    (_, same), *_ = runs_of(asked, settings_of(asked), EXECUTION, "hash")
+    (_, same), *_ = runs_of(plan_of(asked), plan_of(asked).settings, EXECUTION, "hash")
     asked = config("recipe.init=fan_out_groups")
-    (_, other), *_ = runs_of(asked, settings_of(asked), EXECUTION, "hash")
+    (_, other), *_ = runs_of(plan_of(asked), plan_of(asked).settings, EXECUTION, "hash")
     assert (same.id, other.id == plain.id) == (plain.id, False)
 
 
 def test_seeds_follow_the_first_one() -> None:
     asked = config("search.seeds=2", "search.first_seed=5")
-    assert {run.seed for _, run in runs_of(asked, settings_of(asked), EXECUTION, "hash")} == {5, 6}
-    assert runs_wanted(asked, settings_of(asked)) == 10
+    assert {run.seed for _, run in runs_of(plan_of(asked), plan_of(asked).settings, EXECUTION, "hash")} == {5, 6}
+    assert runs_wanted(asked, plan_of(asked).settings) == 10
     assert seeds_in_words(asked.search) == "2 seeds, 5 to 6"
     assert seeds_in_words(config("search.seeds=2").search) == "2 seeds"
 
@@ -296,7 +299,7 @@ def test_designs_asked_for_by_name_are_trained_whatever_the_sampler_takes(sample
     asked = config(f"search.sampler={sampler}", "search.designs=3", "search.only=[29-4x24d,29-1x64d]", "search.seeds=2")
     if sampler == "listed":
         asked = config("search.only=[29-4x24d,29-1x64d]", "search.seeds=2")
-    found = settings_of(asked)
+    found = plan_of(asked).settings
     assert [setting.name for setting in found] == ["29-4x24d", "29-1x64d"]
     assert not asked.search.is_adaptive
     assert contrast_of(asked, found) is None
@@ -313,5 +316,5 @@ def test_designs_asked_for_by_name_are_trained_whatever_the_sampler_takes(sample
 )
 def test_designs_that_cannot_be_asked_for_are_refused(change: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
-        settings_of(config(change))
+        plan_of(config(change))
     assert words in str(caught.value)

@@ -8,12 +8,12 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.analysis.finding import find
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.analysis.learning_rate_check import fairness
 from explorer.analysis.sentences import fair_sentence
 from explorer.record.folder import study_folder
 from explorer.record.records import load, load_correct
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.conftest import TINY
@@ -79,7 +79,7 @@ def test_only_the_contrasts_settings_are_trained_at_other_rates_and_their_test_i
 ) -> None:
     command = [*TINY, "search.rates=[0.5,2]", "recipe.epochs=1", "space.cardinality=[1,2,4]", "storage=none"]
     command += ["budget.params.tolerance=0.4"]
-    assert len(settings_of(read_command(command).study)) == 3
+    assert len(plan_of(read_command(command).study).settings) == 3
     assert main([*command, "do=plan"]) == 0
     assert "14 of 14 runs to do" in capsys.readouterr().out
     assert main(command) == 0
@@ -92,7 +92,7 @@ def test_only_the_contrasts_settings_are_trained_at_other_rates_and_their_test_i
     assert set(load_correct(study_folder("tiny"))) == set(record.loc[record["rate"] == 1, "run"])
     rates = load(study_folder("tiny")).epochs.merge(record[["run", "rate"]], on="run").groupby("rate")["learning_rate"]
     assert rates.max()[2.0] == pytest.approx(4 * rates.max()[0.5])
-    assert load_finding(study_folder("tiny"))[2].fair is not None
+    assert open_study(study_folder("tiny"))[2].fair is not None
     assert main(command) == 0
     assert "Starting" not in capsys.readouterr().out
     assert main([*command, "do=plan"]) == 0

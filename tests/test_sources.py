@@ -124,15 +124,17 @@ def note(frame, event, _):
     if event == "call" and frame.f_code.co_flags & 1:  # of a function: the bodies of classes are executed by imports
         ran.add((frame.f_code.co_filename, frame.f_code.co_qualname.partition(".")[0]))
 from multiprocessing import Pipe
+from explorer.study.plan import plan_of
 from explorer.verbs.command_line import read_command
 from explorer.study.job import Job, LatencyQuestion, RunDone, Survey
-from explorer.study.plan import settings_of, task_of
+
+
 from explorer.study.run import Execution
 from explorer.study.runs import runs_of
 from explorer.training.worker import work
 from tests.conftest import TINY
 config = read_command(TINY).study
-settings = settings_of(config)
+settings = plan_of(config).settings
 ours, theirs = Pipe()
 outcomes = []
 
@@ -140,11 +142,11 @@ def coordinate():
     ours.send(Survey(config.data, "cpu"))
     there = ours.recv()
     execution = Execution("cpu", there.device_name, "grouped", "channels_last", "float32", 1, 20)
-    ours.send(Job(runs_of(config, settings, execution, there.data_hash)[0][1], needs_count=True, checkpoints="kept"))
+    ours.send(Job(runs_of(plan_of(config), settings, execution, there.data_hash)[0][1], needs_count=True, checkpoints="kept"))
     while not isinstance(event := ours.recv(), RunDone):
         pass
     outcomes.append(event.outcome.status)
-    ours.send(LatencyQuestion((settings[0].architecture,), task_of(config), "cpu", "float32", 1))
+    ours.send(LatencyQuestion((settings[0].architecture,), config.data.task, "cpu", "float32", 1))
     ours.recv()
     ours.send(None)
 

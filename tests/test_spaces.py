@@ -8,14 +8,15 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.analysis.finding import find
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.analysis.population import populations
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate
 from explorer.host.errors import InputError
 from explorer.record.folder import study_folder
 from explorer.record.records import load
-from explorer.study.plan import scopes_of, settings_of
+from explorer.study.designs import scopes_of
+from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 
@@ -48,18 +49,18 @@ def config(*changes: str) -> StudyConfig:
 
 
 def test_designs_are_drawn_from_each_space_within_the_one_budget() -> None:
-    settings = settings_of(config())
+    settings = plan_of(config()).settings
     by_space = {name: [one for one in settings if name in one.spaces] for name in ("one_path", "many_paths")}
     assert {name: len(found) for name, found in by_space.items()} == {"one_path": 3, "many_paths": 3}
     assert {one.architecture.cardinality for one in by_space["one_path"]} == {1}
     assert min(one.architecture.cardinalities[0] for one in by_space["many_paths"]) >= 2
     assert all(abs(one.params_deviation or 0) <= 0.2 for one in settings)
-    assert settings == settings_of(config())
+    assert settings == plan_of(config()).settings
 
 
 def test_a_design_of_two_spaces_is_trained_once_and_counts_for_both() -> None:
     same = config("spaces.many_paths.cardinality=[1]", "search.designs=4", "study.contrast.setting=many_paths")
-    settings = settings_of(same)
+    settings = plan_of(same).settings
     assert len({one.name for one in settings}) == len(settings)
     shared = [one for one in settings if len(one.spaces) == 2]
     assert shared
@@ -86,7 +87,7 @@ def test_a_design_of_two_spaces_is_trained_once_and_counts_for_both() -> None:
 )
 def test_unusable_spaces_are_named(change: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        settings_of(config(change))
+        plan_of(config(change))
     assert message in str(caught.value)
 
 
@@ -97,7 +98,7 @@ def test_every_kind_of_space_may_take_part() -> None:
         "budget.params.tolerance=0.5",
     )
     assert list(scopes_of(mixed)) == ["one_path", "many_paths", "any"]
-    assert {one.architecture.template for one in settings_of(mixed) if "any" in one.spaces} == {"regnet_cifar"}
+    assert {one.architecture.template for one in plan_of(mixed).settings if "any" in one.spaces} == {"regnet_cifar"}
 
 
 @pytest.mark.real
@@ -118,7 +119,7 @@ def test_a_study_of_spaces_runs_and_tells_of_them(
     assert 'data-figure="cardinality"' not in page
     assert main(SMALL) == 0  # a finished one trains nothing
     assert "Starting" not in capsys.readouterr().out
-    _, _, finding = load_finding(study_folder("two"))
+    _, _, finding = open_study(study_folder("two"))
     assert finding.populations is not None
     assert finding.populations.distributions["one_path"].n == 3
 

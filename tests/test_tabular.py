@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from explorer.__main__ import main
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.host.errors import InputError
 from explorer.record.folder import study_folder
 from explorer.verbs.tabulate import Table, write_table
@@ -32,7 +32,7 @@ def opened(finished: Path) -> Table:
 
 def test_a_table_answers_as_the_record_does(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
-    table, (_, record, finding) = opened(finished), load_finding(study_folder("tiny"))
+    table, (_, record, finding) = opened(finished), open_study(study_folder("tiny"))
     assert table.finding == finding
     found = table.query("11-2x3d-w16-cifar")
     summary = finding.summaries[1]

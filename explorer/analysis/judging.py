@@ -1,95 +1,124 @@
-"""From a study's folder to its answer: read the record, judge it, draw it."""
+"""From a study's folder to its finding: its record is read once and judged once."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
-from explorer.analysis.summary import SettingSummary
 from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.progress import settings_so_far
-from explorer.study.contrast import contrast_of
-from explorer.study.plan import Setting, designs_wanted
+from explorer.record.progress import Progress, progress_of, settings_so_far
+from explorer.study.designs import Setting
+from explorer.study.plan import Plan, plan_of
 from explorer.study.run import BASELINE
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import to_config
 
-if TYPE_CHECKING:
-    pass
-
-Images = tuple[int, int] | None  # to validate and to test on
+Right = Mapping[str, npt.NDArray[np.bool_]]  # which test images each run got right
 # What is read for the index alone: some seconds.
 MOST_BESIDE = 2**26  # bytes of a record
 MOST_DESIGNS_BESIDE = 10_000
 
 
-def load_finding(folder: Path) -> tuple[StudyConfig, records.Record, Finding]:
-    """A study's own settings, its record and what it found. Raises InputError when it was never started."""
+@dataclass(frozen=True)
+class OpenedStudy:
+    """A study that has begun: what was asked, what is recorded, and what it found.
+
+    folder       where it was read
+    plan         of the settings it was started with, at the number of seeds that it is to have now
+    settings     those fixed in advance, or those that a search has chosen until now
+    environment, execution  what it was started on, and its execution plan, as the JSON files of its folder have them
+    stamps, digest  the state of its files and the hash of its runs before they were read; None and "" of a table
+    """
+
+    folder: Path
+    plan: Plan
+    record: records.Record
+    settings: tuple[Setting, ...]
+    finding: Finding
+    environment: dict[str, Any]
+    execution: dict[str, Any]
+    stamps: study.Stamps | None = None
+    digest: str = ""
+
+    @property
+    def config(self) -> StudyConfig:
+        """The settings that it was started with."""
+        return self.plan.config
+
+    @property
+    def progress(self) -> Progress:
+        """How many of its runs are in the record for good."""
+        return progress_of(self.plan, self.record)
+
+
+def open_study(folder: Path, plan: Plan | None = None) -> OpenedStudy:
+    """The study in a folder. Raises InputError for one that was never started, or whose files cannot be used.
+
+    A `plan` of settings that decide the same as those it was started with need not be made again; it says how many
+    seeds and designs the study is to have.
+    """
+    stamps, digest = study.stamps_of(folder), study.runs_digest(folder)
     study.refuse_gaps(folder)
     tree = study.stored_config(folder)
     if tree is None:
         raise InputError(f"{folder}: there is no such study yet; start it with do=run")
     config = to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
+    if plan is None:
+        plan = plan_of(config, chooses=False)
+    else:
+        plan = replace(plan, config=replace(config, search=plan.config.search))
     record = records.load(folder)
-    environment = study.stored_environment(folder)
-    right = records.load_correct(folder, _contrasted(config, record)) if config.study.contrast else {}
-    config, found = judged(config, record, right, images_of(environment))
-    return config, record, replace(found, note=study.note(folder))
-
-
-def _contrasted(config: StudyConfig, record: records.Record) -> set[str]:
-    """The runs of the two settings that are compared: of no others does it matter which images they got right."""
-    pair = contrast_of(config, settings_so_far(config, record)) or ()
-    return set(record.runs.loc[record.runs["setting"].isin([setting.name for setting in pair]), "run"])
-
-
-def at_look(config: StudyConfig, folder: Path) -> StudyConfig:
-    """The settings with the number of seeds that the study is to have now, where it looks at its results on the way."""
-    if not config.search.looks or not (folder / study.RUNS).exists():
-        return replace(config, search=replace(config.search, seeds=min((*config.search.looks, config.search.seeds))))
-    return judged(config, records.load(folder), {}, images_of(study.stored_environment(folder)))[0]
-
-
-def images_of(environment: Mapping[str, Any] | None) -> Images:
-    """How many images a study validates and tests on; None before its first start."""
-    return (int(environment["images"][1]), int(environment["images"][2])) if environment else None
+    right = records.load_correct(folder, _contrasted(plan, record)) if config.study.contrast else {}
+    environment, execution = study.stored_environment(folder), study.stored_execution(folder)
+    assert environment is not None
+    assert execution is not None
+    found = judged(folder, plan, record, right, environment, execution)
+    finding = replace(found.finding, note=study.note(folder))
+    return replace(found, finding=finding, stamps=stamps, digest=digest)
 
 
 def judged(
-    config: StudyConfig,
+    folder: Path,
+    plan: Plan,
     record: records.Record,
-    right: dict[str, npt.NDArray[np.bool_]],
-    images: Images = None,
-) -> tuple[StudyConfig, Finding]:
-    """The finding at the first look that is not over yet, or has decided; without looks, that of all seeds.
+    right: Right,
+    environment: dict[str, Any],
+    execution: dict[str, Any],
+) -> OpenedStudy:
+    """A study with its finding at the first look that has decided or is not over yet; else at all seeds.
 
     A look at which no run has come through is the last one: more seeds would only fail as well. `right` says by run
-    which test images it got right, `images` is how many a run was validated and tested on, if that is known; the
-    settings come back with the number of seeds of that look.
+    which test images it got right, as far as that is wanted.
     """
-    for look in config.search.looks or (config.search.seeds,):
-        config = replace(config, search=replace(config.search, seeds=look))
-        found = _at(config, record, right, images)
+    images = int(environment["images"][1]), int(environment["images"][2])
+    settings = settings_so_far(plan, record)
+    for look in plan.config.search.looks or (plan.config.search.seeds,):
+        plan = plan.with_seeds(look)
+        found = _found(plan, record, settings, right, images)
         decided = found.comparison is not None and found.comparison.verdict != "inconclusive"
         if decided or found.lost or not found.complete:
             break
-    return config, found
+    return OpenedStudy(folder, plan, record, settings, found, environment, execution)
 
 
-def _at(
-    config: StudyConfig, record: records.Record, right: dict[str, npt.NDArray[np.bool_]], images: Images
+def _contrasted(plan: Plan, record: records.Record) -> set[str]:
+    """The runs of the two settings that are compared: of no others does it matter which images they got right."""
+    names = [setting.name for setting in plan.contrast or ()]
+    return set(record.runs.loc[record.runs["setting"].isin(names), "run"])
+
+
+def _found(
+    plan: Plan, record: records.Record, settings: tuple[Setting, ...], right: Right, images: tuple[int, int] | None
 ) -> Finding:
-    settings = settings_so_far(config, record)
+    config, pair = plan.config, plan.contrast
     spaces = {} if config.search.only else config.spaces
-    pair = contrast_of(config, settings)
     contrast = (pair[0].name, pair[1].name) if pair else None
     names = [setting.name for setting in settings]
     measure = "val_error" if config.search.is_adaptive else "test_error"
@@ -99,7 +128,7 @@ def _at(
         contrast,
         config.search.seeds,
         first_seed=config.search.first_seed,
-        designs=designs_wanted(config, settings),
+        designs=plan.designs,
         measure=measure,
         margin=config.study.margin,
         alpha=ALPHA / max(1, len(config.search.looks)),
@@ -130,24 +159,7 @@ def _under(config: StudyConfig, settings: tuple[Setting, ...]) -> str:
     return f"under initialisation {init}" + (f" with gain {gain:g}" if gain != 1 else "")
 
 
-def only_setting(name: str) -> tuple[SettingSummary, int | None, str]:
-    """The summary of a study of one setting, its number of test images, and what studies that are compared must share.
-
-    Raises InputError for a study that was never started, has no run yet, or has several settings.
-    """
-    folder = study.study_folder(name)
-    config, _, finding = load_finding(folder)
-    if finding.wanted != config.search.seeds or config.search.is_adaptive:
-        raise InputError(f"{folder}: has several settings; allowed: a study of one")
-    environment = study.stored_environment(folder)
-    assert environment is not None
-    common = [asdict(part) for part in (config.space, config.recipe)]
-    if not finding.summaries:
-        raise InputError(f"{folder}: none of its runs has ended yet; start it with study={config.name}")
-    return finding.summaries[0], finding.images, json.dumps([common, environment["data_hash"]], sort_keys=True)
-
-
-def _refuse_large(folder: Path) -> None:
+def refuse_large(folder: Path) -> None:
     """Raise InputError for a record that would take long to read beside another study, which it could come with."""
     size = sum((folder / name).stat().st_size for name in (*study.TABLES, study.DECISIONS) if (folder / name).exists())
     search = (study.stored_config(folder) or {}).get("search")

@@ -12,9 +12,10 @@ import platform
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict
@@ -41,6 +42,23 @@ LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, an
 _SHOWN = re.compile(rb"<!-- runs: ([0-9a-f]*) -->\s*\Z")
 _DIGITS = 16
 MOST_HEADER = 2**16  # bytes of a table's first line
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Sizes and times of a study's files, None for one that is not there, and when they were looked at, in ns.
+
+    Times of writing can be set back, those of change not.
+    """
+
+    files: dict[str, tuple[int, ...] | None]
+    at: int
+
+    @property
+    def written(self) -> int:
+        """When the last run was recorded, in ns; 0 before the first."""
+        found = self.files[RUNS]
+        return found[1] if found else 0
 
 
 class _Start(TypedDict, total=False):
@@ -115,6 +133,21 @@ def refuse_links(folder: Path) -> None:
             raise InputError(f"{path}: is a link; allowed are files and folders alone, since all is written in there")
         if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
             raise InputError(f"{path}: is no file and no folder; take it away")
+
+
+def stamps_of(folder: Path) -> Stamps:
+    """The state of a study's files; to be taken before they are read, since what changes meanwhile then has another."""
+    names = (*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE)
+    return Stamps({name: stamp(folder / name) for name in names}, time.time_ns())
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """Size and times of a file; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def is_stale(page: Path, folder: Path) -> bool:

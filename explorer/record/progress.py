@@ -8,11 +8,11 @@ from explorer.design import parse_name
 from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.changes import stored_plan
 from explorer.record.rows import Decision, RunRecord
-from explorer.study.plan import Latency, Setting, scope_of, settings_of
+from explorer.study.designs import Latency, Setting
+from explorer.study.plan import Plan
 from explorer.study.run import FINAL_STATUSES, Run
-from explorer.study.runs import rate_of, runs_of, runs_wanted
+from explorer.study.runs import rate_of
 from explorer.study.settings import StudyConfig
 
 
@@ -32,15 +32,18 @@ class Progress:
         """Final runs of all settings."""
         return sum(self.by_setting.values()) + self.others
 
+    @property
+    def left(self) -> int:
+        """How many runs are to be trained yet."""
+        return self.wanted - self.final
 
-def settings_so_far(config: StudyConfig, recorded: records.Record | None) -> tuple[Setting, ...]:
+
+def settings_so_far(plan: Plan, recorded: records.Record | None) -> tuple[Setting, ...]:
     """The study's settings: those fixed in advance, or those that a search has chosen until now, in that order."""
-    settings = settings_of(config)
-    if not config.search.is_adaptive or recorded is None:
-        return settings
-    scope = scope_of(config)
+    if not plan.config.search.is_adaptive or recorded is None:
+        return plan.settings
     chosen = [one for one in recorded.decisions if one.decision == "chosen"]
-    return tuple(replace(scope.setting(parse_name(one.setting)), latency=_latency(one)) for one in chosen)
+    return tuple(replace(plan.scope.setting(parse_name(one.setting)), latency=_latency(one)) for one in chosen)
 
 
 def _latency(chosen: Decision) -> Latency | None:
@@ -63,21 +66,17 @@ def without_weights(recorded: records.Record, folder: Path) -> str:
     )
 
 
-def progress_of(config: StudyConfig, folder: Path) -> Progress:
+def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
     """Count the wanted runs that are in the record for good; a study that was never started has none."""
-    study.refuse_gaps(folder)
-    recorded = records.load(folder) if (folder / study.RUNS).exists() else None
-    settings = settings_so_far(config, recorded)
-    names = [setting.name for setting in settings]
-    wanted = runs_wanted(config, settings)
+    names = [setting.name for setting in settings_so_far(plan, recorded)]
     if recorded is None:
-        return Progress(dict.fromkeys(names, 0), wanted)
-    runs = recorded.runs
+        return Progress(dict.fromkeys(names, 0), plan.runs)
+    search, runs = plan.config.search, recorded.runs
     final = runs.drop_duplicates(["setting", "seed", "rate"], keep="last")
-    final = final[final["status"].isin(FINAL_STATUSES) & final["seed"].isin(config.search.every_seed)]
-    own, others = final[final["rate"] == 1], final[final["rate"].isin(config.search.rates)]
+    final = final[final["status"].isin(FINAL_STATUSES) & final["seed"].isin(search.every_seed)]
+    own, others = final[final["rate"] == 1], final[final["rate"].isin(search.rates)]
     counts = Counter(own["setting"])
-    return Progress({name: counts[name] for name in names}, wanted, len(others))
+    return Progress({name: counts[name] for name in names}, plan.runs, len(others))
 
 
 def refuse_foreign(
@@ -104,10 +103,3 @@ def foreign(config: StudyConfig, runs: list[tuple[Setting, Run]], recorded: list
     setting, run, old = other[0]
     more = f", and {len(other) - 1} more so" if len(other) > 1 else ""
     return f"{setting.name} seed {run.seed} is recorded as run {old}, which these settings call {run.id}{more}"
-
-
-def refuse_foreign_record(config: StudyConfig, folder: Path) -> None:
-    """The same of a study that is only looked at: its execution plan and the hash of its images are those it has."""
-    record, environment = records.load(folder), study.stored_environment(folder)
-    runs = runs_of(config, settings_so_far(config, record), stored_plan(folder), (environment or {})["data_hash"])
-    refuse_foreign(config, folder, runs, records.as_records(record.runs))

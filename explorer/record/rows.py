@@ -5,7 +5,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
-from explorer.study.plan import Setting
+from explorer.study.designs import Setting
 from explorer.study.run import Amount, Deviation, Epochs, Error, Outcome, Place, Run, Whole
 from explorer.study.runs import rate_of
 from explorer.study.settings import StudyConfig

@@ -7,7 +7,6 @@ record's files, as far as the file system tells, and the program. Anything else 
 import contextlib
 import hashlib
 import json
-import time
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -16,25 +15,21 @@ from typing import Any
 import explorer
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import read_json
-from explorer.record.folder import CONFIG, DECISIONS, ENVIRONMENT, EXECUTION, NOTE, TABLES
+from explorer.record.folder import Stamps, stamp
 from explorer.report.index import Best, Entry
 from explorer.report.panel import Axis, Mark, Panel
 from explorer.report.spark import Spark
 
 FILE = Path("local") / "index.json"
-READ = (*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE)
 MOST_BYTES = 2**22
 COARSE = 2.0  # seconds: some file systems tell times no finer, so that two changes within may look like one
 
 
-def key_of(folder: Path) -> str | None:
-    """What changes whenever a study's entry may have changed; None for a record too fresh to tell.
-
-    To be taken before the record is read: what changes meanwhile then has another key.
-    """
-    files = [_stamp(folder / name) for name in READ]
-    newest = max((stamp[1] for stamp in files if stamp), default=0)
-    if newest > time.time_ns() - COARSE * 1e9:
+def key_of(stamps: Stamps) -> str | None:
+    """What changes whenever a study's entry may have changed; None for a record too fresh to tell."""
+    files = [*stamps.files.values()]
+    newest = max((one[1] for one in files if one), default=0)
+    if newest > stamps.at - COARSE * 1e9:
         return None
     return hashlib.sha256(repr((_program(), files)).encode()).hexdigest()
 
@@ -60,20 +55,11 @@ def keep(folder: Path, key: str | None, entry: Entry) -> None:
         write_whole(folder / FILE, json.dumps({"key": key, "check": _check(key, tree), "entry": tree}) + "\n")
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    """Size and times of a file; None where there is none. Times of writing can be set back, those of change not."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
-
-
 @lru_cache(maxsize=1)
 def _program() -> str:
     """The program's version and, since it does not rise with every change, size and time of its files."""
     root = Path(explorer.__file__).parent
-    return repr((explorer.__version__, [(str(path), _stamp(path)) for path in sorted(root.rglob("*.py"))]))
+    return repr((explorer.__version__, [(str(path), stamp(path)) for path in sorted(root.rglob("*.py"))]))
 
 
 def _check(key: str, tree: Any) -> str:

@@ -5,15 +5,14 @@ from pathlib import Path
 
 from explorer.analysis.chance import learned
 from explorer.analysis.finding import Finding
+from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.sentences import mood, sentence
 from explorer.analysis.summary import lowest
 from explorer.design.name import display_setting
 from explorer.host.files import write_whole
 from explorer.host.formatting import ERROR_NAMES, percent
-from explorer.record.records import Record
 from explorer.report.page import policy, render, script
 from explorer.report.spark import Spark, picture, spark_of
-from explorer.study.settings import StudyConfig
 
 SCRIPTS = ("theme", "index")
 
@@ -68,8 +67,9 @@ class Entry:
     note: str = ""
 
 
-def entry_of(config: StudyConfig, record: Record, finding: Finding) -> Entry:
+def entry_of(study: OpenedStudy) -> Entry:
     """The entry of a study that can be read, without its page."""
+    config, record, finding = study.config, study.record, study.finding
     return Entry(
         name=config.name,
         question=config.study.question,

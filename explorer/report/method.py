@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from explorer.analysis.judging import OpenedStudy
 from explorer.design.budget import AXES
 from explorer.design.name import display_setting
 from explorer.host import formatting as wording
 from explorer.record.starts import starts_of, unlike
-from explorer.report.study import Study
 from explorer.study.run import BASELINE, Convolution
 from explorer.study.settings import BudgetConfig
 
@@ -31,7 +31,7 @@ class Item:
     words: str
 
 
-def checklist(study: Study) -> list[Item]:
+def checklist(study: OpenedStudy) -> list[Item]:
     """What good practice in architecture search asks for, answered from the record.
 
     After Lindauer and Hutter, "Best practices for scientific research on neural architecture search" (JMLR 21(243),
@@ -62,7 +62,7 @@ def checklist(study: Study) -> list[Item]:
     ]
 
 
-def _code(study: Study) -> Item:
+def _code(study: OpenedStudy) -> Item:
     under = list(_starts_used(study).values())
     commits = list(dict.fromkeys(start.get("commit") for start in under))
     clean = [commit for commit in commits if commit and not str(commit).endswith("+")]
@@ -81,7 +81,7 @@ def _code(study: Study) -> Item:
     return Item("Is the code that was run known?", answer, words)
 
 
-def _alike(study: Study) -> Item:
+def _alike(study: OpenedStudy) -> Item:
     runs = study.record.runs
     lengths = sorted({int(number) for number in runs.loc[runs["status"] == "ok", "epochs"]})
     words = (
@@ -93,7 +93,7 @@ def _alike(study: Study) -> Item:
     return Item("Were all designs trained and judged alike?", "yes" if len(lengths) < 2 else "in part", words)
 
 
-def _costs(study: Study) -> Item:
+def _costs(study: OpenedStudy) -> Item:
     asks, held = "Do the designs that are compared cost the same?", budget_words(study.config.budget)
     if len(study.finding.summaries) < 2:
         return Item(asks, "does not apply", "Nothing is compared here.")
@@ -110,7 +110,7 @@ def _costs(study: Study) -> Item:
     return Item(asks, answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else ""))
 
 
-def _hardware(study: Study) -> Item:
+def _hardware(study: OpenedStudy) -> Item:
     devices = sorted({str(name) for name in study.record.runs["device"]})
     words = f"{', '.join(devices) or 'No run yet'}; one plan of execution for all, with the versions below."
     first, *others = _starts_used(study).values()
@@ -121,14 +121,14 @@ def _hardware(study: Study) -> Item:
     return Item("Did all runs use the same hardware and software?", answer, words)
 
 
-def _starts_used(study: Study) -> dict[int, dict[str, Any]]:
+def _starts_used(study: OpenedStudy) -> dict[int, dict[str, Any]]:
     """The starts that rows of the record ended under, by number; the first one where there is no row."""
     runs, starts = study.record.runs, starts_of(study.environment)
     numbers = sorted({int(number) for number in runs["start"]}) if "start" in runs else []
     return {number: starts[number] if number < len(starts) else {} for number in numbers or [0]}
 
 
-def starts(study: Study) -> list[tuple[int, str]]:
+def starts(study: OpenedStudy) -> list[tuple[int, str]]:
     """Each start but the first that rows of the record ended under: its number, and what was unlike the first."""
     first, found = starts_of(study.environment)[0], []
     for number, start in _starts_used(study).items():
@@ -140,7 +140,7 @@ def starts(study: Study) -> list[tuple[int, str]]:
     return found
 
 
-def places(study: Study) -> str:
+def places(study: OpenedStudy) -> str:
     """What executed the runs, and how many each machine did; their names are left to the record. Empty if unknown."""
     runs = study.record.runs
     engines = dict.fromkeys(start.get("engine") for start in _starts_used(study).values())
@@ -153,7 +153,7 @@ def places(study: Study) -> str:
     return "; ".join(told)
 
 
-def _seeds(study: Study) -> Item:
+def _seeds(study: OpenedStudy) -> Item:
     n, asks = study.config.search.seeds, "Are results repeated, and given with their uncertainty?"
     if study.finding.populations is not None:
         designs = study.config.search.designs
@@ -170,7 +170,7 @@ def _times(seeds: int) -> str:
     return "one seed" if seeds == 1 else wording.counted(seeds, "seed")
 
 
-def _test(study: Study) -> Item:
+def _test(study: OpenedStudy) -> Item:
     asks = "Was the test set kept out of every choice?"
     if study.config.search.is_adaptive:
         return Item(asks, "yes", "The search was led by validation images; the test images were not looked at.")
@@ -179,7 +179,7 @@ def _test(study: Study) -> Item:
     )
 
 
-def _beforehand(study: Study) -> Item:
+def _beforehand(study: OpenedStudy) -> Item:
     asks = "Was what is tested said before the first run?"
     if study.config.study.contrast is None:
         return Item(asks, "does not apply", "No contrast is declared, and nothing is judged.")
@@ -190,7 +190,7 @@ def _beforehand(study: Study) -> Item:
     return Item(asks, "yes", f"One contrast{words}; all others are corrected as one family (Holm).")
 
 
-def _chance(study: Study) -> Item:
+def _chance(study: OpenedStudy) -> Item:
     asks, search = "Is the search held against random designs at equal cost?", study.config.search
     if not search.is_adaptive:
         return Item(asks, "does not apply", "Nothing was searched: no result decided what was trained next.")
@@ -203,7 +203,7 @@ def _chance(study: Study) -> Item:
     )
 
 
-def _tuning(study: Study) -> Item:
+def _tuning(study: OpenedStudy) -> Item:
     asks, rates = "Was tuning kept from favouring one side?", study.config.search.rates
     if rates:
         tried = ", ".join(f"{rate:g} times" for rate in sorted({1.0, *rates}))
@@ -212,7 +212,7 @@ def _tuning(study: Study) -> Item:
     return Item(asks, "in part", words)
 
 
-def _failed(study: Study) -> Item:
+def _failed(study: OpenedStudy) -> Item:
     told = ", ".join(f"{number} {status}" for status, number in failures(study))
     words = "Every run came through."
     if told:
@@ -222,7 +222,7 @@ def _failed(study: Study) -> Item:
     return Item("Are runs that failed told and counted?", "yes", words)
 
 
-def _time(study: Study) -> Item:
+def _time(study: OpenedStudy) -> Item:
     runs = study.record.runs
     spent, count = wording.duration(float(runs["seconds"].sum())), wording.counted(len(runs), "run")
     words = f"{spent} of training and evaluation in {count}."
@@ -236,13 +236,13 @@ def budget_words(budget: BudgetConfig) -> str:
     return f"equal {' and '.join(held)}{tight}" if held else ""
 
 
-def failures(study: Study) -> list[tuple[str, int]]:
+def failures(study: OpenedStudy) -> list[tuple[str, int]]:
     """How many runs did not come through, by status."""
     counts = study.record.runs["status"].value_counts()  # what a search stopped came through as far as it should
     return [(str(status), int(number)) for status, number in counts.items() if status not in ("ok", "pruned")]
 
 
-def failed_runs(study: Study) -> list[dict[str, Any]]:
+def failed_runs(study: OpenedStudy) -> list[dict[str, Any]]:
     """Those runs one by one: setting, seed, status, epochs and what was said."""
     runs = study.record.runs
     poor = runs[~runs["status"].isin(("ok", "pruned"))].head(MOST_FAILURES)
@@ -258,7 +258,7 @@ def failed_runs(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def tried(study: Study) -> list[str]:
+def tried(study: OpenedStudy) -> list[str]:
     """What a search chose, stopped and finished, in sentences."""
     by = Counter(one.by for one in study.record.decisions if one.decision == "chosen")
     stops = Counter(one.epochs for one in study.record.decisions if one.decision == "stopped")

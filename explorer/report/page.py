@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from explorer.analysis.caveats import failed_words, learned_words, spaces_failed, spaces_learned
 from explorer.analysis.finding import Finding
+from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Rivals
 from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, told_pairs, trend_sentence
@@ -27,18 +28,17 @@ from explorer.report.figures import SHAPE_AXES
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
-from explorer.report.study import Study
 
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
 
 
-def write_page(study: Study, path: Path, runs: str = "") -> None:
+def write_page(study: OpenedStudy, path: Path, runs: str = "") -> None:
     """Write the page of a study; the file is replaced whole. `runs` is the hash of the runs that it shows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, render_page(study) + (f"<!-- runs: {runs} -->\n" if runs else ""))
 
 
-def render_page(study: Study) -> str:
+def render_page(study: OpenedStudy) -> str:
     """The page as HTML. Text from settings and data is escaped everywhere; nothing is loaded from elsewhere."""
     scripts = [script(*SCRIPTS)]
     views = Views(study)

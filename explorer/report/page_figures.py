@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from explorer.analysis.front import Front
 from explorer.analysis.front import front as front_of
+from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.summary import SettingSummary, by_validation
 from explorer.design.budget import AXES
 from explorer.host import formatting as wording
@@ -32,9 +33,7 @@ from explorer.report.figures import (
 from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
 from explorer.report.plot import plot
-from explorer.report.study import Study
 from explorer.report.svg import svg
-from explorer.study.plan import task_of
 
 LEAST_ON_FRONT = 3  # designs, below which a front says nothing
 LEAST_PARALLEL = 8  # designs, below which lines across axes say no more than the table
@@ -48,7 +47,7 @@ Figure = Panel | Parallel
 class Views:
     """The figures of one study, and the numbers they share."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: OpenedStudy) -> None:
         self.study = study
 
     @cached_property
@@ -123,7 +122,7 @@ class Views:
 
     def data(self) -> dict[str, Any]:
         """What the page's scripts read: figures, curves and cards of designs."""
-        study, task = self.study, task_of(self.study.config)
+        study, task = self.study, self.study.config.data.task
         return {
             "figures": {
                 name: json.loads(plot(one).to_json()) for name, one in self.figures.items() if isinstance(one, Panel)

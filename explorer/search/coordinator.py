@@ -21,11 +21,12 @@ from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import Fork, begin
 from explorer.search.display import Clock, waiting, work_of
 from explorer.search.execution_plan import propose, resumed, with_convolutions, with_latency
-from explorer.search.fork import plan_of, take_over
+from explorer.search.fork import execution_of, reuse_runs
 from explorer.search.measuring import Bench
 from explorer.search.mirror import mirror_of, mirrored
 from explorer.search.rungs import chosen
 from explorer.search.state import Beside, State, checkpoints, forget, open_state
+from explorer.study.designs import Setting
 from explorer.study.job import (
     Begun,
     Counted,
@@ -39,19 +40,9 @@ from explorer.study.job import (
     Survey,
     Terms,
 )
-from explorer.study.plan import (
-    Setting,
-    candidates,
-    designs_wanted,
-    left_out,
-    refuse_beyond_memory,
-    scope_of,
-    settings_of,
-    task_of,
-)
+from explorer.study.plan import Plan, refuse_beyond_memory
 from explorer.study.run import FINAL_STATUSES, Execution, Outcome, Run
-from explorer.study.runs import is_judged, own_execution, refuse_batch, rungs_of, runs_of
-from explorer.study.settings import StudyConfig
+from explorer.study.runs import is_judged, own_execution, refuse_batch, runs_of
 
 # What a person waits for until there is a first answer, by engine.
 BEGINNINGS = {"local": "Starting a worker", "ray": "Reaching the Ray cluster", "slurm": "Waiting for a first job"}
@@ -59,7 +50,7 @@ SOME = 9  # designs on which the plan of a search is made
 
 
 def run_study(
-    config: StudyConfig,
+    plan: Plan,
     folder: Path,
     console: Console,
     beside: Beside | None = None,
@@ -73,12 +64,11 @@ def run_study(
     Raises InputError for what a person can mend and StudyStoppedError where the cost check fails or a file of the study
     cannot be written.
     """
-    settings = settings_of(config)  # refuses what cannot be planned before anything is locked or started
-    clock = Clock()
+    config, clock = plan.config, Clock()
     with _stopped_by_files(), study.locked(folder):
         study.drop_partial(folder)
         refuse_other_settings(folder, config)
-        healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=rungs_of(config))
+        healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
         for line in healed:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         refused = False
@@ -89,16 +79,17 @@ def run_study(
             assert isinstance(surroundings, Surroundings)
             refuse_batch(config, surroundings.images[0])
             console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False, soft_wrap=True)
-            missed, points = left_out(config, settings)
+            missed, points = plan.left_out
             if missed:
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
-            bench = Bench(config, surroundings, engine)
-            workers, execution = _plan(bench, folder, console, fork)
+            bench, past = Bench(config, surroundings, engine), records.load(folder)
+            workers, execution = _execution(bench, plan, past, folder, console, fork)
             start = begin(folder, config, execution, surroundings, fork)
             for line in start.told:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
-            take_over(bench, folder, execution, start, console)
-            state = open_state(bench, folder, execution, workers, console)
+            if reuse_runs(plan, past, folder, execution, start, console):
+                past = records.load(folder)
+            state = open_state(bench, plan, past, folder, execution, workers, console)
             state.clock, state.beside, state.start = clock, beside, start.number
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
@@ -127,31 +118,32 @@ def _stopped_by_files() -> Iterator[None]:
         ) from error
 
 
-def _plan(bench: Bench, folder: Path, console: Console, fork: Fork | None) -> tuple[int, Execution]:
+def _execution(
+    bench: Bench, plan: Plan, past: records.Record, folder: Path, console: Console, fork: Fork | None
+) -> tuple[int, Execution]:
     """Runs at once, and the execution plan: the study's own, or a new one with what is measured for it."""
-    config = bench.config
-    settings = settings_so_far(config, records.load(folder))
+    config, settings = plan.config, settings_so_far(plan, past)
     _tell(bench, console)
-    runs = designs_wanted(config, settings) * config.search.seeds
-    old = settled(folder, config, bench.surroundings) or plan_of(fork, bench)
-    began, known = time.perf_counter(), settings or _some(config)
+    runs = plan.designs * config.search.seeds
+    old = settled(folder, config, bench.surroundings) or execution_of(fork, bench)
+    began, known = time.perf_counter(), settings or _some(plan)
     there = bench.surroundings
     is_short = there.has_bfloat16 and config.engine.precision != "float32"
-    refuse_beyond_memory(config, known, there.memory, 2 if is_short else 4)
+    refuse_beyond_memory(plan, known, there.memory, 2 if is_short else 4)
     with waiting(console) as tell:
         bench = replace(bench, tell=tell)
-        plan = resumed(bench, old, known, runs) if old else propose(bench, known, runs)
-        execution = with_convolutions(bench, plan.execution, settings, plan.workers)
+        found = resumed(bench, old, known, runs) if old else propose(bench, known, runs)
+        execution = with_convolutions(bench, found.execution, settings, found.workers)
     asked = config.engine.workers
-    terms = Terms(bench.surroundings, execution, plan.workers, min(runs, runs if asked == "auto" else asked))
+    terms = Terms(bench.surroundings, execution, found.workers, min(runs, runs if asked == "auto" else asked))
     workers = bench.engine.open(terms)
-    merged = sum(any(own_execution(execution, setting, task_of(config)).convolutions) for setting in settings)
+    merged = sum(any(own_execution(execution, setting, config.data.task).convolutions) for setting in settings)
     console.print(
         f"{workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
         f"{', fused batch norms' if execution.norms == 'fused' else ''}"
         f"{f'; grouped convolutions in another form in {merged} of {len(settings)} settings' if merged else ''} "
         f"(chosen in {time.perf_counter() - began:.1f} s"
-        f"{'' if plan.measured else '; what this was too short to measure clearly is as is usual for such a device'})",
+        f"{'' if found.measured else '; what this was too short to measure clearly is as is usual for such a device'})",
         markup=False,
         highlight=False,
     )
@@ -177,11 +169,11 @@ def _tell(bench: Bench, console: Console) -> None:
         )
 
 
-def _some(config: StudyConfig) -> tuple[Setting, ...]:
-    """Some of the designs a search may choose, evenly spread: its plan is measured on them."""
-    pool, scope = candidates(config), scope_of(config)
+def _some(plan: Plan) -> tuple[Setting, ...]:
+    """Some of the designs a search may choose, evenly spread: its execution is measured on them."""
+    pool = plan.draws.candidates(plan.scope)
     places = sorted({len(pool) * number // SOME for number in range(SOME)})
-    return tuple(scope.setting(pool.architecture(place)) for place in places)
+    return tuple(plan.scope.setting(pool.architecture(place)) for place in places)
 
 
 def _ask(state: State) -> None:
@@ -207,7 +199,7 @@ def _ask(state: State) -> None:
     if execution != state.execution:
         study.write_execution(state.folder, execution)
         state.execution = execution
-    runs = runs_of(state.config, settings, execution, state.bench.surroundings.data_hash)
+    runs = runs_of(state.plan, settings, execution, state.bench.surroundings.data_hash)
     state.waiting.extend(runs)
     state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from explorer.host.formatting import counted, duration, percent
 from explorer.record.rows import RunRecord
-from explorer.study.plan import Setting
+from explorer.study.designs import Setting
 from explorer.study.run import EpochResult, Run
 
 RECALLED = 0.5  # of an epoch's own seconds, within which it comes only if a checkpoint had it

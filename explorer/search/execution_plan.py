@@ -16,9 +16,9 @@ from annotated_types import Ge, Le
 from explorer.design.grouped import GroupedConv, grouped_convs
 from explorer.host.cache import remember, remembered
 from explorer.host.errors import InputError
-from explorer.search.measuring import Bench, Plan, measured, memory_needed, shared
+from explorer.search.measuring import Bench, ExecutionPlan, measured, memory_needed, shared
+from explorer.study.designs import Latency, Setting
 from explorer.study.job import Forms, FormsQuestion, Latencies, LatencyQuestion
-from explorer.study.plan import Latency, Setting, task_of
 from explorer.study.run import Convolution, Execution
 
 FORMS_SECONDS = 60.0  # that choosing the forms of convolutions may take at most
@@ -43,7 +43,7 @@ class _Form(TypedDict):
     layout: Literal["same", "contiguous", "kernel"]
 
 
-def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> Plan:
+def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
     """The plan of a new study of so many runs of these settings; speed is measured on the one of middling cost.
 
     Convolutions are chosen later, by `with_convolutions`. Raises InputError for more workers than the memory holds.
@@ -64,7 +64,7 @@ def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> Plan:
     known = remembered(key, _Settled)
     if known is not None:
         settled = {name: known[name] for name in SETTLED}
-        plan = Plan(replace(plain, **settled), known["workers"])
+        plan = ExecutionPlan(replace(plain, **settled), known["workers"])
     else:
         plan = measured(bench, plain, middle, runs)
         if plan.measured:
@@ -74,20 +74,20 @@ def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> Plan:
     return replace(plan, workers=_fitting(bench, plan, settings, runs))
 
 
-def resumed(bench: Bench, execution: Execution, settings: Sequence[Setting], runs: int) -> Plan:
+def resumed(bench: Bench, execution: Execution, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
     """The plan of a study whose execution is settled; the number of workers is free."""
     middle = _middling(settings)
     plain = replace(execution, convolutions=())
     key = _workers_key(bench, plain, middle)
     known = remembered(key, Positive)
     if known is not None:
-        plan = Plan(execution, known)
+        plan = ExecutionPlan(execution, known)
     elif bench.surroundings.device == "cuda":
         plan = replace(shared(bench, plain, middle, runs), execution=execution)
         if plan.measured:
             remember({key: plan.workers})
     else:
-        plan = Plan(execution, max(1, bench.surroundings.cores // execution.threads))
+        plan = ExecutionPlan(execution, max(1, bench.surroundings.cores // execution.threads))
     return replace(plan, workers=_fitting(bench, plan, settings, runs))
 
 
@@ -100,7 +100,7 @@ def with_latency(bench: Bench, execution: Execution, settings: Sequence[Setting]
     search = bench.config.search
     if "latency" not in search.objectives:
         return tuple(settings)
-    designs, task = tuple(setting.architecture for setting in settings), task_of(bench.config)
+    designs, task = tuple(setting.architecture for setting in settings), bench.config.data.task
     question = LatencyQuestion(designs, task, execution.device, execution.precision, search.latency_batch)
     (answer,) = bench.engine.ask(question)
     quartiles = cast(Latencies, answer).quartiles
@@ -147,12 +147,12 @@ def _uses(bench: Bench, execution: Execution, settings: Iterable[Setting], worke
     steps = recipe.epochs * (bench.surroundings.images[0] // recipe.batch_size)
     passes = steps * -(-recipe.batch_size // execution.micro_batch) * bench.config.search.seeds / workers
     for setting in settings:
-        for shape, number in grouped_convs(setting.architecture, task_of(bench.config)).items():
+        for shape, number in grouped_convs(setting.architecture, bench.config.data.task).items():
             uses[shape] += round(number * passes)
     return uses
 
 
-def _fitting(bench: Bench, plan: Plan, settings: Sequence[Setting], runs: int) -> int:
+def _fitting(bench: Bench, plan: ExecutionPlan, settings: Sequence[Setting], runs: int) -> int:
     """As many workers as were asked for, or as the plan has; never more than there are runs, or the memory holds.
 
     Each may have the largest network.
@@ -173,7 +173,7 @@ def _fitting(bench: Bench, plan: Plan, settings: Sequence[Setting], runs: int) -
 
 
 def _shape(bench: Bench, setting: Setting) -> list[object]:
-    return [setting.name, asdict(task_of(bench.config)), bench.config.recipe.batch_size]
+    return [setting.name, asdict(bench.config.data.task), bench.config.recipe.batch_size]
 
 
 def _machine(bench: Bench) -> list[object]:

@@ -5,7 +5,7 @@ taken over where they were made by the same sources, the same torch, on the same
 """
 
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from explorer.engine.open import open_engine
 from explorer.engine.remote import installed
+from explorer.host.console import PLAIN
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import fork_of, of_settings, of_surroundings, settled, stored_plan, told
@@ -22,8 +23,9 @@ from explorer.record.rows import RunRecord, record_of
 from explorer.record.starts import Fork, Start, digest, placed, starts_of, write_environment
 from explorer.search.display import waiting
 from explorer.search.measuring import Bench
+from explorer.study.designs import Setting
 from explorer.study.job import Surroundings, Survey
-from explorer.study.plan import Setting, settings_of
+from explorer.study.plan import Plan
 from explorer.study.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Outcome, Run
 from explorer.study.runs import is_judged, rate_of, runs_of
 from explorer.study.settings import StudyConfig
@@ -32,11 +34,12 @@ from explorer.training.sources import decisive_sources
 Taken = list[tuple[Setting, Run, RunRecord]]
 
 
-def forked(config: StudyConfig, console: Console) -> tuple[StudyConfig, Fork | None]:
-    """The settings under the name that `fork=true` lets them go on with, and what a new study of that name forks.
+def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
+    """The plan under the name that `fork=true` lets it go on with, and what a new study of that name forks.
 
     All that may differ is compared, so a worker has a look at the device and the images first.
     """
+    config = plan.config
     engine = open_engine(config, study.study_folder(config.name))
     try:
         with waiting(console, "Looking for what differs: starting a worker, reading images"):
@@ -45,13 +48,13 @@ def forked(config: StudyConfig, console: Console) -> tuple[StudyConfig, Fork | N
         engine.close()
     name, differences = fork_of(config, cast(Surroundings, surroundings))
     if not differences:
-        return config, None
+        return plan, None
     for line in told(study.study_folder(config.name), differences, f"its fork is {name}"):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return replace(config, name=name), Fork(config.name, tuple(map(str, differences)))
+    return plan.with_name(name), Fork(config.name, tuple(map(str, differences)))
 
 
-def plan_of(fork: Fork | None, bench: Bench) -> Execution | None:
+def execution_of(fork: Fork | None, bench: Bench) -> Execution | None:
     """The execution plan of the study that is forked, so that runs may be the same; None if it cannot be followed."""
     source = study.study_folder(fork.study) if fork else None
     if source is None or of_surroundings(source, bench.config, bench.surroundings):
@@ -59,40 +62,48 @@ def plan_of(fork: Fork | None, bench: Bench) -> Execution | None:
     return settled(source, bench.config, bench.surroundings)
 
 
-def take_over(bench: Bench, folder: Path, execution: Execution, start: Start, console: Console) -> None:
-    """Write the runs of the study that was forked into this one's record, at every start those that it lacks."""
+def reuse_runs(
+    plan: Plan, past: records.Record, folder: Path, execution: Execution, start: Start, console: Console
+) -> bool:
+    """Write the runs of the study that was forked into this one's record, at every start those that it lacks.
+
+    `past` is what the record holds until now. Says whether there were any.
+    """
     environment = study.stored_environment(folder) or {}
     source = study.study_folder(str(environment.get("forked_from", {}).get("study")))
     if "forked_from" not in environment or not (source / study.RUNS).exists():
-        return
-    is_new = records.load(folder).runs.empty
-    if bench.config.search.is_adaptive:
+        return False
+    is_new = past.runs.empty
+    if plan.config.search.is_adaptive:
         if is_new:
             words = "a search takes no runs over: each of its designs follows from the results before it"
-            console.print(f"{source}: {words}", markup=False, highlight=False, soft_wrap=True)
-        return
+            console.print(f"{source}: {words}", **PLAIN)
+        return False
     starts = starts_of(environment)
-    past, right = records.load(source), records.load_correct(source)
-    asked = runs_of(bench.config, settings_of(bench.config), execution, bench.surroundings.data_hash)
-    found = _taken(bench.config, folder, asked, source, starts[start.number])
+    origin = _Origin(source, records.load(source), records.load_correct(source))
+    asked = runs_of(plan, plan.settings, execution, str(environment["data_hash"]))
+    found = _taken(plan.config, past, asked, origin, starts[start.number])
     theirs, places = starts_of(study.stored_environment(source) or {}), {}
     for number in dict.fromkeys(row.start for _, _, row in found):
         starts, places[number] = placed(starts, theirs[number])
     write_environment(folder, {**environment, "starts": starts})
     for setting, run, row in found:
-        outcome, macs, when = _outcome(row, right.get(run.id)), row.fvcore_macs, row.finished
+        outcome, macs, when = _outcome(row, origin.right.get(run.id)), row.fvcore_macs, row.finished
         place = places[row.start]
-        record = record_of(bench.config, setting, run, outcome, fvcore_macs=macs, finished=when, start=place)
-        records.commit(folder, record, _epochs(past, run.id), outcome)
+        record = record_of(plan.config, setting, run, outcome, fvcore_macs=macs, finished=when, start=place)
+        records.commit(folder, record, _epochs(origin.record, run.id), outcome)
     if found or is_new:
         console.print(f"Runs taken over from {source}: {len(found)}", markup=False, highlight=False)
+    return bool(found)
 
 
-def foreseen(config: StudyConfig, folder: Path, forked: str | None) -> tuple[Path, Taken]:
+def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str | None) -> tuple[Path, Taken]:
     """The study that is forked, by its name or as the fork's record has it, and what its next start will take over.
 
-    No worker is asked: device and images are taken to be those that the study was started on.
+    No worker is asked: device and images are taken to be those that the study was started on. `past` is what the record
+    of the fork holds until now.
     """
+    config = plan.config
     environment = study.stored_environment(folder) or {}
     name = environment.get("forked_from", {}).get("study") or forked
     source = study.study_folder(str(name)) if name else folder
@@ -101,38 +112,52 @@ def foreseen(config: StudyConfig, folder: Path, forked: str | None) -> tuple[Pat
     if source == folder or config.search.is_adaptive or known is None or theirs is None:
         return source, []
     sources, data_hash = decisive_sources(), str(known["data_hash"])
-    plan, torch = stored_plan(begun), {"torch": installed("torch")}
-    there = Surroundings(plan.device, plan.device_name, data_hash, torch, has_kernels=True, sources=sources)
+    execution, torch = stored_plan(begun), {"torch": installed("torch")}
+    there = Surroundings(execution.device, execution.device_name, data_hash, torch, has_kernels=True, sources=sources)
     other_images = any(one.key.startswith("data.") for one in of_settings(begun, config))
     if other_images or of_surroundings(begun, config, there) or not (source / study.RUNS).exists():
         return source, []
-    asked = runs_of(config, settings_of(config), plan, data_hash)
-    return source, _taken(config, folder, asked, source, {"versions": torch, "sources": digest(sources)})
+    asked = runs_of(plan, plan.settings, execution, data_hash)
+    origin = _Origin(source, records.load(source), records.load_correct(source))
+    return source, _taken(config, past, asked, origin, {"versions": torch, "sources": digest(sources)})
 
 
-def progress_with(config: StudyConfig, folder: Path, forked: str | None) -> Progress:
-    """How far a study will have come when its next start has taken over what it can."""
-    own, (_, taken) = progress_of(config, folder), foreseen(config, folder, forked)
-    rates = Counter(setting.name for setting, run, _ in taken if rate_of(config, run) == 1)
+def progress_with(plan: Plan, past: records.Record | None, taken: Taken) -> Progress:
+    """How far a study will have come when its next start has taken over these runs."""
+    own = progress_of(plan, past)
+    seeds = plan.config.search.every_seed
+    taken = [one for one in taken if one[1].seed in seeds]
+    rates = Counter(setting.name for setting, run, _ in taken if rate_of(plan.config, run) == 1)
     return Progress(
         {one: n + rates[one] for one, n in own.by_setting.items()}, own.wanted, own.others + len(taken) - rates.total()
     )
 
 
+@dataclass(frozen=True)
+class _Origin:
+    """The study that is forked: its folder, its record, and which test images its runs got right."""
+
+    folder: Path
+    record: records.Record
+    right: dict[str, "np.typing.NDArray[np.bool_]"]
+
+
 def _taken(
-    config: StudyConfig, folder: Path, asked: list[tuple[Setting, Run]], source: Path, start: dict[str, Any]
+    config: StudyConfig,
+    past: records.Record | None,
+    asked: list[tuple[Setting, Run]],
+    origin: _Origin,
+    start: dict[str, Any],
 ) -> Taken:
     """Those of a study's runs that it lacks and another's record has for good, made as they would be at this start.
 
     They have a test there exactly if this study tests them.
     """
-    theirs = starts_of(study.stored_environment(source) or {})
+    theirs = starts_of(study.stored_environment(origin.folder) or {})
     alike = {number for number, one in enumerate(theirs) if _is_alike(one, start)}
-    right = records.load_correct(source)
-    rows = [row for row in records.as_records(records.load(source).runs) if row.start in alike]
-    there = {row.run: row for row in rows if row.test_error is None or row.run in right}
-    own = records.load(folder).runs if (folder / study.RUNS).exists() else None
-    known = set() if own is None else set(own.loc[own["status"].isin(FINAL_STATUSES), "run"])
+    rows = [row for row in records.as_records(origin.record.runs) if row.start in alike]
+    there = {row.run: row for row in rows if row.test_error is None or row.run in origin.right}
+    known = set() if past is None else set(past.runs.loc[past.runs["status"].isin(FINAL_STATUSES), "run"])
     found = []
     for setting, run in asked:
         row = there.get(run.id)

@@ -16,9 +16,9 @@ from explorer.design.template import Task
 from explorer.engine.contract import Engine
 from explorer.engine.local import LocalEngine
 from explorer.host.machine import cpu_count
+from explorer.study.designs import Setting
 from explorer.study.job import Speed, SpeedQuestion, Surroundings, TogetherQuestion
 from explorer.study.memory import training_bytes
-from explorer.study.plan import Setting, task_of
 from explorer.study.run import Execution, Run
 from explorer.study.settings import DataConfig, Recipe, StudyConfig
 from explorer.training.results import Together
@@ -63,7 +63,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExecutionPlan:
     """A study's execution and the number of workers that share a device.
 
     `measured` is false where some of it is what is likely to be the best: the planned study was too short to pay for a
@@ -83,7 +83,7 @@ class _Allowance:
     step: float
 
 
-def measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> Plan:
+def measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> ExecutionPlan:
     """Precision and kernels first, on one worker; then how many workers share the device, and the threads of each."""
     there, chosen, is_gpu = bench.surroundings, bench.config.engine, bench.surroundings.device == "cuda"
     best, others = plain, list[dict[str, Any]]()
@@ -102,7 +102,7 @@ def measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> Plan
     return replace(plan, measured=plan.measured and is_clear)
 
 
-def shared(bench: Bench, execution: Execution, middle: Setting, runs: int) -> Plan:
+def shared(bench: Bench, execution: Execution, middle: Setting, runs: int) -> ExecutionPlan:
     """How many workers share a GPU, with an execution that is settled."""
     return _shared(bench, execution, middle, runs, _allowance(bench, execution, middle, runs))
 
@@ -173,19 +173,21 @@ def _named(execution: Execution) -> str:
     return f"{execution.precision} with {'fused' if execution.norms == 'fused' else 'plain'} batch norms"
 
 
-def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None) -> Plan:
+def _divided(
+    bench: Bench, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
+) -> ExecutionPlan:
     """Cores divided among workers as throughput is highest, one thread for each where nothing else is clearly faster.
 
     There are no more workers of so many threads than are faster than half as many.
     """
     there, engine = bench.surroundings, bench.config.engine
     if engine.threads != "auto":
-        return Plan(replace(execution, threads=engine.threads), max(1, there.cores // engine.threads))
+        return ExecutionPlan(replace(execution, threads=engine.threads), max(1, there.cores // engine.threads))
     counts = [bench.workers] if bench.workers else _halved(there.cores)
     most = min(runs, int(0.9 * there.memory / memory_needed(middle.cost, execution)))
     divisions = {max(1, there.cores // count): count for count in counts if count <= most} or {there.cores: 1}
     narrowest = min(divisions.items())
-    default = Plan(replace(execution, threads=narrowest[0]), narrowest[1])
+    default = ExecutionPlan(replace(execution, threads=narrowest[0]), narrowest[1])
     fewer = [] if bench.workers or narrowest[1] == 1 else [(narrowest[0], narrowest[1] // 2)]
     tries = [narrowest, *(one for one in divisions.items() if one != narrowest), *fewer]
     if len(tries) == 1:
@@ -197,7 +199,7 @@ def _divided(bench: Bench, execution: Execution, middle: Setting, runs: int, all
     is_clear = all(is_settled(totals[one], narrow) for one in tries[1:])
     if (threads, workers) == narrowest and fewer:
         workers = _enough(bench, execution, middle, totals, narrowest, allowance)
-    return Plan(replace(execution, threads=threads), workers, is_clear)
+    return ExecutionPlan(replace(execution, threads=threads), workers, is_clear)
 
 
 def _enough(
@@ -220,17 +222,19 @@ def _enough(
     return workers
 
 
-def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None) -> Plan:
+def _shared(
+    bench: Bench, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
+) -> ExecutionPlan:
     """Processes on one GPU: twice as many as long as all together get faster by a tenth and the memory holds them."""
     there, engine = bench.surroundings, bench.config.engine
     if engine.threads != "auto":
         execution = replace(execution, threads=engine.threads)
     if bench.workers:
-        return Plan(execution, bench.workers)
+        return ExecutionPlan(execution, bench.workers)
     totals: Totals = {}
     workers, peak, most, has_time = 1, 0, min(runs, there.cores, MOST_ON_GPU), True
     if most == 1:
-        return Plan(execution, 1)
+        return ExecutionPlan(execution, 1)
     while workers <= most and workers * (peak + CONTEXT_BYTES) < 0.9 * there.memory:
         one = execution.threads, workers
         if not (has_time := _is_covered(bench, execution, one, allowance)):
@@ -241,7 +245,7 @@ def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int, allo
             break
         workers *= 2
     if len(totals) < 2:
-        return Plan(execution, 1, has_time)
+        return ExecutionPlan(execution, 1, has_time)
     totals = _in_turns(bench, execution, middle, totals, allowance)
     best, is_clear = (execution.threads, 1), has_time
     for one in list(totals)[1:]:
@@ -249,7 +253,7 @@ def _shared(bench: Bench, execution: Execution, middle: Setting, runs: int, allo
         if not is_faster(totals[one], totals[best], WORTH):
             break
         best = one
-    return Plan(execution, best[1], is_clear)
+    return ExecutionPlan(execution, best[1], is_clear)
 
 
 def _in_turns(
@@ -317,7 +321,7 @@ def _total(engine: Engine, run: Run, workers: int) -> tuple[float, int]:
 
 def _run(bench: Bench, setting: Setting, execution: Execution) -> Run:
     config = bench.config
-    return Run(setting.architecture, task_of(config), config.recipe, config.data, "", 0, execution)
+    return Run(setting.architecture, config.data.task, config.recipe, config.data, "", 0, execution)
 
 
 def _halved(cores: int) -> list[int]:

@@ -13,9 +13,8 @@ import optuna
 
 from explorer.analysis.front import dominated
 from explorer.record.rows import Decision
-from explorer.study.plan import Setting
+from explorer.study.designs import Setting
 from explorer.study.run import BASELINE, Outcome, Run
-from explorer.study.runs import rungs_of
 from explorer.study.settings import StudyConfig
 
 
@@ -78,12 +77,12 @@ def chosen(setting: Setting, by: str) -> Decision:
 
 def open_rungs(config: StudyConfig) -> Rungs:
     """The rungs of a study before any decision; one that is no search, or prunes nothing, has none."""
-    return Rungs(rungs_of(config), config.search.seeds)
+    return Rungs(config.rungs, config.search.seeds)
 
 
 def make_pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
     """One of Optuna's pruners by its name in `search.pruner`, on the study's rungs."""
-    steps, search = rungs_of(config), config.search
+    steps, search = config.rungs, config.search
     if not steps or len(search.objectives) > 1:
         return optuna.pruners.NopPruner()
     makers: dict[str, Callable[[], optuna.pruners.BasePruner]] = {

@@ -19,7 +19,8 @@ from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Bench
 from explorer.search.rungs import Rungs, chosen, open_rungs
 from explorer.search.trials import Trials, open_search, open_trials
-from explorer.study.plan import Setting, baseline_wanted, designs_wanted
+from explorer.study.designs import Setting
+from explorer.study.plan import Plan
 from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
@@ -42,7 +43,7 @@ class Beside(Protocol):
 class State:
     """What the loop keeps between events."""
 
-    config: StudyConfig
+    plan: Plan
     folder: Path
     trials: Trials
     display: Display
@@ -60,23 +61,38 @@ class State:
     clock: Clock = field(default_factory=Clock)
     beside: Beside | None = None
 
+    @property
+    def config(self) -> StudyConfig:
+        """The study's settings."""
+        return self.plan.config
 
-def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, console: Console) -> State:
-    """The state of a study as its record tells it."""
-    config, data_hash = bench.config, bench.surroundings.data_hash
-    past = records.load(folder)
+
+def open_state(
+    bench: Bench,
+    plan: Plan,
+    past: records.Record,
+    folder: Path,
+    execution: Execution,
+    workers: int,
+    console: Console,
+) -> State:
+    """The state of a study as its record, `past`, tells it."""
+    config, data_hash = plan.config, bench.surroundings.data_hash
     recorded = records.as_records(past.runs)
-    settings = settings_so_far(config, past)
-    trials, rungs = replayed(config, settings, past), open_rungs(config)
-    if numbers := range(len(past.chosen(BASELINE)), baseline_wanted(config)):
-        drawn = _drawn(bench, execution, folder, trials, numbers)
+    settings = settings_so_far(plan, past)
+    trials, rungs = replayed(plan, settings, past), open_rungs(config)
+    decisions = list(past.decisions)
+    if numbers := range(len(past.chosen(BASELINE)), config.search.random_designs):
+        drawn = _drawn(bench, execution, trials, numbers)
+        decisions += (new := [chosen(setting, BASELINE) for setting in drawn])
+        records.decide(folder, new)
         # Before any of them is trained: a choice made later for another design must not change what they are.
         execution = with_convolutions(bench, execution, drawn, workers)
         study.write_execution(folder, execution)
-        settings, past = settings + drawn, records.load(folder)
-    runs = runs_of(config, settings, execution, data_hash)
-    to_ask = designs_wanted(config, settings) - len(settings)
-    for decision in past.decisions:
+        settings += drawn
+    runs = runs_of(plan, settings, execution, data_hash)
+    to_ask = plan.designs - len(settings)
+    for decision in decisions:
         rungs.note(decision)
     for record in recorded:
         if record.status in FINAL_STATUSES:
@@ -96,17 +112,17 @@ def open_state(bench: Bench, folder: Path, execution: Execution, workers: int, c
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
     return State(
-        config, folder, trials, display, waiting, execution, bench, workers, rungs, to_ask, fvcore_macs=fvcore_macs
+        plan, folder, trials, display, waiting, execution, bench, workers, rungs, to_ask, fvcore_macs=fvcore_macs
     )
 
 
-def replayed(config: StudyConfig, settings: tuple[Setting, ...], past: records.Record) -> Trials:
-    """The study's trials, told what is recorded as it came to pass: at each step they shall know what they knew.
+def replayed(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> Trials:
+    """Rebuild the study's trials by replaying the record in order, so that each decision sees the results it saw then.
 
     Where several workers trained at once the record does not say between which decisions a run ended; it is then told
     as soon as all decisions about its design are.
     """
-    trials, by_name = _trials(config, settings, past), {setting.name: setting for setting in settings}
+    trials, by_name = _trials(plan, settings, past), {setting.name: setting for setting in settings}
     last = {decision.setting: number for number, decision in enumerate(past.decisions)}
     left = deque(records.as_records(past.runs))
     for number, decision in enumerate(past.decisions):
@@ -121,21 +137,20 @@ def replayed(config: StudyConfig, settings: tuple[Setting, ...], past: records.R
     return trials
 
 
-def _trials(config: StudyConfig, settings: tuple[Setting, ...], past: records.Record) -> Trials:
+def _trials(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> Trials:
     """The study's trials: all of them, or those of a search, which has had none yet, beside the designs drawn."""
+    config = plan.config
     if not config.search.is_adaptive:
         return open_trials(config.name, settings, config.search.seeds, first_seed=config.search.first_seed)
     drawn = set(past.chosen(BASELINE))
-    return open_search(config, (), tuple(setting for setting in settings if setting.name in drawn))
+    return open_search(plan, (), tuple(setting for setting in settings if setting.name in drawn))
 
 
-def _drawn(bench: Bench, execution: Execution, folder: Path, trials: Trials, numbers: range) -> tuple[Setting, ...]:
+def _drawn(bench: Bench, execution: Execution, trials: Trials, numbers: range) -> tuple[Setting, ...]:
     """Designs drawn by chance, each by its number, which the search is held against."""
     seed = bench.config.search.sampler_seed
     designs = [trials.draw(np.random.default_rng([seed, 3, number])) for number in numbers]
-    drawn = with_latency(bench, execution, designs)
-    records.decide(folder, [chosen(setting, BASELINE) for setting in drawn])
-    return drawn
+    return with_latency(bench, execution, designs)
 
 
 def checkpoints(folder: Path, run_id: str) -> Path:

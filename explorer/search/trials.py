@@ -24,9 +24,9 @@ from explorer.host.formatting import counted
 from explorer.record.rows import RunRecord
 from explorer.search.rungs import goes_on, make_pruner
 from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
-from explorer.study.plan import Scope, Setting, baseline_wanted, candidates, scope_of
+from explorer.study.designs import Scope, Setting
+from explorer.study.plan import Plan
 from explorer.study.run import BASELINE, FINAL_STATUSES
-from explorer.study.runs import rungs_of
 from explorer.study.settings import StudyConfig
 
 AXES = ("template", "block", "shortcut", "depth", "width", "kernel_size", "cardinality", "bottleneck_width")
@@ -243,9 +243,10 @@ def told_trials(
     return trials.study
 
 
-def open_search(config: StudyConfig, tried: tuple[Setting, ...], drawn: tuple[Setting, ...] = ()) -> Trials:
+def open_search(plan: Plan, tried: tuple[Setting, ...], drawn: tuple[Setting, ...] = ()) -> Trials:
     """A search with the trials it has had, and beside them the designs drawn to hold it against."""
-    trials = new_search(config, scope_of(config), candidates(config), config.search.sampler_seed)
+    pool, seed = plan.draws.candidates(plan.scope), plan.config.search.sampler_seed
+    trials = new_search(plan.config, plan.scope, pool, seed)
     for setting in drawn:
         trials.reserve(setting)
     for setting in tried:
@@ -261,11 +262,11 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         pruner = make_pruner(config)
-    chosen = search.designs - baseline_wanted(config)
+    chosen = search.designs - search.random_designs
     sampler = FeasibleSampler(lambda number: make_sampler(search.sampler, seed, number, chosen), pool)
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
     study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
-    factor = search.factor if rungs_of(config) else 0
+    factor = search.factor if config.rungs else 0
     return Trials(study, search.seeds, sampler, scope, search.cost, factor, search.first_seed, search.sampler)
 
 

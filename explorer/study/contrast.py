@@ -3,7 +3,7 @@
 from explorer.design.name import parse_setting, paths_name
 from explorer.design.space import NamedSpace
 from explorer.host.errors import InputError
-from explorer.study.plan import Setting
+from explorer.study.designs import Setting
 from explorer.study.settings import StudyConfig
 
 

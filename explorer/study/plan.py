@@ -1,251 +1,82 @@
-"""From a study's settings to its designs: which ones, at what cost, how far from the budget."""
+"""A study's plan: what follows from its settings alone, made once at the door and passed on."""
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import islice, product
-from typing import Any
 
-import numpy as np
-
-from explorer.design.architecture import Architecture
-from explorer.design.axis import Range
-from explorer.design.budget import AXES, Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
-from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
-from explorer.design.layout import refuse_small_images
-from explorer.design.listing import MOST_LISTED, listed, matched
-from explorer.design.name import FORMED_BLOCKS, display_setting, parse_name, setting_name, short_name
-from explorer.design.space import DesignSpace, NamedSpace, Space
-from explorer.design.template import TEMPLATES, Task
+from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
+from explorer.study.contrast import contrast_of
+from explorer.study.designs import Draws, Progress, Scope, Setting, points_of, refuse_few, scopes_of, settings_of
 from explorer.study.memory import passing_bytes, refuse_beyond, training_bytes
 from explorer.study.settings import LARGEST_SIDE, StudyConfig
 
-# In the order in which a space lists its points, the last one varying fastest.
-_AXES = ("block", "shortcut", "depth", "width", "kernel_size", "cardinality", "group_width", "bottleneck_width")
-_PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: paths without the rest of a name
-MOST_TRIED = 16  # names, to find one that works as the reference of a budget
-CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
-
-
-# Who is told how far a scan or a drawing has come: (what, done, of all). It changes no result, so it is no argument.
-Watcher = Callable[[str, int, int], None]
-_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
-
-
-@contextmanager
-def watched(watcher: Watcher | None) -> Iterator[None]:
-    """Tell the watcher how far long work on a space has come, within the block."""
-    token = _watcher.set(watcher)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
-
-
-def _progress(what: str) -> Callable[[int, int], None] | None:
-    watcher = _watcher.get()
-    return None if watcher is None else lambda done, wanted: watcher(what, done, wanted)
-
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds of one forward pass: quartiles over many."""
+class Plan:
+    """What follows from the settings of a study alone.
 
-    lower: float
-    median: float
-    upper: float
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One architecture of a study beside its cost; deviations are signed fractions of the budget's reference.
-
-    spaces  those it was drawn from, where a study compares several
-    form    in which its blocks are trained
-    latency of a forward pass, where a search asks for it
+    scopes    what each of its spaces may be drawn from, by the space's name: "" for a study of one
+    settings  those that are fixed before the first run; none of an adaptive search
+    contrast  the two settings that the study compares; None where it declares none, or a search or spaces
+    draws     what its spaces hold, counted when it is asked for
     """
 
-    architecture: Architecture
-    cost: Cost
-    params_deviation: float | None
-    macs_deviation: float | None
-    activations_deviation: float | None = None
-    spaces: tuple[str, ...] = ()
-    form: str = "grouped"
-    latency: Latency | None = None
-
-    def value(self, axis: str) -> float:
-        """One of its costs: an axis of the budget, or the median latency in milliseconds."""
-        if axis != "latency":
-            return float(getattr(self.cost, axis))
-        assert self.latency is not None
-        return self.latency.median
+    config: StudyConfig
+    scopes: dict[str, Scope]
+    settings: tuple[Setting, ...]
+    contrast: tuple[Setting, Setting] | None
+    draws: Draws
 
     @property
-    def name(self) -> str:
-        """The short name, with the form where it is not the grouped one; it is also the `setting` column."""
-        return setting_name(self.architecture, self.form)
+    def scope(self) -> Scope:
+        """Of a study of one space, that one; of several, the first."""
+        return next(iter(self.scopes.values()))
 
     @property
-    def display(self) -> str:
-        """The name for people."""
-        return display_setting(self.name)
+    def designs(self) -> int:
+        """How many designs the study trains, each in as many forms as it asks for."""
+        return (self.config.search.designs or 0) if self.config.search.is_adaptive else len(self.settings)
+
+    @property
+    def runs(self) -> int:
+        """How many runs the study is to have, those at other learning rates included."""
+        search = self.config.search
+        return (self.designs + 2 * len(search.rates)) * search.seeds
+
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """How many points of a space that is listed are not trained since they miss the budget, and how many it has."""
+        space, search = self.config.space, self.config.search
+        if search.only or self.config.spaces or search.sampler != "listed" or not isinstance(space, DesignSpace):
+            return 0, 0
+        return points_of(space) - len(self.settings) // len(search.forms), points_of(space)
+
+    @property
+    def first_look(self) -> int:
+        """With how many seeds the study begins: with all, unless it looks at its results on the way."""
+        return min((*self.config.search.looks, self.config.search.seeds))
+
+    def with_seeds(self, seeds: int) -> "Plan":
+        """The plan of the same study with another number of seeds."""
+        return replace(self, config=replace(self.config, search=replace(self.config.search, seeds=seeds)))
+
+    def with_name(self, name: str) -> "Plan":
+        """The plan of the same study under another name."""
+        return replace(self, config=replace(self.config, name=name))
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What a study may draw from: its space, the budget, and the cost that deviations are told from."""
+def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: bool = True) -> Plan:
+    """The plan of a study. Raises InputError for settings that do not fit together, or that nothing can be built of.
 
-    space: Space
-    task: Task
-    budget: Budget | None
-    reference: Cost | None
-    tight: bool
-
-    def setting(self, architecture: Architecture) -> Setting:
-        """An architecture beside its cost. An axis with neither limit nor reference has no deviation: None."""
-        own = cost(architecture, self.task)
-        targets: dict[str, int | None] = {axis: getattr(self.reference, axis, None) for axis in AXES}
-        targets |= {limit.axis: limit.target for limit in self.budget.limits} if self.budget else {}
-        found = {axis: target and deviation(getattr(own, axis), target) for axis, target in targets.items()}
-        params, macs, activations = (found[axis] for axis in ("params", "macs", "activations"))
-        return Setting(architecture, own, params, macs, activations)
-
-    def matched(self, architecture: Architecture) -> Architecture:
-        """The architecture with a width per stage where the budget asks for tight matching."""
-        return matched(architecture, self.budget, self.task) if self.tight else architecture
-
-
-def task_of(config: StudyConfig) -> Task:
-    """Images in, classes out, as the data set gives them."""
-    return Task(channels=config.data.channels, image_size=config.data.image_size, classes=config.data.classes)
-
-
-def scopes_of(config: StudyConfig) -> dict[str, Scope]:
-    """What each of a study's spaces may be drawn from, by the space's name: "" for a study of one."""
-    if not config.spaces:
-        return {"": scope_of(config)}
-    return {name: scope_of(replace(config, space=space)) for name, space in config.spaces.items()}
-
-
-def scope_of(config: StudyConfig) -> Scope:
-    """The space and the budget of a study. Raises InputError for what cannot be built on its data."""
-    task = task_of(config)
-    if not isinstance(config.space, NamedSpace):
-        template = TEMPLATES[config.space.template]
-        try:
-            refuse_small_images(template, task)
-        except ValueError:
-            raise InputError(
-                f"data.image_size={task.image_size}: template {template.name} takes images of "
-                f"{template.total_stride} pixels or more"
-            ) from None
-    reference, budget = _budget(config, task)
-    return Scope(config.space, task, budget, reference, config.budget.match == "tight")
-
-
-def settings_of(config: StudyConfig) -> tuple[Setting, ...]:
-    """Every setting of the study that is fixed before its first run; none for an adaptive search.
-
-    Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
+    `progress` is told how far long work on a large space has come. Where only a record is read, nothing `chooses`: it
+    is not asked whether a search would still find its designs.
     """
     _refuse_recipe(config)
-    return _in_forms(config, _of_one_form(config))
-
-
-def _of_one_form(config: StudyConfig) -> tuple[Setting, ...]:
-    if config.search.only:
-        return _only(config)
-    if config.spaces:
-        return _populations(config)
-    scope = scope_of(config)
-    if config.search.sampler == "listed":
-        if config.search.designs is not None:
-            raise InputError(f"search.designs={config.search.designs}: sampler listed takes all; set it to null")
-        return _listed(scope)
-    if config.search.designs is None:
-        raise InputError(f"search.designs is null: sampler {config.search.sampler} needs the number of designs")
-    if config.search.is_adaptive:
-        if (found := len(candidates(config))) < config.search.designs:
-            raise _too_few(config.search.designs, found)
-        return ()
-    return _chosen(scope, config.search.sampler, config.search.designs, config.search.sampler_seed)
-
-
-def _too_few(wanted: int, found: int) -> InputError:
-    if not found:
-        return InputError(f"search.designs={wanted}: the space holds 0 feasible designs; widen the budget's tolerance")
-    return InputError(f"search.designs={wanted}: the space holds {found:,} feasible designs; allowed: at most that")
-
-
-def _only(config: StudyConfig) -> tuple[Setting, ...]:
-    """The designs that were asked for by name, whatever the sampler would take."""
-    names, scope = config.search.only, next(iter(scopes_of(config).values()))
-    try:
-        found = tuple(scope.setting(parse_name(name)) for name in names)
-    except ValueError as error:
-        raise InputError(f"search.only={list(names)}: {error}") from None
-    if len({setting.name for setting in found}) < len(found):
-        raise InputError(f"search.only={list(names)}: a design is named twice")
-    return found
-
-
-def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
-    """Each setting in each of the forms the study asks for."""
-    forms = config.search.forms
-    if forms == ("grouped",):
-        return settings
-    if len(set(forms)) < len(forms):
-        raise InputError(f"search.forms={list(forms)}: one is given twice")
-    if config.search.is_adaptive:
-        raise InputError(
-            f"search.forms={list(forms)}: a search that chooses designs trains them grouped; set [grouped]"
-        )
-    if odd := [one.name for one in settings if one.architecture.block not in FORMED_BLOCKS]:
-        raise InputError(f"search.forms={list(forms)}: {odd[0]} has no equivalent forms; allowed: bottlenecks")
-    return tuple(replace(setting, form=form) for setting in settings for form in forms)
-
-
-def _populations(config: StudyConfig) -> tuple[Setting, ...]:
-    """Designs drawn from each space; one that several spaces have is trained once and counts for each."""
-    search = config.search
-    if search.sampler not in ("uniform", "space_filling"):
-        raise InputError(
-            f"search.sampler={search.sampler}: a study of several spaces draws search.designs of each; allowed: "
-            "uniform, space_filling"
-        )
-    if search.designs is None:
-        raise InputError("search.designs is null: give the number of designs to draw from each space")
-    if search.forms != ("grouped",):
-        raise InputError(f"search.forms={list(search.forms)}: a study of spaces compares designs; allowed: [grouped]")
-    if search.looks:
-        raise InputError("search.seeds=auto: a study of spaces is decided by its designs; give a number of seeds")
-    contrast = config.study.contrast
-    if contrast and contrast.setting == contrast.against:
-        raise InputError(f"study.contrast: setting and against are both {contrast.setting}")
-    for key in ("setting", "against") if contrast else ():
-        if getattr(contrast, key) not in config.spaces:
-            raise InputError(
-                f"study.contrast.{key}={getattr(contrast, key)}: is not a space; allowed: {', '.join(config.spaces)}"
-            )
-    drawn_from: dict[str, tuple[Setting, ...]] = {}
-    for name, scope in scopes_of(config).items():
-        try:
-            drawn_from[name] = _chosen(scope, search.sampler, search.designs, search.sampler_seed)
-        except InputError as error:
-            raise InputError(f"spaces.{name}: {error}") from None
-    found: dict[str, Setting] = {}
-    # A design of each space in turn, so that a part of the study already compares them.
-    for turn in zip(*drawn_from.values(), strict=True):
-        for name, setting in zip(drawn_from, turn, strict=True):
-            known = found.get(setting.name, setting)
-            found[setting.name] = replace(known, spaces=(*known.spaces, name))
-    return tuple(found.values())
+    draws = Draws(config.search.sampler_seed, progress)
+    settings = settings_of(config, draws)
+    if config.search.is_adaptive and chooses:
+        refuse_few(config, draws)
+    return Plan(config, scopes_of(config), settings, contrast_of(config, settings), draws)
 
 
 def _refuse_recipe(config: StudyConfig) -> None:
@@ -315,215 +146,14 @@ def _refuse_search(config: StudyConfig) -> None:
         )
 
 
-def baseline_wanted(config: StudyConfig) -> int:
-    """How many of a search's designs are drawn at random, to hold it against."""
-    return round((config.search.designs or 0) * config.search.baseline)
-
-
-def designs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
-    """How many designs the study trains; `settings` are those known until now, all of them but for a search."""
-    return (config.search.designs or 0) if config.search.is_adaptive else len(settings)
-
-
-@lru_cache(maxsize=2)
-def scanned(scope: Scope, seed: int) -> Scan:
-    """What the study's space holds within its budget. Raises InputError where nothing can be built."""
-    try:
-        rng = np.random.default_rng([seed, 1])
-        return scan(scope.space, scope.budget, scope.task, rng, _progress("Costing all points"))
-    except ValueError as error:
-        raise InputError(f"space: {error}") from None
-
-
-def candidates(config: StudyConfig) -> Pool:
-    """The designs an adaptive search chooses from: all feasible ones, or 100,000 of them drawn uniformly."""
-    if config.budget.match == "tight":
-        raise InputError(f"budget.match=tight: sampler {config.search.sampler} matches by rule; set it to rule")
-    return _candidates(scope_of(config), config.search.sampler_seed)
-
-
-@lru_cache(maxsize=2)
-def _candidates(scope: Scope, seed: int) -> Pool:
-    try:
-        rng = np.random.default_rng([seed, 2])
-        return draw(scanned(scope, seed), CANDIDATES, rng, _progress("Drawing designs"))
-    except ValueError as error:
-        raise InputError(f"space: {error}") from None
-
-
-@lru_cache(maxsize=4)
-def _listed(scope: Scope) -> tuple[Setting, ...]:
-    """Every design of the space; of a space with ranges, which nobody has looked through, those within the budget."""
-    space = scope.space
-    if isinstance(space, DesignSpace) and scope.budget and _ranges(space) and _size(space) <= MOST_LISTED:
-        return _within(scope, space)
-    return _all(scope)
-
-
-def _all(scope: Scope) -> tuple[Setting, ...]:
-    try:
-        architectures = listed(scope.space, scope.budget, scope.task, tight=scope.tight)
-        settings = tuple(scope.setting(architecture) for architecture in architectures)
-    except ValueError as error:
-        raise InputError(f"space: {error}") from None
-    _refuse_outside(settings, scope.budget)
-    return settings
-
-
-def _within(scope: Scope, space: DesignSpace) -> tuple[Setting, ...]:
-    """The designs that meet the budget. Raises InputError where a value that a person listed has none of them."""
-    kept: list[Setting] = []
-    held: set[tuple[str, object]] = set()
-    missed: list[tuple[DesignSpace, InputError]] = []
-    named = [axis for axis in _AXES if axis not in _ranges(space)]
-    for point in _points(space):
-        try:
-            kept += _all(replace(scope, space=point))
-            held |= {(axis, getattr(point, axis)) for axis in named}
-        except InputError as error:
-            missed.append((point, error))
-    for point, refusal in missed:
-        if not kept or any((axis, getattr(point, axis)) not in held for axis in named):
-            raise refusal
-    return tuple(kept)
-
-
-def _ranges(space: DesignSpace) -> list[str]:
-    return [axis for axis in _AXES if isinstance(getattr(space, axis), Range)]
-
-
-def _size(space: Space) -> int:
-    return sum(part.size for part in space.parts)
-
-
-def _points(space: DesignSpace) -> Iterator[DesignSpace]:
-    """Spaces of one point each, in the order in which the whole one lists them."""
-    axes = [axis for axis in _AXES if getattr(space, axis) not in ((), "solve")]
-    values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
-    for point in product(*values):
-        only: dict[str, Any] = {axis: (value,) for axis, value in zip(axes, point, strict=True)}
-        yield replace(space, **only)
-
-
-def left_out(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[int, int]:
-    """How many points of a space that is listed are not trained since they miss the budget, and how many it has."""
-    space, search = config.space, config.search
-    if search.only or config.spaces or search.sampler != "listed" or not isinstance(space, DesignSpace):
-        return 0, 0
-    return _size(space) - len(settings) // len(search.forms), _size(space)
-
-
-@lru_cache(maxsize=16)
-def _chosen(scope: Scope, sampler: str, count: int, seed: int) -> tuple[Setting, ...]:
-    """Designs drawn from the feasible ones before the first run."""
-    rng = np.random.default_rng([seed, 2])
-    try:
-        wanted = CANDIDATES if sampler == "space_filling" else count
-        pool = draw(scanned(scope, seed), wanted, rng, _progress("Drawing designs"))
-        if len(pool) < count:
-            raise _too_few(count, len(pool))
-        places = space_filling(pool, count, rng) if sampler == "space_filling" else range(count)
-        return tuple(scope.setting(scope.matched(pool.architecture(place))) for place in places)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"space: {error}") from None
-
-
-def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> None:
-    """Listed widths are held to the budget as solved ones are; a study without one sets its limits to null."""
-    for setting in settings:
-        for limit in budget.limits if budget else ():
-            distance = limit.deviation(setting.cost)
-            if abs(distance) > limit.tolerance:
-                raise InputError(
-                    f"space: {setting.name} is {distance:+.2%} off {limit.target:,} {limit.axis}; allowed: "
-                    f"{limit.tolerance:.2%} (budget.{limit.axis}.tolerance), or budget.{limit.axis}=null for no limit"
-                )
-
-
-def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None]:
-    given, reference = config.budget, None
-    if given.reference is not None:
-        _refuse_paths_alone(config, given.reference)
-        try:
-            reference = cost(_reference(config, given.reference), task)
-        except ValueError as error:
-            raise InputError(f"budget.reference={given.reference}: {error}") from None
-    limits = []
-    for axis, limit in given.held.items():
-        if limit.target is None and reference is None:
-            raise InputError(f"budget.{axis}.target is missing: give a number, or a budget.reference")
-        target = limit.target if limit.target is not None else getattr(reference, axis)
-        try:
-            limits.append(Limit(axis, target, limit.tolerance))
-        except ValueError as error:
-            raise InputError(f"budget.{axis}: {error}") from None
-    if not limits and config.space.is_solved:
-        raise InputError(
-            f"budget: {', '.join(AXES)} are all null, so bottleneck_width cannot be solved; give one a tolerance, "
-            "as in budget.params.tolerance=0.05"
-        )
-    if not limits and given.match == "tight":
-        raise InputError("budget.match=tight: there is no limit to match; give one, as in budget.params.tolerance=0.05")
-    return reference, Budget(tuple(limits)) if limits else None
-
-
-def _refuse_paths_alone(config: StudyConfig, text: str) -> None:
-    """Raise InputError for paths without the rest of a name where the space has no axes that would complete them."""
-    space = config.space
-    if isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
-        return
-    way = "give a whole name, or budget.reference=null and a target of your own, as in budget.macs.target=40000000"
-    if isinstance(space, NamedSpace):
-        works = [name for name in space.architecture if _can_be_held_to(config, name)]
-        way = f"give a whole name; allowed among others: {', '.join(works)}" if works else way
-    raise InputError(f"budget.reference={text}: paths alone need a space with axes to complete them; {way}")
-
-
-def _can_be_held_to(config: StudyConfig, name: str) -> bool:
-    """Whether all designs of a study of named networks can cost what one of them costs."""
-    try:
-        settings_of(replace(config, budget=replace(config.budget, reference=name)))
-    except InputError:
-        return False
-    return True
-
-
-def _reference(config: StudyConfig, text: str) -> Architecture:
-    """A full name as it stands; paths alone are completed by the space, where it has one value per axis."""
-    space = config.space
-    if not isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
-        return parse_name(text)
-    axes = ("depth", "width", "kernel_size", "block", "shortcut")
-    values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
-    wholes = [_whole(space.template, text, *point) for point in islice(product(*values), MOST_TRIED)]
-    for axis, several in zip(axes, values, strict=True):
-        if len(several) > 1:
-            works = (name for name in map(short_name, wholes) if _can_be_held_to(config, name))
-            way = next(works, None) if config.search.sampler == "listed" else None
-            raise ValueError(
-                f"the space has several values of {axis}; give a whole name, such as {way or short_name(wholes[0])}"
-            )
-    return wholes[0]
-
-
-def _whole(
-    template: str, paths: str, depth: int, width: int, kernel_size: int, block: str, shortcut: bool
-) -> Architecture:
-    plain = "" if shortcut else "-plain"
-    other = "" if block == TEMPLATES[template].block else f"-{block}"
-    return parse_name(f"{depth}-{paths}-w{width}-k{kernel_size}{other}{plain}-{template}")
-
-
-def refuse_beyond_memory(config: StudyConfig, settings: Sequence[Setting], there: int, per_value: int) -> None:
+def refuse_beyond_memory(plan: Plan, settings: tuple[Setting, ...], there: int, per_value: int) -> None:
     """Raise InputError where none of the settings could be trained in so much memory, saying what would fit.
 
     One that cannot beside others that can ends as out of memory.
     """
     if not settings:
         return
-    smallest, task = min(settings, key=lambda setting: setting.cost.activations), task_of(config)
+    smallest, task = min(settings, key=lambda setting: setting.cost.activations), plan.config.data.task
 
     def network(size: int) -> Cost:
         return cost(smallest.architecture, replace(task, image_size=size))
@@ -531,13 +161,13 @@ def refuse_beyond_memory(config: StudyConfig, settings: Sequence[Setting], there
     refuse_beyond(
         f"training {smallest.name}",
         lambda sizes: training_bytes(network(sizes["data.image_size"]), sizes["recipe.micro_batch"], per_value),
-        {"data.image_size": task.image_size, "recipe.micro_batch": config.recipe.images_a_pass},
+        {"data.image_size": task.image_size, "recipe.micro_batch": plan.config.recipe.images_a_pass},
         there,
     )
-    if "latency" in config.search.objectives:
+    if "latency" in plan.config.search.objectives:
         refuse_beyond(
             f"a pass of {smallest.name}",
             lambda sizes: passing_bytes(smallest.architecture, task, sizes["search.latency_batch"], per_value),
-            {"search.latency_batch": config.search.latency_batch},
+            {"search.latency_batch": plan.config.search.latency_batch},
             there,
         )

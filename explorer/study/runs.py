@@ -1,52 +1,33 @@
 """From a study's settings to its runs: every setting with every seed, at each learning rate the study asks for."""
 
-import math
 from dataclasses import replace
 
 from explorer.design.grouped import grouped_convs
 from explorer.design.template import Task
 from explorer.host.errors import InputError
-from explorer.study.contrast import contrast_of
-from explorer.study.plan import Setting, designs_wanted, task_of
+from explorer.study.designs import Setting
+from explorer.study.plan import Plan
 from explorer.study.run import Execution, Run
 from explorer.study.settings import StudyConfig
 
 
 def runs_of(
-    config: StudyConfig, settings: tuple[Setting, ...], execution: Execution, data_hash: str
+    plan: Plan, settings: tuple[Setting, ...], execution: Execution, data_hash: str
 ) -> list[tuple[Setting, Run]]:
-    """Every run of the study, all settings of a seed before the next seed, so that a part is already paired.
+    """Every run of these settings, all settings of a seed before the next seed, so that a part is already paired.
 
     At other learning rates than the recipe's only the contrast's settings are trained.
     """
-    task, pair = task_of(config), contrast_of(config, settings) if config.search.rates else None
-    found = []
+    config, task, found = plan.config, plan.config.data.task, []
+    executions = {setting.name: own_execution(execution, setting, task) for setting in settings}
     for seed in config.search.every_seed:
-        for rate, own in [(1.0, settings), *((rate, pair or ()) for rate in config.search.rates)]:
+        for rate, own in [(1.0, settings), *((rate, plan.contrast or ()) for rate in config.search.rates)]:
             recipe = replace(config.recipe, learning_rate=config.recipe.learning_rate * rate)
             for setting in own:
-                execution_of = own_execution(execution, setting, task)
-                run = Run(setting.architecture, task, recipe, config.data, data_hash, seed, execution_of)
+                own_plan = executions[setting.name]
+                run = Run(setting.architecture, task, recipe, config.data, data_hash, seed, own_plan)
                 found.append((setting, run))
     return found
-
-
-def rungs_of(config: StudyConfig) -> tuple[int, ...]:
-    """The epochs after which a search judges its designs on their way; none where it trains all to their end."""
-    search, epochs = config.search, config.recipe.epochs
-    if search.pruner == "none" or not search.is_adaptive:
-        return ()
-    rung, steps = search.first_rung or math.ceil(epochs / search.factor**2), []
-    while rung < epochs:
-        steps.append(rung)
-        rung *= search.factor
-    return tuple(steps)
-
-
-def runs_wanted(config: StudyConfig, settings: tuple[Setting, ...]) -> int:
-    """How many runs the study is to have, those at other learning rates included."""
-    designs = designs_wanted(config, settings)
-    return (designs + 2 * len(config.search.rates)) * config.search.seeds
 
 
 def rate_of(config: StudyConfig, run: Run) -> float:

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from explorer.design.budget import AXES
 from explorer.design.space import Space
+from explorer.design.template import Task
 
 Count = Annotated[int, Ge(1), Le(2**31 - 1)]
 Natural = Annotated[int, Ge(0), Le(2**31 - 1)]
@@ -152,6 +153,11 @@ class DataConfig:
     keep: Literal["auto", "resident", "stream"] = "auto"
 
     @property
+    def task(self) -> Task:
+        """Images in, classes out."""
+        return Task(channels=self.channels, image_size=self.image_size, classes=self.classes)
+
+    @property
     def lacks_path(self) -> bool:
         """Whether nobody has said where the images are."""
         return self.source != "digits" and self.path is None
@@ -264,6 +270,11 @@ class SearchConfig:
     def cost(self) -> str | None:
         """The cost a search makes small beside the error, if any."""
         return self.objectives[1] if len(self.objectives) > 1 else None
+
+    @property
+    def random_designs(self) -> int:
+        """How many of a search's designs are drawn at random, to hold it against."""
+        return round((self.designs or 0) * self.baseline)
 
     @property
     def is_adaptive(self) -> bool:
@@ -383,6 +394,18 @@ class StudyConfig:
     spaces: dict[str, Space] = field(default_factory=dict)
     report: ReportConfig = field(default_factory=ReportConfig)
     fork: bool = False
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs after which a search judges its designs on their way; none where it trains all to their end."""
+        search, epochs = self.search, self.recipe.epochs
+        if search.pruner == "none" or not search.is_adaptive:
+            return ()
+        rung, steps = search.first_rung or math.ceil(epochs / search.factor**2), []
+        while rung < epochs:
+            steps.append(rung)
+            rung *= search.factor
+        return tuple(steps)
 
 
 @dataclass(frozen=True)

@@ -149,9 +149,10 @@ def _draw_stale(folder: Path) -> float:
     began = time.process_time()
     try:
         if is_stale(REPORTS / f"{folder.name}.html", folder):
+            from explorer.analysis.judging import open_study
             from explorer.report.drawing import draw
 
-            draw(folder)
+            draw(open_study(folder))
     except Exception as error:  # noqa: BLE001 - a page that cannot be drawn now must not harm the study
         with suppress(OSError):
             words = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,47 +1,37 @@
 """A study's mirror when nothing is trained: caught up with after the end, or moved to another place from the record."""
 
-from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from explorer.host.errors import InputError
-from explorer.host.formatting import without_password
-from explorer.study.settings import StudyConfig
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.host.errors import InputError
 from explorer.host.files import write_whole
+from explorer.host.formatting import without_password
 from explorer.record.folder import BEHIND, CONFIG, locked, stored_config
-from explorer.record.progress import settings_so_far
 from explorer.search.database import read_url, refuse_closed, understood
 from explorer.search.mirror import Mirror, Writer, mirror_of, mirrored, own_mirror, problem, remove
 from explorer.search.state import replayed
 from explorer.search.trials import Trials
-from explorer.study.settings import StorageConfig
+from explorer.study.settings import StorageConfig, StudyConfig
 
 
-def catch_up(folder: Path, asked: StorageConfig) -> None:
+def catch_up(study: OpenedStudy, asked: StorageConfig) -> None:
     """Write what the mirror of a finished study lacks, if a start before this one could not.
 
     A folder may come from others: a database outside it is written only where the command names it too.
     """
-    with suppress(InputError), locked(folder):
-        config, trials = _trials(folder)
-        if config.storage.url and config.storage.url != _shown(asked):
-            return
-        with mirrored(trials, mirror_of(_with_password(config.storage, asked), config.name, folder)):
+    config = study.config
+    if config.storage.url and config.storage.url != _shown(asked):
+        return
+    with suppress(InputError), locked(study.folder):
+        place = mirror_of(_with_password(config.storage, asked), config.name, study.folder)
+        with mirrored(_trials(study), place):
             pass
 
 
@@ -55,13 +45,13 @@ def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | Non
     refuse_closed(asked)
     if leaves is not None:
         read_url(leaves, "from")
-    load_finding(folder)  # refuses a study that has not begun
+    study = open_study(folder)
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     with locked(folder):
-        config, trials = _trials(folder)
+        config, trials = study.config, _trials(study)
         stored, new = mirror_of(config.storage, config.name, folder), mirror_of(asked, config.name, folder)
         named = StorageConfig("url", url=leaves) if leaves else None
         old = mirror_of(named, config.name, folder) if named else stored
@@ -117,10 +107,9 @@ def _write(trials: Trials, place: Mirror, console: Console) -> None:
         raise InputError(f"{place.place}: {wrong}, though it has just been written; nothing has been moved")
 
 
-def _trials(folder: Path) -> tuple[StudyConfig, Trials]:
-    """A study's own settings and its trials, as the record tells them."""
-    config, record, _ = load_finding(folder)
-    return config, replayed(config, settings_so_far(config, record), record)
+def _trials(study: OpenedStudy) -> Trials:
+    """A study's trials, as its record tells them. Raises InputError where the designs it chose from are others now."""
+    return replayed(study.plan, study.settings, study.record)
 
 
 def _shown(config: StorageConfig) -> str | None:
@@ -132,7 +121,7 @@ def _with_password(stored: StorageConfig, asked: StorageConfig) -> StorageConfig
     return replace(stored, url=asked.url) if _shown(asked) == stored.url else stored
 
 
-def carry_out(config: StudyConfig, leaves: str | None, console: "Console") -> int:
+def carry_out(config: StudyConfig, leaves: str | None, console: Console) -> int:
     """`do=move`: keep a study's trials in another database from now on, and take them there."""
     from explorer.record.folder import refuse_links, study_folder
 

@@ -12,8 +12,9 @@ from explorer.host.console import PLAIN
 
 def carry_out(config: StudyConfig, console: "Console") -> int:
     """`do=report`: draw a study's page again from its record."""
+    from explorer.analysis.judging import open_study
     from explorer.record.folder import study_folder
     from explorer.report.drawing import draw
 
-    console.print(f"Report: {draw(study_folder(config.name))}", **PLAIN)
+    console.print(f"Report: {draw(open_study(study_folder(config.name)))}", **PLAIN)
     return 0

@@ -1,85 +1,69 @@
-"""`do=run`: train what is missing of a study, judge it, draw its page."""
+"""`do=run`: train what is missing of a study, judge it, draw its page.
+
+The story of the command, from top to bottom: settle the plan, open what is recorded, train until nothing is left, say
+the verdict, draw the page.
+"""
 
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
-from explorer.study.settings import NO_PATH, StudyConfig
+from explorer.study.settings import NO_PATH, StorageConfig, StudyConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-from explorer.host.console import PLAIN
+    from explorer.analysis.judging import OpenedStudy
+    from explorer.verbs.live import Live
 
 
 def carry_out(config: StudyConfig, console: "Console") -> int:
-    """`do=run`: train what is missing of a study, judge it, draw its page; 0 once it has its verdict.
+    """Train what a study lacks, judge it, draw its page; 0 once it has its verdict.
 
     Raises StudyStoppedError where runs failed, none could be judged, or the page could not be drawn.
     """
-    from explorer.analysis.judging import at_look, load_finding
+    from explorer.analysis.judging import open_study
     from explorer.record.changes import refuse_other_settings
-    from explorer.record.folder import (
-        BEHIND,
-        CONFIG,
-        LIVE_SECONDS,
-        REPORTS,
-        is_stale,
-        make_folder,
-        refuse_links,
-        study_folder,
-        sweep,
-    )
-    from explorer.record.progress import progress_of, refuse_foreign_record, without_weights
-    from explorer.report.drawing import draw
+    from explorer.record.folder import CONFIG, refuse_links, study_folder, sweep
+    from explorer.record.progress import without_weights
     from explorer.report.terminal import print_verdict
-    from explorer.study.contrast import contrast_of
-    from explorer.study.plan import settings_of
-    from explorer.verbs.live import Live
+    from explorer.study.plan import plan_of
     from explorer.verbs.space_progress import space_progress
 
-    with space_progress(console):
-        contrast_of(config, settings_of(config))
+    with space_progress(console) as progress:
+        plan = plan_of(config, progress)
     fork = None
     if config.fork and (study_folder(config.name) / CONFIG).exists():
         if config.data.lacks_path:
             raise InputError(NO_PATH)
         from explorer.search.fork import forked
 
-        config, fork = forked(config, console)
-    folder = study_folder(config.name)
+        plan, fork = forked(plan, console)
+    folder = study_folder(plan.config.name)
     refuse_links(folder)
-    current, failed, trained = at_look(config, folder), 0, False
-    page = REPORTS / f"{config.name}.html"
-    refuse_other_settings(folder, current)
-    while not failed and (progress := progress_of(current, folder)).final < progress.wanted:
+    refuse_other_settings(folder, plan.config)
+    study = open_study(folder, plan) if (folder / CONFIG).exists() else None
+    failed, trained = 0, False
+    while not failed and (study is None or study.progress.left):
         if config.data.lacks_path:
             raise InputError(NO_PATH)
         from explorer.search.coordinator import run_study
 
         if not trained:
-            _open_mirror(config, folder, console)
-        for path in (folder, folder / "local", REPORTS):
-            make_folder(path)
-        words = f"The page while it runs, drawn anew at most every {LIVE_SECONDS} s: {page}"
-        tell = partial(console.print, words, **PLAIN)
-        live = Live(folder, begins=tell) if config.report.live else None
-        failed, trained = run_study(current, folder, console, live, fork), True
-        current = at_look(config, folder)
+            _say_where_trials_go(folder, config.storage, console)
+        seeds = study.config.search.seeds if study else plan.first_look
+        failed = run_study(plan.with_seeds(seeds), folder, console, _beside(plan.config, folder, console), fork)
+        study, trained = open_study(folder, plan), True
+    assert study is not None
     if not trained:
-        refuse_foreign_record(current, folder)
-        if (folder / BEHIND).exists():
-            from explorer.verbs.move import catch_up
-
-            catch_up(folder, config.storage)
+        _see_to_what_is_left_over(study, config.storage)
     if not failed:
         sweep(folder)
-    asked = config.storage
-    config, record, finding = load_finding(folder)
-    print_verdict(finding, config.study.question, console)
-    if asked.weights == "last" and (line := without_weights(record, folder)):
+    print_verdict(study.finding, study.config.study.question, console)
+    if config.storage.weights == "last" and (line := without_weights(study.record, folder)):
         console.print(line, **PLAIN)
     # From here on the record is whole and the verdict said.
     problems = []
@@ -87,27 +71,65 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
         problems.append(
             f"{counted(failed, 'run')} failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
         )
-    try:
-        if trained or is_stale(page, folder):
-            draw(folder)
-    except OSError as error:
-        problems.append(f"{error.filename or page}: {error.strerror}; make room and redraw the page with do=report")
-    except StudyStoppedError as error:
-        problems.append(str(error))
-    else:
-        console.print(f"Report: {page}", **PLAIN)
-    if finding.lost is not None and not failed:
-        problems.append(f"{config.name}: no run came through that could be judged; see the verdict above")
+    problems += _draw(study, console, trained=trained)
+    if study.finding.lost is not None and not failed:
+        problems.append(f"{study.config.name}: no run came through that could be judged; see the verdict above")
     if problems:
         raise StudyStoppedError("; ".join(problems))
     return 0
 
 
-def _open_mirror(config: StudyConfig, folder: Path, console: "Console") -> None:
+def _say_where_trials_go(folder: Path, storage: StorageConfig, console: "Console") -> None:
     """See that the database for the dashboard lets us in, and say where it is to be another than until now."""
     from explorer.search.database import refuse_closed
     from explorer.verbs.move import elsewhere
 
-    refuse_closed(config.storage)
-    if line := elsewhere(folder, config.storage):
+    refuse_closed(storage)
+    if line := elsewhere(folder, storage):
         console.print(line, **PLAIN)
+
+
+def _beside(config: StudyConfig, folder: Path, console: "Console") -> "Live | None":
+    """The process that keeps the page up to date while runs are trained, where the study has one."""
+    from explorer.record.folder import LIVE_SECONDS, REPORTS, make_folder
+    from explorer.verbs.live import Live
+
+    for path in (folder, folder / "local", REPORTS):
+        make_folder(path)
+    page = REPORTS / f"{config.name}.html"
+    words = f"The page while it runs, drawn anew at most every {LIVE_SECONDS} s: {page}"
+    return Live(folder, begins=partial(console.print, words, **PLAIN)) if config.report.live else None
+
+
+def _see_to_what_is_left_over(study: "OpenedStudy", storage: StorageConfig) -> None:
+    """Of a study that was finished before: refuse a record of other runs, and write what the dashboard still lacks."""
+    from explorer.record.changes import stored_plan
+    from explorer.record.folder import BEHIND
+    from explorer.record.progress import refuse_foreign
+    from explorer.record.records import as_records
+    from explorer.study.runs import runs_of
+
+    runs = runs_of(study.plan, study.settings, stored_plan(study.folder), study.environment["data_hash"])
+    refuse_foreign(study.config, study.folder, runs, as_records(study.record.runs))
+    if (study.folder / BEHIND).exists():
+        from explorer.verbs.move import catch_up
+
+        catch_up(study, storage)
+
+
+def _draw(study: "OpenedStudy", console: "Console", *, trained: bool) -> list[str]:
+    """Draw the page where it is missing or shows less than the record; what kept it from being drawn, if anything."""
+    from explorer.record.folder import REPORTS, is_stale
+
+    page = REPORTS / f"{study.folder.name}.html"
+    try:
+        if trained or is_stale(page, study.folder):
+            from explorer.report.drawing import draw
+
+            draw(study)
+    except OSError as error:
+        return [f"{error.filename or page}: {error.strerror}; make room and redraw the page with do=report"]
+    except StudyStoppedError as error:
+        return [str(error)]
+    console.print(f"Report: {page}", **PLAIN)
+    return []

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from explorer.study.plan import watched
+from explorer.study import designs
 
 
 @contextmanager
-def space_progress(console: Console) -> Iterator[None]:
-    """A bar, on a terminal, while a large space is costed or drawn from; it is gone afterwards."""
+def space_progress(console: Console) -> Iterator[designs.Progress | None]:
+    """On a terminal, what shows a bar while a large space is costed or drawn from; the bar is gone afterwards."""
     if not console.is_terminal:
-        yield
+        yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -24,5 +24,4 @@ def space_progress(console: Console) -> Iterator[None]:
                 tasks[what] = bar.add_task(what, total=wanted)
             bar.update(tasks[what], completed=done)
 
-        with watched(show):
-            yield
+        yield show

@@ -1,157 +1,70 @@
-"""A finished study as a small tabular benchmark: files to share, and answers from them without training.
-
-    from explorer.tabular import Table
-    table = Table.open("tables/equal_params")
-    table.query("29-32x4d").error
+"""`do=tabulate`: a finished study as a small tabular benchmark, files to share that `explorer.open_study` reads.
 
 A folder holds `runs.parquet`, `epochs.parquet` and `correct.parquet` (the study's tables), `study.json` (settings,
 execution plan, environment and what a search decided), `schema.json` (columns and SHA-256 of the others) and
 `README.md`, the data card.
 """
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from explorer.host.errors import InputError
-from explorer.study.settings import StudyConfig
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 import hashlib
 import json
-import math
-from dataclasses import asdict, dataclass, fields
-from functools import cached_property
-from typing import TYPE_CHECKING, Self, get_args, get_type_hints
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pandas as pd
+from rich.console import Console
 
 from explorer.analysis.finding import Finding
-from explorer.analysis.judging import images_of, judged, load_finding
+from explorer.analysis.judging import OpenedStudy, judged, open_study
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import Estimate, SettingSummary
-from explorer.design.name import parse_setting, setting_name
 from explorer.host import formatting as wording
 from explorer.host.console import PLAIN
+from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.records import Record
 from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
 from explorer.record.starts import starts_of
+from explorer.study.plan import plan_of
+from explorer.study.settings import StudyConfig
 from explorer.study.tree import to_config
 
-if TYPE_CHECKING:
-    import optuna
-
+TABLES = Path("tables")
 FORMAT = 1
 KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
 SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a table knows of one architecture.
-
-    error   mean over seeds with its 95 % t interval, as a fraction, by the study's measure: `test_error`, `val_error`.
-            The ends are NaN where a run failed, and the mean is where all did
-    errors  the same by seed, of the runs that came through
-    failed  by seed, what became of the others: "diverged" or "out_of_memory". In the mean they count as chance
-    params, macs, activations  cost in closed form; seconds of a run on the study's device
-    curves  one row per seed and epoch: learning_rate, loss, train_error, val_error, seconds
-    """
-
-    setting: str
-    measure: str
-    error: Estimate
-    errors: dict[int, float]
-    failed: dict[int, str]
-    params: int
-    macs: int
-    activations: int
-    seconds: float
-    curves: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Table:
-    """A tabulated study, checked against its checksums when it was opened."""
-
-    config: StudyConfig
-    record: Record
-    correct: pd.DataFrame
-    environment: dict[str, Any]
-    execution: dict[str, Any]
-    note: str = ""
-
-    @classmethod
-    def open(cls, path: str | Path) -> Self:
-        """Read a folder that `write_table` made. Raises InputError for a file that is missing or was changed."""
-        root = Path(path)
-        schema = _json(root / SCHEMA)
-        if schema.get("format") != FORMAT:
-            raise InputError(f"{root / SCHEMA}: format {schema.get('format')}; this version reads {FORMAT}")
-        digests = schema.get("sha256")
-        if not isinstance(digests, dict) or not set(_files()) <= set(digests):
-            raise InputError(f"{root / SCHEMA}: has no checksums of {', '.join(_files())}; fetch the table again")
-        for name, digest in digests.items():
-            if not (root / name).is_file() or _digest(root / name) != digest:
-                raise InputError(f"{root / name}: is missing or was changed since it was tabulated; fetch it again")
-        frames = {name: pd.read_parquet(root / f"{name}.parquet") for name in KINDS}
-        parts = _json(root / STUDY)
-        config = to_config(parts["config"], lambda _: f" (in {root / STUDY})")
-        decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
-        record = Record(frames["runs"], frames["epochs"], decisions)
-        note = str(parts.get("note", ""))
-        return cls(config, record, frames["correct"], parts["environment"], parts["execution"], note)
-
-    @cached_property
-    def finding(self) -> Finding:
-        """What the study found, judged anew from its rows."""
-        right = records.unpacked(self.correct.to_dict("records"))
-        found = judged(self.config, self.record, right, images_of(self.environment))[1]
-        return replace(found, note=self.note)
-
-    def query(self, architecture: str) -> Answer:
-        """What is known of an architecture, by any of its names. Raises InputError where the study did not train it."""
-        try:
-            name = setting_name(*parse_setting(architecture))
-        except ValueError as error:
-            raise InputError(f"{architecture}: {error}") from None
-        found = {summary.setting: summary for summary in self.finding.summaries}
-        if name not in found:
-            raise InputError(f"{architecture}: is not in this table; allowed: {', '.join(found)}")
-        return _answer(found[name], self.finding.measure, self.record)
-
-    def write_report(self, path: str | Path) -> Path:
-        """Draw the study's page from the table alone."""
-        from explorer.report.page import write_page
-        from explorer.report.study import Study
-
-        page = Path(path)
-        write_page(Study(self.config, self.record, self.finding, self.environment, self.execution), page)
-        return page
-
-    def to_optuna(self) -> "optuna.Study":
-        """The table as an Optuna study in memory: a trial per setting, its value the mean validation error."""
-        from explorer.record.progress import settings_so_far
-        from explorer.search.trials import told_trials
-
-        settings = settings_so_far(self.config, self.record)
-        by = {one.setting: one.by for one in self.record.decisions if one.decision == "chosen"}
-        return told_trials(self.config, settings, records.as_records(self.record.runs), by)
+def read_table(root: Path) -> OpenedStudy:
+    """A folder that `write_table` made, judged anew. Raises InputError for a file that is missing or was changed."""
+    schema = _json(root / SCHEMA)
+    if schema.get("format") != FORMAT:
+        raise InputError(f"{root / SCHEMA}: format {schema.get('format')}; this version reads {FORMAT}")
+    digests = schema.get("sha256")
+    if not isinstance(digests, dict) or not set(_files()) <= set(digests):
+        raise InputError(f"{root / SCHEMA}: has no checksums of {', '.join(_files())}; fetch the table again")
+    for name, digest in digests.items():
+        if not (root / name).is_file() or _digest(root / name) != digest:
+            raise InputError(f"{root / name}: is missing or was changed since it was tabulated; fetch it again")
+    frames = {name: pd.read_parquet(root / f"{name}.parquet") for name in KINDS}
+    parts = _json(root / STUDY)
+    plan = plan_of(to_config(parts["config"], lambda _: f" (in {root / STUDY})"), chooses=False)
+    decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
+    record = Record(frames["runs"], frames["epochs"], decisions)
+    right = records.unpacked(frames["correct"].to_dict("records"))
+    study = judged(root, plan, record, right, parts["environment"], parts["execution"])
+    return replace(study, finding=replace(study.finding, note=str(parts.get("note", ""))))
 
 
 def write_table(source: Path, target: Path) -> list[Path]:
     """Tabulate the study in a folder and return the files. Raises InputError for a study that is not finished."""
-    config, record, finding = load_finding(source)
+    opened = open_study(source)
+    config, record, finding = opened.config, opened.record, opened.finding
     if not finding.complete:
         raise InputError(
             f"{source}: {finding.final} of {finding.wanted} runs are in; finish the study before it is tabulated"
         )
-    environment, execution = study.stored_environment(source), study.stored_execution(source)
     study.refuse_links(study.make_folder(target))
     correct = records.load_correct(source)
     frames = {
@@ -166,13 +79,13 @@ def write_table(source: Path, target: Path) -> list[Path]:
         frame.to_parquet(target / f"{name}.parquet", index=False)
     parts = {
         "config": study.stored_config(source),
-        "environment": environment,
-        "execution": execution,
+        "environment": opened.environment,
+        "execution": opened.execution,
         "decisions": [asdict(decision) for decision in record.decisions],
         "note": finding.note,
     }
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
-    write_whole(target / CARD, _card(config, finding, environment or {}))
+    write_whole(target / CARD, _card(config, finding, opened.environment))
     names = _files()
     schema = {
         "format": FORMAT,
@@ -186,24 +99,6 @@ def write_table(source: Path, target: Path) -> list[Path]:
 def _files() -> list[str]:
     """What a table has beside its schema."""
     return [*(f"{name}.parquet" for name in KINDS), STUDY, CARD]
-
-
-def _answer(summary: SettingSummary, measure: str, record: Record) -> Answer:
-    mine = (record.runs["setting"] == summary.setting) & (record.runs["rate"] == 1)
-    runs = record.runs.loc[mine, ["run", "seed"]]
-    curves = runs.merge(record.epochs, on="run").sort_values(["seed", "epoch"]).drop(columns="run")
-    return Answer(
-        setting=summary.setting,
-        measure=measure,
-        error=summary.estimate if summary.came_through else replace(summary.estimate, mean=math.nan),
-        errors=summary.measured,
-        failed=dict(summary.failed),
-        params=summary.params,
-        macs=summary.macs,
-        activations=summary.activations,
-        seconds=summary.seconds,
-        curves=curves.reset_index(drop=True),
-    )
 
 
 def _columns(frame: pd.DataFrame, kind: type) -> dict[str, dict[str, Any]]:
@@ -232,7 +127,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
     commits = ", ".join(dict.fromkeys(str(start.get("commit") or "unknown") for start in starts_of(environment)))
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     # A search may have stopped all it tried: then nothing can be asked for, and the rows are there all the same.
-    asks = f'.query("{finding.summaries[0].setting}").error' if finding.summaries else ".record.runs"
+    asks = f'.query("{finding.summaries[0].setting}").error' if finding.summaries else ".runs"
     runs = wording.counted(finding.final, "run")
     recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in asdict(config.recipe).items())
     return f"""# {config.name}
@@ -262,8 +157,10 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
 ## Use
 
 ```python
-from explorer.tabular import Table
-print(Table.open("."){asks})
+from pathlib import Path
+
+from explorer import open_study
+print(open_study(Path(".")){asks})
 ```
 
 Errors are fractions of images after the last epoch. A run that diverged or ran out of memory has none: its status says
@@ -290,13 +187,8 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-TABLES = Path("tables")
-
-
-def carry_out(config: StudyConfig, console: "Console") -> int:
+def carry_out(config: StudyConfig, console: Console) -> int:
     """`do=tabulate`: write a finished study as a table to share, in `tables/`."""
-    from explorer.record.folder import study_folder
-
-    for path in write_table(study_folder(config.name), TABLES / config.name):
+    for path in write_table(study.study_folder(config.name), TABLES / config.name):
         console.print(f"Wrote {path}", **PLAIN)
     return 0

@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.ranks import agreement
 from explorer.analysis.front import ahead_of, dominated, front, hypervolume
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.analysis.population import at_equal_depth, best_value, distance, distribution
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate
@@ -217,7 +217,7 @@ def test_the_difference_at_equal_depth_is_that_within_depths() -> None:
 
 
 def test_the_recorded_spaces_differ_less_the_more_is_held_equal() -> None:
-    _, _, finding = load_finding(Path(__file__).parents[2] / "studies" / "design_space_cifar10_jpeg")
+    _, _, finding = open_study(Path(__file__).parents[2] / "studies" / "design_space_cifar10_jpeg")
     assert finding.populations is not None
     (found,) = finding.populations.rivals
     assert found.equal_depth is not None

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from explorer.analysis.finding import find
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.analysis.paired import paired_p
 from explorer.analysis.seeds_and_images import with_images
 from explorer.analysis.sentences import sentence
@@ -40,7 +40,7 @@ def judged(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> Estim
     ],
 )
 def test_the_recorded_contrasts_hold_for_other_test_images_too(name: str, low: float, high: float) -> None:
-    _, _, finding = load_finding(STUDIES / name)
+    _, _, finding = open_study(STUDIES / name)
     found, alone = finding.with_images, finding.comparison
     assert found is not None
     assert alone is not None

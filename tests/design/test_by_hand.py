@@ -14,7 +14,7 @@ from explorer.design.grouped import grouped_convs
 from explorer.design.layout import layout
 from explorer.design.space import Part, Space
 from explorer.host.errors import InputError
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.verbs.command_line import read_command
 
 TASK = Task(3, 32, 10)
@@ -75,14 +75,14 @@ def test_listed_widths_above_and_below_the_budget_are_refused(width: int, sign: 
     own = cost(parse_name(f"29-1x{width}d"), Task(1, 8, 10)).params
     distance = own / plain - 1
     with pytest.raises(InputError) as caught:
-        settings_of(read_command(given).study)
+        plan_of(read_command(given).study)
     assert f"29-1x{width}d is {sign}{abs(distance):.2%} off {plain:,} params; allowed: " in str(caught.value)
     near = [*given, f"budget.params.tolerance={abs(distance) + 1e-6}"]
     near += ["study.contrast=null"]
-    (setting,) = settings_of(read_command(near).study)
+    (setting,) = plan_of(read_command(near).study).settings
     assert setting.params_deviation == pytest.approx(distance)
     with pytest.raises(InputError):
-        settings_of(read_command([*near, f"budget.params.tolerance={abs(distance) - 1e-6}"]).study)
+        plan_of(read_command([*near, f"budget.params.tolerance={abs(distance) - 1e-6}"]).study)
 
 
 def test_a_budget_tells_how_far_a_cost_lies_above_and_below_each_limit() -> None:

@@ -191,7 +191,7 @@ def patch(case: str, config: StudyConfig, points: Points) -> None:
     setattr(coordinator, "open_engine", lambda *_: engine)  # noqa: B010 - which it does not export
     drawing.draw = lambda folder: Path()
     untold = Finding([], None, "test_error", wanted=0, final=0, has_contrast=False)
-    judging.load_finding = lambda folder: (config, None, untold)  # type: ignore[assignment, return-value]
+    judging.open_study = lambda folder: (config, None, untold)  # type: ignore[assignment, return-value]
     terminal.print_verdict = lambda *arguments: None
     starts._commit = lambda: None
     if case == "mirror":

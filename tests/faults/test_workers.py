@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from explorer.__main__ import main
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.engine import local
 from explorer.record import records
 from tests.conftest import TINY
@@ -50,7 +50,7 @@ def test_a_run_that_diverges_is_final_and_counts_as_chance(
     lost = found[found["status"] == "diverged"]
     assert list(lost["epochs"]) == [2, 2]
     assert lost["message"].str.startswith(words).all()
-    _, _, finding = load_finding(FOLDER)
+    _, _, finding = open_study(FOLDER)
     for summary in finding.summaries:
         trained = found[(found["setting"] == summary.setting) & (found["seed"] == 0)]
         assert summary.errors == {0: trained["test_error"].item(), 1: 0.9}

@@ -16,7 +16,6 @@ from explorer.analysis.population import populations
 from explorer.host.formatting import visible
 from explorer.report.index import Entry, write_index
 from explorer.report.page import render_page, write_page
-from explorer.report.study import Study
 from explorer.verbs.command_line import read_command
 from tests.report.browsing import Visit, needs_browser, opened
 from tests.report.test_page import elements, study, worded

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from explorer.analysis.finding import find
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.analysis.sentences import mood
 from explorer.host.errors import StudyStoppedError
 from explorer.record.records import Record
@@ -182,7 +182,7 @@ def test_text_and_verdicts_stand_out_from_the_page_in_light_and_dark() -> None:
 
 
 def test_a_recorded_study_has_an_interval_over_seeds_and_images_of_its_two_settings() -> None:
-    both = load_finding(ROOT / "studies" / "equal_params_cifar10_jpeg")[2].with_images
+    both = open_study(ROOT / "studies" / "equal_params_cifar10_jpeg")[2].with_images
     assert both is not None
     assert (both.low, both.high) == pytest.approx((-0.0258, -0.0196), abs=5e-5)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from explorer.analysis.judging import load_finding
 from explorer.report import drawing
 from explorer.report import entry_cache as kept
 from explorer.report.spark import picture
@@ -24,13 +23,13 @@ def read(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         for path in (Path("studies") / name).iterdir():
             os.utime(path, (1_700_000_000, 1_700_000_000))
     folders: list[Path] = []
-    load = load_finding
+    load = open_study
 
     def watched(folder: Path) -> object:
         folders.append(folder)
         return load(folder)
 
-    monkeypatch.setattr(drawing, "load_finding", watched)
+    monkeypatch.setattr(drawing, "open_study", watched)
     return folders
 
 

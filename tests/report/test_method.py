@@ -10,7 +10,6 @@ from explorer.record.records import Record
 from explorer.record.rows import Decision
 from explorer.report.method import budget_words, checklist, failed_runs, failures, places, starts, tried
 from explorer.report.page import render_page
-from explorer.report.study import Study
 from explorer.study.settings import SearchConfig
 from tests.analysis.test_statistics import R, X, frame
 from tests.report.test_page import study

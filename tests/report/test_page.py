@@ -10,8 +10,7 @@ from explorer.analysis.finding import find
 from explorer.record.records import Record
 from explorer.report.design_card import command
 from explorer.report.page import render_page
-from explorer.report.study import Study
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
@@ -116,7 +115,7 @@ def test_the_command_of_a_card_trains_that_design_alone() -> None:
     words = shlex.split(command("29-8x14d@sum", read_command(["study=equal_params"]).study))
     assert words[:3] == ["python", "-m", "explorer"]
     again = read_command(words[3:]).study
-    assert (again.name, [setting.name for setting in settings_of(again)]) == ("again", ["29-8x14d@sum"])
+    assert (again.name, [setting.name for setting in plan_of(again).settings]) == ("again", ["29-8x14d@sum"])
 
 
 def test_commands_say_where_images_must_be_given() -> None:

@@ -11,7 +11,7 @@ from explorer.design.grouped import grouped_convs
 from explorer.record.rows import Decision
 from explorer.search.rungs import Rungs, chosen, goes_on, make_pruner, open_rungs
 from explorer.search.sampler import _distribution, make_sampler
-from explorer.study.plan import settings_of, task_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, Outcome, Run
 from explorer.study.runs import is_judged, own_execution, rate_of, runs_of, runs_wanted
 from explorer.study.settings import StudyConfig
@@ -58,7 +58,9 @@ def outcome(error: float | None) -> Outcome:
 
 
 def test_a_design_is_judged_by_all_its_seeds_of_which_lost_ones_count_as_chance() -> None:
-    runs = [run for _, run in runs_of(study("search.seeds=3"), settings_of(read_command(TINY).study), EXECUTION, "x")]
+    runs = [
+        run for _, run in runs_of(study("search.seeds=3"), plan_of(read_command(TINY).study).settings, EXECUTION, "x")
+    ]
     found = rungs(("chosen", 0), seeds=3)
     by_seed: dict[int, Run] = {run.seed: run for run in runs}
     assert found.error(DESIGN, 0.9) is None
@@ -80,9 +82,9 @@ def test_a_design_is_judged_by_all_its_seeds_of_which_lost_ones_count_as_chance(
 
 
 def test_a_choice_is_written_down_with_its_latency() -> None:
-    from explorer.study.plan import Latency
+    from explorer.study.designs import Latency
 
-    setting = settings_of(read_command(TINY).study)[0]
+    setting = plan_of(read_command(TINY).study).settings[0]
     assert chosen(setting, "tpe") == Decision(setting.name, "chosen", 0, None, "tpe")
     timed = replace(setting, latency=Latency(1.0, 2.0, 4.0))
     assert chosen(timed, "tpe") == Decision(setting.name, "chosen", 0, None, "tpe", 2.0, 1.0, 4.0)
@@ -154,8 +156,8 @@ def test_an_axis_is_searched_on_the_scale_its_values_span() -> None:
 
 def test_runs_are_counted_with_those_at_other_rates_and_only_the_first_rate_is_judged() -> None:
     config = read_command([*TINY, "search.rates=[0.5,2]", "search.seeds=3"]).study
-    settings = settings_of(config)
-    runs = [run for _, run in runs_of(config, settings, EXECUTION, "x")]
+    settings = plan_of(config).settings
+    runs = [run for _, run in runs_of(plan_of(config), settings, EXECUTION, "x")]
     assert len(runs) == runs_wanted(config, settings) == (2 + 2 * 2) * 3
     assert [rate_of(config, run) for run in runs] == [1.0, 1.0, 0.5, 0.5, 2.0, 2.0] * 3
     assert [is_judged(config, run) for run in runs[:6]] == [True, True, False, False, False, False]
@@ -163,8 +165,8 @@ def test_runs_are_counted_with_those_at_other_rates_and_only_the_first_rate_is_j
 
 
 def test_a_runs_plan_holds_its_own_convolutions_that_are_executed_otherwise() -> None:
-    setting = settings_of(read_command(TINY).study)[1]
-    task = task_of(read_command(TINY).study)
+    setting = plan_of(read_command(TINY).study).settings[1]
+    task = read_command(TINY).study.data.task
     first, second, *_ = sorted(shape.key for shape in grouped_convs(setting.architecture, task))
     assert setting.architecture.cardinality == 2
 

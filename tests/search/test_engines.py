@@ -20,7 +20,7 @@ from explorer.record import records
 from explorer.record.folder import CONFIG, make_folder, stored_environment
 from explorer.record.starts import starts_of
 from explorer.study.job import Begun, Counted, EpochDone, Event, Job, Noted, RunDone, Surroundings, Survey, Terms
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
@@ -99,7 +99,7 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def run(tiny: StudyConfig) -> Run:
-    return runs_of(tiny, settings_of(tiny), EXECUTION, load(tiny.data).digest)[0][1]
+    return runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, load(tiny.data).digest)[0][1]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from explorer.search import measuring
 from explorer.search.execution_plan import propose
 from explorer.search.measuring import Bench
 from explorer.study.job import Event, Job, Noted, RunDone, Speed, Surroundings, Survey, Terms, TogetherQuestion
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
@@ -39,7 +39,7 @@ def engine() -> Iterator[LocalEngine]:
 
 @pytest.fixture
 def run(tiny: StudyConfig) -> Run:
-    return runs_of(tiny, settings_of(tiny), EXECUTION, load(tiny.data).digest)[0][1]
+    return runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, load(tiny.data).digest)[0][1]
 
 
 def until_done(engine: LocalEngine, seen: list[Event] | None = None) -> list[Event]:
@@ -109,7 +109,7 @@ from dataclasses import replace
 from multiprocessing import Pipe
 from explorer.design import parse_name
 from explorer.study.job import Job
-from explorer.study.plan import settings_of
+
 from explorer.study.runs import runs_of
 from explorer.verbs.command_line import read_command
 from explorer.training import worker
@@ -120,7 +120,7 @@ from tests.test_planning import EXECUTION
 
 worker.memory_bytes = lambda: 2**31
 config = read_command(TINY).study
-run = runs_of(config, settings_of(config), EXECUTION, load(config.data).digest)[0][1]
+run = runs_of(plan_of(config), plan_of(config).settings, EXECUTION, load(config.data).digest)[0][1]
 large = replace(run, architecture=parse_name("11-1x9000d-w9000"))
 ours, theirs = Pipe()
 for job in (large, run):
@@ -207,7 +207,7 @@ def test_as_many_workers_share_a_device_as_are_faster_together(
     try:
         # A clock that stands still: how many turns there are is not to depend on how busy this machine is.
         bench = Bench(study, there, engine, clock=lambda: 0.0)
-        assert propose(bench, settings_of(study), runs=100).workers == chosen
+        assert propose(bench, plan_of(study).settings, runs=100).workers == chosen
         answers = engine.ask(TogetherQuestion(run, measuring.WINDOW), 2)
     finally:
         engine.close()

@@ -16,12 +16,12 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from explorer.analysis.judging import load_finding
+from explorer.analysis.judging import open_study
 from explorer.record.progress import settings_so_far
 from explorer.search.mirror import LAST_SECONDS, LATE, Writer, mirror_path, mirrored, own_mirror, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials, open_trials
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import PATIENCE, broadly
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trials(tiny: StudyConfig) -> Trials:
-    return open_trials("tiny", settings_of(tiny), seeds=2)
+    return open_trials("tiny", plan_of(tiny).settings, seeds=2)
 
 
 def assert_equal(folder: Path, trials: Trials) -> None:
@@ -71,7 +71,7 @@ def test_a_deleted_or_damaged_mirror_is_made_anew(folder: Path, trials: Trials) 
 
 def test_seeds_added_later_open_a_told_trial_again(folder: Path, tiny: StudyConfig) -> None:
     for seeds in (1, 2):
-        trials = open_trials("tiny", settings_of(tiny), seeds)
+        trials = open_trials("tiny", plan_of(tiny).settings, seeds)
         trials.add(record("11-1x4d-w16", 0, 0.1))
         Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
@@ -82,7 +82,7 @@ def test_all_designs_of_a_search_are_mirrored_and_say_what_chose_them(workplace:
     overrides = ["search=tpe", "search.designs=9", "search.objectives=[error]", "search.baseline=0.3"]
     config = read_command(["study=pareto", *overrides, "recipe.epochs=3", "name=tiny"]).study
     folder = made_up(config)
-    _, recorded, finding = load_finding(folder)
+    _, recorded, finding = open_study(folder)
     trials = replayed(config, settings_so_far(config, recorded), recorded)
     Writer(trials, own_mirror(folder)).catch_up()
     assert_equal(folder, trials)
@@ -96,7 +96,7 @@ def test_all_designs_of_a_search_are_mirrored_and_say_what_chose_them(workplace:
 
 def test_a_synchronised_mirror_is_left_alone(folder: Path, tiny: StudyConfig) -> None:
     for _ in range(2):
-        trials = open_trials("tiny", settings_of(tiny), seeds=1)
+        trials = open_trials("tiny", plan_of(tiny).settings, seeds=1)
         trials.add(record("11-1x4d-w16", 0, 0.1))
         Writer(trials, own_mirror(folder)).catch_up()
     first, *_ = trials_of(folder)

@@ -27,7 +27,7 @@ from explorer.search import coordinator, mirror
 from explorer.search.database import FIRST_LOOK_SECONDS
 from explorer.search.mirror import Mirror, Writer, mirror_path, own_mirror, problem
 from explorer.search.trials import open_trials
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from tests.conftest import PATIENCE, TINY, undrawn
 from tests.faults.processes import Command, command, free_port
@@ -294,7 +294,7 @@ def test_studies_of_one_name_leave_each_other_alone(
 
 
 def test_a_study_that_is_deleted_there_is_written_again(tiny: StudyConfig, url: str, tmp_path: Path) -> None:
-    trials = open_trials("tiny", settings_of(tiny), seeds=2)
+    trials = open_trials("tiny", plan_of(tiny).settings, seeds=2)
     writer = Writer(trials, Mirror(tmp_path, url, "owner"))
     assert writer.catch_up()
     deleted(url)
@@ -334,7 +334,7 @@ def test_what_passes_is_told_once_and_caught_up_with(
     end: str,
     words: str,
 ) -> None:
-    trials = open_trials("tiny", settings_of(tiny), seeds=2)
+    trials = open_trials("tiny", plan_of(tiny).settings, seeds=2)
     writer = Writer(trials, Mirror(tmp_path, running.url(database), "owner"))
     assert writer.catch_up()
     there = "postgres" if begin.startswith("ALTER DATABASE") else database

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from explorer.search.display import Clock, Display, work_of
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
@@ -16,7 +16,7 @@ from tests.test_planning import EXECUTION
 def show(tiny: StudyConfig, *, terminal: bool) -> str:
     """What a person sees of a study whose first run ends while its second is in its first epoch."""
     output = io.StringIO()
-    runs = runs_of(tiny, settings_of(tiny), EXECUTION, "hash")
+    runs = runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, "hash")
     console = Console(file=output, force_terminal=terminal, width=100)
     with Display(console, len(runs), 0, sum(work_of(run, setting) for setting, run in runs)) as display:
         for setting, run in runs[:2]:
@@ -44,7 +44,7 @@ def test_on_a_terminal_running_settings_show_epoch_and_error(tiny: StudyConfig) 
 
 def test_a_terminal_shows_as_many_runs_as_it_has_lines_for(tiny: StudyConfig) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=7)
-    runs = runs_of(tiny, settings_of(tiny), EXECUTION, "hash")
+    runs = runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, "hash")
     display = Display(console, len(runs), 0, 1.0)
     for setting, run in runs:
         display.started(setting, run)
@@ -74,7 +74,7 @@ def test_the_clock_tells_what_workers_did_besides_training(monkeypatch: pytest.M
 def test_epochs_found_in_a_checkpoint_are_done_but_took_this_start_no_time(
     tiny: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, runs = 100.0, runs_of(tiny, settings_of(tiny), EXECUTION, "hash")[:1]
+    now, runs = 100.0, runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, "hash")[:1]
     ((setting, run),) = runs
     run = replace(run, recipe=replace(run.recipe, epochs=10))
     monkeypatch.setattr("time.perf_counter", lambda: now)

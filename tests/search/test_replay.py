@@ -6,7 +6,7 @@ import pytest
 from benchmarks.replay import KINDS, pool_of, replay
 from benchmarks.replay_curves import Curves
 from explorer.design import parse_name
-from explorer.study.plan import scope_of
+from explorer.study.designs import scope_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY

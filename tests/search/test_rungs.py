@@ -19,7 +19,7 @@ from explorer.report.drawing import draw
 from explorer.search import coordinator
 from explorer.search.rungs import goes_on
 from explorer.study.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey, Terms
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Outcome
 from explorer.study.runs import rungs_of
 from explorer.verbs.command_line import read_command
@@ -263,7 +263,7 @@ def test_random_designs_stand_beside_a_search_and_are_not_stopped(start: Callabl
 )
 def test_what_cannot_be_stopped_or_drawn_is_refused(options: list[str], words: str) -> None:
     with pytest.raises(InputError, match=words.replace("[", r"\[")):
-        settings_of(read_command([*SEARCH, *options]).study)
+        plan_of(read_command([*SEARCH, *options]).study)
 
 
 def test_a_search_without_its_decisions_is_refused(

@@ -12,7 +12,8 @@ from explorer.design import Architecture, short_name
 from explorer.host.errors import InputError
 from explorer.search.sampler import ExhaustedError, FeasibleSampler
 from explorer.search.trials import Trials, open_search
-from explorer.study.plan import Setting, candidates
+from explorer.study.designs import Setting
+from explorer.study.plan import candidates
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, broadly

@@ -12,7 +12,7 @@ from benchmarks.subjects import sleeping
 from explorer.record import records
 from explorer.search.trials import Trials
 from explorer.study.job import Job
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Execution
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
@@ -43,7 +43,7 @@ class Scripted:
 @pytest.fixture
 def jobs(tiny: StudyConfig) -> list[Job]:
     """Four jobs."""
-    return [Job(run, needs_count=False) for _, run in runs_of(tiny, settings_of(tiny), PLAIN, "none")]
+    return [Job(run, needs_count=False) for _, run in runs_of(plan_of(tiny), plan_of(tiny).settings, PLAIN, "none")]
 
 
 def test_a_slot_waits_as_long_as_the_coordinator_takes(jobs: list[Job]) -> None:

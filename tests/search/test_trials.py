@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from explorer.record.rows import RunRecord
 from explorer.search.trials import Trials, open_trials
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
@@ -19,7 +19,7 @@ def record(setting: str, seed: int, val_error: float | None, status: str = "ok")
 
 @pytest.fixture
 def trials(tiny: StudyConfig) -> Trials:
-    return open_trials("tiny", settings_of(tiny), seeds=2)
+    return open_trials("tiny", plan_of(tiny).settings, seeds=2)
 
 
 def test_every_setting_is_an_open_trial_with_its_axes_and_cost(trials: Trials) -> None:
@@ -32,7 +32,7 @@ def test_every_setting_is_an_open_trial_with_its_axes_and_cost(trials: Trials) -
 
 def test_the_form_is_an_axis_where_a_study_trains_several() -> None:
     config = read_command([*TINY, "search.forms=[grouped,sum]"]).study
-    frozen = open_trials("tiny", settings_of(config), seeds=1).frozen()
+    frozen = open_trials("tiny", plan_of(config).settings, seeds=1).frozen()
     assert [trial.params["form"] for trial in frozen] == ["grouped", "sum"] * 2
     assert [trial.params["cardinality"] for trial in frozen] == [1, 1, 2, 2]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from explorer.design import parse_name
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, EpochResult, Execution, Outcome, Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
@@ -31,7 +31,7 @@ class KilledError(Exception):
 
 
 def run_with(tiny: StudyConfig, execution: Execution = EXECUTION) -> Run:
-    run = runs_of(tiny, settings_of(tiny), execution, load(tiny.data).digest)[1][1]
+    run = runs_of(plan_of(tiny), plan_of(tiny).settings, execution, load(tiny.data).digest)[1][1]
     run = replace(run, execution=execution)
     return replace(run, recipe=replace(run.recipe, epochs=EPOCHS, shift=1, flip=True, cutout=2))
 

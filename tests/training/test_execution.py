@@ -10,7 +10,7 @@ from torch import nn
 
 from explorer.design import Task, parse_name
 from explorer.design.grouped import GroupedConv, grouped_convs
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, Execution, Run
 from explorer.study.runs import own_execution, runs_of
 from explorer.study.settings import StudyConfig
@@ -118,7 +118,7 @@ def test_bfloat16_trains_with_scores_and_weights_in_float32() -> None:
 
 @pytest.fixture
 def run(tiny: StudyConfig) -> Run:
-    return runs_of(tiny, settings_of(tiny), PLAIN, load(tiny.data).digest)[1][1]
+    return runs_of(plan_of(tiny), plan_of(tiny).settings, PLAIN, load(tiny.data).digest)[1][1]
 
 
 def test_a_run_obeys_its_plan_and_gives_nearly_the_same_curve(run: Run) -> None:
@@ -137,8 +137,10 @@ def test_a_run_obeys_its_plan_and_gives_nearly_the_same_curve(run: Run) -> None:
 
 
 def test_a_plan_is_cut_to_the_settings_own_convolutions(tiny: StudyConfig) -> None:
-    first, second = settings_of(tiny)
-    shapes = list(grouped_convs(second.architecture, first_task := runs_of(tiny, (second,), PLAIN, "")[0][1].task))
+    first, second = plan_of(tiny).settings
+    shapes = list(
+        grouped_convs(second.architecture, first_task := runs_of(plan_of(tiny), (second,), PLAIN, "")[0][1].task)
+    )
     choices = [Convolution(shape.key, 1) for shape in shapes] + [Convolution("64>64_k3_s1_g2_8px", 1)]
     plan = replace(PLAIN, convolutions=tuple(choices))
     assert own_execution(plan, first, first_task).convolutions == ()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.study.plan import settings_of
+from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Execution, Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import Recipe, StudyConfig
@@ -22,7 +22,7 @@ EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "floa
 
 @pytest.fixture
 def run(tiny: StudyConfig) -> Run:
-    return runs_of(tiny, settings_of(tiny), EXECUTION, load(tiny.data).digest)[1][1]
+    return runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, load(tiny.data).digest)[1][1]
 
 
 def test_a_run_reports_every_epoch_and_judges_the_last_network_once(run: Run) -> None:
@@ -97,7 +97,7 @@ def test_runs_of_one_seed_see_the_same_batches_whatever_the_architecture(
 
     monkeypatch.setattr(loop, "augmented", watched)
     shifted = replace(run, recipe=replace(run.recipe, shift=1, flip=True))
-    other = runs_of(tiny, settings_of(tiny), EXECUTION, load(tiny.data).digest)[0][1].architecture
+    other = runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, load(tiny.data).digest)[0][1].architecture
 
     def batches_of(run: Run) -> list[bytes]:
         seen.clear()

@@ -1,36 +1,32 @@
 """`do=doctor`: examine a study's folder, tell, ask, repair, and examine it again until nothing more can be done."""
 
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from explorer.host.errors import InputError
-from explorer.host.formatting import counted, printable, without_password
-from explorer.study.settings import DoctorConfig, StudyConfig
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
+from rich.prompt import Confirm
+from rich.text import Text
 
-from explorer.analysis.judging import images_of, judged
+from explorer.analysis.judging import judged, open_study
+from explorer.host.errors import InputError
+from explorer.host.formatting import counted, printable, without_password
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import stored_plan
-from explorer.record.progress import foreign, settings_so_far
+from explorer.record.progress import foreign
 from explorer.report.drawing import draw
 from explorer.search.mirror import Mirror, Writer, mirror_of, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials
-from explorer.study.plan import Setting, designs_wanted
+from explorer.study.designs import Setting
+from explorer.study.plan import Plan, plan_of
 from explorer.study.run import FINAL_STATUSES, Execution, Run
-from explorer.study.runs import rungs_of, runs_of
+from explorer.study.runs import runs_of
+from explorer.study.settings import DoctorConfig, StudyConfig
 from explorer.study.tree import to_config
 from explorer.verbs.doctor.fault import Complaint
 from explorer.verbs.doctor.leftovers import examine_checkpoints, examine_leftovers, position
@@ -49,9 +45,15 @@ class Examination:
 class _Known:
     """What a study's small files say, as far as they can be read."""
 
-    config: StudyConfig | None
+    plan: Plan | None
     environment: dict[str, Any] | None
     execution: Execution | None
+
+    def runs(self, settings: tuple[Setting, ...]) -> list[tuple[Setting, Run]]:
+        """The runs that the study is to have of these settings; none where that cannot be told."""
+        if self.plan is None or self.execution is None or self.environment is None:
+            return []
+        return runs_of(self.plan, settings, self.execution, self.environment["data_hash"])
 
 
 def visit(
@@ -120,8 +122,7 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
     """Everything there is to say about a study's folder, which is only read; `database` as of `visit`."""
     found = Examination([f"{folder}:"])
     known = _read_small_files(folder, found)
-    config = known.config
-    searches = config.search.is_adaptive if config else (folder / study.DECISIONS).exists()
+    plan = known.plan
     if not _has_record(folder):
         found.lines.append("  Nothing has been recorded yet.")
         if lost := [name for name in study.gaps(folder) if name in (*study.TABLES, study.DECISIONS)]:
@@ -129,38 +130,43 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
             found.complaints.append(
                 Complaint(f"{folder}: {', '.join(lost)} missing, though the study has begun", remedy)
             )
-        elif config and known.execution and known.environment:
-            settings = settings_so_far(config, None)
-            found.lines += _left(folder, config, settings, _runs(known, config, settings))
+        elif plan and known.execution and known.environment:
+            found.lines += _left(folder, plan.designs - len(plan.settings), known.runs(plan.settings))
         if not running:
             found.complaints += [*examine_checkpoints(folder, set()), *examine_leftovers(folder, _page(folder))]
         return found
     tables = examine_tables(
         folder,
-        searches=searches,
-        rungs=rungs_of(config) if config else (),
-        labels=_labels(known),
+        searches=plan.config.search.is_adaptive if plan else (folder / study.DECISIONS).exists(),
+        rungs=plan.config.rungs if plan else (),
+        # The settings alone tell of these: a row may be the one that is damaged.
+        labels={
+            run.id: f"{setting.name} seed {run.seed}" for setting, run in known.runs(plan.settings if plan else ())
+        },
         running=running,
     )
     found.lines.append(f"  {', '.join(tables.lines)}")
     found.complaints += tables.complaints
-    if tables.kept is None or config is None or known.execution is None or known.environment is None:
+    if tables.kept is None or plan is None or known.execution is None or known.environment is None:
         return found
     record = records.assembled(folder, tables.kept)
-    config, _ = judged(config, record, {}, images_of(known.environment))
-    settings = settings_so_far(config, record)
-    runs = {run.id: (setting, run) for setting, run in _runs(known, config, settings)}
+    opened = judged(folder, plan, record, {}, known.environment, asdict(known.execution))
+    runs = replace(known, plan=opened.plan).runs(opened.settings)
     final = set(record.runs.loc[record.runs["status"].isin(FINAL_STATUSES), "run"])
-    found.lines += _progress(folder, config, record, settings, runs, final)
-    if other := foreign(config, list(runs.values()), records.as_records(record.runs)):
+    found.lines.append(_recorded(record))
+    to_choose = opened.plan.designs - len(opened.settings)
+    found.lines += _left(folder, to_choose, [own for own in runs if own[1].id not in final])
+    if other := foreign(plan.config, runs, records.as_records(record.runs)):
         remedy = f"restore {study.CONFIG}, or continue with the version that wrote the record"
         found.complaints.append(Complaint(f"{folder / study.RUNS}: {other}", remedy))
     if not running:
         found.complaints += examine_checkpoints(folder, final)
         found.complaints += examine_leftovers(folder, _page(folder))
         if not tables.complaints:
-            mirror = _mirror_to_look_at(folder, config, database, found.lines)
-            found.complaints += _mirror(mirror, replayed(config, settings, record), found.lines) if mirror else []
+            mirror = _mirror_to_look_at(folder, plan.config, database, found.lines)
+            if mirror:
+                trials = replayed(opened.plan, opened.settings, record)
+                found.complaints += _mirror(mirror, trials, found.lines)
             found.complaints += _stale(folder)
     return found
 
@@ -179,18 +185,18 @@ def _read_small_files(folder: Path, found: Examination) -> _Known:
             found.complaints.append(Complaint(f"{folder / name}: is missing", remedy))
         return value
 
-    config = read(study.CONFIG, _config)
+    plan = read(study.CONFIG, _plan)
     environment, execution = (
         read(study.ENVIRONMENT, study.stored_environment),
         read(study.EXECUTION, lambda folder: study.stored_execution(folder) and stored_plan(folder)),
     )
-    if config:
-        found.lines.append(f"  {config.study.question}")
+    if plan:
+        found.lines.append(f"  {plan.config.study.question}")
     if environment:
         device = f", {execution.device_name}" if execution else ""
         words = f"{environment['platform']}{device}, torch {environment['versions'].get('torch')}"
         found.lines.append(f"  Started {environment['started']} on {words}")
-    return _Known(config, environment, execution)
+    return _Known(plan, environment, execution)
 
 
 def _has_record(folder: Path) -> bool:
@@ -198,48 +204,20 @@ def _has_record(folder: Path) -> bool:
     return any(study.is_more_than_a_header(folder / name) for name in (*study.TABLES, study.DECISIONS))
 
 
-def _config(folder: Path) -> StudyConfig | None:
+def _plan(folder: Path) -> Plan | None:
     tree = study.stored_config(folder)
-    return None if tree is None else to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
+    return None if tree is None else plan_of(to_config(tree, lambda _: f" (in {folder / study.CONFIG})"), chooses=False)
 
 
-def _runs(known: _Known, config: StudyConfig, settings: tuple[Setting, ...]) -> list[tuple[Setting, Run]]:
-    if known.execution is None or known.environment is None:
-        return []
-    return runs_of(config, settings, known.execution, known.environment["data_hash"])
-
-
-def _labels(known: _Known) -> dict[str, str]:
-    """Setting and seed of each run that the settings alone tell of: its row may be the one that is damaged."""
-    if known.config is None:
-        return {}
-    settings = settings_so_far(known.config, None)
-    return {run.id: f"{setting.name} seed {run.seed}" for setting, run in _runs(known, known.config, settings)}
-
-
-def _progress(
-    folder: Path,
-    config: StudyConfig,
-    record: records.Record,
-    settings: tuple[Setting, ...],
-    runs: dict[str, tuple[Setting, Run]],
-    final: set[str],
-) -> list[str]:
-    """How far the study has come, and what is left of it."""
+def _recorded(record: records.Record) -> str:
+    """How many runs are recorded, and what came of them."""
     counts = record.runs["status"].value_counts()
     told = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts.items())
-    left = [own for run_id, own in runs.items() if run_id not in final]
-    return [
-        f"  Runs recorded: {len(record.runs)}{f' ({told})' if told else ''}",
-        *_left(folder, config, settings, left),
-    ]
+    return f"  Runs recorded: {len(record.runs)}{f' ({told})' if told else ''}"
 
 
-def _left(
-    folder: Path, config: StudyConfig, settings: tuple[Setting, ...], left: list[tuple[Setting, Run]]
-) -> list[str]:
-    """What the next start would train, and from where it would go on."""
-    to_choose = designs_wanted(config, settings) - len(settings)
+def _left(folder: Path, to_choose: int, left: list[tuple[Setting, Run]]) -> list[str]:
+    """What the next start would train, from where it would go on, and how many designs are to be chosen yet."""
     if not left and not to_choose:
         return ["  Finished: nothing is left to train."]
     chosen = f", and {counted(to_choose, 'design')} yet to be chosen" if to_choose else ""
@@ -285,24 +263,19 @@ def _stale(folder: Path) -> list[Complaint]:
     what = "is older than the record" if behind is None else f"is behind the record by {counted(behind, 'run')}"
     words = f"{page}: {what if page.exists() else 'is not there'}"
     remedy = "the next start draws it from the record, and so does do=report"
-    return [Complaint(words, remedy, lambda: draw(folder), is_fault=False)]
+    return [Complaint(words, remedy, lambda: draw(open_study(folder)), is_fault=False)]
 
 
 def _page(folder: Path) -> Path:
     return study.REPORTS / f"{folder.name}.html"
 
 
-def carry_out(config: DoctorConfig, database: str | None, console: "Console") -> int:
+def carry_out(config: DoctorConfig, database: str | None, console: Console) -> int:
     """`do=doctor`: say what is wrong with a study's folder, and repair what the person agrees to."""
-    from rich.prompt import Confirm
-    from rich.text import Text
-
-    from explorer.record.folder import refuse_links, study_folder
-    from explorer.verbs.doctor.fault import Complaint
 
     def agrees(complaint: Complaint) -> bool:
         return config.yes or Confirm.ask(Text(printable(f"{complaint.what}\n{complaint.remedy}?")), console=console)
 
-    refuse_links(study_folder(config.name))  # repairs write
+    study.refuse_links(study.study_folder(config.name))  # repairs write
     asks = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
-    return visit(study_folder(config.name), console, agrees if config.yes or asks else None, database)
+    return visit(study.study_folder(config.name), console, agrees if config.yes or asks else None, database)

@@ -1,0 +1,434 @@
+"""From a study's settings to its designs: which ones, at what cost, how far from the budget."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice, product
+from typing import Any
+
+import numpy as np
+
+from explorer.design.architecture import Architecture
+from explorer.design.axis import Range
+from explorer.design.budget import AXES, Budget, Limit, deviation
+from explorer.design.cost import Cost, cost
+from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
+from explorer.design.layout import refuse_small_images
+from explorer.design.listing import MOST_LISTED, listed, matched
+from explorer.design.name import FORMED_BLOCKS, display_setting, parse_name, setting_name, short_name
+from explorer.design.space import DesignSpace, NamedSpace, Space
+from explorer.design.template import TEMPLATES, Task
+from explorer.host.errors import InputError
+from explorer.study.settings import SearchConfig, StudyConfig
+
+# In the order in which a space lists its points, the last one varying fastest.
+_AXES = ("block", "shortcut", "depth", "width", "kernel_size", "cardinality", "group_width", "bottleneck_width")
+_PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: paths without the rest of a name
+MOST_TRIED = 16  # names, to find one that works as the reference of a budget
+CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
+
+
+Progress = Callable[[str, int, int], None]  # is told how far long work has come: what, how many done, of how many
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one forward pass: quartiles over many."""
+
+    lower: float
+    median: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One architecture of a study beside its cost; deviations are signed fractions of the budget's reference.
+
+    spaces  those it was drawn from, where a study compares several
+    form    in which its blocks are trained
+    latency of a forward pass, where a search asks for it
+    """
+
+    architecture: Architecture
+    cost: Cost
+    params_deviation: float | None
+    macs_deviation: float | None
+    activations_deviation: float | None = None
+    spaces: tuple[str, ...] = ()
+    form: str = "grouped"
+    latency: Latency | None = None
+
+    def value(self, axis: str) -> float:
+        """One of its costs: an axis of the budget, or the median latency in milliseconds."""
+        if axis != "latency":
+            return float(getattr(self.cost, axis))
+        assert self.latency is not None
+        return self.latency.median
+
+    @property
+    def name(self) -> str:
+        """The short name, with the form where it is not the grouped one; it is also the `setting` column."""
+        return setting_name(self.architecture, self.form)
+
+    @property
+    def display(self) -> str:
+        """The name for people."""
+        return display_setting(self.name)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a study may draw from: its space, the budget, and the cost that deviations are told from."""
+
+    space: Space
+    task: Task
+    budget: Budget | None
+    reference: Cost | None
+    tight: bool
+
+    def setting(self, architecture: Architecture) -> Setting:
+        """An architecture beside its cost. An axis with neither limit nor reference has no deviation: None."""
+        own = cost(architecture, self.task)
+        targets: dict[str, int | None] = {axis: getattr(self.reference, axis, None) for axis in AXES}
+        targets |= {limit.axis: limit.target for limit in self.budget.limits} if self.budget else {}
+        found = {axis: target and deviation(getattr(own, axis), target) for axis, target in targets.items()}
+        params, macs, activations = (found[axis] for axis in ("params", "macs", "activations"))
+        return Setting(architecture, own, params, macs, activations)
+
+    def matched(self, architecture: Architecture) -> Architecture:
+        """The architecture with a width per stage where the budget asks for tight matching."""
+        return matched(architecture, self.budget, self.task) if self.tight else architecture
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What spaces hold within their budget, counted when it is first asked for, and then known.
+
+    seed      of all drawing
+    progress  is told how far counting and drawing have come
+    """
+
+    seed: int
+    progress: Progress | None = None
+    _scans: dict[Scope, Scan] = field(default_factory=dict, compare=False)
+    _pools: dict[Scope, Pool] = field(default_factory=dict, compare=False)
+
+    def scan(self, scope: Scope) -> Scan:
+        """How many points a space has, and which of them can be built. Raises InputError where none can be."""
+        if scope not in self._scans:
+            rng = np.random.default_rng([self.seed, 1])
+            try:
+                tell = self._telling("Costing all points")
+                self._scans[scope] = scan(scope.space, scope.budget, scope.task, rng, tell)
+            except ValueError as error:
+                raise InputError(f"space: {error}") from None
+        return self._scans[scope]
+
+    def candidates(self, scope: Scope) -> Pool:
+        """The designs an adaptive search chooses from: all feasible ones, or 100,000 of them drawn uniformly."""
+        if scope not in self._pools:
+            self._pools[scope] = self.drawn(scope, CANDIDATES)[0]
+        return self._pools[scope]
+
+    def drawn(self, scope: Scope, count: int) -> tuple[Pool, np.random.Generator]:
+        """So many feasible designs, or all if there are fewer, and the generator to go on with."""
+        rng = np.random.default_rng([self.seed, 2])
+        try:
+            return draw(self.scan(scope), count, rng, self._telling("Drawing designs")), rng
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"space: {error}") from None
+
+    def _telling(self, what: str) -> Callable[[int, int], None] | None:
+        tell = self.progress
+        return None if tell is None else lambda done, wanted: tell(what, done, wanted)
+
+
+def scopes_of(config: StudyConfig) -> dict[str, Scope]:
+    """What each of a study's spaces may be drawn from, by the space's name: "" for a study of one."""
+    if not config.spaces:
+        return {"": scope_of(config)}
+    return {name: scope_of(replace(config, space=space)) for name, space in config.spaces.items()}
+
+
+def scope_of(config: StudyConfig) -> Scope:
+    """The space and the budget of a study. Raises InputError for what cannot be built on its data."""
+    task = config.data.task
+    if not isinstance(config.space, NamedSpace):
+        template = TEMPLATES[config.space.template]
+        try:
+            refuse_small_images(template, task)
+        except ValueError:
+            raise InputError(
+                f"data.image_size={task.image_size}: template {template.name} takes images of "
+                f"{template.total_stride} pixels or more"
+            ) from None
+    reference, budget = _budget(config, task)
+    return Scope(config.space, task, budget, reference, config.budget.match == "tight")
+
+
+def settings_of(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
+    """Every setting of the study that is fixed before its first run; none for an adaptive search.
+
+    Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
+    """
+    return _in_forms(config, _of_one_form(config, draws))
+
+
+def _of_one_form(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
+    search = config.search
+    if search.only:
+        return _only(config)
+    if config.spaces:
+        return _populations(config, draws)
+    if search.is_adaptive:
+        return ()
+    scope = scope_of(config)
+    if search.sampler == "listed":
+        if search.designs is not None:
+            raise InputError(f"search.designs={search.designs}: sampler listed takes all; set it to null")
+        return _listed(scope)
+    if search.designs is None:
+        raise InputError(f"search.designs is null: sampler {search.sampler} needs the number of designs")
+    return _chosen(scope, search, draws)
+
+
+def refuse_few(config: StudyConfig, draws: Draws) -> None:
+    """Raise InputError where an adaptive search cannot choose as many designs as it is to."""
+    search, scope = config.search, scope_of(config)
+    if search.designs is None:
+        raise InputError(f"search.designs is null: sampler {search.sampler} needs the number of designs")
+    if config.budget.match == "tight":
+        raise InputError(f"budget.match=tight: sampler {search.sampler} matches by rule; set it to rule")
+    if (found := len(draws.candidates(scope))) < search.designs:
+        raise _too_few(search.designs, found)
+
+
+def _too_few(wanted: int, found: int) -> InputError:
+    if not found:
+        return InputError(f"search.designs={wanted}: the space holds 0 feasible designs; widen the budget's tolerance")
+    return InputError(f"search.designs={wanted}: the space holds {found:,} feasible designs; allowed: at most that")
+
+
+def _only(config: StudyConfig) -> tuple[Setting, ...]:
+    """The designs that were asked for by name, whatever the sampler would take."""
+    names, scope = config.search.only, next(iter(scopes_of(config).values()))
+    try:
+        found = tuple(scope.setting(parse_name(name)) for name in names)
+    except ValueError as error:
+        raise InputError(f"search.only={list(names)}: {error}") from None
+    if len({setting.name for setting in found}) < len(found):
+        raise InputError(f"search.only={list(names)}: a design is named twice")
+    return found
+
+
+def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
+    """Each setting in each of the forms the study asks for."""
+    forms = config.search.forms
+    if forms == ("grouped",):
+        return settings
+    if len(set(forms)) < len(forms):
+        raise InputError(f"search.forms={list(forms)}: one is given twice")
+    if config.search.is_adaptive:
+        raise InputError(
+            f"search.forms={list(forms)}: a search that chooses designs trains them grouped; set [grouped]"
+        )
+    if odd := [one.name for one in settings if one.architecture.block not in FORMED_BLOCKS]:
+        raise InputError(f"search.forms={list(forms)}: {odd[0]} has no equivalent forms; allowed: bottlenecks")
+    return tuple(replace(setting, form=form) for setting in settings for form in forms)
+
+
+def _populations(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
+    """Designs drawn from each space; one that several spaces have is trained once and counts for each."""
+    search = config.search
+    if search.sampler not in ("uniform", "space_filling"):
+        raise InputError(
+            f"search.sampler={search.sampler}: a study of several spaces draws search.designs of each; allowed: "
+            "uniform, space_filling"
+        )
+    if search.designs is None:
+        raise InputError("search.designs is null: give the number of designs to draw from each space")
+    if search.forms != ("grouped",):
+        raise InputError(f"search.forms={list(search.forms)}: a study of spaces compares designs; allowed: [grouped]")
+    if search.looks:
+        raise InputError("search.seeds=auto: a study of spaces is decided by its designs; give a number of seeds")
+    contrast = config.study.contrast
+    if contrast and contrast.setting == contrast.against:
+        raise InputError(f"study.contrast: setting and against are both {contrast.setting}")
+    for key in ("setting", "against") if contrast else ():
+        if getattr(contrast, key) not in config.spaces:
+            raise InputError(
+                f"study.contrast.{key}={getattr(contrast, key)}: is not a space; allowed: {', '.join(config.spaces)}"
+            )
+    drawn_from: dict[str, tuple[Setting, ...]] = {}
+    for name, scope in scopes_of(config).items():
+        try:
+            drawn_from[name] = _chosen(scope, search, draws)
+        except InputError as error:
+            raise InputError(f"spaces.{name}: {error}") from None
+    found: dict[str, Setting] = {}
+    # A design of each space in turn, so that a part of the study already compares them.
+    for turn in zip(*drawn_from.values(), strict=True):
+        for name, setting in zip(drawn_from, turn, strict=True):
+            known = found.get(setting.name, setting)
+            found[setting.name] = replace(known, spaces=(*known.spaces, name))
+    return tuple(found.values())
+
+
+def _listed(scope: Scope) -> tuple[Setting, ...]:
+    """Every design of the space; of a space with ranges, which nobody has looked through, those within the budget."""
+    space = scope.space
+    if isinstance(space, DesignSpace) and scope.budget and _ranges(space) and points_of(space) <= MOST_LISTED:
+        return _within(scope, space)
+    return _all(scope)
+
+
+def _all(scope: Scope) -> tuple[Setting, ...]:
+    try:
+        architectures = listed(scope.space, scope.budget, scope.task, tight=scope.tight)
+        settings = tuple(scope.setting(architecture) for architecture in architectures)
+    except ValueError as error:
+        raise InputError(f"space: {error}") from None
+    _refuse_outside(settings, scope.budget)
+    return settings
+
+
+def _within(scope: Scope, space: DesignSpace) -> tuple[Setting, ...]:
+    """The designs that meet the budget. Raises InputError where a value that a person listed has none of them."""
+    kept: list[Setting] = []
+    held: set[tuple[str, object]] = set()
+    missed: list[tuple[DesignSpace, InputError]] = []
+    named = [axis for axis in _AXES if axis not in _ranges(space)]
+    for point in _points(space):
+        try:
+            kept += _all(replace(scope, space=point))
+            held |= {(axis, getattr(point, axis)) for axis in named}
+        except InputError as error:
+            missed.append((point, error))
+    for point, refusal in missed:
+        if not kept or any((axis, getattr(point, axis)) not in held for axis in named):
+            raise refusal
+    return tuple(kept)
+
+
+def _ranges(space: DesignSpace) -> list[str]:
+    return [axis for axis in _AXES if isinstance(getattr(space, axis), Range)]
+
+
+def points_of(space: Space) -> int:
+    """How many points a space has."""
+    return sum(part.size for part in space.parts)
+
+
+def _points(space: DesignSpace) -> Iterator[DesignSpace]:
+    """Spaces of one point each, in the order in which the whole one lists them."""
+    axes = [axis for axis in _AXES if getattr(space, axis) not in ((), "solve")]
+    values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
+    for point in product(*values):
+        only: dict[str, Any] = {axis: (value,) for axis, value in zip(axes, point, strict=True)}
+        yield replace(space, **only)
+
+
+def _chosen(scope: Scope, search: SearchConfig, draws: Draws) -> tuple[Setting, ...]:
+    """Designs drawn from the feasible ones before the first run."""
+    count = search.designs
+    assert count is not None
+    pool, rng = draws.drawn(scope, CANDIDATES if search.sampler == "space_filling" else count)
+    if len(pool) < count:
+        raise _too_few(count, len(pool))
+    try:
+        places = space_filling(pool, count, rng) if search.sampler == "space_filling" else range(count)
+        return tuple(scope.setting(scope.matched(pool.architecture(place))) for place in places)
+    except ValueError as error:
+        raise InputError(f"space: {error}") from None
+
+
+def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> None:
+    """Listed widths are held to the budget as solved ones are; a study without one sets its limits to null."""
+    for setting in settings:
+        for limit in budget.limits if budget else ():
+            distance = limit.deviation(setting.cost)
+            if abs(distance) > limit.tolerance:
+                raise InputError(
+                    f"space: {setting.name} is {distance:+.2%} off {limit.target:,} {limit.axis}; allowed: "
+                    f"{limit.tolerance:.2%} (budget.{limit.axis}.tolerance), or budget.{limit.axis}=null for no limit"
+                )
+
+
+def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None]:
+    given, reference = config.budget, None
+    if given.reference is not None:
+        _refuse_paths_alone(config, given.reference)
+        try:
+            reference = cost(_reference(config, given.reference), task)
+        except ValueError as error:
+            raise InputError(f"budget.reference={given.reference}: {error}") from None
+    limits = []
+    for axis, limit in given.held.items():
+        if limit.target is None and reference is None:
+            raise InputError(f"budget.{axis}.target is missing: give a number, or a budget.reference")
+        target = limit.target if limit.target is not None else getattr(reference, axis)
+        try:
+            limits.append(Limit(axis, target, limit.tolerance))
+        except ValueError as error:
+            raise InputError(f"budget.{axis}: {error}") from None
+    if not limits and config.space.is_solved:
+        raise InputError(
+            f"budget: {', '.join(AXES)} are all null, so bottleneck_width cannot be solved; give one a tolerance, "
+            "as in budget.params.tolerance=0.05"
+        )
+    if not limits and given.match == "tight":
+        raise InputError("budget.match=tight: there is no limit to match; give one, as in budget.params.tolerance=0.05")
+    return reference, Budget(tuple(limits)) if limits else None
+
+
+def _refuse_paths_alone(config: StudyConfig, text: str) -> None:
+    """Raise InputError for paths without the rest of a name where the space has no axes that would complete them."""
+    space = config.space
+    if isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
+        return
+    way = "give a whole name, or budget.reference=null and a target of your own, as in budget.macs.target=40000000"
+    if isinstance(space, NamedSpace):
+        works = [name for name in space.architecture if _can_be_held_to(config, name)]
+        way = f"give a whole name; allowed among others: {', '.join(works)}" if works else way
+    raise InputError(f"budget.reference={text}: paths alone need a space with axes to complete them; {way}")
+
+
+def _can_be_held_to(config: StudyConfig, name: str) -> bool:
+    """Whether all designs of a study of named networks can cost what one of them costs."""
+    try:
+        held = replace(config, budget=replace(config.budget, reference=name))
+        draws = Draws(config.search.sampler_seed)
+        if config.search.is_adaptive:
+            refuse_few(held, draws)
+        settings_of(held, draws)
+    except InputError:
+        return False
+    return True
+
+
+def _reference(config: StudyConfig, text: str) -> Architecture:
+    """A full name as it stands; paths alone are completed by the space, where it has one value per axis."""
+    space = config.space
+    if not isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
+        return parse_name(text)
+    axes = ("depth", "width", "kernel_size", "block", "shortcut")
+    values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
+    wholes = [_whole(space.template, text, *point) for point in islice(product(*values), MOST_TRIED)]
+    for axis, several in zip(axes, values, strict=True):
+        if len(several) > 1:
+            works = (name for name in map(short_name, wholes) if _can_be_held_to(config, name))
+            way = next(works, None) if config.search.sampler == "listed" else None
+            raise ValueError(
+                f"the space has several values of {axis}; give a whole name, such as {way or short_name(wholes[0])}"
+            )
+    return wholes[0]
+
+
+def _whole(
+    template: str, paths: str, depth: int, width: int, kernel_size: int, block: str, shortcut: bool
+) -> Architecture:
+    plain = "" if shortcut else "-plain"
+    other = "" if block == TEMPLATES[template].block else f"-{block}"
+    return parse_name(f"{depth}-{paths}-w{width}-k{kernel_size}{other}{plain}-{template}")
