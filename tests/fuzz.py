@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from explorer.__main__ import main as explorer
-from explorer.analysis.judging import judged
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.host.cache import remembered
 from explorer.host.errors import InputError
@@ -39,6 +38,7 @@ from explorer.study.tree import to_config
 from explorer.training import sources
 from explorer.verbs.command_line import read_command
 from explorer.verbs.compose import conf_folders
+from tests.opened import judge
 
 Target = Callable[[random.Random], None]
 NAME = "equal_params_cifar10_jpeg"  # a recorded study: the same bytes wherever an execution is repeated
@@ -241,7 +241,7 @@ def values(chance: random.Random) -> None:
         if chance.random() < 0.01:
             ends([f"study={NAME}", "data.path=images", "do=report"])
         else:
-            judge()
+            judged()
     finally:
         path.write_bytes(content)
 
@@ -267,7 +267,7 @@ def columns(chance: random.Random) -> None:
                 chance.shuffle(names)
     path.write_bytes("\n".join([",".join(names), *map(checked, rows), ""]).encode(errors="replace"))
     try:
-        judge()
+        judged()
     finally:
         path.write_bytes(content)
 
@@ -331,12 +331,12 @@ def checked(cells: list[str]) -> str:
     return f"{buffer.getvalue()},{zlib.crc32(f'{buffer.getvalue()},'.encode()):08x}"
 
 
-def judge() -> None:
+def judged() -> None:
     """The record is read and judged, or refused in one line; by its seeds alone, since test images take a second."""
     try:
         record = records.load(FOLDER)
         records.load_correct(FOLDER)
-        judged(settings_of_record(), record, {})
+        judge(settings_of_record(), record)
     except InputError as error:
         assert one_line(error)
 

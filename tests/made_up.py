@@ -13,7 +13,7 @@ from explorer.record.starts import begin
 from explorer.search.rungs import chosen
 from explorer.study.designs import Setting, scope_of
 from explorer.study.job import Surroundings
-from explorer.study.plan import candidates, plan_of
+from explorer.study.plan import plan_of
 from explorer.study.run import BASELINE, EpochResult, Execution, Outcome, Run
 from explorer.study.runs import is_judged, runs_of
 from explorer.study.settings import StudyConfig
@@ -53,7 +53,11 @@ def made_up(config: StudyConfig, end: End = all_ok) -> Path:
 
 
 def _designs(config: StudyConfig) -> tuple[Setting, ...]:
-    pool, scope, wanted = candidates(config), scope_of(config), config.search.designs or 0
+    pool, scope, wanted = (
+        plan_of(config).draws.candidates(plan_of(config).scope),
+        scope_of(config),
+        config.search.designs or 0,
+    )
     places = [len(pool) * number // wanted for number in range(wanted)]
     return tuple(scope.setting(pool.architecture(place)) for place in places)
 

@@ -16,7 +16,7 @@ def opened(url: str, name: str) -> Iterator[optuna.Study]:
     """The study of this name; from Python 3.13 on, a connection that is left to the garbage collector is warned of."""
     storage = optuna.storages.RDBStorage(url)
     with released(storage):
-        yield optuna.open_study(study_name=name, storage=storage)
+        yield optuna.load_study(study_name=name, storage=storage)
 
 
 def trials_of(folder: Path, name: str = "tiny") -> list[FrozenTrial]:

@@ -16,7 +16,7 @@ import yaml
 from benchmarks.__main__ import read_subject
 from explorer.host.errors import InputError
 from explorer.study.contrast import contrast_of
-from explorer.study.plan import candidates, plan_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Execution
 from explorer.study.runs import runs_of
 from explorer.verbs.command_line import read_command
@@ -72,7 +72,7 @@ def test_every_shipped_study_can_be_planned_and_has_the_values_and_run_ids_it_al
     contrast_of(config, settings)
     assert settings or config.search.is_adaptive
     if config.search.is_adaptive:
-        assert len(candidates(config)) >= (config.search.designs or 0)
+        assert len(plan_of(config).draws.candidates(plan_of(config).scope)) >= (config.search.designs or 0)
     first = replace(config, search=replace(config.search, seeds=1))
     ids = [run.id for _, run in runs_of(plan_of(first), settings, EXECUTION, "0" * 12)]
     assert (digest(decided(config)), digest(ids)) == COMPOSED[name]

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
+import explorer
 from explorer.__main__ import main
+from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.analysis.sentences import sentence
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
 from explorer.record.folder import REPORTS
-from explorer.report.drawing import draw, open_study
+from explorer.report.drawing import draw
 from explorer.report.terminal import print_verdict
 from explorer.study.designs import Setting
 from explorer.verbs.command_line import read_command
-from explorer.verbs.tabulate import Table, write_table
+from explorer.verbs.tabulate import write_table
 from tests.made_up import End, all_ok, few_epochs, made_up
 
 STUDIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "study").glob("*.yaml"))
@@ -56,12 +58,12 @@ def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is no JSON")
 
 
-def looked_at(folder: Path) -> tuple[Study, str]:
+def looked_at(folder: Path) -> tuple[OpenedStudy, str]:
     """Judge, print, draw, list and tabulate a study, hold what all of them must, and give it with its page's text."""
     study = open_study(folder)
     terminal = io.StringIO()
     print_verdict(study.finding, study.config.study.question, PlainConsole(width=160, file=terminal))
-    page = Text(draw(folder).read_text())
+    page = Text(draw(open_study(folder)).read_text())
     index = Text((REPORTS / "index.html").read_text())
     json.loads(gzip.decompress(base64.b64decode(page.packed)), parse_constant=refuse)
     verdict = " ".join(sentence(study.finding).split())
@@ -87,7 +89,7 @@ def looked_at(folder: Path) -> tuple[Study, str]:
 def test_a_shipped_study_is_judged_printed_drawn_listed_and_tabulated(workplace: Path, name: str) -> None:
     study, _ = looked_at(made_up(read_command([f"study={name}", "recipe.epochs=3"]).study))
     assert study.finding.complete
-    table = Table.open(Path("tables") / name)
+    table = explorer.open_study(Path("tables") / name)
     for one in study.finding.summaries:
         assert table.query(one.setting).errors == one.errors
 

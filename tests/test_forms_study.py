@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import explorer
 from explorer.__main__ import main
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.host.errors import InputError
@@ -21,7 +22,6 @@ from explorer.training.images.split import load as load_data
 from explorer.training.loop import ready, train
 from explorer.training.network import kernels
 from explorer.verbs.command_line import read_command
-from explorer.verbs.tabulate import Table
 from tests.conftest import TINY
 
 FORMS = [
@@ -105,7 +105,7 @@ def test_a_study_of_forms_runs_and_keeps_weights_that_fit_the_grouped_network(
     page = (workplace / "reports" / "tiny.html").read_text()
     assert "form (a)" in page
     assert main([*FORMS, "storage.weights=last", "search.seeds=1", "do=tabulate"]) == 0
-    table = Table.open(workplace / "tables" / "tiny")
+    table = explorer.open_study(workplace / "tables" / "tiny")
     assert [trial.params["form"] for trial in table.to_optuna().trials] == ["sum", "concat", "grouped"]
     expected = record.loc[record["form"] == "sum", "test_error"]
     assert table.query("11-2x3d-w16@sum").errors == {0: float(expected.iloc[0])}

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from explorer.__main__ import main
+from explorer.analysis.judging import open_study
 from explorer.record import folder as study
 from explorer.record import records, table
 from explorer.record.rows import CorrectRecord, EpochRecord, RunRecord
@@ -255,7 +256,7 @@ def test_neither_the_live_page_nor_the_mirror_harm_a_study_on_a_full_disk(
     disk: Disk, start: Callable[..., int], tiny: StudyConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert start() == 0
-    page = draw(FOLDER)
+    page = draw(open_study(FOLDER))
     old = page.read_bytes()
     (FOLDER / study.RUNS).touch()
     disk.fill()

@@ -14,11 +14,12 @@ import pytest
 import yaml
 
 from explorer.__main__ import main
+from explorer.analysis.judging import open_study
 from explorer.host.errors import InputError
 from explorer.host.yaml_limits import misfit, read_bytes, read_json
 from explorer.record import folder as study
 from explorer.record import records, table
-from explorer.report.drawing import entries, open_study
+from explorer.report.drawing import entries
 from explorer.study.run import Execution
 from tests.conftest import undrawn
 from tests.fuzz import checked

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from explorer.__main__ import main
+from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.host.errors import StudyStoppedError
 from explorer.record import folder as study
 from explorer.record import records
@@ -145,11 +146,11 @@ def test_a_half_written_row_is_not_there_yet(begun: StudyConfig) -> None:
         (FOLDER / name).write_bytes(whole[name][:-9])
         if name != study.RUNS:  # whose row comes last
             (FOLDER / study.RUNS).write_bytes(whole[study.RUNS][:-9])
-        draw(FOLDER)
+        draw(open_study(FOLDER))
         assert shows("1 of 4 runs"), name
         for other in study.TABLES:
             (FOLDER / other).write_bytes(whole[other])
-    draw(FOLDER)
+    draw(open_study(FOLDER))
     assert shows("2 of 4 runs")
 
 
@@ -160,15 +161,15 @@ def test_a_row_that_comes_while_a_page_is_drawn_makes_it_stale(
 
     whole = page.render_page
 
-    def render(shown: Study) -> str:
+    def render(shown: OpenedStudy) -> str:
         commit(begun, 0)
         return whole(shown)
 
     monkeypatch.setattr(page, "render_page", render)
-    draw(FOLDER)
+    draw(open_study(FOLDER))
     assert study.is_stale(PAGE, FOLDER)
     monkeypatch.setattr(page, "render_page", whole)
-    draw(FOLDER)
+    draw(open_study(FOLDER))
     assert not study.is_stale(PAGE, FOLDER)
 
 

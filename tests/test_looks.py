@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from explorer.__main__ import main
-from explorer.analysis.judging import at_look, judged
+from explorer.analysis.judging import open_study
 from explorer.record.records import Record, load
 from explorer.record.rows import EpochRecord, RunRecord
 from explorer.search import coordinator
@@ -21,6 +21,7 @@ from explorer.study.settings import LOOKS, StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, undrawn
 from tests.made_up import made_up
+from tests.opened import judge
 from tests.search.test_coordinator import OK, Engine, epochs
 from tests.test_records import RECORD
 
@@ -62,7 +63,7 @@ def test_auto_means_three_looks(config: StudyConfig) -> None:
 
 
 def test_a_clear_study_stops_at_the_first_look(config: StudyConfig) -> None:
-    found, finding = judged(config, record(spread(-0.1, 6)), {})
+    found, finding = judge(config, record(spread(-0.1, 6)))
     assert found.search.seeds == 6
     assert finding.complete
     assert finding.comparison is not None
@@ -72,13 +73,13 @@ def test_a_clear_study_stops_at_the_first_look(config: StudyConfig) -> None:
 
 @pytest.mark.parametrize(("runs", "due"), [(0, 6), (3, 6), (6, 12), (9, 12), (12, 20), (20, 20)])
 def test_an_open_study_goes_on_to_the_next_look(config: StudyConfig, runs: int, due: int) -> None:
-    found, finding = judged(config, record(spread(0.0, runs)), {})
+    found, finding = judge(config, record(spread(0.0, runs)))
     assert found.search.seeds == due
     assert finding.complete == (runs == 20)
 
 
 def test_seeds_beyond_the_look_that_decided_are_not_used(config: StudyConfig) -> None:
-    found, finding = judged(config, record(spread(-0.1, 9)), {})
+    found, finding = judge(config, record(spread(-0.1, 9)))
     assert found.search.seeds == 6
     assert finding.comparison is not None
     assert len(finding.comparison.differences) == 6
@@ -90,7 +91,7 @@ def test_a_look_decides_at_a_third_of_the_threshold(config: StudyConfig, first: 
     apart = np.array([0.010, -0.006, 0.012, -0.011, 0.004, -0.009])
     apart -= apart.mean()
     wanted = stats.t.isf(first * 0.05 / 3 / 2, 5) * apart.std(ddof=1) / 6**0.5
-    found, finding = judged(config, record([*(apart - wanted)]), {})
+    found, finding = judge(config, record([*(apart - wanted)]))
     assert finding.comparison is not None
     assert found.search.seeds == due
     assert finding.complete == (due == 6)
@@ -100,7 +101,7 @@ def test_a_look_decides_at_a_third_of_the_threshold(config: StudyConfig, first: 
 
 def test_an_equivalent_study_stops_at_its_look_too(config: StudyConfig) -> None:
     with_margin = replace(config, study=replace(config.study, margin=0.05))
-    found, finding = judged(with_margin, record(spread(0.0, 20)), {})
+    found, finding = judge(with_margin, record(spread(0.0, 20)))
     assert found.search.seeds == 6
     assert finding.comparison is not None
     assert finding.comparison.verdict == "equivalent"
@@ -110,7 +111,7 @@ def test_an_equivalent_study_stops_at_its_look_too(config: StudyConfig) -> None:
 def test_looking_thrice_at_nothing_finds_something_at_most_as_often_as_looking_once(config: StudyConfig) -> None:
     rng, decided = np.random.default_rng(0), 0
     for _ in range(200):
-        _, finding = judged(config, record(list(rng.normal(0, 0.01, 20))), {})
+        _, finding = judge(config, record(list(rng.normal(0, 0.01, 20))))
         assert finding.comparison is not None
         decided += finding.comparison.verdict in ("beats", "loses to")
     assert decided / 200 < 0.05 + 0.035
@@ -140,7 +141,7 @@ def test_a_study_with_looks_trains_to_the_one_that_decides_and_no_further(
     assert len(jobs) == 2 * seeds
     assert main(small) == 0  # a study that has decided trains nothing
     assert len(jobs) == 2 * seeds
-    assert at_look(read_command(small).study, folder).search.seeds == seeds
+    assert open_study(folder, plan_of(read_command(small).study)).config.search.seeds == seeds
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import explorer
 from benchmarks.__main__ import main as measure
 from explorer.__main__ import main
 from explorer.analysis.finding import find
-from explorer.analysis.judging import judged
+from explorer.analysis.judging import OpenedStudy
 from explorer.record.folder import study_folder
 from explorer.record.records import Record, load
 from explorer.report.index import entry_of, write_index
@@ -24,10 +24,10 @@ from explorer.report.terminal import print_verdict
 from explorer.search import coordinator
 from explorer.study.job import Event, Job
 from explorer.verbs.command_line import read_command
-from explorer.verbs.tabulate import Table
 from tests.analysis.test_failures import CARDINALITIES, GUESS, Errors, runs
 from tests.analysis.test_statistics import R, X
 from tests.conftest import TINY, broadly, undrawn
+from tests.opened import judge
 from tests.report.test_page import study as page_study
 from tests.search.test_coordinator import LOST, OK, Engine, finishing
 from tests.test_looks import AUTO, row
@@ -67,7 +67,7 @@ def test_a_study_of_which_no_run_came_through_ends_with_exit_code_1_and_says_why
     assert set(explorer.open_study("tiny").figures) <= {"deviation", "curves"}
     assert main([*command, "do=report"]) == 0  # what was asked for is there
     assert main([*command, "do=tabulate"]) == 0
-    answer = Table.open(workplace / "tables" / "tiny").query("11-2x3d-w16")
+    answer = explorer.open_study(workplace / "tables" / "tiny").query("11-2x3d-w16")
     assert (answer.errors, answer.failed) == ({}, dict.fromkeys(range(5), "diverged"))
     assert math.isnan(answer.error.mean)
 
@@ -76,7 +76,7 @@ def test_a_table_tells_which_runs_of_a_setting_count_as_chance(start: Start, wor
     code, _ = start(lambda job: finishing(LOST if job.run.seed == 1 else OK)(job), TINY)
     assert code == 0
     assert main([*TINY, "do=tabulate"]) == 0
-    answer = Table.open(workplace / "tables" / "tiny").query("11-2x3d-w16")
+    answer = explorer.open_study(workplace / "tables" / "tiny").query("11-2x3d-w16")
     assert (answer.errors, answer.failed) == ({0: 0.3}, {1: "diverged"})
     assert answer.error.mean == pytest.approx(0.6)
     assert math.isnan(answer.error.low)
@@ -113,7 +113,7 @@ def lost(seeds: int) -> Record:
 
 def test_a_study_with_looks_trains_no_more_seeds_once_none_has_come_through(start: Start) -> None:
     config = read_command(AUTO).study
-    found, finding = judged(config, lost(6), {})
+    found, finding = judge(config, lost(6))
     assert (found.search.seeds, finding.complete, finding.lost is None) == (6, True, False)
     code, engine = start(finishing(LOST), AUTO)
     assert (code, len(engine.jobs)) == (1, 12)
@@ -125,11 +125,11 @@ def test_a_look_that_lost_pairs_leave_open_is_followed_by_the_next_one() -> None
     rows = [row(setting, seed, 0.3 + 0.01 * seed) for seed in range(6) for setting in ("11-1x4d-w16", "11-2x3d-w16")]
     rows = [replace(one, status="diverged", test_error=None) if one.seed < 5 else one for one in rows]
     made = Record(pd.DataFrame([one.__dict__ for one in rows]), lost(1).epochs)
-    found, finding = judged(replace(config, study=replace(config.study, margin=0.05)), made, {})
+    found, finding = judge(replace(config, study=replace(config.study, margin=0.05)), made)
     assert (found.search.seeds, finding.complete) == (12, False)
 
 
-def shown(errors: Errors, **more: object) -> tuple[Study, str, str, str]:
+def shown(errors: Errors, **more: object) -> tuple[OpenedStudy, str, str, str]:
     """A synthetic study with its page as text, its lines on the terminal and its entry in the index."""
     made = runs(errors, finished="2026-01-02T03:04:05Z").assign(start=0, host="")
     names = list(errors)
@@ -140,7 +140,7 @@ def shown(errors: Errors, **more: object) -> tuple[Study, str, str, str]:
     study = replace(page_study(), finding=finding, record=Record(made, page_study().record.epochs))
     output = io.StringIO()
     print_verdict(finding, "Which?", Console(file=output, width=200))
-    write_index([entry_of(study.config, study.record, finding)], Path("index.html"))
+    write_index([entry_of(study)], Path("index.html"))
     return study, plain(render_page(study)), " ".join(output.getvalue().split()), plain(Path("index.html").read_text())
 
 

@@ -83,11 +83,11 @@ def test_a_study_of_which_no_setting_fits_is_refused_and_one_setting_that_fits_i
     config = read_command([*FOLDER, "data.image_size=512"]).study
     settings = plan_of(config).settings
     needed = [training_bytes(one.cost, config.recipe.batch_size, 2) for one in settings]
-    refuse_beyond_memory(config, settings, int(min(needed) / SHARE) + 2, 2)
+    refuse_beyond_memory(plan_of(config), settings, int(min(needed) / SHARE) + 2, 2)
     with pytest.raises(
         InputError, match=r"data\.image_size=512, recipe\.micro_batch=32: .*allowed: up to data\.image_s"
     ):
-        refuse_beyond_memory(config, settings, int(min(needed) / SHARE) - 2, 2)
+        refuse_beyond_memory(plan_of(config), settings, int(min(needed) / SHARE) - 2, 2)
 
 
 def test_a_plan_refuses_what_cannot_fit(

@@ -9,16 +9,16 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from explorer.analysis.judging import open_study
+from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.analysis.sentences import sentence
-from explorer.record.folder import LONGEST_NOTE, NOTE, note
+from explorer.record.folder import LONGEST_NOTE, NOTE, note, stamps_of
 from explorer.report.entry_cache import keep, kept, key_of
 from explorer.report.index import entry_of, write_index
 from explorer.report.page import render_page
 from explorer.report.terminal import print_verdict
 from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
-from explorer.verbs.tabulate import Table, write_table
+from explorer.verbs.tabulate import read_table, write_table
 from tests.report.test_page import study
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ RECORDED = [path.parent for path in sorted((ROOT / "studies").glob("*/note.txt")
 HOSTILE = "it\n  holds <img src=x onerror=alert(1)> & \x1b[31mmore\u202e"
 
 
-def ended() -> Study:
+def ended() -> OpenedStudy:
     """A study whose runs have an end, for the index."""
     shown = study()
     return replace(shown, record=replace(shown.record, runs=shown.record.runs.assign(finished="2026-11-24T05:09:10Z")))
@@ -37,7 +37,7 @@ def test_a_note_stands_on_the_page_in_the_index_and_on_the_terminal(tmp_path: Pa
     noted = replace(shown, finding=replace(shown.finding, note="It holds <here> alone."))
     assert "Noted beside this result: <bdi>It holds &lt;here&gt; alone.</bdi>" in render_page(noted)
     assert "Noted beside" not in render_page(shown)
-    write_index([entry_of(noted.config, noted.record, noted.finding)], tmp_path / "index.html")
+    write_index([entry_of(noted)], tmp_path / "index.html")
     assert "It holds &lt;here&gt; alone." in (tmp_path / "index.html").read_text()
     said = StringIO()
     print_verdict(noted.finding, "Does it?", Console(file=said, width=200))
@@ -67,18 +67,19 @@ def test_the_index_is_made_anew_when_a_note_was_written(tmp_path: Path) -> None:
     for name in ("config.yaml", "runs.csv"):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (0, 0))
-    before = key_of(tmp_path)
-    keep(tmp_path, before, entry_of(shown.config, shown.record, shown.finding))
+    before = key_of(stamps_of(tmp_path))
+    keep(tmp_path, before, entry_of(shown))
     assert kept(tmp_path, before) is not None
     (tmp_path / NOTE).write_text("It holds here alone.")
     os.utime(tmp_path / NOTE, (0, 0))
-    assert key_of(tmp_path) != before
-    assert kept(tmp_path, key_of(tmp_path)) is None
+    assert key_of(stamps_of(tmp_path)) != before
+    assert kept(tmp_path, key_of(stamps_of(tmp_path))) is None
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
 def test_a_recorded_headline_names_its_initialisation_and_what_is_known_of_that(folder: Path) -> None:
-    config, _, finding = open_study(folder)
+    found_study = open_study(folder)
+    config, finding = found_study.config, found_study.finding
     assert "under the paper's initialisation" in sentence(finding)
     assert "under the paper's initialisation" in finding.note
     if config.spaces:
@@ -103,7 +104,7 @@ def test_a_recorded_study_is_tabulated_with_its_note(tmp_path: Path) -> None:
     folder = ROOT / "studies" / "cardinality_or_width_cifar10_jpeg"
     write_table(folder, tmp_path / "table")
     assert note(folder) in (tmp_path / "table" / "README.md").read_text()
-    assert Table.open(tmp_path / "table").finding.note == note(folder)
+    assert read_table(tmp_path / "table").finding.note == note(folder)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +118,12 @@ def test_a_recorded_study_is_tabulated_with_its_note(tmp_path: Path) -> None:
 def test_a_verdict_on_paths_names_the_initialisation(
     init: Literal["fan_out", "fan_out_groups"], gain: float, words: str
 ) -> None:
-    from explorer.analysis.judging import judged
+    from tests.opened import judge
 
-    config, record, _ = open_study(ROOT / "studies" / "equal_params_cifar10_jpeg")
+    found_study = open_study(ROOT / "studies" / "equal_params_cifar10_jpeg")
+    config, record = found_study.config, found_study.record
     started = replace(config, recipe=replace(config.recipe, init=init, init_gain=gain))
-    assert f"beats ResNet-29 (1x16d, w64){words}" in sentence(judged(started, record, {})[1])
+    assert f"beats ResNet-29 (1x16d, w64){words}" in sentence(judge(started, record)[1])
 
 
 def test_a_verdict_on_networks_of_as_many_paths_names_none(tiny: StudyConfig) -> None:

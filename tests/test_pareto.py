@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import explorer
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.engine.local import LocalEngine
@@ -14,7 +15,6 @@ from explorer.search.measuring import Bench
 from explorer.search.mirror import own_mirror
 from explorer.study.designs import Setting
 from explorer.study.run import Execution
-from explorer.verbs.tabulate import Table
 from tests.stored import opened
 
 pytestmark = pytest.mark.real
@@ -68,8 +68,8 @@ def test_a_search_of_two_objectives_runs_continues_and_shows_its_front(
     assert "Optuna (nsga2) chooses 3 of them, each from the results before it, and 3 are drawn at random" in plan
     assert "They are judged after 1 and 3 of 9 epochs." in plan
     assert main([*SMALL, "do=tabulate"]) == 0
-    table = Table.open(workplace / "tables" / "front")
-    told, stored_front = table.finding.front, open_study(study_folder("front"))[2].front
+    table = explorer.open_study(workplace / "tables" / "front")
+    told, stored_front = table.finding.front, open_study(study_folder("front")).finding.front
     assert told is not None
     assert stored_front is not None
     assert told.covered == stored_front.covered
@@ -100,7 +100,7 @@ def test_latency_is_measured_once_for_each_design_and_made_small(
         assert 0 < one.latency_lower <= one.latency <= one.latency_upper
     for setting, own in record.runs.groupby("setting"):
         assert set(own["latency"]) == {measured[str(setting)].latency}
-    found = open_study(study_folder("timed"))[2].front
+    found = open_study(study_folder("timed")).finding.front
     assert found is not None
     assert (found.cost, len(found.costs)) == ("latency", 3)
     assert "Milliseconds" in (workplace / "reports" / "timed.html").read_text()

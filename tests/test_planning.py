@@ -10,9 +10,9 @@ from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
 from explorer.study.contrast import contrast_of
 from explorer.study.designs import Setting
-from explorer.study.plan import left_out, plan_of
+from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, Execution
-from explorer.study.runs import runs_of, runs_wanted
+from explorer.study.runs import runs_of
 from explorer.study.settings import Contrast, StudyConfig
 from explorer.verbs.command_line import read_command
 from explorer.verbs.plan import seeds_in_words
@@ -108,8 +108,8 @@ def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(
         with suppress(InputError):
             alone += plan_of(replace(wide, space=replace(wide.space, cardinality=(cardinality,)))).settings
     assert settings == tuple(alone)
-    assert left_out(wide, settings) == (64 - len(settings), 64) == (32, 64)
-    assert left_out(config(), plan_of(config()).settings) == (0, 5)
+    assert plan_of(wide).left_out == (64 - len(settings), 64) == (32, 64)
+    assert plan_of(config()).left_out == (0, 5)
     assert main(["study=equal_params", "space.cardinality={low: 1, high: 64}", "do=plan"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "32 meet 4,913,098 params within 5.00%; 32 do not and are left out. The study takes all of them." in told
@@ -244,7 +244,9 @@ def test_all_settings_of_a_seed_run_before_the_next_seed() -> None:
 def test_a_runs_id_depends_on_everything_that_decides_its_number_and_on_nothing_else() -> None:
     studied = config()
     (_, run), *_ = runs_of(plan_of(studied), plan_of(studied).settings, EXECUTION, "hash")
-    again = runs_of(config("name=other", "engine.workers=7"), plan_of(studied).settings, EXECUTION, "hash")[0][1]
+    again = runs_of(plan_of(config("name=other", "engine.workers=7")), plan_of(studied).settings, EXECUTION, "hash")[0][
+        1
+    ]
     assert run.id == again.id
     changed = [
         replace(run, seed=1),
@@ -272,13 +274,13 @@ def test_how_a_convolution_of_32_groups_is_executed_is_told(groups: int, layout:
 
 def test_a_runs_id_stays_the_same_from_version_to_version() -> None:
     """What is recorded must be found again: change this number only with `ID_SCHEME`, and say so in the changelog."""
-    (_, run), *_ = runs_of(config(), plan_of(config()).settings, EXECUTION, "hash")
+    (_, run), *_ = runs_of(plan_of(config()), plan_of(config()).settings, EXECUTION, "hash")
     assert run.id == "6a70ebcf16af"
     assert replace(run, data=replace(run.data, label="another title", name="moved", path="there")).id == run.id
 
 
 def test_what_a_recipe_has_by_default_leaves_ids_as_they_were() -> None:
-    (_, plain), *_ = runs_of(config(), plan_of(config()).settings, EXECUTION, "hash")
+    (_, plain), *_ = runs_of(plan_of(config()), plan_of(config()).settings, EXECUTION, "hash")
     asked = config("recipe.init=fan_out", "recipe.init_gain=1")
     (_, same), *_ = runs_of(plan_of(asked), plan_of(asked).settings, EXECUTION, "hash")
     asked = config("recipe.init=fan_out_groups")
@@ -289,7 +291,7 @@ def test_what_a_recipe_has_by_default_leaves_ids_as_they_were() -> None:
 def test_seeds_follow_the_first_one() -> None:
     asked = config("search.seeds=2", "search.first_seed=5")
     assert {run.seed for _, run in runs_of(plan_of(asked), plan_of(asked).settings, EXECUTION, "hash")} == {5, 6}
-    assert runs_wanted(asked, plan_of(asked).settings) == 10
+    assert plan_of(asked).runs == 10
     assert seeds_in_words(asked.search) == "2 seeds, 5 to 6"
     assert seeds_in_words(config("search.seeds=2").search) == "2 seeds"
 
@@ -303,7 +305,7 @@ def test_designs_asked_for_by_name_are_trained_whatever_the_sampler_takes(sample
     assert [setting.name for setting in found] == ["29-4x24d", "29-1x64d"]
     assert not asked.search.is_adaptive
     assert contrast_of(asked, found) is None
-    assert runs_wanted(asked, found) == 4
+    assert plan_of(asked).runs == 4
     assert found[0].params_deviation == pytest.approx(-0.0141, abs=1e-4)
 
 

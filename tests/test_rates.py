@@ -92,7 +92,7 @@ def test_only_the_contrasts_settings_are_trained_at_other_rates_and_their_test_i
     assert set(load_correct(study_folder("tiny"))) == set(record.loc[record["rate"] == 1, "run"])
     rates = load(study_folder("tiny")).epochs.merge(record[["run", "rate"]], on="run").groupby("rate")["learning_rate"]
     assert rates.max()[2.0] == pytest.approx(4 * rates.max()[0.5])
-    assert open_study(study_folder("tiny"))[2].fair is not None
+    assert open_study(study_folder("tiny")).finding.fair is not None
     assert main(command) == 0
     assert "Starting" not in capsys.readouterr().out
     assert main([*command, "do=plan"]) == 0

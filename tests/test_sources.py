@@ -142,7 +142,8 @@ def coordinate():
     ours.send(Survey(config.data, "cpu"))
     there = ours.recv()
     execution = Execution("cpu", there.device_name, "grouped", "channels_last", "float32", 1, 20)
-    ours.send(Job(runs_of(plan_of(config), settings, execution, there.data_hash)[0][1], needs_count=True, checkpoints="kept"))
+    run = runs_of(plan_of(config), settings, execution, there.data_hash)[0][1]
+    ours.send(Job(run, needs_count=True, checkpoints="kept"))
     while not isinstance(event := ours.recv(), RunDone):
         pass
     outcomes.append(event.outcome.status)

@@ -119,7 +119,8 @@ def test_a_study_of_spaces_runs_and_tells_of_them(
     assert 'data-figure="cardinality"' not in page
     assert main(SMALL) == 0  # a finished one trains nothing
     assert "Starting" not in capsys.readouterr().out
-    _, _, finding = open_study(study_folder("two"))
+    found_study = open_study(study_folder("two"))
+    finding = found_study.finding
     assert finding.populations is not None
     assert finding.populations.distributions["one_path"].n == 3
 

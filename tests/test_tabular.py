@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import explorer
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.host.errors import InputError
 from explorer.record.folder import study_folder
-from explorer.verbs.tabulate import Table, write_table
+from explorer.verbs.api import Study
+from explorer.verbs.tabulate import read_table, write_table
 from tests.conftest import TINY
 
 
@@ -26,13 +28,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def opened(finished: Path) -> Table:
-    return Table.open(finished / "tables" / "tiny")
+def opened(finished: Path) -> Study:
+    return explorer.open_study(finished / "tables" / "tiny")
 
 
 def test_a_table_answers_as_the_record_does(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
-    table, (_, record, finding) = opened(finished), open_study(study_folder("tiny"))
+    table, study = opened(finished), open_study(study_folder("tiny"))
+    record, finding = study.record, study.finding
     assert table.finding == finding
     found = table.query("11-2x3d-w16-cifar")
     summary = finding.summaries[1]
@@ -45,7 +48,7 @@ def test_a_table_answers_as_the_record_does(finished: Path, monkeypatch: pytest.
 
 
 def test_what_was_not_trained_is_refused_with_what_was(finished: Path) -> None:
-    with pytest.raises(InputError, match=r"29-32x4d: is not in this table; allowed: 11-1x4d-w16, 11-2x3d-w16"):
+    with pytest.raises(InputError, match=r"29-32x4d: is not in this study; allowed: 11-1x4d-w16, 11-2x3d-w16"):
         opened(finished).query("29-32x4d")
     with pytest.raises(InputError, match="29-x"):
         opened(finished).query("29-x")
@@ -55,9 +58,9 @@ def test_a_table_loads_into_optuna_and_draws_its_page(finished: Path, tmp_path: 
     table = opened(finished)
     study = table.to_optuna()
     assert [trial.user_attrs["setting"] for trial in study.trials] == ["11-1x4d-w16", "11-2x3d-w16"]
-    means = table.record.runs.groupby("setting")["val_error"].mean()
+    means = table.runs.groupby("setting")["val_error"].mean()
     assert [trial.value for trial in study.trials] == pytest.approx(list(means))
-    page = table.write_report(tmp_path / "page.html").read_text()
+    page = table.write_page(tmp_path / "page.html").read_text()
     assert "11 (2x3d" in page or "2x3d" in page
 
 
@@ -68,8 +71,8 @@ def test_the_schema_names_every_column_and_the_card_says_what_it_is(finished: Pa
         assert list(pd.read_parquet(folder / f"{name}.parquet").columns) == list(columns)
     assert schema["tables"]["runs"]["test_error"] == {"type": "float", "may_be_empty": True, "dtype": "float64"}
     card = (folder / "README.md").read_text()
-    table = opened(finished)
-    for words in (table.config.study.question, table.environment["data_hash"], "Digits", "learning_rate"):
+    study = read_table(folder)
+    for words in (study.config.study.question, study.environment["data_hash"], "Digits", "learning_rate"):
         assert words in card
 
 
@@ -81,25 +84,25 @@ def test_a_changed_or_missing_file_is_named(finished: Path, tmp_path: Path, name
         (copy / path.name).write_bytes(path.read_bytes())
     (copy / name).write_bytes((copy / name).read_bytes() + b" ")
     with pytest.raises(InputError, match=f"{name}: is missing or was changed"):
-        Table.open(copy)
+        read_table(copy)
     (copy / name).unlink()
     with pytest.raises(InputError, match=f"{name}: is missing or was changed"):
-        Table.open(copy)
+        read_table(copy)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 99}'])
 def test_a_folder_that_is_no_table_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "schema.json").write_text(text)
     with pytest.raises(InputError, match=r"schema\.json: "):
-        Table.open(tmp_path)
+        read_table(tmp_path)
     with pytest.raises(InputError, match="cannot be read"):
-        Table.open(tmp_path / "nowhere")
+        read_table(tmp_path / "nowhere")
 
 
 def test_a_table_without_checksums_is_not_trusted(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "schema.json").write_text('{"format": 1, "sha256": {}}')
     with pytest.raises(InputError, match="has no checksums"):
-        Table.open(tmp_path)
+        read_table(tmp_path)
 
 
 def test_an_unfinished_study_is_not_tabulated(

@@ -217,7 +217,8 @@ def test_the_difference_at_equal_depth_is_that_within_depths() -> None:
 
 
 def test_the_recorded_spaces_differ_less_the_more_is_held_equal() -> None:
-    _, _, finding = open_study(Path(__file__).parents[2] / "studies" / "design_space_cifar10_jpeg")
+    found_study = open_study(Path(__file__).parents[2] / "studies" / "design_space_cifar10_jpeg")
+    finding = found_study.finding
     assert finding.populations is not None
     (found,) = finding.populations.rivals
     assert found.equal_depth is not None

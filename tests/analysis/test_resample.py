@@ -40,7 +40,8 @@ def judged(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> Estim
     ],
 )
 def test_the_recorded_contrasts_hold_for_other_test_images_too(name: str, low: float, high: float) -> None:
-    _, _, finding = open_study(STUDIES / name)
+    found_study = open_study(STUDIES / name)
+    finding = found_study.finding
     found, alone = finding.with_images, finding.comparison
     assert found is not None
     assert alone is not None

@@ -53,6 +53,7 @@ from explorer.study.job import (
     Survey,
     Terms,
 )
+from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, EpochResult, Outcome
 from explorer.study.settings import StudyConfig
 from explorer.verbs import run
@@ -189,9 +190,9 @@ def patch(case: str, config: StudyConfig, points: Points) -> None:
     """Set the points into everything a start does."""
     engine = Engine(SLOTS.get(case, 1))
     setattr(coordinator, "open_engine", lambda *_: engine)  # noqa: B010 - which it does not export
-    drawing.draw = lambda folder: Path()
+    drawing.draw = lambda study: Path()
     untold = Finding([], None, "test_error", wanted=0, final=0, has_contrast=False)
-    judging.open_study = lambda folder: (config, None, untold)  # type: ignore[assignment, return-value]
+    judging.find = lambda *arguments, **more: untold
     terminal.print_verdict = lambda *arguments: None
     starts._commit = lambda: None
     if case == "mirror":
@@ -310,7 +311,7 @@ def ended(case: str, config: StudyConfig) -> StudyConfig:
 
 def warm(config: StudyConfig, done: Path) -> None:
     """Do once what every start would otherwise do for the first time."""
-    settings_so_far(config, records.load(done))
+    settings_so_far(plan_of(config), records.load(done))
     records.as_records(records.load(done).runs)
     gc.freeze()
 

@@ -50,7 +50,8 @@ def test_a_run_that_diverges_is_final_and_counts_as_chance(
     lost = found[found["status"] == "diverged"]
     assert list(lost["epochs"]) == [2, 2]
     assert lost["message"].str.startswith(words).all()
-    _, _, finding = open_study(FOLDER)
+    found_study = open_study(FOLDER)
+    finding = found_study.finding
     for summary in finding.summaries:
         trained = found[(found["setting"] == summary.setting) & (found["seed"] == 0)]
         assert summary.errors == {0: trained["test_error"].item(), 1: 0.9}

@@ -12,6 +12,7 @@ import pytest
 from markupsafe import Markup
 from playwright.sync_api import Browser
 
+from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.population import populations
 from explorer.host.formatting import visible
 from explorer.report.index import Entry, write_index
@@ -31,14 +32,14 @@ SIZES = [{"width": 1280, "height": 800}, {"width": 360, "height": 800}]
 VOID = {"meta", "link", "br", "input", "img"}
 
 
-def hostile() -> Study:
+def hostile() -> OpenedStudy:
     """A study whose question, label, recipe, machine and versions are hostile."""
     plain = study(worded(read_command(["study=equal_params"]).study, NAME, LONG))
     environment = {**plain.environment, "versions": {LONG: LONG}, "platform": LONG, "commit": LONG, "data_hash": LONG}
     return replace(plain, environment=environment, execution={"device": LONG, "threads": 1})
 
 
-def hostile_spaces() -> Study:
+def hostile_spaces() -> OpenedStudy:
     """A study of two spaces with hostile names, with curves and designs as the other has."""
     plain = hostile()
     one, other = f"a{LONG}", f"b{LONG}"

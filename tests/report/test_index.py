@@ -14,6 +14,7 @@ from explorer.report.index import Entry, best_of, broken, entry_of, write_index
 from explorer.report.spark import spark_of
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
+from tests.opened import opened
 from tests.report.test_page import HOSTILE, elements
 from tests.report.test_spark import contrast
 from tests.test_layers import ROOT
@@ -24,7 +25,7 @@ TEMPLATES = Path(__file__).parents[2] / "explorer" / "report" / "templates"
 def entry(**changes: object) -> Entry:
     runs = frame({R: [0.06, 0.07], X: [0.05, 0.05]}, finished="2026-01-02T03:04:05Z")
     config = read_command(["study=equal_params"]).study
-    made = entry_of(config, Record(runs, runs[:0]), find(runs, [R, X], (X, R), seeds=2))
+    made = entry_of(opened(config, Record(runs, runs[:0]), find(runs, [R, X], (X, R), seeds=2)))
     return replace(made, **{"page": "equal_params.html", **changes})  # type: ignore[arg-type]
 
 
@@ -182,7 +183,7 @@ def test_text_and_verdicts_stand_out_from_the_page_in_light_and_dark() -> None:
 
 
 def test_a_recorded_study_has_an_interval_over_seeds_and_images_of_its_two_settings() -> None:
-    both = open_study(ROOT / "studies" / "equal_params_cifar10_jpeg")[2].with_images
+    both = open_study(ROOT / "studies" / "equal_params_cifar10_jpeg").finding.with_images
     assert both is not None
     assert (both.low, both.high) == pytest.approx((-0.0258, -0.0196), abs=5e-5)
 
@@ -195,7 +196,7 @@ def test_a_page_that_cannot_be_drawn_says_where_the_reason_stands(
 
     monkeypatch.setattr(drawing, "_drawn", fails)
     with pytest.raises(StudyStoppedError) as caught:
-        drawing.draw(tmp_path)
+        drawing.draw(open_study(tmp_path))
     assert "the page cannot be drawn (KeyError: 'paths')" in str(caught.value)
     where = tmp_path / "local" / drawing.FAULT
     assert f"{where} says where" in str(caught.value)

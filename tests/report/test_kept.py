@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from explorer.analysis.judging import open_study
+from explorer.record.folder import stamps_of
 from explorer.report import drawing
 from explorer.report import entry_cache as kept
 from explorer.report.spark import picture
@@ -89,7 +91,7 @@ def test_another_program_reads_anew(read: list[Path], monkeypatch: pytest.Monkey
 def test_a_record_written_just_now_is_not_kept_since_its_time_may_hide_a_change(read: list[Path]) -> None:
     (COPIED / "runs.csv").touch()
     drawing.entries({})
-    assert kept.key_of(COPIED) is None
+    assert kept.key_of(stamps_of(COPIED)) is None
     assert not (COPIED / kept.FILE).exists()
 
 

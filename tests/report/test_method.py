@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from explorer.analysis.finding import find
+from explorer.analysis.judging import OpenedStudy
 from explorer.record.records import Record
 from explorer.record.rows import Decision
 from explorer.report.method import budget_words, checklist, failed_runs, failures, places, starts, tried
@@ -15,14 +16,14 @@ from tests.analysis.test_statistics import R, X, frame
 from tests.report.test_page import study
 
 
-def answers(made: Study) -> dict[str, tuple[str, str]]:
+def answers(made: OpenedStudy) -> dict[str, tuple[str, str]]:
     return {item.asks: (item.answer, item.words) for item in checklist(made)}
 
 
-def searched(**changes: object) -> Study:
+def searched(**changes: object) -> OpenedStudy:
     made = study()
     search: SearchConfig = replace(made.config.search, **changes)  # type: ignore[arg-type]
-    return replace(made, config=replace(made.config, search=search))
+    return study(replace(made.config, search=search))
 
 
 def test_every_question_is_answered_once_and_shown_on_the_page() -> None:
@@ -43,7 +44,7 @@ def test_a_budget_is_told_with_what_the_designs_deviate_by() -> None:
     made = study()
     free = replace(made.config, budget=replace(made.config.budget, params=None))
     assert budget_words(free.budget) == ""
-    assert answers(replace(made, config=free))[asks][0] == "no"
+    assert answers(study(free))[asks][0] == "no"
 
 
 @pytest.mark.parametrize(("seeds", "answer"), [(1, "no"), (4, "in part"), (5, "yes")])

@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmarks.synthetic import synthetic
 from explorer.analysis.finding import find
+from explorer.analysis.judging import OpenedStudy
 from explorer.record.records import Record
 from explorer.report.design_card import command
 from explorer.report.page import render_page
@@ -14,11 +15,12 @@ from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
+from tests.opened import opened
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\u202eabc"
 
 
-def study(config: StudyConfig | None = None) -> Study:
+def study(config: StudyConfig | None = None) -> OpenedStudy:
     config = config or read_command(["study=equal_params"]).study
     runs = frame({R: [0.06, 0.07], X: [0.05, 0.05]})
     epochs = pd.DataFrame({"run": ["29-1x64d/0"], "epoch": [1], "val_error": [0.5], "train_error": [0.4]})
@@ -32,7 +34,7 @@ def study(config: StudyConfig | None = None) -> Study:
         "started": "2026",
     }
     finding = find(runs, [R, X], (X, R), seeds=2)
-    return Study(config, Record(runs, epochs), finding, environment, {"device": "cpu", "threads": 1})
+    return opened(config, Record(runs, epochs), finding, environment=environment)
 
 
 def worded(config: StudyConfig, name: str, words: str) -> StudyConfig:

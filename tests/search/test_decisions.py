@@ -13,7 +13,7 @@ from explorer.search.rungs import Rungs, chosen, goes_on, make_pruner, open_rung
 from explorer.search.sampler import _distribution, make_sampler
 from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, Outcome, Run
-from explorer.study.runs import is_judged, own_execution, rate_of, runs_of, runs_wanted
+from explorer.study.runs import is_judged, own_execution, rate_of, runs_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
@@ -59,7 +59,10 @@ def outcome(error: float | None) -> Outcome:
 
 def test_a_design_is_judged_by_all_its_seeds_of_which_lost_ones_count_as_chance() -> None:
     runs = [
-        run for _, run in runs_of(study("search.seeds=3"), plan_of(read_command(TINY).study).settings, EXECUTION, "x")
+        run
+        for _, run in runs_of(
+            plan_of(study("search.seeds=3")), plan_of(read_command(TINY).study).settings, EXECUTION, "x"
+        )
     ]
     found = rungs(("chosen", 0), seeds=3)
     by_seed: dict[int, Run] = {run.seed: run for run in runs}
@@ -158,7 +161,7 @@ def test_runs_are_counted_with_those_at_other_rates_and_only_the_first_rate_is_j
     config = read_command([*TINY, "search.rates=[0.5,2]", "search.seeds=3"]).study
     settings = plan_of(config).settings
     runs = [run for _, run in runs_of(plan_of(config), settings, EXECUTION, "x")]
-    assert len(runs) == runs_wanted(config, settings) == (2 + 2 * 2) * 3
+    assert len(runs) == plan_of(config).runs == (2 + 2 * 2) * 3
     assert [rate_of(config, run) for run in runs] == [1.0, 1.0, 0.5, 0.5, 2.0, 2.0] * 3
     assert [is_judged(config, run) for run in runs[:6]] == [True, True, False, False, False, False]
     assert not is_judged(study(), runs[0])  # a search does not look at the test images

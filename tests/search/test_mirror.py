@@ -17,7 +17,6 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from explorer.analysis.judging import open_study
-from explorer.record.progress import settings_so_far
 from explorer.search.mirror import LAST_SECONDS, LATE, Writer, mirror_path, mirrored, own_mirror, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials, open_trials
@@ -82,14 +81,15 @@ def test_all_designs_of_a_search_are_mirrored_and_say_what_chose_them(workplace:
     overrides = ["search=tpe", "search.designs=9", "search.objectives=[error]", "search.baseline=0.3"]
     config = read_command(["study=pareto", *overrides, "recipe.epochs=3", "name=tiny"]).study
     folder = made_up(config)
-    _, recorded, finding = open_study(folder)
-    trials = replayed(config, settings_so_far(config, recorded), recorded)
+    found_study = open_study(folder)
+    finding = found_study.finding
+    trials = replayed(plan_of(config), found_study.settings, found_study.record)
     Writer(trials, own_mirror(folder)).catch_up()
     assert_equal(folder, trials)
     assert trials.frozen()[-1] is trials.frozen()[-1]
     means = {one.setting: one.estimate.mean for one in finding.summaries}
     assert {trial.user_attrs["setting"]: trial.value for trial in trials_of(folder)} == pytest.approx(means)
-    chosen_by = {one.setting: one.by for one in recorded.decisions}
+    chosen_by = {one.setting: one.by for one in found_study.record.decisions}
     assert {trial.user_attrs["setting"]: trial.user_attrs["chosen_by"] for trial in trials_of(folder)} == chosen_by
     assert Counter(chosen_by.values()) == {"baseline": 3, "tpe": 6}
 

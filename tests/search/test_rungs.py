@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from explorer.__main__ import main
+from explorer.analysis.judging import open_study
 from explorer.design import short_name
 from explorer.host.errors import InputError
 from explorer.record import records
@@ -21,7 +22,6 @@ from explorer.search.rungs import goes_on
 from explorer.study.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey, Terms
 from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Outcome
-from explorer.study.runs import rungs_of
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, broadly, undrawn
 from tests.search.test_sampler import SPACE
@@ -116,7 +116,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Eng
     ],
 )
 def test_rungs_lie_a_factor_apart(options: list[str], steps: tuple[int, ...]) -> None:
-    assert rungs_of(read_command([*HALVING, *options]).study) == steps
+    assert read_command([*HALVING, *options]).study.rungs == steps
 
 
 def test_a_search_stops_poor_designs_and_trains_none_of_its_epochs_twice(start: Callable[..., Engine]) -> None:
@@ -239,7 +239,7 @@ def test_random_designs_stand_beside_a_search_and_are_not_stopped(start: Callabl
     assert record.chosen("baseline")[:4] == drawn
     assert (len(record.chosen("baseline")), len(record.chosen())) == (6, 12)
     assert len({job.run.id for job in more.jobs}) == 4
-    page = draw(FOLDER).read_text()
+    page = draw(open_study(FOLDER)).read_text()
     assert 'data-figure="course"' in page
     assert "At equal cost, " in page
 

@@ -13,7 +13,7 @@ from explorer.host.errors import InputError
 from explorer.search.sampler import ExhaustedError, FeasibleSampler
 from explorer.search.trials import Trials, open_search
 from explorer.study.designs import Setting
-from explorer.study.plan import candidates
+from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, broadly
@@ -40,7 +40,7 @@ def searching(sampler: str, designs: int, *, few: bool = False) -> StudyConfig:
 
 
 def opened(config: StudyConfig, tried: tuple[Setting, ...] = ()) -> Trials:
-    return open_search(config, tried)
+    return open_search(plan_of(config), tried)
 
 
 def error_of(architecture: Architecture) -> float:
@@ -62,7 +62,7 @@ def searched(config: StudyConfig, trials: Trials, most: int) -> list[Setting]:
 @pytest.mark.parametrize("sampler", broadly(SAMPLERS, fast=SAMPLERS.index("gp")))
 def test_every_feasible_design_comes_once_and_no_other(sampler: str) -> None:
     config = searching(sampler, 8, few=sampler == "gp")  # a Gaussian process takes its time
-    pool = candidates(config)
+    pool = plan_of(config).draws.candidates(plan_of(config).scope)
     feasible = {short_name(pool.architecture(place)) for place in range(len(pool))}
     trials = opened(config)
     found = searched(config, trials, 1000)
@@ -138,7 +138,7 @@ def test_a_design_that_is_no_longer_in_the_space_is_refused() -> None:
 def test_designs_drawn_at_random_come_first_and_the_chosen_ones_are_numbered_after_them() -> None:
     config = searching("random", 8)
     drawn = tuple(searched(config, opened(config), 2))
-    trials = open_search(config, (), drawn)
+    trials = open_search(plan_of(config), (), drawn)
     chosen = [trials.ask() for _ in range(3)]
     trials.add(record(str(chosen[1] and chosen[1].name), 0, 0.25))
     first, second = trials.frozen(), trials.frozen()
@@ -168,7 +168,8 @@ class Fixed(BaseSampler):
 
 
 def test_a_proposal_goes_to_the_nearest_free_design() -> None:
-    pool = candidates(searching("random", 4))
+    plan = plan_of(searching("random", 4))
+    pool = plan.draws.candidates(plan.scope)
     wanted = pool.architecture(7)
     values = {axis: getattr(wanted, axis) for axis in pool.parameters}
     sampler = FeasibleSampler(lambda number: Fixed(values), pool)

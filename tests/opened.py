@@ -1,0 +1,25 @@
+"""Studies that were never on disk, opened as though they had been read and judged."""
+
+from pathlib import Path
+from typing import Any
+
+from explorer.analysis.finding import Finding
+from explorer.analysis.judging import OpenedStudy, judged
+from explorer.record.records import Record
+from explorer.study.plan import plan_of
+from explorer.study.settings import StudyConfig
+
+ENVIRONMENT: dict[str, Any] = {"data_hash": "abcd", "images": [400, 250, 1147], "versions": {}, "started": "2026"}
+
+
+def opened(config: StudyConfig, record: Record, finding: Finding, **more: Any) -> OpenedStudy:
+    """A study of these settings with this record and finding."""
+    plan = plan_of(config)
+    values = {"environment": ENVIRONMENT, "execution": {"device": "cpu", "threads": 1}, **more}
+    return OpenedStudy(Path(), plan, record, plan.settings, finding, **values)
+
+
+def judge(config: StudyConfig, record: Record) -> tuple[StudyConfig, Finding]:
+    """What a record says, and the settings with the number of seeds that the study is to have now."""
+    found = judged(Path(), plan_of(config), record, {}, ENVIRONMENT, {})
+    return found.config, found.finding
