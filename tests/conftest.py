@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from _pytest.mark import ParameterSet
 
+from explorer.analysis.judging import OpenedStudy
 from explorer.record.folder import REPORTS
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
@@ -110,9 +111,9 @@ def _values(case: Any) -> tuple[Any, ...]:
 def undrawn(patch: pytest.MonkeyPatch) -> None:
     """Pages take seconds to draw: an empty one will do."""
 
-    def touch(folder: Path) -> None:
+    def touch(study: OpenedStudy) -> None:
         REPORTS.mkdir(exist_ok=True)
-        (REPORTS / f"{folder.name}.html").touch()
+        (REPORTS / f"{study.folder.name}.html").touch()
 
     # In this order: loaded after the first was replaced, the doctor would keep the replacement for ever.
     for place in ("explorer.verbs.doctor.examine.draw", "explorer.report.drawing.draw"):

@@ -39,12 +39,14 @@ def test_a_reference_by_paths_follows_the_space() -> None:
 
 @pytest.mark.parametrize("name", ["resnext29_2x64d", "ResNeXt-29 (2x64d)", "29-2x64d"])
 def test_the_reference_may_be_named_as_papers_and_pages_do(name: str) -> None:
-    reference = config(f"budget.reference={name}", "space.cardinality=[2]", "space.bottleneck_width=64")
+    reference = config(
+        f"budget.reference={name}", "space.cardinality=[2]", "space.bottleneck_width=64", "study.contrast=null"
+    )
     assert plan_of(reference).settings[0].params_deviation == 0
 
 
 def test_a_reference_by_whole_name_stands_as_it_is() -> None:
-    settings = plan_of(config("budget.reference=29-2x64d", "space.cardinality=[2]")).settings
+    settings = plan_of(config("budget.reference=29-2x64d", "space.cardinality=[2]", "study.contrast=null")).settings
     assert settings[0].name == "29-2x64d"
 
 
@@ -101,7 +103,7 @@ def test_a_study_that_cannot_be_planned_says_why(overrides: list[str], problem: 
 def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(
     capsys: pytest.CaptureFixture[str], workplace: Path
 ) -> None:
-    wide = config("space.cardinality={low: 1, high: 64}")
+    wide = config("space.cardinality={low: 1, high: 64}", "study.contrast=null")
     settings, alone = plan_of(wide).settings, list[Setting]()
     assert isinstance(wide.space, DesignSpace)
     for cardinality in range(1, 65):
@@ -184,10 +186,10 @@ def test_the_whole_name_of_a_setting_is_that_setting_though_another_block_has_it
 
 
 def test_a_search_has_no_contrast_and_no_settings_in_advance() -> None:
-    searching = config("search=tpe", "search.designs=4")
+    searching = config("search=tpe", "search.designs=4", "study.contrast=null")
     assert plan_of(searching).settings == ()
     with pytest.raises(InputError, match="a search chooses its designs later, so it has none"):
-        contrast_of(searching, ())
+        plan_of(config("search=tpe", "search.designs=4"))
     assert contrast_of(config("study.contrast=null"), ()) is None
 
 
@@ -218,7 +220,12 @@ def test_tight_matching_keeps_the_contrast_and_shrinks_both_deviations() -> None
 
 
 def test_designs_drawn_in_advance_are_the_same_at_every_start_and_never_twice() -> None:
-    drawing = ["budget.reference=20-1x16d-w64", "space.width=[64,96,128]", "space.depth=[11,20,29]"]
+    drawing = [
+        "study.contrast=null",
+        "budget.reference=20-1x16d-w64",
+        "space.width=[64,96,128]",
+        "space.depth=[11,20,29]",
+    ]
     many = config(*drawing, "space.cardinality={low: 1, high: 64}", "search=uniform", "search.designs=40")
     names = [setting.name for setting in plan_of(many).settings]
     scope_seed = config(*drawing, "space.cardinality={low: 1, high: 64}", "search=uniform", "search.designs=40")

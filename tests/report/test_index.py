@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from explorer.analysis.finding import find
-from explorer.analysis.judging import open_study
+from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.analysis.sentences import mood
 from explorer.host.errors import StudyStoppedError
 from explorer.record.records import Record
@@ -16,6 +16,7 @@ from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.opened import opened
 from tests.report.test_page import HOSTILE, elements
+from tests.report.test_page import study as page_study
 from tests.report.test_spark import contrast
 from tests.test_layers import ROOT
 
@@ -191,12 +192,12 @@ def test_a_recorded_study_has_an_interval_over_seeds_and_images_of_its_two_setti
 def test_a_page_that_cannot_be_drawn_says_where_the_reason_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(folder: Path) -> Path:
+    def fails(study: OpenedStudy) -> Path:
         raise KeyError("paths")
 
     monkeypatch.setattr(drawing, "_drawn", fails)
     with pytest.raises(StudyStoppedError) as caught:
-        drawing.draw(open_study(tmp_path))
+        drawing.draw(replace(page_study(), folder=tmp_path))
     assert "the page cannot be drawn (KeyError: 'paths')" in str(caught.value)
     where = tmp_path / "local" / drawing.FAULT
     assert f"{where} says where" in str(caught.value)

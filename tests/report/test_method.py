@@ -23,7 +23,7 @@ def answers(made: OpenedStudy) -> dict[str, tuple[str, str]]:
 def searched(**changes: object) -> OpenedStudy:
     made = study()
     search: SearchConfig = replace(made.config.search, **changes)  # type: ignore[arg-type]
-    return study(replace(made.config, search=search))
+    return replace(made, plan=replace(made.plan, config=replace(made.config, search=search)))
 
 
 def test_every_question_is_answered_once_and_shown_on_the_page() -> None:
@@ -44,7 +44,7 @@ def test_a_budget_is_told_with_what_the_designs_deviate_by() -> None:
     made = study()
     free = replace(made.config, budget=replace(made.config.budget, params=None))
     assert budget_words(free.budget) == ""
-    assert answers(study(free))[asks][0] == "no"
+    assert answers(replace(made, plan=replace(made.plan, config=free)))[asks][0] == "no"
 
 
 @pytest.mark.parametrize(("seeds", "answer"), [(1, "no"), (4, "in part"), (5, "yes")])

@@ -109,7 +109,7 @@ from dataclasses import replace
 from multiprocessing import Pipe
 from explorer.design import parse_name
 from explorer.study.job import Job
-
+from explorer.study.plan import plan_of
 from explorer.study.runs import runs_of
 from explorer.verbs.command_line import read_command
 from explorer.training import worker
