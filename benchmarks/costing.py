@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.results import CostSpeed, ScanSpeed
 from explorer.design import TEMPLATES, Architecture, Budget, Cost, DesignSpace, Limit, cost, parse_name, scan
 from explorer.design.axis import Range
-from explorer.design.budget import AXES
+from explorer.design.cost_measures import COUNTED
 from explorer.design.designs import Designs
 from explorer.design.feasible import CHUNK
 from explorer.training.network.build import module_of
@@ -59,7 +59,7 @@ def measure_costs(designs: int, scalar: int, fvcore: int, seed: int) -> list[Cos
 
     return [
         at_once,
-        _repeated("closed form, one by one", one_by_one, tuple(AXES), chunks, min(scalar, designs)),
+        _repeated("closed form, one by one", one_by_one, tuple(COUNTED), chunks, min(scalar, designs)),
         _repeated("built and counted by fvcore", built, ("params", "macs"), chunks, min(fvcore, designs)),
     ]
 

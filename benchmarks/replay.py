@@ -12,6 +12,7 @@ from explorer.design import parse_name
 from explorer.design.architecture import Architecture
 from explorer.design.designs import one
 from explorer.design.feasible import Pool
+from explorer.design.shape_axes import OWN
 from explorer.search.trials import new_search
 from explorer.study.designs import Scope
 from explorer.study.settings import Pruner, Sampler, StudyConfig
@@ -26,7 +27,6 @@ KINDS: dict[str, tuple[Sampler, Pruner]] = {
 DRAWS = 200
 SHARE = 1 / 3  # of the epochs that all designs of a draw would take
 SUBSET = 2 / 3  # of the designs in each draw: with all of them there would be one ground to tell of
-AXES = ("depth", "width", "kernel_size", "cardinality", "bottleneck_width", "block", "shortcut")
 
 
 def replay(
@@ -89,7 +89,7 @@ def replay(
 def pool_of(architectures: list[Architecture]) -> Pool:
     """Some designs as what a sampler may choose from: a column for every axis in which they differ."""
     parameters: dict[str, npt.NDArray[np.generic]] = {}
-    for axis in AXES:
+    for axis in (own.name for own in OWN if own.name != "template"):
         values = [getattr(architecture, axis) for architecture in architectures]
         if len(set(values)) > 1:
             numbers = all(type(value) is int for value in values)

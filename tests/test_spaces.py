@@ -54,7 +54,7 @@ def test_designs_are_drawn_from_each_space_within_the_one_budget() -> None:
     assert {name: len(found) for name, found in by_space.items()} == {"one_path": 3, "many_paths": 3}
     assert {one.architecture.cardinality for one in by_space["one_path"]} == {1}
     assert min(one.architecture.cardinalities[0] for one in by_space["many_paths"]) >= 2
-    assert all(abs(one.params_deviation or 0) <= 0.2 for one in settings)
+    assert all(abs(one.deviation("params") or 0) <= 0.2 for one in settings)
     assert settings == plan_of(config()).settings
 
 
@@ -179,7 +179,7 @@ def test_spaces_apart_are_told_apart_and_alike_ones_are_equivalent_within_a_marg
     alike = populations({"good": good, "same": same}, ("good", "same"), 0.01)
     assert alike is not None
     assert alike.rivals[0].verdict == "equivalent"
-    assert [one.axis for one in found.best["good"]] == ["bottleneck_width"]
+    assert [one.axis for one in found.best["good"]] == ["group_width", "bottleneck_width"]
 
 
 def test_validation_chooses_the_best_of_a_space_and_its_values_and_test_tells_its_error() -> None:

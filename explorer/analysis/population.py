@@ -26,6 +26,7 @@ from explorer.analysis.summary import (
 )
 from explorer.design.architecture import Architecture
 from explorer.design.name import parse_setting
+from explorer.design.shape_axes import SHOWN
 
 LEAST_DESIGNS = 8  # of a space, below which no value is told to be the best
 SHARE = 0.25  # of the designs in each draw of the best value (RegNet paper, footnote 4)
@@ -280,13 +281,7 @@ def _best_values(designs: list[SettingSummary]) -> list[BestValue]:
         return []
     shapes = [parse_setting(one.setting)[0] for one in known]
     errors = np.array([by_validation(one) for one in known])
-    axes = {
-        "depth": [shape.depth for shape in shapes],
-        "width": [shape.widths[0] for shape in shapes],
-        "cardinality": [shape.cardinalities[0] for shape in shapes],
-        "bottleneck_width": [shape.bottleneck_widths[0] for shape in shapes],
-        "kernel_size": [shape.kernel_size for shape in shapes],
-    }
+    axes = {axis.name: [axis.of(shape) for shape in shapes] for axis in SHOWN}
     return [best_value(axis, values, errors) for axis, values in axes.items() if len(set(values)) > 1]
 
 

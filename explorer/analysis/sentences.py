@@ -17,8 +17,9 @@ from explorer.analysis.paired import MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
 from explorer.analysis.search_history import Drawn
 from explorer.analysis.summary import MIN_PAIRS, ROUNDING, Estimate, lowest
+from explorer.design.cost_measures import MEASURES
 from explorer.design.name import display_setting
-from explorer.host.formatting import COST_NAMES, cost, counted, interval_points, p_value, percent, points, share
+from explorer.host.formatting import cost, counted, interval_points, p_value, percent, points, share
 
 FEW_VALUES = "no interval, since no two of the values differ"
 FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"
@@ -152,11 +153,11 @@ def _front_sentence(finding: Finding, found: Front) -> str:
     places = [int(place) for place in np.flatnonzero(found.ahead)]
     ends = sorted(places, key=lambda place: found.costs[place])
     words = [
-        f"{display_setting(found.settings[end])} ({cost(found.cost, found.costs[end])} {COST_NAMES[found.cost]}, "
+        f"{display_setting(found.settings[end])} ({cost(found.cost, found.costs[end])} {MEASURES[found.cost].words}, "
         f"{found.errors[end] * 100:.2f} %)"
         for end in (ends[0], ends[-1])
     ]
-    sure, words_of_cost = int((found.sure[places] >= SURE).sum()), COST_NAMES[found.cost]
+    sure, words_of_cost = int((found.sure[places] >= SURE).sum()), MEASURES[found.cost].words
     words_of_front = (
         f"{state}Of {_tried(finding)}, {len(places)} are on the front of validation error against "
         f"{words_of_cost}, from {words[0]} to {words[1]}; {sure} of them {'stays' if sure == 1 else 'stay'} on it in "

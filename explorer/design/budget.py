@@ -9,25 +9,25 @@ import numpy.typing as npt
 
 from explorer.design.architecture import Architecture
 from explorer.design.cost import Cost, cost
+from explorer.design.cost_measures import COUNTED
 from explorer.design.designs import LARGEST, Designs, one
 from explorer.design.name import short_name
 from explorer.design.template import Task
 
-AXES = {"params": "parameters", "macs": "multiply-adds", "activations": "activations"}
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A cost to meet: `target` on `axis` (a key of `AXES`), give or take the fraction `tolerance`."""
+    """A cost to meet: `target` on `axis` (a counted measure), give or take the fraction `tolerance`."""
 
     axis: str
     target: int
     tolerance: float
 
     def __post_init__(self) -> None:
-        if self.axis not in AXES:
-            raise ValueError(f"budget axis {self.axis!r} is unknown; allowed: {', '.join(AXES)}")
+        if self.axis not in COUNTED:
+            raise ValueError(f"budget axis {self.axis!r} is unknown; allowed: {', '.join(COUNTED)}")
         if not 1 <= self.target <= LARGEST // 8:
             raise ValueError(f"budget target must be from 1 to 2^59, not {self.target}")
         if not 0 <= self.tolerance < 1:

@@ -135,12 +135,6 @@ def duration(seconds: float) -> str:
 
 
 FORM_NAMES = {"sum": "(a) sum of paths", "concat": "(b) concatenation", "grouped": "(c) grouped convolution"}
-COST_NAMES = {
-    "params": "parameters",
-    "macs": "multiply-adds",
-    "activations": "activations",
-    "latency": "milliseconds",
-}
 ERROR_NAMES = {"test_error": "test error", "val_error": "validation error"}
 
 

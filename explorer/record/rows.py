@@ -1,10 +1,12 @@
 """The rows of a study's tables."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
+from explorer.design.cost_measures import COUNTED
+from explorer.design.shape_axes import OWN
 from explorer.study.designs import Setting
 from explorer.study.run import Amount, Deviation, Epochs, Error, Outcome, Place, Run, Whole
 from explorer.study.runs import rate_of
@@ -116,24 +118,18 @@ def record_of(
 ) -> RunRecord:
     """What the record says of a run that ended under the study's start of this number."""
     latency = setting.latency
+    shape: dict[str, Any] = {axis.name: axis.of(setting.architecture) for axis in OWN}
+    costs: dict[str, Any] = {name: getattr(setting.cost, name) for name in COUNTED}
+    costs |= {f"{name}_deviation": setting.deviation(name) for name in COUNTED}
     return RunRecord(
         run=run.id,
         status=outcome.status,
         setting=setting.name,
         study=config.name,
         data=config.data.name,
-        template=setting.architecture.template,
-        depth=setting.architecture.depth,
-        width=setting.architecture.widths[0],
-        kernel_size=setting.architecture.kernel_size,
-        cardinality=setting.architecture.cardinalities[0],
-        bottleneck_width=setting.architecture.bottleneck_widths[0],
-        params=setting.cost.params,
-        macs=setting.cost.macs,
         fvcore_macs=fvcore_macs,
-        activations=setting.cost.activations,
-        params_deviation=setting.params_deviation,
-        macs_deviation=setting.macs_deviation,
+        **shape,
+        **costs,
         seed=run.seed,
         epochs=outcome.epochs,
         train_error=outcome.train_error,
@@ -146,9 +142,6 @@ def record_of(
         classes=config.data.classes,
         finished=finished,
         message=outcome.message,
-        block=setting.architecture.block,
-        shortcut=setting.architecture.shortcut,
-        activations_deviation=setting.activations_deviation,
         space="+".join(setting.spaces),
         rate=rate_of(config, run),
         form=setting.form,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from explorer.analysis.summary import SettingSummary
+from explorer.design.cost_measures import COUNTED
 from explorer.design.layout import layout
 from explorer.design.name import display_setting, parse_setting
 from explorer.design.template import Task
@@ -33,15 +34,12 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
         "kernel": architecture.kernel_size,
         "form": form,
         "stages": stages,
-        "costs": [[word, getattr(summary, axis)] for axis, word in COSTS.items()],
+        "costs": [[measure.words.capitalize(), getattr(summary, axis)] for axis, measure in COUNTED.items()],
         "mean": mean_words(summary),
         "interval": interval_words(summary),
         "errors": {str(seed): seed_words(summary, seed) for seed in summary.errors},
         "command": command(summary.setting, config),
     }
-
-
-COSTS = {"params": "Parameters", "macs": "Multiply-adds", "activations": "Activations"}
 
 
 def command(setting: str, config: StudyConfig) -> str:

@@ -14,9 +14,10 @@ from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import Course
 from explorer.analysis.summary import ERRORS, SettingSummary, estimate
 from explorer.analysis.trend import shape_of
-from explorer.design.budget import AXES
+from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting, parse_setting, paths_name
-from explorer.host.formatting import COST_NAMES, interval, millions
+from explorer.design.shape_axes import SHOWN
+from explorer.host.formatting import interval, millions
 from explorer.report.error_words import mean_words, seed_words, seeds_words
 from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel
 from explorer.report.paper_table_3 import table_3
@@ -26,13 +27,6 @@ MOST_LINES = len(PALETTE)
 LEAST_GROWTH = 3  # networks that make a way to grow: two are a contrast
 SLIM = 1.02  # half the width of a band of one cardinality, as a factor
 MOST_MARKED = 12  # cardinalities with a mark of their own on the axis
-SHAPE_AXES = {
-    "depth": "Depth",
-    "width": "Width",
-    "cardinality": "Cardinality",
-    "bottleneck_width": "Path width",
-    "kernel_size": "Kernel size",
-}
 LONGEST_LEGEND = 60  # letters of a name that people choose; the whole is told to whoever points at it
 
 
@@ -139,7 +133,7 @@ def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float
     room = 1.06
     across = [min(places) / room, max(places) * room] if places else []
     marks = []
-    for number, (axis, words) in enumerate(AXES.items()):
+    for number, (axis, words) in enumerate((name, measure.words) for name, measure in COUNTED.items()):
         color = PALETTE[number]
         if axis in tolerances and across:
             limit = 100 * tolerances[axis]
@@ -206,15 +200,11 @@ def parallel(axes: pd.DataFrame, summaries: list[SettingSummary], error: str = "
     """Axes and costs in which the designs differ, and their error; `axes` are the record's columns by setting."""
     rows = axes.loc[[one.setting for one in summaries]]
     found, columns = [], []
-    for name, words in SHAPE_AXES.items():
-        values = [float(value) for value in rows[name]]
+    shape = ((axis.label, [float(value) for value in rows[axis.name]]) for axis in SHOWN)
+    costs = ((one.words.capitalize(), [float(getattr(own, one.name)) for own in summaries]) for one in COUNTED.values())
+    for label, values in (*shape, *costs):
         if len(set(values)) > 1:
-            found.append(Axis(words, log=_spread(values)))
-            columns.append(values)
-    for axis, words in AXES.items():
-        values = [float(getattr(one, axis)) for one in summaries]
-        if len(set(values)) > 1:
-            found.append(Axis(words.capitalize(), log=_spread(values)))
+            found.append(Axis(label, log=_spread(values)))
             columns.append(values)
     found.append(Axis(error))
     columns.append([100 * one.estimate.mean for one in summaries])
@@ -317,7 +307,7 @@ def distribution_panel(distributions: dict[str, Distribution], error: str = "Tes
 
 def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Validation error (%)") -> Panel:
     """Error against cost: designs on the front joined by steps, the others faint, larger where it is surer."""
-    words, by_name = COST_NAMES[found.cost], {one.setting: one for one in summaries}
+    words, by_name = MEASURES[found.cost].words, {one.setting: one for one in summaries}
     order = sorted(range(len(found.settings)), key=lambda place: found.costs[place])
     marks = []
     for legend, ahead in (("other designs", False), ("on the front", True)):

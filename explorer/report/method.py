@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from explorer.analysis.judging import OpenedStudy
-from explorer.design.budget import AXES
+from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host import formatting as wording
 from explorer.record.starts import starts_of, unlike
@@ -101,10 +101,12 @@ def _costs(study: OpenedStudy) -> Item:
         return Item(asks, "no", "No budget was set; the figures show error against cost.")
     most = {
         axis: max(known)
-        for axis in AXES
+        for axis in COUNTED
         if (known := [abs(value) for one in study.finding.summaries if (value := one.deviation(axis)) == value])
     }
-    found = ", ".join(f"{AXES[axis]} by at most {wording.percent(deviation)}" for axis, deviation in most.items())
+    found = ", ".join(
+        f"{COUNTED[axis].words} by at most {wording.percent(deviation)}" for axis, deviation in most.items()
+    )
     widest = max(limit.tolerance for limit in study.config.budget.held.values())
     answer: Answer = "yes" if all(deviation <= widest for deviation in most.values()) else "in part"
     return Item(asks, answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else ""))
@@ -231,7 +233,9 @@ def _time(study: OpenedStudy) -> Item:
 
 def budget_words(budget: BudgetConfig) -> str:
     """What is held equal, for people: `equal parameters within 5.0 %`; empty without a budget."""
-    held = [f"{AXES[axis]} within {wording.percent(limit.tolerance, 1)}" for axis, limit in budget.held.items()]
+    held = [
+        f"{COUNTED[axis].words} within {wording.percent(limit.tolerance, 1)}" for axis, limit in budget.held.items()
+    ]
     tight = ", widths solved stage by stage" if budget.match == "tight" else ""
     return f"equal {' and '.join(held)}{tight}" if held else ""
 

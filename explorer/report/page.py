@@ -17,14 +17,15 @@ from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Rivals
 from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, told_pairs, trend_sentence
 from explorer.analysis.summary import Estimate
+from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
+from explorer.design.shape_axes import SHOWN
 from explorer.host import formatting as wording
 from explorer.host.files import write_whole
 from explorer.record.folder import LIVE_SECONDS
 from explorer.report import method
 from explorer.report.design_card import given_path
 from explorer.report.error_words import interval_words, mean_words, seed_words, seeds_words
-from explorer.report.figures import SHAPE_AXES
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
@@ -51,7 +52,10 @@ def render_page(study: OpenedStudy) -> str:
         verdict=sentence(study.finding),
         mood=mood(study.finding),
         rows=_rows(views),
-        shape=SHAPE_AXES,
+        shape=SHOWN,
+        labels={axis.name: axis.label for axis in SHOWN},
+        counted=[*COUNTED.values()],
+        measures=MEASURES,
         comparison=study.finding.comparison,
         populations=study.finding.populations,
         front=_front_rows(study.finding),
@@ -72,7 +76,7 @@ def render_page(study: OpenedStudy) -> str:
         single=max((one.estimate.n for one in study.finding.summaries), default=0) < 2,
         seeds=wording.told_seeds([one.estimate.n for one in study.finding.summaries]),
         crowded=views.is_crowded,
-        costs={name: wording.COST_NAMES[name[5:]] for name in figures if name.startswith("cost-")},
+        costs={name: MEASURES[name[5:]].words for name in figures if name.startswith("cost-")},
         stills=views.stills(),
         data=packed_json(views.data()),
         plotly=plotly,

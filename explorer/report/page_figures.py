@@ -11,13 +11,13 @@ from explorer.analysis.front import Front
 from explorer.analysis.front import front as front_of
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.summary import SettingSummary, by_validation
-from explorer.design.budget import AXES
+from explorer.design.cost_measures import COUNTED
+from explorer.design.shape_axes import SHOWN
 from explorer.host import formatting as wording
 from explorer.report.curves import LOWEST_DRAWN, Curve, curve_numbers, curves_panel, time_panel
 from explorer.report.design_card import card
 from explorer.report.figures import (
     MOST_LINES,
-    SHAPE_AXES,
     Point,
     cardinality_numbers,
     cardinality_panel,
@@ -74,7 +74,8 @@ class Views:
     @cached_property
     def axes(self) -> pd.DataFrame:
         """The axes of every design, by setting, as the record tells them."""
-        return self.study.record.runs.drop_duplicates("setting").set_index("setting")[list(SHAPE_AXES)]
+        rows = self.study.record.runs.drop_duplicates("setting").set_index("setting")
+        return pd.DataFrame({axis.name: axis.among(rows) for axis in SHOWN})
 
     @property
     def is_crowded(self) -> bool:
@@ -156,7 +157,7 @@ class Views:
         images = int(study.environment["images"][1 if found.measure == "val_error" else 2])
         chance = float(1 - 1 / runs["classes"].max())
         timed = ["latency"] if "latency" in study.config.search.objectives else []
-        axes = [axis for axis in (*AXES, *timed) if found.front is None or axis != found.front.cost]
+        axes = [axis for axis in (*COUNTED, *timed) if found.front is None or axis != found.front.cost]
         differ = [axis for axis in axes if len({getattr(one, axis) for one in found.summaries}) > 1]
         return [one for axis in differ if (one := front_of(found.summaries, axis, images, chance)) is not None]
 

@@ -18,7 +18,9 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
+from explorer.design.cost_measures import COUNTED
 from explorer.design.feasible import Pool
+from explorer.design.shape_axes import OWN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
 from explorer.record.rows import RunRecord
@@ -28,8 +30,6 @@ from explorer.study.designs import Scope, Setting
 from explorer.study.plan import Plan
 from explorer.study.run import BASELINE, FINAL_STATUSES
 from explorer.study.settings import StudyConfig
-
-AXES = ("template", "block", "shortcut", "depth", "width", "kernel_size", "cardinality", "bottleneck_width")
 
 
 @dataclass
@@ -286,7 +286,7 @@ def _foreign(setting: Setting) -> InputError:
 
 def _parameters(setting: Setting, *, formed: bool) -> dict[str, int | str]:
     """The axes, and the form where a study trains several; one given stage by stage is joined by dots, as in names."""
-    values = {axis: getattr(setting.architecture, axis) for axis in AXES}
+    values = {axis.name: getattr(setting.architecture, axis.name) for axis in OWN}
     found = {axis: ".".join(map(str, value)) if isinstance(value, tuple) else value for axis, value in values.items()}
     return found | ({"form": setting.form} if formed else {})
 
@@ -305,12 +305,8 @@ def _attributes(setting: Setting, by: str) -> dict[str, Any]:
     return {
         "setting": setting.name,
         **({"chosen_by": by} if by else {}),
-        "params": setting.cost.params,
-        "macs": setting.cost.macs,
-        "activations": setting.cost.activations,
-        "params_deviation": setting.params_deviation,
-        "macs_deviation": setting.macs_deviation,
-        "activations_deviation": setting.activations_deviation,
+        **{name: getattr(setting.cost, name) for name in COUNTED},
+        **{f"{name}_deviation": setting.deviation(name) for name in COUNTED},
     }
 
 

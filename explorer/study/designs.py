@@ -1,7 +1,7 @@
 """From a study's settings to its designs: which ones, at what cost, how far from the budget."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import Any
@@ -10,19 +10,20 @@ import numpy as np
 
 from explorer.design.architecture import Architecture
 from explorer.design.axis import Range
-from explorer.design.budget import AXES, Budget, Limit, deviation
+from explorer.design.budget import Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
+from explorer.design.cost_measures import COUNTED
 from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import MOST_LISTED, listed, matched
 from explorer.design.name import FORMED_BLOCKS, display_setting, parse_name, setting_name, short_name
+from explorer.design.shape_axes import SHAPE_AXES
 from explorer.design.space import DesignSpace, NamedSpace, Space
 from explorer.design.template import TEMPLATES, Task
 from explorer.host.errors import InputError
 from explorer.study.settings import SearchConfig, StudyConfig
 
-# In the order in which a space lists its points, the last one varying fastest.
-_AXES = ("block", "shortcut", "depth", "width", "kernel_size", "cardinality", "group_width", "bottleneck_width")
+_AXES = tuple(axis.name for axis in SHAPE_AXES if axis.name != "template")  # of a space
 _PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: paths without the rest of a name
 MOST_TRIED = 16  # names, to find one that works as the reference of a budget
 CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
@@ -42,8 +43,9 @@ class Latency:
 
 @dataclass(frozen=True)
 class Setting:
-    """One architecture of a study beside its cost; deviations are signed fractions of the budget's reference.
+    """One architecture of a study beside its cost.
 
+    deviations  of its costs from the budget's reference, as signed fractions, by measure
     spaces  those it was drawn from, where a study compares several
     form    in which its blocks are trained
     latency of a forward pass, where a search asks for it
@@ -51,12 +53,14 @@ class Setting:
 
     architecture: Architecture
     cost: Cost
-    params_deviation: float | None
-    macs_deviation: float | None
-    activations_deviation: float | None = None
+    deviations: Mapping[str, float | None] = field(compare=False)
     spaces: tuple[str, ...] = ()
     form: str = "grouped"
     latency: Latency | None = None
+
+    def deviation(self, measure: str) -> float | None:
+        """How far a cost lies from the budget's reference, as a signed fraction; None where there is none."""
+        return self.deviations.get(measure)
 
     def value(self, axis: str) -> float:
         """One of its costs: an axis of the budget, or the median latency in milliseconds."""
@@ -89,11 +93,10 @@ class Scope:
     def setting(self, architecture: Architecture) -> Setting:
         """An architecture beside its cost. An axis with neither limit nor reference has no deviation: None."""
         own = cost(architecture, self.task)
-        targets: dict[str, int | None] = {axis: getattr(self.reference, axis, None) for axis in AXES}
+        targets: dict[str, int | None] = {axis: getattr(self.reference, axis, None) for axis in COUNTED}
         targets |= {limit.axis: limit.target for limit in self.budget.limits} if self.budget else {}
         found = {axis: target and deviation(getattr(own, axis), target) for axis, target in targets.items()}
-        params, macs, activations = (found[axis] for axis in ("params", "macs", "activations"))
-        return Setting(architecture, own, params, macs, activations)
+        return Setting(architecture, own, found)
 
     def matched(self, architecture: Architecture) -> Architecture:
         """The architecture with a width per stage where the budget asks for tight matching."""
@@ -375,7 +378,7 @@ def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None
             raise InputError(f"budget.{axis}: {error}") from None
     if not limits and config.space.is_solved:
         raise InputError(
-            f"budget: {', '.join(AXES)} are all null, so bottleneck_width cannot be solved; give one a tolerance, "
+            f"budget: {', '.join(COUNTED)} are all null, so bottleneck_width cannot be solved; give one a tolerance, "
             "as in budget.params.tolerance=0.05"
         )
     if not limits and given.match == "tight":

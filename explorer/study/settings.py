@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from explorer.design.budget import AXES
+from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.space import Space
 from explorer.design.template import Task
 
@@ -55,11 +55,11 @@ class Question:
 
 def filled(question: str, label: str, held: list[str], cost: str) -> str:
     """A question with what it leaves open: the images, the costs held equal, and the cost that is made small."""
-    equal = " and ".join(words for axis, words in AXES.items() if axis in held)
+    equal = " and ".join(one.words for axis, one in COUNTED.items() if axis in held)
     words = {
         "{data}": label,
         "{budget}": equal or "cost, though none is held,",
-        "{cost}": AXES.get(cost, "milliseconds"),
+        "{cost}": MEASURES[cost].words if cost in MEASURES else "milliseconds",
     }
     for key, word in words.items():
         question = question.replace(key, word)
@@ -101,7 +101,7 @@ class BudgetConfig:
     @property
     def held(self) -> dict[str, LimitConfig]:
         """The axes that are held, with their limits."""
-        limits = {axis: getattr(self, axis) for axis in AXES}
+        limits = {axis: getattr(self, axis) for axis in COUNTED}
         return {axis: limit for axis, limit in limits.items() if limit is not None}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.design.cost_measures import COUNTED
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, duration
@@ -118,14 +119,13 @@ def print_forecast(found: Forecast, console: Console) -> None:
     """List the settings with cost, deviation and time, and how far the study has come."""
     config, settings = found.plan.config, found.settings
     progress = found.progress(config.search.seeds)
-    table = plain_table(config.study.question, "setting", "params", "MACs", "activations", "in record", "a run")
+    titles = [measure.title for measure in COUNTED.values()]
+    table = plain_table(config.study.question, "setting", *titles, "in record", "a run")
     for setting in settings[:MOST_SHOWN]:
         measured = found.measured[setting]
         table.add_row(
             setting.name,
-            with_deviation(setting.cost.params, setting.params_deviation),
-            with_deviation(setting.cost.macs, setting.macs_deviation),
-            with_deviation(setting.cost.activations, setting.activations_deviation),
+            *(with_deviation(getattr(setting.cost, name), setting.deviation(name)) for name in COUNTED),
             f"{progress.by_setting[setting.name]}/{config.search.seeds}",
             duration(run_seconds(setting, config.recipe.epochs, found.images, measured))
             if measured and found.images

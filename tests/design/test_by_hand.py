@@ -80,7 +80,7 @@ def test_listed_widths_above_and_below_the_budget_are_refused(width: int, sign: 
     near = [*given, f"budget.params.tolerance={abs(distance) + 1e-6}"]
     near += ["study.contrast=null"]
     (setting,) = plan_of(read_command(near).study).settings
-    assert setting.params_deviation == pytest.approx(distance)
+    assert setting.deviation("params") == pytest.approx(distance)
     with pytest.raises(InputError):
         plan_of(read_command([*near, f"budget.params.tolerance={abs(distance) - 1e-6}"]).study)
 

@@ -6,9 +6,9 @@ import pytest
 
 from explorer.analysis.finding import find
 from explorer.analysis.summary import estimate
+from explorer.design.shape_axes import SHOWN
 from explorer.report.curves import curve_numbers, curves_panel
 from explorer.report.figures import (
-    SHAPE_AXES,
     cardinality_numbers,
     cardinality_panel,
     deviation_panel,
@@ -164,11 +164,12 @@ def test_deviations_are_shown_beside_what_the_budget_allows() -> None:
 def test_lines_cross_the_axes_in_which_designs_differ() -> None:
     runs = frame({R: [0.1], X: [0.2]}).assign(params=[10, 100])
     finding = find(runs, [R, X], (X, R), seeds=1)
-    axes = runs.set_index("setting")[list(SHAPE_AXES)]
+    rows = runs.set_index("setting")
+    axes = pd.DataFrame({axis.name: axis.among(rows) for axis in SHOWN})
     across = parallel(axes, finding.summaries)
-    assert [axis.title for axis in across.axes] == ["Cardinality", "Parameters", "Test error (%)"]
-    assert across.columns == [[1, 32], [10, 100], [pytest.approx(10), pytest.approx(20)]]
-    assert [axis.log for axis in across.axes] == [True, True, False]
+    assert [axis.title for axis in across.axes] == ["Cardinality", "Middle width", "Parameters", "Test error (%)"]
+    assert across.columns == [[1, 32], [64, 128], [10, 100], [pytest.approx(10), pytest.approx(20)]]
+    assert [axis.log for axis in across.axes] == [True, False, True, False]
     picture = parallel_svg(across)
     assert picture.count("data-setting=") == 2
     # The lower error is blue, and its line ends lower.

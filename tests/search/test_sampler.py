@@ -68,7 +68,7 @@ def test_every_feasible_design_comes_once_and_no_other(sampler: str) -> None:
     found = searched(config, trials, 1000)
     assert len(feasible) == len(pool) > 10
     assert sorted(setting.name for setting in found) == sorted(feasible)
-    assert all(abs(setting.params_deviation or 0) <= 0.15 for setting in found)
+    assert all(abs(setting.deviation("params") or 0) <= 0.15 for setting in found)
     assert trials.ask() is None
     told = [trial for trial in trials.frozen() if trial.state == TrialState.COMPLETE]
     assert len(told) == len(pool)

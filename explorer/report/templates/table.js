@@ -63,7 +63,7 @@
   let unknown = "";
   const meant = (word) => {
     const told = /^([a-z_]+)(<=|>=|<|>|=)([0-9.]+)([kmg]?)%?$/.exec(word);
-    const column = told ? heads.findIndex((head) => head.dataset.name === told[1] || (told[1] === "error" && head.dataset.unit)) : -1;
+    const column = told ? heads.findIndex((head) => [head.dataset.name, head.dataset.symbol].includes(told[1]) || (told[1] === "error" && head.dataset.unit)) : -1;
     if (told && column < 0) unknown = told[1];
     if (column < 0) return (row) => `${setting(row)} ${row.cells[0].textContent}`.toLowerCase().includes(word);
     const limit = Number(told[3]) * (UNITS[told[4]] ?? 1);

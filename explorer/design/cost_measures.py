@@ -1,0 +1,33 @@
+"""The measures of cost: the one list that budgets, objectives, records, trials, figures and tables read."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of what a design costs.
+
+    name       of the field of a cost, the key of a budget, the objective of a search and the column of a record
+    words      in a sentence; of one that is measured its unit
+    title      above a column
+    is_counted  whether `design/cost.py` counts it in closed form; else it is measured on a device
+    in_millions  whether tables give it as `4.91 M`
+    """
+
+    name: str
+    words: str
+    title: str
+    is_counted: bool = True
+    in_millions: bool = False
+
+
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure("params", "parameters", "params"),
+        Measure("macs", "multiply-adds", "MACs", in_millions=True),
+        Measure("activations", "activations", "activations"),
+        Measure("latency", "milliseconds", "latency (ms)", is_counted=False),
+    )
+}
+COUNTED = {name: measure for name, measure in MEASURES.items() if measure.is_counted}
