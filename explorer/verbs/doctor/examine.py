@@ -146,7 +146,7 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
     found.complaints += tables.complaints
     if tables.kept is None or config is None or known.execution is None or known.environment is None:
         return found
-    record = records.assembled(folder, tables.kept)
+    record = records.assembled(tables.kept)
     config, _ = judged(config, record, {}, images_of(known.environment))
     settings = settings_so_far(config, record)
     runs = {run.id: (setting, run) for setting, run in _runs(known, config, settings)}
