@@ -182,12 +182,12 @@ def load(folder: Path) -> Record:
 def assembled(rows: Rows) -> Record:
     """A record from the rows of its tables, which hold together."""
     runs, epochs = rows[RUNS], rows[EPOCHS]
-    final = runs["status"].isin(FINAL_STATUSES)
-    runs = runs[final | ~runs["run"].isin(runs.loc[final, "run"])].drop_duplicates("run", keep="last")
-    runs = runs.reset_index(drop=True)
-    epochs = epochs[epochs["run"].isin(runs["run"])].drop_duplicates(["run", "epoch"], keep="last")
-    places = epochs["run"].map({run: place for place, run in enumerate(runs["run"])})
-    epochs = epochs.assign(place=places).sort_values(["place", "epoch"]).drop(columns="place")
+    final = runs[["run"]].assign(final=runs["status"].isin(FINAL_STATUSES)).sort_values("final", kind="stable")
+    runs = runs.loc[final.drop_duplicates("run", keep="last").index.sort_values()].reset_index(drop=True)
+    places = {run: place for place, run in enumerate(runs["run"].tolist())}
+    epochs = epochs.assign(place=[places.get(run, -1) for run in epochs["run"].tolist()])
+    epochs = epochs[epochs["place"] >= 0].drop_duplicates(["place", "epoch"], keep="last")
+    epochs = epochs.sort_values(["place", "epoch"]).drop(columns="place")
     decisions = _values(rows[DECISIONS], Decision) if DECISIONS in rows else []
     return Record(runs=runs, epochs=epochs.reset_index(drop=True), decisions=tuple(decisions))
 
@@ -249,11 +249,12 @@ def told_lost(name: str, count: int) -> str:
 
 def _values(rows: pd.DataFrame, kind: type) -> list[Any]:
     """Rows as values of their dataclass, None for what is missing."""
-    columns = [
-        [None if lacks else value for value, lacks in zip(column.tolist(), column.isna().tolist(), strict=True)]
-        for _, column in rows.items()
-    ]
-    return [kind(**dict(zip(rows.columns, row, strict=True))) for row in zip(*columns, strict=True)]
+    names = [str(name) for name in rows]
+    columns = (
+        [None if lacks else value for value, lacks in zip(rows[name].tolist(), rows[name].isna().tolist(), strict=True)]
+        for name in names
+    )
+    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
 def _cells(rows: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from explorer.study.runs import rate_of
 from explorer.study.settings import StudyConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a large study has a hundred thousand
 class RunRecord:
     """One row of `runs.csv`; the README's table of columns gives units and meaning."""
 
@@ -57,7 +57,7 @@ class RunRecord:
     host: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EpochRecord:
     """One row of `epochs.csv`."""
 
@@ -70,7 +70,7 @@ class EpochRecord:
     seconds: Amount
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One row of `decisions.csv`: what a search decided, in order.
 
@@ -92,7 +92,7 @@ class Decision:
     latency_upper: Amount | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CorrectRecord:
     """One row of `correct.csv`: which test images a run got right.
 

@@ -164,17 +164,18 @@ def inspect(path: Path, kind: type, only: Collection[str] | None = None) -> Cont
             # A last row whose line break alone is missing, or damaged, was written whole.
             last = next((part for part in (tail, tail[:-1]) if _cells(part, len(names))), b"")
             cells, lost = _columns([*lines, last] if last else lines, names)
-            sizes = [len(line) + 1 for line in lines] + [len(tail)] * bool(tail)
             unchecked += [number + place for place in lost]
-            beyond = [number + place for place, size in enumerate(sizes) if size >= MOST_LINE]
-            beyond += [line + 1 for line in unchecked[MOST_DAMAGED:][:1]]
-            if beyond and min(beyond) < number + len(sizes):
+            beyond = [line + 1 for line in unchecked[MOST_DAMAGED:][:1]]
+            if max(map(len, [*lines, tail])) + 1 >= MOST_LINE:
+                sizes = [len(line) + 1 for line in lines] + [len(tail)]
+                beyond += [number + place for place, size in enumerate(sizes) if size >= MOST_LINE]
+            if beyond and min(beyond) < number + len(lines) + bool(tail):
                 raise InputError(f"{path}, line {min(beyond)}: this is no table any more; restore the file")
             numbers = np.delete(np.arange(number, number + len(lines) + bool(last)), lost)
             frame, odd = _frame(cells, kind, numbers, only)
             frames.append(frame)
             senseless |= odd
-            number, whole = number + len(lines), whole + sum(sizes) - len(tail) + len(last)
+            number, whole = number + len(lines), whole + sum(map(len, lines)) + len(lines) + len(last)
     damaged = dict(sorted((dict.fromkeys(unchecked, UNCHECKED) | senseless).items()))
     rows = pd.concat(frames or [_frame(_columns([], names)[0], kind, np.arange(0), only)[0]])
     return Content(rows, damaged, whole, torn=bool(tail) and not last, unended=bool(last))
@@ -199,14 +200,17 @@ def _columns(lines: list[bytes], names: list[str]) -> tuple[dict[str, Sequence[s
 
 def _columns_of_whole(lines: list[bytes], count: int) -> Sequence[Sequence[str]] | None:
     """The same of lines that all match their check and have so many cells; None where one does not."""
-    if not lines or not all(line[-9:-8] == b"," and b"%08x" % crc32(line[:-8]) == line[-8:] for line in lines):
+    checks = b",%08x" * len(lines) % (*[crc32(line[:-8]) for line in lines],)
+    if not lines or b"".join([line[-9:] for line in lines]) != checks:
         return None
     try:
         text = b"\n".join(lines).decode()
         if '"' not in text and "\r" not in text:
-            cells = text.replace("\n", ",").split(",")
-            is_whole = all(line.count(b",") == count - 1 for line in lines)
-            return [cells[place::count] for place in range(count)] if is_whole else None
+            # Each line end becomes a cell of its own, and all of these stand in one column.
+            cells = f"{text}\n".replace("\n", ",\n,").split(",")
+            ends = cells[count :: count + 1]
+            is_whole = len(ends) == ends.count("\n") == len(lines)
+            return [cells[place : -1 : count + 1] for place in range(count)] if is_whole else None
         # As many rows as lines: then no quote has joined two of them.
         rows = list(csv.reader(text.split("\n")))
         return list(zip(*rows, strict=True)) if len(rows) == len(lines) and {*map(len, rows)} == {count} else None
@@ -260,21 +264,26 @@ class _Limit:
 
     def values(self, texts: Sequence[str]) -> Any:
         """What the texts of a column say, as an array; None where it may not hold one of them."""
-        if self.kind is not float:
-            if not all(map(self.allows, {*texts})):
-                return None
-            if self.kind is bool:
-                return np.array([text == "True" for text in texts], bool)
-            whole = [int(text) if text else None for text in texts]
-            return pd.array(whole, "Int64") if self.may_lack else np.array(whole, np.int64)
-        try:
-            found = np.array([float(text or "nan") for text in texts], float)
-        except ValueError:
+        lacks = "" in texts
+        if (lacks and not self.may_lack) or (self.kind is float and "_" in "".join(texts)):
             return None
-        there, lacking = found[~np.isnan(found)], texts.count("")
-        is_right = len(there) + lacking == len(texts) and (self.may_lack or not lacking) and "_" not in "".join(texts)
+        if self.kind is bool:
+            return np.array([text == "True" for text in texts], bool) if {*texts} <= {"True", "False"} else None
+        try:
+            if self.kind is float:
+                found = np.array([float(text or "nan") for text in texts] if lacks else [*map(float, texts)], float)
+                known = found[~np.isnan(found)] if lacks else found
+                is_right = len(known) + texts.count("") * lacks == len(texts)
+            else:
+                whole = {text: int(text) for text in {*texts} - {""}}
+                known = np.array([*whole.values()], np.int64)
+                is_right = all(str(number) == text for text, number in whole.items())
+                found = pd.array([*map(whole.get, texts)], "Int64" if self.may_lack else "int64")
+        except (ValueError, OverflowError):
+            return None
+        # Of a number that is none, neither holds.
         return (
-            found if is_right and (not len(there) or (self._holds(there.min()) and self._holds(there.max()))) else None
+            found if is_right and (not len(known) or (self._holds(known.min()) and self._holds(known.max()))) else None
         )
 
     def allows(self, text: str) -> bool:
