@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from explorer.design.architecture import Architecture
+from explorer.design.name import display_setting, parse_setting, paths_name, setting_name
 from explorer.study.run import JUDGED_STATUSES
 
 CONFIDENCE = 0.95
@@ -67,6 +70,21 @@ class SettingSummary:
     chance: float = math.nan
     validation: float = math.nan
 
+    @cached_property
+    def design(self) -> tuple[Architecture, str]:
+        """The architecture and the form of its blocks."""
+        return parse_setting(self.setting)
+
+    @cached_property
+    def display(self) -> str:
+        """The name for people."""
+        return display_setting(self.setting)
+
+    @cached_property
+    def shape(self) -> str:
+        """What stays of the name when its paths are left out: `29` of `29-32x4d`."""
+        return setting_name(*self.design).replace(f"-{paths_name(self.design[0])}", "", 1)
+
     @property
     def measured(self) -> dict[int, float]:
         """The errors of the runs that came through, by seed."""
@@ -91,9 +109,11 @@ def estimate(
     """
     array = np.asarray(values, dtype=float)
     n = len(array)
-    mean = float(array.mean()) if n else math.nan
-    spread = float(array.std(ddof=1)) if n > 1 and np.ptp(array) > ROUNDING else math.nan
-    return t_interval(n, mean, spread / math.sqrt(max(n, 1)), max(n - 1, 1), confidence, within=within)
+    if n < 2:
+        return Estimate(n, float(array[0]) if n else math.nan, math.nan, math.nan)
+    mean = float(array.mean())
+    spread = float(array.std(ddof=1)) if np.ptp(array) > ROUNDING else math.nan
+    return t_interval(n, mean, spread / math.sqrt(n), n - 1, confidence, within=within)
 
 
 def t_interval(

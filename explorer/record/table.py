@@ -159,7 +159,15 @@ def inspect(path: Path, kind: type, only: Collection[str] | None = None) -> Cont
             raise InputError(f"{path}: the file has no header line; restore it, or start anew with name=...")
         names = header[:-1].decode("utf-8", "replace").split(",")
         _check_header(path, kind, header[:-1])
-        frames, unchecked, senseless, number, whole, tail, last = [], list[int](), {}, 2, len(header), b"", b""
+        frames, unchecked, senseless, number, whole, tail, last = (
+            [],
+            list[int](),
+            dict[int, str](),
+            2,
+            len(header),
+            b"",
+            b"",
+        )
         for lines, tail in _batches(file):
             # A last row whose line break alone is missing, or damaged, was written whole.
             last = next((part for part in (tail, tail[:-1]) if _cells(part, len(names))), b"")
@@ -264,6 +272,7 @@ class _Limit:
 
     def values(self, texts: Sequence[str]) -> Any:
         """What the texts of a column say, as an array; None where it may not hold one of them."""
+        found: Any
         lacks = "" in texts
         if (lacks and not self.may_lack) or (self.kind is float and "_" in "".join(texts)):
             return None
