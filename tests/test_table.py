@@ -3,6 +3,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -176,6 +177,47 @@ def test_a_changed_byte_in_any_row_is_refused_naming_its_line(path: Path) -> Non
             with pytest.raises(InputError, match=f"line {line}: the row does not match its check"):
                 action(path)
         assert path.read_bytes() == flipped
+
+
+def line(text: str) -> bytes:
+    """A line with the check that belongs to it, whatever it says."""
+    return b"%s,%08x\n" % (text.encode(), crc32(f"{text},".encode()))
+
+
+@pytest.mark.parametrize("at_once", [1, 20, 100, 2**20])
+def test_a_table_reads_the_same_however_much_of_it_is_parsed_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + line("b,x,0.5") + b"junk\n" + line("c,4,0.25") + line("d,5,")[:-1] + b"?")
+    monkeypatch.setattr(table, "AT_ONCE", at_once)
+    found = table.inspect(path, Row)
+    assert dict(found.rows["name"]) == {2: "a", 3: ROWS[1].name, 4: "é", 7: "c", 8: "d"}
+    assert found.damaged == {5: "number='x' is not a whole number", 6: table.UNCHECKED}
+    assert (found.whole, found.torn, found.unended) == (path.stat().st_size - 1, False, True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('"a', '",2'),  # one row of two lines, if quotes may span them
+        ("a,1,0.5,7", "b,2"),  # as many cells as two rows have
+        ("a\r,1,0.5", "b\r,2,0.5"),
+        ("", ""),
+    ],
+)
+def test_lines_that_only_together_have_the_cells_of_rows_are_damaged_each(path: Path, first: str, second: str) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + line(first) + line(second) + line("c,3,0.5"))
+    found = table.inspect(path, Row)
+    assert found.damaged == {5: table.UNCHECKED, 6: table.UNCHECKED}
+    assert list(found.rows["name"]) == [*(row.name for row in ROWS), "c"]
+
+
+def test_a_whole_table_is_not_read_row_by_row(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_cells", lambda line, count: pytest.fail("a row was read by itself") if line else None)
+    table.append(path, ROWS)
+    assert len(table.read(path, Row)) == 6
 
 
 def test_a_lost_line_break_is_refused_not_skipped(path: Path) -> None:
