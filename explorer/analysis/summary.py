@@ -20,6 +20,18 @@ MIN_PAIRS = 5  # seeds, or pairs of them, below which nothing is decided
 ROUNDING = 1e-12  # errors are ratios of counts; what lies below this is rounding, not spread
 ERRORS, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # where an error, and a difference of two errors, can lie
 ANYWHERE = (-math.inf, math.inf)
+SUMMARISED = (
+    *("setting", "seed", "status", "judged", "chosen", "chance", "seconds", "latency", "cardinality"),
+    *(
+        "bottleneck_width",
+        "params",
+        "macs",
+        "activations",
+        "params_deviation",
+        "macs_deviation",
+        "activations_deviation",
+    ),
+)
 Floats = npt.NDArray[np.float64]
 
 
@@ -172,7 +184,7 @@ def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_erro
     """One summary per setting, in the given order; a setting without any final run is left out."""
     final = judged(runs, measure)
     # As lists: of thousands of settings, a data frame for each would take most of the time.
-    columns = {str(name): final[name].tolist() for name in final}
+    columns = {name: final[name].tolist() for name in SUMMARISED if name in final}
     places = places_of(columns["setting"])
     return [_summary(name, columns, places[name]) for name in settings if name in places]
 
@@ -204,9 +216,13 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
         activations_deviation=float(first["activations_deviation"]),
         errors=errors,
         estimate=replace(found, low=math.nan, high=math.nan) if failed else found,
-        seconds=float(np.mean([columns["seconds"][place] for place in places])),
+        seconds=_mean([columns["seconds"][place] for place in places]),
         latency=float(first["latency"]) if pd.notna(first.get("latency")) else None,
         failed=failed,
         chance=float(first["chance"]),
-        validation=float(np.mean([columns["chosen"][place] for place in places])),
+        validation=_mean([columns["chosen"][place] for place in places]),
     )
+
+
+def _mean(values: list[float]) -> float:
+    return float(values[0] if len(values) == 1 else np.mean(values))
