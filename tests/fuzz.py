@@ -23,6 +23,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from explorer.__main__ import main as explorer
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.host.cache import remembered
@@ -195,14 +197,19 @@ def tables(chance: random.Random) -> None:
         assert not right or header != columns, "a whole table was refused"
     else:
         assert right, "rows were read that nobody wrote"
-        assert found == [written[line] for line in lines]
+        assert _cells(found) == [written[line] for line in lines]
 
 
 @lru_cache
-def read(name: str) -> tuple[bytes, dict[bytes, dict[str, str]]]:
+def read(name: str) -> tuple[bytes, dict[bytes, tuple[object, ...]]]:
     """A table's file, and what each of its lines says."""
     lines, rows = (FOLDER / name).read_bytes().split(b"\n")[: ROWS + 1], table.read(FOLDER / name, KINDS[name])
-    return b"\n".join([*lines, b""]), dict(zip(lines[1:], rows, strict=False))
+    return b"\n".join([*lines, b""]), dict(zip(lines[1:], _cells(rows), strict=False))
+
+
+def _cells(rows: pd.DataFrame) -> list[tuple[object, ...]]:
+    """The values of each row, None for what is missing."""
+    return [*rows.astype(object).where(rows.notna(), None).itertuples(index=False, name=None)]
 
 
 def changed(content: bytes, chance: random.Random) -> bytes:

@@ -36,7 +36,7 @@ PATIENCE = (60.0, 3.0)  # seconds that the tests of a change may take, and times
 ROOMS: dict[str, tuple[int, tuple[str, ...]]] = {
     "analysis": (30, ("analysis/*.py",)),
     "record": (15, ("record/records.py", "record/table.py", "study/run.py")),
-    "design": (22, ("design/*.py", "study/plan.py")),
+    "design": (22, ("design/*.py", "study/designs.py")),
     "training": (
         18,
         ("training/loop.py", "training/schedule.py", "training/images/augment.py", "training/images/split.py"),
@@ -59,7 +59,7 @@ NEAREST: dict[str, tuple[str, ...]] = {
     "record/table.py": ("tests/test_table.py", "tests/test_writes.py", "tests/test_records.py", "tests/test_damage.py"),
     "study/run.py": ("tests/test_records.py", "tests/test_planning.py", "tests/test_config.py"),
     "design/": _DESIGN,
-    "study/plan.py": (
+    "study/designs.py": (
         "tests/test_planning.py",
         "tests/design/test_by_hand.py",
         "tests/test_spaces.py",

@@ -50,7 +50,7 @@ def record(differences: Sequence[float]) -> Record:
             rows.append(row(setting, seed, error))
     epochs = pd.DataFrame(columns=list(EpochRecord.__dataclass_fields__))
     columns = list(RunRecord.__dataclass_fields__)
-    return Record(pd.DataFrame([one.__dict__ for one in rows], columns=columns), epochs)
+    return Record(pd.DataFrame(rows, columns=columns), epochs)
 
 
 def spread(mean: float, n: int) -> list[float]:

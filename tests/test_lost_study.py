@@ -124,7 +124,7 @@ def test_a_look_that_lost_pairs_leave_open_is_followed_by_the_next_one() -> None
     config = read_command(AUTO).study
     rows = [row(setting, seed, 0.3 + 0.01 * seed) for seed in range(6) for setting in ("11-1x4d-w16", "11-2x3d-w16")]
     rows = [replace(one, status="diverged", test_error=None) if one.seed < 5 else one for one in rows]
-    made = Record(pd.DataFrame([one.__dict__ for one in rows]), lost(1).epochs)
+    made = Record(pd.DataFrame(rows), lost(1).epochs)
     found, finding = judge(replace(config, study=replace(config.study, margin=0.05)), made)
     assert (found.search.seeds, finding.complete) == (12, False)
 

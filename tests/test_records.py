@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from explorer.host.errors import InputError
@@ -82,6 +83,26 @@ def test_epochs_of_a_run_that_was_never_committed_are_cut_off_when_writing_start
     assert list(records.load(folder).epochs["run"].unique()) == ["abc"]
     records.open_for_writing(folder)
     assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_a_start_reads_each_table_once_and_has_the_record(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (runs := folder / study.RUNS).write_bytes(before := runs.read_bytes())
+    records.commit(folder, replace(RECORD, run="lost"), EPOCHS, OUTCOME)
+    runs.write_bytes(before)
+    read, inspect = list[str](), table.inspect
+
+    def watched(path: Path, *of: Any) -> table.Content:
+        read.append(path.name)
+        return inspect(path, *of)
+
+    monkeypatch.setattr(table, "inspect", watched)
+    told, found = records.opened_for_writing(folder)
+    assert sorted(read) == sorted(study.TABLES)
+    assert "run lost was not recorded to its end" in told[0]
+    expected = records.load(folder)
+    pd.testing.assert_frame_equal(found.runs, expected.runs)
+    pd.testing.assert_frame_equal(found.epochs, expected.epochs)
+    assert list(records.load_correct(folder, record=found)) == ["abc"]
 
 
 def test_rows_that_are_gone_as_a_whole_are_noticed(folder: Path) -> None:

@@ -189,7 +189,8 @@ def test_validation_chooses_the_best_of_a_space_and_its_values_and_test_tells_it
     assert found is not None
     assert found.distributions["good"].best == by_width[-1].errors[0]
     assert min(one.errors[0] for one in by_width) < by_width[-1].errors[0]
-    (width,) = found.best["good"]
+    width = found.best["good"][-1]
+    assert width.axis == "bottleneck_width"
     assert (width.median, width.high, width.n) == (
         38.0,
         40.0,

@@ -3,8 +3,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -34,15 +36,18 @@ def path(tmp_path: Path) -> Path:
 
 
 def names(path: Path) -> list[str]:
-    return [row["name"] for row in table.read(path, Row)]
+    return list(table.read(path, Row)["name"])
+
+
+def heal(path: Path) -> bool:
+    return table.heal(path, table.undamaged(path, Row))
 
 
 def test_rows_read_back_as_written(path: Path) -> None:
-    assert [(row["name"], row["number"], row["fraction"]) for row in table.read(path, Row)] == [
-        ("a", "1", "0.1"),
-        ('with "quotes", commas', "-2", ""),
-        ("é", "3", "1e-17"),
-    ]
+    rows = table.read(path, Row)
+    assert list(rows.itertuples(name=None))[::2] == [(2, "a", 1, 0.1), (4, "é", 3, 1e-17)]  # by the number of the line
+    assert (rows["name"][3], rows["number"][3], math.isnan(rows["fraction"][3])) == (ROWS[1].name, -2, True)
+    assert list(rows.dtypes[1:]) == ["int64", "float64"]
 
 
 WHOLE = st.integers() | st.sampled_from([10**20, 2**53, 2**53 + 1, -(2**53), 10**400])
@@ -62,11 +67,12 @@ def test_whatever_is_written_is_read_back_equal_and_nothing_else_is_written(
         assert path.read_bytes() == before
         assert abs(number) > 2**53 or not is_a_float(fraction)
         return
-    first, second = table.read(path, Row)
+    rows = table.read(path, Row)
+    first, second = rows.to_dict("records")
     # Text up to white space, and as an escape what no encoding can write.
     assert first["name"] == " ".join(name.split()).encode("utf-8", "backslashreplace").decode()
-    assert int(first["number"]) == number
-    assert (float(first["fraction"]) if first["fraction"] else None) == fraction
+    assert first["number"] == number
+    assert (None if math.isnan(first["fraction"]) else first["fraction"]) == fraction
     assert second["name"] == "a"
 
 
@@ -135,7 +141,7 @@ def test_a_last_line_torn_anywhere_is_left_out_and_healed(path: Path) -> None:
     for end in range(last + 1, len(whole) - 1):
         path.write_bytes(whole[:end])
         assert names(path) == ["a", 'with "quotes", commas']
-        table.heal(path, Row)
+        heal(path)
         assert path.read_bytes() == whole[:last]
 
 
@@ -144,14 +150,14 @@ def test_a_last_row_that_lacks_only_its_line_break_is_kept(path: Path, end: byte
     whole = path.read_bytes()
     path.write_bytes(whole.rstrip(b"\n") + end)
     assert names(path) == ["a", 'with "quotes", commas', "é"]
-    table.heal(path, Row)
+    heal(path)
     assert path.read_bytes() == whole
 
 
 def test_zeros_after_the_last_row_are_cut_off(path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole + b"\0" * 4096)
-    assert table.heal(path, Row)
+    assert heal(path)
     assert path.read_bytes() == whole
 
 
@@ -167,10 +173,51 @@ def test_a_changed_byte_in_any_row_is_refused_naming_its_line(path: Path) -> Non
             continue
         path.write_bytes(flipped)
         line = whole[:position].count(b"\n") + 1
-        for action in (names, lambda path: table.heal(path, Row)):
+        for action in (names, heal):
             with pytest.raises(InputError, match=f"line {line}: the row does not match its check"):
                 action(path)
         assert path.read_bytes() == flipped
+
+
+def line(text: str) -> bytes:
+    """A line with the check that belongs to it, whatever it says."""
+    return b"%s,%08x\n" % (text.encode(), crc32(f"{text},".encode()))
+
+
+@pytest.mark.parametrize("at_once", [1, 20, 100, 2**20])
+def test_a_table_reads_the_same_however_much_of_it_is_parsed_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + line("b,x,0.5") + b"junk\n" + line("c,4,0.25") + line("d,5,")[:-1] + b"?")
+    monkeypatch.setattr(table, "AT_ONCE", at_once)
+    found = table.inspect(path, Row)
+    assert dict(found.rows["name"]) == {2: "a", 3: ROWS[1].name, 4: "é", 7: "c", 8: "d"}
+    assert found.damaged == {5: "number='x' is not a whole number", 6: table.UNCHECKED}
+    assert (found.whole, found.torn, found.unended) == (path.stat().st_size - 1, False, True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('"a', '",2'),  # one row of two lines, if quotes may span them
+        ("a,1,0.5,7", "b,2"),  # as many cells as two rows have
+        ("a\r,1,0.5", "b\r,2,0.5"),
+        ("", ""),
+    ],
+)
+def test_lines_that_only_together_have_the_cells_of_rows_are_damaged_each(path: Path, first: str, second: str) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + line(first) + line(second) + line("c,3,0.5"))
+    found = table.inspect(path, Row)
+    assert found.damaged == {5: table.UNCHECKED, 6: table.UNCHECKED}
+    assert list(found.rows["name"]) == [*(row.name for row in ROWS), "c"]
+
+
+def test_a_whole_table_is_not_read_row_by_row(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "_cells", lambda line, count: pytest.fail("a row was read by itself") if line else None)
+    table.append(path, ROWS)
+    assert len(table.read(path, Row)) == 6
 
 
 def test_a_lost_line_break_is_refused_not_skipped(path: Path) -> None:
@@ -208,18 +255,15 @@ class Grown(Row):
 def test_a_table_of_an_earlier_version_reads_with_defaults_and_grows_when_written(path: Path) -> None:
     before = path.read_bytes()
     rows = table.read(path, Grown)
-    assert [(row["name"], row["label"], row["length"]) for row in rows] == [
-        ("a", "none", ""),
-        ('with "quotes", commas', "none", ""),
-        ("é", "none", ""),
-    ]
+    assert list(rows["name"]) == names(path)
+    assert list(rows["label"]) == ["none"] * 3
+    assert rows["length"].isna().all()
     assert path.read_bytes() == before
     table.upgrade(path, Grown)
-    grown = table.read(path, Grown)
-    assert [row | {"crc": ""} for row in grown] == [row | {"crc": ""} for row in rows]
+    pd.testing.assert_frame_equal(table.read(path, Grown), rows)
     assert path.read_text().partition("\n")[0] == "name,number,fraction,label,length,crc"
     table.append(path, [Grown("b", 2, 0.5, "long", 3.0)])
-    assert table.read(path, Grown)[-1]["label"] == "long"
+    assert list(table.read(path, Grown)["label"])[-1] == "long"
     whole = path.read_bytes()
     table.upgrade(path, Grown)
     assert path.read_bytes() == whole

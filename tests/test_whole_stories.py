@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import pytest
 
 from explorer.record import folder as study
@@ -13,7 +13,7 @@ from tests.test_records import EPOCHS, OUTCOME, RECORD
 
 RUNGS = (1, 3)
 FAILED = replace(OUTCOME, correct=b"", test_images=0)
-Rows = dict[str, list[dict[str, str]]]
+Rows = dict[str, pd.DataFrame]
 
 
 def decisions(setting: str, *steps: tuple[str, int], by: str = "tpe") -> list[Decision]:
@@ -40,21 +40,26 @@ def rows(tmp_path: Path) -> Rows:
 
 def told(rows: records.Rows) -> dict[str, list[str]]:
     """The runs of each table, and the decisions."""
-    found = {name: [row["run"] for row in rows[name]] for name in study.TABLES}
-    words = [f"{row['setting']} {row['decision']}" for row in rows[study.DECISIONS]]
-    return found | {study.DECISIONS: words}
+    found = {name: list(rows[name]["run"]) for name in study.TABLES}
+    return found | {study.DECISIONS: list(rows[study.DECISIONS]["setting"] + " " + rows[study.DECISIONS]["decision"])}
+
+
+def assert_same(found: records.Rows, expected: records.Rows) -> None:
+    assert found.keys() == expected.keys()
+    for name, rows in found.items():
+        pd.testing.assert_frame_equal(rows, expected[name])
 
 
 def without(rows: Rows, name: str, **cells: str) -> Rows:
     """The same without the rows of a table that have these cells."""
-    kept = [row for row in rows[name] if any(row[column] != value for column, value in cells.items())]
+    kept = rows[name][(rows[name][[*cells]].astype(str) != [*cells.values()]).any(axis=1)]
     assert len(kept) < len(rows[name])
     return {**rows, name: kept}
 
 
 def test_a_whole_record_lacks_nothing_and_stays_as_it_is(rows: Rows) -> None:
     assert records.missing(rows, RUNGS) == {}
-    assert records.holding(rows, RUNGS) == rows
+    assert_same(records.holding(rows, RUNGS), rows)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +117,10 @@ def test_a_run_that_was_not_tested_lacks_no_correctness(tmp_path: Path) -> None:
 
 
 def test_a_decision_that_is_there_twice_counts_once(rows: Rows) -> None:
-    twice = {**rows, study.DECISIONS: [*rows[study.DECISIONS], rows[study.DECISIONS][1]]}
+    decided = rows[study.DECISIONS]
+    twice = {**rows, study.DECISIONS: pd.concat([decided, decided[1:2]])}
     assert records.missing(twice, RUNGS) == {study.DECISIONS: ["end"]}
-    assert records.holding(twice, RUNGS) == rows
+    assert_same(records.holding(twice, RUNGS), rows)
 
 
 @pytest.mark.parametrize(
@@ -147,19 +153,15 @@ def test_a_decision_that_is_there_twice_counts_once(rows: Rows) -> None:
 def test_a_design_was_chosen_then_judged_at_one_rung_after_the_other(
     steps: list[tuple[str, int]], ended: set[str], is_whole: bool
 ) -> None:
-    def rows_of(setting: str, by: str) -> list[dict[str, Any]]:
-        return [{"setting": setting, "decision": word, "epochs": str(at), "by": by} for word, at in steps]
-
-    decided = rows_of("one", "tpe")
-    runs = [{"setting": "one", "status": status} for status in sorted(ended)]
+    decided = pd.DataFrame(decisions("one", *steps), columns=["setting", "decision", "epochs", "error", "by"])
+    runs = pd.DataFrame({"setting": "one", "status": sorted(ended)})
     found = records._undecided({study.DECISIONS: decided, study.RUNS: runs}, RUNGS)
     assert found == (set() if is_whole else {"one"})
 
 
 def test_without_known_rungs_their_order_alone_is_looked_at() -> None:
     def whole(*steps: tuple[str, int], ended: str = "", by: str = "tpe") -> bool:
-        decided = [{"setting": "one", "decision": word, "epochs": str(at), "by": by} for word, at in steps]
-        return records._is_whole(decided, {ended} if ended else set(), ())
+        return records._is_whole([(*step, by) for step in steps], {ended} if ended else set(), ())
 
     assert whole(CHOSEN, ("continued", 9), ("continued", 10), ended="ok")  # as numbers: 9 comes before 10
     assert not whole(CHOSEN, ("continued", 10), ("continued", 9))

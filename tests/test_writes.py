@@ -104,8 +104,8 @@ def unended(path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "repair"),
     [
-        (torn, lambda path: table.heal(path, Row)),
-        (unended, lambda path: table.heal(path, Row)),
+        (torn, lambda path: table.heal(path, table.undamaged(path, Row))),
+        (unended, lambda path: table.heal(path, table.undamaged(path, Row))),
         (lambda path: None, lambda path: table.truncate(path, 1)),
     ],
 )
@@ -120,7 +120,7 @@ def test_what_was_repaired_is_durable(
     repair(path)
     assert seen == [("flushed", "rows.csv", size(path))]
     seen.clear()
-    table.heal(path, Row)  # nothing is wrong any more, so nothing is written
+    table.heal(path, table.undamaged(path, Row))  # nothing is wrong any more, so nothing is written
     assert seen == []
 
 
@@ -175,7 +175,7 @@ def test_a_write_in_parts_is_written_to_its_end(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Path, "open", in_parts)
     table.append(path, ROWS)
-    assert [row["name"] for row in table.read(path, Row)] == [row.name for row in ROWS]
+    assert list(table.read(path, Row)["name"]) == [row.name for row in ROWS]
 
 
 def test_a_record_of_an_unknown_run_keeps_no_row_of_it(tmp_path: Path) -> None:

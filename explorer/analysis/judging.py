@@ -75,7 +75,7 @@ def open_study(folder: Path, plan: Plan | None = None) -> OpenedStudy:
     else:
         plan = replace(plan, config=replace(config, search=plan.config.search))
     record = records.load(folder)
-    right = records.load_correct(folder, _contrasted(plan, record)) if config.study.contrast else {}
+    right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}
     environment, execution = study.stored_environment(folder), study.stored_execution(folder)
     assert environment is not None
     assert execution is not None

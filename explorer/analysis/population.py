@@ -25,7 +25,6 @@ from explorer.analysis.summary import (
     t_interval,
 )
 from explorer.design.architecture import Architecture
-from explorer.design.name import parse_setting
 from explorer.design.shape_axes import SHOWN
 
 LEAST_DESIGNS = 8  # of a space, below which no value is told to be the best
@@ -155,7 +154,7 @@ def populations(
     adjusted = holm_adjusted([one.p for one in others])
     corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]
     declared = [_rivals(contrast, members, margin, images)] if contrast and set(contrast) <= set(means) else []
-    shapes = {name: [parse_setting(one.setting)[0] for one in members[name]] for name in means}
+    shapes = {name: [one.design[0] for one in members[name]] for name in means}
     depths = {name: np.array([shape.depth for shape in shapes[name]]) for name in means}
     macs = {name: np.log2([float(one.macs) for one in members[name]]) for name in means}
     rivals = [
@@ -279,7 +278,7 @@ def _best_values(designs: list[SettingSummary]) -> list[BestValue]:
     known = [one for one in designs if one.came_through]
     if len(known) < LEAST_DESIGNS:
         return []
-    shapes = [parse_setting(one.setting)[0] for one in known]
+    shapes = [one.design[0] for one in known]
     errors = np.array([by_validation(one) for one in known])
     axes = {axis.name: [axis.of(shape) for shape in shapes] for axis in SHOWN}
     return [best_value(axis, values, errors) for axis, values in axes.items() if len(set(values)) > 1]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from explorer.design.architecture import Architecture
+from explorer.design.name import display_setting, parse_setting, paths_name, setting_name
 from explorer.study.run import JUDGED_STATUSES
 
 CONFIDENCE = 0.95
@@ -17,6 +20,18 @@ MIN_PAIRS = 5  # seeds, or pairs of them, below which nothing is decided
 ROUNDING = 1e-12  # errors are ratios of counts; what lies below this is rounding, not spread
 ERRORS, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # where an error, and a difference of two errors, can lie
 ANYWHERE = (-math.inf, math.inf)
+SUMMARISED = (
+    *("setting", "seed", "status", "judged", "chosen", "chance", "seconds", "latency", "cardinality"),
+    *(
+        "bottleneck_width",
+        "params",
+        "macs",
+        "activations",
+        "params_deviation",
+        "macs_deviation",
+        "activations_deviation",
+    ),
+)
 Floats = npt.NDArray[np.float64]
 
 
@@ -67,6 +82,21 @@ class SettingSummary:
     chance: float = math.nan
     validation: float = math.nan
 
+    @cached_property
+    def design(self) -> tuple[Architecture, str]:
+        """The architecture and the form of its blocks."""
+        return parse_setting(self.setting)
+
+    @cached_property
+    def display(self) -> str:
+        """The name for people."""
+        return display_setting(self.setting)
+
+    @cached_property
+    def shape(self) -> str:
+        """What stays of the name when its paths are left out: `29` of `29-32x4d`."""
+        return setting_name(*self.design).replace(f"-{paths_name(self.design[0])}", "", 1)
+
     @property
     def measured(self) -> dict[int, float]:
         """The errors of the runs that came through, by seed."""
@@ -91,9 +121,11 @@ def estimate(
     """
     array = np.asarray(values, dtype=float)
     n = len(array)
-    mean = float(array.mean()) if n else math.nan
-    spread = float(array.std(ddof=1)) if n > 1 and np.ptp(array) > ROUNDING else math.nan
-    return t_interval(n, mean, spread / math.sqrt(max(n, 1)), max(n - 1, 1), confidence, within=within)
+    if n < 2:
+        return Estimate(n, float(array[0]) if n else math.nan, math.nan, math.nan)
+    mean = float(array.mean())
+    spread = float(array.std(ddof=1)) if np.ptp(array) > ROUNDING else math.nan
+    return t_interval(n, mean, spread / math.sqrt(n), n - 1, confidence, within=within)
 
 
 def t_interval(
@@ -152,7 +184,7 @@ def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_erro
     """One summary per setting, in the given order; a setting without any final run is left out."""
     final = judged(runs, measure)
     # As lists: of thousands of settings, a data frame for each would take most of the time.
-    columns = {str(name): final[name].tolist() for name in final}
+    columns = {name: final[name].tolist() for name in SUMMARISED if name in final}
     places = places_of(columns["setting"])
     return [_summary(name, columns, places[name]) for name in settings if name in places]
 
@@ -184,9 +216,13 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
         activations_deviation=float(first["activations_deviation"]),
         errors=errors,
         estimate=replace(found, low=math.nan, high=math.nan) if failed else found,
-        seconds=float(np.mean([columns["seconds"][place] for place in places])),
+        seconds=_mean([columns["seconds"][place] for place in places]),
         latency=float(first["latency"]) if pd.notna(first.get("latency")) else None,
         failed=failed,
         chance=float(first["chance"]),
-        validation=float(np.mean([columns["chosen"][place] for place in places])),
+        validation=_mean([columns["chosen"][place] for place in places]),
     )
+
+
+def _mean(values: list[float]) -> float:
+    return float(values[0] if len(values) == 1 else np.mean(values))

@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from explorer.analysis.paired import paired_p
 from explorer.analysis.summary import Estimate, SettingSummary, estimate
-from explorer.design.name import parse_setting, paths_name, setting_name
 
 LEAST = 3  # cardinalities that make a trend: two are a contrast
 
@@ -34,7 +33,7 @@ def trend(summaries: list[SettingSummary]) -> Trend | None:
     """
     lines: dict[str, list[SettingSummary]] = {}
     for summary in summaries:
-        lines.setdefault(shape_of(summary.setting), []).append(summary)
+        lines.setdefault(summary.shape, []).append(summary)
     used = [line for line in lines.values() if len({one.cardinality for one in line}) >= LEAST]
     flat = [one for line in used for one in line]
     shared = set.intersection(*(set(one.errors) for one in flat)) if flat else set[int]()
@@ -46,12 +45,6 @@ def trend(summaries: list[SettingSummary]) -> Trend | None:
     slopes = errors @ heights / (heights @ heights)
     cardinalities = tuple(sorted({one.cardinality for one in flat}))
     return Trend(estimate(slopes), paired_p(slopes), cardinalities, len(shared) - len(seeds))
-
-
-def shape_of(setting: str) -> str:
-    """What stays of a setting's name when its paths are left out: `29` of `29-32x4d`."""
-    architecture, form = parse_setting(setting)
-    return setting_name(architecture, form).replace(f"-{paths_name(architecture)}", "", 1)
 
 
 def _centred(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

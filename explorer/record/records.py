@@ -5,11 +5,10 @@ two whose run was never committed can only stand at the end, and are cut off whe
 """
 
 import base64
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
 from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Outcome
 
 _OF_RUNS: dict[str, type] = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
-Rows = Mapping[str, list[dict[str, str]]]  # of each table, as text by column
+Rows = Mapping[str, pd.DataFrame]  # of each table
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,14 @@ class Record:
 
 
 def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()) -> list[str]:
-    """Create the tables, or heal what an interrupted write left behind, and tell what that was.
+    """What `opened_for_writing` tells."""
+    return opened_for_writing(folder, searches=searches, rungs=rungs)[0]
+
+
+def opened_for_writing(
+    folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()
+) -> tuple[list[str], Record]:
+    """Create the tables, or heal what an interrupted write left behind; tell what that was, and give what they hold.
 
     A study that `searches` has one more table, and judges its designs at `rungs`. Raises InputError for damage that
     healing would hide; nothing is changed then.
@@ -50,20 +56,25 @@ def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, 
     kinds = kinds_of(searches=searches)
     for name, kind in reversed(kinds.items()):  # the runs come last: where they are, the others are too
         table.create(folder / name, kind)
-    rows = {name: table.read(folder / name, kind) for name, kind in kinds.items()}
+    found = {
+        name: table.undamaged(folder / name, kind, ["run"] if name == CORRECT else None) for name, kind in kinds.items()
+    }
+    rows = {name: content.rows for name, content in found.items()}
     if lost := missing(rows, rungs):
         raise _lost(folder, lost)
     told = [
         f"{folder / name}: a last line that was not written to its end was cut off"
-        for name, kind in kinds.items()
-        if table.heal(folder / name, kind)
+        for name, content in found.items()
+        if table.heal(folder / name, content)
     ]
     for name, kind in kinds.items():
         table.upgrade(folder / name, kind)
     for name, own in (pending := uncommitted(rows)).items():
-        table.truncate(folder / name, len(rows[name]) - len(_from_first(rows[name], own)))
+        rows[name] = rows[name][~_from_first(rows[name], own)]
+        table.truncate(folder / name, len(rows[name]))
     again = sorted(set().union(*pending.values()))
-    return told + [f"{folder / RUNS}: run {run} was not recorded to its end and is trained again" for run in again]
+    told += [f"{folder / RUNS}: run {run} was not recorded to its end and is trained again" for run in again]
+    return told, assembled(rows)
 
 
 def kinds_of(*, searches: bool) -> dict[str, type]:
@@ -79,7 +90,7 @@ def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
     """
     pending = uncommitted(rows)
     again = set().union(*pending.values())
-    at_end = all(_runs(_from_first(rows[name], own)) <= own for name, own in pending.items())
+    at_end = all(_runs(rows[name][_from_first(rows[name], own)]) <= own for name, own in pending.items())
     found = {
         RUNS: again if len(again) > 1 or not at_end else set(),
         EPOCHS: _without_epochs(rows),
@@ -96,30 +107,24 @@ def holding(rows: Rows, rungs: tuple[int, ...] = ()) -> Rows:
     there twice counts once.
     """
     if DECISIONS in rows:
-        rows = {**rows, DECISIONS: list({tuple(row.items()): row for row in rows[DECISIONS]}.values())}
+        rows = {**rows, DECISIONS: rows[DECISIONS].drop_duplicates()}
     while True:
         lost = missing(rows, rungs)
         designs = set(lost.pop(DECISIONS, []))
         runs = set().union(*lost.values(), *uncommitted(rows).values())
-        runs |= {row["run"] for row in rows[RUNS] if row["setting"] in designs}
+        runs |= _runs(rows[RUNS][rows[RUNS]["setting"].isin(designs)])
         if not runs and not designs:
             return rows
         rows = {
-            name: _chosen_once(own, designs) if name == DECISIONS else [row for row in own if row["run"] not in runs]
+            name: _chosen_once(own, designs) if name == DECISIONS else own[~own["run"].isin(runs)]
             for name, own in rows.items()
         }
 
 
-def _chosen_once(decisions: list[dict[str, str]], designs: set[str]) -> list[dict[str, str]]:
+def _chosen_once(decisions: pd.DataFrame, designs: set[str]) -> pd.DataFrame:
     """All decisions, but of these designs only the first, that they were chosen."""
-    seen: set[str] = set()
-    kept = []
-    for row in decisions:
-        name = row["setting"]
-        if name not in designs or (row["decision"] == "chosen" and name not in seen):
-            kept.append(row)
-        seen.add(name)
-    return kept
+    is_first = (decisions["decision"] == "chosen") & ~decisions.duplicated("setting")
+    return decisions[is_first | ~decisions["setting"].isin(designs)]
 
 
 def uncommitted(rows: Rows) -> dict[str, set[str]]:
@@ -171,37 +176,36 @@ def load(folder: Path) -> Record:
     # While a study runs, what was read later may speak of runs that had not ended before.
     if lost := {name: gone for name, gone in missing(rows).items() if name != RUNS}:
         raise _lost(folder, lost)
-    return assembled(folder, rows)
+    return assembled(rows)
 
 
-def assembled(folder: Path, rows: Rows) -> Record:
+def assembled(rows: Rows) -> Record:
     """A record from the rows of its tables, which hold together."""
-    runs, epochs = (
-        _frame(folder / name, rows[name], kind) for name, kind in ((RUNS, RunRecord), (EPOCHS, EpochRecord))
-    )
-    final = runs["status"].isin(FINAL_STATUSES)
-    runs = runs[final | ~runs["run"].isin(runs.loc[final, "run"])].drop_duplicates("run", keep="last")
-    runs = runs.reset_index(drop=True)
-    epochs = epochs[epochs["run"].isin(runs["run"])].drop_duplicates(["run", "epoch"], keep="last")
-    places = epochs["run"].map({run: place for place, run in enumerate(runs["run"])})
-    epochs = epochs.assign(place=places).sort_values(["place", "epoch"]).drop(columns="place")
-    frame = _frame(folder / DECISIONS, rows.get(DECISIONS, []), Decision)
-    plain = frame.astype(object).where(frame.notna(), None)
-    decisions = (Decision(**{str(name): value for name, value in row.items()}) for row in plain.to_dict("records"))
+    runs, epochs = rows[RUNS], rows[EPOCHS]
+    final = runs[["run"]].assign(final=runs["status"].isin(FINAL_STATUSES)).sort_values("final", kind="stable")
+    runs = runs.loc[final.drop_duplicates("run", keep="last").index.sort_values()].reset_index(drop=True)
+    places = {run: place for place, run in enumerate(runs["run"].tolist())}
+    epochs = epochs.assign(place=[places.get(run, -1) for run in epochs["run"].tolist()])
+    epochs = epochs[epochs["place"] >= 0].drop_duplicates(["place", "epoch"], keep="last")
+    epochs = epochs.sort_values(["place", "epoch"]).drop(columns="place")
+    decisions = _values(rows[DECISIONS], Decision) if DECISIONS in rows else []
     return Record(runs=runs, epochs=epochs.reset_index(drop=True), decisions=tuple(decisions))
 
 
-def load_correct(folder: Path, of: Collection[str] | None = None) -> dict[str, npt.NDArray[np.bool_]]:
+def load_correct(
+    folder: Path, of: Collection[str] | None = None, record: Record | None = None
+) -> dict[str, npt.NDArray[np.bool_]]:
     """Which test images each run got right: a boolean array of shape `(test_images,)` per run, in test order.
 
-    `of` says of which runs, where not of all: a large study's would not fit into the memory.
+    `of` says of which runs, where not of all: a large study's would not fit into the memory. The runs are those of the
+    `record`, or read anew.
     """
-    judged = _judged(table.read(folder / RUNS, RunRecord))
+    runs = table.read(folder / RUNS, RunRecord, ["run", "status", "test_error"]) if record is None else record.runs
     rows = table.read(folder / CORRECT, CorrectRecord)
-    if lost := sorted(judged - _runs(rows)):
+    if lost := sorted(_judged(runs) - _runs(rows)):
         raise _lost(folder, {CORRECT: lost})
     try:
-        return unpacked(row for row in rows if of is None or row["run"] in of)
+        return unpacked((rows if of is None else rows[rows["run"].isin(of)]).to_dict("records"))
     except ValueError as error:
         raise InputError(f"{folder / CORRECT}: {error}; restore the file") from None
 
@@ -224,8 +228,7 @@ def packed(right: npt.NDArray[np.bool_]) -> str:
 
 def as_records(runs: pd.DataFrame) -> list[RunRecord]:
     """The rows of `Record.runs` as values, missing ones as None."""
-    plain = runs.astype(object).where(runs.notna(), None)
-    return [RunRecord(**{str(name): value for name, value in row.items()}) for row in plain.to_dict("records")]
+    return _values(runs, RunRecord)
 
 
 def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
@@ -244,91 +247,72 @@ def told_lost(name: str, count: int) -> str:
     return f"rows of {count} {'run' if count == 1 else 'runs'} are missing"
 
 
-def _runs(rows: Iterable[Mapping[str, str]]) -> set[str]:
-    return {row["run"] for row in rows}
+def _values(rows: pd.DataFrame, kind: type) -> list[Any]:
+    """Rows as values of their dataclass, None for what is missing."""
+    names = [str(name) for name in rows]
+    columns = (
+        [None if lacks else value for value, lacks in zip(rows[name].tolist(), rows[name].isna().tolist(), strict=True)]
+        for name in names
+    )
+    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def _judged(runs: list[dict[str, str]]) -> set[str]:
+def _cells(rows: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(rows[name].tolist() for name in names), strict=True)
+
+
+def _runs(rows: pd.DataFrame) -> set[str]:
+    return {*rows["run"].tolist()}
+
+
+def _judged(runs: pd.DataFrame) -> set[str]:
     """Runs that were evaluated on the test images."""
-    return {row["run"] for row in runs if row["status"] == "ok" and row["test_error"]}
+    return {*runs["run"][(runs["status"] == "ok") & runs["test_error"].notna()].tolist()}
 
 
-def _from_first(rows: list[dict[str, str]], runs: set[str]) -> list[dict[str, str]]:
-    """The rows from the first one on that is of one of the runs."""
-    return rows[next((place for place, row in enumerate(rows) if row["run"] in runs), len(rows)) :]
+def _from_first(rows: pd.DataFrame, runs: set[str]) -> "pd.Series[bool]":
+    """Whether a row is the first that is of one of the runs, or follows it."""
+    return rows["run"].isin(runs).cummax()
 
 
 def _without_epochs(rows: Rows) -> set[str]:
     """Runs that have ended and lack an epoch of theirs, or have one too many; a diverged one may lack its last."""
-    found: dict[str, set[str]] = {}
-    for row in rows[EPOCHS]:
-        found.setdefault(row["run"], set()).add(row["epoch"])
+    found: dict[str, int] = {}  # a bit for each epoch
+    for run, epoch in _cells(rows[EPOCHS], "run", "epoch"):
+        found[run] = found.get(run, 0) | 1 << epoch
     lost = set()
-    for row in rows[RUNS]:
-        # Counted, not listed: what a row says of its epochs may be any number.
-        epochs, last = {_number(epoch) for epoch in found.get(row["run"], ())}, _number(row["epochs"])
-        is_whole = len(epochs) == last == max(epochs, default=0) and min(epochs, default=1) == 1
-        before = sum(1 <= epoch < last for epoch in epochs)
-        if (row["status"] in ("ok", "pruned") and not is_whole) or (row["status"] == "diverged" and before < last - 1):
-            lost.add(row["run"])
+    for run, status, last in _cells(rows[RUNS], "run", "status", "epochs"):
+        there, every, before = found.get(run, 0), (2 << last) - 2, (2 << max(0, last - 1)) - 2
+        if (status in ("ok", "pruned") and there != every) or (status == "diverged" and there & before != before):
+            lost.add(run)
     return lost
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
 
 
 def _undecided(rows: Rows, rungs: tuple[int, ...]) -> set[str]:
     """Designs of which more must have been decided than stands there, or something stands there twice."""
-    decided: dict[str, list[dict[str, str]]] = {}
-    for row in rows[DECISIONS]:
-        decided.setdefault(row["setting"], []).append(row)
+    decided: dict[str, list[tuple[str, int, str]]] = {}
+    for setting, *row in _cells(rows[DECISIONS], "setting", "decision", "epochs", "by"):
+        decided.setdefault(setting, []).append((*row,))
     ended: dict[str, set[str]] = {}
-    for row in rows[RUNS]:
-        ended.setdefault(row["setting"], set()).add(row["status"])
+    for setting, status in _cells(rows[RUNS], "setting", "status"):
+        ended.setdefault(setting, set()).add(status)
     return {
         setting
         for setting in {*decided, *ended}
-        if not _is_whole(decided.get(setting, []), ended.get(setting, set()), tuple(map(str, rungs)))
+        if not _is_whole(decided.get(setting, []), ended.get(setting, set()), rungs)
     }
 
 
-def _is_whole(decided: list[dict[str, str]], ended: set[str], rungs: tuple[str, ...]) -> bool:
+def _is_whole(decided: list[tuple[str, int, str]], ended: set[str], rungs: tuple[int, ...]) -> bool:
     """Whether a design was chosen, then continued at one rung after the other, or stopped where its runs were."""
-    words, at = [row["decision"] for row in decided], tuple(row["epochs"] for row in decided[1:])
+    words, at = [word for word, _, _ in decided], tuple(epochs for _, epochs, _ in decided[1:])
     if words[:1] != ["chosen"] or set(words[1:-1]) - {"continued"} or "chosen" in words[1:]:
         return False
-    if len(set(at)) < len(at) or list(at) != sorted(at, key=_number) or (rungs and at != rungs[: len(at)]):
+    if len({*at}) < len(at) or [*at] != sorted(at) or (rungs and at != rungs[: len(at)]):
         return False
-    through = not rungs or decided[0]["by"] == BASELINE or len(at) == len(rungs)
+    through = not rungs or decided[0][2] == BASELINE or len(at) == len(rungs)
     return ("pruned" in ended) <= (words[-1] == "stopped") and ("ok" in ended) <= (through and words[-1] != "stopped")
 
 
 def _names(kind: type) -> list[str]:
     return [field.name for field in fields(kind)]
-
-
-def _frame(path: Path, rows: list[dict[str, str]], kind: type) -> pd.DataFrame:
-    """Typed columns: whole numbers as int64 (Int64 where they may be missing), fractions as float64 with NaN."""
-    hints = get_type_hints(kind)
-    frame = pd.DataFrame(rows, columns=[*hints, "crc"], dtype=str).drop(columns="crc")
-    columns = {}
-    for name, hint in hints.items():
-        try:
-            columns[name] = _typed(frame[name], hint)
-        except (ValueError, OverflowError):
-            raise InputError(f"{path}: {name} of some row is not a number; restore the file") from None
-    return frame.assign(**columns)
-
-
-def _typed(column: "pd.Series[Any]", hint: Any) -> "pd.Series[Any]":
-    options = get_args(hint) or (hint,)
-    if bool in options:
-        return column == "True"
-    if int in options and NoneType in options:
-        return column.replace("", pd.NA).astype("Int64")
-    if int in options:
-        return column.astype("int64")
-    if float in options:
-        return column.replace("", "nan").astype("float64")
-    return column

@@ -13,7 +13,7 @@ from explorer.study.runs import rate_of
 from explorer.study.settings import StudyConfig
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a large study has a hundred thousand
 class RunRecord:
     """One row of `runs.csv`; the README's table of columns gives units and meaning."""
 
@@ -59,7 +59,7 @@ class RunRecord:
     host: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class EpochRecord:
     """One row of `epochs.csv`."""
 
@@ -72,7 +72,7 @@ class EpochRecord:
     seconds: Amount
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One row of `decisions.csv`: what a search decided, in order.
 
@@ -94,7 +94,7 @@ class Decision:
     latency_upper: Amount | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CorrectRecord:
     """One row of `correct.csv`: which test images a run got right.
 

@@ -20,7 +20,6 @@ class Curve:
     The ends are NaN where no interval is claimed, as in `Estimate`.
     """
 
-    name: str
     setting: str
     kind: str
     epochs: list[int]
@@ -28,6 +27,11 @@ class Curve:
     low: list[float]
     high: list[float]
     n: int
+
+    @property
+    def name(self) -> str:
+        """Its setting's name for people; of the few that are drawn."""
+        return display_setting(self.setting)
 
 
 def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = None) -> dict[str, list[Curve]]:
@@ -51,7 +55,7 @@ def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = N
     for name, places in places_of(told.index.get_level_values("setting")).items():
         own = slice(places[0], places[-1] + 1)  # the rows are in the order of settings and epochs
         found[name] = [
-            Curve(display_setting(name), name, kind, at[own], mean[own], low[own], high[own], int(seeds[name]))
+            Curve(name, kind, at[own], mean[own], low[own], high[own], int(seeds[name]))
             for kind, (mean, low, high) in ends.items()
         ]
     return found
@@ -97,8 +101,8 @@ def curves_panel(curves: list[Curve]) -> Panel:
 def time_panel(runs: pd.DataFrame) -> Panel:
     """Seconds of each run against its network's multiply-adds."""
     ok = runs[(runs["status"] == "ok") & (runs["rate"] == 1)].sort_values("macs")
-    names = [display_setting(str(name)) for name in ok["setting"]]
-    rows = list(zip(names, ok["seed"], ok["seconds"], strict=True))
+    shown = {name: display_setting(str(name)) for name in ok["setting"].unique()}
+    rows = list(zip(ok["setting"].map(shown), ok["seed"], ok["seconds"], strict=True))
     mark = Mark(
         "dots",
         [float(value) for value in ok["macs"]],

@@ -5,7 +5,6 @@ from typing import Any
 from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.design.layout import layout
-from explorer.design.name import display_setting, parse_setting
 from explorer.design.template import Task
 from explorer.report.error_words import interval_words, mean_words, seed_words
 from explorer.study.settings import StudyConfig
@@ -13,7 +12,7 @@ from explorer.study.settings import StudyConfig
 
 def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, Any]:
     """One design as plain values; errors are in words, maps are the sides in pixels that enter and leave a stage."""
-    architecture, form = parse_setting(summary.setting)
+    architecture, form = summary.design
     stages = []
     if architecture.block != "alexnet":
         stages = [
@@ -28,7 +27,7 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
             for stage in layout(architecture, task).stages
         ]
     return {
-        "name": display_setting(summary.setting),
+        "name": summary.display,
         "block": architecture.block,
         "shortcut": architecture.shortcut,
         "kernel": architecture.kernel_size,

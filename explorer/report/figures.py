@@ -13,9 +13,8 @@ from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import Course
 from explorer.analysis.summary import ERRORS, SettingSummary, estimate
-from explorer.analysis.trend import shape_of
 from explorer.design.cost_measures import COUNTED, MEASURES
-from explorer.design.name import display_setting, parse_setting, paths_name
+from explorer.design.name import display_setting, paths_name
 from explorer.design.shape_axes import SHOWN
 from explorer.host.formatting import interval, millions
 from explorer.report.error_words import mean_words, seed_words, seeds_words
@@ -56,13 +55,13 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
     A setting of which no run came through has no error to show.
     """
     known = [summary for summary in finding.summaries if summary.came_through]
-    shapes = [(shape_of(summary.setting), summary.cardinality) for summary in known]
+    shapes = [(summary.shape, summary.cardinality) for summary in known]
     several = {shape for shape, count in Counter(shapes).items() if count > 1}
     lines: dict[str, list[Point]] = {}
     for summary in sorted(known, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
-        paths = paths_name(parse_setting(summary.setting)[0])
+        paths = paths_name(summary.design[0])
         point = Point(
-            name=display_setting(summary.setting),
+            name=summary.display,
             setting=summary.setting,
             paths=paths,
             cardinality=summary.cardinality,
@@ -73,7 +72,7 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
             words=told(summary),
             runs={seed: seed_words(summary, seed) for seed in summary.errors},
         )
-        rest = shape_of(summary.setting)
+        rest = summary.shape
         if (rest, summary.cardinality) in several:
             rest = f"{rest}, {summary.bottleneck_width}d"  # listed widths: a line for each
         lines.setdefault(rest, []).append(point)
@@ -154,8 +153,7 @@ def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float
                 legend=words,
                 settings=[one.setting for _, one, _ in known],
                 words=[
-                    f"{display_setting(one.setting)}\n{getattr(one, axis):,} {words}, {deviation:+.2f} %"
-                    for _, one, deviation in known
+                    f"{one.display}\n{getattr(one, axis):,} {words}, {deviation:+.2f} %" for _, one, deviation in known
                 ],
                 quiet=len(summaries) > MOST_MARKED,
             )
@@ -172,7 +170,7 @@ def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)")
     The ResNeXt paper's figure 7. None where either way has fewer than three networks, or where they differ otherwise.
     """
     summaries = [one for one in summaries if one.came_through]
-    alike = {shape_of(one.setting) for one in summaries}
+    alike = {one.shape for one in summaries}
     ordered = sorted(summaries, key=lambda one: one.params)
     if len(alike) != 1 or not ordered or ordered[0].cardinality != 1:
         return None
@@ -369,7 +367,7 @@ def told(summary: SettingSummary) -> str:
     """A design in some lines: its name, which holds its axes, its costs, its error with interval and n."""
     found = summary.estimate
     lines = [
-        display_setting(summary.setting),
+        summary.display,
         f"{summary.params:,} parameters, {millions(summary.macs)} multiply-adds",
         f"{summary.activations:,} activations",
         f"mean error {mean_words(summary)}, n = {seeds_words(summary)}",

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,8 @@ def _rows(views: Views) -> list[dict[str, Any]]:
     axes = views.axes.to_dict("index")
     return [
         {
-            **asdict(summary),
-            "name": _display(summary.setting),
+            **{own.name: getattr(summary, own.name) for own in fields(summary)},
+            "name": summary.display,
             "axes": axes[summary.setting],
             "came_through": summary.came_through,
             "mean": mean_words(summary),

@@ -10,7 +10,6 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import Course
 from explorer.analysis.summary import SettingSummary
-from explorer.design.name import display_setting
 from explorer.host.formatting import ERROR_NAMES, counted, percent, told_seeds
 from explorer.report.figures import Point, cardinality_numbers
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, ticks
@@ -187,7 +186,7 @@ def _of_seeds(one: SettingSummary, error: str) -> Spark:
         marks.append(Mark("line", across, [found.mean] * 2, PALETTE[0], width=1.5))
         low_high = f", 95 % interval {percent(found.low)} to {percent(found.high)}"
     marks.append(_dots([float(seed) for seed in seeds], errors, SMALL))
-    title = f"{error.capitalize()} of each seed of {display_setting(one.setting)}: mean {percent(found.mean)}{low_high}"
+    title = f"{error.capitalize()} of each seed of {one.display}: mean {percent(found.mean)}{low_high}"
     axis = Axis("Seed", ticks=tuple((float(seed), str(seed)) for seed in {seeds[0], seeds[-1]}))
     caption = f"{error.capitalize()} of each seed{'; line and band: mean, 95 % interval' if low_high else ''}"
     return Spark(Panel(f"{title}, {_n([one])}.", axis, _percents(), marks), f"{caption}, {_n([one])}")
@@ -236,7 +235,7 @@ def _of_settings(summaries: list[SettingSummary], error: str) -> Spark:
     intervals = [(one.estimate.low, one.estimate.high) for one in summaries]
     marks = [*_bars(x, intervals, PALETTE[0]), _dots(x, y)]
     axis = Axis("Setting", ticks=tuple((place, f"{place:.0f}") for place in x))
-    told = _few([f"{percent(one.estimate.mean)} for {display_setting(one.setting)}" for one in summaries])
+    told = _few([f"{percent(one.estimate.mean)} for {one.display}" for one in summaries])
     bars = _explained(marks)
     title = f"Mean {error} of {len(summaries)} settings in the study's order: {told}{bars}, {_n(summaries)} for each."
     caption = f"Mean {error} of each setting, in the study's order{bars}, {_n(summaries)}"

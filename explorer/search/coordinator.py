@@ -68,7 +68,7 @@ def run_study(
     with _stopped_by_files(), study.locked(folder):
         study.drop_partial(folder)
         refuse_other_settings(folder, config)
-        healed = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
+        healed, past = records.opened_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
         for line in healed:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         refused = False
@@ -82,7 +82,7 @@ def run_study(
             missed, points = plan.left_out
             if missed:
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
-            bench, past = Bench(config, surroundings, engine), records.load(folder)
+            bench = Bench(config, surroundings, engine)
             workers, execution = _execution(bench, plan, past, folder, console, fork)
             start = begin(folder, config, execution, surroundings, fork)
             for line in start.told:

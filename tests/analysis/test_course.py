@@ -21,7 +21,7 @@ def row(setting: str, val_error: float | None, *, epochs: int = 4, status: str =
 
 
 def course_of(rows: list[RunRecord], random: list[str], seeds: int = 1, cost: str | None = None) -> Course:
-    found = course(pd.DataFrame([vars(one) for one in rows]), random, seeds, cost)
+    found = course(pd.DataFrame(rows), random, seeds, cost)
     assert found is not None
     return found
 
@@ -72,7 +72,7 @@ def test_as_many_random_designs_have_a_band_of_95_percent() -> None:
 
 
 def test_random_designs_alone_are_no_search() -> None:
-    assert course(pd.DataFrame([vars(row("r", 0.1))]), ["r"], 1, None) is None
+    assert course(pd.DataFrame([row("r", 0.1)]), ["r"], 1, None) is None
 
 
 def test_a_search_that_stops_designs_is_held_against_what_its_epochs_pay_for() -> None:

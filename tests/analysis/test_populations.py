@@ -16,7 +16,7 @@ from explorer.analysis.judging import open_study
 from explorer.analysis.population import at_equal_depth, best_value, distance, distribution
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, estimate
-from explorer.analysis.trend import shape_of, trend
+from explorer.analysis.trend import trend
 
 
 def summary(name: str, errors: dict[int, float]) -> SettingSummary:
@@ -56,8 +56,8 @@ def test_two_cardinalities_or_no_common_seed_make_no_trend() -> None:
 
 
 def test_the_shape_is_what_the_paths_leave() -> None:
-    assert shape_of("29-32x4d") == "29"
-    assert shape_of("29-16x2d-w64-preact") == "29-w64-preact"
+    assert summary("29-32x4d", {}).shape == "29"
+    assert summary("29-16x2d-w64-preact", {}).shape == "29-w64-preact"
 
 
 def test_a_distribution_counts_designs_and_its_band_holds_it() -> None:

@@ -110,7 +110,7 @@ class Points:
         original = table.append
 
         def append(path: Path, rows: list[Any]) -> None:
-            text = "".join(map(table._line, rows))
+            text = table._text(rows)
             for part, words in ((len(text) // 2, "half a write"), (len(text) - 1, "all but a line end")):
                 self(f"{words} to {path.name}", lambda part=part: _write(path, text[:part]))  # type: ignore[misc]
             original(path, rows)

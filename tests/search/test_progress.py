@@ -24,7 +24,7 @@ def show(tiny: StudyConfig, *, terminal: bool) -> str:
         display.epoch(runs[1][1].id, EpochResult(1, 0.1, 2.345, 0.5, 0.25, 1.0))
         (setting, run), *_ = runs
         done = record(setting.name, 0, 0.125)
-        display.finished(type(done)(**{**vars(done), "run": run.id}))
+        display.finished(replace(done, run=run.id))
         if terminal:
             console.print(display._render())
     return output.getvalue()

@@ -149,7 +149,7 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
     found.complaints += tables.complaints
     if tables.kept is None or plan is None or known.execution is None or known.environment is None:
         return found
-    record = records.assembled(folder, tables.kept)
+    record = records.assembled(tables.kept)
     opened = judged(folder, plan, record, {}, known.environment, asdict(known.execution))
     runs = replace(known, plan=opened.plan).runs(opened.settings)
     final = set(record.runs.loc[record.runs["status"].isin(FINAL_STATUSES), "run"])

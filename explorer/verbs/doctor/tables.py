@@ -46,15 +46,18 @@ def examine_tables(
     lines = [f"{name}: {counted(len(content.rows), 'row')}" for name, content in contents.items()]
     if unreadable:
         return Tables(lines, None, unreadable)
-    rows = {name: list(content.rows.values()) for name, content in contents.items()}
-    named = {**labels, **{row["run"]: f"{row['setting']} seed {row['seed']}" for row in rows[RUNS]}}
+    rows = {name: content.rows for name, content in contents.items()}
+    runs = zip(*(rows[RUNS][name].tolist() for name in ("run", "setting", "seed")), strict=True)
+    named = {**labels, **{run: f"{setting} seed {seed}" for run, setting, seed in runs}}
     kept = records.holding(rows, rungs)
     wrong = [*_damaged(folder, contents), *_lost(folder, rows, rungs, named)]
     if wrong:
         changed = [name for name in contents if contents[name].damaged or len(kept[name]) < len(rows[name])]
-        gone = sorted({row["run"] for own in rows.values() for row in own if "run" in row} - _known(kept))
+        gone = sorted({run for own in rows.values() for run in own.get("run", ())} - {*kept[RUNS]["run"]})
         remedy = f"set copies of {', '.join(changed)} aside and keep every row that checks; {_again(gone, named)}"
-        return Tables(lines, kept, [Complaint("; ".join(wrong), remedy, partial(_keep, folder, changed, kept))])
+        return Tables(
+            lines, kept, [Complaint("; ".join(wrong), remedy, partial(_keep, folder, changed, contents, kept))]
+        )
     return Tables(lines, kept, [] if running else _torn(folder, contents, rows, rungs, named))
 
 
@@ -98,15 +101,10 @@ def _torn(
     return [Complaint("; ".join(wrong), remedy, cure)] if wrong else []
 
 
-def _keep(folder: Path, names: list[str], kept: records.Rows) -> None:
+def _keep(folder: Path, names: list[str], contents: Contents, kept: records.Rows) -> None:
     set_aside(folder, [folder / name for name in names])
-    kinds = records.kinds_of(searches=True)
     for name in names:
-        table.rewrite(folder / name, kinds[name], kept[name])
-
-
-def _known(rows: records.Rows) -> set[str]:
-    return {row["run"] for row in rows[RUNS]}
+        table.keep(folder / name, contents[name], kept[name])
 
 
 def _again(runs: list[str], named: Mapping[str, str]) -> str:
