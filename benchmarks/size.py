@@ -21,8 +21,8 @@ from explorer.host.errors import StudyStoppedError
 from explorer.host.machine import most_memory
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.changes import stored_plan
 from explorer.record.rows import RunRecord, record_of
+from explorer.record.starts import started_study
 from explorer.search import coordinator
 from explorer.search.rungs import chosen
 from explorer.study.designs import Setting
@@ -38,8 +38,9 @@ RATE = 0.2  # of test images that are got wrong
 def store(config: StudyConfig, folder: Path, runs: int) -> None:
     """Write a new study with so many of its runs recorded, the first ones, as though they had been trained."""
     until_first(config, folder)
-    plan = plan_of(config)
-    settings, execution = _settings(plan, folder, runs), stored_plan(folder)
+    plan, started = plan_of(config), started_study(folder)
+    assert started is not None
+    settings, execution = _settings(plan, folder, runs), started.plan
     wanted, rng = runs_of(plan, settings, execution, "none")[:runs], np.random.default_rng(0)
     for place in range(0, runs, AT_ONCE):
         some = wanted[place : place + AT_ONCE]

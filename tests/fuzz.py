@@ -29,10 +29,11 @@ from explorer.__main__ import main as explorer
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.host.cache import remembered
 from explorer.host.errors import InputError
-from explorer.record import changes, records, starts, table
 from explorer.record import folder as study
+from explorer.record import records, starts, table
 from explorer.record.folder import ENVIRONMENT, EXECUTION, stored_config
 from explorer.record.rows import CorrectRecord, EpochRecord, RunRecord
+from explorer.record.starts import started_study
 from explorer.report.method import images
 from explorer.search import execution_plan as execution
 from explorer.study.settings import StudyConfig
@@ -297,7 +298,7 @@ def files(chance: random.Random) -> None:
             ends([f"name={NAME}", "do=doctor"])
         else:
             environment = study.stored_environment(FOLDER) or {}
-            changes.stored_plan(FOLDER)
+            started_study(FOLDER)
             assert starts.identity(NAME, environment)
             first, *others = starts.starts_of(environment)
             assert all(list(starts.unlike(first, other)) is not None for other in others)

@@ -40,7 +40,7 @@ def made_up(config: StudyConfig, end: End = all_ok) -> Path:
     execution = Execution("cpu", "made up", "grouped", "channels_last", "float32", 1, config.recipe.batch_size)
     surroundings = Surroundings("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
     records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
-    begin(folder, config, execution, surroundings)
+    begin(folder, None, config, execution, surroundings)
     settings = _designs(config) if config.search.is_adaptive else plan_of(config).settings
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [

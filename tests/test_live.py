@@ -44,7 +44,7 @@ def begun(workplace: Path, tiny: StudyConfig) -> StudyConfig:
     """A study that has started and has no run yet."""
     (FOLDER / "local").mkdir(parents=True)
     records.open_for_writing(FOLDER)
-    begin(FOLDER, tiny, PLAN, Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100)))
+    begin(FOLDER, None, tiny, PLAN, Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100)))
     return tiny
 
 

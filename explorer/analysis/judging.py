@@ -14,6 +14,7 @@ from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.progress import Progress, progress_of, settings_so_far
+from explorer.record.starts import started_study
 from explorer.study.designs import Setting
 from explorer.study.plan import Plan, plan_of
 from explorer.study.run import BASELINE
@@ -65,21 +66,17 @@ def open_study(folder: Path, plan: Plan | None = None) -> OpenedStudy:
     seeds and designs the study is to have.
     """
     stamps, digest = study.stamps_of(folder), study.runs_digest(folder)
-    study.refuse_gaps(folder)
-    tree = study.stored_config(folder)
-    if tree is None:
+    started = started_study(folder)
+    if started is None:
         raise InputError(f"{folder}: there is no such study yet; start it with do=run")
-    config = to_config(tree, lambda _: f" (in {folder / study.CONFIG})")
+    config = to_config(started.config, lambda _: f" (in {folder / study.CONFIG})")
     if plan is None:
         plan = plan_of(config, chooses=False)
     else:
         plan = replace(plan, config=replace(config, search=plan.config.search))
     record = records.load(folder)
     right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}
-    environment, execution = study.stored_environment(folder), study.stored_execution(folder)
-    assert environment is not None
-    assert execution is not None
-    found = judged(folder, plan, record, right, environment, execution)
+    found = judged(folder, plan, record, right, started.environment, started.execution)
     finding = replace(found.finding, note=study.note(folder))
     return replace(found, finding=finding, stamps=stamps, digest=digest)
 

@@ -14,18 +14,10 @@ from typing import Any
 import explorer
 from explorer.host.errors import InputError
 from explorer.host.formatting import one_line
-from explorer.record.folder import (
-    CONFIG,
-    EXECUTION,
-    refuse_gaps,
-    stored_config,
-    stored_environment,
-    stored_execution,
-    study_folder,
-)
-from explorer.record.starts import as_tree
+from explorer.record.folder import CONFIG, EXECUTION, study_folder
+from explorer.record.starts import Started, as_tree, started_study
 from explorer.study.job import Surroundings
-from explorer.study.run import Convolution, Execution
+from explorer.study.run import Execution
 from explorer.study.settings import DataConfig, StudyConfig
 
 # What may differ between two starts of a study: where and how fast it runs, not what it finds. Where images come from
@@ -50,20 +42,22 @@ class Difference:
         return f"{self.key} was {self.then}, now {self.now}"
 
 
-def refuse_other_settings(folder: Path, config: StudyConfig) -> None:
+def refuse_other_settings(study: Started | None, config: StudyConfig) -> None:
     """Raise InputError, listing the differences, when the study was started with other settings or more seeds."""
-    refuse_gaps(folder)
-    _refuse(folder, of_settings(folder, config))
+    if study is not None:
+        _refuse(study, of_settings(study, config))
 
 
-def settled(folder: Path, config: StudyConfig, surroundings: Surroundings) -> Execution | None:
+def settled(study: Started | None, config: StudyConfig, surroundings: Surroundings) -> Execution | None:
     """The execution plan that a study's first start fixed; None before it.
 
     Raises InputError, listing the differences, where this machine cannot follow the plan, the settings ask for another,
     or what it would run with is not what the study was started with.
     """
-    _refuse(folder, of_surroundings(folder, config, surroundings))
-    return None if stored_config(folder) is None or stored_execution(folder) is None else stored_plan(folder)
+    if study is None:
+        return None
+    _refuse(study, of_surroundings(study, config, surroundings))
+    return study.plan
 
 
 def fork_of(config: StudyConfig, surroundings: Surroundings | None = None) -> tuple[str, list[Difference]]:
@@ -72,12 +66,12 @@ def fork_of(config: StudyConfig, surroundings: Surroundings | None = None) -> tu
     That is its own where nothing differs, else the first of `<name>-2`, `<name>-3`, ... that is free or was started in
     this very way. Without surroundings only settings are compared.
     """
-    first = _differences(study_folder(config.name), config, surroundings)
+    first = _differences(started_study(study_folder(config.name)), config, surroundings)
     if not first:
         return config.name, []
     for number in count(2):
         name = f"{config.name[:95]}-{number}"
-        if not _differences(study_folder(name), config, surroundings):
+        if not _differences(started_study(study_folder(name)), config, surroundings):
             break
     return name, first
 
@@ -89,13 +83,10 @@ def told(folder: Path, differences: list[Difference], so: str) -> list[str]:
     return [f"{folder}: was started differently {how}; {so}", *(() if few else _listed(differences))]
 
 
-def of_settings(folder: Path, config: StudyConfig) -> list[Difference]:
+def of_settings(study: Started, config: StudyConfig) -> list[Difference]:
     """Settings that decide something and are not those that the study was started with; fewer seeds are among them."""
-    old = stored_config(folder)
-    if old is None:
-        return []
     # Keys that an earlier version did not write had the defaults they have now.
-    before, now = {**_flat(_defaults(config)), **_flat(old)}, _flat(as_tree(config))
+    before, now = {**_flat(_defaults(config)), **_flat(study.config)}, _flat(as_tree(config))
     for key in _UNORDERED:
         before[key], now[key] = (sorted(tree.get(key) or []) for tree in (before, now))
     if (question := before.get("study.question")) and before.get("data.label"):
@@ -107,7 +98,7 @@ def of_settings(folder: Path, config: StudyConfig) -> list[Difference]:
     if not isinstance(seeds, int):
         if found:
             return found
-        raise InputError(f"{folder / CONFIG}: search.seeds is {seeds}, not a number; restore the file")
+        raise InputError(f"{study.folder / CONFIG}: search.seeds is {seeds}, not a number; restore the file")
     if "search.looks" in different:
         then, new = ("auto" if tree.get("search.looks") else tree.get("search.seeds") for tree in (before, now))
         found = [one for one in found if one.key != "search.looks"] + [_difference("search.seeds", then, new)]
@@ -120,12 +111,9 @@ def of_settings(folder: Path, config: StudyConfig) -> list[Difference]:
     return found
 
 
-def of_surroundings(folder: Path, config: StudyConfig, surroundings: Surroundings) -> list[Difference]:
+def of_surroundings(study: Started, config: StudyConfig, surroundings: Surroundings) -> list[Difference]:
     """What a study would run with now and did not at its start, the execution plan as it stands included."""
-    execution, environment = stored_execution(folder), stored_environment(folder)
-    if execution is None or environment is None or stored_config(folder) is None:
-        return []
-    plan = stored_plan(folder)
+    environment, plan = study.environment, study.plan
     old = {**asdict(plan), "data_hash": environment["data_hash"], "torch": environment["versions"].get("torch")}
     new = {
         "device": surroundings.device,
@@ -139,8 +127,8 @@ def of_surroundings(folder: Path, config: StudyConfig, surroundings: Surrounding
     if not surroundings.has_kernels and _has_kernels(plan):
         found.append(Difference("C compiler", "there for kernels of our own", "absent, so they cannot be made here"))
     for key, value in environment.get("execution", {}).items():
-        if execution.get(key) != value:
-            found.append(_difference(f"{EXECUTION}: {key}", value, execution.get(key)))
+        if study.execution.get(key) != value:
+            found.append(_difference(f"{EXECUTION}: {key}", value, study.execution.get(key)))
     return [*found, *_of_sources(environment.get("sources"), surroundings.sources)]
 
 
@@ -152,24 +140,24 @@ def _of_sources(then: dict[str, str] | None, now: dict[str, str]) -> Iterator[Di
             yield Difference(f"explorer/{path}", before, after)
 
 
-def _differences(folder: Path, config: StudyConfig, surroundings: Surroundings | None) -> list[Difference]:
-    refuse_gaps(folder)
-    found = of_settings(folder, config)
-    return found if surroundings is None else [*found, *of_surroundings(folder, config, surroundings)]
+def _differences(study: Started | None, config: StudyConfig, surroundings: Surroundings | None) -> list[Difference]:
+    if study is None:
+        return []
+    found = of_settings(study, config)
+    return found if surroundings is None else [*found, *of_surroundings(study, config, surroundings)]
 
 
-def _refuse(folder: Path, differences: list[Difference]) -> None:
+def _refuse(study: Started, differences: list[Difference]) -> None:
     if not differences:
         return
     way = "start a new study with fork=true or name=..."
-    if any(one.key.startswith("explorer/") for one in differences) and (there := _place(folder)):
+    if any(one.key.startswith("explorer/") for one in differences) and (there := _place(study.environment)):
         way = f"go back to {there}, or {way}"
-    raise InputError(*told(folder, differences, way))
+    raise InputError(*told(study.folder, differences, way))
 
 
-def _place(folder: Path) -> str:
+def _place(environment: dict[str, Any]) -> str:
     """The sources that a study was started with, as a person finds them; empty where that is not known."""
-    environment = stored_environment(folder) or {}
     commit, version = environment.get("commit"), environment.get("version")
     if commit:
         return f"commit {commit}" + (f" (version {version})" if version else "")
@@ -182,16 +170,6 @@ def _listed(differences: list[Difference]) -> list[str]:
     key, then = (max(len(row[column]) for row in rows) for column in (0, 1))
     more = [f"  and {len(differences) - MOST} more"] if len(differences) > MOST else []
     return [*(f"  {row[0]:{key}}  {row[1]:{then}}  {row[2]}" for row in rows), *more]
-
-
-def stored_plan(folder: Path) -> Execution:
-    """The execution plan that a study's file holds. Raises InputError for a file that holds something else."""
-    execution = stored_execution(folder) or {}
-    try:
-        convolutions = tuple(Convolution(**choice) for choice in execution.get("convolutions", []))
-        return Execution(**{**execution, "convolutions": convolutions})
-    except TypeError:
-        raise InputError(f"{folder / EXECUTION}: is not an execution plan; restore the file") from None
 
 
 def _has_kernels(plan: Execution) -> bool:

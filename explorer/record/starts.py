@@ -16,11 +16,22 @@ from typing import Any
 import yaml
 
 import explorer
+from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.formatting import without_password
-from explorer.record.folder import CONFIG, ENVIRONMENT, now, stored_environment, write_execution
+from explorer.record.folder import (
+    CONFIG,
+    ENVIRONMENT,
+    EXECUTION,
+    now,
+    refuse_gaps,
+    stored_config,
+    stored_environment,
+    stored_execution,
+    write_execution,
+)
 from explorer.study.job import Surroundings
-from explorer.study.run import Execution
+from explorer.study.run import Convolution, Execution
 from explorer.study.settings import StudyConfig
 
 
@@ -34,19 +45,70 @@ class Fork:
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a study: its place among those written down, and lines for a person about what differs."""
+    """One start of a study: its place among those written down, and lines for a person about what differs.
+
+    environment  what was written down of all starts
+    """
 
     number: int
+    environment: dict[str, Any]
     told: tuple[str, ...] = ()
 
 
-def begin(
-    folder: Path, config: StudyConfig, execution: Execution, surroundings: Surroundings, fork: Fork | None = None
-) -> Start:
-    """Write down what every later start must share, what this one is on, and the settings as they are now."""
-    entry, told = _entry(config, surroundings), []
+@dataclass(frozen=True)
+class Started:
+    """What the starts of a study wrote down: its settings, what it was started on, and its execution plan, as trees."""
+
+    folder: Path
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    execution: dict[str, Any]
+
+    @property
+    def plan(self) -> Execution:
+        """The execution plan. Raises InputError where its file holds something else."""
+        return execution_in(self.execution, self.folder)
+
+
+def started_study(folder: Path) -> Started | None:
+    """What the starts of a study wrote down; None before the first has.
+
+    Raises InputError where a part of a study that has begun is missing or cannot be used.
+    """
+    refuse_gaps(folder)
     # The settings are written last: without them a first start was cut short before anything followed from it.
-    environment = stored_environment(folder) if (folder / CONFIG).exists() else None
+    tree = stored_config(folder)
+    if tree is None:
+        return None
+    environment, execution = stored_environment(folder), stored_execution(folder)
+    assert environment is not None
+    assert execution is not None
+    return Started(folder, tree, environment, execution)
+
+
+def execution_in(tree: dict[str, Any], folder: Path) -> Execution:
+    """The execution plan that a study's file holds. Raises InputError for a file that holds something else."""
+    try:
+        convolutions = tuple(Convolution(**choice) for choice in tree.get("convolutions", []))
+        return Execution(**{**tree, "convolutions": convolutions})
+    except TypeError:
+        raise InputError(f"{folder / EXECUTION}: is not an execution plan; restore the file") from None
+
+
+def begin(
+    folder: Path,
+    before: Started | None,
+    config: StudyConfig,
+    execution: Execution,
+    surroundings: Surroundings,
+    fork: Fork | None = None,
+) -> Start:
+    """Write down what every later start must share, what this one is on, and the settings as they are now.
+
+    `before` is what the starts before it wrote down.
+    """
+    entry, told = _entry(config, surroundings), []
+    environment = dict(before.environment) if before else None
     if environment is None:
         environment = _first(surroundings, entry) | ({"forked_from": asdict(fork)} if fork else {})
     elif "sources" not in environment:
@@ -65,7 +127,7 @@ def begin(
     write_execution(folder, execution)
     write_environment(folder, environment)
     write_whole(folder / CONFIG, yaml.safe_dump(as_tree(config), sort_keys=False, allow_unicode=True))
-    return Start(number, tuple(told))
+    return Start(number, environment, tuple(told))
 
 
 def starts_of(environment: dict[str, Any]) -> list[dict[str, Any]]:

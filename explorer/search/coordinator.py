@@ -18,7 +18,7 @@ from explorer.record import records
 from explorer.record.changes import refuse_other_settings, settled
 from explorer.record.progress import settings_so_far
 from explorer.record.rows import Decision, RunRecord, record_of
-from explorer.record.starts import Fork, begin
+from explorer.record.starts import Fork, Started, begin, started_study
 from explorer.search.display import Clock, waiting, work_of
 from explorer.search.execution_plan import propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import execution_of, reuse_runs
@@ -67,7 +67,8 @@ def run_study(
     config, clock = plan.config, Clock()
     with _stopped_by_files(), study.locked(folder):
         study.drop_partial(folder)
-        refuse_other_settings(folder, config)
+        before = started_study(folder)
+        refuse_other_settings(before, config)
         healed, past = records.opened_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
         for line in healed:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -83,8 +84,8 @@ def run_study(
             if missed:
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
             bench = Bench(config, surroundings, engine)
-            workers, execution = _execution(bench, plan, past, folder, console, fork)
-            start = begin(folder, config, execution, surroundings, fork)
+            workers, execution = _execution(bench, plan, past, before, console, fork)
+            start = begin(folder, before, config, execution, surroundings, fork)
             for line in start.told:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             if reuse_runs(plan, past, folder, execution, start, console):
@@ -119,13 +120,13 @@ def _stopped_by_files() -> Iterator[None]:
 
 
 def _execution(
-    bench: Bench, plan: Plan, past: records.Record, folder: Path, console: Console, fork: Fork | None
+    bench: Bench, plan: Plan, past: records.Record, before: Started | None, console: Console, fork: Fork | None
 ) -> tuple[int, Execution]:
     """Runs at once, and the execution plan: the study's own, or a new one with what is measured for it."""
     config, settings = plan.config, settings_so_far(plan, past)
     _tell(bench, console)
     runs = plan.designs * config.search.seeds
-    old = settled(folder, config, bench.surroundings) or execution_of(fork, bench)
+    old = settled(before, config, bench.surroundings) or execution_of(fork, bench)
     began, known = time.perf_counter(), settings or _some(plan)
     there = bench.surroundings
     is_short = there.has_bfloat16 and config.engine.precision != "float32"

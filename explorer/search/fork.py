@@ -17,10 +17,10 @@ from explorer.engine.remote import installed
 from explorer.host.console import PLAIN
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.changes import fork_of, of_settings, of_surroundings, settled, stored_plan, told
+from explorer.record.changes import fork_of, of_settings, of_surroundings, told
 from explorer.record.progress import Progress, progress_of
 from explorer.record.rows import RunRecord, record_of
-from explorer.record.starts import Fork, Start, digest, placed, starts_of, write_environment
+from explorer.record.starts import Fork, Start, digest, placed, started_study, starts_of, write_environment
 from explorer.search.display import waiting
 from explorer.search.measuring import Bench
 from explorer.study.designs import Setting
@@ -56,10 +56,10 @@ def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
 
 def execution_of(fork: Fork | None, bench: Bench) -> Execution | None:
     """The execution plan of the study that is forked, so that runs may be the same; None if it cannot be followed."""
-    source = study.study_folder(fork.study) if fork else None
+    source = started_study(study.study_folder(fork.study)) if fork else None
     if source is None or of_surroundings(source, bench.config, bench.surroundings):
         return None
-    return settled(source, bench.config, bench.surroundings)
+    return source.plan
 
 
 def reuse_runs(
@@ -69,7 +69,7 @@ def reuse_runs(
 
     `past` is what the record holds until now. Says whether there were any.
     """
-    environment = study.stored_environment(folder) or {}
+    environment = start.environment
     source = study.study_folder(str(environment.get("forked_from", {}).get("study")))
     if "forked_from" not in environment or not (source / study.RUNS).exists():
         return False
@@ -80,12 +80,12 @@ def reuse_runs(
             console.print(f"{source}: {words}", **PLAIN)
         return False
     starts = starts_of(environment)
-    origin = _Origin(source, records.load(source), records.load_correct(source))
+    origin = _opened(source)
     asked = runs_of(plan, plan.settings, execution, str(environment["data_hash"]))
     found = _taken(plan.config, past, asked, origin, starts[start.number])
-    theirs, places = starts_of(study.stored_environment(source) or {}), {}
+    places = {}
     for number in dict.fromkeys(row.start for _, _, row in found):
-        starts, places[number] = placed(starts, theirs[number])
+        starts, places[number] = placed(starts, origin.starts[number])
     write_environment(folder, {**environment, "starts": starts})
     for setting, run, row in found:
         outcome, macs, when = _outcome(row, origin.right.get(run.id)), row.fvcore_macs, row.finished
@@ -104,21 +104,20 @@ def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str 
     of the fork holds until now.
     """
     config = plan.config
-    environment = study.stored_environment(folder) or {}
-    name = environment.get("forked_from", {}).get("study") or forked
+    own = started_study(folder)
+    name = (own.environment.get("forked_from", {}).get("study") if own else None) or forked
     source = study.study_folder(str(name)) if name else folder
-    begun = folder if environment else source
-    known, theirs = study.stored_environment(begun), study.stored_environment(source)
-    if source == folder or config.search.is_adaptive or known is None or theirs is None:
+    if source == folder or config.search.is_adaptive or (theirs := started_study(source)) is None:
         return source, []
-    sources, data_hash = decisive_sources(), str(known["data_hash"])
-    execution, torch = stored_plan(begun), {"torch": installed("torch")}
+    known = own or theirs
+    sources, data_hash = decisive_sources(), str(known.environment["data_hash"])
+    execution, torch = known.plan, {"torch": installed("torch")}
     there = Surroundings(execution.device, execution.device_name, data_hash, torch, has_kernels=True, sources=sources)
-    other_images = any(one.key.startswith("data.") for one in of_settings(begun, config))
-    if other_images or of_surroundings(begun, config, there) or not (source / study.RUNS).exists():
+    other_images = any(one.key.startswith("data.") for one in of_settings(known, config))
+    if other_images or of_surroundings(known, config, there) or not (source / study.RUNS).exists():
         return source, []
     asked = runs_of(plan, plan.settings, execution, data_hash)
-    origin = _Origin(source, records.load(source), records.load_correct(source))
+    origin = _opened(source)
     return source, _taken(config, past, asked, origin, {"versions": torch, "sources": digest(sources)})
 
 
@@ -135,11 +134,17 @@ def progress_with(plan: Plan, past: records.Record | None, taken: Taken) -> Prog
 
 @dataclass(frozen=True)
 class _Origin:
-    """The study that is forked: its folder, its record, and which test images its runs got right."""
+    """The study that is forked: its starts, its record, and which test images its runs got right."""
 
-    folder: Path
+    starts: list[dict[str, Any]]
     record: records.Record
     right: dict[str, "np.typing.NDArray[np.bool_]"]
+
+
+def _opened(folder: Path) -> _Origin:
+    record = records.load(folder)
+    starts = starts_of(study.stored_environment(folder) or {})
+    return _Origin(starts, record, records.load_correct(folder, record=record))
 
 
 def _taken(
@@ -153,8 +158,7 @@ def _taken(
 
     They have a test there exactly if this study tests them.
     """
-    theirs = starts_of(study.stored_environment(origin.folder) or {})
-    alike = {number for number, one in enumerate(theirs) if _is_alike(one, start)}
+    alike = {number for number, one in enumerate(origin.starts) if _is_alike(one, start)}
     rows = [row for row in records.as_records(origin.record.runs) if row.start in alike]
     there = {row.run: row for row in rows if row.test_error is None or row.run in origin.right}
     known = set() if past is None else set(past.runs.loc[past.runs["status"].isin(FINAL_STATUSES), "run"])

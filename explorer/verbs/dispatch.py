@@ -140,13 +140,16 @@ def _tell_others(command: "Command", console: "Console") -> None:
     """Say which settings of the command are not those of the record, for a verb that goes by the record alone."""
     from explorer.record.changes import of_settings, told
     from explorer.record.folder import refuse_links, study_folder
+    from explorer.record.starts import started_study
 
     folder = study_folder(command.study.name)
     try:
         refuse_links(folder)
-        found = [one for one in of_settings(folder, command.study) if _is_given(one.key, command.given)]
+        study = started_study(folder)
+        found = of_settings(study, command.study) if study else []
     except InputError:  # what is wrong with the folder the verb itself says
         return
+    found = [one for one in found if _is_given(one.key, command.given)]
     for line in told(folder, found, f"do={command.do} goes by the record") if found else ():
         console.print(line, **PLAIN)
 

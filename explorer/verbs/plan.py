@@ -19,6 +19,7 @@ from explorer.record import records
 from explorer.record.changes import fork_of, refuse_other_settings, told
 from explorer.record.folder import CONFIG, STUDIES, study_folder
 from explorer.record.progress import Progress, settings_so_far
+from explorer.record.starts import started_study
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.designs import Scope, Setting
@@ -83,7 +84,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
             console.print(line, **PLAIN)
         forked, config = config.name if differences else None, replace(config, name=name)
     folder = study_folder(config.name)
-    refuse_other_settings(folder, config)
+    refuse_other_settings(started_study(folder), config)
     if config.data.path is not None or config.data.source == "digits":
         from explorer.training.glance import refuse_unlike
 
@@ -94,14 +95,14 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     if config.engine.name == "local" and (config.device == "cpu" or driver_version() == "unknown"):
         refuse_beyond_memory(plan, plan.settings, memory_bytes(), 4 if config.engine.precision == "float32" else 2)
     console.print(words, highlight=False)
-    begun = open_study(folder, plan) if (folder / CONFIG).exists() else None
-    source, taken = foreseen(plan, begun.record if begun else None, folder, forked)
-    settings = settings_so_far(plan, begun.record if begun else None)
+    opened = open_study(folder, plan) if (folder / CONFIG).exists() else None
+    source, taken = foreseen(plan, opened.record if opened else None, folder, forked)
+    settings = settings_so_far(plan, opened.record if opened else None)
     recorded = recorded_runs(STUDIES, config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
-    images = _images(config, begun.environment if begun else None)
-    seeds = begun.config.search.seeds if begun else plan.first_look
-    print_forecast(Forecast(plan.with_seeds(seeds), settings, begun, taken, images, measured), console)
+    images = _images(config, opened.environment if opened else None)
+    seeds = opened.config.search.seeds if opened else plan.first_look
+    print_forecast(Forecast(plan.with_seeds(seeds), settings, opened, taken, images, measured), console)
     if taken := [one for one in taken if one[1].seed in plan.with_seeds(seeds).config.search.every_seed]:
         runs = counted(len(taken), "run")
         console.print(f"Not among these: {runs}, which a start takes over from {source}", **PLAIN)

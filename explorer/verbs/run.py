@@ -29,6 +29,7 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
     from explorer.record.changes import refuse_other_settings
     from explorer.record.folder import CONFIG, refuse_links, study_folder, sweep
     from explorer.record.progress import without_weights
+    from explorer.record.starts import started_study
     from explorer.report.terminal import print_verdict
     from explorer.study.plan import plan_of
     from explorer.verbs.space_progress import space_progress
@@ -44,7 +45,7 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
         plan, fork = forked(plan, console)
     folder = study_folder(plan.config.name)
     refuse_links(folder)
-    refuse_other_settings(folder, plan.config)
+    refuse_other_settings(started_study(folder), plan.config)
     study = open_study(folder, plan) if (folder / CONFIG).exists() else None
     failed, trained = 0, False
     while not failed and (study is None or study.progress.left):
@@ -103,13 +104,14 @@ def _beside(config: StudyConfig, folder: Path, console: "Console") -> "Live | No
 
 def _see_to_what_is_left_over(study: "OpenedStudy", storage: StorageConfig) -> None:
     """Of a study that was finished before: refuse a record of other runs, and write what the dashboard still lacks."""
-    from explorer.record.changes import stored_plan
     from explorer.record.folder import BEHIND
     from explorer.record.progress import refuse_foreign
     from explorer.record.records import as_records
+    from explorer.record.starts import execution_in
     from explorer.study.runs import runs_of
 
-    runs = runs_of(study.plan, study.settings, stored_plan(study.folder), study.environment["data_hash"])
+    execution = execution_in(study.execution, study.folder)
+    runs = runs_of(study.plan, study.settings, execution, study.environment["data_hash"])
     refuse_foreign(study.config, study.folder, runs, as_records(study.record.runs))
     if (study.folder / BEHIND).exists():
         from explorer.verbs.move import catch_up

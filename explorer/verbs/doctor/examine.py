@@ -16,8 +16,8 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import counted, printable, without_password
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.changes import stored_plan
 from explorer.record.progress import foreign
+from explorer.record.starts import execution_in
 from explorer.report.drawing import draw
 from explorer.search.mirror import Mirror, Writer, mirror_of, problem
 from explorer.search.state import replayed
@@ -188,7 +188,7 @@ def _read_small_files(folder: Path, found: Examination) -> _Known:
     plan = read(study.CONFIG, _plan)
     environment, execution = (
         read(study.ENVIRONMENT, study.stored_environment),
-        read(study.EXECUTION, lambda folder: study.stored_execution(folder) and stored_plan(folder)),
+        read(study.EXECUTION, _execution),
     )
     if plan:
         found.lines.append(f"  {plan.config.study.question}")
@@ -202,6 +202,11 @@ def _read_small_files(folder: Path, found: Examination) -> _Known:
 def _has_record(folder: Path) -> bool:
     """Whether a table is there that is not just a header, as the first start makes it."""
     return any(study.is_more_than_a_header(folder / name) for name in (*study.TABLES, study.DECISIONS))
+
+
+def _execution(folder: Path) -> Execution | None:
+    tree = study.stored_execution(folder)
+    return None if tree is None else execution_in(tree, folder)
 
 
 def _plan(folder: Path) -> Plan | None:
