@@ -28,7 +28,18 @@ from explorer.search import coordinator
 from explorer.search.display import Display
 from explorer.search.sampler import FeasibleSampler, make_sampler
 from explorer.search.trials import Trials, new_search
-from explorer.study.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey, Terms
+from explorer.study.job import (
+    Answer,
+    Counted,
+    EpochDone,
+    Event,
+    HostQuestion,
+    HostReport,
+    Job,
+    Placement,
+    Question,
+    RunDone,
+)
 from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Outcome, Run
 from explorer.study.settings import StudyConfig
@@ -100,12 +111,12 @@ class Sleeps:
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         """The one question that is asked where nothing is to be measured."""
         del workers
-        assert isinstance(question, Survey), question
-        return [Surroundings("cpu", "no processor", "none", {"torch": "none"}, images=IMAGES)]
+        assert isinstance(question, HostQuestion), question
+        return [HostReport("cpu", "no processor", "none", {"torch": "none"}, images=IMAGES)]
 
-    def open(self, terms: Terms) -> int:
-        """All slots, whatever the terms."""
-        del terms
+    def open(self, placement: Placement) -> int:
+        """All slots, whatever is asked for."""
+        del placement
         return self.slots
 
     def submit(self, job: Job) -> None:

@@ -12,7 +12,7 @@ from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import begin
 from explorer.search.rungs import chosen
 from explorer.study.designs import Setting, scope_of
-from explorer.study.job import Surroundings
+from explorer.study.job import HostReport
 from explorer.study.plan import plan_of
 from explorer.study.run import BASELINE, EpochResult, Execution, Outcome, Run
 from explorer.study.runs import is_judged, runs_of
@@ -38,9 +38,9 @@ def made_up(config: StudyConfig, end: End = all_ok) -> Path:
     folder = make_folder(study_folder(config.name))
     make_folder(folder / "local")
     execution = Execution("cpu", "made up", "grouped", "channels_last", "float32", 1, config.recipe.batch_size)
-    surroundings = Surroundings("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
+    host_report = HostReport("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
     records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
-    begin(folder, None, config, execution, surroundings)
+    begin(folder, None, config, execution, host_report)
     settings = _designs(config) if config.search.is_adaptive else plan_of(config).settings
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [

@@ -17,7 +17,7 @@ from explorer.record import records, starts, table
 from explorer.record.rows import RunRecord
 from explorer.report import drawing
 from explorer.search import coordinator, fork
-from explorer.study.job import Answer, FormsQuestion, Job, Question, Surroundings
+from explorer.study.job import Answer, FormsQuestion, HostReport, Job, Question
 from explorer.study.run import Convolution
 from tests.conftest import TINY, broadly
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
@@ -33,9 +33,7 @@ UNINTERRUPTED = {  # recorded studies that one start brought to their end
     "plain_path",
 }
 SOURCES = {"design/cost.py": "aaaa", "training/loop.py": "bbbb"}
-THERE = Surroundings(
-    "cpu", "some processor", "hash", {"torch": "2", "numpy": "1"}, images=(80, 40, 100), sources=SOURCES
-)
+THERE = HostReport("cpu", "some processor", "hash", {"torch": "2", "numpy": "1"}, images=(80, 40, 100), sources=SOURCES)
 Start = Callable[..., tuple[int, list[Job]]]
 
 
@@ -43,7 +41,7 @@ Start = Callable[..., tuple[int, list[Job]]]
 class Elsewhere(Engine):
     """An engine that runs on what it is told."""
 
-    there: Surroundings = THERE
+    there: HostReport = THERE
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         return super().ask(question, workers) if isinstance(question, FormsQuestion) else [self.there]
@@ -51,14 +49,14 @@ class Elsewhere(Engine):
 
 @pytest.fixture
 def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """Start the tiny study on the surroundings given; gives the exit code and the jobs that were trained.
+    """Start the tiny study on the host described; gives the exit code and the jobs that were trained.
 
     Pages are drawn by do=report alone, or most of the time would go there.
     """
     monkeypatch.setattr(starts, "_commit", lambda: "abc")
     draw = drawing.draw
 
-    def start(*overrides: str, there: Surroundings = THERE, outcome: Any = OK) -> tuple[int, list[Job]]:
+    def start(*overrides: str, there: HostReport = THERE, outcome: Any = OK) -> tuple[int, list[Job]]:
         monkeypatch.setattr(drawing, "draw", draw if "do=report" in overrides else lambda folder: folder)
         engine = Elsewhere(finishing(outcome), there=there)
         for module in (coordinator, fork):

@@ -22,7 +22,7 @@ from explorer.record.rows import record_of
 from explorer.record.starts import begin
 from explorer.report.drawing import draw
 from explorer.search import coordinator
-from explorer.study.job import Event, Job, Surroundings
+from explorer.study.job import Event, HostReport, Job
 from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Execution, Outcome
 from explorer.study.runs import runs_of
@@ -44,7 +44,7 @@ def begun(workplace: Path, tiny: StudyConfig) -> StudyConfig:
     """A study that has started and has no run yet."""
     (FOLDER / "local").mkdir(parents=True)
     records.open_for_writing(FOLDER)
-    begin(FOLDER, None, tiny, PLAN, Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100)))
+    begin(FOLDER, None, tiny, PLAN, HostReport("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100)))
     return tiny
 
 

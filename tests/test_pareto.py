@@ -11,7 +11,7 @@ from explorer.engine.local import LocalEngine
 from explorer.record.folder import study_folder
 from explorer.record.records import load
 from explorer.search.execution_plan import with_latency
-from explorer.search.measuring import Bench
+from explorer.search.measuring import Measurer
 from explorer.search.mirror import own_mirror
 from explorer.study.designs import Setting
 from explorer.study.run import Execution
@@ -115,10 +115,10 @@ def test_a_search_led_by_latency_waits_until_nothing_is_trained(
 ) -> None:
     seen: list[tuple[int, int]] = []
 
-    def watched(bench: Bench, execution: Execution, settings: list[Setting]) -> tuple[Setting, ...]:
-        assert isinstance(bench.engine, LocalEngine)
-        seen.append((bench.engine.slots - bench.engine.free, len(settings)))
-        return with_latency(bench, execution, settings)
+    def watched(measurer: Measurer, execution: Execution, settings: list[Setting]) -> tuple[Setting, ...]:
+        assert isinstance(measurer.engine, LocalEngine)
+        seen.append((measurer.engine.slots - measurer.engine.free, len(settings)))
+        return with_latency(measurer, execution, settings)
 
     monkeypatch.setattr("explorer.search.coordinator.with_latency", watched)
     timed = [*SMALL, "name=timed", "search.objectives=[error,latency]", "storage=none", "engine.workers=2"]

@@ -126,7 +126,7 @@ def note(frame, event, _):
 from multiprocessing import Pipe
 from explorer.study.plan import plan_of
 from explorer.verbs.command_line import read_command
-from explorer.study.job import Job, LatencyQuestion, RunDone, Survey
+from explorer.study.job import Job, LatencyQuestion, RunDone, HostQuestion
 
 
 from explorer.study.run import Execution
@@ -139,7 +139,7 @@ ours, theirs = Pipe()
 outcomes = []
 
 def coordinate():
-    ours.send(Survey(config.data, "cpu"))
+    ours.send(HostQuestion(config.data, "cpu"))
     there = ours.recv()
     execution = Execution("cpu", there.device_name, "grouped", "channels_last", "float32", 1, 20)
     run = runs_of(plan_of(config), settings, execution, there.data_hash)[0][1]

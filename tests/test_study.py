@@ -23,7 +23,7 @@ from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import settled
 from explorer.record.starts import begin, started_study
-from explorer.study.job import Surroundings
+from explorer.study.job import HostReport
 from explorer.study.run import Execution
 from explorer.study.settings import StudyConfig
 from tests.conftest import PATIENCE, TINY
@@ -423,7 +423,7 @@ def test_a_damaged_description_is_refused_naming_the_file(
 
 
 def test_a_study_of_our_kernels_is_not_continued_without_them(tiny: StudyConfig, tmp_path: Path) -> None:
-    there = Surroundings("cpu", "some processor", "abcd", {"torch": "2"}, images=(8, 4, 4), has_kernels=True)
+    there = HostReport("cpu", "some processor", "abcd", {"torch": "2"}, images=(8, 4, 4), has_kernels=True)
     plan = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20, norms="fused")
     begin(tmp_path, None, tiny, plan, there)
     assert settled(started_study(tmp_path), tiny, there) == plan

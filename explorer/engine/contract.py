@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from explorer.record.folder import JOBS, LEAVE
-from explorer.study.job import Answer, Event, Job, Question, Terms
+from explorer.study.job import Answer, Event, Job, Placement, Question
 
 
 class Engine(Protocol):
@@ -30,7 +30,7 @@ class Engine(Protocol):
         """
         ...
 
-    def open(self, terms: Terms) -> int:
+    def open(self, placement: Placement) -> int:
         """Say how runs are executed, before the first is submitted. Gives how many can run at once now."""
         ...
 

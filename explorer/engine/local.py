@@ -22,11 +22,11 @@ from explorer.study.job import (
     Event,
     Job,
     Lost,
+    Placement,
     Question,
     Ready,
     Refused,
     RunDone,
-    Terms,
     TogetherQuestion,
 )
 from explorer.training.worker import work
@@ -113,11 +113,11 @@ class LocalEngine:
                 self._drop(worker)
             raise _EndedError(code) from None
 
-    def open(self, terms: Terms) -> int:
+    def open(self, placement: Placement) -> int:
         """Workers beyond those that are to share a device, which measuring had needed, give their memory back."""
-        self._devices = terms.surroundings.devices
-        self.slots = min(terms.most, terms.at_once * len(self._devices))
-        for worker in [worker for worker in self._workers if worker.job is None][terms.at_once :]:
+        self._devices = placement.host_report.devices
+        self.slots = min(placement.most, placement.at_once * len(self._devices))
+        for worker in [worker for worker in self._workers if worker.job is None][placement.at_once :]:
             self._drop(worker)
         return self.slots
 

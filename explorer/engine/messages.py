@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import ConfigDict, TypeAdapter
 
 from explorer.host.errors import StudyStoppedError
-from explorer.study.job import Answer, Event, Job, Question, Terms
+from explorer.study.job import Answer, Event, Job, Placement, Question
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Goodbye:
     why: str
 
 
-_KINDS = {kind.__name__: kind for kind in (Job, Terms, Asked, Hello, Goodbye, *get_args(Event), *get_args(Answer))}
+_KINDS = {kind.__name__: kind for kind in (Job, Placement, Asked, Hello, Goodbye, *get_args(Event), *get_args(Answer))}
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 
 

@@ -29,7 +29,7 @@ from explorer.engine.transfer import Files, Parcel, arrived, depot, images, newe
 from explorer.host import signals as interrupt
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.record.folder import make_folder
-from explorer.study.job import Answer, Event, Job, Mismatch, Noted, Question, Refused, RunDone, Survey, Terms
+from explorer.study.job import Answer, Event, HostQuestion, Job, Mismatch, Noted, Placement, Question, Refused, RunDone
 from explorer.study.settings import StudyConfig
 
 _LOGGER = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class RayEngine:
     _attempts: Attempts = field(init=False)
     _flights: dict[Any, Job] = field(default_factory=dict)
     _landed: list[Any] = field(default_factory=list)  # tasks that have said all and are yet to end
-    _terms: Terms | None = None
+    _placement: Placement | None = None
     _needs: Needs = field(init=False)
     _images: Any = None  # a reference to them in the cluster, where nodes do not see them
     _sends: bool = False  # checkpoints, where nodes do not see the study's folder
@@ -77,15 +77,15 @@ class RayEngine:
     @property
     def free(self) -> int:
         """Room in the cluster now, and for some more runs so that one that scales itself sees that it is wanted."""
-        assert self._terms is not None
+        assert self._placement is not None
         if not self._has_head():
             return 0
         ahead = 0 if self.study.engine.address == "local" else self.study.engine.ahead
-        return min(self._terms.most, self._room() + ahead) - len(self._flights)
+        return min(self._placement.most, self._room() + ahead) - len(self._flights)
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         """Put a question to so many processes on one node; before runs are planned it has the node for itself."""
-        if isinstance(question, Survey):
+        if isinstance(question, HostQuestion):
             question = replace(question, data=placed(question.data), device="cuda" if self._needs.gpus else "cpu")
         errand = Errand(question, workers, silence=self.study.engine.silence)
         for _ in range(self.study.engine.retries + 1):
@@ -94,23 +94,23 @@ class RayEngine:
                 return [answer if self._needs.gpus else narrowed(answer, int(self._needs.cpus)) for answer in answers]
         raise InputError("engine=ray: the process that was to measure was lost again and again; see the cluster's logs")
 
-    def open(self, terms: Terms) -> int:
+    def open(self, placement: Placement) -> int:
         """From now on a task takes what one run takes."""
-        self._terms = terms
+        self._placement = placement
         if self._needs.gpus:
             share = self.study.engine.share
-            part = 1 / terms.at_once if share == "auto" else share
+            part = 1 / placement.at_once if share == "auto" else share
             self._needs = Needs(1, int(part * 10_000) / 10_000)
         else:
-            self._needs = Needs(terms.execution.threads, 0)
+            self._needs = Needs(placement.execution.threads, 0)
         self._counted = (0.0, 0)
-        return max(1, min(terms.most, self._room()))
+        return max(1, min(placement.most, self._room()))
 
     def submit(self, job: Job) -> None:
         """Hand a run to the cluster, which queues it where there is no room yet."""
-        assert self._terms is not None
+        assert self._placement is not None
         own = self.study.engine
-        errand = Errand(absolute(job), 1, self._terms.surroundings, own.retries, own.silence)
+        errand = Errand(absolute(job), 1, self._placement.host_report, own.retries, own.silence)
         checkpoint = newest(job.checkpoints) if self._sends else None
         self._flights[self._start(errand, checkpoint)] = job
 
@@ -384,7 +384,7 @@ def _with_images(errand: Errand, files: Files | None) -> Errand:
     if files is None:
         return errand
     found, task = partial(replace, path=arrived(files)), errand.task
-    if isinstance(task, Survey):
+    if isinstance(task, HostQuestion):
         return replace(errand, task=replace(task, data=found(task.data)))
     if isinstance(task, Job):
         return replace(errand, task=replace(task, run=replace(task.run, data=found(task.run.data))))

@@ -15,7 +15,7 @@ from explorer.engine.local import LOOK, LocalEngine
 from explorer.host.errors import InputError
 from explorer.host.machine import described
 from explorer.record.folder import TOKEN
-from explorer.study.job import Answer, Begun, Event, Job, Mismatch, Question, Refused, RunDone, Surroundings, Survey
+from explorer.study.job import Answer, Begun, Event, HostQuestion, HostReport, Job, Mismatch, Question, Refused, RunDone
 from explorer.study.settings import DataConfig
 from explorer.training.sources import decisive_sources
 
@@ -33,7 +33,7 @@ class Errand:
 
     task: Job | Question
     workers: int = 1
-    planned: Surroundings | None = None
+    planned: HostReport | None = None
     retries: int = 0
     silence: float = float("inf")
 
@@ -60,7 +60,7 @@ def answered(question: Question, workers: int, engine: LocalEngine) -> list[Answ
         return [Refused(str(error))]
 
 
-def _trained(job: Job, planned: Surroundings | None, engine: LocalEngine) -> Iterator[Event | Answer]:
+def _trained(job: Job, planned: HostReport | None, engine: LocalEngine) -> Iterator[Event | Answer]:
     yield Begun(job.run.id)
     if planned is not None and (problem := unfit(planned, job, engine)):
         yield Refused(problem)
@@ -73,12 +73,12 @@ def _trained(job: Job, planned: Surroundings | None, engine: LocalEngine) -> Ite
             ended = ended or isinstance(event, (RunDone, Mismatch))
 
 
-def unfit(planned: Surroundings, job: Job, engine: LocalEngine) -> str:
+def unfit(planned: HostReport, job: Job, engine: LocalEngine) -> str:
     """Why a run of the study cannot be trained on this machine; empty where it can."""
-    (there,) = answered(Survey(job.run.data, job.run.execution.device), 1, engine)
+    (there,) = answered(HostQuestion(job.run.data, job.run.execution.device), 1, engine)
     if isinstance(there, Refused):
         return f"{described()['host']}: {there.message}"
-    assert isinstance(there, Surroundings)
+    assert isinstance(there, HostReport)
     pairs = {
         "device": (planned.device_name, there.device_name),
         "images": (planned.data_hash, there.data_hash),
@@ -151,7 +151,7 @@ def placed(data: DataConfig) -> DataConfig:
 
 def narrowed(answer: Answer, cores: int) -> Answer:
     """What a survey found where a cluster grants fewer cores than the machine has."""
-    return replace(answer, cores=max(1, min(answer.cores, cores))) if isinstance(answer, Surroundings) else answer
+    return replace(answer, cores=max(1, min(answer.cores, cores))) if isinstance(answer, HostReport) else answer
 
 
 def absolute(job: Job) -> Job:

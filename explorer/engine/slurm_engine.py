@@ -27,7 +27,7 @@ from explorer.host import signals as interrupt
 from explorer.host.cache import cache_folder
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.record.folder import JOBS, LEAVE, make_folder
-from explorer.study.job import Answer, Event, Job, Noted, Question, Refused, RunDone, Survey, Terms
+from explorer.study.job import Answer, Event, HostQuestion, Job, Noted, Placement, Question, Refused, RunDone
 from explorer.study.settings import EngineConfig, StudyConfig
 
 CHECK = 5.0  # seconds between two questions to the cluster about its jobs
@@ -68,7 +68,7 @@ class SlurmEngine:
     _executor: Any = field(init=False)
     _jobs: list[_Known] = field(default_factory=list)
     _homeless: list[Job] = field(default_factory=list)
-    _terms: Terms | None = None
+    _placement: Placement | None = None
     _checked: float = field(default_factory=time.monotonic)
     _submitted: int = 0
     _stillborn: int = 0
@@ -101,7 +101,7 @@ class SlurmEngine:
 
     @property
     def _most(self) -> int:
-        return self._terms.most if self._terms else 1
+        return self._placement.most if self._placement else 1
 
     @property
     def _busy(self) -> int:
@@ -110,14 +110,14 @@ class SlurmEngine:
     @property
     def _each(self) -> int:
         """Runs that a job executes at once."""
-        return self._terms.at_once * len(self._terms.surroundings.devices) if self._terms else 1
+        return self._placement.at_once * len(self._placement.host_report.devices) if self._placement else 1
 
     def _room(self, one: _Known) -> int:
         return self._each - len(one.busy) if one.is_up and not one.leaves else 0
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         """Put a question to the processes of one job; the first question begins the first job, which may be queued."""
-        if isinstance(question, Survey):
+        if isinstance(question, HostQuestion):
             question = replace(
                 question, data=placed(question.data), device=_device(self.study.device, self.study.engine)
             )
@@ -130,15 +130,15 @@ class SlurmEngine:
                 return [narrowed(answer, self.study.engine.cores) for answer in answers]
         raise InputError("engine=slurm: the job that was to measure was lost again and again; see what squeue says")
 
-    def open(self, terms: Terms) -> int:
+    def open(self, placement: Placement) -> int:
         """Submit the other jobs, as one array, and tell each that begins how runs are executed."""
-        self._terms = terms
+        self._placement = placement
         for one in self._jobs:
             if one.is_up:
-                one.inbox.put(terms)
-        self.wanted = terms.most
+                one.inbox.put(placement)
+        self.wanted = placement.most
         self._have_enough()
-        return min(terms.most, self.study.engine.jobs * self._each)
+        return min(placement.most, self.study.engine.jobs * self._each)
 
     def submit(self, job: Job) -> None:
         """Give a run to the job that has the most room."""
@@ -210,8 +210,8 @@ class SlurmEngine:
             case Hello(life):
                 again = self._bereaved(one, "its job was put into the queue again; another one goes on")
                 one.life, one.is_up, self._stillborn, self._began = life, True, 0, True
-                if self._terms is not None:
-                    one.inbox.put(self._terms)
+                if self._placement is not None:
+                    one.inbox.put(self._placement)
                 return again
             case Goodbye(why):
                 one.is_up = False

@@ -15,7 +15,7 @@ from explorer.engine.messages import Box, Goodbye, Hello
 from explorer.engine.remote import answered, unfit
 from explorer.host import signals as interrupt
 from explorer.record.folder import LEAVE
-from explorer.study.job import Begun, Job, Refused, Terms
+from explorer.study.job import Begun, Job, Placement, Refused
 
 PAUSE = 0.25  # seconds between two looks into a box
 MOST = 1000  # runs at once in one job, far more than the coordinator ever gives it
@@ -57,16 +57,16 @@ class Station:
         life = 1 + sum(isinstance(letter, Hello) for letter in Box(place / OUT).take())
         inbox.take()  # what was meant for an earlier life is given to others
         engine = LocalEngine(self.retries, self.silence, slots=MOST)
-        terms: Terms | None = None
+        placement: Placement | None = None
         outbox.put(Hello(life))
         try:
             while not (why := self._reason(beat)):
                 for letter in inbox.take():
-                    if isinstance(letter, Terms):
-                        terms = letter
-                        engine.open(replace(terms, most=MOST))
+                    if isinstance(letter, Placement):
+                        placement = letter
+                        engine.open(replace(placement, most=MOST))
                     else:
-                        self._do(letter, terms, engine, outbox)
+                        self._do(letter, placement, engine, outbox)
                 for event in engine.events(PAUSE):
                     outbox.put(event)
             for event in engine.stop():
@@ -75,10 +75,10 @@ class Station:
         finally:
             engine.close()
 
-    def _do(self, letter: Any, terms: Terms | None, engine: LocalEngine, outbox: Box) -> None:
+    def _do(self, letter: Any, placement: Placement | None, engine: LocalEngine, outbox: Box) -> None:
         if isinstance(letter, Job):
             outbox.put(Begun(letter.run.id))
-            if terms is not None and (problem := unfit(terms.surroundings, letter, engine)):
+            if placement is not None and (problem := unfit(placement.host_report, letter, engine)):
                 outbox.put(Refused(problem))
                 return
             engine.submit(letter)

@@ -16,7 +16,7 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import one_line
 from explorer.record.folder import CONFIG, EXECUTION, study_folder
 from explorer.record.starts import Started, as_tree, started_study
-from explorer.study.job import Surroundings
+from explorer.study.job import HostReport
 from explorer.study.run import Execution
 from explorer.study.settings import DataConfig, StudyConfig
 
@@ -48,7 +48,7 @@ def refuse_other_settings(study: Started | None, config: StudyConfig) -> None:
         _refuse(study, of_settings(study, config))
 
 
-def settled(study: Started | None, config: StudyConfig, surroundings: Surroundings) -> Execution | None:
+def settled(study: Started | None, config: StudyConfig, host_report: HostReport) -> Execution | None:
     """The execution plan that a study's first start fixed; None before it.
 
     Raises InputError, listing the differences, where this machine cannot follow the plan, the settings ask for another,
@@ -56,22 +56,22 @@ def settled(study: Started | None, config: StudyConfig, surroundings: Surroundin
     """
     if study is None:
         return None
-    _refuse(study, of_surroundings(study, config, surroundings))
+    _refuse(study, of_host(study, config, host_report))
     return study.plan
 
 
-def fork_of(config: StudyConfig, surroundings: Surroundings | None = None) -> tuple[str, list[Difference]]:
+def fork_of(config: StudyConfig, host_report: HostReport | None = None) -> tuple[str, list[Difference]]:
     """The name under which `fork=true` lets a study go on, and all that keeps it from doing so under its own.
 
     That is its own where nothing differs, else the first of `<name>-2`, `<name>-3`, ... that is free or was started in
-    this very way. Without surroundings only settings are compared.
+    this very way. Without host_report only settings are compared.
     """
-    first = _differences(started_study(study_folder(config.name)), config, surroundings)
+    first = _differences(started_study(study_folder(config.name)), config, host_report)
     if not first:
         return config.name, []
     for number in count(2):
         name = f"{config.name[:95]}-{number}"
-        if not _differences(started_study(study_folder(name)), config, surroundings):
+        if not _differences(started_study(study_folder(name)), config, host_report):
             break
     return name, first
 
@@ -111,25 +111,25 @@ def of_settings(study: Started, config: StudyConfig) -> list[Difference]:
     return found
 
 
-def of_surroundings(study: Started, config: StudyConfig, surroundings: Surroundings) -> list[Difference]:
+def of_host(study: Started, config: StudyConfig, host_report: HostReport) -> list[Difference]:
     """What a study would run with now and did not at its start, the execution plan as it stands included."""
     environment, plan = study.environment, study.plan
     old = {**asdict(plan), "data_hash": environment["data_hash"], "torch": environment["versions"].get("torch")}
     new = {
-        "device": surroundings.device,
-        "device_name": surroundings.device_name,
-        "data_hash": surroundings.data_hash,
-        "torch": surroundings.versions["torch"],
+        "device": host_report.device,
+        "device_name": host_report.device_name,
+        "data_hash": host_report.data_hash,
+        "torch": host_report.versions["torch"],
         "micro_batch": config.recipe.micro_batch or config.recipe.batch_size,
     }
     new |= {key: value for key in ("threads", "precision") if (value := getattr(config.engine, key)) != "auto"}
     found = [_difference(key, old[key], new[key]) for key in new if old[key] != new[key]]
-    if not surroundings.has_kernels and _has_kernels(plan):
+    if not host_report.has_kernels and _has_kernels(plan):
         found.append(Difference("C compiler", "there for kernels of our own", "absent, so they cannot be made here"))
     for key, value in environment.get("execution", {}).items():
         if study.execution.get(key) != value:
             found.append(_difference(f"{EXECUTION}: {key}", value, study.execution.get(key)))
-    return [*found, *_of_sources(environment.get("sources"), surroundings.sources)]
+    return [*found, *_of_sources(environment.get("sources"), host_report.sources)]
 
 
 def _of_sources(then: dict[str, str] | None, now: dict[str, str]) -> Iterator[Difference]:
@@ -140,11 +140,11 @@ def _of_sources(then: dict[str, str] | None, now: dict[str, str]) -> Iterator[Di
             yield Difference(f"explorer/{path}", before, after)
 
 
-def _differences(study: Started | None, config: StudyConfig, surroundings: Surroundings | None) -> list[Difference]:
+def _differences(study: Started | None, config: StudyConfig, host_report: HostReport | None) -> list[Difference]:
     if study is None:
         return []
     found = of_settings(study, config)
-    return found if surroundings is None else [*found, *of_surroundings(study, config, surroundings)]
+    return found if host_report is None else [*found, *of_host(study, config, host_report)]
 
 
 def _refuse(study: Started, differences: list[Difference]) -> None:

@@ -30,7 +30,7 @@ from explorer.record.folder import (
     stored_execution,
     write_execution,
 )
-from explorer.study.job import Surroundings
+from explorer.study.job import HostReport
 from explorer.study.run import Convolution, Execution
 from explorer.study.settings import StudyConfig
 
@@ -100,17 +100,17 @@ def begin(
     before: Started | None,
     config: StudyConfig,
     execution: Execution,
-    surroundings: Surroundings,
+    host_report: HostReport,
     fork: Fork | None = None,
 ) -> Start:
     """Write down what every later start must share, what this one is on, and the settings as they are now.
 
     `before` is what the starts before it wrote down.
     """
-    entry, told = _entry(config, surroundings), []
+    entry, told = _entry(config, host_report), []
     environment = dict(before.environment) if before else None
     if environment is None:
-        environment = _first(surroundings, entry) | ({"forked_from": asdict(fork)} if fork else {})
+        environment = _first(host_report, entry) | ({"forked_from": asdict(fork)} if fork else {})
     elif "sources" not in environment:
         told.append(
             f"{folder}: was started by an earlier version, which kept no digests of its sources: whether those that "
@@ -120,7 +120,7 @@ def begin(
     different = [f"{key} was {then}, now {new}" for key, then, new in unlike(environment["starts"][0], entry)]
     if different:
         told.append(f"This start differs from the study's first: {'; '.join(different)}; its runs have start {number}")
-    environment.setdefault("sources", surroundings.sources)
+    environment.setdefault("sources", host_report.sources)
     # A search adds convolutions to its plan; the id of a run tells those that it was executed with.
     plan = {key: value for key, value in asdict(execution).items() if key != "convolutions"}
     environment.setdefault("execution", plan)
@@ -177,14 +177,14 @@ def as_tree(config: StudyConfig) -> dict[str, Any]:
     return tree
 
 
-def _first(surroundings: Surroundings, entry: dict[str, Any]) -> dict[str, Any]:
+def _first(host_report: HostReport, entry: dict[str, Any]) -> dict[str, Any]:
     """What is the same for all starts, and what the first one was on."""
     return {
         "id": secrets.token_hex(8),  # two may start in one second on one machine
-        "data_hash": surroundings.data_hash,
-        "images": list(surroundings.images),
-        **({"rest_images": surroundings.rest_images} if surroundings.rest_images else {}),
-        "skipped": list(surroundings.skipped),
+        "data_hash": host_report.data_hash,
+        "images": list(host_report.images),
+        **({"rest_images": host_report.rest_images} if host_report.rest_images else {}),
+        "skipped": list(host_report.skipped),
         **{key: entry[key] for key in ("versions", "machine", "platform", "commit", "version")},
         "started": entry["when"],
         "starts": [entry],
@@ -196,15 +196,15 @@ def digest(sources: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _entry(config: StudyConfig, surroundings: Surroundings) -> dict[str, Any]:
+def _entry(config: StudyConfig, host_report: HostReport) -> dict[str, Any]:
     return {
         "when": now(),
         "engine": config.engine.name,
-        **surroundings.machine,
-        "versions": surroundings.versions,
+        **host_report.machine,
+        "versions": host_report.versions,
         "commit": _commit(),
         "version": explorer.__version__,
-        "sources": digest(surroundings.sources),
+        "sources": digest(host_report.sources),
     }
 
 

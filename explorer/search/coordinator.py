@@ -22,23 +22,23 @@ from explorer.record.starts import Fork, Started, begin, started_study
 from explorer.search.display import Clock, waiting, work_of
 from explorer.search.execution_plan import propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import execution_of, reuse_runs
-from explorer.search.measuring import Bench
+from explorer.search.measuring import Measurer
 from explorer.search.mirror import mirror_of, mirrored
 from explorer.search.rungs import chosen
-from explorer.search.state import Beside, State, checkpoints, forget, open_state
+from explorer.search.state import PageUpdater, State, checkpoints, forget, open_state
 from explorer.study.designs import Setting
 from explorer.study.job import (
     Begun,
     Counted,
     EpochDone,
     Event,
+    HostQuestion,
+    HostReport,
     Job,
     Mismatch,
     Noted,
+    Placement,
     RunDone,
-    Surroundings,
-    Survey,
-    Terms,
 )
 from explorer.study.plan import Plan, refuse_beyond_memory
 from explorer.study.run import FINAL_STATUSES, Execution, Outcome, Run
@@ -53,11 +53,11 @@ def run_study(
     plan: Plan,
     folder: Path,
     console: Console,
-    beside: Beside | None = None,
+    page_updater: PageUpdater | None = None,
     fork: Fork | None = None,
     engine: Engine | None = None,
 ) -> int:
-    """Train what the record lacks and return the number of failed runs; `beside` goes on while runs are trained.
+    """Train what the record lacks and return the number of failed runs; `page_updater` goes on meanwhile.
 
     A new study that is a `fork` of another begins with the runs of that one that it may have. `engine` is used instead
     of the one that the study asks for.
@@ -76,22 +76,22 @@ def run_study(
         try:
             with waiting(console, f"{BEGINNINGS[config.engine.name]}, reading images"):
                 engine = engine or open_engine(config, folder)
-                (surroundings,) = engine.ask(Survey(config.data, config.device))
-            assert isinstance(surroundings, Surroundings)
-            refuse_batch(config, surroundings.images[0])
+                (host_report,) = engine.ask(HostQuestion(config.data, config.device))
+            assert isinstance(host_report, HostReport)
+            refuse_batch(config, host_report.images[0])
             console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False, soft_wrap=True)
             missed, points = plan.left_out
             if missed:
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
-            bench = Bench(config, surroundings, engine)
-            workers, execution = _execution(bench, plan, past, before, console, fork)
-            start = begin(folder, before, config, execution, surroundings, fork)
+            measurer = Measurer(config, host_report, engine)
+            workers, execution = _execution(measurer, plan, past, before, console, fork)
+            start = begin(folder, before, config, execution, host_report, fork)
             for line in start.told:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             if reuse_runs(plan, past, folder, execution, start, console):
                 past = records.load(folder)
-            state = open_state(bench, plan, past, folder, execution, workers, console)
-            state.clock, state.beside, state.start = clock, beside, start.number
+            state = open_state(measurer, plan, past, folder, execution, workers, console)
+            state.clock, state.page_updater, state.start = clock, page_updater, start.number
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
         except (InputError, KeyboardInterrupt):
@@ -120,24 +120,24 @@ def _stopped_by_files() -> Iterator[None]:
 
 
 def _execution(
-    bench: Bench, plan: Plan, past: records.Record, before: Started | None, console: Console, fork: Fork | None
+    measurer: Measurer, plan: Plan, past: records.Record, before: Started | None, console: Console, fork: Fork | None
 ) -> tuple[int, Execution]:
     """Runs at once, and the execution plan: the study's own, or a new one with what is measured for it."""
     config, settings = plan.config, settings_so_far(plan, past)
-    _tell(bench, console)
+    _tell(measurer, console)
     runs = plan.designs * config.search.seeds
-    old = settled(before, config, bench.surroundings) or execution_of(fork, bench)
+    old = settled(before, config, measurer.host_report) or execution_of(fork, measurer)
     began, known = time.perf_counter(), settings or _some(plan)
-    there = bench.surroundings
+    there = measurer.host_report
     is_short = there.has_bfloat16 and config.engine.precision != "float32"
     refuse_beyond_memory(plan, known, there.memory, 2 if is_short else 4)
     with waiting(console) as tell:
-        bench = replace(bench, tell=tell)
-        found = resumed(bench, old, known, runs) if old else propose(bench, known, runs)
-        execution = with_convolutions(bench, found.execution, settings, found.workers)
+        measurer = replace(measurer, tell=tell)
+        found = resumed(measurer, old, known, runs) if old else propose(measurer, known, runs)
+        execution = with_convolutions(measurer, found.execution, settings, found.workers)
     asked = config.engine.workers
-    terms = Terms(bench.surroundings, execution, found.workers, min(runs, runs if asked == "auto" else asked))
-    workers = bench.engine.open(terms)
+    placement = Placement(measurer.host_report, execution, found.workers, min(runs, runs if asked == "auto" else asked))
+    workers = measurer.engine.open(placement)
     merged = sum(any(own_execution(execution, setting, config.data.task).convolutions) for setting in settings)
     console.print(
         f"{workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
@@ -151,15 +151,15 @@ def _execution(
     return workers, execution
 
 
-def _tell(bench: Bench, console: Console) -> None:
+def _tell(measurer: Measurer, console: Console) -> None:
     """What is in the data, and what was left out of it."""
-    train, val, test = bench.surroundings.images
+    train, val, test = measurer.host_report.images
     console.print(
-        f"{bench.config.data.label}: {train:,} images to train, {val:,} to validate, {test:,} to test",
+        f"{measurer.config.data.label}: {train:,} images to train, {val:,} to validate, {test:,} to test",
         markup=False,
         highlight=False,
     )
-    if skipped := bench.surroundings.skipped:
+    if skipped := measurer.host_report.skipped:
         console.print(
             f"{counted(len(skipped), 'image')} {'was' if len(skipped) == 1 else 'were'} left out: "
             f"{'; '.join(skipped[:3])}"
@@ -190,24 +190,24 @@ def _ask(state: State) -> None:
     state.to_ask = state.to_ask - len(asked) if len(asked) == count else 0
     if not asked:
         return
-    with state.beside.still() if measures and state.beside else nullcontext():
-        settings = with_latency(state.bench, state.execution, asked)
+    with state.page_updater.still() if measures and state.page_updater else nullcontext():
+        settings = with_latency(state.measurer, state.execution, asked)
     decisions = [chosen(setting, state.config.search.sampler) for setting in settings]
     records.decide(state.folder, decisions)
     for decision in decisions:
         state.rungs.note(decision)
-    execution = with_convolutions(state.bench, state.execution, settings, state.workers)
+    execution = with_convolutions(state.measurer, state.execution, settings, state.workers)
     if execution != state.execution:
         study.write_execution(state.folder, execution)
         state.execution = execution
-    runs = runs_of(state.plan, settings, execution, state.bench.surroundings.data_hash)
+    runs = runs_of(state.plan, settings, execution, state.measurer.host_report.data_hash)
     state.waiting.extend(runs)
     state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
 
 
 def _run_all(state: State, engine: Engine) -> None:
     mirror = mirror_of(state.config.storage, state.config.name, state.folder)
-    with state.display, mirrored(state.trials, mirror), state.beside or nullcontext():
+    with state.display, mirrored(state.trials, mirror), state.page_updater or nullcontext():
         _loop(state, engine)
 
 

@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 from explorer.design.grouped import GroupedConv, grouped_convs
 from explorer.host.cache import remember, remembered
 from explorer.host.errors import InputError
-from explorer.search.measuring import Bench, ExecutionPlan, measured, memory_needed, shared
+from explorer.search.measuring import ExecutionPlan, Measurer, measured, memory_needed, shared
 from explorer.study.designs import Latency, Setting
 from explorer.study.job import Forms, FormsQuestion, Latencies, LatencyQuestion
 from explorer.study.run import Convolution, Execution
@@ -43,96 +43,96 @@ class _Form(TypedDict):
     layout: Literal["same", "contiguous", "kernel"]
 
 
-def propose(bench: Bench, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
+def propose(measurer: Measurer, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
     """The plan of a new study of so many runs of these settings; speed is measured on the one of middling cost.
 
     Convolutions are chosen later, by `with_convolutions`. Raises InputError for more workers than the memory holds.
     """
-    chosen, surroundings, middle = bench.config.engine, bench.surroundings, _middling(settings)
-    if chosen.precision == "bfloat16" and not surroundings.has_bfloat16:
-        raise InputError(f"engine.precision=bfloat16: {surroundings.device_name} has none; allowed: auto, float32")
+    chosen, host_report, middle = measurer.config.engine, measurer.host_report, _middling(settings)
+    if chosen.precision == "bfloat16" and not host_report.has_bfloat16:
+        raise InputError(f"engine.precision=bfloat16: {host_report.device_name} has none; allowed: auto, float32")
     plain = Execution(
-        device=surroundings.device,
-        device_name=surroundings.device_name,
+        device=host_report.device,
+        device_name=host_report.device_name,
         form="grouped",
         layout="channels_last",
         precision="float32" if chosen.precision == "auto" else chosen.precision,
-        threads=surroundings.cores if surroundings.device == "cpu" else 1,
-        micro_batch=bench.micro_batch,
+        threads=host_report.cores if host_report.device == "cpu" else 1,
+        micro_batch=measurer.micro_batch,
     )
-    key = _key("plan", asdict(plain), asdict(chosen), _machine(bench), _shape(bench, middle))
+    key = _key("plan", asdict(plain), asdict(chosen), _machine(measurer), _shape(measurer, middle))
     known = remembered(key, _Settled)
     if known is not None:
         settled = {name: known[name] for name in SETTLED}
         plan = ExecutionPlan(replace(plain, **settled), known["workers"])
     else:
-        plan = measured(bench, plain, middle, runs)
+        plan = measured(measurer, plain, middle, runs)
         if plan.measured:
             settled = {name: getattr(plan.execution, name) for name in SETTLED}
-            workers = {_workers_key(bench, plan.execution, middle): plan.workers}
+            workers = {_workers_key(measurer, plan.execution, middle): plan.workers}
             remember({key: {**settled, "workers": plan.workers}, **workers})
-    return replace(plan, workers=_fitting(bench, plan, settings, runs))
+    return replace(plan, workers=_fitting(measurer, plan, settings, runs))
 
 
-def resumed(bench: Bench, execution: Execution, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
+def resumed(measurer: Measurer, execution: Execution, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
     """The plan of a study whose execution is settled; the number of workers is free."""
     middle = _middling(settings)
     plain = replace(execution, convolutions=())
-    key = _workers_key(bench, plain, middle)
+    key = _workers_key(measurer, plain, middle)
     known = remembered(key, Positive)
     if known is not None:
         plan = ExecutionPlan(execution, known)
-    elif bench.surroundings.device == "cuda":
-        plan = replace(shared(bench, plain, middle, runs), execution=execution)
+    elif measurer.host_report.device == "cuda":
+        plan = replace(shared(measurer, plain, middle, runs), execution=execution)
         if plan.measured:
             remember({key: plan.workers})
     else:
-        plan = ExecutionPlan(execution, max(1, bench.surroundings.cores // execution.threads))
-    return replace(plan, workers=_fitting(bench, plan, settings, runs))
+        plan = ExecutionPlan(execution, max(1, measurer.host_report.cores // execution.threads))
+    return replace(plan, workers=_fitting(measurer, plan, settings, runs))
 
 
 def _middling(settings: Sequence[Setting]) -> Setting:
     return sorted(settings, key=lambda setting: setting.cost.macs)[len(settings) // 2]
 
 
-def with_latency(bench: Bench, execution: Execution, settings: Sequence[Setting]) -> tuple[Setting, ...]:
+def with_latency(measurer: Measurer, execution: Execution, settings: Sequence[Setting]) -> tuple[Setting, ...]:
     """The settings with the time of a forward pass where the search makes it small; nothing else may run."""
-    search = bench.config.search
+    search = measurer.config.search
     if "latency" not in search.objectives:
         return tuple(settings)
-    designs, task = tuple(setting.architecture for setting in settings), bench.config.data.task
+    designs, task = tuple(setting.architecture for setting in settings), measurer.config.data.task
     question = LatencyQuestion(designs, task, execution.device, execution.precision, search.latency_batch)
-    (answer,) = bench.engine.ask(question)
+    (answer,) = measurer.engine.ask(question)
     quartiles = cast(Latencies, answer).quartiles
     return tuple(replace(setting, latency=Latency(*own)) for setting, own in zip(settings, quartiles, strict=True))
 
 
-def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Setting], workers: int) -> Execution:
+def with_convolutions(measurer: Measurer, execution: Execution, settings: Iterable[Setting], workers: int) -> Execution:
     """The plan with an execution chosen for every shape of grouped convolution in the settings that it lacks.
 
     So many workers would otherwise train while one of them measures.
     """
-    if bench.config.engine.forms == "native":
+    if measurer.config.engine.forms == "native":
         return execution
     decided = {choice.layer for choice in execution.convolutions}
     unknown: list[tuple[GroupedConv, int]] = []
     found: list[Convolution] = []
-    for shape, number in _uses(bench, execution, settings, workers).items():
+    for shape, number in _uses(measurer, execution, settings, workers).items():
         if shape.key in decided:
             continue
-        known = remembered(_form_key(bench, shape.key, execution), _Form)
+        known = remembered(_form_key(measurer, shape.key, execution), _Form)
         if known is not None:
             found.append(Convolution(shape.key, known["groups"], known["layout"]))
         else:
             unknown.append((shape, number))
     if unknown:
         shapes = f"{len(unknown)} grouped convolution{'s' if len(unknown) > 1 else ''}"
-        bench.tell(f"Measuring for at most {FORMS_SECONDS:g} s: which form of {shapes} is the fastest")
-        (answer,) = bench.engine.ask(FormsQuestion(tuple(unknown), execution, FORMS_SECONDS))
+        measurer.tell(f"Measuring for at most {FORMS_SECONDS:g} s: which form of {shapes} is the fastest")
+        (answer,) = measurer.engine.ask(FormsQuestion(tuple(unknown), execution, FORMS_SECONDS))
         measured = cast(Forms, answer)
         remember(
             {
-                _form_key(bench, choice.layer, execution): {"groups": choice.groups, "layout": choice.layout}
+                _form_key(measurer, choice.layer, execution): {"groups": choice.groups, "layout": choice.layout}
                 for choice in measured.convolutions
                 if choice.layer not in measured.unmeasured
             }
@@ -141,28 +141,28 @@ def with_convolutions(bench: Bench, execution: Execution, settings: Iterable[Set
     return replace(execution, convolutions=(*execution.convolutions, *found))
 
 
-def _uses(bench: Bench, execution: Execution, settings: Iterable[Setting], workers: int) -> Counter[GroupedConv]:
+def _uses(measurer: Measurer, execution: Execution, settings: Iterable[Setting], workers: int) -> Counter[GroupedConv]:
     """How many passes of each shape the study plans for each worker."""
-    recipe, uses = bench.config.recipe, Counter[GroupedConv]()
-    steps = recipe.epochs * (bench.surroundings.images[0] // recipe.batch_size)
-    passes = steps * -(-recipe.batch_size // execution.micro_batch) * bench.config.search.seeds / workers
+    recipe, uses = measurer.config.recipe, Counter[GroupedConv]()
+    steps = recipe.epochs * (measurer.host_report.images[0] // recipe.batch_size)
+    passes = steps * -(-recipe.batch_size // execution.micro_batch) * measurer.config.search.seeds / workers
     for setting in settings:
-        for shape, number in grouped_convs(setting.architecture, bench.config.data.task).items():
+        for shape, number in grouped_convs(setting.architecture, measurer.config.data.task).items():
             uses[shape] += round(number * passes)
     return uses
 
 
-def _fitting(bench: Bench, plan: ExecutionPlan, settings: Sequence[Setting], runs: int) -> int:
+def _fitting(measurer: Measurer, plan: ExecutionPlan, settings: Sequence[Setting], runs: int) -> int:
     """As many workers as were asked for, or as the plan has; never more than there are runs, or the memory holds.
 
     Each may have the largest network.
     """
-    asked = bench.workers
+    asked = measurer.workers
     wanted = asked or plan.workers
-    if bench.surroundings.device != "cpu":
+    if measurer.host_report.device != "cpu":
         return max(1, min(wanted, runs))
     needed = max(memory_needed(setting.cost, plan.execution) for setting in settings)
-    there = bench.surroundings.memory
+    there = measurer.host_report.memory
     most = max(1, int(0.9 * there / needed))
     if asked and min(asked, runs) > most:
         raise InputError(
@@ -172,21 +172,21 @@ def _fitting(bench: Bench, plan: ExecutionPlan, settings: Sequence[Setting], run
     return max(1, min(wanted, most, runs))
 
 
-def _shape(bench: Bench, setting: Setting) -> list[object]:
-    return [setting.name, asdict(bench.config.data.task), bench.config.recipe.batch_size]
+def _shape(measurer: Measurer, setting: Setting) -> list[object]:
+    return [setting.name, asdict(measurer.config.data.task), measurer.config.recipe.batch_size]
 
 
-def _machine(bench: Bench) -> list[object]:
-    there = bench.surroundings
+def _machine(measurer: Measurer) -> list[object]:
+    there = measurer.host_report
     return [METHOD, there.device_name, there.has_bfloat16, there.has_kernels, there.versions.get("torch"), there.cores]
 
 
-def _workers_key(bench: Bench, plain: Execution, middle: Setting) -> str:
-    return _key("workers", asdict(plain), bench.workers or "auto", _machine(bench), _shape(bench, middle))
+def _workers_key(measurer: Measurer, plain: Execution, middle: Setting) -> str:
+    return _key("workers", asdict(plain), measurer.workers or "auto", _machine(measurer), _shape(measurer, middle))
 
 
-def _form_key(bench: Bench, layer: str, execution: Execution) -> str:
-    return _key("form", layer, asdict(replace(execution, convolutions=())), _machine(bench))
+def _form_key(measurer: Measurer, layer: str, execution: Execution) -> str:
+    return _key("form", layer, asdict(replace(execution, convolutions=())), _machine(measurer))
 
 
 def _key(*parts: object) -> str:

@@ -17,14 +17,14 @@ from explorer.engine.remote import installed
 from explorer.host.console import PLAIN
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.changes import fork_of, of_settings, of_surroundings, told
+from explorer.record.changes import fork_of, of_host, of_settings, told
 from explorer.record.progress import Progress, progress_of
 from explorer.record.rows import RunRecord, record_of
 from explorer.record.starts import Fork, Start, digest, placed, started_study, starts_of, write_environment
 from explorer.search.display import waiting
-from explorer.search.measuring import Bench
+from explorer.search.measuring import Measurer
 from explorer.study.designs import Setting
-from explorer.study.job import Surroundings, Survey
+from explorer.study.job import HostQuestion, HostReport
 from explorer.study.plan import Plan
 from explorer.study.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Outcome, Run
 from explorer.study.runs import is_judged, rate_of, runs_of
@@ -43,10 +43,10 @@ def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
     engine = open_engine(config, study.study_folder(config.name))
     try:
         with waiting(console, "Looking for what differs: starting a worker, reading images"):
-            (surroundings,) = engine.ask(Survey(config.data, config.device))
+            (host_report,) = engine.ask(HostQuestion(config.data, config.device))
     finally:
         engine.close()
-    name, differences = fork_of(config, cast(Surroundings, surroundings))
+    name, differences = fork_of(config, cast(HostReport, host_report))
     if not differences:
         return plan, None
     for line in told(study.study_folder(config.name), differences, f"its fork is {name}"):
@@ -54,10 +54,10 @@ def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
     return plan.with_name(name), Fork(config.name, tuple(map(str, differences)))
 
 
-def execution_of(fork: Fork | None, bench: Bench) -> Execution | None:
+def execution_of(fork: Fork | None, measurer: Measurer) -> Execution | None:
     """The execution plan of the study that is forked, so that runs may be the same; None if it cannot be followed."""
     source = started_study(study.study_folder(fork.study)) if fork else None
-    if source is None or of_surroundings(source, bench.config, bench.surroundings):
+    if source is None or of_host(source, measurer.config, measurer.host_report):
         return None
     return source.plan
 
@@ -112,9 +112,9 @@ def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str 
     known = own or theirs
     sources, data_hash = decisive_sources(), str(known.environment["data_hash"])
     execution, torch = known.plan, {"torch": installed("torch")}
-    there = Surroundings(execution.device, execution.device_name, data_hash, torch, has_kernels=True, sources=sources)
+    there = HostReport(execution.device, execution.device_name, data_hash, torch, has_kernels=True, sources=sources)
     other_images = any(one.key.startswith("data.") for one in of_settings(known, config))
-    if other_images or of_surroundings(known, config, there) or not (source / study.RUNS).exists():
+    if other_images or of_host(known, config, there) or not (source / study.RUNS).exists():
         return source, []
     asked = runs_of(plan, plan.settings, execution, data_hash)
     origin = _opened(source)

@@ -17,7 +17,7 @@ from explorer.engine.contract import Engine
 from explorer.engine.local import LocalEngine
 from explorer.host.machine import cpu_count
 from explorer.study.designs import Setting
-from explorer.study.job import Speed, SpeedQuestion, Surroundings, TogetherQuestion
+from explorer.study.job import HostReport, Speed, SpeedQuestion, TogetherQuestion
 from explorer.study.memory import training_bytes
 from explorer.study.run import Execution, Run
 from explorer.study.settings import DataConfig, Recipe, StudyConfig
@@ -41,11 +41,11 @@ Totals = dict[tuple[int, int], list[float]]  # images per second in each turn, b
 
 
 @dataclass(frozen=True)
-class Bench:
+class Measurer:
     """What is needed to measure for a study: its settings, what there is to run on, and workers to ask."""
 
     config: StudyConfig
-    surroundings: Surroundings
+    host_report: HostReport
     engine: Engine
     tell: Callable[[str], None] = lambda _: None  # what is being measured, for a person who waits
     clock: Callable[[], float] = time.monotonic
@@ -53,7 +53,7 @@ class Bench:
     @property
     def workers(self) -> int | None:
         """Runs that are to share a device, where a person says so; a cluster has as many devices as it has."""
-        asked, there = self.config.engine.workers, self.surroundings.devices
+        asked, there = self.config.engine.workers, self.host_report.devices
         return None if asked == "auto" or self.config.engine.name != "local" else -(-asked // len(there))
 
     @property
@@ -77,15 +77,15 @@ class ExecutionPlan:
 
 @dataclass(frozen=True)
 class _Allowance:
-    """Until when may be measured, by the bench's clock, and what a training step takes on all cores."""
+    """Until when may be measured, by the measurer's clock, and what a training step takes on all cores."""
 
     ends: float
     step: float
 
 
-def measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> ExecutionPlan:
+def measured(measurer: Measurer, plain: Execution, middle: Setting, runs: int) -> ExecutionPlan:
     """Precision and kernels first, on one worker; then how many workers share the device, and the threads of each."""
-    there, chosen, is_gpu = bench.surroundings, bench.config.engine, bench.surroundings.device == "cuda"
+    there, chosen, is_gpu = measurer.host_report, measurer.config.engine, measurer.host_report.device == "cuda"
     best, others = plain, list[dict[str, Any]]()
     if chosen.precision == "auto" and there.has_bfloat16:
         ours, theirs = ("bfloat16", "float32") if there.fast_bfloat16 else ("float32", "bfloat16")
@@ -93,18 +93,18 @@ def measured(bench: Bench, plain: Execution, middle: Setting, runs: int) -> Exec
     if chosen.forms == "auto" and there.has_kernels:
         best, others = replace(best, norms="fused"), [*others, {"norms": "torch"}]
     if not others and chosen.threads != "auto" and not is_gpu:
-        return _divided(bench, best, middle, runs, None)  # nothing is left to measure
-    allowance, is_clear = _allowance(bench, best, middle, runs), True
+        return _divided(measurer, best, middle, runs, None)  # nothing is left to measure
+    allowance, is_clear = _allowance(measurer, best, middle, runs), True
     for place, other in enumerate(others):
-        best, decided = _faster(bench, middle, best, replace(best, **other), allowance, len(others) - place + 1)
+        best, decided = _faster(measurer, middle, best, replace(best, **other), allowance, len(others) - place + 1)
         is_clear = is_clear and decided
-    plan = (_shared if is_gpu else _divided)(bench, best, middle, runs, allowance)
+    plan = (_shared if is_gpu else _divided)(measurer, best, middle, runs, allowance)
     return replace(plan, measured=plan.measured and is_clear)
 
 
-def shared(bench: Bench, execution: Execution, middle: Setting, runs: int) -> ExecutionPlan:
+def shared(measurer: Measurer, execution: Execution, middle: Setting, runs: int) -> ExecutionPlan:
     """How many workers share a GPU, with an execution that is settled."""
-    return _shared(bench, execution, middle, runs, _allowance(bench, execution, middle, runs))
+    return _shared(measurer, execution, middle, runs, _allowance(measurer, execution, middle, runs))
 
 
 def small_runs(device: str) -> Together:
@@ -134,35 +134,35 @@ def memory_needed(cost: Cost, execution: Execution) -> int:
     return training_bytes(cost, execution.micro_batch, 2 if execution.precision == "bfloat16" else 4)
 
 
-def _allowance(bench: Bench, execution: Execution, middle: Setting, runs: int) -> _Allowance | None:
+def _allowance(measurer: Measurer, execution: Execution, middle: Setting, runs: int) -> _Allowance | None:
     """What the planned runs allow, by a few steps of one of them; None where the memory does not suffice for that."""
-    began, recipe = bench.clock(), bench.config.recipe
-    bench.tell("Measuring which way of executing runs is the fastest here: a few steps first")
-    speed = median(_speeds(bench, middle, (execution,), seconds=0.0, limit=FIRST)[0])
+    began, recipe = measurer.clock(), measurer.config.recipe
+    measurer.tell("Measuring which way of executing runs is the fastest here: a few steps first")
+    speed = median(_speeds(measurer, middle, (execution,), seconds=0.0, limit=FIRST)[0])
     if speed <= 0:
         return None
-    planned = runs * recipe.epochs * bench.surroundings.images[0] / speed
+    planned = runs * recipe.epochs * measurer.host_report.images[0] / speed
     least = min(LEAST[execution.device], planned / 4)
     return _Allowance(began + min(MOST, max(SHARE * planned, least)), recipe.batch_size / speed)
 
 
-def _left(bench: Bench, allowance: _Allowance | None) -> float:
+def _left(measurer: Measurer, allowance: _Allowance | None) -> float:
     """Seconds that may still be measured."""
-    return allowance.ends - bench.clock() if allowance else 0.0
+    return allowance.ends - measurer.clock() if allowance else 0.0
 
 
 def _faster(
-    bench: Bench, setting: Setting, likely: Execution, other: Execution, allowance: _Allowance | None, parts: int
+    measurer: Measurer, setting: Setting, likely: Execution, other: Execution, allowance: _Allowance | None, parts: int
 ) -> tuple[Execution, bool]:
     """The likely execution, or another one that is clearly faster; and whether it is clear which is.
 
     One of so many parts of the time that is left may be spent on it.
     """
-    limit = min(PAIR, _left(bench, allowance) / parts)
+    limit = min(PAIR, _left(measurer, allowance) / parts)
     if allowance is None or limit < 2 * (2 + LEAST_STEPS) * allowance.step:  # two of each to warm up
         return likely, False
-    bench.tell(f"Measuring for at most {limit:.0f} s: {_named(likely)} beside {_named(other)}")
-    ours, theirs = _speeds(bench, setting, (likely, other), seconds=PROBE_SECONDS, limit=limit)
+    measurer.tell(f"Measuring for at most {limit:.0f} s: {_named(likely)} beside {_named(other)}")
+    ours, theirs = _speeds(measurer, setting, (likely, other), seconds=PROBE_SECONDS, limit=limit)
     has_enough = len(ours) >= LEAST_STEPS
     if has_enough and is_faster(theirs, ours):
         return other, True
@@ -174,36 +174,36 @@ def _named(execution: Execution) -> str:
 
 
 def _divided(
-    bench: Bench, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
+    measurer: Measurer, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
 ) -> ExecutionPlan:
     """Cores divided among workers as throughput is highest, one thread for each where nothing else is clearly faster.
 
     There are no more workers of so many threads than are faster than half as many.
     """
-    there, engine = bench.surroundings, bench.config.engine
+    there, engine = measurer.host_report, measurer.config.engine
     if engine.threads != "auto":
         return ExecutionPlan(replace(execution, threads=engine.threads), max(1, there.cores // engine.threads))
-    counts = [bench.workers] if bench.workers else _halved(there.cores)
+    counts = [measurer.workers] if measurer.workers else _halved(there.cores)
     most = min(runs, int(0.9 * there.memory / memory_needed(middle.cost, execution)))
     divisions = {max(1, there.cores // count): count for count in counts if count <= most} or {there.cores: 1}
     narrowest = min(divisions.items())
     default = ExecutionPlan(replace(execution, threads=narrowest[0]), narrowest[1])
-    fewer = [] if bench.workers or narrowest[1] == 1 else [(narrowest[0], narrowest[1] // 2)]
+    fewer = [] if measurer.workers or narrowest[1] == 1 else [(narrowest[0], narrowest[1] // 2)]
     tries = [narrowest, *(one for one in divisions.items() if one != narrowest), *fewer]
     if len(tries) == 1:
         return default
-    totals = _in_turns(bench, execution, middle, {one: [] for one in tries}, allowance)
+    totals = _in_turns(measurer, execution, middle, {one: [] for one in tries}, allowance)
     narrow = totals[narrowest]
     faster = [one for one in divisions.items() if is_faster(totals[one], narrow, GAIN)]
     threads, workers = max(faster, key=lambda one: median(totals[one]), default=narrowest)
     is_clear = all(is_settled(totals[one], narrow) for one in tries[1:])
     if (threads, workers) == narrowest and fewer:
-        workers = _enough(bench, execution, middle, totals, narrowest, allowance)
+        workers = _enough(measurer, execution, middle, totals, narrowest, allowance)
     return ExecutionPlan(replace(execution, threads=threads), workers, is_clear)
 
 
 def _enough(
-    bench: Bench,
+    measurer: Measurer,
     execution: Execution,
     middle: Setting,
     totals: Totals,
@@ -215,7 +215,7 @@ def _enough(
     while workers > 1:
         half = threads, workers // 2
         if half not in totals:
-            totals = _in_turns(bench, execution, middle, {most: [], half: []}, allowance)
+            totals = _in_turns(measurer, execution, middle, {most: [], half: []}, allowance)
         if not is_faster([WORTH * total for total in totals[half]], totals[most]):
             break
         workers = half[1]
@@ -223,30 +223,30 @@ def _enough(
 
 
 def _shared(
-    bench: Bench, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
+    measurer: Measurer, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
 ) -> ExecutionPlan:
     """Processes on one GPU: twice as many as long as all together get faster by a tenth and the memory holds them."""
-    there, engine = bench.surroundings, bench.config.engine
+    there, engine = measurer.host_report, measurer.config.engine
     if engine.threads != "auto":
         execution = replace(execution, threads=engine.threads)
-    if bench.workers:
-        return ExecutionPlan(execution, bench.workers)
+    if measurer.workers:
+        return ExecutionPlan(execution, measurer.workers)
     totals: Totals = {}
     workers, peak, most, has_time = 1, 0, min(runs, there.cores, MOST_ON_GPU), True
     if most == 1:
         return ExecutionPlan(execution, 1)
     while workers <= most and workers * (peak + CONTEXT_BYTES) < 0.9 * there.memory:
         one = execution.threads, workers
-        if not (has_time := _is_covered(bench, execution, one, allowance)):
+        if not (has_time := _is_covered(measurer, execution, one, allowance)):
             break
-        total, peak = _together(bench, middle, execution, one, 1)
+        total, peak = _together(measurer, middle, execution, one, 1)
         totals[one] = [total]
         if workers > 1 and total < WORTH * totals[execution.threads, workers // 2][0]:
             break
         workers *= 2
     if len(totals) < 2:
         return ExecutionPlan(execution, 1, has_time)
-    totals = _in_turns(bench, execution, middle, totals, allowance)
+    totals = _in_turns(measurer, execution, middle, totals, allowance)
     best, is_clear = (execution.threads, 1), has_time
     for one in list(totals)[1:]:
         is_clear = is_clear and is_settled(totals[one], totals[best])
@@ -257,14 +257,14 @@ def _shared(
 
 
 def _in_turns(
-    bench: Bench, execution: Execution, setting: Setting, totals: Totals, allowance: _Allowance | None
+    measurer: Measurer, execution: Execution, setting: Setting, totals: Totals, allowance: _Allowance | None
 ) -> Totals:
     """Totals of all tries in some turns, of which a first one may have been taken; fewer where the time is over.
 
     None is begun that would not come to a second turn, without which nothing can be compared.
     """
-    expected = sum(_expected(bench, execution, one, allowance) for one in totals)
-    if (2 - max(map(len, totals.values()), default=0)) * expected + STARTING > _left(bench, allowance):
+    expected = sum(_expected(measurer, execution, one, allowance) for one in totals)
+    if (2 - max(map(len, totals.values()), default=0)) * expected + STARTING > _left(measurer, allowance):
         return {one: [] for one in totals}
     found, first = {one: list(own) for one, own in totals.items()}, next(iter(totals))
     for turn in range(len(found[first]), TURNS):
@@ -272,44 +272,44 @@ def _in_turns(
             break
         new: dict[tuple[int, int], float] = {}
         for one in found:
-            if not _is_covered(bench, execution, one, allowance):
+            if not _is_covered(measurer, execution, one, allowance):
                 return found
-            new[one] = _together(bench, setting, execution, one, turn + 1)[0]
+            new[one] = _together(measurer, setting, execution, one, turn + 1)[0]
         for one, total in new.items():
             found[one].append(total)
     return found
 
 
-def _expected(bench: Bench, execution: Execution, one: tuple[int, int], allowance: _Allowance | None) -> float:
+def _expected(measurer: Measurer, execution: Execution, one: tuple[int, int], allowance: _Allowance | None) -> float:
     """Seconds that a window takes: steps to warm up, and the one with which it ends, are slower than on all cores."""
     threads, workers = one
-    slower = bench.surroundings.cores / threads if execution.device == "cpu" else workers
+    slower = measurer.host_report.cores / threads if execution.device == "cpu" else workers
     return WINDOW + 4 * (allowance.step if allowance else 0.0) * slower
 
 
-def _is_covered(bench: Bench, execution: Execution, one: tuple[int, int], allowance: _Allowance | None) -> bool:
-    return _expected(bench, execution, one, allowance) < _left(bench, allowance)
+def _is_covered(measurer: Measurer, execution: Execution, one: tuple[int, int], allowance: _Allowance | None) -> bool:
+    return _expected(measurer, execution, one, allowance) < _left(measurer, allowance)
 
 
 def _speeds(
-    bench: Bench, setting: Setting, executions: Sequence[Execution], *, seconds: float, limit: float
+    measurer: Measurer, setting: Setting, executions: Sequence[Execution], *, seconds: float, limit: float
 ) -> tuple[tuple[float, ...], ...]:
     """Images per second of one worker in each turn, by execution."""
-    runs = tuple(_run(bench, setting, execution) for execution in executions)
-    (answer,) = bench.engine.ask(SpeedQuestion(runs, seconds, limit))
+    runs = tuple(_run(measurer, setting, execution) for execution in executions)
+    (answer,) = measurer.engine.ask(SpeedQuestion(runs, seconds, limit))
     return cast(Speed, answer).turns
 
 
 def _together(
-    bench: Bench, setting: Setting, execution: Execution, one: tuple[int, int], turn: int
+    measurer: Measurer, setting: Setting, execution: Execution, one: tuple[int, int], turn: int
 ) -> tuple[float, int]:
     """Images per second of some workers of some threads at once, and the bytes of memory that the first one took."""
     threads, workers = one
-    bench.tell(
+    measurer.tell(
         f"Measuring {workers} worker{'s' if workers > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} "
         f"at once, turn {turn} of up to {TURNS}"
     )
-    return _total(bench.engine, _run(bench, setting, replace(execution, threads=threads)), workers)
+    return _total(measurer.engine, _run(measurer, setting, replace(execution, threads=threads)), workers)
 
 
 def _total(engine: Engine, run: Run, workers: int) -> tuple[float, int]:
@@ -319,8 +319,8 @@ def _total(engine: Engine, run: Run, workers: int) -> tuple[float, int]:
     return sum(speeds) if min(speeds) > 0 else 0.0, answers[0].peak_memory
 
 
-def _run(bench: Bench, setting: Setting, execution: Execution) -> Run:
-    config = bench.config
+def _run(measurer: Measurer, setting: Setting, execution: Execution) -> Run:
+    config = measurer.config
     return Run(setting.architecture, config.data.task, config.recipe, config.data, "", 0, execution)
 
 

@@ -16,7 +16,7 @@ from explorer.record import records
 from explorer.record.progress import refuse_foreign, settings_so_far
 from explorer.search.display import Clock, Display, work_of
 from explorer.search.execution_plan import with_convolutions, with_latency
-from explorer.search.measuring import Bench
+from explorer.search.measuring import Measurer
 from explorer.search.rungs import Rungs, chosen, open_rungs
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.study.designs import Setting
@@ -26,8 +26,8 @@ from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
 
 
-class Beside(Protocol):
-    """What goes on beside the training while there are runs to train, and can be held still to measure times."""
+class PageUpdater(Protocol):
+    """What keeps the page up to date while there are runs to train, and can be held still to measure times."""
 
     def __enter__(self) -> object: ...
 
@@ -49,7 +49,7 @@ class State:
     display: Display
     waiting: deque[tuple[Setting, Run]]
     execution: Execution
-    bench: Bench
+    measurer: Measurer
     workers: int
     rungs: Rungs
     to_ask: int = 0
@@ -59,7 +59,7 @@ class State:
     failed: int = 0
     start: int = 0
     clock: Clock = field(default_factory=Clock)
-    beside: Beside | None = None
+    page_updater: PageUpdater | None = None
 
     @property
     def config(self) -> StudyConfig:
@@ -68,7 +68,7 @@ class State:
 
 
 def open_state(
-    bench: Bench,
+    measurer: Measurer,
     plan: Plan,
     past: records.Record,
     folder: Path,
@@ -77,17 +77,17 @@ def open_state(
     console: Console,
 ) -> State:
     """The state of a study as its record, `past`, tells it."""
-    config, data_hash = plan.config, bench.surroundings.data_hash
+    config, data_hash = plan.config, measurer.host_report.data_hash
     recorded = records.as_records(past.runs)
     settings = settings_so_far(plan, past)
     trials, rungs = replayed(plan, settings, past), open_rungs(config)
     decisions = list(past.decisions)
     if numbers := range(len(past.chosen(BASELINE)), config.search.random_designs):
-        drawn = _drawn(bench, execution, trials, numbers)
+        drawn = _drawn(measurer, execution, trials, numbers)
         decisions += (new := [chosen(setting, BASELINE) for setting in drawn])
         records.decide(folder, new)
         # Before any of them is trained: a choice made later for another design must not change what they are.
-        execution = with_convolutions(bench, execution, drawn, workers)
+        execution = with_convolutions(measurer, execution, drawn, workers)
         study.write_execution(folder, execution)
         settings += drawn
     runs = runs_of(plan, settings, execution, data_hash)
@@ -112,7 +112,7 @@ def open_state(
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
     return State(
-        plan, folder, trials, display, waiting, execution, bench, workers, rungs, to_ask, fvcore_macs=fvcore_macs
+        plan, folder, trials, display, waiting, execution, measurer, workers, rungs, to_ask, fvcore_macs=fvcore_macs
     )
 
 
@@ -146,11 +146,11 @@ def _trials(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> 
     return open_search(plan, (), tuple(setting for setting in settings if setting.name in drawn))
 
 
-def _drawn(bench: Bench, execution: Execution, trials: Trials, numbers: range) -> tuple[Setting, ...]:
+def _drawn(measurer: Measurer, execution: Execution, trials: Trials, numbers: range) -> tuple[Setting, ...]:
     """Designs drawn by chance, each by its number, which the search is held against."""
-    seed = bench.config.search.sampler_seed
+    seed = measurer.config.search.sampler_seed
     designs = [trials.draw(np.random.default_rng([seed, 3, number])) for number in numbers]
-    return with_latency(bench, execution, designs)
+    return with_latency(measurer, execution, designs)
 
 
 def checkpoints(folder: Path, run_id: str) -> Path:

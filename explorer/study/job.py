@@ -37,7 +37,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Survey:
+class HostQuestion:
     """A question to a worker: what is there to run on, and what is in the data?"""
 
     data: DataConfig
@@ -45,7 +45,7 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class HostReport:
     """The answer: the device a run would use, versions of what decides its number, and what is in the data.
 
     images        of the training, validation and test parts
@@ -79,16 +79,16 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Terms:
+class Placement:
     """How a study's runs are executed, wherever that is.
 
-    surroundings  on what the study was planned, and what every place must therefore offer
+    host_report  on what the study was planned, and what every place must therefore offer
     execution     of which threads and device say what a run takes
     at_once       runs that share one device, or one machine where that is its processor
     most          runs at once in all
     """
 
-    surroundings: Surroundings
+    host_report: HostReport
     execution: Execution
     at_once: int
     most: int
@@ -253,5 +253,5 @@ class Mismatch:
 
 
 Event = Begun | Counted | EpochDone | Noted | RunDone | Mismatch
-Question = Survey | SpeedQuestion | TogetherQuestion | LatencyQuestion | FormsQuestion
-Answer = Surroundings | Speed | Latencies | Forms | Refused
+Question = HostQuestion | SpeedQuestion | TogetherQuestion | LatencyQuestion | FormsQuestion
+Answer = HostReport | Speed | Latencies | Forms | Refused

@@ -30,6 +30,8 @@ from explorer.study.job import (
     EpochDone,
     Forms,
     FormsQuestion,
+    HostQuestion,
+    HostReport,
     Job,
     Latencies,
     LatencyQuestion,
@@ -42,8 +44,6 @@ from explorer.study.job import (
     RunDone,
     Speed,
     SpeedQuestion,
-    Surroundings,
-    Survey,
     TogetherQuestion,
 )
 from explorer.study.run import Outcome, Run
@@ -219,7 +219,7 @@ def _answer(question: Question) -> Answer:
 
     try:
         match question:
-            case Survey():
+            case HostQuestion():
                 return _survey(question)
             case SpeedQuestion():
                 return _speed(question)
@@ -233,7 +233,7 @@ def _answer(question: Question) -> Answer:
         return Refused(str(error))
 
 
-def _survey(question: Survey) -> Surroundings:
+def _survey(question: HostQuestion) -> HostReport:
     import fvcore
     import numpy
     import torch
@@ -270,7 +270,7 @@ def _survey(question: Survey) -> Surroundings:
         "fvcore": fvcore.__version__,
         **gpu_versions(device),
     }
-    return Surroundings(
+    return HostReport(
         device,
         device_name(device),
         data.digest,

@@ -56,7 +56,7 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
         if not trained:
             _say_where_trials_go(folder, config.storage, console)
         seeds = study.config.search.seeds if study else plan.first_look
-        failed = run_study(plan.with_seeds(seeds), folder, console, _beside(plan.config, folder, console), fork)
+        failed = run_study(plan.with_seeds(seeds), folder, console, _page_updater(plan.config, folder, console), fork)
         study, trained = open_study(folder, plan), True
     assert study is not None
     if not trained:
@@ -90,7 +90,7 @@ def _say_where_trials_go(folder: Path, storage: StorageConfig, console: "Console
         console.print(line, **PLAIN)
 
 
-def _beside(config: StudyConfig, folder: Path, console: "Console") -> "Live | None":
+def _page_updater(config: StudyConfig, folder: Path, console: "Console") -> "Live | None":
     """The process that keeps the page up to date while runs are trained, where the study has one."""
     from explorer.record.folder import LIVE_SECONDS, REPORTS, make_folder
     from explorer.verbs.live import Live

@@ -46,12 +46,12 @@ from explorer.study.job import (
     Event,
     Forms,
     FormsQuestion,
+    HostQuestion,
+    HostReport,
     Job,
+    Placement,
     Question,
     RunDone,
-    Surroundings,
-    Survey,
-    Terms,
 )
 from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, EpochResult, Outcome
@@ -145,10 +145,10 @@ class Engine:
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         if isinstance(question, FormsQuestion):
             return [Forms(tuple(Convolution(shape.key, 1) for shape, _ in question.uses))]
-        assert isinstance(question, Survey)
-        return [Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
+        assert isinstance(question, HostQuestion)
+        return [HostReport("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
 
-    def open(self, terms: Terms) -> int:
+    def open(self, placement: Placement) -> int:
         return self.slots
 
     def submit(self, job: Job) -> None:

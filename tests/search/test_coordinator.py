@@ -21,13 +21,13 @@ from explorer.study.job import (
     Event,
     Forms,
     FormsQuestion,
+    HostQuestion,
+    HostReport,
     Job,
     Mismatch,
+    Placement,
     Question,
     RunDone,
-    Surroundings,
-    Survey,
-    Terms,
 )
 from explorer.study.run import Convolution, EpochResult, Outcome, Run
 from tests.conftest import TINY
@@ -53,10 +53,10 @@ class Engine:
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         if isinstance(question, FormsQuestion):
             return [Forms(tuple(Convolution(shape.key, 1) for shape, _ in question.uses))]
-        assert isinstance(question, Survey)
-        return [Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
+        assert isinstance(question, HostQuestion)
+        return [HostReport("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
 
-    def open(self, terms: Terms) -> int:
+    def open(self, placement: Placement) -> int:
         return 1
 
     def submit(self, job: Job) -> None:
@@ -272,7 +272,7 @@ def test_skipped_images_are_told_and_kept(
     start: Callable[..., tuple[int, Engine]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     skipped = tuple(f"train row {number} (no label)" for number in range(5))
-    there = Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100), skipped=skipped)
+    there = HostReport("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100), skipped=skipped)
     monkeypatch.setattr(Engine, "ask", lambda self, question, workers=1: [there])
     start(finishing(OK))
     assert "5 images were left out: train row 0 (no label); " in capsys.readouterr().out

@@ -19,7 +19,18 @@ from explorer.host.errors import InputError
 from explorer.record import records
 from explorer.record.folder import CONFIG, make_folder, stored_environment
 from explorer.record.starts import starts_of
-from explorer.study.job import Begun, Counted, EpochDone, Event, Job, Noted, RunDone, Surroundings, Survey, Terms
+from explorer.study.job import (
+    Begun,
+    Counted,
+    EpochDone,
+    Event,
+    HostQuestion,
+    HostReport,
+    Job,
+    Noted,
+    Placement,
+    RunDone,
+)
 from explorer.study.plan import plan_of
 from explorer.study.run import Run
 from explorer.study.runs import runs_of
@@ -89,9 +100,9 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         config = read_command(arguments(request.param)).study
         engine = open_engine(config, make_folder(FOLDER / "local").parent)
         try:
-            (there,) = engine.ask(Survey(config.data, "cpu"))
-            assert isinstance(there, Surroundings)
-            engine.open(Terms(there, EXECUTION, at_once=1, most=1))
+            (there,) = engine.ask(HostQuestion(config.data, "cpu"))
+            assert isinstance(there, HostReport)
+            engine.open(Placement(there, EXECUTION, at_once=1, most=1))
             yield Opened(engine, Command(None, mark, place / "output"))  # type: ignore[arg-type]
         finally:
             engine.close()
@@ -108,8 +119,8 @@ def long(run: Run) -> Run:
 
 
 def test_a_survey_tells_device_data_versions_and_machine(opened: Opened, tiny: StudyConfig) -> None:
-    (found,) = opened.engine.ask(Survey(tiny.data, "cpu"))
-    assert isinstance(found, Surroundings)
+    (found,) = opened.engine.ask(HostQuestion(tiny.data, "cpu"))
+    assert isinstance(found, HostReport)
     assert found.device == "cpu"
     assert len(found.data_hash) == 16
     assert {"python", "torch", "numpy", "fvcore"} <= set(found.versions)
@@ -118,7 +129,7 @@ def test_a_survey_tells_device_data_versions_and_machine(opened: Opened, tiny: S
 
 def test_a_survey_that_cannot_be_met_is_one_line(opened: Opened, tiny: StudyConfig) -> None:
     with pytest.raises(InputError, match=r"data\.channels=3: digits has 1"):
-        opened.engine.ask(Survey(replace(tiny.data, channels=3), "cpu"))
+        opened.engine.ask(HostQuestion(replace(tiny.data, channels=3), "cpu"))
 
 
 def test_a_job_is_counted_once_if_asked_and_reports_its_epochs(opened: Opened, run: Run) -> None:

@@ -13,15 +13,15 @@ from explorer.host import cache
 from explorer.host.errors import InputError
 from explorer.search import measuring
 from explorer.search.execution_plan import propose, resumed, with_convolutions
-from explorer.search.measuring import Bench, memory_needed
+from explorer.search.measuring import Measurer, memory_needed
 from explorer.study.job import (
     Answer,
     Forms,
     FormsQuestion,
+    HostReport,
     Question,
     Speed,
     SpeedQuestion,
-    Surroundings,
     TogetherQuestion,
 )
 from explorer.study.plan import plan_of
@@ -55,7 +55,7 @@ class Scripted:
         return (self.speeds[execution.precision, execution.threads, workers],) * 5
 
 
-THERE = Surroundings(
+THERE = HostReport(
     "cpu", "some processor", "abcd", {"torch": "2"}, images=(8000, 40, 100), has_bfloat16=True, memory=2**34, cores=4
 )
 
@@ -74,8 +74,8 @@ def study(tiny: StudyConfig) -> StudyConfig:
     return replace(tiny, engine=engine, recipe=recipe)
 
 
-def bench(config: StudyConfig, engine: Scripted, there: Surroundings = THERE) -> Bench:
-    return Bench(config, there, engine)  # type: ignore[arg-type]
+def measurer(config: StudyConfig, engine: Scripted, there: HostReport = THERE) -> Measurer:
+    return Measurer(config, there, engine)  # type: ignore[arg-type]
 
 
 FASTER_APART: Speeds = {
@@ -89,35 +89,37 @@ FASTER_APART: Speeds = {
 
 
 def test_the_faster_precision_and_the_best_division_of_cores_are_taken(study: StudyConfig) -> None:
-    plan = propose(bench(study, Scripted(FASTER_APART)), plan_of(study).settings, runs=100)
+    plan = propose(measurer(study, Scripted(FASTER_APART)), plan_of(study).settings, runs=100)
     assert (plan.execution.precision, plan.execution.threads, plan.workers) == ("bfloat16", 1, 4)
     wide = FASTER_APART | {("bfloat16", 1, 4): 40, ("bfloat16", 2, 2): 90}
     other = replace(study, recipe=replace(study.recipe, batch_size=40))
-    plan = propose(bench(other, Scripted(wide)), plan_of(other).settings, runs=100)
+    plan = propose(measurer(other, Scripted(wide)), plan_of(other).settings, runs=100)
     assert (plan.execution.threads, plan.workers) == (4, 1)
 
 
 def test_a_division_that_is_not_clearly_faster_keeps_small_runs_apart(study: StudyConfig) -> None:
     close = FASTER_APART | {("bfloat16", 1, 4): 49, ("bfloat16", 2, 2): 101}
-    assert propose(bench(study, Scripted(close)), plan_of(study).settings, runs=100).workers == 4
+    assert propose(measurer(study, Scripted(close)), plan_of(study).settings, runs=100).workers == 4
 
 
 def test_float32_is_kept_where_bfloat16_is_slower_or_missing(study: StudyConfig) -> None:
     slower = {("float32", 4, 1): 100.0, ("bfloat16", 4, 1): 50.0, ("float32", 1, 4): 60.0}
     slower |= {("float32", 2, 2): 60.0, ("float32", 1, 2): 60.0}
-    assert propose(bench(study, Scripted(slower)), plan_of(study).settings, runs=100).execution.precision == "float32"
+    assert (
+        propose(measurer(study, Scripted(slower)), plan_of(study).settings, runs=100).execution.precision == "float32"
+    )
     engine = Scripted({key: value for key, value in slower.items() if key[0] == "float32"})
     without = replace(THERE, has_bfloat16=False, device_name="old processor")
-    assert propose(bench(study, engine, without), plan_of(study).settings, runs=100).execution.precision == "float32"
+    assert propose(measurer(study, engine, without), plan_of(study).settings, runs=100).execution.precision == "float32"
 
 
 def test_no_more_workers_than_are_faster_share_the_cores(study: StudyConfig) -> None:
     """As where memory's bandwidth bounds all of them: the total is the same, however the cores are divided."""
     full = {("float32", threads, workers): 100 / workers for threads in (1, 2, 4) for workers in (1, 2, 4)}
     there = replace(THERE, has_bfloat16=False)
-    plan = propose(bench(study, Scripted(full), there), plan_of(study).settings, runs=100)
+    plan = propose(measurer(study, Scripted(full), there), plan_of(study).settings, runs=100)
     assert (plan.execution.threads, plan.workers, plan.measured) == (1, 1, True)
-    assert resumed(bench(study, Scripted({}), there), plan.execution, plan_of(study).settings, runs=100).workers == 1
+    assert resumed(measurer(study, Scripted({}), there), plan.execution, plan_of(study).settings, runs=100).workers == 1
 
 
 @dataclass
@@ -166,7 +168,7 @@ def test_a_busy_machine_is_measured_within_the_time_and_what_is_not_clear_is_as_
     there = replace(THERE, fast_bfloat16=fast, has_kernels=True)
     for seed in range(20):
         engine = Busy({}, seed=seed, noise=noise)
-        busy = replace(bench(study, engine, there), tell=engine.tell, clock=engine.clock)
+        busy = replace(measurer(study, engine, there), tell=engine.tell, clock=engine.clock)
         plan = propose(busy, plan_of(study).settings, runs=100)
         assert plan.execution.precision == "bfloat16"
         assert plan.execution.norms == "fused"  # as it is likely, since nothing differs
@@ -179,7 +181,7 @@ def test_a_busy_machine_is_measured_within_the_time_and_what_is_not_clear_is_as_
 def test_a_share_of_the_planned_time_is_measured_and_no_more(study: StudyConfig) -> None:
     engine, there = Busy({}, noise=0.0), replace(THERE, fast_bfloat16=True, images=(800, 0, 0))
     short = replace(study, recipe=replace(study.recipe, epochs=25))
-    busy = replace(bench(short, engine, there), clock=engine.clock)
+    busy = replace(measurer(short, engine, there), clock=engine.clock)
     plan = propose(busy, plan_of(short).settings, runs=4)
     assert (plan.execution.precision, plan.workers, plan.measured) == ("bfloat16", 4, False)
     planned = 4 * 25 * 800 / engine.speed(plan.execution, 1)
@@ -188,26 +190,26 @@ def test_a_share_of_the_planned_time_is_measured_and_no_more(study: StudyConfig)
 
 def test_what_was_measured_is_remembered_for_other_studies(study: StudyConfig) -> None:
     engine = Scripted(FASTER_APART)
-    first = propose(bench(study, engine), plan_of(study).settings, runs=100)
+    first = propose(measurer(study, engine), plan_of(study).settings, runs=100)
     assert engine.asked
     again = Scripted({})
-    assert propose(bench(replace(study, name="other"), again), plan_of(study).settings, runs=100) == first
+    assert propose(measurer(replace(study, name="other"), again), plan_of(study).settings, runs=100) == first
     assert again.asked == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"x": 1}', "not json"])
 def test_a_damaged_memory_costs_only_the_measuring_again(study: StudyConfig, text: str) -> None:
-    propose(bench(study, Scripted(FASTER_APART)), plan_of(study).settings, runs=100)
+    propose(measurer(study, Scripted(FASTER_APART)), plan_of(study).settings, runs=100)
     (cache.cache_folder() / "measured.json").write_text(text)
     engine = Scripted(FASTER_APART)
-    assert propose(bench(study, engine), plan_of(study).settings, runs=100).workers == 4
+    assert propose(measurer(study, engine), plan_of(study).settings, runs=100).workers == 4
     assert engine.asked
 
 
 def test_a_short_study_measures_no_more_than_it_is_worth(study: StudyConfig) -> None:
     short = replace(study, recipe=replace(study.recipe, epochs=1))
     engine = Scripted(FASTER_APART)
-    plan = propose(bench(short, engine, replace(THERE, images=(80, 40, 100))), plan_of(short).settings, runs=2)
+    plan = propose(measurer(short, engine, replace(THERE, images=(80, 40, 100))), plan_of(short).settings, runs=2)
     assert (plan.workers, plan.measured) == (2, False)
     assert [workers for _, workers in engine.asked] == [1]
 
@@ -215,7 +217,7 @@ def test_a_short_study_measures_no_more_than_it_is_worth(study: StudyConfig) -> 
 def test_what_is_asked_for_is_taken_without_measuring(study: StudyConfig) -> None:
     given = replace(study.engine, workers=3, threads=2, precision="float32")
     engine = Scripted({})
-    plan = propose(bench(replace(study, engine=given), engine), plan_of(study).settings, runs=100)
+    plan = propose(measurer(replace(study, engine=given), engine), plan_of(study).settings, runs=100)
     assert (plan.execution.precision, plan.execution.threads, plan.workers) == ("float32", 2, 3)
     assert engine.asked == []
 
@@ -225,7 +227,7 @@ def test_bfloat16_that_is_not_there_is_refused(study: StudyConfig) -> None:
     with pytest.raises(
         InputError, match=r"engine\.precision=bfloat16: some processor has none; allowed: auto, float32"
     ):
-        propose(bench(asked, Scripted({}), replace(THERE, has_bfloat16=False)), plan_of(study).settings, runs=4)
+        propose(measurer(asked, Scripted({}), replace(THERE, has_bfloat16=False)), plan_of(study).settings, runs=4)
 
 
 def test_more_workers_than_the_memory_holds_are_refused_and_automatic_ones_are_fewer(study: StudyConfig) -> None:
@@ -235,10 +237,10 @@ def test_more_workers_than_the_memory_holds_are_refused_and_automatic_ones_are_f
     there = replace(THERE, memory=int(2.5 * needed))
     asked = replace(study, engine=replace(study.engine, workers=9, threads=1, precision="float32"))
     with pytest.raises(InputError) as refused:
-        propose(bench(asked, Scripted({}), there), plan_of(study).settings, runs=100)
+        propose(measurer(asked, Scripted({}), there), plan_of(study).settings, runs=100)
     assert str(refused.value).startswith("engine.workers=9: each needs about 0.4 GiB and this machine has ")
     assert str(refused.value).endswith("allowed: up to 2, or a smaller recipe.micro_batch")
-    assert propose(bench(study, Scripted(FASTER_APART), there), plan_of(study).settings, runs=100).workers == 2
+    assert propose(measurer(study, Scripted(FASTER_APART), there), plan_of(study).settings, runs=100).workers == 2
 
 
 def test_memory_grows_with_maps_images_and_precision(study: StudyConfig) -> None:
@@ -265,14 +267,14 @@ def test_processes_share_a_gpu_as_long_as_they_are_faster_together(
     study: StudyConfig, totals: dict[int, float], peak: int, workers: int
 ) -> None:
     speeds = {("bfloat16", 1, count): total / count for count, total in totals.items()} | {("float32", 1, 1): 50.0}
-    plan = propose(bench(study, Scripted(speeds, peak), GPU), plan_of(study).settings, runs=100)
+    plan = propose(measurer(study, Scripted(speeds, peak), GPU), plan_of(study).settings, runs=100)
     assert (plan.execution.precision, plan.workers) == ("bfloat16", workers)
 
 
 def test_a_settled_study_keeps_its_execution_and_chooses_its_workers_anew(study: StudyConfig) -> None:
     old = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 2, 20)
     engine = Scripted({})
-    plan = resumed(bench(study, engine), old, plan_of(study).settings, runs=100)
+    plan = resumed(measurer(study, engine), old, plan_of(study).settings, runs=100)
     assert (plan.execution, plan.workers) == (old, 2)
     assert engine.asked == []
 
@@ -282,24 +284,24 @@ def test_every_shape_of_every_setting_is_decided_once(study: StudyConfig) -> Non
     settings = plan_of(study).settings
     shapes = {shape for setting in settings for shape in grouped_convs(setting.architecture, study.data.task)}
     engine = Scripted({})
-    chosen = with_convolutions(bench(study, engine), plain, settings, 1)
+    chosen = with_convolutions(measurer(study, engine), plain, settings, 1)
     assert {choice.layer for choice in chosen.convolutions} == {shape.key for shape in shapes}
     ((question, _),) = engine.asked
     assert isinstance(question, FormsQuestion)
     # Each shape stands once in a bottleneck stage's first block; 8,000 images, 20 a step, 400 epochs, two seeds.
     assert {number for _, number in question.uses} == {400 * 400 * 2}
     (cache.cache_folder() / "measured.json").unlink()
-    with_convolutions(bench(study, engine), plain, settings, 4)
+    with_convolutions(measurer(study, engine), plain, settings, 4)
     assert {number for _, number in engine.asked.pop()[0].uses} == {400 * 400 * 2 / 4}  # type: ignore[union-attr]
-    assert with_convolutions(bench(study, engine), chosen, settings, 1) == chosen
-    assert with_convolutions(bench(study, engine), plain, settings, 1) == chosen
+    assert with_convolutions(measurer(study, engine), chosen, settings, 1) == chosen
+    assert with_convolutions(measurer(study, engine), plain, settings, 1) == chosen
     assert len(engine.asked) == 1
 
 
 def test_native_forms_ask_nothing(study: StudyConfig) -> None:
     plain = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
     native = replace(study, engine=replace(study.engine, forms="native"))
-    assert with_convolutions(bench(native, Scripted({})), plain, plan_of(native).settings, 1) == plain
+    assert with_convolutions(measurer(native, Scripted({})), plain, plan_of(native).settings, 1) == plain
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from explorer.engine.local import LocalEngine
 from explorer.host.errors import InputError
 from explorer.search import measuring
 from explorer.search.execution_plan import propose
-from explorer.search.measuring import Bench
-from explorer.study.job import Event, Job, Noted, RunDone, Speed, Surroundings, Survey, Terms, TogetherQuestion
+from explorer.search.measuring import Measurer
+from explorer.study.job import Event, HostQuestion, HostReport, Job, Noted, Placement, RunDone, Speed, TogetherQuestion
 from explorer.study.plan import plan_of
 from explorer.study.run import Run
 from explorer.study.runs import runs_of
@@ -56,7 +56,7 @@ def done(events: list[Event]) -> RunDone:
 
 
 def test_an_idle_process_that_was_killed_is_replaced(engine: LocalEngine, tiny: StudyConfig, run: Run) -> None:
-    engine.ask(Survey(tiny.data, "cpu"))
+    engine.ask(HostQuestion(tiny.data, "cpu"))
     idle = engine._workers[0].process
     os.kill(idle.pid or 0, signal.SIGKILL)
     idle.join()
@@ -65,10 +65,10 @@ def test_an_idle_process_that_was_killed_is_replaced(engine: LocalEngine, tiny: 
 
 
 def test_a_question_goes_to_another_worker_where_one_has_died(engine: LocalEngine, tiny: StudyConfig) -> None:
-    engine.ask(Survey(tiny.data, "cpu"))
+    engine.ask(HostQuestion(tiny.data, "cpu"))
     os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
-    (found,) = engine.ask(Survey(tiny.data, "cpu"))
-    assert isinstance(found, Surroundings)
+    (found,) = engine.ask(HostQuestion(tiny.data, "cpu"))
+    assert isinstance(found, HostReport)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_question_goes_to_another_worker_where_one_has_died(engine: LocalEngin
 def test_a_worker_that_ends_at_a_question_is_told_by_how_it_ended(
     engine: LocalEngine, tiny: StudyConfig, ending: str, problem: str
 ) -> None:
-    question = Survey(tiny.data, Deadly(ending))  # type: ignore[arg-type]
+    question = HostQuestion(tiny.data, Deadly(ending))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=f"engine=local: before its first run a worker process {problem}"):
         engine.ask(question)
 
@@ -149,9 +149,9 @@ def test_workers_are_divided_among_the_gpus_of_one_model(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", among)
     engine = LocalEngine(retries=0)
     try:
-        (there,) = engine.ask(Survey(tiny.data, "cpu"), 1)
-        assert isinstance(there, Surroundings)
-        assert engine.open(Terms(replace(there, devices=(0, 2)), EXECUTION, at_once=2, most=3)) == 3
+        (there,) = engine.ask(HostQuestion(tiny.data, "cpu"), 1)
+        assert isinstance(there, HostReport)
+        assert engine.open(Placement(replace(there, devices=(0, 2)), EXECUTION, at_once=2, most=3)) == 3
         for seed in range(3):
             engine.submit(Job(replace(run, seed=seed), needs_count=False))
         assert engine.free == 0
@@ -201,13 +201,13 @@ def test_as_many_workers_share_a_device_as_are_faster_together(
     monkeypatch.setenv("XDG_CACHE_HOME", str(workplace))
     monkeypatch.setattr(local, "work", hooks.work)
     monkeypatch.setenv("FAULT", fault)
-    there = Surroundings(device, "a stand-in", "", images=(10**7, 0, 0), cores=4)
+    there = HostReport(device, "a stand-in", "", images=(10**7, 0, 0), cores=4)
     study = replace(tiny, engine=replace(tiny.engine, workers="auto", threads="auto"))
     engine, alone = LocalEngine(retries=0), run.recipe.batch_size / hooks.STEP
     try:
         # A clock that stands still: how many turns there are is not to depend on how busy this machine is.
-        bench = Bench(study, there, engine, clock=lambda: 0.0)
-        assert propose(bench, plan_of(study).settings, runs=100).workers == chosen
+        measurer = Measurer(study, there, engine, clock=lambda: 0.0)
+        assert propose(measurer, plan_of(study).settings, runs=100).workers == chosen
         answers = engine.ask(TogetherQuestion(run, measuring.WINDOW), 2)
     finally:
         engine.close()
@@ -218,10 +218,10 @@ def test_as_many_workers_share_a_device_as_are_faster_together(
 def test_workers_that_only_measuring_had_needed_give_their_memory_back(tiny: StudyConfig) -> None:
     engine = LocalEngine(retries=0)
     try:
-        found = engine.ask(Survey(tiny.data, "cpu"), workers=3)
-        assert isinstance(found[0], Surroundings)
+        found = engine.ask(HostQuestion(tiny.data, "cpu"), workers=3)
+        assert isinstance(found[0], HostReport)
         assert len(engine._workers) == 3
-        assert engine.open(Terms(found[0], EXECUTION, at_once=1, most=5)) == 1
+        assert engine.open(Placement(found[0], EXECUTION, at_once=1, most=5)) == 1
         assert len(engine._workers) == 1
     finally:
         engine.close()

@@ -19,7 +19,18 @@ from explorer.record.rows import Decision
 from explorer.report.drawing import draw
 from explorer.search import coordinator
 from explorer.search.rungs import goes_on
-from explorer.study.job import Answer, Counted, EpochDone, Event, Job, Question, RunDone, Surroundings, Survey, Terms
+from explorer.study.job import (
+    Answer,
+    Counted,
+    EpochDone,
+    Event,
+    HostQuestion,
+    HostReport,
+    Job,
+    Placement,
+    Question,
+    RunDone,
+)
 from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Outcome
 from explorer.verbs.command_line import read_command
@@ -57,10 +68,10 @@ class Engine:
         return 1 - bool(self._waiting)
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
-        assert isinstance(question, Survey)
-        return [Surroundings("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
+        assert isinstance(question, HostQuestion)
+        return [HostReport("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100))]
 
-    def open(self, terms: Terms) -> int:
+    def open(self, placement: Placement) -> int:
         return 1
 
     def submit(self, job: Job) -> None:

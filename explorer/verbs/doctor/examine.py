@@ -28,7 +28,7 @@ from explorer.study.run import FINAL_STATUSES, Execution, Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import DoctorConfig, StudyConfig
 from explorer.study.tree import to_config
-from explorer.verbs.doctor.fault import Complaint
+from explorer.verbs.doctor.fault import Fault
 from explorer.verbs.doctor.leftovers import examine_checkpoints, examine_leftovers, position
 from explorer.verbs.doctor.tables import MOST_NAMED, examine_tables
 
@@ -38,7 +38,7 @@ class Examination:
     """What the doctor says of a folder: lines on what is there, and what is wrong."""
 
     lines: list[str] = field(default_factory=list)
-    complaints: list[Complaint] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ class _Known:
         return runs_of(self.plan, settings, self.execution, self.environment["data_hash"])
 
 
-def visit(
-    folder: Path, console: Console, agrees: Callable[[Complaint], bool] | None, database: str | None = None
-) -> int:
+def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None, database: str | None = None) -> int:
     """Examine a study, repair what `agrees` says yes to, nothing where that is None. Gives the exit code.
 
     A `database` outside the folder is connected to only where it is named here and it is the study's.
@@ -77,14 +75,14 @@ def visit(
         say(line)
     if holder:
         say(f"It is being run by {holder}; nothing is repaired before that ends.")
-    for one in found.complaints:
+    for one in found.faults:
         say(f"- {one.what}")
         say(f"  {'No fault' if not one.is_fault else 'Can be repaired' if one.cure else 'To do'}: {one.remedy}")
-    is_well = not any(one.is_fault for one in found.complaints)
-    if is_well and (agrees is None or not found.complaints or holder):
+    is_well = not any(one.is_fault for one in found.faults)
+    if is_well and (agrees is None or not found.faults or holder):
         say("Nothing is wrong.")
         return 0
-    curable = any(one.cure for one in found.complaints)
+    curable = any(one.cure for one in found.faults)
     if agrees is None and curable and not holder:
         say("Nothing was changed; add yes=true to repair.")
     if agrees is None or not curable or holder:
@@ -97,15 +95,15 @@ def visit(
 def _repaired(
     folder: Path,
     found: Examination,
-    agrees: Callable[[Complaint], bool],
+    agrees: Callable[[Fault], bool],
     say: Callable[[str], None],
     look: Callable[[], Examination],
-) -> list[Complaint]:
-    """Cure one complaint after the other; what a cure brings to light is asked about as well. Gives what is left."""
+) -> list[Fault]:
+    """Cure one fault after the other; what a cure brings to light is asked about as well. Gives what is left."""
     study.make_folder(folder / "local")
     asked: set[str] = set()
     with study.locked(folder):
-        while todo := [one for one in found.complaints if one.cure and one.what not in asked]:
+        while todo := [one for one in found.faults if one.cure and one.what not in asked]:
             # One at a time: a record that was mended makes its page and its database stale.
             one = todo[0]
             asked.add(one.what)
@@ -113,9 +111,9 @@ def _repaired(
                 assert one.cure is not None
                 one.cure()
                 found = look()
-                if one.what not in [other.what for other in found.complaints]:
+                if one.what not in [other.what for other in found.faults]:
                     say(f"Repaired: {one.what}")
-    return found.complaints
+    return found.faults
 
 
 def examine(folder: Path, *, running: bool, database: str | None = None) -> Examination:
@@ -127,13 +125,11 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
         found.lines.append("  Nothing has been recorded yet.")
         if lost := [name for name in study.gaps(folder) if name in (*study.TABLES, study.DECISIONS)]:
             remedy = "restore what was there; if no copy is left, a new study begins with name=..."
-            found.complaints.append(
-                Complaint(f"{folder}: {', '.join(lost)} missing, though the study has begun", remedy)
-            )
+            found.faults.append(Fault(f"{folder}: {', '.join(lost)} missing, though the study has begun", remedy))
         elif plan and known.execution and known.environment:
             found.lines += _left(folder, plan.designs - len(plan.settings), known.runs(plan.settings))
         if not running:
-            found.complaints += [*examine_checkpoints(folder, set()), *examine_leftovers(folder, _page(folder))]
+            found.faults += [*examine_checkpoints(folder, set()), *examine_leftovers(folder, _page(folder))]
         return found
     tables = examine_tables(
         folder,
@@ -146,7 +142,7 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
         running=running,
     )
     found.lines.append(f"  {', '.join(tables.lines)}")
-    found.complaints += tables.complaints
+    found.faults += tables.faults
     if tables.kept is None or plan is None or known.execution is None or known.environment is None:
         return found
     record = records.assembled(tables.kept)
@@ -158,16 +154,16 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
     found.lines += _left(folder, to_choose, [own for own in runs if own[1].id not in final])
     if other := foreign(plan.config, runs, records.as_records(record.runs)):
         remedy = f"restore {study.CONFIG}, or continue with the version that wrote the record"
-        found.complaints.append(Complaint(f"{folder / study.RUNS}: {other}", remedy))
+        found.faults.append(Fault(f"{folder / study.RUNS}: {other}", remedy))
     if not running:
-        found.complaints += examine_checkpoints(folder, final)
-        found.complaints += examine_leftovers(folder, _page(folder))
-        if not tables.complaints:
+        found.faults += examine_checkpoints(folder, final)
+        found.faults += examine_leftovers(folder, _page(folder))
+        if not tables.faults:
             mirror = _mirror_to_look_at(folder, plan.config, database, found.lines)
             if mirror:
                 trials = replayed(opened.plan, opened.settings, record)
-                found.complaints += _mirror(mirror, trials, found.lines)
-            found.complaints += _stale(folder)
+                found.faults += _mirror(mirror, trials, found.lines)
+            found.faults += _stale(folder)
     return found
 
 
@@ -179,10 +175,10 @@ def _read_small_files(folder: Path, found: Examination) -> _Known:
         try:
             value = reader(folder)
         except InputError as error:
-            found.complaints.append(Complaint(str(error), remedy))
+            found.faults.append(Fault(str(error), remedy))
             return None
         if value is None and _has_record(folder):
-            found.complaints.append(Complaint(f"{folder / name}: is missing", remedy))
+            found.faults.append(Fault(f"{folder / name}: is missing", remedy))
         return value
 
     plan = read(study.CONFIG, _plan)
@@ -249,17 +245,17 @@ def _mirror_to_look_at(folder: Path, config: StudyConfig, database: str | None, 
     return mirror
 
 
-def _mirror(mirror: Mirror, trials: Trials, lines: list[str]) -> list[Complaint]:
+def _mirror(mirror: Mirror, trials: Trials, lines: list[str]) -> list[Fault]:
     """What is wrong with the dashboard's database: a study whose database cannot be reached is whole."""
     wrong, is_away = problem(trials, mirror)
     if mirror.path is None:
         lines.append(f"  Mirror: {mirror.place}{f', which cannot be looked at now: {wrong}' if is_away else ''}")
     if not wrong or is_away:
         return []
-    return [Complaint(f"{mirror.place}: {wrong}", "make it anew from the record", Writer(trials, mirror).catch_up)]
+    return [Fault(f"{mirror.place}: {wrong}", "make it anew from the record", Writer(trials, mirror).catch_up)]
 
 
-def _stale(folder: Path) -> list[Complaint]:
+def _stale(folder: Path) -> list[Fault]:
     """A page behind the record: no fault, since a study that was interrupted may leave it so."""
     page = _page(folder)
     if not study.is_stale(page, folder):
@@ -268,7 +264,7 @@ def _stale(folder: Path) -> list[Complaint]:
     what = "is older than the record" if behind is None else f"is behind the record by {counted(behind, 'run')}"
     words = f"{page}: {what if page.exists() else 'is not there'}"
     remedy = "the next start draws it from the record, and so does do=report"
-    return [Complaint(words, remedy, lambda: draw(open_study(folder)), is_fault=False)]
+    return [Fault(words, remedy, lambda: draw(open_study(folder)), is_fault=False)]
 
 
 def _page(folder: Path) -> Path:
@@ -278,8 +274,8 @@ def _page(folder: Path) -> Path:
 def carry_out(config: DoctorConfig, database: str | None, console: Console) -> int:
     """`do=doctor`: say what is wrong with a study's folder, and repair what the person agrees to."""
 
-    def agrees(complaint: Complaint) -> bool:
-        return config.yes or Confirm.ask(Text(printable(f"{complaint.what}\n{complaint.remedy}?")), console=console)
+    def agrees(fault: Fault) -> bool:
+        return config.yes or Confirm.ask(Text(printable(f"{fault.what}\n{fault.remedy}?")), console=console)
 
     study.refuse_links(study.study_folder(config.name))  # repairs write
     asks = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal

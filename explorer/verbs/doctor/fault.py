@@ -12,7 +12,7 @@ DAMAGED = Path("local") / "damaged"
 
 
 @dataclass(frozen=True)
-class Complaint:
+class Fault:
     """One thing that is wrong.
 
     what      names the file and what is wrong with it

@@ -10,7 +10,7 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import place_in_run
 from explorer.host.yaml_limits import opened
 from explorer.search.state import checkpoints, forget
-from explorer.verbs.doctor.fault import Complaint, set_aside
+from explorer.verbs.doctor.fault import Fault, set_aside
 
 LONGEST_HEADER = 2**25  # bytes; a hundred thousand epochs take a third
 MOST_BYTES = 2**40
@@ -35,27 +35,27 @@ def position(folder: Path, run_id: str) -> Position | None:
     return next(usable, None)
 
 
-def examine_checkpoints(folder: Path, final: set[str]) -> list[Complaint]:
+def examine_checkpoints(folder: Path, final: set[str]) -> list[Fault]:
     """Checkpoints that cannot be used, and those of runs that have ended."""
     found = []
     for own in sorted((folder / "local" / "checkpoints").glob("*/")):
         if own.name in final:
             what = f"{own}: checkpoints of a run that has ended"
-            found.append(Complaint(what, "drop them", partial(forget, folder, own.name)))
+            found.append(Fault(what, "drop them", partial(forget, folder, own.name)))
             continue
         for path in _checkpoints(folder, own.name):
             if isinstance(wrong := _read(path, own.name), str):
                 goes = position(folder, own.name)
                 remedy = f"set it aside; the run {goes.words if goes else 'begins anew'}"
                 cure = partial(set_aside, folder, [path], move=True)
-                found.append(Complaint(f"{path}: cannot be used ({wrong})", remedy, cure))
+                found.append(Fault(f"{path}: cannot be used ({wrong})", remedy, cure))
     return found
 
 
-def examine_leftovers(folder: Path, page: Path) -> list[Complaint]:
+def examine_leftovers(folder: Path, page: Path) -> list[Fault]:
     """Files that were being written when their process ended."""
     paths = [*folder.rglob(".*.partial"), *page.parent.glob(f".{page.name}.*.partial"), *folder.glob(".probe-*")]
-    return [Complaint(f"{path}: left by an interrupted write", "drop it", path.unlink) for path in sorted(paths)]
+    return [Fault(f"{path}: left by an interrupted write", "drop it", path.unlink) for path in sorted(paths)]
 
 
 def _checkpoints(folder: Path, run_id: str) -> Iterator[Path]:

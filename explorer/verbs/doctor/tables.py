@@ -9,7 +9,7 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import counted
 from explorer.record import records, table
 from explorer.record.folder import DECISIONS, RUNS
-from explorer.verbs.doctor.fault import Complaint, set_aside
+from explorer.verbs.doctor.fault import Fault, set_aside
 
 Contents = Mapping[str, table.Content]
 MOST_NAMED = 12
@@ -21,12 +21,12 @@ class Tables:
 
     lines       a line about each that can be read
     kept        rows that hold together; None where a table cannot be read at all
-    complaints  what is wrong
+    faults  what is wrong
     """
 
     lines: list[str]
     kept: records.Rows | None
-    complaints: list[Complaint]
+    faults: list[Fault]
 
 
 def examine_tables(
@@ -42,7 +42,7 @@ def examine_tables(
             contents[name] = table.inspect(folder / name, kind)
         except InputError as error:
             remedy = "only you can do that; if no copy is left, a new study begins with name=... or in an empty folder"
-            unreadable.append(Complaint(str(error), remedy))
+            unreadable.append(Fault(str(error), remedy))
     lines = [f"{name}: {counted(len(content.rows), 'row')}" for name, content in contents.items()]
     if unreadable:
         return Tables(lines, None, unreadable)
@@ -55,9 +55,7 @@ def examine_tables(
         changed = [name for name in contents if contents[name].damaged or len(kept[name]) < len(rows[name])]
         gone = sorted({run for own in rows.values() for run in own.get("run", ())} - {*kept[RUNS]["run"]})
         remedy = f"set copies of {', '.join(changed)} aside and keep every row that checks; {_again(gone, named)}"
-        return Tables(
-            lines, kept, [Complaint("; ".join(wrong), remedy, partial(_keep, folder, changed, contents, kept))]
-        )
+        return Tables(lines, kept, [Fault("; ".join(wrong), remedy, partial(_keep, folder, changed, contents, kept))])
     return Tables(lines, kept, [] if running else _torn(folder, contents, rows, rungs, named))
 
 
@@ -86,7 +84,7 @@ def _torn(
     rows: records.Rows,
     rungs: tuple[int, ...],
     named: Mapping[str, str],
-) -> list[Complaint]:
+) -> list[Fault]:
     """What an interrupted write leaves behind: the next start would see to it as well."""
     wrong = [
         f"{folder / name}: the last line was not written to its end"
@@ -98,7 +96,7 @@ def _torn(
         wrong.append(f"{folder / RUNS}: {named.get(again[0], again[0])} was not recorded to its end")
     cure = partial(records.open_for_writing, folder, searches=DECISIONS in rows, rungs=rungs)
     remedy = f"cut it off, as the next start does; {_again(again, named)}"
-    return [Complaint("; ".join(wrong), remedy, cure)] if wrong else []
+    return [Fault("; ".join(wrong), remedy, cure)] if wrong else []
 
 
 def _keep(folder: Path, names: list[str], contents: Contents, kept: records.Rows) -> None:
