@@ -56,7 +56,7 @@ class OpenedStudy:
     @property
     def progress(self) -> Progress:
         """How many of its runs are in the record for good."""
-        return progress_of(self.plan, self.record)
+        return progress_of(self.plan, self.settings, self.record)
 
 
 def open_study(folder: Path, plan: Plan | None = None) -> OpenedStudy:

@@ -66,9 +66,9 @@ def without_weights(recorded: records.Record, folder: Path) -> str:
     )
 
 
-def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
-    """Count the wanted runs that are in the record for good; a study that was never started has none."""
-    names = [setting.name for setting in settings_so_far(plan, recorded)]
+def progress_of(plan: Plan, settings: tuple[Setting, ...], recorded: records.Record | None) -> Progress:
+    """Count the wanted runs of the settings known until now that are in the record for good; none without a record."""
+    names = [setting.name for setting in settings]
     if recorded is None:
         return Progress(dict.fromkeys(names, 0), plan.runs)
     search, runs = plan.config.search, recorded.runs

@@ -84,13 +84,14 @@ def run_study(
             if missed:
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
             measurer = Measurer(config, host_report, engine)
-            workers, execution = _execution(measurer, plan, past, before, console, fork)
+            settings = settings_so_far(plan, past)
+            workers, execution = _execution(measurer, plan, settings, before, console, fork)
             start = begin(folder, before, config, execution, host_report, fork)
             for line in start.told:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             if reuse_runs(plan, past, folder, execution, start, console):
                 past = records.load(folder)
-            state = open_state(measurer, plan, past, folder, execution, workers, console)
+            state = open_state(measurer, plan, settings, past, folder, execution, workers, console)
             state.clock, state.page_updater, state.start = clock, page_updater, start.number
             _run_all(state, engine)
             console.print(clock.told(), markup=False, highlight=False)
@@ -120,10 +121,15 @@ def _stopped_by_files() -> Iterator[None]:
 
 
 def _execution(
-    measurer: Measurer, plan: Plan, past: records.Record, before: Started | None, console: Console, fork: Fork | None
+    measurer: Measurer,
+    plan: Plan,
+    settings: tuple[Setting, ...],
+    before: Started | None,
+    console: Console,
+    fork: Fork | None,
 ) -> tuple[int, Execution]:
     """Runs at once, and the execution plan: the study's own, or a new one with what is measured for it."""
-    config, settings = plan.config, settings_so_far(plan, past)
+    config = plan.config
     _tell(measurer, console)
     runs = plan.designs * config.search.seeds
     old = settled(before, config, measurer.host_report) or execution_of(fork, measurer)

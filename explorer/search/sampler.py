@@ -46,7 +46,9 @@ class FeasibleSampler(BaseSampler):
         self.distributions = {name: _distribution(column) for name, column in pool.parameters.items()}
         self._ranks = Ranks(pool.parameters)
         self._columns = np.ascontiguousarray(self._ranks.coordinates.T)  # in one piece each: read for every choice
-        self._keys = np.concatenate([designs.keys() for designs in pool.designs])
+        keys = np.concatenate([designs.keys() for designs in pool.designs])
+        self._by_key = np.argsort(keys, kind="stable")  # so that a design is found without looking at all of them
+        self._keys = keys[self._by_key]
         self._free = np.ones(len(pool), dtype=np.bool_)
         self._places: dict[int, int] = {}
 
@@ -54,36 +56,26 @@ class FeasibleSampler(BaseSampler):
         """The design that a trial stands for."""
         return self.pool.architecture(self._places[trial_number])
 
-    def claim(self, study: Study, trial: FrozenTrial, parameters: dict[str, Any]) -> None:
-        """Take note of a trial whose values were fixed in advance: Optuna asks no sampler for those."""
+    def claim(self, study: Study, trial: FrozenTrial, place: int) -> None:
+        """Take note of a trial whose design was fixed in advance: Optuna asks no sampler for its values."""
         if isinstance(self._inner, optuna.samplers.QMCSampler | optuna.samplers.NSGAIISampler):
             self._proposal(study, trial, self.distributions)  # these count their points or generations in the study
-        same = np.ones(len(self.pool), dtype=np.bool_)
-        for name, column in self.pool.parameters.items():
-            same &= column == parameters[name]
-        self._claim(trial.number, int(np.flatnonzero(same)[0]))
+        self._claim(trial.number, place)
 
-    def reserve(self, architecture: Architecture) -> None:
+    def reserve(self, place: int) -> None:
         """Leave a design to others: no trial may choose it."""
-        place = self.place(architecture)
-        if place is not None:
-            self._free[place] = False
+        self._free[place] = False
 
     def free_places(self) -> npt.NDArray[np.int64]:
         """Where the designs stand in the pool that no trial has and nobody reserved."""
         return np.flatnonzero(self._free)
 
-    def parameters(self, architecture: Architecture) -> dict[str, Any] | None:
-        """The values of the free axes that stand for a design; None where it is not in the pool."""
-        place = self.place(architecture)
-        return None if place is None else self._at(place)
-
     def place(self, architecture: Architecture) -> int | None:
         """Where a design stands in the pool; None where it does not."""
-        for place in np.flatnonzero(self._keys == one(architecture).keys()[0]):
-            if self.pool.architecture(int(place)) == architecture:
-                return int(place)
-        return None
+        key = one(architecture).keys()[0]
+        first, end = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
+        places = (int(place) for place in self._by_key[first:end])
+        return next((place for place in places if self.pool.architecture(place) == architecture), None)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All axes: they are chosen together."""
@@ -98,7 +90,7 @@ class FeasibleSampler(BaseSampler):
             raise ExhaustedError
         place = self._nearest(self._proposal(study, trial, search_space))
         self._claim(trial.number, place)
-        return self._at(place)
+        return self.at(place)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -146,7 +138,8 @@ class FeasibleSampler(BaseSampler):
         self._free[place] = False
         self._places[trial_number] = place
 
-    def _at(self, place: int) -> dict[str, Any]:
+    def at(self, place: int) -> dict[str, Any]:
+        """The values of the free axes that stand for a design of the pool."""
         values = {name: column[place] for name, column in self.pool.parameters.items()}
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 

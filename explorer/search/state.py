@@ -13,7 +13,7 @@ from rich.console import Console
 
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.progress import refuse_foreign, settings_so_far
+from explorer.record.progress import refuse_foreign
 from explorer.search.display import Clock, Display, work_of
 from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Measurer
@@ -70,6 +70,7 @@ class State:
 def open_state(
     measurer: Measurer,
     plan: Plan,
+    settings: tuple[Setting, ...],
     past: records.Record,
     folder: Path,
     execution: Execution,
@@ -79,7 +80,6 @@ def open_state(
     """The state of a study as its record, `past`, tells it."""
     config, data_hash = plan.config, measurer.host_report.data_hash
     recorded = records.as_records(past.runs)
-    settings = settings_so_far(plan, past)
     trials, rungs = replayed(plan, settings, past), open_rungs(config)
     decisions = list(past.decisions)
     if numbers := range(len(past.chosen(BASELINE)), config.search.random_designs):

@@ -141,10 +141,11 @@ class Trials:
     def _reserve(self, setting: Setting) -> None:
         """Open a trial beside those of the search."""
         assert self.sampler is not None
-        parameters = self.sampler.parameters(setting.architecture)
-        if parameters is None:
+        place = self.sampler.place(setting.architecture)
+        if place is None:
             raise _foreign(setting)
-        self.sampler.reserve(setting.architecture)
+        self.sampler.reserve(place)
+        parameters = self.sampler.at(place)
         if self._drawn is None:
             chance = optuna.samplers.RandomSampler(seed=0)
             self._drawn = optuna.create_study(directions=self.study.directions, sampler=chance)
@@ -159,14 +160,14 @@ class Trials:
     def again(self, setting: Setting) -> None:
         """Open the trial of a setting that an earlier start had chosen. Raises InputError for one no longer there."""
         assert self.sampler is not None
-        parameters = self.sampler.parameters(setting.architecture)
-        if parameters is None:
+        place = self.sampler.place(setting.architecture)
+        if place is None:
             raise _foreign(setting)
         with self._lock:
-            self.study.enqueue_trial(parameters)
-            self._ask(parameters)
+            self.study.enqueue_trial(self.sampler.at(place))
+            self._ask(place)
 
-    def _ask(self, fixed: dict[str, Any] | None) -> Setting | None:
+    def _ask(self, fixed: int | None) -> Setting | None:
         assert self.sampler is not None
         assert self.scope is not None
         try:

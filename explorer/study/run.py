@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -86,8 +86,9 @@ class Run:
 
         Fields that have their default are left out, so that a later version may add some without renaming old runs.
         """
-        text = json.dumps(_decisive(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(f"{ID_SCHEME}:{text}".encode()).hexdigest()[:12]
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        text = ",".join(f'"{name}":{_text(parts[name])}' for name in sorted(parts))
+        return hashlib.sha256(f"{ID_SCHEME}:{{{text}}}".encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,12 @@ Amount = Annotated[float, Ge(0), Le(1e18)]  # of seconds, milliseconds, images p
 Whole = Annotated[int, Ge(1), Le(2**53)]  # of layers, channels, parameters, operations
 Place = Annotated[int, Ge(0), Le(2**31 - 1)]  # of seeds and starts, counted from 0
 Deviation = Annotated[float, Ge(-1), Le(1e18)]
+
+
+@lru_cache(maxsize=1024)
+def _text(part: Any) -> str:
+    """What decides of a part of a run, as text; most runs of a study share all but one or two of their parts."""
+    return json.dumps(_decisive(part), sort_keys=True, separators=(",", ":"))
 
 
 def _decisive(value: Any) -> Any:

@@ -18,7 +18,7 @@ from explorer.record import folder as study_of
 from explorer.record import records
 from explorer.record.changes import fork_of, refuse_other_settings, told
 from explorer.record.folder import CONFIG, STUDIES, study_folder
-from explorer.record.progress import Progress, settings_so_far
+from explorer.record.progress import Progress
 from explorer.record.starts import started_study
 from explorer.report.terminal import plain_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
@@ -63,7 +63,8 @@ class Forecast:
 
     def progress(self, seeds: int) -> Progress:
         """How far the study will have come when it is started for so many seeds."""
-        return progress_with(self.plan.with_seeds(seeds), self.begun.record if self.begun else None, self.taken)
+        past = self.begun.record if self.begun else None
+        return progress_with(self.plan.with_seeds(seeds), self.settings, past, self.taken)
 
     @property
     def workers(self) -> int:
@@ -97,7 +98,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     console.print(words, highlight=False)
     opened = open_study(folder, plan) if (folder / CONFIG).exists() else None
     source, taken = foreseen(plan, opened.record if opened else None, folder, forked)
-    settings = settings_so_far(plan, opened.record if opened else None)
+    settings = opened.settings if opened else plan.settings
     recorded = recorded_runs(STUDIES, config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
     images = _images(config, opened.environment if opened else None)

@@ -201,8 +201,8 @@ def test_the_nearest_free_design_is_taken(seed: int) -> None:
     rng = np.random.default_rng(seed)
     taken = rng.choice(len(sampler.pool), 12, replace=False)
     for place in taken:
-        sampler.reserve(sampler.pool.architecture(int(place)))
-    wanted = sampler._at(int(rng.integers(len(sampler.pool))))
+        sampler.reserve(int(place))
+    wanted = sampler.at(int(rng.integers(len(sampler.pool))))
     distance = ((sampler._ranks.coordinates - sampler._ranks.of(wanted)) ** 2).sum(axis=1)
     distance[taken] = np.inf
     assert distance[sampler._nearest(wanted)] == distance.min() < np.inf
