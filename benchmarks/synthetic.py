@@ -78,7 +78,7 @@ def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> 
     }
     named = replace(config, name=f"synthetic_{runs}")
     record = Record(frame, pd.concat(curves, ignore_index=True))
-    return OpenedStudy(Path(), plan_of(named), record, (), finding, environment, {"device": "none"})
+    return OpenedStudy(Path(), plan_of(named), record, finding, environment, {"device": "none"})
 
 
 def _names(count: int) -> list[str]:

@@ -14,9 +14,8 @@ ENVIRONMENT: dict[str, Any] = {"data_hash": "abcd", "images": [400, 250, 1147], 
 
 def opened(config: StudyConfig, record: Record, finding: Finding, **more: Any) -> OpenedStudy:
     """A study of these settings with this record and finding."""
-    plan = plan_of(config)
     values = {"environment": ENVIRONMENT, "execution": {"device": "cpu", "threads": 1}, **more}
-    return OpenedStudy(Path(), plan, record, plan.settings, finding, **values)
+    return OpenedStudy(Path(), plan_of(config), record, finding, **values)
 
 
 def judge(config: StudyConfig, record: Record) -> tuple[StudyConfig, Finding]:

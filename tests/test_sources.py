@@ -181,7 +181,7 @@ print("LOADED", *outcomes, *(sys.modules[name].__file__ for name in sys.modules 
     loaded = {str(Path(path).relative_to(PACKAGE)) for path in files}
     found = set(decisive_sources())
     assert "training/loop.py" in loaded
-    assert loaded <= found
+    assert loaded - {"design/shape_axes.py"} <= found  # which the plan of this test reads, and no worker
     assert {
         "training/network/kernels/norm.c",
         "training/network/kernels/grouped.c",

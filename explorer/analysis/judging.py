@@ -1,7 +1,8 @@
 """From a study's folder to its finding: its record is read once and judged once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy.typing as npt
 
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
+from explorer.design.name import paths_in
 from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.progress import Progress, progress_of, settings_so_far
+from explorer.record.progress import Progress, names_so_far, progress_of, settings_so_far
 from explorer.record.starts import started_study
 from explorer.study.designs import Setting
 from explorer.study.plan import Plan, plan_of
@@ -33,7 +35,6 @@ class OpenedStudy:
 
     folder       where it was read
     plan         of the settings it was started with, at the number of seeds that it is to have now
-    settings     those fixed in advance, or those that a search has chosen until now
     environment, execution  what it was started on, and its execution plan, as the JSON files of its folder have them
     stamps, digest  the state of its files and the hash of its runs before they were read; None and "" of a table
     """
@@ -41,7 +42,6 @@ class OpenedStudy:
     folder: Path
     plan: Plan
     record: records.Record
-    settings: tuple[Setting, ...]
     finding: Finding
     environment: dict[str, Any]
     execution: dict[str, Any]
@@ -53,10 +53,15 @@ class OpenedStudy:
         """The settings that it was started with."""
         return self.plan.config
 
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """Those fixed in advance, or those that a search has chosen until now."""
+        return settings_so_far(self.plan, self.record)
+
     @property
     def progress(self) -> Progress:
         """How many of its runs are in the record for good."""
-        return progress_of(self.plan, self.settings, self.record)
+        return progress_of(self.plan, self.record)
 
 
 def open_study(folder: Path, plan: Plan | None = None) -> OpenedStudy:
@@ -95,14 +100,13 @@ def judged(
     which test images it got right, as far as that is wanted.
     """
     images = int(environment["images"][1]), int(environment["images"][2])
-    settings = settings_so_far(plan, record)
     for look in plan.config.search.looks or (plan.config.search.seeds,):
         plan = plan.with_seeds(look)
-        found = _found(plan, record, settings, right, images)
+        found = _found(plan, record, right, images)
         decided = found.comparison is not None and found.comparison.verdict != "inconclusive"
         if decided or found.lost or not found.complete:
             break
-    return OpenedStudy(folder, plan, record, settings, found, environment, execution)
+    return OpenedStudy(folder, plan, record, found, environment, execution)
 
 
 def _contrasted(plan: Plan, record: records.Record) -> set[str]:
@@ -111,13 +115,11 @@ def _contrasted(plan: Plan, record: records.Record) -> set[str]:
     return set(record.runs.loc[record.runs["setting"].isin(names), "run"])
 
 
-def _found(
-    plan: Plan, record: records.Record, settings: tuple[Setting, ...], right: Right, images: tuple[int, int] | None
-) -> Finding:
+def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, int]) -> Finding:
     config, pair = plan.config, plan.contrast
     spaces = {} if config.search.only else config.spaces
     contrast = (pair[0].name, pair[1].name) if pair else None
-    names = [setting.name for setting in settings]
+    names = names_so_far(plan, record)
     measure = "val_error" if config.search.is_adaptive else "test_error"
     found = find(
         record.runs,
@@ -131,24 +133,24 @@ def _found(
         alpha=ALPHA / max(1, len(config.search.looks)),
         right=right,
         cost=None if config.search.only else config.search.cost,
-        val_images=images[0] if images else None,
-        test_images=images[1] if images else None,
+        val_images=images[0],
+        test_images=images[1],
         random=record.chosen(BASELINE),
-        spaces={space: [one.name for one in settings if space in one.spaces] for space in spaces},
+        spaces={space: [one.name for one in plan.settings if space in one.spaces] for space in spaces},
         rivals=(config.study.contrast.setting, config.study.contrast.against)
         if spaces and config.study.contrast
         else None,
-        under=_under(config, pair or settings),
+        under=_under(config, contrast or names),
     )
     return replace(found, only_some=bool(config.search.only) and config.study.contrast is not None)
 
 
-def _under(config: StudyConfig, settings: tuple[Setting, ...]) -> str:
+def _under(config: StudyConfig, names: Sequence[str]) -> str:
     """Under which initialisation designs with unlike numbers of paths were compared; "" where all have the same.
 
     Most rules let the norm of a filter hang on the number of paths, and brief training hangs on that norm.
     """
-    if len({setting.architecture.cardinalities for setting in settings}) < 2:
+    if len({paths_in(name) for name in names}) < 2:
         return ""
     init, gain = config.recipe.init, config.recipe.init_gain
     if (init, gain) == ("fan_out", 1):

@@ -64,6 +64,11 @@ def paths_name(architecture: Architecture) -> str:
     return f"{_joined(architecture.cardinality)}x{_joined(architecture.bottleneck_width)}d"
 
 
+def paths_in(name: str) -> str:
+    """How many paths the blocks of a design have, from its short name: `32` of `29-32x4d`, `1.2.4` stage by stage."""
+    return name.partition("-")[2].partition("x")[0]
+
+
 def display_name(architecture: Architecture) -> str:
     """The name for people: `ResNeXt-29 (32x4d)`, `ResNet-29 (1x64d)` at cardinality 1, `Wide ResNet-28-10 (1x160d)`."""
     family = architecture.kind.family

@@ -1,7 +1,7 @@
 """How far a study has come, read from its record."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.design import parse_name
@@ -38,12 +38,19 @@ class Progress:
         return self.wanted - self.final
 
 
+def names_so_far(plan: Plan, recorded: records.Record | None) -> list[str]:
+    """The names of `settings_so_far`, which of many thousand designs are found much sooner."""
+    if not plan.config.search.is_adaptive or recorded is None:
+        return [setting.name for setting in plan.settings]
+    return recorded.chosen()
+
+
 def settings_so_far(plan: Plan, recorded: records.Record | None) -> tuple[Setting, ...]:
     """The study's settings: those fixed in advance, or those that a search has chosen until now, in that order."""
     if not plan.config.search.is_adaptive or recorded is None:
         return plan.settings
     chosen = [one for one in recorded.decisions if one.decision == "chosen"]
-    return tuple(replace(plan.scope.setting(parse_name(one.setting)), latency=_latency(one)) for one in chosen)
+    return tuple(Setting(parse_name(one.setting), plan.scope, latency=_latency(one)) for one in chosen)
 
 
 def _latency(chosen: Decision) -> Latency | None:
@@ -66,9 +73,9 @@ def without_weights(recorded: records.Record, folder: Path) -> str:
     )
 
 
-def progress_of(plan: Plan, settings: tuple[Setting, ...], recorded: records.Record | None) -> Progress:
+def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
     """Count the wanted runs of the settings known until now that are in the record for good; none without a record."""
-    names = [setting.name for setting in settings]
+    names = names_so_far(plan, recorded)
     if recorded is None:
         return Progress(dict.fromkeys(names, 0), plan.runs)
     search, runs = plan.config.search, recorded.runs

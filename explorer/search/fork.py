@@ -121,9 +121,9 @@ def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str 
     return source, _taken(config, past, asked, origin, {"versions": torch, "sources": digest(sources)})
 
 
-def progress_with(plan: Plan, settings: tuple[Setting, ...], past: records.Record | None, taken: Taken) -> Progress:
+def progress_with(plan: Plan, past: records.Record | None, taken: Taken) -> Progress:
     """How far a study will have come when its next start has taken over these runs."""
-    own = progress_of(plan, settings, past)
+    own = progress_of(plan, past)
     seeds = plan.config.search.every_seed
     taken = [one for one in taken if one[1].seed in seeds]
     rates = Counter(setting.name for setting, run, _ in taken if rate_of(plan.config, run) == 1)

@@ -1,8 +1,9 @@
 """From a study's settings to its designs: which ones, at what cost, how far from the budget."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice, product
 from typing import Any
 
@@ -42,45 +43,6 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One architecture of a study beside its cost.
-
-    deviations  of its costs from the budget's reference, as signed fractions, by measure
-    spaces  those it was drawn from, where a study compares several
-    form    in which its blocks are trained
-    latency of a forward pass, where a search asks for it
-    """
-
-    architecture: Architecture
-    cost: Cost
-    deviations: Mapping[str, float | None] = field(compare=False)
-    spaces: tuple[str, ...] = ()
-    form: str = "grouped"
-    latency: Latency | None = None
-
-    def deviation(self, measure: str) -> float | None:
-        """How far a cost lies from the budget's reference, as a signed fraction; None where there is none."""
-        return self.deviations.get(measure)
-
-    def value(self, axis: str) -> float:
-        """One of its costs: an axis of the budget, or the median latency in milliseconds."""
-        if axis != "latency":
-            return float(getattr(self.cost, axis))
-        assert self.latency is not None
-        return self.latency.median
-
-    @property
-    def name(self) -> str:
-        """The short name, with the form where it is not the grouped one; it is also the `setting` column."""
-        return setting_name(self.architecture, self.form)
-
-    @property
-    def display(self) -> str:
-        """The name for people."""
-        return display_setting(self.name)
-
-
-@dataclass(frozen=True)
 class Scope:
     """What a study may draw from: its space, the budget, and the cost that deviations are told from."""
 
@@ -90,17 +52,65 @@ class Scope:
     reference: Cost | None
     tight: bool
 
-    def setting(self, architecture: Architecture) -> Setting:
-        """An architecture beside its cost. An axis with neither limit nor reference has no deviation: None."""
-        own = cost(architecture, self.task)
-        targets: dict[str, int | None] = {axis: getattr(self.reference, axis, None) for axis in COUNTED}
-        targets |= {limit.axis: limit.target for limit in self.budget.limits} if self.budget else {}
-        found = {axis: target and deviation(getattr(own, axis), target) for axis, target in targets.items()}
-        return Setting(architecture, own, found)
+    def setting(self, architecture: Architecture) -> "Setting":
+        """An architecture as it is trained. Raises ValueError for one that cannot be built on the study's images."""
+        found = Setting(architecture, self)
+        found.cost  # noqa: B018 - raises
+        return found
+
+    @cached_property
+    def targets(self) -> dict[str, int | None]:
+        """What the deviation of each measure is told from; None of one with neither limit nor reference."""
+        targets: dict[str, int | None] = {measure: getattr(self.reference, measure, None) for measure in COUNTED}
+        return targets | ({limit.axis: limit.target for limit in self.budget.limits} if self.budget else {})
 
     def matched(self, architecture: Architecture) -> Architecture:
         """The architecture with a width per stage where the budget asks for tight matching."""
         return matched(architecture, self.budget, self.task) if self.tight else architecture
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One architecture of a study as it is trained.
+
+    scope   what it was drawn from, by which it is costed
+    spaces  those it was drawn from, where a study compares several
+    form    in which its blocks are trained
+    latency of a forward pass, where a search asks for it
+    """
+
+    architecture: Architecture
+    scope: Scope = field(compare=False, repr=False)
+    spaces: tuple[str, ...] = ()
+    form: str = "grouped"
+    latency: Latency | None = None
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What it costs on the study's images. Raises ValueError for one that cannot be built on them."""
+        return cost(self.architecture, self.scope.task)
+
+    def deviation(self, measure: str) -> float | None:
+        """How far a cost lies from the budget's reference, as a signed fraction; None where there is none."""
+        target = self.scope.targets.get(measure)
+        return target and deviation(getattr(self.cost, measure), target)
+
+    def value(self, axis: str) -> float:
+        """One of its costs: an axis of the budget, or the median latency in milliseconds."""
+        if axis != "latency":
+            return float(getattr(self.cost, axis))
+        assert self.latency is not None
+        return self.latency.median
+
+    @cached_property
+    def name(self) -> str:
+        """The short name, with the form where it is not the grouped one; it is also the `setting` column."""
+        return setting_name(self.architecture, self.form)
+
+    @property
+    def display(self) -> str:
+        """The name for people."""
+        return display_setting(self.name)
 
 
 @dataclass(frozen=True)

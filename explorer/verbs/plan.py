@@ -64,7 +64,7 @@ class Forecast:
     def progress(self, seeds: int) -> Progress:
         """How far the study will have come when it is started for so many seeds."""
         past = self.begun.record if self.begun else None
-        return progress_with(self.plan.with_seeds(seeds), self.settings, past, self.taken)
+        return progress_with(self.plan.with_seeds(seeds), past, self.taken)
 
     @property
     def workers(self) -> int:

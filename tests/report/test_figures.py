@@ -168,8 +168,8 @@ def test_lines_cross_the_axes_in_which_designs_differ() -> None:
     axes = pd.DataFrame({axis.name: axis.among(rows) for axis in SHOWN})
     across = parallel(axes, finding.summaries)
     assert [axis.title for axis in across.axes] == ["Cardinality", "Middle width", "Parameters", "Test error (%)"]
-    assert across.columns == [[1, 32], [64, 128], [10, 100], [pytest.approx(10), pytest.approx(20)]]
-    assert [axis.log for axis in across.axes] == [True, False, True, False]
+    assert across.columns == [[1, 32], [64, 2048], [10, 100], [pytest.approx(10), pytest.approx(20)]]
+    assert [axis.log for axis in across.axes] == [True, True, True, False]
     picture = parallel_svg(across)
     assert picture.count("data-setting=") == 2
     # The lower error is blue, and its line ends lower.
