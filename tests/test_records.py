@@ -2,6 +2,7 @@ import math
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,8 +90,13 @@ def test_a_start_reads_each_table_once_and_has_the_record(folder: Path, monkeypa
     (runs := folder / study.RUNS).write_bytes(before := runs.read_bytes())
     records.commit(folder, replace(RECORD, run="lost"), EPOCHS, OUTCOME)
     runs.write_bytes(before)
-    read, inspect = [], table.inspect
-    monkeypatch.setattr(table, "inspect", lambda path, *of: read.append(path.name) or inspect(path, *of))
+    read, inspect = list[str](), table.inspect
+
+    def noted(path: Path, *of: Any) -> table.Content:
+        read.append(path.name)
+        return inspect(path, *of)
+
+    monkeypatch.setattr(table, "inspect", noted)
     told, found = records.opened_for_writing(folder)
     assert sorted(read) == sorted(study.TABLES)
     assert "run lost was not recorded to its end" in told[0]
