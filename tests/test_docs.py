@@ -7,10 +7,10 @@ import signal
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,9 +18,12 @@ import pytest
 
 from benchmarks.__main__ import main as measure
 from benchmarks.__main__ import read_subject
+from explorer import open_study
 from explorer.__main__ import main
+from explorer.analysis.summary import Estimate
 from explorer.design import parse_name
-from explorer.study.settings import DataConfig, ExportConfig, VerifyConfig
+from explorer.design.budget import AXES
+from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, StudyConfig, VerifyConfig
 from explorer.verbs.carry_out import carried_out
 from explorer.verbs.command_line import read_command
 from explorer.verbs.compose import DESIGN_VERBS, STUDY_VERBS, groups
@@ -237,6 +240,23 @@ def test_a_file_that_a_page_asks_for_is_a_choice_of_its_group(workplace: Path) -
         assert path.stem in groups()[path.parts[0]]
 
 
+def test_the_output_of_a_command_is_what_it_prints(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The plans to the letter; of a verdict, which others' processors measure otherwise, all but the numbers."""
+    plan, run = [body.partition("\n") for body in fences(ROOT / "README.md", "console")]
+    (own,) = [command for command in COMMANDS if "name=my_pictures" in command.words]
+    (shown,) = fences(ROOT / "docs/getting-started.md", "text")
+    with_images(read_command(own.arguments).study.data)
+    for arguments, said in ((shlex.split(plan[0])[4:], plan[2]), (own.arguments, shown)):
+        assert main(arguments) == 0
+        assert capsys.readouterr().out.split() == said.split()
+    made_up(read_command(["study=equal_params"]).study)
+    assert main(shlex.split(run[0])[4:]) == 0
+    rows = 8  # the question and the table
+    printed = capsys.readouterr().out.replace("lower the error?", "lower the\nerror?")
+    for line, there in zip(printed.splitlines()[:rows], run[2].splitlines()[:rows], strict=True):
+        assert re.sub(r"[\d.,+-]+|─+", "#", line).split() == re.sub(r"[\d.,+-]+|─+", "#", there).split()
+
+
 # Links.
 def anchors(page: Path) -> set[str]:
     """The anchors that code hosts make of a page's headings."""
@@ -303,6 +323,69 @@ def test_every_column_of_the_record_is_on_its_page() -> None:
     header = (ROOT / "studies" / "equal_params_cifar10_jpeg" / "runs.csv").read_text().splitlines()[0]
     for column in header.split(","):
         assert f"`{column}`" in page, column
+
+
+def names_of(kind: Any) -> set[str]:
+    """The keys of a group: the fields of its settings, or of any kind of them."""
+    return {key.name for one in (get_args(kind) or (kind,)) for key in fields(one)}
+
+
+def test_every_key_of_a_page_is_a_key_of_a_study() -> None:
+    known = {name: kind for name, kind in get_type_hints(StudyConfig).items() if is_dataclass(kind) or get_args(kind)}
+    limits = {f"{axis}.{key}" for axis in (*AXES, "AXIS") for key in names_of(LimitConfig)}
+    nested = limits | {"contrast.setting", "contrast.against"}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        pattern = r"[`' ](study|space|budget|data|recipe|search|engine|storage|report)\.([a-z_.A-Z]+)(?==|`)"
+        for group, key in re.findall(pattern, text):
+            assert key in names_of(known[group]) | nested, f"{page.name}: {group}.{key}"
+
+
+def test_every_choice_of_a_page_is_there_to_be_chosen(workplace: Path) -> None:
+    with_files_of_pages(workplace)
+    offered = groups()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for group, name in re.findall(rf"[`' ]({'|'.join(offered)})=(\w+)", text):
+            assert name in offered[group] or name == "NAME", f"{page.name}: {group}={name}"
+
+
+def points(estimate: Estimate) -> tuple[str, str, str]:
+    """A mean error, or how much lower one is than another, with its interval: in points of two decimals."""
+    ends = sorted((abs(100 * estimate.low), abs(100 * estimate.high)))
+    return f"{abs(100 * estimate.mean):.2f}", f"{ends[0]:.2f}", f"{ends[1]:.2f}"
+
+
+@pytest.mark.parametrize("name", ["equal_params_cifar10_jpeg", "equal_params_tiny_imagenet_32px"])
+def test_the_table_of_results_is_that_of_the_record(name: str) -> None:
+    finding = open_study(ROOT / "studies" / name).finding
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for one in finding.summaries:
+        mean, low, high = points(one.estimate)
+        assert one.estimate.n == 10
+        (row,) = re.findall(rf"^\| {one.cardinality} x {one.bottleneck_width}d .*$", page, re.MULTILINE)
+        assert f"{mean} %, {low} to {high}" in row
+    assert finding.comparison is not None
+    mean, low, high = points(finding.comparison.difference)
+    assert re.search(rf"by {mean} points\s+\((95 % interval )?{low}\s+to\s+{high}\)", page)
+    if name == "equal_params_cifar10_jpeg":
+        readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+        assert f"by {mean} points of test error (95 % interval {low} to {high}, p < 0.0001)" in readme
+
+
+@pytest.mark.parametrize("name", ["cardinality_or_width_cifar10_jpeg", "design_space_cifar10_jpeg"])
+def test_a_result_is_that_of_the_record(name: str) -> None:
+    finding = open_study(ROOT / "studies" / name).finding
+    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    if finding.comparison is not None:
+        mean, low, high = points(finding.comparison.difference)
+        assert f"by {mean} points (95 % interval {low} to {high}, n = {finding.comparison.pairs} paired seeds)" in page
+    else:
+        verdict = " ".join(open_study(ROOT / "studies" / name).verdict.split())
+        assert "that is 2.95 points lower; 95 % interval -4.13 to -1.77, n = 64 and 64 designs" in verdict
+        assert "2.95 points lower than 64 with one (95 % interval 1.77 to 4.13, n = 64 and 64 designs)" in page
+        assert "-0.88 (-1.38 to -0.38)" in finding.note
+        assert "0.88 points (95 % interval 0.38 to 1.38)" in page
 
 
 # Exit codes.
