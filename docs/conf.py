@@ -5,6 +5,8 @@ The source folder is the project's own, so that links lead to the same files on 
 
 import re
 
+from sphinx.application import Sphinx
+
 import explorer
 
 project = "resnext-explorer"
@@ -33,8 +35,13 @@ default_role = "code"  # docstrings have `code` in single backticks
 FIELD = re.compile(r"(\S(?:.*?\S)?) {2,}(\S.*)")
 
 
-def _as_rst(_app: object, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
-    """Make reStructuredText of a docstring of ours: a list of its fields, and everything else as it is."""
+def _as_rst(_app: object, what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    """Make reStructuredText of a docstring of ours: a list of its fields, and everything else as it is.
+
+    The page introduces a module in its own words.
+    """
+    if what == "module":
+        lines.clear()
     made: list[str] = []
     in_fields = False
     for line in lines:
@@ -50,6 +57,16 @@ def _as_rst(_app: object, _what: str, _name: str, _obj: object, _options: object
     lines[:] = made
 
 
-def setup(app: object) -> None:
-    """Have every docstring rewritten before Sphinx reads it."""
-    app.connect("autodoc-process-docstring", _as_rst)  # type: ignore[attr-defined]
+def _with_side_bar(_app: object, name: str, source: list[str]) -> None:
+    """Have the lists of the first page, each below its heading in bold, in the side bar too."""
+    if name != root_doc:
+        return
+    for heading, items in re.findall(r"^\*\*(.+)\*\*\n\n((?:- .*\n)+)", source[0], re.MULTILINE):
+        pages = "\n".join(re.findall(r"\]\((\S+)\.md\)", items))
+        source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{pages}\n```\n"
+
+
+def setup(app: Sphinx) -> None:
+    """Have docstrings and the first page rewritten before Sphinx reads them."""
+    app.connect("autodoc-process-docstring", _as_rst)
+    app.connect("source-read", _with_side_bar)
