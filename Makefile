@@ -1,5 +1,5 @@
 # make demo   set up and run the demonstration study      make test   set up and run the tests
-# Without a GPU, TORCH_INDEX=... takes the CPU build of torch: see the README.
+# Without a GPU, TORCH_INDEX=... takes the CPU build of torch: see docs/getting-started.md.
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help demo test faults lint format fuzz mutants audit clean
+.PHONY: help demo test faults lint format docs fuzz mutants audit clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -35,6 +35,9 @@ format: $(VENV)/.ready-dev ## put the code in the common style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(VENV)/.ready-docs ## make the site in build/docs from the pages in docs/; a warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -c docs . build/docs
+
 fuzz: $(VENV)/.ready-dev ## change records, names and settings at random for MINUTES=5, by SEED=0
 	$(BIN)/python -m tests.fuzz --seconds $$((60 * $(MINUTES))) --seed $(SEED)
 
@@ -49,7 +52,7 @@ audit: ## look the versions in constraints.txt up in the database of known vulne
 		2>$(AUDIT)/log; code=$$?; tail -n 1 $(AUDIT)/log; exit $$code
 
 clean: ## remove the environments and caches; studies and reports stay
-	rm -rf $(VENV) $(AUDIT) .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(AUDIT) build/docs .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -62,4 +65,8 @@ $(VENV)/.ready: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.ready-docs: $(VENV)/.ready
+	$(INSTALL) --editable '.[docs]'
 	@touch $@

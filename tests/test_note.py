@@ -96,7 +96,8 @@ def test_nothing_recorded_is_called_a_reproduction() -> None:
         "equal_params_cifar10_jpeg",
         "equal_params_tiny_imagenet_32px",
     }
-    texts = [ROOT / "README.md", *(ROOT / "conf" / "study").glob("*.yaml"), *(ROOT / "studies").glob("*/note.txt")]
+    places = ("docs/*.md", "conf/study/*.yaml", "studies/*/note.txt")
+    texts = [ROOT / "README.md", *(path for place in places for path in ROOT.glob(place))]
     assert [path.name for path in texts if "reproduction" in path.read_text(encoding="utf-8").lower()] == []
 
 

@@ -92,11 +92,11 @@ def test_a_start_reads_each_table_once_and_has_the_record(folder: Path, monkeypa
     runs.write_bytes(before)
     read, inspect = list[str](), table.inspect
 
-    def watched(path: Path, *of: Any) -> table.Content:
+    def noted(path: Path, *of: Any) -> table.Content:
         read.append(path.name)
         return inspect(path, *of)
 
-    monkeypatch.setattr(table, "inspect", watched)
+    monkeypatch.setattr(table, "inspect", noted)
     told, found = records.opened_for_writing(folder)
     assert sorted(read) == sorted(study.TABLES)
     assert "run lost was not recorded to its end" in told[0]

@@ -15,7 +15,7 @@ from explorer.study.settings import StudyConfig
 
 @dataclass(frozen=True, slots=True)  # a large study has a hundred thousand
 class RunRecord:
-    """One row of `runs.csv`; the README's table of columns gives units and meaning."""
+    """One row of `runs.csv`; `docs/record.md` gives units and meaning of each column."""
 
     run: str
     status: str
