@@ -22,7 +22,7 @@ from explorer import open_study
 from explorer.__main__ import main
 from explorer.analysis.summary import Estimate
 from explorer.design import parse_name
-from explorer.design.budget import AXES
+from explorer.record.rows import RunRecord
 from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, StudyConfig, VerifyConfig
 from explorer.verbs.carry_out import carried_out
 from explorer.verbs.command_line import read_command
@@ -41,6 +41,7 @@ OTHERS = {"pip", "chmod", "python3", "ray", "sudo", "echo", "export", "optuna-da
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 OURS = re.compile(r"(\w+=\S+ )*((\.venv/bin/)?python (-m (explorer|benchmarks|tests)|studies/)|make [a-z])")
+COSTS = ("params", "macs", "activations")
 PLACEHOLDERS = {"FOLDER": "images", "RUN": "0123456789ab", "NAME": "fast_path"}
 
 
@@ -317,10 +318,16 @@ def test_every_shipped_study_and_group_is_on_a_page() -> None:
         assert f"`do={verb}`" in (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
+def test_the_glossary_has_each_word_once_and_in_order() -> None:
+    words = re.findall(r"^- \*\*(.+?)\*\*: ", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert words == sorted(set(words), key=str.lower)
+    assert {"design", "setting", "run", "seed", "pair", "trial", "rung", "budget", "measure", "contrast"} < set(words)
+    assert {"margin", "finding", "verdict", "record", "page", *COSTS} < set(words)
+
+
 def test_every_column_of_the_record_is_on_its_page() -> None:
     page = (ROOT / "docs" / "record.md").read_text(encoding="utf-8")
-    header = (ROOT / "studies" / "equal_params_cifar10_jpeg" / "runs.csv").read_text().splitlines()[0]
-    for column in header.split(","):
+    for column in (key.name for key in fields(RunRecord)):
         assert f"`{column}`" in page, column
 
 
@@ -331,7 +338,7 @@ def names_of(kind: Any) -> set[str]:
 
 def test_every_key_of_a_page_is_a_key_of_a_study() -> None:
     known = {name: kind for name, kind in get_type_hints(StudyConfig).items() if is_dataclass(kind) or get_args(kind)}
-    limits = {f"{axis}.{key}" for axis in (*AXES, "AXIS") for key in names_of(LimitConfig)}
+    limits = {f"{axis}.{key}" for axis in (*COSTS, "AXIS") for key in names_of(LimitConfig)}
     nested = limits | {"contrast.setting", "contrast.against"}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
