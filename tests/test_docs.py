@@ -140,7 +140,21 @@ def with_images(data: DataConfig) -> None:
             pq.write_table(pa.table(rows | {data.label_column: range(data.classes)}), folder / f"{part}.parquet")
 
 
-@pytest.mark.parametrize("command", OF_EXPLORER, ids=str)
+def headers() -> list[Command]:
+    """The commands in the comments of the files in `conf`; words follow them after two spaces or in brackets."""
+    found = []
+    for path in sorted((ROOT / "conf").rglob("*.yaml")):
+        text = re.sub(r"\\\n#\s*", "", path.read_text(encoding="utf-8"))
+        said = re.findall(r"^#\s*(python -m explorer .*)$", text, re.MULTILINE)
+        found += [Command(path.name, tuple(shlex.split(re.split(r"\s{2,}|\s\(", line)[0]))) for line in said]
+    return found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*OF_EXPLORER, *(pytest.param(one, marks=pytest.mark.real) for one in headers())],
+    ids=str,
+)
 def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: Path) -> None:
     """As far as that can be tried without training, a cluster, a server or the network."""
     with_files_of_pages(workplace)
