@@ -22,7 +22,7 @@ from explorer import open_study
 from explorer.__main__ import main
 from explorer.analysis.summary import Estimate
 from explorer.design import parse_name
-from explorer.design.cost_measures import COUNTED
+from explorer.record.rows import RunRecord
 from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, StudyConfig, VerifyConfig
 from explorer.verbs.carry_out import carried_out
 from explorer.verbs.command_line import read_command
@@ -41,6 +41,7 @@ OTHERS = {"pip", "chmod", "python3", "ray", "sudo", "echo", "export", "optuna-da
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 OURS = re.compile(r"(\w+=\S+ )*((\.venv/bin/)?python (-m (explorer|benchmarks|tests)|studies/)|make [a-z])")
+COSTS = ("params", "macs", "activations")
 PLACEHOLDERS = {"FOLDER": "images", "RUN": "0123456789ab", "NAME": "fast_path"}
 
 
@@ -139,7 +140,21 @@ def with_images(data: DataConfig) -> None:
             pq.write_table(pa.table(rows | {data.label_column: range(data.classes)}), folder / f"{part}.parquet")
 
 
-@pytest.mark.parametrize("command", OF_EXPLORER, ids=str)
+def headers() -> list[Command]:
+    """The commands in the comments of the files in `conf`; words follow them after two spaces or in brackets."""
+    found = []
+    for path in sorted((ROOT / "conf").rglob("*.yaml")):
+        text = re.sub(r"\\\n#\s*", "", path.read_text(encoding="utf-8"))
+        said = re.findall(r"^#\s*(python -m explorer .*)$", text, re.MULTILINE)
+        found += [Command(path.name, tuple(shlex.split(re.split(r"\s{2,}|\s\(", line)[0]))) for line in said]
+    return found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*OF_EXPLORER, *(pytest.param(one, marks=pytest.mark.real) for one in headers())],
+    ids=str,
+)
 def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: Path) -> None:
     """As far as that can be tried without training, a cluster, a server or the network."""
     with_files_of_pages(workplace)
@@ -317,10 +332,16 @@ def test_every_shipped_study_and_group_is_on_a_page() -> None:
         assert f"`do={verb}`" in (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
+def test_the_glossary_has_each_word_once_and_in_order() -> None:
+    words = re.findall(r"^- \*\*(.+?)\*\*: ", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert words == sorted(set(words), key=str.lower)
+    assert {"design", "setting", "run", "seed", "pair", "trial", "rung", "budget", "measure", "contrast"} < set(words)
+    assert {"margin", "finding", "verdict", "record", "page", *COSTS} < set(words)
+
+
 def test_every_column_of_the_record_is_on_its_page() -> None:
     page = (ROOT / "docs" / "record.md").read_text(encoding="utf-8")
-    header = (ROOT / "studies" / "equal_params_cifar10_jpeg" / "runs.csv").read_text().splitlines()[0]
-    for column in header.split(","):
+    for column in (key.name for key in fields(RunRecord)):
         assert f"`{column}`" in page, column
 
 
@@ -331,7 +352,7 @@ def names_of(kind: Any) -> set[str]:
 
 def test_every_key_of_a_page_is_a_key_of_a_study() -> None:
     known = {name: kind for name, kind in get_type_hints(StudyConfig).items() if is_dataclass(kind) or get_args(kind)}
-    limits = {f"{axis}.{key}" for axis in (*COUNTED, "AXIS") for key in names_of(LimitConfig)}
+    limits = {f"{axis}.{key}" for axis in (*COSTS, "AXIS") for key in names_of(LimitConfig)}
     nested = limits | {"contrast.setting", "contrast.against"}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
