@@ -149,13 +149,13 @@ class Trials:
         if self._drawn is None:
             chance = optuna.samplers.RandomSampler(seed=0)
             self._drawn = optuna.create_study(directions=self.study.directions, sampler=chance)
-        self._drawn.enqueue_trial(parameters, user_attrs=_attributes(setting, BASELINE))
-        self._by_setting[setting.name] = _Open(self._drawn, self._drawn.ask(self.sampler.distributions))
+        trial = _begun(self._drawn, parameters, self.sampler.distributions, _attributes(setting, BASELINE))
+        self._by_setting[setting.name] = _Open(self._drawn, trial)
 
     def ask(self) -> Setting | None:
         """The next setting of a search; None where every feasible design has been tried."""
         with self._lock:
-            return self._ask(None)
+            return self._ask()
 
     def again(self, setting: Setting) -> None:
         """Open the trial of a setting that an earlier start had chosen. Raises InputError for one no longer there."""
@@ -163,11 +163,13 @@ class Trials:
         place = self.sampler.place(setting.architecture)
         if place is None:
             raise _foreign(setting)
+        attributes = _attributes(setting, self.by)
         with self._lock:
-            self.study.enqueue_trial(self.sampler.at(place))
-            self._ask(place)
+            trial = _begun(self.study, self.sampler.at(place), self.sampler.distributions, attributes)
+            self.sampler.claim(self.study, self.study.get_trials(deepcopy=False)[trial.number], place)
+            self._by_setting[setting.name] = _Open(self.study, trial)
 
-    def _ask(self, fixed: int | None) -> Setting | None:
+    def _ask(self) -> Setting | None:
         assert self.sampler is not None
         assert self.scope is not None
         try:
@@ -176,8 +178,6 @@ class Trials:
             # Optuna had opened the trial before the sampler could say no.
             self.study.tell(len(self.study.trials) - 1, state=optuna.trial.TrialState.FAIL)
             return None
-        if fixed is not None:
-            self.sampler.claim(self.study, self.study.get_trials(deepcopy=False)[trial.number], fixed)
         setting = self.scope.setting(self.sampler.architecture(trial.number))
         for key, value in _attributes(setting, self.by).items():
             trial.set_user_attr(key, value)
@@ -214,11 +214,7 @@ def open_trials(
     first_seed: int = 0,
     by: Mapping[str, str] | None = None,
 ) -> Trials:
-    """Enqueue every setting and ask for it: they stay open until their seeds are in.
-
-    One after the other, since each ask looks at all that are enqueued. `by` says what chose a setting, where something
-    did.
-    """
+    """A trial for every setting, open until its seeds are in; `by` says what chose a setting, where something did."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
     directions = [optuna.study.StudyDirection.MINIMIZE] * (1 if cost is None else 2)
     study = optuna.create_study(study_name=name, directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
@@ -226,11 +222,29 @@ def open_trials(
     parameters = [_parameters(setting, formed=any(one.form != "grouped" for one in settings)) for setting in settings]
     choices = _distributions(parameters)
     for setting, own in zip(settings, parameters, strict=True):
-        study.enqueue_trial(own, user_attrs=_attributes(setting, (by or {}).get(setting.name, "")))
-        trial = study.ask(choices)
-        assert trial.params == own
+        trial = _begun(study, own, choices, _attributes(setting, (by or {}).get(setting.name, "")))
         trials._by_setting[setting.name] = _Open(study, trial)
     return trials
+
+
+def _begun(
+    study: optuna.Study,
+    values: dict[str, Any],
+    distributions: dict[str, optuna.distributions.BaseDistribution],
+    attributes: dict[str, Any],
+) -> optuna.Trial:
+    """A running trial with values fixed in advance, as `enqueue_trial` and `ask` make it.
+
+    These look at every trial of the study for each: of tens of thousands that takes minutes.
+    """
+    template = optuna.trial.create_trial(
+        state=optuna.trial.TrialState.RUNNING,
+        params=values,
+        distributions=distributions,
+        user_attrs=attributes,
+        system_attrs={"fixed_params": values},
+    )
+    return optuna.Trial(study, study._storage.create_new_trial(study._study_id, template_trial=template))
 
 
 def told_trials(
