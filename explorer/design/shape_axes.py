@@ -48,7 +48,7 @@ SHAPE_AXES = (
     ShapeAxis("width", "Width", letter="w"),
     ShapeAxis("kernel_size", "Kernel size", letter="k"),
     ShapeAxis("cardinality", "Cardinality", symbol="c"),
-    ShapeAxis("group_width", "Middle width", symbol="d", product=("cardinality", "bottleneck_width")),
+    ShapeAxis("group_width", "Middle width D", symbol="d", product=("cardinality", "bottleneck_width")),
     ShapeAxis("bottleneck_width", "Path width"),
 )
 BY_NAME = {axis.name: axis for axis in SHAPE_AXES}

@@ -364,16 +364,17 @@ def _best(value: float, found: Course) -> str:
 
 
 def told(summary: SettingSummary) -> str:
-    """A design in some lines: its name, which holds its axes, its costs, its error with interval and n."""
+    """A design in some lines: its name, which holds its axes, what follows from these, its costs, its error and n."""
     found = summary.estimate
     lines = [
         summary.display,
+        *(f"{axis.label} = {axis.of(summary.design[0])}" for axis in SHOWN if axis.product),
         f"{summary.params:,} parameters, {millions(summary.macs)} multiply-adds",
         f"{summary.activations:,} activations",
         f"mean error {mean_words(summary)}, n = {seeds_words(summary)}",
     ]
     if summary.latency is not None:
-        lines.insert(3, f"{summary.latency:.3g} ms")
+        lines.insert(-1, f"{summary.latency:.3g} ms")
     if found.has_interval:
         lines.append(f"95 % interval {interval(found.low, found.high)}")
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from explorer.report.figures import (
     growth_panel,
     pairs_panel,
     parallel,
+    told,
 )
 from explorer.report.parallel import RAMP, parallel_plot, parallel_svg
 from explorer.report.plot import plot
@@ -167,7 +168,7 @@ def test_lines_cross_the_axes_in_which_designs_differ() -> None:
     rows = runs.set_index("setting")
     axes = pd.DataFrame({axis.name: axis.among(rows) for axis in SHOWN})
     across = parallel(axes, finding.summaries)
-    assert [axis.title for axis in across.axes] == ["Cardinality", "Middle width", "Parameters", "Test error (%)"]
+    assert [axis.title for axis in across.axes] == ["Cardinality", "Middle width D", "Parameters", "Test error (%)"]
     assert across.columns == [[1, 32], [64, 2048], [10, 100], [pytest.approx(10), pytest.approx(20)]]
     assert [axis.log for axis in across.axes] == [True, True, True, False]
     picture = parallel_svg(across)
@@ -204,3 +205,9 @@ def test_two_ways_to_grow_are_drawn_against_parameters() -> None:
     assert list(more.y) == pytest.approx([31, 28, 27])
     assert growth_panel(summaries[:4]) is None  # two networks are no way
     assert growth_panel([]) is None
+
+
+def test_whoever_points_at_a_design_is_told_its_middle_width() -> None:
+    finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
+    (one, several) = (told(summary).splitlines() for summary in finding.summaries)
+    assert (one[1], several[1]) == ("Middle width D = 64", "Middle width D = 128")
