@@ -353,11 +353,11 @@ def test_machines_that_see_no_common_folder_send_checkpoints_images_and_weights(
         *("data.train_images=80", "data.val_images=40", "data.test_images=40", "storage.weights=last"),
     ]
     script = (
-        "import sys\nfrom explorer.search import ray_tasks, elsewhere\nfrom dataclasses import replace\n"
-        "look = ray_tasks.look\n"
+        "import sys\nfrom explorer.engine import ray_engine\nfrom dataclasses import replace\n"
+        "look = ray_engine.look\n"
         "def blind(folder, token, data):\n"
         "    return replace(look(folder, token, data), sees=False, has_data=False)\n"
-        "ray_tasks.look = blind\n"
+        "ray_engine.look = blind\n"
         "from explorer.__main__ import main\n"
         "if __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n"
     )
