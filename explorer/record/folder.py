@@ -23,12 +23,13 @@ from typing import Any, TypedDict
 import filelock
 import yaml
 
+import explorer
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
 from explorer.record.table import MOST_BYTES as MOST_TABLE
 from explorer.study.run import Execution
-from explorer.study.settings import ADAPTIVE, Natural
+from explorer.study.settings import ADAPTIVE, Count, Natural
 
 STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
@@ -39,6 +40,13 @@ TOKEN, JOBS = "local/here", "local/slurm"  # identifies the folder to another ma
 BEHIND = Path("local") / "mirror.behind"  # exists while the dashboard's database may be incomplete
 LEAVE = "leave"  # a file that asks all jobs of a start to end, or a single job if it lies in that job's folder
 LIVE_SECONDS = 10  # least time between two drawings of a running study's page, which also reloads itself as often
+# How a record is laid out, as `schema` of environment.json says; a record that does not say is of schema 1.
+#   1  what was written before there was a number: a table may lack a column that has a default in `rows`, and
+#      environment.json what `_Later` holds
+#   2  the same with the number
+# It rises when a program that knows only the number before would refuse a record or misread it: with a column more, a
+# file more, another meaning of a value. All numbers from 1 on are read; a start gives a record the present number.
+SCHEMA = 2
 _SHOWN = re.compile(rb"<!-- runs: ([0-9a-f]*) -->\s*\Z")
 _DIGITS = 16
 MOST_HEADER = 2**16  # bytes of a table's first line
@@ -73,6 +81,7 @@ class _Start(TypedDict, total=False):
     cores: int
     versions: dict[str, str | None]
     commit: str | None
+    version: str | None
     sources: str
 
 
@@ -84,6 +93,7 @@ class _Fork(TypedDict):
 class _Later(TypedDict, total=False):
     """Fields of `environment.json` that earlier versions did not write."""
 
+    schema: Count
     id: str
     skipped: list[str]
     rest_images: int
@@ -91,6 +101,7 @@ class _Later(TypedDict, total=False):
     execution: dict[str, Any]
     forked_from: _Fork
     starts: list[_Start]
+    version: str | None
 
 
 class _Environment(_Later):
@@ -273,8 +284,39 @@ def note(folder: Path) -> str:
 
 
 def stored_environment(folder: Path) -> dict[str, Any] | None:
-    """The content of `environment.json`: what a study was started on; None before its first start."""
+    """The content of `environment.json`: what a study was started on; None before its first start.
+
+    Raises InputError for a record of a later schema than this version reads, and for a damaged file.
+    """
     return _read_json(folder / ENVIRONMENT, _Environment)
+
+
+def refuse_later_record(folder: Path) -> None:
+    """Raise InputError for a record of a later schema, whatever else is wrong with it, before anything else is read."""
+    path, content = folder / ENVIRONMENT, None
+    with suppress(InputError, OSError):  # what cannot be read is told by whoever needs it
+        content = read_json(path)
+    if isinstance(content, dict):
+        refuse_later_schema(content, path)
+
+
+def refuse_later_schema(environment: dict[str, Any], where: Path) -> None:
+    """Raise InputError for a record that is laid out in a way that this version does not know yet.
+
+    Of such a record nothing but this number can be relied on.
+    """
+    schema = environment.get("schema", 1)
+    if type(schema) is not int or schema <= SCHEMA:
+        return
+    starts = environment.get("starts")
+    last = starts[-1] if isinstance(starts, list) and starts and isinstance(starts[-1], dict) else {}
+    # A start raises the number, so that the last one tells more than the first.
+    version = next((text for text in (last.get("version"), environment.get("version")) if isinstance(text, str)), None)
+    writer, way = (f"version {version[:40]}", "that one") if version else ("a later version", "a later one")
+    raise InputError(
+        f"{where}: schema {schema} of a record, written by {writer} of resnext-explorer; this is version "
+        f"{explorer.__version__}, which reads schemas 1 to {SCHEMA}: install {way}, or choose another name="
+    )
 
 
 def stored_execution(folder: Path) -> dict[str, Any] | None:
@@ -362,6 +404,8 @@ def _read_json(path: Path, kind: type) -> dict[str, Any] | None:
         raise InputError(f"{error}; restore it, or choose another name=") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object; restore it, or choose another name=")
+    if kind is _Environment:
+        refuse_later_schema(content, path)
     if wrong := misfit(content, kind, ""):
         raise InputError(f"{path}: {wrong.lstrip('.')}; restore the file, or choose another name=")
     return content

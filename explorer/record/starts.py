@@ -23,6 +23,7 @@ from explorer.record.folder import (
     CONFIG,
     ENVIRONMENT,
     EXECUTION,
+    SCHEMA,
     now,
     refuse_gaps,
     stored_config,
@@ -73,14 +74,15 @@ class Started:
 def started_study(folder: Path) -> Started | None:
     """Read the stored state of a study; None if it has not been started.
 
-    Raises InputError if a file of a started study is missing or cannot be used.
+    Raises InputError if a file of a started study is missing or cannot be used, or the record is of a later schema.
     """
+    environment = stored_environment(folder)  # first: it says how the rest is laid out
     refuse_gaps(folder)
     # The settings are written last: without them the first start was interrupted before anything depended on it.
     tree = stored_config(folder)
     if tree is None:
         return None
-    environment, execution = stored_environment(folder), stored_execution(folder)
+    execution = stored_execution(folder)
     assert environment is not None
     assert execution is not None
     return Started(folder, tree, environment, execution)
@@ -120,6 +122,9 @@ def begin(
     different = [f"{key} was {then}, now {new}" for key, then, new in unlike(environment["starts"][0], entry)]
     if different:
         told.append(f"This start differs from the study's first: {'; '.join(different)}; its runs have start {number}")
+    # Also where a version before this one began: the tables have the present columns by now, and rows of this version
+    # follow. One that knows the number but not this one refuses the record; those before there was a number ignore it.
+    environment = {"schema": SCHEMA} | environment | {"schema": SCHEMA}
     environment.setdefault("sources", host_report.sources)
     # A search adds convolutions to its plan later; the id of a run covers those that it was executed with.
     plan = {key: value for key, value in asdict(execution).items() if key != "convolutions"}
