@@ -28,6 +28,7 @@ from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
 from explorer.record.table import MOST_BYTES as MOST_TABLE
+from explorer.study.renamed import OF_RECORDS, RENAMED, under_new_names
 from explorer.study.run import Execution
 from explorer.study.settings import ADAPTIVE, Count, Natural
 
@@ -262,7 +263,7 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
         tree = None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: is not a YAML mapping; restore it, or choose another name=")
-    return tree
+    return under_new_names(tree, OF_RECORDS | RENAMED, f" (in {path})")[0]
 
 
 def note(folder: Path) -> str:

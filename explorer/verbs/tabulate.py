@@ -29,6 +29,7 @@ from explorer.record.records import Record
 from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
 from explorer.record.starts import starts_of
 from explorer.study.plan import plan_of
+from explorer.study.renamed import OF_RECORDS, RENAMED, under_new_names
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import to_config
 
@@ -59,7 +60,9 @@ def read_table(root: Path) -> OpenedStudy:
     parts = _json(root / STUDY)
     study.refuse_later_schema(parts["environment"], root / STUDY)
     frames = {name: _frame(root / f"{name}.parquet", kind) for name, kind in KINDS.items()}
-    plan = plan_of(to_config(parts["config"], lambda _: f" (in {root / STUDY})"), chooses=False)
+    where = f" (in {root / STUDY})"
+    tree, _ = under_new_names(parts["config"], OF_RECORDS | RENAMED, where)
+    plan = plan_of(to_config(tree, lambda _: where), chooses=False)
     decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
     record = Record(frames["runs"], frames["epochs"], decisions)
     right = records.unpacked(frames["correct"].to_dict("records"))
