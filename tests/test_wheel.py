@@ -47,7 +47,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert there.files, f"{name}: has no list of its files"
         for top in {file.parts[0] for file in there.files} - {"..", "__pycache__"}:
             if not (packages / top).exists():
-                (packages / top).symlink_to(there.locate_file(top))
+                (packages / top).symlink_to(Path(str(there.locate_file(top))))
     assert run(place, python, "-c", "import explorer; print(explorer.__file__)") == str(
         packages / "explorer/__init__.py"
     )
