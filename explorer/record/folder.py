@@ -41,12 +41,12 @@ TOKEN, JOBS = "local/here", "local/slurm"  # identifies the folder to another ma
 BEHIND = Path("local") / "mirror.behind"  # exists while the dashboard's database may be incomplete
 LEAVE = "leave"  # a file that asks all jobs of a start to end, or a single job if it lies in that job's folder
 LIVE_SECONDS = 10  # least time between two drawings of a running study's page, which also reloads itself as often
-# How a record is laid out, as `schema` of environment.json says; a record that does not say is of schema 1.
-#   1  what was written before there was a number: a table may lack a column that has a default in `rows`, and
-#      environment.json what `_Later` holds
-#   2  the same with the number
-# It rises when a program that knows only the number before would refuse a record or misread it: with a column more, a
-# file more, another meaning of a value. All numbers from 1 on are read; a start gives a record the present number.
+# The layout of a record, stored as `schema` in environment.json; a record without the key has schema 1.
+#   1  everything written before there was a number: a table may lack columns that have a default in `rows`, and
+#      environment.json may lack the fields of `_Later`
+#   2  the same, with the number
+# Raise it when a program that knows only the previous number would refuse or misread a record: another column, another
+# file, another meaning of a value. All schemas from 1 on are read; a start raises a record's schema to this one.
 SCHEMA = 2
 _SHOWN = re.compile(rb"<!-- runs: ([0-9a-f]*) -->\s*\Z")
 _DIGITS = 16
@@ -293,25 +293,25 @@ def stored_environment(folder: Path) -> dict[str, Any] | None:
 
 
 def refuse_later_record(folder: Path) -> None:
-    """Raise InputError for a record of a later schema, whatever else is wrong with it, before anything else is read."""
+    """Raise InputError for a record of a later schema, whatever else is wrong with its files."""
     path, content = folder / ENVIRONMENT, None
-    with suppress(InputError, OSError):  # what cannot be read is told by whoever needs it
+    with suppress(InputError, OSError):  # a file that cannot be read is reported by whoever needs it
         content = read_json(path)
     if isinstance(content, dict):
         refuse_later_schema(content, path)
 
 
 def refuse_later_schema(environment: dict[str, Any], where: Path) -> None:
-    """Raise InputError for a record that is laid out in a way that this version does not know yet.
+    """Raise InputError if an environment is of a later schema than this version reads; `where` names its file.
 
-    Of such a record nothing but this number can be relied on.
+    Nothing else about such a record can be relied on, not even the types of its fields.
     """
     schema = environment.get("schema", 1)
     if type(schema) is not int or schema <= SCHEMA:
         return
     starts = environment.get("starts")
     last = starts[-1] if isinstance(starts, list) and starts and isinstance(starts[-1], dict) else {}
-    # A start raises the number, so that the last one tells more than the first.
+    # The number is raised by a start: the last one is more likely to be by the version that wrote it than the first.
     version = next((text for text in (last.get("version"), environment.get("version")) if isinstance(text, str)), None)
     writer, way = (f"version {version[:40]}", "that one") if version else ("a later version", "a later one")
     raise InputError(

@@ -122,8 +122,8 @@ def begin(
     different = [f"{key} was {then}, now {new}" for key, then, new in unlike(environment["starts"][0], entry)]
     if different:
         told.append(f"This start differs from the study's first: {'; '.join(different)}; its runs have start {number}")
-    # Also where a version before this one began: the tables have the present columns by now, and rows of this version
-    # follow. One that knows the number but not this one refuses the record; those before there was a number ignore it.
+    # Raised for a study of an earlier schema too: its tables have the present columns by now, and rows of this version
+    # follow. A version that knows an earlier schema alone then refuses the record; one that knows none ignores the key.
     environment = {"schema": SCHEMA} | environment | {"schema": SCHEMA}
     environment.setdefault("sources", host_report.sources)
     # A search adds convolutions to its plan later; the id of a run covers those that it was executed with.

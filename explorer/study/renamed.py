@@ -1,6 +1,6 @@
 """Keys of settings that were renamed: what is written under the old name is read under the new one, for one release.
 
-A person who writes an old name is told in one line; the settings that a record holds are read without a word.
+A person who writes an old name gets one line about it; the stored settings of a record are read silently.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def under_new_names(
 
 
 def notice(old: str, new: str, where: str = "") -> str:
-    """What is said to a person who wrote an old name."""
+    """The line for a person who wrote an old name."""
     return f"{old} is now called {new}, and is read under the old name for this release; write {new}{where}"
 
 

@@ -327,7 +327,7 @@ def _by_grammar(argument: str) -> Any:
 
 
 def _inside(one: _Given, table: dict[str, str], told: list[str]) -> Any:
-    """What a key is set to, as leaves; in a mapping renamed keys have their new names, of which `told` is told."""
+    """The leaves that a key is set to; in a mapping renamed keys get their new names, with a line each in `told`."""
     leaves = _leaves(one.value, one.text)
     tree, moved = under_new_names(_nested(one.key, leaves), table)
     for old, new in moved.items():
