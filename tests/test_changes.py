@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import explorer
 from explorer import __version__
 from explorer.__main__ import main
+from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records, starts, table
 from explorer.record.rows import RunRecord
@@ -168,6 +171,79 @@ def test_where_to_go_back_to_is_told_by_commit_or_version(start: Start, capsys: 
     assert way(commit="").startswith("go back to version 0.0.9, or start a new")  # installed without a checkout
     assert way(version=__version__).startswith("start a new")  # which is what runs now
     assert way(version=None).startswith("start a new")  # an earlier version wrote none
+
+
+def test_a_record_has_its_schema_and_each_start_the_programs_version(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start()
+    assert next(iter(environment().items())) == ("schema", study.SCHEMA)
+    monkeypatch.setattr("explorer.__version__", "9.9.9")
+    start("search.seeds=3")
+    assert environment()["schema"] == study.SCHEMA
+    assert [one["version"] for one in environment()["starts"]] == [__version__, "9.9.9"]
+    start("search.seeds=3", "recipe.epochs=3", "fork=true")
+    assert environment(FORK)["schema"] == study.SCHEMA
+    assert [one["version"] for one in environment(FORK)["starts"]] == ["9.9.9"]
+
+
+def test_a_record_without_a_number_is_of_the_first_schema_and_gets_one_only_when_it_goes_on(start: Start) -> None:
+    start()
+    rewrite(FOLDER / study.ENVIRONMENT, schema=None)
+    before = files(FOLDER)
+    for overrides in ([], ["do=plan"], ["do=report"], ["do=tabulate"], ["do=doctor", "yes=true"]):
+        assert start(*overrides) == (0, [])
+        assert files(FOLDER) == before
+    assert start("search.seeds=3")[0] == 0
+    assert environment()["schema"] == study.SCHEMA
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_record_of_a_later_schema_is_refused_in_one_line_and_left_as_it_is(
+    start: Start, capsys: pytest.CaptureFixture[str], whole: bool
+) -> None:
+    start()
+    rewrite(FOLDER / study.ENVIRONMENT, schema=study.SCHEMA + 1, starts=[{"version": "0.1"}, {"version": "9.9.9"}])
+    if not whole:  # nor can the rest be taken for what it is here
+        rewrite(FOLDER / study.ENVIRONMENT, data_hash=None, images="of another kind")
+        (FOLDER / study.CONFIG).write_text("- a list\n")
+        (FOLDER / study.EXECUTION).unlink()
+        with (FOLDER / study.RUNS).open("a") as file:
+            file.write("torn")
+    before = files(FOLDER)
+    commands = ("", "search.seeds=3", "fork=true", "do=plan", "do=report", "do=tabulate", "do=doctor")
+    for command in (*commands, "do=doctor yes=true", "do=move storage=sqlite"):
+        capsys.readouterr()
+        assert start(*command.split()) == (2, []), command
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == (
+            f"explorer: studies/tiny/environment.json: schema {study.SCHEMA + 1} of a record, written by version 9.9.9 "
+            f"of resnext-explorer; this is version {__version__}, which reads schemas 1 to {study.SCHEMA}: install "
+            "that one, or choose another name="
+        )
+        assert files(FOLDER) == before
+    with pytest.raises(InputError, match=r"written by version 9\.9\.9"):
+        explorer.open_study("tiny")
+
+
+def test_the_index_says_of_a_record_of_a_later_schema_that_it_is_one(start: Start) -> None:
+    start()
+    start("name=other")
+    rewrite(FOLDER / study.ENVIRONMENT, schema=study.SCHEMA + 1)
+    (FOLDER / study.CONFIG).write_text("- a list\n")
+    assert start("name=other", "do=report")[0] == 0
+    assert f"schema {study.SCHEMA + 1} of a record" in Path("reports/index.html").read_text()
+
+
+@pytest.mark.parametrize("schema", [0, -1, True, "2", 1.5, []])
+def test_a_schema_that_is_no_number_of_one_is_damage(
+    start: Start, capsys: pytest.CaptureFixture[str], schema: Any
+) -> None:
+    start()
+    rewrite(FOLDER / study.ENVIRONMENT, schema=schema)
+    capsys.readouterr()
+    assert start("do=report")[0] == 2
+    assert re.search(r"environment\.json: schema is .*; restore the file", capsys.readouterr().err)
 
 
 def test_a_study_that_kept_no_sources_goes_on_with_one_warning_and_keeps_them_from_then_on(

@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from benchmarks.subjects import SUBJECTS
 from explorer.training.sources import decisive_sources
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSIONS = ("3.12", "3.13")
 OF_TORCH = ("torch", "fvcore")  # fvcore asks for torch
+OF_EXTRAS = ("datasets", "onnx", "onnxruntime", "optuna_dashboard", "psycopg", "ray", "submitit")
 LIMIT = 600  # seconds; on an idle machine nothing here takes a tenth of it
 # Few tries of few seconds: a machine without network is told of soon.
 PIP = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--timeout=20", "--retries=1")
@@ -42,8 +44,26 @@ COMMANDS = {
 # Also what these Pythons cannot import here, for want of torch.
 COMPILE = """
 from pathlib import Path
-for path in [*Path("explorer").rglob("*.py"), *Path("tests").rglob("*.py")]:
-    compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
+for folder in ("explorer", "benchmarks", "tests", "studies", "docs"):
+    for path in Path(folder).rglob("*.py"):
+        compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
+"""
+# All modules that come to be imported, but for those that import torch, fvcore or a library of an extra.
+IMPORT = """
+import importlib, pkgutil, sys
+import benchmarks, explorer
+absent = set(sys.argv[1:])
+for package in (explorer, benchmarks):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if module.name.rpartition(".")[2] == "__main__" or module.name.startswith("benchmarks.gpu."):
+            continue
+        try:
+            importlib.import_module(module.name)
+            print(module.name)
+        except Exception as error:  # an engine says itself that its library is absent
+            cause = error if isinstance(error, ModuleNotFoundError) else error.__context__
+            if getattr(cause, "name", "").partition(".")[0] not in absent:
+                raise
 """
 BARE = "import importlib.util as util; assert not any(map(util.find_spec, ('torch', 'fvcore')))"
 SOURCES = "from explorer.training.sources import decisive_sources; print(sorted(decisive_sources().items()))"
@@ -126,6 +146,11 @@ def test_studies_are_planned_judged_drawn_and_examined_without_torch(installed: 
     run(ROOT, python, "-W", "error", "-c", COMPILE)
     for name in ("equal_params_cifar10_jpeg", "design_space_cifar10_jpeg"):
         shutil.copytree(ROOT / "studies" / name, tmp_path / "studies" / name, ignore=shutil.ignore_patterns("local"))
+    imported = run(ROOT, python, "-c", IMPORT, *OF_TORCH, *OF_EXTRAS).split()
+    rooms = {path.parent.name for path in (ROOT / "explorer").glob("*/__init__.py")}
+    assert {name.split(".")[1] for name in imported if name.count(".") > 1} == rooms
+    listed = run(ROOT, python, "-m", "benchmarks", "--help")
+    assert all(f"{subject}: " in listed for subject in SUBJECTS)
     for command, answer in COMMANDS.items():
         assert answer in run(tmp_path, installed / "explorer", *command.split())
     assert run(tmp_path, python, "-c", SOURCES) == str(sorted(decisive_sources().items()))

@@ -9,8 +9,8 @@ import pytest
 from explorer.__main__ import main
 from explorer.analysis.finding import find
 from explorer.analysis.judging import open_study
-from explorer.analysis.learning_rate_check import fairness
-from explorer.analysis.sentences import fair_sentence
+from explorer.analysis.learning_rate_check import learning_rate_check
+from explorer.analysis.sentences import learning_rate_sentence
 from explorer.record.folder import study_folder
 from explorer.record.records import load, load_correct
 from explorer.study.plan import plan_of
@@ -33,7 +33,7 @@ def runs(at_half: tuple[float, float], at_double: tuple[float, float]) -> pd.Dat
 
 
 def test_a_verdict_holds_where_no_other_rate_suits_the_rival_better() -> None:
-    found = fairness(runs((-0.01, 0.01), (-0.01, 0.01)), (X, R), None, 0.05)
+    found = learning_rate_check(runs((-0.01, 0.01), (-0.01, 0.01)), (X, R), None, 0.05)
     assert found is not None
     assert found.rates == (1.0, 1.0)
     assert found.holds
@@ -41,7 +41,7 @@ def test_a_verdict_holds_where_no_other_rate_suits_the_rival_better() -> None:
 
 
 def test_a_verdict_that_only_the_rate_made_does_not_hold() -> None:
-    found = fairness(runs((0.02, -0.02), (0.01, 0.01)), (X, R), 0.005, 0.05)
+    found = learning_rate_check(runs((0.02, -0.02), (0.01, 0.01)), (X, R), 0.005, 0.05)
     assert found is not None
     assert found.rates == (1.0, 0.5)
     assert (found.base.verdict, found.best.verdict) == ("beats", "equivalent")
@@ -51,10 +51,10 @@ def test_a_verdict_that_only_the_rate_made_does_not_hold() -> None:
 def test_a_rate_that_lacks_seeds_is_not_chosen_from_and_one_rate_is_no_choice() -> None:
     every = runs((0.02, -0.02), (0.01, 0.01))
     lacking = every.drop(every[(every["rate"] == 0.5) & (every["setting"] == R) & (every["seed"] == 5)].index)
-    found = fairness(lacking, (X, R), None, 0.05)
+    found = learning_rate_check(lacking, (X, R), None, 0.05)
     assert found is not None
     assert found.rates == (1.0, 1.0)
-    assert fairness(every[every["rate"] == 1], (X, R), None, 0.05) is None
+    assert learning_rate_check(every[every["rate"] == 1], (X, R), None, 0.05) is None
 
 
 def test_runs_at_other_rates_do_not_touch_the_finding_and_the_sentence_tells_of_them() -> None:
@@ -62,13 +62,13 @@ def test_runs_at_other_rates_do_not_touch_the_finding_and_the_sentence_tells_of_
     with_rates, plain = (find(rows, [R, X], (X, R), 6) for rows in (every, every[every["rate"] == 1]))
     assert with_rates.comparison == plain.comparison
     assert with_rates.final == plain.final == 12
-    assert plain.fair is None
-    assert fair_sentence(plain) == ""
+    assert plain.learning_rate_check is None
+    assert learning_rate_sentence(plain) == ""
     # While runs are missing the chosen rates may still change, so nothing is told of them.
     unfinished = find(every, [R, X], (X, R), 7)
-    assert unfinished.fair is not None
-    assert fair_sentence(unfinished) == ""
-    said = fair_sentence(with_rates)
+    assert unfinished.learning_rate_check is not None
+    assert learning_rate_sentence(unfinished) == ""
+    said = learning_rate_sentence(with_rates)
     assert "changes from beats to inconclusive" in said
     assert "x1 for ResNeXt-29 (32x4d) and x0.5 for ResNet-29 (1x64d)" in said
 
@@ -92,7 +92,7 @@ def test_only_the_contrasts_settings_are_trained_at_other_rates_and_their_test_i
     assert set(load_correct(study_folder("tiny"))) == set(record.loc[record["rate"] == 1, "run"])
     rates = load(study_folder("tiny")).epochs.merge(record[["run", "rate"]], on="run").groupby("rate")["learning_rate"]
     assert rates.max()[2.0] == pytest.approx(4 * rates.max()[0.5])
-    assert open_study(study_folder("tiny")).finding.fair is not None
+    assert open_study(study_folder("tiny")).finding.learning_rate_check is not None
     assert main(command) == 0
     assert "Starting" not in capsys.readouterr().out
     assert main([*command, "do=plan"]) == 0

@@ -1,6 +1,9 @@
 """A finished study as files to share, and answers from them."""
 
+import hashlib
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import explorer
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.host.errors import InputError
-from explorer.record.folder import study_folder
+from explorer.record.folder import SCHEMA, study_folder
 from explorer.verbs.api import Study
 from explorer.verbs.tabulate import read_table, write_table
 from tests.conftest import TINY
@@ -126,3 +129,43 @@ def test_bits_come_back_as_they_were() -> None:
 
     bits = np.random.default_rng(0).random(101) < 0.5
     assert (unpacked([{"run": "a", "images": 101, "bits": packed(bits)}])["a"] == bits).all()
+
+
+def changed(finished: Path, copy: Path, name: str, change: Callable[[Path], None]) -> Path:
+    """A copy of the table in which one file was changed by its author, checksum included."""
+    shutil.copytree(finished / "tables" / "tiny", copy)
+    change(copy / name)
+    schema = json.loads((copy / "schema.json").read_text())
+    schema["sha256"][name] = hashlib.sha256((copy / name).read_bytes()).hexdigest()
+    (copy / "schema.json").write_text(json.dumps(schema))
+    return copy
+
+
+def test_a_table_of_a_later_version_is_refused_naming_that(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text('{"format": 99, "version": "9.9.9"}')
+    with pytest.raises(InputError, match=r"format 99 of a table, written by version 9\.9\.9 of .* install that one"):
+        read_table(tmp_path)
+
+    def later(path: Path) -> None:
+        parts = json.loads(path.read_text())
+        parts["environment"] |= {"schema": SCHEMA + 1, "starts": [{"version": "9.9.9"}]}
+        path.write_text(json.dumps(parts))
+
+    with pytest.raises(InputError, match=rf"study\.json: schema {SCHEMA + 1} of a record, written by version 9\.9\.9"):
+        read_table(changed(finished, tmp_path / "later", "study.json", later))
+    assert json.loads((finished / "tables" / "tiny" / "schema.json").read_text())["version"] == explorer.__version__
+
+
+def test_a_table_of_an_earlier_version_reads_with_defaults(finished: Path, tmp_path: Path) -> None:
+    earlier = ["block", "space", "rate", "form", "latency", "latency_lower", "latency_upper", "start", "host"]
+
+    def drop(*names: str) -> Callable[[Path], None]:
+        return lambda path: pd.read_parquet(path).drop(columns=list(names)).to_parquet(path, index=False)
+
+    found = read_table(changed(finished, tmp_path / "earlier", "runs.parquet", drop(*earlier)))
+    whole = read_table(finished / "tables" / "tiny")
+    assert found.finding == whole.finding
+    left = found.record.runs.drop(columns="host")
+    pd.testing.assert_frame_equal(left, whole.record.runs.drop(columns="host"), check_dtype=False)
+    with pytest.raises(InputError, match=r"runs\.parquet: lacks the column seed; fetch the table again"):
+        read_table(changed(finished, tmp_path / "less", "runs.parquet", drop("seed")))

@@ -1,4 +1,4 @@
-"""What takes the sense from a verdict, in sentences: runs without a result, and networks that learned nothing."""
+"""Sentences on what makes a verdict worthless: runs without a result, and networks that learned nothing."""
 
 from explorer.analysis.chance import Learned, learned
 from explorer.analysis.failures import WORDS, Failures, how
@@ -12,7 +12,7 @@ REMEDIES = {"diverged": "recipe.learning_rate", "out_of_memory": "recipe.micro_b
 
 
 def lost_sentence(finding: Finding, lost: Failures) -> str:
-    """That none of the runs that were to tell came through, why, and what helps."""
+    """Say that none of the runs that decide the verdict came through, why, and which setting helps."""
     start, far = f"No {'best design' if finding.measure == 'val_error' else 'verdict'}", ""
     if not finding.complete:
         start, far = f"{start} yet, {finding.final} of {finding.wanted} runs are in", " so far"
@@ -35,9 +35,9 @@ def lost_sentence(finding: Finding, lost: Failures) -> str:
 
 
 def learned_words(found: Comparison, names: tuple[str, str]) -> str:
-    """Which of two networks may have learned no more than guessing; empty where both have learned more.
+    """Say which of two networks may have learned no more than guessing; empty if both have learned more.
 
-    That no run of a network came through, so that it cannot even guess, is told by `failed_words`.
+    A network without any completed run has no error to judge: `failed_words` reports that.
     """
     if found.lost == found.pairs:
         return ""
@@ -49,7 +49,7 @@ def learned_words(found: Comparison, names: tuple[str, str]) -> str:
 
 
 def spaces_learned(rivals: Rivals) -> str:
-    """The same of the designs of two spaces."""
+    """Say of which of two spaces the designs may have learned no more than guessing; empty if both learned more."""
     if rivals.lost:
         return ""
     if rivals.guesses:
@@ -70,7 +70,7 @@ def _each(known: list[tuple[str, Learned]], chance: float) -> str:
 
 
 def none_learned(finding: Finding) -> str:
-    """That no setting at all has learned more than guessing; empty where one has."""
+    """Say that no setting at all has learned more than guessing; empty if one has."""
     if not finding.summaries:
         return ""
     if any(learned(one.measured.values(), one.chance, finding.images) != "no" for one in finding.summaries):
@@ -80,7 +80,7 @@ def none_learned(finding: Finding) -> str:
 
 
 def failed_words(found: Comparison, names: tuple[str, str]) -> str:
-    """How many runs of two networks failed, of how many, and what they count as; empty where all came through."""
+    """Say how many runs of two networks failed, of how many, and what they count as; empty if all came through."""
     what = how(found.statuses)
     words = (
         [f"In {found.lost} of {found.pairs} pairs both runs {what}, and these decide nothing."] if found.lost else []
@@ -95,7 +95,7 @@ def failed_words(found: Comparison, names: tuple[str, str]) -> str:
 
 
 def spaces_failed(rivals: Rivals, failures: Failures) -> str:
-    """Of how many designs of two spaces a run failed; empty where all came through."""
+    """Say of how many designs of two spaces a run failed; empty if all runs came through."""
     sides = zip((rivals.space, rivals.against), rivals.failed, rivals.designs, strict=True)
     words = " and ".join(f"of {failed} of {of} designs of {name}" for name, failed, of in sides if failed)
     if not words:
@@ -105,7 +105,7 @@ def spaces_failed(rivals: Rivals, failures: Failures) -> str:
 
 
 def runs_failed(finding: Finding) -> str:
-    """How many of all runs failed, where no two sides are compared; empty where all came through."""
+    """Say how many of all runs failed, for a study without a contrast; empty if all came through."""
     found = finding.failures
     number = sum(found.counts.values())
     if not number:

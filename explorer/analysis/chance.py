@@ -1,4 +1,4 @@
-"""Has a network learned anything? Errors held against that of guessing, 1 - 1/classes."""
+"""Has a network learned anything? Compares errors with the error of guessing, 1 - 1/classes."""
 
 import math
 from collections.abc import Collection
@@ -13,12 +13,12 @@ Learned = Literal["yes", "in part", "no"]
 
 
 def learned(errors: Collection[float], chance: float, images: int | None = None) -> Learned:
-    """Whether the mean of some errors, one for each seed, shows that more was learned than guessing.
+    """Whether the mean of `errors`, fractions with one for each seed, shows that a network learned more than guessing.
 
-    "no" where their 95 % t interval holds `chance`, or lies above it; "in part" where it does so only because seeds
-    differ widely: their mean lies clearly below what guessing gives on so many `images`, if that number is known. The
-    interval of fewer than five seeds, or of seeds that do not differ, says nothing: the images alone decide there.
-    "no" without any error, "yes" where chance is not known.
+    "no" if their 95 % t interval contains `chance` or lies above it; "in part" if it contains `chance` only because
+    seeds differ widely, while the mean is clearly below what guessing gives on this number of test `images`, if that
+    is known. With fewer than five seeds, or seeds that do not differ, the interval is of no use and `guessing` decides.
+    "no" without any error, "yes" if chance is not known (NaN).
     """
     if not errors:
         return "no"
@@ -34,9 +34,9 @@ def learned(errors: Collection[float], chance: float, images: int | None = None)
 
 
 def guessing(chance: float, images: int | None) -> float:
-    """The lowest error that guessing gives on so many images, but for one time in forty; `chance` where n is unknown.
+    """The 2.5 % quantile of the error of guessing on this number of images; `chance` if the number is unknown.
 
-    By the normal approximation of counting errors.
+    By the normal approximation of the binomial distribution.
     """
     if images is None:
         return chance

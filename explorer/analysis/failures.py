@@ -13,11 +13,11 @@ WORDS = {"diverged": "diverged", "out_of_memory": "ran out of memory"}
 
 @dataclass(frozen=True)
 class Failures:
-    """What became of some runs that have ended.
+    """How many of some ended runs failed, and why.
 
-    of       how many there are; those that a search stopped early are not counted
-    counts   how many of them did not come through, by status
-    reasons  what was said of them, by status: the most frequent message, "" where there was none
+    of       number of runs; those that a search stopped early are not counted
+    counts   number of runs that failed, by status
+    reasons  the most frequent message of the runs that failed, by status; "" if there was none
     """
 
     of: int
@@ -26,12 +26,12 @@ class Failures:
 
     @property
     def all(self) -> bool:
-        """Whether there are runs, and none of them came through."""
+        """Whether there are runs, and all of them failed."""
         return 0 < self.of == sum(self.counts.values())
 
 
 def failures_of(runs: pd.DataFrame) -> Failures:
-    """What became of the runs of a record that were to be judged."""
+    """Count the failures among the runs of a record that a search did not stop early."""
     final = runs[runs["status"].isin(JUDGED_STATUSES)]
     poor = final[final["status"] != "ok"]
     counts = {status: number for status in WORDS if (number := int((poor["status"] == status).sum()))}
@@ -44,6 +44,6 @@ def failures_of(runs: pd.DataFrame) -> Failures:
 
 
 def how(statuses: Iterable[str]) -> str:
-    """What happened to runs of these statuses: `diverged`, `diverged or ran out of memory`."""
+    """The statuses of failed runs as a verb phrase: `diverged`, `diverged or ran out of memory`."""
     found = set(statuses)
     return " or ".join(words for status, words in WORDS.items() if status in found)

@@ -10,10 +10,10 @@ import pandas as pd
 
 from explorer.analysis.failures import Failures, failures_of
 from explorer.analysis.front import Front, front
-from explorer.analysis.learning_rate_check import Fairness, fairness
+from explorer.analysis.learning_rate_check import LearningRateCheck, learning_rate_check
 from explorer.analysis.paired import ALPHA, Comparison, compare, holm, others
 from explorer.analysis.population import Populations, populations
-from explorer.analysis.search_history import Course, course
+from explorer.analysis.search_history import SearchHistory, search_history
 from explorer.analysis.seeds_and_images import with_images
 from explorer.analysis.summary import Estimate, SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
@@ -22,26 +22,29 @@ from explorer.study.run import FINAL_STATUSES
 
 @dataclass(frozen=True)
 class Finding:
-    """Summaries of all settings in the study's order, and the declared contrast; None until both sides have a run.
+    """All that a record shows, the verdict included.
 
-    wanted       final runs the study is meant to have; `final` those it has
-    others       the other settings against the one the contrast is held against, as one family (Holm)
+    summaries    one for each setting, in the study's order
+    comparison   the declared contrast of two settings; None until both have a run
+    measure      the error that is judged: `test_error`, or `val_error` for a search
+    wanted       number of final runs that the study is meant to have; `final` is the number it has
+    others       every other setting compared with the second one of the contrast, as one family (Holm)
     trend        whether the error falls as cardinality rises
     with_images  the contrast's difference with an interval over seeds and test images together, at the level of its
-                 interval over seeds alone; None unless it is known of every pair which images it got right: not where a
-                 run counts as chance
-    populations  the spaces, where a study compares several
+                 interval over seeds alone; None unless all runs of the contrast completed and it is recorded which
+                 images each classified correctly
+    populations  the distributions of errors in each space, if a study compares several
     has_rivals   whether two spaces were declared as the contrast
     only_some    whether a contrast is declared that is not judged, since only some designs are trained
-    front        error against cost, where a search makes both small
-    course       how a search went, and how it stands against designs drawn at random
-    fair         the contrast on validation images, each setting at the learning rate that suits it best
-    failures     what became of all runs
-    lost         the same of those that were to tell, where none of them came through: the runs of the declared
-                 contrast, be it of settings or of spaces, else all
-    images       how many a run was judged on; None where that is not known
-    under        the condition that a verdict hangs on, as `under the paper's initialisation`
-    note         what a person has written down beside the result
+    front        error against cost, if a search minimises both
+    search_history  the best result against epochs trained, compared with designs drawn at random
+    learning_rate_check  the contrast on validation images, each setting at the learning rate that suits it best
+    failures     the failures among all runs
+    lost         the failures among the runs that decide the verdict, if all of these failed: the runs of the declared
+                 contrast, of settings or of spaces, else all runs
+    images       number of images on which a run was judged; None if unknown
+    under        the condition under which a verdict holds, as `under the paper's initialisation`
+    note         text that a person added to the result
     """
 
     summaries: list[SettingSummary]
@@ -54,9 +57,9 @@ class Finding:
     trend: Trend | None = None
     with_images: Estimate | None = None
     populations: Populations | None = None
-    fair: Fairness | None = None
+    learning_rate_check: LearningRateCheck | None = None
     front: Front | None = None
-    course: Course | None = None
+    search_history: SearchHistory | None = None
     has_rivals: bool = False
     only_some: bool = False
     failures: Failures = field(default_factory=lambda: Failures(0, {}, {}))
@@ -67,7 +70,7 @@ class Finding:
 
     @property
     def complete(self) -> bool:
-        """Whether every run is in."""
+        """Whether the record holds every final run that the study is meant to have."""
         return self.final >= self.wanted
 
     @property
@@ -77,10 +80,10 @@ class Finding:
 
     @property
     def on_this_test_set(self) -> bool:
-        """Whether a decided verdict holds for other seeds and not for other test images of the same kind as well.
+        """Whether a decided verdict holds for other seeds, but not for other test images of the same kind as well.
 
-        That is so where the interval over seeds and images holds zero at the level of the verdict's own interval, which
-        does not: the verdict is then one on this test set.
+        So it is if the interval over seeds and images contains zero, at the level at which the interval over seeds
+        alone does not: the verdict then holds on this test set only.
         """
         both, decided = self.with_images, self.comparison is not None and self.comparison.verdict in DECIDED
         return decided and both is not None and both.low <= 0 <= both.high
@@ -109,14 +112,19 @@ def find(
     random: list[str] | None = None,
     under: str = "",
 ) -> Finding:
-    """Judge a record on the error after the last epoch: `test_error` where settings were fixed in advance.
+    """Judge a record on the error after the last epoch, a fraction.
 
-    A search, whose `designs` are chosen as it goes, is told by `val_error`: the test may not choose. `right` says by
-    run which test images it got right. `alpha` is the threshold of p for the declared contrast.
-    `spaces` says which settings were drawn from which space, and `rivals` which two of these were declared.
-    `cost` is what a search makes small beside the error, and `random` names the designs that were drawn by chance, to
-    hold it against. Runs are evaluated on so many `val_images` and `test_images`, where that is known. Runs of other
-    than `seeds` seeds from `first_seed` on are left out.
+    runs        the table of runs; only the `seeds` seeds from `first_seed` on are used
+    settings    names of settings, in the study's order; `contrast` names the two that are compared
+    designs     number of designs that a search is to train; None if they were fixed in advance
+    measure     `test_error` for settings fixed in advance; `val_error` for a search, since test images may not choose
+    margin      largest difference that does not matter; `alpha` is the threshold of p for the declared contrast
+    right       by run, which test images it classified correctly
+    spaces      settings by the space they were drawn from; `rivals` names the two spaces declared as the contrast
+    cost        the cost that a search minimises beside the error
+    random      names of the designs drawn at random, with which a search is compared
+    val_images, test_images  number of images that runs are evaluated on, if known
+    under       the condition under which the verdict holds, for its sentence
     """
     images = val_images if measure == "val_error" else test_images
     every = runs[runs["setting"].isin(settings) & runs["seed"].isin(range(first_seed, first_seed + seeds))]
@@ -143,8 +151,10 @@ def find(
         front=front(summaries, cost, val_images or 1, float(1 - 1 / runs["classes"].max()))
         if cost and summaries
         else None,
-        course=course(wanted, random or [], seeds, cost) if measure == "val_error" else None,
-        fair=fairness(every, contrast, margin, alpha, images=val_images) if contrast else None,
+        search_history=search_history(wanted, random or [], seeds, cost) if measure == "val_error" else None,
+        learning_rate_check=learning_rate_check(every, contrast, margin, alpha, images=val_images)
+        if contrast
+        else None,
         has_rivals=rivals is not None,
         failures=failures,
         lost=told if told.all else None,
@@ -162,7 +172,7 @@ def find(
 def _with_images(
     runs: pd.DataFrame, comparison: Comparison, right: Mapping[str, npt.NDArray[np.bool_]]
 ) -> Estimate | None:
-    """The contrast over seeds and images together; None where a pair has a run that did not come through."""
+    """The contrast's difference with an interval over seeds and test images; None if a run of a pair failed."""
     ok = runs[(runs["status"] == "ok") & runs["run"].isin(list(right))]
     sides = [
         {int(seed): right[str(run)] for seed, run in zip(own["seed"], own["run"], strict=True)}

@@ -1,4 +1,4 @@
-"""The designs that no other beats on every count, and how much of the plane they cover."""
+"""The Pareto front of error and cost: the designs that no other dominates, and the hypervolume they cover."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from explorer.analysis.summary import ROUNDING, SettingSummary
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 1000
-CELLS = 1 << 22  # of one array of draws
+CELLS = 1 << 22  # largest number of cells in one array of draws
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Front:
 
     cost          "params", "macs", "activations" or "latency" (milliseconds)
     errors, costs of each design: mean over seeds as a fraction, and the cost
-    ahead         whether no other design is at once no worse and cheaper, or better and no dearer
-    sure          how often that is so when errors are drawn again within their uncertainty
-    covered       share of the plane below chance error and the largest cost that the designs ahead cover
+    ahead         whether no other design dominates it: is no worse in error and cost, and better in one of them
+    sure          share of draws of the errors, within their uncertainty, in which the design is on the front
+    covered       hypervolume of the front, as a share of the rectangle below chance error and the largest cost
 
-    A design of which no run came through has no error, and is not among them.
+    A design of which every run failed has no error and is left out.
     """
 
     cost: str
@@ -37,10 +37,11 @@ class Front:
 
 
 def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: float, *, seed: int = 0) -> Front | None:
-    """The front of error against cost; None without designs. `images` were evaluated per run, `chance` is their error.
+    """The front of error against cost; None without designs.
 
-    The spread over seeds is pooled over all designs that have several, of the runs that came through; with single seeds
-    it is that of counting errors on so many images, which is the least it can be, as where seeds do not differ.
+    `images` is the number of images that a run is evaluated on, `chance` the error of guessing. The standard deviation
+    over seeds is pooled over all designs with several completed runs. With single seeds, or seeds that do not differ,
+    it is the binomial one of an error counted on `images` images, which is the least it can be.
     """
     every = np.array([getattr(one, cost) for one in summaries], dtype=float)
     costs = every[[one.came_through for one in summaries]]
@@ -71,7 +72,7 @@ def _sure(summaries: Sequence[SettingSummary], errors: Floats, costs: Floats, im
         spread = np.sqrt(errors * (1 - errors) / images)
     rng = np.random.default_rng(seed)
     kept = np.zeros(len(errors))
-    # Some draws at a time, so that ten thousand designs fit into the memory.
+    # A limited number of draws at a time, so that ten thousand designs fit into memory.
     step = max(1, min(DRAWS, CELLS // len(errors)))
     for start in range(0, DRAWS, step):
         drawn = rng.normal(errors, spread, size=(min(step, DRAWS - start), len(errors)))
@@ -80,10 +81,10 @@ def _sure(summaries: Sequence[SettingSummary], errors: Floats, costs: Floats, im
 
 
 def ahead_of(errors: Floats, costs: Floats) -> npt.NDArray[np.bool_]:
-    """Which designs no other beats, for many draws of their errors at once: `(draws, designs)`.
+    """Which designs no other dominates, for many draws of their errors at once: booleans `(draws, designs)`.
 
-    The cheapest come first; one is ahead when its error is below that of all cheaper ones, and none of its own cost
-    has a lower one.
+    Designs are sorted by cost; one is on the front if its error is below that of all cheaper ones, and no design of
+    equal cost has a lower error.
     """
     order = np.argsort(costs, kind="stable")
     ordered, starts = errors[:, order], np.flatnonzero(np.diff(costs[order], prepend=-np.inf) > 0)
@@ -97,7 +98,7 @@ def ahead_of(errors: Floats, costs: Floats) -> npt.NDArray[np.bool_]:
 
 
 def dominated(points: Floats) -> npt.NDArray[np.bool_]:
-    """Which points `(n, objectives)` another one beats: nowhere larger and somewhere smaller."""
+    """Which of the points `(n, objectives)` are dominated: another point is nowhere larger and somewhere smaller."""
     found = np.zeros(len(points), dtype=np.bool_)
     for place, point in enumerate(points):
         no_larger = (points <= point).all(axis=1) & (points < point).any(axis=1)

@@ -1,4 +1,4 @@
-"""From a study's folder to its finding: its record is read once and judged once."""
+"""Opens a study: reads its record once, judges it once, and returns both as one value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ from explorer.study.run import BASELINE
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import to_config
 
-Right = Mapping[str, npt.NDArray[np.bool_]]  # which test images each run got right
-# What is read for the index alone: some seconds.
-MOST_BESIDE = 2**26  # bytes of a record
+Right = Mapping[str, npt.NDArray[np.bool_]]  # by run, which test images it classified correctly
+# The largest record that is read only for the index, which takes some seconds.
+MOST_BESIDE = 2**26  # bytes
 MOST_DESIGNS_BESIDE = 10_000
 
 
@@ -55,20 +55,20 @@ class OpenedStudy:
 
     @cached_property
     def settings(self) -> tuple[Setting, ...]:
-        """Those fixed in advance, or those that a search has chosen until now."""
+        """The settings that were fixed in advance, or that a search has chosen until now."""
         return settings_so_far(self.plan, self.record)
 
     @property
     def progress(self) -> Progress:
-        """How many of its runs are in the record for good."""
+        """How many of the study's runs have a final row in the record."""
         return progress_of(self.plan, self.record)
 
 
 def open_study(folder: Path, plan: Plan | None = None) -> OpenedStudy:
-    """The study in a folder. Raises InputError for one that was never started, or whose files cannot be used.
+    """Open the study in a folder. Raises InputError if it was never started, or its files cannot be used.
 
-    A `plan` of settings that decide the same as those it was started with need not be made again; it says how many
-    seeds and designs the study is to have.
+    `plan` saves making the plan again, if the caller has one of settings that decide the same results as those the
+    study was started with; its numbers of seeds and designs are then used.
     """
     stamps, digest = study.stamps_of(folder), study.runs_digest(folder)
     started = started_study(folder)
@@ -94,10 +94,11 @@ def judged(
     environment: dict[str, Any],
     execution: dict[str, Any],
 ) -> OpenedStudy:
-    """A study with its finding at the first look that has decided or is not over yet; else at all seeds.
+    """Judge a record: at the first look that has decided or is incomplete, else at all seeds.
 
-    A look at which no run has come through is the last one: more seeds would only fail as well. `right` says by run
-    which test images it got right, as far as that is wanted.
+    A look is an interim analysis at the numbers of seeds in `search.looks`. A look at which every run failed is the
+    last one: more seeds would fail as well. `right` says by run which test images it classified correctly, for the
+    runs for which that is needed.
     """
     images = int(environment["images"][1]), int(environment["images"][2])
     for look in plan.config.search.looks or (plan.config.search.seeds,):
@@ -110,7 +111,7 @@ def judged(
 
 
 def _contrasted(plan: Plan, record: records.Record) -> set[str]:
-    """The runs of the two settings that are compared: of no others does it matter which images they got right."""
+    """The runs of the two settings that are compared; only for these the correctly classified images are needed."""
     names = [setting.name for setting in plan.contrast or ()]
     return set(record.runs.loc[record.runs["setting"].isin(names), "run"])
 
@@ -146,9 +147,10 @@ def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, 
 
 
 def _under(config: StudyConfig, names: Sequence[str]) -> str:
-    """Under which initialisation designs with unlike numbers of paths were compared; "" where all have the same.
+    """The initialisation under which designs with different numbers of paths were compared; "" if all have the same.
 
-    Most rules let the norm of a filter hang on the number of paths, and brief training hangs on that norm.
+    With most rules of initialisation the norm of a filter depends on the number of paths, and the result of short
+    training depends on that norm, so the verdict names the rule.
     """
     if len({paths_in(name) for name in names}) < 2:
         return ""
@@ -159,7 +161,7 @@ def _under(config: StudyConfig, names: Sequence[str]) -> str:
 
 
 def refuse_large(folder: Path) -> None:
-    """Raise InputError for a record that would take long to read beside another study, which it could come with."""
+    """Raise InputError for a record too large to read only for the index; the folder may come from other people."""
     size = sum((folder / name).stat().st_size for name in (*study.TABLES, study.DECISIONS) if (folder / name).exists())
     search = (study.stored_config(folder) or {}).get("search")
     designs = search.get("designs") if isinstance(search, dict) else None

@@ -9,12 +9,12 @@ from explorer.analysis.summary import SettingSummary, lowest, summarise
 
 
 @dataclass(frozen=True)
-class Fairness:
-    """The contrast on validation images: with the recipe's rate for both, and with each setting's best rate.
+class LearningRateCheck:
+    """The contrast on validation images, at the recipe's learning rate (`base`) and at each setting's best (`best`).
 
-    rates  multiple of the recipe's learning rate that has the lowest mean validation error, of both settings; None
-           where no run of a setting came through at any. Choosing flatters both errors a little; the test images take
-           no part.
+    rates  for each of the two settings the multiple of the recipe's learning rate with the lowest mean validation
+           error; None if every run of a setting failed at every rate. The choice biases both errors slightly downwards;
+           test images are not used.
     """
 
     rates: tuple[float | None, float | None]
@@ -23,14 +23,17 @@ class Fairness:
 
     @property
     def holds(self) -> bool:
-        """Whether both come to the same verdict."""
+        """Whether the verdict at the best rates is the same as at the recipe's rate."""
         return self.base.verdict == self.best.verdict
 
 
-def fairness(
+def learning_rate_check(
     runs: pd.DataFrame, contrast: tuple[str, str], margin: float | None, alpha: float, *, images: int | None = None
-) -> Fairness | None:
-    """Compare at the best of the rates that both settings were trained at with all their seeds; None for one rate."""
+) -> LearningRateCheck | None:
+    """Compare two settings, each at its best learning rate; None if they were trained at only one.
+
+    Only rates at which both settings have all their seeds are considered. `images` is the number of validation images.
+    """
     both = runs[runs["setting"].isin(contrast)]
     by_rate = {
         float(rate): summarise(both[both["rate"] == rate], list(contrast), "val_error")
@@ -48,4 +51,4 @@ def fairness(
     rates = [next((rate for rate in complete if complete[rate][side] is one), None) for side, one in enumerate(chosen)]
     best: list[SettingSummary] = [one or complete[1.0][side] for side, one in enumerate(chosen)]
     base = compare(complete[1.0][0], complete[1.0][1], margin, alpha, images=images)
-    return Fairness((rates[0], rates[1]), base, compare(best[0], best[1], margin, alpha, images=images))
+    return LearningRateCheck((rates[0], rates[1]), base, compare(best[0], best[1], margin, alpha, images=images))

@@ -14,16 +14,16 @@ from explorer.analysis.summary import DIFFERENCES, MIN_PAIRS, ROUNDING, Estimate
 Verdict = Literal["beats", "loses to", "equivalent", "inconclusive"]
 ALPHA = 0.05
 POWER = 0.8
-MOST_PAIRS = 100_000  # beyond which a number of pairs says only "not with this recipe"
-EXACT_PAIRS = 20  # up to which all sign flips are counted: a million
+MOST_PAIRS = 100_000  # largest number of pairs that is reported; beyond it the answer is "not with this recipe"
+EXACT_PAIRS = 20  # largest number of pairs for which all sign flips are enumerated: 2^20, a million
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """`setting` minus `against`: per-seed differences of the error, as fractions, and what they amount to.
+    """`setting` minus `against`: the difference of the error for each seed, as a fraction, and the statistics of it.
 
-    A run that diverged or ran out of memory counts as chance where its partner came through. Where both failed, nothing
-    is known of the pair: it has no difference, and decides nothing.
+    A run that diverged or ran out of memory counts as chance if the other run of its pair came through. A pair of which
+    both runs failed has no difference and is not used.
 
     differences  by seed; below zero `setting` has the lower error
     difference   their mean with its t interval at 1 - alpha: 95 %
@@ -31,23 +31,23 @@ class Comparison:
                  exact test of signs
     alpha        threshold of p, smaller where a study looks at its results several times
     margin       largest difference that does not matter, as a fraction; None where none was declared
-    verdict      by p; "equivalent" where p decides nothing and `narrow` lies inside the margin; "inconclusive" where
-                 neither has learned more than guessing
+    verdict      by p; "equivalent" if p is not below alpha and `narrow` lies inside the margin; "inconclusive" also if
+                 neither network has learned more than guessing
     narrow       mean with the t interval at 1 - 2 alpha, which is two one-sided tests (Schuirmann, 1987): 90 %. Neither
                  has ends where all differences are equal
     effect       mean over standard deviation of the differences (Cohen's d_z); NaN where they do not vary
-    correlation  of the two errors over seeds (Pearson): what pairing gains; NaN where there is none. Both are NaN, and
-                 `needed` is None, where a run counts as chance: its difference is a rule, not a measurement
+    correlation  of the two errors over seeds (Pearson): what pairing gains; NaN if it is undefined. `effect` and
+                 `correlation` are NaN, and `needed` is None, if a run counts as chance, which is no measurement
     welch_p      of Welch's test, as if the seeds had not been paired
     flip_p       of the exact sign-flip test (Fisher, 1935); None where 2 / 2^n cannot reach alpha, or n is too large
-    needed       pairs that find a difference of the margin with 80 % power, should the standard deviation be as large
-                 as the upper end of its one-sided 80 % interval; None without a margin or spread
+    needed       number of pairs that detect a difference of the margin with 80 % power, with the standard deviation at
+                 the upper end of its one-sided 80 % interval; None without a margin or spread
     unpaired     seeds that only one of the two has; they are not used
-    failed       runs of each that count as chance
-    lost         pairs of which both runs failed
-    statuses     of the runs that failed, those of lost pairs included
+    failed       for each setting, the number of runs that count as chance
+    lost         number of pairs of which both runs failed
+    statuses     statuses of the runs that failed, those of lost pairs included
     chance       the error of guessing
-    learned      whether each has learned more than that
+    learned      for each setting, whether it has learned more than guessing
     """
 
     setting: str
@@ -73,22 +73,22 @@ class Comparison:
 
     @property
     def pairs(self) -> int:
-        """All pairs of seeds, those of which both runs failed included."""
+        """Number of all pairs, including those of which both runs failed."""
         return len(self.differences) + self.lost
 
     @property
     def guesses(self) -> bool:
-        """Whether neither network has learned more than guessing, so that no difference of theirs means a thing."""
+        """Whether neither network has learned more than guessing, so that their difference means nothing."""
         return self.learned == ("no", "no")
 
     @property
     def within_margin(self) -> bool:
-        """Whether the difference, be it significant or not, is smaller than what matters."""
+        """Whether the difference, significant or not, is smaller than the margin."""
         return not any(self.failed) and _inside(self.narrow, self.margin, self.alpha)
 
     @property
     def held_back(self) -> bool:
-        """Whether the verdict is open only because the better setting failed more often than its rival."""
+        """Whether the verdict is inconclusive only because the better setting failed more often than the other."""
         open_yet = self.verdict == "inconclusive" and not self.guesses
         return open_yet and _significant(self.difference, self.p, self.alpha)
 
@@ -99,7 +99,7 @@ class Equivalence:
 
     difference  mean of the paired differences with its 90 % t interval, which is two one-sided tests at 5 %
                 (Schuirmann, 1987): inside the margin on both sides "equivalent", outside of it "different"
-    paired      the comparison they are taken from: what failed, and whether anything was learned at all
+    paired      the comparison behind it: which runs failed, and whether anything was learned at all
     """
 
     difference: Estimate
@@ -109,10 +109,9 @@ class Equivalence:
 
 
 def equivalence(fast: SettingSummary, plain: SettingSummary, margin: float, images: int | None = None) -> Equivalence:
-    """One way of training a setting against another, by seed; seeds of only one are not used.
+    """Test whether two ways of training a setting are equivalent, paired by seed; seeds of only one are not used.
 
-    A way in which a run failed that came through in the other is not called equivalent, and neither are two in which
-    nothing was learned.
+    They are not called equivalent if a run failed in one way that came through in the other, or if nothing was learned.
     """
     paired = compare(fast, plain, margin, images=images)
     difference = paired.narrow
@@ -134,8 +133,8 @@ def compare(
 ) -> Comparison:
     """Paired t test over the seeds both settings have: a pair shares seed, split, data order and augmentation.
 
-    A setting that failed more often than its rival cannot beat it: that verdict is held back. Errors were measured on
-    so many `images`, where that is known.
+    A setting that failed more often than the other cannot win: the verdict is then inconclusive. `images` is the number
+    of images on which errors were measured, if it is known.
     """
     both = sorted(set(setting.errors) & set(against.errors))
     shared = [seed for seed in both if not (seed in setting.failed and seed in against.failed)]
@@ -173,7 +172,7 @@ def compare(
 
 
 def holm(comparisons: list[Comparison]) -> list[Comparison]:
-    """The same comparisons as one family: p adjusted step by step (Holm, 1979), verdicts by the adjusted p.
+    """Adjust comparisons as one family: p by Holm's step-down method (1979), verdicts by the adjusted p.
 
     Intervals stay those of each comparison alone; equivalence is not claimed, since its interval is not adjusted.
     """
@@ -182,7 +181,7 @@ def holm(comparisons: list[Comparison]) -> list[Comparison]:
 
 
 def holm_adjusted(ps: list[float]) -> list[float]:
-    """P values corrected as one family; NaN stays NaN and takes no part."""
+    """Adjust p values as one family by Holm's method (1979); NaN stays NaN and is not counted."""
     order = sorted((place for place, p in enumerate(ps) if p == p), key=lambda place: ps[place])
     adjusted, largest = dict[int, float](), 0.0
     for rank, place in enumerate(order):
@@ -192,9 +191,9 @@ def holm_adjusted(ps: list[float]) -> list[float]:
 
 
 def paired_p(differences: npt.NDArray[np.float64]) -> float:
-    """P of the hypothesis that the mean difference is zero.
+    """The two-sided p value of the hypothesis that the mean difference is zero.
 
-    Without any spread there is nothing that a t test could be made from: the exact test of signs stands in for it.
+    If all differences are equal a t test is undefined, and the exact sign test is used instead.
     """
     n = len(differences)
     if n < 2:
@@ -205,7 +204,7 @@ def paired_p(differences: npt.NDArray[np.float64]) -> float:
 
 
 def pairs_needed(differences: npt.NDArray[np.float64], margin: float, alpha: float = ALPHA) -> int | None:
-    """Pairs that a paired t test needs to find a difference of the margin with 80 % power; None without any spread.
+    """Pairs that a paired t test needs to detect a difference of the margin with 80 % power; None without any spread.
 
     One more than `MOST_PAIRS` stands for any number beyond these.
     The standard deviation is taken at the upper end of its one-sided 80 % interval: that of few seeds is often too low.
@@ -225,9 +224,9 @@ def pairs_needed(differences: npt.NDArray[np.float64], margin: float, alpha: flo
 
 
 def _power(effect: float, n: int, alpha: float) -> float:
-    """Power of a two-sided paired t test for a mean of so many standard deviations."""
+    """Power of a two-sided paired t test with `n` pairs; `effect` is the mean in standard deviations."""
     bound, shift = stats.t.ppf(1 - alpha / 2, n - 1), effect * math.sqrt(n)
-    # Far out scipy's noncentral t gives NaN: there the normal distribution is as good.
+    # For extreme arguments scipy's noncentral t gives NaN; the normal distribution is as good there.
     upper = float(stats.nct.sf(bound, n - 1, shift))
     return upper if upper == upper else float(stats.norm.sf(bound - shift))
 
@@ -241,9 +240,9 @@ def _learned(summary: SettingSummary, images: int | None) -> Learned:
 
 
 def _verdict(found: Comparison, p: float) -> Verdict:
-    """By p, and held back where the better side failed more often than its rival, or neither has learned anything.
+    """The verdict by p; inconclusive if the better setting failed more often, or if neither has learned anything.
 
-    Fewer than five pairs never decide: too few to see whether the differences are anything like normal.
+    Fewer than five pairs never decide: too few to see whether the differences are about normally distributed.
     """
     if found.guesses or not _significant(found.difference, p, found.alpha):
         return "inconclusive"
@@ -259,8 +258,8 @@ def _significant(difference: Estimate, p: float, alpha: float) -> bool:
 def _inside(narrow: Estimate, margin: float | None, alpha: float) -> bool:
     """Whether the difference is smaller than the margin, by two one-sided tests at alpha.
 
-    These are t tests, or where all differences are equal, so that there is no interval, the exact tests of signs of
-    what is left to either margin.
+    These are t tests; if all differences are equal, so that there is no interval, they are exact sign tests of the
+    distances to either margin.
     """
     if margin is None or narrow.n < MIN_PAIRS:
         return False
@@ -284,13 +283,13 @@ def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
 def _welch_p(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
     if len(first) < 2 or max(np.ptp(first), np.ptp(second)) < ROUNDING:
         return math.nan
-    # From the moments: scipy's own warn where one side hardly varies.
+    # From means and variances: scipy's function on samples warns if one side hardly varies.
     sides = [(float(one.mean()), float(one.std(ddof=1)), len(one)) for one in (first, second)]
     return float(stats.ttest_ind_from_stats(*sides[0], *sides[1], equal_var=False).pvalue)
 
 
 def _flip_p(differences: npt.NDArray[np.float64], alpha: float) -> float | None:
-    """Share of all flips of signs whose mean is as far from zero as the one found."""
+    """The p value of the sign-flip test: share of all sign flips whose mean is at least as far from zero."""
     n = len(differences)
     if n > EXACT_PAIRS or n < 2 or 2 / 2**n > alpha:
         return None
@@ -301,5 +300,5 @@ def _flip_p(differences: npt.NDArray[np.float64], alpha: float) -> float | None:
 
 
 def others(names: list[str], contrast: tuple[str, str]) -> list[tuple[str, str]]:
-    """The contrasts of a study beside its declared one: every other setting with the one it was held against."""
+    """The contrasts of a study beside the declared one: every other setting with the second one of the contrast."""
     return [(name, contrast[1]) for name in names if name not in contrast]

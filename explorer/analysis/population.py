@@ -27,8 +27,8 @@ from explorer.analysis.summary import (
 from explorer.design.architecture import Architecture
 from explorer.design.shape_axes import SHOWN
 
-LEAST_DESIGNS = 8  # of a space, below which no value is told to be the best
-SHARE = 0.25  # of the designs in each draw of the best value (RegNet paper, footnote 4)
+LEAST_DESIGNS = 8  # fewest designs of a space for which a best value is reported
+SHARE = 0.25  # share of the designs in each draw of the best value (RegNet paper, footnote 4)
 BEST_DRAWS = 10_000
 Floats = npt.NDArray[np.float64]
 
@@ -39,8 +39,8 @@ class Distribution:
 
     The intervals (Clopper and Pearson, 1934) are those of each share by itself, over the designs.
 
-    best    the error of the design with the lowest validation error; NaN where no run of any design came through, and
-            `mean` is that of chance
+    best    the error of the design with the lowest validation error; NaN if every run of every design failed, and
+            `mean` is then the error of chance
     failed  designs of which a run diverged or ran out of memory, which counts as chance
     """
 
@@ -56,9 +56,9 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Distance:
-    """Two populations: the largest vertical distance of their distributions (Kolmogorov-Smirnov), and p.
+    """The largest vertical distance of two empirical distributions (Kolmogorov-Smirnov), and its p value.
 
-    It has no interval: the distance of resampled designs is larger than that of the designs, so that a bootstrap of it
+    It has no interval: resampled designs have a larger distance than the designs themselves, so a bootstrap interval
     hardly ever covers a small distance.
     """
 
@@ -82,14 +82,14 @@ class Rivals:
     """Two spaces: the mean error of `space`'s designs minus that of `against`'s, as fractions.
 
     difference  with Welch's 95 % interval: designs are drawn independently, so nothing is paired
-    equal_depth the same among designs of equal depth, since a budget may leave one space more shallow designs than the
-                other; None where depths do not differ, or no depth is in both
-    equal_macs  among designs of equal depth and multiply-adds, which a budget of another cost leaves unequal too; None
-                where multiply-adds do not differ
-    p           of Welch's test; corrected (Holm) where the two were not declared beforehand
+    equal_depth the difference among designs of equal depth, since a budget may leave one space more shallow designs
+                than the other; None if depths do not differ, or no depth is in both
+    equal_macs  the difference among designs of equal depth and multiply-adds, which a budget of another cost leaves
+                unequal too; None if multiply-adds do not differ
+    p           of Welch's test; adjusted (Holm) if the two were not declared beforehand
     distance    of the two distributions
-    failed      designs of each of which a run failed, and how many there are; the better space is not called so where
-                the share is larger in it, and with any the two are not called equivalent
+    failed      for each space, the number of designs with a failed run, out of `designs`; a space in which their share
+                is larger cannot win, and with any such design the two are not called equivalent
     learned     whether the designs of each have learned more than guessing, whose error is `chance`
     """
 
@@ -108,7 +108,7 @@ class Rivals:
 
     @property
     def lost(self) -> bool:
-        """Whether no run of either space came through: then there is no difference, least of all zero."""
+        """Whether every run of both spaces failed: then there is no difference, not even zero."""
         return bool(np.isnan(self.difference.mean))
 
     @property
@@ -118,15 +118,15 @@ class Rivals:
 
     @property
     def held_back(self) -> bool:
-        """Whether the verdict is open only because designs of the better space failed more often."""
+        """Whether the verdict is inconclusive only because designs of the better space failed more often."""
         return _significant(self, self.p) and self.verdict == "inconclusive" and not self.guesses
 
 
 @dataclass(frozen=True)
 class Populations:
-    """What is known of several spaces by their designs: distributions, rivals (declared ones first), best values.
+    """Statistics of several spaces by their designs: distributions, pairs (declared ones first), best values.
 
-    averages  of what may differ between spaces beside what tells them apart: mean depth, width and multiply-adds
+    averages  by space, what may differ between spaces beside their definition: mean depth, width and multiply-adds
     """
 
     distributions: dict[str, Distribution]
@@ -142,9 +142,9 @@ def populations(
     *,
     images: int | None = None,
 ) -> Populations | None:
-    """Judge spaces by the mean errors of their designs, those that have some; None where there are no spaces.
+    """Judge spaces by the mean errors of their designs; spaces without results are left out; None if none is left.
 
-    A run that failed counts as chance. Errors were measured on so many `images`, where that is known.
+    A run that failed counts as chance. `images` is the number of images on which errors were measured, if known.
     """
     if not members:
         return None
@@ -175,9 +175,9 @@ def at_equal_depth(
 ) -> Estimate | None:
     """Mean error of the first designs minus that of the second ones among designs of equal depth, with a 95 % interval.
 
-    Least squares with a height for each depth and one difference of the two spaces (analysis of covariance); with
-    `macs`, log2 of multiply-adds, also with one slope over these. None where what is held equal does not differ, or
-    differs only from one space to the other.
+    Least squares with an intercept for each depth and one difference of the two spaces (analysis of covariance); with
+    `macs`, log2 of multiply-adds, also with one slope over these. None if what is held equal does not differ, or
+    differs only between the spaces and not within them.
     """
     y, depth = np.concatenate(errors), np.concatenate(depths)
     known = np.unique(depth)
@@ -226,7 +226,7 @@ def _rivals(
     sides = [members[name] for name in pair]
     first, second = (np.array([one.estimate.mean for one in designs]) for designs in sides)
     n, mean, apart = min(len(first), len(second)), float(first.mean() - second.mean()), distance(first, second)
-    if lowest([*sides[0], *sides[1]]) is None:  # all of it is chance, which nobody has measured
+    if lowest([*sides[0], *sides[1]]) is None:  # every error is that of chance, which is a rule and no measurement
         mean, apart = np.nan, Distance(np.nan, np.nan)
     found = Rivals(
         *pair,
@@ -252,9 +252,9 @@ def _rivals(
 
 
 def _judged(rivals: Rivals, p: float, within: bool | None) -> Rivals:
-    """By p; "equivalent" where the 90 % interval lies within the margin and p decides nothing.
+    """Add the verdict: by p, or "equivalent" if the 90 % interval lies within the margin and p decides nothing.
 
-    Held back where designs of the better space failed more often, and where neither space has learned anything.
+    Inconclusive if designs of the better space failed more often, or if neither space has learned anything.
     """
     verdict: Verdict = "equivalent" if within and not any(rivals.failed) and not rivals.guesses else "inconclusive"
     if _significant(rivals, p):
@@ -270,10 +270,10 @@ def _significant(rivals: Rivals, p: float) -> bool:
 
 
 def _best_values(designs: list[SettingSummary]) -> list[BestValue]:
-    """Of every axis that takes several values in a space, in the first stage where stages differ.
+    """The best value of every axis that takes several values in a space, taken in the first stage if stages differ.
 
-    Designs of which no run came through are left out: of a quarter that holds no other there is no best one. None of
-    fewer than eight: a quarter of these has nothing to choose from.
+    Designs of which every run failed are left out, since a quarter of only these would have no best one. Fewer than
+    eight designs give no value: a quarter of them leaves nothing to choose from.
     """
     known = [one for one in designs if one.came_through]
     if len(known) < LEAST_DESIGNS:
@@ -298,7 +298,7 @@ def distribution(errors: npt.ArrayLike) -> Distribution:
 
 
 def distance(first: npt.ArrayLike, second: npt.ArrayLike) -> Distance:
-    """How far two populations lie apart. Errors as fractions."""
+    """The Kolmogorov-Smirnov distance of two populations of errors, as fractions, with its p value."""
     test = stats.ks_2samp(np.asarray(first, dtype=float), np.asarray(second, dtype=float))
     return Distance(float(test.statistic), float(test.pvalue))
 

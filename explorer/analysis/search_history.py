@@ -1,4 +1,4 @@
-"""How a search went: the best it had found after so many epochs of training, held against designs drawn at random."""
+"""The history of a search: its best result against epochs trained, compared with designs drawn at random."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,15 +20,16 @@ FAILED = tuple(status for status in JUDGED_STATUSES if status != "ok")
 
 @dataclass(frozen=True)
 class Drawn:
-    """Designs drawn at random and trained to their end, in every order at once.
+    """Designs drawn at random and trained to their end, averaged over all orders in which they could have been drawn.
 
-    epochs           trained for 1, 2, ... of them
-    mean, low, high  of the best among so many: over the orders in which they might have come, with the central 95 %
-    count            of them that cost as much as the search or less, over `spent` epochs
-    best, searched   the best of those on average over orders, and the search's best for as many epochs
-    as_good          how many of all of them are as good as `searched`; None where a front is compared
-    failed           how many of all of them did not come through; they were drawn and paid for, and count as chance
-    likely           how likely `count` draws hold one as good, with its 95 % interval (Clopper and Pearson, 1934)
+    epochs           epochs trained in total for 1, 2, ... of these designs
+    mean, low, high  best result among the first 1, 2, ... designs: mean over orders, and the central 95 % of orders
+    count            number of random designs that together cost as many epochs as the search or fewer: `spent`
+    best, searched   the best of `count` random designs, on average over orders, and the search's best at equal epochs
+    as_good          number of all random designs that are as good as `searched`; None if fronts are compared
+    failed           number of all random designs whose runs failed; they cost their epochs and count as chance
+    likely           probability that `count` draws contain one as good, with its 95 % interval (Clopper and Pearson,
+                     1934)
     """
 
     epochs: list[float]
@@ -45,14 +46,14 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Course:
-    """The best of a search so far: the lowest error, or the share of the plane that the front covers.
+class SearchHistory:
+    """The best result of a search after each design: the lowest error, or the hypervolume share of the front.
 
-    is_front  which of the two it is
-    epochs    trained until each design ended, all seeds and all earlier designs included
-    best      NaN until a run of the first design came through to its end
-    stopped   designs that were stopped, by the epoch of the rung
-    tried     designs that ended or were stopped
+    is_front  whether it is the hypervolume share
+    epochs    epochs trained until each design ended, over all seeds and all earlier designs
+    best      the best result until then; NaN until a design has a completed run
+    stopped   number of designs that were stopped, by the epoch of the rung
+    tried     number of designs that ended or were stopped
     """
 
     is_front: bool
@@ -70,10 +71,12 @@ class _Design:
     failed: bool = False  # none of its runs came through, so that its error is that of chance
 
 
-def course(runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, *, seed: int = 0) -> Course | None:
-    """The course of a search from its runs in the order they ended; None before the first design has ended.
+def search_history(
+    runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, *, seed: int = 0
+) -> SearchHistory | None:
+    """The history of a search from its runs in the order they ended; None before the first design has ended.
 
-    `random` names the designs that were drawn by chance; `cost` is made small beside the error, if anything.
+    `random` names the designs that were drawn at random; `cost` is minimised beside the error, if there is one.
     """
     designs, by_chance = _designs(runs, seeds, cost), set(random)
     searched = [one for name, one in designs.items() if name not in by_chance]
@@ -87,7 +90,7 @@ def course(runs: pd.DataFrame, random: list[str], seeds: int, cost: str | None, 
     at_rung = pruned["epochs"].to_numpy()
     stopped = {int(epoch): int((at_rung == epoch).sum()) for epoch in np.unique(at_rung)}
     ended = [one for one in drawn if one.point]
-    return Course(
+    return SearchHistory(
         is_front=cost is not None,
         epochs=[int(value) for value in spent],
         best=best,
@@ -117,7 +120,7 @@ def _designs(runs: pd.DataFrame, seeds: int, cost: str | None) -> dict[str, _Des
 
 
 def _best_after_each(points: Sequence[Point | None], best_of: Callable[[list[Point]], float]) -> list[float]:
-    """What is told of the first design, of the first two, and so on; only one that no other beats can change it."""
+    """The best result of the first design, of the first two, and so on; only a non-dominated design can change it."""
     best, ahead, found = float("nan"), list[Point](), []
     for point in points:
         if point and not any(error <= point[0] and cost <= point[1] for error, cost in ahead):
@@ -128,7 +131,7 @@ def _best_after_each(points: Sequence[Point | None], best_of: Callable[[list[Poi
 
 
 def _best_of(designs: list[_Design], runs: pd.DataFrame, *, is_front: bool) -> Callable[[list[Point]], float]:
-    """What is told of some designs: the lowest error, or how much of the plane they cover; NaN for none."""
+    """A function from points to their best result: the lowest error, or the hypervolume share; NaN without points."""
     if not is_front:
         return lambda points: min((error for error, _ in points), default=float("nan"))
     dearest = max((one.point[1] for one in designs if one.point), default=1.0)
@@ -173,7 +176,7 @@ def _drawn(
 
 
 def _likely(good: int, of: int, draws: int) -> tuple[float, float, float]:
-    """How likely some draws hold a good one, where so many of all drawn were good: estimate and exact interval."""
+    """The probability that `draws` designs contain a good one, if `good` of `of` were: estimate and exact interval."""
     tail = (1 - CONFIDENCE) / 2
     low = float(stats.beta.ppf(tail, good, of - good + 1)) if good else 0.0
     high = float(stats.beta.ppf(1 - tail, good + 1, of - good)) if good < of else 1.0

@@ -1,4 +1,4 @@
-"""What other seeds and other test images could have given instead, from which images each run got right."""
+"""The uncertainty of a contrast over seeds and test images together, from the images each run classified correctly."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def with_images(
 ) -> Estimate | None:
     """The mean difference of two errors with an interval over other seeds *and* other test images of the same kind.
 
-    setting, against  by seed, which test images each run got right: booleans `(images,)`
+    setting, against  by seed, which test images the run classified correctly: booleans `(images,)`
 
     Seeds and images are crossed random effects, each pair of them observed once (Searle, Casella and McCulloch, 1992,
     chapter 4): the variance of the mean of S seeds and N images is (MS_seed + MS_image - MS_residual) / (S N). It is
@@ -26,7 +26,7 @@ def with_images(
     shared = sorted(set(setting) & set(against))
     if len(shared) < 2 or len({len(right) for one in (setting, against) for right in one.values()}) != 1:
         return None
-    # One where only the first was wrong, minus one where only the second was: exact integers.
+    # Per image: 1 if only the first was wrong, -1 if only the second was, else 0: exact integers.
     apart = np.stack([against[one].astype(np.int8) - setting[one].astype(np.int8) for one in shared])
     seeds, images = apart.shape
     if images < 2:

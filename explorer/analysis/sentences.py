@@ -1,4 +1,4 @@
-"""What a study found, in sentences: the verdict with size, interval, n and p."""
+"""The finding in sentences: the verdict with size, interval, n and p."""
 
 import numpy as np
 
@@ -23,14 +23,14 @@ from explorer.host.formatting import cost, counted, interval_points, p_value, pe
 
 FEW_VALUES = "no interval, since no two of the values differ"
 FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"
-SURE = 0.9  # share of redrawn errors in which a design is taken to be on the front
+SURE = 0.9  # share of draws in which a design must be on the front to count as surely on it
 
 
 def sentence(finding: Finding) -> str:
     """The verdict in words, with size, interval, n and p.
 
-    What takes the sense from them comes first: that no run came through, or that nothing was learned. Runs that count
-    as chance come last.
+    What makes the verdict worthless comes first: that every run failed, or that nothing was learned. Runs that count as
+    chance come last.
     """
     if finding.lost is not None:
         return lost_sentence(finding, finding.lost)
@@ -96,7 +96,7 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
 
 
 def mood(finding: Finding) -> str:
-    """How the verdict is coloured: "yes" where what was declared first is better, "no" where worse, else "open"."""
+    """The colour class of a verdict: "yes" if the first side of the contrast is better, "no" if worse, else "open"."""
     judged = finding.populations.rivals[:1] if finding.populations else [finding.comparison]
     verdict = judged[0].verdict if judged and judged[0] and finding.complete else "inconclusive"
     return {"beats": "yes", "loses to": "no", "equivalent": "open", "inconclusive": "open"}[verdict]
@@ -136,7 +136,7 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
 
 
 def _adjusted(rivals: Rivals) -> str:
-    """The same difference with what a budget leaves unequal between two spaces held equal too; "" where nothing is."""
+    """The difference of two spaces among designs of equal depth and multiply-adds; "" if neither is unequal."""
     held = {"equal depth": rivals.equal_depth, "equal depth and multiply-adds": rivals.equal_macs}
     told = [
         f"{points(one.mean)} points among designs of {words} ({_interval(one, none=FEW_DESIGNS)})"
@@ -168,17 +168,17 @@ def _front_sentence(finding: Finding, found: Front) -> str:
 
 
 def _tried(finding: Finding) -> str:
-    """How many designs a search has tried, and how many of them it stopped on their way."""
-    found = finding.course
+    """How many designs a search has tried, and how many of them it stopped early."""
+    found = finding.search_history
     stopped = sum(found.stopped.values()) if found else 0
     tried = found.tried if found and finding.complete else len(finding.summaries) + stopped
     some = f" ({stopped} of them stopped early)" if stopped else ""
     return f"{tried} designs tried{some}"
 
 
-def course_sentence(finding: Finding) -> str:
-    """How a search stands against designs drawn at random; empty where there are none, or none at all has learned."""
-    found = finding.course.drawn if finding.course else None
+def search_history_sentence(finding: Finding) -> str:
+    """Compare a search with designs drawn at random; empty if none were drawn, or no design has learned anything."""
+    found = finding.search_history.drawn if finding.search_history else None
     if found is None or np.isnan(found.searched) or none_learned(finding):
         return ""
     count = counted(found.count, "random design")
@@ -198,7 +198,7 @@ def course_sentence(finding: Finding) -> str:
 
 
 def _drawn_failed(found: Drawn) -> str:
-    """How many of the random designs did not come through, which is what they were worth."""
+    """How many of the random designs failed and count as chance."""
     if not found.failed:
         return ""
     counts = "counts" if found.failed == 1 else "count"
@@ -206,7 +206,7 @@ def _drawn_failed(found: Drawn) -> str:
 
 
 def _size(mean: float) -> str:
-    """`1.23 points lower`, and of no difference at all that there is none."""
+    """A difference in words: `1.23 points lower`; a zero difference is called none."""
     if abs(mean) < ROUNDING:
         return "no lower or higher"
     return f"{abs(mean) * 100:.2f} points {'lower' if mean < 0 else 'higher'}"
@@ -218,7 +218,7 @@ def _margin(comparison: Comparison) -> str:
 
 
 def _needed(comparison: Comparison) -> str:
-    """How many seeds would have told, where that can be said."""
+    """How many pairs of seeds would detect a difference of the margin; "" if that is unknown or reached."""
     if comparison.needed is None or comparison.needed <= comparison.difference.n:
         return ""
     return (
@@ -228,20 +228,20 @@ def _needed(comparison: Comparison) -> str:
 
 
 def told_pairs(count: int) -> str:
-    """A number of pairs, of which beyond some number only that is known: `28`, `more than 100,000`."""
+    """A number of pairs in words, capped at `MOST_PAIRS`: `28`, `more than 100,000`."""
     return f"{count:,}" if count <= MOST_PAIRS else f"more than {MOST_PAIRS:,}"
 
 
 def _interval(found: Estimate, what: str = "95 % interval", *, none: str = FEW_VALUES) -> str:
-    """`95 % interval -1.50 to +0.22`, or that there is `none`, and why."""
+    """An interval in words: `95 % interval -1.50 to +0.22`; `none` says why there is no interval."""
     if not found.has_interval:
         return none
     return f"{what} {interval_points(found.low, found.high)}"
 
 
-def fair_sentence(finding: Finding) -> str:
+def learning_rate_sentence(finding: Finding) -> str:
     """Whether the verdict holds at the learning rate that suits each setting best; empty while runs are missing."""
-    found, comparison = finding.fair, finding.comparison
+    found, comparison = finding.learning_rate_check, finding.comparison
     if found is None or comparison is None or not finding.complete:
         return ""
     names = first, second = display_setting(comparison.setting), display_setting(comparison.against)
@@ -268,19 +268,19 @@ def fair_sentence(finding: Finding) -> str:
 
 
 def trend_sentence(finding: Finding) -> str:
-    """Whether cardinality helps, over all settings; empty while runs are missing, or where none could have told."""
+    """Whether cardinality helps, over all settings; empty while runs are missing, or if every run failed."""
     found = finding.trend
     if found is None or finding.lost is not None or not finding.complete:
         return ""
     under, slope, cardinalities = finding.under, found.slope, ", ".join(map(str, found.cardinalities))
     if guessed := none_learned(finding):
-        return f"{guessed} Over cardinality {cardinalities} no trend is told."
+        return f"{guessed} Over cardinality {cardinalities} no trend is reported."
     left_out = ""
     if found.left_out:
         several = f"In {counted(found.left_out, 'seed')}"
         left_out = f"{several} a run of these diverged or ran out of memory, which has no slope."
     if not slope.n:
-        return f"Over cardinality {cardinalities} no trend is told. {left_out}"
+        return f"Over cardinality {cardinalities} no trend is reported. {left_out}"
     seeds = counted(slope.n, "seed")
     numbers = f"{seeds}, {_interval(slope)}, {p_value(found.p)}"
     over = f"{cardinalities} {under}" if under else cardinalities
@@ -297,7 +297,7 @@ def _search_sentence(finding: Finding) -> str:
     if finding.front is not None:
         return _front_sentence(finding, finding.front)
     best = lowest(finding.summaries)
-    assert best is not None  # else all is lost
+    assert best is not None  # else every run failed, which `lost` reports
     state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
     seeds = counted(best.estimate.n, "seed")
     if best.failed:

@@ -16,9 +16,9 @@ from explorer.design.name import display_setting, parse_setting, paths_name, set
 from explorer.study.run import JUDGED_STATUSES
 
 CONFIDENCE = 0.95
-MIN_PAIRS = 5  # seeds, or pairs of them, below which nothing is decided
-ROUNDING = 1e-12  # errors are ratios of counts; what lies below this is rounding, not spread
-ERRORS, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # where an error, and a difference of two errors, can lie
+MIN_PAIRS = 5  # fewest seeds, or pairs of seeds, that decide anything
+ROUNDING = 1e-12  # errors are ratios of counts; a spread below this is rounding
+ERRORS, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # the ranges of an error and of a difference of two errors
 ANYWHERE = (-math.inf, math.inf)
 SUMMARISED = (
     *("setting", "seed", "status", "judged", "chosen", "chance", "seconds", "latency", "cardinality"),
@@ -39,8 +39,8 @@ Floats = npt.NDArray[np.float64]
 class Estimate:
     """A mean over `n` seeds with a two-sided t interval, 95 % unless said otherwise.
 
-    The ends are NaN where no interval is claimed: fewer than two values, or none that differ, tell nothing of how far
-    others might lie. All is NaN for n = 0.
+    The ends are NaN if no interval is claimed: with fewer than two values, or with equal ones, the spread is unknown.
+    For n = 0 the mean is NaN too.
     """
 
     n: int
@@ -89,12 +89,12 @@ class SettingSummary:
 
     @cached_property
     def display(self) -> str:
-        """The name for people."""
+        """The setting's name as pages and tables show it."""
         return display_setting(self.setting)
 
     @cached_property
     def shape(self) -> str:
-        """What stays of the name when its paths are left out: `29` of `29-32x4d`."""
+        """The name without cardinality and width of the paths: `29` of `29-32x4d`."""
         return setting_name(*self.design).replace(f"-{paths_name(self.design[0])}", "", 1)
 
     @property
@@ -104,7 +104,7 @@ class SettingSummary:
 
     @property
     def came_through(self) -> bool:
-        """Whether any run did: only then does the setting have an error at all."""
+        """Whether any run came through: only then does the setting have a measured error."""
         return len(self.failed) < len(self.errors)
 
     def deviation(self, axis: str) -> float:
@@ -115,9 +115,9 @@ class SettingSummary:
 def estimate(
     values: npt.ArrayLike, confidence: float = CONFIDENCE, *, within: tuple[float, float] = ANYWHERE
 ) -> Estimate:
-    """Mean and t interval of values that are taken as independent and about normal (Student, 1908).
+    """Mean and t interval of values, assumed independent and about normally distributed (Student, 1908).
 
-    `within` is where such values can lie, `ERRORS` for errors: what the interval has beyond is no possibility.
+    `within` is the range of possible values, `ERRORS` for errors: the interval is cut to it.
     """
     array = np.asarray(values, dtype=float)
     n = len(array)
@@ -137,7 +137,10 @@ def t_interval(
     *,
     within: tuple[float, float] = ANYWHERE,
 ) -> Estimate:
-    """The interval of a mean of `n` values with so much standard deviation itself; without ends where that is none."""
+    """The t interval of a mean of `n` values; without ends if its standard error, `deviation`, is zero or NaN.
+
+    `freedom` is the number of degrees of freedom; `within` is the range of possible values, to which it is cut.
+    """
     if not deviation > 0:
         return Estimate(n, mean, math.nan, math.nan)
     half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * deviation
@@ -145,9 +148,9 @@ def t_interval(
 
 
 def estimates(mean: Floats, deviation: Floats, n: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Ends of the t intervals of many mean errors at once, each of `n` errors of this standard deviation.
+    """Ends of the t intervals of many mean errors at once, each over `n` errors with standard deviation `deviation`.
 
-    NaN where no interval is claimed, as in `Estimate`.
+    NaN if no interval is claimed, as in `Estimate`.
     """
     with np.errstate(invalid="ignore"):
         half = stats.t.ppf(0.5 + CONFIDENCE / 2, np.maximum(n - 1, 1)) * deviation / np.sqrt(n)
@@ -156,23 +159,22 @@ def estimates(mean: Floats, deviation: Floats, n: npt.NDArray[np.int64]) -> tupl
 
 
 def lowest(summaries: Iterable[SettingSummary]) -> SettingSummary | None:
-    """The setting with the lowest validation error among those of which a run came through; None where none did.
+    """The setting with the lowest validation error among those with a completed run; None if there is none.
 
-    Validation chooses and test tells: the lowest test error of several would be flattered by chance.
+    Validation images choose and test images report: the lowest test error of several would be biased downwards.
     """
     return min((one for one in summaries if one.came_through), key=by_validation, default=None)
 
 
 def by_validation(one: SettingSummary) -> float:
-    """What a setting is chosen by: its mean validation error, or the error it is judged by where that is not known."""
+    """The error by which a setting is chosen: its mean validation error, or the judged error if that is not known."""
     return one.estimate.mean if math.isnan(one.validation) else one.validation
 
 
 def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Runs that ended with a column `judged`: the error, or chance, 1 - 1/classes, where one did not come through.
+    """The judged runs, with columns `judged`, `chosen` and `chance`; runs that were stopped early are left out.
 
-    `chosen` is the same of the validation error.
-    Runs that a search stopped early have no error to judge.
+    `judged` is the error of `measure`, `chosen` the validation error; both are chance, 1 - 1/classes, if a run failed.
     """
     final = runs[runs["status"].isin(JUDGED_STATUSES)]
     chance, ok = 1 - 1 / final["classes"], final["status"] == "ok"
@@ -183,14 +185,14 @@ def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
 def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_error") -> list[SettingSummary]:
     """One summary per setting, in the given order; a setting without any final run is left out."""
     final = judged(runs, measure)
-    # As lists: of thousands of settings, a data frame for each would take most of the time.
+    # As lists: with thousands of settings, one data frame for each would take most of the time.
     columns = {name: final[name].tolist() for name in SUMMARISED if name in final}
     places = places_of(columns["setting"])
     return [_summary(name, columns, places[name]) for name in settings if name in places]
 
 
 def places_of(names: Iterable[str]) -> dict[str, list[int]]:
-    """Where each name stands."""
+    """The positions of each name in a sequence."""
     found: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         found.setdefault(name, []).append(place)

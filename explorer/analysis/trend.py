@@ -8,15 +8,15 @@ import numpy.typing as npt
 from explorer.analysis.paired import paired_p
 from explorer.analysis.summary import Estimate, SettingSummary, estimate
 
-LEAST = 3  # cardinalities that make a trend: two are a contrast
+LEAST = 3  # fewest cardinalities of a trend: two are a contrast
 
 
 @dataclass(frozen=True)
 class Trend:
     """Change of the error for each doubling of the cardinality, as a fraction: its mean over seeds, interval and p.
 
-    cardinalities  in ascending order, those of settings that are alike but for their paths
-    left_out       seeds with which a run of these settings failed: it has no error, so they have no slope
+    cardinalities  in ascending order, of settings that differ only in their paths
+    left_out       number of seeds without a slope, since a run with this seed failed and has no error
     """
 
     slope: Estimate
@@ -28,8 +28,8 @@ class Trend:
 def trend(summaries: list[SettingSummary]) -> Trend | None:
     """The slope of error on log2 of cardinality, fitted by least squares to each seed that all settings have.
 
-    Settings alike but for their paths form a line; several lines (depths, say) share the slope and have their own
-    height. None where no line has three cardinalities, or there is no common seed.
+    Settings that differ only in their paths form a line; several lines (say, several depths) share the slope and have
+    an intercept each. None if no line has three cardinalities, or there is no common seed.
     """
     lines: dict[str, list[SettingSummary]] = {}
     for summary in summaries:

@@ -1,4 +1,7 @@
-"""What the coordinator needs of whatever executes runs, and which there are: one contract, one conformance suite."""
+"""The contract that every engine fulfils: what the coordinator calls, whether runs execute here, on Ray or on Slurm.
+
+`tests/search/test_engines.py` holds one suite of conformance tests for all engines.
+"""
 
 from pathlib import Path
 from typing import Protocol
@@ -10,12 +13,12 @@ from explorer.study.job import Answer, Event, Job, Placement, Question
 class Engine(Protocol):
     """Executes runs somewhere: jobs go in, events come out, in whatever order runs happen to end.
 
-    A job whose process, machine or node is lost is tried again from its last checkpoint without being told to, and
-    only a word about it comes out.
+    The engine itself retries a job whose process, machine or node was lost, from the job's last checkpoint, and reports
+    the retry as an event.
     """
 
     wanted: int
-    """Jobs that may still be submitted: places for which there is no work are given back."""
+    """How many jobs may still be submitted; an engine of a cluster releases resources beyond that."""
 
     @property
     def free(self) -> int:
@@ -23,39 +26,39 @@ class Engine(Protocol):
         ...
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
-        """Put a question to so many workers at once, which share one device, and wait for all their answers.
+        """Send a question to `workers` processes at once, which share one device, and wait for all their answers.
 
-        Raises InputError with one line where it cannot be answered, and KeyboardInterrupt where somebody asks to leave
-        meanwhile.
+        Raises InputError with one line if it cannot be answered, and KeyboardInterrupt if a signal asks the command to
+        stop meanwhile.
         """
         ...
 
     def open(self, placement: Placement) -> int:
-        """Say how runs are executed, before the first is submitted. Gives how many can run at once now."""
+        """Set how runs are executed, before the first is submitted, and return how many can run at once now."""
         ...
 
     def submit(self, job: Job) -> None:
-        """Start a job; something must be `free`."""
+        """Start a job; `free` must be at least 1."""
         ...
 
     def events(self, timeout: float) -> list[Event]:
-        """What has happened since the last call; waits up to `timeout` seconds for something to happen.
+        """Return the events since the last call, waiting up to `timeout` seconds for the first one.
 
-        Raises StudyStoppedError, with one line, where nothing can be executed any more.
+        Raises StudyStoppedError, with one line, if nothing can be executed any more.
         """
         ...
 
     def stop(self) -> list[Event]:
-        """Have all runs save what they have and leave; give what they still had to say."""
+        """Make every run save a checkpoint and end, and return the last events of these runs."""
         ...
 
     def close(self) -> None:
-        """The same, where nobody is interested any more. Nothing that was started stays behind."""
+        """End every run without collecting events; no process or job that was started is left."""
         ...
 
 
 def dismissed(folder: Path) -> list[Path]:
-    """Ask all jobs that earlier starts of a study have left in a cluster to leave; gives the places of these starts."""
+    """Ask the cluster jobs of earlier starts of a study to end, and return the job folders of these starts."""
     found = [root for root in (folder / JOBS).glob("*") if root.is_dir() and not root.is_symlink()]
     for root in found:
         (root / LEAVE).touch()

@@ -31,9 +31,8 @@ from explorer.study.job import (
 )
 from explorer.training.worker import work
 
-LONGEST_END = 10.0  # seconds that are waited for the exit code of a worker that has closed its pipe
-LONGEST_END = 10.0  # seconds that a worker may take to end once it has closed its pipe, or it is ended
-LOOK = 1.0  # seconds between two looks at whether somebody asks us to leave
+LONGEST_END = 10.0  # seconds to wait for the exit code of a worker that has closed its pipe; then it is killed
+LOOK = 1.0  # seconds between two checks whether a signal asked the command to stop
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork would share torch's threads and locks
 
 
@@ -43,11 +42,11 @@ class _Worker:
     pipe: Connection
     device: int | None
     job: Job | None = None
-    silent: float = 0.0  # seconds since its last word, those left out in which nobody listened
+    silent: float = 0.0  # seconds since its last event, counted only while this process was waiting for events
 
 
 class _EndedError(Exception):
-    """A worker process ended when it was asked something, with an exit code where that is known."""
+    """A worker process died while it was to answer a question; carries the exit code if it is known."""
 
     def __init__(self, code: int | None) -> None:
         words = f"ended{'' if code is None else f' with exit code {code}'}, and what it said itself stands above"
@@ -58,11 +57,11 @@ class _EndedError(Exception):
 
 @dataclass
 class LocalEngine:
-    """Worker processes, started when they are first needed and started again when they die.
+    """Runs jobs in worker processes, started when they are first needed and started again when they die.
 
     `retries` is how often a job is tried again after its process has died; then it counts as failed. A worker that
-    says nothing about its job for `silence` seconds is ended and counts as dead. Where there are several GPUs of one
-    model each worker sees one of them.
+    reports nothing about its job for `silence` seconds is killed and counts as dead. If there are several GPUs of one
+    model, each worker sees one of them.
     """
 
     retries: int
@@ -78,10 +77,10 @@ class LocalEngine:
         self._attempts = Attempts(self.retries)
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
-        """Put a question to so many idle workers at once and wait for all their answers.
+        """Send a question to `workers` idle processes at once and wait for all their answers.
 
-        It is put again where one of them dies. Raises InputError with a worker's one line, and KeyboardInterrupt where
-        somebody asks to leave meanwhile.
+        It is sent again if one of them dies. Raises InputError with the one line of a worker that refuses, and
+        KeyboardInterrupt if a signal asks the command to stop meanwhile.
         """
         ended: _EndedError
         for _ in range(self.retries + 1):
@@ -109,12 +108,12 @@ class LocalEngine:
             return cast(list[Answer], words)
         except (EOFError, OSError):
             code = _exit_code(asked)
-            for worker in asked:  # the others' answers would come when nobody expects them any more
+            for worker in asked:  # an answer of the others would arrive later, in place of another message
                 self._drop(worker)
             raise _EndedError(code) from None
 
     def open(self, placement: Placement) -> int:
-        """Workers beyond those that are to share a device, which measuring had needed, give their memory back."""
+        """Set how runs are executed; idle workers that only measuring needed are ended, which frees their memory."""
         self._devices = placement.host_report.devices
         self.slots = min(placement.most, placement.at_once * len(self._devices))
         for worker in [worker for worker in self._workers if worker.job is None][placement.at_once :]:
@@ -135,9 +134,9 @@ class LocalEngine:
             worker.pipe.send(job)
 
     def events(self, timeout: float) -> list[Event]:
-        """What has happened since the last call; waits up to `timeout` seconds for something to happen."""
+        """Return the events since the last call, waiting up to `timeout` seconds for the first one."""
         ready = wait([worker.pipe for worker in self._workers], timeout)
-        # Time in which we were held up ourselves says nothing about a worker.
+        # Time in which this process itself did not wait for events does not count as silence of a worker.
         listened, self._listened = min(time.monotonic() - self._listened, timeout + LOOK), time.monotonic()
         found: list[Event] = []
         for worker in list(self._workers):
@@ -151,10 +150,7 @@ class LocalEngine:
         return [_from_here(event) for event in found]
 
     def stop(self) -> list[Event]:
-        """Have all workers save what they are doing and leave; those that take too long are killed.
-
-        Gives what they still had to say.
-        """
+        """Make all workers save their runs and end, and return their last events; slow workers are killed."""
         for worker in self._workers:
             worker.process.terminate()
         deadline, events = time.monotonic() + interrupt.LONGEST_GOODBYE, []
@@ -170,7 +166,7 @@ class LocalEngine:
         return [_from_here(event) for event in events if isinstance(event, Event)]
 
     def close(self) -> None:
-        """The same, where nobody is interested any more."""
+        """End every worker without collecting events; no process is left."""
         self.stop()
 
     def _idle(self, but: Sequence[_Worker] = ()) -> _Worker:
@@ -186,7 +182,7 @@ class LocalEngine:
         return self._workers[-1]
 
     def _device(self) -> int | None:
-        """The GPU that has the fewest workers. One that sees them all, as the very first does, uses the first."""
+        """The GPU with the fewest workers; None with one GPU. A worker that sees all GPUs counts for the first one."""
         if len(self._devices) == 1:
             return None
         taken = [self._devices[0] if worker.device is None else worker.device for worker in self._workers]
@@ -210,11 +206,11 @@ class LocalEngine:
         return [] if isinstance(event, Alive) else [event]
 
     def _drop(self, worker: _Worker) -> None:
-        """End a worker, however it is, with all processes it has started."""
+        """Kill a worker, in whatever state it is, together with all processes that it has started."""
         pid = worker.process.pid
         assert pid is not None
         worker.process.kill()
-        # Before it is reaped, so that its number cannot be another's; it may not have come to have a group yet.
+        # Before the process is reaped, so that its id cannot belong to another; it may not have its own group yet.
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
         worker.process.join()
@@ -222,7 +218,7 @@ class LocalEngine:
         self._workers.remove(worker)
 
     def _again(self, job: Job | None, what: str, details: str = "") -> list[Event]:
-        """Give a job whose worker is gone to another one, or call it failed after too many."""
+        """Retry a job whose worker is gone on another worker, or report it as failed after too many deaths."""
         if job is None:
             return []
         word = self._attempts.died(job, what, details)
@@ -232,14 +228,14 @@ class LocalEngine:
 
 
 def _from_here(event: Event) -> Event:
-    """An event with the name of this machine on the outcome that it may bring."""
+    """Add the name of this machine to the outcome in an event, if it has one."""
     if isinstance(event, RunDone):
         return replace(event, outcome=replace(event.outcome, host=platform.node()))
     return event
 
 
 def _measured_together(workers: Sequence[_Worker], words: Sequence[object]) -> list[object]:
-    """Have those that are ready measure from the same moment on, and go on until the last of them has done so.
+    """Make all ready workers measure at the same time: one cue starts them, another ends their load after the last.
 
     A worker that is not ready has answered already.
     """
@@ -253,11 +249,11 @@ def _measured_together(workers: Sequence[_Worker], words: Sequence[object]) -> l
 
 
 def _exit_code(workers: Sequence[_Worker]) -> int | None:
-    """With what the first of these ended that has; their pipes are closed before. None where none does."""
+    """The exit code of the first of these workers that ended; None if none ends in time. Their pipes are closed."""
     ended = wait([worker.process.sentinel for worker in workers], LONGEST_END)
     for worker in workers:
         if worker.process.sentinel in ended:
-            worker.process.join()  # what is ready says so a moment before its exit code can be asked for
+            worker.process.join()  # the sentinel is ready a moment before the exit code can be read
             return worker.process.exitcode
     return None
 

@@ -1,6 +1,6 @@
-"""What coordinator and jobs of a cluster say to each other through files: one line of JSON each, in the order written.
+"""Messages between the coordinator and the jobs of a cluster, in files: one line of JSON each, in the order written.
 
-A line is read when its end is there, so one that is being written is no half of a word. Nothing is unpickled.
+A line is read only once its line break is there, so a half-written message is never read. Nothing is unpickled.
 """
 
 import json
@@ -18,14 +18,14 @@ from explorer.study.job import Answer, Event, Job, Placement, Question
 
 @dataclass(frozen=True)
 class Hello:
-    """A job of the cluster has begun, for the `life`-th time; it was requeued before, where that is not the first."""
+    """A job of the cluster has begun; `life` counts its starts: above 1 the cluster has put it back into the queue."""
 
     life: int
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, put to so many processes of one job at once."""
+    """A question, sent to `workers` processes of one job at once."""
 
     question: Question
     workers: int
@@ -33,7 +33,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Goodbye:
-    """A job of the cluster has saved what it had and leaves, for the reason given."""
+    """A job of the cluster has saved its runs and ends, for the reason given."""
 
     why: str
 
@@ -42,19 +42,19 @@ _KINDS = {kind.__name__: kind for kind in (Job, Placement, Asked, Hello, Goodbye
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 
 
-def written(letter: Any) -> str:
-    """A letter as one line."""
-    kind: Any = type(letter)
-    content = _adapter(kind).dump_json((letter,)).decode()
+def written(message: Any) -> str:
+    """A message as one line of JSON."""
+    kind: Any = type(message)
+    content = _adapter(kind).dump_json((message,)).decode()
     return f'{{"kind": "{kind.__name__}", "content": {content}}}\n'
 
 
 def understood(line: str) -> Any:
-    """The letter of a line. Raises ValueError for one that is none."""
+    """Read a message from its line. Raises ValueError for a line that is not a message."""
     found = json.loads(line)
     kind = _KINDS.get(found["kind"])
     if kind is None:
-        raise ValueError(f"no letter is of kind {found['kind']}")
+        raise ValueError(f"no message is of kind {found['kind']}")
     return _adapter(kind).validate_python(found["content"], strict=False)[0]
 
 
@@ -65,21 +65,21 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 @dataclass
 class Box:
-    """A file of letters, to which one side appends and from which the other reads on."""
+    """A file of messages: one side appends, the other reads what is new."""
 
     path: Path
     _read: int = 0
     _rest: bytes = field(default=b"")
 
-    def put(self, letter: Any) -> None:
-        """Append a letter and have it written at once: the reader may be another machine."""
+    def put(self, message: Any) -> None:
+        """Append a message and force it to disk: the reader may be another machine."""
         with self.path.open("ab") as file:
-            file.write(written(letter).encode())
+            file.write(written(message).encode())
             file.flush()
             os.fsync(file.fileno())
 
     def take(self) -> list[Any]:
-        """The letters that have come since the last call. Raises StudyStoppedError for a line that is none."""
+        """The messages since the last call. Raises StudyStoppedError for a line that is not a message."""
         try:
             if self.path.stat().st_size == self._read:
                 return []

@@ -1,4 +1,4 @@
-"""The engine that a study asks for."""
+"""Makes the engine that a study's settings name."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from explorer.study.settings import StudyConfig
 
 
 def open_engine(config: StudyConfig, folder: Path) -> Engine:
-    """The engine that a study asks for; those of clusters load their libraries here.
+    """Make the engine named by `engine.name`; the libraries of a cluster load only here.
 
-    `folder` is the study's. Raises InputError with one line where it cannot be reached.
+    `folder` is the study's. Raises InputError with one line if the engine cannot be reached.
     """
     if config.engine.name != "slurm":
         dismissed(folder)

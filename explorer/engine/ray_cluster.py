@@ -1,4 +1,4 @@
-"""A Ray cluster: started here or found elsewhere, what its nodes have room for, and what it says when it fails."""
+"""A Ray cluster: start one here or connect to one, how many tasks its nodes can hold, and its errors in one line."""
 
 import atexit
 import contextlib
@@ -31,7 +31,7 @@ TRY = """
 import logging, sys, ray
 ray.init(address=sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)
 """
-# What Ray says, and what a person can do about it.
+# Parts of Ray's error messages, each with what a person can do about it.
 _REASONS = {
     "InvalidAuthToken": UNKNOWN_HERE,
     "no authentication token was found": UNKNOWN_HERE,
@@ -43,7 +43,7 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Needs:
-    """What a task takes of a node."""
+    """The resources that one task takes of a node."""
 
     cpus: float
     gpus: float
@@ -58,11 +58,14 @@ class Needs:
 
 
 def connected(engine: EngineConfig) -> ModuleType:
-    """Ray, connected to a cluster. Raises InputError where that cannot be, in little more than `engine.patience`."""
+    """Connect to a cluster and return the module `ray`.
+
+    Raises InputError if that fails, after little more than `engine.patience` seconds.
+    """
     if importlib.util.find_spec("ray") is None:
         raise InputError("engine=ray: needs the package ray; pip install 'resnext-explorer[ray]'")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of tasks that nobody waits for any more
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # errors of tasks whose result is no longer read
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if engine.address == "local":
@@ -73,7 +76,7 @@ def connected(engine: EngineConfig) -> ModuleType:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # what has Ray listen on the loopback interface alone
     else:
         _refuse_unusable(engine)
-        # A minute after its head is gone Ray would end this process in its own words; the engine tells of it before.
+        # A minute after its head is gone Ray would end this process with its own message; the engine reports it before.
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
     import ray  # which reads all of these once, when it is loaded
 
@@ -90,9 +93,9 @@ def connected(engine: EngineConfig) -> ModuleType:
 
 @cache
 def _token() -> Path:
-    """The file with the token of the cluster that this process starts; Ray reads it once, and it goes with the process.
+    """The file with the token of the cluster that this process starts; Ray reads it once, and exit removes it.
 
-    The environment would show it as well, to whatever a worker starts.
+    In an environment variable the token would also be visible to every process that a worker starts.
     """
     path = secret_file(secrets.token_hex(32))
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
@@ -100,9 +103,9 @@ def _token() -> Path:
 
 
 def _refuse_unusable(engine: EngineConfig) -> None:
-    """Raise InputError for a cluster that cannot be used; of one that can, find out whether it wants a token.
+    """Raise InputError for a cluster that cannot be used; of a usable one, find out whether it requires a token.
 
-    A cluster without tokens would not answer one who shows a token, so it is tried without one first.
+    A cluster without tokens does not answer a client that sends one, so the first try is without.
     """
     if engine.address != "auto":
         host, _, port = engine.address.removeprefix("ray://").rpartition(":")
@@ -125,7 +128,10 @@ def _refuse_unusable(engine: EngineConfig) -> None:
 
 
 def _problem(engine: EngineConfig, mode: str) -> str:
-    """Why the cluster cannot be connected to, empty where it can: Ray can take minutes to give up, and many lines."""
+    """Why the cluster cannot be connected to; empty if it can.
+
+    Tried in a process of its own, since Ray can take minutes to give up and writes many lines.
+    """
     command, own = [sys.executable, "-c", TRY, engine.address], {**os.environ, "RAY_AUTH_MODE": mode}
     with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", env=own) as trying:  # noqa: S603 - fixed words
         assert trying.stderr is not None
@@ -144,7 +150,7 @@ def _problem(engine: EngineConfig, mode: str) -> str:
 
 
 def of_ours(error: Any) -> str:
-    """An exception in a task itself, which is none of Ray's."""
+    """Whether an exception was raised by the code of a task itself, not by Ray."""
     cause = error.cause if isinstance(error.cause, BaseException) else error
     if isinstance(cause, ModuleNotFoundError):
         return f"engine=ray: a node lacks the package {cause.name}; install this project there as here"
@@ -152,5 +158,5 @@ def of_ours(error: Any) -> str:
 
 
 def in_one_line(error: object) -> str:
-    """What was said, as far as it fits."""
+    """An error message in one line, cut where it is too long."""
     return " ".join(str(error).split())[:200]

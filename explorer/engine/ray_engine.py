@@ -1,8 +1,8 @@
-"""The Ray engine: each run is a plain task of a cluster, which is there already or is started for the study.
+"""The Ray engine: each run is a plain task of a cluster, which exists already or is started for the study.
 
-A task starts a worker process where it lands and passes on what that says, so a run is the same wherever it is trained.
-Ray itself retries nothing: what was lost with a process or a node is started again from its last checkpoint, by the
-same rule as on one machine, but that a lost node is no fault of the run.
+A task starts a worker process on its node and passes the worker's events on, so a run is the same wherever it is
+trained. Ray itself retries nothing: the engine starts a run that was lost again from its last checkpoint. As on one
+machine a died process counts against `engine.retries`; a lost node does not.
 """
 
 import atexit
@@ -23,9 +23,9 @@ from typing import Any
 
 from explorer.engine.local import LOOK
 from explorer.engine.ray_cluster import Needs, connected, of_ours
-from explorer.engine.remote import Errand, Look, absolute, carry_out, is_on_disk, look, mark, narrowed, placed
+from explorer.engine.remote import Look, RemoteTask, absolute, carry_out, is_on_disk, look, mark, narrowed, placed
 from explorer.engine.retries import Attempts
-from explorer.engine.transfer import Files, Parcel, arrived, depot, images, newest
+from explorer.engine.transfer import Files, SentFile, arrived, images, newest, run_files
 from explorer.host import signals as interrupt
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.record.folder import make_folder
@@ -33,13 +33,13 @@ from explorer.study.job import Answer, Event, HostQuestion, Job, Mismatch, Noted
 from explorer.study.settings import StudyConfig
 
 _LOGGER = logging.getLogger(__name__)
-HEADLESS = 15.0  # seconds without an answer after which a head is given up
-STALE = 2.0  # seconds for which what the cluster is said to have is believed
+HEADLESS = 15.0  # seconds without an answer after which the head node counts as lost
+STALE = 2.0  # seconds for which the last known resources of the cluster are used
 
 
 @dataclass
 class RayEngine:
-    """Runs as tasks of a Ray cluster; as many are in flight as it has room for at the time, and some more."""
+    """Runs jobs as tasks of a Ray cluster; a few more are submitted than fit, so that an autoscaler sees demand."""
 
     study: StudyConfig
     folder: Path
@@ -48,15 +48,15 @@ class RayEngine:
     _carry: Any = field(init=False)
     _attempts: Attempts = field(init=False)
     _flights: dict[Any, Job] = field(default_factory=dict)
-    _landed: list[Any] = field(default_factory=list)  # tasks that have said all and are yet to end
+    _landed: list[Any] = field(default_factory=list)  # tasks that have sent their last event and have yet to end
     _placement: Placement | None = None
     _needs: Needs = field(init=False)
-    _images: Any = None  # a reference to them in the cluster, where nodes do not see them
-    _sends: bool = False  # checkpoints, where nodes do not see the study's folder
+    _images: Any = None  # reference to the images in Ray's object store, if nodes do not see their path
+    _sends: bool = False  # whether checkpoints travel with tasks, since nodes do not see the study's folder
     _counted: tuple[float, int] = (0.0, 0)
     _head: tuple[str, int] = field(init=False)
     _looked: float = 0.0  # when the head was last called
-    _answered: float = 1.0  # and when it last answered; 0: it is given up
+    _answered: float = 1.0  # when the head last answered; 0: it counts as lost
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
@@ -76,7 +76,7 @@ class RayEngine:
 
     @property
     def free(self) -> int:
-        """Room in the cluster now, and for some more runs so that one that scales itself sees that it is wanted."""
+        """How many more runs to submit: those that fit now, and a few more so that an autoscaler sees demand."""
         assert self._placement is not None
         if not self._has_head():
             return 0
@@ -84,18 +84,18 @@ class RayEngine:
         return min(self._placement.most, self._room() + ahead) - len(self._flights)
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
-        """Put a question to so many processes on one node; before runs are planned it has the node for itself."""
+        """Send a question to `workers` processes on one node; before `open` the task takes the whole node."""
         if isinstance(question, HostQuestion):
             question = replace(question, data=placed(question.data), device="cuda" if self._needs.gpus else "cpu")
-        errand = Errand(question, workers, silence=self.study.engine.silence)
+        remote = RemoteTask(question, workers, silence=self.study.engine.silence)
         for _ in range(self.study.engine.retries + 1):
-            answers = self._answers(self._start(errand))
+            answers = self._answers(self._start(remote))
             if answers is not None:
                 return [answer if self._needs.gpus else narrowed(answer, int(self._needs.cpus)) for answer in answers]
         raise InputError("engine=ray: the process that was to measure was lost again and again; see the cluster's logs")
 
     def open(self, placement: Placement) -> int:
-        """From now on a task takes what one run takes."""
+        """Set how runs are executed; from now on a task takes the resources of one run instead of a whole node."""
         self._placement = placement
         if self._needs.gpus:
             share = self.study.engine.share
@@ -107,15 +107,15 @@ class RayEngine:
         return max(1, min(placement.most, self._room()))
 
     def submit(self, job: Job) -> None:
-        """Hand a run to the cluster, which queues it where there is no room yet."""
+        """Submit a run to the cluster, which queues it until a node has room."""
         assert self._placement is not None
         own = self.study.engine
-        errand = Errand(absolute(job), 1, self._placement.host_report, own.retries, own.silence)
+        remote = RemoteTask(absolute(job), 1, self._placement.host_report, own.retries, own.silence)
         checkpoint = newest(job.checkpoints) if self._sends else None
-        self._flights[self._start(errand, checkpoint)] = job
+        self._flights[self._start(remote, checkpoint)] = job
 
     def events(self, timeout: float) -> list[Event]:
-        """What has happened since the last call."""
+        """Return the events since the last call, waiting up to `timeout` seconds for the first one."""
         if not self._has_head():
             time.sleep(timeout)
             return []
@@ -134,7 +134,7 @@ class RayEngine:
         return found
 
     def stop(self) -> list[Event]:
-        """Cancel all tasks; those that train save their runs and end."""
+        """Cancel all tasks and return their last events; those that train save their runs before they end."""
         for flight in self._flights:
             with contextlib.suppress(self._ray.exceptions.RayError):
                 self._ray.cancel(flight)
@@ -148,7 +148,7 @@ class RayEngine:
         return found
 
     def _still(self, landed: list[Any], timeout: float) -> list[Any]:
-        """Those of the tasks that have not ended yet."""
+        """Wait up to `timeout` seconds, and return the tasks that have not ended by then."""
         if not landed:
             return []
         ended, rest = self._ray.wait(landed, num_returns=len(landed), timeout=timeout, fetch_local=False)
@@ -158,17 +158,17 @@ class RayEngine:
         return list(rest)
 
     def close(self) -> None:
-        """A cluster that was started here ends; of another one this command's tasks do."""
-        if not self._answered:  # Ray would wait for the head, and end this process with words of its own
+        """End a cluster that was started here; of another cluster end only the tasks of this command."""
+        if not self._answered:  # Ray would wait for the head, and end this process with its own message
             atexit.register(_leave)
         elif self._ray.is_initialized():
             self.stop()
             self._ray.shutdown()
 
     def _has_head(self) -> bool:
-        """Whether the head answers now. Without it some words to Ray are never answered.
+        """Whether the head node answers now; without it some calls of Ray would never return.
 
-        Raises StudyStoppedError where it has not answered for a while.
+        Raises StudyStoppedError if it has not answered for `HEADLESS` seconds.
         """
         now = time.monotonic()
         if now - self._looked < STALE:
@@ -187,12 +187,12 @@ class RayEngine:
         self._answered = now
         return True
 
-    def _start(self, errand: Errand, checkpoint: Files | None = None) -> Any:
+    def _start(self, remote: RemoteTask, checkpoint: Files | None = None) -> Any:
         options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus}
-        return self._carry.options(**options).remote(errand, self._images, checkpoint)
+        return self._carry.options(**options).remote(remote, self._images, checkpoint)
 
     def _answers(self, flight: Any) -> list[Answer] | None:
-        """All answers of a question; None where who was asked is lost."""
+        """All answers to a question; None if the task or its node is lost."""
         answers: list[Answer] = []
         while True:
             try:
@@ -216,7 +216,7 @@ class RayEngine:
             answers.append(word)
 
     def _received(self, flight: Any, *, leaving: bool = False) -> list[Event]:
-        """The next word of a run."""
+        """The next event of a run's task; a task that failed is retried or reported."""
         errors = self._ray.exceptions
         job = self._flights[flight]
         try:
@@ -238,7 +238,7 @@ class RayEngine:
             return self._lost(flight, "was ended since its node ran out of memory" if memory else "died", leaving)
         if isinstance(word, Refused):
             raise StudyStoppedError(f"engine=ray: {word.message}; what was recorded before is whole")
-        if isinstance(word, Parcel):
+        if isinstance(word, SentFile):
             word.deliver()
             return []
         if isinstance(word, (RunDone, Mismatch)):
@@ -248,7 +248,7 @@ class RayEngine:
         return [word]
 
     def _lost(self, flight: Any, what: str, leaving: bool) -> list[Event]:
-        """A run whose process is gone is tried again, as often as on one machine."""
+        """Retry a run whose process is gone, as often as `engine.retries` allows, else report it as failed."""
         job = self._flights.pop(flight)
         if leaving:
             return []
@@ -258,7 +258,7 @@ class RayEngine:
         return [word]
 
     def _nodes(self) -> list[dict[str, Any]]:
-        """The nodes that are there. Raises StudyStoppedError where the head goes: Ray's own answer would never come."""
+        """The nodes that are alive. Raises StudyStoppedError if the head is lost: Ray's own call would never return."""
         answer: Future[list[dict[str, Any]]] = Future()
 
         def ask() -> None:
@@ -273,7 +273,7 @@ class RayEngine:
         return [node for node in answer.result() if node["Alive"]]
 
     def _room(self) -> int:
-        """How many runs the nodes that are there have room for in all."""
+        """How many runs fit on all nodes that are alive."""
         when, count = self._counted
         if time.monotonic() - when > STALE:
             count = sum(self._needs.fit_on(node["Resources"]) for node in self._nodes())
@@ -281,7 +281,7 @@ class RayEngine:
         return count
 
     def _whole(self) -> Needs:
-        """All of a node, to measure on. Raises InputError where the cluster has not what the study asks for."""
+        """The resources of a whole node, to measure on. Raises InputError if no node has what the study asks for."""
         device, deadline, wish = self.study.device, time.monotonic() + self.study.engine.patience, None
         while True:
             there = [node["Resources"] for node in self._nodes()]
@@ -292,7 +292,7 @@ class RayEngine:
             if device != "cuda" and max(cores, default=0) >= 1:
                 return Needs(max(cores), 0)
             interrupt.check()
-            if wish is None:  # a cluster that scales itself does so for tasks that wait
+            if wish is None:  # an autoscaler adds nodes only for tasks that wait
                 wanted = {"num_gpus": 1} if device == "cuda" else {"num_cpus": 1}
                 wish = self._ray.remote(**wanted, max_retries=0)(_nothing).remote()
             if time.monotonic() > deadline or self.study.engine.address == "local":
@@ -305,7 +305,7 @@ class RayEngine:
             time.sleep(LOOK)
 
     def _look_around(self) -> None:
-        """See what each node has: the same libraries and sources, and the same folders or not."""
+        """Check on each node that libraries and sources are the same, and whether it sees the folders of this one."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         data = placed(self.study.data)
@@ -343,7 +343,7 @@ class RayEngine:
 
 
 def _refuse_other(name: str, here: Look, there: Look) -> None:
-    """Raise InputError where a node would train with other libraries or sources."""
+    """Raise InputError if a node would train with other versions of libraries or other sources."""
     for library, own in here.versions.items():
         if there.versions[library] != own:
             raise InputError(
@@ -354,38 +354,38 @@ def _refuse_other(name: str, here: Look, there: Look) -> None:
 
 
 def _leave() -> None:
-    """The end of a command whose cluster is gone: Ray's own threads have not always survived that, and would crash."""
+    """End a process whose cluster is gone without Python's usual cleanup, in which Ray's threads sometimes crash."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
 
 
 def _nothing() -> None:
-    """What a task does that is there to be waited for."""
+    """The body of a task that only shows that the cluster starts tasks."""
 
 
-def _carried(errand: Errand, files: Files | None, checkpoint: Files | None) -> Iterator[object]:
-    """What a task does: an errand, with the images and the checkpoint that it was sent, if any."""
-    errand = _with_images(errand, files)
-    job = errand.task
+def _carried(remote: RemoteTask, files: Files | None, checkpoint: Files | None) -> Iterator[object]:
+    """The body of a task: carry it out with the images and the checkpoint that were sent with it, if any."""
+    remote = _with_images(remote, files)
+    job = remote.task
     if checkpoint is None or not isinstance(job, Job):
-        # Word by word: Ray sends values into what a task yields from, and not everything takes them.
-        for word in carry_out(errand):
+        # One by one, not `yield from`: Ray sends values into the generator, and not every iterator accepts them.
+        for word in carry_out(remote):
             yield word
         return
-    with depot(job, checkpoint) as kept:
-        for word in carry_out(replace(errand, task=kept.there)):
-            for parcel in kept.outgoing():  # noqa: UP028 - before the word that the run has paused or ended
-                yield parcel
+    with run_files(job, checkpoint) as kept:
+        for word in carry_out(replace(remote, task=kept.there)):
+            for sent in kept.outgoing():  # noqa: UP028 - before the event that the run has paused or ended
+                yield sent
             yield word
 
 
-def _with_images(errand: Errand, files: Files | None) -> Errand:
+def _with_images(remote: RemoteTask, files: Files | None) -> RemoteTask:
     if files is None:
-        return errand
-    found, task = partial(replace, path=arrived(files)), errand.task
+        return remote
+    local, task = partial(replace, path=arrived(files)), remote.task
     if isinstance(task, HostQuestion):
-        return replace(errand, task=replace(task, data=found(task.data)))
+        return replace(remote, task=replace(task, data=local(task.data)))
     if isinstance(task, Job):
-        return replace(errand, task=replace(task, run=replace(task.run, data=found(task.run.data))))
-    return errand
+        return replace(remote, task=replace(task, run=replace(task.run, data=local(task.run.data))))
+    return remote

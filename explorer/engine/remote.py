@@ -1,7 +1,7 @@
-"""A run or a question carried out on another machine: the local engine there does it, so both go the same way.
+"""Runs and questions on another machine: the local engine there executes them, so they behave as on this one.
 
-What is asked of a machine before it trains for a study is compared with what the study was planned on, since a run on
-another device, with another torch or other sources would not be the run that its row names.
+Before a machine trains, its device, libraries and sources are compared with those the study was planned on: with
+others the result would not be that of the run that the row names.
 """
 
 import secrets
@@ -23,11 +23,11 @@ LIBRARIES = ("torch", "numpy", "fvcore")  # whose versions are compared before a
 
 
 @dataclass(frozen=True)
-class Errand:
-    """What is to be done on another machine.
+class RemoteTask:
+    """A run or a question to carry out on another machine.
 
-    task      a run, or a question that so many `workers` are asked at once
-    planned   what the study was planned on, for a run
+    task      a run, or a question for `workers` processes at once
+    planned   report on the machine that the study was planned on, for a run
     retries, silence  as of the local engine there
     """
 
@@ -38,14 +38,14 @@ class Errand:
     silence: float = float("inf")
 
 
-def carry_out(errand: Errand) -> Iterator[Event | Answer]:
-    """Do an errand here, word by word as it goes. A KeyboardInterrupt has a run saved and ends it."""
-    engine = LocalEngine(errand.retries, errand.silence)
+def carry_out(remote: RemoteTask) -> Iterator[Event | Answer]:
+    """Carry out a task on this machine and yield each event as it comes; KeyboardInterrupt saves the run."""
+    engine = LocalEngine(remote.retries, remote.silence)
     try:
-        if isinstance(errand.task, Job):
-            yield from _trained(errand.task, errand.planned, engine)
+        if isinstance(remote.task, Job):
+            yield from _trained(remote.task, remote.planned, engine)
         else:
-            yield from answered(errand.task, errand.workers, engine)
+            yield from answered(remote.task, remote.workers, engine)
     except KeyboardInterrupt:
         engine.stop()
     finally:
@@ -53,7 +53,7 @@ def carry_out(errand: Errand) -> Iterator[Event | Answer]:
 
 
 def answered(question: Question, workers: int, engine: LocalEngine) -> list[Answer]:
-    """A question's answers, or why it cannot be answered."""
+    """The answers to a question, or one refusal that says why it cannot be answered."""
     try:
         return engine.ask(question, workers)
     except InputError as error:
@@ -94,11 +94,11 @@ def unfit(planned: HostReport, job: Job, engine: LocalEngine) -> str:
 
 @dataclass(frozen=True)
 class Look:
-    """What a machine says of itself without loading anything heavy.
+    """What is known of a machine without loading torch: its libraries, its sources, and which folders it sees.
 
-    sources   digests of those that decide a number
-    sees      whether it sees the study's folder at its path
-    has_data  whether it sees the images at theirs
+    sources   digests of the source files that decide results
+    sees      whether it sees the study's folder at the same path
+    has_data  whether it sees the images at the same path
     """
 
     host: str
@@ -109,14 +109,14 @@ class Look:
 
 
 def mark(folder: Path) -> str:
-    """Put a new token into a study's folder, by which another machine knows whether it sees the same one."""
+    """Write a new token into a study's folder and return it: another machine that reads it sees the same folder."""
     token = secrets.token_hex(8)
     (folder / TOKEN).write_text(token, encoding="utf-8")
     return token
 
 
 def look(folder: Path, token: str, data: DataConfig) -> Look:
-    """Look around on this machine."""
+    """Report libraries, sources and visible folders of this machine."""
     sees = False
     with suppress(OSError):
         sees = (folder / TOKEN).read_text(encoding="utf-8") == token
@@ -140,22 +140,22 @@ def is_on_disk(data: DataConfig) -> bool:
 
 
 def placed(data: DataConfig) -> DataConfig:
-    """The same images by a path that is the same from every folder."""
+    """The data settings with an absolute path, so that they mean the same from every working directory."""
     if not data.path or not is_on_disk(data):
         return data
     try:
         return replace(data, path=str(Path(data.path).expanduser().resolve()))
-    except RuntimeError as error:  # nobody's home
+    except RuntimeError as error:  # `~NAME` of a user without a home directory
         raise InputError(f"data.path={data.path}: {str(error).rstrip('.')}; write the whole path") from None
 
 
 def narrowed(answer: Answer, cores: int) -> Answer:
-    """What a survey found where a cluster grants fewer cores than the machine has."""
+    """A host report with the cores that the cluster grants, if these are fewer than the machine has."""
     return replace(answer, cores=max(1, min(answer.cores, cores))) if isinstance(answer, HostReport) else answer
 
 
 def absolute(job: Job) -> Job:
-    """The same job with paths that are the same from every folder."""
+    """The job with absolute paths, so that it means the same from every working directory."""
     return replace(
         job,
         run=replace(job.run, data=placed(job.run.data)),

@@ -1,4 +1,4 @@
-"""How often a run is tried again after what executed it was lost."""
+"""How often a run is retried after its process was lost."""
 
 from dataclasses import dataclass, field
 
@@ -8,15 +8,15 @@ from explorer.study.run import Outcome
 
 @dataclass
 class Attempts:
-    """Counts for each run how often its process has died since it last ended well."""
+    """Counts for each run how often its process has died since the run last ended or paused without dying."""
 
     retries: int
     _deaths: dict[str, int] = field(default_factory=dict)
 
     def died(self, job: Job, what: str, details: str = "") -> Noted | RunDone:
-        """A job's process is gone, in words that go on after "its process": it is tried again, or has failed for good.
+        """Count the death of a job's process and return `Noted` if the caller must start it again, else a failed run.
 
-        `details` is a traceback, where there is one. Whoever gets `Noted` has to start it again.
+        `what` is the rest of a sentence that begins with "its process". `details` is a traceback, if there is one.
         """
         run_id = job.run.id
         deaths = self._deaths.pop(run_id, 0) + 1
@@ -27,6 +27,6 @@ class Attempts:
         return RunDone(run_id, Outcome("failed", 0, None, None, None, None, 0.0, None, message=message), details)
 
     def note(self, event: Event) -> None:
-        """A run that has ended begins anew with its deaths."""
+        """Reset the count of a run that has ended or paused."""
         if isinstance(event, RunDone):
             self._deaths.pop(event.run_id, None)

@@ -1,4 +1,4 @@
-"""What a Slurm cluster is asked: whether it is there, to take jobs, and what has become of them."""
+"""Commands of a Slurm cluster: check that it can be used, submit jobs, list their states, cancel them."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ except ImportError:
 PATIENCE = 25.0  # seconds that a command of the cluster may take
 ENDLESS = 1_000_000  # times that a job may reach its time limit
 WORDS = ("partition", "account", "qos", "constraint")
-# What sbatch speaks of, and the key that asks for it.
+# Words in error messages of sbatch, each with the key of `engine` that sets what they speak of.
 _KEYS = {
     "generic resource": "gpus (0 where nodes have none)",
     "feature": "constraint",
@@ -31,9 +31,9 @@ _KEYS = {
 
 
 def executor(engine: EngineConfig, root: Path, name: str) -> Any:
-    """What submits jobs of this name. A job is requeued as often as it takes.
+    """The submitit executor for jobs of this name; a job at its time limit is requeued as often as needed.
 
-    Raises InputError for a word that could not stand in a line of a script.
+    Raises InputError for a value that cannot stand in one line of a batch script.
     """
     words = {f"slurm_{key}": value for key in WORDS if (value := getattr(engine, key)) is not None}
     for key, value in words.items():
@@ -59,7 +59,7 @@ def executor(engine: EngineConfig, root: Path, name: str) -> Any:
 
 
 def submit(made: Any, work: list[Any]) -> list[Any]:
-    """Submit jobs as one array. Raises InputError, with the cluster's words, where it does not take them."""
+    """Submit jobs as one array. Raises InputError, with the cluster's own message, if it refuses them."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # into which submitit copies what the error says as well
             return list(made.submit_array(work))
@@ -71,7 +71,7 @@ def submit(made: Any, work: list[Any]) -> list[Any]:
 
 
 def refuse_cluster(engine: EngineConfig) -> None:
-    """Raise InputError where there is no cluster, or it has not the partition that is asked for."""
+    """Raise InputError if there is no cluster, or the cluster does not have the partition asked for."""
     done = run("sinfo", "--noheader", "--format=%R")
     if done.returncode:
         raise InputError(f"engine=slurm: the cluster does not answer ({last_words(done.stderr)})")
@@ -82,7 +82,7 @@ def refuse_cluster(engine: EngineConfig) -> None:
 
 
 def run(*words: str) -> "subprocess.CompletedProcess[str]":
-    """A command of the cluster. Raises InputError where there is none, or it does not answer."""
+    """Run a command of the cluster. Raises InputError if the command does not exist or does not answer in time."""
     try:
         return subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", timeout=PATIENCE)  # noqa: S603 - its own words
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def run(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def queue(ids: list[str]) -> dict[str, str] | None:
-    """State and reason by id of jobs that wait or run; None where the cluster does not say."""
+    """State and reason of the jobs that wait or run, by id; None if the cluster does not answer."""
     arrays = sorted({one.partition("_")[0] for one in ids})
     done = run("squeue", "--noheader", "--array", "--format=%i %T %r", f"--jobs={','.join(arrays)}")
     if done.returncode and "Invalid job id" not in done.stderr:
@@ -104,7 +104,7 @@ def queue(ids: list[str]) -> dict[str, str] | None:
 
 
 def still(name: str, ids: list[str], engine: EngineConfig) -> list[str]:
-    """Those of the jobs of an earlier start that have not ended: on a cluster the user's own that have this name."""
+    """The ids among these jobs of an earlier start that have not ended: on a cluster, own jobs with this name."""
     if engine.executor == "slurm":
         done = run("squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--name={name}", "--format=%i %j")
         there = {job for job, _, its in (line.partition(" ") for line in done.stdout.splitlines()) if its == name}
@@ -113,10 +113,10 @@ def still(name: str, ids: list[str], engine: EngineConfig) -> list[str]:
 
 
 def cancel(name: str, ids: list[str]) -> None:
-    """Cancel those of the jobs that are the user's own and have this name."""
+    """Cancel the jobs with these ids that belong to the user and have this name."""
     run("scancel", f"--user={os.getuid()}", f"--name={name}", *ids)
 
 
 def last_words(error: object) -> str:
-    """The end of what was said, in one line."""
+    """The end of an error message, in one line."""
     return " ".join(str(error).split())[-200:]

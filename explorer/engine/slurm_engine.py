@@ -1,8 +1,8 @@
-"""The Slurm engine: jobs of the cluster, submitted as arrays, of which each trains run after run for the coordinator.
+"""The Slurm engine: jobs of the cluster, submitted as arrays, each of which trains run after run for the coordinator.
 
-So a run does not wait in the queue, and a job is worth the time it takes to begin. Both sides speak through files in
-the study's folder, which all machines must see. A job that is about to reach its time limit, or is preempted, has its
-runs saved and is put into the queue again by submitit; meanwhile another job goes on with them.
+A run then does not wait in the queue, and the start of a job pays for many runs. Both sides exchange messages through
+files in the study's folder, which all machines must see. A job that is about to reach its time limit, or is preempted,
+saves its runs and is queued again by submitit; meanwhile another job continues these runs.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from explorer.engine.messages import Asked, Box, Goodbye, Hello
 from explorer.engine.remote import absolute, narrowed, placed
 from explorer.engine.retries import Attempts
 from explorer.engine.slurm_cluster import PATIENCE, cancel, executor, last_words, queue, refuse_cluster, still, submit
-from explorer.engine.slurm_job import BEAT, IN, OUT, PAUSE, Station
+from explorer.engine.slurm_job import BEAT, IN, OUT, PAUSE, SlurmJob
 from explorer.host import signals as interrupt
 from explorer.host.cache import cache_folder
 from explorer.host.errors import InputError, StudyStoppedError
@@ -30,10 +30,10 @@ from explorer.record.folder import JOBS, LEAVE, make_folder
 from explorer.study.job import Answer, Event, HostQuestion, Job, Noted, Placement, Question, Refused, RunDone
 from explorer.study.settings import EngineConfig, StudyConfig
 
-CHECK = 5.0  # seconds between two questions to the cluster about its jobs
-STILLBORN = 3  # jobs in a row that end before their first word, after which the study stops
-QUIET = 10.0  # seconds in the queue of which nothing is said
-# Why a job waits, where it would wait for ever.
+CHECK = 5.0  # seconds between two queries of the cluster about its jobs
+STILLBORN = 3  # jobs in a row that end before their first message, after which the study stops
+QUIET = 10.0  # seconds that a job may wait in the queue before that is reported
+# Slurm's reasons with which a job would wait in the queue for ever.
 HOPELESS = {
     *("PartitionConfig", "PartitionTimeLimit", "PartitionNodeLimit", "PartitionDown", "PartitionInactive"),
     *("AssocMaxWallDurationPerJobLimit", "QOSMaxWallDurationPerJobLimit"),
@@ -58,7 +58,7 @@ class _Known:
 
 @dataclass
 class SlurmEngine:
-    """Runs in jobs of a Slurm cluster; as many run at once as its jobs that have begun have room for."""
+    """Trains runs in jobs of a Slurm cluster; as many run at once as fit into the jobs that have begun."""
 
     study: StudyConfig
     folder: Path
@@ -73,9 +73,9 @@ class SlurmEngine:
     _submitted: int = 0
     _stillborn: int = 0
     _told: str = ""
-    _began: bool = False  # whether any job has
+    _began: bool = False  # whether any job has begun
     _asked: float = 0.0
-    _late: list[Event] = field(default_factory=list)  # what came while a question was being answered
+    _late: list[Event] = field(default_factory=list)  # events that came while a question was being answered
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
@@ -95,7 +95,7 @@ class SlurmEngine:
 
     @property
     def free(self) -> int:
-        """Room in the jobs that have begun."""
+        """How many more runs fit into the jobs that have begun."""
         room = sum(self._room(one) for one in self._jobs)
         return min(room, self._most - self._busy) - len(self._homeless)
 
@@ -116,7 +116,7 @@ class SlurmEngine:
         return self._each - len(one.busy) if one.is_up and not one.leaves else 0
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
-        """Put a question to the processes of one job; the first question begins the first job, which may be queued."""
+        """Send a question to processes of one job; the first question submits the first job, which may be queued."""
         if isinstance(question, HostQuestion):
             question = replace(
                 question, data=placed(question.data), device=_device(self.study.device, self.study.engine)
@@ -131,7 +131,7 @@ class SlurmEngine:
         raise InputError("engine=slurm: the job that was to measure was lost again and again; see what squeue says")
 
     def open(self, placement: Placement) -> int:
-        """Submit the other jobs, as one array, and tell each that begins how runs are executed."""
+        """Set how runs are executed, for every job that begins, and submit the other jobs as one array."""
         self._placement = placement
         for one in self._jobs:
             if one.is_up:
@@ -150,7 +150,7 @@ class SlurmEngine:
         one.inbox.put(absolute(job))
 
     def events(self, timeout: float) -> list[Event]:
-        """What has happened since the last call."""
+        """Return the events since the last call, waiting up to `timeout` seconds for the first one."""
         deadline = time.monotonic() + timeout
         while True:
             found = self._news()
@@ -159,7 +159,7 @@ class SlurmEngine:
             time.sleep(PAUSE)
 
     def stop(self) -> list[Event]:
-        """Have all jobs save their runs and end; those that still wait in the queue are taken out of it."""
+        """Make all jobs save their runs and end, and return their last events; queued jobs are cancelled."""
         (self._root / LEAVE).touch()
         known = _states(self._jobs, self.study.engine)
         for one in self._jobs:
@@ -168,11 +168,11 @@ class SlurmEngine:
         deadline, found = time.monotonic() + interrupt.LONGEST_GOODBYE + CHECK, list[Event]()
         while any(one.is_up for one in self._jobs) and time.monotonic() < deadline:
             for one in self._jobs:
-                for letter in one.outbox.take():
-                    if isinstance(letter, Goodbye):
+                for message in one.outbox.take():
+                    if isinstance(message, Goodbye):
                         one.is_up = False
-                    elif isinstance(letter, Event):
-                        found.append(letter)
+                    elif isinstance(message, Event):
+                        found.append(message)
             time.sleep(PAUSE)
         for one in self._jobs:
             if one.is_up:
@@ -180,7 +180,7 @@ class SlurmEngine:
         return found
 
     def close(self) -> None:
-        """The same, and nothing is left but the words of jobs that had something to say."""
+        """End all jobs without collecting events; only the logs of jobs that wrote something are left."""
         if self._root.exists():
             self.stop()
             _until_gone(self._jobs, self.study.engine)
@@ -191,12 +191,12 @@ class SlurmEngine:
                 self._root.parent.rmdir()
 
     def _news(self) -> list[Event]:
-        """Letters of all jobs; now and then also what the cluster says of them."""
+        """The events of all jobs; every `CHECK` seconds also the jobs that the cluster has lost."""
         self._beat()
         found, self._late = self._late, []
         for one in list(self._jobs):
-            for letter in one.outbox.take():
-                found += self._understood(one, letter)
+            for message in one.outbox.take():
+                found += self._understood(one, message)
         if time.monotonic() - self._checked > CHECK:
             self._checked = time.monotonic()
             found += self._missing()
@@ -205,8 +205,8 @@ class SlurmEngine:
             self.submit(self._homeless.pop(0))
         return found
 
-    def _understood(self, one: _Known, letter: Any) -> list[Event]:
-        match letter:
+    def _understood(self, one: _Known, message: Any) -> list[Event]:
+        match message:
             case Hello(life):
                 again = self._bereaved(one, "its job was put into the queue again; another one goes on")
                 one.life, one.is_up, self._stillborn, self._began = life, True, 0, True
@@ -220,23 +220,23 @@ class SlurmEngine:
                 raise StudyStoppedError(f"engine=slurm: {message}; what was recorded before is whole")
             case RunDone(run_id):
                 one.busy.pop(run_id, None)
-                self._attempts.note(letter)
-        return [letter]
+                self._attempts.note(message)
+        return [message]
 
     def _bereaved(self, one: _Known, what: str) -> list[Event]:
-        """Runs of a job that has left them find another one; that is no fault of theirs."""
+        """Queue the runs of a job that ended for other jobs; that does not count as a failure of the runs."""
         jobs, one.busy = list(one.busy.values()), {}
         self._homeless += jobs
         return [Noted(job.run.id, what) for job in jobs]
 
     def _missing(self) -> list[Event]:
-        """Jobs that the cluster no longer knows, and have not said why, are gone with all they had begun."""
+        """Find jobs that the cluster no longer lists and that sent no goodbye; their runs are retried elsewhere."""
         states, found = _states(self._jobs, self.study.engine), list[Event]()
         for one in list(self._jobs):
             if one.name in states:
                 continue
-            for letter in one.outbox.take():
-                found += self._understood(one, letter)
+            for message in one.outbox.take():
+                found += self._understood(one, message)
             self._jobs.remove(one)
             if not one.life:
                 self._stillborn += 1
@@ -263,7 +263,7 @@ class SlurmEngine:
         )
 
     def _have_enough(self) -> None:
-        """Submit as many jobs as there is work for, as one array, and let those go for which there is none."""
+        """Submit as many jobs as there is work for, as one array, and end those for which there is none."""
         needed = -(-(self._busy + len(self._homeless) + self.wanted) // self._each)
         needed = max(1, min(self.study.engine.jobs, needed, -(-self._most // self._each)))
         staying = [one for one in self._jobs if not one.leaves]
@@ -286,17 +286,17 @@ class SlurmEngine:
         self._submitted += count
         for name in names:
             (self._root / name).mkdir()
-        work = [Station(self._root, name, own.retries, own.silence) for name in names]
+        work = [SlurmJob(self._root, name, own.retries, own.silence) for name in names]
         jobs = submit(self._executor, work)
         for name, job in zip(names, jobs, strict=True):
             place = self._root / name
             self._jobs.append(_Known(name, job, Box(place / IN), Box(place / OUT)))
-        # Without it jobs that outlive the coordinator are not ended by the next start but by themselves.
+        # Without this list the next start cannot cancel jobs that outlive the coordinator: they then end by themselves.
         with contextlib.suppress(OSError), _ledger(self._root).open("a", encoding="utf-8") as file:
             file.writelines(f"{job.job_id}\n" for job in jobs)
 
     def _answers(self, asked: Asked) -> list[Answer]:
-        """All answers of a question; none where the job that was asked is gone."""
+        """All answers to a question; an empty list if the job that was asked is gone."""
         self._have_enough()
         one = self._awaited()
         one.inbox.put(asked)
@@ -305,19 +305,19 @@ class SlurmEngine:
             interrupt.check()
             time.sleep(PAUSE)
             self._beat()
-            for letter in one.outbox.take():
-                if isinstance(letter, get_args(Answer)):
-                    answers.append(letter)
-                    if isinstance(letter, Refused):
+            for message in one.outbox.take():
+                if isinstance(message, get_args(Answer)):
+                    answers.append(message)
+                    if isinstance(message, Refused):
                         return answers
                 else:
-                    self._late += self._understood(one, letter)
+                    self._late += self._understood(one, message)
             if one.life != life or not one.is_up or not self._is_known(one):
                 return []
         return answers
 
     def _awaited(self) -> _Known:
-        """A job that has begun; where none has, the next one that does. Raises InputError where none ever will."""
+        """Wait for a job that has begun, and return it. Raises InputError if none ever will."""
         began = time.monotonic()
         while True:
             if there := [one for one in self._jobs if one.is_up and not one.leaves]:
@@ -332,7 +332,7 @@ class SlurmEngine:
             time.sleep(PAUSE)
 
     def _tell_queue(self) -> None:
-        """Say why the first job waits, once for each reason. Raises InputError for a reason that does not pass."""
+        """Report why a job waits in the queue, once per reason. Raises InputError for a reason that never passes."""
         if time.monotonic() - self._asked < CHECK:
             return
         self._asked, states = time.monotonic(), _states(self._jobs, self.study.engine)
@@ -345,7 +345,7 @@ class SlurmEngine:
                 self._tell(f"{words}; Ctrl-C takes it out of the queue")
 
     def _tell(self, words: str) -> None:
-        """Say something, once."""
+        """Log a warning, unless it is the same as the last one."""
         if words != self._told:
             self._told = words
             _LOGGER.warning("%s", words)
@@ -357,15 +357,15 @@ class SlurmEngine:
         return True
 
     def _beat(self) -> None:
-        """Let the jobs know that somebody is there for whom they work."""
+        """Touch the heartbeat file, by which jobs know that the coordinator is alive."""
         (self._root / BEAT).touch()
 
     def _end_earlier(self) -> None:
-        """End the jobs of an earlier start that was killed: their runs go on here from what they had saved.
+        """End the jobs of an earlier start that was killed; this start continues their runs from their checkpoints.
 
-        A folder may come from others and speak of any jobs: only those are waited for and cancelled that are in the
-        user's own list of this start, outside the folder, and bear its name. Others are asked to leave, and end by
-        themselves when nobody speaks to them.
+        The folder may come from other people and name any job id. So this waits for and cancels only jobs that are in
+        the user's own list of that start, which lies outside the folder, and that have its name. Other jobs are asked
+        to end, and do so by themselves without a heartbeat.
         """
         for root in dismissed(self.folder):
             with contextlib.suppress(OSError):
@@ -380,24 +380,24 @@ class SlurmEngine:
 
 
 def _name(root: Path) -> str:
-    """What the cluster calls the jobs of a start."""
+    """The name in the cluster of the jobs of a start."""
     return f"explorer-{root.name}"
 
 
 def _ledger(root: Path) -> Path:
-    """Where the user's cache keeps the jobs that a start has submitted; its place in a study's folder is its key."""
+    """The file in the user's cache with the ids of the jobs that a start has submitted, named by a hash of its path."""
     return cache_folder("slurm") / hashlib.sha256(str(root).encode()).hexdigest()[:32]
 
 
 def _device(asked: str, engine: EngineConfig) -> str:
-    """The device of all jobs. Raises InputError for a GPU that no job asks for."""
+    """The device of all jobs: "cpu" if they request no GPU. Raises InputError for `device=cuda` without a GPU."""
     if not engine.gpus and asked == "cuda":
         raise InputError("engine.gpus=0: device=cuda needs one; allowed: 1 and more, or device=cpu")
     return asked if engine.gpus else "cpu"
 
 
 def _states(jobs: list[_Known], engine: EngineConfig) -> dict[str, str]:
-    """State and reason of each job that the cluster still knows, by name; of all, where it does not answer now."""
+    """State and reason, by name, of each job that the cluster still lists; "UNKNOWN" for all if it does not answer."""
     if engine.executor == "local":
         return {one.name: "RUNNING" for one in jobs if not one.job.done()}
     try:
@@ -415,7 +415,7 @@ def _cancel(one: _Known) -> None:
 
 
 def _until_gone(jobs: list[_Known], engine: EngineConfig) -> None:
-    """Wait a little for jobs that have said goodbye, whose words are still being written."""
+    """Wait up to `CHECK` seconds for jobs that have said goodbye, whose logs are still being written."""
     deadline = time.monotonic() + CHECK
     while jobs and _states(jobs, engine) and time.monotonic() < deadline:
         time.sleep(PAUSE)

@@ -1,4 +1,4 @@
-"""What a job of a Slurm cluster does: it trains run after run for the coordinator of a study."""
+"""The body of a job of a Slurm cluster: it trains run after run for the coordinator of a study."""
 
 import contextlib
 import signal
@@ -17,23 +17,23 @@ from explorer.host import signals as interrupt
 from explorer.record.folder import LEAVE
 from explorer.study.job import Begun, Job, Placement, Refused
 
-PAUSE = 0.25  # seconds between two looks into a box
+PAUSE = 0.25  # seconds between two reads of the message file
 MOST = 1000  # runs at once in one job, far more than the coordinator ever gives it
 IN, OUT, BEAT = "in.jsonl", "out.jsonl", "beat"
 
 
-class Station:
-    """What a job does: it serves the coordinator of a study until that, the cluster or the clock ends it.
+class SlurmJob:
+    """The body of one job: trains for the coordinator until the coordinator, the cluster or the time limit ends it.
 
-    Called by submitit on the machine where the job runs; `checkpoint` by its signal handler.
+    submitit calls it on the machine where the job runs, and `checkpoint` from its signal handler.
     """
 
     def __init__(self, root: Path, name: str, retries: int, silence: float) -> None:
-        """`root` is the place of all jobs of this start of the study, `name` that of this one in it."""
+        """`root` is the folder of all jobs of this start of the study, `name` the folder of this job in it."""
         self.root, self.name, self.retries, self.silence = root, name, retries, silence
 
     def __call__(self) -> None:
-        """Serve. Signals reach the main thread, so that what they do never stands in the middle of a word."""
+        """Work in a second thread: signals interrupt the main thread, so no message is ever written half."""
         self._ended = ""  # why the cluster ends this job, if it does
         signal.signal(signal.SIGTERM, self._end)
         self._thread = threading.Thread(target=self._serve)
@@ -42,31 +42,31 @@ class Station:
             self._thread.join(LOOK)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Have all runs saved, and say how to go on when the cluster has room again."""
+        """Save all runs, and return what submitit queues again: a new start of this job."""
         self._ended = "the cluster ended its job, which is queued again"
         self._thread.join(interrupt.LONGEST_GOODBYE + 2 * LOOK)
-        return DelayedSubmission(Station(self.root, self.name, self.retries, self.silence))
+        return DelayedSubmission(SlurmJob(self.root, self.name, self.retries, self.silence))
 
     def _end(self, *_: object) -> None:
-        """What Slurm sends before it kills: at a cancellation, and at a preemption that it requeues by itself."""
+        """Handle SIGTERM, which Slurm sends before it kills: on cancellation and on preemption."""
         self._ended = "the cluster ended its job"
 
     def _serve(self) -> None:
         place = self.root / self.name
-        inbox, outbox, beat = Box(place / IN), Box(place / OUT), Beat(self.root / BEAT, self.silence)
-        life = 1 + sum(isinstance(letter, Hello) for letter in Box(place / OUT).take())
-        inbox.take()  # what was meant for an earlier life is given to others
+        inbox, outbox, beat = Box(place / IN), Box(place / OUT), Heartbeat(self.root / BEAT, self.silence)
+        life = 1 + sum(isinstance(message, Hello) for message in Box(place / OUT).take())
+        inbox.take()  # messages to an earlier start of this job: their runs have gone to other jobs
         engine = LocalEngine(self.retries, self.silence, slots=MOST)
         placement: Placement | None = None
         outbox.put(Hello(life))
         try:
             while not (why := self._reason(beat)):
-                for letter in inbox.take():
-                    if isinstance(letter, Placement):
-                        placement = letter
+                for message in inbox.take():
+                    if isinstance(message, Placement):
+                        placement = message
                         engine.open(replace(placement, most=MOST))
                     else:
-                        self._do(letter, placement, engine, outbox)
+                        self._do(message, placement, engine, outbox)
                 for event in engine.events(PAUSE):
                     outbox.put(event)
             for event in engine.stop():
@@ -75,19 +75,19 @@ class Station:
         finally:
             engine.close()
 
-    def _do(self, letter: Any, placement: Placement | None, engine: LocalEngine, outbox: Box) -> None:
-        if isinstance(letter, Job):
-            outbox.put(Begun(letter.run.id))
-            if placement is not None and (problem := unfit(placement.host_report, letter, engine)):
+    def _do(self, message: Any, placement: Placement | None, engine: LocalEngine, outbox: Box) -> None:
+        if isinstance(message, Job):
+            outbox.put(Begun(message.run.id))
+            if placement is not None and (problem := unfit(placement.host_report, message, engine)):
                 outbox.put(Refused(problem))
                 return
-            engine.submit(letter)
+            engine.submit(message)
         else:
-            for answer in answered(letter.question, letter.workers, engine):
+            for answer in answered(message.question, message.workers, engine):
                 outbox.put(answer)
 
-    def _reason(self, beat: "Beat") -> str:
-        """Why to leave, in words; empty where there is no reason."""
+    def _reason(self, beat: "Heartbeat") -> str:
+        """Why this job must end; empty if there is no reason."""
         if self._ended:
             return self._ended
         if (self.root / LEAVE).exists() or (self.root / self.name / LEAVE).exists():
@@ -96,8 +96,11 @@ class Station:
 
 
 @dataclass
-class Beat:
-    """A file that the coordinator touches now and then. Only whether it changes counts, as clocks may differ."""
+class Heartbeat:
+    """The heartbeat file, which the coordinator touches now and then.
+
+    Only whether its time changes counts, since clocks of machines may differ.
+    """
 
     path: Path
     longest: float
@@ -105,7 +108,7 @@ class Beat:
     _since: float = field(default_factory=time.monotonic)
 
     def is_lost(self) -> bool:
-        """Whether it has not changed for too long."""
+        """Whether it has not changed for longer than `longest` seconds."""
         with contextlib.suppress(OSError):
             last = self.path.stat().st_mtime_ns
             if last != self._last:

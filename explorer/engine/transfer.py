@@ -1,4 +1,4 @@
-"""Images and checkpoints of machines that see no common folder: sent along with a run, and sent back."""
+"""Sends images and checkpoints along with a run, and results back, between machines that share no folder."""
 
 import hashlib
 import tempfile
@@ -12,22 +12,22 @@ from explorer.host.errors import InputError
 from explorer.study.job import Job
 from explorer.study.settings import DataConfig
 
-Files = dict[str, bytes]  # by path below their folder
-KEPT = 2  # checkpoints of a run, as where it is trained
-MOST_IMAGES = 4 * 2**30  # bytes; more belong on a path that all machines see
+Files = dict[str, bytes]  # content by path below their folder
+KEPT = 2  # newest checkpoints of a run to keep, as many as where it is trained
+MOST_IMAGES = 4 * 2**30  # bytes; more should lie on a path that all machines see
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """A file that a run has left on another machine, for the folder that it was meant for."""
+class SentFile:
+    """A file that a run wrote on another machine, with the folder here in which it belongs."""
 
     folder: str
     name: str
     content: bytes
-    kept: int | None = None  # files in its folder, the newest of them; None: all
+    kept: int | None = None  # how many of the newest files its folder keeps; None: all
 
     def deliver(self) -> None:
-        """Put it in its place."""
+        """Write the file into its folder, and delete older ones beyond `kept`."""
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{self.name}.partial"
@@ -39,7 +39,7 @@ class Parcel:
 
 
 def images(data: DataConfig) -> Files:
-    """The files of a set of images. Raises InputError for more than is sensible to send."""
+    """Read the files of a data set, to send them. Raises InputError for more than `MOST_IMAGES` bytes."""
     paths = [path for path in sorted(Path(data.path or "").rglob("*")) if path.is_file()]
     size = sum(path.stat().st_size for path in paths)
     if size > MOST_IMAGES:
@@ -51,7 +51,7 @@ def images(data: DataConfig) -> Files:
 
 
 def arrived(files: Files) -> str:
-    """Where images that were sent are on this machine: once for each content, in the cache."""
+    """Store images that were sent in this machine's cache, once for each content, and return their folder."""
     digest = hashlib.sha256()
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -66,44 +66,44 @@ def arrived(files: Files) -> str:
             try:
                 (Path(place) / "whole").rename(folder)
             except OSError:
-                assert folder.exists()  # another run was faster
+                assert folder.exists()  # another run stored the same images meanwhile
     return str(folder)
 
 
 def newest(folder: str | None) -> Files:
-    """The newest checkpoint of a run, if it has any."""
+    """Read the newest checkpoint of a run, if it has any."""
     paths = sorted(Path(folder).glob("*.safetensors")) if folder else []
     return {path.name: path.read_bytes() for path in paths[-1:]}
 
 
 @dataclass
-class Depot:
-    """Where a run's files are on a machine that does not see the study's folder.
+class RunFiles:
+    """The files of a run on a machine that does not see the study's folder.
 
-    `there` is the job as this machine can do it; `meant` is as it came.
+    `meant` is the job as it came, with the coordinator's paths; `there` is the same job with paths of this machine.
     """
 
     meant: Job
     there: Job
     _sent: set[Path] = field(default_factory=set)
 
-    def outgoing(self) -> Iterator[Parcel]:
-        """Files that are new since the last call."""
+    def outgoing(self) -> Iterator[SentFile]:
+        """Yield the files that are new since the last call, to send them back."""
         if self.there.checkpoints and self.meant.checkpoints:
             for path in sorted(Path(self.there.checkpoints).glob("*.safetensors"))[-1:]:
                 if path not in self._sent:
                     self._sent.add(path)
-                    yield Parcel(self.meant.checkpoints, path.name, path.read_bytes(), kept=KEPT)
+                    yield SentFile(self.meant.checkpoints, path.name, path.read_bytes(), kept=KEPT)
         if self.there.weights and self.meant.weights:
             path, place = Path(self.there.weights), Path(self.meant.weights)
             if path.exists() and path not in self._sent:
                 self._sent.add(path)
-                yield Parcel(str(place.parent), place.name, path.read_bytes())
+                yield SentFile(str(place.parent), place.name, path.read_bytes())
 
 
 @contextmanager
-def depot(job: Job, checkpoint: Files) -> Iterator[Depot]:
-    """A place for a run's files while it is trained here, with the checkpoint from which it goes on."""
+def run_files(job: Job, checkpoint: Files) -> Iterator[RunFiles]:
+    """Make a temporary folder for a run's files while it is trained here, with the checkpoint that it resumes from."""
     with tempfile.TemporaryDirectory() as place:
         kept, weights = Path(place) / "checkpoints", Path(place) / "weights.safetensors"
         kept.mkdir()
@@ -114,4 +114,4 @@ def depot(job: Job, checkpoint: Files) -> Iterator[Depot]:
             checkpoints=str(kept) if job.checkpoints else None,
             weights=str(weights) if job.weights else None,
         )
-        yield Depot(job, there, {kept / name for name in checkpoint})
+        yield RunFiles(job, there, {kept / name for name in checkpoint})

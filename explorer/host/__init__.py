@@ -1,1 +1,1 @@
-"""This machine and the person at it: errors, formatting, signals, cache, atomic files, limits of YAML."""
+"""Services of the local machine: errors, number formats, signals, cache, atomic file writes, limits on files."""

@@ -1,4 +1,4 @@
-"""What this machine has measured, kept between studies: a file of the user's, which may be deleted at any time."""
+"""The user's cache: measurements of this machine, reused by later studies. It may be deleted at any time."""
 
 import json
 import os
@@ -14,21 +14,21 @@ from explorer.host.yaml_limits import misfit, read_json
 
 
 def cache_folder(*below: str) -> Path:
-    """Where the user's system keeps what can be made again, or a folder below; only the user may enter it.
+    """Path of the project's cache folder, or of a folder below it; created with access for the user alone.
 
-    It is made where that can be done. Somebody else's folder is left as it is: see `is_own`.
+    A folder that cannot be created is no error, and one that belongs to another user is left as it is: see `is_own`.
     """
     folder = _caches() / "resnext-explorer"
     for path in (folder, *(folder.joinpath(*below[: end + 1]) for end in range(len(below)))):
         with suppress(OSError):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if path.stat().st_uid == os.getuid() and path.stat().st_mode & 0o077:
-                path.chmod(0o700)  # made by an earlier version, or by hand
+                path.chmod(0o700)  # created by an earlier version, or by hand
     return folder.joinpath(*below)
 
 
 def _caches() -> Path:
-    """The folder of caches; of a user without a home, as in a container under a bare number, one for that number."""
+    """The base folder for caches: XDG_CACHE_HOME, ~/.cache, or a temporary folder per user id if there is no home."""
     if root := os.environ.get("XDG_CACHE_HOME"):
         return Path(root)
     try:
@@ -38,7 +38,7 @@ def _caches() -> Path:
 
 
 def is_own(path: Path) -> bool:
-    """Whether a file or a folder is the user's, who alone may write it; a link is nobody's."""
+    """Whether a file or folder belongs to the user and only the user can write to it; False for a symbolic link."""
     try:
         found = path.lstat()
     except OSError:
@@ -47,7 +47,7 @@ def is_own(path: Path) -> bool:
 
 
 def secret_file(text: str) -> Path:
-    """Write a secret to a new file that its user alone may read, in a folder that the user alone may enter."""
+    """Write a secret to a new file in a new folder, both accessible to the user alone, and return the file's path."""
     path = Path(tempfile.mkdtemp(prefix="resnext-explorer-")) / "secret"
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(text, encoding="utf-8")
@@ -55,13 +55,13 @@ def secret_file(text: str) -> Path:
 
 
 def remembered(key: str, kind: Any) -> Any:
-    """The value under a key; None where there is none of this kind (see `reading.misfit`), or no file to read."""
+    """The cached value of a key; None if it is absent or not of type `kind` (see `yaml_limits.misfit`)."""
     found = _read().get(key)
     return None if misfit(found, kind, key) else found
 
 
 def remember(values: dict[str, Any]) -> None:
-    """Keep values for other studies. A folder that cannot be written costs only the measuring again."""
+    """Store values for later studies. If the cache cannot be written, nothing is raised: they are measured again."""
     if not values:
         return
     path = _path()

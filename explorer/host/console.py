@@ -1,4 +1,4 @@
-"""The terminal: text from files and records is shown on it and never obeyed by it."""
+"""The terminal: control characters in text from files and records are displayed and never executed."""
 
 import os
 import sys
@@ -18,36 +18,36 @@ from rich.text import Text
 
 
 def spare_letters() -> None:
-    """Let what the terminal's encoding cannot write be shown as an escape, where it would be a traceback."""
+    """Show characters that the terminal's encoding cannot write as escapes, where Python would raise an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
 
 
 class PlainConsole(Console):
-    """A console that shows control characters of a text as escapes, since an image's name could hold a command.
+    """A console that prints control characters as escapes, since a file name could contain a terminal command.
 
     Every string that is printed, alone or in a table, is rendered here first.
     """
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print. Raises OSError that names the stream where it takes nothing, as on a full disk, and gives it up."""
+        """Print. If the stream cannot be written, as on a full disk, raises OSError naming it and discards the rest."""
         try:
             super().print(*objects, **options)
         except OSError as error:
             if error.filename is None:
                 error.filename = f"standard {'error' if self.stderr else 'output'}"
-                # What is left of it would be written at the end of the process, and fail again.
+                # Python would try to write the buffered rest when the process ends, and fail again.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
             raise
 
     def render_str(self, text: str, **options: Any) -> Text:
-        r"""A text for the terminal; letters that it cannot show are escapes as well, as `\xf6` where it is of ASCII."""
+        r"""A text for the terminal; characters that its encoding lacks become escapes: `\xf6` on an ASCII terminal."""
         shown = printable(text).encode(self.encoding, "backslashreplace").decode(self.encoding)
         return super().render_str(shown, **options)
 
     def status(self, status: Any, *, spinner: str = "dots", **options: Any) -> Status:
-        """A line that moves while something lasts, in letters that the terminal can show."""
+        """A line with a spinner while something lasts, in characters that the terminal can show."""
         return super().status(status, spinner="line" if self.options.ascii_only else spinner, **options)
 
 

@@ -1,10 +1,10 @@
-"""The exceptions a person is meant to read."""
+"""Exceptions whose messages are shown to the user without a traceback."""
 
 
 class InputError(ValueError):
-    """Something a person gave cannot be used: one line saying what, where, and what is allowed.
+    """Input from the user cannot be used: one line that says what is wrong, where, and what is allowed.
 
-    `more` are lines below it, where it is about a list. The entry prints it without a traceback and exits with 2.
+    `more` are further lines, such as a list of differences. The command line prints them all and exits with code 2.
     """
 
     def __init__(self, line: str, *more: str) -> None:
@@ -13,4 +13,4 @@ class InputError(ValueError):
 
 
 class StudyStoppedError(Exception):
-    """A study could not finish, through no fault of what was typed: one line saying why. Exit code 1."""
+    """A study could not finish for a reason that is not in the user's input: one line that says why. Exit code 1."""

@@ -1,4 +1,4 @@
-"""Files written whole: a reader sees the old content or the new, and a crash loses neither."""
+"""Atomic file writes: a reader sees the old content or the new, and a crash loses neither."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old content or the new, never a part, and a crash loses neither."""
-    # Two processes may write one file at once, as the index of studies that run side by side.
+    # Two processes may write one file at once: studies that run side by side all write the index.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with _named(path), partial.open("w", newline="", encoding="utf-8") as file:
@@ -24,7 +24,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let an OSError name the file a person knows: writing gives none, and replacing that of the partial file."""
+    """Make an OSError name the target file: writing names none, and replacing names the temporary file."""
     try:
         yield
     except OSError as error:

@@ -1,16 +1,16 @@
-"""Numbers as people read them, the same on the terminal and on pages."""
+"""Numbers and text formatted for people, the same on the terminal and on pages."""
 
 import difflib
 import math
 import re
 from collections.abc import Sequence
 
-# Embeddings, overrides and isolates; letters of languages written from right to left are none of them.
+# Unicode's embedding, override and isolate controls. Right-to-left letters are not among them and stay as they are.
 DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-# What a terminal may obey, and what no encoding can write; tabs and line breaks are left.
+# Control characters that a terminal may execute, and characters that no encoding can write; not tab and line break.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-LONGEST = 2000  # characters of a message
-NOTED = "Noted beside this result:"  # before what a person has written down
+LONGEST = 2000  # most characters of a message
+NOTED = "Noted beside this result:"  # introduces the text of a study's note.txt
 NO_INTERVAL = "needs 2 values that differ"
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
 
@@ -20,10 +20,10 @@ def _blank(found: re.Match[str]) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Text with the characters that set the direction of writing shown as escapes: `\u202e`. Safe HTML stays safe.
+    r"""Text with Unicode's direction controls shown as escapes: `\u202e`. HTML that was escaped before stays escaped.
 
-    Left as they are, one that is not closed would turn round the numbers after it, whatever element or mark isolates
-    it: what closes the isolation closes an open isolate of the text instead (Unicode Standard Annex 9).
+    An unclosed control would reverse the numbers after it, and no element around the text prevents that: the end of the
+    element's isolation would close an isolate opened within the text instead (Unicode Standard Annex 9).
     """
     return text if text.isascii() else text.translate(DIRECTION)
 
@@ -34,30 +34,30 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A message on one line that can be read, whatever was pasted into it."""
+    """A message on one line, shortened in the middle where it has more than `LONGEST` characters."""
     line = text.strip().replace("\n", "\\n")
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-400:]}"
 
 
 def without_password(url: str) -> str:
-    """A URL without the password in it, which is to be read and kept nowhere."""
+    """A URL without its password, which is neither displayed nor stored."""
     return _PASSWORD.sub(_blank, url)
 
 
 def without_passwords(text: str, arguments: list[str]) -> str:
-    """A message that may repeat a part of the command line, without the passwords of URLs in that."""
+    """A message without the passwords of any URLs in `arguments`, which it may quote."""
     for found in (found for argument in arguments for found in _PASSWORD.finditer(argument)):
         text = text.replace(found[0], _blank(found))
     return text
 
 
 def place_in_run(epochs: int, steps: int) -> str:
-    """Where a run stands after so many epochs, and so many steps of the next one: `step 3 of epoch 5`."""
+    """How far a run has come: whole epochs, or steps of the epoch after them: `epoch 4`, `step 3 of epoch 5`."""
     return f"step {steps} of epoch {epochs + 1}" if steps else f"epoch {epochs}"
 
 
 def percent(fraction: float, digits: int = 2) -> str:
-    """A fraction in percent: `4.71 %`; a dash where there is none."""
+    """A fraction in percent: `4.71 %`; a dash for NaN."""
     return "-" if math.isnan(fraction) else f"{fraction * 100:.{digits}f} %"
 
 
@@ -69,23 +69,23 @@ def plain(value: object) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """So many of a thing: `1 run`, `1,234 runs`, `0 runs`."""
+    """A count with its noun: `1 run`, `1,234 runs`, `0 runs`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def told_seeds(counts: Sequence[int]) -> str:
-    """How many seeds are behind each of several means: `10 seeds`, `2 to 6 seeds`, `1 seed`."""
+    """The number of seeds behind several means, as a range: `10 seeds`, `2 to 6 seeds`, `1 seed`."""
     low, high = min(counts, default=0), max(counts, default=0)
     return f"{low} to {high} seeds" if low < high else counted(low, "seed")
 
 
 def signed_percent(fraction: float | None) -> str:
-    """A deviation in percent with its sign: `-2.82 %`; a dash where there is nothing to compare with."""
+    """A deviation in percent with its sign: `-2.82 %`; a dash for None or NaN."""
     return "-" if fraction is None or math.isnan(fraction) else f"{fraction * 100:+.2f} %"
 
 
 def interval(low: float, high: float) -> str:
-    """An interval of fractions in percent: `4.20 to 5.21 %`, or what it would take to have one."""
+    """An interval of fractions in percent: `4.20 to 5.21 %`, or what is needed to compute one."""
     return NO_INTERVAL if math.isnan(low) else f"{low * 100:.2f} to {high * 100:.2f} %"
 
 
@@ -95,7 +95,7 @@ def points(difference: float) -> str:
 
 
 def interval_points(low: float, high: float) -> str:
-    """An interval of differences in percentage points: `-1.50 to +0.22`, or what it would take to have one."""
+    """An interval of differences in percentage points: `-1.50 to +0.22`, or what is needed to compute one."""
     return NO_INTERVAL if math.isnan(low) else f"{points(low)} to {points(high)}"
 
 
@@ -105,7 +105,7 @@ def p_value(p: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number without a unit: `-0.42`; a dash where there is none."""
+    """A number without a unit: `-0.42`; a dash for NaN."""
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
@@ -120,7 +120,7 @@ def millions(count: int) -> str:
 
 
 def cost(axis: str, value: float) -> str:
-    """A cost as a number without its unit: `4,775,754`, or `12.3` milliseconds."""
+    """A cost without its unit: an integer count such as `4,775,754`, or milliseconds such as `12.3`."""
     return f"{value:.3g}" if axis == "latency" else f"{value:,.0f}"
 
 
@@ -139,6 +139,6 @@ ERROR_NAMES = {"test_error": "test error", "val_error": "validation error"}
 
 
 def hint(word: str, allowed: list[str]) -> str:
-    """What a misspelt word may have meant."""
+    """A suggestion for a misspelt word from the allowed ones; empty where none is similar."""
     close = difflib.get_close_matches(word, allowed, n=1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -1,4 +1,4 @@
-"""What the machine is, as far as it can be told without loading torch."""
+"""Properties of the machine that can be read without loading torch."""
 
 import contextlib
 import ctypes
@@ -8,12 +8,12 @@ import platform
 import re
 from pathlib import Path
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # glibc's malloc.h; size -1 is the largest
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # glibc's malloc.h; a size of -1: the largest
 _CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def cpu_name() -> str:
-    """Model of the processor as the operating system names it."""
+    """Model of the processor, as the operating system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -24,7 +24,7 @@ def cpu_name() -> str:
 
 
 def cpu_features() -> str:
-    """The instruction sets the processor offers: machines of one model name may differ in them."""
+    """The processor's instruction sets, which may differ between machines with the same model name."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith(("flags", "Features")):
@@ -35,12 +35,12 @@ def cpu_features() -> str:
 
 
 def cpu_count() -> int:
-    """Cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def driver_version(told: Path = Path("/proc/driver/nvidia/version")) -> str:
-    """Version of the NVIDIA driver as it tells Linux; "unknown" where it does not."""
+    """Version of the NVIDIA driver as Linux reports it; "unknown" if it reports none."""
     try:
         found = re.search(r"\d+\.\d+(\.\d+)*", told.read_text(encoding="utf-8"))
     except OSError:
@@ -49,24 +49,24 @@ def driver_version(told: Path = Path("/proc/driver/nvidia/version")) -> str:
 
 
 def fix_cublas_workspace() -> None:
-    """Have cuBLAS sum in the same order every time; torch refuses deterministic algorithms on CUDA otherwise.
+    """Make cuBLAS sum in the same order every time; torch's deterministic algorithms require this on CUDA.
 
-    cuBLAS reads it once in each process, when it is first used.
+    cuBLAS reads the variable once per process, at its first use.
     """
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep the memory this process frees: maps come and go by the gigabyte at each training step.
+    """Make glibc keep memory that this process frees: each training step frees and allocates gigabytes of maps.
 
-    Given back to the system, every page of them would be cleared and mapped again when it is next needed, which took
-    up to half of a step's time. Elsewhere than on glibc nothing happens.
+    If it were returned to the system, every page would be cleared and mapped again at the next use, which took up to
+    half of a step's time. Without glibc nothing happens.
     """
     _set_malloc({_MMAP_MAX: 0, _TRIM_THRESHOLD: -1, _TOP_PAD: 2**26})
 
 
 def give_freed_memory_back() -> None:
-    """Let glibc give memory back as it does for a program that sets nothing, once its thresholds have adapted."""
+    """Make glibc return freed memory to the system again, as in a program that has not changed its settings."""
     _set_malloc({_MMAP_MAX: 2**16, _MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26, _TOP_PAD: 2**17})
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -82,7 +82,7 @@ def _set_malloc(options: dict[int, int]) -> None:
 
 
 def memory_bytes() -> int:
-    """Memory of the whole machine, or of the container this is; 2^63 where the system does not tell."""
+    """Bytes of memory of the machine, or of the container this process is in; 2^63 if the system does not report it."""
     found = [1 << 63]
     with contextlib.suppress(AttributeError, ValueError, OSError):
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -93,7 +93,7 @@ def memory_bytes() -> int:
 
 
 def memory_in_use() -> int:
-    """Bytes of memory that this process has now; 0 where the system does not tell."""
+    """Bytes of memory that this process uses now; 0 if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, AttributeError, ValueError):
@@ -101,7 +101,7 @@ def memory_in_use() -> int:
 
 
 def most_memory() -> int | None:
-    """Bytes this process has had in memory at most; None where the system does not tell."""
+    """Peak memory of this process in bytes; None if the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
@@ -110,10 +110,10 @@ def most_memory() -> int | None:
 
 
 def limit_memory(most: int) -> None:
-    """Let this process have no more bytes of its own than these, so that it is refused memory instead of being killed.
+    """Limit this process to `most` bytes of its own memory, so that an allocation fails and the process is not killed.
 
-    Where memory does run out, the system should end this process before others. Elsewhere than on Linux nothing
-    happens.
+    If the machine's memory still runs out, the system should end this process before others. Only Linux supports this;
+    elsewhere nothing happens.
     """
     try:
         import resource
@@ -126,7 +126,7 @@ def limit_memory(most: int) -> None:
 
 
 def described() -> dict[str, str | int]:
-    """What a study's record says of the machine that it runs on."""
+    """The description of this machine that a study's record holds."""
     return {
         "host": platform.node(),
         "platform": platform.platform(terse=True),
@@ -137,6 +137,6 @@ def described() -> dict[str, str | int]:
 
 
 def machine_id() -> str:
-    """Eight hexadecimal digits that are the same on the same machine and tell a stranger nothing."""
+    """Eight hexadecimal digits that identify the machine without revealing its name."""
     text = f"{platform.node()}/{cpu_name()}/{os.cpu_count()}"
     return hashlib.sha256(text.encode()).hexdigest()[:8]

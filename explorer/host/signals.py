@@ -1,7 +1,7 @@
-"""Ctrl-C and its kin: once saves and leaves, twice leaves at once.
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first one saves and ends the program, the second ends it at once.
 
-A signal can arrive anywhere. Where that is harmless it becomes a KeyboardInterrupt; within `deferred` it is only noted,
-and whoever is inside looks at `requested` or calls `check` where leaving loses nothing.
+A signal can arrive at any time. Usually it raises KeyboardInterrupt. Within `deferred` it is only recorded, and the
+code there checks `requested` or calls `check` at places where nothing is lost by leaving.
 """
 
 import os
@@ -11,25 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-# What asks a program to end: a person, a batch system or a shutdown, a terminal that was closed.
+# Signals that ask a program to end: from a person, a batch system or shutdown, or a terminal that was closed.
 _ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-LONGEST_GOODBYE = 20.0  # seconds that those who work for us have to save what they are doing
+LONGEST_GOODBYE = 20.0  # seconds that worker processes have to save their state
 
 
 @dataclass
 class _Signals:
-    """Those that have come since `watching` began, and whether they are only noted; a process has one such state."""
+    """The signals received since `watching` began, and whether they are only recorded. One instance per process."""
 
     asked: list[int] = field(default_factory=list)
     deferred: bool = False
 
     def note(self, number: int, *_: object) -> None:
-        """What a signal does."""
+        """Handle a signal: record it, then raise KeyboardInterrupt unless deferred; a second one ends the process."""
         self.asked.append(number)
         if len(self.asked) > 1:
             with suppress(OSError, ValueError):
                 os.write(sys.stderr.fileno(), b"\nexplorer: left at once; what is recorded is whole\n")
-            os._exit(128 + number)  # workers end by themselves where nobody is left to work for
+            os._exit(128 + number)  # workers end by themselves when this process has gone
         if not self.deferred:
             raise KeyboardInterrupt
 
@@ -39,12 +39,12 @@ _signals = _Signals()
 
 @contextmanager
 def watching() -> Iterator[None]:
-    """Within the body a first signal asks to leave and a second one ends the process.
+    """Handle signals within the body: the first one asks the program to leave, the second one ends the process.
 
-    Signals that whoever started the program has them ignore, as nohup does, stay ignored.
+    Signals that the parent process has set to be ignored, as nohup does, stay ignored.
     """
     before = {}
-    with suppress(ValueError):  # not the main thread: signals are somebody else's
+    with suppress(ValueError):  # only the main thread may handle signals
         before = {
             one: signal.signal(one, _signals.note) for one in _ASKING if signal.getsignal(one) is not signal.SIG_IGN
         }
@@ -58,7 +58,7 @@ def watching() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Within the body a signal interrupts nothing; when it has ended, one that came becomes a KeyboardInterrupt."""
+    """Delay signals: within the body nothing is interrupted; at its end a received signal raises KeyboardInterrupt."""
     _signals.deferred = True
     try:
         yield
@@ -68,24 +68,24 @@ def deferred() -> Iterator[None]:
 
 
 def requested() -> bool:
-    """Whether somebody has asked the program to leave."""
+    """Whether a signal has asked the program to end."""
     return bool(_signals.asked)
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if somebody has asked the program to leave."""
+    """Raise KeyboardInterrupt if a signal has asked the program to end."""
     if _signals.asked:
         raise KeyboardInterrupt
 
 
 def ignore() -> None:
-    """For the last moments of a program that is leaving as it was asked to."""
+    """Ignore further signals while the program, which was asked to end, finishes its work."""
     for one in _ASKING:
         signal.signal(one, signal.SIG_IGN)
 
 
 def exit_code() -> int:
-    """What a shell expects of a program that was ended by the signal that came."""
+    """The exit code that shells use for a program ended by the received signal: 128 + its number."""
     first = _signals.asked[0] if _signals.asked else signal.SIGINT
     _signals.asked.clear()
     return 128 + first

@@ -1,7 +1,7 @@
-"""Files that may come from others are held to limits: what they are, how large they are, and what stands in them.
+"""Limits on files from other people: their kind, their size, and the types and number of values in them.
 
-A pipe is waited for without end, and a file of holes can be larger than the memory. Of YAML a small file can become a
-huge tree: an alias repeats what its anchor names, and ten aliases of ten aliases of ten fill the memory.
+Reading a pipe may never end, and a sparse file can be larger than the memory. A small YAML file can describe a huge
+tree: an alias repeats its anchor, and ten aliases of ten aliases of ten fill the memory.
 """
 
 import json
@@ -19,9 +19,9 @@ import yaml
 from explorer.host.errors import InputError
 
 MOST_JSON = 2**26  # bytes
-MOST_WHOLE = 2**53  # of whole numbers in files; floats hold all until there
-MOST_BYTES = 2**20  # of YAML
-MOST_VALUES = 100_000  # with what aliases repeat
+MOST_WHOLE = 2**53  # largest whole number in a file: floats represent all up to it exactly
+MOST_BYTES = 2**20  # of a YAML file
+MOST_VALUES = 100_000  # of a YAML file, aliases expanded
 DEEPEST = 50
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -30,11 +30,12 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 
 def opened(path: Path, most: int) -> BufferedReader:
-    """A regular file of at most so many bytes, open for reading; nothing else is read of or waited for.
+    """Open a regular file of at most `most` bytes for reading, without waiting for anything else such as a pipe.
 
-    Raises InputError for another, OSError for one out of reach.
+    Raises InputError for a larger file or another kind of one, OSError if it cannot be opened.
     """
-    # A pipe without a writer would not open otherwise, and what is looked at by its name may be exchanged after that.
+    # Non-blocking, since opening a pipe without a writer would wait. The kind is checked on the opened descriptor: the
+    # file behind a path may be exchanged between a check and the opening.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(descriptor, "rb") if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
     if file is None:
@@ -47,27 +48,27 @@ def opened(path: Path, most: int) -> BufferedReader:
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """The content of such a file."""
+    """The content of a regular file of at most `most` bytes. Raises as `opened` does."""
     with opened(path, most) as file:
         return file.read(most + 1)[:most]
 
 
 def read_json(path: Path, most: int = MOST_JSON) -> Any:
-    """What such a file of JSON holds. Raises InputError for one that is none, OSError for one out of reach."""
+    """The value in a JSON file of at most `most` bytes. Raises InputError for invalid content, OSError as `opened`."""
     try:
         return json.loads(read_bytes(path, most))
     except InputError:
         raise
-    except (ValueError, RecursionError):  # no UTF-8, a number of thousands of digits, nested without end
+    except (ValueError, RecursionError):  # not UTF-8, numbers of thousands of digits, nesting too deep
         raise InputError(f"{path}: is not a JSON object") from None
 
 
 def misfit(value: Any, kind: Any, key: str) -> str:
-    """What of a value of JSON is not of a type, in words that name the key; empty where all is.
+    """Check a JSON value against a type: a message that names the key that does not fit, or "" if all fits.
 
-    A type is one of JSON's own, a list, tuple, dictionary, union or literal of types, or a dataclass or typed
-    dictionary, of which every field is one; what it does not name is not looked at. Numbers are finite, and whole ones
-    no larger than floats can hold.
+    A type is one of JSON's own types, a list, tuple, dictionary, union or literal of types, or a dataclass or typed
+    dictionary, whose fields are all checked; keys that it does not name are ignored. Numbers must be finite, and whole
+    numbers at most `MOST_WHOLE`.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -104,7 +105,7 @@ def misfit(value: Any, kind: Any, key: str) -> str:
 
 
 def is_beyond(value: float, mark: Any) -> bool:
-    """Whether a number is outside what a marker allows."""
+    """Whether a number is outside the bounds (ge, gt, le, lt) of an annotation."""
     ends = {end: getattr(mark, end, None) for end in ("ge", "gt", "le", "lt")}
     inside = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
     return any(end is not None and not inside[name](value, end) for name, end in ends.items())
@@ -126,9 +127,9 @@ def _misfit_of_fields(value: Any, kind: Any, key: str) -> str:
 
 
 def check_yaml(path: Path) -> bytes:
-    """The content of a YAML file, of which nothing has been built yet.
+    """Check the limits of a YAML file from its parse events, before any value is built, and return its content.
 
-    Raises InputError for one beyond the limits, yaml.YAMLError for one that is not YAML, OSError for one out of reach.
+    Raises InputError for a file beyond the limits, yaml.YAMLError for invalid YAML, OSError if it cannot be opened.
     """
     content = read_bytes(path, MOST_BYTES)
     sizes: dict[str | None, int] = {}

@@ -1,1 +1,1 @@
-"""What is on disk of a study, and what may differ between its starts."""
+"""A study's files on disk: its record, its configuration, and what may differ between its starts."""

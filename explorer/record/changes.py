@@ -1,7 +1,7 @@
-"""What may not change between a study's start and its continuation, compared and told.
+"""Compare a study with its first start: what may not change before it continues, and the message if it did.
 
-Settings are compared before anything starts, and what they run on once a worker has looked: the data, torch, the
-device, the execution plan and the sources that decide a number. Whatever else differs is recorded (see `starts`).
+Settings are compared before anything starts. The data, torch, the device, the execution plan and the sources that
+affect results are compared once a worker has reported them. All other differences are recorded (see `starts`).
 """
 
 import json
@@ -20,19 +20,19 @@ from explorer.study.job import HostReport
 from explorer.study.run import Execution
 from explorer.study.settings import DataConfig, StudyConfig
 
-# What may differ between two starts of a study: where and how fast it runs, not what it finds. Where images come from
-# may: a start with other content than the first one's is refused by its hash.
+# Keys that may differ between two starts of a study: where and how fast it runs, not what it finds. The source of the
+# images may differ too, since a start with other image content is refused by its hash.
 _FREE = (
     *("name", "device", "engine", "storage", "report", "fork", "search.seeds", "search.designs"),
     *(f"data.{field.name}" for field in fields(DataConfig) if not field.metadata.get("decides", True)),
 )
-_UNORDERED = ("search.rates", "search.forms")  # lists that mean the same in any order
-FEW, MOST, WIDEST = 3, 20, 60  # differences told in one line, differences told at all, characters of a value
+_UNORDERED = ("search.rates", "search.forms")  # lists whose order has no meaning
+FEW, MOST, WIDEST = 3, 20, 60  # differences reported in one line, reported at all, characters of a value
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that was something else when the study was started; both values as text for people."""
+    """One value that has changed since the study was started; old and new value as text for people."""
 
     key: str
     then: str
@@ -43,16 +43,16 @@ class Difference:
 
 
 def refuse_other_settings(study: Started | None, config: StudyConfig) -> None:
-    """Raise InputError, listing the differences, when the study was started with other settings or more seeds."""
+    """Raise InputError, listing the differences, if the study was started with other settings or with more seeds."""
     if study is not None:
         _refuse(study, of_settings(study, config))
 
 
 def settled(study: Started | None, config: StudyConfig, host_report: HostReport) -> Execution | None:
-    """The execution plan that a study's first start fixed; None before it.
+    """The execution plan that the study's first start fixed; None if it has not been started.
 
-    Raises InputError, listing the differences, where this machine cannot follow the plan, the settings ask for another,
-    or what it would run with is not what the study was started with.
+    Raises InputError, listing the differences, if this machine cannot follow the plan, the settings ask for another
+    plan, or the data, versions or sources have changed since the start.
     """
     if study is None:
         return None
@@ -61,10 +61,10 @@ def settled(study: Started | None, config: StudyConfig, host_report: HostReport)
 
 
 def fork_of(config: StudyConfig, host_report: HostReport | None = None) -> tuple[str, list[Difference]]:
-    """The name under which `fork=true` lets a study go on, and all that keeps it from doing so under its own.
+    """The name under which a study continues with `fork=true`, and the differences that prevent it under its own name.
 
-    That is its own where nothing differs, else the first of `<name>-2`, `<name>-3`, ... that is free or was started in
-    this very way. Without host_report only settings are compared.
+    It is the study's own name if nothing differs, else the first of `<name>-2`, `<name>-3`, ... that is unused or was
+    started with the same settings. Without `host_report` only settings are compared.
     """
     first = _differences(started_study(study_folder(config.name)), config, host_report)
     if not first:
@@ -77,20 +77,20 @@ def fork_of(config: StudyConfig, host_report: HostReport | None = None) -> tuple
 
 
 def told(folder: Path, differences: list[Difference], so: str) -> list[str]:
-    """What differs and what follows from it, for people: one line, and where it is much an aligned list below it."""
+    """A message that lists differences and ends with `so`: one line, followed by an aligned list if there are many."""
     few = len(differences) <= FEW
     how = f"({'; '.join(map(str, differences))})" if few else f"in {len(differences)} respects"
     return [f"{folder}: was started differently {how}; {so}", *(() if few else _listed(differences))]
 
 
 def of_settings(study: Started, config: StudyConfig) -> list[Difference]:
-    """Settings that decide something and are not those that the study was started with; fewer seeds are among them."""
-    # Keys that an earlier version did not write had the defaults they have now.
+    """Settings that affect results and differ from those of the study's start; fewer seeds count as a difference."""
+    # Keys that an earlier version did not write had their present defaults.
     before, now = {**_flat(_defaults(config)), **_flat(study.config)}, _flat(as_tree(config))
     for key in _UNORDERED:
         before[key], now[key] = (sorted(tree.get(key) or []) for tree in (before, now))
     if (question := before.get("study.question")) and before.get("data.label"):
-        # A question may name the images, which may come to be called otherwise when they lie elsewhere.
+        # The question may contain the name of the data set, which may change when the data is moved.
         before["study.question"] = str(question).replace(str(before["data.label"]), str(now["data.label"]))
     different = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     found = [_difference(key, before.get(key), now.get(key)) for key in different if not key.startswith(_FREE)]
@@ -102,7 +102,7 @@ def of_settings(study: Started, config: StudyConfig) -> list[Difference]:
     if "search.looks" in different:
         then, new = ("auto" if tree.get("search.looks") else tree.get("search.seeds") for tree in (before, now))
         found = [one for one in found if one.key != "search.looks"] + [_difference("search.seeds", then, new)]
-    elif config.search.seeds < seeds and not config.search.looks:  # with looks the number follows from the results
+    elif config.search.seeds < seeds and not config.search.looks:  # with looks, results decide the number of seeds
         found.append(_fewer("search.seeds", seeds, config.search.seeds))
     if not config.search.is_adaptive and designs != config.search.designs:
         found.append(_difference("search.designs", designs, config.search.designs))
@@ -112,7 +112,7 @@ def of_settings(study: Started, config: StudyConfig) -> list[Difference]:
 
 
 def of_host(study: Started, config: StudyConfig, host_report: HostReport) -> list[Difference]:
-    """What a study would run with now and did not at its start, the execution plan as it stands included."""
+    """Differences between this machine and the one of the study's start, and changes of the stored execution plan."""
     environment, plan = study.environment, study.plan
     old = {**asdict(plan), "data_hash": environment["data_hash"], "torch": environment["versions"].get("torch")}
     new = {
@@ -133,7 +133,7 @@ def of_host(study: Started, config: StudyConfig, host_report: HostReport) -> lis
 
 
 def _of_sources(then: dict[str, str] | None, now: dict[str, str]) -> Iterator[Difference]:
-    """Files that were changed, added or removed; none where an earlier version kept no digests."""
+    """Source files that were changed, added or removed; none if an earlier version stored no digests."""
     for path in sorted({*then, *now} if then is not None else ()):
         before, after = (f"version {tree[path]}" if path in tree else "absent" for tree in (then or {}, now))
         if before != after:
@@ -157,11 +157,11 @@ def _refuse(study: Started, differences: list[Difference]) -> None:
 
 
 def _place(environment: dict[str, Any]) -> str:
-    """The sources that a study was started with, as a person finds them; empty where that is not known."""
+    """The commit or version that a study was started with, for a message; empty if it is not known."""
     commit, version = environment.get("commit"), environment.get("version")
     if commit:
         return f"commit {commit}" + (f" (version {version})" if version else "")
-    # Installed without a checkout, another state of the same version cannot be told from this one.
+    # Without a checkout, two states of the same version cannot be distinguished.
     return f"version {version}" if version and version != explorer.__version__ else ""
 
 
@@ -185,13 +185,13 @@ def _fewer(key: str, then: int, now: int) -> Difference:
 
 
 def _word(value: Any) -> str:
-    """A value as it stands in YAML, cut where it is long."""
+    """A value as in YAML, shortened if it is long."""
     text = one_line(value) if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
 
 
 def _defaults(value: Any) -> dict[str, Any]:
-    """The tree of a dataclass with only the fields that have a default, at that default."""
+    """The tree of a dataclass, restricted to fields that have a default, with these defaults."""
     found: dict[str, Any] = {}
     for field in fields(value):
         if is_dataclass(getattr(value, field.name)):

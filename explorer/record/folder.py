@@ -1,8 +1,8 @@
-"""A study's folder: its files, what stands in them, and who may write it.
+"""A study's folder: its files, their content, and the lock for writing.
 
 Besides the record's tables it holds `config.yaml` (the resolved settings), `execution.json` (how runs are executed)
-and `environment.json` (what it was started on); a person may add `note.txt`, which decides nothing. `local/` holds what
-need not be kept: lock, mirror, failure log, entry in the index.
+and `environment.json` (the machine, data and versions it was started with); a person may add `note.txt`, which affects
+nothing. `local/` holds what can be lost: lock, mirror, failure log, entry in the index.
 """
 
 import hashlib
@@ -23,22 +23,31 @@ from typing import Any, TypedDict
 import filelock
 import yaml
 
+import explorer
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
 from explorer.record.table import MOST_BYTES as MOST_TABLE
+from explorer.study.renamed import OF_RECORDS, RENAMED, under_new_names
 from explorer.study.run import Execution
-from explorer.study.settings import ADAPTIVE, Natural
+from explorer.study.settings import ADAPTIVE, Count, Natural
 
 STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
-DECISIONS = "decisions.csv"  # of a search alone
-NOTE, LONGEST_NOTE = "note.txt", 2000  # a person's words on the result; letters
-TOKEN, JOBS = "local/here", "local/slurm"  # by which another machine knows the folder, and where jobs of Slurm speak
-BEHIND = Path("local") / "mirror.behind"  # there while the dashboard's database may lack something
-LEAVE = "leave"  # a file that asks all jobs of a start to leave, or one job where it lies in that one's place
-LIVE_SECONDS = 10  # a running study's page is drawn at most once in so many, and reloads itself as often
+DECISIONS = "decisions.csv"  # only a search has one
+NOTE, LONGEST_NOTE = "note.txt", 2000  # a person's remarks on the result, and most characters of it
+TOKEN, JOBS = "local/here", "local/slurm"  # identifies the folder to another machine; messages of Slurm jobs
+BEHIND = Path("local") / "mirror.behind"  # exists while the dashboard's database may be incomplete
+LEAVE = "leave"  # a file that asks all jobs of a start to end, or a single job if it lies in that job's folder
+LIVE_SECONDS = 10  # least time between two drawings of a running study's page, which also reloads itself as often
+# The layout of a record, stored as `schema` in environment.json; a record without the key has schema 1.
+#   1  everything written before there was a number: a table may lack columns that have a default in `rows`, and
+#      environment.json may lack the fields of `_Later`
+#   2  the same, with the number
+# Raise it when a program that knows only the previous number would refuse or misread a record: another column, another
+# file, another meaning of a value. All schemas from 1 on are read; a start raises a record's schema to this one.
+SCHEMA = 2
 _SHOWN = re.compile(rb"<!-- runs: ([0-9a-f]*) -->\s*\Z")
 _DIGITS = 16
 MOST_HEADER = 2**16  # bytes of a table's first line
@@ -46,9 +55,9 @@ MOST_HEADER = 2**16  # bytes of a table's first line
 
 @dataclass(frozen=True)
 class Stamps:
-    """Sizes and times of a study's files, None for one that is not there, and when they were looked at, in ns.
+    """Sizes and times of a study's files (None for a missing one), and the time in ns at which they were read.
 
-    Times of writing can be set back, those of change not.
+    A file's modification time can be set back, its change time cannot.
     """
 
     files: dict[str, tuple[int, ...] | None]
@@ -56,13 +65,13 @@ class Stamps:
 
     @property
     def written(self) -> int:
-        """When the last run was recorded, in ns; 0 before the first."""
+        """Time in ns at which the last run was recorded; 0 before the first."""
         found = self.files[RUNS]
         return found[1] if found else 0
 
 
 class _Start(TypedDict, total=False):
-    """One start of a study, as far as an earlier version wrote it down."""
+    """One start of a study; earlier versions wrote only some of these fields."""
 
     when: str
     engine: str
@@ -73,6 +82,7 @@ class _Start(TypedDict, total=False):
     cores: int
     versions: dict[str, str | None]
     commit: str | None
+    version: str | None
     sources: str
 
 
@@ -82,8 +92,9 @@ class _Fork(TypedDict):
 
 
 class _Later(TypedDict, total=False):
-    """What some versions did not write."""
+    """Fields of `environment.json` that earlier versions did not write."""
 
+    schema: Count
     id: str
     skipped: list[str]
     rest_images: int
@@ -91,10 +102,11 @@ class _Later(TypedDict, total=False):
     execution: dict[str, Any]
     forked_from: _Fork
     starts: list[_Start]
+    version: str | None
 
 
 class _Environment(_Later):
-    """What `environment.json` holds."""
+    """The content of `environment.json`."""
 
     data_hash: str
     images: tuple[Natural, Natural, Natural]
@@ -106,15 +118,15 @@ class _Environment(_Later):
 
 
 def study_folder(name: str) -> Path:
-    """The folder of a study, below the current one."""
+    """The folder of a study, relative to the current one."""
     return STUDIES / name
 
 
 def make_folder(folder: Path) -> Path:
-    """Create a folder and give it back. Raises InputError where it cannot be written."""
+    """Create a folder and return it. Raises InputError if it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):  # has no name that a kill could leave behind
+        with tempfile.TemporaryFile(dir=folder):  # unnamed, so a killed process leaves no file behind
             return folder
     except OSError as error:
         raise InputError(
@@ -123,26 +135,26 @@ def make_folder(folder: Path) -> Path:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise InputError for a link in a folder that is to be written: what is written must stay in it.
+    """Raise InputError for a symbolic link in a folder that will be written, since it would lead writing elsewhere.
 
-    A folder may come from others, and a link named `failures.log` would lead the log to whatever file it names.
+    A folder may come from other people, and a link named `failures.log` would redirect the log to any file.
     """
     for path in (folder, *folder.rglob("*")):
-        # submitit makes its script of a job a link to another name of it beside it.
+        # submitit links a job's script to a second name in the same folder; such links are allowed.
         if path.is_symlink() and not (folder / JOBS in path.parents and path.resolve().parent == path.parent.resolve()):
             raise InputError(f"{path}: is a link; allowed are files and folders alone, since all is written in there")
-        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe would be waited for
+        if path.exists() and not path.is_file() and not path.is_dir():  # reading a pipe could wait without end
             raise InputError(f"{path}: is no file and no folder; take it away")
 
 
 def stamps_of(folder: Path) -> Stamps:
-    """The state of a study's files; to be taken before they are read, since what changes meanwhile then has another."""
+    """The state of a study's files. Take it before reading them, so that a change while reading is noticed later."""
     names = (*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE)
     return Stamps({name: stamp(folder / name) for name in names}, time.time_ns())
 
 
 def stamp(path: Path) -> tuple[int, ...] | None:
-    """Size and times of a file; None where there is none."""
+    """Size and times of a file; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -151,10 +163,10 @@ def stamp(path: Path) -> tuple[int, ...] | None:
 
 
 def is_stale(page: Path, folder: Path) -> bool:
-    """Whether a page is missing or shows an earlier record, as after a crash between the two.
+    """Whether a page is missing or shows an earlier state of the record, as after a crash between the two writes.
 
-    What it shows stands in its last line, since a copy of both, such as a clone, has times of its own; of a page of an
-    earlier version, which has none, that is not known.
+    A page's last line has the digest of the rows it shows, since file times change when both are copied, as by a clone.
+    A page of an earlier version has no such line and does not count as stale.
     """
     if not page.exists():
         return True
@@ -165,11 +177,11 @@ def is_stale(page: Path, folder: Path) -> bool:
 
 
 def runs_behind(page: Path, folder: Path) -> int | None:
-    """How many rows were recorded since a page was drawn; None where it does not say of which rows it was drawn."""
+    """Number of rows recorded since a page was drawn; None if the page does not say which rows it shows."""
     shown, lines, digest = _shown(page), 0, hashlib.sha256()
     since = 0 if shown == "" else None
     with opened(folder / RUNS, MOST_TABLE) as file:
-        for lines, line in enumerate(file):  # of which the header is number 0
+        for lines, line in enumerate(file):  # line 0 is the header
             digest.update(line)
             if digest.hexdigest()[:_DIGITS] == shown:
                 since = lines
@@ -177,7 +189,7 @@ def runs_behind(page: Path, folder: Path) -> int | None:
 
 
 def _shown(page: Path) -> str | None:
-    """The digest of the rows that a page was drawn of, as its last line says; None where it does not."""
+    """The digest of the rows that a page shows, from its last line; None if it has none."""
     with page.open("rb") as file:
         file.seek(max(0, page.stat().st_size - 200))
         found = _SHOWN.search(file.read())
@@ -185,7 +197,7 @@ def _shown(page: Path) -> str | None:
 
 
 def runs_digest(folder: Path) -> str:
-    """A hash of the rows that commit a study's runs, by which its page says what it shows; empty before the first."""
+    """A hash of the rows of `runs.csv`, by which a page says what it shows; empty before the first row."""
     path = folder / RUNS
     if not path.exists():
         return ""
@@ -195,9 +207,9 @@ def runs_digest(folder: Path) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a study for one coordinator; the operating system frees it when the process ends, however it ends.
+    """Lock a study for one coordinator; the operating system releases the lock when the process ends, even if killed.
 
-    Raises InputError naming the process that holds it.
+    Raises InputError naming the process that holds the lock.
     """
     holder = folder / "local" / "holder.json"
     lock = filelock.FileLock(folder / "local" / "lock")
@@ -213,7 +225,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def held_by(folder: Path) -> str | None:
-    """Who runs a study now, in words; None where nobody does."""
+    """Description of the process that runs a study now; None if none does."""
     path = folder / "local" / "lock"
     if not path.exists():
         return None
@@ -225,13 +237,13 @@ def held_by(folder: Path) -> str | None:
 
 
 def drop_partial(folder: Path) -> None:
-    """Drop what a coordinator that was killed had half written; whoever calls holds the study."""
+    """Delete partly written files of a killed coordinator. The caller holds the study's lock."""
     for left in folder.glob(".*.partial"):
         left.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:
-    """Drop the checkpoints of a study whose runs have all ended, as a kill right after the last one leaves them."""
+    """Delete the checkpoints of a finished study, which a kill right after its last run leaves behind."""
     kept = folder / "local" / "checkpoints"
     if kept.is_dir() and any(kept.iterdir()):
         with suppress(InputError), locked(folder):
@@ -251,20 +263,20 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
         tree = None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: is not a YAML mapping; restore it, or choose another name=")
-    return tree
+    return under_new_names(tree, OF_RECORDS | RENAMED, f" (in {path})")[0]
 
 
 def note(folder: Path) -> str:
-    """What a person has written down beside a result, on one line; "" where there is nothing.
+    """The content of a study's `note.txt`, on one line; "" if there is none.
 
-    A note that cannot be shown says so in its place, since no result may be lost by it.
+    For a note that cannot be shown, a message that says so: a bad note must not hide a result.
     """
     path = folder / NOTE
     if not path.exists():
         return ""
     words = ""
     with suppress(OSError, ValueError):
-        if path.is_file():  # whatever else may keep its readers waiting
+        if path.is_file():  # reading anything else, such as a pipe, may wait without end
             with path.open(encoding="utf-8") as file:
                 words = file.read(LONGEST_NOTE + 1)
     if not words or len(words) > LONGEST_NOTE:
@@ -273,23 +285,54 @@ def note(folder: Path) -> str:
 
 
 def stored_environment(folder: Path) -> dict[str, Any] | None:
-    """What a study was started on; None before its first start."""
+    """The content of `environment.json`: what a study was started on; None before its first start.
+
+    Raises InputError for a record of a later schema than this version reads, and for a damaged file.
+    """
     return _read_json(folder / ENVIRONMENT, _Environment)
 
 
+def refuse_later_record(folder: Path) -> None:
+    """Raise InputError for a record of a later schema, whatever else is wrong with its files."""
+    path, content = folder / ENVIRONMENT, None
+    with suppress(InputError, OSError):  # a file that cannot be read is reported by whoever needs it
+        content = read_json(path)
+    if isinstance(content, dict):
+        refuse_later_schema(content, path)
+
+
+def refuse_later_schema(environment: dict[str, Any], where: Path) -> None:
+    """Raise InputError if an environment is of a later schema than this version reads; `where` names its file.
+
+    Nothing else about such a record can be relied on, not even the types of its fields.
+    """
+    schema = environment.get("schema", 1)
+    if type(schema) is not int or schema <= SCHEMA:
+        return
+    starts = environment.get("starts")
+    last = starts[-1] if isinstance(starts, list) and starts and isinstance(starts[-1], dict) else {}
+    # The number is raised by a start: the last one is more likely to be by the version that wrote it than the first.
+    version = next((text for text in (last.get("version"), environment.get("version")) if isinstance(text, str)), None)
+    writer, way = (f"version {version[:40]}", "that one") if version else ("a later version", "a later one")
+    raise InputError(
+        f"{where}: schema {schema} of a record, written by {writer} of resnext-explorer; this is version "
+        f"{explorer.__version__}, which reads schemas 1 to {SCHEMA}: install {way}, or choose another name="
+    )
+
+
 def stored_execution(folder: Path) -> dict[str, Any] | None:
-    """A study's execution plan; None before its first start."""
+    """The content of `execution.json`: a study's execution plan; None before its first start."""
     return _read_json(folder / EXECUTION, Execution)
 
 
 def refuse_gaps(folder: Path) -> None:
-    """Raise InputError, naming the files, when a study that has begun lacks a part of itself."""
+    """Raise InputError, naming the files, if a study that has been started lacks some of its files."""
     if missing := gaps(folder):
         raise InputError(f"{folder}: {', '.join(missing)} missing; restore them, or start anew with name=...")
 
 
 def gaps(folder: Path) -> list[str]:
-    """The files that a study lacks; none before it has begun, which its settings tell: they are written last."""
+    """The files that a study lacks; none before its start, which writes `config.yaml` last."""
     if not _has_begun(folder):
         return []
     wanted = (*TABLES, *_of_a_search(folder), CONFIG, EXECUTION, ENVIRONMENT)
@@ -297,7 +340,7 @@ def gaps(folder: Path) -> list[str]:
 
 
 def drop_unbegun(folder: Path) -> None:
-    """Take away what a first start that was refused has made; for whoever holds the lock."""
+    """Delete the files of a first start that was refused. The caller holds the study's lock."""
     if _has_begun(folder):
         return
     with suppress(OSError):
@@ -310,32 +353,32 @@ def drop_unbegun(folder: Path) -> None:
 
 
 def write_execution(folder: Path, execution: Execution) -> None:
-    """Write the execution plan; a search adds the convolutions of each design it chooses."""
+    """Write the execution plan. A search does so again when a design that it chooses adds convolutions."""
     write_whole(folder / EXECUTION, json.dumps(asdict(execution), indent=2) + "\n")
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """The present time in UTC, to the second, as ISO 8601 text."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _of_a_search(folder: Path) -> tuple[str, ...]:
-    """The table that only a search has, if this study is one."""
+    """The name of the table that only a search has; empty if this study is none."""
     if not (folder / CONFIG).exists():
         return ()
     search = (stored_config(folder) or {}).get("search")
-    if not isinstance(search, dict) or search.get("only"):  # designs asked for by name are chosen by nobody
+    if not isinstance(search, dict) or search.get("only"):  # designs listed by name are not chosen by a search
         return ()
     return (DECISIONS,) if search.get("sampler") in ADAPTIVE else ()
 
 
 def _has_begun(folder: Path) -> bool:
-    """Whether a first start was written down to its end, or something is recorded."""
+    """Whether a first start was written completely, or any row is recorded."""
     return (folder / CONFIG).exists() or any(_has_rows(folder / name) for name in (*TABLES, DECISIONS))
 
 
 def is_more_than_a_header(path: Path) -> bool:
-    """Whether a table is there and not just its header, as the first start makes it."""
+    """Whether a table exists and has more than the header that the first start writes."""
     if not path.exists():
         return False
     with suppress(OSError, InputError), opened(path, MOST_TABLE) as file:
@@ -351,7 +394,7 @@ def _has_rows(path: Path) -> bool:
 
 
 def _read_json(path: Path, kind: type) -> dict[str, Any] | None:
-    """A file of a study that holds one such object; None where there is none."""
+    """Read a JSON file of a study and check its type; None if it does not exist. Raises InputError if unusable."""
     if not path.exists():
         return None
     try:
@@ -362,6 +405,8 @@ def _read_json(path: Path, kind: type) -> dict[str, Any] | None:
         raise InputError(f"{error}; restore it, or choose another name=") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is not a JSON object; restore it, or choose another name=")
+    if kind is _Environment:
+        refuse_later_schema(content, path)
     if wrong := misfit(content, kind, ""):
         raise InputError(f"{path}: {wrong.lstrip('.')}; restore the file, or choose another name=")
     return content

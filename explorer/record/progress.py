@@ -1,4 +1,4 @@
-"""How far a study has come, read from its record."""
+"""How far a study has come, according to its record."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from explorer.study.settings import StudyConfig
 
 @dataclass(frozen=True)
 class Progress:
-    """Final runs of a study by setting, and how many there are meant to be.
+    """Numbers of final runs of a study, by setting, and the number of planned runs.
 
-    others  final runs at other learning rates, which `by_setting` does not count and `wanted` does
+    others  final runs at other learning rates; they count in `wanted` but not in `by_setting`
     """
 
     by_setting: dict[str, int]
@@ -29,24 +29,24 @@ class Progress:
 
     @property
     def final(self) -> int:
-        """Final runs of all settings."""
+        """Number of final runs of all settings, including other learning rates."""
         return sum(self.by_setting.values()) + self.others
 
     @property
     def left(self) -> int:
-        """How many runs are to be trained yet."""
+        """Number of runs that are still to be trained."""
         return self.wanted - self.final
 
 
 def names_so_far(plan: Plan, recorded: records.Record | None) -> list[str]:
-    """The names of `settings_so_far`, which of many thousand designs are found much sooner."""
+    """The names of the settings known so far: `settings_so_far` without parsing each design, which is much faster."""
     if not plan.config.search.is_adaptive or recorded is None:
         return [setting.name for setting in plan.settings]
     return recorded.chosen()
 
 
 def settings_so_far(plan: Plan, recorded: records.Record | None) -> tuple[Setting, ...]:
-    """The study's settings: those fixed in advance, or those that a search has chosen until now, in that order."""
+    """The study's settings known so far: those fixed in advance, or those that a search has chosen, in that order."""
     if not plan.config.search.is_adaptive or recorded is None:
         return plan.settings
     chosen = [one for one in recorded.decisions if one.decision == "chosen"]
@@ -54,14 +54,14 @@ def settings_so_far(plan: Plan, recorded: records.Record | None) -> tuple[Settin
 
 
 def _latency(chosen: Decision) -> Latency | None:
-    """What was measured when a design was chosen."""
+    """The latency that was measured when a design was chosen; None if none was."""
     if chosen.latency is None or chosen.latency_lower is None or chosen.latency_upper is None:
         return None
     return Latency(chosen.latency_lower, chosen.latency, chosen.latency_upper)
 
 
 def without_weights(recorded: records.Record, folder: Path) -> str:
-    """A line on runs of which weights were to be kept and are not there; empty where there are none."""
+    """A message on runs whose weights should have been kept and are missing; empty if there are none."""
     kept = folder / "local" / "weights"
     trained = recorded.runs.loc[recorded.runs["status"] == "ok", "run"]
     missing = sum(not (kept / f"{run}.safetensors").exists() for run in trained)
@@ -74,7 +74,7 @@ def without_weights(recorded: records.Record, folder: Path) -> str:
 
 
 def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
-    """Count the wanted runs of the settings known until now that are in the record for good; none without a record."""
+    """Count the planned runs of the settings known so far that the record holds as final; 0 each without a record."""
     names = names_so_far(plan, recorded)
     if recorded is None:
         return Progress(dict.fromkeys(names, 0), plan.runs)
@@ -89,16 +89,16 @@ def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
 def refuse_foreign(
     config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]
 ) -> None:
-    """Raise InputError where the record holds a run of these settings under another id than theirs.
+    """Raise InputError if the record holds a run of these settings, seeds and rates under another id.
 
-    It was made by other sources, or by other settings than `config.yaml` says now: neither may be mixed or repeated.
+    It was made by other sources, or by other settings than those in `config.yaml`; such runs must not be mixed.
     """
     if found := foreign(config, runs, recorded):
         raise InputError(f"{folder}: {found}; restore {study.CONFIG}, or continue with the version that wrote it")
 
 
 def foreign(config: StudyConfig, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]) -> str:
-    """The first run of the settings that is recorded under another id, and how many there are; empty where none is."""
+    """A message on runs recorded under another id than the settings give: the first and their number; empty if none."""
     known = {(row.setting, row.seed, row.rate): row.run for row in recorded if row.status in FINAL_STATUSES}
     other = [
         (setting, run, old)

@@ -1,7 +1,7 @@
-"""The record of a study: what was run and what came of it, as three append-only tables.
+"""The record of a study, its runs and their results, as three append-only tables.
 
 `epochs.csv` and `correct.csv` are made durable first; the row in `runs.csv` then commits the run. Rows of the other
-two whose run was never committed can only stand at the end, and are cut off when the record is opened for writing.
+two tables without a committed run can only be at their end, and are cut off when the record is opened for writing.
 """
 
 import base64
@@ -21,14 +21,14 @@ from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
 from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Outcome
 
 _OF_RUNS: dict[str, type] = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
-Rows = Mapping[str, pd.DataFrame]  # of each table
+Rows = Mapping[str, pd.DataFrame]  # the rows of each table, by its name
 
 
 @dataclass(frozen=True)
 class Record:
-    """A study's tables in memory: `runs` has the last row of each run, `epochs` one row per epoch.
+    """A study's tables in memory: `runs` has the last row of each run, `epochs` one row per run and epoch.
 
-    `decisions` are those of a search, in order.
+    `decisions` are those of a search, in order; empty for other studies.
     """
 
     runs: pd.DataFrame
@@ -36,25 +36,25 @@ class Record:
     decisions: tuple[Decision, ...] = ()
 
     def chosen(self, by: str | None = None) -> list[str]:
-        """The settings of a search in the order they were chosen, all of them or those that one sampler chose."""
+        """The names of the settings that a search chose, in order; with `by`, only those that this sampler chose."""
         return [one.setting for one in self.decisions if one.decision == "chosen" and by in (None, one.by)]
 
 
 def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()) -> list[str]:
-    """What `opened_for_writing` tells."""
+    """Open the record as `opened_for_writing` does, and return only its messages about repairs."""
     return opened_for_writing(folder, searches=searches, rungs=rungs)[0]
 
 
 def opened_for_writing(
     folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()
 ) -> tuple[list[str], Record]:
-    """Create the tables, or heal what an interrupted write left behind; tell what that was, and give what they hold.
+    """Create the tables, or repair them after an interrupted write; return messages about repairs, and the record.
 
-    A study that `searches` has one more table, and judges its designs at `rungs`. Raises InputError for damage that
-    healing would hide; nothing is changed then.
+    With `searches` the study has a table of decisions, and judges its designs at `rungs`. Raises InputError for damage
+    that a repair would hide; nothing is changed then.
     """
     kinds = kinds_of(searches=searches)
-    for name, kind in reversed(kinds.items()):  # the runs come last: where they are, the others are too
+    for name, kind in reversed(kinds.items()):  # runs.csv is created last: if it exists, so do the others
         table.create(folder / name, kind)
     found = {
         name: table.undamaged(folder / name, kind, ["run"] if name == CORRECT else None) for name, kind in kinds.items()
@@ -78,15 +78,15 @@ def opened_for_writing(
 
 
 def kinds_of(*, searches: bool) -> dict[str, type]:
-    """The tables of a study by name, in the order in which they are read; what a row stands in for is read later."""
+    """The row type of each table of a study, in reading order: runs first, then the rows that they imply."""
     return {RUNS: RunRecord, **_OF_RUNS, **({DECISIONS: Decision} if searches else {})}
 
 
 def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
-    """Runs of which a table lacks whole rows, by that table; of the decisions, designs.
+    """Runs of which a table lacks whole rows, by the name of the table; for decisions, designs.
 
-    No check of a row can show that, but the other tables still speak of them. One run may be there in part, at the
-    end: it was being written down.
+    The checksum of a row cannot show this, but the other tables still refer to these runs. One run may be incomplete
+    at the end of a table: it was being written.
     """
     pending = uncommitted(rows)
     again = set().union(*pending.values())
@@ -101,10 +101,10 @@ def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
 
 
 def holding(rows: Rows, rungs: tuple[int, ...] = ()) -> Rows:
-    """The rows that tell whole stories: without runs of which some are gone, and what was decided by those.
+    """The rows of complete runs: without runs that lack rows, and without the decisions that were based on those.
 
-    A design of which decisions are gone stays chosen, if that is there, and its runs begin anew. A decision that is
-    there twice counts once.
+    A design that lacks decisions stays chosen if its first decision exists, and its runs start again. A decision that
+    occurs twice counts once.
     """
     if DECISIONS in rows:
         rows = {**rows, DECISIONS: rows[DECISIONS].drop_duplicates()}
@@ -122,27 +122,27 @@ def holding(rows: Rows, rungs: tuple[int, ...] = ()) -> Rows:
 
 
 def _chosen_once(decisions: pd.DataFrame, designs: set[str]) -> pd.DataFrame:
-    """All decisions, but of these designs only the first, that they were chosen."""
+    """All decisions, except that of `designs` only the first one is kept: that they were chosen."""
     is_first = (decisions["decision"] == "chosen") & ~decisions.duplicated("setting")
     return decisions[is_first | ~decisions["setting"].isin(designs)]
 
 
 def uncommitted(rows: Rows) -> dict[str, set[str]]:
-    """Runs that another table knows and `runs.csv` does not, by that table."""
+    """Runs that occur in another table but not in `runs.csv`, by the name of that table."""
     known = {EPOCHS: _runs(rows[RUNS]), CORRECT: _judged(rows[RUNS])}
     found = {name: _runs(rows[name]) - known[name] for name in _OF_RUNS if name in rows}
     return {name: runs for name, runs in found.items() if runs}
 
 
 def commit(folder: Path, record: RunRecord, epochs: list[EpochResult], outcome: Outcome) -> None:
-    """Write one finished run: epochs and correctness first, the row that commits them last."""
+    """Write one finished run: first its epochs and correct images, last the row that commits it."""
     commit_all(folder, [(record, epochs, outcome)])
 
 
 def commit_all(folder: Path, runs: Iterable[tuple[RunRecord, list[EpochResult], Outcome]]) -> None:
-    """The same of several at once, for a record that nothing follows from yet.
+    """Write several finished runs at once, for a new record on which nothing depends yet.
 
-    Cut short it cannot be told from one that has lost rows: a study that goes on writes one run after the other.
+    If this is interrupted, the record looks like one that has lost rows; a running study therefore writes run by run.
     """
     names, rows, right, ended = _names(EpochResult), list[EpochRecord](), list[CorrectRecord](), list[RunRecord]()
     for record, epochs, outcome in runs:
@@ -158,14 +158,14 @@ def commit_all(folder: Path, runs: Iterable[tuple[RunRecord, list[EpochResult], 
 
 
 def decide(folder: Path, decisions: list[Decision]) -> None:
-    """Write down what a search has decided, before anything follows from it."""
+    """Write a search's decisions; to be done before anything that depends on them."""
     table.append(folder / DECISIONS, decisions)
 
 
 def load(folder: Path) -> Record:
     """Read a study's record without changing it.
 
-    Raises InputError when there is none, when its columns are another version's, or when a row does not check.
+    Raises InputError if there is none, if its columns are another version's, or if a row does not match its checksum.
     """
     if not (folder / RUNS).exists():
         raise InputError(f"{folder}: there is no record here; start the study first")
@@ -173,14 +173,14 @@ def load(folder: Path) -> Record:
         raise InputError(f"{folder}: {EPOCHS} is missing; restore it, or start anew with name=...")
     kinds = kinds_of(searches=(folder / DECISIONS).exists())
     rows = {name: table.read(folder / name, kind) for name, kind in kinds.items() if name != CORRECT}
-    # While a study runs, what was read later may speak of runs that had not ended before.
+    # While a study runs, tables that are read later may hold runs that had not ended when runs.csv was read.
     if lost := {name: gone for name, gone in missing(rows).items() if name != RUNS}:
         raise _lost(folder, lost)
     return assembled(rows)
 
 
 def assembled(rows: Rows) -> Record:
-    """A record from the rows of its tables, which hold together."""
+    """Make a record from consistent rows of its tables."""
     runs, epochs = rows[RUNS], rows[EPOCHS]
     final = runs[["run"]].assign(final=runs["status"].isin(FINAL_STATUSES)).sort_values("final", kind="stable")
     runs = runs.loc[final.drop_duplicates("run", keep="last").index.sort_values()].reset_index(drop=True)
@@ -195,10 +195,10 @@ def assembled(rows: Rows) -> Record:
 def load_correct(
     folder: Path, of: Collection[str] | None = None, record: Record | None = None
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which test images each run got right: a boolean array of shape `(test_images,)` per run, in test order.
+    """Which test images each run classified correctly: a boolean array `(test_images,)` per run, in test order.
 
-    `of` says of which runs, where not of all: a large study's would not fit into the memory. The runs are those of the
-    `record`, or read anew.
+    `of` limits the result to some runs, since all of a large study would not fit into the memory. The list of runs is
+    taken from `record` if given, else read from disk.
     """
     runs = table.read(folder / RUNS, RunRecord, ["run", "status", "test_error"]) if record is None else record.runs
     rows = table.read(folder / CORRECT, CorrectRecord)
@@ -211,7 +211,7 @@ def load_correct(
 
 
 def unpacked(rows: Iterable[Mapping[Any, Any]]) -> dict[str, npt.NDArray[np.bool_]]:
-    """The same of rows with run, images and bits. Raises ValueError where the bits are not those of so many images."""
+    """Unpack rows with run, images and bits into a boolean array per run. Raises ValueError if the two disagree."""
     found = {}
     for row in rows:
         bits, images = np.frombuffer(base64.b64decode(row["bits"]), np.uint8), int(row["images"])
@@ -222,12 +222,12 @@ def unpacked(rows: Iterable[Mapping[Any, Any]]) -> dict[str, npt.NDArray[np.bool
 
 
 def packed(right: npt.NDArray[np.bool_]) -> str:
-    """Booleans as `CorrectRecord` keeps them."""
+    """Pack booleans as text for `CorrectRecord.bits`."""
     return base64.b64encode(np.packbits(right).tobytes()).decode()
 
 
 def as_records(runs: pd.DataFrame) -> list[RunRecord]:
-    """The rows of `Record.runs` as values, missing ones as None."""
+    """The rows of `Record.runs` as `RunRecord` values, with None for missing numbers."""
     return _values(runs, RunRecord)
 
 
@@ -240,7 +240,7 @@ def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
 
 
 def told_lost(name: str, count: int) -> str:
-    """What is wrong with a table of which whole rows are gone."""
+    """The message about a table that has lost whole rows of `count` runs or designs."""
     if name == DECISIONS:
         designs = "1 design" if count == 1 else f"{count} designs"
         return f"what was decided about {designs} is not all there, or is there twice"
@@ -248,7 +248,7 @@ def told_lost(name: str, count: int) -> str:
 
 
 def _values(rows: pd.DataFrame, kind: type) -> list[Any]:
-    """Rows as values of their dataclass, None for what is missing."""
+    """Rows as values of their dataclass, with None for missing cells."""
     names = [str(name) for name in rows]
     columns = (
         [None if lacks else value for value, lacks in zip(rows[name].tolist(), rows[name].isna().tolist(), strict=True)]
@@ -271,13 +271,13 @@ def _judged(runs: pd.DataFrame) -> set[str]:
 
 
 def _from_first(rows: pd.DataFrame, runs: set[str]) -> "pd.Series[bool]":
-    """Whether a row is the first that is of one of the runs, or follows it."""
+    """For each row, whether it is the first one of any of the runs, or comes after it."""
     return rows["run"].isin(runs).cummax()
 
 
 def _without_epochs(rows: Rows) -> set[str]:
-    """Runs that have ended and lack an epoch of theirs, or have one too many; a diverged one may lack its last."""
-    found: dict[str, int] = {}  # a bit for each epoch
+    """Ended runs that lack one of their epochs or have one too many; a diverged run may lack its last."""
+    found: dict[str, int] = {}  # run -> one bit for each recorded epoch
     for run, epoch in _cells(rows[EPOCHS], "run", "epoch"):
         found[run] = found.get(run, 0) | 1 << epoch
     lost = set()
@@ -289,7 +289,7 @@ def _without_epochs(rows: Rows) -> set[str]:
 
 
 def _undecided(rows: Rows, rungs: tuple[int, ...]) -> set[str]:
-    """Designs of which more must have been decided than stands there, or something stands there twice."""
+    """Designs whose decisions are incomplete, given how their runs ended, or occur twice."""
     decided: dict[str, list[tuple[str, int, str]]] = {}
     for setting, *row in _cells(rows[DECISIONS], "setting", "decision", "epochs", "by"):
         decided.setdefault(setting, []).append((*row,))
@@ -304,7 +304,7 @@ def _undecided(rows: Rows, rungs: tuple[int, ...]) -> set[str]:
 
 
 def _is_whole(decided: list[tuple[str, int, str]], ended: set[str], rungs: tuple[int, ...]) -> bool:
-    """Whether a design was chosen, then continued at one rung after the other, or stopped where its runs were."""
+    """Whether a design's decisions are complete: chosen, continued at one rung after the other, stopped if pruned."""
     words, at = [word for word, _, _ in decided], tuple(epochs for _, epochs, _ in decided[1:])
     if words[:1] != ["chosen"] or set(words[1:-1]) - {"continued"} or "chosen" in words[1:]:
         return False

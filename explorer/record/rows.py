@@ -1,4 +1,4 @@
-"""The rows of a study's tables."""
+"""The row types of a study's tables; field names are the columns."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from explorer.study.runs import rate_of
 from explorer.study.settings import StudyConfig
 
 
-@dataclass(frozen=True, slots=True)  # a large study has a hundred thousand
+@dataclass(frozen=True, slots=True)  # slots: a large study has a hundred thousand rows
 class RunRecord:
     """One row of `runs.csv`; `docs/record.md` gives units and meaning of each column."""
 
@@ -61,7 +61,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One row of `epochs.csv`."""
+    """One row of `epochs.csv`: the results of one epoch of a run."""
 
     run: str
     epoch: Epochs
@@ -74,14 +74,14 @@ class EpochRecord:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One row of `decisions.csv`: what a search decided, in order.
+    """One row of `decisions.csv`: one decision of a search.
 
-    decision  "chosen": a design is trained; "continued", "stopped": what became of it at a rung
-    epochs    of the rung; 0 where it was chosen
-    error     mean validation error over seeds at the rung, by which it was judged; None where it was chosen
-    by        what chose it: the sampler, or `BASELINE` for the random designs that the search is held against
-    latency   median milliseconds of a forward pass, with the quartiles, where the search asks for it: measured when the
-              design was chosen
+    decision  "chosen": the design is trained; "continued", "stopped": the judgement at a rung
+    epochs    of the rung; 0 for "chosen"
+    error     mean validation error over seeds at the rung, by which it was judged; None for "chosen"
+    by        what chose the design: the sampler, or `BASELINE` for random designs that the search is compared with
+    latency   median milliseconds of a forward pass, with the quartiles, measured when the design was chosen, if the
+              search asks for it
     """
 
     setting: str
@@ -96,7 +96,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class CorrectRecord:
-    """One row of `correct.csv`: which test images a run got right.
+    """One row of `correct.csv`: which test images a run classified correctly.
 
     `bits` is base64 of one bit per test image, most significant bit first, padded with zeros to a whole byte.
     """
@@ -116,7 +116,7 @@ def record_of(
     finished: str,
     start: int,
 ) -> RunRecord:
-    """What the record says of a run that ended under the study's start of this number."""
+    """The row of `runs.csv` for a run that ended; `start` is the index of the study's start that executed it."""
     latency = setting.latency
     shape: dict[str, Any] = {axis.name: axis.of(setting.architecture) for axis in OWN}
     costs: dict[str, Any] = {name: getattr(setting.cost, name) for name in COUNTED}

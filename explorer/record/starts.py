@@ -1,7 +1,7 @@
-"""What a study was started on: `environment.json` says it of the first start, and of each one unlike those before it.
+"""The starts of a study: `environment.json` describes the first one, and each later one that differs from those before.
 
-A row of the record names its start by the place in that list, so that what may differ within a study is known for each
-row. What may not differ is compared in `changes`.
+Each row of the record has the index of its start in that list, so that differences within a study are known for each
+row. What may not differ at all is compared in `changes`.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from explorer.record.folder import (
     CONFIG,
     ENVIRONMENT,
     EXECUTION,
+    SCHEMA,
     now,
     refuse_gaps,
     stored_config,
@@ -37,7 +38,7 @@ from explorer.study.settings import StudyConfig
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a new study comes from: the one it would have continued, had nothing differed."""
+    """The origin of a study made by `fork=true`: the study it would have continued, and how it differs from that."""
 
     study: str
     differences: tuple[str, ...]
@@ -45,9 +46,9 @@ class Fork:
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a study: its place among those written down, and lines for a person about what differs.
+    """One start of a study: its index in the list of starts, and messages for the user about what differs.
 
-    environment  what was written down of all starts
+    environment  the stored description of all starts
     """
 
     number: int
@@ -57,7 +58,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Started:
-    """What the starts of a study wrote down: its settings, what it was started on, and its execution plan, as trees."""
+    """The stored state of a started study: its settings, environment and execution plan, as trees."""
 
     folder: Path
     config: dict[str, Any]
@@ -66,28 +67,29 @@ class Started:
 
     @property
     def plan(self) -> Execution:
-        """The execution plan. Raises InputError where its file holds something else."""
+        """The execution plan. Raises InputError if its file holds anything else."""
         return execution_in(self.execution, self.folder)
 
 
 def started_study(folder: Path) -> Started | None:
-    """What the starts of a study wrote down; None before the first has.
+    """Read the stored state of a study; None if it has not been started.
 
-    Raises InputError where a part of a study that has begun is missing or cannot be used.
+    Raises InputError if a file of a started study is missing or cannot be used, or the record is of a later schema.
     """
+    environment = stored_environment(folder)  # first: it says how the rest is laid out
     refuse_gaps(folder)
-    # The settings are written last: without them a first start was cut short before anything followed from it.
+    # The settings are written last: without them the first start was interrupted before anything depended on it.
     tree = stored_config(folder)
     if tree is None:
         return None
-    environment, execution = stored_environment(folder), stored_execution(folder)
+    execution = stored_execution(folder)
     assert environment is not None
     assert execution is not None
     return Started(folder, tree, environment, execution)
 
 
 def execution_in(tree: dict[str, Any], folder: Path) -> Execution:
-    """The execution plan that a study's file holds. Raises InputError for a file that holds something else."""
+    """Convert a stored tree to an execution plan. Raises InputError if the tree is none."""
     try:
         convolutions = tuple(Convolution(**choice) for choice in tree.get("convolutions", []))
         return Execution(**{**tree, "convolutions": convolutions})
@@ -103,9 +105,9 @@ def begin(
     host_report: HostReport,
     fork: Fork | None = None,
 ) -> Start:
-    """Write down what every later start must share, what this one is on, and the settings as they are now.
+    """Write what every later start must share with this one, a description of this start, and the present settings.
 
-    `before` is what the starts before it wrote down.
+    `before` is the stored state of the earlier starts; None for the first start.
     """
     entry, told = _entry(config, host_report), []
     environment = dict(before.environment) if before else None
@@ -120,8 +122,11 @@ def begin(
     different = [f"{key} was {then}, now {new}" for key, then, new in unlike(environment["starts"][0], entry)]
     if different:
         told.append(f"This start differs from the study's first: {'; '.join(different)}; its runs have start {number}")
+    # Raised for a study of an earlier schema too: its tables have the present columns by now, and rows of this version
+    # follow. A version that knows an earlier schema alone then refuses the record; one that knows none ignores the key.
+    environment = {"schema": SCHEMA} | environment | {"schema": SCHEMA}
     environment.setdefault("sources", host_report.sources)
-    # A search adds convolutions to its plan; the id of a run tells those that it was executed with.
+    # A search adds convolutions to its plan later; the id of a run covers those that it was executed with.
     plan = {key: value for key, value in asdict(execution).items() if key != "convolutions"}
     environment.setdefault("execution", plan)
     write_execution(folder, execution)
@@ -131,26 +136,26 @@ def begin(
 
 
 def starts_of(environment: dict[str, Any]) -> list[dict[str, Any]]:
-    """The starts of a study; of one of an earlier version the first one, as far as it is known."""
+    """The starts of a study; for a record of an earlier version only the first one, with the fields that it has."""
     known = ("versions", "machine", "platform", "commit", "version")
     first = {"when": environment["started"], **{key: environment.get(key) for key in known}}
     return environment.get("starts") or [first]
 
 
 def placed(starts: list[dict[str, Any]], entry: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
-    """The starts with this one among them, at the end unless there is one like it, and its place."""
+    """The list of starts with this one added, unless an equal one is in it already, and its index."""
     same = [number for number, start in enumerate(starts) if {**start, "when": None} == {**entry, "when": None}]
     return (starts, same[0]) if same else ([*starts, entry], len(starts))
 
 
 def identity(name: str, environment: dict[str, Any]) -> str:
-    """What tells a study from another of its name, made by whomever, wherever: it follows from its first start."""
+    """A text that distinguishes a study from others of the same name; it follows from its first start."""
     first = [name, *(environment.get(key) for key in ("id", "started", "machine", "data_hash"))]
     return hashlib.sha256(json.dumps(first).encode()).hexdigest()[:32]
 
 
 def unlike(first: dict[str, Any], entry: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """What is known of both starts and differs; sources are compared file by file elsewhere, `machine` is a hash."""
+    """Fields that both starts have and that differ, without `machine`, a hash, and `sources`, compared elsewhere."""
     for key, value in first.items():
         if isinstance(value, dict):
             yield from unlike(value, entry.get(key, {}))
@@ -159,15 +164,15 @@ def unlike(first: dict[str, Any], entry: dict[str, Any]) -> Iterator[tuple[str, 
 
 
 def write_environment(folder: Path, environment: dict[str, Any]) -> None:
-    """Write what a study was started on, unless that is what stands there."""
+    """Write `environment.json`, unless it has this content already."""
     if environment != stored_environment(folder):
         write_whole(folder / ENVIRONMENT, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
 
 
 def as_tree(config: StudyConfig) -> dict[str, Any]:
-    """Settings as plain lists and dictionaries, without what concerns the command alone.
+    """Settings as plain lists and dictionaries, without those that concern only one command.
 
-    The device as asked for is left to the execution plan, and a password to whoever has it.
+    The requested device is left out, since the execution plan has the actual one, and so is any password.
     """
     tree: dict[str, Any] = json.loads(json.dumps(asdict(replace(config, device="auto"))))
     tree["storage"]["url"] = without_password(config.storage.url) if config.storage.url else None
@@ -178,9 +183,9 @@ def as_tree(config: StudyConfig) -> dict[str, Any]:
 
 
 def _first(host_report: HostReport, entry: dict[str, Any]) -> dict[str, Any]:
-    """What is the same for all starts, and what the first one was on."""
+    """The environment at the first start: what all starts share, and the description of this one."""
     return {
-        "id": secrets.token_hex(8),  # two may start in one second on one machine
+        "id": secrets.token_hex(8),  # random, since two studies may start in the same second on one machine
         "data_hash": host_report.data_hash,
         "images": list(host_report.images),
         **({"rest_images": host_report.rest_images} if host_report.rest_images else {}),
@@ -192,7 +197,7 @@ def _first(host_report: HostReport, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def digest(sources: dict[str, str]) -> str:
-    """One mark of all sources that decide a number, by which starts are compared."""
+    """One hash over the digests of all sources that affect results, for comparing starts."""
     return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -209,13 +214,13 @@ def _entry(config: StudyConfig, host_report: HostReport) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the sources, with a plus sign when they were changed since; None outside a checkout."""
+    """The commit of the sources, with a plus sign if they were changed since; None outside a git checkout."""
     checkout = Path(__file__).parents[2]
     if not (checkout / ".git").exists():
         return None
     try:
         found = _git(checkout, "describe", "--always", "--abbrev=12")
-        # Records and pages in the checkout change while a study runs; what was run does not.
+        # Only explorer/ counts: records and pages in the checkout change while a study runs.
         is_changed = bool(_git(checkout, "status", "--porcelain", "--", "explorer"))
     except OSError:
         return None

@@ -1,4 +1,4 @@
-"""Append-only tables on disk: a header, then one checked line per row.
+"""Append-only tables on disk: a header, then one line with a checksum per row.
 
 A line is CSV whose last field, `crc`, is the CRC-32 of the text before it. One process writes; each append is one
 write, made durable before it returns. So a crash can leave a torn last line and nothing else: that tail is dropped
@@ -30,29 +30,29 @@ from explorer.host.errors import InputError
 from explorer.host.files import _named, write_whole
 from explorer.host.yaml_limits import MOST_WHOLE, is_beyond, opened
 
-MOST_BYTES = 2**33  # of a table; some ten million epochs have a gigabyte
-MOST_LINE = 2**24  # bytes; a hundred million test images have as many
-MOST_DAMAGED = 10_000  # lines, after which a file is no table
-AT_ONCE = 2**20  # bytes that are parsed together: the text of so many is in memory beside the values of all
-csv.field_size_limit(MOST_LINE)  # the library's own limit is less than the bits of a million test images
+MOST_BYTES = 2**33  # of a table; ten million epochs take about a gigabyte
+MOST_LINE = 2**24  # bytes of a row; the bits of a hundred million test images take as many
+MOST_DAMAGED = 10_000  # damaged lines above which the file is refused as no table
+AT_ONCE = 2**20  # bytes parsed at once; limits the text held in memory in addition to the parsed values
+csv.field_size_limit(MOST_LINE)  # the default limit is below the size of a million test images' bits
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 UNCHECKED = "the row does not match its check"
 
 
 def create(path: Path, kind: type) -> None:
-    """Make an empty table whose columns are the fields of a dataclass, unless it is there already."""
+    """Create an empty table whose columns are the fields of a dataclass, unless it exists."""
     if not path.exists():
         write_whole(path, ",".join(columns(kind)) + "\n")
 
 
 def append(path: Path, rows: list[Any]) -> None:
-    """Add rows, instances of the table's dataclass, and make them durable; all of them or none.
+    """Append rows, instances of the table's dataclass, and make them durable: all of them or none.
 
-    Whatever is written is read back as what it was, text on one line with single spaces. Raises TypeError for a value
-    of another type than its column's and ValueError for one that the reader would refuse; nothing is written then.
+    Reading gives back what was written, except that white space in text becomes single spaces. Raises TypeError for a
+    value of another type than its column's and ValueError for one the reader would refuse; nothing is written then.
     """
     left = _text(rows).encode()
-    # Without a buffer: what a full disk has refused must not be written after all when the file is closed.
+    # Unbuffered: a buffer that a full disk refused could still be written when the file is closed.
     with _named(path), path.open("ab", buffering=0) as file:
         whole = file.tell()
         try:
@@ -60,14 +60,14 @@ def append(path: Path, rows: list[Any]) -> None:
                 left = left[file.write(left) :]
             os.fsync(file.fileno())
         except BaseException:
-            with suppress(OSError):  # what cannot be cut off now is healed as a torn line
+            with suppress(OSError):  # if this fails, the next opening cuts off the torn line
                 file.truncate(whole)
                 os.fsync(file.fileno())
             raise
 
 
 def upgrade(path: Path, kind: type) -> None:
-    """Give a healed table of an earlier version the columns it lacks, with their defaults; in one atomic step."""
+    """Add the columns that a repaired table of an earlier version lacks, with their defaults, in one atomic write."""
     names = columns(kind)
     with path.open("rb") as file:
         is_current = file.readline().decode().rstrip("\n") == ",".join(names)
@@ -79,14 +79,14 @@ def upgrade(path: Path, kind: type) -> None:
 
 @dataclass(frozen=True)
 class Content:
-    """What a table's file holds, damaged or not.
+    """The content of a table's file, damaged or not.
 
-    rows     typed columns, by the number of their line: whole numbers as int64, Int64 where one may be missing;
-             fractions as float64, NaN where one is missing
-    damaged  lines that do not match their check, or say what cannot be, each with what is wrong
-    whole    bytes until the end of the last whole line
-    torn     what follows these is part of a line
-    unended  the last row lacks only its line break, which is within `whole` as something else, or not at all
+    rows     typed columns, indexed by line number: whole numbers as int64, or Int64 if some may be missing; fractions
+             as float64, NaN if missing
+    damaged  numbers of lines that do not match their checksum or hold impossible values, each with the reason
+    whole    bytes up to the end of the last complete line
+    torn     whether part of a line follows these
+    unended  whether the last row lacks only its line break; a wrong byte in the break's place is included in `whole`
     """
 
     rows: pd.DataFrame
@@ -97,16 +97,16 @@ class Content:
 
 
 def read(path: Path, kind: type, only: Collection[str] | None = None) -> pd.DataFrame:
-    """All whole rows, or those columns of them; a torn last line is left out.
+    """Read all complete rows, or only some of their columns; a torn last line is left out.
 
-    Raises InputError naming file and line for other columns than `kind` has, for a line that does not check, and for a
-    number that is none or beyond what `kind` allows.
+    Raises InputError naming file and line for other columns than `kind` has, for a line that does not match its
+    checksum, and for a number that is not one or that `kind` does not allow.
     """
     return undamaged(path, kind, only).rows
 
 
 def undamaged(path: Path, kind: type, only: Collection[str] | None = None) -> Content:
-    """What `inspect` finds. Raises InputError for a damaged line as well."""
+    """Read a table as `inspect` does, but raise InputError also for a damaged line."""
     found = inspect(path, kind, only)
     for number, why in found.damaged.items():
         raise InputError(f"{path}, line {number}: {why}; restore the file or the line, or let do=doctor set it aside")
@@ -114,7 +114,7 @@ def undamaged(path: Path, kind: type, only: Collection[str] | None = None) -> Co
 
 
 def heal(path: Path, found: Content) -> bool:
-    """Cut off a torn last line from the file of which this was found, and say whether there was one."""
+    """Cut off a torn last line and complete a missing line break; return whether a line was torn."""
     if found.torn or found.unended:
         with path.open("r+b") as file:
             file.truncate(found.whole)
@@ -126,28 +126,28 @@ def heal(path: Path, found: Content) -> bool:
 
 
 def keep(path: Path, found: Content, rows: pd.DataFrame) -> None:
-    """Leave only these rows of what was found in the file; in one atomic step."""
+    """Rewrite the file so that it keeps only these of its rows, in one atomic write."""
     lines = path.read_bytes()[: found.whole].split(b"\n")
     kept = [lines[0], *(lines[number - 1] for number in rows.index), b""]
     write_whole(path, b"\n".join(kept).decode())
 
 
 def truncate(path: Path, keep: int) -> None:
-    """Keep the header and the first `keep` rows and cut off what follows."""
+    """Cut off everything after the header and the first `keep` rows."""
     with path.open("r+b") as file:
         file.truncate(sum(map(len, islice(file, keep + 1))))
         os.fsync(file.fileno())
 
 
 def columns(kind: type) -> list[str]:
-    """Columns of the table of a dataclass: its fields and the check."""
+    """The columns of a dataclass's table: its fields and the checksum `crc`."""
     return [*(field.name for field in fields(kind)), "crc"]
 
 
 def inspect(path: Path, kind: type, only: Collection[str] | None = None) -> Content:
-    """Read what can be read, and keep those columns of it.
+    """Read the undamaged rows of a table, or only some of their columns, and list the damage.
 
-    Raises InputError where that is nothing: no file, no header, or other columns.
+    Raises InputError if nothing can be read: the file or its header is missing, or its columns are others.
     """
     try:
         file = opened(path, MOST_BYTES)
@@ -169,7 +169,7 @@ def inspect(path: Path, kind: type, only: Collection[str] | None = None) -> Cont
             b"",
         )
         for lines, tail in _batches(file):
-            # A last row whose line break alone is missing, or damaged, was written whole.
+            # A last row is complete if only its line break is missing or damaged.
             last = next((part for part in (tail, tail[:-1]) if _cells(part, len(names))), b"")
             cells, lost = _columns([*lines, last] if last else lines, names)
             unchecked += [number + place for place in lost]
@@ -190,14 +190,14 @@ def inspect(path: Path, kind: type, only: Collection[str] | None = None) -> Cont
 
 
 def _batches(file: BufferedReader) -> Iterator[tuple[list[bytes], bytes]]:
-    """Some lines at a time, without their ends, and what follows the last of them: part of a line, or one too long."""
+    """Blocks of lines without their breaks, each with what follows the last break: part of a line, or one too long."""
     while block := file.read(AT_ONCE):
         *lines, tail = (block if block.endswith(b"\n") else block + file.readline(MOST_LINE)).split(b"\n")
         yield lines, tail
 
 
 def _columns(lines: list[bytes], names: list[str]) -> tuple[dict[str, Sequence[str]], list[int]]:
-    """The cells of lines by column, and the places of those that do not match their check, of which there are none."""
+    """The cells of lines by column, and the positions of lines that do not match their checksum and are left out."""
     found, lost = _columns_of_whole(lines, len(names)), list[int]()
     if found is None:
         rows = [_cells(line, len(names)) for line in lines]
@@ -207,19 +207,19 @@ def _columns(lines: list[bytes], names: list[str]) -> tuple[dict[str, Sequence[s
 
 
 def _columns_of_whole(lines: list[bytes], count: int) -> Sequence[Sequence[str]] | None:
-    """The same of lines that all match their check and have so many cells; None where one does not."""
+    """The cells of lines by column if all lines match their checksum and have `count` cells; else None. Fast path."""
     checks = b",%08x" * len(lines) % (*[crc32(line[:-8]) for line in lines],)
     if not lines or b"".join([line[-9:] for line in lines]) != checks:
         return None
     try:
         text = b"\n".join(lines).decode()
         if '"' not in text and "\r" not in text:
-            # Each line end becomes a cell of its own, and all of these stand in one column.
+            # Each line break becomes a cell of its own, so that all of them stand in one column.
             cells = f"{text}\n".replace("\n", ",\n,").split(",")
             ends = cells[count :: count + 1]
             is_whole = len(ends) == ends.count("\n") == len(lines)
             return [cells[place : -1 : count + 1] for place in range(count)] if is_whole else None
-        # As many rows as lines: then no quote has joined two of them.
+        # If there are as many rows as lines, no quote has joined two lines.
         rows = list(csv.reader(text.split("\n")))
         return list(zip(*rows, strict=True)) if len(rows) == len(lines) and {*map(len, rows)} == {count} else None
     except (UnicodeDecodeError, csv.Error):
@@ -229,9 +229,9 @@ def _columns_of_whole(lines: list[bytes], count: int) -> Sequence[Sequence[str]]
 def _frame(
     cells: dict[str, Sequence[str]], kind: type, numbers: npt.NDArray[np.int64], only: Collection[str] | None
 ) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Typed columns of rows without those that hold what a type does not allow, and what that is.
+    """Typed columns of the rows whose values their types allow, and what is wrong with each other row.
 
-    Of each such row the first column is told. A check says nothing about sense.
+    Only the first wrong column of a row is reported. A checksum does not show whether a value is possible.
     """
     limits, found, odd = _limits(kind), dict[str, Any](), dict[int, str]()
     cells = {name: [text] * len(numbers) for name, text in _defaults(kind).items()} | cells
@@ -239,7 +239,7 @@ def _frame(
         name, texts, limit = field.name, cells[field.name], limits.get(field.name)
         values = limit.values(texts) if limit else pd.Series(texts, dtype=str).array
         if limit and values is None:
-            # Most columns have few different values.
+            # Check each distinct value once: most columns have few.
             wrong = {text for text in {*texts} if not limit.allows(text)}
             for number, text in zip(numbers, texts, strict=True):
                 if text in wrong:
@@ -255,7 +255,7 @@ def _frame(
 
 @dataclass(frozen=True)
 class _Limit:
-    """What a column may hold: finite numbers within what its marks say; nothing where it `may_lack` one."""
+    """The numbers that a column may hold: finite, within the bounds `marks`; empty cells if it `may_lack` one."""
 
     kind: type
     marks: tuple[Any, ...]
@@ -271,7 +271,7 @@ class _Limit:
         return f"a {'whole' if self.kind is int else 'finite'} number{bounds}"
 
     def values(self, texts: Sequence[str]) -> Any:
-        """What the texts of a column say, as an array; None where it may not hold one of them."""
+        """The numbers in a column's texts, as an array; None if one of them is not allowed."""
         found: Any
         lacks = "" in texts
         if (lacks and not self.may_lack) or (self.kind is float and "_" in "".join(texts)):
@@ -290,7 +290,7 @@ class _Limit:
                 found = pd.array([*map(whole.get, texts)], "Int64" if self.may_lack else "int64")
         except (ValueError, OverflowError):
             return None
-        # Of a number that is none, neither holds.
+        # NaN fails both comparisons.
         return (
             found if is_right and (not len(known) or (self._holds(known.min()) and self._holds(known.max()))) else None
         )
@@ -314,7 +314,7 @@ class _Limit:
 
 @lru_cache
 def _limits(kind: type) -> dict[str, _Limit]:
-    """The limits of the columns of a table that are not text."""
+    """The limits of those columns of a table that are not text, by name."""
     found = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         options = [option for option in get_args(hint) or (hint,) if option is not NoneType]
@@ -343,12 +343,12 @@ def _check_header(path: Path, kind: type, line: bytes) -> None:
 
 
 def _defaults(kind: type) -> dict[str, str]:
-    """The text of the columns that a table of an earlier version may lack."""
+    """The default texts of columns that a table of an earlier version may lack."""
     return {field.name: _cell(field.default) for field in fields(kind) if field.default is not MISSING}
 
 
 def _text(rows: list[Any]) -> str:
-    """Rows of one kind as lines that read back as what they are."""
+    """Rows of one type as lines, verified to read back as they are. Raises TypeError and ValueError as `append`."""
     if not rows:
         return ""
     kind: type = type(rows[0])
@@ -371,15 +371,15 @@ def _text(rows: list[Any]) -> str:
 
 @lru_cache(maxsize=16)
 def _kinds(kind: type) -> dict[str, tuple[type, ...]]:
-    """The types that each column takes."""
+    """The types that each column accepts."""
     hints = get_type_hints(kind)
     return {field.name: get_args(hints[field.name]) or (hints[field.name],) for field in fields(kind)}
 
 
 def _plain(row: Any, name: str, value: Any, kinds: tuple[type, ...]) -> Any:
-    """A value that reads back as what it is, a scalar of numpy or torch as the plain number it holds.
+    """A value as a plain Python one that reads back exactly; scalars of numpy and torch become numbers.
 
-    Raises TypeError for any other type, before anything is written: its text would be no number.
+    Raises TypeError for any other type, before anything is written.
     """
     if getattr(value, "shape", None) == ():
         value = value.item()
@@ -392,7 +392,7 @@ def _plain(row: Any, name: str, value: Any, kinds: tuple[type, ...]) -> Any:
 
 
 def _is_exact(value: int) -> bool:
-    """Whether a whole number is one that a float can be."""
+    """Whether a float represents the whole number exactly."""
     try:
         return float(value) == value
     except OverflowError:
@@ -400,7 +400,7 @@ def _is_exact(value: int) -> bool:
 
 
 def _checked(rows: Iterable[list[str]]) -> str:
-    """Cells as lines, each with its check."""
+    """Cells as CSV lines, each with its checksum."""
     buffer = io.StringIO()
     csv.writer(buffer).writerows(rows)
     lines = (f"{line}," for line in buffer.getvalue().split("\r\n")[:-1])
@@ -408,9 +408,9 @@ def _checked(rows: Iterable[list[str]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value as text that reads back exactly; a line break in a message would break the row.
+    """A value as text that reads back exactly; white space becomes single spaces, since a line break would end the row.
 
-    What no encoding can write, as of a file's name in other bytes than UTF-8, is shown as an escape.
+    Characters that no encoding can write, such as those of a file name that is not UTF-8, become escapes.
     """
     if value is None:
         return ""
@@ -420,12 +420,12 @@ def _cell(value: Any) -> str:
 
 
 def _cells(line: bytes, count: int) -> list[str] | None:
-    """The cells of a line, so many; None where it does not match its check."""
+    """The `count` cells of a line; None if it does not match its checksum."""
     text, _, check = line.rpartition(b",")
     if check != b"%08x" % crc32(text + b","):
         return None
     try:
         cells = next(csv.reader([line.decode("utf-8")]))
-    except (UnicodeDecodeError, csv.Error):  # which nothing of ours has written
+    except (UnicodeDecodeError, csv.Error):  # a line that this project has not written
         return None
     return cells if len(cells) == count else None

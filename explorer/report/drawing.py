@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
 from explorer.host.errors import InputError, StudyStoppedError
-from explorer.record.folder import CONFIG, REPORTS, STUDIES, make_folder, refuse_links, stamps_of
+from explorer.record.folder import CONFIG, REPORTS, STUDIES, make_folder, refuse_later_record, refuse_links, stamps_of
 
 if TYPE_CHECKING:
     from explorer.report.index import Entry
@@ -78,6 +78,7 @@ def _entry(folder: Path) -> "Entry":
     if entry := kept(folder, key):
         return entry
     try:
+        refuse_later_record(folder)
         refuse_large(folder)
         entry = entry_of(open_study(folder))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder, the others are in the index

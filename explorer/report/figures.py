@@ -11,7 +11,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
-from explorer.analysis.search_history import Course
+from explorer.analysis.search_history import SearchHistory
 from explorer.analysis.summary import ERRORS, SettingSummary, estimate
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting, paths_name
@@ -335,7 +335,7 @@ def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Val
     return Panel(f"{error} against {words} of all designs", x_axis, Axis(error), marks)
 
 
-def course_panel(found: Course) -> Panel:
+def search_history_panel(found: SearchHistory) -> Panel:
     """The best of a search so far against the epochs trained, beside the best of as many random designs."""
     marks, scale = [], 1 if found.is_front else 100
     drawn = found.drawn
@@ -359,7 +359,7 @@ def course_panel(found: Course) -> Panel:
     return Panel("The best found so far against the epochs trained", x_axis, y_axis, marks)
 
 
-def _best(value: float, found: Course) -> str:
+def _best(value: float, found: SearchHistory) -> str:
     return f"{value:.1%} of the plane" if found.is_front else f"lowest error {value:.2f} %"
 
 

@@ -15,7 +15,14 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Rivals
-from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, told_pairs, trend_sentence
+from explorer.analysis.sentences import (
+    learning_rate_sentence,
+    mood,
+    search_history_sentence,
+    sentence,
+    told_pairs,
+    trend_sentence,
+)
 from explorer.analysis.summary import Estimate
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
@@ -66,9 +73,9 @@ def render_page(study: OpenedStudy) -> str:
         rivals=_rivals(study.finding),
         trend=trend_sentence(study.finding),
         curves=MOST_CURVES,
-        fair=fair_sentence(study.finding),
-        course=study.finding.course,
-        against_chance=course_sentence(study.finding),
+        learning_rate_check=learning_rate_sentence(study.finding),
+        search_history=study.finding.search_history,
+        against_chance=search_history_sentence(study.finding),
         looks=", ".join(map(str, study.config.search.looks)),
         figures=figures,
         overlaid=_is_overlaid(figures),

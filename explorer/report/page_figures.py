@@ -21,7 +21,6 @@ from explorer.report.figures import (
     Point,
     cardinality_numbers,
     cardinality_panel,
-    course_panel,
     deviation_panel,
     distribution_numbers,
     distribution_panel,
@@ -29,6 +28,7 @@ from explorer.report.figures import (
     growth_panel,
     pairs_panel,
     parallel,
+    search_history_panel,
 )
 from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
@@ -96,8 +96,8 @@ class Views:
             panels["growth"] = growth
         for each in self._fronts():
             panels[f"cost-{each.cost}"] = front_panel(each, found.summaries, self.error)
-        if found.course is not None:
-            panels["course"] = course_panel(found.course)
+        if found.search_history is not None:
+            panels["course"] = search_history_panel(found.search_history)
         if tolerances := self.tolerances:
             panels["deviation"] = deviation_panel(found.summaries, tolerances)
         if found.comparison is not None and found.comparison.differences:

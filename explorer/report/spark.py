@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.population import Distribution, Populations
-from explorer.analysis.search_history import Course
+from explorer.analysis.search_history import SearchHistory
 from explorer.analysis.summary import SettingSummary
 from explorer.host.formatting import ERROR_NAMES, counted, percent, told_seeds
 from explorer.report.figures import Point, cardinality_numbers
@@ -65,7 +65,7 @@ def _of(finding: Finding) -> Spark | None:
     if finding.populations is not None:
         return _of_spaces(finding.populations, error)
     if finding.measure == "val_error":
-        return _of_a_search(finding.course) if finding.course else None
+        return _of_a_search(finding.search_history) if finding.search_history else None
     if not measured:
         return None
     if len(measured) == 1:
@@ -152,7 +152,7 @@ def _shares(name: str, one: Distribution, last: float, color: str) -> Mark:
     return Mark("steps", [x[0], *x, last], [0.0, *share, 1.0], color, legend=f"{name}, n = {one.n}", width=2.0)
 
 
-def _of_a_search(found: Course) -> Spark | None:
+def _of_a_search(found: SearchHistory) -> Spark | None:
     known = [(epochs, best) for epochs, best in zip(found.epochs, found.best, strict=True) if math.isfinite(best)]
     if not known:
         return None

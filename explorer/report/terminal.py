@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from explorer.analysis.finding import Finding
-from explorer.analysis.sentences import course_sentence, fair_sentence, sentence, trend_sentence
+from explorer.analysis.sentences import learning_rate_sentence, search_history_sentence, sentence, trend_sentence
 from explorer.host.formatting import ERROR_NAMES, NOTED, millions, signed_percent
 from explorer.report.error_words import interval_words, mean_words, seeds_words
 
@@ -49,9 +49,9 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
         console.print(escape(f"{NOTED} {finding.note}"), highlight=False)
     if words := trend_sentence(finding):
         console.print(words, highlight=False)
-    if finding.complete and (words := course_sentence(finding)):
+    if finding.complete and (words := search_history_sentence(finding)):
         console.print(words, highlight=False)
-    if words := fair_sentence(finding):
+    if words := learning_rate_sentence(finding):
         console.print(words, highlight=False)
 
 

@@ -1,1 +1,1 @@
-"""What to run next, and on what: Optuna's trials, the engines that execute runs, and the coordinator between them."""
+"""Decides what to run next and how: Optuna's trials, the execution plan, and the coordinator that drives an engine."""

@@ -44,9 +44,9 @@ from explorer.study.plan import Plan, refuse_beyond_memory
 from explorer.study.run import FINAL_STATUSES, Execution, Outcome, Run
 from explorer.study.runs import is_judged, own_execution, refuse_batch, runs_of
 
-# What a person waits for until there is a first answer, by engine.
+# Shown until the engine gives its first answer, by name of the engine.
 BEGINNINGS = {"local": "Starting a worker", "ray": "Reaching the Ray cluster", "slurm": "Waiting for a first job"}
-SOME = 9  # designs on which the plan of a search is made
+SOME = 9  # number of designs on which the execution plan of a search is measured
 
 
 def run_study(
@@ -57,11 +57,11 @@ def run_study(
     fork: Fork | None = None,
     engine: Engine | None = None,
 ) -> int:
-    """Train what the record lacks and return the number of failed runs; `page_updater` goes on meanwhile.
+    """Train what the record lacks and return the number of failed runs; `page_updater` works meanwhile.
 
-    A new study that is a `fork` of another begins with the runs of that one that it may have. `engine` is used instead
-    of the one that the study asks for.
-    Raises InputError for what a person can mend and StudyStoppedError where the cost check fails or a file of the study
+    A new study that is a `fork` of another begins with those runs of the other that it can reuse. `engine` replaces the
+    engine of the settings.
+    Raises InputError for what a person can repair, and StudyStoppedError if the cost check fails or a file of the study
     cannot be written.
     """
     config, clock = plan.config, Clock()
@@ -101,14 +101,14 @@ def run_study(
         finally:
             if engine is not None:
                 engine.close()
-            if refused:  # what it had written there is gone only now
+            if refused:  # only now, after `close` has removed the engine's own files
                 study.drop_unbegun(folder)
     return state.failed
 
 
 @contextmanager
 def _stopped_by_files() -> Iterator[None]:
-    """A file that cannot be written, as on a full disk, stops the study with one line."""
+    """Stop the study with one line if a file cannot be written, as on a full disk."""
     try:
         yield
     except OSError as error:
@@ -128,7 +128,7 @@ def _execution(
     console: Console,
     fork: Fork | None,
 ) -> tuple[int, Execution]:
-    """Runs at once, and the execution plan: the study's own, or a new one with what is measured for it."""
+    """The number of runs at once, and the execution plan: the recorded one of the study, or a new one, measured now."""
     config = plan.config
     _tell(measurer, console)
     runs = plan.designs * config.search.seeds
@@ -158,7 +158,7 @@ def _execution(
 
 
 def _tell(measurer: Measurer, console: Console) -> None:
-    """What is in the data, and what was left out of it."""
+    """Report how many images each part of the data has, and which were left out."""
     train, val, test = measurer.host_report.images
     console.print(
         f"{measurer.config.data.label}: {train:,} images to train, {val:,} to validate, {test:,} to test",
@@ -177,16 +177,17 @@ def _tell(measurer: Measurer, console: Console) -> None:
 
 
 def _some(plan: Plan) -> tuple[Setting, ...]:
-    """Some of the designs a search may choose, evenly spread: its execution is measured on them."""
+    """Some designs that a search may choose, evenly spread over its pool; its execution plan is measured on them."""
     pool = plan.draws.candidates(plan.scope)
     places = sorted({len(pool) * number // SOME for number in range(SOME)})
     return tuple(plan.scope.setting(pool.architecture(place)) for place in places)
 
 
 def _ask(state: State) -> None:
-    """Take a search's next design, if it may have one more, and queue its runs.
+    """Ask the search for its next design, if it may have one more, and queue the runs of that design.
 
-    Where latency is measured that has to wait until nothing is trained, and one design for each worker is taken then.
+    If latency is measured, nothing else may run: this waits until nothing is trained, and then takes one design for
+    each worker.
     """
     measures = "latency" in state.config.search.objectives
     if measures and state.running:
@@ -241,7 +242,7 @@ def _loop(state: State, engine: Engine) -> None:
 
 
 def _wanted(state: State) -> int:
-    """Jobs that may still be submitted: runs that wait, those of designs yet to be chosen, and those at a rung."""
+    """How many jobs may still be submitted: waiting runs, those of designs yet to be chosen, those paused at a rung."""
     paused = sum(map(len, state.rungs.paused.values()))
     return len(state.waiting) + state.to_ask * state.config.search.seeds + paused
 
@@ -291,7 +292,7 @@ def _handle(event: Event, state: State) -> None:
 
 
 def _judge(state: State, setting: Setting) -> None:
-    """Where all seeds of a design have come to its rung: train it further, or stop it there."""
+    """Once all seeds of a design have reached its rung, decide whether to train it further or to stop it."""
     rungs = state.rungs
     waiting = list(rungs.paused.get(setting.name, {}).values())
     if not rungs.is_stopped(setting.name):
@@ -314,7 +315,7 @@ def _judge(state: State, setting: Setting) -> None:
 
 
 def _record(state: State, setting: Setting, run: Run, outcome: Outcome) -> RunRecord:
-    """Write down what came of a run, for good unless it failed; then its checkpoints are of no more use."""
+    """Record the outcome of a run; unless it failed and will be tried again, delete its checkpoints."""
     config, macs = state.config, state.fvcore_macs.get(setting.name)
     record = record_of(config, setting, run, outcome, fvcore_macs=macs, finished=study.now(), start=state.start)
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
@@ -326,7 +327,7 @@ def _record(state: State, setting: Setting, run: Run, outcome: Outcome) -> RunRe
 
 
 def _log_failure(state: State, setting: Setting, run: Run, event: RunDone) -> None:
-    """What went wrong in a run, in full, for those who can mend it."""
+    """Write the traceback of a failed run to a log, for whoever can repair the cause."""
     if event.outcome.status == "failed":
         state.failed += 1
         path = state.folder / "local" / "failures.log"

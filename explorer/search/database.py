@@ -16,10 +16,10 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import without_password
 from explorer.study.settings import StorageConfig
 
-LOCK_SECONDS = 2.0  # that a synchronisation waits for another process to let go of a file
-FIRST_LOOK_SECONDS = 15.0  # that a start waits to learn whether a server lets it in
+LOCK_SECONDS = 2.0  # seconds that a synchronisation waits for another process's lock on the file
+FIRST_LOOK_SECONDS = 15.0  # seconds that a start waits to learn whether a server accepts its login
 _DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
-# A connection, an answer and a network that is gone may each take so long; nobody waits for a mirror.
+# Limits for a connection, an answer and a lost network: a study must not wait for its mirror.
 _LIBPQ = {
     "connect_timeout": 5,
     "options": "-c statement_timeout=20s",
@@ -35,20 +35,20 @@ _BOUNDS: dict[str, dict[str, Any]] = {
     "pymysql": {"connect_timeout": 5},
     "mysqldb": {"connect_timeout": 5},
 }
-# What a URL may ask of a driver after its question mark: how to connect, not where, as whom, or with whose files.
+# Query parameters that a URL may have: how to connect; not to which server, as which user, or with which files.
 _OPTIONS = {
     *("sslmode", "sslrootcert", "channel_binding", "require_auth", "gssencmode", "target_session_attrs", "options"),
     *("connect_timeout", "tcp_user_timeout", "keepalives", "keepalives_idle", "keepalives_interval"),
     *("keepalives_count", "application_name", "client_encoding", "charset"),
 }
-# What another process, the disk or its owner has to end; anything else is wrong with the database itself.
+# SQLite errors that pass when another process, the disk or its owner changes; any other is damage of the database.
 _PASSING = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
     *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_AUTH),
 }
-# Of a server that is down, full or busy; so says Python's convention for drivers (PEP 249).
+# Exceptions of drivers (PEP 249) for a server that is down, full or busy.
 _PASSING_KINDS = {"OperationalError", "InterfaceError", "ReadOnlySqlTransaction"}
-# A refused login comes without a code. What a server says in another language is warned of and not refused.
+# A refused login has no error code, only a message; in another language it gives a warning instead of a refusal.
 _REFUSALS = (
     *(
         "authentication failed",
@@ -63,9 +63,9 @@ _REFUSALS = (
 
 
 def read_url(text: str, key: str = "storage.url", *, connects: bool = True) -> URL:
-    """A URL with its driver. Raises InputError for one that cannot be read, that leads elsewhere, or without a driver.
+    """Read the URL of a database. Raises InputError if it is invalid, redirects in its query, or lacks a driver.
 
-    `key` is the one that says it. What `connects` to nothing needs no driver.
+    `key` is the setting that holds it, for messages. The driver need not be installed unless `connects`.
     """
     shown = f"{key}={without_password(text)}"
     try:
@@ -80,7 +80,7 @@ def read_url(text: str, key: str = "storage.url", *, connects: bool = True) -> U
             return url
         name = "'resnext-explorer[postgres]'" if error.name == "psycopg" else error.name
         raise InputError(f"{shown}: its driver {error.name} is not installed; pip install {name}") from None
-    except (ArgumentError, ValueError, TypeError):  # of which NoSuchModuleError, for an unknown kind, is the first
+    except (ArgumentError, ValueError, TypeError):  # NoSuchModuleError, for an unknown kind, is an ArgumentError
         raise InputError(
             f"{shown}: is no URL of a database; allowed: postgresql://USER@HOST/DATABASE, and others of SQLAlchemy"
         ) from None
@@ -88,17 +88,17 @@ def read_url(text: str, key: str = "storage.url", *, connects: bool = True) -> U
 
 
 def _refuse_detours(url: URL, shown: str) -> None:
-    """Raise InputError for a URL that leads to another server or other files than it seems to.
+    """Raise InputError for a URL whose query parameters lead to another server or other files than it seems to.
 
-    libpq takes its host, its service and its files of keys and passwords from what follows the question mark as well,
-    and tells a server the password that it has for another.
+    libpq also reads host, service and files of keys and passwords from the query, and could so send one server the
+    password of another.
     """
     if "@" in (url.host or "") or "password" in url.query:
         raise InputError(
             f"{shown}: its password is not where it should be; allowed: between the user and the host, with %40 for @, "
             "or not in the URL but in PGPASSWORD or ~/.pgpass"
         )
-    socket = url.query.get("host")  # the usual way to name the folder of a socket on this machine
+    socket = url.query.get("host")  # the usual way to name the folder of a Unix socket
     plain = {*_OPTIONS, "host"} if not url.host and isinstance(socket, str) and socket.startswith("/") else _OPTIONS
     allowed = set() if url.get_backend_name() == "sqlite" else plain
     if foreign := sorted({*url.query} - allowed):
@@ -109,9 +109,9 @@ def _refuse_detours(url: URL, shown: str) -> None:
 
 
 def opened(text: str, *, skip_table_creation: bool = False) -> RDBStorage:
-    """Optuna's storage in a database, with bounds on the time that each of its answers may take.
+    """Open Optuna's storage in a database, with limits on the time of each answer.
 
-    Where no tables are to be made, no file is either.
+    With `skip_table_creation` neither tables nor a file are created.
     """
     url = read_url(text)
     if skip_table_creation and url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
@@ -123,7 +123,7 @@ def opened(text: str, *, skip_table_creation: bool = False) -> RDBStorage:
 
 @contextlib.contextmanager
 def released(storage: RDBStorage) -> Iterator[None]:
-    """Keep no connection after the body; one that is needed later is made anew."""
+    """Close all connections after the body; a later access opens a new one."""
     try:
         yield
     finally:
@@ -132,9 +132,9 @@ def released(storage: RDBStorage) -> Iterator[None]:
 
 
 def refuse_closed(config: StorageConfig) -> None:
-    """Raise InputError for a database that a person has to open: no such URL, no driver, a login that is refused.
+    """Raise InputError for a database that needs a person: an invalid URL, a missing driver, a refused login.
 
-    One that is down, or does not answer in time, is none of these: it is caught up with when it is there.
+    A database that is down or does not answer in time is no reason: it is brought up to date when it is back.
     """
     if config.url is None:
         return
@@ -150,7 +150,7 @@ def refuse_closed(config: StorageConfig) -> None:
         finally:
             engine.dispose()
 
-    thread = threading.Thread(target=look, daemon=True)  # a name server may take its time, whatever the bounds
+    thread = threading.Thread(target=look, daemon=True)  # in a thread, since looking up the host name has no time limit
     thread.start()
     thread.join(FIRST_LOOK_SECONDS)
     if found and any(words in found[0] for words in _REFUSALS):
@@ -161,7 +161,7 @@ def refuse_closed(config: StorageConfig) -> None:
 
 
 def understood(error: BaseException) -> tuple[str, bool]:
-    """Why a database cannot be written, in one line, and whether that passes without touching it."""
+    """Why a database cannot be written, in one line, and whether that may pass without repairing it."""
     chain: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in chain:
@@ -180,5 +180,5 @@ def understood(error: BaseException) -> tuple[str, bool]:
 
 
 def _bounds(url: URL) -> dict[str, Any]:
-    """How long a driver is to wait, unless the URL says it."""
+    """The time limits for a driver, except those that the URL sets."""
     return {key: value for key, value in _BOUNDS.get(url.get_driver_name(), {}).items() if key not in url.query}

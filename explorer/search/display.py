@@ -1,4 +1,4 @@
-"""Progress for people: a live display on a terminal, one line per event elsewhere."""
+"""Shows progress: a live display on a terminal, one line per event in a log."""
 
 import time
 from collections import deque
@@ -18,13 +18,13 @@ from explorer.record.rows import RunRecord
 from explorer.study.designs import Setting
 from explorer.study.run import EpochResult, Run
 
-RECALLED = 0.5  # of an epoch's own seconds, within which it comes only if a checkpoint had it
-FRAME = 4  # lines of the live display that are no running run
+RECALLED = 0.5  # an epoch that arrives within this share of its own seconds comes from a checkpoint
+FRAME = 4  # lines of the live display besides those of running runs
 
 
 @contextmanager
 def waiting(console: Console, first: str = "") -> Iterator[Callable[[str], None]]:
-    """Say what a person waits for: in one place of a terminal, elsewhere a line each, so that a log is never silent."""
+    """Show what a person waits for: in one place of a terminal, in a log as one line each."""
     if console.is_terminal:
         with console.status(first) as status:
             yield status.update
@@ -44,31 +44,31 @@ class _Running:
     run: Run
     result: EpochResult | None = None
     queued: bool = False
-    since: float = field(default_factory=time.perf_counter)  # its last word
+    since: float = field(default_factory=time.perf_counter)  # time of its last event
 
 
 @dataclass
 class Clock:
-    """How much of the workers' time, from the study's start to the end of each run, was not spent on runs."""
+    """Measures how much of the workers' time, from the study's start to the end of each run, was not spent on runs."""
 
     began: float = field(default_factory=time.perf_counter)
     free_since: deque[float] = field(default_factory=deque)
     taken: dict[str, float] = field(default_factory=dict)
-    before: dict[str, float] = field(default_factory=dict)  # a run's own seconds until its pause
+    before: dict[str, float] = field(default_factory=dict)  # a run's training seconds until its pause, by run
     runs: int = 0
     seconds: float = 0.0
     training: float = 0.0
 
     def submitted(self, run_id: str) -> None:
-        """A free worker gets a run; one that has had none yet is free since the start."""
+        """Note that a free worker got a run; a worker without an earlier run was free since the start."""
         self.taken[run_id] = self.free_since.popleft() if self.free_since else self.began
 
     def begun(self, run_id: str) -> None:
-        """A run that waited for a place has one now: until then nobody's time was lost."""
+        """Note that a queued run now executes: the time in the queue does not count as lost."""
         self.taken[run_id] = time.perf_counter()
 
     def ended(self, run_id: str, seconds: float) -> None:
-        """A run has ended or paused after so many seconds of its own, and its worker is free."""
+        """Note that a run ended or paused after `seconds` of training, and its worker is free."""
         now = time.perf_counter()
         self.runs += run_id not in self.before
         self.seconds += now - self.taken.pop(run_id)
@@ -77,7 +77,7 @@ class Clock:
         self.free_since.append(now)
 
     def told(self) -> str:
-        """For people."""
+        """The measured times in one sentence."""
         lost = max(0.0, 1 - self.training / self.seconds) if self.seconds else 0.0
         return (
             f"{counted(self.runs, 'run')} in {duration(time.perf_counter() - self.began)}; "
@@ -87,10 +87,10 @@ class Clock:
 
 @dataclass
 class Display:
-    """Shows runs done of all, what is running at which epoch and error, and the time left.
+    """Shows how many runs are done, the epoch and error of each running one, and the time left.
 
-    `work_left` is the cost of the known runs still to do, in one arbitrary unit; `unknown_runs` are those of designs
-    that a search has yet to choose, taken to cost as much on average.
+    `work_left` is the cost of the known runs still to do, in the unit of `work_of`; `unknown_runs` counts the runs of
+    designs that a search has yet to choose, which are assumed to cost as much on average.
     """
 
     console: Console
@@ -98,11 +98,11 @@ class Display:
     finished_runs: int
     work_left: float
     unknown_runs: int = 0
-    _started: float | None = None  # when this start's first epoch began: what precedes it comes once
+    _started: float | None = None  # when this start's first epoch began; the time before it is spent only once
     _done: float = 0.0  # work of runs that have ended
-    _underway: dict[str, float] = field(default_factory=dict)  # work done of the others, by run
-    _known: dict[str, float] = field(default_factory=dict)  # the most that was ever done of a run
-    _recalled: float = 0.0  # of both, work that earlier starts did, found in checkpoints
+    _underway: dict[str, float] = field(default_factory=dict)  # work done of runs that have not ended, by run
+    _known: dict[str, float] = field(default_factory=dict)  # the most work ever done of a run, by run
+    _recalled: float = 0.0  # part of `_done` and `_underway` that earlier starts did, found in checkpoints
     _running: dict[str, _Running] = field(default_factory=dict)
     _live: Live | None = None
 
@@ -119,24 +119,24 @@ class Display:
             self._live.stop()
 
     def expect(self, work: float, runs: int) -> None:
-        """A search has chosen a design: so many unknown runs are now known."""
+        """Note that a search has chosen a design: `runs` unknown runs are now known, with this `work` in all."""
         self.work_left += work
         self.unknown_runs -= runs
 
     def started(self, setting: Setting, run: Run, *, queued: bool = False) -> None:
-        """A run was handed to a worker, or to a cluster's queue."""
+        """Show a run that was given to a worker, or to a cluster's queue."""
         self._running[run.id] = _Running(setting, run, queued=queued)
 
     def begun(self, run_id: str) -> None:
-        """A run that was queued is being executed."""
+        """Show that a queued run is now executed."""
         entry = self._running[run_id]
         entry.queued, entry.since = False, time.perf_counter()
 
     def epoch(self, run_id: str, result: EpochResult) -> None:
-        """A run finished an epoch, now or before an interruption."""
+        """Show an epoch that a run has finished, now or before an interruption."""
         entry = self._running[run_id]
         now, done = time.perf_counter(), work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
-        if now - entry.since < RECALLED * result.seconds:  # too soon to have been trained since
+        if now - entry.since < RECALLED * result.seconds:  # too soon after the last one to have been trained now
             self._recalled += max(0.0, done - self._known.get(run_id, 0.0))
         else:
             self._has_trained(result.seconds)
@@ -144,11 +144,11 @@ class Display:
         entry.result, entry.since, self._underway[run_id] = result, now, done
 
     def paused(self, run_id: str) -> None:
-        """A run waits to be judged at its rung."""
+        """Remove a run that is paused at its rung from the running ones."""
         self._running.pop(run_id)
 
     def stopped(self, setting: Setting, run: Run, record: RunRecord) -> None:
-        """A run that had paused is trained no further and is in the record: the rest of its work falls away."""
+        """Show a paused run that was stopped for good and recorded: the rest of its work is no longer to do."""
         self.finished_runs += 1
         done = self._forget(run.id)
         self._done += done
@@ -163,15 +163,15 @@ class Display:
         )
 
     def tell(self, message: str) -> None:
-        """Something that a person should know."""
+        """Show a message."""
         self.console.print(message, highlight=False, markup=False)
 
     def note(self, setting: Setting, run: Run, message: str) -> None:
-        """The same, about a run."""
+        """Show a message about a run."""
         self.tell(f"{setting.name} seed {run.seed}: {message}")
 
     def finished(self, record: RunRecord) -> None:
-        """A run ended and is in the record."""
+        """Show the result of a run that has ended and is recorded."""
         entry = self._running.pop(record.run)
         self.finished_runs += 1
         self._forget(record.run)
@@ -190,17 +190,17 @@ class Display:
         )
 
     def _has_trained(self, seconds: float) -> None:
-        """The first work of this start took so long and ends now."""
+        """Set the start of the measured time, `seconds` ago, if this is the first work of this start."""
         if self._started is None:
             self._started = time.perf_counter() - seconds
 
     def _forget(self, run_id: str) -> float:
-        """A run is no longer on its way. Gives how much of its work was done."""
+        """Remove a run from the running ones and return how much of its work was done."""
         self._known.pop(run_id, None)
         return self._underway.pop(run_id, 0.0)
 
     def _time_left(self) -> str:
-        """From the share of the work done since the start, epochs of running runs included."""
+        """The time left in words, from the share of work done since the start, epochs of running runs included."""
         done = self._done + sum(self._underway.values())
         own = done - self._recalled
         if own <= 0 or self._started is None:
@@ -215,7 +215,7 @@ class Display:
         bar.add_task("runs", total=self.total_runs, completed=self.finished_runs)
         table = Table("running", "seed", "epoch", "loss", "train error", "val error", box=None, pad_edge=False)
         running = list(self._running.values())
-        # What does not fit is not laid out: hundreds of rows, four times a second, would take most of the time.
+        # Only rows that fit are laid out: hundreds of rows, four times a second, would take most of the time.
         shown = running[: max(1, self.console.height - FRAME)]
         for entry in shown:
             result = entry.result
@@ -237,5 +237,5 @@ class Display:
 
 
 def work_of(run: Run, setting: Setting) -> float:
-    """Multiply-adds for one image over all epochs, the unit in which time left is reckoned: all runs see as many."""
+    """The work of a run: multiply-adds for one image times epochs. All runs see equally many images per epoch."""
     return float(run.recipe.epochs * setting.cost.macs)

@@ -1,7 +1,7 @@
 """How a study's runs are executed: precision, threads, workers and the form of each convolution, chosen by measuring.
 
-A choice is made once for a device and a kind of network, kept for other studies, and fixed for a study by its first
-start. `measuring.py` says how it is measured.
+A choice is made once for a device and a kind of network, cached for other studies, and fixed for a study by its first
+start. `measuring.py` does the measuring.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ from explorer.study.designs import Latency, Setting
 from explorer.study.job import Forms, FormsQuestion, Latencies, LatencyQuestion
 from explorer.study.run import Convolution, Execution
 
-FORMS_SECONDS = 60.0  # that choosing the forms of convolutions may take at most
-METHOD = 2  # of measuring: what another one has found is not remembered
-SETTLED = ("precision", "norms", "threads")  # what is measured of an execution, and kept for other studies
+FORMS_SECONDS = 60.0  # most seconds for choosing the forms of convolutions
+METHOD = 2  # version of the measuring method: cached results of another version are not used
+SETTLED = ("precision", "norms", "threads")  # fields of an execution that are measured and cached for other studies
 Positive = Annotated[int, Ge(1), Le(2**16)]
 
 
 class _Settled(TypedDict):
-    """What the cache holds of a plan."""
+    """The cached part of an execution plan."""
 
     precision: Literal["float32", "bfloat16"]
     norms: Literal["torch", "fused"]
@@ -37,16 +37,16 @@ class _Settled(TypedDict):
 
 
 class _Form(TypedDict):
-    """What the cache holds of the fastest execution of a convolution."""
+    """The cached fastest execution of one shape of grouped convolution."""
 
     groups: Positive
     layout: Literal["same", "contiguous", "kernel"]
 
 
 def propose(measurer: Measurer, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
-    """The plan of a new study of so many runs of these settings; speed is measured on the one of middling cost.
+    """Make the execution plan of a new study with `runs` runs; speed is measured on the setting of median cost.
 
-    Convolutions are chosen later, by `with_convolutions`. Raises InputError for more workers than the memory holds.
+    Convolutions are chosen later, by `with_convolutions`. Raises InputError for more workers than fit into memory.
     """
     chosen, host_report, middle = measurer.config.engine, measurer.host_report, _middling(settings)
     if chosen.precision == "bfloat16" and not host_report.has_bfloat16:
@@ -75,7 +75,7 @@ def propose(measurer: Measurer, settings: Sequence[Setting], runs: int) -> Execu
 
 
 def resumed(measurer: Measurer, execution: Execution, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
-    """The plan of a study whose execution is settled; the number of workers is free."""
+    """The plan of a study that has an execution already; only the number of workers is chosen anew."""
     middle = _middling(settings)
     plain = replace(execution, convolutions=())
     key = _workers_key(measurer, plain, middle)
@@ -96,7 +96,7 @@ def _middling(settings: Sequence[Setting]) -> Setting:
 
 
 def with_latency(measurer: Measurer, execution: Execution, settings: Sequence[Setting]) -> tuple[Setting, ...]:
-    """The settings with the time of a forward pass where the search makes it small; nothing else may run."""
+    """Add the measured time of a forward pass to settings, if the search minimises it; nothing else may run."""
     search = measurer.config.search
     if "latency" not in search.objectives:
         return tuple(settings)
@@ -108,9 +108,9 @@ def with_latency(measurer: Measurer, execution: Execution, settings: Sequence[Se
 
 
 def with_convolutions(measurer: Measurer, execution: Execution, settings: Iterable[Setting], workers: int) -> Execution:
-    """The plan with an execution chosen for every shape of grouped convolution in the settings that it lacks.
+    """Complete a plan: choose the fastest execution for each shape of grouped convolution that it lacks.
 
-    So many workers would otherwise train while one of them measures.
+    `workers` processes would otherwise train while one of them measures, which bounds what measuring is worth.
     """
     if measurer.config.engine.forms == "native":
         return execution
@@ -142,7 +142,7 @@ def with_convolutions(measurer: Measurer, execution: Execution, settings: Iterab
 
 
 def _uses(measurer: Measurer, execution: Execution, settings: Iterable[Setting], workers: int) -> Counter[GroupedConv]:
-    """How many passes of each shape the study plans for each worker."""
+    """How many passes through each shape of grouped convolution the study plans per worker."""
     recipe, uses = measurer.config.recipe, Counter[GroupedConv]()
     steps = recipe.epochs * (measurer.host_report.images[0] // recipe.batch_size)
     passes = steps * -(-recipe.batch_size // execution.micro_batch) * measurer.config.search.seeds / workers
@@ -153,9 +153,9 @@ def _uses(measurer: Measurer, execution: Execution, settings: Iterable[Setting],
 
 
 def _fitting(measurer: Measurer, plan: ExecutionPlan, settings: Sequence[Setting], runs: int) -> int:
-    """As many workers as were asked for, or as the plan has; never more than there are runs, or the memory holds.
+    """The number of workers asked for, or that of the plan; never more than there are runs, or than fit into memory.
 
-    Each may have the largest network.
+    Each worker may have to train the largest network.
     """
     asked = measurer.workers
     wanted = asked or plan.workers

@@ -1,7 +1,7 @@
-"""`fork=true`: a study that was started differently is left as it is, and goes on as a new one under another name.
+"""`fork=true`: a study whose settings or sources have changed is left as it is and continued under a new name.
 
-What both have in common is not trained again: runs of the first study that the second one asks for, by the same id, are
-taken over where they were made by the same sources, the same torch, on the same images and device.
+Runs that both need are not trained again: a run of the first study with an id that the new one needs is reused if it
+was made by the same sources and the same torch, on the same images and device.
 """
 
 from collections import Counter
@@ -35,9 +35,9 @@ Taken = list[tuple[Setting, Run, RunRecord]]
 
 
 def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
-    """The plan under the name that `fork=true` lets it go on with, and what a new study of that name forks.
+    """The plan under the name with which `fork=true` continues, and the study that a new study of that name forks.
 
-    All that may differ is compared, so a worker has a look at the device and the images first.
+    A worker first reports device and images, since these are compared too.
     """
     config = plan.config
     engine = open_engine(config, study.study_folder(config.name))
@@ -55,7 +55,7 @@ def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
 
 
 def execution_of(fork: Fork | None, measurer: Measurer) -> Execution | None:
-    """The execution plan of the study that is forked, so that runs may be the same; None if it cannot be followed."""
+    """The execution plan of the forked study, so that runs can be equal; None if this device cannot execute it."""
     source = started_study(study.study_folder(fork.study)) if fork else None
     if source is None or of_host(source, measurer.config, measurer.host_report):
         return None
@@ -65,9 +65,9 @@ def execution_of(fork: Fork | None, measurer: Measurer) -> Execution | None:
 def reuse_runs(
     plan: Plan, past: records.Record, folder: Path, execution: Execution, start: Start, console: Console
 ) -> bool:
-    """Write the runs of the study that was forked into this one's record, at every start those that it lacks.
+    """Copy reusable runs of the forked study into this study's record, at every start those that it still lacks.
 
-    `past` is what the record holds until now. Says whether there were any.
+    `past` is the record until now. Returns whether any run was copied.
     """
     environment = start.environment
     source = study.study_folder(str(environment.get("forked_from", {}).get("study")))
@@ -98,10 +98,10 @@ def reuse_runs(
 
 
 def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str | None) -> tuple[Path, Taken]:
-    """The study that is forked, by its name or as the fork's record has it, and what its next start will take over.
+    """Foresee which runs the next start will reuse: the folder of the forked study, and these runs.
 
-    No worker is asked: device and images are taken to be those that the study was started on. `past` is what the record
-    of the fork holds until now.
+    The forked study is named by `forked` or by the fork's own record. No worker is asked: device and images are assumed
+    to be those that the study was started on. `past` is the fork's record until now.
     """
     config = plan.config
     own = started_study(folder)
@@ -122,7 +122,7 @@ def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str 
 
 
 def progress_with(plan: Plan, past: records.Record | None, taken: Taken) -> Progress:
-    """How far a study will have come when its next start has taken over these runs."""
+    """The progress of a study after its next start has reused these runs."""
     own = progress_of(plan, past)
     seeds = plan.config.search.every_seed
     taken = [one for one in taken if one[1].seed in seeds]
@@ -134,7 +134,7 @@ def progress_with(plan: Plan, past: records.Record | None, taken: Taken) -> Prog
 
 @dataclass(frozen=True)
 class _Origin:
-    """The study that is forked: its starts, its record, and which test images its runs got right."""
+    """The forked study: its starts, its record, and which test images its runs classified correctly."""
 
     starts: list[dict[str, Any]]
     record: records.Record
@@ -154,9 +154,9 @@ def _taken(
     origin: _Origin,
     start: dict[str, Any],
 ) -> Taken:
-    """Those of a study's runs that it lacks and another's record has for good, made as they would be at this start.
+    """The runs that a study lacks and that another's record has as final, made as this start would make them.
 
-    They have a test there exactly if this study tests them.
+    A run is reused only if it has a test error there exactly when this study would test it.
     """
     alike = {number for number, one in enumerate(origin.starts) if _is_alike(one, start)}
     rows = [row for row in records.as_records(origin.record.runs) if row.start in alike]
@@ -173,19 +173,19 @@ def _taken(
 
 
 def _is_alike(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
-    """Whether a run of one start would be the same under the other; one of an earlier version does not tell."""
+    """Whether a run would be the same under both starts; False for a start of an early version that lacks the facts."""
     torch = [dict(one.get("versions") or {}).get("torch") for one in (theirs, ours)]
     return theirs.get("sources") == ours["sources"] and torch[0] == torch[1]
 
 
 def _epochs(past: records.Record, run_id: str) -> list[EpochResult]:
-    """What is known of a run's epochs, read back from their rows."""
+    """The epochs of a run, read back from their rows."""
     rows = past.epochs[past.epochs["run"] == run_id].drop(columns="run").to_dict("records")
     return [EpochResult(**{str(key): value for key, value in row.items()}) for row in rows]
 
 
 def _outcome(row: RunRecord, right: "np.typing.NDArray[np.bool_] | None") -> Outcome:
-    """What came of a run, read back from its row."""
+    """The outcome of a run, read back from its row."""
     own = {field.name: getattr(row, field.name) for field in fields(Outcome) if hasattr(row, field.name)}
     correct = np.packbits(right).tobytes() if right is not None else b""
     return Outcome(**own, correct=correct, test_images=0 if right is None else len(right))

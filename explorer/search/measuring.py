@@ -1,7 +1,7 @@
-"""How fast runs would be executed: measured in turns, in a small share of the planned time, and told while it goes on.
+"""Measures how fast runs execute in different ways, taking turns, within a small share of the planned time.
 
-What is likely to be the fastest on a device is taken, unless something else is measured to be faster by more than the
-measurement varies: another program that runs beside must not decide how a study is executed.
+The usually fastest way on a device is taken, unless another is measured to be faster by more than the measurement
+varies: a program that happens to run at the same time must not decide how a study is executed.
 """
 
 import time
@@ -24,17 +24,17 @@ from explorer.study.settings import DataConfig, Recipe, StudyConfig
 from explorer.training.results import Together
 from explorer.training.speeds import LEAST_STEPS, is_faster, is_settled, is_steady
 
-SHARE = 0.01  # of the planned time, which measuring may take; as much again goes to the forms of convolutions
-LEAST = {"cpu": 5.0, "cuda": 30.0}  # seconds that it may take of shorter studies too, or a quarter of their time
+SHARE = 0.01  # share of the planned time that measuring may take; as much again goes to the forms of convolutions
+LEAST = {"cpu": 5.0, "cuda": 30.0}  # seconds that it may take in a short study too, up to a quarter of its time
 MOST = 120.0
-FIRST = 5.0  # seconds that the first measurement may take, which says what the others may
+FIRST = 5.0  # most seconds for the first measurement, which sets the limit for the others
 PROBE_SECONDS = 0.5
-PAIR = 30.0  # seconds that two executions may be measured beside one another
+PAIR = 30.0  # most seconds for the comparison of two executions
 WINDOW = 2.0  # seconds in which workers that share a device are measured together
 STARTING = 4.0  # seconds that workers take to start
 TURNS = 3
-GAIN = 1.05  # another number of threads must be faster by more than that
-WORTH = 1.1  # twice as many workers must be faster by more than that
+GAIN = 1.05  # another number of threads must be faster by more than this factor
+WORTH = 1.1  # twice as many workers must be faster by more than this factor
 MOST_ON_GPU = 16
 CONTEXT_BYTES = 512 * 2**20  # of a GPU's memory, which CUDA takes for each process
 Totals = dict[tuple[int, int], list[float]]  # images per second in each turn, by threads of a worker and workers
@@ -42,17 +42,17 @@ Totals = dict[tuple[int, int], list[float]]  # images per second in each turn, b
 
 @dataclass(frozen=True)
 class Measurer:
-    """What is needed to measure for a study: its settings, what there is to run on, and workers to ask."""
+    """All that measuring needs: the study's settings, the report on the host, and an engine whose workers measure."""
 
     config: StudyConfig
     host_report: HostReport
     engine: Engine
-    tell: Callable[[str], None] = lambda _: None  # what is being measured, for a person who waits
+    tell: Callable[[str], None] = lambda _: None  # called with what is being measured, to show it
     clock: Callable[[], float] = time.monotonic
 
     @property
     def workers(self) -> int | None:
-        """Runs that are to share a device, where a person says so; a cluster has as many devices as it has."""
+        """The number of runs that share a device, if the settings give it; None on a cluster, which decides itself."""
         asked, there = self.config.engine.workers, self.host_report.devices
         return None if asked == "auto" or self.config.engine.name != "local" else -(-asked // len(there))
 
@@ -66,8 +66,8 @@ class Measurer:
 class ExecutionPlan:
     """A study's execution and the number of workers that share a device.
 
-    `measured` is false where some of it is what is likely to be the best: the planned study was too short to pay for a
-    measurement, or the machine too busy for a clear one.
+    `measured` is false if part of it is the default for such a device: the study is too short to pay for a measurement,
+    or the machine was too busy for a clear result.
     """
 
     execution: Execution
@@ -77,14 +77,14 @@ class ExecutionPlan:
 
 @dataclass(frozen=True)
 class _Allowance:
-    """Until when may be measured, by the measurer's clock, and what a training step takes on all cores."""
+    """The time until which measuring may go on, by the measurer's clock, and the seconds of a training step."""
 
     ends: float
     step: float
 
 
 def measured(measurer: Measurer, plain: Execution, middle: Setting, runs: int) -> ExecutionPlan:
-    """Precision and kernels first, on one worker; then how many workers share the device, and the threads of each."""
+    """Measure an execution plan: precision and kernels on one worker, then the number of workers and their threads."""
     there, chosen, is_gpu = measurer.host_report, measurer.config.engine, measurer.host_report.device == "cuda"
     best, others = plain, list[dict[str, Any]]()
     if chosen.precision == "auto" and there.has_bfloat16:
@@ -103,12 +103,12 @@ def measured(measurer: Measurer, plain: Execution, middle: Setting, runs: int) -
 
 
 def shared(measurer: Measurer, execution: Execution, middle: Setting, runs: int) -> ExecutionPlan:
-    """How many workers share a GPU, with an execution that is settled."""
+    """Measure how many workers share a GPU with a given execution."""
     return _shared(measurer, execution, middle, runs, _allowance(measurer, execution, middle, runs))
 
 
 def small_runs(device: str) -> Together:
-    """A small network of the demonstration trained alone, on all cores, and several runs of it side by side."""
+    """Measure a small network, as in the demonstration: one run on all cores, and several runs at the same time."""
     architecture, task = parse_name("29-32x4d"), Task(channels=1, image_size=8, classes=10)
     recipe = Recipe(1, 32, 0.01, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 0, False, False)
     data = DataConfig("digits", "Digits", 1, 8, 10, 400, 250, 1147, 0)
@@ -130,12 +130,12 @@ def small_runs(device: str) -> Together:
 
 
 def memory_needed(cost: Cost, execution: Execution) -> int:
-    """About how many bytes of memory a run takes at its peak."""
+    """An estimate of the peak memory of a run, in bytes."""
     return training_bytes(cost, execution.micro_batch, 2 if execution.precision == "bfloat16" else 4)
 
 
 def _allowance(measurer: Measurer, execution: Execution, middle: Setting, runs: int) -> _Allowance | None:
-    """What the planned runs allow, by a few steps of one of them; None where the memory does not suffice for that."""
+    """How long measuring may take, from a few timed steps of a planned run; None if these do not fit into memory."""
     began, recipe = measurer.clock(), measurer.config.recipe
     measurer.tell("Measuring which way of executing runs is the fastest here: a few steps first")
     speed = median(_speeds(measurer, middle, (execution,), seconds=0.0, limit=FIRST)[0])
@@ -147,19 +147,19 @@ def _allowance(measurer: Measurer, execution: Execution, middle: Setting, runs: 
 
 
 def _left(measurer: Measurer, allowance: _Allowance | None) -> float:
-    """Seconds that may still be measured."""
+    """Seconds that measuring may still take."""
     return allowance.ends - measurer.clock() if allowance else 0.0
 
 
 def _faster(
     measurer: Measurer, setting: Setting, likely: Execution, other: Execution, allowance: _Allowance | None, parts: int
 ) -> tuple[Execution, bool]:
-    """The likely execution, or another one that is clearly faster; and whether it is clear which is.
+    """The faster of two executions, and whether that is clear: `likely`, unless `other` is clearly faster.
 
-    One of so many parts of the time that is left may be spent on it.
+    One `parts`-th of the time left may be spent on it.
     """
     limit = min(PAIR, _left(measurer, allowance) / parts)
-    if allowance is None or limit < 2 * (2 + LEAST_STEPS) * allowance.step:  # two of each to warm up
+    if allowance is None or limit < 2 * (2 + LEAST_STEPS) * allowance.step:  # each has two steps to warm up
         return likely, False
     measurer.tell(f"Measuring for at most {limit:.0f} s: {_named(likely)} beside {_named(other)}")
     ours, theirs = _speeds(measurer, setting, (likely, other), seconds=PROBE_SECONDS, limit=limit)
@@ -176,9 +176,9 @@ def _named(execution: Execution) -> str:
 def _divided(
     measurer: Measurer, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
 ) -> ExecutionPlan:
-    """Cores divided among workers as throughput is highest, one thread for each where nothing else is clearly faster.
+    """Divide the cores among workers for the highest throughput; one thread each unless more is clearly faster.
 
-    There are no more workers of so many threads than are faster than half as many.
+    The number of workers is not doubled unless that is clearly faster.
     """
     there, engine = measurer.host_report, measurer.config.engine
     if engine.threads != "auto":
@@ -210,7 +210,7 @@ def _enough(
     most: tuple[int, int],
     allowance: _Allowance | None,
 ) -> int:
-    """How many workers of so many threads are about as fast as the most of them: half, and half again."""
+    """The fewest workers that are about as fast as the most: half as many are tried, then half again."""
     threads, workers = most
     while workers > 1:
         half = threads, workers // 2
@@ -225,7 +225,7 @@ def _enough(
 def _shared(
     measurer: Measurer, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
 ) -> ExecutionPlan:
-    """Processes on one GPU: twice as many as long as all together get faster by a tenth and the memory holds them."""
+    """Choose the number of processes on one GPU: double it while the total gets faster by a tenth and they fit."""
     there, engine = measurer.host_report, measurer.config.engine
     if engine.threads != "auto":
         execution = replace(execution, threads=engine.threads)
@@ -259,9 +259,9 @@ def _shared(
 def _in_turns(
     measurer: Measurer, execution: Execution, setting: Setting, totals: Totals, allowance: _Allowance | None
 ) -> Totals:
-    """Totals of all tries in some turns, of which a first one may have been taken; fewer where the time is over.
+    """Measure all candidates in turns and return their totals; a first turn may be given, and time may end it early.
 
-    None is begun that would not come to a second turn, without which nothing can be compared.
+    A candidate is begun only if there is time for its second turn, without which it cannot be compared.
     """
     expected = sum(_expected(measurer, execution, one, allowance) for one in totals)
     if (2 - max(map(len, totals.values()), default=0)) * expected + STARTING > _left(measurer, allowance):
@@ -281,7 +281,7 @@ def _in_turns(
 
 
 def _expected(measurer: Measurer, execution: Execution, one: tuple[int, int], allowance: _Allowance | None) -> float:
-    """Seconds that a window takes: steps to warm up, and the one with which it ends, are slower than on all cores."""
+    """Expected seconds of one window, including the warm-up and last steps, which are slower than on all cores."""
     threads, workers = one
     slower = measurer.host_report.cores / threads if execution.device == "cpu" else workers
     return WINDOW + 4 * (allowance.step if allowance else 0.0) * slower
@@ -294,7 +294,7 @@ def _is_covered(measurer: Measurer, execution: Execution, one: tuple[int, int], 
 def _speeds(
     measurer: Measurer, setting: Setting, executions: Sequence[Execution], *, seconds: float, limit: float
 ) -> tuple[tuple[float, ...], ...]:
-    """Images per second of one worker in each turn, by execution."""
+    """Images per second of one worker, for each execution in each turn."""
     runs = tuple(_run(measurer, setting, execution) for execution in executions)
     (answer,) = measurer.engine.ask(SpeedQuestion(runs, seconds, limit))
     return cast(Speed, answer).turns
@@ -303,7 +303,7 @@ def _speeds(
 def _together(
     measurer: Measurer, setting: Setting, execution: Execution, one: tuple[int, int], turn: int
 ) -> tuple[float, int]:
-    """Images per second of some workers of some threads at once, and the bytes of memory that the first one took."""
+    """Images per second of several workers together, and the bytes of memory of the first; `one`: threads, workers."""
     threads, workers = one
     measurer.tell(
         f"Measuring {workers} worker{'s' if workers > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} "
@@ -313,7 +313,7 @@ def _together(
 
 
 def _total(engine: Engine, run: Run, workers: int) -> tuple[float, int]:
-    """Images per second of so many workers at once, none if one lacks the memory, and the memory of the first."""
+    """Images per second of `workers` processes together, 0 if one lacks memory, and the memory of the first, bytes."""
     answers = [cast(Speed, answer) for answer in engine.ask(TogetherQuestion(run, WINDOW), workers)]
     speeds = [answer.turns[0][0] for answer in answers]
     return sum(speeds) if min(speeds) > 0 else 0.0, answers[0].peak_memory

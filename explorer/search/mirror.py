@@ -1,9 +1,10 @@
-"""A copy of the trials in a database, for optuna-dashboard: written behind the study's back, never read by it.
+"""A copy of the trials in a database, for optuna-dashboard: written in the background, never read by the study.
 
 The record is the truth; the mirror may lag, fail or be deleted, and the next synchronisation brings it up to date. It
-is a file of the study's own, or a study among others in a database that many share. The file is made anew where it is
-damaged or of another version of Optuna. What is locked, read-only, full, down or shut to us is left alone, told of
-once, and caught up with when that is over; of a shared database nothing is ever dropped but the study itself.
+is a file of the study's own, or one study among others in a shared database. The file is created again if it is
+damaged or of another version of Optuna. A database that is locked, read-only, full, down or refuses the login is left
+alone: one warning, and it is brought up to date when that is over. In a shared database only the study itself is ever
+deleted.
 """
 
 import contextlib
@@ -30,23 +31,24 @@ from explorer.search.trials import Trials
 from explorer.study.settings import StorageConfig
 
 PERIOD_SECONDS = 5.0
-REST = 20.0  # times as long as a synchronisation took, which so takes 5 % of the time at most
-LAST_SECONDS = 10.0  # that the end of a study waits for a synchronisation
+REST = 20.0  # pause after a synchronisation, in multiples of its time, so that it takes at most 5 % of the time
+LAST_SECONDS = 10.0  # most seconds that the end of a study waits for a synchronisation
 LATE = "is not up to date at the end: starting the study again, or do=move, brings it there"
-# Bytes of a study's own file: at all, for each trial (measured: three thousand), for each byte of the record (four).
+# Most bytes of a study's own file: fixed, per trial (measured: 3,000), and per byte of the record (measured: four).
 MOST_BYTES, MOST_OF_TRIAL, MOST_TIMES = 2**24, 2**15, 50
 _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
-_NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")  # the end of such a journal (SQLite's file format, 3.5)
-OWNER = "explorer"  # attribute of a study in a shared database: whose it is
+# The last bytes of a journal that names another file (SQLite's file format, section 3.5).
+_NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
+OWNER = "explorer"  # attribute of a study in a shared database that identifies its owner
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """Where a study's trials are copied to.
+    """The database to which a study's trials are copied.
 
     url    an Optuna storage URL, as it was given
-    owner  tells the study from others of its name; empty: the database is the study's own file
+    owner  distinguishes the study from others with its name; empty: the database is the study's own file
     """
 
     folder: Path
@@ -55,16 +57,16 @@ class Mirror:
 
     @property
     def path(self) -> Path | None:
-        """The study's own file; None where others write to the database as well."""
+        """The study's own file; None for a shared database."""
         return None if self.owner else mirror_path(self.folder)
 
     @property
     def place(self) -> str:
-        """For people."""
+        """The location as messages show it, without a password."""
         return str(self.path or without_password(self.url))
 
     def names(self, name: str) -> tuple[str, ...]:
-        """What the study may be called: others may have had the name before."""
+        """The names that the study may have in the database, since other studies may already have the first."""
         return (name, f"{name}-{self.owner[:6]}", f"{name}-{self.owner}") if self.owner else (name,)
 
 
@@ -74,12 +76,12 @@ def mirror_path(folder: Path) -> Path:
 
 
 def own_mirror(folder: Path) -> Mirror:
-    """The mirror in a study's folder."""
+    """The mirror in the file of a study's own folder."""
     return Mirror(folder, f"sqlite:///{mirror_path(folder)}")
 
 
 def mirror_of(config: StorageConfig, name: str, folder: Path) -> Mirror | None:
-    """Where a study that has begun has its mirror by these settings, if it is to have one."""
+    """The mirror that a started study has by these settings; None if it is to have none."""
     if config.mirror == "none":
         return None
     if config.url is None:
@@ -91,7 +93,7 @@ def mirror_of(config: StorageConfig, name: str, folder: Path) -> Mirror | None:
 def mirrored(trials: Trials, mirror: Mirror | None) -> Iterator[None]:
     """Keep a mirror up to date from a thread while the body runs, and once more when it ends.
 
-    Until it is, a mark in the folder says that it is behind: the next start catches up, though nothing is trained.
+    While it is behind, a marker file in the folder says so: the next start then updates it, even if nothing is trained.
     """
     if mirror is None:
         yield
@@ -106,7 +108,7 @@ def mirrored(trials: Trials, mirror: Mirror | None) -> Iterator[None]:
             began = time.perf_counter()
             writer.catch_up()
             pause = max(PERIOD_SECONDS, REST * (time.perf_counter() - began))
-        writer.forget()  # at last all is compared
+        writer.forget()  # the last synchronisation compares everything
         if writer.catch_up():
             with contextlib.suppress(OSError):
                 mark.unlink(missing_ok=True)
@@ -127,10 +129,10 @@ def mirrored(trials: Trials, mirror: Mirror | None) -> Iterator[None]:
 
 @dataclass
 class Writer:
-    """Writes trials to a mirror, at first what differs from what is there, later only what has changed since.
+    """Writes trials to a mirror: first whatever differs from the stored study, later only what has changed since.
 
-    wrote   is called after each trial
-    leaves  nothing more is written once it is set
+    wrote   called after each trial
+    leaves  once it is set, nothing more is written
     """
 
     trials: Trials
@@ -140,12 +142,12 @@ class Writer:
     _told: set[str] = field(default_factory=set)
     _storage: RDBStorage | None = None
     _study_id: int = -1
-    _known: dict[int, tuple[int, FrozenTrial]] = field(default_factory=dict)  # by number: its id there, as it is there
+    _known: dict[int, tuple[int, FrozenTrial]] = field(default_factory=dict)  # by number: id and content as stored
 
     def catch_up(self) -> bool:
-        """Synchronise if that can be done now, and tell once why not. Gives whether it was done.
+        """Synchronise, or warn once why that is not possible now; return whether it was done.
 
-        The study's own database is made anew where it is damaged.
+        The study's own database is created again if it is damaged.
         """
         for is_last in (False, True):
             try:
@@ -160,7 +162,7 @@ class Writer:
         return False
 
     def synchronise(self) -> bool:
-        """Make the stored study equal to the trials. Gives whether it is, which it is not where it was to leave."""
+        """Make the stored study equal to the trials; return False if `leaves` ended it early."""
         path = self.mirror.path
         if path is not None and path.exists():
             _refuse_unusable(path, self._most)
@@ -178,7 +180,7 @@ class Writer:
         return True
 
     def forget(self) -> None:
-        """Look at everything anew next time."""
+        """Make the next synchronisation compare everything with the database again."""
         self._storage, self._study_id, self._known = None, -1, {}
 
     def tell(self, key: str, words: str) -> None:
@@ -192,18 +194,21 @@ class Writer:
         return _most(self.trials, self.mirror.folder)
 
     def _may_try_again(self) -> bool:
-        """Take what is damaged away; in a shared database another one may only have been making the tables too."""
+        """Remove a damaged own file, and say whether to try once more; a shared database is only tried again.
+
+        In a shared database another process may merely have been creating the tables at the same time.
+        """
         return self.mirror.path is None or _removed(self.mirror.path)
 
     def _is_there(self, storage: RDBStorage) -> bool:
-        """Whether the study is where it was found last time."""
+        """Whether the stored study still exists under the id it had last time."""
         try:
             return self._study_id >= 0 and _is_ours(storage, self._study_id, self.mirror)
         except KeyError:
             return False
 
     def _look(self, storage: RDBStorage, trials: list[FrozenTrial]) -> None:
-        """Find the study, or make it, and read what is there of it."""
+        """Find or create the study in the database, and read its stored trials."""
         name, objectives = self.trials.study.study_name, self.trials.objectives
         study_id = _study_id(storage, self.mirror, name, objectives)
         stored = {trial.number: trial for trial in storage.get_all_trials(study_id, deepcopy=False)}
@@ -226,10 +231,7 @@ class Writer:
 
 
 def problem(trials: Trials, mirror: Mirror) -> tuple[str, bool]:
-    """What is wrong with a mirror, without changing it, and whether that is only that it cannot be reached.
-
-    Empty where nothing is.
-    """
+    """What is wrong with a mirror, "" for nothing, and whether it only could not be reached. Changes nothing."""
     try:
         if mirror.path is not None:
             _refuse_unusable(mirror.path, _most(trials, mirror.folder))
@@ -239,7 +241,7 @@ def problem(trials: Trials, mirror: Mirror) -> tuple[str, bool]:
             if study_id is None:
                 return "it lacks the study", False
             stored = storage.get_all_trials(study_id, deepcopy=False)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
         reason, passes = understood(error)
         return reason, passes and mirror.path is None
     whole = trials.frozen()
@@ -248,7 +250,7 @@ def problem(trials: Trials, mirror: Mirror) -> tuple[str, bool]:
 
 
 def remove(mirror: Mirror, name: str) -> bool:
-    """Take a study's mirror away, its own file or its own study in a shared database; gives whether it was there."""
+    """Delete a study's mirror, its own file or its study in a shared database; return whether it existed."""
     if mirror.path is not None:
         if not _removed(mirror.path):
             raise OSError(f"{mirror.path} cannot be removed")
@@ -262,10 +264,11 @@ def remove(mirror: Mirror, name: str) -> bool:
 
 
 def _refuse_unusable(path: Path, most: int) -> None:
-    """Raise what keeps a study's own file from being written: a lock, a file system without a right to it, or damage.
+    """Raise the error that keeps a study's own file from being written: a lock, missing permission, or damage.
 
-    The folder may come from others. Tables are not read that Optuna would not make, nor more than such a study has: a
-    view in the place of a table can count without end, and a trigger write what it likes. Made anew it is the record's.
+    The folder may come from other people, so a file that is too large or has tables that Optuna would not create
+    counts as damaged: a view in place of a table could compute without end, a trigger could write anything. It is then
+    created again from the record.
     """
     if not path.is_file():
         raise OSError("it is not a file; move away what is there")
@@ -285,13 +288,13 @@ def _refuse_unusable(path: Path, most: int) -> None:
 
 
 def _most(trials: Trials, folder: Path) -> int:
-    """How many bytes a study's own file may have, far more than it ever does."""
+    """The most bytes that a study's own file may have, far more than it ever needs."""
     record = sum((folder / name).stat().st_size for name in (RUNS, EPOCHS, DECISIONS) if (folder / name).exists())
     return MOST_BYTES + MOST_OF_TRIAL * len(trials.study.get_trials(deepcopy=False)) + MOST_TIMES * record
 
 
 def _names_another(journal: Path) -> bool:
-    """Whether SQLite would look for another file when it plays a journal back, and might delete it; ours name none."""
+    """Whether a journal names another file, which SQLite might delete on playing it back; own journals name none."""
     with journal.open("rb") as file:
         file.seek(max(0, journal.stat().st_size - len(_NAMES_ANOTHER)))
         return file.read() == _NAMES_ANOTHER
@@ -299,14 +302,14 @@ def _names_another(journal: Path) -> bool:
 
 @lru_cache
 def _schema() -> list[tuple[str, ...]]:
-    """The tables and indices that the installed Optuna makes."""
+    """The tables and indices that the installed version of Optuna creates."""
     storage = opened("sqlite:///:memory:")
     with released(storage), storage.engine.connect() as made:
         return [tuple(row) for row in made.exec_driver_sql(_SCHEMA)]
 
 
 def _removed(path: Path) -> bool:
-    """Take a database's file away, first what SQLite would play back into a new one."""
+    """Delete a database's file; its journals first, since SQLite would play them back into a new file."""
     try:
         for end in ("-journal", "-wal", "-shm", ""):
             path.with_name(path.name + end).unlink(missing_ok=True)
@@ -316,9 +319,9 @@ def _removed(path: Path) -> bool:
 
 
 def _conflict(stored: dict[int, FrozenTrial], trials: list[FrozenTrial]) -> bool:
-    """Whether the stored study cannot become these trials: a finished trial takes no change, none can be removed.
+    """Whether the stored study cannot be updated to these trials: finished trials are immutable, none can be removed.
 
-    That happens when seeds are added to a study whose trials were told, or when its settings were others.
+    That happens when seeds are added to a study whose trials are finished, or when its settings have changed.
     """
     return len(stored) > len(trials) or any(
         stored[trial.number].params != trial.params
@@ -329,7 +332,7 @@ def _conflict(stored: dict[int, FrozenTrial], trials: list[FrozenTrial]) -> bool
 
 
 def _same(left: FrozenTrial, right: FrozenTrial) -> bool:
-    """Equal but for times and identifiers, which differ from start to start."""
+    """Whether two trials are equal except for times and ids, which differ between starts."""
     fields = ("state", "values", "params", "intermediate_values", "user_attrs")
     return all(getattr(left, name) == getattr(right, name) for name in fields)
 
@@ -339,7 +342,7 @@ def _is_ours(storage: BaseStorage, study_id: int, mirror: Mirror) -> bool:
 
 
 def _found(storage: BaseStorage, mirror: Mirror, name: str) -> int | None:
-    """The study's number in a database, under whichever name; None where it is not there."""
+    """The id of the study in a database, under any of its names; None if it is not there."""
     for one in mirror.names(name):
         with contextlib.suppress(KeyError):
             study_id = storage.get_study_id_from_name(one)
@@ -349,7 +352,7 @@ def _found(storage: BaseStorage, mirror: Mirror, name: str) -> int | None:
 
 
 def _study_id(storage: BaseStorage, mirror: Mirror, name: str, objectives: tuple[str, ...]) -> int:
-    """The study's number in a database, made there where it is missing or has other objectives."""
+    """The id of the study in a database, created if it is missing or has other objectives."""
     found = _found(storage, mirror, name)
     if found is not None:
         if len(storage.get_study_directions(found)) == len(objectives):
@@ -365,7 +368,7 @@ def _study_id(storage: BaseStorage, mirror: Mirror, name: str, objectives: tuple
 
 
 def _created(storage: BaseStorage, names: tuple[str, ...], objectives: int) -> optuna.Study:
-    """A new study under the first of the names that nobody has."""
+    """Create a study under the first of the names that is free."""
     *tried, last = names
     for name in tried:
         with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):

@@ -1,8 +1,8 @@
-"""Which designs of a search are trained to their end: after some epochs, at a rung, the poorer ones are stopped.
+"""Decides which designs of a search are trained to their end: at a rung, after some epochs, the poorer ones stop.
 
-Successive halving as in Jamieson and Talwalkar (1502.07943), without waiting for others (ASHA, 1810.05934): a design is
-judged against those that reached its rung before it. With one objective Optuna's pruners judge; they refuse several,
-and there designs are ranked by non-dominated sorting (Deb et al., 2002).
+Asynchronous successive halving (Jamieson and Talwalkar, 1502.07943; ASHA, 1810.05934): a design is compared with those
+that reached its rung before it, without waiting for others. With one objective Optuna's pruners decide; they do not
+support several, for which designs are ranked by non-dominated sorting (Deb et al., 2002).
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from explorer.study.settings import StudyConfig
 
 @dataclass
 class Rungs:
-    """Where the designs of a search stand: the epochs of the rungs, what was decided, and which runs wait for it."""
+    """The rungs of a search: their epochs, the decisions about each design, and the runs that are paused at a rung."""
 
     steps: tuple[int, ...]
     seeds: int
@@ -29,11 +29,11 @@ class Rungs:
     ended: dict[str, set[int]] = field(default_factory=dict)
 
     def note(self, decision: Decision) -> None:
-        """Take note of what was decided about a design, now or at an earlier start."""
+        """Add a decision about a design, made now or at an earlier start."""
         self.decided.setdefault(decision.setting, []).append(decision)
 
     def until(self, setting: str) -> int | None:
-        """The rung to which a design may be trained now; None: to its end."""
+        """The epoch up to which a design may be trained now; None: to its end."""
         past = self.decided.get(setting, [])
         if not past or past[0].by == BASELINE:
             return None
@@ -48,19 +48,16 @@ class Rungs:
         return bool(past) and past[-1].decision == "stopped"
 
     def pause(self, setting: str, run: Run, outcome: Outcome) -> None:
-        """A run has reached its rung."""
+        """Add a run that has paused at its rung."""
         self.paused.setdefault(setting, {})[run.seed] = (run, outcome)
 
     def end(self, setting: str, seed: int) -> None:
-        """A run has ended: it waits for no decision."""
+        """Remove a run that has ended: it waits for no decision."""
         self.ended.setdefault(setting, set()).add(seed)
         self.paused.get(setting, {}).pop(seed, None)
 
     def error(self, setting: str, chance: float) -> float | None:
-        """Mean error of a design at its rung, once all its seeds are there; those that did not come through as chance.
-
-        None before that.
-        """
+        """Mean error of a design at its rung over all its seeds, failed ones as `chance`; None until all are there."""
         waiting, lost = self.paused.get(setting, {}), self.ended.get(setting, set())
         if not waiting or len(waiting) + len(lost) < self.seeds:
             return None
@@ -69,19 +66,19 @@ class Rungs:
 
 
 def chosen(setting: Setting, by: str) -> Decision:
-    """The decision to train a design."""
+    """The decision of a sampler, `by`, to train a design."""
     found = setting.latency
     quartiles = (found.median, found.lower, found.upper) if found else (None, None, None)
     return Decision(setting.name, "chosen", 0, None, by, *quartiles)
 
 
 def open_rungs(config: StudyConfig) -> Rungs:
-    """The rungs of a study before any decision; one that is no search, or prunes nothing, has none."""
+    """The rungs of a study before any decision; a study that is no search, or has no pruner, has none."""
     return Rungs(config.rungs, config.search.seeds)
 
 
 def make_pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
-    """One of Optuna's pruners by its name in `search.pruner`, on the study's rungs."""
+    """The pruner of Optuna that `search.pruner` names, with the study's rungs."""
     steps, search = config.rungs, config.search
     if not steps or len(search.objectives) > 1:
         return optuna.pruners.NopPruner()
@@ -94,9 +91,10 @@ def make_pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
 
 
 def goes_on(points: list[tuple[float, float]], factor: int) -> bool:
-    """Whether the last of the designs that reached a rung is trained further, ranked by error and cost at once.
+    """Whether the last of the designs that reached a rung is trained further, by non-dominated sorting.
 
-    A front goes on whole where the better fronts hold fewer than one design in `factor`.
+    `points` are error and cost of each. All designs of a front continue if the better fronts together hold fewer than
+    one design in `factor`.
     """
     left = np.asarray(points, dtype=float)
     keep, better = max(1, len(points) // factor), 0

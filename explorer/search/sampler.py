@@ -1,7 +1,7 @@
-"""Optuna samplers over the feasible set: whatever a sampler proposes, a design that meets the budget is tried.
+"""Optuna samplers restricted to feasible designs: whatever a sampler proposes, a design within the budget is tried.
 
-A proposal is replaced by the nearest feasible design that was not tried yet, and the sampler sees only that: so every
-trial of the study is feasible, none comes twice, and any of Optuna's samplers can be used as it is.
+A proposal is replaced by the nearest feasible design that was not tried yet, and the sampler only sees the latter. So
+every trial is feasible, none is repeated, and any sampler of Optuna can be used unchanged.
 """
 
 import warnings
@@ -35,8 +35,8 @@ class ExhaustedError(Exception):
 class FeasibleSampler(BaseSampler):
     """Wraps a sampler; `pool` holds the designs it may choose from, one column of parameters per free axis.
 
-    `make` gives the sampler for the trial of a number. Each trial has a new one, so that what it proposes depends on
-    the trials before it and on nothing a process remembers: a search that is started again goes on as it would have.
+    `make` returns the sampler for the trial with a given number. Each trial has a new one, so its proposal depends only
+    on the trials before it and not on the state of a process: a resumed search proposes what it would have proposed.
     """
 
     def __init__(self, make: Callable[[int], BaseSampler], pool: Pool) -> None:
@@ -45,7 +45,7 @@ class FeasibleSampler(BaseSampler):
         self.pool = pool
         self.distributions = {name: _distribution(column) for name, column in pool.parameters.items()}
         self._ranks = Ranks(pool.parameters)
-        self._columns = np.ascontiguousarray(self._ranks.coordinates.T)  # in one piece each: read for every choice
+        self._columns = np.ascontiguousarray(self._ranks.coordinates.T)  # contiguous: read for every choice
         keys = np.concatenate([designs.keys() for designs in pool.designs])
         self._by_key = np.argsort(keys, kind="stable")  # so that a design is found without looking at all of them
         self._keys = keys[self._by_key]
@@ -53,39 +53,39 @@ class FeasibleSampler(BaseSampler):
         self._places: dict[int, int] = {}
 
     def architecture(self, trial_number: int) -> Architecture:
-        """The design that a trial stands for."""
+        """The design of a trial."""
         return self.pool.architecture(self._places[trial_number])
 
     def claim(self, study: Study, trial: FrozenTrial, place: int) -> None:
-        """Take note of a trial whose design was fixed in advance: Optuna asks no sampler for its values."""
+        """Assign a design to a trial whose design was fixed in advance: Optuna asks no sampler for its values."""
         if isinstance(self._inner, optuna.samplers.QMCSampler | optuna.samplers.NSGAIISampler):
-            self._proposal(study, trial, self.distributions)  # these count their points or generations in the study
+            self._proposal(study, trial, self.distributions)  # these count points or generations in the study
         self._claim(trial.number, place)
 
     def reserve(self, place: int) -> None:
-        """Leave a design to others: no trial may choose it."""
+        """Exclude a design from all further trials."""
         self._free[place] = False
 
     def free_places(self) -> npt.NDArray[np.int64]:
-        """Where the designs stand in the pool that no trial has and nobody reserved."""
+        """Positions in the pool of the designs that are neither tried nor reserved."""
         return np.flatnonzero(self._free)
 
     def place(self, architecture: Architecture) -> int | None:
-        """Where a design stands in the pool; None where it does not."""
+        """The position of a design in the pool; None if it is not there."""
         key = one(architecture).keys()[0]
         first, end = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
         places = (int(place) for place in self._by_key[first:end])
         return next((place for place in places if self.pool.architecture(place) == architecture), None)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """All axes: they are chosen together."""
+        """The search space of all axes, which are chosen together."""
         del study, trial
         return self.distributions
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The nearest free design to what the wrapped sampler proposes. Raises ExhaustedError where none is left."""
+        """The free design nearest to the wrapped sampler's proposal. Raises ExhaustedError if none is left."""
         if not self._free.any():
             raise ExhaustedError
         place = self._nearest(self._proposal(study, trial, search_space))
@@ -95,25 +95,25 @@ class FeasibleSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Never asked for, since every axis is in the relative space."""
+        """Never called, since every axis is in the relative search space."""
         raise AssertionError((study, trial, param_name, param_distribution))
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Make the trial's sampler and hand on to it."""
+        """Make the sampler of this trial and call its own method."""
         self._inner = self._make(trial.number)
         self._inner.before_trial(study, trial)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Hand on to the wrapped sampler."""
+        """Call the wrapped sampler's method."""
         self._inner.after_trial(study, trial, state, values)
 
     def reseed_rng(self) -> None:
-        """Hand on to the wrapped sampler."""
+        """Call the wrapped sampler's method."""
         self._inner.reseed_rng()
 
     def _proposal(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
         if isinstance(self._inner, optuna.samplers.QMCSampler):
-            # It would take its space from the first finished trial; labels are beyond its sequences.
+            # QMCSampler would take its space from the first finished trial, and supports no categories.
             inner = {name: axis for name, axis in space.items() if not isinstance(axis, CategoricalDistribution)}
         else:
             inner = self._inner.infer_relative_search_space(study, trial)
@@ -128,7 +128,7 @@ class FeasibleSampler(BaseSampler):
         return found
 
     def _nearest(self, proposal: dict[str, Any]) -> int:
-        """Distance is Euclidean over the axes, each by rank among its values from 0 to 1."""
+        """The position of the nearest free design: Euclidean distance over the axes, each as a rank from 0 to 1."""
         distance = np.where(self._free, 0.0, np.inf)
         for column, own in zip(self._columns, self._ranks.of(proposal), strict=True):
             distance += (column - own) ** 2
@@ -139,22 +139,22 @@ class FeasibleSampler(BaseSampler):
         self._places[trial_number] = place
 
     def at(self, place: int) -> dict[str, Any]:
-        """The values of the free axes that stand for a design of the pool."""
+        """The values of the free axes of the design at a position of the pool."""
         values = {name: column[place] for name, column in self.pool.parameters.items()}
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
 def make_sampler(name: str, seed: int, number: int, designs: int) -> BaseSampler:
-    """One of Optuna's samplers by the name it has in `conf/search`, for the trial of a number in a search of a seed."""
+    """Make one of Optuna's samplers by its name in `conf/search`, for trial `number` of a search with `seed`."""
     own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     makers: dict[str, Callable[[], BaseSampler]] = {
         "random": lambda: optuna.samplers.RandomSampler(seed=own),
-        # The first designs, which these two draw at random, leave them some to choose.
+        # TPE and GP draw their first designs at random: a quarter at most, so that they choose the rest.
         "tpe": lambda: optuna.samplers.TPESampler(seed=own, n_startup_trials=max(3, min(10, designs // 4))),
-        # Generations small enough that the later ones can profit from the earlier.
+        # Small generations, so that there are several: later ones learn from earlier ones.
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=own, population_size=max(4, min(50, designs // 4))),
         "gp": lambda: optuna.samplers.GPSampler(seed=own, n_startup_trials=max(3, min(10, designs // 4))),
-        # Its trials are points of one sequence.
+        # The seed of the search, not of the trial: all trials are points of one sequence.
         "qmc": lambda: optuna.samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
     }
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What the coordinator keeps between events, made from a study's record at every start."""
+"""The state of the coordinator between events, rebuilt from a study's record at every start."""
 
 import shutil
 from collections import deque
@@ -27,7 +27,7 @@ from explorer.study.settings import StudyConfig
 
 
 class PageUpdater(Protocol):
-    """What keeps the page up to date while there are runs to train, and can be held still to measure times."""
+    """Keeps the page up to date while runs are trained; can be paused, so that times can be measured."""
 
     def __enter__(self) -> object: ...
 
@@ -36,12 +36,12 @@ class PageUpdater(Protocol):
     ) -> None: ...
 
     def still(self) -> AbstractContextManager[None]:
-        """Nothing goes on while the body runs."""
+        """Draw nothing while the body runs."""
 
 
 @dataclass
 class State:
-    """What the loop keeps between events."""
+    """The state of the coordinator's loop between events."""
 
     plan: Plan
     folder: Path
@@ -77,7 +77,7 @@ def open_state(
     workers: int,
     console: Console,
 ) -> State:
-    """The state of a study as its record, `past`, tells it."""
+    """Build the state of a study from its record, `past`."""
     config, data_hash = plan.config, measurer.host_report.data_hash
     recorded = records.as_records(past.runs)
     trials, rungs = replayed(plan, settings, past), open_rungs(config)
@@ -86,7 +86,7 @@ def open_state(
         drawn = _drawn(measurer, execution, trials, numbers)
         decisions += (new := [chosen(setting, BASELINE) for setting in drawn])
         records.decide(folder, new)
-        # Before any of them is trained: a choice made later for another design must not change what they are.
+        # Before any of them is trained: the execution chosen later for another design must not change these runs.
         execution = with_convolutions(measurer, execution, drawn, workers)
         study.write_execution(folder, execution)
         settings += drawn
@@ -119,8 +119,8 @@ def open_state(
 def replayed(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> Trials:
     """Rebuild the study's trials by replaying the record in order, so that each decision sees the results it saw then.
 
-    Where several workers trained at once the record does not say between which decisions a run ended; it is then told
-    as soon as all decisions about its design are.
+    If several workers trained at once, the record does not say between which decisions a run ended; it then counts as
+    soon as all decisions about its design have been replayed.
     """
     trials, by_name = _trials(plan, settings, past), {setting.name: setting for setting in settings}
     last = {decision.setting: number for number, decision in enumerate(past.decisions)}
@@ -138,7 +138,7 @@ def replayed(plan: Plan, settings: tuple[Setting, ...], past: records.Record) ->
 
 
 def _trials(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> Trials:
-    """The study's trials: all of them, or those of a search, which has had none yet, beside the designs drawn."""
+    """The study's trials before the replay: one for each listed setting, or for a search only the random designs."""
     config = plan.config
     if not config.search.is_adaptive:
         return open_trials(config.name, settings, config.search.seeds, first_seed=config.search.first_seed)
@@ -147,17 +147,17 @@ def _trials(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> 
 
 
 def _drawn(measurer: Measurer, execution: Execution, trials: Trials, numbers: range) -> tuple[Setting, ...]:
-    """Designs drawn by chance, each by its number, which the search is held against."""
+    """Draw designs at random, with which the search is compared; the number of each seeds its draw."""
     seed = measurer.config.search.sampler_seed
     designs = [trials.draw(np.random.default_rng([seed, 3, number])) for number in numbers]
     return with_latency(measurer, execution, designs)
 
 
 def checkpoints(folder: Path, run_id: str) -> Path:
-    """Where a run's checkpoints are."""
+    """The folder of a run's checkpoints."""
     return folder / "local" / "checkpoints" / run_id
 
 
 def forget(folder: Path, run_id: str) -> None:
-    """Drop the checkpoints of a run that has ended."""
+    """Delete the checkpoints of a run that has ended."""
     shutil.rmtree(checkpoints(folder, run_id), ignore_errors=True)

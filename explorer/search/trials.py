@@ -1,8 +1,8 @@
-"""Settings as Optuna trials: asked and told in memory, rebuilt from the record at every start.
+"""Settings as Optuna trials, through Optuna's ask-and-tell interface in memory, rebuilt from the record at every start.
 
 A trial is one setting. Its value is the mean validation error over the seeds, each seed's validation error is an
-intermediate value (the step is the seed), and everything else a person may want beside it is an attribute. Where a
-search stops poor designs on their way, intermediate values are the mean errors at its rungs (the step is the epoch).
+intermediate value (the step is the seed), and other facts for the dashboard are attributes. If a search stops poor
+designs early, intermediate values are instead the mean errors at its rungs (the step is the epoch).
 """
 
 import copy
@@ -34,7 +34,7 @@ from explorer.study.settings import StudyConfig
 
 @dataclass
 class _Open:
-    """A setting's trial and the Optuna study it is of."""
+    """The trial of a setting, the Optuna study to which it belongs, and which of its seeds have ended."""
 
     study: optuna.Study
     trial: optuna.Trial
@@ -46,12 +46,12 @@ class _Open:
 
 @dataclass
 class Trials:
-    """An Optuna study in memory, with one open or told trial per setting.
+    """An Optuna study in memory, with one open or finished trial per setting.
 
-    A search asks for its settings one by one; `sampler` and `scope` then say which there are, and `cost` what it makes
-    small beside the error, if anything. `factor` is that of its rungs, 0 where it has none. Of `seeds` seeds
-    `first_seed` is the lowest. `by` is the name of its sampler. The designs drawn to hold it against have trials as
-    well, in a study of their own that the sampler never sees.
+    A search asks for its settings one by one; `sampler` and `scope` then give the designs, and `cost` is the cost that
+    it minimises beside the error, if there is one. `factor` is the reduction factor of its rungs, 0 without rungs. Of
+    `seeds` seeds `first_seed` is the lowest. `by` is the name of the sampler. Designs drawn at random for comparison
+    have trials in a separate Optuna study, which the sampler never sees.
     """
 
     study: optuna.Study
@@ -70,11 +70,11 @@ class Trials:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """What a trial's values are."""
+        """The names of a trial's values, in order."""
         return ("val_error",) if self.cost is None else ("val_error", self.cost)
 
     def add(self, record: RunRecord) -> None:
-        """Take in a finished run; the trial is told when its last seed is in. Repeated rows count once."""
+        """Add a finished run; its trial is finished with the last of its seeds. Repeated rows count once."""
         with self._lock:
             self._add(record)
 
@@ -89,7 +89,7 @@ class Trials:
         entry.finished.add(record.seed)
         if record.val_error is not None:
             entry.errors[record.seed] = record.val_error
-            # Optuna takes no intermediate values of several objectives, and at rungs they are means.
+            # Optuna supports no intermediate values with several objectives, and with rungs they are means.
             if self.cost is None and not self.factor:
                 entry.trial.report(record.val_error, step=record.seed)
         entry.trial.set_user_attr(f"seed {record.seed}", _seed_summary(record))
@@ -105,7 +105,7 @@ class Trials:
                 entry.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
 
     def tell(self, setting: Setting, error: float | None) -> None:
-        """Close a trial whose error is known otherwise than by runs; None: it was stopped."""
+        """Finish a trial whose `error` is known without runs, as in a replayed benchmark; None: it was stopped."""
         with self._lock:
             entry = self._by_setting[setting.name]
             entry.told = True
@@ -113,7 +113,7 @@ class Trials:
             self.study.tell(entry.trial, error, state=state)
 
     def goes_on(self, setting: Setting, epochs: int, error: float) -> bool:
-        """Whether a setting is trained further, by its mean error at a rung. Each rung is asked for once, in order."""
+        """Whether a setting is trained further, by its mean error at a rung; to be called once per rung, in order."""
         with self._lock:
             trial = self._by_setting[setting.name].trial
             if self.cost is None:
@@ -124,7 +124,7 @@ class Trials:
             return goes_on(points, self.factor)
 
     def draw(self, rng: np.random.Generator) -> Setting:
-        """A design that no trial has, by chance alone; no trial may choose it from now on."""
+        """Draw a design at random among those without a trial; the search can no longer choose it."""
         assert self.sampler is not None
         assert self.scope is not None
         with self._lock:
@@ -134,12 +134,12 @@ class Trials:
             return setting
 
     def reserve(self, setting: Setting) -> None:
-        """No trial may choose this design. Raises InputError for one that is not there."""
+        """Exclude a design from the search, as one drawn at random. Raises InputError if it is not in the pool."""
         with self._lock:
             self._reserve(setting)
 
     def _reserve(self, setting: Setting) -> None:
-        """Open a trial beside those of the search."""
+        """Open a trial for a design in the separate study of random designs."""
         assert self.sampler is not None
         place = self.sampler.place(setting.architecture)
         if place is None:
@@ -153,12 +153,12 @@ class Trials:
         self._by_setting[setting.name] = _Open(self._drawn, trial)
 
     def ask(self) -> Setting | None:
-        """The next setting of a search; None where every feasible design has been tried."""
+        """The next setting of a search; None if every feasible design has been tried."""
         with self._lock:
             return self._ask()
 
     def again(self, setting: Setting) -> None:
-        """Open the trial of a setting that an earlier start had chosen. Raises InputError for one no longer there."""
+        """Open the trial of a setting that an earlier start chose. Raises InputError if it is no longer in the pool."""
         assert self.sampler is not None
         place = self.sampler.place(setting.architecture)
         if place is None:
@@ -175,7 +175,7 @@ class Trials:
         try:
             trial = self.study.ask(self.sampler.distributions)
         except ExhaustedError:
-            # Optuna had opened the trial before the sampler could say no.
+            # Optuna opens the trial before it asks the sampler.
             self.study.tell(len(self.study.trials) - 1, state=optuna.trial.TrialState.FAIL)
             return None
         setting = self.scope.setting(self.sampler.architecture(trial.number))
@@ -185,10 +185,10 @@ class Trials:
         return setting
 
     def frozen(self) -> list[FrozenTrial]:
-        """All trials as they stand, in the order of the settings; safe beside `add` in another thread.
+        """A snapshot of all trials, in the order of the settings; another thread may call `add` meanwhile.
 
-        Designs drawn at random come first, as they do in a search. A finished trial does not change any more, so it is
-        always the same value; of an open one it is a copy.
+        Designs drawn at random come first, as they do in a search. Finished trials never change and are returned
+        themselves; open ones are copied.
         """
         with self._lock:
             drawn = self._drawn.get_trials(deepcopy=False) if self._drawn else []
@@ -198,7 +198,7 @@ class Trials:
             return [one if one.state.is_finished() else _copied(one) for one in [*drawn, *chosen]]
 
     def _moved(self, trial: FrozenTrial, by: int) -> FrozenTrial:
-        """A trial with a later number."""
+        """A copy of a trial with its number shifted by `by`; copies of finished trials are reused."""
         known = self._later.get(trial.number)
         if known is None or not known.state.is_finished() or known.number != trial.number + by:
             known = self._later[trial.number] = copy.copy(trial)
@@ -214,7 +214,10 @@ def open_trials(
     first_seed: int = 0,
     by: Mapping[str, str] | None = None,
 ) -> Trials:
-    """A trial for every setting, open until its seeds are in; `by` says what chose a setting, where something did."""
+    """Open a trial for every setting; each stays open until the results of its seeds are in.
+
+    `by` names the sampler that chose a setting, if one did.
+    """
     logging.getLogger("optuna").setLevel(logging.WARNING)
     directions = [optuna.study.StudyDirection.MINIMIZE] * (1 if cost is None else 2)
     study = optuna.create_study(study_name=name, directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
@@ -250,7 +253,7 @@ def _begun(
 def told_trials(
     config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord], by: Mapping[str, str]
 ) -> optuna.Study:
-    """A finished study as an Optuna study in memory, every trial told; `by` says what chose a design of a search."""
+    """A finished study as an Optuna study in memory with finished trials; `by` says which sampler chose a design."""
     search = config.search
     trials = open_trials(config.name, settings, search.seeds, search.cost, search.first_seed, by)
     for run in runs:
@@ -259,7 +262,7 @@ def told_trials(
 
 
 def open_search(plan: Plan, tried: tuple[Setting, ...], drawn: tuple[Setting, ...] = ()) -> Trials:
-    """A search with the trials it has had, and beside them the designs drawn to hold it against."""
+    """Reopen a search with the designs it has `tried`, and those `drawn` at random for comparison."""
     pool, seed = plan.draws.candidates(plan.scope), plan.config.search.sampler_seed
     trials = new_search(plan.config, plan.scope, pool, seed)
     for setting in drawn:
@@ -270,7 +273,7 @@ def open_search(plan: Plan, tried: tuple[Setting, ...], drawn: tuple[Setting, ..
 
 
 def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Trials:
-    """A search among the designs of a pool that has had no trial yet."""
+    """Open a search over the designs of a pool, without any trial."""
     logging.getLogger("optuna").setLevel(logging.WARNING)
     search = config.search
     assert search.designs is not None
@@ -286,7 +289,7 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
 
 
 def _copied(trial: FrozenTrial) -> FrozenTrial:
-    """A trial that does not change with another one: of what it holds, only these may be added to."""
+    """A copy of a trial that later changes do not reach: only attributes and intermediate values can be added to."""
     copied = copy.copy(trial)
     copied.user_attrs, copied.intermediate_values = dict(trial.user_attrs), dict(trial.intermediate_values)
     return copied
@@ -300,14 +303,14 @@ def _foreign(setting: Setting) -> InputError:
 
 
 def _parameters(setting: Setting, *, formed: bool) -> dict[str, int | str]:
-    """The axes, and the form where a study trains several; one given stage by stage is joined by dots, as in names."""
+    """The axes of a setting, and its form if `formed`; values given per stage are joined by dots, as in names."""
     values = {axis.name: getattr(setting.architecture, axis.name) for axis in OWN}
     found = {axis: ".".join(map(str, value)) if isinstance(value, tuple) else value for axis, value in values.items()}
     return found | ({"form": setting.form} if formed else {})
 
 
 def _distributions(parameters: list[dict[str, int | str]]) -> dict[str, optuna.distributions.BaseDistribution]:
-    """What each axis takes over the whole study, so that the dashboard can draw it as an ordered axis."""
+    """The values of each axis over the whole study, sorted, so that the dashboard can draw it as an ordered axis."""
     found = {axis: {own[axis] for own in parameters} for axis in parameters[0]} if parameters else {}
     values = {
         axis: sorted(options, key=lambda value: (0, value, "") if isinstance(value, int) else (1, 0, value))

@@ -1,1 +1,1 @@
-"""The question as frozen values, and all that follows from it: plan, runs, jobs."""
+"""A study's question as frozen values, and what follows from it: settings, plan, runs and jobs."""

@@ -1,4 +1,4 @@
-"""The contrast a study declares: which two of its settings are meant."""
+"""Resolve the contrast that a study declares to two of its settings."""
 
 from explorer.design.name import parse_setting, paths_name
 from explorer.design.space import NamedSpace
@@ -8,11 +8,11 @@ from explorer.study.settings import StudyConfig
 
 
 def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, Setting] | None:
-    """The two settings of the declared contrast; None where there is none to judge.
+    """The two settings of the declared contrast; None if the study has none to judge.
 
-    A study may declare none, or one of two spaces, or train only some designs.
+    It has none if it declares none, compares two spaces, or trains only some designs (`search.only`).
 
-    Raises InputError when either is not exactly one of the study's.
+    Raises InputError if either name does not mean exactly one of the study's settings.
     """
     contrast = config.study.contrast
     if contrast is None or config.spaces or config.search.only:
@@ -28,7 +28,7 @@ def contrast_of(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Set
 
 
 def _solved(config: StudyConfig, text: str, settings: tuple[Setting, ...]) -> str:
-    """The name of the setting that a listed network has become, where its path width was solved; else the text."""
+    """The name that a listed network has after its path width was solved; any other text unchanged."""
     space, forms = config.space, config.search.forms
     if isinstance(space, NamedSpace) and space.is_solved and len(forms) == 1 and text in space.architecture:
         return settings[space.architecture.index(text)].name
@@ -36,8 +36,8 @@ def _solved(config: StudyConfig, text: str, settings: tuple[Setting, ...]) -> st
 
 
 def _named(key: str, text: str, settings: tuple[Setting, ...], tight: bool) -> Setting:
-    """The setting a text means; under tight matching `32x4d` also means the one whose widths were solved from it."""
-    # A whole name is its own setting, though without its block it would be another's too.
+    """The setting that a text names. With tight matching `32x4d` also names the setting solved from it."""
+    # A full name means that setting alone, even if it is also depth and paths of a setting with another block.
     whole = [setting for setting in settings if setting.name == text]
     found = whole or [setting for setting in settings if _means(text, setting)]
     if tight and not found:
@@ -51,7 +51,7 @@ def _named(key: str, text: str, settings: tuple[Setting, ...], tight: bool) -> S
 
 
 def _means(text: str, setting: Setting) -> bool:
-    """Whether a text is the setting's whole name, however it is spelt, or only its paths, with or without the depth."""
+    """Whether a text names the setting: its full name in any spelling, or its paths with or without the depth."""
     try:
         wanted = parse_setting(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""From a study's settings to its designs: which ones, at what cost, how far from the budget."""
+"""The designs of a study, made from its configuration: which ones, their cost, their deviation from the budget."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -24,18 +24,18 @@ from explorer.design.template import TEMPLATES, Task
 from explorer.host.errors import InputError
 from explorer.study.settings import SearchConfig, StudyConfig
 
-_AXES = tuple(axis.name for axis in SHAPE_AXES if axis.name != "template")  # of a space
-_PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: paths without the rest of a name
-MOST_TRIED = 16  # names, to find one that works as the reference of a budget
+_AXES = tuple(axis.name for axis in SHAPE_AXES if axis.name != "template")  # keys of a space
+_PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: the paths part of a name alone
+MOST_TRIED = 16  # names that are tried as a suggestion for the reference of a budget
 CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
 
 
-Progress = Callable[[str, int, int], None]  # is told how far long work has come: what, how many done, of how many
+Progress = Callable[[str, int, int], None]  # receives the progress of long work: what, number done, total
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one forward pass: quartiles over many."""
+    """Milliseconds of one forward pass: lower quartile, median and upper quartile over many passes."""
 
     lower: float
     median: float
@@ -44,7 +44,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a study may draw from: its space, the budget, and the cost that deviations are told from."""
+    """What a study draws designs from: its space, the budget, and the cost that deviations are relative to."""
 
     space: Space
     task: Task
@@ -53,19 +53,19 @@ class Scope:
     tight: bool
 
     def setting(self, architecture: Architecture) -> "Setting":
-        """An architecture as it is trained. Raises ValueError for one that cannot be built on the study's images."""
+        """The setting of an architecture. Raises ValueError if it cannot be built on the study's images."""
         found = Setting(architecture, self)
-        found.cost  # noqa: B018 - raises
+        found.cost  # noqa: B018 - raises ValueError where it cannot be built
         return found
 
     @cached_property
     def targets(self) -> dict[str, int | None]:
-        """What the deviation of each measure is told from; None of one with neither limit nor reference."""
+        """The cost that each measure's deviation is relative to; None for one with neither limit nor reference."""
         targets: dict[str, int | None] = {measure: getattr(self.reference, measure, None) for measure in COUNTED}
         return targets | ({limit.axis: limit.target for limit in self.budget.limits} if self.budget else {})
 
     def matched(self, architecture: Architecture) -> Architecture:
-        """The architecture with a width per stage where the budget asks for tight matching."""
+        """The architecture with a solved width per stage if the budget asks for tight matching; else unchanged."""
         return matched(architecture, self.budget, self.task) if self.tight else architecture
 
 
@@ -73,10 +73,10 @@ class Scope:
 class Setting:
     """One architecture of a study as it is trained.
 
-    scope   what it was drawn from, by which it is costed
-    spaces  those it was drawn from, where a study compares several
-    form    in which its blocks are trained
-    latency of a forward pass, where a search asks for it
+    scope    what it was drawn from; gives its cost
+    spaces   names of the spaces that it was drawn from, in a study that compares several
+    form     the equivalent form in which its blocks are trained
+    latency  of a forward pass, in a search that measures it
     """
 
     architecture: Architecture
@@ -87,16 +87,16 @@ class Setting:
 
     @cached_property
     def cost(self) -> Cost:
-        """What it costs on the study's images. Raises ValueError for one that cannot be built on them."""
+        """Its cost on the study's images. Raises ValueError if it cannot be built on them."""
         return cost(self.architecture, self.scope.task)
 
     def deviation(self, measure: str) -> float | None:
-        """How far a cost lies from the budget's reference, as a signed fraction; None where there is none."""
+        """Signed deviation of a cost from the budget's reference, as a fraction; None if there is none."""
         target = self.scope.targets.get(measure)
         return target and deviation(getattr(self.cost, measure), target)
 
     def value(self, axis: str) -> float:
-        """One of its costs: an axis of the budget, or the median latency in milliseconds."""
+        """One of its costs: a counted measure, or the median latency in milliseconds."""
         if axis != "latency":
             return float(getattr(self.cost, axis))
         assert self.latency is not None
@@ -104,21 +104,21 @@ class Setting:
 
     @cached_property
     def name(self) -> str:
-        """The short name, with the form where it is not the grouped one; it is also the `setting` column."""
+        """The short name, with the form unless that is `grouped`; also the value of the `setting` column."""
         return setting_name(self.architecture, self.form)
 
     @property
     def display(self) -> str:
-        """The name for people."""
+        """The name as displayed to people, such as `ResNeXt-29 (32x4d)`."""
         return display_setting(self.name)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What spaces hold within their budget, counted when it is first asked for, and then known.
+    """The feasible designs of spaces; each space is scanned when it is first needed and the result is kept.
 
-    seed      of all drawing
-    progress  is told how far counting and drawing have come
+    seed      of all random drawing
+    progress  receives how far counting and drawing have come
     """
 
     seed: int
@@ -127,7 +127,7 @@ class Draws:
     _pools: dict[Scope, Pool] = field(default_factory=dict, compare=False)
 
     def scan(self, scope: Scope) -> Scan:
-        """How many points a space has, and which of them can be built. Raises InputError where none can be."""
+        """The points of a space and which of them are feasible. Raises InputError if none can be built."""
         if scope not in self._scans:
             rng = np.random.default_rng([self.seed, 1])
             try:
@@ -144,7 +144,7 @@ class Draws:
         return self._pools[scope]
 
     def drawn(self, scope: Scope, count: int) -> tuple[Pool, np.random.Generator]:
-        """So many feasible designs, or all if there are fewer, and the generator to go on with."""
+        """`count` feasible designs, or all if there are fewer, and the generator for further drawing."""
         rng = np.random.default_rng([self.seed, 2])
         try:
             return draw(self.scan(scope), count, rng, self._telling("Drawing designs")), rng
@@ -159,14 +159,14 @@ class Draws:
 
 
 def scopes_of(config: StudyConfig) -> dict[str, Scope]:
-    """What each of a study's spaces may be drawn from, by the space's name: "" for a study of one."""
+    """The scope of each of a study's spaces, by the space's name; the name is "" in a study of one space."""
     if not config.spaces:
         return {"": scope_of(config)}
     return {name: scope_of(replace(config, space=space)) for name, space in config.spaces.items()}
 
 
 def scope_of(config: StudyConfig) -> Scope:
-    """The space and the budget of a study. Raises InputError for what cannot be built on its data."""
+    """The space and the budget of a study. Raises InputError if its data is too small for the template."""
     task = config.data.task
     if not isinstance(config.space, NamedSpace):
         template = TEMPLATES[config.space.template]
@@ -182,9 +182,9 @@ def scope_of(config: StudyConfig) -> Scope:
 
 
 def settings_of(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
-    """Every setting of the study that is fixed before its first run; none for an adaptive search.
+    """All settings that are fixed before the study's first run; none for an adaptive search.
 
-    Raises InputError for an axis that cannot be built and for a budget that a cardinality cannot meet.
+    Raises InputError for a value that cannot be built, and for a budget that a cardinality cannot meet.
     """
     return _in_forms(config, _of_one_form(config, draws))
 
@@ -208,7 +208,7 @@ def _of_one_form(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
 
 
 def refuse_few(config: StudyConfig, draws: Draws) -> None:
-    """Raise InputError where an adaptive search cannot choose as many designs as it is to."""
+    """Raise InputError if the space has fewer feasible designs than an adaptive search has to choose."""
     search, scope = config.search, scope_of(config)
     if search.designs is None:
         raise InputError(f"search.designs is null: sampler {search.sampler} needs the number of designs")
@@ -225,7 +225,7 @@ def _too_few(wanted: int, found: int) -> InputError:
 
 
 def _only(config: StudyConfig) -> tuple[Setting, ...]:
-    """The designs that were asked for by name, whatever the sampler would take."""
+    """The settings of the designs listed in `search.only`, which replace the sampler's choice."""
     names, scope = config.search.only, next(iter(scopes_of(config).values()))
     try:
         found = tuple(scope.setting(parse_name(name)) for name in names)
@@ -237,7 +237,7 @@ def _only(config: StudyConfig) -> tuple[Setting, ...]:
 
 
 def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
-    """Each setting in each of the forms the study asks for."""
+    """Each setting in each of the equivalent forms that `search.forms` lists."""
     forms = config.search.forms
     if forms == ("grouped",):
         return settings
@@ -253,7 +253,7 @@ def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setti
 
 
 def _populations(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
-    """Designs drawn from each space; one that several spaces have is trained once and counts for each."""
+    """Designs drawn from each space; a design drawn from several spaces is trained once and counts for each."""
     search = config.search
     if search.sampler not in ("uniform", "space_filling"):
         raise InputError(
@@ -281,7 +281,7 @@ def _populations(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
         except InputError as error:
             raise InputError(f"spaces.{name}: {error}") from None
     found: dict[str, Setting] = {}
-    # A design of each space in turn, so that a part of the study already compares them.
+    # One design of each space in turn, so that an unfinished study already compares the spaces.
     for turn in zip(*drawn_from.values(), strict=True):
         for name, setting in zip(drawn_from, turn, strict=True):
             known = found.get(setting.name, setting)
@@ -290,7 +290,7 @@ def _populations(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
 
 
 def _listed(scope: Scope) -> tuple[Setting, ...]:
-    """Every design of the space; of a space with ranges, which nobody has looked through, those within the budget."""
+    """All designs of a space whose values a person listed; of a space with ranges, those within the budget."""
     space = scope.space
     if isinstance(space, DesignSpace) and scope.budget and _ranges(space) and points_of(space) <= MOST_LISTED:
         return _within(scope, space)
@@ -308,7 +308,7 @@ def _all(scope: Scope) -> tuple[Setting, ...]:
 
 
 def _within(scope: Scope, space: DesignSpace) -> tuple[Setting, ...]:
-    """The designs that meet the budget. Raises InputError where a value that a person listed has none of them."""
+    """The designs that meet the budget. Raises InputError if no design of a value that a person listed meets it."""
     kept: list[Setting] = []
     held: set[tuple[str, object]] = set()
     missed: list[tuple[DesignSpace, InputError]] = []
@@ -330,12 +330,12 @@ def _ranges(space: DesignSpace) -> list[str]:
 
 
 def points_of(space: Space) -> int:
-    """How many points a space has."""
+    """Number of points of a space."""
     return sum(part.size for part in space.parts)
 
 
 def _points(space: DesignSpace) -> Iterator[DesignSpace]:
-    """Spaces of one point each, in the order in which the whole one lists them."""
+    """Split a space into spaces of one point each, in the space's order."""
     axes = [axis for axis in _AXES if getattr(space, axis) not in ((), "solve")]
     values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
     for point in product(*values):
@@ -344,7 +344,7 @@ def _points(space: DesignSpace) -> Iterator[DesignSpace]:
 
 
 def _chosen(scope: Scope, search: SearchConfig, draws: Draws) -> tuple[Setting, ...]:
-    """Designs drawn from the feasible ones before the first run."""
+    """Settings drawn from the feasible designs before the first run, by a sampler that does not adapt."""
     count = search.designs
     assert count is not None
     pool, rng = draws.drawn(scope, CANDIDATES if search.sampler == "space_filling" else count)
@@ -358,7 +358,7 @@ def _chosen(scope: Scope, search: SearchConfig, draws: Draws) -> tuple[Setting, 
 
 
 def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> None:
-    """Listed widths are held to the budget as solved ones are; a study without one sets its limits to null."""
+    """Raise InputError if a listed design misses the budget; a study without a budget sets its limits to null."""
     for setting in settings:
         for limit in budget.limits if budget else ():
             distance = limit.deviation(setting.cost)
@@ -397,7 +397,7 @@ def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None
 
 
 def _refuse_paths_alone(config: StudyConfig, text: str) -> None:
-    """Raise InputError for paths without the rest of a name where the space has no axes that would complete them."""
+    """Raise InputError if only paths were given, such as `32x4d`, and the space has no axes to complete the name."""
     space = config.space
     if isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
         return
@@ -409,7 +409,7 @@ def _refuse_paths_alone(config: StudyConfig, text: str) -> None:
 
 
 def _can_be_held_to(config: StudyConfig, name: str) -> bool:
-    """Whether all designs of a study of named networks can cost what one of them costs."""
+    """Whether one named network can be the reference that all networks of the study are matched to."""
     try:
         held = replace(config, budget=replace(config.budget, reference=name))
         draws = Draws(config.search.sampler_seed)
@@ -422,7 +422,7 @@ def _can_be_held_to(config: StudyConfig, name: str) -> bool:
 
 
 def _reference(config: StudyConfig, text: str) -> Architecture:
-    """A full name as it stands; paths alone are completed by the space, where it has one value per axis."""
+    """The network of a full name; paths alone are completed by the space if it has one value per axis."""
     space = config.space
     if not isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
         return parse_name(text)

@@ -1,6 +1,6 @@
-"""The contract between the coordinator and whatever executes runs: jobs go out, events come back.
+"""The messages between the coordinator and the engines that execute runs: jobs are sent, events are returned.
 
-A worker knows neither Optuna nor the record; it gets a run and returns an outcome.
+A worker knows neither Optuna nor the record; it receives a run and returns an outcome.
 """
 
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ from explorer.study.settings import DataConfig
 class Job:
     """A run to execute.
 
-    needs_count  check its architecture with fvcore first
-    judges       evaluate the test images after the last epoch; a search that still chooses must not
-    weights      where to keep the weights after the last epoch
+    needs_count  check the architecture's cost with fvcore first
+    judges       evaluate the test images after the last epoch; not allowed while a search still chooses designs
+    weights      file for the weights after the last epoch; None: they are not kept
     loaders      threads that read streamed images; 0: one per core
-    checkpoints  folder of its checkpoints, from the newest of which it goes on; None: none are made
-    save_every   seconds between two of them
-    until        the epoch after which it pauses; None: it is trained to its end
+    checkpoints  folder of the run's checkpoints, whose newest one it continues from; None: no checkpoints
+    save_every   seconds between two checkpoints
+    until        the epoch after which the run pauses; None: it is trained to its end
     """
 
     run: Run
@@ -38,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True)
 class HostQuestion:
-    """A question to a worker: what is there to run on, and what is in the data?"""
+    """A question to a worker: which device, versions and data does it have?"""
 
     data: DataConfig
     device: str
@@ -46,19 +46,20 @@ class HostQuestion:
 
 @dataclass(frozen=True)
 class HostReport:
-    """The answer: the device a run would use, versions of what decides its number, and what is in the data.
+    """A worker's answer to `HostQuestion`: its device, the versions that affect results, and its data.
 
-    images        of the training, validation and test parts
-    rest_images   of the test part, at its end: what was left over of the training part (`data.test_images=rest`)
+    images        numbers of training, validation and test images
+    rest_images   how many images at the end of the test part were left over from the training part
+                  (`data.test_images=rest`)
     skipped       images that were left out, each with the reason
     has_bfloat16  the device can compute in bfloat16
-    fast_bfloat16  it has units of its own for that, so that this should be faster than float32
-    has_kernels   kernels of our own can be used (explorer/training/kernels)
-    memory        of the device in bytes; 2^63 where it is not known
-    sources       digests of the sources that decide a number, by path (explorer/training/sources.py)
-    machine       what the machine is: this one, where the worker was not asked
+    fast_bfloat16  the device has hardware units for bfloat16, so that it should be faster than float32
+    has_kernels   this project's C kernels can be used (explorer/training/network/kernels)
+    memory        of the device in bytes; 2^63 if it is not known
+    sources       digests of the sources that affect results, by path (explorer/training/sources.py)
+    machine       description of the machine; by default that of the current process
     cores         that a process may use there
-    devices       places of the GPUs of this model among those that can be seen; one place for a CPU
+    devices       indices of the visible GPUs of this model; a single index for a CPU
     """
 
     device: str
@@ -80,12 +81,12 @@ class HostReport:
 
 @dataclass(frozen=True)
 class Placement:
-    """How a study's runs are executed, wherever that is.
+    """How an engine places a study's runs on devices.
 
-    host_report  on what the study was planned, and what every place must therefore offer
-    execution     of which threads and device say what a run takes
-    at_once       runs that share one device, or one machine where that is its processor
-    most          runs at once in all
+    host_report  the machine on which the study was planned; every machine must match it
+    execution    the execution plan; its threads and device say what a run needs
+    at_once      runs that share one device, or one machine if they run on its CPU
+    most         largest number of runs at once, over all devices
     """
 
     host_report: HostReport
@@ -96,10 +97,10 @@ class Placement:
 
 @dataclass(frozen=True)
 class SpeedQuestion:
-    """How fast are the training steps of these runs, on random images, in turns of one step each?
+    """A question: how fast are the training steps of these runs, on random images, in turns of one step each?
 
-    Each is measured for about so many seconds, longer where the answer is not clear by then; after `limit` seconds in
-    all the turns until then have to do. A run that is asked about alone is measured for one turn at least.
+    Each run is measured for about `seconds`, and longer if the comparison is not clear by then; after `limit` seconds
+    the turns taken so far are used. A run that is measured alone has one turn at least.
     """
 
     runs: tuple[Run, ...]
@@ -109,9 +110,9 @@ class SpeedQuestion:
 
 @dataclass(frozen=True)
 class Speed:
-    """Images per second of each run in each turn, and the peak of the device's memory in bytes (0 on a CPU).
+    """A worker's answer to `SpeedQuestion`: images per second by run and turn, peak device memory in bytes (CPU: 0).
 
-    What does not fit into the memory has a speed of zero.
+    A run that does not fit into the memory has a speed of zero.
     """
 
     turns: tuple[tuple[float, ...], ...]
@@ -120,10 +121,10 @@ class Speed:
 
 @dataclass(frozen=True)
 class TogetherQuestion:
-    """How fast are a run's training steps on random images while all workers asked take them at the same time?
+    """A question: how fast are a run's training steps while all workers that are asked train at the same time?
 
-    Each warms up and says `Ready`; at a common `Cue` all measure for so many seconds, and each goes on taking steps
-    until a second one tells that all have measured. So a device has the same load in all of every window.
+    Each worker warms up and sends `Ready`. After a common `Cue` all measure for `seconds`, and each goes on training
+    until a second `Cue` says that all have measured: so the device has the same load during every measurement.
     """
 
     run: Run
@@ -132,17 +133,17 @@ class TogetherQuestion:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker's word before it measures together with others: it has warmed up."""
+    """A worker's event before it measures together with others: it has warmed up."""
 
 
 @dataclass(frozen=True)
 class Cue:
-    """The engine's word to workers that measure together: now."""
+    """The engine's signal to workers that measure together: start measuring, and later stop."""
 
 
 @dataclass(frozen=True)
 class LatencyQuestion:
-    """How long does one forward pass of these networks take, in turns, with nothing else running?"""
+    """A question: how long does a forward pass of each network take, in turns, with nothing else running?"""
 
     architectures: tuple[Architecture, ...]
     task: Task
@@ -153,16 +154,16 @@ class LatencyQuestion:
 
 @dataclass(frozen=True)
 class Latencies:
-    """Milliseconds of each: lower quartile, median, upper quartile over many passes."""
+    """A worker's answer to `LatencyQuestion`: lower quartile, median and upper quartile in milliseconds per network."""
 
     quartiles: tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True)
 class FormsQuestion:
-    """Which execution of each shape is the fastest, given how many passes of each a study plans?
+    """A question: how is each convolution shape executed fastest, given the number of passes that the study plans?
 
-    After `limit` seconds the shapes that are left are not measured any more.
+    After `limit` seconds the remaining shapes are not measured.
     """
 
     uses: tuple[tuple[GroupedConv, int], ...]
@@ -172,9 +173,9 @@ class FormsQuestion:
 
 @dataclass(frozen=True)
 class Forms:
-    """The fastest execution of each shape asked for.
+    """A worker's answer to `FormsQuestion`: the fastest execution of each convolution shape.
 
-    `unmeasured` ones are used too little to be worth a choice, or could not be measured clearly in the time given.
+    `unmeasured` shapes have too few passes for a choice to pay off, or gave no clear result in the time allowed.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -191,7 +192,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Begun:
-    """A run that had to wait for a place is being executed now."""
+    """A run that waited for a free slot has started."""
 
     run_id: str
 
@@ -206,7 +207,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something about a run that a person should know: it goes on from a checkpoint, or cannot be kept."""
+    """A message about a run for the user: it continues from a checkpoint, or no checkpoint can be written."""
 
     run_id: str
     message: str
@@ -214,7 +215,7 @@ class Noted:
 
 @dataclass(frozen=True)
 class RunDone:
-    """A run has paused or ended, one way or another. `details` is a traceback for our own eyes where it failed."""
+    """A run has paused or ended, successfully or not. `details` is a traceback for developers if it failed."""
 
     run_id: str
     outcome: Outcome
@@ -223,12 +224,12 @@ class RunDone:
 
 @dataclass(frozen=True)
 class Alive:
-    """A run goes on training; for the engine alone, which would give up a worker that says nothing for long."""
+    """A sign of life for the engine, which ends a worker that sends nothing for too long."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker's last word: its process has lost its device in a run, which another process is to try again.
+    """A worker's last event: its process has lost its device during a run, which another process has to retry.
 
     For the engine alone. `details` is a traceback.
     """
@@ -240,14 +241,14 @@ class Lost:
 
 @dataclass(frozen=True)
 class Refused:
-    """What a person asked for cannot be done here: one line for them."""
+    """The job cannot be done on this machine for a reason in the user's input: one line that says why."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The closed form and the built network disagree; the study has to stop."""
+    """The closed-form cost and the built network disagree; the study has to stop."""
 
     message: str
 

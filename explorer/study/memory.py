@@ -1,7 +1,7 @@
-"""About how much memory networks take: what cannot fit is refused in one line before anything is allocated.
+"""Estimates of the memory that networks need: what cannot fit is refused in one line before anything is allocated.
 
-One estimate for all who train or evaluate a network. It is coarse and rather low than high: what is near the limit is
-tried, and what does not fit then ends by itself.
+All code that trains or evaluates a network uses these. They are coarse, and too low rather than too high: a network
+near the limit is tried, and if it does not fit after all, its run ends as out of memory.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,22 +13,22 @@ from explorer.design.layout import Stage, layout, reduced
 from explorer.design.template import Task
 from explorer.host.errors import InputError
 
-# What a process takes besides maps and weights, measured with torch 2.13: libraries, and buffers of the convolutions.
+# Memory of a process besides maps and weights, measured with torch 2.13: libraries and convolution buffers.
 BASE_BYTES = 400 * 2**20
-SHARE = 0.9  # of the memory that there is, which may be asked for
+SHARE = 0.9  # of the available memory that a network may need
 
 
 def training_bytes(own: Cost, images: int, per_value: int) -> int:
-    """Bytes at the peak of a training step on so many images, with so many bytes for each value of a map.
+    """Peak bytes of a training step on `images` images, with `per_value` bytes for each value of a map.
 
-    Each map is kept before and after its batch norm until the backward pass, which holds about as much again in
-    gradients and buffers; weights come with gradient, momentum and a copy.
+    Each map is kept before and after its batch norm for the backward pass, which needs about as much again for
+    gradients and buffers; each weight has a gradient, a momentum and a copy.
     """
     return BASE_BYTES + 3 * own.activations * images * per_value + 16 * own.params
 
 
 def passing_bytes(architecture: Architecture, task: Task, images: int, per_value: int = 4) -> int:
-    """Bytes at the peak of a forward pass that keeps nothing for a backward one: images, the widest block, weights."""
+    """Peak bytes of a forward pass without a backward pass: images, the maps of the widest block, and weights."""
     pixels = task.channels * task.image_size**2
     return (
         BASE_BYTES + (pixels + _widest(architecture, task)) * images * per_value + 4 * cost(architecture, task).params
@@ -36,9 +36,9 @@ def passing_bytes(architecture: Architecture, task: Task, images: int, per_value
 
 
 def forms_bytes(own: Cost, images: int) -> int:
-    """Bytes that comparing the equivalent forms takes: their training steps, and copies of all weights in float64.
+    """Peak bytes of comparing the equivalent forms: their training steps, and float64 copies of all weights.
 
-    The paths' outputs that form (a) adds up are not kept.
+    Form (a) adds up its paths' outputs without keeping them.
     """
     return training_bytes(own, images, 4) + 84 * own.params
 
@@ -49,9 +49,9 @@ def refuse_beyond(
     given: Mapping[str, int],
     there: int,
 ) -> None:
-    """Raise InputError where a network with the given sizes needs more bytes than there are, saying what would fit.
+    """Raise InputError, with sizes that would fit, if a network needs more bytes than the `there` that are available.
 
-    `needed` says how many it takes with any sizes; each size is made smaller alone.
+    `needed` gives the bytes for any sizes; `given` are those requested, and each is reduced alone for the suggestion.
     """
     if needed(given) <= SHARE * there:
         return
@@ -65,12 +65,12 @@ def refuse_beyond(
 
 
 def _most(key: str, needed: Callable[[Mapping[str, int]], int], given: Mapping[str, int], there: int) -> int | None:
-    """The largest value of one size with which the network fits; None where none does."""
+    """The largest value of one size with which the network fits; None if no value does."""
 
     def bytes_with(value: int) -> float:
         try:
             return needed({**given, key: value})
-        except ValueError:  # too small for the network
+        except ValueError:  # this size is too small for the network
             return -inf
 
     fits, beyond = 0, given[key]
@@ -84,7 +84,7 @@ def _most(key: str, needed: Callable[[Mapping[str, int]], int], given: Mapping[s
 
 
 def _widest(architecture: Architecture, task: Task) -> int:
-    """Values of the maps that lie in memory together, for one image, where these are most: those of one block."""
+    """Largest number of map values in memory at the same time for one image: those of the widest block."""
     if architecture.block == "alexnet":
         return cost(architecture, task).activations
     stem = layout(architecture, task).stem

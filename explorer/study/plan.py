@@ -1,4 +1,4 @@
-"""A study's plan: what follows from its settings alone, made once at the door and passed on."""
+"""A study's plan: everything that follows from its configuration alone, computed once and passed on."""
 
 from dataclasses import dataclass, replace
 
@@ -13,12 +13,12 @@ from explorer.study.settings import LARGEST_SIDE, StudyConfig
 
 @dataclass(frozen=True)
 class Plan:
-    """What follows from the settings of a study alone.
+    """Everything that follows from a study's configuration alone.
 
-    scopes    what each of its spaces may be drawn from, by the space's name: "" for a study of one
-    settings  those that are fixed before the first run; none of an adaptive search
-    contrast  the two settings that the study compares; None where it declares none, or a search or spaces
-    draws     what its spaces hold, counted when it is asked for
+    scopes    what designs are drawn from, by the name of the space: "" in a study of one space
+    settings  those fixed before the first run; empty for an adaptive search
+    contrast  the two settings that the study compares; None if it declares none, is a search or compares spaces
+    draws     the feasible designs of its spaces, computed when first needed
     """
 
     config: StudyConfig
@@ -29,23 +29,23 @@ class Plan:
 
     @property
     def scope(self) -> Scope:
-        """Of a study of one space, that one; of several, the first."""
+        """The scope of the study's space; of the first one if it has several."""
         return next(iter(self.scopes.values()))
 
     @property
     def designs(self) -> int:
-        """How many designs the study trains, each in as many forms as it asks for."""
+        """Number of designs that the study trains, each in all forms that it asks for."""
         return (self.config.search.designs or 0) if self.config.search.is_adaptive else len(self.settings)
 
     @property
     def runs(self) -> int:
-        """How many runs the study is to have, those at other learning rates included."""
+        """Planned number of runs, including those at other learning rates."""
         search = self.config.search
         return (self.designs + 2 * len(search.rates)) * search.seeds
 
     @property
     def left_out(self) -> tuple[int, int]:
-        """How many points of a space that is listed are not trained since they miss the budget, and how many it has."""
+        """Number of listed points that miss the budget and are not trained, and number of all points of the space."""
         space, search = self.config.space, self.config.search
         if search.only or self.config.spaces or search.sampler != "listed" or not isinstance(space, DesignSpace):
             return 0, 0
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def first_look(self) -> int:
-        """With how many seeds the study begins: with all, unless it looks at its results on the way."""
+        """Number of seeds that the study begins with: all, unless it looks at its results after some (seeds=auto)."""
         return min((*self.config.search.looks, self.config.search.seeds))
 
     def with_seeds(self, seeds: int) -> "Plan":
@@ -66,10 +66,10 @@ class Plan:
 
 
 def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: bool = True) -> Plan:
-    """The plan of a study. Raises InputError for settings that do not fit together, or that nothing can be built of.
+    """Make the plan of a study. Raises InputError for settings that contradict each other or cannot be built.
 
-    `progress` is told how far long work on a large space has come. Where only a record is read, nothing `chooses`: it
-    is not asked whether a search would still find its designs.
+    `progress` receives how far long work on a large space has come. With `chooses=False`, for reading a record, there
+    is no check that a search would still find enough designs.
     """
     _refuse_recipe(config)
     draws = Draws(config.search.sampler_seed, progress)
@@ -80,7 +80,7 @@ def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: b
 
 
 def _refuse_recipe(config: StudyConfig) -> None:
-    """Raise InputError for a recipe whose parts, or whose images, do not fit together."""
+    """Raise InputError if parts of the recipe contradict each other or do not fit the images."""
     rates = config.search.rates
     if len({*rates, 1.0}) < len(rates) + 1:
         raise InputError(f"search.rates={list(rates)}: allowed are different multiples other than 1, as in [0.5,2]")
@@ -121,7 +121,7 @@ def _refuse_recipe(config: StudyConfig) -> None:
 
 
 def _refuse_search(config: StudyConfig) -> None:
-    """Raise InputError for stopping, or drawing at random, where that has no meaning."""
+    """Raise InputError if `search.pruner` or `search.baseline` makes no sense with the sampler."""
     search, epochs = config.search, config.recipe.epochs
     if search.only:
         return
@@ -147,9 +147,9 @@ def _refuse_search(config: StudyConfig) -> None:
 
 
 def refuse_beyond_memory(plan: Plan, settings: tuple[Setting, ...], there: int, per_value: int) -> None:
-    """Raise InputError where none of the settings could be trained in so much memory, saying what would fit.
+    """Raise InputError if no setting can be trained in `there` bytes of memory, saying what would fit.
 
-    One that cannot beside others that can ends as out of memory.
+    If only some settings do not fit, the study runs and those end as out of memory.
     """
     if not settings:
         return

@@ -1,4 +1,4 @@
-"""The unit of work: a run is one setting and one seed, and what came of it."""
+"""The unit of work: a run trains one setting with one seed; its outcome is what it returns."""
 
 import hashlib
 import json
@@ -11,22 +11,22 @@ from annotated_types import Ge, Le
 from explorer.design import Architecture, Task
 from explorer.study.settings import DataConfig, Recipe
 
-# "paused" is a run that waits for its search to let it go on; it is never recorded, "pruned" is one that may not.
+# "paused": the run waits for its search to decide whether it continues; never recorded. "pruned": it was stopped.
 Status = Literal["ok", "diverged", "out_of_memory", "failed", "pruned", "paused"]
-# Raise this when the meaning of a field changes; a new field with a default needs nothing.
+# Increase this when the meaning of a field changes; a new field with a default needs no change.
 ID_SCHEME = 3
 JUDGED_STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory")
-BASELINE = "baseline"  # what chose the designs that a search is held against: chance
+BASELINE = "baseline"  # value of `by` for the random designs that a search is compared with
 FINAL_STATUSES: tuple[Status, ...] = (*JUDGED_STATUSES, "pruned")
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """How one shape of grouped convolution is executed: as so many groups, which may be fewer than it has.
+    """How one shape of grouped convolution is executed: with `groups` groups, which may be fewer than its own.
 
     layer   `explorer.design.grouped.GroupedConv.key`
-    layout  "same" as the network's; "contiguous": maps are put in the order of their channels and back; "kernel": by
-            a kernel of our own (explorer/training/network/narrow.py)
+    layout  "same": that of the network; "contiguous": maps are copied to channels-first order and back; "kernel": by
+            this project's own kernel (explorer/training/network/narrow.py)
     """
 
     layer: str
@@ -34,7 +34,7 @@ class Convolution:
     layout: str = "same"
 
     def told(self, groups: int) -> str:
-        """For people, of a convolution that has so many groups: `128>128_k3_s1_g32_32px as 16 groups`."""
+        """Description for people; `groups` is the convolution's own number: `128>128_k3_s1_g32_32px as 16 groups`."""
         if self.layout == "kernel":
             return f"{self.layer} by our kernel"
         form = "as it is" if self.groups == groups else "dense" if self.groups == 1 else f"as {self.groups} groups"
@@ -43,16 +43,16 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Execution:
-    """How runs are executed, fixed before a study's first run: every field may change the last bits of a result.
+    """The execution plan of a study, fixed before its first run: every field may change the last bits of a result.
 
     device        "cpu" or "cuda"
     device_name   model of the device, for people
     form          of the blocks, as in the paper's figure 3
     layout        memory order of images and weights
-    precision     of convolutions and maps; weights and optimiser are always in float32
+    precision     of convolutions and maps; weights and optimiser state are always float32
     threads       CPU threads of each worker
     micro_batch   images per pass; batch norm sees this many
-    convolutions  grouped convolutions that are not executed as they are: a study's plan holds those of all its
+    convolutions  grouped convolutions that are executed in another form; a study's plan holds those of all its
                   settings, a run those of its own network
     norms         "torch", or "fused": batch norm, addition and ReLU in one kernel (explorer/training/network/fused.py)
     """
@@ -70,7 +70,7 @@ class Execution:
 
 @dataclass(frozen=True)
 class Run:
-    """One network to train: everything that decides its number, and nothing else."""
+    """One network to train: everything that determines its result, and nothing else."""
 
     architecture: Architecture
     task: Task
@@ -82,9 +82,9 @@ class Run:
 
     @cached_property
     def id(self) -> str:
-        """Twelve hexadecimal digits of a hash over all that decides: the same run has the same id in every study.
+        """Twelve hexadecimal digits of a hash over all that determines the result: a run has one id in every study.
 
-        Fields that have their default are left out, so that a later version may add some without renaming old runs.
+        Fields with their default value are left out, so that a later version may add fields without changing old ids.
         """
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         text = ",".join(f'"{name}":{_text(parts[name])}' for name in sorted(parts))
@@ -93,7 +93,7 @@ class Run:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What is known after one epoch; errors are fractions of images, the loss is the mean over the epoch.
+    """Results of one epoch; errors are fractions of images, the loss is the mean over the epoch.
 
     `train_error` and `loss` are measured while training: in training mode, on the augmented images.
     """
@@ -108,15 +108,15 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run. Errors are those after the last epoch, never the best; None where there is none.
+    """The result of a run. Errors are those after the last epoch, not the best; None if there is none.
 
     epochs             epochs trained, all interruptions included; for a diverged run the one whose loss was not finite
-    seconds            wall time of training and evaluation, data loading and interruptions left out
-    images_per_second  training images over training time, evaluation left out
-    correct            one bit per test image in test order, packed eight to a byte; empty without a test
+    seconds            wall time of training and evaluation, without data loading and interruptions
+    images_per_second  training images per second of training time, without evaluation
+    correct            one bit per test image in test order, packed eight to a byte; empty if nothing was tested
     test_images        number of those bits
-    message            one line for a person when something went wrong
-    host               name of the machine that brought it to its end
+    message            one line for the user if something went wrong
+    host               name of the machine on which the run ended
     """
 
     status: Status
@@ -133,7 +133,7 @@ class Outcome:
     host: str = ""
 
 
-# What a table may hold: a number beyond is nobody's result, and could keep a reader busy for ever.
+# Bounds of the numbers in a table: a larger one cannot be a result, and could keep a reader busy without end.
 Epochs = Annotated[int, Ge(0), Le(100_000)]  # as settings.Recipe allows
 Error = Annotated[float, Ge(0), Le(1)]
 Amount = Annotated[float, Ge(0), Le(1e18)]  # of seconds, milliseconds, images per second, nats
@@ -144,12 +144,12 @@ Deviation = Annotated[float, Ge(-1), Le(1e18)]
 
 @lru_cache(maxsize=1024)
 def _text(part: Any) -> str:
-    """What decides of a part of a run, as text; most runs of a study share all but one or two of their parts."""
+    """The parts of a value that determine results, as JSON text; cached, since a study's runs share most of them."""
     return json.dumps(_decisive(part), sort_keys=True, separators=(",", ":"))
 
 
 def _decisive(value: Any) -> Any:
-    """A value as plain dictionaries and lists, without what decides nothing and what has its default."""
+    """A value as plain dictionaries and lists, without fields that do not affect results or have their default."""
     if is_dataclass(value):
         return {
             field.name: _decisive(getattr(value, field.name))

@@ -1,4 +1,4 @@
-"""From a study's settings to its runs: every setting with every seed, at each learning rate the study asks for."""
+"""The runs of a study: every setting with every seed, at each learning rate that the study asks for."""
 
 from dataclasses import replace
 
@@ -14,9 +14,9 @@ from explorer.study.settings import StudyConfig
 def runs_of(
     plan: Plan, settings: tuple[Setting, ...], execution: Execution, data_hash: str
 ) -> list[tuple[Setting, Run]]:
-    """Every run of these settings, all settings of a seed before the next seed, so that a part is already paired.
+    """All runs of the settings, ordered by seed, so that an unfinished study already has complete pairs.
 
-    At other learning rates than the recipe's only the contrast's settings are trained.
+    Only the contrast's two settings are also trained at other learning rates (`search.rates`).
     """
     config, task, found = plan.config, plan.config.data.task, []
     executions = {setting.name: own_execution(execution, setting, task) for setting in settings}
@@ -31,17 +31,17 @@ def runs_of(
 
 
 def rate_of(config: StudyConfig, run: Run) -> float:
-    """The multiple of the study's learning rate that a run is trained at."""
+    """A run's learning rate as a multiple of the recipe's."""
     return round(run.recipe.learning_rate / config.recipe.learning_rate, 9)
 
 
 def is_judged(config: StudyConfig, run: Run) -> bool:
-    """Whether a run is evaluated on the test images: not where validation images decide what comes of it."""
+    """Whether a run is evaluated on the test images; not in a search or at other rates, which use validation images."""
     return not config.search.is_adaptive and rate_of(config, run) == 1
 
 
 def own_execution(execution: Execution, setting: Setting, task: Task) -> Execution:
-    """The part of a study's plan that concerns one setting: its own convolutions that are not executed as they are."""
+    """A study's execution plan restricted to the convolutions that occur in one setting."""
     shapes = {shape.key: shape.groups for shape in grouped_convs(setting.architecture, task)}
     different = [
         choice
@@ -55,7 +55,7 @@ def own_execution(execution: Execution, setting: Setting, task: Task) -> Executi
 
 
 def refuse_batch(config: StudyConfig, images: int) -> None:
-    """Raise InputError for batches larger than the training images, whose number the study's start has found."""
+    """Raise InputError if a batch is larger than `images`, the number of training images found at the study's start."""
     if config.recipe.batch_size > images:
         raise InputError(
             f"recipe.batch_size={config.recipe.batch_size}: {config.data.name} has {images:,} images to train on; "

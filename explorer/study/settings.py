@@ -1,7 +1,7 @@
-"""The settings of a study as frozen values, checked field by field when they are read from YAML.
+"""The configuration of a study as frozen values, checked field by field when it is read from YAML.
 
-Field names are the YAML keys. Only the standard library and constraint markers are imported here,
-so that plan, report and workers can all read settings without loading a heavy package.
+Field names are the YAML keys. Only the standard library and constraint markers are imported here, so that plan, report
+and workers can read the configuration without loading a heavy package.
 """
 
 import math
@@ -22,16 +22,16 @@ Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
 Sampler = Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
 Pruner = Literal["none", "halving", "hyperband", "median"]
-LARGEST_SIDE = 2**13  # of an image in pixels: larger ones are not decoded
+LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
-ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose one design after the other
-ASIDE = {"decides": False}  # of a field that does not decide a run's number
-OF_RAY, OF_SLURM = {"of": "ray"}, {"of": "slurm"}  # of a field that only one engine has
+ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose designs one by one while the study runs
+ASIDE = {"decides": False}  # marks a field that does not affect a run's result
+OF_RAY, OF_SLURM = {"of": "ray"}, {"of": "slurm"}  # mark a field that only one engine has
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The one comparison declared before the first run: does `setting` have a lower test error than `against`?
+    """The one comparison, declared before the first run: does `setting` have a lower test error than `against`?
 
     Each is a short name (`29-32x4d`), or only its paths (`32x4d`) where one setting of the study has them.
     """
@@ -42,7 +42,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Question:
-    """What a study asks, in words and as a contrast; a search, which chooses among many, has none.
+    """A study's question, in words and as a contrast; a search, which chooses among many designs, has no contrast.
 
     margin  largest difference of the two test errors that does not matter, as a fraction, declared with the contrast:
             within it two settings are equivalent; null: equivalence is never claimed
@@ -54,7 +54,7 @@ class Question:
 
 
 def filled(question: str, label: str, held: list[str], cost: str) -> str:
-    """A question with what it leaves open: the images, the costs held equal, and the cost that is made small."""
+    """Fill the placeholders of a question: the images, the costs held equal, and the cost that is minimised."""
     equal = " and ".join(one.words for axis, one in COUNTED.items() if axis in held)
     words = {
         "{data}": label,
@@ -71,10 +71,10 @@ NO_PATH = "data.path is missing; say for example data.path=photos"
 
 @dataclass(frozen=True)
 class LimitConfig:
-    """What one axis of the cost is held to.
+    """The limit on one cost measure of a budget.
 
     tolerance  largest accepted deviation, as a fraction
-    target     the cost itself; null: that of the budget's reference
+    target     the cost to meet; null: that of the budget's reference
     """
 
     tolerance: Fraction
@@ -83,7 +83,7 @@ class LimitConfig:
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """The complexity all settings share; any combination of axes may be held, and those that are null are not.
+    """The cost that all settings have in common; any combination of measures may be limited, null ones are not.
 
     reference    a short name, or only paths (`1x64d`) completed by the space's depth, width, kernel and template
     params       parameters
@@ -100,7 +100,7 @@ class BudgetConfig:
 
     @property
     def held(self) -> dict[str, LimitConfig]:
-        """The axes that are held, with their limits."""
+        """The limited measures, with their limits."""
         limits = {axis: getattr(self, axis) for axis in COUNTED}
         return {axis: limit for axis, limit in limits.items() if limit is not None}
 
@@ -109,11 +109,11 @@ class BudgetConfig:
 class DataConfig:
     """A data set and its split; the split is seeded, stratified by class and the same for every run of a study.
 
-    Where images come from decides nothing: their content is hashed, and a study continues only with the same content
-    (pixels of resident images, files of streamed ones).
+    The source of the images does not affect results: their content is hashed, and a study continues only with the
+    same content (pixels of resident images, files of streamed ones).
 
-    name          stands in the record; by default the last part of `path`
-    label         name for people
+    name          as stored in the record; by default the last part of `path`
+    label         name that is displayed
     channels      1 grey, 3 colour: images are converted
     image_size    height and width in pixels that the network sees
     train_images  null: all that remain
@@ -124,10 +124,10 @@ class DataConfig:
                   hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class
     path          name on the hub, or local folder
     subset        the hub's configuration of the data set, where it has several
-    *_column, *_part  names of columns and of the set's parts, where these are not the usual ones; part "none": the
-                  set's own is left alone, and images come out of the training part instead
-    resize        shorter side is resized to so many pixels and the middle is taken; null: images must fit as they are
-    unusable      refuse: an image that cannot be read or has no label stops the study; skip: it is left out and told
+    *_column, *_part  names of columns and of the set's parts, if they are not the usual ones; part "none": the set's
+                  own part is not used, and images are taken from the training part instead
+    resize        shorter side in pixels after resizing, before the centre is cropped; null: images must have image_size
+    unusable      refuse: an image that cannot be read or has no label stops the study; skip: it is left out, reported
     keep          resident: decoded images stay in memory; stream: they are decoded again each epoch; auto: by size
     """
 
@@ -154,12 +154,12 @@ class DataConfig:
 
     @property
     def task(self) -> Task:
-        """Images in, classes out."""
+        """The size of the network's input and output on this data."""
         return Task(channels=self.channels, image_size=self.image_size, classes=self.classes)
 
     @property
     def lacks_path(self) -> bool:
-        """Whether nobody has said where the images are."""
+        """Whether the source needs a path and none is given."""
         return self.source != "digits" and self.path is None
 
 
@@ -171,7 +171,7 @@ class Recipe:
     warmup              fraction of all steps spent warming up (one_cycle)
     milestones          fractions of all epochs after which the rate falls (step)
     weight_decay        on all parameters, as in the paper's code
-    shift               images are padded by this many pixels of the mean colour and cropped back at random
+    shift               images are padded by this many pixels of the mean colour and cropped back at a random place
     flip                images are mirrored left to right with probability one half
     zero_init_residual  the last batch norm of each block starts at zero, so each block starts as the identity
     init                standard deviation of a convolution's first weights. fan_out: sqrt(2 / (k * k * out_channels)),
@@ -184,7 +184,7 @@ class Recipe:
                         (Szegedy et al., 1409.4842; aspect 3/4 to 4/3); null: none
     jitter              brightness, contrast and saturation change by a factor within 1 -+ jitter, in random order
     lighting            standard deviation of the shifts along the colours' principal axes (Krizhevsky et al., 2012)
-    micro_batch         images per pass, of which batch norm takes its statistics; null: the whole batch
+    micro_batch         images per forward pass, over which batch norm computes its statistics; null: the whole batch
     """
 
     epochs: Annotated[int, Ge(1), Le(100_000)]
@@ -210,7 +210,7 @@ class Recipe:
 
     @property
     def images_a_pass(self) -> int:
-        """Images that go through the network at once."""
+        """Number of images in one forward pass."""
         return self.micro_batch or self.batch_size
 
 
@@ -222,25 +222,25 @@ class SearchConfig:
                   random, tpe, nsga2, gp, qmc: `designs` of them, each chosen by Optuna from the results before it
     seeds         of each design; auto: as many as the first of 6, 12 and 20 at which the contrast is decided, each look
                   at a third of the threshold, so that looking thrice does not find differences that are not there
-    first_seed    the lowest seed; the others follow it, so that two studies of one question can share out its seeds
-    designs       how many; null for listed
-    sampler_seed  seed of the drawing
+    first_seed    the lowest seed; the others follow it, so that two studies of one question can divide its seeds
+    designs       number of designs; null for the sampler listed
+    sampler_seed  seed of the random drawing of designs
     forms         equivalent forms of the blocks in which each design is trained, from the same first weights: sum (a),
                   concat (b), grouped (c) (ResNeXt paper, figure 3)
-    objectives    what a search makes small: the validation error alone, or that and a cost, as [error, macs]; latency
+    objectives    what a search minimises: the validation error alone, or that and a cost, as [error, macs]; latency
                   is measured when a design is chosen, while nothing is trained
     latency_batch images of the forward pass that is timed
     looks         numbers of seeds at which `auto` looks; none otherwise
-    only          names of designs that are trained instead of those the sampler would take, to the end and with a test:
-                  to train one again, or what a search has chosen
+    only          names of designs to train in place of the sampler's choice, to the end and with a test: to train a
+                  design again, or one that a search has chosen
     pruner        stops poor designs of a search on their way, judged by their mean validation error at rungs. halving:
                   about the better third of those that came this far goes on; hyperband: the same, beginning at several
                   rungs; median: those better than the median of the designs trained to their end; none: all are trained
                   to their end. Two objectives are ranked by non-dominated sorting (halving alone)
     first_rung    epochs before the first rung; null: a ninth of all, or one in factor^2
     factor        rungs lie this many times apart, and one design in so many goes on
-    baseline      share of a search's designs that are drawn at random and trained to their end, whatever comes of the
-                  others: what the search is held against
+    baseline      share of a search's designs that are drawn at random and trained to their end whatever the others'
+                  results: the search is compared with them
     rates         multiples of the recipe's learning rate at which the contrast's two settings are trained as well, on
                   validation images alone: does the verdict hold when each has the rate that suits it best?
     """
@@ -263,56 +263,56 @@ class SearchConfig:
 
     @property
     def every_seed(self) -> range:
-        """The seeds each design is trained with."""
+        """The seeds with which each design is trained."""
         return range(self.first_seed, self.first_seed + self.seeds)
 
     @property
     def cost(self) -> str | None:
-        """The cost a search makes small beside the error, if any."""
+        """The cost that a search minimises besides the error, if any."""
         return self.objectives[1] if len(self.objectives) > 1 else None
 
     @property
     def random_designs(self) -> int:
-        """How many of a search's designs are drawn at random, to hold it against."""
+        """Number of a search's designs that are drawn at random, for comparison with the search."""
         return round((self.designs or 0) * self.baseline)
 
     @property
     def is_adaptive(self) -> bool:
-        """Whether results decide what is trained next; the test images are then not looked at."""
+        """Whether results decide what is trained next; the test images are not evaluated then."""
         return self.sampler in ADAPTIVE and not self.only
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What executes the runs: processes of this machine, tasks of a Ray cluster, or jobs of a Slurm cluster.
+    """Where runs are executed: processes on this machine, tasks of a Ray cluster, or jobs of a Slurm cluster.
 
     workers    runs at once; auto: as many as give the highest throughput on each device, on all there are
     threads    CPU threads of each worker; auto: by measured throughput. Fixed by the study's first start, since sums
                depend on it in the last bits
-    retries    how often a run is tried again after its process has died
+    retries    how often a run is tried again if its process dies
     precision  of convolutions and maps; weights are always kept in float32. auto: bfloat16 where it is faster here
-    forms      auto: grouped convolutions and batch norms are executed in the equivalent way that is fastest here;
+    forms      auto: grouped convolutions and batch norms are executed in whichever equivalent way is fastest here;
                native: as torch executes them
     loaders    threads that read and decode images where these are streamed; auto: one per core
     save_every  seconds between two checkpoints of a run, which bound the work that a crash can cost; more where writing
                them would take over 2 % of the time
-    silence    seconds without a training step, or a word of any other kind, after which a worker counts as hung; its
-               processes are ended then and the run is tried again
+    silence    seconds without a training step or any other message after which a worker counts as hung; its processes
+               are then ended and the run is tried again
 
     Of Ray alone:
     address    local: a cluster of this machine alone, started for the study; auto: the one that is running here or that
                RAY_ADDRESS names; HOST:PORT of another one's head
     share      of a GPU that each run takes; auto: as many share one as give the highest throughput and fit its memory
     ahead      runs submitted beyond those for which there is room, so that a cluster that scales itself sees demand
-    patience   seconds that a cluster has to come up with what a run needs, before the study is refused
+    patience   seconds that a cluster has to provide what a run needs, before the study is refused
 
     Of Slurm alone:
     jobs       at once, submitted as arrays; each trains as many runs at once as its GPUs or cores do best
-    minutes    that each may take; its runs go on in the next from their last step
+    minutes    time limit of each job; unfinished runs continue in the next job from their last step
     gpus       of each job
     cores      of each job
-    memory     GB of each job; null: what the cluster gives
-    partition, account, qos, constraint  as sbatch takes them; null: the cluster's own
+    memory     GB of each job; null: the cluster's default
+    partition, account, qos, constraint  as in sbatch; null: the cluster's default
     setup      lines of shell that come before everything else in a job
     executor   local: the jobs are processes of this machine, to try things without a cluster
     """
@@ -344,17 +344,17 @@ class EngineConfig:
 
     @property
     def foreign(self) -> set[str]:
-        """Keys that only another engine has."""
+        """Keys that only other engines have."""
         return {own.name for own in fields(self) if own.metadata.get("of", self.name) != self.name}
 
 
 @dataclass(frozen=True)
 class StorageConfig:
-    """What is kept beside the record, which is always in the study's folder.
+    """What is stored in addition to the record, which is always in the study's folder.
 
     mirror   a database for optuna-dashboard: sqlite is a file in the study's folder, url a database that many may share
     weights  last: each run's weights after its last epoch, as local/weights/<run>.safetensors
-    url      an Optuna storage URL; its password is written down nowhere
+    url      an Optuna storage URL; its password is never written to a file
     """
 
     mirror: Literal["sqlite", "url", "none"]
@@ -366,7 +366,7 @@ class StorageConfig:
 class ReportConfig:
     """How a study's page is drawn.
 
-    live  it is drawn anew while the study runs, by a process beside it; false: when the study ends
+    live  true: a separate process redraws the page while the study runs; false: it is drawn when the study ends
     """
 
     live: bool = True
@@ -374,11 +374,11 @@ class ReportConfig:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A whole study: the question and everything that decides its answer.
+    """A whole study: the question and everything that determines its answer.
 
     spaces  where a study compares populations: spaces by name, of each of which `search.designs` designs are drawn, all
             held to the one budget; `space` is then not used, and the contrast names two of these
-    fork    where the study was started differently it goes on under another name; of the command, not of the study
+    fork    if the study was started with other settings, continue it under another name; not part of the study itself
     """
 
     name: str
@@ -397,7 +397,7 @@ class StudyConfig:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """The epochs after which a search judges its designs on their way; none where it trains all to their end."""
+        """The epochs after which a search judges its unfinished designs; empty if it trains all to their end."""
         search, epochs = self.search, self.recipe.epochs
         if search.pruner == "none" or not search.is_adaptive:
             return ()
@@ -410,7 +410,7 @@ class StudyConfig:
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """`do=doctor`: the name of a study's folder, and whether it is repaired without asking."""
+    """`do=doctor`: the study to examine, and whether it is repaired without asking."""
 
     name: str
     yes: bool
@@ -418,10 +418,10 @@ class DoctorConfig:
 
 @dataclass(frozen=True)
 class VerifyConfig:
-    """`do=verify`: an architecture's cost by every referee, and its equivalent forms side by side.
+    """`do=verify`: an architecture's cost by every counter, and its equivalent forms compared.
 
     channels, image_size, classes  the task; null: the template's own
-    batch_size, repeats            of the timing: images a pass, and passes of which the median is told
+    batch_size, repeats            of the timing: images per pass, and number of passes, whose median is reported
     """
 
     architecture: str | None
@@ -436,10 +436,10 @@ class VerifyConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """`do=export`: a design as files that need nothing of this project.
+    """`do=export`: a design as files that work without this project.
 
-    weights  a safetensors file of trained weights, as a study keeps with storage.weights=last; null: none
-    folder   where the design's own folder goes
+    weights  a safetensors file of trained weights, as written with storage.weights=last; null: none
+    folder   in which a folder for the design is created
     onnx     write ONNX as well
     """
 
@@ -457,10 +457,10 @@ class ExportConfig:
 class BenchmarkConfig:
     """`do=benchmark`: how fast networks train or infer on this machine.
 
-    subject  training: images per second of our loop against a tutorial's, and figures to reach, passed or failed;
+    subject  training: images per second of this project's loop and of a tutorial's, with targets, passed or failed;
              latency: milliseconds of one forward pass, candidates in turns
-    architectures, batch_size, image_size, steps  what is trained or timed, and steps of a turn
-    turns    of each candidate, of which the median is told
+    architectures, batch_size, image_size, steps  what is trained or timed, and steps per turn
+    turns    of each candidate, whose median is reported
     """
 
     subject: Literal["training", "latency"]

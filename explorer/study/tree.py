@@ -1,4 +1,4 @@
-"""YAML and the command line become one checked, frozen `StudyConfig`; every mistake becomes one line."""
+"""Check settings from YAML and the command line and make a frozen `StudyConfig`; each mistake gives one line."""
 
 import dataclasses
 import json
@@ -22,15 +22,15 @@ from explorer.study.settings import (
     StudyConfig,
 )
 
-Steps = tuple[str, ...]  # of a dotted key
+Steps = tuple[str, ...]  # the parts of a dotted key
 Place = Callable[[tuple[str, ...]], str]
 Checked = TypeVar("Checked")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file of Windows can have these names
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # reserved names on Windows
 
 
 def refuse_name(key: str, name: str) -> None:
-    """Refuse a name of a study that is no plain name of a folder, on this system or another."""
+    """Raise InputError for a study name that is not a valid folder name on every operating system."""
     if not _NAME.fullmatch(name) or ".." in name or name.endswith("."):
         raise InputError(
             f"{key}={name[:120]!r}: allowed are 1 to 100 letters, digits, dots, dashes and underscores, "
@@ -43,7 +43,7 @@ def refuse_name(key: str, name: str) -> None:
 def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
     """Check a tree against the types of `StudyConfig`: unknown, missing and ill-typed keys are refused.
 
-    `place` says for the message where a key was set.
+    `place` gives the text that tells where a key was set, for messages.
     """
     search = tree.get("search")
     if isinstance(search, dict) and search.get("seeds") == "auto":
@@ -66,7 +66,7 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
 
 
 def _check_url(storage: StorageConfig) -> None:
-    """Refuse a storage that says where its database is and has none there, or the other way round."""
+    """Raise InputError if the mirror needs a URL and has none, or has one and needs none."""
     if storage.mirror == "url" and storage.url is None:
         raise InputError("storage.url is missing; say for example storage.url=postgresql://me@server/explorer")
     if storage.mirror != "url" and storage.url is not None:
@@ -76,7 +76,7 @@ def _check_url(storage: StorageConfig) -> None:
 
 
 def checked_name(name: str) -> str:
-    """The name of a study, which is that of its folder. Raises InputError for one that could not be."""
+    """Check a study's name, which is also its folder's, and return it. Raises InputError if it is not allowed."""
     refuse_name("name", name)
     if name.lower() == "index":
         raise InputError(f"name={name}: reports/index.html lists all studies; choose another name")
@@ -84,7 +84,7 @@ def checked_name(name: str) -> str:
 
 
 def checked_tree(tree: dict[str, Any], kind: type[Checked], place: Place) -> Checked:
-    """The tree as a value of a dataclass. Raises InputError, with what `place` says of the files that set a key."""
+    """Convert a tree to a dataclass. Raises InputError; `place` names the file that set the key."""
     prepared = _prepared(tree, kind, (), place)
     try:
         # JSON mode is strict where it matters (no text for numbers, no 1 for true) and takes lists for tuples.
@@ -99,7 +99,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
-    """The tree with single values made lists where a list is expected. Raises InputError for an unknown key."""
+    """Wrap single values in lists where the type is a list. Raises InputError for an unknown key."""
     kind = _member(value, kind, path, place)
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         hints = get_type_hints(kind)
@@ -120,7 +120,7 @@ def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any
 
 
 def _kinds_of(item: Any) -> set[type]:
-    """The types of a single value that may stand for a list of such items."""
+    """The types of a single value that is accepted in place of a list of such items."""
     if get_origin(item) is Annotated:
         return _kinds_of(get_args(item)[0])
     if get_origin(item) is Literal:
@@ -129,7 +129,7 @@ def _kinds_of(item: Any) -> set[type]:
 
 
 def _member(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
-    """The member of a union that a mapping means: told by its `kind`, or by its keys."""
+    """The member of a union that a mapping describes: by its `kind`, or the only dataclass among them."""
     members = [option for option in get_args(kind) if dataclasses.is_dataclass(option)]
     if not isinstance(value, dict) or not members:
         return kind
@@ -146,7 +146,7 @@ def _member(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
 
 
 def _mapping(path: tuple[str, ...], value: Any, kind: type) -> str:
-    """What is to be written instead of a value that is no mapping."""
+    """What to write in place of a value that should be a mapping, for a message."""
     key = ".".join(path)
     inside = [one for one in kinds_of(kind, path) if dataclasses.is_dataclass(one)]
     if inside == [LimitConfig] and isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
@@ -162,7 +162,7 @@ def _mapping(path: tuple[str, ...], value: Any, kind: type) -> str:
 
 def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Place) -> str:
     """The first problem as one line: dotted key, value, what is allowed and the file it stands in."""
-    # Of a space's kinds only the chosen one's problems count; of a union, every member says what is allowed.
+    # Only problems of the space's own kind count. All members of a union report what they allow.
     problems = [found for found in error.errors() if _is_of_its_kind(found["loc"], tree)]
     problems = [found for found in problems if _was_meant(found["loc"], tree)] or problems
     problem = problems[0]
@@ -189,7 +189,7 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
 
 
 def _is_of_its_kind(location: tuple[int | str, ...], tree: dict[str, Any]) -> bool:
-    """Whether a problem of a space, if it is one, is of the kind that the space says it is of."""
+    """Whether a validation problem is outside spaces, or belongs to the kind that its space declares."""
     space = tree.get("space", {})
     if location[0] == "spaces" and len(location) > 1 and isinstance(tree["spaces"], dict):
         space = tree["spaces"].get(str(location[1]), {})
@@ -198,7 +198,7 @@ def _is_of_its_kind(location: tuple[int | str, ...], tree: dict[str, Any]) -> bo
 
 
 def _was_meant(location: tuple[int | str, ...], tree: dict[str, Any]) -> bool:
-    """Whether a problem is of the member of a union that the value looks like: a mapping, or a list."""
+    """Whether a validation problem belongs to the union member that fits the value's type: mapping or list."""
     for end, step in enumerate(location):
         if _names_type(step):
             value = _located(location[:end], tree)[1]
@@ -208,12 +208,12 @@ def _was_meant(location: tuple[int | str, ...], tree: dict[str, Any]) -> bool:
 
 
 def _names_type(step: int | str) -> bool:
-    """Whether a step of a pydantic location is no key but the name of a type: a dataclass, or tuple[...]."""
+    """Whether a step of a pydantic location is the name of a type (a dataclass, or tuple[...]) and not a key."""
     return str(step)[:1].isupper() or str(step).startswith("tuple[")
 
 
 def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tuple[str, ...], Any]:
-    """The key a pydantic location means, and its value; steps that name a member of a union are not keys."""
+    """The key of a pydantic location, and its value; steps that name a member of a union are skipped."""
     path: list[str] = []
     value: Any = tree
     for step in location:
@@ -222,7 +222,7 @@ def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tup
         if isinstance(value, dict):
             value = value.get(str(step))
         elif isinstance(value, list) and isinstance(step, int):
-            value = value[step] if step < len(value) else None  # a pair of which one is missing
+            value = value[step] if step < len(value) else None  # a pair with one value missing
         else:
             break
         path.append(str(step))
@@ -230,7 +230,7 @@ def _located(location: tuple[int | str, ...], tree: dict[str, Any]) -> tuple[tup
 
 
 def kinds_of(kind: Any, steps: Steps) -> set[Any]:
-    """The types that a key may have."""
+    """The types that the value of a key may have; `steps` are the parts of the key below `kind`."""
     if get_origin(kind) is Annotated:
         return kinds_of(get_args(kind)[0], steps)
     if is_dataclass(kind) and steps:
@@ -248,7 +248,7 @@ def kinds_of(kind: Any, steps: Steps) -> set[Any]:
 
 
 def _is_type(member: Any) -> bool:
-    """Whether something is a type, as in a union, and no value, as in Literal."""
+    """Whether a member of a type expression is a type, as in a union, and not a value, as in Literal."""
     return isinstance(member, type) or get_origin(member) is not None
 
 

@@ -1,6 +1,6 @@
 """What a person asked for: the words of a command become a verb and its checked settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from explorer.host.errors import InputError
 from explorer.study.settings import BenchmarkConfig, DoctorConfig, StudyConfig, VerbConfig
@@ -9,6 +9,7 @@ from explorer.verbs.compose import (
     DESIGN_VERBS,
     OF_DOCTOR,
     STUDY_VERBS,
+    Composed,
     compose,
     named_database,
     reading_groups,
@@ -22,7 +23,7 @@ class Command:
     """What a person asked for: a verb, on a study or with keys of its own.
 
     given     keys and groups that the command names
-    aside     a line for each key that is given and has no effect
+    aside     a line for each key that is given and has no effect, or is written under an old name
     database  URL of the database outside the study's folder that do=doctor may look at, and that do=move takes the
               study's trials away from; None where the command names none
     """
@@ -46,6 +47,11 @@ def read_command(arguments: list[str]) -> Command:
     Raises InputError with one line naming the key, the value and what is allowed.
     """
     composed = compose(arguments)
+    command = _command(composed)
+    return replace(command, aside=(*composed.renamed, *command.aside))
+
+
+def _command(composed: Composed) -> Command:
     tree, place = composed.tree, composed.place
     verb = tree.pop("do", None)
     if verb in DESIGN_VERBS:

@@ -8,7 +8,7 @@ written, and a message can name the one file that a value comes from.
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from types import ModuleType, NoneType
@@ -30,6 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint, without_password
 from explorer.host.yaml_limits import MOST_BYTES, check_yaml, read_bytes
+from explorer.study.renamed import RENAMED, notice, under_new_names
 from explorer.study.settings import (
     NO_PATH,
     BenchmarkConfig,
@@ -67,12 +68,14 @@ class Composed:
     given    what the command says, by key or group
     origins  the file that set a value, by its place; None where the command did
     composed  the files of each group that it is made of
+    renamed  a line for each key that is written under the name it had in the release before
     """
 
     tree: dict[str, Any]
     given: dict[str, Any]
     origins: dict[Steps, Path | None] = field(default_factory=dict)
     composed: dict[str, list[Path]] = field(default_factory=dict)
+    renamed: tuple[str, ...] = ()
 
     def place(self, steps: Steps) -> str:
         """The files that set a key, or all below it, for a message; nothing where the command had a part in it.
@@ -163,17 +166,19 @@ def compose(arguments: list[str]) -> Composed:
     kind = DESIGN_VERBS.get(asked[-1]) if asked else None
     if kind is BenchmarkConfig:
         _refuse_own_subject(arguments)
+    arguments, renamed = _under_new_keys(arguments, kind or StudyConfig)
     read = [_read(argument, known, kind or StudyConfig) for argument in arguments]
     given = {one.key: one.value for one in read}
     verb = str(given.get("do", "run"))
     if kind:
         if chosen := [one for one in read if one.key in known]:
             raise InputError(f"{chosen[0].line}: do={verb} works on one design and takes no group; leave it out")
-        return _merged(verb, read, kind, {})
+        found = _merged(verb, read, kind, {})
+        return replace(found, renamed=(*renamed, *found.renamed))
     if verb not in STUDY_VERBS:
         raise unknown_verb(verb)
     if verb == "doctor" and "study" not in given and set(given) <= OF_DOCTOR and "name" in given:
-        return Composed(dict(given), given)  # a folder may be there without its study's file
+        return Composed(dict(given), given, renamed=renamed)  # a folder may be there without its study's file
     if "study" not in given:
         raise InputError(
             f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"
@@ -190,7 +195,7 @@ def compose(arguments: list[str]) -> Composed:
         found.tree["name"] = given["study"]
     _name_data(found.tree.get("data"))
     _fill_question(found.tree)
-    return found
+    return replace(found, renamed=(*renamed, *found.renamed))
 
 
 def _refuse_own_subject(arguments: list[str]) -> None:
@@ -256,6 +261,32 @@ def _split(argument: str) -> tuple[str, str, str]:
     return key.strip().lstrip("+"), equals, text.strip()
 
 
+def _renamed_in(kind: type) -> dict[str, str]:
+    """The renamed keys that these settings have."""
+    return {old: new for old, new in RENAMED.items() if kinds_of(kind, tuple(new.split(".")))}
+
+
+def _under_new_keys(arguments: list[str], kind: type) -> tuple[list[str], tuple[str, ...]]:
+    """The arguments, those of a renamed key with its new name, and a line for each of these."""
+    found, told, table = [], [], _renamed_in(kind)
+    for argument in arguments:
+        key, equals, text = _split(argument)
+        _, moved = under_new_names(_nested(key, None), table)
+        if moved:
+            ((old, new),) = moved.items()
+            key = new + key[len(old) :]
+            told.append(notice(old, new))
+        found.append(f"{key}{equals}{text}" if moved else argument)
+    return found, tuple(dict.fromkeys(told))
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """The tree of one dotted key."""
+    for step in reversed(key.split(".")):
+        value = {step: value}
+    return dict(value)
+
+
 def _read(argument: str, known: dict[str, list[str]], root: type) -> _Given:
     """One argument. Text is taken as it stands, so that it needs no quotes but those of the shell."""
     if argument in ("-m", "--multirun"):
@@ -295,7 +326,20 @@ def _by_grammar(argument: str) -> Any:
     return override.value()
 
 
-def _set(tree: dict[str, Any], one: _Given) -> None:
+def _inside(one: _Given, table: dict[str, str], told: list[str]) -> Any:
+    """The leaves that a key is set to; in a mapping renamed keys get their new names, with a line each in `told`."""
+    leaves = _leaves(one.value, one.text)
+    tree, moved = under_new_names(_nested(one.key, leaves), table)
+    for old, new in moved.items():
+        if not new.startswith(f"{one.key}."):
+            raise InputError(f"{one.line}: {old} is now called {new}; say {new}=... instead")
+        told.append(notice(old, new))
+    for step in one.key.split(".") if moved else ():
+        tree = tree[step]
+    return tree if moved else leaves
+
+
+def _set(tree: dict[str, Any], one: _Given, leaves: Any) -> None:
     """Set a key; a list or a mapping replaces what was there."""
     *way, last = one.key.split(".")
     node: Any = tree
@@ -306,7 +350,6 @@ def _set(tree: dict[str, Any], one: _Given) -> None:
         elif not isinstance(inner, dict):
             inner = node[step if isinstance(node, dict) else int(step)] = {}
         node = inner
-    leaves = _leaves(one.value, one.text)
     if isinstance(node, dict):
         node[last] = leaves
     else:
@@ -443,12 +486,16 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
     """
     tree: dict[str, Any] = {}
     composed: dict[str, list[Path]] = {}
+    table, told = _renamed_in(kind), list[str]()
     try:
         for config, package in _defaults(root, chosen):
             composed.setdefault(config.partition("/")[0], []).append(_only(config))
             own = {key: item for key, item in _content(_only(config)).items() if key != "defaults"}
             for step in reversed(package):
                 own = {step: own}
+            where = f" (in {_only(config)})"
+            own, moved = under_new_names(own, table, where)
+            told += [notice(*pair, where) for pair in moved.items()]
             _merge(tree, {key: item for key, item in own.items() if key not in chosen or config.startswith(f"{key}/")})
     except InputError:
         raise
@@ -469,11 +516,11 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
         raise InputError("the settings are nested too deeply; allowed are lists and mappings as in conf") from None
     for one in read:
         if one.key not in chosen:
-            _set(tree, one)
+            _set(tree, one, _inside(one, table, told))
     origins: dict[Steps, Path | None] = {}
     plain = _plain(tree, (), kind, origins)
     _refuse_text(plain, ())
-    return Composed(plain, {one.key: one.value for one in read}, origins, composed)
+    return Composed(plain, {one.key: one.value for one in read}, origins, composed, tuple(told))
 
 
 def _leading(chosen: dict[str, str]) -> list[Path]:

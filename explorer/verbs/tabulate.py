@@ -7,13 +7,15 @@ execution plan, environment and what a search decided), `schema.json` (columns a
 
 import hashlib
 import json
-from dataclasses import asdict, fields, replace
+import math
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pandas as pd
 from rich.console import Console
 
+import explorer
 from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy, judged, open_study
 from explorer.analysis.sentences import sentence
@@ -27,10 +29,14 @@ from explorer.record.records import Record
 from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
 from explorer.record.starts import starts_of
 from explorer.study.plan import plan_of
+from explorer.study.renamed import OF_RECORDS, RENAMED, under_new_names
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import to_config
 
 TABLES = Path("tables")
+# Of the table's own files: which there are, and what schema.json and study.json hold. The record it was made of has a
+# schema of its own, which study.json holds as part of the environment and which is checked as in a study's folder;
+# columns that an earlier version did not write have their defaults here too.
 FORMAT = 1
 KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
 SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
@@ -40,21 +46,28 @@ def read_table(root: Path) -> OpenedStudy:
     """A folder that `write_table` made, judged anew. Raises InputError for a file that is missing or was changed."""
     schema = _json(root / SCHEMA)
     if schema.get("format") != FORMAT:
-        raise InputError(f"{root / SCHEMA}: format {schema.get('format')}; this version reads {FORMAT}")
+        raise InputError(
+            f"{root / SCHEMA}: format {schema.get('format')} of a table, written by version "
+            f"{schema.get('version', 'unknown')} of resnext-explorer; this is version {explorer.__version__}, which "
+            f"reads format {FORMAT}: install that one, or fetch the table again"
+        )
     digests = schema.get("sha256")
     if not isinstance(digests, dict) or not set(_files()) <= set(digests):
         raise InputError(f"{root / SCHEMA}: has no checksums of {', '.join(_files())}; fetch the table again")
     for name, digest in digests.items():
         if not (root / name).is_file() or _digest(root / name) != digest:
             raise InputError(f"{root / name}: is missing or was changed since it was tabulated; fetch it again")
-    frames = {name: pd.read_parquet(root / f"{name}.parquet") for name in KINDS}
     parts = _json(root / STUDY)
-    plan = plan_of(to_config(parts["config"], lambda _: f" (in {root / STUDY})"), chooses=False)
+    study.refuse_later_schema(parts["environment"], root / STUDY)
+    frames = {name: _frame(root / f"{name}.parquet", kind) for name, kind in KINDS.items()}
+    where = f" (in {root / STUDY})"
+    tree, _ = under_new_names(parts["config"], OF_RECORDS | RENAMED, where)
+    plan = plan_of(to_config(tree, lambda _: where), chooses=False)
     decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
     record = Record(frames["runs"], frames["epochs"], decisions)
     right = records.unpacked(frames["correct"].to_dict("records"))
-    study = judged(root, plan, record, right, parts["environment"], parts["execution"])
-    return replace(study, finding=replace(study.finding, note=str(parts.get("note", ""))))
+    opened = judged(root, plan, record, right, parts["environment"], parts["execution"])
+    return replace(opened, finding=replace(opened.finding, note=str(parts.get("note", ""))))
 
 
 def write_table(source: Path, target: Path) -> list[Path]:
@@ -89,6 +102,7 @@ def write_table(source: Path, target: Path) -> list[Path]:
     names = _files()
     schema = {
         "format": FORMAT,
+        "version": explorer.__version__,
         "tables": {name: _columns(frames[name], kind) for name, kind in KINDS.items()},
         "sha256": {name: _digest(target / name) for name in names},
     }
@@ -99,6 +113,18 @@ def write_table(source: Path, target: Path) -> list[Path]:
 def _files() -> list[str]:
     """What a table has beside its schema."""
     return [*(f"{name}.parquet" for name in KINDS), STUDY, CARD]
+
+
+def _frame(path: Path, kind: type) -> pd.DataFrame:
+    """A part of a table with the columns that one of an earlier version lacks, at their defaults."""
+    frame = pd.read_parquet(path)
+    names = [field.name for field in fields(kind)]
+    for field in fields(kind):
+        if field.name not in frame and field.default is not MISSING:
+            frame[field.name] = math.nan if field.default is None else field.default
+    if missing := [name for name in names if name not in frame]:
+        raise InputError(f"{path}: lacks the column {missing[0]}; fetch the table again")
+    return frame[names]
 
 
 def _columns(frame: pd.DataFrame, kind: type) -> dict[str, dict[str, Any]]:

@@ -12,11 +12,11 @@ from benchmarks.ranks import agreement
 from explorer.analysis.chance import guessing, learned
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.front import front
-from explorer.analysis.learning_rate_check import fairness
+from explorer.analysis.learning_rate_check import learning_rate_check
 from explorer.analysis.paired import compare, equivalence
 from explorer.analysis.population import populations
-from explorer.analysis.search_history import course
-from explorer.analysis.sentences import course_sentence, fair_sentence, mood, sentence, trend_sentence
+from explorer.analysis.search_history import search_history
+from explorer.analysis.sentences import learning_rate_sentence, mood, search_history_sentence, sentence, trend_sentence
 from explorer.analysis.summary import SettingSummary, lowest, summarise
 from explorer.analysis.trend import trend
 from explorer.report.index import best_of
@@ -162,8 +162,8 @@ def test_a_search_of_which_no_run_came_through_names_no_best_design() -> None:
         finding = find(made, names, None, seeds=2, designs=4, measure="val_error", cost=cost)
         assert sentence(finding) == f"No best design: all 8 runs diverged ({WHY}); lower recipe.learning_rate."
         assert (best_of(finding), spark_of(finding), finding.front) == (None, None, None)
-        assert finding.course is not None
-        assert all(best != best or finding.course.is_front for best in finding.course.best)
+        assert finding.search_history is not None
+        assert all(best != best or finding.search_history.is_front for best in finding.search_history.best)
 
 
 def test_the_best_of_a_search_is_one_that_came_through_though_chance_would_be_lower() -> None:
@@ -207,12 +207,12 @@ def replace_cost(summary: SettingSummary, params: int) -> SettingSummary:
 def test_a_random_design_that_failed_was_drawn_all_the_same_and_is_as_good_as_nothing() -> None:
     names = ["29-1x64d", "29-2x40d", "29-4x24d", "29-8x14d"]
     made = runs({names[0]: [0.4], names[1]: [None], names[2]: [None], names[3]: [0.9]})
-    seen = course(made, names[1:], 1, None)
+    seen = search_history(made, names[1:], 1, None)
     assert seen is not None
     assert seen.drawn is not None
     assert (seen.drawn.count, seen.drawn.failed, seen.drawn.as_good) == (1, 2, 0)
     assert len(seen.drawn.epochs) == 3
-    said = course_sentence(find(made, names, None, 1, designs=4, measure="val_error", random=names[1:]))
+    said = search_history_sentence(find(made, names, None, 1, designs=4, measure="val_error", random=names[1:]))
     assert said.endswith("Of the random ones 2 came to no end and count as chance.")
 
 
@@ -237,7 +237,7 @@ def test_seeds_with_a_failed_run_have_no_slope() -> None:
     rows.loc[rows["setting"] == "29-8x14d", ["status", "test_error"]] = ["diverged", None]
     none = trend(summarise(rows, list(errors)))
     assert none is not None
-    assert told(rows).startswith("Over cardinality 1, 2, 4, 8 no trend is told. In 5 seeds a run of these")
+    assert told(rows).startswith("Over cardinality 1, 2, 4, 8 no trend is reported. In 5 seeds a run of these")
 
 
 def test_networks_that_all_guess_show_no_trend_and_neither_does_a_study_that_is_lost_or_unfinished() -> None:
@@ -252,7 +252,7 @@ def test_networks_that_all_guess_show_no_trend_and_neither_does_a_study_that_is_
     assert "each doubling goes with a test error 0.30 points lower" in told(0.3)
     assert told(0.93) == (
         "No network has learned more than guessing (chance error is 90.00 %). Over cardinality 1, 2, 4, 8 no trend is "
-        "told."
+        "reported."
     )
     assert told(0.3, seeds=6) == ""
     assert told(0.3, failed=("29-8x14d", R)) == ""
@@ -263,17 +263,17 @@ def test_a_learning_rate_at_which_nothing_came_through_is_never_the_best() -> No
     parts = [runs({X: [2 * (one - 0.1) for one in base], R: [2 * one for one in base]}, rate=0.5)]
     parts += [runs({X: [None] * 6, R: [None] * 6}, rate=1.0)]
     made = pd.concat(parts, ignore_index=True)
-    seen = fairness(made, (X, R), None, 0.05)
+    seen = learning_rate_check(made, (X, R), None, 0.05)
     assert seen is not None
     assert seen.rates == (0.5, 0.5)
     assert (seen.base.verdict, seen.base.lost) == ("inconclusive", 6)
     finding = find(made, [R, X], (X, R), seeds=6)
-    said = fair_sentence(finding)
+    said = learning_rate_sentence(finding)
     assert "changes from inconclusive to beats" in said
     assert "while at the recipe's own no pair came through" in said
     assert sentence(finding).startswith("No verdict: all 12 runs diverged (")
     none = pd.concat([runs({X: [None] * 6, R: [None] * 6}, rate=rate) for rate in (0.5, 1.0)], ignore_index=True)
-    assert fair_sentence(find(none, [R, X], (X, R), seeds=6)) == (
+    assert learning_rate_sentence(find(none, [R, X], (X, R), seeds=6)) == (
         "Which learning rate suits best cannot be said: at none that was tried did a run of ResNeXt-29 (32x4d) or of "
         "ResNet-29 (1x64d) come through."
     )
@@ -442,9 +442,9 @@ def test_a_search_or_a_list_in_which_nothing_was_learned_says_so_first_and_names
     again = runs({R: [1.79], X: [1.77], "29-2x40d": [1.78], "29-4x24d": [1.8]})
     names = [R, X, "29-2x40d", "29-4x24d"]
     drawn = find(again, names, None, seeds=1, designs=4, measure="val_error", val_images=250, random=names[2:])
-    assert drawn.course is not None
-    assert drawn.course.drawn is not None
-    assert course_sentence(drawn) == ""
+    assert drawn.search_history is not None
+    assert drawn.search_history.drawn is not None
+    assert search_history_sentence(drawn) == ""
     best = best_of(searched)
     assert best is not None
     assert best.caution == "No more than guessing, whose error is 90.00 %."

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from explorer import __version__
 from explorer.__main__ import main
 from explorer.engine import messages as letters
 from explorer.engine.contract import Engine
 from explorer.engine.open import open_engine
 from explorer.host.errors import InputError
 from explorer.record import records
-from explorer.record.folder import CONFIG, make_folder, stored_environment
+from explorer.record.folder import CONFIG, SCHEMA, make_folder, stored_environment
 from explorer.record.starts import starts_of
 from explorer.study.job import (
     Begun,
@@ -225,7 +226,9 @@ def recorded(place: Path, name: str, *overrides: str) -> dict[str, list[tuple[st
         assert main(arguments(name, *overrides)) == 0
         found = record_of(FOLDER)
         del found[CONFIG]
-        assert [one["engine"] for one in starts_of(stored_environment(FOLDER) or {})] == [name]
+        environment = stored_environment(FOLDER) or {}
+        assert environment["schema"] == SCHEMA
+        assert [(one["engine"], one["version"]) for one in starts_of(environment)] == [(name, __version__)]
         assert set(records.load(FOLDER).runs["host"]) == {platform.node()}
         assert not list((FOLDER / "local").glob("slurm/*"))
     return found

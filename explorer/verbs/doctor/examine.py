@@ -60,7 +60,8 @@ def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None
     """Examine a study, repair what `agrees` says yes to, nothing where that is None. Gives the exit code.
 
     A `database` outside the folder is connected to only where it is named here and it is the study's.
-    0: nothing is wrong, or all is repaired; 1: a fault is left. Raises InputError where there is no such study.
+    0: nothing is wrong, or all is repaired; 1: a fault is left. Raises InputError where there is no such study, or one
+    of a later version that this one does not know to read.
     """
 
     def say(line: str) -> None:
@@ -118,6 +119,7 @@ def _repaired(
 
 def examine(folder: Path, *, running: bool, database: str | None = None) -> Examination:
     """Everything there is to say about a study's folder, which is only read; `database` as of `visit`."""
+    study.refuse_later_record(folder)  # what is missing or wrong in such a record cannot be known
     found = Examination([f"{folder}:"])
     known = _read_small_files(folder, found)
     plan = known.plan

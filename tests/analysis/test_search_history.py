@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from explorer.analysis.front import hypervolume
-from explorer.analysis.search_history import DRAWS, Course, _likely, course
+from explorer.analysis.search_history import DRAWS, SearchHistory, _likely, search_history
 from explorer.record.rows import RunRecord
 from tests.test_records import RECORD
 
@@ -20,15 +20,15 @@ def row(setting: str, val_error: float | None, *, epochs: int = 4, status: str =
     return replace(RECORD, **own)  # type: ignore[arg-type]
 
 
-def course_of(rows: list[RunRecord], random: list[str], seeds: int = 1, cost: str | None = None) -> Course:
-    found = course(pd.DataFrame(rows), random, seeds, cost)
+def history_of(rows: list[RunRecord], random: list[str], seeds: int = 1, cost: str | None = None) -> SearchHistory:
+    found = search_history(pd.DataFrame(rows), random, seeds, cost)
     assert found is not None
     return found
 
 
 def test_the_best_so_far_is_told_by_the_epochs_trained() -> None:
     rows = [row("a", 0.3), row("b", 0.4, epochs=1, status="pruned"), row("c", 0.2), row("d", None, status="diverged")]
-    found = course_of(rows, [])
+    found = history_of(rows, [])
     assert found.epochs == [4, 5, 9, 13]
     assert found.best == [0.3, 0.3, 0.2, 0.2]
     assert (found.stopped, found.tried, found.drawn) == ({1: 1}, 4, None)
@@ -36,7 +36,7 @@ def test_the_best_so_far_is_told_by_the_epochs_trained() -> None:
 
 def test_a_design_counts_when_its_last_seed_is_in() -> None:
     rows = [row("a", 0.3, seed=0), row("b", 0.1, seed=0), row("b", 0.5, seed=1), row("a", 0.3, seed=1), row("c", 0.0)]
-    found = course_of(rows, [], seeds=2)
+    found = history_of(rows, [], seeds=2)
     assert (found.epochs, found.best) == ([8, 16], [0.3, 0.3])
 
 
@@ -46,12 +46,12 @@ def test_the_front_so_far_is_that_of_all_designs_until_then(points: list[tuple[i
     worst = (0.9, max(cost for _, cost in points) * 1.0001)
     every = np.array([(error / 10, cost) for error, cost in points])
     expected = [hypervolume(every[: place + 1], worst) for place in range(len(points))]
-    assert course_of(rows, [], cost="macs").best == pytest.approx(expected)
+    assert history_of(rows, [], cost="macs").best == pytest.approx(expected)
 
 
 def test_random_designs_are_told_over_all_their_orders() -> None:
     rows = [row("r1", 0.1), row("r2", 0.2), row("r3", 0.6), row("s1", 0.5), row("s2", 0.2)]
-    drawn = course_of(rows, ["r1", "r2", "r3"]).drawn
+    drawn = history_of(rows, ["r1", "r2", "r3"]).drawn
     assert drawn is not None
     assert drawn.epochs == [4, 8, 12]
     assert drawn.mean[0] == pytest.approx(0.3, abs=0.02)  # the mean of the three
@@ -64,7 +64,7 @@ def test_random_designs_are_told_over_all_their_orders() -> None:
 
 def test_as_many_random_designs_have_a_band_of_95_percent() -> None:
     names = [f"r{place}" for place in range(200)]
-    drawn = course_of([*(row(name, place / 200) for place, name in enumerate(names)), row("s", 0.5)], names).drawn
+    drawn = history_of([*(row(name, place / 200) for place, name in enumerate(names)), row("s", 0.5)], names).drawn
     assert drawn is not None
     rng = np.random.default_rng(0)
     first = [rng.permutation(200)[0] / 200 for _ in range(DRAWS)]
@@ -72,22 +72,22 @@ def test_as_many_random_designs_have_a_band_of_95_percent() -> None:
 
 
 def test_random_designs_alone_are_no_search() -> None:
-    assert course(pd.DataFrame([row("r", 0.1)]), ["r"], 1, None) is None
+    assert search_history(pd.DataFrame([row("r", 0.1)]), ["r"], 1, None) is None
 
 
 def test_a_search_that_stops_designs_is_held_against_what_its_epochs_pay_for() -> None:
     rows = [row("r1", 0.1), row("r2", 0.2), row("s1", 0.5)]
     rows += [row(f"s{place}", 0.9, epochs=1, status="pruned") for place in range(2, 6)]
-    drawn = course_of(rows, ["r1", "r2"]).drawn
+    drawn = history_of(rows, ["r1", "r2"]).drawn
     assert drawn is not None
     assert (drawn.count, drawn.spent) == (2, 8)
     # A search that has not trained as much as one random design is held against none.
-    assert course_of(rows[:2] + rows[3:5], ["r1", "r2"]).drawn is None
+    assert history_of(rows[:2] + rows[3:5], ["r1", "r2"]).drawn is None
 
 
 def test_a_front_is_told_by_the_plane_it_covers() -> None:
     rows = [row("r", 0.45, macs=100), row("s1", 0.45, macs=200), row("s2", 0.0, macs=100)]
-    found = course_of(rows, ["r"], cost="macs")
+    found = history_of(rows, ["r"], cost="macs")
     assert found.is_front
     assert found.best == [pytest.approx(0.0, abs=1e-3), pytest.approx(0.5, abs=1e-3)]
     assert found.drawn is not None
