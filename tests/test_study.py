@@ -22,6 +22,7 @@ from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import settled
+from explorer.record.records import open_for_writing
 from explorer.record.starts import begin, started_study
 from explorer.study.job import HostReport
 from explorer.study.run import Execution
@@ -425,6 +426,7 @@ def test_a_damaged_description_is_refused_naming_the_file(
 def test_a_study_of_our_kernels_is_not_continued_without_them(tiny: StudyConfig, tmp_path: Path) -> None:
     there = HostReport("cpu", "some processor", "abcd", {"torch": "2"}, images=(8, 4, 4), has_kernels=True)
     plan = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20, norms="fused")
+    open_for_writing(tmp_path)
     begin(tmp_path, None, tiny, plan, there)
     assert settled(started_study(tmp_path), tiny, there) == plan
     with pytest.raises(InputError, match="kernels of our own, now absent, so they cannot be made here"):

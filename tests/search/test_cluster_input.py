@@ -132,8 +132,8 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
 OWN = """
 import os
 from pathlib import Path
-from explorer.search.ray_cluster import connected
-from explorer.settings import EngineConfig
+from explorer.engine.ray_cluster import connected
+from explorer.study.settings import EngineConfig
 ray = connected(EngineConfig(name="ray", workers=1, threads=1, retries=0))
 path = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
 print(*(f"{one.stat().st_mode & 0o777:o}" for one in (path, path.parent)), path, path.read_text())

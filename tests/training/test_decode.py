@@ -70,8 +70,8 @@ def test_a_process_decodes_large_images_one_at_a_time(config: DataConfig, monkey
 
 DECODES = """
 import sys
-from explorer.settings import DataConfig
-from explorer.training.decode import decode
+from explorer.study.settings import DataConfig
+from explorer.training.images.decode import decode
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 data, before = open(sys.argv[1], "rb").read(), peak()
