@@ -94,7 +94,7 @@ def run_study(
             state = open_state(measurer, plan, settings, past, folder, execution, workers, console)
             state.clock, state.page_updater, state.start = clock, page_updater, start.number
             _run_all(state, engine)
-            console.print(clock.told(), markup=False, highlight=False)
+            console.print(clock.summary(), markup=False, highlight=False)
         except (InputError, KeyboardInterrupt):
             refused = True
             raise
