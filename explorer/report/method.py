@@ -303,6 +303,8 @@ def convolutions(execution: dict[str, Any]) -> str:
     """Which grouped convolutions are executed in another form: `128>128_k3_s1_g32_32px as 16 groups`."""
     choices = [Convolution(**choice) for choice in execution.get("convolutions", [])]
     changed = [
-        choice.told(-1) for choice in choices if f"_g{choice.groups}_" not in choice.layer or choice.layout != "same"
+        choice.described(-1)
+        for choice in choices
+        if f"_g{choice.groups}_" not in choice.layer or choice.layout != "same"
     ]
     return "; ".join(changed) or "as they are"

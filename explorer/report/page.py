@@ -81,7 +81,7 @@ def render_page(study: OpenedStudy) -> str:
         overlaid=_is_overlaid(figures),
         banded={name for name, figure in figures.items() if isinstance(figure, Panel) and figure.has_band},
         single=max((one.estimate.n for one in study.finding.summaries), default=0) < 2,
-        seeds=wording.told_seeds([one.estimate.n for one in study.finding.summaries]),
+        seeds=wording.seed_counts([one.estimate.n for one in study.finding.summaries]),
         crowded=views.is_crowded,
         costs={name: MEASURES[name[5:]].words for name in figures if name.startswith("cost-")},
         stills=views.stills(),

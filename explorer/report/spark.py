@@ -10,7 +10,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import SearchHistory
 from explorer.analysis.summary import SettingSummary
-from explorer.host.formatting import ERROR_NAMES, counted, percent, told_seeds
+from explorer.host.formatting import ERROR_NAMES, counted, percent, seed_counts
 from explorer.report.figures import Point, cardinality_numbers
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, ticks
 from explorer.report.svg import Place, drawn, scale
@@ -274,7 +274,7 @@ def _n(summaries: list[SettingSummary]) -> str:
     """The number of seeds behind each mean, as text: `n = 10 seeds`, `n = 2 to 6 seeds, 3 runs as chance`."""
     failed = sum(len(one.failed) for one in summaries)
     chance = f", {counted(failed, 'run')} as chance" if failed else ""
-    return f"n = {told_seeds([one.estimate.n for one in summaries])}{chance}"
+    return f"n = {seed_counts([one.estimate.n for one in summaries])}{chance}"
 
 
 def _mean(values: list[float]) -> float:

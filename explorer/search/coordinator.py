@@ -87,7 +87,7 @@ def run_study(
             settings = settings_so_far(plan, past)
             workers, execution = _execution(measurer, plan, settings, before, console, fork)
             start = begin(folder, before, config, execution, host_report, fork)
-            for line in start.told:
+            for line in start.messages:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             if reuse_runs(plan, past, folder, execution, start, console):
                 past = records.load(folder)

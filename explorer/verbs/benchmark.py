@@ -74,7 +74,7 @@ def print_training(found: list[TrainingSpeed], limits: Limits, console: Console)
 
 def _forms(speed: TrainingSpeed) -> str:
     """How batch norms and grouped convolutions are executed, as text."""
-    words = [choice.told(speed.native[choice.layer]) for choice in speed.execution.convolutions]
+    words = [choice.described(speed.native[choice.layer]) for choice in speed.execution.convolutions]
     norms = "batch norms by our kernel" if speed.execution.norms == "fused" else "torch's batch norms"
     return f"{norms}; {'; '.join(words) or 'no grouped convolution'}"
 

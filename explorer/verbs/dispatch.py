@@ -138,7 +138,7 @@ def _check_urls(command: "Command") -> None:
 
 def _tell_others(command: "Command", console: "Console") -> None:
     """Report which settings of the command differ from those of the record, for a verb that uses only the record."""
-    from explorer.record.changes import of_settings, told
+    from explorer.record.changes import difference_lines, of_settings
     from explorer.record.folder import refuse_links, study_folder
     from explorer.record.starts import started_study
 
@@ -150,7 +150,7 @@ def _tell_others(command: "Command", console: "Console") -> None:
     except InputError:  # the verb itself reports what is wrong with the folder
         return
     found = [one for one in found if _is_given(one.key, command.given)]
-    for line in told(folder, found, f"do={command.do} goes by the record") if found else ():
+    for line in difference_lines(folder, found, f"do={command.do} goes by the record") if found else ():
         console.print(line, **PLAIN)
 
 

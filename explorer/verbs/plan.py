@@ -16,7 +16,7 @@ from explorer.host.formatting import counted, duration
 from explorer.host.machine import cpu_count, driver_version, machine_id, memory_bytes
 from explorer.record import folder as study_of
 from explorer.record import records
-from explorer.record.changes import fork_of, refuse_other_settings, told
+from explorer.record.changes import difference_lines, fork_of, refuse_other_settings
 from explorer.record.folder import CONFIG, STUDIES, study_folder
 from explorer.record.progress import Progress
 from explorer.record.starts import started_study
@@ -81,7 +81,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     forked = None
     if config.fork:  # judged by settings alone: no worker reports device and images
         folder, (name, differences) = study_folder(config.name), fork_of(config)
-        for line in told(folder, differences, f"its fork is {name}") if differences else ():
+        for line in difference_lines(folder, differences, f"its fork is {name}") if differences else ():
             console.print(line, **PLAIN)
         forked, config = config.name if differences else None, replace(config, name=name)
     folder = study_folder(config.name)

@@ -73,7 +73,7 @@ def _damaged(folder: Path, contents: Contents) -> list[str]:
 
 def _lost(folder: Path, rows: records.Rows, rungs: tuple[int, ...], named: Mapping[str, str]) -> list[str]:
     return [
-        f"{folder / name}: {records.told_lost(name, len(gone))} ({_some(sorted(named.get(one, one) for one in gone))})"
+        f"{folder / name}: {records.lost_rows(name, len(gone))} ({_some(sorted(named.get(one, one) for one in gone))})"
         for name, gone in records.missing(rows, rungs).items()
     ]
 
