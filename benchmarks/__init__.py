@@ -1,1 +1,1 @@
-"""What is measured of the project itself: speed, size and scale. Not part of the installed package."""
+"""Benchmarks of the project itself: speed, size and scale. Not part of the installed package."""

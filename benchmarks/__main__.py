@@ -1,4 +1,4 @@
-"""`python -m benchmarks SUBJECT key=value ...`: what we measure of the project itself."""
+"""`python -m benchmarks SUBJECT key=value ...`: measure one property of the project itself."""
 
 import json
 import sys
@@ -20,12 +20,12 @@ LIST = "python -m benchmarks --help lists the subjects and their keys"
 
 
 def main(arguments: list[str]) -> int:
-    """Measure one subject and return the exit code: 0 done, 2 unusable input. A figure that is missed is a finding."""
+    """Measure one subject and return the exit code: 0 done, 2 unusable input. A missed target is no error."""
     return carried_out(partial(_measure, arguments), arguments, "benchmarks")
 
 
 def read_subject(arguments: list[str]) -> tuple[str, Any]:
-    """The subject that a command names, and its checked settings. Raises InputError."""
+    """The name of the subject in a command, and its checked settings. Raises InputError."""
     name, *given = arguments
     if name not in SUBJECTS:
         raise InputError(f"{name}: unknown subject{hint(name, [*SUBJECTS])}; allowed: {', '.join(SUBJECTS)}; {LIST}")
@@ -45,14 +45,14 @@ def _measure(arguments: list[str], console: Console) -> int:
 
 
 def _shown(default: Any) -> str:
-    """A default as one would write it."""
+    """A default value as it is written on the command line."""
     if isinstance(default, tuple):
         return f"[{','.join(map(_shown, default))}]"
     return json.dumps(default).strip('"')
 
 
 def _tree(given: list[str], kind: type) -> dict[str, Any]:
-    """Values by key, read as YAML but for texts."""
+    """The values of `key=value` arguments, by key: parsed as YAML unless the key's type is text."""
     tree: dict[str, Any] = {}
     texts = {key.name for key in fields(kind) if isinstance(key.default, str)}
     for argument in given:

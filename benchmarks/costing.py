@@ -1,4 +1,4 @@
-"""`do=benchmark`: designs costed per second by the closed form, one by one and many at once, and by fvcore."""
+"""`python -m benchmarks costs`: designs costed per second: one by one, many at once, and by fvcore."""
 
 import time
 import tracemalloc
@@ -15,7 +15,7 @@ from explorer.design.feasible import CHUNK
 from explorer.training.network.build import module_of
 from explorer.training.network.count import Count, count
 
-# Small enough that any of its networks can be built: the slow methods have to cost the same designs.
+# Small enough that all its networks can be built, since the slow methods must cost the same designs.
 SPACE = DesignSpace(
     template="cifar",
     depth=Range(11, 56, step=9),
@@ -24,7 +24,7 @@ SPACE = DesignSpace(
     kernel_size=(3, 5, 7),
     bottleneck_width=Range(1, 16),
 )
-# Ten million points, of which a budget of two measures leaves some hundred thousand.
+# Ten million points, of which some hundred thousand meet a budget of two measures.
 LARGE = DesignSpace(
     template="cifar",
     depth=Range(20, 164, step=9),
@@ -46,12 +46,12 @@ def measure_costs(designs: int, scalar: int, fvcore: int, seed: int) -> list[Cos
         size = min(CHUNK, designs - start)
         drawn = part.build(part.points([rng.integers(len(factor), size=size) for factor in part.factors]))
         costs = drawn.cost(task)
-        if start < max(scalar, fvcore):  # of the others nothing is wanted any more
+        if start < max(scalar, fvcore):  # later designs are costed by the fast method alone
             chunks.append((drawn, costs))
     at_once = CostSpeed("closed form, many at once", designs, time.perf_counter() - began, 0)
 
     def one_by_one(architecture: Architecture) -> Cost:
-        found: Cost = cost.__wrapped__(architecture, task)  # a remembered cost would cost nothing
+        found: Cost = cost.__wrapped__(architecture, task)  # uncached, since a cached cost would take no time
         return found
 
     def built(architecture: Architecture) -> Count:
@@ -65,7 +65,7 @@ def measure_costs(designs: int, scalar: int, fvcore: int, seed: int) -> list[Cos
 
 
 def measure_scan(seed: int) -> ScanSpeed:
-    """Hold `LARGE` to the parameters and multiply-adds of ResNeXt-29, 32x4d: once for time, once for memory."""
+    """Scan `LARGE` for designs within the parameters and MACs of ResNeXt-29, 32x4d: once for time, once for memory."""
     task = TEMPLATES["cifar"].task
     own = cost(parse_name(REFERENCE), task)
     budget = Budget((Limit("params", own.params, 0.02), Limit("macs", own.macs, 0.05)))
@@ -89,7 +89,7 @@ def _repeated(
     chunks: list[tuple[Designs, Cost]],
     wanted: int,
 ) -> CostSpeed:
-    """The first `wanted` designs one after the other by another method, its results compared on `axes`."""
+    """Cost the first `wanted` designs one by one by another method, and compare the results on `axes`."""
     seconds, wrong = 0.0, 0
     for place in range(wanted):
         designs, costs = chunks[place // CHUNK]

@@ -1,4 +1,4 @@
-"""How large the page of a synthetic study is, how long it takes to draw and how soon a browser shows it."""
+"""Measure a synthetic study's page: its size, the time to draw it, and the time until a browser shows it."""
 
 import math
 import multiprocessing
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-LONGEST = 120.0  # seconds that a page may take until it counts as never ready
-MEGABYTES = {1_000: 3.0, 10_000: 12.0}  # most of a page of up to so many runs, whatever their epochs are
-FIRST, INTERACTIVE = 1.0, 4.0  # seconds at most, on two cores
+LONGEST = 120.0  # seconds after which a page counts as never ready
+MEGABYTES = {1_000: 3.0, 10_000: 12.0}  # target: most megabytes of a page, by number of runs
+FIRST, INTERACTIVE = 1.0, 4.0  # target: most seconds, on two cores
 
-# Asks at every frame what is there, and notes the time of the frame after it, when it has been painted.
+# At every frame, checks which parts exist, and notes the time of the next frame, when they have been painted.
 WATCH = """
 (() => {
   const parts = [".verdict", "svg.still", "#settings tbody tr"];
@@ -38,7 +38,7 @@ WATCH = """
   requestAnimationFrame(look);
 })();
 """
-# What was noted, once the frame of which `interactive` is the time has come.
+# The noted times, available once the frame that `interactive` refers to has come.
 SEEN = """
 () => new Promise((resolve) => {
   const look = () => ("interactive" in window.seen ? resolve(window.seen) : requestAnimationFrame(look));
@@ -48,11 +48,11 @@ SEEN = """
 
 
 class NoBrowserError(Exception):
-    """Pages cannot be opened here; the message says what is missing."""
+    """Pages cannot be opened on this machine; the message says what is missing."""
 
 
 def draw(config: StudyConfig, runs: int, epochs: int, path: Path, seed: int) -> PageSpeed:
-    """Write the page of a synthetic study in a process of its own, so that its memory is nobody else's."""
+    """Write the page of a synthetic study in a separate process, so that the process's memory can be measured."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_draw, config, runs, epochs, path, seed).result()
 
@@ -66,11 +66,11 @@ def _draw(config: StudyConfig, runs: int, epochs: int, path: Path, seed: int) ->
 
 
 def load(paths: list[Path], turns: int) -> list[tuple[float, float]]:
-    """Median seconds from navigation until each page's first view is painted, and until all its figures are live.
+    """Median seconds from navigation until each page's first view is painted, and until all its figures work.
 
-    The first view is verdict, key figure and the table's first row. Pages are opened in turns, each time in a context
-    without a cache or network; one load before them is not counted. A page that is not ready after `LONGEST` seconds
-    has infinity. Raises NoBrowserError.
+    The first view is verdict, key figure and the table's first row. Pages are opened in turns, each time without cache
+    or network; one load before them is not counted. A page that is not ready after `LONGEST` seconds has infinity.
+    Raises NoBrowserError.
     """
     try:
         from playwright.sync_api import sync_playwright
@@ -108,7 +108,7 @@ def _load(browser: "Browser", path: Path) -> tuple[float, float]:
         except PlaywrightTimeoutError:
             return _seconds(page.evaluate("window.seen.first")), math.inf
         seen = page.evaluate(SEEN)
-        # Nothing has been painted before the browser says so itself.
+        # Content counts as painted only from the browser's own first-contentful-paint time.
         painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")
         return _seconds(max(seen["first"], painted)), _seconds(seen["interactive"])
     finally:
@@ -120,7 +120,7 @@ def _seconds(milliseconds: float | None) -> float:
 
 
 def page_figures(found: list[PageSpeed]) -> list[Figure]:
-    """What pages are to reach, passed or failed; times in the browser only where there is one."""
+    """The targets for pages, passed or failed; those for a browser only if there is one."""
     figures = []
     for speed in found:
         limit = next((most for runs, most in MEGABYTES.items() if speed.runs <= runs), None)

@@ -1,4 +1,4 @@
-"""What benchmarks measured, on the terminal."""
+"""Print the results of benchmarks on the terminal."""
 
 import numpy as np
 from rich.console import Console
@@ -16,7 +16,7 @@ from explorer.verbs.benchmark import print_figures
 
 
 def print_speeds(found: list[CostSpeed], console: Console) -> None:
-    """Designs costed per second by each method, and how many times as many as fvcore."""
+    """Print the designs costed per second by each method, and the ratio to fvcore."""
     table = plain_table(
         "Designs costed per second", "method", "designs", "seconds", "per second", "x fvcore", "disagree"
     )
@@ -39,7 +39,7 @@ def print_speeds(found: list[CostSpeed], console: Console) -> None:
 
 
 def print_scan(found: ScanSpeed, console: Console) -> None:
-    """A space held to a budget: time and memory."""
+    """Print time and memory of scanning a space for designs within a budget."""
     console.print(
         f"Scan: {found.points:,} points, {found.feasible:,} meet {found.budget}; {found.seconds:.2f} s, "
         f"{found.points / found.seconds:,.0f} points per second on one core, {found.peak_bytes / 2**20:.0f} MiB.",
@@ -48,7 +48,7 @@ def print_scan(found: ScanSpeed, console: Console) -> None:
 
 
 def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) -> None:
-    """Whether the fast path trains as accurate networks as the plain one."""
+    """Print whether the fast execution trains networks as accurate as the plain one does."""
     difference, margin = found.difference, wording.percent(found.margin)
     told = wording.interval_points(difference.low, difference.high)
     if difference.n > 1 and not difference.has_interval:
@@ -68,7 +68,7 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
 def print_ranks(
     found: Agreement, studies: tuple[StudyConfig, StudyConfig], console: Console, *, same_images: bool
 ) -> None:
-    """Whether brief training ranks settings as long training does."""
+    """Print whether brief training ranks settings as long training does."""
     short, long = studies
     interval = f"95 % interval over seeds {found.low:.2f} to {found.high:.2f}"
     if found.low != found.low:
@@ -92,7 +92,7 @@ def print_ranks(
 
 
 def print_replay(found: Replay, margin: float, console: Console) -> None:
-    """Regrets of searches in a recorded study."""
+    """Print the regrets of searches that were replayed in a recorded study."""
     curves, draws = found.curves, len(found.regrets[found.base])
     table = plain_table(
         f"{draws} searches of each kind replayed among {len(curves.names)} designs of {curves.errors.shape[1]} epochs, "
@@ -133,7 +133,7 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
 
 
 def print_pages(found: list[PageSpeed], console: Console) -> None:
-    """Size, drawing and loading of pages."""
+    """Print size, drawing time and loading time of pages."""
     table = plain_table(
         "Pages of synthetic studies",
         "runs",
@@ -164,7 +164,7 @@ def print_pages(found: list[PageSpeed], console: Console) -> None:
 
 
 def print_scale(found: list[Scale], console: Console) -> None:
-    """How busy slots were kept, and what that cost."""
+    """Print how busy slots were kept, and the coordinator's cost."""
     how = "real" if found[0].is_real else "simulated"
     table = plain_table(
         f"Runs that only take time, {how} clock, sampler {found[0].sampler}, lengths +-{found[0].spread:.0%}",
@@ -225,7 +225,7 @@ def print_scale(found: list[Scale], console: Console) -> None:
 
 
 def print_choices(found: list[Choices], console: Console) -> None:
-    """How long samplers take for a choice, and how many runs they can supply."""
+    """Print how long samplers take for a choice, and how many runs they can supply."""
     lengths = {"1 min": 60, "10 min": 600, "1 h": 3600, "8 h": 28800}
     table = plain_table(
         "Choices of one design among 100,000",
@@ -254,7 +254,7 @@ def print_choices(found: list[Choices], console: Console) -> None:
 
 
 def print_large(found: list[Large], console: Console) -> None:
-    """Seconds and memory of what is done with large studies."""
+    """Print time and memory of working with large studies."""
     table = plain_table("Large studies", "study", "runs", "what", "seconds", "peak memory")
     for one in found:
         memory = "-" if one.memory is None else f"{one.memory / 2**20:,.0f} MiB"

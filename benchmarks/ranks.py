@@ -1,4 +1,4 @@
-"""How far brief training can be trusted: whether it ranks designs as long training does."""
+"""Whether brief training can be trusted to rank designs as long training does."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ DRAWS = 1000
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau of the mean errors of the same settings in two trainings, with a 95 % bootstrap interval.
+    """Kendall's tau between the mean errors of the same settings in two trainings, with a 95 % bootstrap interval.
 
-    Of n seeds of a setting n - 1 are drawn, so that the variance of its mean is not told too small. The ends are NaN
-    where a setting has a single seed, which tells nothing of how far another would lie.
+    The bootstrap draws n - 1 of a setting's n seeds, so that it does not underestimate the variance of the mean. The
+    ends are NaN if a setting has a single seed, which shows no variance.
 
-    settings  how many both have; tau is 1 for the same order, 0 for none, -1 for the opposite
-    left_out  settings that both were trained on and that have no rank, since a run of them failed in either
+    settings  number of settings in both; tau is 1 for the same order, 0 for unrelated ones, -1 for the opposite
+    left_out  settings in both that have no rank, since one of their runs failed
     """
 
     tau: float
@@ -29,7 +29,7 @@ class Agreement:
 
 
 def agreement(short: list[SettingSummary], long: list[SettingSummary], *, seed: int = 0) -> Agreement | None:
-    """Whether two trainings of the same settings put them in the same order. None for fewer than three settings."""
+    """Compare the order of the same settings in two trainings. None for fewer than three settings."""
     both = [(one, other) for one in short for other in long if one.setting == other.setting]
     pairs = [(one.errors, other.errors) for one, other in both if not one.failed and not other.failed]
     pairs = [pair for pair in pairs if pair[0] and pair[1]]

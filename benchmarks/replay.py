@@ -1,4 +1,4 @@
-"""Searches played again on recorded curves: our own sampler, pruner and trials, with errors looked up, not trained."""
+"""Replay searches on recorded curves: this project's sampler, pruner and trials, with errors looked up, not trained."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from explorer.search.trials import new_search
 from explorer.study.designs import Scope
 from explorer.study.settings import Pruner, Sampler, StudyConfig
 
-# Sampler and pruner of each kind; the first is what the others are held against.
+# Sampler and pruner of each kind; the others are compared with the first.
 KINDS: dict[str, tuple[Sampler, Pruner]] = {
     "random designs": ("random", "none"),
     "random, halving": ("random", "halving"),
@@ -25,8 +25,8 @@ KINDS: dict[str, tuple[Sampler, Pruner]] = {
     "tpe, halving": ("tpe", "halving"),
 }
 DRAWS = 200
-SHARE = 1 / 3  # of the epochs that all designs of a draw would take
-SUBSET = 2 / 3  # of the designs in each draw: with all of them there would be one ground to tell of
+SHARE = 1 / 3  # epochs given to a search, as a fraction of those that all designs of a draw would take
+SUBSET = 2 / 3  # fraction of the designs in each draw: with all of them, all draws would be the same
 
 
 def replay(
@@ -38,9 +38,9 @@ def replay(
     seed: int = 0,
     watch: Callable[[int, int], None] | None = None,
 ) -> Replay:
-    """Search again and again among a study's designs; each draw takes two thirds of them and one seed of each.
+    """Run many searches among a study's designs; each draw takes two thirds of them and one seed of each.
 
-    Kinds are those of `KINDS`, each given a third of the epochs. `watch` is told draws done, and of all.
+    Each kind of `KINDS` has a third of the epochs. `watch` receives the numbers of finished draws and of all draws.
     """
     architectures, final = [parse_name(name) for name in curves.names], curves.final
     count, total = max(2, round(SUBSET * len(final))), curves.errors.shape[1]
@@ -87,7 +87,7 @@ def replay(
 
 
 def pool_of(architectures: list[Architecture]) -> Pool:
-    """Some designs as what a sampler may choose from: a column for every axis in which they differ."""
+    """A pool of some designs for a sampler, with a column for every axis in which they differ."""
     parameters: dict[str, npt.NDArray[np.generic]] = {}
     for axis in (own.name for own in OWN if own.name != "template"):
         values = [getattr(architecture, axis) for architecture in architectures]
@@ -106,7 +106,7 @@ def _search(
     budget: float,
     seed: int,
 ) -> tuple[str, int]:
-    """The design that one search ends with, and how many it began before its epochs were spent."""
+    """The design that a search ends with, and the number it started before its epochs were used up."""
     rungs, trials = config.rungs, new_search(config, scope, pool, seed)
     left, begun = budget, 0
     best = (math.inf, math.inf, "")  # epochs missing, then error

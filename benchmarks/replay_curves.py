@@ -1,4 +1,4 @@
-"""Recorded curves as a ground on which searches are played again, and what came of many of them."""
+"""Recorded validation curves on which searches are replayed, and the results of the replays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curves:
-    """Validation error of every run after each epoch, `(runs, epochs)`, and which design each run is of."""
+    """Validation error of every run after each epoch, `(runs, epochs)`, and the design that each run belongs to."""
 
     errors: Floats
     design: npt.NDArray[np.int64]
@@ -22,31 +22,31 @@ class Curves:
 
     @property
     def final(self) -> Floats:
-        """What each design is worth: its last error, averaged over its seeds."""
+        """The value of each design: its error after the last epoch, averaged over its seeds."""
         last = self.errors[:, -1]
         return np.array([last[self.design == place].mean() for place in range(len(self.names))])
 
     @property
     def seeds(self) -> int:
-        """Of the design that has the fewest."""
+        """The smallest number of seeds of any design."""
         return int(np.bincount(self.design).min())
 
     def tau(self, epoch: int) -> float:
-        """Kendall's rank correlation of the designs' mean errors after an epoch with their last ones."""
+        """Kendall's rank correlation of the designs' mean errors after an epoch with those after the last."""
         means = [self.errors[self.design == place, epoch - 1].mean() for place in range(len(self.names))]
         return float(stats.kendalltau(means, self.final).statistic)
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What searches of several kinds found in the same draws of designs, for the same epochs.
+    """The results of several kinds of search in the same draws of designs, with the same number of epochs.
 
-    rungs    epochs after which those that stop designs do so
-    share    of the epochs that training every design to its end would take
-    regrets  by kind and draw: the found design's validation error less that of the best there was, as fractions; too
-             small, since the searches chose by these same errors
-    trained  by kind: designs begun, on average
-    base     the kind that the others are held against
+    rungs    epochs after which the kinds with a pruner stop designs
+    share    epochs given, as a fraction of those for training every design to its end
+    regrets  by kind and draw: the found design's validation error minus that of the best design, as fractions; an
+             underestimate, since the searches chose by these same errors
+    trained  by kind: average number of designs started
+    base     the kind that the others are compared with
     """
 
     curves: Curves
@@ -57,14 +57,14 @@ class Replay:
     base: str
 
     def difference(self, kind: str) -> tuple[float, float, float]:
-        """Mean regret less that of the base, and its central 95 % over the draws."""
+        """Mean regret minus that of the base, and the central 95 % interval of the difference over the draws."""
         apart = self.regrets[kind] - self.regrets[self.base]
         low, high = np.percentile(apart, [2.5, 97.5])
         return float(apart.mean()), float(low), float(high)
 
 
 def curves_of(runs: pd.DataFrame, epochs: pd.DataFrame) -> Curves:
-    """The curves of the runs that came through. Raises ValueError for fewer than nine designs or three epochs."""
+    """The curves of the successful runs. Raises ValueError for fewer than nine designs or three epochs."""
     ok = runs[(runs["status"] == "ok") & (runs["rate"] == 1)]
     table = epochs[epochs["run"].isin(ok["run"])].pivot_table(index="run", columns="epoch", values="val_error")
     table = table.dropna()

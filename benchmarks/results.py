@@ -1,11 +1,11 @@
-"""What benchmarks measure, as plain numbers."""
+"""The results of benchmarks, as plain numbers."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class CostSpeed:
-    """Designs costed per second by one method; `disagreements` with the vectorised closed form."""
+    """Speed of one costing method; `disagreements` counts results that differ from the vectorised closed form."""
 
     method: str
     designs: int
@@ -20,7 +20,7 @@ class CostSpeed:
 
 @dataclass(frozen=True)
 class ScanSpeed:
-    """All points of a space held to a budget of two measures; `peak_bytes` of memory were taken at most."""
+    """Time and peak memory of scanning all points of a space for designs within a budget of two measures."""
 
     budget: str
     points: int
@@ -31,15 +31,15 @@ class ScanSpeed:
 
 @dataclass(frozen=True)
 class Usage:
-    """How well so many slots were used; times are seconds.
+    """How well slots were used by runs; times are seconds.
 
-    utilisation  slot-seconds that runs were under way over slots times the time from the first submission to the last,
-                 while there always was a run to start; filling the slots at first is part of it
-    with_tail    the same until the end of the last run: the last ones leave ever more slots idle, whatever is done
+    utilisation  slot-seconds in which runs were active, divided by slots times the time from the first submission to
+                 the last one, while there always was a run to start; filling the slots at first is included
+    with_tail    the utilisation until the end of the last run, when more and more slots are unavoidably idle
     seconds      from the first submission to the end of the last run
     ramp         from the first submission until every slot had a run
     tail         from the last submission to the end of the last run
-    wait, longest_wait  of a slot from the end of a run to the submission of the next: median, and the longest
+    wait, longest_wait  seconds of a slot from the end of a run to the submission of the next: median, and longest
     """
 
     utilisation: float
@@ -53,15 +53,15 @@ class Usage:
 
 @dataclass(frozen=True)
 class Scale:
-    """A study of runs that only took time, and what its coordinator cost.
+    """Measurements of a study whose runs only take time, and of its coordinator.
 
-    most           runs at once
-    wall           seconds of the whole command, by the clock on the wall
-    processor      seconds of the processor for each run, all threads and the start included
-    parts          of them by what was done: seconds of the processor, and seconds that passed, for each run
+    most           largest number of runs at once
+    wall           elapsed seconds of the whole command
+    processor      processor seconds per run, including all threads and the start
+    parts          the same by part of the work: processor seconds and elapsed seconds per run
     memory         bytes in use after the first runs, after a quarter of them, half, three quarters, and at the end
-    bytes_per_run  by which the memory grew with each run of the second half
-    record         bytes of the record's tables for each run
+    bytes_per_run  growth of the memory per run in the second half
+    record         bytes of the record's tables per run
     """
 
     slots: int
@@ -82,7 +82,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Choices:
-    """Seconds of a sampler's choice when it knows so many results: the median, and the longest."""
+    """Seconds of a sampler's choice when it has `told` results: median, and longest."""
 
     sampler: str
     told: int
@@ -92,7 +92,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Large:
-    """What somebody does with a large study: seconds, and bytes of memory the process had at its peak."""
+    """One operation on a large study: its seconds, and the peak memory of its process in bytes."""
 
     kind: str
     runs: int
@@ -103,13 +103,13 @@ class Large:
 
 @dataclass(frozen=True)
 class PageSpeed:
-    """The page of a study of so many runs and epochs each.
+    """Measurements of the page of a study with `runs` runs of `epochs` epochs each.
 
     size                bytes of the file
-    seconds             to draw it of a record in memory
-    memory              bytes that the process had at its peak; None where the system does not tell
-    first, interactive  median seconds in a browser until the first view is painted, and until all figures are live;
-                        None: there is no browser; infinite: it did not happen
+    seconds             to draw it from a record in memory
+    memory              peak bytes of the process; None if the system does not report it
+    first, interactive  median seconds in a browser until the first view is painted, and until all figures work; None:
+                        there is no browser; infinite: it did not happen
     """
 
     runs: int

@@ -1,8 +1,8 @@
-"""How many runs at once the coordinator keeps busy: the whole of it, with runs that only take time.
+"""Measure how many runs the coordinator keeps busy at once, with the whole coordinator and runs that only take time.
 
-Nothing is trained. A run is a moment at which it ends, and on its way the moments at which its epochs do; record,
-sampler, trials, display and mirror are those of any study. On a simulated clock waiting takes no time at all, while
-everything the coordinator does takes what it takes, so that hours of a cluster are measured in seconds.
+Nothing is trained. A run is a time at which it ends, with times at which its epochs end; record, sampler, trials,
+display and mirror are those of any study. On a simulated clock waiting takes no time, and the coordinator's work takes
+its real time, so that hours of a cluster are measured in seconds.
 """
 
 import heapq
@@ -45,11 +45,11 @@ from explorer.study.run import EpochResult, Outcome, Run
 from explorer.study.settings import StudyConfig
 
 IMAGES = (50_000, 5_000, 10_000)
-SAMPLES = 200  # times at which memory is looked at
-CHOICES = 10  # that are timed, of which the median is told, or as many as take
+SAMPLES = 200  # number of memory measurements
+CHOICES = 10  # timed choices, whose median is reported; fewer if they take over PATIENCE
 PATIENCE = 30.0  # seconds
-LONGEST = 5.0  # seconds of a choice, after which nobody wants to know how long the next level takes
-# What the coordinator does for a run, as functions that are timed; none of them calls another.
+LONGEST = 5.0  # seconds of a choice above which the next level is not measured
+# The parts of the coordinator's work for a run: functions that are timed, none of which calls another.
 PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
     "ask": ((Trials, "ask"),),
     "commit": ((records, "decide"), (records, "commit")),
@@ -60,18 +60,18 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
 
 @dataclass
 class Clock:
-    """Time as sleeping runs have it: real, or simulated, where waiting is skipped; `source` tells what passes."""
+    """The clock of sleeping runs: real, or simulated, where waiting is skipped; `source` gives the real time."""
 
     is_real: bool = True
     source: Callable[[], float] = time.perf_counter
     _skipped: float = 0.0
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment, including skipped ones."""
         return self.source() + self._skipped
 
     def wait(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Wait for `seconds`, or skip them on a simulated clock."""
         if self.is_real:
             time.sleep(seconds)
         else:
@@ -80,9 +80,9 @@ class Clock:
 
 @dataclass
 class Sleeps:
-    """An engine whose runs take `seconds` each, more or less by `spread` of them at random, and do nothing.
+    """An engine whose runs only take time: `seconds` each, varied at random by the fraction `spread`.
 
-    `spans` are the runs in the order of their start: when each was submitted, and when it ended.
+    `spans` has the submission and the end of each run, in the order of their start.
     """
 
     slots: int
@@ -91,10 +91,10 @@ class Sleeps:
     seed: int = 0
     clock: Clock = field(default_factory=Clock)
     spans: list[tuple[float, float]] = field(default_factory=list)
-    memory: list[tuple[int, int]] = field(default_factory=list)  # runs that have ended, bytes of this process
-    most_runs: int | None = None  # after so many the study is left
-    every: int = 1  # runs between two looks at the memory
-    most: int = 0  # runs at once
+    memory: list[tuple[int, int]] = field(default_factory=list)  # (number of ended runs, bytes of this process)
+    most_runs: int | None = None  # number of runs after which the study is interrupted
+    every: int = 1  # runs between two memory measurements
+    most: int = 0  # largest number of runs at once so far
     wanted: int = 1
     _due: list[tuple[float, int, Event]] = field(default_factory=list)
     _busy: int = 0
@@ -105,22 +105,22 @@ class Sleeps:
 
     @property
     def free(self) -> int:
-        """Slots without a run."""
+        """Number of slots without a run."""
         return self.slots - self._busy
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
-        """The one question that is asked where nothing is to be measured."""
+        """Answer the host question, the only one of a study in which nothing is measured."""
         del workers
         assert isinstance(question, HostQuestion), question
         return [HostReport("cpu", "no processor", "none", {"torch": "none"}, images=IMAGES)]
 
     def open(self, placement: Placement) -> int:
-        """All slots, whatever is asked for."""
+        """Return the number of slots, for any placement."""
         del placement
         return self.slots
 
     def submit(self, job: Job) -> None:
-        """A run falls asleep. Raises KeyboardInterrupt where the study is to be left."""
+        """Start a sleeping run. Raises KeyboardInterrupt if the study is to be interrupted at this run."""
         assert self.free > 0
         if len(self.spans) == self.most_runs:
             raise KeyboardInterrupt
@@ -136,7 +136,7 @@ class Sleeps:
         self.most = max(self.most, self._busy)
 
     def events(self, timeout: float) -> list[Event]:
-        """What has come to pass; the clock goes on to the next event, or by `timeout` seconds."""
+        """The events that are due; the clock advances to the next event, or by `timeout` seconds."""
         now = self.clock.now()
         if self._due and (left := min(timeout, self._due[0][0] - now)) > 0:
             self.clock.wait(left)
@@ -150,11 +150,11 @@ class Sleeps:
         return found
 
     def stop(self) -> list[Event]:
-        """Nobody has anything to say."""
+        """No events: sleeping runs have nothing to save."""
         return []
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Forget all runs; no process has to be ended."""
         self._due.clear()
 
     def _at(self, moment: float, event: Event) -> None:
@@ -168,7 +168,7 @@ class Sleeps:
 
 
 def results_of(run: Run, seconds: float) -> list[EpochResult]:
-    """What a run that takes so long says of its epochs: its errors are its own, and fall."""
+    """Results of the epochs of a run that takes `seconds`: random errors that depend on the run and fall."""
     own, epochs = zlib.crc32(run.id.encode()) % 1000 / 4000, run.recipe.epochs
     return [
         EpochResult(epoch, 0.1, 2.0 / epoch, 0.5 / epoch, 0.1 + own + 0.5 / epoch, seconds / epochs)
@@ -177,15 +177,15 @@ def results_of(run: Run, seconds: float) -> list[EpochResult]:
 
 
 def outcome_of(run: Run, seconds: float) -> Outcome:
-    """How it ends."""
+    """The outcome of a run that takes `seconds`."""
     last = results_of(run, seconds)[-1]
     return Outcome("ok", last.epoch, last.train_error, last.val_error, None, last.loss, seconds, 1.0)
 
 
 def usage_of(spans: list[tuple[float, float]], slots: int) -> Usage:
-    """How well slots were used by runs, of which there are more than slots, in the order in which they were submitted.
+    """Compute the usage of slots from the runs' spans, in order of submission; there must be more runs than slots.
 
-    The k-th run after the first `slots` takes the slot that was the k-th to become free.
+    After the first `slots` runs, the k-th run takes the k-th slot that became free.
     """
     starts, ends = (np.array(column) for column in zip(*spans, strict=True))
     first, last = starts[0], starts[-1]
@@ -204,7 +204,7 @@ def usage_of(spans: list[tuple[float, float]], slots: int) -> Usage:
 
 
 def measure_scale(config: StudyConfig, folder: Path, engine: Sleeps) -> Scale:
-    """Run a study in a new folder with sleeping runs, and say how busy they were and what the coordinator cost."""
+    """Run a study of sleeping runs in a new folder, and measure the use of slots and the coordinator's cost."""
     wanted = (config.search.designs or 0) * config.search.seeds
     engine.every = max(1, wanted // SAMPLES)
     (folder / "local").mkdir(parents=True)
@@ -234,7 +234,7 @@ def measure_scale(config: StudyConfig, folder: Path, engine: Sleeps) -> Scale:
 
 @contextmanager
 def timed() -> Iterator[dict[str, tuple[float, float]]]:
-    """Within the body the parts of a run's handling are timed: seconds of the processor, and seconds that passed."""
+    """Time the parts of handling a run within the body: processor seconds and elapsed seconds of each."""
     found = dict.fromkeys([*PARTS, "submit", "receive"], (0.0, 0.0))
 
     def timing(part: str, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -265,16 +265,16 @@ def timed() -> Iterator[dict[str, tuple[float, float]]]:
 
 
 def _slope(done: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]) -> float:
-    """Bytes for each run, by a line through the second half of the looks at the memory; 0 for too few."""
+    """Memory growth in bytes per run, by a line through the second half of the measurements; 0 for too few."""
     half = len(done) // 2
     return float(np.polyfit(done[half:], sizes[half:], 1)[0]) if len(done) - half > 2 else 0.0
 
 
 def measure_choices(config: StudyConfig, levels: Sequence[int]) -> list[Choices]:
-    """Seconds that a study's sampler takes for a choice, by the number of results it knows, from few to many.
+    """Seconds of a sampler's choice by the number of results it has (`levels`), from few to many.
 
-    A level is left out where a choice at the one before takes more than `LONGEST`. TPE and GP know results whoever
-    chose the designs, so that those are drawn at random; NSGA-II and QMC choose them all.
+    A level is left out if a choice at the previous one took more than `LONGEST`. For TPE and GP the earlier designs may
+    be drawn at random, since they use any results; NSGA-II and QMC have to choose them all.
     """
     search, plan = config.search, plan_of(config)
     pool = plan.draws.candidates(plan.scope)
@@ -302,7 +302,7 @@ def measure_choices(config: StudyConfig, levels: Sequence[int]) -> list[Choices]
 
 
 def _choose(trials: Trials) -> float:
-    """Take one more design and tell some error of it, lower for larger networks; gives the seconds of the choice."""
+    """Choose a design and report an error for it, lower for larger networks; returns the seconds of the choice."""
     began = time.perf_counter()
     setting = trials.ask()
     seconds = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What each subject can be told, with what it takes by default."""
+"""The settings of each subject, with their defaults."""
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from explorer.study.settings import Count, Fraction, Natural, Share
 class Costs:
     """Designs costed per second: one by one, many at once, and by counting a built network.
 
-    designs  drawn at random and costed many at once; the first `scalar` of them also one by one, `fvcore` by fvcore
-    scan     whether a space of ten million points is held to a budget too
+    designs  designs drawn at random and costed at once; the first `scalar` of them also one by one, `fvcore` by fvcore
+    scan     whether to also scan a space of ten million points for designs within a budget
     """
 
     designs: Count = 1_000_000
@@ -26,7 +26,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Start:
-    """Seconds from a command to its first training step, the median of so many turns."""
+    """Seconds from a command to its first training step, the median of `turns` starts."""
 
     turns: Count = 3
 
@@ -66,7 +66,7 @@ class Report:
     """How large the pages of synthetic studies are, and how long they take to draw and to open in a browser.
 
     runs, epochs  of each study, five runs for each design
-    turns         loads of each page, of which the median is told
+    turns         loads of each page, whose median is reported
     """
 
     runs: tuple[Count, ...] = (100, 1_000, 10_000)
@@ -79,10 +79,10 @@ class Report:
 class Scale:
     """How busy slots are kept and what that costs, with runs that only take time.
 
-    slots, seconds   runs at once and how long each takes, every pair in turn; `spread`: more or less by that share
+    slots, seconds   runs at once and seconds of each, every pair in turn; `spread`: random variation of the seconds
     jobs             runs of each pair; null: five for each slot, at least a thousand
-    clock            real; or simulated: waiting takes no time, the coordinator what it takes
-    sampler, mirror  what chooses designs, and whether there is a database for dashboards
+    clock            real; or simulated: waiting takes no time, the coordinator's work its real time
+    sampler, mirror  sampler of designs, and whether there is a database for dashboards
     """
 
     slots: tuple[Count, ...] = (512,)
@@ -97,13 +97,13 @@ class Scale:
 
 @dataclass(frozen=True)
 class Samplers:
-    """Seconds that each sampler takes for a choice, by the number of results that it knows."""
+    """Seconds that each sampler takes for a choice, by the number of results that it has."""
 
     told: tuple[Count, ...] = (100, 1_000, 10_000)
 
 
 @dataclass(frozen=True)
 class Size:
-    """How long a study of so many runs takes to list, to continue and to draw."""
+    """How long it takes to list, continue and draw studies of many runs."""
 
     stored: Count = 100_000

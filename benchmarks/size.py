@@ -1,4 +1,4 @@
-"""Large studies on disk of which no run was trained, and how long a start takes until it hands out the next run."""
+"""Write large studies to disk without training, and measure how long a start takes to submit the next run."""
 
 import multiprocessing
 import os
@@ -31,12 +31,12 @@ from explorer.study.run import EpochResult, Outcome, Run
 from explorer.study.runs import is_judged, runs_of
 from explorer.study.settings import StudyConfig
 
-AT_ONCE = 1000  # runs whose rows are written together
-RATE = 0.2  # of test images that are got wrong
+AT_ONCE = 1000  # runs whose rows are written at once
+RATE = 0.2  # fraction of test images that are classified wrongly
 
 
 def store(config: StudyConfig, folder: Path, runs: int) -> None:
-    """Write a new study with so many of its runs recorded, the first ones, as though they had been trained."""
+    """Write a new study with its first `runs` runs recorded as if they had been trained."""
     until_first(config, folder)
     plan, started = plan_of(config), started_study(folder)
     assert started is not None
@@ -48,7 +48,7 @@ def store(config: StudyConfig, folder: Path, runs: int) -> None:
 
 
 def until_first(config: StudyConfig, folder: Path) -> None:
-    """Start a study, or go on with one, and leave when the first run is to begin."""
+    """Start or continue a study, and stop when the first run is to be submitted."""
     (folder / "local").mkdir(parents=True, exist_ok=True)
     with suppress(KeyboardInterrupt), (folder / "local" / "lines").open("w", encoding="utf-8") as lines:
         coordinator.run_study(
@@ -57,7 +57,7 @@ def until_first(config: StudyConfig, folder: Path) -> None:
 
 
 def in_own_process(step: Callable[..., None], *arguments: object) -> tuple[float, int | None]:
-    """Seconds that a step took, and the bytes of memory that its process had at its peak."""
+    """Run a step in a separate process; return its seconds and the process's peak memory in bytes."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measured, step, *arguments).result()
 
@@ -69,10 +69,10 @@ def _measured(step: Callable[..., None], *arguments: object) -> tuple[float, int
 
 
 def command(overrides: list[str], folder: Path) -> tuple[float, int | None]:
-    """The same of a whole command, carried out in a folder."""
+    """Run a whole command in a folder; return its seconds and the process's peak memory in bytes."""
     began = time.perf_counter()
     words = [sys.executable, "-m", "explorer", *overrides]
-    run = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL)  # noqa: S603 - words of ours
+    run = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL)  # noqa: S603 - fixed words
     _, status, usage = os.wait4(run.pid, 0)
     run.returncode = os.waitstatus_to_exitcode(status)
     if run.returncode:
@@ -81,7 +81,7 @@ def command(overrides: list[str], folder: Path) -> tuple[float, int | None]:
 
 
 def _settings(plan: Plan, folder: Path, count: int) -> tuple[Setting, ...]:
-    """The study's settings; of a search so many, of which it has chosen one, and the others stand in the record now."""
+    """The study's settings; for a search `count` settings, which are recorded as its choices."""
     if not plan.config.search.is_adaptive:
         return plan.settings
     scope, pool, known = plan.scope, plan.draws.candidates(plan.scope), records.load(folder).chosen()
@@ -96,7 +96,7 @@ def _settings(plan: Plan, folder: Path, count: int) -> tuple[Setting, ...]:
 def _ended(
     config: StudyConfig, setting: Setting, run: Run, rng: np.random.Generator
 ) -> tuple[RunRecord, list[EpochResult], Outcome]:
-    """A run as it is recorded."""
+    """A made-up ended run: its row, epochs and outcome."""
     outcome = outcome_of(run, 30.0)
     if is_judged(config, run):
         bits = np.packbits(rng.random(IMAGES[2]) < 1 - RATE).tobytes()

@@ -1,4 +1,4 @@
-"""`do=benchmark subject=start`: seconds from the command to the first training steps, as a user meets them."""
+"""`python -m benchmarks start`: seconds from the command to the first training steps, as a user experiences them."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import tempfile
 import time
 from statistics import median
 
-# Two networks of the demonstration, two training steps and as few images to evaluate as a split by class allows.
+# Two networks of the demonstration, two training steps, and as few evaluation images as a split by class allows.
 COMMAND = (
     "study=equal_params",
     "space.cardinality=[1,32]",
@@ -20,9 +20,9 @@ COMMAND = (
 
 
 def measure_start(turns: int) -> float:
-    """Median seconds until the first run of two steps has ended and is recorded, an upper bound of the first step.
+    """Median seconds until the first run of two steps is recorded: an upper bound of the time to the first step.
 
-    One start before them fills the cache of measured choices. Raises RuntimeError where the command fails.
+    A first start, not counted, fills the cache of measured choices. Raises RuntimeError if the command fails.
     """
     _seconds()
     return median(_seconds() for _ in range(turns))

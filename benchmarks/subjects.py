@@ -1,4 +1,4 @@
-"""Each subject measured and told; what is heavy loads when it is measured."""
+"""The subjects of `python -m benchmarks`: each is measured and its results printed. Heavy imports are local."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from explorer.analysis.summary import SettingSummary
     from explorer.study.settings import StudyConfig
 
-# A search among 100,000 designs of one space, of networks that are not trained.
+# A search among 100,000 designs of one space, whose networks are not trained.
 SLEEPING = [
     "study=pareto",
     "name=scale",
@@ -71,9 +71,9 @@ def _accuracy(config: settings.Accuracy, console: Console) -> int:
 
 
 def _only_setting(name: str) -> "tuple[SettingSummary, int | None, str]":
-    """The summary of a study of one setting, its number of test images, and what studies that are compared must share.
+    """The summary of a study of one setting, its number of test images, and a text of what compared studies must share.
 
-    Raises InputError for a study that was never started, has no run yet, or has several settings.
+    Raises InputError for a study that was never started, has no finished run, or has several settings.
     """
     import json
     from dataclasses import asdict
@@ -239,7 +239,7 @@ def _size(config: settings.Size, console: Console) -> int:
 
 
 def _large(kind: str, overrides: list[str], runs: int, folder: "Path", console: Console) -> "Iterator[Large]":
-    """What is done with a study of so many runs, one after the other, each in a process of its own."""
+    """Operations on a study of `runs` runs, one after the other, each measured in a separate process."""
     from benchmarks.results import Large
     from benchmarks.size import command, in_own_process, store, until_first
     from explorer.record.folder import study_folder
@@ -269,7 +269,7 @@ def _listed(folder: "Path") -> None:
 
 
 def sleeping(sampler: str, designs: int, *, mirror: bool = False) -> "StudyConfig":
-    """A search of so many runs that are not trained. Raises InputError for more than its space has."""
+    """The configuration of a search of `designs` untrained runs. Raises InputError if its space has fewer designs."""
     from explorer.study.plan import plan_of
     from explorer.verbs.command_line import read_command
 
@@ -282,7 +282,7 @@ def sleeping(sampler: str, designs: int, *, mirror: bool = False) -> "StudyConfi
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured, and what it can be told: a dataclass of keys with their defaults."""
+    """One subject: the function that measures it, and the dataclass of its settings with defaults."""
 
     settings: type
     measure: Callable[..., int]

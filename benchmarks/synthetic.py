@@ -1,4 +1,4 @@
-"""A study of any size made of thin air, to measure how large and slow its page is; no result of it means a thing."""
+"""Synthetic studies of any size, to measure how large and slow their pages are; their results have no meaning."""
 
 import math
 from dataclasses import replace
@@ -16,11 +16,11 @@ from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 
 SEEDS = 5
-LEAST_RUNS, MOST_RUNS = 2 * SEEDS, 2_100 * SEEDS  # a contrast takes two designs; there are names for so many
+LEAST_RUNS, MOST_RUNS = 2 * SEEDS, 2_100 * SEEDS  # a contrast needs two designs; names suffice for 2,100
 
 
 def synthetic(config: StudyConfig, runs: int, epochs: int, *, seed: int = 0) -> OpenedStudy:
-    """A listed study of so many runs and epochs, five seeds for each design; errors fall as they usually do."""
+    """A listed study of `runs` runs of `epochs` epochs, with five seeds for each design and realistic error curves."""
     rng, task = np.random.default_rng(seed), config.data.task
     names = _names(math.ceil(runs / SEEDS))
     worth = dict(zip(names, 0.05 + 0.25 * rng.random(len(names)), strict=True))

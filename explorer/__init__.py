@@ -10,7 +10,7 @@ __all__ = ["__version__", "open_study"]
 
 
 def __getattr__(name: str) -> Any:
-    """`open_study` loads pandas and plotly, so it waits until somebody wants it."""
+    """Import `open_study` only when it is used, since it loads pandas and plotly."""
     if name == "open_study":
         from explorer.verbs.api import open_study
 

@@ -1,4 +1,4 @@
-"""The entry: `python -m explorer study=NAME`. What one can do is in `explorer/verbs`."""
+"""The entry point of the command line: `python -m explorer study=NAME`. The verbs are in `explorer/verbs`."""
 
 import sys
 from functools import partial
@@ -11,9 +11,9 @@ from explorer.verbs.dispatch import dispatch
 def main(arguments: list[str]) -> int:
     """Carry out one command and return the exit code: 0 done, 1 a run failed or none came through, 2 unusable input.
 
-    A verdict of any kind is 0, "inconclusive" and "neither has learned more than guessing" included: the study has run.
-    Where every run that was to tell diverged or ran out of memory, there is nothing that could be judged, and it is 1.
-    Asked to leave it is 128 and the signal: 130 after Ctrl-C, 143 after SIGTERM.
+    A verdict of any kind gives 0, "inconclusive" and "neither has learned more than guessing" included: the study has
+    run. If every run that decides the verdict diverged or ran out of memory, nothing can be judged, and the code is 1.
+    A command that a signal stopped gives 128 plus the signal: 130 after Ctrl-C, 143 after SIGTERM.
     """
     return carried_out(partial(dispatch, arguments), arguments)
 

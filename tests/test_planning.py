@@ -276,7 +276,7 @@ def test_a_runs_id_depends_on_everything_that_decides_its_number_and_on_nothing_
     ],
 )
 def test_how_a_convolution_of_32_groups_is_executed_is_told(groups: int, layout: str, words: str) -> None:
-    assert Convolution("128>128_k3_s1_g32_32px", groups, layout).told(32) == f"128>128_k3_s1_g32_32px {words}"
+    assert Convolution("128>128_k3_s1_g32_32px", groups, layout).described(32) == f"128>128_k3_s1_g32_32px {words}"
 
 
 def test_a_runs_id_stays_the_same_from_version_to_version() -> None:

@@ -38,8 +38,8 @@ def failures_of(runs: pd.DataFrame) -> Failures:
     reasons = {}
     for status in counts:
         said = poor.loc[poor["status"] == status, "message"].dropna().tolist() if "message" in poor else []
-        told = Counter(str(message) for message in said if message)
-        reasons[status] = told.most_common(1)[0][0] if told else ""
+        frequencies = Counter(str(message) for message in said if message)
+        reasons[status] = frequencies.most_common(1)[0][0] if frequencies else ""
     return Failures(len(final), counts, reasons)
 
 

@@ -137,7 +137,7 @@ def find(
     comparison = compare(first, second, margin, alpha, images=images) if first and second else None
     failures = failures_of(wanted)
     telling = contrast or [name for space in rivals or () for name in (spaces or {}).get(space, [])] or settings
-    told = failures if failures.all else failures_of(wanted[wanted["setting"].isin(telling)])
+    deciding = failures if failures.all else failures_of(wanted[wanted["setting"].isin(telling)])
     return Finding(
         summaries=summaries,
         comparison=comparison,
@@ -157,7 +157,7 @@ def find(
         else None,
         has_rivals=rivals is not None,
         failures=failures,
-        lost=told if told.all else None,
+        lost=deciding if deciding.all else None,
         images=images,
         under=under,
         populations=populations(

@@ -71,13 +71,13 @@ def _sure(summaries: Sequence[SettingSummary], errors: Floats, costs: Floats, im
     else:
         spread = np.sqrt(errors * (1 - errors) / images)
     rng = np.random.default_rng(seed)
-    kept = np.zeros(len(errors))
+    on_front = np.zeros(len(errors))
     # A limited number of draws at a time, so that ten thousand designs fit into memory.
     step = max(1, min(DRAWS, CELLS // len(errors)))
     for start in range(0, DRAWS, step):
         drawn = rng.normal(errors, spread, size=(min(step, DRAWS - start), len(errors)))
-        kept += ahead_of(drawn, costs).sum(axis=0)
-    return kept / DRAWS
+        on_front += ahead_of(drawn, costs).sum(axis=0)
+    return on_front / DRAWS
 
 
 def ahead_of(errors: Floats, costs: Floats) -> npt.NDArray[np.bool_]:

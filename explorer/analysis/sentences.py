@@ -138,17 +138,17 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
 def _adjusted(rivals: Rivals) -> str:
     """The difference of two spaces among designs of equal depth and multiply-adds; "" if neither is unequal."""
     held = {"equal depth": rivals.equal_depth, "equal depth and multiply-adds": rivals.equal_macs}
-    told = [
+    parts = [
         f"{points(one.mean)} points among designs of {words} ({_interval(one, none=FEW_DESIGNS)})"
         for words, one in held.items()
         if one is not None
     ]
-    return f"The difference is {' and '.join(told)}." if told else ""
+    return f"The difference is {' and '.join(parts)}." if parts else ""
 
 
 def _front_sentence(finding: Finding, found: Front) -> str:
     if guessed := none_learned(finding):
-        return _joined(guessed, f"No front is told, of {_tried(finding)}.", runs_failed(finding))
+        return _joined(guessed, f"No front is reported, of {_tried(finding)}.", runs_failed(finding))
     state = "" if finding.complete else f"So far, with {finding.final} of {finding.wanted} runs in: "
     places = [int(place) for place in np.flatnonzero(found.ahead)]
     ends = sorted(places, key=lambda place: found.costs[place])
@@ -222,12 +222,12 @@ def _needed(comparison: Comparison) -> str:
     if comparison.needed is None or comparison.needed <= comparison.difference.n:
         return ""
     return (
-        f" To find a difference of {_margin(comparison)} with 80 % power, {told_pairs(comparison.needed)} paired seeds "
-        "would be needed, if seeds vary as much as these few may hide."
+        f" To find a difference of {_margin(comparison)} with 80 % power, {pairs_in_words(comparison.needed)} paired "
+        "seeds would be needed, if seeds vary as much as these few may hide."
     )
 
 
-def told_pairs(count: int) -> str:
+def pairs_in_words(count: int) -> str:
     """A number of pairs in words, capped at `MOST_PAIRS`: `28`, `more than 100,000`."""
     return f"{count:,}" if count <= MOST_PAIRS else f"more than {MOST_PAIRS:,}"
 

@@ -178,8 +178,8 @@ def judged(runs: pd.DataFrame, measure: str) -> pd.DataFrame:
     """
     final = runs[runs["status"].isin(JUDGED_STATUSES)]
     chance, ok = 1 - 1 / final["classes"], final["status"] == "ok"
-    told = {name: final[column].where(ok, chance) for name, column in (("judged", measure), ("chosen", "val_error"))}
-    return final.assign(**told, chance=chance)
+    columns = {name: final[column].where(ok, chance) for name, column in (("judged", measure), ("chosen", "val_error"))}
+    return final.assign(**columns, chance=chance)
 
 
 def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_error") -> list[SettingSummary]:

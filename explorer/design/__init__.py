@@ -1,4 +1,4 @@
-"""The shapes of networks and their exact cost: integer arithmetic, no input or output, no hidden randomness."""
+"""The shapes of networks and their exact cost: integer arithmetic only, no input or output, no hidden randomness."""
 
 from explorer.design.architecture import Architecture
 from explorer.design.block import BLOCKS

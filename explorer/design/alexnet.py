@@ -3,7 +3,8 @@
 Two groups of 48 channels, `8-2x48d-alexnet`, are the published network, in the layout of its Caffe model: conv2, conv4
 and conv5 are grouped, conv3 is dense and mixes the groups. Channels scale with the number of groups and the width of
 one. Local response normalisation and dropout, which have no cost, are left out. The published network has 60,965,224
-parameters. torchvision's `alexnet` is another, of one group and 64, 192, 384, 256 and 256 channels: 61,100,840.
+parameters. torchvision's `alexnet` is another network, with one group and 64, 192, 384, 256 and 256 channels:
+61,100,840.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from explorer.design.template import Task, Template
 class ConvLayer:
     """A convolution with bias, followed by ReLU and, where `pool`, by 3x3 maximum pooling with stride 2, unpadded.
 
-    `map_size` is the side of what the convolution gives.
+    `map_size` is the side of the convolution's output.
     """
 
     in_width: int
@@ -30,7 +31,7 @@ class ConvLayer:
 
 @dataclass(frozen=True)
 class AlexNetLayout:
-    """Five convolutions and three linear layers: `features` inputs of the first, `hidden` units, `classes` scores."""
+    """AlexNet's layers: five convolutions, then linear ones from `features` inputs by `hidden` units to `classes`."""
 
     convolutions: tuple[ConvLayer, ...]
     features: int
@@ -39,7 +40,7 @@ class AlexNetLayout:
 
 
 def alexnet_layout(template: Template, task: Task, cardinality: int, bottleneck_width: int) -> AlexNetLayout:
-    """Spell the layers out; cardinality and width may be numpy arrays. Raises ValueError for images too small."""
+    """The sizes of all layers. Cardinality and width may be numpy arrays. Raises ValueError for images too small."""
     path = (bottleneck_width, bottleneck_width * 8 // 3, bottleneck_width * 4, bottleneck_width * 4)
     widths = [cardinality * width for width in (*path, path[1])]
     kernels = (template.stem_kernel, 5, 3, 3, 3)
@@ -56,10 +57,10 @@ def alexnet_layout(template: Template, task: Task, cardinality: int, bottleneck_
         groups = 1 if index in (0, 2) else cardinality
         layers.append(ConvLayer(in_width, width, kernel, stride, padding, groups, pool, size))
         in_width, size = width, (size - 3) // 2 + 1 if pool else size
-    # 4096 units for the published 96 channels.
+    # 4096 units at the published 96 channels, and in proportion to the channels elsewhere.
     return AlexNetLayout(tuple(layers), in_width * size**2, cardinality * bottleneck_width * 128 // 3, task.classes)
 
 
 def _least(template: Template) -> int:
-    """The smallest image the layers take: three poolings need 3, then 7, then 15 pixels after the first layer."""
+    """The smallest image side: three poolings need 3, then 7, then 15 pixels after the first layer."""
     return 14 * template.stem_stride + template.stem_kernel - 4

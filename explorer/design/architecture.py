@@ -1,4 +1,4 @@
-"""One network of the family, as the handful of integers that decide its shape."""
+"""A network's shape as a value: the few integers that determine it."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ class Architecture:
     block             what the stages repeat: a key of `BLOCKS`
     shortcut          whether the input of a block is added to its output
 
-    Cardinality and both widths may also be given stage by stage, as a tuple; one that follows the rule (all equal, or
-    doubling) is kept as its first number, so that equal networks are equal values.
+    Cardinality and both widths may also be given stage by stage, as a tuple; a tuple that follows the rule (all equal,
+    or doubling) is stored as its first number, so that equal networks are equal values.
 
     Raises ValueError, naming the axis, the value and what is allowed.
     """
@@ -54,7 +54,7 @@ class Architecture:
                 )
             if min(values) < 1:
                 raise ValueError(f"{axis} must be at least 1, not {min(values)}")
-            # The dataclass is frozen for everyone else; here it is still being made.
+            # __post_init__ may still change the frozen dataclass, in this way only.
             object.__setattr__(self, axis, _shortest(axis, values))
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd and at least 1, not {self.kernel_size}")
@@ -83,19 +83,19 @@ class Architecture:
 
     @property
     def shape(self) -> Template:
-        """The template behind the name."""
+        """The `Template` that `template` names."""
         return TEMPLATES[self.template]
 
     @property
     def kind(self) -> Block:
-        """The block behind the name."""
+        """The `Block` that `block` names."""
         return BLOCKS[self.block]
 
     @property
     def depth(self) -> int:
         """Layers with weights: those of the blocks, the stem and the classifier (projections are not counted).
 
-        Wide ResNets are counted as their authors do: with the three projections and without the classifier.
+        Wide ResNets are counted as their authors count them: with the three projections and without the classifier.
         """
         return self.kind.layers * sum(self.depths) + self.shape.uncounted
 
@@ -127,7 +127,7 @@ class Architecture:
 def by_rule(axis: str, first: int, stages: int) -> tuple[int, ...]:
     """The values of an axis stage by stage: the same cardinality, doubling widths (ResNeXt paper, section 3.1).
 
-    `first` may be a numpy array of the values of many designs.
+    `first`, the value of the first stage, may be a numpy array with one number per design.
     """
     return tuple(first if axis == "cardinality" else first * 2**stage for stage in range(stages))
 

@@ -1,4 +1,4 @@
-"""Axes of a design space: the values a number may take, listed or as a range."""
+"""Values of an axis of a design space, as a list or as a range."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ MOST_SEQUENCES = 20_000_000
 
 @dataclass(frozen=True)
 class Range:
-    """Whole numbers from `low` to `high`, both included: every `step`-th, or each `factor` times the one before."""
+    """Whole numbers from `low` to `high`, both included: in steps of `step`, or each `factor` times the last one."""
 
     low: int
     high: int
@@ -73,14 +73,14 @@ RealAxis = tuple[float, ...] | RealRange
 
 
 def values_of(name: str, axis: Axis | RealAxis) -> tuple[float, ...]:
-    """The values of an axis in the order given. Raises ValueError for none, and for one that is named twice."""
+    """The values of an axis in the order given. Raises ValueError for an empty list, and for a repeated value."""
     values = axis.values if isinstance(axis, (Range, RealRange)) else axis
     refuse_repeats(name, values)
     return values
 
 
 def refuse_repeats(name: str, values: tuple[object, ...]) -> None:
-    """Raise ValueError for a list without any value, and for one that names a value twice."""
+    """Raise ValueError for an empty list and for a repeated value."""
     if not values:
         raise ValueError(f"{name} is empty; give at least one value")
     if len(set(values)) != len(values):
@@ -88,7 +88,7 @@ def refuse_repeats(name: str, values: tuple[object, ...]) -> None:
 
 
 def whole_values(name: str, axis: Axis) -> tuple[int, ...]:
-    """The same for whole numbers."""
+    """The values of an axis of whole numbers, in the order given. Raises ValueError as `values_of` does."""
     return tuple(int(value) for value in values_of(name, axis))
 
 
@@ -96,8 +96,8 @@ def whole_values(name: str, axis: Axis) -> tuple[int, ...]:
 class Factor:
     """One independent choice of a space, between `options` rows of numbers, one number per name.
 
-    Several names stand for numbers that depend on each other, such as widths that may not fall. The rows are made when
-    they are first needed, since the size of a space is asked for more often than its points.
+    Several names stand for numbers that depend on each other, such as widths that may not fall. The rows are computed
+    when first needed, since the size of a space is needed more often than its points.
     """
 
     names: tuple[str, ...]
@@ -119,7 +119,7 @@ def single(name: str, values: tuple[float, ...]) -> Factor:
 
 
 def rising(names: tuple[str, ...], values: tuple[int, ...]) -> Factor:
-    """All sequences of the values that never fall, one number per name. Raises ValueError where they are too many."""
+    """All non-decreasing sequences of the values, one number per name. Raises ValueError if there are too many."""
     count = math.comb(len(values) + len(names) - 1, len(names))
     if count > MOST_SEQUENCES:
         raise ValueError(f"{names[0]}: {count:,} rising sequences; allowed are {MOST_SEQUENCES:,}; give fewer values")

@@ -1,17 +1,17 @@
-"""Blocks: what a stage repeats. Each has a cost in `cost.py` and a module in `explorer/training/network/modules.py`."""
+"""The blocks of stages. Each has a cost in `cost.py` and a module in `explorer/training/network/modules.py`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Block:
-    """What has to be known of a block without building it.
+    """Properties of a block that are needed without building it.
 
     layers         convolutions on its longest path, which `depth` counts
     preactivated   batch norm and ReLU stand before each convolution (He et al., 2016, "Identity Mappings")
-    cardinality    the only number of paths that makes sense, or None for any
-    reason         why, for the person who asks for another
-    family         the name for people
+    cardinality    the only number of paths allowed, or None for any
+    reason         why only that number, for the message
+    family         the name shown to people
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Equal complexity by construction: solve the bottleneck width that meets a budget at a given cardinality."""
+"""Equal cost by construction: solve for the bottleneck width that meets a budget at a given cardinality."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Limit:
-    """A cost to meet: `target` on `axis` (a counted measure), give or take the fraction `tolerance`."""
+    """A cost to meet: `target` for the counted measure `axis`, within the relative `tolerance`."""
 
     axis: str
     target: int
@@ -53,7 +53,7 @@ class Budget:
         return np.max([np.abs(limit.deviation(value)) for limit in self.limits], axis=0)
 
     def balance(self, value: Cost) -> Any:
-        """Largest plus smallest deviation: negative while more is missing than is too much; grows with every width."""
+        """Sum of the largest and smallest deviation: grows with every width, and is zero where they balance."""
         deviations = [limit.deviation(value) for limit in self.limits]
         return np.max(deviations, axis=0) + np.min(deviations, axis=0)
 
@@ -95,7 +95,7 @@ def solve_bottleneck_width(
 
 
 def solved(designs: Designs, budget: Budget, task: Task) -> Designs:
-    """The same for many designs at once, without a refusal: the nearest width, whether or not it is near enough."""
+    """Designs with the bottleneck width nearest to the budget, whether or not it is within the tolerance."""
 
     def cost_at(widths: Ints) -> Cost:
         return designs.with_bottleneck_width(widths).cost(task)
@@ -106,17 +106,17 @@ def solved(designs: Designs, budget: Budget, task: Task) -> Designs:
 
 
 def described(architecture: Architecture, budget: Budget, task: Task) -> str:
-    """A design beside its cost and deviation on every axis of the budget, for a message."""
+    """A design with its cost and deviation for every measure of the budget, for a message."""
     value = cost(architecture, task)
     costs = ", ".join(f"{getattr(value, limit.axis):,}, {limit.deviation(value):+.2%}" for limit in budget.limits)
     return f"{short_name(architecture)} ({costs})"
 
 
 def _neighbours(cost_at: Callable[[Ints], Cost], count: int, budget: Budget) -> tuple[Ints, Ints]:
-    """The widest width that is not too wide (0 where there is none) and the next one, for `count` designs at once.
+    """The largest width that is not too wide (0 if there is none) and the next one, for `count` designs at once.
 
-    Cost grows strictly with the width on every axis, and so does `balance`: a bisection finds where it changes sign,
-    and the width with the smallest worst deviation is one of the two around that place.
+    Every cost measure grows strictly with the width, and so does `balance`: bisection finds where it changes sign, and
+    the width with the smallest worst deviation is one of the two next to that point.
     """
 
     def too_wide(widths: Ints) -> npt.NDArray[np.bool_]:

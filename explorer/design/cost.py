@@ -75,7 +75,7 @@ def stage_cost(stage: Stage) -> Cost:
 
 @lru_cache(maxsize=4096)
 def cost(architecture: Architecture, task: Task | None = None) -> Cost:
-    """Cost of a whole network on a task; the template's own task where none is given. Raises as `layout` does."""
+    """Cost of a whole network on a task, by default its template's own task. Raises ValueError as `layout` does."""
     task = task or architecture.shape.task
     if architecture.block == "alexnet":
         cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
@@ -90,8 +90,8 @@ def layout_cost(spelled_out: Layout) -> Cost:
     for stage in spelled_out.stages:
         total += stage_cost(stage)
     width = spelled_out.stages[-1].width
-    # Every pre-activated block is counted with the batch norm of its input, the stem's among them; one more ends the
-    # last stage. Elsewhere the stem has its own.
+    # Each pre-activated block is counted with the batch norm before it, including the stem's; one more batch norm
+    # follows the last stage. In other networks the stem's own batch norm is counted.
     total += norm_cost(width if spelled_out.normalised_head else stem.width)
     return total + linear_cost(width, spelled_out.classes)
 
@@ -144,7 +144,7 @@ def _inception(stage: Stage, in_width: int, map_size: int, out_size: int) -> Cos
 
 
 def _outer_norm(stage: Stage, in_width: int) -> int:
-    """Channels of the batch norm at the end of a block, or at its beginning where that is where it stands."""
+    """Channels of the batch norm at a block's end, or at its beginning if the block is pre-activated."""
     return in_width if BLOCKS[stage.block].preactivated else stage.width
 
 

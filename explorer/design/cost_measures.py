@@ -1,4 +1,4 @@
-"""The measures of cost: the one list that budgets, objectives, records, trials, figures and tables read."""
+"""The measures of cost: the single list used by budgets, objectives, records, trials, figures and tables."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class Measure:
     """One measure of what a design costs.
 
     name       of the field of a cost, the key of a budget, the objective of a search and the column of a record
-    words      in a sentence; of one that is measured its unit
-    title      above a column
-    is_counted  whether `design/cost.py` counts it in closed form; else it is measured on a device
-    in_millions  whether tables give it as `4.91 M`
+    words        its name in a sentence; for a measured one its unit
+    title        heading of a column
+    is_counted   whether `design/cost.py` counts it in closed form; otherwise it is measured on a device
+    in_millions  whether tables show it as `4.91 M`
     """
 
     name: str

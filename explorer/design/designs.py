@@ -1,4 +1,4 @@
-"""Many designs at once, as columns of integers: the same formula then costs a million of them."""
+"""Many designs at once, as columns of integers: one evaluation of the cost formula then covers up to a million."""
 
 from dataclasses import dataclass, replace
 from typing import cast
@@ -13,7 +13,7 @@ from explorer.design.layout import spelled_out
 from explorer.design.template import TEMPLATES, Task
 
 Ints = npt.NDArray[np.int64]
-Column = Ints | int  # an integer stands for a column of equal numbers
+Column = Ints | int  # an integer means a column of equal numbers
 LARGEST = 2**62  # costs are int64: beyond this, sums on the way to them could wrap around
 
 
@@ -21,7 +21,7 @@ LARGEST = 2**62  # costs are int64: beyond this, sums on the way to them could w
 class Designs:
     """`length` designs of one template and block. Each axis has one column per stage, of shape `(length,)`.
 
-    Nothing is checked here: whoever makes columns answers for them; `architecture` checks one row.
+    Nothing is checked here: the code that makes the columns is responsible; `architecture` checks a single row.
     """
 
     length: int
@@ -58,7 +58,7 @@ class Designs:
         return self._full(found)
 
     def with_bottleneck_width(self, first: Ints) -> "Designs":
-        """The designs with other widths of a path: those of the first stage, doubling from stage to stage."""
+        """Copies with other path widths: `first` for the first stage, doubling from stage to stage."""
         widths = by_rule("bottleneck_width", cast(int, first), self.stages)
         return replace(self, bottleneck_widths=cast(tuple[Column, ...], widths))
 
@@ -97,7 +97,7 @@ class Designs:
 
     @property
     def exist(self) -> npt.NDArray[np.bool_]:
-        """Which rows are networks: a stage without blocks marks a point that is none."""
+        """Which rows are networks: a point that is none has a stage without blocks."""
         return np.broadcast_to(np.all([np.asarray(column) > 0 for column in self.depths], axis=0), (self.length,))
 
     @property
@@ -116,7 +116,7 @@ class Designs:
         return mixed
 
     def _full(self, found: Cost) -> Cost:
-        """Columns also where a cost does not depend on what varies."""
+        """Broadcast a cost to full columns, also where it does not depend on the varying axes."""
         return Cost(
             *(
                 cast(int, np.broadcast_to(np.asarray(value, dtype=np.int64), (self.length,)))
@@ -126,7 +126,7 @@ class Designs:
 
 
 def one(architecture: Architecture) -> Designs:
-    """A single architecture as designs, so that what works for many serves one."""
+    """A single architecture as `Designs` of length one, for functions that take many."""
 
     def columns(values: tuple[int, ...]) -> tuple[Column, ...]:
         return tuple(np.array([value], dtype=np.int64) for value in values)

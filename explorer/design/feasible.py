@@ -1,4 +1,4 @@
-"""Every design inside a budget: counted exactly where the space can be listed, estimated and drawn from beyond."""
+"""The designs within a budget: counted exactly if the space is small enough to list, else estimated by sampling."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +16,8 @@ from explorer.design.template import Task
 
 EXACT = 100_000_000  # spaces up to this size are listed in full
 CHUNK = 1 << 14  # designs costed at once: their columns stay in the processor's cache
-SAMPLED = 1 << 20  # points that estimate the feasible share of a larger space
-MOST_DRAWN = 1 << 27  # points tried before a search for rare designs is given up
+SAMPLED = 1 << 20  # sampled points to estimate the feasible share of a larger space
+MOST_DRAWN = 1 << 27  # points tried before drawing rare designs is given up
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
 Progress = Callable[[int, int], None]  # done, of all
 Rows = npt.NDArray[np.int64]
@@ -26,7 +26,7 @@ Piece = tuple[Part, Columns, Designs]
 
 @dataclass(frozen=True)
 class Share:
-    """An estimated fraction with its 95 % Wilson score interval, from `drawn` uniform points."""
+    """An estimated fraction with its 95 % Wilson score interval, from `drawn` uniformly drawn points."""
 
     estimate: float
     low: float
@@ -36,12 +36,12 @@ class Share:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a space holds within a budget (None: no budget, everything is feasible).
+    """The result of scanning a space for designs within a budget (None: no budget, all designs are feasible).
 
-    size      points of the space, exact
-    feasible  how many of them meet the budget; None where the space is too large to list
-    share     the feasible share of the points: exact, or estimated
-    rows      the feasible points of each part as positions in it, where they were listed
+    size      exact number of points of the space
+    feasible  number of points within the budget; None if the space is too large to list
+    share     feasible fraction of the points: exact or estimated
+    rows      indices of the feasible points of each part, if they were listed
     """
 
     space: Space
@@ -55,7 +55,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Pool:
-    """Distinct feasible designs: what each is, and the values of the free axes that stand for it.
+    """Distinct feasible designs, and the values of the free axes of each.
 
     `parameters` has a column per axis of the space, of shape `(len(pool),)`; labels such as a block are objects.
     """
@@ -67,7 +67,7 @@ class Pool:
         return sum(map(len, self.designs))
 
     def architecture(self, place: int) -> Architecture:
-        """The design at a place."""
+        """The design at an index."""
         for designs in self.designs:
             if place < len(designs):
                 return designs.architecture(place)
@@ -78,9 +78,9 @@ class Pool:
 def scan(
     space: Space, budget: Budget | None, task: Task, rng: np.random.Generator, progress: Progress | None = None
 ) -> Scan:
-    """Cost the points of a space and keep those within the budget; a solved axis is solved first.
+    """Compute the cost of a space's points and keep those within the budget; a solved axis is solved first.
 
-    Raises ValueError where no network of the space fits the images, or costs could leave the 64-bit integers.
+    Raises ValueError if no network of the space fits the images, or costs could exceed 64-bit integers.
     """
     assert budget is not None or not space.is_solved
     for part in space.parts:
@@ -106,11 +106,10 @@ def scan(
 
 
 def draw(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None) -> Pool:
-    """Up to `most` distinct feasible designs, uniform over the feasible ones; all of them where there are no more.
+    """Draw up to `most` distinct feasible designs uniformly; all of them if there are no more.
 
-    Where points were listed, each distinct network is equally likely. Where they were drawn, each point is: a network
-    that several points stand for (RegNet's rounding) is likelier, but comes once. Raises ValueError where a large space
-    gives too few.
+    If the points were listed, each distinct network is equally likely. Otherwise each point is: a network of several
+    points (by RegNet's rounding) is more likely, but is drawn once. Raises ValueError if a large space gives too few.
     """
     if scanned.feasible is None:
         return _draw_by_rejection(scanned, most, rng, progress)
@@ -131,9 +130,10 @@ def draw(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress 
 
 
 def space_filling(pool: Pool, count: int, rng: np.random.Generator) -> list[int]:
-    """Places of `count` designs that lie far from each other: each next one is farthest from all before it.
+    """Indices of `count` designs that are far from each other: each next one is the farthest from all before it.
 
-    Distance is Euclidean over the free axes, each by rank from 0 to 1 (Gonzalez, 1985, farthest-first traversal).
+    The distance is Euclidean over the free axes, each scaled by rank to 0 to 1 (Gonzalez, 1985, farthest-first
+    traversal).
     """
     coordinates = Ranks(pool.parameters).coordinates
     chosen = [int(rng.integers(len(pool)))]
@@ -146,9 +146,9 @@ def space_filling(pool: Pool, count: int, rng: np.random.Generator) -> list[int]
 
 
 class Ranks:
-    """Coordinates from 0 to 1 per axis, by rank among its values; a label has one column per value.
+    """Coordinates of designs, from 0 to 1 per axis by rank among its values; a label has one column per value.
 
-    Two labels that differ are at distance 1, as the ends of an axis are. `coordinates` has a row per design.
+    Two different labels are at distance 1, as are the ends of an axis. `coordinates` has a row per design.
     """
 
     def __init__(self, parameters: dict[str, npt.NDArray[np.generic]]) -> None:
@@ -186,7 +186,7 @@ def wilson(hits: int, drawn: int) -> Share:
 
 
 def _points(part: Part, positions: Rows) -> Columns:
-    """Values at positions of a part, the last factor varying fastest."""
+    """Values of a part's points at the given indices, the last factor varying fastest."""
     sizes = [len(factor) for factor in part.factors]
     return part.points(list(np.unravel_index(positions, sizes)) if sizes else [])
 
@@ -194,7 +194,7 @@ def _points(part: Part, positions: Rows) -> Columns:
 def _feasible(
     space: Space, budget: Budget | None, task: Task, points: Columns, part: Part
 ) -> tuple[Designs, npt.NDArray[np.bool_]]:
-    """The designs at points, solved where an axis is, and which of them exist and meet the budget."""
+    """The designs of points, with a solved axis solved, and which of them exist and meet the budget."""
     designs = part.build(points)
     if budget is None:
         return designs, designs.exist
@@ -207,7 +207,7 @@ def _feasible(
 def _drawn(
     space: Space, budget: Budget | None, task: Task, rng: np.random.Generator, count: int
 ) -> Iterator[list[Piece]]:
-    """Feasible designs among `count` uniform points of the space, in chunks of one piece for each part."""
+    """Feasible designs among `count` uniform points of the space, in chunks, each with one piece per part."""
     sizes = np.array([float(part.size) for part in space.parts])
     for start in range(0, count, CHUNK):
         chunk, pieces = min(CHUNK, count - start), list[Piece]()
@@ -244,9 +244,9 @@ def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progr
 def _fresh(
     pieces: list[Designs], most: int, seen: set[tuple[int, str, str, bool]], rng: np.random.Generator
 ) -> list[npt.NDArray[np.bool_]]:
-    """Which designs of each piece are new, until so many have been seen in all.
+    """Masks of the designs of each piece that have not been seen, until `most` have been seen in all.
 
-    Where there are several pieces their designs come in a random order: else the first part would be taken first.
+    The designs of several pieces are visited in random order, since otherwise the first part would be preferred.
     """
     fresh = [np.zeros(len(designs), dtype=np.bool_) for designs in pieces]
     places = [(number, row) for number, designs in enumerate(pieces) for row in range(len(designs))]
@@ -257,7 +257,7 @@ def _fresh(
     for number, row in places:
         if len(seen) >= most:
             break
-        key = (keys[number][row], *kinds[number])  # equal numbers of unlike blocks are unlike networks
+        key = (keys[number][row], *kinds[number])  # designs of different blocks may have equal keys
         if key not in seen:
             seen.add(key)
             fresh[number][row] = True
@@ -265,7 +265,7 @@ def _fresh(
 
 
 def _first_of_each(scanned: Scan, part: Part, rows: Rows) -> Rows:
-    """Positions in `rows` of the first point of every distinct network."""
+    """Indices in `rows` of the first point of every distinct network."""
     keys = [
         _feasible(scanned.space, scanned.budget, scanned.task, _points(part, chunk), part)[0].keys()
         for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK))

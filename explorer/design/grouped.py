@@ -1,4 +1,4 @@
-"""The grouped convolutions of a network, and the fewer, wider groups that each may be executed as."""
+"""The grouped convolutions of a network, and the smaller numbers of groups as which each may be executed."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from explorer.design.block import BLOCKS
 from explorer.design.layout import layout, reduced
 from explorer.design.template import Task
 
-# A merged group computes zeros with the rest: beyond these widths it has never been the faster way.
+# A merged group also multiplies zeros: wider than this, merging was never faster.
 WIDEST_MERGED, WIDEST_DENSE = 64, 256
 
 
 @dataclass(frozen=True)
 class GroupedConv:
-    """The shape of a grouped convolution on maps of side `map_size`; two of one shape take the same time."""
+    """The shape of a grouped convolution on maps of side `map_size`; equal shapes take equal time."""
 
     in_width: int
     width: int
@@ -26,14 +26,14 @@ class GroupedConv:
 
     @property
     def key(self) -> str:
-        """The shape in one word, as it stands in a study's execution plan."""
+        """The shape as text, as stored in a study's execution plan."""
         return f"{self.in_width}>{self.width}_k{self.kernel_size}_s{self.stride}_g{self.groups}_{self.map_size}px"
 
     @property
     def mergers(self) -> tuple[int, ...]:
-        """Numbers of groups to execute it as: its own, then fewer, by about half each time, then one if that is small.
+        """Numbers of groups to try: its own, then about half as many each time, then one if the convolution is narrow.
 
-        Executed as m groups, its weight stands in blocks on the diagonal of a wider one, with zeros beside them.
+        With fewer groups the weight is block-diagonal: the original weights in blocks, zeros elsewhere.
         """
         found = [self.groups]
         for groups in range(self.groups - 1, 1, -1):
@@ -48,14 +48,14 @@ def grouped_convs(architecture: Architecture, task: Task) -> Counter[GroupedConv
     if architecture.block == "alexnet":
         cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
         layers = alexnet_layout(architecture.shape, task, cardinality, width).convolutions
-        sizes = [layer.map_size for layer in layers]  # all but the first, which is dense, keep the side of their maps
+        sizes = [layer.map_size for layer in layers]  # output sides: only the dense first layer changes the side
         shapes = [
             GroupedConv(layer.in_width, layer.width, layer.kernel_size, layer.stride, layer.groups, size)
             for layer, size in zip(layers, sizes, strict=True)
         ]
         return Counter(shape for shape in shapes if shape.groups > 1)
     found: Counter[GroupedConv] = Counter()
-    if BLOCKS[architecture.block].cardinality is not None:  # one path, or paths that are no groups
+    if BLOCKS[architecture.block].cardinality is not None:  # a block with one path, or with paths that are not groups
         return found
     for stage in layout(architecture, task).stages:
         width, kernel, paths = stage.group_width, stage.kernel_size, stage.cardinality

@@ -1,6 +1,6 @@
-"""A network spelled out in channels and pixels: what both the cost formula and the builder read.
+"""The sizes of all layers of a network, in channels and pixels, for the cost formula and for building it.
 
-Every number is an integer, or a numpy int64 array where many designs are costed at once.
+Every number is an integer, or a numpy int64 array when many designs are computed at once.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ class Stage:
     depth             number of blocks
     bottleneck_width  channels of one path
     cardinality       number of paths
-    width             channels each block gives
-    normalised        the input of a pre-activated stage has its batch norm and ReLU already, from the stem
+    width             output channels of each block
+    normalised        for a pre-activated stage: the stem has already applied batch norm and ReLU to its input
     """
 
     block: str
@@ -59,7 +59,7 @@ class Stem:
 
 @dataclass(frozen=True)
 class Layout:
-    """Stem, stages, pooling and classifier. `normalised_head`: batch norm and ReLU stand before the pooling."""
+    """Stem, stages, pooling and classifier. `normalised_head`: batch norm and ReLU are applied before the pooling."""
 
     stem: Stem
     stages: tuple[Stage, ...]
@@ -68,7 +68,7 @@ class Layout:
 
 
 def layout(architecture: Architecture, task: Task) -> Layout:
-    """Spell an architecture out; not for AlexNet's layers, which have no stages.
+    """The layer sizes of an architecture; not for AlexNet, which has no stages.
 
     Raises ValueError for an image smaller than the total stride and for a kernel too large for its map.
     """
@@ -100,7 +100,7 @@ def spelled_out(
     kernel_size: int,
     task: Task,
 ) -> Layout:
-    """The same for numbers by stage, which may be numpy arrays over many designs; these are not checked."""
+    """The layer sizes from numbers per stage, which may be numpy arrays over many designs; these are not checked."""
     shape = TEMPLATES[template]
     refuse_small_images(shape, task)
     preactivated = BLOCKS[block].preactivated
@@ -141,7 +141,7 @@ def reduced(size: int, stride: int) -> int:
 
 
 def map_sizes(template: Template, task: Task) -> tuple[int, ...]:
-    """Side of the maps that enter each stage, and of those that leave the last."""
+    """Side of the maps entering each stage, and of those leaving the last one."""
     size = reduced(task.image_size, template.stem_stride)
     sizes = [reduced(size, 2) if template.stem_pool else size]
     for stride in template.strides:
@@ -158,9 +158,9 @@ def refuse_small_images(template: Template, task: Task) -> None:
 
 
 def _refuse_large_kernel(stage: Stage) -> None:
-    """Raise ValueError for a kernel of which some rows and columns always lie on padding, wherever it stands.
+    """Raise ValueError for a kernel with rows and columns that only ever see padding, at every position.
 
-    On a map of m pixels and with stride 1 that is one above 2m - 1; the first block of a stage works on its larger map.
+    On a map of m pixels at stride 1 these are kernels above 2m - 1; the first block of a stage works on its larger map.
     """
     kernel = 5 if stage.block == "inception" else stage.kernel_size
     side = stage.map_size if stage.depth == 1 else reduced(stage.map_size, stage.stride)

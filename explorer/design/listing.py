@@ -1,4 +1,4 @@
-"""Every design of a space as architectures, for studies that train them all: a point that does not fit is refused."""
+"""List every design of a space, for studies that train them all; a listed point that does not fit is an error."""
 
 import numpy as np
 
@@ -15,11 +15,11 @@ MOST_LISTED = 10_000
 
 
 def listed(space: Space, budget: Budget | None, task: Task, *, tight: bool = False) -> tuple[Architecture, ...]:
-    """Every design of the space, in the order of its axes; with a solved axis each meets the budget.
+    """All designs of a space, in the order of its axes; a solved axis is solved for the budget.
 
-    `tight` solves a width per stage. Axes of `DesignSpace` and names were listed by a person, so one that cannot meet
-    the budget is refused; of the other spaces the feasible designs are taken. Raises ValueError for more than 10,000
-    designs, and for one that cannot be built or cannot meet the budget.
+    `tight` solves one width per stage. The axes of `DesignSpace` and names were listed by a person, so a design that
+    misses the budget is an error; of the other spaces only the feasible designs are taken. Raises ValueError for more
+    than 10,000 designs, and for one that cannot be built or cannot meet the budget.
     """
     size = sum(part.size for part in space.parts)
     if size > MOST_LISTED:
@@ -43,7 +43,7 @@ def listed(space: Space, budget: Budget | None, task: Task, *, tight: bool = Fal
 
 
 def matched(architecture: Architecture, budget: Budget | None, task: Task) -> Architecture:
-    """The architecture with a width per stage. Raises ValueError where even that misses the budget."""
+    """The architecture with one solved width per stage. Raises ValueError if even that misses the budget."""
     if budget is None:
         return architecture
     found = tighten(architecture, budget, task)
@@ -56,7 +56,7 @@ def matched(architecture: Architecture, budget: Budget | None, task: Task) -> Ar
 
 
 def _refuse_unbuildable(architecture: Architecture, task: Task) -> None:
-    """A person who listed names is told which of them the images are too small for."""
+    """Raise ValueError naming a listed network for which the images are too small."""
     try:
         cost(architecture, task)
     except ValueError as error:

@@ -1,10 +1,10 @@
-"""Short names: `29-32x4d` and back. A name holds only what differs from the defaults and can be typed in a shell.
+"""Short names such as `29-32x4d`: write and parse them. A name omits defaults and can be typed in a shell.
 
 Grammar: depth "-" cardinality "x" bottleneck_width "d", then, in any order, "-w" width, "-k" kernel_size,
 "-b" blocks per stage joined by dots, "-" block, "-plain" for no shortcuts, "-" template. Cardinality and both widths
-may be joined by dots too, stage by stage: `29-8x14.24.58d`. `101-32x4d` is the ImageNet network; `101-32x4d-cifar` is
-not. Names under which networks are known, such as `resnext50_32x4d` and `wrn-28-10`, are read as well, and so are
-those that pages show: `ResNeXt-29 (32x4d)`.
+may be joined by dots too, stage by stage: `29-8x14.24.58d`. Without a template the depth decides: `101-32x4d` is the
+ImageNet network, `101-32x4d-cifar` is not. Published names such as `resnext50_32x4d` and `wrn-28-10` are read as well,
+and so are names as pages show them: `ResNeXt-29 (32x4d)`.
 """
 
 import re
@@ -60,17 +60,17 @@ def short_name(architecture: Architecture) -> str:
 
 
 def paths_name(architecture: Architecture) -> str:
-    """The part of the name that says how a block is split: `32x4d`."""
+    """The part of a name that gives paths and their width: `32x4d`."""
     return f"{_joined(architecture.cardinality)}x{_joined(architecture.bottleneck_width)}d"
 
 
 def paths_in(name: str) -> str:
-    """How many paths the blocks of a design have, from its short name: `32` of `29-32x4d`, `1.2.4` stage by stage."""
+    """Number of paths in a short name, as text: `32` of `29-32x4d`; `1.2.4` if it differs by stage."""
     return name.partition("-")[2].partition("x")[0]
 
 
 def display_name(architecture: Architecture) -> str:
-    """The name for people: `ResNeXt-29 (32x4d)`, `ResNet-29 (1x64d)` at cardinality 1, `Wide ResNet-28-10 (1x160d)`."""
+    """The name shown to people: `ResNeXt-29 (32x4d)`, `Wide ResNet-28-10 (1x160d)`, `ResNet-29 (1x64d)`."""
     family = architecture.kind.family
     if architecture.cardinality == 1:
         family = family.replace("ResNeXt", "ResNet")
@@ -101,16 +101,16 @@ def parse_setting(name: str) -> tuple[Architecture, str]:
 
 
 def display_setting(name: str) -> str:
-    """A setting's name for people: `ResNeXt-29 (8x14d), form (a)`."""
+    """A setting's name as shown to people: `ResNeXt-29 (8x14d), form (a)`."""
     architecture, form = parse_setting(name)
     return display_name(architecture) + ("" if form == "grouped" else f", form ({FORM_LETTERS[form]})")
 
 
 def parse_name(name: str) -> Architecture:
-    """The architecture a short, displayed or published name stands for.
+    """The architecture of a short, displayed or published name.
 
-    Raises ValueError that repeats the name as it was given and says which part cannot be read, or why a network that is
-    known is none of ours.
+    Raises ValueError that repeats the name as given and says which part cannot be read, or why a known network cannot
+    be expressed here.
     """
     try:
         return _parsed(name)
@@ -123,7 +123,7 @@ def _parsed(name: str) -> Architecture:
     if match is None:
         short = _short_for(name)
         match = _head(short)
-        if match is None:  # a displayed name with a number of too many digits
+        if match is None:  # a displayed name with too many digits in a number
             raise ValueError(f"{_EXAMPLE}, {_KNOWN}")
         name = short
     depth = int(match[1])
@@ -160,7 +160,7 @@ def _head(name: str) -> re.Match[str] | None:
 
 
 def _short_for(name: str) -> str:
-    """The short name that a displayed or published name, or a short one in another spelling, stands for."""
+    """The short name that corresponds to a displayed or published name, or to another spelling of a short name."""
     text = name.strip().replace("\N{MULTIPLICATION SIGN}", "x")  # as papers print it
     if _head(text.lower()):
         return text.lower()
@@ -175,7 +175,7 @@ def _short_for(name: str) -> str:
 
 
 def _of_display(family: str, depth: str, factor: str | None, listed: str) -> str | None:
-    """The short name of a displayed one; None for a family that is none of ours."""
+    """The short name that corresponds to a displayed one; None for an unknown family."""
     block = _FAMILIES.get(family.casefold())
     parts = ["plain" if part == "without shortcuts" else part for part in listed.split(", ")]
     if block is None or not re.fullmatch(f"{_NUMBERS}x{_NUMBERS}d", parts[0]):

@@ -1,7 +1,7 @@
-"""Names under which papers and libraries know networks, as short names of ours, and why others are not among them.
+"""Published names of networks and their short names here, and why some published networks have none.
 
-Spelling is free where it is in practice: `ResNeXt-50 (32x4d)`, `resnext50_32x4d` and timm's `resnext50_32x4d.a1_in1k`
-are one network. A name is read only where the network is one of ours to the last parameter.
+Common spellings are accepted: `ResNeXt-50 (32x4d)`, `resnext50_32x4d` and timm's `resnext50_32x4d.a1_in1k` are one
+network. A name is accepted only if the network is the same to the last parameter.
 """
 
 import re
@@ -23,7 +23,7 @@ REGNETX = {
     "160": "68-2.4.7.16x128.128.128.128d-w256.512.896.2048-b2.6.13.1-regnet",
     "320": "71-2.4.8.15x168.168.168.168d-w336.672.1344.2520-b2.7.13.1-regnet",
 }
-# torchvision rounds half up where the paper's code rounds half to even, which makes one of the twelve another network.
+# torchvision rounds half up and the paper's code half to even, which makes one of the twelve networks different.
 REGNETX_400MF_OF_TORCHVISION = "68-2.4.10.25x16.16.16.16d-w32.64.160.400-b1.2.7.12-regnet"
 
 _RESNETS = {
@@ -59,12 +59,12 @@ def _wide(depth: str, factor: str) -> str:
 
 
 def _regnetx(number: str, unit: str) -> str | None:
-    """By its size as pycls and torchvision write it: `3.2GF`, `3_2gf`, `400MF`."""
+    """The short name of a RegNetX by its size, as pycls and torchvision write it: `3.2GF`, `3_2gf`, `400MF`."""
     tenths = float(number.replace("_", ".")) * (10 if unit == "gf" else 0.01)
     return REGNETX.get(f"{round(tenths):03d}") if tenths == round(tenths) else None
 
 
-# Keras, gluon and slim call by a version what is not the network of that depth elsewhere; v1.5 and v1b are.
+# Keras, gluon and slim use versions for networks that differ from the usual ones; v1.5 and v1b are the usual ones.
 _VERSION_1_5 = r"v1(?:[._-]5|b)"
 
 
@@ -73,11 +73,11 @@ _PRE = rf"pre{_SEP}(?:act(?:ivation)?{_SEP})?resnet{_SEP}"
 _PATHS = r"\(?([1-9]\d{0,3}x[1-9]\d{0,3})d\)?"
 _ALEXNET = "8-2x48d-alexnet"
 _ALEXNET_OF_TORCHVISION = "torchvision's alexnet (61,100,840 parameters) has one group"
-# What a name looks like in lower case, and the short name it stands for; None where there is none.
+# Patterns of names in lower case, and functions that give the short name; None if there is none.
 _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
     (rf"resnext{_SEP}{_N}[-_, ]+{_PATHS}", lambda depth, paths: f"{depth}-{paths}d"),
     (rf"resnet{_SEP}{_N}(?:{_SEP}{_VERSION_1_5})?", _RESNETS.get),
-    (rf"resnet{_SEP}(18|34){_SEP}v1", _RESNETS.get),  # whose blocks have no 1x1 convolution to differ in
+    (rf"resnet{_SEP}(18|34){_SEP}v1", _RESNETS.get),  # versions differ in a 1x1 convolution; these have none
     (rf"{_PRE}{_N}", _PRERESNETS.get),
     (rf"(?:wrn|wide{_SEP}resnet){_SEP}{_N}[-_x ]{_N}", _wide),
     (r"regnet_x_400mf|regnetx_004_tv", lambda: REGNETX_400MF_OF_TORCHVISION),
@@ -85,7 +85,7 @@ _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
     (rf"regnet{_SEP}x{_SEP}(\d{{1,3}}(?:[._]\d)?){_SEP}(gf|mf)", _regnetx),
     (r"alexnet", lambda: _ALEXNET),
 )
-# Of timm, old and new, and of the hub: where weights come from, which says nothing about the network.
+# Suffixes and prefixes of timm and the hub that say where weights come from, not which network it is.
 _ORIGIN = re.compile(
     r"^(?:(?:hf[-_]hub:)?timm[/.]|microsoft/|(?:pytorch/vision(?::v[\d.]+)?|torchvision)[/.:](?:models\.)?)?(?:tv_|gluon_|ig_|ssl_|swsl_)?|(?:_v1b|_wsl|_ssl|_swsl)?(?:\.[a-z]\w*)?$"
 )
@@ -98,7 +98,7 @@ _OF_OTHERS = (
     "|mnasnet|nasnet|darknet|cspdarknet|dpn|nf_?net|dla|hrnet|ghostnet|maxvit|lenet"
 )
 _STEM = "another stem, or average pooling in its shortcuts (ResNet-C, -D and their kin), which no template here has"
-# What keeps names that look alike from being ours, and how the name of what is near is made of the groups.
+# Patterns of similar published networks that do not exist here, with the reason and a template for the nearest name.
 _OTHERS: tuple[tuple[str, str, str], ...] = (
     (rf"(?:legacy_)?{_OF_ATTENTION}{_SEP}(resne(?:xt|t){_SEP}\d+)[a-z]*?([-_]\d+x\d+d)?", _ATTENTION, "{}{}"),
     (r"sk[-_]?net[-_]?(\d+)", _ATTENTION, "resnext{}_32x4d"),
@@ -120,9 +120,9 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
 
 
 def of_ours(name: str) -> str | None:
-    """The short name of the network that a published name means; None where that is none of ours."""
+    """The short name of the network with a published name; None if it does not exist here."""
     text = _plain(name)
-    if text == "alexnet" and text != name.strip().lower():  # of a library, and so the other one
+    if text == "alexnet" and text != name.strip().lower():  # a library's, so torchvision's other network
         return None
     for pattern, short in _PATTERNS:
         if match := re.fullmatch(pattern, text):
@@ -131,7 +131,7 @@ def of_ours(name: str) -> str | None:
 
 
 def why_not(name: str) -> tuple[str, str | None]:
-    """Why a published name is none of ours, empty for one that is not known, and the short name of what is near."""
+    """Why a published network does not exist here ("" for an unknown name), and the short name of a similar one."""
     text = _plain(name)
     if text == "alexnet":
         return f"{_ALEXNET_OF_TORCHVISION} and other widths, which the template here has not", _ALEXNET
@@ -151,7 +151,7 @@ def why_not(name: str) -> tuple[str, str | None]:
 
 
 def namesake(name: str) -> str:
-    """What else is known by a name that is read as one of ours, in a sentence; empty where nothing is."""
+    """A sentence on another network that is known by the same name; empty if there is none."""
     if of_ours(name) != _ALEXNET:
         return ""
     return f"This is the paper's network, of two groups; {_ALEXNET_OF_TORCHVISION}, other widths, and is another."

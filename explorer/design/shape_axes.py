@@ -1,6 +1,6 @@
-"""The axes along which shapes differ: the one list that spaces, names, records, trials, figures and tables read.
+"""The axes of shapes: the single list used by spaces, names, records, trials, figures and tables.
 
-A new axis has its own line here, besides what the layout and the network make of it.
+A new axis needs a line here, and its effect on the layout and the network.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class ShapeAxis:
     """One axis of a shape.
 
     name     of the architecture's field, the key of a space, the parameter of a trial and the column of a record
-    label    above a column and along an axis of a figure; "" for what is no number
-    letter   before the value in a short name, where it is not the usual one: `w` of `-w64`
-    symbol   by which the papers, and the search box of a page, know it as well
-    product  the axes that it is the product of, in the first stage: it is no field, and no column, of its own
+    label    heading of a column and label of a figure's axis; "" for an axis that is not a number
+    letter   letter before the value in a short name, if not the usual one: `w` of `-w64`
+    symbol   its symbol in the papers, which the search box of a page accepts too
+    product  the axes whose product it is, in the first stage; such an axis is no field and no column of its own
     """
 
     name: str
@@ -28,18 +28,18 @@ class ShapeAxis:
     product: tuple[str, ...] = ()
 
     def of(self, architecture: Architecture) -> Any:
-        """The value of a design; that of its first stage where stages differ."""
+        """Its value for a design; the first stage's if stages differ."""
         if self.product:
             return prod(BY_NAME[name].of(architecture) for name in self.product)
         value = getattr(architecture, self.name)
         return value[0] if isinstance(value, tuple) else value
 
     def among(self, columns: Any) -> Any:
-        """The values of many designs; `columns` holds what a record has of them, by the name of the axis."""
+        """Its values for many designs; `columns` has a record's columns by the names of axes."""
         return prod(columns[name] for name in self.product) if self.product else columns[self.name]
 
 
-# In the order in which a space lists its points, the last one varying fastest.
+# In the order in which a space lists its points: the last axis varies fastest.
 SHAPE_AXES = (
     ShapeAxis("template"),
     ShapeAxis("block"),

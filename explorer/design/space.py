@@ -1,8 +1,8 @@
-"""Design spaces: which axes there are, which values each takes, and which network a point of the space is.
+"""Design spaces: their axes, the values of each axis, and the network of each point.
 
-A space is a union of parts, and a part is a product of independent factors: so its size is known without listing it,
-and points are decoded and drawn as columns. Four kinds: `DesignSpace`, the ResNeXt family by its own axes;
-`NamedSpace`, networks listed by name; `AnyNetX`, everything free stage by stage; `RegNetX`, the linear rule.
+A space is a union of parts, and a part is a product of independent factors: its size is therefore known without listing
+it, and points are decoded and drawn as columns. Four kinds: `DesignSpace`, the ResNeXt family by its own axes;
+`NamedSpace`, networks listed by name; `AnyNetX`, every stage with its own values; `RegNetX`, widths by a linear rule.
 """
 
 import math
@@ -29,9 +29,9 @@ Columns = dict[str, Ints]  # slopes and multipliers are float64
 
 @dataclass(frozen=True)
 class Part:
-    """A product of factors with one template and block; `label` holds what tells it from the other parts.
+    """A product of factors with one template and block; `label` holds what distinguishes it from the other parts.
 
-    `build` makes designs from a column of values per factor name, `largest` is the costliest design or one beyond it.
+    `build` makes designs from a column of values per factor name; `largest` costs at least as much as any of them.
     """
 
     factors: tuple[Factor, ...]
@@ -45,7 +45,7 @@ class Part:
         return math.prod(len(factor) for factor in self.factors)
 
     def points(self, picks: list[npt.NDArray[np.intp]]) -> Columns:
-        """The values at one row of each factor, one column per name."""
+        """The values of points, given by row indices of each factor: one column per name."""
         return {
             name: factor.table[pick, column]
             for factor, pick in zip(self.factors, picks, strict=True)
@@ -53,7 +53,7 @@ class Part:
         }
 
     def refuse_overflow(self, task: Task) -> None:
-        """Raise ValueError where the largest cost would leave the integers that many designs are costed in."""
+        """Raise ValueError if the largest cost exceeds the 64-bit integers used for many designs."""
         largest = cost(self.largest, task)
         if max(largest.params, largest.macs, largest.activations) > LARGEST:
             raise ValueError(f"{short_name(self.largest)} would cost more than 2^62; give smaller values")
@@ -61,11 +61,11 @@ class Part:
 
 @dataclass(frozen=True)
 class DesignSpace:
-    """All combinations of the listed axes. The width of a path is listed, follows from a group width, or is solved.
+    """All combinations of the listed axes. The width of a path is listed, derived from a group width, or solved.
 
-    bottleneck_width  the widths d of one path, or "solve": from the budget, unless `group_width` is given
-    group_width       C * d in the first stage ("width of group conv", ResNeXt paper, Table 2); instead of
-                      `bottleneck_width`, and each cardinality then has to divide it
+    bottleneck_width  the widths d of one path, or "solve": chosen to meet the budget, unless `group_width` is given
+    group_width       C * d in the first stage ("width of group conv", ResNeXt paper, Table 2); replaces
+                      `bottleneck_width`, and each cardinality must divide it
     """
 
     template: str
@@ -121,7 +121,7 @@ class DesignSpace:
 
     @property
     def is_solved(self) -> bool:
-        """Whether the bottleneck width comes from a budget."""
+        """Whether the bottleneck width is solved to meet a budget."""
         return self.bottleneck_width == "solve" and not self.group_width
 
     @property
@@ -180,10 +180,10 @@ class DesignSpace:
 
 @dataclass(frozen=True)
 class NamedSpace:
-    """Networks listed by name, whatever their blocks and templates: neighbours from different families.
+    """Networks listed by name, with any blocks and templates, to compare different families.
 
-    bottleneck_width  "solve": each network keeps its shape and its own width is replaced by one that meets the budget;
-                      "named": the networks are taken as their names say
+    bottleneck_width  "solve": each network's width is replaced by one that meets the budget;
+                      "named": the networks are used exactly as named
     """
 
     architecture: tuple[str, ...]
@@ -201,7 +201,7 @@ class NamedSpace:
 
     @property
     def is_solved(self) -> bool:
-        """Whether the bottleneck widths come from a budget."""
+        """Whether the bottleneck widths are solved to meet a budget."""
         return self.bottleneck_width == "solve"
 
     @property
@@ -215,7 +215,7 @@ class NamedSpace:
 
 
 class _StageByStage:
-    """What spaces whose stages differ have in common."""
+    """Common code of spaces whose stages differ."""
 
     template: str
     block: str
@@ -227,11 +227,11 @@ class _StageByStage:
 
     @property
     def is_solved(self) -> bool:
-        """No axis of such a space is solved."""
+        """False: these spaces have no solved axis."""
         return False
 
     def _designs(self, depths: list[Ints], stages: list[tuple[Ints, Ints, Ints]], kernel_size: Ints) -> Designs:
-        """Designs of the blocks, and of the width, cardinality and width of one path, that `compatible` gives."""
+        """Designs from blocks per stage, and from the width, cardinality and path width that `compatible` returns."""
         widths, cardinalities, paths = zip(*stages, strict=True)
         return Designs(
             length=len(kernel_size),
@@ -246,7 +246,7 @@ class _StageByStage:
         )
 
     def _alike(self, depth: int, width: int, kernel_size: int) -> Architecture:
-        """One dense path and the same numbers in every stage."""
+        """An architecture of one dense path with the same numbers in every stage."""
         return Architecture(
             depths=(depth,) * self.stages,
             cardinality=1,
@@ -259,15 +259,16 @@ class _StageByStage:
 
 @dataclass(frozen=True)
 class AnyNetX(_StageByStage):
-    """Every stage for itself: depth, width, bottleneck ratio and width of a path (RegNet paper, section 3.2, AnyNetX).
+    """Independent values per stage: depth, width, bottleneck ratio and path width (RegNet paper, section 3.2, AnyNetX).
 
     bottleneck_ratio  output channels of a block over those of its middle convolution
     group_width       channels of one path (the paper's group width g); cut to the middle convolution's width
-    shared            axes that are one number for all stages (AnyNetX-B: bottleneck_ratio; C: group_width too)
-    rising            axes that never fall from stage to stage (AnyNetX-D: width; E: depth too)
+    shared            axes with one value for all stages (AnyNetX-B: bottleneck_ratio; C: group_width too)
+    rising            axes that never decrease from stage to stage (AnyNetX-D: width; E: depth too)
 
-    Where the middle convolution is not a multiple of the group width it is rounded to one, and the stage's width with
-    it (RegNet paper, appendix D; pycls): such points are other points' networks, or lie a little beside their values.
+    A middle convolution that is not a multiple of the group width is rounded to one, and the stage's width with it
+    (RegNet paper, appendix D; pycls): such a point is the same network as another point, or differs a little from its
+    values.
     """
 
     template: str
@@ -330,7 +331,7 @@ class RegNetX(_StageByStage):
     bottleneck_ratio  b, the same in all stages
     group_width       g, channels of one path
 
-    A point whose line does not give exactly the template's number of stages is no network and counts as infeasible.
+    A point whose line does not give exactly the template's number of stages is not a network and counts as infeasible.
     """
 
     template: str
@@ -377,7 +378,7 @@ class RegNetX(_StageByStage):
         return self._designs(depths, stages, points["kernel_size"])
 
     def _lines(self, points: Columns) -> tuple[list[Ints], list[Ints]]:
-        """Depths and widths; a line that comes several times in a row, as when points are listed, is drawn once."""
+        """Depths and widths of points; equal consecutive lines, as when points are listed, are computed once."""
         axes = [points[axis] for axis in ("depth", "initial_width", "slope", "multiplier")]
         changes = np.any([axis[1:] != axis[:-1] for axis in axes], axis=0)
         starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
@@ -392,10 +393,10 @@ KINDS = {"family": DesignSpace, "named": NamedSpace, "anynetx": AnyNetX, "regnet
 
 
 def compatible(width: Ints, ratio: Ints, group_width: Ints) -> tuple[Ints, Ints, Ints]:
-    """Width, cardinality and path width of a stage, adjusted so that paths are equal (RegNet paper, appendix D).
+    """Width, cardinality and path width of a stage, adjusted so that all paths are equal (RegNet paper, appendix D).
 
-    The group width is cut to the middle convolution's, which is rounded to a multiple of it (half to even, as in
-    pycls), and the stage's width is `ratio` times that.
+    The group width is at most the width of the middle convolution, which is rounded to a multiple of it (half to even,
+    as in pycls); the stage's width is `ratio` times that.
     """
     middle = np.maximum(width // ratio, 1)
     path = np.minimum(group_width, middle)
@@ -412,7 +413,7 @@ def quantised_line(
 ) -> tuple[list[Ints], list[Ints]]:
     """Blocks and widths per stage of RegNets, one array per stage (RegNet paper, equations 2 to 4).
 
-    Where a line gives another number of stages than `stages`, or leaves one out, all its depths are 0.
+    If a line gives another number of stages than `stages`, or skips one, all its depths are 0.
     """
     blocks = np.arange(int(depth.max()))[:, None]
     line = initial_width + slope * blocks
@@ -450,7 +451,7 @@ def _by_stage(axis: str, stages: int) -> tuple[str, ...]:
 
 
 def _constant(column: Ints) -> Column:
-    """A column of equal numbers as one number, which costs no arithmetic."""
+    """Replace a column of equal numbers by one number, which is faster to compute with."""
     return int(column[0]) if len(column) and (column == column[0]).all() else column
 
 

@@ -1,11 +1,11 @@
-"""Templates: what surrounds the stages (stem, strides, head), fixed while the axes of a study vary."""
+"""Templates: the stem, strides and head around the stages, fixed while the axes of a study vary."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Task:
-    """What goes in and what comes out: images `(batch, channels, image_size, image_size)` and `classes` scores."""
+    """Input and output sizes: images `(batch, channels, image_size, image_size)` and `classes` scores."""
 
     channels: int
     image_size: int
@@ -24,7 +24,7 @@ class Template:
     stem_width   output channels of the stem; None: a quarter of the first stage's width, as in the paper
     task         the task the published counts refer to; a study takes its task from its data
     depths       the published blocks per stage by depth; `blocks_for_depth` extends them by the template's rule
-    block        the block its networks usually have: it is left out of names
+    block        its networks' usual block, which names omit
     layers       layers of that block
     uncounted    layers with weights outside the blocks that `depth` counts: the stem and the classifier
     """
@@ -48,12 +48,12 @@ class Template:
 
     @property
     def stem_reduction(self) -> int:
-        """The first stage's width has to be a multiple of this."""
+        """Number of which the first stage's width must be a multiple."""
         return 4 if self.stem_width is None else 1
 
     @property
     def total_stride(self) -> int:
-        """Image size over the size of the last map."""
+        """Ratio of the image size to the size of the last map."""
         total = self.stem_stride * (2 if self.stem_pool else 1)
         for stride in self.strides:
             total *= stride
@@ -62,7 +62,7 @@ class Template:
     def blocks_for_depth(self, depth: int, layers: int = 3) -> tuple[int, ...]:
         """Blocks per stage of a network with `depth` layers, `layers` of them in every block.
 
-        Raises ValueError for a depth that is neither published nor gives all stages the same number of blocks.
+        Raises ValueError for a depth that is not published and does not give all stages the same number of blocks.
         """
         if depth in self.depths and layers == self.layers:
             return self.depths[depth]
@@ -115,7 +115,7 @@ TEMPLATES = {
             strides=(1, 2, 2),
             task=Task(channels=3, image_size=32, classes=10),
         ),
-        # Ours, for images of 8 to 16 pixels: a third stage would work on maps of 2 pixels, nearly all of it padding.
+        # This project's, for images of 8 to 16 pixels: a third stage would work on maps of 2 pixels, mostly padding.
         Template(
             name="small",
             stem_kernel=3,
@@ -172,7 +172,7 @@ TEMPLATES = {
             layers=1,
             uncounted=3,
         ),
-        # Ours: the same layers for 32 pixels, with a stem of 5x5 at full resolution.
+        # This project's: AlexNet's layers for images of 32 pixels, with a 5x5 stem at full resolution.
         Template(
             name="alexnet_cifar",
             stem_kernel=5,

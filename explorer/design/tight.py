@@ -1,4 +1,4 @@
-"""Tight matching: a width per stage instead of one number, so that "equal" settings differ by tenths of a percent."""
+"""Tight matching: solve one width per stage in place of one for all, so that costs differ by tenths of a percent."""
 
 from dataclasses import replace
 from functools import reduce
@@ -18,11 +18,11 @@ Ints = npt.NDArray[np.int64]
 
 
 def tighten(architecture: Architecture, budget: Budget, task: Task) -> Architecture:
-    """The same network with the bottleneck width of each stage chosen so that the worst deviation is smallest.
+    """The architecture with the bottleneck width of each stage chosen so that the worst deviation is smallest.
 
-    Each width stays within 15 % of the rule's (d, 2d, 4d, ...); among equally near networks the one nearest to the rule
-    wins, then the narrower. The search is exact: a stage's cost depends on its own width alone, so all pairs (or single
-    stages) of the first half are met with those of the second. Given back unchanged where nothing is nearer.
+    Each width stays within 15 % of the rule (d, 2d, 4d, ...); of equally near networks the one nearest to the rule is
+    taken, then the narrower one. The search is exact: a stage's cost depends on its own width alone, so all width pairs
+    of the first half of the stages are combined with those of the second. Returned unchanged if no network is nearer.
     """
     rule = by_rule("bottleneck_width", architecture.bottleneck_widths[0], architecture.shape.stages)
     options = [_around(width) for width in rule]
@@ -46,7 +46,7 @@ def _around(width: int) -> list[int]:
 def _separated(
     architecture: Architecture, budget: Budget, task: Task, options: list[list[int]]
 ) -> tuple[Floats, list[Floats]]:
-    """The deviation with the stages left out, and what each width of each stage adds to it: one column per limit."""
+    """The deviation without the stages, and what each width of each stage adds to it: one column per limit."""
     stages = layout(architecture, task).stages
     whole = cost(architecture, task)
     own = [stage_cost(stage) for stage in stages]
@@ -71,7 +71,7 @@ def _sums(parts: list[Floats]) -> Floats:
 def _meet(first: Floats, second: Floats, fixed: Floats, best: float) -> list[tuple[int, int]]:
     """The pairs of rows whose sum is nearest to zero on its worst column, ties included.
 
-    `second` is sorted by its first column: only rows inside the window that can still win are looked at.
+    `second` is sorted by its first column: only rows that can still improve on the best are examined.
     """
     order = np.argsort(second[:, 0], kind="stable")
     ordered = second[order]
@@ -89,7 +89,7 @@ def _meet(first: Floats, second: Floats, fixed: Floats, best: float) -> list[tup
 
 
 def _pick(options: list[list[int]], row: int) -> tuple[int, ...]:
-    """The widths behind a row of `_sums`."""
+    """The widths that belong to a row of `_sums`."""
     places = np.unravel_index(row, [len(widths) for widths in options])
     return tuple(widths[place] for widths, place in zip(options, places, strict=True))
 

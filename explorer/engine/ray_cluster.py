@@ -140,7 +140,7 @@ def _problem(engine: EngineConfig, mode: str) -> str:
         last, reason = "", ""
         for line in trying.stderr:
             last = line.strip() or last
-            reason = reason or next((told for word, told in _REASONS.items() if word in line), "")
+            reason = reason or next((advice for word, advice in _REASONS.items() if word in line), "")
             if reason:
                 trying.kill()
         late.cancel()

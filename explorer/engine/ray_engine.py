@@ -373,9 +373,9 @@ def _carried(remote: RemoteTask, files: Files | None, checkpoint: Files | None) 
         for word in carry_out(remote):
             yield word
         return
-    with run_files(job, checkpoint) as kept:
-        for word in carry_out(replace(remote, task=kept.there)):
-            for sent in kept.outgoing():  # noqa: UP028 - before the event that the run has paused or ended
+    with run_files(job, checkpoint) as here:
+        for word in carry_out(replace(remote, task=here.there)):
+            for sent in here.outgoing():  # noqa: UP028 - before the event that the run has paused or ended
                 yield sent
             yield word
 

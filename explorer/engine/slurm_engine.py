@@ -72,7 +72,7 @@ class SlurmEngine:
     _checked: float = field(default_factory=time.monotonic)
     _submitted: int = 0
     _stillborn: int = 0
-    _told: str = ""
+    _last_warning: str = ""
     _began: bool = False  # whether any job has begun
     _asked: float = 0.0
     _late: list[Event] = field(default_factory=list)  # events that came while a question was being answered
@@ -241,7 +241,7 @@ class SlurmEngine:
             if not one.life:
                 self._stillborn += 1
                 if self._stillborn >= STILLBORN:
-                    raise StudyStoppedError(self._told_stillborn(one))
+                    raise StudyStoppedError(self._stillborn_message(one))
             for job in one.busy.values():
                 word = self._attempts.died(job, f"ended with Slurm job {one.job.job_id}")
                 if not isinstance(word, RunDone):
@@ -249,17 +249,17 @@ class SlurmEngine:
                 found.append(word)
         return found
 
-    def _told_stillborn(self, one: _Known) -> str:
+    def _stillborn_message(self, one: _Known) -> str:
         said = ""
         for path in (one.job.paths.stderr, one.job.paths.stdout):
             with contextlib.suppress(OSError):
                 said = said or path.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-        kept = self.folder / "local" / "failures.log"
+        log = self.folder / "local" / "failures.log"
         with contextlib.suppress(OSError):
-            kept.write_text(one.job.paths.stderr.read_text(encoding="utf-8", errors="replace"), encoding="utf-8")
+            log.write_text(one.job.paths.stderr.read_text(encoding="utf-8", errors="replace"), encoding="utf-8")
         return (
             f"engine=slurm: job {one.job.job_id} ended before its first word ({last_words(said) or 'none were left'}); "
-            f"is {self._root.parent} on a path that all nodes see, and this project installed there? More in {kept}"
+            f"is {self._root.parent} on a path that all nodes see, and this project installed there? More in {log}"
         )
 
     def _have_enough(self) -> None:
@@ -279,7 +279,7 @@ class SlurmEngine:
             except InputError as error:
                 if not self._began:
                     raise
-                self._tell(f"{error}; it is tried again")  # what runs goes on
+                self._warn(f"{error}; it is tried again")  # what runs goes on
 
     def _submit(self, count: int) -> None:
         own, names = self.study.engine, [f"{self._submitted + number:04d}" for number in range(count)]
@@ -328,10 +328,10 @@ class SlurmEngine:
             except StudyStoppedError as error:
                 raise InputError(str(error)) from None
             if time.monotonic() - began > QUIET:
-                self._tell_queue()
+                self._warn_of_queue()
             time.sleep(PAUSE)
 
-    def _tell_queue(self) -> None:
+    def _warn_of_queue(self) -> None:
         """Report why a job waits in the queue, once per reason. Raises InputError for a reason that never passes."""
         if time.monotonic() - self._asked < CHECK:
             return
@@ -342,12 +342,12 @@ class SlurmEngine:
             if reason in HOPELESS:
                 raise InputError(f"engine=slurm: {words}, which does not pass; ask for something else in engine.*")
             if state == "PENDING":
-                self._tell(f"{words}; Ctrl-C takes it out of the queue")
+                self._warn(f"{words}; Ctrl-C takes it out of the queue")
 
-    def _tell(self, words: str) -> None:
+    def _warn(self, words: str) -> None:
         """Log a warning, unless it is the same as the last one."""
-        if words != self._told:
-            self._told = words
+        if words != self._last_warning:
+            self._last_warning = words
             _LOGGER.warning("%s", words)
 
     def _is_known(self, one: _Known) -> bool:

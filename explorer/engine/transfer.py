@@ -105,13 +105,13 @@ class RunFiles:
 def run_files(job: Job, checkpoint: Files) -> Iterator[RunFiles]:
     """Make a temporary folder for a run's files while it is trained here, with the checkpoint that it resumes from."""
     with tempfile.TemporaryDirectory() as place:
-        kept, weights = Path(place) / "checkpoints", Path(place) / "weights.safetensors"
-        kept.mkdir()
+        checkpoints, weights = Path(place) / "checkpoints", Path(place) / "weights.safetensors"
+        checkpoints.mkdir()
         for name, content in checkpoint.items():
-            (kept / name).write_bytes(content)
+            (checkpoints / name).write_bytes(content)
         there = replace(
             job,
-            checkpoints=str(kept) if job.checkpoints else None,
+            checkpoints=str(checkpoints) if job.checkpoints else None,
             weights=str(weights) if job.weights else None,
         )
-        yield RunFiles(job, there, {kept / name for name in checkpoint})
+        yield RunFiles(job, there, {checkpoints / name for name in checkpoint})

@@ -73,7 +73,7 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def told_seeds(counts: Sequence[int]) -> str:
+def seed_counts(counts: Sequence[int]) -> str:
     """The number of seeds behind several means, as a range: `10 seeds`, `2 to 6 seeds`, `1 seed`."""
     low, high = min(counts, default=0), max(counts, default=0)
     return f"{low} to {high} seeds" if low < high else counted(low, "seed")

@@ -39,10 +39,10 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def driver_version(told: Path = Path("/proc/driver/nvidia/version")) -> str:
+def driver_version(path: Path = Path("/proc/driver/nvidia/version")) -> str:
     """Version of the NVIDIA driver as Linux reports it; "unknown" if it reports none."""
     try:
-        found = re.search(r"\d+\.\d+(\.\d+)*", told.read_text(encoding="utf-8"))
+        found = re.search(r"\d+\.\d+(\.\d+)*", path.read_text(encoding="utf-8"))
     except OSError:
         return "unknown"
     return found[0] if found else "unknown"

@@ -76,7 +76,7 @@ def fork_of(config: StudyConfig, host_report: HostReport | None = None) -> tuple
     return name, first
 
 
-def told(folder: Path, differences: list[Difference], so: str) -> list[str]:
+def difference_lines(folder: Path, differences: list[Difference], so: str) -> list[str]:
     """A message that lists differences and ends with `so`: one line, followed by an aligned list if there are many."""
     few = len(differences) <= FEW
     how = f"({'; '.join(map(str, differences))})" if few else f"in {len(differences)} respects"
@@ -153,7 +153,7 @@ def _refuse(study: Started, differences: list[Difference]) -> None:
     way = "start a new study with fork=true or name=..."
     if any(one.key.startswith("explorer/") for one in differences) and (there := _place(study.environment)):
         way = f"go back to {there}, or {way}"
-    raise InputError(*told(study.folder, differences, way))
+    raise InputError(*difference_lines(study.folder, differences, way))
 
 
 def _place(environment: dict[str, Any]) -> str:

@@ -62,7 +62,7 @@ def opened_for_writing(
     rows = {name: content.rows for name, content in found.items()}
     if lost := missing(rows, rungs):
         raise _lost(folder, lost)
-    told = [
+    messages = [
         f"{folder / name}: a last line that was not written to its end was cut off"
         for name, content in found.items()
         if table.heal(folder / name, content)
@@ -73,8 +73,8 @@ def opened_for_writing(
         rows[name] = rows[name][~_from_first(rows[name], own)]
         table.truncate(folder / name, len(rows[name]))
     again = sorted(set().union(*pending.values()))
-    told += [f"{folder / RUNS}: run {run} was not recorded to its end and is trained again" for run in again]
-    return told, assembled(rows)
+    messages += [f"{folder / RUNS}: run {run} was not recorded to its end and is trained again" for run in again]
+    return messages, assembled(rows)
 
 
 def kinds_of(*, searches: bool) -> dict[str, type]:
@@ -234,12 +234,12 @@ def as_records(runs: pd.DataFrame) -> list[RunRecord]:
 def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
     name, gone = next(iter(lost.items()))
     return InputError(
-        f"{folder / name}: {told_lost(name, len(gone))} ({', '.join(gone[:3])}); restore the file, or let do=doctor "
+        f"{folder / name}: {lost_rows(name, len(gone))} ({', '.join(gone[:3])}); restore the file, or let do=doctor "
         "take out what was lost, to be trained again"
     )
 
 
-def told_lost(name: str, count: int) -> str:
+def lost_rows(name: str, count: int) -> str:
     """The message about a table that has lost whole rows of `count` runs or designs."""
     if name == DECISIONS:
         designs = "1 design" if count == 1 else f"{count} designs"

@@ -53,7 +53,7 @@ class Start:
 
     number: int
     environment: dict[str, Any]
-    told: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,19 +109,21 @@ def begin(
 
     `before` is the stored state of the earlier starts; None for the first start.
     """
-    entry, told = _entry(config, host_report), []
+    entry, messages = _entry(config, host_report), []
     environment = dict(before.environment) if before else None
     if environment is None:
         environment = _first(host_report, entry) | ({"forked_from": asdict(fork)} if fork else {})
     elif "sources" not in environment:
-        told.append(
+        messages.append(
             f"{folder}: was started by an earlier version, which kept no digests of its sources: whether those that "
             "decide a number have changed since cannot be told; they are kept from now on"
         )
     environment["starts"], number = placed(starts_of(environment), entry)
     different = [f"{key} was {then}, now {new}" for key, then, new in unlike(environment["starts"][0], entry)]
     if different:
-        told.append(f"This start differs from the study's first: {'; '.join(different)}; its runs have start {number}")
+        messages.append(
+            f"This start differs from the study's first: {'; '.join(different)}; its runs have start {number}"
+        )
     # Raised for a study of an earlier schema too: its tables have the present columns by now, and rows of this version
     # follow. A version that knows an earlier schema alone then refuses the record; one that knows none ignores the key.
     environment = {"schema": SCHEMA} | environment | {"schema": SCHEMA}
@@ -132,7 +134,7 @@ def begin(
     write_execution(folder, execution)
     write_environment(folder, environment)
     write_whole(folder / CONFIG, yaml.safe_dump(as_tree(config), sort_keys=False, allow_unicode=True))
-    return Start(number, environment, tuple(told))
+    return Start(number, environment, tuple(messages))
 
 
 def starts_of(environment: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""From a record and its finding to what people look at: terminal tables, figures and pages."""
+"""Presents a record and its finding: tables on the terminal, figures and pages."""

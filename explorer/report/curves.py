@@ -1,4 +1,4 @@
-"""What training was like: curves by epoch and the time of runs, as panels."""
+"""Panels of the training itself: error against epoch, and the seconds of each run."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -17,7 +17,7 @@ LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 class Curve:
     """Mean over seeds per epoch with a 95 % interval, in percent; `kind` is "val_error" or "train_error".
 
-    The ends are NaN where no interval is claimed, as in `Estimate`.
+    The ends of the interval are NaN if none is claimed, as in `Estimate`.
     """
 
     setting: str
@@ -30,14 +30,14 @@ class Curve:
 
     @property
     def name(self) -> str:
-        """Its setting's name for people; of the few that are drawn."""
+        """The setting's name as pages show it."""
         return display_setting(self.setting)
 
 
 def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = None) -> dict[str, list[Curve]]:
     """Validation and training error per epoch of every setting, over the seeds that reached the epoch.
 
-    Of `most` epochs, if so many are given, evenly spread and the last among them.
+    `most` limits the number of epochs: these are then evenly spread and include the last.
     """
     ok = runs.loc[(runs["status"] == "ok") & (runs["rate"] == 1), ["run", "setting"]]
     named = epochs.merge(ok, on="run")
@@ -47,12 +47,12 @@ def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = N
     if not len(named):
         return {}
     kinds = ["val_error", "train_error"]
-    told = named.groupby(["setting", "epoch"], sort=True)[kinds].agg(["mean", "std", "count"])
+    grouped = named.groupby(["setting", "epoch"], sort=True)[kinds].agg(["mean", "std", "count"])
     seeds = named.groupby("setting")["run"].nunique()
-    at = [int(epoch) for epoch in told.index.get_level_values("epoch")]
-    ends = {kind: _ends(cast(pd.DataFrame, told[kind])) for kind in kinds}
+    at = [int(epoch) for epoch in grouped.index.get_level_values("epoch")]
+    ends = {kind: _ends(cast(pd.DataFrame, grouped[kind])) for kind in kinds}
     found: dict[str, list[Curve]] = {}
-    for name, places in places_of(told.index.get_level_values("setting")).items():
+    for name, places in places_of(grouped.index.get_level_values("setting")).items():
         own = slice(places[0], places[-1] + 1)  # the rows are in the order of settings and epochs
         found[name] = [
             Curve(name, kind, at[own], mean[own], low[own], high[own], int(seeds[name]))
@@ -91,8 +91,8 @@ def curves_panel(curves: list[Curve]) -> Panel:
                 width=2.0 if is_val else 1.5,
             )
         )
-    # Errors fall by a factor of twenty: a linear axis would lay the end of training, which counts, on one line.
-    # The frame ends below the lowest validation error; training error that falls further leaves it.
+    # Errors fall by a factor of twenty: on a linear axis curves would coincide at the end of training, which counts.
+    # The axis ends just below the lowest validation error; training error that falls further leaves the frame.
     known = [value for curve in curves if curve.kind == "val_error" for value in curve.mean if value > 0]
     y_axis = Axis("Error (%), logarithmic", log=True, low=min(known, default=1.0) / 1.3, high=100.0)
     return Panel("Error against epoch for every setting", Axis("Epoch"), y_axis, marks)
@@ -117,7 +117,7 @@ def time_panel(runs: pd.DataFrame) -> Panel:
 
 
 def _ends(rows: pd.DataFrame) -> tuple[list[float], list[float], list[float]]:
-    """Means in percent with the ends of their intervals, of all settings at once."""
+    """Means and ends of their intervals, in percent, for all settings at once."""
     mean = rows["mean"].to_numpy()
     low, high = estimates(mean, rows["std"].to_numpy(), rows["count"].to_numpy())
     return (100 * mean).tolist(), (100 * low).tolist(), (100 * high).tolist()

@@ -1,4 +1,4 @@
-"""What the card of a design shows: its stages, its costs, its errors seed by seed, and how to train it again."""
+"""The content of a design's card: its stages, its costs, its errors by seed, and the command that trains it again."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from explorer.study.settings import StudyConfig
 
 
 def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, Any]:
-    """One design as plain values; errors are in words, maps are the sides in pixels that enter and leave a stage."""
+    """One design as plain values for JSON; errors are text, `map` is the side of a stage's feature maps in pixels."""
     architecture, form = summary.design
     stages = []
     if architecture.block != "alexnet":
@@ -42,12 +42,12 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
 
 
 def command(setting: str, config: StudyConfig) -> str:
-    """How to train one design of a study again, by itself."""
+    """The command that trains one design of a study again, by itself."""
     name, _, form = setting.partition("@")
     formed = f" 'search.forms=[{form}]'" if form else ""
     return f"python -m explorer study={config.name} name=again 'search.only=[{name}]'{formed}{given_path(config)}"
 
 
 def given_path(config: StudyConfig) -> str:
-    """What a command has to say of images that lie on somebody's disk; "" for others."""
+    """The argument `data.path` of a command for images that lie on a local disk; "" for other images."""
     return " data.path=FOLDER" if config.data.source in ("parquet", "folder") else ""

@@ -1,4 +1,4 @@
-"""From a study to its page and its entry in the index."""
+"""Draws a study's page and brings the index of all studies up to date."""
 
 import os
 import traceback
@@ -14,14 +14,14 @@ from explorer.record.folder import CONFIG, REPORTS, STUDIES, make_folder, refuse
 if TYPE_CHECKING:
     from explorer.report.index import Entry
 
-FAULT = "page.log"  # in `local/`: where the program failed when it last could not draw the page
+FAULT = "page.log"  # in `local/`: the traceback of the last failure to draw the page
 
 
 def draw(study: OpenedStudy) -> Path:
-    """Draw a study's page and the index anew from the records, and return the page.
+    """Draw a study's page and the index from the records, and return the path of the page.
 
-    The page gets the time of the record it shows: a row that came since the study was opened makes it stale.
-    Raises InputError for a folder that cannot be written, and StudyStoppedError where a page cannot be made.
+    The page file gets the modification time of the record it shows, so that rows added since then make it stale.
+    Raises InputError for a folder that cannot be written, and StudyStoppedError if drawing fails by a defect.
     """
     folder = study.folder
     try:
@@ -42,7 +42,7 @@ def _drawn(study: OpenedStudy) -> Path:
     from explorer.report.index import entry_of, write_index
     from explorer.report.page import write_page
 
-    refuse_links(study.folder)  # the entry in the index is kept in it
+    refuse_links(study.folder)  # the cached entry of the index is written there
     make_folder(REPORTS)
     page = REPORTS / f"{study.folder.name}.html"
     assert study.stamps is not None
@@ -56,7 +56,7 @@ def _drawn(study: OpenedStudy) -> Path:
 
 
 def entries(known: dict[Path, "Entry"]) -> list["Entry"]:
-    """One entry per study folder; one that cannot be read says so in its verdict. `known` need not be read again."""
+    """One entry per study folder; that of an unreadable study says so. Entries in `known` are used as they are."""
     folders = sorted(path for path in STUDIES.glob("*") if (path / CONFIG).exists())
     entries = [(folder, known[folder] if folder in known else _entry(folder)) for folder in folders]
     pages = {folder: f"{folder.name}.html" for folder in folders}
@@ -66,7 +66,7 @@ def entries(known: dict[Path, "Entry"]) -> list["Entry"]:
 
 
 def _entry(folder: Path) -> "Entry":
-    """A study's entry, without its page: as it was kept, or from its record where that has changed since."""
+    """A study's entry, without its page: from the cache, or from the record if that has changed since."""
     from explorer.report.entry_cache import keep, kept, key_of
     from explorer.report.index import broken, entry_of
 
@@ -81,7 +81,7 @@ def _entry(folder: Path) -> "Entry":
         refuse_later_record(folder)
         refuse_large(folder)
         entry = entry_of(open_study(folder))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder, the others are in the index
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one folder, the index still lists the others
         return broken(folder.name, error)
     keep(folder, key, entry)
     return entry

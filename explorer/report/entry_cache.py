@@ -1,7 +1,7 @@
-"""What the index tells of a study, kept beside its record: judging all records anew for every page takes seconds.
+"""Caches a study's entry of the index beside its record: judging all records again for every page would take seconds.
 
-`local/index.json` may be deleted at any time. It is believed only while nothing it was made from has changed: the
-record's files, as far as the file system tells, and the program. Anything else in it is ignored and written anew.
+`local/index.json` may be deleted at any time. It is used only while nothing it was made from has changed: the size and
+time of the record's files, and the program. Any other content is ignored and overwritten.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from explorer.report.spark import Spark
 
 FILE = Path("local") / "index.json"
 MOST_BYTES = 2**22
-COARSE = 2.0  # seconds: some file systems tell times no finer, so that two changes within may look like one
+COARSE = 2.0  # seconds: the coarsest file times in use, within which two changes may look like one
 
 
 def key_of(stamps: Stamps) -> str | None:
-    """What changes whenever a study's entry may have changed; None for a record too fresh to tell."""
+    """A cache key that changes whenever the entry may have changed; None if the record changed too recently to tell."""
     files = [*stamps.files.values()]
     newest = max((one[1] for one in files if one), default=0)
     if newest > stamps.at - COARSE * 1e9:
@@ -35,7 +35,7 @@ def key_of(stamps: Stamps) -> str | None:
 
 
 def kept(folder: Path, key: str | None) -> Entry | None:
-    """The entry that was kept under this key, without its page; None where there is none or the file is broken."""
+    """The entry that is cached under this key, without its page; None if there is none or the file is damaged."""
     try:
         tree = read_json(folder / FILE, MOST_BYTES)
         if key is None or tree["key"] != key or tree["check"] != _check(key, tree["entry"]):
@@ -46,7 +46,7 @@ def kept(folder: Path, key: str | None) -> Entry | None:
 
 
 def keep(folder: Path, key: str | None, entry: Entry) -> None:
-    """Keep an entry under its key; where nothing can be written, the next index takes longer and that is all."""
+    """Cache an entry under its key; if nothing can be written, the next index only takes longer."""
     if key is None:
         return
     tree = json.loads(json.dumps(asdict(entry)))
@@ -57,7 +57,7 @@ def keep(folder: Path, key: str | None, entry: Entry) -> None:
 
 @lru_cache(maxsize=1)
 def _program() -> str:
-    """The program's version and, since it does not rise with every change, size and time of its files."""
+    """The program's version, and size and time of its files, since not every change raises the version."""
     root = Path(explorer.__file__).parent
     return repr((explorer.__version__, [(str(path), stamp(path)) for path in sorted(root.rglob("*.py"))]))
 

@@ -1,4 +1,4 @@
-"""Findings as panels: what each figure of a page shows, as plain numbers with their words."""
+"""The figures of a page as panels: plain numbers with labels, made from a finding."""
 
 import math
 from collections import Counter
@@ -23,18 +23,18 @@ from explorer.report.paper_table_3 import table_3
 from explorer.report.parallel import Parallel
 
 MOST_LINES = len(PALETTE)
-LEAST_GROWTH = 3  # networks that make a way to grow: two are a contrast
-SLIM = 1.02  # half the width of a band of one cardinality, as a factor
-MOST_MARKED = 12  # cardinalities with a mark of their own on the axis
-LONGEST_LEGEND = 60  # letters of a name that people choose; the whole is told to whoever points at it
+LEAST_GROWTH = 3  # fewest networks in one way to grow: two are a contrast
+SLIM = 1.02  # half the width of a band at a single cardinality, as a factor
+MOST_MARKED = 12  # most cardinalities with a tick of their own
+LONGEST_LEGEND = 60  # most characters of a name that people choose; hovering shows the whole
 
 
 @dataclass(frozen=True)
 class Point:
     """One setting in the key figure: its seeds' errors and their mean with interval, all in percent.
 
-    words  what its mark says to whoever points at it
-    runs   the error of each seed in words, or what became of the run
+    words  the text shown on hovering over its mark
+    runs   the error of each seed as text, or the status of a failed run
     """
 
     name: str
@@ -52,7 +52,7 @@ class Point:
 def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
     """Points by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality.
 
-    A setting of which no run came through has no error to show.
+    A setting of which every run failed has no error to show and is left out.
     """
     known = [summary for summary in finding.summaries if summary.came_through]
     shapes = [(summary.shape, summary.cardinality) for summary in known]
@@ -69,12 +69,12 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
             mean=100 * summary.estimate.mean,
             low=100 * summary.estimate.low,
             high=100 * summary.estimate.high,
-            words=told(summary),
+            words=hover_text(summary),
             runs={seed: seed_words(summary, seed) for seed in summary.errors},
         )
         rest = summary.shape
         if (rest, summary.cardinality) in several:
-            rest = f"{rest}, {summary.bottleneck_width}d"  # listed widths: a line for each
+            rest = f"{rest}, {summary.bottleneck_width}d"  # one line for each listed width
         lines.setdefault(rest, []).append(point)
     return lines
 
@@ -82,7 +82,7 @@ def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
 def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%)") -> Panel:
     """Error against cardinality: seeds as dots, means as a line, the 95 % interval as a band.
 
-    More lines than can be told apart become one: the mean over all designs of a cardinality.
+    If there are more lines than can be told apart, one line shows the mean over all designs of a cardinality.
     """
     marks = [] if len(lines) <= MOST_LINES else _cloud([point for points in lines.values() for point in points])
     for index, (rest, points) in enumerate(lines.items() if not marks else ()):
@@ -123,9 +123,10 @@ def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%
 
 
 def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float]) -> Panel:
-    """How far each design's costs lie from the budget's reference, and how far those that are held equal may.
+    """How far each design's costs lie from the budget's reference, with the tolerance of those that are held equal.
 
-    `tolerances` are fractions by axis of the budget. Against cardinality, or against parameters where that is the same.
+    `tolerances` are fractions by name of the cost. Drawn against cardinality, or against parameters if all designs
+    have the same cardinality.
     """
     by_paths = len({one.cardinality for one in summaries}) > 1
     places = [float(one.cardinality if by_paths else one.params) for one in summaries]
@@ -167,7 +168,7 @@ def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float
 def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)") -> Panel | None:
     """Error against parameters along two ways to grow from one network: one wider path, or more paths of its width.
 
-    The ResNeXt paper's figure 7. None where either way has fewer than three networks, or where they differ otherwise.
+    After the ResNeXt paper's figure 7. None if either way has fewer than three networks, or if they differ in more.
     """
     summaries = [one for one in summaries if one.came_through]
     alike = {one.shape for one in summaries}
@@ -189,13 +190,13 @@ def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)")
             marks += _interval([float(one.params) for one in known], ends, color)
         y = [100 * one.estimate.mean for one in way]
         marks.append(Mark("line", x, y, color))
-        names, words = [one.setting for one in way], [told(one) for one in way]
+        names, words = [one.setting for one in way], [hover_text(one) for one in way]
         marks.append(Mark("dots", x, y, color, symbol=SYMBOLS[number], legend=legend, settings=names, words=words))
     return Panel(f"{error} against parameters on two ways to grow", Axis("Parameters", log=True), Axis(error), marks)
 
 
 def parallel(axes: pd.DataFrame, summaries: list[SettingSummary], error: str = "Test error (%)") -> Parallel:
-    """Axes and costs in which the designs differ, and their error; `axes` are the record's columns by setting."""
+    """Parallel axes: all axes and costs in which the designs differ, and their error; `axes` has a row per setting."""
     rows = axes.loc[[one.setting for one in summaries]]
     found, columns = [], []
     shape = ((axis.label, [float(value) for value in rows[axis.name]]) for axis in SHOWN)
@@ -210,7 +211,7 @@ def parallel(axes: pd.DataFrame, summaries: list[SettingSummary], error: str = "
 
 
 def _spread(values: list[float]) -> bool:
-    """Whether values lie so many times apart that only a logarithmic axis shows the small ones."""
+    """Whether the ratio of largest to smallest value is so large that only a logarithmic axis shows the small ones."""
     return min(values) > 0 and max(values) > FEW * min(values)
 
 
@@ -242,17 +243,17 @@ def _cloud(points: list[Point]) -> list[Mark]:
 
 
 def _interval(at: Sequence[float], ends: list[tuple[float, float]], color: str) -> list[Mark]:
-    """The band of 95 % intervals along a logarithmic axis: a narrow one of a single interval, none of none."""
+    """The band of 95 % intervals along a logarithmic axis; a narrow one for a single interval."""
     if not at:
         return []
-    if len(at) == 1:  # a band without any width would not be seen
+    if len(at) == 1:  # a band without width would be invisible
         at, ends = [at[0] / SLIM, at[0] * SLIM], ends * 2
     low, high = [low for low, _ in ends], [high for _, high in ends]
     return [Mark("band", at, low, color, high=high, legend="95 % interval")]
 
 
 def _few(names: list[str]) -> list[str]:
-    """At most two lines below a mark: the rest of a large search is told by hovering."""
+    """At most two lines of text below a tick; hovering shows the rest."""
     return names if len(names) <= 2 else [names[0], f"and {len(names) - 1} more"]
 
 
@@ -281,7 +282,7 @@ def distribution_numbers(found: Populations) -> dict[str, Distribution]:
     return {
         name: replace(one, errors=100 * one.errors, mean=100 * one.mean, best=100 * one.best)
         for name, one in found.distributions.items()
-        if one.best == one.best  # of others no run came through: there is no error to draw
+        if one.best == one.best  # NaN: every run failed, and there is no error to draw
     }
 
 
@@ -291,7 +292,7 @@ def distribution_panel(distributions: dict[str, Distribution], error: str = "Tes
     for index, (name, one) in enumerate(distributions.items()):
         color = PALETTE[index % len(PALETTE)]
         x, share = [float(value) for value in one.errors], [float(value) for value in one.share]
-        # Below its best design a space has none: the line begins on the axis.
+        # A space has no design below its best one: the line begins at zero.
         marks.append(Mark("band", x, one.low.tolist(), color, high=one.high.tolist()))
         short = name if len(name) <= LONGEST_LEGEND else f"{name[: LONGEST_LEGEND - 1]}…"
         legend = f"{short}, n = {one.n}"
@@ -304,7 +305,7 @@ def distribution_panel(distributions: dict[str, Distribution], error: str = "Tes
 
 
 def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Validation error (%)") -> Panel:
-    """Error against cost: designs on the front joined by steps, the others faint, larger where it is surer."""
+    """Error against cost: designs on the front joined by steps, others faint; the surer on the front, the larger."""
     words, by_name = MEASURES[found.cost].words, {one.setting: one for one in summaries}
     order = sorted(range(len(found.settings)), key=lambda place: found.costs[place])
     marks = []
@@ -324,7 +325,8 @@ def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Val
                 legend=legend,
                 settings=[found.settings[place] for place in places],
                 words=[
-                    f"{told(by_name[found.settings[place]])}\non the front in {found.sure[place]:.0%} of redrawn errors"
+                    f"{hover_text(by_name[found.settings[place]])}\n"
+                    f"on the front in {found.sure[place]:.0%} of redrawn errors"
                     for place in places
                 ],
                 sizes=[8 + 6 * float(found.sure[place]) for place in places],
@@ -336,7 +338,7 @@ def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Val
 
 
 def search_history_panel(found: SearchHistory) -> Panel:
-    """The best of a search so far against the epochs trained, beside the best of as many random designs."""
+    """The best result of a search against the epochs trained, with the best of as many random designs."""
     marks, scale = [], 1 if found.is_front else 100
     drawn = found.drawn
     if drawn is not None:
@@ -363,8 +365,8 @@ def _best(value: float, found: SearchHistory) -> str:
     return f"{value:.1%} of the plane" if found.is_front else f"lowest error {value:.2f} %"
 
 
-def told(summary: SettingSummary) -> str:
-    """A design in some lines: its name, which holds its axes, what follows from these, its costs, its error and n."""
+def hover_text(summary: SettingSummary) -> str:
+    """The text shown on hovering over a design: its name, what follows from its axes, its costs, its error and n."""
     found = summary.estimate
     lines = [
         summary.display,

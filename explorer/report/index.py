@@ -21,11 +21,11 @@ SCRIPTS = ("theme", "index")
 class Best:
     """The design with the lowest mean validation error of a study, and its error; errors are fractions.
 
-    label      what is told of it, as in `Mean test error of the best by validation so far`
-    low, high  ends of the 95 % interval over `n` seeds; NaN where none is claimed
-    of         how many designs it is the best of
-    failed     seeds among the n that count as chance, since they diverged or ran out of memory
-    caution    why the error is not to be taken at its face value; "" for no particular reason
+    label      which error it is, as in `Mean test error of the best by validation so far`
+    low, high  ends of the 95 % interval over `n` seeds; NaN if no interval is claimed
+    of         number of designs from which it is the best
+    failed     number of the n seeds that count as chance, since they diverged or ran out of memory
+    caution    why the error may mislead; "" for no particular reason
     """
 
     label: str
@@ -44,12 +44,12 @@ class Entry:
     """One study of the index.
 
     date   when its last run ended, in UTC: `2026-11-24T05:09:10Z`, or as much of it as is known; "" before the first
-    page   the file name of the study's page; None where none has been drawn
-    mood   how the verdict is coloured: "yes", "no" or "open"; "broken" for a study that cannot be read
-    best   None before a run came through
-    spark  the same
+    page   the file name of the study's page; None if none has been drawn
+    mood   the colour class of the verdict: "yes", "no" or "open"; "broken" for a study that cannot be read
+    best   the best design; None before a run came through
+    spark  the small picture; None before a run came through
     lost   whether all runs that have ended diverged or ran out of memory
-    note   what a person has written down beside the result; "" for nothing
+    note   text that a person added to the result; "" for none
     """
 
     name: str
@@ -87,12 +87,12 @@ def entry_of(study: OpenedStudy) -> Entry:
 
 
 def broken(name: str, error: Exception) -> Entry:
-    """The entry of a study that cannot be read, which says why."""
+    """The entry of a study that cannot be read; it says why."""
     return Entry(name, "", "", f"Cannot be read: {error}", 0, 0, "", mood="broken")
 
 
 def best_of(finding: Finding) -> Best | None:
-    """The design with the lowest validation error, in all spaces if there are several; None before one came through."""
+    """The design with the lowest validation error, over all spaces; None before a run came through."""
     best = lowest(finding.summaries)
     if best is None:
         return None
@@ -120,7 +120,7 @@ def best_of(finding: Finding) -> Best | None:
 
 
 def write_index(entries: list[Entry], path: Path) -> None:
-    """Write the index, newest study first; the file is replaced whole."""
+    """Write the index, newest study first; the file is replaced atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(entries, key=lambda entry: (entry.date, entry.name), reverse=True)
     scripts = [script(*SCRIPTS)]

@@ -1,4 +1,4 @@
-"""How a study was made, from its record: what a reviewer asks, what was tried, where it ran."""
+"""How a study was made, from its record: a reviewer's checklist, what was tried, and where it ran."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from explorer.record.starts import starts_of, unlike
 from explorer.study.run import BASELINE, Convolution
 from explorer.study.settings import BudgetConfig
 
-ENOUGH_SEEDS = 5  # below which a paired verdict is always inconclusive
-MOST_FAILURES = 100  # told one by one
-MOST_HOSTS = 8  # of which each one's number of runs is told
-_OF_NO_USE = ("host", "commit", "engine")  # to who asks for hardware and software: names, and what is told elsewhere
+ENOUGH_SEEDS = 5  # with fewer a paired verdict is always inconclusive
+MOST_FAILURES = 100  # most failed runs that are listed one by one
+MOST_HOSTS = 8  # most machines whose numbers of runs are listed
+_OF_NO_USE = ("host", "commit", "engine")  # no hardware or software: names, and facts that are shown elsewhere
 _ENGINES = {"local": "processes of one machine", "ray": "tasks of a Ray cluster", "slurm": "jobs of a Slurm cluster"}
 
 
@@ -23,23 +23,23 @@ Answer = Literal["yes", "in part", "no", "does not apply"]
 
 
 @dataclass(frozen=True)
-class Item:
-    """One question of the checklist, whether the record answers it with yes, and what it says."""
+class ChecklistItem:
+    """One question of the checklist, whether the record answers yes, and the answer in words."""
 
     asks: str
     answer: Answer
     words: str
 
 
-def checklist(study: OpenedStudy) -> list[Item]:
-    """What good practice in architecture search asks for, answered from the record.
+def checklist(study: OpenedStudy) -> list[ChecklistItem]:
+    """A checklist of good practice in architecture search, answered from the record.
 
     After Lindauer and Hutter, "Best practices for scientific research on neural architecture search" (JMLR 21(243),
     2020), in our words, with what fixed budgets and paired seeds add.
     """
     return [
         _code(study),
-        Item(
+        ChecklistItem(
             "Is the training pipeline given with all its hyperparameters?",
             "yes",
             "The recipe below and config.yaml beside the record hold every one.",
@@ -54,7 +54,7 @@ def checklist(study: OpenedStudy) -> list[Item]:
         _tuning(study),
         _failed(study),
         _time(study),
-        Item(
+        ChecklistItem(
             "Can the numbers be used without training?",
             "yes",
             "Every run and epoch is in the record beside config.yaml, and do=tabulate makes a tabular benchmark of it.",
@@ -62,7 +62,7 @@ def checklist(study: OpenedStudy) -> list[Item]:
     ]
 
 
-def _code(study: OpenedStudy) -> Item:
+def _code(study: OpenedStudy) -> ChecklistItem:
     under = list(_starts_used(study).values())
     commits = list(dict.fromkeys(start.get("commit") for start in under))
     clean = [commit for commit in commits if commit and not str(commit).endswith("+")]
@@ -78,10 +78,10 @@ def _code(study: OpenedStudy) -> Item:
         words = f"Commit {str(commits[0])[:-1]}, with changes that were not committed."
     else:
         words = "It was not run from a checkout: only the versions below are known."
-    return Item("Is the code that was run known?", answer, words)
+    return ChecklistItem("Is the code that was run known?", answer, words)
 
 
-def _alike(study: OpenedStudy) -> Item:
+def _alike(study: OpenedStudy) -> ChecklistItem:
     runs = study.record.runs
     lengths = sorted({int(number) for number in runs.loc[runs["status"] == "ok", "epochs"]})
     words = (
@@ -90,15 +90,15 @@ def _alike(study: OpenedStudy) -> Item:
     )
     if len(lengths) > 1:
         words += f" But epochs differ: {', '.join(map(str, lengths))}."
-    return Item("Were all designs trained and judged alike?", "yes" if len(lengths) < 2 else "in part", words)
+    return ChecklistItem("Were all designs trained and judged alike?", "yes" if len(lengths) < 2 else "in part", words)
 
 
-def _costs(study: OpenedStudy) -> Item:
+def _costs(study: OpenedStudy) -> ChecklistItem:
     asks, held = "Do the designs that are compared cost the same?", budget_words(study.config.budget)
     if len(study.finding.summaries) < 2:
-        return Item(asks, "does not apply", "Nothing is compared here.")
+        return ChecklistItem(asks, "does not apply", "Nothing is compared here.")
     if not held:
-        return Item(asks, "no", "No budget was set; the figures show error against cost.")
+        return ChecklistItem(asks, "no", "No budget was set; the figures show error against cost.")
     most = {
         axis: max(known)
         for axis in COUNTED
@@ -109,10 +109,10 @@ def _costs(study: OpenedStudy) -> Item:
     )
     widest = max(limit.tolerance for limit in study.config.budget.held.values())
     answer: Answer = "yes" if all(deviation <= widest for deviation in most.values()) else "in part"
-    return Item(asks, answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else ""))
+    return ChecklistItem(asks, answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else ""))
 
 
-def _hardware(study: OpenedStudy) -> Item:
+def _hardware(study: OpenedStudy) -> ChecklistItem:
     devices = sorted({str(name) for name in study.record.runs["device"]})
     words = f"{', '.join(devices) or 'No run yet'}; one plan of execution for all, with the versions below."
     first, *others = _starts_used(study).values()
@@ -120,18 +120,18 @@ def _hardware(study: OpenedStudy) -> Item:
     if different:
         words += f" But starts differ in: {', '.join(different)}."
     answer: Answer = "yes" if len(devices) < 2 and not different else "in part"
-    return Item("Did all runs use the same hardware and software?", answer, words)
+    return ChecklistItem("Did all runs use the same hardware and software?", answer, words)
 
 
 def _starts_used(study: OpenedStudy) -> dict[int, dict[str, Any]]:
-    """The starts that rows of the record ended under, by number; the first one where there is no row."""
+    """The starts of the study during which recorded runs ended, by number; the first start if there is no run."""
     runs, starts = study.record.runs, starts_of(study.environment)
     numbers = sorted({int(number) for number in runs["start"]}) if "start" in runs else []
     return {number: starts[number] if number < len(starts) else {} for number in numbers or [0]}
 
 
 def starts(study: OpenedStudy) -> list[tuple[int, str]]:
-    """Each start but the first that rows of the record ended under: its number, and what was unlike the first."""
+    """Each later start during which recorded runs ended: its number, and how it differed from the first start."""
     first, found = starts_of(study.environment)[0], []
     for number, start in _starts_used(study).items():
         if number:
@@ -143,7 +143,7 @@ def starts(study: OpenedStudy) -> list[tuple[int, str]]:
 
 
 def places(study: OpenedStudy) -> str:
-    """What executed the runs, and how many each machine did; their names are left to the record. Empty if unknown."""
+    """Which engine executed the runs, and how many ran on each machine, without names; "" if unknown."""
     runs = study.record.runs
     engines = dict.fromkeys(start.get("engine") for start in _starts_used(study).values())
     told = [_ENGINES[engine] for engine in engines if engine in _ENGINES]
@@ -155,84 +155,90 @@ def places(study: OpenedStudy) -> str:
     return "; ".join(told)
 
 
-def _seeds(study: OpenedStudy) -> Item:
+def _seeds(study: OpenedStudy) -> ChecklistItem:
     n, asks = study.config.search.seeds, "Are results repeated, and given with their uncertainty?"
     if study.finding.populations is not None:
         designs = study.config.search.designs
         words = f"{designs} designs stand for each space, with intervals over designs; {_times(n)} each."
-        return Item(asks, "yes" if n > 1 else "in part", words)
+        return ChecklistItem(asks, "yes" if n > 1 else "in part", words)
     if n >= ENOUGH_SEEDS:
         paired = ", paired between settings" if len(study.finding.summaries) > 1 else ""
-        return Item(asks, "yes", f"{n} seeds{paired}, with 95 % intervals.")
+        return ChecklistItem(asks, "yes", f"{n} seeds{paired}, with 95 % intervals.")
     words = f"{_times(n)} each: too few to decide a contrast, which takes {ENOUGH_SEEDS} pairs."
-    return Item(asks, "in part" if n > 1 else "no", words)
+    return ChecklistItem(asks, "in part" if n > 1 else "no", words)
 
 
 def _times(seeds: int) -> str:
     return "one seed" if seeds == 1 else wording.counted(seeds, "seed")
 
 
-def _test(study: OpenedStudy) -> Item:
+def _test(study: OpenedStudy) -> ChecklistItem:
     asks = "Was the test set kept out of every choice?"
     if study.config.search.is_adaptive:
-        return Item(asks, "yes", "The search was led by validation images; the test images were not looked at.")
-    return Item(
+        return ChecklistItem(
+            asks, "yes", "The search was led by validation images; the test images were not looked at."
+        )
+    return ChecklistItem(
         asks, "yes", "Designs were fixed before the first run; the test was looked at once per run, at its end."
     )
 
 
-def _beforehand(study: OpenedStudy) -> Item:
+def _beforehand(study: OpenedStudy) -> ChecklistItem:
     asks = "Was what is tested said before the first run?"
     if study.config.study.contrast is None:
-        return Item(asks, "does not apply", "No contrast is declared, and nothing is judged.")
+        return ChecklistItem(asks, "does not apply", "No contrast is declared, and nothing is judged.")
     if study.finding.only_some:
-        return Item(asks, "does not apply", "Only some designs are trained, so the declared contrast is not judged.")
+        return ChecklistItem(
+            asks, "does not apply", "Only some designs are trained, so the declared contrast is not judged."
+        )
     margin = study.config.study.margin
     words = f" with a margin of {100 * margin:.2f} points" if margin else ""
-    return Item(asks, "yes", f"One contrast{words}; all others are corrected as one family (Holm).")
+    return ChecklistItem(asks, "yes", f"One contrast{words}; all others are corrected as one family (Holm).")
 
 
-def _chance(study: OpenedStudy) -> Item:
+def _chance(study: OpenedStudy) -> ChecklistItem:
     asks, search = "Is the search held against random designs at equal cost?", study.config.search
     if not search.is_adaptive:
-        return Item(asks, "does not apply", "Nothing was searched: no result decided what was trained next.")
+        return ChecklistItem(asks, "does not apply", "Nothing was searched: no result decided what was trained next.")
     if search.sampler == "random":
-        return Item(asks, "does not apply", "The search draws at random itself.")
+        return ChecklistItem(asks, "does not apply", "The search draws at random itself.")
     if not search.baseline:
-        return Item(asks, "no", "No designs were drawn at random beside it (search.baseline).")
-    return Item(
+        return ChecklistItem(asks, "no", "No designs were drawn at random beside it (search.baseline).")
+    return ChecklistItem(
         asks, "yes", f"{wording.share(search.baseline)} of the designs were drawn at random and trained in full."
     )
 
 
-def _tuning(study: OpenedStudy) -> Item:
+def _tuning(study: OpenedStudy) -> ChecklistItem:
     asks, rates = "Was tuning kept from favouring one side?", study.config.search.rates
     if rates:
         tried = ", ".join(f"{rate:g} times" for rate in sorted({1.0, *rates}))
-        return Item(asks, "yes", f"Both settings of the contrast were trained at {tried} the recipe's learning rate.")
+        return ChecklistItem(
+            asks, "yes", f"Both settings of the contrast were trained at {tried} the recipe's learning rate."
+        )
     words = "One recipe for all, tuned for none of them; search.rates repeats the contrast at other learning rates."
-    return Item(asks, "in part", words)
+    return ChecklistItem(asks, "in part", words)
 
 
-def _failed(study: OpenedStudy) -> Item:
+def _failed(study: OpenedStudy) -> ChecklistItem:
     told = ", ".join(f"{number} {status}" for status, number in failures(study))
     words = "Every run came through."
     if told:
         words = (
             f"{told}; diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did."
         )
-    return Item("Are runs that failed told and counted?", "yes", words)
+    return ChecklistItem("Are runs that failed told and counted?", "yes", words)
 
 
-def _time(study: OpenedStudy) -> Item:
+def _time(study: OpenedStudy) -> ChecklistItem:
     runs = study.record.runs
     spent, count = wording.duration(float(runs["seconds"].sum())), wording.counted(len(runs), "run")
     words = f"{spent} of training and evaluation in {count}."
-    return Item("Is the computing time told?", "yes", words)
+    return ChecklistItem("Is the computing time told?", "yes", words)
 
 
 def budget_words(budget: BudgetConfig) -> str:
-    """What is held equal, for people: `equal parameters within 5.0 %`; empty without a budget."""
+    """What the budget holds equal, as text: `equal parameters within 5.0 %`; "" without a budget."""
     held = [
         f"{COUNTED[axis].words} within {wording.percent(limit.tolerance, 1)}" for axis, limit in budget.held.items()
     ]
@@ -241,13 +247,13 @@ def budget_words(budget: BudgetConfig) -> str:
 
 
 def failures(study: OpenedStudy) -> list[tuple[str, int]]:
-    """How many runs did not come through, by status."""
-    counts = study.record.runs["status"].value_counts()  # what a search stopped came through as far as it should
+    """The number of failed runs, by status."""
+    counts = study.record.runs["status"].value_counts()  # a run that a search stopped early has not failed
     return [(str(status), int(number)) for status, number in counts.items() if status not in ("ok", "pruned")]
 
 
 def failed_runs(study: OpenedStudy) -> list[dict[str, Any]]:
-    """Those runs one by one: setting, seed, status, epochs and what was said."""
+    """The failed runs one by one: setting, seed, status, epochs and message."""
     runs = study.record.runs
     poor = runs[~runs["status"].isin(("ok", "pruned"))].head(MOST_FAILURES)
     return [
@@ -283,7 +289,7 @@ def tried(study: OpenedStudy) -> list[str]:
 
 
 def images(environment: dict[str, Any]) -> str:
-    """How many images each part has, and how many could not be used."""
+    """How many images each part of the data has, and how many could not be used, as text."""
     parts = zip(environment["images"], ("to train", "to validate", "to test"), strict=True)
     words = ", ".join(f"{count:,} {what}" for count, what in parts)
     if rest := environment.get("rest_images"):
@@ -294,9 +300,11 @@ def images(environment: dict[str, Any]) -> str:
 
 
 def convolutions(execution: dict[str, Any]) -> str:
-    """Which grouped convolutions are executed otherwise than they are: `128>128_k3_s1_g32_32px as 16 groups`."""
+    """Which grouped convolutions are executed in another form: `128>128_k3_s1_g32_32px as 16 groups`."""
     choices = [Convolution(**choice) for choice in execution.get("convolutions", [])]
     changed = [
-        choice.told(-1) for choice in choices if f"_g{choice.groups}_" not in choice.layer or choice.layout != "same"
+        choice.described(-1)
+        for choice in choices
+        if f"_g{choice.groups}_" not in choice.layer or choice.layout != "same"
     ]
     return "; ".join(changed) or "as they are"

@@ -1,4 +1,4 @@
-"""One study's page: a single file that opens from disk with the network off."""
+"""Writes a study's page: a single HTML file that works from disk without a network."""
 
 import base64
 import hashlib
@@ -18,9 +18,9 @@ from explorer.analysis.population import Rivals
 from explorer.analysis.sentences import (
     learning_rate_sentence,
     mood,
+    pairs_in_words,
     search_history_sentence,
     sentence,
-    told_pairs,
     trend_sentence,
 )
 from explorer.analysis.summary import Estimate
@@ -41,13 +41,13 @@ SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
 
 
 def write_page(study: OpenedStudy, path: Path, runs: str = "") -> None:
-    """Write the page of a study; the file is replaced whole. `runs` is the hash of the runs that it shows."""
+    """Write the page of a study; the file is replaced atomically. `runs` is the hash of the runs that it shows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, render_page(study) + (f"<!-- runs: {runs} -->\n" if runs else ""))
 
 
 def render_page(study: OpenedStudy) -> str:
-    """The page as HTML. Text from settings and data is escaped everywhere; nothing is loaded from elsewhere."""
+    """The page as HTML. Text from settings and data is always escaped; nothing is loaded from other addresses."""
     scripts = [script(*SCRIPTS)]
     views = Views(study)
     figures = views.figures
@@ -81,7 +81,7 @@ def render_page(study: OpenedStudy) -> str:
         overlaid=_is_overlaid(figures),
         banded={name for name, figure in figures.items() if isinstance(figure, Panel) and figure.has_band},
         single=max((one.estimate.n for one in study.finding.summaries), default=0) < 2,
-        seeds=wording.told_seeds([one.estimate.n for one in study.finding.summaries]),
+        seeds=wording.seed_counts([one.estimate.n for one in study.finding.summaries]),
         crowded=views.is_crowded,
         costs={name: MEASURES[name[5:]].words for name in figures if name.startswith("cost-")},
         stills=views.stills(),
@@ -107,14 +107,14 @@ def render_page(study: OpenedStudy) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill in one of the package's templates, with what every page needs."""
+    """Render one of the package's templates, with the style and functions that every page needs."""
     style = Markup(_asset("page.css"))  # noqa: S704 - our own file
     return _templates().get_template(template).render(wording=wording, style=style, display=_display, **values)
 
 
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
-    """The package's templates, each compiled once: that takes longer than to fill one in."""
+    """The package's templates; each is compiled once, since that takes longer than rendering it."""
     return Environment(
         loader=PackageLoader("explorer.report"),
         autoescape=select_autoescape(["html", "j2"]),
@@ -126,12 +126,12 @@ def _templates() -> Environment:
 
 
 def script(*names: str) -> Markup:
-    """The package's scripts of these names as one, in this order."""
+    """The package's scripts with these names, joined in this order."""
     return Markup("".join(_asset(f"{name}.js") for name in names))  # noqa: S704 - program text, not input
 
 
 def policy(scripts: list[Markup]) -> str:
-    """A content policy that allows these scripts by hash, what they unpack, and no request to anywhere."""
+    """A content security policy: allows these scripts by hash and the scripts they unpack, and no request at all."""
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join([*(f"'sha256-{digest}'" for digest in digests), "blob:"]) if digests else "'none'"
     return (
@@ -141,7 +141,7 @@ def policy(scripts: list[Markup]) -> str:
 
 
 def _rows(views: Views) -> list[dict[str, Any]]:
-    """The summaries with the names and axes of their designs."""
+    """The rows of the table of settings: each summary with the name and axes of its design."""
     axes = views.axes.to_dict("index")
     return [
         {
@@ -158,7 +158,7 @@ def _rows(views: Views) -> list[dict[str, Any]]:
 
 
 def _pairs(finding: Finding) -> list[tuple[int, str, str, str]]:
-    """Both errors of each pair of seeds of the contrast, or what became of the runs, and their difference."""
+    """For each seed of the contrast: both errors, or the statuses of failed runs, and the difference, as text."""
     found = finding.comparison
     if found is None:
         return []
@@ -170,7 +170,7 @@ def _pairs(finding: Finding) -> list[tuple[int, str, str, str]]:
 
 
 def _others(finding: Finding) -> list[tuple[Comparison, str]]:
-    """The other contrasts, each with what takes the sense from it: runs that failed, networks that learned nothing."""
+    """The other contrasts, each with its caveats: runs that failed, networks that learned nothing."""
     found = []
     for one in finding.others:
         names = _display(one.setting), _display(one.against)
@@ -179,19 +179,19 @@ def _others(finding: Finding) -> list[tuple[Comparison, str]]:
 
 
 def _rivals(finding: Finding) -> list[tuple[Rivals, str]]:
-    """The pairs of spaces, with the same beside them."""
+    """The compared pairs of spaces, each with its caveats: runs that failed, designs that learned nothing."""
     found = finding.populations.rivals if finding.populations else []
     return [(one, f"{spaces_learned(one)} {spaces_failed(one, finding.failures)}".strip()) for one in found]
 
 
 def _is_overlaid(figures: dict[str, Figure]) -> bool:
-    """Whether the paper's own numbers can be laid over the key figure."""
+    """Whether the ResNeXt paper's numbers can be drawn over the key figure."""
     key = figures.get("cardinality")
     return isinstance(key, Panel) and any(mark.optional for mark in key.marks)
 
 
 def _checks(finding: Finding) -> list[tuple[str, str]]:
-    """What a reviewer asks of the contrast beside its verdict."""
+    """Further statistics of the contrast for a reviewer, as pairs of label and text."""
     found, words = finding.comparison, wording
 
     def points_apart(one: Estimate) -> str:
@@ -220,12 +220,12 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
         )
     if found.needed is not None and found.verdict == "inconclusive":
         power = f"Pairs that find {100 * (found.margin or 0):.2f} points with 80 % power"
-        rows.append((f"{power}, at the upper 80 % limit of the standard deviation", told_pairs(found.needed)))
+        rows.append((f"{power}, at the upper 80 % limit of the standard deviation", pairs_in_words(found.needed)))
     return rows
 
 
 def _front_rows(finding: Finding) -> list[dict[str, Any]]:
-    """The designs on the front, the cheapest first."""
+    """The rows of the table of designs on the front, the cheapest first."""
     found = finding.front
     if found is None:
         return []

@@ -1,4 +1,4 @@
-"""Which figures a study's page has, and what its scripts read."""
+"""Chooses the figures of a study's page, and collects the data that its scripts read."""
 
 import json
 from functools import cached_property
@@ -35,29 +35,29 @@ from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
 from explorer.report.plot import plot
 from explorer.report.svg import svg
 
-LEAST_ON_FRONT = 3  # designs, below which a front says nothing
-LEAST_PARALLEL = 8  # designs, below which lines across axes say no more than the table
-LEAST_AXES = 4  # axes, costs and error together, below which a plain figure shows as much
-FEW_RUNS = 2000  # up to which all epochs of all curves are carried; of more, so many:
+LEAST_ON_FRONT = 3  # fewest designs for which a front is drawn
+LEAST_PARALLEL = 8  # fewest designs for parallel axes: with fewer the table says as much
+LEAST_AXES = 4  # fewest parallel axes, costs and error included: with fewer a plain figure shows as much
+FEW_RUNS = 2000  # up to this many runs the page holds all epochs of all curves; with more runs only so many:
 THINNED = 25
-MOST_CURVES = 12  # settings whose training is drawn, those with the lowest validation error
+MOST_CURVES = 12  # most settings whose curves are drawn: those with the lowest validation error
 Figure = Panel | Parallel
 
 
 class Views:
-    """The figures of one study, and the numbers they share."""
+    """The figures of one study, and the numbers from which they are made."""
 
     def __init__(self, study: OpenedStudy) -> None:
         self.study = study
 
     @cached_property
     def error(self) -> str:
-        """What is judged, with its unit: `Test error (%)`."""
+        """The label of the judged error, with its unit: `Test error (%)`."""
         return f"{wording.ERROR_NAMES[self.study.finding.measure].capitalize()} (%)"
 
     @cached_property
     def measured(self) -> list[SettingSummary]:
-        """The settings of which a run came through: the others have no error to draw."""
+        """The settings with a completed run: the others have no error to draw."""
         return [one for one in self.study.finding.summaries if one.came_through]
 
     @cached_property
@@ -67,24 +67,24 @@ class Views:
 
     @cached_property
     def curves(self) -> dict[str, list[Curve]]:
-        """Training curves by setting, thinned where there are many runs."""
+        """Training curves by setting, at fewer epochs if there are many runs."""
         runs = self.study.record.runs
         return curve_numbers(self.study.record.epochs, runs, None if len(runs) <= FEW_RUNS else THINNED)
 
     @cached_property
     def axes(self) -> pd.DataFrame:
-        """The axes of every design, by setting, as the record tells them."""
+        """The axes of every design, from the record, one row per setting."""
         rows = self.study.record.runs.drop_duplicates("setting").set_index("setting")
         return pd.DataFrame({axis.name: axis.among(rows) for axis in SHOWN})
 
     @property
     def is_crowded(self) -> bool:
-        """Whether the designs are too many for a line each."""
+        """Whether there are too many designs to draw a line for each."""
         return len(self.lines) > MOST_LINES
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
-        """All figures by name, the first one the key figure; those without anything to show are left out."""
+        """All figures by name, the key figure first; those with nothing to show are left out."""
         found, panels = self.study.finding, {}
         if found.front is not None:
             panels["front"] = front_panel(found.front, found.summaries, self.error)
@@ -118,11 +118,11 @@ class Views:
         return {axis: limit.tolerance for axis, limit in self.study.config.budget.held.items()}
 
     def stills(self) -> dict[str, Markup]:
-        """Every figure as a picture that needs no script."""
+        """Every figure as an SVG picture, which needs no script."""
         return {name: svg(one) if isinstance(one, Panel) else parallel_svg(one) for name, one in self.figures.items()}
 
     def data(self) -> dict[str, Any]:
-        """What the page's scripts read: figures, curves and cards of designs."""
+        """The data for the page's scripts: figures, curves and cards of designs."""
         study, task = self.study, self.study.config.data.task
         return {
             "figures": {
@@ -137,7 +137,7 @@ class Views:
         }
 
     def _curves(self) -> dict[str, dict[str, list[float | None]]]:
-        """The curves of every design, for those that are picked, in percent."""
+        """The curves of every design, in percent; the page draws those that a reader selects."""
         return {
             name: {
                 "epochs": [*validation.epochs],
@@ -150,7 +150,7 @@ class Views:
         }
 
     def _fronts(self) -> list[Front]:
-        """Error against each cost in which the designs differ, but for the one the key figure shows."""
+        """The front of error against each cost in which the designs differ, except the cost of the key figure."""
         study, found, runs = self.study, self.study.finding, self.study.record.runs
         if len(self.measured) < LEAST_ON_FRONT:
             return []
@@ -162,7 +162,7 @@ class Views:
         return [one for axis in differ if (one := front_of(found.summaries, axis, images, chance)) is not None]
 
     def _parallel(self) -> Parallel | None:
-        """Designs across their axes, where there are many designs that differ in several."""
+        """The figure with parallel axes, if there are many designs that differ in several axes; else None."""
         summaries = self.measured
         if len(summaries) < LEAST_PARALLEL:
             return None
@@ -171,7 +171,7 @@ class Views:
 
 
 def plotted(figure: Figure) -> Any:
-    """A figure as plotly draws it."""
+    """A figure as a plotly figure."""
     return plot(figure) if isinstance(figure, Panel) else parallel_plot(figure)
 
 

@@ -12,17 +12,17 @@ from typing import Literal
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 MOST_TICKS = 7
-MOST_DOTS = 2_000  # of one mark: a page is drawn without WebGL, which needs code made of text
-FEW = 4  # an axis whose ends lie so many times apart or less is marked evenly, logarithmic or not
+MOST_DOTS = 2_000  # most dots of one mark: pages draw without WebGL, which would need code generated from text
+FEW = 4  # largest ratio of an axis's ends with evenly spaced ticks, even if the axis is logarithmic
 
 
 @dataclass(frozen=True)
 class Axis:
     """One axis: its title with the unit, its scale and its ends.
 
-    ticks   values and their labels, of which a line break begins another line; none: they are chosen
+    ticks   values and their labels, in which a line break starts another line; empty: they are chosen automatically
     low, high  ends; None: those of the marks, with some room
-    share   values are fractions and labelled in percent
+    share   whether values are fractions that are labelled in percent
     """
 
     title: str
@@ -37,12 +37,12 @@ class Axis:
 class Mark:
     """Points of one colour: dots, a line through them, steps, or a band between `y` and `high`.
 
-    legend    its words in the legend; "": it stands in none
-    settings  of each point, by which views are linked; or one for all, as of a training curve
-    words     of each point, for whoever asks for it
-    sizes     of each dot in pixels
-    quiet     drawn behind, and fainter
-    optional  drawn only when it is asked for
+    legend    its text in the legend; "": it has none
+    settings  the setting of each point, by which figures are linked; or one for all, as of a training curve
+    words     the text shown on hovering over each point
+    sizes     the diameter of each dot in pixels
+    quiet     drawn behind the others, and fainter
+    optional  hidden until the reader asks for it
     """
 
     kind: Literal["dots", "line", "steps", "band"]
@@ -63,7 +63,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure: what it is called for people who do not see it, its axes and what is drawn."""
+    """One figure: its title, which screen readers read out, its axes and its marks."""
 
     title: str
     x: Axis
@@ -72,17 +72,17 @@ class Panel:
 
     @property
     def ordered(self) -> list[Mark]:
-        """The marks in the order they are drawn: bands first, then what is quiet; too many dots are thinned."""
+        """The marks in drawing order: bands first, then quiet ones; a mark with too many dots is thinned."""
         return sorted(map(_thinned, self.marks), key=lambda mark: (mark.kind != "band", not mark.quiet))
 
     @property
     def has_band(self) -> bool:
-        """Whether a band is seen in it."""
+        """Whether a band is visible in the figure."""
         return any(mark.kind == "band" and len(mark.x) for mark in self.marks)
 
     @property
     def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Where both axes begin and end, what is optional left out."""
+        """The ends of both axes, without regard to optional marks."""
         marks = [mark for mark in self.marks if not mark.optional]
         xs = [value for mark in marks for value in mark.x]
         ys = [value for mark in marks for value in (*mark.y, *mark.high)]
@@ -90,7 +90,7 @@ class Panel:
 
 
 def _thinned(mark: Mark) -> Mark:
-    """Every so many-th dot where there are too many to draw, and a legend that says so."""
+    """Every n-th dot of a mark with too many dots to draw, and a legend that says so."""
     step = math.ceil(len(mark.x) / MOST_DOTS)
     if mark.kind != "dots" or step < 2:
         return mark
@@ -106,7 +106,7 @@ def _thinned(mark: Mark) -> Mark:
 
 
 def ends(axis: Axis, values: Sequence[float]) -> tuple[float, float]:
-    """Where an axis begins and ends, with a little room beyond the marks; on a logarithmic one both are positive."""
+    """The ends of an axis, with a little room beyond the marks; both are positive on a logarithmic axis."""
     known = [value for value in values if math.isfinite(value) and (value > 0 or not axis.log)]
     low = min(known, default=1.0) if axis.low is None else axis.low
     high = max(known, default=2.0) if axis.high is None else axis.high
@@ -118,7 +118,7 @@ def ends(axis: Axis, values: Sequence[float]) -> tuple[float, float]:
 
 
 def ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
-    """Values to mark between both ends, with their labels: as given, or round ones."""
+    """The ticks of an axis between both ends, with their labels: as given, or round values."""
     if axis.ticks:
         return [(value, words) for value, words in axis.ticks if low <= value <= high]
     found = _log_ticks(low, high) if axis.log and high > FEW * low else _even_ticks(low, high)
@@ -126,7 +126,7 @@ def ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
 
 
 def label(value: float, *, share: bool = False) -> str:
-    """A round number as people write it: `0.5`, `25`, `40 %`, `1.5 M`."""
+    """A round number as a label: `0.5`, `25`, `40 %`, `1.5 M`."""
     if share:
         return f"{100 * value:.4g} %"
     for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):

@@ -1,4 +1,4 @@
-"""What the ResNeXt paper found, to lay over a study's own figure."""
+"""The results of the ResNeXt paper's table 3, to draw over a study's own figure."""
 
 from explorer.report.panel import PALETTE, SYMBOLS, Mark
 
@@ -11,9 +11,9 @@ TABLE_3 = {
 
 
 def table_3(one_path: float) -> list[Mark]:
-    """Table 3's change of the error from one path on, in points, as if it began at `one_path` percent.
+    """Table 3's errors shifted so that cardinality 1 lies at `one_path` percent: only the changes, in points, compare.
 
-    The paper's own errors lie elsewhere, since they are of another data set and of long training.
+    The paper's own errors are at another level, since they are of another data set and longer training.
     """
     marks = []
     for place, (depth, errors) in enumerate(TABLE_3.items()):

@@ -1,7 +1,7 @@
 """Designs as lines across parallel axes (Inselberg, 1985): which values do those with a low error share?
 
-Drawn as SVG, on whose axes the page's own script lets people drag: plotly's needs WebGL and the right to make code of
-text, which the page's policy forbids. In a notebook plotly draws it.
+A page draws them as SVG with a script of its own for selecting ranges by dragging: plotly's version needs WebGL and
+code generated from text, which the page's content security policy forbids. In a notebook plotly draws them.
 """
 
 import math
@@ -17,10 +17,10 @@ from explorer.report.panel import Axis, ends, ticks
 from explorer.report.plot import text
 from explorer.report.svg import HEIGHT, WIDTH
 
-# From the lowest error to the highest: told apart by colour-blind people, and on light and dark pages.
+# Colours from the lowest error to the highest, distinguishable for colour-blind people and on light and dark pages.
 RAMP = ("#0072B2", "#7f9a9e", "#E69F00")
 SIDE, TOP, BOTTOM = 70, 52, 24
-STRIP = 26  # pixels on which an axis can be dragged
+STRIP = 26  # width in pixels of the strip along an axis that can be dragged
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Parallel:
     """Axes side by side, the last of which gives the lines their colours.
 
     columns   the values of each axis, one for each design
-    settings  of the designs, by which views are linked
+    settings  the setting of each design, by which figures are linked
     """
 
     title: str
@@ -38,7 +38,7 @@ class Parallel:
 
 
 def parallel_plot(figure: Parallel) -> go.Figure:
-    """For a notebook; `customdata` holds the settings in the order of the lines."""
+    """The plotly figure for a notebook; `customdata` holds the settings in the order of the lines."""
     dimensions = []
     for axis, values in zip(figure.axes, figure.columns, strict=True):
         low, high = ends(axis, values)
@@ -60,7 +60,7 @@ def parallel_plot(figure: Parallel) -> go.Figure:
 
 
 def parallel_svg(figure: Parallel) -> Markup:
-    """The picture, and its title for people who do not see it."""
+    """The SVG picture, with its title as text for screen readers."""
     span = (WIDTH - 2 * SIDE) / max(1, len(figure.axes) - 1)
     places = [SIDE + span * number for number in range(len(figure.axes))]
     heights, axes, labels, strips = [], [], [], []
@@ -96,7 +96,7 @@ def _way(places: Sequence[float], heights: Sequence[float]) -> str:
 
 
 def _scaled(axis: Axis, values: Sequence[float]) -> list[float]:
-    """As they lie along the axis."""
+    """Values on the scale of the axis: logarithms if it is logarithmic."""
     return [math.log10(value) if axis.log else float(value) for value in values]
 
 
@@ -105,13 +105,13 @@ def _height(value: float, low: float, high: float) -> float:
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks between 0 and 1: one diverged design shall not leave all others of one colour."""
+    """Ranks between 0 and 1; with the values themselves one diverged design would leave all others in one colour."""
     order = {value: place for place, value in enumerate(sorted(set(values)))}
     return [order[value] / max(1, len(order) - 1) for value in values]
 
 
 def _color(rank: float) -> str:
-    """The ramp's colour of a rank."""
+    """The colour for a rank between 0 and 1."""
     steps = list(pairwise(RAMP))
     place = min(int(rank * len(steps)), len(steps) - 1)
     share = rank * len(steps) - place

@@ -9,7 +9,7 @@ from explorer.report.panel import Axis, Mark, Panel, ticks
 
 
 def plot(panel: Panel) -> go.Figure:
-    """The figure; each point's `customdata` is its setting, by which the page links its views."""
+    """The plotly figure of a panel; each point's `customdata` is its setting, by which the page links its figures."""
     figure = go.Figure()
     seen: set[str] = set()
     for mark in panel.ordered:
@@ -48,7 +48,7 @@ def _axis(axis: Axis, low: float, high: float) -> dict[str, object]:
 
 
 def text(words: str) -> str:
-    """Text as text: plotly reads some HTML in it."""
+    """Escape text, since plotly interprets some HTML in it."""
     return visible(words).replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
 
 
@@ -85,7 +85,7 @@ def _lasting(mark: Mark, *, shown: bool) -> go.Scatter:
     if mark.words:
         options |= {"text": [text(words) for words in mark.words], "hovertemplate": "%{text}<extra></extra>"}
     else:
-        options["hoverinfo"] = "skip"  # or a line would stand before the dots on it
+        options["hoverinfo"] = "skip"  # otherwise a line would capture hovering over its dots
     if mark.kind == "dots":
         size = list(mark.sizes) if mark.sizes else 7 if mark.quiet else 10
         return go.Scatter(mode="markers", marker={"color": mark.color, "symbol": mark.symbol, "size": size}, **options)

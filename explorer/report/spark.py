@@ -1,4 +1,4 @@
-"""A study in a picture small enough for its entry in the index: what tells most of it, drawn without any script."""
+"""The small picture of a study in the index: its most informative figure, drawn without a script."""
 
 import math
 from collections.abc import Sequence
@@ -10,27 +10,27 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import SearchHistory
 from explorer.analysis.summary import SettingSummary
-from explorer.host.formatting import ERROR_NAMES, counted, percent, told_seeds
+from explorer.host.formatting import ERROR_NAMES, counted, percent, seed_counts
 from explorer.report.figures import Point, cardinality_numbers
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, ticks
 from explorer.report.svg import Place, drawn, scale
 
-WIDTH, HEIGHT = 272, 104  # pixels, in which it is shown as it is
+WIDTH, HEIGHT = 272, 104  # pixels, shown without scaling
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 8, 20
-LETTER = 6.0  # pixels of a letter of its numbers
-MOST_KEYED = 4  # lines: so many of the palette's colours stand out by 3:1 or more from a light and from a dark page
-MOST_TOLD = 8  # points whose values are told one by one to people who do not see the picture
-MOST_POINTS = 300  # of one mark: more lie on the same pixels, and would be carried by every index
+LETTER = 6.0  # average width in pixels of a digit
+MOST_KEYED = 4  # most lines: so many colours of the palette have a contrast of 3:1 to light and to dark pages
+MOST_TOLD = 8  # most points whose values are listed in the text for screen readers
+MOST_POINTS = 300  # most points of one mark: more would fall on the same pixels and enlarge every index
 MOST_BARS = 60
-DOT, SMALL = 6.0, 4.0  # pixels across; one of many is small, not faint, or it would not stand out
+DOT, SMALL = 6.0, 4.0  # diameter in pixels; among many, dots are small rather than faint, which keeps the contrast
 
 
 @dataclass(frozen=True)
 class Spark:
     """The small picture of a study, as plain numbers; errors are fractions.
 
-    panel    its title says in words what is drawn, with n; marks with a legend stand in the key
-    caption  how to read it
+    panel    what is drawn; its title describes it in words, with n; marks with a legend appear in the key
+    caption  how to read the picture
     """
 
     panel: Panel
@@ -38,12 +38,12 @@ class Spark:
 
     @property
     def key(self) -> list[Mark]:
-        """The marks whose colour has to be explained, one for each."""
+        """The marks for the key below the picture, one for each text of a legend."""
         return [mark for mark in self.panel.marks if mark.legend]
 
 
 def spark_of(finding: Finding) -> Spark | None:
-    """What tells most of a study; None before a run came through.
+    """Choose and make the small picture of a study; None before a run came through.
 
     A study of spaces: the distributions of their errors. A search: the best so far. Listed settings: mean errors with
     intervals against cardinality, or in the study's order where all have the same. A single setting: its seeds.
@@ -80,17 +80,17 @@ def _is_many(mark: Mark) -> bool:
 
 
 def _thinned(mark: Mark) -> Mark:
-    """Points evenly spread over those of the mark where there are too many, the first and the last among them."""
+    """A mark with at most `MOST_POINTS` points: evenly spread, the first and the last included."""
     if not _is_many(mark):
         return mark
     last = len(mark.x) - 1
     places = [round(last * step / (MOST_POINTS - 1)) for step in range(MOST_POINTS)]
     x, y = [mark.x[place] for place in places], [mark.y[place] for place in places]
-    return replace(mark, x=x, y=y, sizes=mark.sizes[:MOST_POINTS])  # all of a mark are of one size
+    return replace(mark, x=x, y=y, sizes=mark.sizes[:MOST_POINTS])  # all dots of a mark have one size
 
 
 def picture(spark: Spark) -> Markup:
-    """The picture as SVG, with its words for people who do not see it. Colours of text and grid are the page's."""
+    """The picture as SVG, with its title for screen readers. The page's style sets the colours of text and grid."""
     panel = spark.panel
     x_ends, y_ends = panel.ends
     across, up = scale(panel.x, x_ends, LEFT, WIDTH - RIGHT), scale(panel.y, y_ends, HEIGHT - BOTTOM, TOP)
@@ -103,7 +103,7 @@ def picture(spark: Spark) -> Markup:
 
 
 def _rows(marked: list[tuple[float, str]], up: Place) -> list[str]:
-    """Lines at the lowest and the highest round value: enough to read sizes off, and no more."""
+    """Grid lines with labels at the lowest and the highest tick only, to keep the picture simple."""
     found = []
     for value, words in [marked[0], marked[-1]][: len(marked)]:
         y = up(value)
@@ -113,7 +113,7 @@ def _rows(marked: list[tuple[float, str]], up: Place) -> list[str]:
 
 
 def _columns(marked: list[tuple[float, str]], across: Place) -> list[str]:
-    """The numbers below, those that find room; the last one always does."""
+    """The labels below the picture that fit without overlap; the last one is always shown."""
     found: list[str] = []
     right = WIDTH + LETTER
     for value, words in reversed(marked):
@@ -126,7 +126,7 @@ def _columns(marked: list[tuple[float, str]], across: Place) -> list[str]:
 
 
 def _of_spaces(found: Populations, error: str) -> Spark | None:
-    """The declared two spaces first, where there are more than can be told apart."""
+    """The distributions of errors by space; the two declared spaces first, if there are too many lines."""
     first = [name for one in found.rivals[:1] for name in (one.space, one.against)]
     names = list(dict.fromkeys([*first, *found.distributions]))[:MOST_KEYED]
     known = {name: one for name, one in found.distributions.items() if one.best == one.best}  # a run came through
@@ -135,19 +135,21 @@ def _of_spaces(found: Populations, error: str) -> Spark | None:
         return None
     last = max(float(one.errors[-1]) for one in shown.values())
     marks = [_shares(name, one, last, PALETTE[index]) for index, (name, one) in enumerate(shown.items())]
-    told = "; ".join(
+    values = "; ".join(
         f"{name}: mean {percent(one.mean)}, best by validation {percent(one.best)}, n = {one.n}"
         for name, one in shown.items()
     )
     some = f", {len(shown)} of {len(found.distributions)} spaces" if len(shown) < len(found.distributions) else ""
     return Spark(
-        Panel(f"Share of designs below each {error}{some}. {told}.", _percents(), _percents(low=0.0, high=1.02), marks),
+        Panel(
+            f"Share of designs below each {error}{some}. {values}.", _percents(), _percents(low=0.0, high=1.02), marks
+        ),
         f"Share of designs at or below each {error}{some}",
     )
 
 
 def _shares(name: str, one: Distribution, last: float, color: str) -> Mark:
-    """Steps from nothing at the best design to all of them, and on to the worst design of all spaces."""
+    """The share of designs below each error as steps from 0 to 1, drawn on to `last`, the worst error of all spaces."""
     x, share = [float(value) for value in one.errors], [float(value) for value in one.share]
     return Mark("steps", [x[0], *x, last], [0.0, *share, 1.0], color, legend=f"{name}, n = {one.n}", width=2.0)
 
@@ -176,7 +178,7 @@ def _of_a_search(found: SearchHistory) -> Spark | None:
 
 
 def _of_seeds(one: SettingSummary, error: str) -> Spark:
-    """A single setting has nothing to be held against: how much its seeds differ is what there is to see."""
+    """The error of each seed, for a study with a single setting."""
     seeds, found = sorted(one.errors), one.estimate
     errors = [one.errors[seed] for seed in seeds]
     marks, low_high = [], ""
@@ -204,16 +206,16 @@ def _of_cardinalities(finding: Finding, error: str) -> Spark:
             _dots([float(point.cardinality) for point in points], [point.mean / 100 for point in points], SMALL),
             Mark("line", numbers, [mean / 100 for mean in means], PALETTE[0], width=2.0),
         ]
-        told = [f"{percent(mean / 100)} at {number}" for number, mean in zip(numbers, means, strict=True)]
-        title = f"Mean {error} over designs against cardinality: {_few(told)}; {len(points)} designs, {seeds}"
+        values = [f"{percent(mean / 100)} at {number}" for number, mean in zip(numbers, means, strict=True)]
+        title = f"Mean {error} over designs against cardinality: {_few(values)}; {len(points)} designs, {seeds}"
         caption = f"Mean {error} by cardinality; dots: designs, line: their mean, {seeds}"
         return Spark(Panel(f"{title}.", axis, _percents(), marks), caption)
     marks, parts = [], []
     for index, (rest, line) in enumerate(lines.items()):
         legend = f"depth {rest}" if len(lines) > 1 else ""
         marks += _line(line, PALETTE[index], SYMBOLS[index], legend)
-        told = [f"{percent(point.mean / 100)} at {point.cardinality}" for point in line]
-        parts.append(f"{legend}{': ' if legend else ''}{_few(told)}")
+        values = [f"{percent(point.mean / 100)} at {point.cardinality}" for point in line]
+        parts.append(f"{legend}{': ' if legend else ''}{_few(values)}")
     bars = _explained(marks)
     title = f"Mean {error} against cardinality: {'; '.join(parts)}{bars}, {seeds} for each."
     return Spark(Panel(title, axis, _percents(), marks), f"Mean {error} by cardinality{bars}, {seeds}")
@@ -235,15 +237,15 @@ def _of_settings(summaries: list[SettingSummary], error: str) -> Spark:
     intervals = [(one.estimate.low, one.estimate.high) for one in summaries]
     marks = [*_bars(x, intervals, PALETTE[0]), _dots(x, y)]
     axis = Axis("Setting", ticks=tuple((place, f"{place:.0f}") for place in x))
-    told = _few([f"{percent(one.estimate.mean)} for {one.display}" for one in summaries])
+    values = _few([f"{percent(one.estimate.mean)} for {one.display}" for one in summaries])
     bars = _explained(marks)
-    title = f"Mean {error} of {len(summaries)} settings in the study's order: {told}{bars}, {_n(summaries)} for each."
+    title = f"Mean {error} of {len(summaries)} settings in the study's order: {values}{bars}, {_n(summaries)} for each."
     caption = f"Mean {error} of each setting, in the study's order{bars}, {_n(summaries)}"
     return Spark(Panel(title, axis, _percents(), marks), caption)
 
 
 def _bars(x: Sequence[float], intervals: Sequence[tuple[float, float]], color: str) -> list[Mark]:
-    """An upright line for each interval that is known, where they are not too many to be told apart."""
+    """A vertical line for each known interval; none if there are too many to tell apart."""
     known = [(at, low, high) for at, (low, high) in zip(x, intervals, strict=True) if math.isfinite(low)]
     if len(known) > MOST_BARS:
         return []
@@ -251,7 +253,7 @@ def _bars(x: Sequence[float], intervals: Sequence[tuple[float, float]], color: s
 
 
 def _explained(marks: list[Mark]) -> str:
-    """What the bars are, where there are some."""
+    """The part of the caption that explains the bars; "" without bars."""
     return "; bars: 95 % intervals" if any(mark.kind == "line" and len({*mark.x}) == 1 for mark in marks) else ""
 
 
@@ -263,16 +265,16 @@ def _percents(low: float | None = None, high: float | None = None) -> Axis:
     return Axis("", low=low, high=high, share=True)
 
 
-def _few(told: list[str]) -> str:
-    """All of them, or the first and the last."""
-    return ", ".join(told) if len(told) <= MOST_TOLD else f"{told[0]} to {told[-1]}"
+def _few(values: list[str]) -> str:
+    """All parts joined by commas, or only the first and the last if there are too many."""
+    return ", ".join(values) if len(values) <= MOST_TOLD else f"{values[0]} to {values[-1]}"
 
 
 def _n(summaries: list[SettingSummary]) -> str:
-    """How many seeds are behind each mean: `n = 10 seeds`, `n = 2 to 6 seeds, 3 runs as chance`."""
+    """The number of seeds behind each mean, as text: `n = 10 seeds`, `n = 2 to 6 seeds, 3 runs as chance`."""
     failed = sum(len(one.failed) for one in summaries)
     chance = f", {counted(failed, 'run')} as chance" if failed else ""
-    return f"n = {told_seeds([one.estimate.n for one in summaries])}{chance}"
+    return f"n = {seed_counts([one.estimate.n for one in summaries])}{chance}"
 
 
 def _mean(values: list[float]) -> float:

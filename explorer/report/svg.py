@@ -1,4 +1,4 @@
-"""A panel as an SVG picture: there before any script runs, and where none may."""
+"""Draws a panel as SVG: shown before scripts run, and where scripts are not allowed."""
 
 import math
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from explorer.report.panel import Axis, Mark, Panel, ticks
 
 WIDTH, HEIGHT = 1000, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 72
-LETTER = 7.4  # pixels of a letter of the legend, on average
+LETTER = 7.4  # average width in pixels of a letter of the legend
 Place = Callable[[float], float]
 Ends = tuple[float, float]
 
 
 def svg(panel: Panel) -> Markup:
-    """The picture, and its title for people who do not see it. Colours of text and grid are the page's."""
+    """The picture of a panel, with its title for screen readers. The page's style sets colours of text and grid."""
     x_ends, y_ends = panel.ends
     across = scale(panel.x, x_ends, LEFT, WIDTH - RIGHT)
     up = scale(panel.y, y_ends, HEIGHT - BOTTOM, TOP)
@@ -29,7 +29,7 @@ def svg(panel: Panel) -> Markup:
 
 
 def scale(axis: Axis, between: Ends, start: float, end: float) -> Place:
-    """Where on the picture the values of an axis lie, which begins and ends there: from `start` to `end`, in pixels."""
+    """A function from values of an axis to pixels, which maps the ends `between` to `start` and `end`."""
     low, high = between
     if axis.log:
         bottom, span = math.log(low), math.log(high) - math.log(low)
@@ -62,7 +62,7 @@ def _text(x: float, y: float, words: str, anchor: str, kind: str = "tick") -> st
 
 
 def drawn(mark: Mark, across: Place, up: Place) -> list[str]:
-    """A mark as SVG elements; nothing where it has no finite point."""
+    """A mark as SVG elements; empty if it has no finite point."""
     points = [(across(x), up(y)) for x, y in zip(mark.x, mark.y, strict=True) if math.isfinite(y)]
     if not points:
         return []
@@ -83,7 +83,7 @@ def drawn(mark: Mark, across: Place, up: Place) -> list[str]:
 
 
 def _shape(symbol: str, x: float, y: float, r: float) -> str:
-    """One of plotly's markers of the same name."""
+    """A marker as an SVG element, like plotly's marker of the same name."""
     if symbol == "circle":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}"/>'
     known: dict[str, list[tuple[float, float]]] = {

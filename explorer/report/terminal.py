@@ -1,4 +1,4 @@
-"""Tables on the terminal, the verdict among them."""
+"""Prints tables and verdicts on the terminal."""
 
 import math
 
@@ -12,11 +12,11 @@ from explorer.analysis.sentences import learning_rate_sentence, search_history_s
 from explorer.host.formatting import ERROR_NAMES, NOTED, millions, signed_percent
 from explorer.report.error_words import interval_words, mean_words, seeds_words
 
-MOST_ROWS = 100  # of the settings: nobody reads ten thousand, which would take longer to lay out than to judge
+MOST_ROWS = 100  # most settings in a table: laying out ten thousand rows would take longer than judging them
 
 
 def print_verdict(finding: Finding, question: str, console: Console) -> None:
-    """The table of settings and the sentence that answers the question."""
+    """Print the table of settings and the sentence that answers the question."""
     table = plain_table(
         question,
         "setting",
@@ -56,7 +56,7 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
 
 
 def plain_table(title: str, first: str, *columns: str) -> Table:
-    """An unboxed table that fits 80 columns; where there are fewer, numbers fold and the name stays whole."""
+    """A table without a frame that fits 80 columns; on a narrower terminal numbers wrap and names stay whole."""
     table = Table(
         title=escape(title),
         title_justify="left",
@@ -72,6 +72,6 @@ def plain_table(title: str, first: str, *columns: str) -> Table:
 
 
 def with_deviation(count: int, deviation: float | None) -> str:
-    """A count beside its distance from the budget's reference, where it has one: `4,775,754 -2.82 %`."""
+    """A count and its deviation from the budget's reference, if there is one: `4,775,754 -2.82 %`."""
     known = deviation is not None and not math.isnan(deviation)
     return f"{count:,} {signed_percent(deviation)}" if known else f"{count:,}"

@@ -87,14 +87,14 @@ def run_study(
             settings = settings_so_far(plan, past)
             workers, execution = _execution(measurer, plan, settings, before, console, fork)
             start = begin(folder, before, config, execution, host_report, fork)
-            for line in start.told:
+            for line in start.messages:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             if reuse_runs(plan, past, folder, execution, start, console):
                 past = records.load(folder)
             state = open_state(measurer, plan, settings, past, folder, execution, workers, console)
             state.clock, state.page_updater, state.start = clock, page_updater, start.number
             _run_all(state, engine)
-            console.print(clock.told(), markup=False, highlight=False)
+            console.print(clock.summary(), markup=False, highlight=False)
         except (InputError, KeyboardInterrupt):
             refused = True
             raise

@@ -169,14 +169,14 @@ def understood(error: BaseException) -> tuple[str, bool]:
         cause = cause.__cause__ or cause.__context__
     # Optuna and SQLAlchemy tell of what happened in their own words, and at length.
     own = [one for one in chain if type(one).__module__.partition(".")[0] not in ("optuna", "sqlalchemy")]
-    told = next((one for one in chain if isinstance(one, sqlite3.Error)), (own or chain)[0])
-    code = getattr(told, "sqlite_errorcode", None)
-    kinds = {kind.__name__ for kind in type(told).__mro__}
+    cause = next((one for one in chain if isinstance(one, sqlite3.Error)), (own or chain)[0])
+    code = getattr(cause, "sqlite_errorcode", None)
+    kinds = {kind.__name__ for kind in type(cause).__mro__}
     if code is not None:
         passes = code & 0xFF in _PASSING
     else:
-        passes = isinstance(told, (OSError, InputError)) or bool(kinds & _PASSING_KINDS)
-    return " ".join(str(told).split())[:300] or type(told).__name__, passes
+        passes = isinstance(cause, (OSError, InputError)) or bool(kinds & _PASSING_KINDS)
+    return " ".join(str(cause).split())[:300] or type(cause).__name__, passes
 
 
 def _bounds(url: URL) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Clock:
         self.before[run_id] = seconds
         self.free_since.append(now)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The measured times in one sentence."""
         lost = max(0.0, 1 - self.training / self.seconds) if self.seconds else 0.0
         return (

@@ -17,7 +17,7 @@ from explorer.engine.remote import installed
 from explorer.host.console import PLAIN
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.changes import fork_of, of_host, of_settings, told
+from explorer.record.changes import difference_lines, fork_of, of_host, of_settings
 from explorer.record.progress import Progress, progress_of
 from explorer.record.rows import RunRecord, record_of
 from explorer.record.starts import Fork, Start, digest, placed, started_study, starts_of, write_environment
@@ -49,7 +49,7 @@ def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
     name, differences = fork_of(config, cast(HostReport, host_report))
     if not differences:
         return plan, None
-    for line in told(study.study_folder(config.name), differences, f"its fork is {name}"):
+    for line in difference_lines(study.study_folder(config.name), differences, f"its fork is {name}"):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return plan.with_name(name), Fork(config.name, tuple(map(str, differences)))
 

@@ -139,7 +139,7 @@ class Writer:
     mirror: Mirror
     wrote: Callable[[], object] = lambda: None
     leaves: threading.Event = field(default_factory=threading.Event)
-    _told: set[str] = field(default_factory=set)
+    _warned: set[str] = field(default_factory=set)
     _storage: RDBStorage | None = None
     _study_id: int = -1
     _known: dict[int, tuple[int, FrozenTrial]] = field(default_factory=dict)  # by number: id and content as stored
@@ -185,9 +185,9 @@ class Writer:
 
     def tell(self, key: str, words: str) -> None:
         """Warn of something once."""
-        if key not in self._told:
+        if key not in self._warned:
             _LOGGER.warning("the mirror %s %s", self.mirror.place, words)
-        self._told.add(key)
+        self._warned.add(key)
 
     @property
     def _most(self) -> int:

@@ -40,7 +40,7 @@ class _Open:
     trial: optuna.Trial
     errors: dict[int, float] = field(default_factory=dict)
     finished: set[int] = field(default_factory=set)
-    told: bool = False
+    is_finished: bool = False
     pruned: bool = False
 
 
@@ -80,7 +80,7 @@ class Trials:
 
     def _add(self, record: RunRecord) -> None:
         entry = self._by_setting.get(record.setting)
-        if entry is None or record.seed in entry.finished or entry.told:
+        if entry is None or record.seed in entry.finished or entry.is_finished:
             return
         if record.seed not in range(self.first_seed, self.first_seed + self.seeds):
             return
@@ -95,7 +95,7 @@ class Trials:
         entry.trial.set_user_attr(f"seed {record.seed}", _seed_summary(record))
         entry.pruned |= record.status == "pruned"
         if len(entry.finished) == self.seeds:
-            entry.told = True
+            entry.is_finished = True
             if entry.pruned:
                 entry.study.tell(entry.trial, state=optuna.trial.TrialState.PRUNED)
             elif len(entry.errors) == self.seeds:
@@ -108,7 +108,7 @@ class Trials:
         """Finish a trial whose `error` is known without runs, as in a replayed benchmark; None: it was stopped."""
         with self._lock:
             entry = self._by_setting[setting.name]
-            entry.told = True
+            entry.is_finished = True
             state = optuna.trial.TrialState.PRUNED if error is None else None
             self.study.tell(entry.trial, error, state=state)
 
@@ -250,7 +250,7 @@ def _begun(
     return optuna.Trial(study, study._storage.create_new_trial(study._study_id, template_trial=template))
 
 
-def told_trials(
+def finished_trials(
     config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord], by: Mapping[str, str]
 ) -> optuna.Study:
     """A finished study as an Optuna study in memory with finished trials; `by` says which sampler chose a design."""

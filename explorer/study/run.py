@@ -33,7 +33,7 @@ class Convolution:
     groups: int
     layout: str = "same"
 
-    def told(self, groups: int) -> str:
+    def described(self, groups: int) -> str:
         """Description for people; `groups` is the convolution's own number: `128>128_k3_s1_g32_32px as 16 groups`."""
         if self.layout == "kernel":
             return f"{self.layer} by our kernel"

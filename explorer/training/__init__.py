@@ -1,1 +1,1 @@
-"""From an architecture to a trained network: modules, data, the training loop and measured cost."""
+"""Train a network: modules, data, the training loop, checkpoints, and measured cost."""

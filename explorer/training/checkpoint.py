@@ -1,7 +1,7 @@
-"""Where a run can go on after an interruption: weights, momentum, random states and results after any of its steps.
+"""Checkpoints, from which a run continues after an interruption: weights, momentum, random states and results.
 
-A checkpoint is one safetensors file, written whole and made durable; the last two of a run are kept. Each holds the
-run's id and a check over everything in it, so one that is cut short, damaged or of another run is never used.
+A checkpoint can be written after any step. It is one safetensors file, written atomically and made durable; the last
+two of a run are kept. Each holds the run's id and a checksum, so a damaged, incomplete or foreign one is never used.
 """
 
 import json
@@ -24,16 +24,16 @@ _NUMBERS = ("seconds", "training_seconds", "steps", "epoch_seconds", "epoch_trai
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run after some steps.
+    """The state of a run after some steps.
 
-    results           of all epochs finished until then
-    seconds           wall time of the run until then, interruptions left out
-    training_seconds  of these, those spent training in finished epochs
-    tensors           weights and running statistics, momentum, the states that the random streams had when the epoch
-                      began, and within an epoch its sums
-    steps             of the epoch after the finished ones
-    epoch_seconds     wall time of that epoch until then
-    epoch_training    of these, those spent training
+    results           of all finished epochs
+    seconds           wall time of the run so far, without interruptions
+    training_seconds  the part of these spent on training in finished epochs
+    tensors           weights and running statistics, momentum, the states of the random streams at the epoch's
+                      beginning, and within an epoch its sums
+    steps             taken in the unfinished epoch
+    epoch_seconds     wall time of the unfinished epoch so far
+    epoch_training    the part of these spent on training
     """
 
     results: tuple[EpochResult, ...]
@@ -46,12 +46,12 @@ class Checkpoint:
 
     @property
     def position(self) -> tuple[int, int]:
-        """Finished epochs, and steps of the next one."""
+        """Number of finished epochs, and of steps in the next one."""
         return len(self.results), self.steps
 
 
 def captured(network: nn.Module, optimizer: torch.optim.Optimizer, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU everything that the next step depends on: weights, momentum and `others`."""
+    """Copy to the CPU everything that the next step depends on: weights, momentum and `others`."""
     state = {f"network.{key}": tensor for key, tensor in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         momentum = optimizer.state[parameter].get("momentum_buffer")
@@ -61,18 +61,18 @@ def captured(network: nn.Module, optimizer: torch.optim.Optimizer, others: Mappi
 
 
 def restore(tensors: Mapping[str, Tensor], network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put a network and its optimiser back to where they were captured."""
+    """Restore a network and its optimiser to a captured state."""
     prefix = "network."
     network.load_state_dict({key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)})
     for name, parameter in network.named_parameters():
         momentum = tensors.get(f"momentum.{name}")
         if momentum is not None:
-            # In the memory order of the weight, as the optimiser itself would have made it.
+            # In the weight's memory order, as the optimiser itself creates it.
             optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.detach()).copy_(momentum)
 
 
 def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
-    """Write a run's checkpoint into its folder and drop all but the last two."""
+    """Write a run's checkpoint and delete all but the last two."""
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "run": run_id,
@@ -94,9 +94,9 @@ def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
 
 
 def latest(folder: Path, run_id: str, most: int) -> tuple[Checkpoint | None, list[str]]:
-    """A run's newest whole checkpoint of at most so many epochs, none of the next one begun; None where there is none.
+    """A run's newest valid checkpoint of at most `most` epochs, without steps beyond these; None if there is none.
 
-    Beside it, one line for each newer one that cannot be used.
+    Also returns one message for each newer checkpoint that cannot be used.
     """
     unusable = []
     for path in _files(folder):
@@ -112,14 +112,14 @@ def latest(folder: Path, run_id: str, most: int) -> tuple[Checkpoint | None, lis
 
 
 def _files(folder: Path) -> list[Path]:
-    """The newest first."""
+    """Checkpoint files of a folder, newest first."""
     return sorted(folder.glob("*.safetensors"), reverse=True)
 
 
 def _read(path: Path, run_id: str) -> Checkpoint:
     with safe_open(path, framework="pt") as file:
         notes = file.metadata() or {}
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the file is no mapping
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the file is not a mapping
     text = notes.get("about", "")
     if notes.get("check") != _check(text, tensors):
         raise ValueError("its content does not match its check")

@@ -1,18 +1,18 @@
-"""Which device a run uses: exactly one."""
+"""The device of a run, which is exactly one, and its properties."""
 
 import torch
 
 from explorer.host.errors import InputError
 from explorer.host.machine import cpu_features, cpu_name, driver_version, memory_bytes
 
-# What torch, oneDNN and CUDA's libraries say when they are refused memory.
+# Texts of torch, oneDNN and CUDA libraries for a refused allocation.
 _NO_MEMORY = ("DefaultCPUAllocator", "could not create a memory object", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
 
-_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # of x86 and Arm processors, as Linux names them
+_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # names in Linux of x86 and Arm instruction sets
 
 
 def resolve(device: str) -> str:
-    """Turn auto, cpu or cuda into "cpu" or "cuda". Raises InputError for a device that is not there."""
+    """Turn auto, cpu or cuda into "cpu" or "cuda". Raises InputError for a device that does not exist."""
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise InputError(
@@ -22,12 +22,12 @@ def resolve(device: str) -> str:
 
 
 def device_name(device: str) -> str:
-    """Model of the device, for people and for telling machines apart."""
+    """Model of the device, for display and to distinguish machines."""
     return torch.cuda.get_device_name() if device == "cuda" else cpu_name()
 
 
 def like_devices(device: str) -> tuple[int, ...]:
-    """Places of the GPUs of the first one's model: on another model the last bits of a result may be others."""
+    """Indices of the GPUs of the first one's model: other models may give results with other last bits."""
     if device != "cuda":
         return (0,)
     names = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
@@ -35,7 +35,7 @@ def like_devices(device: str) -> tuple[int, ...]:
 
 
 def gpu_versions(device: str) -> dict[str, str]:
-    """Versions of what lies between torch and a GPU; none for the CPU."""
+    """Versions of the software between torch and a GPU; empty for the CPU."""
     if device != "cuda":
         return {}
     cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ def gpu_versions(device: str) -> dict[str, str]:
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether the device computes in bfloat16; whether that is faster is for a measurement to say."""
+    """Whether the device can compute in bfloat16; only a measurement shows whether that is faster."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
@@ -51,7 +51,7 @@ def has_bfloat16(device: str) -> bool:
 
 
 def has_fast_bfloat16(device: str) -> bool:
-    """Whether it has units of its own for bfloat16, which should then be faster than float32: NVIDIA's since Ampere."""
+    """Whether the device has hardware units for bfloat16, as NVIDIA GPUs since Ampere; it should then beat float32."""
     if not has_bfloat16(device):
         return False
     if device == "cuda":
@@ -60,12 +60,12 @@ def has_fast_bfloat16(device: str) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory did not suffice; torch has no type of its own for the CPU's."""
+    """Whether an error means too little memory; torch has no exception type for that on the CPU."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def is_usable(device: str) -> bool:
-    """Whether this process can still compute on its device, of which an error may have deprived it."""
+    """Whether this process can still use its device, which an error may have made unusable."""
     if device != "cuda":
         return True
     try:
@@ -76,7 +76,7 @@ def is_usable(device: str) -> bool:
 
 
 def release_memory() -> None:
-    """Give a GPU's memory that torch keeps for later to the other processes that share it."""
+    """Release GPU memory that torch keeps for reuse, for other processes that share the GPU."""
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
 

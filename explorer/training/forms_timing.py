@@ -1,4 +1,4 @@
-"""Which execution of a grouped convolution is the fastest here, and how fast a whole network trains: by measurement."""
+"""Measure how a grouped convolution is executed fastest on this machine, and how fast a whole network trains."""
 
 import math
 import time
@@ -18,17 +18,17 @@ from explorer.training.speeds import LEAST_STEPS, is_faster, is_settled
 
 REPEATS = 5
 WARM_UP = 2
-SHARE = 0.02  # of the time a layer is going to take, which choosing its execution may cost
-GAIN = 1.03  # an execution must be faster than the plain one by more than the clock's noise
-MOST_TURNS = 30  # further ones would not say more of how much speeds vary
+SHARE = 0.02  # fraction of a layer's planned time that choosing its execution may cost
+GAIN = 1.03  # least speedup over the plain execution: more than the noise of the clock
+MOST_TURNS = 30  # more turns would not improve the estimate of the variation
 
 
 def fastest(uses: Mapping[GroupedConv, int], execution: Execution, limit: float = math.inf) -> Forms:
-    """For each shape the fastest of its equivalent executions, on the plan's device, precision, threads and batch.
+    """The fastest equivalent execution of each shape, on the plan's device, precision, threads and batch size.
 
-    `uses` says how many forward and backward passes of the shape a study plans: where these take too little time for
-    a choice to pay, the convolution is executed as it is, and so are those that are not measured after `limit` seconds
-    or are not clearly faster otherwise.
+    `uses` has the planned number of forward and backward passes of each shape. A convolution is executed as it is if
+    these take too little time for a choice to pay off, if it is not measured within `limit` seconds, or if no other
+    execution is clearly faster.
     """
     deterministic()
     ends = time.perf_counter() + limit
@@ -40,7 +40,7 @@ def fastest(uses: Mapping[GroupedConv, int], execution: Execution, limit: float 
 
 
 def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float) -> Convolution | None:
-    """The fastest execution of a shape; None where it is used too little, or not clear at the time when this ends."""
+    """The fastest execution of a shape; None if it is used too little, or if it is unclear by the time `ends`."""
     plain = Convolution(shape.key, shape.groups)
     candidates = [Convolution(shape.key, groups) for groups in shape.mergers]
     if execution.layout == "channels_last":
@@ -48,7 +48,7 @@ def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float)
         if execution.device == "cpu" and fits(shape):
             candidates.append(Convolution(shape.key, shape.groups, "kernel"))
     passes = {plain: _pass(shape, plain, execution)}
-    is_worth_it = (REPEATS + WARM_UP) * len(candidates) <= SHARE * planned  # all take about as long as the plain one
+    is_worth_it = (REPEATS + WARM_UP) * len(candidates) <= SHARE * planned  # each takes about as long as the plain one
     if not is_worth_it or time.perf_counter() > ends:
         return None
     passes |= {choice: _pass(shape, choice, execution) for choice in candidates if choice != plain}
@@ -58,7 +58,7 @@ def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float)
         if time.perf_counter() > ends:
             return None
     speeds: dict[Convolution, list[float]] = {choice: [] for choice in passes}
-    for _ in range(REPEATS):  # taking turns, so that a disturbance meets all of them
+    for _ in range(REPEATS):  # in turns, so that a disturbance affects all of them
         for choice, run in passes.items():
             speeds[choice].append(1 / _seconds(run, execution.device))
         if time.perf_counter() > ends:
@@ -116,10 +116,10 @@ def training_speeds(
 ) -> tuple[tuple[tuple[float, ...], ...], int]:
     """Images per second of each run's training steps on random images, and the peak of the device's memory in bytes.
 
-    After two steps to warm up the runs take turns, a step each, so that a disturbance meets all of them: five turns
-    at least, about `seconds` for each run, and up to thirty where the others' speeds vary by more than they differ
-    from the first one's. What was measured after `limit` seconds has to do, which may be nothing; a run that is
-    measured alone has one turn at least. All runs have the first one's device and threads.
+    After two warm-up steps the runs take turns of a step each, so that a disturbance affects all of them: five turns at
+    least, about `seconds` for each run, and up to thirty if speeds vary by more than they differ from the first run's.
+    After `limit` seconds the turns so far are used, which may be none; a run that is measured alone has one turn at
+    least. All runs use the first one's device and threads.
     """
     deterministic()
     ends, least = time.perf_counter() + limit, 1 if len(runs) == 1 else 0
@@ -142,20 +142,20 @@ def training_speeds(
 
 
 def _is_clear(speeds: Sequence[Sequence[float]], times: Sequence[Sequence[float]], seconds: float) -> bool:
-    """Whether enough turns were taken: for so many seconds of each run, and to compare the others with the first."""
+    """Whether enough turns were taken: `seconds` for each run, and clear comparisons of the others with the first."""
     if len(speeds[0]) < LEAST_STEPS or sum(map(sum, times)) < seconds * len(times):
         return False
     return len(speeds[0]) >= MOST_TURNS or all(is_settled(other, speeds[0]) for other in speeds[1:])
 
 
 def training_speed(run: Run, seconds: float) -> tuple[float, int]:
-    """The median of one run that is measured alone, and the peak of the device's memory in bytes."""
+    """Median images per second of one run measured alone, and the peak of the device's memory in bytes."""
     (speeds,), peak = training_speeds((run,), seconds)
     return median(speeds), peak
 
 
 def warmed_up(run: Run) -> Callable[[], None]:
-    """A training step of a run on random images, taken twice."""
+    """A function that takes a training step of a run on random images, after two warm-up steps."""
     deterministic()
     torch.set_num_threads(run.execution.threads)
     if run.execution.device == "cuda":
@@ -168,10 +168,10 @@ def warmed_up(run: Run) -> Callable[[], None]:
 
 
 def speed_in_window(one: Callable[[], None], run: Run, seconds: float) -> tuple[float, int]:
-    """Images per second over so many seconds, and the peak of the device's memory in bytes.
+    """Images per second over about `seconds`, and the peak of the device's memory in bytes.
 
-    The steps that begin within these are counted over the time until the last has ended. Nothing waits for the device
-    between two of them, as nothing does in training.
+    Counts the steps that begin in that time, and divides by the time until the last one has ended. As in training,
+    nothing waits for the device between two steps.
     """
     began, steps = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:

@@ -1,7 +1,7 @@
-"""A look at a data set that reads few images of it: is it there, with the classes and the size that the settings say?
+"""A quick check of a data set that reads few images: does it exist, with the classes and size of the settings?
 
-So that `do=plan` tells at once what a start would refuse only after it has read all images. A data set of the hub is
-left to the start, since nothing is downloaded for a plan.
+It lets `do=plan` report at once what a start would refuse only after reading all images. Data sets of the hub are not
+checked, since a plan downloads nothing.
 """
 
 from importlib.util import find_spec
@@ -15,13 +15,13 @@ from explorer.training.images import source
 from explorer.training.images.decode import look
 from explorer.training.images.decoded_cache import NEEDED, class_numbers, refuse_sizes
 
-DIGITS = 1797  # images that are embedded
-ROWS = 2**16  # of labels, read at once
-LOOKED_AT = 500  # images of each part whose size is looked at
+DIGITS = 1797  # number of embedded images
+ROWS = 2**16  # labels read at once
+LOOKED_AT = 500  # images of each part whose size is checked
 
 
 def refuse_unlike(config: DataConfig) -> None:
-    """Raise InputError for images that are not there, or plainly not those that the settings describe."""
+    """Raise InputError for images that do not exist, or clearly differ from what the settings describe."""
     if config.source == "digits":
         source.refuse_other_digits(config)
         _refuse_split(config)
@@ -42,7 +42,7 @@ def refuse_unlike(config: DataConfig) -> None:
 
 
 def _refuse_sizes(config: DataConfig, unread: source.Listings) -> None:
-    """Raise InputError where images have another size than they should, by the first ones of each part."""
+    """Raise InputError if the first images of a part have another size than the settings say."""
     if config.resize is not None:
         if config.resize < config.image_size:
             raise InputError(f"data.resize={config.resize}: allowed is at least data.image_size, {config.image_size}")
@@ -59,7 +59,7 @@ def _refuse_sizes(config: DataConfig, unread: source.Listings) -> None:
 
 
 def _problem(item: source.Item, config: DataConfig) -> str:
-    """Why an image cannot be used, as far as its file's first bytes say; damage is left to the start."""
+    """Why an image cannot be used, as far as the first bytes of its file show; damage is found at the start."""
     try:
         look(item.read() or b"", config)
     except (ValueError, OSError) as error:
@@ -68,9 +68,9 @@ def _problem(item: source.Item, config: DataConfig) -> str:
 
 
 def _refuse_split(config: DataConfig) -> None:
-    """Raise InputError for a split of the digits that a start would refuse, by the start's own code.
+    """Raise InputError for a split of the embedded digits that a start would refuse, using the start's own code.
 
-    Without torch it cannot be asked; nor need it be, and torch loaded for it, where numbers plainly fit.
+    That code needs torch; if numbers clearly fit, or torch is not installed, it is not loaded.
     """
     sizes = [config.train_images, config.val_images, config.test_images]
     numbers = [size for size in sizes if isinstance(size, int)]
@@ -84,7 +84,7 @@ def _refuse_split(config: DataConfig) -> None:
 
 
 def absent_device(device: str) -> str:
-    """Why a start here would be refused for its device; empty where it would not, or torch is not there to say."""
+    """Why a start would be refused for its device; "" if it would not be, or if torch is not installed."""
     if device != "cuda" or find_spec("torch") is None:
         return ""
     from explorer.training.device import resolve
@@ -97,7 +97,7 @@ def absent_device(device: str) -> str:
 
 
 def _refuse_numbers(config: DataConfig, path: str) -> None:
-    """Raise InputError where labels that are numbers are of fewer or more classes; a few beyond them are damage."""
+    """Raise InputError if numeric labels show another number of classes; a few labels that are too high are damage."""
     seen, beyond, highest = 0, 0, -1
     by_part = source.parquet_files(config, path)
     used = source.parts_of(config, list(by_part)).values()
@@ -106,7 +106,7 @@ def _refuse_numbers(config: DataConfig, path: str) -> None:
             seen += len(labels)
             beyond += sum(label is not None and label >= config.classes for label in labels)
             highest = max([highest, *(label for label in labels if label is not None)])
-    # Where some images may be left out, those of a class may be among them.
+    # If unusable images are left out, a class may lose all its images.
     if beyond > seen / 100 or (highest + 1 < config.classes and config.unusable == "refuse"):
         raise InputError(f"data.classes={config.classes}: {config.name} has {highest + 1}")
 

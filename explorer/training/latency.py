@@ -1,4 +1,4 @@
-"""How long one forward pass takes: for studies and people who ask what a network costs in use."""
+"""Measure the latency of a network: the time of one forward pass."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from explorer.training.network.prepare import arithmetic, prepare
 from explorer.training.results import Latency
 
 WARM_UP = 5
-PASSES = 20  # of a turn
+PASSES = 20  # forward passes per turn
 
 
 def measure_latency(
@@ -34,10 +34,10 @@ def measure_latency(
     seed: int,
     wait: float = 0.0,
 ) -> list[Latency]:
-    """Time of a pass in evaluation mode, all candidates taking turns on a device that nobody else here measures on.
+    """Time of a forward pass in evaluation mode, all candidates in turns, with the device locked for this measurement.
 
-    Median and quartiles over all passes. Raises InputError where another measurement holds the device for more than
-    `wait` seconds.
+    Returns median and quartiles over all passes. Raises InputError if another measurement holds the device for more
+    than `wait` seconds.
     """
     plain = Execution(
         device=device,
@@ -67,9 +67,9 @@ def measure_latency(
 
 @contextmanager
 def exclusive(device: str, wait: float = 0.0) -> Iterator[None]:
-    """Hold a device of this machine for one measurement, waiting so many seconds for others.
+    """Lock a device of this machine for one measurement, waiting up to `wait` seconds for others to end.
 
-    Raises InputError while another process holds it after that.
+    Raises InputError if another process still holds it then.
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)

@@ -31,24 +31,24 @@ from explorer.training.streams import stream
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
 EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**22}
 MOST_EVALUATED = 1024
-REST = 50.0  # times the seconds that a checkpoint took until the next one
-EXPLODED = 1000.0  # times the loss of guessing: no network comes back from there
+REST = 50.0  # seconds until the next checkpoint, as a multiple of those that writing one took
+EXPLODED = 1000.0  # times the loss of guessing, above which a run counts as diverged
 Right = npt.NDArray[np.bool_]
 _UNSEEN: Right = np.zeros(0, dtype=np.bool_)
 
 
 class StoppedError(Exception):
-    """A run was asked to stop; what it had is in its checkpoint."""
+    """A run was asked to stop; its checkpoint has been written."""
 
 
 @dataclass(frozen=True)
 class Keeping:
-    """What is kept of a run on its way.
+    """How checkpoints of a run are written.
 
     folder  of its checkpoints
-    told    is given a line for a person where a checkpoint is used, cannot be used or cannot be written
-    every   seconds between two checkpoints, or so many more that writing them takes 2 % of the time at most; 0: one
-            after each step. One is made where the run pauses or is stopped, too
+    told    receives a message for the user if a checkpoint is used, cannot be used or cannot be written
+    every   seconds between two checkpoints, or more so that writing takes at most 2 % of the time; 0: one after each
+            step. One is also written when the run pauses or is stopped
     """
 
     folder: Path
@@ -58,13 +58,13 @@ class Keeping:
 
 @dataclass
 class _Unfinished:
-    """An epoch on its way.
+    """The state of an unfinished epoch.
 
-    streams   states of the random streams when it began
+    streams   states of the random streams at its beginning
     sums      of the loss and of the errors over its steps
-    steps     done
-    seconds   and of these `training`: before the last interruption
-    resumed   when it began, or went on after that
+    steps     taken so far
+    seconds   spent on it before the last interruption, of which `training` on training steps
+    resumed   clock time at which it began, or continued after the interruption
     """
 
     streams: dict[str, Tensor]
@@ -76,7 +76,7 @@ class _Unfinished:
     resumed: float = field(default_factory=time.perf_counter)
 
     def times(self) -> tuple[float, float]:
-        """Seconds of the epoch until now, and of these the ones spent training."""
+        """Seconds spent on the epoch so far, and those of them spent on training steps."""
         now = time.perf_counter()
         return self.seconds + now - self.resumed, self.training + (self.trained or now) - self.resumed
 
@@ -92,18 +92,17 @@ def train(
     until: int | None = None,
     goes_on: Callable[[], bool] = lambda: True,
 ) -> Outcome:
-    """Train a run, reporting every epoch, and judge it once on the test images after the last one.
+    """Train a run, report every epoch, and evaluate it once on the test images after the last epoch.
 
-    Where not `judges` the test images are left alone; `weights` says where to keep the trained network; `loaders`
-    threads read streamed images, 0 for one per core. With `keeping` the run goes on from its newest checkpoint, whose
-    epochs are reported again, and ends with the bits it would have had without a break. `until` an earlier epoch than
-    the last it is trained and then "paused". `goes_on` is asked after every step and every batch that is evaluated;
-    where it says no, a last checkpoint is written and StoppedError raised.
+    With `judges=False` the test images are not used; `weights` is the file for the trained network; `loaders` threads
+    read streamed images, 0 for one per core. With `keeping` the run continues from its newest checkpoint, whose epochs
+    are reported again, and gives the same bits as without an interruption. If `until` is earlier than the last epoch,
+    the run is trained up to it and returns "paused". `goes_on` is called after every step and every evaluated batch; if
+    it returns False, a last checkpoint is written and StoppedError raised.
 
-    A loss that explodes or weights that are not finite end the run as "diverged"; memory that does not suffice ends it
-    as "out_of_memory".
+    A loss that explodes or weights that are not finite end the run as "diverged", too little memory as "out_of_memory".
     On the CPU the same run gives the same bits for the same number of threads, version of torch and type of processor;
-    on CUDA deterministic kernels are asked for, and another GPU model may still differ in the last bits.
+    on CUDA deterministic kernels are requested, but another GPU model may differ in the last bits.
     """
     deterministic()
     started = time.perf_counter()
@@ -125,7 +124,7 @@ def deterministic() -> None:
     """Ask torch for kernels that give the same bits every time, and for full float32 precision."""
     fix_cublas_workspace()
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # or maps are written twice
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # else maps are written twice
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -157,7 +156,7 @@ def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
 
 
 def grouped_state(network: nn.Module, run: Run) -> State:
-    """A run's weights in the grouped form, which all other programs know."""
+    """A run's weights in the grouped form, which other programs use."""
     state, form = network.state_dict(), run.execution.form
     return state if form == "grouped" else convert(state, run.architecture, run.task, form, "grouped")
 
@@ -188,7 +187,7 @@ def step(
 
 
 class _Training:
-    """A run on its way: what the next epoch depends on, and what the epochs before it gave."""
+    """The state of a run in training: all that the next epoch depends on, and the results so far."""
 
     def __init__(
         self,
@@ -209,7 +208,7 @@ class _Training:
         self.saved, self.saved_at, self.wait = started, (0, 0), keeping.every if keeping else 0.0
 
     def to_end(self, judges: bool, weights: Path | None, until: int | None) -> Outcome:
-        """Train what is left, to the last epoch or `until` one before it."""
+        """Train the remaining epochs, to the last one or only to `until`."""
         recipe = self.run.recipe
         last = min(until or recipe.epochs, recipe.epochs)
         self._resume(last)
@@ -227,7 +226,7 @@ class _Training:
         return replace(self._outcome("ok", right), message=message)
 
     def _epoch(self, epoch: int) -> str:
-        """Train and evaluate one epoch, or what is left of it. Gives what went wrong, if anything."""
+        """Train and evaluate one epoch, or the rest of it. Returns what went wrong; "" if nothing did."""
         run, data = self.run, self.data
         steps, recipe = len(data.train) // run.recipe.batch_size, run.recipe
         zero = torch.zeros((), device=run.execution.device)
@@ -248,7 +247,7 @@ class _Training:
             under_way.sums["wrong"] += wrong
             under_way.steps += 1
             self._pulse()
-        # This waits for the device, once in an epoch.
+        # Copying to the host waits for the device, once per epoch.
         loss, train_error = (
             float(under_way.sums[name]) / count
             for name, count in (("loss", steps), ("wrong", steps * recipe.batch_size))
@@ -271,14 +270,14 @@ class _Training:
         return correct(self.network, split, self.data, self.run.execution, self._pulse)
 
     def _pulse(self) -> None:
-        """Between two steps: write a checkpoint if it is time, and leave where that is asked for."""
+        """To be called between steps: write a checkpoint if it is due; raise StoppedError if asked to stop."""
         goes_on = self.goes_on()
         self._keep(always=not goes_on)
         if not goes_on:
             raise StoppedError
 
     def _resume(self, last: int) -> None:
-        """Go on from the newest checkpoint, if there is one."""
+        """Restore the newest checkpoint, if there is one."""
         if self.keeping is None:
             return
         found, unusable = latest(self.keeping.folder, self.run.id, last)
@@ -304,7 +303,7 @@ class _Training:
             self.keeping.told(f"goes on after {place_in_run(*found.position)}")
 
     def _keep(self, *, always: bool) -> None:
-        """Write a checkpoint, if it is time. A run that cannot be kept is trained all the same."""
+        """Write a checkpoint, if it is due. If that fails, training continues."""
         now, under_way = time.perf_counter(), self.unfinished
         position = (len(self.results), under_way.steps if under_way else 0)
         if self.keeping is None or position == self.saved_at or not (always or now - self.saved >= self.wait):
@@ -324,7 +323,7 @@ class _Training:
             self.wait = max(self.keeping.every, REST * (self.saved - now))
 
     def _keep_weights(self, path: Path) -> str:
-        """Write the trained network. Its result counts without them, so what went wrong is told beside it."""
+        """Write the trained network. Returns a message if it fails: the run's result is valid without the file."""
         try:
             save_weights(grouped_state(self.network, self.run), path)
         except (OSError, SafetensorError) as error:
@@ -361,16 +360,16 @@ def epoch_steps(
     augmentation: torch.Generator,
     skip: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The steps of an epoch, counted from 1: each `next` trains on one batch and gives its loss and errors.
+    """The steps of an epoch, counted from 1: each `next` trains on one batch and returns its loss and errors.
 
-    The first `skip` of them have been taken before an interruption.
+    The first `skip` steps are left out, since they were taken before an interruption.
     """
     recipe, execution = run.recipe, run.execution
     images = len(data.train)
     order = torch.randperm(images, generator=orders)
     crops = Crops(recipe, int(torch.randint(0, 2**62, (), generator=augmentation)))
     draws = draw(recipe, images, augmentation, execution.device, boxes=data.train.images is not None)
-    # A last part that would starve batch norm is left out.
+    # A remainder too small for batch norm is left out.
     steps = images // recipe.batch_size
     places = parts(order[: steps * recipe.batch_size], recipe.batch_size)
     if data.train.images is not None:
@@ -406,17 +405,17 @@ def correct(
 
 
 def parts(whole: Tensor, size: int) -> tuple[Tensor, ...]:
-    """A tensor in parts of so many rows, the last one possibly smaller."""
+    """Split a tensor into parts of `size` rows, the last one possibly smaller."""
     return torch.split(whole, size)
 
 
 def error_of(right: Right) -> float:
-    """Fraction of images that are not right: a ratio of two counts, so that 20 of 250 is 0.08 to the last bit."""
+    """Fraction of wrong images: a ratio of two integers, so that 20 of 250 gives the float 0.08."""
     return int((~right).sum()) / len(right)
 
 
 def _problem(network: nn.Module, loss: float, epoch: int, classes: int) -> str:
-    """Why a run is given up after an epoch's steps; empty where it is not."""
+    """Why a run is ended as diverged after an epoch's steps; "" if it is not."""
     if not math.isfinite(loss):
         return f"the loss was not finite in epoch {epoch}"
     if loss > EXPLODED * math.log(classes):

@@ -1,4 +1,4 @@
-"""Weights as `torch.save` writes them, which are never read here: is a file such, is it whole, how is it converted?"""
+"""Recognise weight files of `torch.save`, which are never loaded: is the file complete, and how is it converted?"""
 
 import pickletools
 import shlex
@@ -8,16 +8,16 @@ from zipfile import BadZipFile, ZipFile
 from explorer.host.errors import InputError
 
 AGAIN = "copy or download it anew"
-SHOWN = 30  # bytes of a file of another kind
-# What torch.save wrote before version 1.6: five pickles, of which this number is the first, and the numbers after them.
+SHOWN = 30  # bytes of an unknown file that a message shows
+# The start of files of torch.save before version 1.6: five pickles, the first of them this number, then the values.
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _PICKLES = 5
 
 
 def refuse_pickled(weights: Path) -> None:
-    """Raise InputError for a file that is not safetensors: one of torch.save is to be converted, any other is damaged.
+    """Raise InputError for a file that is not safetensors, saying how to convert a torch.save file; others are damaged.
 
-    One that is out of reach is told where it is read.
+    A file that cannot be opened is reported later, where it is read.
     """
     try:
         with weights.open("rb") as file:
@@ -60,7 +60,7 @@ def _of_zip(path: Path) -> str:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether all pickles of an old file are there; they are gone through and none is obeyed."""
+    """Whether an old file has all its pickles; they are scanned without executing them."""
     try:
         with path.open("rb") as file:
             for _ in range(_PICKLES):

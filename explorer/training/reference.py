@@ -1,7 +1,7 @@
-"""The training loop that tutorials write, to measure ours against: nothing in a study uses it.
+"""A training loop as in tutorials, for comparison with this project's own; no study uses it.
 
-Float32, images normalised, cropped and mirrored one by one in numpy by two loader processes, default memory order,
-default optimiser; it does not wait for the loss at each step.
+Float32, images normalised, cropped and mirrored one by one in numpy by two loader processes, default memory order and
+optimiser; it does not wait for the loss at each step.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ SHIFT = 4
 
 
 class Images(Dataset[Pair]):
-    """Images `(n, channels, size, size)` in bytes and labels `(n,)`, augmented one at a time as they are asked for."""
+    """Images `(n, channels, size, size)` as bytes and labels `(n,)`; each image is augmented when it is read."""
 
     def __init__(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> None:
         self.images, self.labels = images, labels
-        some = images[:500]  # random ones: in doubles, all of them would fill the memory
+        some = images[:500]  # a part is enough for random images; all of them in float64 would fill the memory
         self.mean = some.mean(axis=(0, 2, 3), keepdims=True)[0]
         self.std = some.std(axis=(0, 2, 3), keepdims=True)[0]
         self.random = np.random.default_rng(0)
@@ -50,7 +50,7 @@ def reference_steps(
     device: str,
     layout: torch.memory_format = torch.contiguous_format,
 ) -> Iterator[torch.Tensor]:
-    """The tutorial's training steps without end: each `next` trains on one batch and gives its loss."""
+    """The tutorial's training steps, endless: each `next` trains on one batch and returns its loss."""
     network = network.to(device).to(memory_format=layout).train()  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4)
     loader = DataLoader(Images(images, labels), batch_size, shuffle=True, num_workers=2, drop_last=True)

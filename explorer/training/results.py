@@ -1,4 +1,4 @@
-"""What the verbs on designs find out: plain numbers, made where torch is known and told where it is not."""
+"""Results of the verbs on designs as plain values, so that they can be shown where torch is not loaded."""
 
 from dataclasses import asdict, dataclass
 
@@ -7,7 +7,7 @@ from explorer.study.run import Execution
 
 @dataclass(frozen=True)
 class Referee:
-    """One way to count an architecture; `activations` is None for who does not count them."""
+    """The counts of an architecture by one counting method; `activations` is None if it does not count them."""
 
     name: str
     params: int
@@ -17,11 +17,11 @@ class Referee:
 
 @dataclass(frozen=True)
 class Distances:
-    """How far two networks are apart: largest differences, each as a share of the largest value of its kind.
+    """Differences between two networks: the largest one of each kind, relative to the largest value of that kind.
 
     outputs, gradients  in training mode
-    trained             all weights and running statistics after some SGD steps
-    evaluated           outputs in evaluation mode after these steps
+    trained             all weights and running statistics, after some SGD steps
+    evaluated           outputs in evaluation mode, after these steps
     """
 
     outputs: float
@@ -32,7 +32,7 @@ class Distances:
 
 @dataclass(frozen=True)
 class FormResult:
-    """One equivalent form: how far it is from form (c), in float64, and median seconds of one batch in float32."""
+    """One equivalent form: its distance from form (c) in float64, and median seconds of one batch in float32."""
 
     form: str
     params: int
@@ -42,16 +42,16 @@ class FormResult:
     backward: float
 
 
-ALLOWED = 100  # times what one rounding of each weight does; forms add up paths in another order, in every block
-VAGUE = 1e-2  # a difference that rounding alone explains and that is larger than this would hide a real one
+ALLOWED = 100  # times the effect of rounding each weight once; forms sum paths in another order in every block
+VAGUE = 1e-2  # if rounding alone causes a larger difference, it could hide a real one
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Every count of an architecture, and its forms; `no_forms` says why there are none.
+    """All counts of an architecture, and its forms compared; `no_forms` says why there are none.
 
-    `rounding` is how far form (c) is from itself with every weight one unit in the last place apart: what a difference
-    that is nothing but rounding grows to in this network. It is None where there are no forms.
+    `rounding` is the distance of form (c) from itself with every weight changed by one unit in the last place: how far
+    this network amplifies rounding. It is None if there are no forms.
     """
 
     name: str
@@ -65,9 +65,9 @@ class Verification:
 
     @property
     def agrees(self) -> bool:
-        """Whether all referees say the same, and all forms are the same function as far as rounding allows to tell.
+        """Whether all counts are equal, and all forms equal within the effect of rounding.
 
-        No fixed tolerance would do: how much a network enlarges a rounding depends on its depth and on the number of
+        A fixed tolerance would not do: how much a network amplifies rounding depends on its depth and on the number of
         values that its batch norms see.
         """
         counts = {(referee.params, referee.macs) for referee in self.referees}
@@ -76,20 +76,20 @@ class Verification:
 
     @property
     def vague(self) -> list[str]:
-        """The kinds of distance of which rounding alone explains so much that a defect might hide in it."""
+        """The kinds of distance for which rounding has so large an effect that it could hide a defect."""
         found = {} if self.rounding is None else asdict(self.rounding)
         return [kind for kind, distance in found.items() if not ALLOWED * distance <= VAGUE]
 
     def _is_rounding(self, apart: Distances) -> bool:
         assert self.rounding is not None
         allowed = asdict(self.rounding)
-        # Not a number is not within anything.
+        # A NaN is not within any limit.
         return all(distance <= ALLOWED * allowed[kind] for kind, distance in asdict(apart).items())
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Files written, and how far ONNX is from the network (None: not written)."""
+    """The files written, and the largest difference between ONNX and the network (None: not written)."""
 
     files: list[str]
     trained: bool
@@ -98,7 +98,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a device can do at best: operations per second of a large matrix product, bytes per second of a copy."""
+    """The limits of a device: operations per second of a large matrix product, bytes per second of a large copy."""
 
     device: str
     cores: int
@@ -111,10 +111,10 @@ class Limits:
 class TrainingSpeed:
     """Images per second of a network's training steps, ours and the reference's, the median of several turns.
 
-    native    groups of each shape of grouped convolution, to tell which are executed otherwise
-    accesses  to each convolution's output values in a step, of which the memory's limit is reckoned
-    memory    bytes at the peak of a step; None where the system does not tell
-    choosing  seconds that the choice of precision and forms took
+    native    original number of groups of each grouped convolution, to show which are executed in another form
+    accesses  to each convolution's output values in a step, from which the memory limit is computed
+    memory    peak bytes of a step; None if the system does not report it
+    choosing  seconds that choosing precision and forms took
     """
 
     name: str
@@ -132,23 +132,23 @@ class TrainingSpeed:
 
     @property
     def speedup(self) -> float:
-        """How many times as fast as the reference."""
+        """Speed of our loop divided by that of the reference."""
         return self.ours / self.reference
 
     def share_of_peak(self, limits: Limits) -> float:
-        """Operations per second over those of a large matrix product; a backward pass counts as two forward ones."""
+        """Operations per second as a fraction of the device's limit; a backward pass counts as two forward ones."""
         peak = limits.bfloat16 if self.execution.precision == "bfloat16" else limits.float32
         return 6 * self.macs * self.ours / peak
 
     def share_of_bandwidth(self, limits: Limits) -> float:
-        """Bytes that the maps' accesses move over those of a large copy."""
+        """Bytes per second of the maps' accesses as a fraction of the device's limit."""
         size = 2 if self.execution.precision == "bfloat16" else 4
         return self.accesses * self.activations * size * self.ours / limits.bandwidth
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure to reach: what it is, what was measured, and whether that is enough; None: undecided."""
+    """A target: its description, the measured value, and whether it is reached; None: undecided."""
 
     what: str
     found: str
@@ -157,7 +157,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of one forward pass of a batch: quartiles over so many passes."""
+    """Seconds of one forward pass of a batch: quartiles over several passes."""
 
     name: str
     batch_size: int
@@ -182,7 +182,7 @@ class Together:
 def training_figures(
     found: list[TrainingSpeed], limits: Limits, together: Together | None, *, gpu: bool
 ) -> list[Figure]:
-    """What the benchmark is to reach, passed or failed. The first network is the one others are told against."""
+    """The targets of the benchmark, passed or failed. Other networks are compared with the first one."""
     has_bfloat16 = any(speed.execution.precision == "bfloat16" for speed in found)
     figures = []
     for speed in found:

@@ -6,9 +6,9 @@ from explorer.study.settings import Recipe
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Rate of a step, counted from 0, of all steps.
+    """Learning rate of a step, counted from 0, of `steps` steps.
 
-    one_cycle: rises in a straight line over the warm-up, then follows half a cosine to zero (after Smith, 1708.07120).
+    one_cycle: rises linearly over the warm-up, then follows half a cosine to zero (after Smith, 1708.07120).
     step: falls to a tenth once a milestone's fraction of all steps is behind (He et al., 1512.03385).
     """
     return _SHAPES[recipe.schedule](recipe, step, steps) * recipe.learning_rate

@@ -1,10 +1,9 @@
-"""The sources that decide a study's numbers, each with a digest that only a change of meaning changes.
+"""The sources that affect a study's results, each with a digest that only a change of its meaning changes.
 
-They are what a worker process imports of `explorer/design` and `explorer/training`, and the C beside it; so a file that
-no run goes through, such as a benchmark, may change while a study is on its way. Nor do functions and classes of these
-files count that no run can reach: those whose names nothing mentions that a run goes through, wherever the name leads.
-What the rest of the project decides stands in the settings, the execution plan and the ids of runs, and is compared
-there.
+These are the modules of `explorer/design` and `explorer/training` that a worker process imports, and the C files beside
+them; other files, such as benchmarks, may change while a study is unfinished. Functions and classes in these files that
+no run can reach do not count either: those whose names are not mentioned in any code that a run may execute. What the
+rest of the project contributes is in the settings, the execution plan and the ids of runs, and is compared there.
 """
 
 import ast
@@ -17,21 +16,21 @@ from typing import TypedDict
 from explorer.host.cache import remember, remembered
 
 PACKAGE = Path(__file__).parents[1]
-ENTRY = "training/worker.py"  # the process that makes every number
+ENTRY = "training/worker.py"  # the code of the process that computes every result
 ROOMS = ("design", "training")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IN_C = re.compile(r'("(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\')|/\*.*?\*/|//[^\n]*', re.DOTALL)
 
 
 class _Kept(TypedDict):
-    """What the cache holds: digests, and the state of the package that they are of."""
+    """The cached value: digests, and the state (`of`) of the package that they belong to."""
 
     of: str
     digests: dict[str, str]
 
 
 def decisive_sources(package: Path = PACKAGE) -> dict[str, str]:
-    """Digests by path below the package. Parsing takes a quarter of a second, so the last answer is kept in the cache.
+    """Digests by path below the package. Parsing takes a quarter of a second, so the last result is cached.
 
     Comments, docstrings and layout do not count, nor does the version of Python.
     """
@@ -44,15 +43,15 @@ def decisive_sources(package: Path = PACKAGE) -> dict[str, str]:
 
 
 def meaning(code: str) -> str:
-    """Python as text that is the same for programs that differ in comments, docstrings or layout alone."""
+    """Normalise Python code to a text that does not depend on comments, docstrings or layout."""
     return _text(ast.parse(code))
 
 
 def reached(trees: dict[Path, ast.Module], entry: Path) -> set[str]:
-    """Names that a run may go through: mentioned by what importing executes, by the entry, or by what these lead to.
+    """Names that a run may use: mentioned by code executed on import, by the entry, or by functions that these mention.
 
-    Names are the same wherever they are defined, and an attribute or a word in quotes counts as one, so that rather too
-    much is reached than too little. What has a decorator is reached, since that may keep it somewhere.
+    A name counts wherever it is defined, and an attribute or a quoted word counts as a name, so that the result is too
+    large rather than too small. Everything with a decorator counts, since the decorator may register it.
     """
     bodies: dict[str, list[ast.stmt]] = {}
     waiting: list[str] = []
@@ -102,7 +101,7 @@ def _digests(package: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _imported(package: Path) -> dict[Path, ast.Module]:
-    """All files of the package that its entry imports, those included that are imported when they are first needed."""
+    """All files of the package that its entry imports, including imports inside functions."""
     trees: dict[Path, ast.Module] = {}
     waiting = [package / ENTRY]
     while waiting:
@@ -128,8 +127,8 @@ def _imports(tree: ast.Module, package: Path) -> Iterator[Path]:
 
 
 def _text(value: object) -> str:
-    """A syntax tree without what is absent, which versions of Python write differently, and without bare constants."""
-    if isinstance(value, ast.JoinedStr):  # Python 3.12 may end an f-string with an empty text
+    """A syntax tree as text, without bare constants, and without absent fields, which differ by Python version."""
+    if isinstance(value, ast.JoinedStr):  # Python 3.12 may add an empty text at an f-string's end
         value = ast.JoinedStr([part for part in value.values if getattr(part, "value", None) != ""])
     if isinstance(value, ast.AST):
         parts = (f"{key}={_text(part)}" for key, part in ast.iter_fields(value) if part is not None and part != [])
@@ -149,7 +148,7 @@ def _is_remark(node: object) -> bool:
 
 
 def _state(package: Path) -> str:
-    """What changes whenever any source does, comments included: reading them all takes some milliseconds."""
+    """A value that changes with any source, comments included; reading all files takes some milliseconds."""
     found = hashlib.sha256()
     for path in sorted((*package.rglob("*.py"), *package.rglob("*.[ch]"))):
         found.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes() + b"\0")

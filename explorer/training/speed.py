@@ -1,4 +1,4 @@
-"""`do=benchmark`: our training loop against the one tutorials write, and how near it is to the device's limits."""
+"""`do=benchmark`: this project's training loop compared with a tutorial's loop and with the device's limits."""
 
 import contextlib
 import time
@@ -30,9 +30,10 @@ from explorer.training.results import Limits, TrainingSpeed
 from explorer.training.speeds import is_faster
 from explorer.training.streams import stream
 
-IMAGES = 20_000  # random ones: content does not matter to time, and an epoch must outlast the measurement
-SOME = 500  # of them, whose colours are those of all
-WARM_UP = {"ours": 4, "reference": 2, "channels_last": 2}  # ours until its memory is laid out anew after the others
+IMAGES = 20_000  # random images: content does not affect time; an epoch must last longer than a measurement
+SOME = 500  # images from which colour statistics are computed
+# Steps; more for ours, whose memory must be laid out again after the others have run.
+WARM_UP = {"ours": 4, "reference": 2, "channels_last": 2}
 # Accesses to each value that a convolution gives, in one step: written; read twice and written by batch norm; read and
 # written by ReLU; read by the next convolution. Backward: read twice and written for ReLU, read four times and written
 # for batch norm; read twice for the convolution's two products, its input read and that one's gradient written.
@@ -42,7 +43,7 @@ Loop = Iterator[object]
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all loops of a benchmark have in common."""
+    """Conditions that all loops of a benchmark share."""
 
     task: Task
     batch_size: int
@@ -71,10 +72,10 @@ def measure_limits(device: str) -> Limits:
 def measure_training(
     architectures: list[Architecture], conditions: Conditions, tell: Callable[[str], None]
 ) -> list[TrainingSpeed]:
-    """Images per second of each network: ours, the reference, and the reference with channels last, in turns.
+    """Images per second of each network by three loops in turns: ours, the reference, the reference with channels last.
 
-    All in this process: the reference with the allocator, the determinism and the number of threads that a program has
-    which sets nothing, ours as a study's worker has them.
+    All run in this process: the reference with torch's default allocator, determinism and threads, ours with those of a
+    study's worker.
     """
     images, labels = _random_images(conditions)
     found = []
@@ -116,7 +117,7 @@ def measure_training(
 
 
 def at_best_batch(architecture: Architecture, conditions: Conditions, found: TrainingSpeed) -> TrainingSpeed:
-    """The same at the batch at which our loop trains the most images per second; the reference's speed stays."""
+    """A network's speed at the batch size at which our loop is fastest; the reference's speed stays as in `found`."""
     speeds = {conditions.batch_size: found.ours}
     for batch in (128, 256, 512, 1024):
         own = replace(conditions, batch_size=batch)
@@ -127,7 +128,7 @@ def at_best_batch(architecture: Architecture, conditions: Conditions, found: Tra
 
 
 def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Execution, float]:
-    """The execution a study of many epochs would choose, and what choosing took in seconds."""
+    """The execution that a study of many epochs would choose, and the seconds that choosing took."""
     with _as_worker(conditions.device):
         has_kernels = conditions.device == "cpu" and kernels.is_available()
         execution = Execution(
@@ -169,7 +170,7 @@ def _speed(loop: Loop, conditions: Conditions, *, ours: bool, warm_up: int) -> f
 
 @contextlib.contextmanager
 def _as_worker(device: str) -> Iterator[None]:
-    """The process as a study's worker has it."""
+    """Set up the process as a study's worker does, within the body."""
     keep_freed_memory()
     deterministic()
     torch.set_num_threads(cpu_count() if device == "cpu" else 1)
@@ -178,7 +179,7 @@ def _as_worker(device: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_tutorial() -> Iterator[None]:
-    """The process as torch leaves it."""
+    """Set up the process with torch's defaults, within the body."""
     give_freed_memory_back()
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(cpu_count())
@@ -186,7 +187,7 @@ def _as_tutorial() -> Iterator[None]:
 
 
 def _ours(run: Run, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loop:
-    """Our steps without end, as `train` takes them."""
+    """Our endless training steps, as `train` takes them."""
     data, device = _dataset(run.data, images, labels, run.execution.device), run.execution.device
     network, optimizer = ready(run)
     orders, augmentation = stream(run.seed, "order"), stream(run.seed, "augmentation")
@@ -210,14 +211,14 @@ def _theirs(
 
 def _dataset(config: DataConfig, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], device: str) -> Dataset:
     split = Split(torch.from_numpy(labels), torch.arange(len(labels)), torch.from_numpy(images)).to(device)
-    some = images[:SOME]  # as all of them, in an eighth of the memory that their floats would take
+    some = images[:SOME]  # statistics of a part suffice; all images as floats would need eight times the memory
     mean = torch.tensor(some.mean(axis=(0, 2, 3)), dtype=torch.float32, device=device)
     std = torch.tensor(some.std(axis=(0, 2, 3)), dtype=torch.float32, device=device)
     return Dataset(config, split, split, split, mean, std, torch.diag(std), digest="")
 
 
 def training_needs(architecture: Architecture, task: Task, batch_size: int) -> int:
-    """About how many bytes it takes to measure a network's training, with the images."""
+    """Estimated bytes of memory for measuring a network's training, including the images."""
     return IMAGES * task.channels * task.image_size**2 + training_bytes(cost(architecture, task), batch_size, 4)
 
 
@@ -252,12 +253,12 @@ def _run(architecture: Architecture, conditions: Conditions, execution: Executio
 
 
 def _peak_memory(run: Run) -> int | None:
-    """Bytes of memory that two training steps take at their peak; None where the system does not tell."""
+    """Peak bytes of memory of two training steps; None if the system does not report it."""
     if run.execution.device == "cuda":
         return training_speed(run, 0.0)[1]
     give_freed_memory_back()
     try:
-        # Linux forgets the peak when told so.
+        # Reset Linux's record of the peak.
         Path("/proc/self/clear_refs").write_text("5")
         before = _status("VmRSS")
         training_speed(run, 0.0)
@@ -272,7 +273,7 @@ def _status(key: str) -> int:
 
 
 def _best(run: Callable[[], object], device: str) -> float:
-    """The shortest of some times: a limit is what the device can do undisturbed."""
+    """The shortest of several times: a limit is what the device can do when undisturbed."""
     times = []
     for _ in range(8):
         _wait(device)

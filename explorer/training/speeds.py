@@ -1,18 +1,18 @@
-"""Speeds measured in turns: one is called higher than another where they differ by more than they vary."""
+"""Compare speeds measured in turns: one is higher than another if they differ by more than they vary."""
 
 from collections.abc import Sequence
 from math import log
 from statistics import quantiles
 
-NOISE = 0.05  # by which speeds vary on a machine that does nothing else, as a share
-LEAST_STEPS = 5  # of single steps, turns without which too much is left to chance
+NOISE = 0.05  # relative variation of speeds on an otherwise idle machine
+LEAST_STEPS = 5  # least turns of single steps for a reliable comparison
 
 
 def is_faster(speeds: Sequence[float], others: Sequence[float], by: float = 1.0) -> bool:
-    """Whether speeds are more than `by` times those that were measured beside them, and by more than this varies.
+    """Whether speeds exceed `by` times the others, measured in the same turns, by more than the measurements vary.
 
-    The difference is the median over the turns, how much it varies the distance between the quartiles; a single turn
-    tells nothing. A speed of zero is that of what cannot be executed.
+    The difference is the median over the turns, its variation the distance between the quartiles; a single turn is not
+    enough. A speed of zero means that something cannot be executed.
     """
     if min(speeds, default=0.0) <= 0 or len(others) < 2:
         return False
@@ -33,7 +33,7 @@ def is_settled(speeds: Sequence[float], others: Sequence[float]) -> bool:
 
 
 def is_steady(speeds: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether speeds and those that were measured beside them vary as little as on a machine that does nothing else."""
+    """Whether the ratio of two series of speeds varies as little as on an otherwise idle machine."""
     return len(others) > 1 and (min(*speeds, *others) <= 0 or _compared(speeds, others)[1] <= NOISE)
 
 

@@ -1,4 +1,4 @@
-"""Independent random streams from one seed, so that changing one use of chance leaves the others as they were."""
+"""Independent random streams from one seed, so that a change in one use of randomness does not affect the others."""
 
 import hashlib
 from typing import Literal

@@ -1,4 +1,4 @@
-"""A worker process: takes jobs from a pipe, trains, and answers with events. Heavy imports wait for its start."""
+"""A worker process: receives jobs from a pipe, trains, and answers with events. Heavy modules load in the process."""
 
 import os
 import signal
@@ -48,16 +48,16 @@ from explorer.study.job import (
 )
 from explorer.study.run import Outcome, Run
 
-TURNS = 3  # of each network whose latency is measured
-LONGEST_WAIT = 600.0  # seconds for the end of other measurements
-MOST_MEMORY = 0.9  # of the machine's, which one worker may take
+TURNS = 3  # of each network when latency is measured
+LONGEST_WAIT = 600.0  # seconds to wait for other measurements to end
+MOST_MEMORY = 0.9  # fraction of the machine's memory that one worker may take
 BEAT = 1.0  # seconds between two signs of life
 Found = TypeVar("Found")
 
 
 @dataclass
 class _Life:
-    """Says now and then that a run goes on, and knows whether the worker is asked to leave, by SIGTERM."""
+    """Sends signs of life while a run is trained, and remembers whether SIGTERM has asked the worker to end."""
 
     pipe: Connection
     training: bool = False
@@ -65,7 +65,7 @@ class _Life:
     said: float = field(default_factory=time.monotonic)
 
     def goes_on(self) -> bool:
-        """Between two steps: whether there is to be another one."""
+        """Send a sign of life if it is due; return whether the next step should be taken."""
         now = time.monotonic()
         if now - self.said > BEAT:
             self.pipe.send(Alive())
@@ -73,25 +73,24 @@ class _Life:
         return not self.asked
 
     def leave(self, *_: object) -> None:
-        """Only a run that is being trained has something to save. A batch system may ask more than once."""
+        """Handle SIGTERM, which may arrive repeatedly: end at once, or after the step if a run has state to save."""
         if not self.training:
             os._exit(0)
         self.asked = True
 
 
 def work(pipe: Connection, parent: int, device: int | None = None) -> None:
-    """Serve jobs until the pipe is closed, `None` arrives or a signal asks to leave.
+    """Serve jobs until the pipe is closed, `None` arrives, or SIGTERM asks the process to end.
 
-    Of the GPUs that can be seen it uses the one at the place `device`, the first where that is None. Ends by itself
-    soon after the parent process has died. It leads a group of processes, so that nothing it has started can stay
-    behind.
+    It uses the visible GPU with the index `device`, or the first one if that is None. It ends by itself soon after the
+    parent process has died. It leads its own process group, so that none of its child processes can outlive it.
     """
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible(device, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
     with suppress(OSError, AttributeError):
         os.setsid()
     life = _Life(pipe)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides what ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator handles Ctrl-C and decides what ends
     signal.signal(signal.SIGTERM, life.leave)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     prepare_process()
@@ -111,13 +110,13 @@ def work(pipe: Connection, parent: int, device: int | None = None) -> None:
 
 
 def visible(device: int, among: str) -> str:
-    """The GPU at a place among those that CUDA_VISIBLE_DEVICES lists; where it lists none that is its number."""
+    """The GPU with an index in the list of CUDA_VISIBLE_DEVICES, as text; if there is no list, the index itself."""
     return among.split(",")[device].strip() if among else str(device)
 
 
 def prepare_process() -> None:
-    """What a process that trains needs before it loads torch."""
-    fix_cublas_workspace()  # before reading images uses cuBLAS
+    """Set up a process for training, before it loads torch."""
+    fix_cublas_workspace()  # first, since reading images uses cuBLAS
     keep_freed_memory()
 
 
@@ -147,7 +146,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
             until=job.until,
             goes_on=life.goes_on,
         )
-        if outcome.status == "out_of_memory":  # what it had belongs to the other workers now
+        if outcome.status == "out_of_memory":  # return its memory to the system for other workers
             _leave_where_lost(run, pipe, outcome.message)
             give_freed_memory_back()
             keep_freed_memory()
@@ -155,7 +154,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
     except CostMismatchError as error:
         pipe.send(Mismatch(str(error)))
     except StoppedError:
-        pass  # whoever asked knows
+        pass  # the caller asked for the end
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # noqa: BLE001 - one run's failure must not end the others; it is recorded, not hidden
@@ -166,32 +165,32 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
 
 
 def _leave_where_lost(run: Run, pipe: Connection, message: str, details: str = "") -> None:
-    """End this process where an error has taken its GPU away: no run of it could succeed, and another process may.
+    """End this process if an error has made its GPU unusable: another process may still succeed with the run.
 
-    After an illegal access, say, CUDA answers everything in the same process with that error.
+    After an illegal memory access, for example, every CUDA call in the same process fails with that error.
     """
     from explorer.training.device import is_usable
 
     if not is_usable(run.execution.device):
         pipe.send(Lost(run.id, message, details))
-        os._exit(1)  # torch's own way out would ask the GPU once more
+        os._exit(1)  # at once: torch's clean-up at exit would call the GPU again
 
 
 def _release() -> None:
-    """A GPU's memory that torch keeps for what this process does next is wanted by the others now."""
+    """Release GPU memory that torch keeps for reuse, so that other processes can have it."""
     from explorer.training.device import release_memory
 
     release_memory()
 
 
 def _limit(run: Run) -> None:
-    """A run on the CPU that wants more memory than there is shall end by itself and leave the others alone."""
+    """Limit the memory of a run on the CPU, so that it fails alone if it needs more than the machine has."""
     if run.execution.device == "cpu":
         limit_memory(int(MOST_MEMORY * memory_bytes()))
 
 
 def _together(question: TogetherQuestion, pipe: Connection) -> None:
-    """Take steps while others do, and measure when told to; without memory for that the answer comes at once."""
+    """Train while other workers do, and measure at the engine's signal; answer at once if the memory is too small."""
     from explorer.training.forms_timing import speed_in_window, warmed_up
 
     run = question.run
@@ -210,7 +209,7 @@ def _together(question: TogetherQuestion, pipe: Connection) -> None:
 
 
 def _await_cue(pipe: Connection) -> None:
-    if not isinstance(pipe.recv(), Cue):  # nobody measures any more
+    if not isinstance(pipe.recv(), Cue):  # the engine has ended the measurement
         raise EOFError
 
 
@@ -290,7 +289,7 @@ def _survey(question: HostQuestion) -> HostReport:
 
 
 def _speed(question: SpeedQuestion) -> Speed:
-    """How fast runs would train; what does not fit into the memory does not train at all."""
+    """Measure the training speed of runs; a run that does not fit into the memory has a speed of zero."""
     from explorer.training.forms_timing import training_speeds
 
     _limit(question.runs[0])
@@ -299,7 +298,7 @@ def _speed(question: SpeedQuestion) -> Speed:
 
 
 def _unless_full(measure: Callable[[], Found]) -> Found | None:
-    """What a measurement finds; None where the memory does not suffice for it."""
+    """The result of a measurement; None if it runs out of memory."""
     from explorer.training.device import is_out_of_memory
 
     try:
@@ -336,7 +335,7 @@ def _forms(question: FormsQuestion) -> Forms:
 
 
 def _leave_with(parent: int) -> None:
-    """A killed coordinator cannot say goodbye, and a worker in the middle of an epoch does not look at its pipe."""
+    """End with the parent process: a killed coordinator sends no message, and a training worker reads no pipe."""
     while os.getppid() == parent:
         time.sleep(0.5)
     if os.getpgrp() == os.getpid():

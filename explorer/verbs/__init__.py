@@ -1,1 +1,1 @@
-"""What one can do: one file for each verb, the command line and the Python interface."""
+"""The verbs of the program (`do=run`, `do=plan`, ...), one file each, the command line and the Python interface."""

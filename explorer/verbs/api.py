@@ -1,4 +1,4 @@
-"""A study in Python: its data frames, its finding and the figures of its page, without running anything.
+"""The Python interface: a recorded study as data frames, finding and figures, without running anything.
 
 from explorer import open_study
 study = open_study("equal_params")
@@ -33,14 +33,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a table knows of one architecture.
+    """The recorded results of one architecture in a study.
 
-    error   mean over seeds with its 95 % t interval, as a fraction, by the study's measure: `test_error`, `val_error`.
-            The ends are NaN where a run failed, and the mean is where all did
-    errors  the same by seed, of the runs that came through
-    failed  by seed, what became of the others: "diverged" or "out_of_memory". In the mean they count as chance
-    params, macs, activations  cost in closed form; seconds of a run on the study's device
-    curves  one row per seed and epoch: learning_rate, loss, train_error, val_error, seconds
+    setting  its name in the record
+    measure  which error the study judges: `test_error`, or `val_error` for a search
+    error    mean of that error over seeds, as a fraction, with its 95 % t interval. The ends are NaN if a run failed,
+             and the mean is NaN if all did
+    errors   the error of each run that came through, by seed
+    failed   the status of each run that failed, by seed: "diverged" or "out_of_memory". In the mean it counts as chance
+    params, macs, activations  cost in closed form
+    seconds  mean seconds of a run on the study's device
+    curves   one row per seed and epoch: learning_rate, loss, train_error, val_error, seconds
     """
 
     setting: str
@@ -56,13 +59,13 @@ class Answer:
 
 
 class Study:
-    """A recorded study as it stands, from its folder or from a table of it that somebody shares.
+    """A recorded study in its present state, from its folder or from a shared table of it (`do=tabulate`).
 
     runs, epochs  the record's tables, errors as fractions
-    finding       what it found
-    verdict       the same in one sentence
-    note          what a person has written down beside the result; "" for nothing
-    figures       those of its page, as plotly figures by name
+    finding       all that the record shows, the verdict included
+    verdict       the verdict in one sentence
+    note          text that a person added to the result; "" for none
+    figures       the figures of its page, as plotly figures by name
     """
 
     def __init__(self, study: OpenedStudy) -> None:
@@ -75,11 +78,11 @@ class Study:
 
     @cached_property
     def figures(self) -> dict[str, go.Figure]:
-        """Drawn when they are first asked for."""
+        """The figures of the study's page, as plotly figures by name; made on first use."""
         return {name: plotted(figure) for name, figure in Views(self._study).figures.items()}
 
     def query(self, architecture: str) -> Answer:
-        """What is known of an architecture, by any of its names. Raises InputError where the study did not train it."""
+        """The results of an architecture, by any of its names. Raises InputError if the study did not train it."""
         try:
             name = setting_name(*parse_setting(architecture))
         except ValueError as error:
@@ -90,25 +93,25 @@ class Study:
         return _answer(found[name], self.finding.measure, self._study.record)
 
     def write_page(self, path: str | Path) -> Path:
-        """Draw the study's page in a file of its own."""
+        """Write the study's page to a file of your choice, and return its path."""
         from explorer.report.page import write_page
 
         write_page(self._study, Path(path))
         return Path(path)
 
     def to_optuna(self) -> "optuna.Study":
-        """The study as one of Optuna's in memory: a trial per setting, its value the mean validation error."""
-        from explorer.search.trials import told_trials
+        """The study as an Optuna study in memory: one trial per setting, its value the mean validation error."""
+        from explorer.search.trials import finished_trials
 
         study = self._study
         by = {one.setting: one.by for one in study.record.decisions if one.decision == "chosen"}
-        return told_trials(study.config, study.settings, as_records(study.record.runs), by)
+        return finished_trials(study.config, study.settings, as_records(study.record.runs), by)
 
 
 def open_study(name: str | Path) -> Study:
-    """The study of a name, below `studies/` here, or in a folder given as a path: a study's, or a table's.
+    """Open a recorded study: by its name below `studies/`, or by the `Path` of a study's folder or of a shared table.
 
-    Raises InputError where there is none, or it cannot be used.
+    Raises InputError if there is none, or its files cannot be used.
     """
     folder = name if isinstance(name, Path) else study_folder(name)
     return Study(read_table(folder) if (folder / SCHEMA).exists() else opened(folder))

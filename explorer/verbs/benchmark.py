@@ -1,4 +1,4 @@
-"""`do=benchmark`: how fast networks train and infer on this machine, against a tutorial's loop and its limits."""
+"""`do=benchmark`: speed of training and inference on this machine, against a plain PyTorch loop and hardware limits."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from explorer.training.results import Figure, Latency, Limits, Together, Trainin
 
 
 def print_limits(limits: Limits, console: Console) -> None:
-    """What the device can do at best."""
+    """Print the measured limits of the device: matrix products and memory bandwidth."""
     console.print(
         f"{limits.device}, {limits.cores} cores. A large matrix product: {limits.float32 / 1e12:.2f} Tflop/s in "
         f"float32, {limits.bfloat16 / 1e12:.2f} in bfloat16; a large copy: {limits.bandwidth / 1e9:.0f} GB/s.",
@@ -31,7 +31,7 @@ def print_limits(limits: Limits, console: Console) -> None:
 
 
 def print_training(found: list[TrainingSpeed], limits: Limits, console: Console) -> None:
-    """Images per second of ours and of the reference, and how near ours is to the device's limits."""
+    """Print images per second of this program and of the reference, and how near it is to the device's limits."""
     table = plain_table(
         f"Training, images per second, batch {found[0].batch_size}",
         "network",
@@ -73,14 +73,14 @@ def print_training(found: list[TrainingSpeed], limits: Limits, console: Console)
 
 
 def _forms(speed: TrainingSpeed) -> str:
-    """Which grouped convolutions are executed otherwise than they are."""
-    words = [choice.told(speed.native[choice.layer]) for choice in speed.execution.convolutions]
+    """How batch norms and grouped convolutions are executed, as text."""
+    words = [choice.described(speed.native[choice.layer]) for choice in speed.execution.convolutions]
     norms = "batch norms by our kernel" if speed.execution.norms == "fused" else "torch's batch norms"
     return f"{norms}; {'; '.join(words) or 'no grouped convolution'}"
 
 
 def print_together(found: Together, console: Console) -> None:
-    """Several small runs side by side."""
+    """Print the throughput of several small runs at once."""
     console.print(
         f"{found.name}: {found.alone:,.0f} images/s alone; {found.workers} runs at once {found.together:,.0f}, "
         f"{found.together / found.alone:.2f}x.",
@@ -89,7 +89,7 @@ def print_together(found: Together, console: Console) -> None:
 
 
 def print_figures(found: list[Figure], console: Console) -> None:
-    """Each figure to reach: what was found, and whether it passed."""
+    """Print each performance target: the measured value, and whether it was reached."""
     table = plain_table("Figures to reach", "figure", "found", "")
     for figure in found:
         verdict = "undecided" if figure.passed is None else "pass" if figure.passed else "FAIL"
@@ -98,7 +98,7 @@ def print_figures(found: list[Figure], console: Console) -> None:
 
 
 def print_latencies(found: list[Latency], console: Console) -> None:
-    """Milliseconds of one forward pass."""
+    """Print the milliseconds of one forward pass of each network."""
     table = plain_table(
         f"Latency of a batch of {found[0].batch_size}, {found[0].precision}, {found[0].device}",
         "network",
@@ -184,12 +184,12 @@ def _latency(config: BenchmarkConfig, console: Console) -> int:
 
 
 def tell_machine(console: Console) -> None:
-    """What this is measured on, in a line."""
+    """Print the processor on which this is measured, in a line."""
     console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
 
 
 def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":
-    """The networks to time, and the task they are timed on. Raises InputError for one that cannot be built on it."""
+    """The networks to measure, and their task. Raises InputError for a network that cannot be built for that task."""
     from explorer.design import Task, parse_name
 
     architectures, task = [], Task(channels=3, image_size=config.image_size, classes=10)
@@ -205,7 +205,7 @@ def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":
 
 
 def _refuse_beyond(config: BenchmarkConfig, what: str, needed: "Callable[[Task, int], int]", there: int) -> None:
-    """Raise InputError where a task of that many pixels and a batch of that many images do not fit."""
+    """Raise InputError if the configured image size and batch size do not fit into `there` bytes of memory."""
     from explorer.design import Task
 
     def needed_with(sizes: "Mapping[str, int]") -> int:
@@ -215,5 +215,5 @@ def _refuse_beyond(config: BenchmarkConfig, what: str, needed: "Callable[[Task, 
 
 
 def carry_out(config: BenchmarkConfig, console: Console) -> int:
-    """`do=benchmark`: measure this machine. It is 0 whatever is found: a figure that is missed is no error."""
+    """`do=benchmark`: measure this machine. The exit code is always 0: a missed target is not an error."""
     return {"training": _training, "latency": _latency}[config.subject](config, console)

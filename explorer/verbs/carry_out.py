@@ -1,4 +1,4 @@
-"""A command carried out for a person: what goes wrong becomes one line and an exit code."""
+"""Carries out a command for a person: every error becomes one line and an exit code."""
 
 import codecs
 import os
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UTF8 = "say PYTHONUTF8=1 before the command, or set a locale of UTF-8"
-# What is true of a verb that was interrupted, before the command that goes on or does it again.
+# The state that each verb leaves when it is interrupted; printed before the command that continues or repeats it.
 NOTHING_KEPT = "Nothing was to be kept; start again with"
 KEPT = {
     "run": "Everything done so far is kept; continue with",
@@ -30,10 +30,10 @@ KEPT = {
 
 
 def carried_out(work: "Callable[[Console], int]", arguments: list[str], program: str = "explorer") -> int:
-    """The exit code of a command of `python -m PROGRAM`, which `work` carries out and tells on the console it is given.
+    """Run `work`, the body of a command of `python -m PROGRAM`, with a console, and return the exit code.
 
-    0 and 1 as it says; 1 where a study stopped, 2 for unusable input and files that cannot be used, 128 and the signal
-    where it was asked to leave. `arguments` are the command's words, whose passwords are never shown.
+    The code is what `work` returns, 0 or 1; 1 if a study stopped, 2 for input or files that cannot be used, 128 plus
+    the signal if a signal stopped it. `arguments` are the command's words; passwords in them are never shown.
     """
     spare_letters()
     # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
@@ -42,7 +42,7 @@ def carried_out(work: "Callable[[Console], int]", arguments: list[str], program:
     errors = PlainConsole(stderr=True)
 
     def complain(line: str) -> None:
-        with suppress(OSError):  # nobody reads it
+        with suppress(OSError):  # the reader has closed the pipe
             errors.print(without_passwords(line, arguments), **PLAIN)
 
     try:
@@ -60,7 +60,7 @@ def carried_out(work: "Callable[[Console], int]", arguments: list[str], program:
             raise
         complain(one_line(f"{program}: {error.filename}: {error.strerror}"))
         return 2
-    except UnicodeEncodeError as error:  # the name of a file, in a locale that has not its letters
+    except UnicodeEncodeError as error:  # a file name with characters that the locale cannot encode
         complain(one_line(f"{program}: {error.object}: cannot be said in {error.encoding}; {UTF8}"))
         return 2
     except KeyboardInterrupt:
@@ -70,10 +70,9 @@ def carried_out(work: "Callable[[Console], int]", arguments: list[str], program:
 
 
 def leave_ascii() -> None:
-    """Start again in Python's UTF-8 mode where the locale has ASCII alone, as with `PYTHONUTF8=0 LC_ALL=C`.
+    """Restart the command in Python's UTF-8 mode if the locale is ASCII only, as with `PYTHONUTF8=0 LC_ALL=C`.
 
-    No file with another letter in its name could be opened, given in the command or in a study's file. What is printed
-    stays in the encoding of the locale.
+    In ASCII no file with another character in its name could be opened. Printed text stays in the locale's encoding.
     """
     if codecs.lookup(sys.getfilesystemencoding()).name != "ascii" or os.environ.get("PYTHONUTF8") == "1":
         return
@@ -83,6 +82,6 @@ def leave_ascii() -> None:
 
 
 def _verb(arguments: list[str]) -> str:
-    """What a command asks for, as far as that can be told before it is read."""
+    """The verb of a command, as far as it can be seen before the command is parsed."""
     asked = [text.strip("'\"") for key, _, text in (argument.partition("=") for argument in arguments) if key == "do"]
     return asked[-1] if asked else "run"

@@ -1,4 +1,4 @@
-"""What a person asked for: the words of a command become a verb and its checked settings."""
+"""Parses a command: its words become a verb and checked settings."""
 
 from dataclasses import dataclass, replace
 
@@ -20,12 +20,12 @@ from explorer.verbs.unused import refuse_unused, set_aside
 
 @dataclass(frozen=True)
 class Command:
-    """What a person asked for: a verb, on a study or with keys of its own.
+    """A parsed command: a verb, with the settings of a study or with keys of its own.
 
     given     keys and groups that the command names
-    aside     a line for each key that is given and has no effect, or is written under an old name
-    database  URL of the database outside the study's folder that do=doctor may look at, and that do=move takes the
-              study's trials away from; None where the command names none
+    aside     a line for each given key that has no effect, or is written under an old name
+    database  URL of the database outside the study's folder that do=doctor may examine, and that do=move deletes the
+              study from; None if the command names none
     """
 
     do: str
@@ -36,15 +36,15 @@ class Command:
 
     @property
     def study(self) -> StudyConfig:
-        """The settings, for a verb that works on a study."""
+        """The settings of the study, for a verb that works on one."""
         assert isinstance(self.config, StudyConfig)
         return self.config
 
 
 def read_command(arguments: list[str]) -> Command:
-    """The verb and the checked study that command-line overrides describe.
+    """Parse and check the words of a command.
 
-    Raises InputError with one line naming the key, the value and what is allowed.
+    Raises InputError with one line that names the key, the value and what is allowed.
     """
     composed = compose(arguments)
     command = _command(composed)
@@ -67,7 +67,7 @@ def _command(composed: Composed) -> Command:
     leaves = tree.pop("from", None)
     if leaves is not None and (not isinstance(leaves, str) or verb != "move"):
         raise InputError(f"from={leaves}: is the URL of the database that a study leaves; allowed with do=move")
-    if verb == "doctor":  # which reads the settings that the folder holds
+    if verb == "doctor":  # it reads the settings from the study's folder
         own = DoctorConfig(checked_name(str(tree["name"])), yes)
         others = [key for key in composed.given if key not in OF_DOCTOR]
         words = (
@@ -80,7 +80,7 @@ def _command(composed: Composed) -> Command:
         raise InputError(f"do=move: say where to; allowed: {ways}")
     if config.fork and verb not in ("run", "plan"):
         raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
-    if verb not in ("run", "plan"):  # what another verb does not use of the settings is told beside the record
+    if verb not in ("run", "plan"):  # other verbs report unused settings when they compare with the record
         return Command(verb, config, leaves, given=frozenset(composed.given))
     if config.search.looks and config.search.only:
         raise InputError("search.seeds=auto: search.only compares nothing; allowed: a number of seeds")

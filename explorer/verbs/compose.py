@@ -1,4 +1,4 @@
-"""From the command line and YAML files to one plain tree, with what set each value.
+"""Merges the command line and YAML files into one plain tree, and remembers what set each value.
 
 Hydra reads the command line's lists and mappings and decides which files a study is made of, in which order; they are
 merged here, so that a group that a person chooses wins over what a study says of it, text stays the text that was
@@ -42,13 +42,13 @@ from explorer.study.settings import (
 )
 from explorer.study.tree import Steps, kinds_of
 
-# Hydra imports every module of a package of this name, wherever it lies: under `python -m` also in the current folder.
+# Hydra imports every module of a package named `hydra_plugins`, under `python -m` also from the current folder.
 sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
 
-OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # what do=doctor looks at
+OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # keys and groups that do=doctor uses
 STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor", "move")
-# Verbs that work on a design, without a study: each has a file of its keys in `conf`.
+# Verbs that work on a design, without a study; the keys of each are in a file in `conf`.
 DESIGN_VERBS: dict[str, type[VerbConfig]] = {
     "verify": VerifyConfig,
     "export": ExportConfig,
@@ -63,11 +63,11 @@ _SHOWN_NAME = re.compile(r"[A-Z][\w. -]* \([\w., -]*\)(, form \([abc]\))?")  # `
 
 @dataclass(frozen=True)
 class Composed:
-    """The settings as plain dictionaries and lists.
+    """The merged settings as plain dictionaries and lists.
 
-    given    what the command says, by key or group
-    origins  the file that set a value, by its place; None where the command did
-    composed  the files of each group that it is made of
+    given    the values from the command, by key or group
+    origins  the file that set each value, by its path in the tree; None if the command set it
+    composed  the names of the files of each group that were merged
     renamed  a line for each key that is written under the name it had in the release before
     """
 
@@ -78,9 +78,9 @@ class Composed:
     renamed: tuple[str, ...] = ()
 
     def place(self, steps: Steps) -> str:
-        """The files that set a key, or all below it, for a message; nothing where the command had a part in it.
+        """The files that set a key, or the keys below it, as text for a message; "" if the command set any of them.
 
-        Of a key that nobody has set those where it belongs: of its group, or else of what it would be a part of.
+        For a key that nothing has set: the files of its group, or of the mapping to which it would belong.
         """
         found = self._files(steps)
         if not found and len(steps) < 3:
@@ -90,7 +90,7 @@ class Composed:
         return "" if not found or None in found else f" (in {', '.join(str(file) for file in [*found][:3])})"
 
     def said(self) -> Iterator[tuple[str, str]]:
-        """What the command says, and of the images the study's own file, by key, each with its place for a message."""
+        """The keys that the command sets, and the data keys of the study's own file, each with its place."""
         yield from ((key, "") for key in self.given)
         for steps, file in self.origins.items():
             if steps[0] == "data" and file is not None and file.parent.name == "study":
@@ -103,7 +103,7 @@ class Composed:
 
 @dataclass(frozen=True)
 class _Leaf:
-    """A value that is no mapping, as it was written and where; the items of a list are leaves or mappings."""
+    """A value other than a mapping, with its text as written and its file; items of a list are leaves or mappings."""
 
     value: Any
     text: str | None
@@ -112,7 +112,7 @@ class _Leaf:
 
 @dataclass(frozen=True)
 class _Given:
-    """One key or group of the command line, with its value as it was written."""
+    """One key or group of the command line, with the text of its value as written."""
 
     key: str
     value: Any
@@ -121,7 +121,7 @@ class _Given:
 
 
 def conf_folders() -> list[Path]:
-    """Where groups are looked up: the project's own `conf`, then a `conf` in the current folder, if it is another."""
+    """The folders in which groups are looked up: the package's `conf`, then `conf` in the current folder."""
     package = Path(__file__).parents[1]
     own = package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
     here = Path.cwd() / "conf"
@@ -141,7 +141,7 @@ def groups() -> dict[str, list[str]]:
 
 
 def reading_groups() -> list[str]:
-    """The data sets to choose from of which a command says where they lie."""
+    """The names of the data sets that are read from a path given in the command."""
     return [name for name in groups()["data"] if _comes_from_path(name)]
 
 
@@ -151,7 +151,7 @@ def _comes_from_path(name: str) -> bool:
         file = next((found for folder in conf_folders() if (found := _file(folder, f"data/{name}"))), None)
         try:
             own = _plain(_content(file), (), None, {}) if file else {}
-        except InputError:  # nobody chose it
+        except InputError:  # a faulty file that was not chosen does not matter
             return False
         content = {**own, **content}
         bases = [base for base in own.get("defaults") or [] if base != "_self_"]
@@ -178,7 +178,7 @@ def compose(arguments: list[str]) -> Composed:
     if verb not in STUDY_VERBS:
         raise unknown_verb(verb)
     if verb == "doctor" and "study" not in given and set(given) <= OF_DOCTOR and "name" in given:
-        return Composed(dict(given), given, renamed=renamed)  # a folder may be there without its study's file
+        return Composed(dict(given), given, renamed=renamed)  # a study's folder may exist without its file in `conf`
     if "study" not in given:
         raise InputError(
             f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"
@@ -199,7 +199,7 @@ def compose(arguments: list[str]) -> Composed:
 
 
 def _refuse_own_subject(arguments: list[str]) -> None:
-    """Raise InputError for a subject that is measured of the project itself and no longer a verb's."""
+    """Raise InputError for a subject of `python -m benchmarks`, which do=benchmark measured in earlier versions."""
     subjects = [text.strip("'\"") for key, _, text in map(_split, arguments) if key == "subject"]
     if subjects and subjects[-1] in OWN_SUBJECTS:
         raise InputError(
@@ -209,19 +209,19 @@ def _refuse_own_subject(arguments: list[str]) -> None:
 
 
 def unknown_verb(verb: str) -> InputError:
-    """The refusal of a verb that there is not."""
+    """The error for a verb that does not exist."""
     return InputError(f"do={verb}: unknown verb; allowed: {', '.join((*STUDY_VERBS, *DESIGN_VERBS))}")
 
 
 def named_database(given: dict[str, Any]) -> str | None:
-    """The database that a command names, itself or by the file of its storage."""
+    """The URL of the database that a command names, as `storage.url` or through a file of `storage`."""
     files = [_plain(_content(file), (), None, {}) for file in _named_files("storage", given)]
     found = [given.get("storage.url"), *(file.get("url") for file in files)]
     return next((url for url in found if isinstance(url, str)), None)
 
 
 def _name_data(data: Any) -> None:
-    """A data set without a name has that of its path; one without a label has its name."""
+    """Fill in the name of a data set from its path, and its label from its name, if they are missing."""
     if not isinstance(data, dict):
         return
     if data.get("name") is None:
@@ -233,7 +233,7 @@ def _name_data(data: Any) -> None:
 
 
 def _fill_question(tree: dict[str, Any]) -> None:
-    """Say in a question what is used for what it leaves open: {data}, {budget} (what is equal) and {cost}."""
+    """Replace placeholders in a study's question: {data}, {budget} (what is held equal) and {cost}."""
     parts = {
         key: part if isinstance(part := tree.get(key), dict) else {} for key in ("study", "data", "budget", "search")
     }
@@ -248,7 +248,7 @@ def _fill_question(tree: dict[str, Any]) -> None:
 def _last_part(path: str) -> str:
     try:
         return Path(path).expanduser().resolve().name
-    except (OSError, RuntimeError):  # it is refused when the images are wanted
+    except (OSError, RuntimeError):  # the path is refused later, when the images are read
         return ""
 
 
@@ -256,7 +256,7 @@ def _last_part(path: str) -> str:
 
 
 def _split(argument: str) -> tuple[str, str, str]:
-    """Key, equals sign and value of an argument, as they are written."""
+    """Split an argument into key, equals sign and value, as written."""
     key, equals, text = argument.partition("=")
     return key.strip().lstrip("+"), equals, text.strip()
 
@@ -288,7 +288,7 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
 
 
 def _read(argument: str, known: dict[str, list[str]], root: type) -> _Given:
-    """One argument. Text is taken as it stands, so that it needs no quotes but those of the shell."""
+    """Parse one argument. Values of text keys are taken literally, so they need no quotes beyond the shell's."""
     if argument in ("-m", "--multirun"):
         raise InputError(
             f"{argument}: studies loop by themselves; list the values in an axis, as in space.cardinality=[1,32]"
@@ -307,7 +307,7 @@ def _read(argument: str, known: dict[str, list[str]], root: type) -> _Given:
 
 
 def _by_grammar(argument: str) -> Any:
-    """The value of an argument by Hydra's grammar: a number, a word, a list, a mapping, text in quotes."""
+    """Parse the value of an argument by Hydra's grammar: a number, a word, a list, a mapping, quoted text."""
     key, equals, text = _split(argument)
     if key[:1] == "~" or "@" in key or key.partition(".")[0] == "hydra":
         raise InputError(f"{argument}: not allowed; set keys with key=value")
@@ -340,7 +340,7 @@ def _inside(one: _Given, table: dict[str, str], told: list[str]) -> Any:
 
 
 def _set(tree: dict[str, Any], one: _Given, leaves: Any) -> None:
-    """Set a key; a list or a mapping replaces what was there."""
+    """Set a key in the tree; a list or a mapping replaces the old value."""
     *way, last = one.key.split(".")
     node: Any = tree
     for step in way:
@@ -364,7 +364,7 @@ def _item(items: list[Any], step: str, one: _Given) -> Any:
 
 
 def _leaves(value: Any, text: Any) -> Any:
-    """A value of the command with the text of each part, as far as YAML reads it in the same way."""
+    """A value of the command as leaves with the text of each part, if YAML parses that text to the same value."""
     if isinstance(text, str) and isinstance(value, (dict, list)):
         try:
             text = yaml.load(text, Loader=_Texts)  # noqa: S506 - builds text, lists and mappings alone
@@ -383,11 +383,11 @@ def _leaves(value: Any, text: Any) -> Any:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as OmegaConf reads it: 1e5 is a number, a date is text."""
+    """Loads YAML as OmegaConf does: 1e5 is a number, a date is text."""
 
 
 class _Texts(yaml.SafeLoader):
-    """YAML of which every scalar is the text that was written."""
+    """Loads YAML with every scalar as the text that was written."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as the library has it
 
@@ -402,9 +402,9 @@ _Loader.add_implicit_resolver(
 
 
 class _Folder(ConfigSource):
-    """A `conf` for Hydra, in the place of its own reader of folders.
+    """Reads a `conf` folder for Hydra, in place of Hydra's own reader.
 
-    Files may end in .yml and begin with a byte order mark, and what is wrong with one is told with its name.
+    Files may end in .yml and begin with a byte order mark, and error messages name the file.
     """
 
     def __init__(self, provider: str, path: str) -> None:
@@ -412,7 +412,7 @@ class _Folder(ConfigSource):
 
     @staticmethod
     def scheme() -> str:
-        """What its addresses begin with."""
+        """The scheme of its addresses."""
         return "file"
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -423,7 +423,7 @@ class _Folder(ConfigSource):
             text = _text(file)
             check_yaml(file)
             header, stream = ConfigSource._get_header_dict(text[:512]), StringIO(text)
-            stream.name = str(file)  # which messages of YAML name
+            stream.name = str(file)  # messages of YAML contain this name
             content = OmegaConf.load(stream)
             _refuse_steering(file, OmegaConf.to_container(content))
             return ConfigResult(self.provider, f"file://{self.path}", content, header)
@@ -433,7 +433,7 @@ class _Folder(ConfigSource):
             raise _unreadable(file, error) from None
 
     def available(self) -> bool:
-        """Whether the folder is there."""
+        """Whether the folder exists."""
         return self.is_group("")
 
     def is_group(self, config_path: str) -> bool:
@@ -445,7 +445,7 @@ class _Folder(ConfigSource):
         return _file(Path(self.path), config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """What lies in a folder."""
+        """The names of files and folders in a folder."""
         wanted = (results_filter,) if results_filter else (ObjectType.GROUP, ObjectType.CONFIG)
         there = [*Path(self.path, config_path).iterdir()]
         folders = [path.name for path in there if path.is_dir() and ObjectType.GROUP in wanted]
@@ -454,13 +454,13 @@ class _Folder(ConfigSource):
 
 
 def _unreadable(file: Path, error: Exception) -> InputError:
-    """What is wrong with a file, and which it is."""
+    """The error for a file that cannot be read: its name and the reason."""
     where = "" if str(file) in str(error) else f" (in {file})"
     return InputError(_one_line(f"a YAML file cannot be read: {error}{where}"))
 
 
 def _file(folder: Path, config: str) -> Path | None:
-    """The file of a configuration: with either ending, or given with it."""
+    """The file of a configuration, with ending .yaml or .yml, or as named with its ending; None if there is none."""
     names = [folder / config] if config.endswith(SUFFIXES) else [folder / f"{config}{suffix}" for suffix in SUFFIXES]
     found = [file for file in names if file.exists() and not file.is_dir()]
     if len(found) > 1:
@@ -469,7 +469,7 @@ def _file(folder: Path, config: str) -> Path | None:
 
 
 def _text(file: Path) -> str:
-    """The text of a file, without a byte order mark. Raises InputError where it is no text."""
+    """The text of a file, without a byte order mark. Raises InputError if it is not UTF-8."""
     content = read_bytes(file, MOST_BYTES)
     encoding = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "UTF-8"
     try:
@@ -480,9 +480,9 @@ def _text(file: Path) -> str:
 
 
 def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -> Composed:
-    """The files that belong to a root and the chosen groups, one over the other, and over them what the command says.
+    """Merge the files that belong to a root and the chosen groups in order, and then the values of the command.
 
-    Of a chosen group only files of that group decide.
+    The values of a group that the command chooses come only from files of that group.
     """
     tree: dict[str, Any] = {}
     composed: dict[str, list[Path]] = {}
@@ -499,7 +499,7 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
             _merge(tree, {key: item for key, item in own.items() if key not in chosen or config.startswith(f"{key}/")})
     except InputError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, no date, a number of thousands of digits
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, no valid date, thousands of digits
         raise InputError(_one_line(f"a YAML file cannot be read: {error}") + _in_files(_leading(chosen))) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(
@@ -524,7 +524,7 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
 
 
 def _leading(chosen: dict[str, str]) -> list[Path]:
-    """The chosen files that name others: the user's, or the shipped ones where none of those does."""
+    """The chosen files that name further files: the user's, or if there are none, the shipped ones."""
     named = [(folder, f"{group}/{name}") for folder in conf_folders() for group, name in chosen.items()]
     files = [(folder, file) for folder, config in named if (file := _file(folder, config))]
     found = [(folder, file) for folder, file in files if "defaults" in _content(file)]
@@ -536,10 +536,10 @@ def _in_files(files: list[Path]) -> str:
 
 
 def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
-    """The files in the order in which they are merged, each with the place where its content goes."""
+    """The files in the order in which they are merged, each with the path in the tree where its content belongs."""
     own, *others = conf_folders()
     overrides = [f"{group}={_quoted(name)}" for group, name in chosen.items()]
-    Plugins.instance()  # registers what it knows, once
+    Plugins.instance()  # registers Hydra's own plugins, once
     SourcesRegistry.instance().types[_Folder.scheme()] = _Folder
     if others:
         overrides.append(f"hydra.searchpath=[{','.join(_quoted(f'file://{folder}') for folder in others)}]")
@@ -554,14 +554,15 @@ def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
 
 
 def _quoted(text: str) -> str:
-    """Text in quotes of Hydra's grammar, in which a backslash is one unless a quote follows."""
+    """Quote text for Hydra's grammar, in which a backslash is literal unless a quote follows."""
     return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", text)) + "'"
 
 
 def _only(config: str) -> Path:
-    """The file of a configuration. Raises InputError where one of the user's differs from a shipped one of its name.
+    """The file of a configuration. Raises InputError if a user's file differs from the shipped one of the same name.
 
-    Outside the groups there is nothing to choose: a `config.yaml` there, but for that of a clone, is another program's.
+    Outside the groups users have nothing to choose: a `config.yaml` in their `conf`, unless it is a clone's, belongs to
+    another program.
     """
     found = [file for folder in conf_folders() if (file := _file(folder, config))]
     group, _, _ = config.rpartition("/")
@@ -573,7 +574,7 @@ def _only(config: str) -> Path:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    """What a file says, as leaves."""
+    """The content of a file, its values as leaves."""
     try:
         text = _text(file)
         check_yaml(file)
@@ -603,7 +604,7 @@ def _built(loader: Any, node: yaml.Node, file: Path) -> Any:
 
 
 def _merge(tree: dict[str, Any], own: dict[str, Any]) -> None:
-    """Lay one file's settings over those before it: mappings are merged, all else is replaced."""
+    """Merge one file's settings into those before it: mappings are merged, other values are replaced."""
     for key, item in own.items():
         if isinstance(item, dict):
             if not isinstance(tree.get(key), dict):
@@ -614,7 +615,7 @@ def _merge(tree: dict[str, Any], own: dict[str, Any]) -> None:
 
 
 def _plain(leaves: Any, steps: Steps, root: type | None, origins: dict[Steps, Path | None]) -> Any:
-    """The values alone, text where text is wanted; `origins` is filled with where they come from."""
+    """Plain values from leaves, as text where the key holds text; fills `origins` with the file of each value."""
     if isinstance(leaves, dict):
         return {key: _plain(item, (*steps, key), root, origins) for key, item in leaves.items()}
     if not isinstance(leaves, _Leaf):
@@ -632,23 +633,23 @@ def _plain(leaves: Any, steps: Steps, root: type | None, origins: dict[Steps, Pa
 
 
 def is_text(steps: Steps, root: type) -> bool:
-    """Whether a key holds text, as does an item of a list of text."""
+    """Whether a key, or an item of its list, holds text."""
     return steps == ("from",) or kinds_of(root, steps) == {str}
 
 
 # ---------------------------------------------------------------- files of others
 
-# What only a person may decide, with what is harmless: shell, and machines that runs or passwords are sent to. The file
-# of a group decides it where the command names that file.
+# Keys that only the command may set to other than these harmless values: shell commands, and machines that runs or
+# passwords are sent to. The file of a group may set them if the command names that file.
 _OUTWARD: dict[str, dict[str, Any]] = {"engine": {"setup": [], "address": "local"}, "storage": {"url": None}}
 _OF_THE_COMMAND = {"do": "run", "yes": False, "fork": False, "from": None}
 
 
 def _refuse_reaching_out(found: Composed) -> None:
-    """Refuse shell, addresses of clusters and databases that neither the command says nor the file of a group it names.
+    """Refuse shell commands, cluster addresses and databases that neither the command nor a file it names has set.
 
-    A study of others could otherwise have its own commands run, have your runs sent to a cluster of theirs, which could
-    answer with anything, or your password to their database. Nor does a study say what is done with it.
+    Another person's study could otherwise run shell commands, send your runs to a cluster of theirs, which could return
+    anything, or your password to their database. A study may not choose the verb (`do`) either.
     """
     for key, usual in _OF_THE_COMMAND.items():
         if found.tree.get(key, usual) != usual and key not in found.given:
@@ -667,12 +668,12 @@ def _refuse_reaching_out(found: Composed) -> None:
 
 
 def _named_files(group: str, given: dict[str, Any]) -> list[Path]:
-    """The files that a command names as `group=NAME`."""
+    """The files of a group that a command names as `group=NAME`."""
     return [file for folder in conf_folders() if group in given and (file := _file(folder, f"{group}/{given[group]}"))]
 
 
 def _refuse_steering(file: Path, content: Any) -> None:
-    """Refuse a file of a user's `conf` that reaches outside it or means to steer Hydra, before Hydra obeys it."""
+    """Refuse a file of a user's `conf` that refers to files outside it or sets Hydra's own keys, before Hydra does."""
     if not isinstance(content, dict):
         return
     if any(mark in str(content.get("defaults")) for mark in ("..", "${")):
@@ -682,7 +683,7 @@ def _refuse_steering(file: Path, content: Any) -> None:
 
 
 def _refuse_text(value: Any, steps: Steps) -> None:
-    """Refuse text that would be replaced: a file of others could put what your environment holds into a record."""
+    """Refuse interpolations such as ${...}: another person's file could copy environment variables into a record."""
     if isinstance(value, (dict, list)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_text(item, (*steps, str(key)))

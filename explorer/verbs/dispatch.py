@@ -1,4 +1,4 @@
-"""From the words of a command to the verb that carries it out; heavy packages load when they run."""
+"""Calls the verb that a command names; heavy packages load only when their verb runs."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ The record goes to studies/<name>/, the page to reports/<name>.html.
 
 
 def _refuse_undecoded(arguments: list[str]) -> None:
-    """Raise InputError for an argument that is no text here, since settings are kept as text."""
+    """Raise InputError for an argument that cannot be decoded, since settings are stored as text."""
     for argument in arguments:
         if any("\ud800" <= letter <= "\udfff" for letter in argument):
             encoding = sys.getfilesystemencoding()
@@ -52,7 +52,7 @@ def _refuse_undecoded(arguments: list[str]) -> None:
 
 
 def dispatch(arguments: list[str], console: "Console") -> int:
-    """Carry out what the words of a command ask for, and give the exit code."""
+    """Parse a command, carry it out, and return the exit code."""
     from explorer.verbs.command_line import read_command
     from explorer.verbs.compose import compose, groups
 
@@ -125,7 +125,7 @@ def dispatch(arguments: list[str], console: "Console") -> int:
 
 
 def _check_urls(command: "Command") -> None:
-    """Raise InputError for a URL of a database that no verb would follow, whether or not this one would need it."""
+    """Raise InputError for an invalid URL of a database, even if this verb would not use it."""
     urls = {"from" if command.do == "move" else "storage.url": command.database}
     if isinstance(command.config, StudyConfig):
         urls["storage.url"] = command.config.storage.url
@@ -137,8 +137,8 @@ def _check_urls(command: "Command") -> None:
 
 
 def _tell_others(command: "Command", console: "Console") -> None:
-    """Say which settings of the command are not those of the record, for a verb that goes by the record alone."""
-    from explorer.record.changes import of_settings, told
+    """Report which settings of the command differ from those of the record, for a verb that uses only the record."""
+    from explorer.record.changes import difference_lines, of_settings
     from explorer.record.folder import refuse_links, study_folder
     from explorer.record.starts import started_study
 
@@ -147,10 +147,10 @@ def _tell_others(command: "Command", console: "Console") -> None:
         refuse_links(folder)
         study = started_study(folder)
         found = of_settings(study, command.study) if study else []
-    except InputError:  # what is wrong with the folder the verb itself says
+    except InputError:  # the verb itself reports what is wrong with the folder
         return
     found = [one for one in found if _is_given(one.key, command.given)]
-    for line in told(folder, found, f"do={command.do} goes by the record") if found else ():
+    for line in difference_lines(folder, found, f"do={command.do} goes by the record") if found else ():
         console.print(line, **PLAIN)
 
 
@@ -160,7 +160,7 @@ def _is_given(key: str, given: "frozenset[str]") -> bool:
 
 
 def _version() -> str:
-    """What is installed, where, and what it runs on: what a report of a fault needs."""
+    """Versions, install location and platform, as a bug report needs them."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 

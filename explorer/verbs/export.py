@@ -1,4 +1,4 @@
-"""`do=export`: a design as files that need nothing of this project."""
+"""`do=export`: write a design as files that work without this project."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def print_exported(found: Exported, console: Console) -> None:
-    """The files written."""
+    """Print the files that were written."""
     for path in found.files:
         console.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
     if not found.trained:
@@ -34,7 +34,7 @@ def carry_out(config: ExportConfig, console: "Console") -> int:
     """`do=export`: write a design as a Python module of its own, with weights and as ONNX where asked for."""
     from explorer.design import short_name
 
-    # Weights in float32 twice, and as much again for ONNX.
+    # Two copies of the weights in float32, and two more for ONNX.
     _design(config, bytes_per_weight=20)
     from explorer.training.network.export import export
     from explorer.training.network.weights import read_weights, task_in
@@ -61,7 +61,7 @@ def _tell_namesake(config: VerifyConfig | ExportConfig, console: "Console") -> N
 
 
 def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> "tuple[Architecture, Task]":
-    """The architecture a verb was given, and the task it is for. Raises InputError before anything heavy loads."""
+    """The architecture and the task given to a verb. Raises InputError for invalid ones, before heavy packages load."""
     from explorer.design import cost, parse_name
     from explorer.host.machine import memory_bytes
 

@@ -1,8 +1,8 @@
-"""While a study runs, a process beside it keeps its page and the index up to date.
+"""Keeps a study's page and the index up to date while the study runs, from a second process.
 
-The process reads only what is on the disk, and every table can be read while a row is being appended (see `table`). It
-steps back behind the training: it is of low priority, draws only what the record has outgrown, and rests many times as
-long as it was busy.
+The process reads only what is on disk, and every table can be read while a row is being appended (see `record.table`).
+It must not slow down training: it has low priority, draws only a page older than its record, and pauses for many times
+the processor time of each drawing.
 """
 
 import multiprocessing
@@ -22,24 +22,24 @@ from typing import Self
 
 from explorer.record.folder import LIVE_SECONDS, REPORTS, is_stale, now
 
-REST = 20.0  # so that drawing takes at most 5 % of the time
-NICENESS = 10  # lower, and a drawing beside busy workers would take minutes
-LONGEST_DRAWING = 60.0  # seconds that a measurement waits for the end of a drawing
-LAST_DRAWING = 5.0  # seconds that an interrupted study waits for its last page; the next start draws it otherwise
-LAST = "last"  # the word that asks for it
+REST = 20.0  # pause after a drawing, in multiples of its time, so that drawing takes at most 5 % of the time
+NICENESS = 10  # with a lower priority a drawing would take minutes while workers are busy
+LONGEST_DRAWING = 60.0  # most seconds that a measurement waits for the end of a drawing
+LAST_DRAWING = 5.0  # most seconds that an interrupted study waits for its last page; else the next start draws it
+LAST = "last"  # the message that asks for the last page
 LOG = "live.log"
-_CONTEXT = multiprocessing.get_context("spawn")  # a fork would share the threads and locks of whoever starts it
+_CONTEXT = multiprocessing.get_context("spawn")  # a fork would share threads and locks of its parent
 
 
 @dataclass
 class Live:
     """Keeps the page of a study up to date while the body of a `with` runs; afterwards nothing is drawn any more.
 
-    Where the body is interrupted the page is drawn once more, if that does not take long, since nobody else does it.
+    If the body is interrupted, the page is drawn once more, unless that takes long, since no other code does it then.
 
     period  least seconds between two drawings, and before the first one
-    rest    times the processor time of a drawing for which nothing is drawn after it
-    begins  is called when the body is entered
+    rest    pause after a drawing, in multiples of its processor time
+    begins  called when the body is entered
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Live:
         process = _CONTEXT.Process(target=_work, args=(theirs, self.folder, self.period, self.rest), daemon=True)
         try:
             process.start()
-        except OSError:  # without memory for one more process the study goes on, and its page comes at the end
+        except OSError:  # no memory for another process: the page is drawn at the end
             ours.close()
         else:
             self._process, self._pipe = process, ours
@@ -69,7 +69,7 @@ class Live:
             with suppress(EOFError, OSError):
                 self._pipe.send(LAST)
                 self._pipe.poll(LAST_DRAWING)
-        self._process.terminate()  # whoever goes on draws the last page
+        self._process.terminate()  # the code after the body draws the last page
         self._process.join(5)
         if self._process.is_alive():
             self._process.kill()
@@ -79,7 +79,7 @@ class Live:
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """Nothing is drawn while the body runs, so that times can be measured in it; waits for the end of a drawing."""
+        """Draw nothing while the body runs, so that times can be measured; first waits for the end of a drawing."""
         held = self._say()
         try:
             yield
@@ -88,7 +88,7 @@ class Live:
                 self._say()
 
     def _say(self) -> bool:
-        """Say a word and wait for the answer; a process that has died or takes too long is given up."""
+        """Send a message and wait for the reply; a process that has died or takes too long is given up."""
         if self._pipe is None:
             return False
         with suppress(EOFError, OSError):
@@ -101,29 +101,34 @@ class Live:
 
 
 def _work(pipe: Connection, folder: Path, period: float, rest: float) -> None:
-    """What the process does. It ends soon after a coordinator that was killed, also in the middle of a drawing."""
+    """The body of the process. If the coordinator is killed it ends soon after, even in the middle of a drawing."""
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     try:
         keep_drawn(pipe, folder, period, rest)
     except SystemExit:
-        os._exit(0)  # an interpreter of low priority takes seconds to tidy up, and there is nothing to tidy
+        os._exit(0)  # at low priority the interpreter's shutdown takes seconds, and there is nothing to clean up
 
 
 def _leave_with(parent: int) -> None:
-    """A drawing does not look at the pipe. It is ended as by the coordinator, so that no half of a page is left."""
+    """End this process by SIGTERM when its parent is gone, since a drawing does not watch the pipe.
+
+    The handler of SIGTERM removes partial files, so that no half-written page is left.
+    """
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def keep_drawn(pipe: Connection, folder: Path, period: float, rest: float) -> None:
-    """Draw what is stale, at most once in so many seconds, until the other end of the pipe is closed.
+    """Draw a stale page, at most once every `period` seconds, until the other end of the pipe is closed.
 
-    That is also how it ends where the coordinator was killed. A word in the pipe is answered, and nothing is drawn from
-    there to the next word; but for `LAST`, which is answered when what is stale then has been drawn.
+    The pipe is also closed if the coordinator is killed. A message is answered, and nothing is drawn until the next
+    message; `LAST` is answered only after a stale page has been drawn.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides what ends
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # which lets a file that is being written be cleaned up
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole process group; the coordinator decides when to end
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # raises SystemExit, so that partial files are removed
     os.nice(NICENESS)
     warnings.simplefilter("ignore")  # the terminal belongs to the study
     due = time.monotonic() + period
@@ -142,9 +147,9 @@ def keep_drawn(pipe: Connection, folder: Path, period: float, rest: float) -> No
 
 
 def _draw_stale(folder: Path) -> float:
-    """Draw the page if it is older than its record. Gives seconds of processor time, which the training had not.
+    """Draw the page if it is older than its record, and return the processor seconds that this took.
 
-    Whatever goes wrong harms nobody: it leaves one line in the study's `local/live.log`, and the page waits.
+    An error must not harm the study: it is written as one line to `local/live.log`, and the page is drawn later.
     """
     began = time.process_time()
     try:

@@ -1,4 +1,4 @@
-"""A study's mirror when nothing is trained: caught up with after the end, or moved to another place from the record."""
+"""`do=move`: move a study's mirror to another database; also updates the mirror of a finished study."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,9 +22,9 @@ from explorer.study.settings import StorageConfig, StudyConfig
 
 
 def catch_up(study: OpenedStudy, asked: StorageConfig) -> None:
-    """Write what the mirror of a finished study lacks, if a start before this one could not.
+    """Complete the mirror of a finished study, if an earlier start could not.
 
-    A folder may come from others: a database outside it is written only where the command names it too.
+    A folder may come from other people: a database outside it is written only if the command names it too.
     """
     config = study.config
     if config.storage.url and config.storage.url != _shown(asked):
@@ -36,10 +36,10 @@ def catch_up(study: OpenedStudy, asked: StorageConfig) -> None:
 
 
 def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | None = None) -> None:
-    """Make a study's mirror in another place, check it, write down where it is, and take the old one away.
+    """Create a study's mirror in another database, check it, record the new place, and delete the old mirror.
 
-    The folder may come from others: a database outside it loses the study only where the command says that it `leaves`
-    it, or writes to it.
+    The folder may come from other people: the study is deleted from a database outside it only if the command names
+    that database, as the one it `leaves` or the one it writes to.
     Raises InputError for a study that has not begun or is being run, and for a place that cannot be written.
     """
     refuse_closed(asked)
@@ -71,12 +71,12 @@ def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | Non
         try:
             is_gone = remove(old, config.name)
             say(f"Removed: the mirror {old.place}" if is_gone else f"Nothing to remove: {old.place} lacks the study")
-        except Exception as error:  # noqa: BLE001 - the study has moved, whatever becomes of the old place
+        except Exception as error:  # noqa: BLE001 - the study has moved, whatever is wrong with the old place
             say(f"Left where it is: the old mirror {old.place} cannot be removed now: {understood(error)[0]}")
 
 
 def elsewhere(folder: Path, asked: StorageConfig) -> str:
-    """What becomes of the mirror that a study has had until now, where this start writes to another; else empty."""
+    """A sentence on what happens to a study's present mirror if this start writes to another one; else ""."""
     tree = stored_config(folder) or {}
     stored = tree["storage"] if isinstance(tree.get("storage"), dict) else {}
     now = _shown(asked) or str(own_mirror(folder).path if asked.mirror == "sqlite" else None)
@@ -89,7 +89,7 @@ def elsewhere(folder: Path, asked: StorageConfig) -> str:
 
 @contextmanager
 def _asked_for(place: Mirror) -> Iterator[None]:
-    """What keeps a database from being written is here the fault of the place that was named."""
+    """Turn errors of writing to a database into an InputError that names the database the command chose."""
     try:
         yield
     except Exception as error:
@@ -97,7 +97,7 @@ def _asked_for(place: Mirror) -> Iterator[None]:
 
 
 def _write(trials: Trials, place: Mirror, console: Console) -> None:
-    """Make a mirror with all trials, and see that it has them."""
+    """Create a mirror with all trials, and check that it has them."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Writing trials", total=len(trials.study.trials))
         writer = Writer(trials, place, wrote=lambda: bar.advance(task))
@@ -108,7 +108,7 @@ def _write(trials: Trials, place: Mirror, console: Console) -> None:
 
 
 def _trials(study: OpenedStudy) -> Trials:
-    """A study's trials, as its record tells them. Raises InputError where the designs it chose from are others now."""
+    """A study's trials, rebuilt from its record. Raises InputError if the designs it chose from have changed."""
     return replayed(study.plan, study.settings, study.record)
 
 
@@ -117,12 +117,12 @@ def _shown(config: StorageConfig) -> str | None:
 
 
 def _with_password(stored: StorageConfig, asked: StorageConfig) -> StorageConfig:
-    """The settings of a study, with the password that a command gives for the same place."""
+    """The recorded storage settings, with the password that the command gives for the same database."""
     return replace(stored, url=asked.url) if _shown(asked) == stored.url else stored
 
 
 def carry_out(config: StudyConfig, leaves: str | None, console: Console) -> int:
-    """`do=move`: keep a study's trials in another database from now on, and take them there."""
+    """`do=move`: copy a study's trials to another database, which is used from now on."""
     from explorer.record.folder import refuse_links, study_folder
 
     refuse_links(study_folder(config.name))

@@ -1,4 +1,4 @@
-"""`do=plan`: what a study would run, what that costs and how long it would take on this machine; nothing is trained."""
+"""`do=plan`: show what a study would run, what it costs and how long it would take on this machine; trains nothing."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from explorer.host.formatting import counted, duration
 from explorer.host.machine import cpu_count, driver_version, machine_id, memory_bytes
 from explorer.record import folder as study_of
 from explorer.record import records
-from explorer.record.changes import fork_of, refuse_other_settings, told
+from explorer.record.changes import difference_lines, fork_of, refuse_other_settings
 from explorer.record.folder import CONFIG, STUDIES, study_folder
 from explorer.record.progress import Progress
 from explorer.record.starts import started_study
@@ -27,7 +27,7 @@ from explorer.study.plan import Plan, plan_of, refuse_beyond_memory
 from explorer.study.settings import NO_PATH, SearchConfig, StudyConfig
 from explorer.verbs.space_progress import space_progress
 
-# A network this many times larger or smaller says nothing about the time of another.
+# Recorded networks whose cost differs by more than this factor are not used to estimate the time of a setting.
 FAR = 8
 # Evaluation has no backward pass, which costs about twice the forward pass.
 EVALUATION_SHARE = 1 / 3
@@ -45,13 +45,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a study would train, and what that takes.
+    """What a study would train, and what its time is estimated from.
 
-    settings  those fixed in advance, or chosen until now
-    begun     what is on disk of the study; None before its first start
-    taken     runs that its next start takes over from the study it forks
-    images    to train, validate and test on; None before they have been counted
-    measured  recorded runs of this machine that are near to a setting in cost
+    settings  the settings fixed in advance, or chosen by a search until now
+    begun     the study as it is on disk; None before its first start
+    taken     runs that the next start will reuse from the forked study
+    images    numbers of images to train, validate and test on; None before they have been counted
+    measured  recorded runs on this machine whose cost is near that of a setting
     """
 
     plan: Plan
@@ -62,13 +62,13 @@ class Forecast:
     measured: dict[Setting, list[Measured]]
 
     def progress(self, seeds: int) -> Progress:
-        """How far the study will have come when it is started for so many seeds."""
+        """The progress of the study if it is started with this number of seeds."""
         past = self.begun.record if self.begun else None
         return progress_with(self.plan.with_seeds(seeds), past, self.taken)
 
     @property
     def workers(self) -> int:
-        """Workers at once, as far as is known before the start measures: many small runs side by side."""
+        """The expected number of runs at once, before the start measures it."""
         engine = self.plan.config.engine
         if engine.workers != "auto":
             return engine.workers
@@ -77,11 +77,11 @@ class Forecast:
 
 
 def carry_out(config: StudyConfig, console: Console) -> int:
-    """`do=plan`: say what a study would run, at what cost and time; nothing is trained."""
+    """`do=plan`: show what a study would run, at what cost and time; trains nothing."""
     forked = None
-    if config.fork:  # as far as settings tell: no worker looks at the device and the images
+    if config.fork:  # judged by settings alone: no worker reports device and images
         folder, (name, differences) = study_folder(config.name), fork_of(config)
-        for line in told(folder, differences, f"its fork is {name}") if differences else ():
+        for line in difference_lines(folder, differences, f"its fork is {name}") if differences else ():
             console.print(line, **PLAIN)
         forked, config = config.name if differences else None, replace(config, name=name)
     folder = study_folder(config.name)
@@ -118,7 +118,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
 
 
 def print_forecast(found: Forecast, console: Console) -> None:
-    """List the settings with cost, deviation and time, and how far the study has come."""
+    """Print the settings with cost, deviation and time, and the progress of the study."""
     config, settings = found.plan.config, found.settings
     progress = found.progress(config.search.seeds)
     titles = [measure.title for measure in COUNTED.values()]
@@ -153,7 +153,7 @@ def print_forecast(found: Forecast, console: Console) -> None:
 
 
 def seeds_in_words(search: SearchConfig) -> str:
-    """How many seeds there are, and which where they do not begin at 0: `5 seeds, 10 to 14`."""
+    """The number of seeds as text, with their range if it does not begin at 0: `5 seeds, 10 to 14`."""
     which = f", {search.every_seed[0]} to {search.every_seed[-1]}" if search.first_seed else ""
     return f"{counted(search.seeds, 'seed')}{which}"
 
@@ -207,33 +207,33 @@ def _searched(config: StudyConfig) -> str:
 
 
 def recorded_runs(studies: Path, device: str) -> list[Measured]:
-    """The runs that studies below a folder recorded on this machine, on the wanted device."""
+    """The runs of all studies in a folder that were recorded on this machine with this device."""
     return [run for folder in sorted(studies.glob("*")) for run in _recorded(folder, device)]
 
 
 def near(setting: Setting, measured: list[Measured]) -> list[Measured]:
-    """The recorded runs nearest to a setting in cost; none where even they are too unlike to tell its time.
+    """The recorded runs nearest to a setting in cost; empty if even these are too different to estimate its time.
 
-    Small networks do fewer multiply-adds per second than large ones, so the nearest cost tells most.
+    Small networks do fewer multiply-adds per second than large ones, so only runs of similar cost are comparable.
     """
     nearest = min((_distance(run, setting) for run in measured), default=math.inf)
     return [run for run in measured if _distance(run, setting) == nearest] if nearest <= math.log(FAR) else []
 
 
 def run_seconds(setting: Setting, epochs: int, images: Images, measured: list[Measured]) -> float:
-    """Time of one run: training, validation after each epoch and the test; `measured` are runs of near cost."""
+    """Estimated seconds of one run, with validation after each epoch and the test, from `measured` runs near it."""
     speed = median(run.images_per_second * run.macs for run in measured)
     return passes(epochs, images) * setting.cost.macs / speed
 
 
 def passes(epochs: int, images: Images) -> float:
-    """Images that a run goes through forwards and backwards, those that it is evaluated on in proportion."""
+    """The work of a run as a number of trained images; an evaluated image counts as the fraction that it costs."""
     train, val, test = images
     return epochs * train + EVALUATION_SHARE * (epochs * val + test)
 
 
 def _images(config: StudyConfig, environment: dict[str, Any] | None) -> Images | None:
-    """Images to train, validate and test: as the settings say, or as the study's start found; None before it."""
+    """Numbers of images to train, validate and test on, from the settings or the study's start; None if unknown."""
     given = (config.data.train_images, config.data.val_images, config.data.test_images)
     if all(isinstance(number, int) for number in given):
         return given  # type: ignore[return-value]
@@ -245,7 +245,7 @@ def _distance(run: Measured, setting: Setting) -> float:
 
 
 def _recorded(folder: Path, device: str) -> list[Measured]:
-    """A study's runs if they ran on this machine; a folder that cannot be read has none to offer."""
+    """A study's runs if they ran on this machine; empty for a folder that cannot be read."""
     try:
         environment, execution = study_of.stored_environment(folder), study_of.stored_execution(folder)
         if environment is None or execution is None or environment["machine"] != machine_id():
@@ -276,9 +276,9 @@ def _total(found: Forecast, progress: Progress) -> str:
 
 
 def _left(found: Forecast, progress: Progress, seeds: int) -> dict[Setting, int]:
-    """How many runs of each setting are to be trained yet."""
+    """How many runs of each setting have yet to be trained."""
     left = {setting: seeds - progress.by_setting[setting.name] for setting in found.settings}
-    # At other learning rates the contrast's two settings are trained, about as often done already as not.
+    # At other learning rates only the contrast's two settings are trained; each is taken to have half of those done.
     others = len(found.plan.config.search.rates) * seeds - progress.others // 2
     return left | {setting: left[setting] + others for setting in found.plan.contrast or ()}
 
@@ -289,8 +289,8 @@ def _seconds(found: Forecast, left: dict[Setting, int], images: Images) -> float
 
 
 def _looks(found: Forecast) -> str:
-    """The least and the most that a study trains which looks at its results on the way, with cost and time of each."""
-    search, images, told = found.plan.config.search, found.images, []
+    """The least and the most that a study with interim looks may train, with cost and time of each."""
+    search, images, totals = found.plan.config.search, found.images, []
     for seeds in (search.seeds, search.looks[-1]):
         progress = found.progress(seeds)
         left, words = _left(found, progress, seeds), []
@@ -301,9 +301,9 @@ def _looks(found: Forecast) -> str:
         if images and all(found.measured.values()):
             words.append(f"about {duration(_seconds(found, left, images) / found.workers)}")
         cost = f" ({', '.join(words)})" if words else ""
-        told.append(f"{counted(progress.left, 'run')}{cost}")
+        totals.append(f"{counted(progress.left, 'run')}{cost}")
     looks = search.looks
     return (
         f"search.seeds=auto: looks at {', '.join(map(str, looks[:-1]))} and {looks[-1]} seeds and stops when the "
-        f"contrast is decided. To do are at least {told[0]}, at most {told[1]}."
+        f"contrast is decided. To do are at least {totals[0]}, at most {totals[1]}."
     )

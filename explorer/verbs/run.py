@@ -1,7 +1,7 @@
 """`do=run`: train what is missing of a study, judge it, draw its page.
 
-The story of the command, from top to bottom: settle the plan, open what is recorded, train until nothing is left, say
-the verdict, draw the page.
+The steps of the command, from top to bottom: make the plan, open the record, train until nothing is left, print the
+verdict, draw the page.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def carry_out(config: StudyConfig, console: "Console") -> int:
     """Train what a study lacks, judge it, draw its page; 0 once it has its verdict.
 
-    Raises StudyStoppedError where runs failed, none could be judged, or the page could not be drawn.
+    Raises StudyStoppedError if runs failed, none could be judged, or the page could not be drawn.
     """
     from explorer.analysis.judging import open_study
     from explorer.record.changes import refuse_other_settings
@@ -66,7 +66,7 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
     print_verdict(study.finding, study.config.study.question, console)
     if config.storage.weights == "last" and (line := without_weights(study.record, folder)):
         console.print(line, **PLAIN)
-    # From here on the record is whole and the verdict said.
+    # From here on the record is complete and the verdict printed.
     problems = []
     if failed:
         problems.append(
@@ -81,7 +81,7 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
 
 
 def _say_where_trials_go(folder: Path, storage: StorageConfig, console: "Console") -> None:
-    """See that the database for the dashboard lets us in, and say where it is to be another than until now."""
+    """Check that the dashboard's database accepts the login, and report if it is another than until now."""
     from explorer.search.database import refuse_closed
     from explorer.verbs.move import elsewhere
 
@@ -91,7 +91,7 @@ def _say_where_trials_go(folder: Path, storage: StorageConfig, console: "Console
 
 
 def _page_updater(config: StudyConfig, folder: Path, console: "Console") -> "Live | None":
-    """The process that keeps the page up to date while runs are trained, where the study has one."""
+    """The process that keeps the page up to date while runs are trained; None if the settings want none."""
     from explorer.record.folder import LIVE_SECONDS, REPORTS, make_folder
     from explorer.verbs.live import Live
 
@@ -103,7 +103,7 @@ def _page_updater(config: StudyConfig, folder: Path, console: "Console") -> "Liv
 
 
 def _see_to_what_is_left_over(study: "OpenedStudy", storage: StorageConfig) -> None:
-    """Of a study that was finished before: refuse a record of other runs, and write what the dashboard still lacks."""
+    """For a study that was already finished: refuse a record of other runs, and complete the dashboard's database."""
     from explorer.record.folder import BEHIND
     from explorer.record.progress import refuse_foreign
     from explorer.record.records import as_records
@@ -120,7 +120,7 @@ def _see_to_what_is_left_over(study: "OpenedStudy", storage: StorageConfig) -> N
 
 
 def _draw(study: "OpenedStudy", console: "Console", *, trained: bool) -> list[str]:
-    """Draw the page where it is missing or shows less than the record; what kept it from being drawn, if anything."""
+    """Draw the page if it is missing or older than the record; return the error that prevented it, if any."""
     from explorer.record.folder import REPORTS, is_stale
 
     page = REPORTS / f"{study.folder.name}.html"

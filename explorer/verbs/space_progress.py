@@ -1,4 +1,4 @@
-"""What a person sees while a large space is worked on."""
+"""A progress bar while the designs of a large space are costed or drawn."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from explorer.study import designs
 
 @contextmanager
 def space_progress(console: Console) -> Iterator[designs.Progress | None]:
-    """On a terminal, what shows a bar while a large space is costed or drawn from; the bar is gone afterwards."""
+    """Show a progress bar on a terminal while a large space is costed or sampled; yields its callback, else None."""
     if not console.is_terminal:
         yield None
         return

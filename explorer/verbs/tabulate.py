@@ -1,4 +1,4 @@
-"""`do=tabulate`: a finished study as a small tabular benchmark, files to share that `explorer.open_study` reads.
+"""`do=tabulate`: write a finished study as a small tabular benchmark, to share; `explorer.open_study` reads it.
 
 A folder holds `runs.parquet`, `epochs.parquet` and `correct.parquet` (the study's tables), `study.json` (settings,
 execution plan, environment and what a search decided), `schema.json` (columns and SHA-256 of the others) and
@@ -43,7 +43,7 @@ SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
 
 
 def read_table(root: Path) -> OpenedStudy:
-    """A folder that `write_table` made, judged anew. Raises InputError for a file that is missing or was changed."""
+    """Open and judge a folder that `write_table` made. Raises InputError for a file that is missing or was changed."""
     schema = _json(root / SCHEMA)
     if schema.get("format") != FORMAT:
         raise InputError(
@@ -71,7 +71,7 @@ def read_table(root: Path) -> OpenedStudy:
 
 
 def write_table(source: Path, target: Path) -> list[Path]:
-    """Tabulate the study in a folder and return the files. Raises InputError for a study that is not finished."""
+    """Write the table of the study in a folder and return its files. Raises InputError for an unfinished study."""
     opened = open_study(source)
     config, record, finding = opened.config, opened.record, opened.finding
     if not finding.complete:
@@ -111,7 +111,7 @@ def write_table(source: Path, target: Path) -> list[Path]:
 
 
 def _files() -> list[str]:
-    """What a table has beside its schema."""
+    """The names of a table's files, without its schema."""
     return [*(f"{name}.parquet" for name in KINDS), STUDY, CARD]
 
 
@@ -128,7 +128,7 @@ def _frame(path: Path, kind: type) -> pd.DataFrame:
 
 
 def _columns(frame: pd.DataFrame, kind: type) -> dict[str, dict[str, Any]]:
-    """Name, type, and whether a cell may be empty, of each column."""
+    """The schema of one table: for each column its type, and whether a cell may be empty."""
     hints, found = get_type_hints(kind), {}
     for field in fields(kind):
         options = get_args(hints[field.name]) or (hints[field.name],)
@@ -142,7 +142,7 @@ def _columns(frame: pd.DataFrame, kind: type) -> dict[str, dict[str, Any]]:
 
 
 def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) -> str:
-    """The data card: what a stranger must know before using the numbers."""
+    """The data card: what a user of the table must know about its numbers."""
     rows = [
         f"| {one.setting} | {one.params:,} | {one.macs:,} | {wording.percent(one.estimate.mean)} | "
         f"{wording.interval(one.estimate.low, one.estimate.high)} | {one.estimate.n} |"
@@ -152,7 +152,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
     data, hashed = config.data, environment["data_hash"]
     commits = ", ".join(dict.fromkeys(str(start.get("commit") or "unknown") for start in starts_of(environment)))
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    # A search may have stopped all it tried: then nothing can be asked for, and the rows are there all the same.
+    # A search may have stopped every design: then there is no setting to query, but there are rows.
     asks = f'.query("{finding.summaries[0].setting}").error' if finding.summaries else ".runs"
     runs = wording.counted(finding.final, "run")
     recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in asdict(config.recipe).items())

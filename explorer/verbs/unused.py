@@ -1,7 +1,7 @@
-"""Settings that a command gives and nothing would use: they are refused, or told where an addition has set them aside.
+"""Refuses given settings that nothing would use, or reports them if another given setting makes them ineffective.
 
-A person who gives a folder of images and is trained on others, or asks for more rungs where nothing is stopped, would
-otherwise find out late or never.
+Otherwise a person who gives a folder of images while others are used, or rungs for a search without a pruner, would
+find out late or never.
 """
 
 import re
@@ -31,9 +31,9 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def refuse_unused(config: StudyConfig, given: Iterable[tuple[str, str]], groups: list[str]) -> None:
-    """Raise InputError for a key that is given and not used; `given` are keys, each with the place where it is set.
+    """Raise InputError for a given key that is not used; `given` are keys, each with the place where it is set.
 
-    `groups` are the data sets to choose from that read a path.
+    `groups` are the names of data sets that read a path.
     """
     reasons = dict(_unused(config, groups))
     for key, place in given:
@@ -42,7 +42,7 @@ def refuse_unused(config: StudyConfig, given: Iterable[tuple[str, str]], groups:
 
 
 def set_aside(config: StudyConfig, given: Iterable[str]) -> list[str]:
-    """A line for each key that is given and that another one, given as well, sets aside or leaves without effect."""
+    """A line for each given key that has no effect because of another given key."""
     reasons: dict[str, str] = {}
     if config.search.only:
         reasons |= {f"search.{key}": "search.only names the designs that are trained" for key in _OF_SAMPLERS}
@@ -59,7 +59,7 @@ def set_aside(config: StudyConfig, given: Iterable[str]) -> list[str]:
 
 
 def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]:
-    """Keys that are not used, with the reason and what to say instead."""
+    """The keys that are not used, each with the reason and what to give instead."""
     data, search, recipe = config.data, config.search, config.recipe
     if data.source == "digits":
         for key in _OF_READ:
@@ -89,7 +89,7 @@ def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]
 
 
 def _reading(path: str) -> str:
-    """What to say so that a path is read, as far as a look at it tells."""
+    """The arguments that would read a path, judged by its content."""
     root = Path(path).expanduser()
     try:
         if any(any(folder.glob("*.parquet")) for folder in (root, root / "data")):
@@ -106,7 +106,7 @@ def _reading(path: str) -> str:
 
 
 def _says_something(config: StudyConfig, key: str) -> bool:
-    """Whether a value is another than the one that stands where nobody gives any."""
+    """Whether a value differs from the default."""
     group, name = key.split(".")
     (default,) = (field.default for field in fields(getattr(config, group)) if field.name == name)
     value = _value(config, key)

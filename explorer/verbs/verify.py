@@ -1,4 +1,4 @@
-"""What the verbs on designs found out, on the terminal."""
+"""`do=verify`: check the counts of a design by several referees, and that its three forms compute the same."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from explorer.verbs.export import _design, _tell_namesake
 
 
 def print_verification(found: Verification, console: Console) -> None:
-    """Counts by every referee, then the forms side by side."""
+    """Print the counts by every referee, then the forms side by side."""
     table = plain_table(f"{found.name}: counted for one image", "by", "params", "MACs", "activations")
     for referee in found.referees:
         activations = "-" if referee.activations is None else f"{referee.activations:,}"
@@ -59,7 +59,7 @@ def _print_forms(found: Verification, console: Console) -> None:
 
 
 def _columns(steps: int) -> dict[str, str]:
-    """The kinds of `Distances`, for people."""
+    """The fields of `Distances` with their column titles."""
     return {
         "outputs": "outputs",
         "gradients": "gradients",
@@ -73,8 +73,8 @@ def _shown(apart: Distances) -> list[str]:
 
 
 def carry_out(config: VerifyConfig, console: "Console") -> int:
-    """`do=verify`: the cost of a design by every referee, and its three forms side by side."""
-    # Three forms in float64 with gradients, momentum and copies of their weights.
+    """`do=verify`: compare the cost of a design by every referee, and its three forms side by side."""
+    # Memory for three forms in float64 with gradients, momentum and copies of their weights.
     architecture, task = _design(config, bytes_per_weight=100)
     from explorer.training.device import resolve
     from explorer.training.network.verify import verify

@@ -12,7 +12,7 @@ from scipy import stats
 
 from explorer.analysis.finding import find
 from explorer.analysis.paired import MOST_PAIRS, Comparison, compare, holm, others, pairs_needed
-from explorer.analysis.sentences import sentence, told_pairs
+from explorer.analysis.sentences import pairs_in_words, sentence
 from explorer.analysis.summary import SettingSummary, estimate
 from tests.analysis.test_statistics import R, X, frame
 
@@ -187,6 +187,6 @@ def test_beyond_a_search_no_number_of_pairs_is_told_but_that_it_is_larger() -> N
     assert pairs_needed(apart, 1e-6) == MOST_PAIRS + 1
     found = find(frame({R: base, X: first}), [R, X], (X, R), 6, margin=1e-6)
     assert "with 80 % power, more than 100,000 paired seeds would be needed, if seeds vary" in sentence(found)
-    assert told_pairs(MOST_PAIRS) == "100,000"
+    assert pairs_in_words(MOST_PAIRS) == "100,000"
     just = next(margin for margin in np.geomspace(1e-6, 1e-3, 200) if pairs_needed(apart, margin) != MOST_PAIRS + 1)
     assert 90_000 < (pairs_needed(apart, just) or 0) <= MOST_PAIRS

@@ -13,9 +13,9 @@ from explorer.report.figures import (
     cardinality_panel,
     deviation_panel,
     growth_panel,
+    hover_text,
     pairs_panel,
     parallel,
-    told,
 )
 from explorer.report.parallel import RAMP, parallel_plot, parallel_svg
 from explorer.report.plot import plot
@@ -209,5 +209,5 @@ def test_two_ways_to_grow_are_drawn_against_parameters() -> None:
 
 def test_whoever_points_at_a_design_is_told_its_middle_width() -> None:
     finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
-    (one, several) = (told(summary).splitlines() for summary in finding.summaries)
+    (one, several) = (hover_text(summary).splitlines() for summary in finding.summaries)
     assert (one[1], several[1]) == ("Middle width D = 64", "Middle width D = 128")

@@ -68,7 +68,7 @@ def test_the_clock_tells_what_workers_did_besides_training(monkeypatch: pytest.M
     clock.ended("b", 45.0)
     now = 200.0
     clock.ended("c", 50.0)
-    assert clock.told().startswith("3 runs in 1 min 40 s; 15.6 % of the workers' time was not training")
+    assert clock.summary().startswith("3 runs in 1 min 40 s; 15.6 % of the workers' time was not training")
 
 
 def test_epochs_found_in_a_checkpoint_are_done_but_took_this_start_no_time(

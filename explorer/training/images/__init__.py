@@ -1,1 +1,1 @@
-"""From image files to batches: sources, decoding, splits, augmentation."""
+"""Read images: from files to batches, by source, decoding, split and augmentation."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from explorer.study.settings import Recipe
 
-ATTEMPTS = 10  # of a random crop to lie within the image, as in Inception's and the ResNets' code
+ATTEMPTS = 10  # tries to place a random crop within the image, as in Inception's and the ResNets' code
 GREY = (0.299, 0.587, 0.114)
 Boxes = npt.NDArray[np.float64]
 
@@ -21,12 +21,12 @@ class Draws:
     """The random decisions for n images.
 
     offsets   `(n, 2)` whole pixels from 0 to 2 * shift
-    mirrored  `(n,)` or not
-    holes     `(n, 2)` centres of the squares to cut out, as shares of the side
+    mirrored  `(n,)` whether to mirror
+    holes     `(n, 2)` centres of the squares to cut out, as fractions of the side
     factors   `(n, 3)` of brightness, contrast and saturation
-    order     `(n, 3)` in which these are applied
+    order     `(n, 3)` in which these three are applied
     lighting  `(n, 3)` shifts along the colours' principal axes, in their standard deviations
-    boxes     `(n, 4)` left, top, width and height of crops, as shares of the image; empty where there are none
+    boxes     `(n, 4)` left, top, width and height of crops, as fractions of the image; empty if there are none
     """
 
     offsets: Tensor
@@ -43,9 +43,9 @@ class Draws:
 
 
 def draw(recipe: Recipe, images: int, generator: torch.Generator, device: str, *, boxes: bool = True) -> Draws:
-    """Decide for one epoch at once. The same numbers are drawn whatever the recipe uses of them.
+    """Draw the random decisions of one epoch. The same numbers are drawn whichever of them the recipe uses.
 
-    Where not `boxes` none are drawn: streamed images have sides of their own and are cropped as they are read.
+    With `boxes=False` no crops are drawn: streamed images have different sizes and are cropped when they are read.
     """
     offsets = torch.randint(0, 2 * recipe.shift + 1, (images, 2), generator=generator)
     mirrored = torch.rand(images, generator=generator) < (0.5 if recipe.flip else 0.0)
@@ -114,7 +114,7 @@ def _mean_grey(images: Tensor) -> Tensor:
     return _grey(images).mean(dim=(2, 3), keepdim=True)
 
 
-_ENDS = (_black, _mean_grey, _grey)  # what brightness, contrast and saturation lead to at factor 0
+_ENDS = (_black, _mean_grey, _grey)  # the images at factor 0 of brightness, contrast and saturation
 
 
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ def _resized_crops(images: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _holes(centres: Tensor, side: int, size: int) -> Tensor:
-    """Where squares lie around their centres, cut off by the border: booleans `(n, 1, size, size)`."""
+    """Masks of squares around centres, cut off at the border: booleans `(n, 1, size, size)`."""
     pixels = torch.arange(size, device=centres.device)
     first = (centres * size).floor().long() - side // 2
     rows, columns = ((pixels >= start[:, None]) & (pixels < start[:, None] + side) for start in first.unbind(dim=1))

@@ -1,7 +1,7 @@
-"""From the bytes of an image file to the bytes of its pixels.
+"""Decode image files to pixels.
 
-As people see it: turned as its EXIF orientation says, as the datasets library does, and over white where it is
-transparent, since colours that nobody sees mean nothing. Colour profiles are not applied, as they are not elsewhere.
+Images are decoded as people see them: rotated by their EXIF orientation, as the datasets library does, and on white
+where transparent, since hidden colours have no meaning. Colour profiles are not applied, as usual for such data.
 """
 
 import io
@@ -16,18 +16,18 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from explorer.study.settings import DataConfig
 
-# Formats by name: pillow would otherwise hand PostScript to whatever interpreter is on the path.
+# Allowed formats: with all of them, pillow would pass PostScript to any interpreter on the path.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-# Of 4 bytes and in up to four copies while they are decoded: less than a gigabyte.
+# At 4 bytes a pixel and up to four copies while decoding: less than a gigabyte.
 MOST_PIXELS = 2**26
-MOST_OF = {"WEBP": MOST_PIXELS // 2}  # whose decoder holds two copies of its own
-LARGE = 2**22  # pixels; of larger images a process decodes one at a time, however many threads it has
-ROWS = 2**20  # pixels of 16 bits that are scaled at once
+MOST_OF = {"WEBP": MOST_PIXELS // 2}  # its decoder holds two more copies
+LARGE = 2**22  # pixels; a process decodes larger images one at a time, with any number of threads
+ROWS = 2**20  # 16-bit pixels scaled at once
 _ALONE = threading.Lock()
-Image.MAX_IMAGE_PIXELS = None  # ours holds instead: pillow's own warns, and warnings are one for all threads
+Image.MAX_IMAGE_PIXELS = None  # MOST_PIXELS is used: pillow's own limit warns, and warnings are not thread-safe
 Bytes = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
-# What undoes each value of the EXIF orientation (EXIF 2.32, table 6).
+# The operation that undoes each EXIF orientation (EXIF 2.32, table 6).
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,9 +40,9 @@ _TURNS = {
 
 
 def decode(data: bytes, config: DataConfig) -> Bytes:
-    """An image file as pixels `(channels, size, size)`, resized and cut to its middle where the settings say so.
+    """Decode an image file to pixels `(channels, size, size)`, resized and centre-cropped as the settings say.
 
-    Raises ValueError with a short reason for one that cannot be used.
+    Raises ValueError with a short reason for an unusable image.
     """
     with _opened(data) as image:
         _refuse_size(image, config)
@@ -51,9 +51,9 @@ def decode(data: bytes, config: DataConfig) -> Bytes:
 
 
 def decode_cropped(data: bytes, config: DataConfig, box_of: Callable[[int, int], Box]) -> Bytes:
-    """A part of an image as pixels `(channels, size, size)`.
+    """Decode a crop of an image file to pixels `(channels, size, size)`.
 
-    `box_of` gives the part for a width and a height in pixels: left, top, width, height as shares of them.
+    `box_of` gives the crop for a width and a height in pixels: left, top, width, height as fractions of them.
     """
     with _opened(data) as image:
         found = _in_colours(image, config.channels)
@@ -66,7 +66,7 @@ def decode_cropped(data: bytes, config: DataConfig, box_of: Callable[[int, int],
 
 
 def check(data: bytes, config: DataConfig) -> None:
-    """Read an image file to its end, as small as its format allows. Raises ValueError with a short reason."""
+    """Decode a whole image file, as small as its format allows, to find damage. Raises ValueError with a reason."""
     with _opened(data, load=False) as image:
         _refuse_size(image, config)
         with _told():
@@ -75,14 +75,14 @@ def check(data: bytes, config: DataConfig) -> None:
 
 
 def look(data: bytes, config: DataConfig) -> None:
-    """Look at what an image file says of itself, no pixel of it. Raises ValueError with a short reason."""
+    """Check the header of an image file without decoding it. Raises ValueError with a short reason."""
     with _opened(data, load=False) as image:
         _refuse_size(image, config)
 
 
 @contextmanager
 def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
-    """An image of a file that is one, with its pixels where they are loaded. Raises ValueError with a short reason."""
+    """Open an image file, by default with its pixels. Raises ValueError with a short reason if it is none."""
     if not data:
         raise ValueError("empty")
     with _told():
@@ -101,17 +101,17 @@ def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Raise ValueError with a short reason for whatever a format's reader raises of a damaged file."""
+    """Turn any exception of a format's reader, as for a damaged file, into a ValueError with a short reason."""
     try:
         yield
     except UnidentifiedImageError:
         raise ValueError("not an image") from None
-    except Exception as error:  # noqa: BLE001 - the formats' readers raise what they like
+    except Exception as error:  # noqa: BLE001 - the formats' readers raise any type
         raise ValueError(_reason(error)) from None
 
 
 def _problem(image: Image.Image) -> str:
-    """What keeps an image from being used before its pixels are looked at; empty where nothing does."""
+    """Why an image cannot be used, from its header alone; "" if it can."""
     if image.width * image.height > MOST_OF.get(image.format or "", MOST_PIXELS):
         return f"{image.width}x{image.height} pixels, more than an image should have"
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
@@ -125,8 +125,8 @@ def _reason(error: Exception) -> str:
 
 
 def _in_colours(image: Image.Image, channels: int) -> Image.Image:
-    """Grey or colour. Images of 16 bits are scaled down; pillow alone would cut them off at 255."""
-    if image.mode.startswith("I"):  # older pillows open PNGs of 16 bits as of 32
+    """Convert to grey or colour. 16-bit images are scaled down; pillow alone would clip them at 255."""
+    if image.mode.startswith("I"):  # older versions of pillow open 16-bit PNGs as 32-bit ones
         image = Image.fromarray(_of_8_bits(np.asarray(image)))
     if image.has_transparency_data:
         image = _over_white(image.convert("RGBA"))
@@ -134,7 +134,7 @@ def _in_colours(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _of_8_bits(pixels: npt.NDArray[Any]) -> Bytes:
-    """Grey pixels `(height, width)` of 16 bits in 8, some rows at a time: as floats they take eight bytes."""
+    """Scale 16-bit grey pixels `(height, width)` to 8 bits, some rows at a time: floats take eight bytes each."""
     found = np.empty(pixels.shape, np.uint8)
     step = max(1, ROWS // pixels.shape[1])
     for row in range(0, len(pixels), step):
@@ -144,10 +144,10 @@ def _of_8_bits(pixels: npt.NDArray[Any]) -> Bytes:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """An image as it is meant to be seen: cameras store what their sensor sees, and beside it how they were held."""
+    """Rotate an image by its EXIF orientation: cameras store the sensor's view and how they were held."""
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - a damaged note beside the pixels says nothing about them
+    except Exception:  # noqa: BLE001 - damaged EXIF data does not make the pixels unusable
         return image
     return image if turn is None else image.transpose(turn)
 
@@ -176,6 +176,6 @@ def _refuse_size(image: Image.Image, config: DataConfig) -> None:
     size = config.image_size
     if config.resize is None and image.size != (size, size):
         raise ValueError(f"{image.width}x{image.height} pixels, needed {size}x{size}")
-    # Of a line of pixels a ribbon would be made, as much longer than wide.
+    # A very thin image would become a ribbon as many times longer than wide.
     if config.resize is not None and config.resize**2 * max(image.size) > MOST_PIXELS * min(image.size):
         raise ValueError(f"{image.width}x{image.height} pixels, too thin to be resized to {config.resize}")

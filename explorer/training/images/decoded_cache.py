@@ -1,7 +1,7 @@
-"""The images of a data set, read once into the user's cache and shared from there by all processes.
+"""Decoded images in the user's cache: a data set is read once, and all processes share the result.
 
-They are decoded into arrays, memory-mapped files; where those would be too large they are kept encoded and decoded
-again in each epoch. Nothing is ever unpickled.
+Images are stored as decoded arrays in memory-mapped files; if those would be too large, they are stored encoded and
+decoded again in each epoch. No pickle is ever loaded.
 """
 
 import hashlib
@@ -29,17 +29,17 @@ from explorer.training.images.decode import check, decode
 from explorer.training.images.source import Item, Listing, Listings, listings
 from explorer.training.images.stored import Growing, Labels, Packed, Part, hash_file, load_part
 
-RESIDENT_BYTES = 4 * 2**30  # decoded pixels beyond this are streamed, unless the settings say otherwise
-CHUNK = 256  # images decoded before the next are read
-NEEDED = ", needed "  # stands between the size that an image has and that it should have
-SHOWN = 5  # unusable images, or classes, that a message names
-DECODING = 2  # to be counted up where the same files give other pixels: entries made before are not used then
-ABANDONED = 24 * 3600  # seconds after which an unfinished entry has no reader any more
+RESIDENT_BYTES = 4 * 2**30  # sets with more decoded bytes are streamed, unless the settings say otherwise
+CHUNK = 256  # images decoded per batch of reading
+NEEDED = ", needed "  # separates the actual and the required size in a reason
+SHOWN = 5  # unusable images, or classes, named in a message
+DECODING = 2  # increase when decoding gives other pixels, so that earlier entries are not used
+ABANDONED = 24 * 3600  # seconds after which an unfinished entry counts as abandoned
 
 
 @dataclass(frozen=True)
 class Pools:
-    """The parts a data set has. `digest` hashes their content; `skipped` names images left out, with the reason."""
+    """The decoded parts of a data set. `digest` is a hash of their content; `skipped` lists left-out images and why."""
 
     train: Part
     val: Part | None
@@ -49,9 +49,9 @@ class Pools:
 
 
 def pools(config: DataConfig, cache: Path | None = None) -> Pools:
-    """All parts of a data set, from the cache where they have been read before.
+    """All parts of a data set, from the cache if they have been read before.
 
-    Raises InputError for a source that is not there or not what it should be, and for images that cannot be used.
+    Raises InputError for a source that is missing or of the wrong kind, and for unusable images.
     """
     if config.path is None:
         raise InputError(NO_PATH)
@@ -64,7 +64,7 @@ def pools(config: DataConfig, cache: Path | None = None) -> Pools:
     if found is None:
         entry = _build(config, parts, entry)
         found = _load(entry, config)
-        if root not in entry.parents:  # not a cache, only a place to map the images from: what is mapped stays
+        if root not in entry.parents:  # temporary, only to map files from: mapped data stays readable after deletion
             shutil.rmtree(entry.parent, ignore_errors=True)
     if found is None:
         raise InputError(f"{entry}: the images that were just written cannot be read; is the disk full?")
@@ -77,7 +77,7 @@ def _key(config: DataConfig, fingerprint: list[object]) -> str:
 
 
 def _load(entry: Path, config: DataConfig) -> Pools | None:
-    """The parts of a cache entry; None where it is not there or damaged."""
+    """The parts stored in a cache entry; None if it is missing or damaged."""
     try:
         meta = json.loads((entry / "meta.json").read_text())
         parts = {name: load_part(entry, name, config, tuple(files)) for name, files in meta["parts"].items()}
@@ -89,7 +89,7 @@ def _load(entry: Path, config: DataConfig) -> Pools | None:
 
 
 def _build(config: DataConfig, unread: Listings, entry: Path) -> Path:
-    """Read all parts into a new cache entry; where another process was faster, its entry stays."""
+    """Read all parts into a new cache entry; if another process finished first, its entry is used."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         _sweep(entry.parent)
@@ -122,14 +122,14 @@ def _build(config: DataConfig, unread: Listings, entry: Path) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what readers that were killed have left behind."""
+    """Delete unfinished entries of killed processes."""
     for path in folder.glob(".*"):
         if time.time() - path.stat().st_mtime > ABANDONED:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _replaced(partial: Path, entry: Path) -> Path:
-    """Put a new entry in the place of a damaged one."""
+    """Replace a damaged entry by a new one."""
     aside = entry.with_name(f".{entry.name}-{os.getpid()}.damaged")
     try:
         entry.rename(aside)
@@ -145,21 +145,21 @@ def _streams(config: DataConfig, unread: Listings) -> bool:
 
 
 class _Reader:
-    """Reads parts into files, counting what cannot be used. A class because every part adds to the same counts."""
+    """Reads parts into files and counts unusable images. A class, since all parts add to the same counts."""
 
     def __init__(self, config: DataConfig, folder: Path, streams: bool, numbers: dict[str, int] | None) -> None:
         self.config, self.folder, self.streams, self.numbers = config, folder, streams, numbers
         self.digest = hashlib.sha256()
-        if streams:  # files are hashed as they are, and what is made of them is not theirs to say
+        if streams:  # files are hashed undecoded, so settings of decoding do not matter
             self.digest.update(f"decoding {DECODING}".encode())
         self.unusable: list[str] = []
-        self.sizes: list[tuple[str, str]] = []  # images of another size, with it
-        self.usable: dict[str, Labels] = {}  # images of each class, by part
+        self.sizes: list[tuple[str, str]] = []  # names and sizes of images with another size
+        self.usable: dict[str, Labels] = {}  # number of usable images of each class, by part
         self.seen = self.beyond = 0
         self.highest = -1
 
     def read(self, name: str, listing: Listing) -> list[str]:
-        """Write one part; returns the files it is streamed from, where each image has its own."""
+        """Read and store one part; return the files it is streamed from, if each image has its own file."""
         labels: list[int] = []
         paths: list[str] = []
         images = None if self.streams else Growing(self.folder / f"{name}.npy", listing.count, self.config)
@@ -195,13 +195,13 @@ class _Reader:
         return paths
 
     def refuse(self) -> None:
-        """Raise InputError where images cannot be used, all of them named in number and some by name."""
+        """Raise InputError if images are unusable, with their number and the names of some."""
         config, name = self.config, self.config.name
         if self.seen == 0:
             raise InputError(f"data.path={config.path}: holds no images")
         if self.unusable and (config.unusable == "refuse" or len(self.unusable) == self.seen):
             refuse_sizes(config, self.sizes, self.seen, others=len(self.unusable))
-        # A few stray labels are damage; many mean that the set has more classes than the settings say.
+        # A few labels that are too high are damage; many mean that the set has more classes than the settings say.
         if self.beyond > self.seen / 100 or (self.highest + 1 < config.classes and not self.unusable):
             raise InputError(f"data.classes={config.classes}: {name} has {self.highest + 1}")
         if self.unusable and (config.unusable == "refuse" or len(self.unusable) == self.seen):
@@ -224,7 +224,7 @@ class _Reader:
             )
 
     def _looked_at(self, item: Item) -> Any:
-        """The pixels of an image, or its bytes where it is streamed; a text says why it is unusable."""
+        """The pixels of an image, or its bytes if it is streamed; if it is unusable, a text with the reason."""
         if item.problem:
             return item.problem
         try:
@@ -239,7 +239,7 @@ class _Reader:
             return str(error)
 
     def _name(self, number: int) -> str:
-        """A class, for people."""
+        """The name of a class, or its number, for messages."""
         names = {number: name for name, number in (self.numbers or {}).items()}
         return names.get(number, str(number))
 
@@ -266,9 +266,9 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def refuse_sizes(config: DataConfig, sizes: list[tuple[str, str]], seen: int, *, others: int) -> None:
-    """Raise InputError, saying what helps, where all of the so many images that cannot be used have another size.
+    """Raise InputError with a remedy if all unusable images have the wrong size.
 
-    `sizes` has their names and sizes, of so many images that were seen.
+    `sizes` has names and sizes of images with a wrong size, out of `seen` images; `others` counts other unusable ones.
     """
     if not sizes or len(sizes) < others:
         return
@@ -293,7 +293,7 @@ def _is_square(size: str) -> bool:
 
 
 def class_numbers(config: DataConfig, unread: Listings) -> dict[str, int] | None:
-    """Numbers of classes that have names; None where labels are numbers. Raises InputError where they do not fit."""
+    """Numbers of named classes; None if labels are numbers. Raises InputError if they do not fit the settings."""
     names = {name for listing in unread.values() for name in listing.classes}
     if not names:
         return None

@@ -1,7 +1,7 @@
-"""Where images come from: a data set of the Hugging Face hub, parquet laid out as there, or folders of image files.
+"""Sources of images: a data set of the Hugging Face hub, local parquet files in its layout, or folders of image files.
 
-Whatever the source, each part of a data set becomes a listing of items: an encoded file with a name and a label.
-Nothing is ever unpickled.
+From any source, each part of a data set becomes a listing of items: an encoded file with a name and a label. No pickle
+is ever loaded.
 """
 
 import logging
@@ -17,16 +17,16 @@ from typing import Any
 from explorer.host.errors import InputError
 from explorer.study.settings import DataConfig
 
-NO_PART = "none"  # as the name of a part: the set's own is left alone
-ROWS = 2048  # of a table, read at once
-MOST_BYTES = 2**26  # of an image file; larger ones are no images to train on
+NO_PART = "none"  # as the name of a part: do not use the set's own part
+ROWS = 2048  # rows of a table read at once
+MOST_BYTES = 2**26  # of an image file; larger ones count as unusable
 BATCH_BYTES = 2**28  # of rows read at once
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # beside images in many folders, and never opened
+HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # common files beside images, ignored and never opened
 PARTS = {"train": ("train", "training"), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
 COLUMNS = {"image": ("image", "img"), "label": ("label", "labels", "fine_label", "class")}
 SHOWN = 10  # names in a message
-DIGITS = {"channels": 1, "image_size": 8, "classes": 10}  # what the embedded images are
+DIGITS = {"channels": 1, "image_size": 8, "classes": 10}  # properties of the embedded images
 HUB_NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}")
 _SHARD = re.compile(r"(?P<part>[A-Za-z0-9_]+?)(-(?P<number>\d{5})-of-(?P<of>\d{5})(-\w+)?)?")
 Listings = dict[str, "Listing"]
@@ -34,7 +34,7 @@ Listings = dict[str, "Listing"]
 
 @dataclass(frozen=True)
 class Item:
-    """An image file and its label, number or name or None where there is none; `problem` says why it is unusable."""
+    """An image file and its label (a number, a name, or None); `problem` says why it is unusable."""
 
     name: str
     label: int | str | None
@@ -45,7 +45,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """A part before it is read: how many items, and the items; `classes` are the names that labels have, if any."""
+    """A part that has not been read: its number of items, an iterator of them, and the names of `classes`, if any."""
 
     count: int
     items: Callable[[], Iterator[Item]]
@@ -53,9 +53,9 @@ class Listing:
 
 
 def listings(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
-    """The parts of a data set, unread, and what tells whether they have changed since they were last read.
+    """The unread parts of a data set, and values that change whenever its files do.
 
-    Raises InputError for a source that is not there or not what it should be.
+    Raises InputError for a source that is missing or of the wrong kind.
     """
     return _SOURCES[config.source](config, path)
 
@@ -68,7 +68,7 @@ def refuse_other_digits(config: DataConfig) -> None:
 
 
 def class_folders(config: DataConfig, path: str) -> dict[str, tuple[Path, tuple[str, ...]]]:
-    """The folder of each part, with the names of the folders in it, which are classes; no image is looked for."""
+    """The folder of each part, with the names of its class folders; images are not listed."""
     root = existing_folder(path, "a folder of images")
     parts = {name: root / found for name, found in parts_of(config, _folders(root)).items()}
     if parts and "train" not in parts:
@@ -95,7 +95,7 @@ def _folder(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
 
 
 def _folders(folder: Path) -> list[str]:
-    """Names of the folders in one, but for those that hide and what archives leave."""
+    """Names of the folders in a folder, without hidden ones and those that archive programs leave."""
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _is_shown(entry.name))
 
 
@@ -104,9 +104,9 @@ def _is_shown(name: str) -> bool:
 
 
 def parts_of(config: DataConfig, there: list[str]) -> dict[str, str]:
-    """Which of the parts that are there is the training, validation and test part; those that are not are left out.
+    """The existing parts that serve as training, validation and test part; roles without a part are left out.
 
-    Raises InputError for a part that was named and is not there, and for two that would be one.
+    Raises InputError for a named part that does not exist, and if two roles have the same part.
     """
     found: dict[str, str] = {}
     for name in PARTS:
@@ -115,7 +115,7 @@ def parts_of(config: DataConfig, there: list[str]) -> dict[str, str]:
             continue
         if given in there:
             found[name] = given
-        elif given is not None and given != "train":  # the default name of the training part may be spelt otherwise
+        elif given is not None and given != "train":  # "train" is a default, which the data set may spell differently
             raise InputError(f"data.{name}_part={given}: {config.name} has {', '.join(there[:SHOWN]) or 'no parts'}")
     for name in PARTS:
         candidates = (part for usual in PARTS[name] for part in there if part.lower() == usual)
@@ -130,7 +130,7 @@ def parts_of(config: DataConfig, there: list[str]) -> dict[str, str]:
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:
-    """All files below a folder, each with what is wrong with it; links to folders and unreadable ones among them."""
+    """All files below a folder, each with the reason why it is unusable, if any, such as an unreadable link."""
     found: list[tuple[Path, str]] = []
     failed: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=failed.append):
@@ -152,7 +152,7 @@ def _file_items(
 
     def items() -> Iterator[Item]:
         for kind, file, problem in files:
-            # What was found before opening it counts first.
+            # A problem found before opening the file takes precedence.
             told = problem or _problem(file, inside)
             yield Item(_printable(str(file.relative_to(folder))), kind, file.read_bytes, os.path.realpath(file), told)
 
@@ -160,12 +160,12 @@ def _file_items(
 
 
 def _problem(file: Path, inside: Path) -> str:
-    """Why a file is not opened; empty where it is. One that is no regular file may never end, or wait for ever."""
+    """Why a file must not be opened, or "": reading one that is not regular, such as a pipe, may never end."""
     try:
         if not file.resolve().is_relative_to(inside):
             return "leads outside the folder"
         status = file.stat()
-    except (OSError, RuntimeError):  # links that lead to each other
+    except (OSError, RuntimeError):  # links in a circle
         return "cannot be read"
     if not stat.S_ISREG(status.st_mode):
         return "not a regular file"
@@ -177,18 +177,18 @@ def _too_large(size: int) -> str:
 
 
 def _printable(name: str) -> str:
-    """A name that can be shown and stored whatever bytes it has."""
+    """A name whose unprintable characters are escaped, so that it can be shown and stored."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
 def existing_folder(path: str, what: str) -> Path:
-    """A folder by its name. Raises InputError, saying what was needed, where there is none."""
+    """The path of an existing folder. Raises InputError, saying what was needed, if there is none."""
     try:
         root = Path(path).expanduser()
         if root.is_dir():
             return root
         problem = "is a file" if root.exists() else "there is no such folder"
-    except (OSError, RuntimeError) as error:  # a name too long, nobody's home
+    except (OSError, RuntimeError) as error:  # a name too long, or ~ of an unknown user
         problem = getattr(error, "strerror", None) or str(error)
     raise InputError(f"data.path={path}: {problem}; needed: {what}")
 
@@ -202,7 +202,7 @@ def _print(path: Path) -> list[object]:
 
 
 def parquet_files(config: DataConfig, path: str) -> dict[str, list[Path]]:
-    """All parquet files of a data set, by the part that their names say."""
+    """All parquet files of a data set, by the part in their names."""
     root = existing_folder(path, "a folder of parquet files, as on the hub")
     folders = [root / config.subset] if config.subset else [root, root / "data", root / "default"]
     holding = [folder for folder in folders if folder.is_dir() and any(folder.glob("*.parquet"))]
@@ -232,7 +232,7 @@ def _parquet(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
 
 
 def _refuse_missing_shards(files: list[Path]) -> None:
-    """Files named `-00000-of-00003` must be three."""
+    """Raise InputError if numbered files are incomplete: of files named `-00000-of-00003` there must be three."""
     matches = [match for file in files if (match := _SHARD.fullmatch(file.stem)) and match["of"]]
     wanted = max((int(match["of"]) for match in matches), default=0)
     missing = sorted(set(range(wanted)) - {int(match["number"]) for match in matches})
@@ -281,7 +281,7 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
 
 
 def _rows_at_once(file: Path, metadata: Any) -> int:
-    """How many rows of a table are read at once, by what it says of their size. Raises InputError for giant ones."""
+    """Rows of a table to read at once, from the sizes in its metadata. Raises InputError for giant rows."""
     sizes: list[int] = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
     average = sum(sizes) // max(1, int(metadata.num_rows))
     if average > MOST_BYTES:
@@ -290,11 +290,11 @@ def _rows_at_once(file: Path, metadata: Any) -> int:
 
 
 def columns_of(config: DataConfig, where: str, there: list[str]) -> tuple[str, str]:
-    """The columns of a table that hold images and labels. Raises InputError where one is not there, or is unclear."""
+    """The image and label columns of a table. Raises InputError if one is missing or ambiguous."""
     found = []
     for kind, usual in COLUMNS.items():
         wanted = getattr(config, f"{kind}_column")
-        # Only the default name may stand for another usual one; what was named otherwise must be there.
+        # Other usual names may replace only the default one; a column named in the settings must exist.
         candidates = usual if wanted == usual[0] and wanted not in there else (wanted,)
         held = [name for name in candidates if name in there]
         if len(held) != 1:
@@ -304,7 +304,7 @@ def columns_of(config: DataConfig, where: str, there: list[str]) -> tuple[str, s
 
 
 def _holds_text(where: str, label: str, kind: Any) -> bool:
-    """Whether a column of labels holds text, not whole numbers. Raises InputError for anything else."""
+    """Whether a label column holds text rather than whole numbers. Raises InputError for any other type."""
     import pyarrow as pa
 
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -316,12 +316,12 @@ def _holds_text(where: str, label: str, kind: Any) -> bool:
 
 
 def _values(columns: Iterable[Any]) -> set[str]:
-    """The names that columns of text have."""
+    """The distinct texts in columns, without missing ones."""
     return {value for column in columns for value in column.to_pylist() if value is not None}
 
 
 def _row(number: int, cell: Any, label: Any) -> Item:
-    """One row of a table: the image is a struct of bytes and path, or bytes alone."""
+    """Convert one row of a table to an item: the image is a struct of bytes and path, or bytes alone."""
     data, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
     name = f"row {number}" + (f" {_printable(str(path))}" if path else "")
     image = data if isinstance(data, bytes) else None
@@ -350,15 +350,16 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
         ) from None
     place = path
     if HUB_NAME.fullmatch(path) is None or Path(path).is_dir():
-        # By its full path: a bare name may be one of the library's readers, of which some unpickled in older versions.
+        # The full path, since a bare name may select one of the library's readers, some of which loaded pickles in old
+        # versions.
         place = str(existing_folder(path, "a data set of the hub, OWNER/NAME, or a folder as there").resolve())
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    for name in ("datasets", "huggingface_hub"):  # they tell each attempt to connect; the one line below tells it all
+    for name in ("datasets", "huggingface_hub"):  # silence their message for every attempt to connect
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         found = datasets.load_dataset(place, config.subset)
-    except Exception as error:  # noqa: BLE001 - the library raises of many kinds, its network libraries of more
+    except Exception as error:  # noqa: BLE001 - the library and its network libraries raise many types
         reason = " ".join(str(error).split())[:160]
         raise InputError(
             f"data.path={path}: cannot be had from the hub and is not in its cache ({type(error).__name__}: {reason}); "

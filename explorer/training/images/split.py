@@ -1,6 +1,6 @@
-"""A study's images: split by seed and class, kept as bytes on the device, or read again each epoch where they are many.
+"""A study's images, split by seed and class: kept as bytes on the device, or streamed from disk each epoch if large.
 
-Where images come from is in `source.py` and `pools.py`.
+Reading the source is in `source.py` and `decoded_cache.py`.
 """
 
 import contextlib
@@ -32,15 +32,15 @@ from explorer.training.images.source import refuse_other_digits
 from explorer.training.images.stored import Encoded, Labels, Part
 
 Bytes = npt.NDArray[np.uint8]
-SAMPLE = 4096  # streamed images of which mean, deviation and colour axes are taken
-AHEAD = 3  # batches that are read while one is trained on
+SAMPLE = 4096  # streamed images from which mean, deviation and colour axes are computed
+AHEAD = 3  # batches read in advance while one is trained on
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one part: `labels` `(n,)` int64 and `index` `(n,)`, places in the pool they were drawn from.
+    """Images of one part: `labels` `(n,)` int64, and `index` `(n,)`, their positions in the pool they are drawn from.
 
-    The pool is `images` `(m, channels, height, width)` uint8, or `encoded` where images are streamed.
+    The pool is `images` `(m, channels, height, width)` uint8, or `encoded` if images are streamed.
     """
 
     labels: Tensor
@@ -52,7 +52,7 @@ class Split:
         return len(self.labels)
 
     def to(self, device: str) -> "Split":
-        """The same images on another device, those of the split alone; on the CPU the pool is shared as it is."""
+        """Copy the split's images to a device; on the CPU the whole pool is shared without copying."""
         if device == "cpu":
             return self
         chosen = None if self.images is None else self.images[self.index].to(device)
@@ -60,20 +60,20 @@ class Split:
         return Split(self.labels.to(device), index, chosen, self.encoded)
 
     def bytes_of(self, chosen: Tensor) -> Tensor:
-        """Resident images of the split, by number, as bytes."""
+        """The bytes of resident images, chosen by their numbers in the split."""
         assert self.images is not None
         return self.images[self.index[chosen]]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split data set: `train` to learn, `val` to choose, `test` to judge.
+    """A split data set: `train` for training, `val` for choosing, `test` for the final judgement.
 
     `mean` and `std` have shape `(channels,)` and come from the training images, in units of a byte; so do `axes`
     `(channels, channels)`, the principal axes of their colours, each as long as the standard deviation along it.
-    `rest` are further images to judge by, after those of `test`: what is left of the training part beside a test part
-    of the set's own (`data.test_images=rest`). `digest` is a hash of every image and label in split order: 16
-    hexadecimal digits. `skipped` names images left out.
+    `rest` are additional test images that follow those of `test`: what is left of the training part if the set has its
+    own test part (`data.test_images=rest`). `digest` is a hash of every image and label in split order: 16 hexadecimal
+    digits. `skipped` names images left out.
     """
 
     config: DataConfig
@@ -91,7 +91,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Crops:
-    """What random crops of streamed images are drawn from: each image's box by the key and its place alone."""
+    """Determines random crops of streamed images: an image's box depends only on the key and its position."""
 
     recipe: Recipe
     key: int
@@ -100,7 +100,7 @@ class Crops:
 def load(config: DataConfig, device: str = "cpu", loaders: int = 0) -> Dataset:
     """Load and split a data set, once per process; `loaders` threads decode what is streamed, 0 for one per core.
 
-    Raises InputError when the settings and the images do not fit together.
+    Raises InputError if settings and images contradict each other.
     """
     return replace(_load(config, device), loaders=loaders or cpu_count())
 
@@ -134,7 +134,7 @@ def _load(config: DataConfig, device: str) -> Dataset:
 def fetched(
     data: Dataset, split: Split, places: Sequence[Tensor], crops: Crops | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of bytes and labels on the device, for the numbers in each of `places`; streamed ones are read ahead."""
+    """Batches of bytes and labels on the device, one for each of `places`; streamed images are read in advance."""
     if split.images is not None:
         for chosen in places:
             yield split.bytes_of(chosen), split.labels[chosen]
@@ -176,7 +176,7 @@ def _read(data: Dataset, split: Split, place: int, crops: Crops | None) -> Bytes
 
 def _digits() -> Pools:
     """Handwritten digits as bytes `(1797, 1, 8, 8)` with values 0 to 16 (UCI "optdigits", scikit-learn's copy)."""
-    # scikit-learn's file alone: the library itself takes a second to load.
+    # Read the file in scikit-learn's package directly: importing the library takes a second.
     package = find_spec("sklearn")
     assert package is not None
     assert package.origin is not None
@@ -187,9 +187,9 @@ def _digits() -> Pools:
 
 
 def _splits(config: DataConfig, found: Pools) -> list[Split]:
-    """Training, validation and test images: from the set's own parts, or carved from its training part.
+    """Training, validation and test images: from the set's own parts, or split off its training part.
 
-    Where `data.test_images=rest`, a fourth split follows a test part of the set's own: what is left of its training
+    With `data.test_images=rest` and a test part of the set's own there is a fourth split: what is left of the training
     part.
     """
     own = {"val": found.val, "test": found.test}
@@ -217,7 +217,7 @@ def _splits(config: DataConfig, found: Pools) -> list[Split]:
 
 
 def _rest(config: DataConfig, left: int) -> int:
-    """How many images of the training part are left to judge by. Raises InputError where they are too few."""
+    """Number of training-part images left over for testing. Raises InputError if there are too few."""
     if left >= config.classes:
         return left
     given = ", ".join(f"data.{key}_images={getattr(config, f'{key}_images')}" for key in ("train", "val"))
@@ -229,7 +229,7 @@ def _rest(config: DataConfig, left: int) -> int:
 
 
 def _size(config: DataConfig, key: str, own: Part | None, total: int) -> int:
-    """How many validation or test images a setting means."""
+    """The number of validation or test images that a setting asks for."""
     wanted = getattr(config, f"{key}_images")
     if isinstance(wanted, float):
         if own is not None:
@@ -249,7 +249,7 @@ def _size(config: DataConfig, key: str, own: Part | None, total: int) -> int:
 
 
 def _refuse_sizes(config: DataConfig, sizes: dict[str, int], total: int) -> None:
-    """Raise InputError for parts that are larger than what they are drawn from, or too small to hold every class."""
+    """Raise InputError for parts larger than what they are drawn from, or too small to hold every class."""
     wanted, names = sum(sizes.values()), [f"{key}_images" for key in sizes]
     if "train" in sizes and sizes["train"] < 1 and config.train_images is None:
         given = ", ".join(f"data.{name}={getattr(config, name)}" for name in names[1:])
@@ -268,9 +268,9 @@ def _refuse_sizes(config: DataConfig, sizes: dict[str, int], total: int) -> None
 
 
 def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
-    """Places of each part, drawn one after the other so that each keeps the shares of the classes.
+    """Positions of each part's images, drawn one part after the other, stratified by class.
 
-    What was drawn is kept in the user's cache, since scikit-learn takes a second to load.
+    The result is stored in the user's cache, since loading scikit-learn takes a second.
     """
     seed = f"{version('scikit-learn')} {config.split_seed} {sizes}"
     path = cache_folder() / "splits" / f"{hashlib.sha256(seed.encode() + labels.tobytes()).hexdigest()[:16]}.npy"
@@ -338,7 +338,7 @@ def _statistics(config: DataConfig, train: Split) -> tuple[Tensor, Tensor, Tenso
     mean = total / count
     covariance = squares / count - np.outer(mean, mean)
     variances, axes = np.linalg.eigh(covariance)
-    # A channel that never changes has nothing to scale.
+    # A constant channel is not scaled.
     std = np.sqrt(np.where(np.diag(covariance) > 0, np.diag(covariance), 1.0))
     return tuple(  # type: ignore[return-value]
         torch.tensor(numbers, dtype=torch.float32) for numbers in (mean, std, axes * np.sqrt(np.maximum(variances, 0)))
@@ -346,7 +346,7 @@ def _statistics(config: DataConfig, train: Split) -> tuple[Tensor, Tensor, Tenso
 
 
 def _samples(config: DataConfig, train: Split) -> Iterator[Bytes]:
-    """All training images where they are resident, some thousand evenly spread ones where they are streamed."""
+    """All training images if they are resident, some thousand evenly spaced ones if they are streamed."""
     if train.images is not None:
         for places in torch.arange(len(train)).split(4096):  # type: ignore[no-untyped-call]
             yield train.bytes_of(places).numpy()

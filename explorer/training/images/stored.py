@@ -1,6 +1,6 @@
-"""Images as they are kept: arrays of pixels, mapped from a file, or image files one after the other in one file.
+"""Storage formats of images: memory-mapped arrays of pixels, or encoded files concatenated in one file.
 
-Nothing is ever unpickled.
+No pickle is ever loaded.
 """
 
 import os
@@ -20,7 +20,7 @@ BLOCK = 2048  # images copied at once
 
 @dataclass(frozen=True)
 class Encoded:
-    """Encoded image files, read one by one from a file of them all or from files of their own.
+    """Encoded image files, read one by one: from one file with all of them, or each from its own file.
 
     File `i` of `packed` lies from `offsets[i]` to `offsets[i + 1]`.
     """
@@ -51,7 +51,7 @@ def load_part(entry: Path, name: str, config: DataConfig, paths: tuple[str, ...]
     if labels.dtype != np.int64 or labels.ndim != 1:
         raise ValueError("labels")
     if (entry / f"{name}.npy").exists():
-        # Written to by nobody; "copy on write" because torch wants an array that could be.
+        # Copy-on-write, although nothing writes to it: torch requires a writable array.
         images = np.load(entry / f"{name}.npy", mmap_mode="c", allow_pickle=False)
         if images.shape != (len(labels), config.channels, config.image_size, config.image_size):
             raise ValueError("images")
@@ -68,16 +68,16 @@ def load_part(entry: Path, name: str, config: DataConfig, paths: tuple[str, ...]
 
 
 def _new_array(path: Path, shape: tuple[int, ...]) -> Bytes:
-    """An array mapped from a new file for which the disk has room. Raises OSError where there is too little."""
+    """Create a file for an array with disk space reserved, and map it. Raises OSError if there is too little space."""
     array: Bytes = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # a full disk would kill whoever writes to the map
+    if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk would kill the process
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 
 class Growing:
-    """An array of images on disk, filled one by one; what stays empty at its end is cut off."""
+    """An array of images on disk that is filled one by one; the unused end is cut off."""
 
     def __init__(self, path: Path, count: int, config: DataConfig) -> None:
         self.path, self.count, self.used = path, count, 0
@@ -85,12 +85,12 @@ class Growing:
         self.array = _new_array(path, (max(count, 1), *self.shape))
 
     def add(self, image: Bytes) -> None:
-        """One more image."""
+        """Append an image."""
         self.array[self.used] = image
         self.used += 1
 
     def close(self) -> None:
-        """Write what is there; the file then holds exactly the images added."""
+        """Finish writing; the file then holds exactly the added images."""
         _flush(self.array)
         if self.used != len(self.array):
             whole = self.path.with_suffix(".whole")
@@ -108,19 +108,19 @@ def _flush(array: Bytes) -> None:
 
 
 class Packed:
-    """Encoded files one after the other in one file, with the offset of each."""
+    """Writes encoded files one after the other to a single file, and keeps the offset of each."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path, self.offsets_path = folder / f"{name}.bin", folder / f"{name}_offsets.npy"
         self.file, self.offsets = self.path.open("wb"), [0]
 
     def add(self, data: bytes) -> None:
-        """One more file."""
+        """Append a file's bytes."""
         self.file.write(data)
         self.offsets.append(self.offsets[-1] + len(data))
 
     def close(self, *, keep: bool) -> None:
-        """Finish the file, or remove it where images have files of their own."""
+        """Finish the file, or delete it if images are read from their own files."""
         self.file.close()
         if keep:
             np.save(self.offsets_path, np.array(self.offsets, dtype=np.int64), allow_pickle=False)

@@ -1,1 +1,1 @@
-"""From an architecture to a network: modules, first weights, forms, kernels, counts and files."""
+"""Build networks from architectures: modules, initial weights, forms, kernels, counts and files."""

@@ -1,4 +1,4 @@
-"""From an architecture to a network: which modules, and how they are initialised."""
+"""Build a network from an architecture: choose its modules and initialise them."""
 
 import math
 
@@ -11,11 +11,11 @@ from explorer.design.layout import layout
 from explorer.design.template import Task
 from explorer.training.network.modules import AlexNet, Basic, Bottleneck, Inception, ResNeXt
 
-STEMS = ("conv1", "conv1.0")  # the first convolution of a ResNeXt and of an AlexNet: of no block
+STEMS = ("conv1", "conv1.0")  # names of the first convolution of a ResNeXt and of an AlexNet, which is in no block
 
 
 def module_of(architecture: Architecture, task: Task) -> ResNeXt | AlexNet:
-    """The network in its grouped form, with whatever weights torch gives it. Raises ValueError as `layout` does."""
+    """The network in its grouped form, with torch's default weights. Raises ValueError as `layout` does."""
     if architecture.block == "alexnet":
         cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
         return AlexNet(alexnet_layout(architecture.shape, task, cardinality, width))
@@ -67,7 +67,7 @@ def build(
 
 
 def _fan(conv: nn.Conv2d, init: str) -> int:
-    """How many weights the variance of a convolution's weights is divided among."""
+    """The fan by which the variance of a convolution's weights is divided; `build` describes each `init`."""
     channels = {
         "fan_out": conv.out_channels,
         "fan_out_groups": conv.out_channels // conv.groups,

@@ -1,4 +1,4 @@
-"""Measured cost: what fvcore counts on a built network, to referee the closed form."""
+"""Measured cost: fvcore's counts of a built network, to check the closed form."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Count:
 
 
 class CostMismatchError(Exception):
-    """The closed form and the built network disagree: a defect of ours, which no result may survive."""
+    """The closed-form cost and the built network disagree: a defect in this project, so the study must stop."""
 
 
 def count(network: nn.Module, task: Task) -> Count:
@@ -42,10 +42,10 @@ def count(network: nn.Module, task: Task) -> Count:
 
 
 def torch_count(architecture: Architecture, task: Task) -> Count:
-    """The same counts by torch's own counter, on a network without storage: no memory, no arithmetic.
+    """Multiply-adds and parameters by torch's counter, on a network without storage: no memory, no arithmetic.
 
-    torch counts a multiply-add as two operations. Batch norm, in which it counts none, steps aside for the pass: the
-    counter would take each one apart into small operations, two thirds of all the time.
+    torch counts a multiply-add as two operations. Batch norms, which it counts as none, are replaced for the pass: the
+    counter would split each into small operations, which takes two thirds of the time.
     """
     with torch.device("meta"):
         network = module_of(architecture, task).eval()
@@ -61,7 +61,7 @@ def torch_count(architecture: Architecture, task: Task) -> Count:
 
 
 class _Aside(nn.Module):
-    """In place of a batch norm, with or without something to add."""
+    """Replaces a batch norm while counting; does nothing but add its second input, if any."""
 
     def forward(self, maps: torch.Tensor, added: torch.Tensor | None = None) -> torch.Tensor:
         return maps if added is None else maps + added

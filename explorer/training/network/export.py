@@ -1,4 +1,4 @@
-"""`do=export`: a design as files that need nothing of this project."""
+"""`do=export`: write a design as files that work without this project."""
 
 import contextlib
 import importlib.util
@@ -47,7 +47,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 '''
-CHECKED = 2  # images of the pass by which an ONNX file is checked
+CHECKED = 2  # images of the forward pass that checks an ONNX file
 _WITH_WEIGHTS = """\
 Trained weights are beside this file:
 
@@ -60,13 +60,13 @@ Trained weights are beside this file:
 def export(
     architecture: Architecture, task: Task, folder: Path, *, weights: Path | None, onnx: bool, seed: int
 ) -> Exported:
-    """Write `model.py`, with weights `weights.safetensors`, and where asked for `model.onnx`, and check the last.
+    """Write `model.py`, `weights.safetensors` if there are weights, and on request `model.onnx`, which is checked.
 
-    Raises InputError for weights that do not fit, and where ONNX is asked for and its packages are missing.
+    Raises InputError for weights that do not fit, and if packages for ONNX are missing.
     """
     if onnx:
         _refuse_without_onnx()
-        refuse_beyond(  # its pass is checked by torch and by another program
+        refuse_beyond(  # the check runs a pass in torch and one in another program
             f"{short_name(architecture)} checked as ONNX",
             lambda sizes: BASE_BYTES + passing_bytes(architecture, replace(task, **sizes), CHECKED),
             {"image_size": task.image_size},
@@ -136,7 +136,7 @@ def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:
     images = torch.randn(
         CHECKED, task.channels, task.image_size, task.image_size, generator=torch.Generator().manual_seed(seed)
     )
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it names operators of packages that are not installed
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators of packages not installed
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),

@@ -1,4 +1,4 @@
-"""The three equivalent forms of a bottleneck (ResNeXt paper, figure 3), and the weights of each from any other.
+"""The three equivalent forms of a bottleneck (ResNeXt paper, figure 3), and the conversion of weights between them.
 
 sum      (a) C paths of 1x1, k x k, 1x1, added up
 concat   (b) C paths of 1x1, k x k, concatenated, then one 1x1
@@ -102,7 +102,7 @@ def refuse_without_forms(architecture: Architecture) -> None:
 
 
 def in_form(architecture: Architecture, task: Task, form: str) -> ResNeXt:
-    """The network with all its bottlenecks in a form, with whatever weights torch gives it."""
+    """The network with all its bottlenecks in one form, with torch's default weights."""
     refuse_without_forms(architecture)
     network = module_of(architecture, task)
     assert isinstance(network, ResNeXt)
@@ -137,7 +137,7 @@ def _separated(state: State, architecture: Architecture, task: Task, target: str
             found[key] = tensor
             continue
         paths = stages[int(match[2]) - 1].cardinality
-        # One counter of batches serves all channels, so each path gets a copy of it.
+        # A batch norm has a single batch counter, so each path gets a copy of it.
         parts = tensor.chunk(paths, dim=dimension) if tensor.dim() else [tensor] * paths
         for path, part in enumerate(parts):
             found[f"{match[1]}{match[3]}.{path}.{match[5]}"] = part.clone()

@@ -1,6 +1,6 @@
-"""Batch norm, addition and ReLU in one pass over the maps.
+"""Batch norm, addition and ReLU in one pass over the maps, by a C kernel.
 
-torch reads and writes the maps once for each of the three; on a CPU the memory is what they wait for.
+torch reads and writes the maps once for each of the three, and on a CPU memory is the bottleneck.
 """
 
 from typing import Any, cast
@@ -13,7 +13,7 @@ from explorer.training.network.modules import NormReLU
 
 
 class FusedNormReLU(NormReLU):
-    """`NormReLU` by a kernel: the same function of the same weights, its sums in another order."""
+    """`NormReLU` by a kernel: the same function of the same weights, summed in another order."""
 
     def forward(self, input: Tensor, added: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
         """`relu(norm(input) + added)`, maps `(batch, channels, height, width)`."""
@@ -29,10 +29,10 @@ class FusedNorm(nn.BatchNorm2d):
 
 
 def fuse(network: nn.Module) -> None:
-    """Exchange every batch norm of a network. Raises RuntimeError where the kernels cannot be had."""
+    """Replace every batch norm of a network by its fused version. Raises RuntimeError if there are no kernels."""
     library()
     for module in network.modules():
-        # The class alone changes: parameters, buffers and their names stay.
+        # Only the class changes: parameters, buffers and their names stay.
         if type(module) is NormReLU:
             module.__class__ = FusedNormReLU
         elif type(module) is nn.BatchNorm2d:
@@ -73,7 +73,7 @@ class _Fused(torch.autograd.Function):
         maps, found, *statistics = ctx.saved_tensors
         gradient = by_channels(gradient.to(maps.dtype))
         to_maps, to_weight, to_bias = torch.empty_like(maps), *(torch.empty_like(one) for one in statistics[:2])
-        # Without ReLU what was added has the gradient itself.
+        # Without ReLU the added maps have the same gradient as the output.
         to_added = gradient if ctx.adds else None
         passed = torch.empty_like(maps) if found is not None else None
         outputs = (to_maps, passed, to_weight, to_bias)
@@ -83,10 +83,10 @@ class _Fused(torch.autograd.Function):
 
 
 def _matching(other: Tensor | None, maps: Tensor) -> Tensor | None:
-    """Maps in the order and the numbers of others."""
+    """Maps in the memory order and number type of others; None stays None."""
     return None if other is None else by_channels(other.to(maps.dtype))
 
 
 def _size(maps: Tensor) -> tuple[int, int]:
-    """Rows of channels, and channels."""
+    """Number of pixels over the whole batch, and number of channels."""
     return maps.numel() // maps.shape[1], maps.shape[1]

@@ -52,7 +52,7 @@ class Bottleneck(nn.Module):
 
 
 class PreactBottleneck(nn.Module):
-    """The same layers with batch norm and ReLU before each convolution (He et al., 2016; the paper's footnote 5).
+    """A bottleneck with batch norm and ReLU before each convolution (He et al., 2016; the paper's footnote 5).
 
     The first block of a stage shares its first batch norm and ReLU with the projection, as in fb.resnet.torch; where
     `normalised` the stem has done both already.

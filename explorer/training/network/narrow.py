@@ -1,7 +1,7 @@
-"""Grouped convolutions with narrow groups, computed for many groups at once.
+"""Grouped convolutions with narrow groups, executed by a C kernel that computes many groups at once.
 
-A processor multiplies 8 or 16 numbers at a time; a group of 4 channels leaves most of them idle, and torch's kernels
-spend more on the groups' borders than on their products. The kernel lays the groups side by side instead.
+A processor multiplies 8 or 16 numbers at a time; a group of 4 channels leaves most of these lanes idle, and torch's
+kernels spend more time on the groups' borders than on products. The kernel places groups side by side instead.
 """
 
 from typing import Any, cast
@@ -16,20 +16,20 @@ LANES = 16  # as in grouped.c
 
 
 class NarrowConv2d(nn.Conv2d):
-    """A grouped 3x3 convolution by the kernel: the same function of the same weights, its sums in another order.
+    """A grouped 3x3 convolution by the kernel: the same function of the same weights, summed in another order.
 
-    Products are of weights in float32, also where torch would round these to bfloat16.
+    Weights stay float32 in products, also where torch would round them to bfloat16.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
-        """Maps `(batch, channels, height, width)`, as the convolution itself gives them."""
+        """The convolution's output maps `(batch, channels, height, width)`."""
         if torch.is_autocast_enabled("cpu"):
             input = input.to(torch.get_autocast_dtype("cpu"))  # noqa: A001
         return cast(Tensor, _Narrow.apply(input, self.weight))  # type: ignore[no-untyped-call]
 
 
 def fits(shape: GroupedConv) -> bool:
-    """Whether the kernel serves this convolution, and is there."""
+    """Whether the kernel supports this convolution and is available."""
     width = shape.width // shape.groups
     same = shape.in_width == shape.width and shape.stride == 1 and shape.kernel_size == 3
     return same and shape.width % LANES == 0 and LANES % width == 0 and is_available()
@@ -50,7 +50,8 @@ class _Narrow(torch.autograd.Function):
         packed = torch.empty(channels // LANES, 3, 3, width, LANES)
         call("grouped_weights", maps, gradient, packed, _shape(maps, width))
         to_weight = packed.permute(0, 4, 3, 1, 2).reshape(weight.shape)
-        # The gradient of a convolution's maps is the convolution of its gradient, ends exchanged and kernel turned.
+        # The gradient with respect to the input is a convolution of the output's gradient, with input and output
+        # channels exchanged and the kernel rotated.
         groups = weight.view(channels // width, width, width, 3, 3)
         turned = groups.transpose(1, 2).flip(3, 4).reshape(weight.shape)
         return _convolved(gradient, turned), to_weight

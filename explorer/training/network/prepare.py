@@ -1,6 +1,6 @@
-"""A network made ready for its device: the same function of the same weights, executed in a faster way.
+"""Prepare a network for its device: the same function of the same weights, executed faster.
 
-Nothing here changes parameters, state dicts or costs: modules are exchanged for ones that compute the same otherwise.
+Parameters, state dicts and costs stay the same: modules are replaced by ones that compute the same in another way.
 """
 
 from contextlib import AbstractContextManager
@@ -17,16 +17,16 @@ from explorer.training.network.narrow import NarrowConv2d
 
 
 class MergedConv2d(nn.Conv2d):
-    """A grouped convolution executed as fewer, wider groups: its weight in blocks on a diagonal, zeros beside them.
+    """A grouped convolution executed with fewer, wider groups: a block-diagonal weight with zeros elsewhere.
 
-    The sums are the same but for their rounding, since the added products are all zero.
+    Sums are equal except for rounding, since the additional products are all zero.
     """
 
     executed_groups: int
     executed_contiguous: bool
 
     def forward(self, images: Tensor) -> Tensor:
-        """Maps `(batch, out_channels, height, width)`, as the convolution itself gives them."""
+        """The convolution's output maps `(batch, out_channels, height, width)`."""
         if self.executed_contiguous:
             images = images.contiguous()
         weight = merged(self.weight, self.groups, self.executed_groups)
@@ -55,7 +55,7 @@ def merged(weight: Tensor, groups: int, fewer: int) -> Tensor:
 
 
 def prepare(network: nn.Module, execution: Execution, task: Task) -> nn.Module:
-    """Put a network on its device in the plan's layout and exchange the modules the plan executes otherwise."""
+    """Move a network to its device and memory layout, and replace modules that the plan executes differently."""
     choices = {choice.layer: choice for choice in execution.convolutions}
     sizes = _map_sizes(network, task) if choices else {}
     for name, module in list(network.named_modules()):
@@ -73,8 +73,8 @@ def prepare(network: nn.Module, execution: Execution, task: Task) -> nn.Module:
 
 
 def exchange(module: nn.Conv2d, choice: Convolution) -> None:
-    """Have a grouped convolution executed as chosen."""
-    # The class alone changes: parameters, their order and their names stay, and with them optimiser and state dict.
+    """Change a grouped convolution to the chosen execution."""
+    # Only the class changes: parameters, their order and names stay, so optimiser and state dict still fit.
     if choice.layout == "kernel":
         module.__class__ = NarrowConv2d
         return
@@ -91,7 +91,7 @@ def _shape_of(module: nn.Conv2d, map_size: int) -> GroupedConv:
 
 
 def _map_sizes(network: nn.Module, task: Task) -> dict[str, int]:
-    """Side of the maps that enter each grouped convolution, by its name, found on one image without arithmetic."""
+    """Side of the maps entering each grouped convolution, by its name, from a pass of one image without arithmetic."""
     found: dict[str, int] = {}
     hooks = [
         module.register_forward_pre_hook(lambda _, inputs, name=name: found.update({name: inputs[0].shape[-1]}))

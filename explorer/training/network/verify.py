@@ -1,4 +1,4 @@
-"""`do=verify`: all counts of an architecture, and its forms trained side by side."""
+"""`do=verify`: all counts of an architecture's cost, and its equivalent forms trained and compared."""
 
 import time
 from dataclasses import replace
@@ -20,17 +20,17 @@ from explorer.training.network.forms import FORMS, State, convert, in_form, refu
 from explorer.training.results import Distances, FormResult, Referee, Verification
 
 STEPS = 3
-# Values of a channel that every batch norm sees in the comparison. On fewer, a network enlarges roundings without
-# bound: of two values, batch norm makes one and minus one, however close they are.
+# Least number of values per channel for every batch norm in the comparison. With fewer, a network amplifies rounding
+# errors without bound: batch norm turns any two values, however close, into one and minus one.
 VALUES = 16
 
 
 def verify(
     architecture: Architecture, task: Task, *, device: str, batch_size: int, repeats: int, seed: int
 ) -> Verification:
-    """Count and compare.
+    """Count an architecture's cost in all ways and compare its forms: outputs, gradients, training and speed.
 
-    Raises ValueError as `cost` does, InputError where batch norm would see one value or memory does not suffice.
+    Raises ValueError as `cost` does, InputError if batch norm would see a single value or memory is too small.
     """
     no_forms = _why_no_forms(architecture)
     refuse_beyond(
@@ -80,7 +80,7 @@ def _forms(
     macs = {form: count(network, task).macs for form, network in networks.items()}
     traces = {}
     for form, network in networks.items():
-        # Timing left running statistics behind: every comparison starts from the same state.
+        # Timing has changed the running statistics: start every comparison from the same state.
         network.load_state_dict(states[form])
         traces[form] = _trace(network.double(), architecture, task, form, device, seed)
     network = networks["grouped"]
@@ -100,7 +100,7 @@ def _forms(
 
 
 def _rounded(state: State, seed: int) -> State:
-    """In float64, every weight one unit in the last place up or down, at random."""
+    """The weights in float64, each moved one unit in the last place up or down, at random."""
     generator, found = torch.Generator().manual_seed(seed), {}
     for name, tensor in state.items():
         found[name] = tensor
@@ -138,7 +138,7 @@ def _trace(
 
 
 def _exact_batch(architecture: Architecture, task: Task) -> int:
-    """Images of the comparison in float64: two at least, for batch norm to mix them, and `VALUES` on the last map."""
+    """Number of images for the float64 comparison: at least two, and enough for `VALUES` values on the last map."""
     return max(2, -(-VALUES // _last_map(architecture, task) ** 2))
 
 
@@ -169,7 +169,7 @@ def _distance(left: State, right: State) -> float:
 def _times(
     networks: dict[str, nn.Module], task: Task, device: str, batch_size: int, repeats: int, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Median seconds forward and backward, the forms taking turns after one pass each to warm up."""
+    """Median seconds of a forward and a backward pass of each form, in turns after one warm-up pass each."""
     images, labels = _batch(task, batch_size, device, seed, torch.float32)
     found: dict[str, list[tuple[float, float]]] = {form: [] for form in networks}
     for turn in range(repeats + 1):

@@ -1,4 +1,4 @@
-"""Weights on disk, in safetensors: nothing here can run code that a file brings."""
+"""Weights on disk in safetensors, a format that cannot execute code."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from explorer.host.errors import InputError
 
 
 def save_weights(state: dict[str, Tensor], path: Path) -> None:
-    """Write all parameters and running statistics; a reader sees a whole file or none."""
+    """Write all parameters and running statistics in one atomic step."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -34,12 +34,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def fit_weights(network: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
-    """Load tensors into a network strictly; torchvision's key names are ours.
+    """Load tensors into a network; all keys and shapes must match. Key names are those of torchvision.
 
     Raises InputError naming what is missing, foreign or of another shape.
     """
     own = network.state_dict()
-    # torchvision's oldest files were saved before batch norm counted its batches.
+    # torchvision's oldest files lack the batch counters of batch norms.
     missing = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
     foreign = [key for key in tensors if key not in own]
     shapes = [
@@ -54,7 +54,7 @@ def fit_weights(network: nn.Module, tensors: dict[str, Tensor], source: str) -> 
 
 
 def task_in(tensors: dict[str, Tensor]) -> tuple[int | None, int | None]:
-    """Channels and classes that weights were trained for; None where the keys do not tell."""
+    """Channels and classes that weights were trained for; None if the keys do not show them."""
     first = tensors.get("conv1.weight", tensors.get("conv1.0.weight", torch.empty(0)))
     last = tensors.get("fc.weight", torch.empty(0))
     channels = int(first.shape[1]) if first.dim() == 4 else None

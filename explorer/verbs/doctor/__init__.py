@@ -1,1 +1,1 @@
-"""Reads a study's folder, says in plain words what is there and what is wrong with it, and repairs what can be."""
+"""`do=doctor`: reads a study's folder, reports what is there and what is wrong with it, and repairs what can be."""

@@ -1,4 +1,4 @@
-"""`do=doctor`: examine a study's folder, tell, ask, repair, and examine it again until nothing more can be done."""
+"""`do=doctor`: examine a study's folder, report, ask, repair, and repeat until nothing more can be done."""
 
 import sys
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from explorer.verbs.doctor.tables import MOST_NAMED, examine_tables
 
 @dataclass
 class Examination:
-    """What the doctor says of a folder: lines on what is there, and what is wrong."""
+    """The result of examining a folder: lines on what is there, and the faults."""
 
     lines: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -43,25 +43,25 @@ class Examination:
 
 @dataclass(frozen=True)
 class _Known:
-    """What a study's small files say, as far as they can be read."""
+    """The contents of a study's small files, as far as they can be read."""
 
     plan: Plan | None
     environment: dict[str, Any] | None
     execution: Execution | None
 
     def runs(self, settings: tuple[Setting, ...]) -> list[tuple[Setting, Run]]:
-        """The runs that the study is to have of these settings; none where that cannot be told."""
+        """The runs that the study plans for these settings; empty if a file needed for that cannot be read."""
         if self.plan is None or self.execution is None or self.environment is None:
             return []
         return runs_of(self.plan, settings, self.execution, self.environment["data_hash"])
 
 
 def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None, database: str | None = None) -> int:
-    """Examine a study, repair what `agrees` says yes to, nothing where that is None. Gives the exit code.
+    """Examine a study, repair the faults for which `agrees` returns True (None: none), and return the exit code.
 
-    A `database` outside the folder is connected to only where it is named here and it is the study's.
-    0: nothing is wrong, or all is repaired; 1: a fault is left. Raises InputError where there is no such study, or one
-    of a later version that this one does not know to read.
+    A database outside the folder is connected to only if it is the study's and `database` names it too.
+    0: nothing is wrong, or all is repaired; 1: a fault is left. Raises InputError if there is no such study, or if it
+    was recorded by a later version, which this one cannot read.
     """
 
     def say(line: str) -> None:
@@ -100,12 +100,12 @@ def _repaired(
     say: Callable[[str], None],
     look: Callable[[], Examination],
 ) -> list[Fault]:
-    """Cure one fault after the other; what a cure brings to light is asked about as well. Gives what is left."""
+    """Repair one fault after the other, including faults that a repair reveals, and return those that are left."""
     study.make_folder(folder / "local")
     asked: set[str] = set()
     with study.locked(folder):
         while todo := [one for one in found.faults if one.cure and one.what not in asked]:
-            # One at a time: a record that was mended makes its page and its database stale.
+            # One at a time: repairing a record makes its page and its database stale.
             one = todo[0]
             asked.add(one.what)
             if agrees(one):
@@ -118,7 +118,7 @@ def _repaired(
 
 
 def examine(folder: Path, *, running: bool, database: str | None = None) -> Examination:
-    """Everything there is to say about a study's folder, which is only read; `database` as of `visit`."""
+    """Examine a study's folder without changing it; `database` as in `visit`."""
     study.refuse_later_record(folder)  # what is missing or wrong in such a record cannot be known
     found = Examination([f"{folder}:"])
     known = _read_small_files(folder, found)
@@ -137,7 +137,7 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
         folder,
         searches=plan.config.search.is_adaptive if plan else (folder / study.DECISIONS).exists(),
         rungs=plan.config.rungs if plan else (),
-        # The settings alone tell of these: a row may be the one that is damaged.
+        # From the settings alone, since the row of a run may be damaged.
         labels={
             run.id: f"{setting.name} seed {run.seed}" for setting, run in known.runs(plan.settings if plan else ())
         },
@@ -170,7 +170,7 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
 
 
 def _read_small_files(folder: Path, found: Examination) -> _Known:
-    """Settings, environment and execution plan. What cannot be read, or is missing beside a record, is wrong."""
+    """Read settings, environment and execution plan; an unreadable file, or one missing beside a record, is a fault."""
 
     def read(name: str, reader: Callable[[Path], Any]) -> Any:
         remedy = f"restore {name} from a copy, or start anew with name=...; without it the record cannot be continued"
@@ -198,7 +198,7 @@ def _read_small_files(folder: Path, found: Examination) -> _Known:
 
 
 def _has_record(folder: Path) -> bool:
-    """Whether a table is there that is not just a header, as the first start makes it."""
+    """Whether a table has more than its header, which the first start writes."""
     return any(study.is_more_than_a_header(folder / name) for name in (*study.TABLES, study.DECISIONS))
 
 
@@ -213,14 +213,14 @@ def _plan(folder: Path) -> Plan | None:
 
 
 def _recorded(record: records.Record) -> str:
-    """How many runs are recorded, and what came of them."""
+    """How many runs are recorded, by status, as text."""
     counts = record.runs["status"].value_counts()
-    told = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts.items())
-    return f"  Runs recorded: {len(record.runs)}{f' ({told})' if told else ''}"
+    words = ", ".join(f"{number} {str(status).replace('_', ' ')}" for status, number in counts.items())
+    return f"  Runs recorded: {len(record.runs)}{f' ({words})' if words else ''}"
 
 
 def _left(folder: Path, to_choose: int, left: list[tuple[Setting, Run]]) -> list[str]:
-    """What the next start would train, from where it would go on, and how many designs are to be chosen yet."""
+    """Lines on what the next start would train, from which checkpoints, and how many designs are yet to be chosen."""
     if not left and not to_choose:
         return ["  Finished: nothing is left to train."]
     chosen = f", and {counted(to_choose, 'design')} yet to be chosen" if to_choose else ""
@@ -232,9 +232,9 @@ def _left(folder: Path, to_choose: int, left: list[tuple[Setting, Run]]) -> list
 
 
 def _mirror_to_look_at(folder: Path, config: StudyConfig, database: str | None, lines: list[str]) -> Mirror | None:
-    """The dashboard's database where there is one: the study's own file, or the one that the command names too.
+    """The dashboard's database to examine: the study's own file, or one that the command names too; None for none.
 
-    The folder may come from others, and whoever is connected to is told the password that there is for it.
+    The folder may come from other people, and a server that is connected to receives the password for it.
     """
     stored = config.storage.url
     named = replace(config.storage, url=database) if database and without_password(database) == stored else None
@@ -248,7 +248,7 @@ def _mirror_to_look_at(folder: Path, config: StudyConfig, database: str | None, 
 
 
 def _mirror(mirror: Mirror, trials: Trials, lines: list[str]) -> list[Fault]:
-    """What is wrong with the dashboard's database: a study whose database cannot be reached is whole."""
+    """The faults of the dashboard's database; one that cannot be reached is no fault of the study."""
     wrong, is_away = problem(trials, mirror)
     if mirror.path is None:
         lines.append(f"  Mirror: {mirror.place}{f', which cannot be looked at now: {wrong}' if is_away else ''}")
@@ -258,7 +258,7 @@ def _mirror(mirror: Mirror, trials: Trials, lines: list[str]) -> list[Fault]:
 
 
 def _stale(folder: Path) -> list[Fault]:
-    """A page behind the record: no fault, since a study that was interrupted may leave it so."""
+    """A page older than the record; it can be drawn, but is no fault, since an interrupted study may leave it so."""
     page = _page(folder)
     if not study.is_stale(page, folder):
         return []
@@ -274,7 +274,7 @@ def _page(folder: Path) -> Path:
 
 
 def carry_out(config: DoctorConfig, database: str | None, console: Console) -> int:
-    """`do=doctor`: say what is wrong with a study's folder, and repair what the person agrees to."""
+    """`do=doctor`: report what is wrong with a study's folder, and repair what the person agrees to."""
 
     def agrees(fault: Fault) -> bool:
         return config.yes or Confirm.ask(Text(printable(f"{fault.what}\n{fault.remedy}?")), console=console)

@@ -1,4 +1,4 @@
-"""What is wrong with a study's folder, and what is done about it: what a run gave is set aside, never deleted."""
+"""A fault in a study's folder and its repair; data of runs is set aside, never deleted."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -13,12 +13,12 @@ DAMAGED = Path("local") / "damaged"
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong.
+    """One thing that is wrong with a study's folder.
 
     what      names the file and what is wrong with it
-    remedy    what is done about it, or can be done by a person
-    cure      does it; None where only a person can
-    is_fault  false of what an orderly study may have as well, as a page that is not drawn yet
+    remedy    what the doctor does about it, or what a person can do
+    cure      the function that repairs it; None if only a person can
+    is_fault  False for what a healthy study may have as well, as a page that is not drawn yet
     """
 
     what: str
@@ -28,7 +28,7 @@ class Fault:
 
 
 def set_aside(folder: Path, paths: Iterable[Path], *, move: bool = False) -> Path:
-    """Copy files, or move them, to a folder of their own below `local/damaged`, under the names they have in theirs."""
+    """Copy or move files to a new folder below `local/damaged`, with their paths relative to the study's folder."""
     time, tries = now().replace(":", ""), count(1)
     place = next(path for path in (folder / DAMAGED / f"{time}-{number}" for number in tries) if not path.exists())
     for path in paths:

@@ -1,4 +1,4 @@
-"""Checkpoints of a study by their headers, without torch, and what interrupted writes have left lying about."""
+"""Examines a study's checkpoints by their headers, without torch, and the partial files of interrupted writes."""
 
 import json
 from collections.abc import Iterator
@@ -18,25 +18,25 @@ MOST_BYTES = 2**40
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run can go on: after so many epochs, and so many steps of the next one."""
+    """Where a run can resume: after so many epochs, and so many steps of the next one."""
 
     epochs: int
     steps: int
 
     @property
     def words(self) -> str:
-        """For people."""
+        """The position as text for a message."""
         return f"goes on after {place_in_run(self.epochs, self.steps)}"
 
 
 def position(folder: Path, run_id: str) -> Position | None:
-    """Where a run goes on by its newest usable checkpoint; None where it begins anew."""
+    """Where a run resumes from its newest usable checkpoint; None if it starts from the beginning."""
     usable = (found for path in _checkpoints(folder, run_id) if isinstance(found := _read(path, run_id), Position))
     return next(usable, None)
 
 
 def examine_checkpoints(folder: Path, final: set[str]) -> list[Fault]:
-    """Checkpoints that cannot be used, and those of runs that have ended."""
+    """Faults: checkpoints that cannot be used, and checkpoints of runs that have ended."""
     found = []
     for own in sorted((folder / "local" / "checkpoints").glob("*/")):
         if own.name in final:
@@ -53,7 +53,7 @@ def examine_checkpoints(folder: Path, final: set[str]) -> list[Fault]:
 
 
 def examine_leftovers(folder: Path, page: Path) -> list[Fault]:
-    """Files that were being written when their process ended."""
+    """Faults: partial files that were being written when their process ended."""
     paths = [*folder.rglob(".*.partial"), *page.parent.glob(f".{page.name}.*.partial"), *folder.glob(".probe-*")]
     return [Fault(f"{path}: left by an interrupted write", "drop it", path.unlink) for path in sorted(paths)]
 
@@ -64,7 +64,7 @@ def _checkpoints(folder: Path, run_id: str) -> Iterator[Path]:
 
 
 def _read(path: Path, run_id: str) -> Position | str:
-    """Where a checkpoint stands, or why it cannot be used. Its tensors are checked by the run that goes on from it."""
+    """The position of a checkpoint, or why it cannot be used. The run that resumes from it checks its tensors."""
     try:
         with opened(path, MOST_BYTES) as file:
             size = int.from_bytes(file.read(8), "little")

@@ -1,4 +1,4 @@
-"""What of a study's tables holds together, and what is wrong with the rest."""
+"""Examines a study's tables: which rows are consistent, and what is wrong with the others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ MOST_NAMED = 12
 
 @dataclass(frozen=True)
 class Tables:
-    """What was read of the tables.
+    """The result of examining the tables.
 
-    lines       a line about each that can be read
-    kept        rows that hold together; None where a table cannot be read at all
+    lines   a line about each table that can be read
+    kept    the consistent rows; None if a table cannot be read at all
     faults  what is wrong
     """
 
@@ -32,9 +32,9 @@ class Tables:
 def examine_tables(
     folder: Path, *, searches: bool, rungs: tuple[int, ...], labels: Mapping[str, str], running: bool
 ) -> Tables:
-    """Read every table row by row; `labels` are those of runs whose own row may be damaged.
+    """Read every table row by row; `labels` names runs by id, since the row of a run may itself be damaged.
 
-    While the study is `running`, its last rows may be on their way.
+    While the study is `running`, its last rows may still be being written.
     """
     contents, unreadable = {}, []
     for name, kind in records.kinds_of(searches=searches).items():
@@ -73,7 +73,7 @@ def _damaged(folder: Path, contents: Contents) -> list[str]:
 
 def _lost(folder: Path, rows: records.Rows, rungs: tuple[int, ...], named: Mapping[str, str]) -> list[str]:
     return [
-        f"{folder / name}: {records.told_lost(name, len(gone))} ({_some(sorted(named.get(one, one) for one in gone))})"
+        f"{folder / name}: {records.lost_rows(name, len(gone))} ({_some(sorted(named.get(one, one) for one in gone))})"
         for name, gone in records.missing(rows, rungs).items()
     ]
 
@@ -85,7 +85,7 @@ def _torn(
     rungs: tuple[int, ...],
     named: Mapping[str, str],
 ) -> list[Fault]:
-    """What an interrupted write leaves behind: the next start would see to it as well."""
+    """Faults of an interrupted write, which the next start would repair as well."""
     wrong = [
         f"{folder / name}: the last line was not written to its end"
         for name, content in contents.items()

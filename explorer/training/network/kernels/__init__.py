@@ -1,7 +1,7 @@
-"""Kernels of our own for the CPU, in C: what torch computes too, in fewer passes over the maps.
+"""This project's C kernels for the CPU: functions of torch, in fewer passes over the maps.
 
-They are compiled by the machine's own C compiler when first wanted and kept in the user's cache; where there is none,
-torch's own functions serve. Maps are in the order of channels_last, in float32 or bfloat16; sums are in float32 or
+They are compiled by the machine's C compiler when first needed and stored in the user's cache; without a compiler
+torch's functions are used. Maps are in channels_last order, in float32 or bfloat16; sums are in float32 or
 float64, and the same number of threads gives the same bits.
 """
 
@@ -21,9 +21,9 @@ from explorer.host.cache import cache_folder, is_own
 from explorer.host.machine import cpu_features, cpu_name
 
 FOLDER = Path(__file__).parent
-# Not -ffast-math: what is not a number must stay so, or a diverged run would not be seen.
+# Not -ffast-math: NaN must be preserved, or a diverged run would not be noticed.
 OPTIONS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
-WIDE = "-mprefer-vector-width=512"  # only where the compiler knows it
+WIDE = "-mprefer-vector-width=512"  # only if the compiler supports it
 KINDS = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
@@ -46,7 +46,7 @@ _ARGUMENTS = {
 
 
 def is_available() -> bool:
-    """Whether the kernels are there or can be made."""
+    """Whether the kernels exist or can be compiled."""
     try:
         library()
     except RuntimeError:
@@ -56,9 +56,9 @@ def is_available() -> bool:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The kernels, compiled where this machine has not done so before. Raises RuntimeError with the reason."""
+    """The loaded kernels, compiled if this machine has not done so before. Raises RuntimeError with the reason."""
     try:
-        # Their threads are those of torch's own OpenMP, which must be found by name: two pools would fight for cores.
+        # The kernels must use torch's own OpenMP library, found by name: two thread pools would compete for the cores.
         for runtime in Path(torch.__file__).parent.glob("lib/libgomp*"):
             ctypes.CDLL(str(runtime), mode=ctypes.RTLD_GLOBAL)
         found = _compiled()
@@ -71,22 +71,22 @@ def library() -> ctypes.CDLL:
 
 
 def call(name: str, maps: Tensor, *arguments: Tensor | Shape | float | None) -> None:
-    """Call a kernel for the maps' kind of number; the maps are its first argument. Raises MemoryError."""
+    """Call the kernel for the maps' number type, with the maps as first argument. Raises MemoryError."""
     plain = (item.data_ptr() if isinstance(item, Tensor) else item for item in (maps, *arguments))
     if getattr(library(), f"{name}_{KINDS[maps.dtype]}")(*plain):
         raise MemoryError(f"the kernel {name} found no memory")
 
 
 def by_channels(maps: Tensor) -> Tensor:
-    """The maps as rows of channels in memory, as the kernels read them."""
+    """The maps in channels_last memory order, as the kernels read them."""
     return maps.contiguous(memory_format=torch.channels_last)
 
 
 def _compiled() -> ctypes.CDLL:
-    """The compiled kernels of the user's cache, under the hash of all that they are made of, and of themselves.
+    """The compiled kernels from the user's cache, named by a hash of their sources, options and own content.
 
-    A file that is not what was written is made again: loading a damaged one would end the process. One that another
-    user could have written is not loaded, and where others can write to the folder nothing is kept in it.
+    A file whose content has changed is compiled again, since loading a damaged one would end the process. A file that
+    another user could have written is not loaded, and nothing is stored in a folder that others can write to.
     """
     sources = sorted(FOLDER.glob("*.[ch]"))
     made_of = (cpu_name(), cpu_features(), *OPTIONS, *(path.read_text() for path in sources))
@@ -109,7 +109,7 @@ def _compiled() -> ctypes.CDLL:
                 break
         else:
             raise OSError(done.stderr)
-        loaded = ctypes.CDLL(str(partial))  # what a compiler gave that is no library is not kept
+        loaded = ctypes.CDLL(str(partial))  # check that it is a library before keeping it
         if is_safe:
             partial.chmod(0o700)
             with partial.open("rb") as file:
