@@ -20,7 +20,7 @@ from benchmarks.__main__ import main as measure
 from benchmarks.__main__ import read_subject
 from explorer import open_study
 from explorer.__main__ import main
-from explorer.analysis.summary import Estimate
+from explorer.analysis.intervals import Estimate
 from explorer.design import parse_name
 from explorer.record.rows import RunRecord
 from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, StudyConfig, VerifyConfig

@@ -8,10 +8,11 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.analysis.finding import find
+from explorer.analysis.intervals import estimate
 from explorer.analysis.judging import open_study
 from explorer.analysis.population import populations
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import SettingSummary, estimate
+from explorer.analysis.summary import SettingSummary
 from explorer.host.errors import InputError
 from explorer.record.folder import study_folder
 from explorer.record.records import load

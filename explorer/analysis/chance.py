@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from explorer.analysis.summary import CONFIDENCE, MIN_PAIRS, ROUNDING, estimate
+from explorer.analysis.intervals import CONFIDENCE, ROUNDING, estimate
+from explorer.analysis.summary import MIN_PAIRS
 
 Learned = Literal["yes", "in part", "no"]
 

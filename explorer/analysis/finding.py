@@ -10,12 +10,13 @@ import pandas as pd
 
 from explorer.analysis.failures import Failures, failures_of
 from explorer.analysis.front import Front, front
+from explorer.analysis.intervals import Estimate
 from explorer.analysis.learning_rate_check import LearningRateCheck, learning_rate_check
 from explorer.analysis.paired import ALPHA, Comparison, compare, holm, others
 from explorer.analysis.population import Populations, populations
 from explorer.analysis.search_history import SearchHistory, search_history
 from explorer.analysis.seeds_and_images import with_images
-from explorer.analysis.summary import Estimate, SettingSummary, summarise
+from explorer.analysis.summary import SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
 from explorer.study.run import FINAL_STATUSES
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from explorer.analysis.summary import ROUNDING, SettingSummary
+from explorer.analysis.intervals import ROUNDING
+from explorer.analysis.summary import SettingSummary
 
 Floats = npt.NDArray[np.float64]
 DRAWS = 1000

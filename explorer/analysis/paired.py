@@ -9,7 +9,8 @@ import numpy.typing as npt
 from scipy import stats
 
 from explorer.analysis.chance import Learned, learned
-from explorer.analysis.summary import DIFFERENCES, MIN_PAIRS, ROUNDING, Estimate, SettingSummary, estimate
+from explorer.analysis.intervals import DIFFERENCES, ROUNDING, Estimate, estimate
+from explorer.analysis.summary import MIN_PAIRS, SettingSummary
 
 Verdict = Literal["beats", "loses to", "equivalent", "inconclusive"]
 ALPHA = 0.05

@@ -12,18 +12,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from explorer.analysis.chance import Learned, learned
+from explorer.analysis.intervals import CONFIDENCE, DIFFERENCES, ROUNDING, Estimate, t_interval
 from explorer.analysis.paired import ALPHA, Verdict, holm_adjusted
-from explorer.analysis.summary import (
-    CONFIDENCE,
-    DIFFERENCES,
-    MIN_PAIRS,
-    ROUNDING,
-    Estimate,
-    SettingSummary,
-    by_validation,
-    lowest,
-    t_interval,
-)
+from explorer.analysis.summary import MIN_PAIRS, SettingSummary, by_validation, lowest
 from explorer.design.architecture import Architecture
 from explorer.design.shape_axes import SHOWN
 

@@ -9,7 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from explorer.analysis.front import hypervolume
-from explorer.analysis.summary import CONFIDENCE, judged, places_of
+from explorer.analysis.intervals import CONFIDENCE
+from explorer.analysis.summary import judged, places_of
 from explorer.study.run import FINAL_STATUSES, JUDGED_STATUSES
 
 Floats = npt.NDArray[np.float64]

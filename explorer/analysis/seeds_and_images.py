@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from explorer.analysis.summary import CONFIDENCE, DIFFERENCES, Estimate, t_interval
+from explorer.analysis.intervals import CONFIDENCE, DIFFERENCES, Estimate, t_interval
 
 Right = npt.NDArray[np.bool_]
 

@@ -13,10 +13,11 @@ from explorer.analysis.caveats import (
 )
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
+from explorer.analysis.intervals import ROUNDING, Estimate
 from explorer.analysis.paired import MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
 from explorer.analysis.search_history import Drawn
-from explorer.analysis.summary import MIN_PAIRS, ROUNDING, Estimate, lowest
+from explorer.analysis.summary import MIN_PAIRS, lowest
 from explorer.design.cost_measures import MEASURES
 from explorer.design.name import display_setting
 from explorer.host.formatting import cost, counted, interval_points, p_value, percent, points, share

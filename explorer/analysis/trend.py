@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from explorer.analysis.intervals import Estimate, estimate
 from explorer.analysis.paired import paired_p
-from explorer.analysis.summary import Estimate, SettingSummary, estimate
+from explorer.analysis.summary import SettingSummary
 
 LEAST = 3  # fewest cardinalities of a trend: two are a contrast
 

@@ -6,7 +6,8 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from explorer.analysis.summary import estimates, places_of
+from explorer.analysis.intervals import estimates
+from explorer.analysis.summary import places_of
 from explorer.design.name import display_setting
 from explorer.report.panel import PALETTE, Axis, Mark, Panel
 

@@ -9,10 +9,11 @@ import pandas as pd
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
+from explorer.analysis.intervals import ERRORS, estimate
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import SearchHistory
-from explorer.analysis.summary import ERRORS, SettingSummary, estimate
+from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting, paths_name
 from explorer.design.shape_axes import SHOWN

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from explorer.analysis.caveats import failed_words, learned_words, spaces_failed, spaces_learned
 from explorer.analysis.finding import Finding
+from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Rivals
@@ -23,7 +24,6 @@ from explorer.analysis.sentences import (
     sentence,
     trend_sentence,
 )
-from explorer.analysis.summary import Estimate
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
 from explorer.design.shape_axes import SHOWN

@@ -16,10 +16,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from explorer.analysis.finding import Finding
+from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.judging import open_study as opened
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import Estimate, SettingSummary
+from explorer.analysis.summary import SettingSummary
 from explorer.design.name import parse_setting, setting_name
 from explorer.host.errors import InputError
 from explorer.record.folder import study_folder

@@ -7,10 +7,11 @@ import pytest
 from scipy import stats
 
 from explorer.analysis.finding import Finding
+from explorer.analysis.intervals import estimate, estimates
 from explorer.analysis.paired import compare, equivalence, pairs_needed
 from explorer.analysis.population import Rivals, best_value, populations
 from explorer.analysis.sentences import trend_sentence
-from explorer.analysis.summary import SettingSummary, estimate, estimates
+from explorer.analysis.summary import SettingSummary
 from explorer.analysis.trend import Trend
 from tests.analysis.test_paired import summary
 from tests.analysis.test_statistics import R, X

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from explorer.analysis.finding import find
+from explorer.analysis.intervals import estimate
 from explorer.analysis.paired import MOST_PAIRS, Comparison, compare, holm, others, pairs_needed
 from explorer.analysis.sentences import pairs_in_words, sentence
-from explorer.analysis.summary import SettingSummary, estimate
+from explorer.analysis.summary import SettingSummary
 from tests.analysis.test_statistics import R, X, frame
 
 M = "29-4x24d"

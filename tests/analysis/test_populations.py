@@ -12,10 +12,11 @@ from scipy import stats
 
 from benchmarks.ranks import agreement
 from explorer.analysis.front import ahead_of, dominated, front, hypervolume
+from explorer.analysis.intervals import estimate
 from explorer.analysis.judging import open_study
 from explorer.analysis.population import at_equal_depth, best_value, distance, distribution
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import SettingSummary, estimate
+from explorer.analysis.summary import SettingSummary
 from explorer.analysis.trend import trend
 
 

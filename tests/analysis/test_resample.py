@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from explorer.analysis.finding import find
+from explorer.analysis.intervals import Estimate, estimate
 from explorer.analysis.judging import open_study
 from explorer.analysis.paired import paired_p
 from explorer.analysis.seeds_and_images import with_images
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import Estimate, estimate
 from tests.analysis.test_statistics import R, X, frame
 
 STUDIES = Path(__file__).parents[2] / "studies"

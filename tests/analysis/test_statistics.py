@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 
 from explorer.analysis.finding import find
+from explorer.analysis.intervals import estimate
 from explorer.analysis.paired import compare, equivalence
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import SettingSummary, estimate, summarise
+from explorer.analysis.summary import SettingSummary, summarise
 from explorer.host import formatting as wording
 
 R, X = "29-1x64d", "29-32x4d"

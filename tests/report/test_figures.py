@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from explorer.analysis.finding import find
-from explorer.analysis.summary import estimate
+from explorer.analysis.intervals import estimate
 from explorer.design.shape_axes import SHOWN
 from explorer.report.curves import curve_numbers, curves_panel
 from explorer.report.figures import (
