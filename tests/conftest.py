@@ -115,9 +115,7 @@ def undrawn(patch: pytest.MonkeyPatch) -> None:
         REPORTS.mkdir(exist_ok=True)
         (REPORTS / f"{study.folder.name}.html").touch()
 
-    # In this order: loaded after the first was replaced, the doctor would keep the replacement for ever.
-    for place in ("explorer.verbs.doctor.examine.draw", "explorer.report.drawing.draw"):
-        patch.setattr(place, touch)
+    patch.setattr("explorer.report.drawing.draw", touch)
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from rich.prompt import Confirm
 from rich.text import Text
 
 from explorer.analysis.judging import judged, open_study
+from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, printable, without_password
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.progress import foreign
 from explorer.record.starts import execution_in
-from explorer.report.drawing import draw
+from explorer.report import drawing
 from explorer.search.mirror import Mirror, Writer, mirror_of, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials
@@ -65,7 +66,7 @@ def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None
     """
 
     def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, **PLAIN)
 
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such study; say which with study=... or name=...")
@@ -266,7 +267,7 @@ def _stale(folder: Path) -> list[Fault]:
     what = "is older than the record" if behind is None else f"is behind the record by {counted(behind, 'run')}"
     words = f"{page}: {what if page.exists() else 'is not there'}"
     remedy = "the next start draws it from the record, and so does do=report"
-    return [Fault(words, remedy, lambda: draw(open_study(folder)), is_fault=False)]
+    return [Fault(words, remedy, lambda: drawing.draw(open_study(folder)), is_fault=False)]
 
 
 def _page(folder: Path) -> Path:
