@@ -13,7 +13,7 @@ from explorer.study.tree import refuse_name
 from explorer.verbs.benchmark import print_figures, tell_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchmarks.results import Large

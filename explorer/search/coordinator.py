@@ -11,6 +11,7 @@ from rich.console import Console
 from explorer.engine.contract import Engine
 from explorer.engine.open import open_engine
 from explorer.host import signals as interrupt
+from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
 from explorer.record import folder as study
@@ -71,7 +72,7 @@ def run_study(
         refuse_other_settings(before, config)
         healed, past = records.opened_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
         for line in healed:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, **PLAIN)
         refused = False
         try:
             with waiting(console, f"{BEGINNINGS[config.engine.name]}, reading images"):
@@ -79,7 +80,7 @@ def run_study(
                 (host_report,) = engine.ask(HostQuestion(config.data, config.device))
             assert isinstance(host_report, HostReport)
             refuse_batch(config, host_report.images[0])
-            console.print(f"Study {config.name}: record in {folder}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"Study {config.name}: record in {folder}", **PLAIN)
             missed, points = plan.left_out
             if missed:
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
@@ -88,7 +89,7 @@ def run_study(
             workers, execution = _execution(measurer, plan, settings, before, console, fork)
             start = begin(folder, before, config, execution, host_report, fork)
             for line in start.messages:
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                console.print(line, **PLAIN)
             if reuse_runs(plan, past, folder, execution, start, console):
                 past = records.load(folder)
             state = open_state(measurer, plan, settings, past, folder, execution, workers, console)
@@ -170,9 +171,7 @@ def _tell(measurer: Measurer, console: Console) -> None:
             f"{counted(len(skipped), 'image')} {'was' if len(skipped) == 1 else 'were'} left out: "
             f"{'; '.join(skipped[:3])}"
             f"{'; ...' if len(skipped) > 3 else ''}; all are named in environment.json",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            **PLAIN,
         )
 
 

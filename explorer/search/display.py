@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from explorer.host.console import PLAIN
 from explorer.host.formatting import counted, duration, percent
 from explorer.record.rows import RunRecord
 from explorer.study.designs import Setting
@@ -31,7 +32,7 @@ def waiting(console: Console, first: str = "") -> Iterator[Callable[[str], None]
         return
 
     def tell(message: str) -> None:
-        console.print(message, markup=False, highlight=False, soft_wrap=True)
+        console.print(message, **PLAIN)
 
     if first:
         tell(first)

@@ -50,7 +50,7 @@ def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
     if not differences:
         return plan, None
     for line in difference_lines(study.study_folder(config.name), differences, f"its fork is {name}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, **PLAIN)
     return plan.with_name(name), Fork(config.name, tuple(map(str, differences)))
 
 
@@ -80,7 +80,7 @@ def reuse_runs(
             console.print(f"{source}: {words}", **PLAIN)
         return False
     starts = starts_of(environment)
-    origin = _opened(source)
+    origin = _opened(source, study.stored_environment(source) or {})
     asked = runs_of(plan, plan.settings, execution, str(environment["data_hash"]))
     found = _taken(plan.config, past, asked, origin, starts[start.number])
     places = {}
@@ -117,7 +117,7 @@ def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str 
     if other_images or of_host(known, config, there) or not (source / study.RUNS).exists():
         return source, []
     asked = runs_of(plan, plan.settings, execution, data_hash)
-    origin = _opened(source)
+    origin = _opened(source, theirs.environment)
     return source, _taken(config, past, asked, origin, {"versions": torch, "sources": digest(sources)})
 
 
@@ -141,10 +141,9 @@ class _Origin:
     right: dict[str, "np.typing.NDArray[np.bool_]"]
 
 
-def _opened(folder: Path) -> _Origin:
+def _opened(folder: Path, environment: dict[str, Any]) -> _Origin:
     record = records.load(folder)
-    starts = starts_of(study.stored_environment(folder) or {})
-    return _Origin(starts, record, records.load_correct(folder, record=record))
+    return _Origin(starts_of(environment), record, records.load_correct(folder, record=record))
 
 
 def _taken(

@@ -181,23 +181,23 @@ def scope_of(config: StudyConfig) -> Scope:
     return Scope(config.space, task, budget, reference, config.budget.match == "tight")
 
 
-def settings_of(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
+def settings_of(config: StudyConfig, scopes: dict[str, Scope], draws: Draws) -> tuple[Setting, ...]:
     """All settings that are fixed before the study's first run; none for an adaptive search.
 
     Raises InputError for a value that cannot be built, and for a budget that a cardinality cannot meet.
     """
-    return _in_forms(config, _of_one_form(config, draws))
+    return _in_forms(config, _of_one_form(config, scopes, draws))
 
 
-def _of_one_form(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
+def _of_one_form(config: StudyConfig, scopes: dict[str, Scope], draws: Draws) -> tuple[Setting, ...]:
     search = config.search
     if search.only:
-        return _only(config)
+        return _only(search.only, next(iter(scopes.values())))
     if config.spaces:
-        return _populations(config, draws)
+        return _populations(scopes, search, draws)
     if search.is_adaptive:
         return ()
-    scope = scope_of(config)
+    (scope,) = scopes.values()
     if search.sampler == "listed":
         if search.designs is not None:
             raise InputError(f"search.designs={search.designs}: sampler listed takes all; set it to null")
@@ -207,9 +207,9 @@ def _of_one_form(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
     return _chosen(scope, search, draws)
 
 
-def refuse_few(config: StudyConfig, draws: Draws) -> None:
+def refuse_few(config: StudyConfig, scope: Scope, draws: Draws) -> None:
     """Raise InputError if the space has fewer feasible designs than an adaptive search has to choose."""
-    search, scope = config.search, scope_of(config)
+    search = config.search
     if search.designs is None:
         raise InputError(f"search.designs is null: sampler {search.sampler} needs the number of designs")
     if config.budget.match == "tight":
@@ -224,9 +224,8 @@ def _too_few(wanted: int, found: int) -> InputError:
     return InputError(f"search.designs={wanted}: the space holds {found:,} feasible designs; allowed: at most that")
 
 
-def _only(config: StudyConfig) -> tuple[Setting, ...]:
+def _only(names: tuple[str, ...], scope: Scope) -> tuple[Setting, ...]:
     """The settings of the designs listed in `search.only`, which replace the sampler's choice."""
-    names, scope = config.search.only, next(iter(scopes_of(config).values()))
     try:
         found = tuple(scope.setting(parse_name(name)) for name in names)
     except ValueError as error:
@@ -252,8 +251,8 @@ def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setti
     return tuple(replace(setting, form=form) for setting in settings for form in forms)
 
 
-def _populations(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
-    """Designs drawn from each space; a design drawn from several spaces is trained once and counts for each."""
+def refuse_spaces(config: StudyConfig) -> None:
+    """Raise InputError if a study of several spaces asks for what such a study does not do."""
     search = config.search
     if search.sampler not in ("uniform", "space_filling"):
         raise InputError(
@@ -274,8 +273,12 @@ def _populations(config: StudyConfig, draws: Draws) -> tuple[Setting, ...]:
             raise InputError(
                 f"study.contrast.{key}={getattr(contrast, key)}: is not a space; allowed: {', '.join(config.spaces)}"
             )
+
+
+def _populations(scopes: dict[str, Scope], search: SearchConfig, draws: Draws) -> tuple[Setting, ...]:
+    """Designs drawn from each space; a design drawn from several spaces is trained once and counts for each."""
     drawn_from: dict[str, tuple[Setting, ...]] = {}
-    for name, scope in scopes_of(config).items():
+    for name, scope in scopes.items():
         try:
             drawn_from[name] = _chosen(scope, search, draws)
         except InputError as error:
@@ -413,9 +416,10 @@ def _can_be_held_to(config: StudyConfig, name: str) -> bool:
     try:
         held = replace(config, budget=replace(config.budget, reference=name))
         draws = Draws(config.search.sampler_seed)
+        scopes = scopes_of(held)
         if config.search.is_adaptive:
-            refuse_few(held, draws)
-        settings_of(held, draws)
+            refuse_few(held, next(iter(scopes.values())), draws)
+        settings_of(held, scopes, draws)
     except InputError:
         return False
     return True

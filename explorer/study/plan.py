@@ -6,7 +6,17 @@ from explorer.design.cost import Cost, cost
 from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
 from explorer.study.contrast import contrast_of
-from explorer.study.designs import Draws, Progress, Scope, Setting, points_of, refuse_few, scopes_of, settings_of
+from explorer.study.designs import (
+    Draws,
+    Progress,
+    Scope,
+    Setting,
+    points_of,
+    refuse_few,
+    refuse_spaces,
+    scopes_of,
+    settings_of,
+)
 from explorer.study.memory import passing_bytes, refuse_beyond, training_bytes
 from explorer.study.settings import LARGEST_SIDE, StudyConfig
 
@@ -72,11 +82,13 @@ def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: b
     is no check that a search would still find enough designs.
     """
     _refuse_recipe(config)
-    draws = Draws(config.search.sampler_seed, progress)
-    settings = settings_of(config, draws)
+    if config.spaces and not config.search.only:
+        refuse_spaces(config)
+    scopes, draws = scopes_of(config), Draws(config.search.sampler_seed, progress)
+    settings = settings_of(config, scopes, draws)
     if config.search.is_adaptive and chooses:
-        refuse_few(config, draws)
-    return Plan(config, scopes_of(config), settings, contrast_of(config, settings), draws)
+        refuse_few(config, next(iter(scopes.values())), draws)
+    return Plan(config, scopes, settings, contrast_of(config, settings), draws)
 
 
 def _refuse_recipe(config: StudyConfig) -> None:

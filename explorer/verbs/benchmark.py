@@ -8,17 +8,15 @@ from rich.console import Console
 from explorer.design import cost, short_name
 from explorer.host.errors import InputError
 from explorer.host.machine import cpu_count, cpu_name
+from explorer.report.terminal import plain_table
 from explorer.study.memory import passing_bytes, refuse_beyond
 from explorer.study.settings import BenchmarkConfig
+from explorer.training.results import Figure, Latency, Limits, Together, TrainingSpeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from explorer.design import Architecture, Task
-
-
-from explorer.report.terminal import plain_table
-from explorer.training.results import Figure, Latency, Limits, Together, TrainingSpeed
 
 
 def print_limits(limits: Limits, console: Console) -> None:

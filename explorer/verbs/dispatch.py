@@ -5,16 +5,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import without_password
 from explorer.study.settings import BenchmarkConfig, DoctorConfig, ExportConfig, StudyConfig, VerifyConfig
+from explorer.verbs.carry_out import UTF8
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from explorer.verbs.command_line import Command
-from explorer.host.console import PLAIN
-from explorer.verbs.carry_out import UTF8
 
 HELP = """\
 Which network shape is best at a fixed compute budget?

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.study.settings import ExportConfig, VerifyConfig
 from explorer.training.results import Exported
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def print_exported(found: Exported, console: Console) -> None:
     """Print the files that were written."""
     for path in found.files:
-        console.print(f"Wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Wrote {path}", **PLAIN)
     if not found.trained:
         console.print(
             "No trained weights: keep them with storage.weights=last and name one of studies/<name>/local/weights/ "

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.formatting import without_password
@@ -48,7 +49,7 @@ def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | Non
     study = open_study(folder)
 
     def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, **PLAIN)
 
     with locked(folder):
         config, trials = study.config, _trials(study)
