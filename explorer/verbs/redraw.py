@@ -13,8 +13,10 @@ from explorer.host.console import PLAIN
 def carry_out(config: StudyConfig, console: "Console") -> int:
     """`do=report`: draw a study's page again from its record."""
     from explorer.analysis.judging import open_study
-    from explorer.record.folder import study_folder
+    from explorer.record.folder import refuse_links, study_folder
     from explorer.report.drawing import draw
 
-    console.print(f"Report: {draw(open_study(study_folder(config.name)))}", **PLAIN)
+    folder = study_folder(config.name)
+    refuse_links(folder)  # before anything is read through one
+    console.print(f"Report: {draw(open_study(folder))}", **PLAIN)
     return 0
