@@ -205,12 +205,12 @@ def usage_of(spans: list[tuple[float, float]], slots: int) -> Usage:
 
 def measure_scale(config: StudyConfig, folder: Path, engine: Sleeps) -> Scale:
     """Run a study of sleeping runs in a new folder, and measure the use of slots and the coordinator's cost."""
-    wanted = (config.search.designs or 0) * config.search.seeds
-    engine.every = max(1, wanted // SAMPLES)
+    plan = plan_of(config)
+    engine.every = max(1, plan.runs // SAMPLES)
     (folder / "local").mkdir(parents=True)
     with (folder / "local" / "lines").open("w", encoding="utf-8") as lines, timed() as seconds:
         began, processor = time.perf_counter(), time.process_time()
-        coordinator.run_study(plan_of(config), folder, Console(file=lines, width=160), engine=engine)
+        coordinator.run_study(plan, folder, Console(file=lines, width=160), engine=engine)
         wall, processor = time.perf_counter() - began, time.process_time() - processor
     runs = len(records.load(folder).runs)
     done, sizes = (np.array(column, dtype=float) for column in zip(*engine.memory, strict=True))

@@ -83,7 +83,7 @@ def _only_setting(name: str) -> "tuple[SettingSummary, int | None, str]":
 
     study = open_study(study_folder(name))
     config, finding = study.config, study.finding
-    if finding.wanted != config.search.seeds or config.search.is_adaptive:
+    if finding.wanted != study.plan.seeds or config.search.is_adaptive:
         raise InputError(f"{study.folder}: has several settings; allowed: a study of one")
     common = [asdict(part) for part in (config.space, config.recipe)]
     if not finding.summaries:

@@ -41,11 +41,12 @@ def made_up(config: StudyConfig, end: End = all_ok) -> Path:
     host_report = HostReport("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
     records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
     begin(folder, None, config, execution, host_report)
-    settings = _designs(config) if config.search.is_adaptive else plan_of(config).settings
+    plan = plan_of(config).with_seeds(config.search.looks[-1])
+    settings = _designs(config) if config.search.is_adaptive else plan.settings
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [
         _ended(config, setting, run, end(setting, run.seed), stopped)
-        for setting, run in runs_of(plan_of(config), settings, execution, DATA_HASH)
+        for setting, run in runs_of(plan, settings, execution, DATA_HASH)
         if end(setting, run.seed)
     ]
     records.commit_all(folder, ended)

@@ -6,7 +6,7 @@ from typing import Any
 from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy, judged
 from explorer.record.records import Record
-from explorer.study.plan import plan_of
+from explorer.study.plan import Plan, plan_of
 from explorer.study.settings import StudyConfig
 
 ENVIRONMENT: dict[str, Any] = {"data_hash": "abcd", "images": [400, 250, 1147], "versions": {}, "started": "2026"}
@@ -18,7 +18,7 @@ def opened(config: StudyConfig, record: Record, finding: Finding, **more: Any) -
     return OpenedStudy(Path(), plan_of(config), record, finding, **values)
 
 
-def judge(config: StudyConfig, record: Record) -> tuple[StudyConfig, Finding]:
-    """What a record says, and the settings with the number of seeds that the study is to have now."""
+def judge(config: StudyConfig, record: Record) -> tuple[Plan, Finding]:
+    """What a record says, and the plan with the number of seeds that the study is to have now."""
     found = judged(Path(), plan_of(config), record, {}, ENVIRONMENT, {})
-    return found.config, found.finding
+    return found.plan, found.finding

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 
 from explorer.__main__ import main
@@ -57,14 +58,31 @@ def spread(mean: float, n: int) -> list[float]:
     return [mean + 0.01 * (-1) ** seed for seed in range(n)]
 
 
-def test_auto_means_three_looks(config: StudyConfig) -> None:
+def test_auto_means_three_looks_and_is_stored_as_it_was_said(config: StudyConfig, workplace: Path) -> None:
     assert config.search.looks == LOOKS == (6, 12, 20)
-    assert config.search.seeds == 20
+    folder = made_up(config, lambda *_: "")
+    assert yaml.safe_load((folder / "config.yaml").read_text())["search"]["seeds"] == "auto"
+
+
+@pytest.mark.parametrize(("looks", "due", "seeds"), [([6, 12, 20], 20, "auto"), ([6, 12, 20], 6, "auto"), ([], 6, 6)])
+def test_a_record_of_an_earlier_version_held_the_looks_beside_the_seeds_then_due(
+    looks: list[int], due: int, seeds: object, config: StudyConfig, workplace: Path
+) -> None:
+    made_up(config, lambda _, seed: "ok" if seed < 5 else "")
+    folder = workplace / "studies" / "tiny"
+    path = folder / "config.yaml"
+    tree = yaml.safe_load(path.read_text())
+    tree["search"] |= {"looks": looks, "seeds": due}
+    path.write_text(yaml.safe_dump(tree))
+    found = open_study(folder)
+    assert (found.config.search.seeds, found.plan.seeds) == (seeds, 6)
+    assert main([*AUTO, f"search.seeds={seeds}", "do=plan"]) == 0
+    assert main([*AUTO, f"search.seeds={20 if looks else 'auto'}", "do=plan"]) == 2
 
 
 def test_a_clear_study_stops_at_the_first_look(config: StudyConfig) -> None:
     found, finding = judge(config, record(spread(-0.1, 6)))
-    assert found.search.seeds == 6
+    assert found.seeds == 6
     assert finding.complete
     assert finding.comparison is not None
     assert finding.comparison.verdict == "beats"
@@ -74,13 +92,13 @@ def test_a_clear_study_stops_at_the_first_look(config: StudyConfig) -> None:
 @pytest.mark.parametrize(("runs", "due"), [(0, 6), (3, 6), (6, 12), (9, 12), (12, 20), (20, 20)])
 def test_an_open_study_goes_on_to_the_next_look(config: StudyConfig, runs: int, due: int) -> None:
     found, finding = judge(config, record(spread(0.0, runs)))
-    assert found.search.seeds == due
+    assert found.seeds == due
     assert finding.complete == (runs == 20)
 
 
 def test_seeds_beyond_the_look_that_decided_are_not_used(config: StudyConfig) -> None:
     found, finding = judge(config, record(spread(-0.1, 9)))
-    assert found.search.seeds == 6
+    assert found.seeds == 6
     assert finding.comparison is not None
     assert len(finding.comparison.differences) == 6
 
@@ -93,7 +111,7 @@ def test_a_look_decides_at_a_third_of_the_threshold(config: StudyConfig, first: 
     wanted = stats.t.isf(first * 0.05 / 3 / 2, 5) * apart.std(ddof=1) / 6**0.5
     found, finding = judge(config, record([*(apart - wanted)]))
     assert finding.comparison is not None
-    assert found.search.seeds == due
+    assert found.seeds == due
     assert finding.complete == (due == 6)
     assert finding.comparison.p == pytest.approx(first * 0.05 / 3)
     assert finding.comparison.verdict == verdict
@@ -102,7 +120,7 @@ def test_a_look_decides_at_a_third_of_the_threshold(config: StudyConfig, first: 
 def test_an_equivalent_study_stops_at_its_look_too(config: StudyConfig) -> None:
     with_margin = replace(config, study=replace(config.study, margin=0.05))
     found, finding = judge(with_margin, record(spread(0.0, 20)))
-    assert found.search.seeds == 6
+    assert found.seeds == 6
     assert finding.comparison is not None
     assert finding.comparison.verdict == "equivalent"
 
@@ -141,19 +159,19 @@ def test_a_study_with_looks_trains_to_the_one_that_decides_and_no_further(
     assert len(jobs) == 2 * seeds
     assert main(small) == 0  # a study that has decided trains nothing
     assert len(jobs) == 2 * seeds
-    assert open_study(folder, plan_of(read_command(small).study)).config.search.seeds == seeds
+    assert open_study(folder, plan_of(read_command(small).study)).plan.seeds == seeds
 
 
 @pytest.mark.parametrize(
-    ("begun", "last", "done", "wanted"),
+    ("last", "done", "wanted"),
     [
-        (20, 20, 12, 12),  # begun when 20 seeds were due, as other rules or a row that is gone by now said
-        (20, 8, 12, 12),
-        (12, 12, 11, 12),  # do=doctor dropped a damaged row below a look that was over
+        (20, 12, 12),  # begun when 20 seeds were due, as other rules or a row that is gone by now said
+        (8, 12, 12),
+        (12, 11, 12),  # do=doctor dropped a damaged row below a look that was over
     ],
 )
 def test_a_record_with_more_seeds_than_the_look_that_is_due_goes_on(
-    begun: int, last: int, done: int, wanted: int, workplace: Path, capsys: pytest.CaptureFixture[str]
+    last: int, done: int, wanted: int, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wide = [*AUTO, "study.margin=0.9"]  # which all differences are within
     config = read_command(wide).study
@@ -162,7 +180,7 @@ def test_a_record_with_more_seeds_than_the_look_that_is_due_goes_on(
     def end(setting: Setting, seed: int) -> str:
         return "ok" if seed < last and (setting.name, seed) not in lost else ""
 
-    made_up(replace(config, search=replace(config.search, seeds=begun)), end)
+    made_up(config, end)
     assert main([*wide, "do=plan"]) == 0
     assert f"{wanted - done} of {wanted} runs to do" in capsys.readouterr().out
     if done == wanted:
@@ -176,8 +194,8 @@ def test_a_record_with_more_seeds_than_the_look_that_is_due_goes_on(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("search.looks=[20,6]", "search.looks=[20, 6]: is set by search.seeds=auto alone"),
-        ("search.seeds=auto2", 'search.seeds="auto2": must be a valid integer or auto'),
+        ("search.looks=[6,12,20]", "search.looks=[6, 12, 20]: unknown key"),
+        ("search.seeds=auto2", "search.seeds=\"auto2\": must be a valid integer or 'auto'"),
     ],
 )
 def test_looks_are_not_for_people_to_set(change: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,8 +232,7 @@ def test_a_plan_tells_the_least_and_the_most_that_looking_may_train(
         "looks at 6, 12 and 20 seeds and stops when the contrast is decided. To do are at least 12 runs "
         f"({6 * each:.1e} multiply-adds), at most 40 runs ({20 * each:.1e} multiply-adds)."
     ) in planned()
-    first = replace(config, search=replace(config.search, seeds=6))
-    made_up(first)
+    made_up(config, lambda _, seed: "ok" if seed < 6 else "")
     told = planned()
     assert "12 of 24 runs to do" in told
     assert "To do are at least 12 runs (" in told

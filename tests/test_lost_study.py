@@ -114,7 +114,7 @@ def lost(seeds: int) -> Record:
 def test_a_study_with_looks_trains_no_more_seeds_once_none_has_come_through(start: Start) -> None:
     config = read_command(AUTO).study
     found, finding = judge(config, lost(6))
-    assert (found.search.seeds, finding.complete, finding.lost is None) == (6, True, False)
+    assert (found.seeds, finding.complete, finding.lost is None) == (6, True, False)
     code, engine = start(finishing(LOST), AUTO)
     assert (code, len(engine.jobs)) == (1, 12)
     assert set(load(study_folder("tiny")).runs["seed"]) == set(range(6))
@@ -126,7 +126,7 @@ def test_a_look_that_lost_pairs_leave_open_is_followed_by_the_next_one() -> None
     rows = [replace(one, status="diverged", test_error=None) if one.seed < 5 else one for one in rows]
     made = Record(pd.DataFrame(rows), lost(1).epochs)
     found, finding = judge(replace(config, study=replace(config.study, margin=0.05)), made)
-    assert (found.search.seeds, finding.complete) == (12, False)
+    assert (found.seeds, finding.complete) == (12, False)
 
 
 def shown(errors: Errors, **more: object) -> tuple[OpenedStudy, str, str, str]:

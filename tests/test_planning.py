@@ -299,8 +299,8 @@ def test_seeds_follow_the_first_one() -> None:
     asked = config("search.seeds=2", "search.first_seed=5")
     assert {run.seed for _, run in runs_of(plan_of(asked), plan_of(asked).settings, EXECUTION, "hash")} == {5, 6}
     assert plan_of(asked).runs == 10
-    assert seeds_in_words(asked.search) == "2 seeds, 5 to 6"
-    assert seeds_in_words(config("search.seeds=2").search) == "2 seeds"
+    assert seeds_in_words(plan_of(asked)) == "2 seeds, 5 to 6"
+    assert seeds_in_words(plan_of(config("search.seeds=2"))) == "2 seeds"
 
 
 @pytest.mark.parametrize("sampler", ["listed", "uniform", "tpe"])

@@ -96,12 +96,12 @@ def judged(
 ) -> OpenedStudy:
     """Judge a record: at the first look that has decided or is incomplete, else at all seeds.
 
-    A look is an interim analysis at the numbers of seeds in `search.looks`. A look at which every run failed is the
-    last one: more seeds would fail as well. `right` says by run which test images it classified correctly, for the
+    With `search.seeds=auto` there are several looks, which are interim analyses. A look at which every run failed is
+    the last one: more seeds would fail as well. `right` says by run which test images it classified correctly, for the
     runs for which that is needed.
     """
     images = int(environment["images"][1]), int(environment["images"][2])
-    for look in plan.config.search.looks or (plan.config.search.seeds,):
+    for look in plan.config.search.looks:
         plan = plan.with_seeds(look)
         found = _found(plan, record, right, images)
         decided = found.comparison is not None and found.comparison.verdict != "inconclusive"
@@ -126,12 +126,12 @@ def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, 
         record.runs,
         names,
         contrast,
-        config.search.seeds,
+        plan.seeds,
         first_seed=config.search.first_seed,
         designs=plan.designs,
         measure=measure,
         margin=config.study.margin,
-        alpha=ALPHA / max(1, len(config.search.looks)),
+        alpha=ALPHA / len(config.search.looks),
         right=right,
         cost=None if config.search.only else config.search.cost,
         val_images=images[0],

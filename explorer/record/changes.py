@@ -95,14 +95,13 @@ def of_settings(study: Started, config: StudyConfig) -> list[Difference]:
     different = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
     found = [_difference(key, before.get(key), now.get(key)) for key in different if not key.startswith(_FREE)]
     seeds, designs = before.get("search.seeds"), before.get("search.designs")
-    if not isinstance(seeds, int):
+    if not isinstance(seeds, int) and seeds != "auto":
         if found:
             return found
         raise InputError(f"{study.folder / CONFIG}: search.seeds is {seeds}, not a number; restore the file")
-    if "search.looks" in different:
-        then, new = ("auto" if tree.get("search.looks") else tree.get("search.seeds") for tree in (before, now))
-        found = [one for one in found if one.key != "search.looks"] + [_difference("search.seeds", then, new)]
-    elif config.search.seeds < seeds and not config.search.looks:  # with looks, results decide the number of seeds
+    if seeds == "auto" or config.search.seeds == "auto":
+        found += [_difference("search.seeds", seeds, config.search.seeds)] * (seeds != config.search.seeds)
+    elif config.search.seeds < seeds:
         found.append(_fewer("search.seeds", seeds, config.search.seeds))
     if not config.search.is_adaptive and designs != config.search.designs:
         found.append(_difference("search.designs", designs, config.search.designs))

@@ -28,7 +28,7 @@ from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
 from explorer.record.table import MOST_BYTES as MOST_TABLE
-from explorer.study.renamed import OF_RECORDS, RENAMED, under_new_names
+from explorer.study.renamed import of_a_record
 from explorer.study.run import Execution
 from explorer.study.settings import ADAPTIVE, Count, Natural
 
@@ -43,8 +43,8 @@ LEAVE = "leave"  # a file that asks all jobs of a start to end, or a single job 
 LIVE_SECONDS = 10  # least time between two drawings of a running study's page, which also reloads itself as often
 # The layout of a record, stored as `schema` in environment.json; a record without the key has schema 1.
 #   1  everything written before there was a number: a table may lack columns that have a default in `rows`, and
-#      environment.json may lack the fields of `_Later`
-#   2  the same, with the number
+#      environment.json may lack the fields of `_Later`; config.yaml says search.seeds=auto as `search.looks`
+#   2  with the number; search.seeds is `auto` in config.yaml too
 # Raise it when a program that knows only the previous number would refuse or misread a record: another column, another
 # file, another meaning of a value. All schemas from 1 on are read; a start raises a record's schema to this one.
 SCHEMA = 2
@@ -263,7 +263,7 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
         tree = None
     if not isinstance(tree, dict):
         raise InputError(f"{path}: is not a YAML mapping; restore it, or choose another name=")
-    return under_new_names(tree, OF_RECORDS | RENAMED, f" (in {path})")[0]
+    return of_a_record(tree, f" (in {path})")
 
 
 def note(folder: Path) -> str:

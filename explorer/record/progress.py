@@ -78,10 +78,10 @@ def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
     names = names_so_far(plan, recorded)
     if recorded is None:
         return Progress(dict.fromkeys(names, 0), plan.runs)
-    search, runs = plan.config.search, recorded.runs
+    runs = recorded.runs
     final = runs.drop_duplicates(["setting", "seed", "rate"], keep="last")
-    final = final[final["status"].isin(FINAL_STATUSES) & final["seed"].isin(search.every_seed)]
-    own, others = final[final["rate"] == 1], final[final["rate"].isin(search.rates)]
+    final = final[final["status"].isin(FINAL_STATUSES) & final["seed"].isin(plan.every_seed)]
+    own, others = final[final["rate"] == 1], final[final["rate"].isin(plan.config.search.rates)]
     counts = Counter(own["setting"])
     return Progress({name: counts[name] for name in names}, plan.runs, len(others))
 

@@ -156,7 +156,7 @@ def places(study: OpenedStudy) -> str:
 
 
 def _seeds(study: OpenedStudy) -> ChecklistItem:
-    n, asks = study.config.search.seeds, "Are results repeated, and given with their uncertainty?"
+    n, asks = study.plan.seeds, "Are results repeated, and given with their uncertainty?"
     if study.finding.populations is not None:
         designs = study.config.search.designs
         words = f"{designs} designs stand for each space, with intervals over designs; {_times(n)} each."

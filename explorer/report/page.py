@@ -76,7 +76,7 @@ def render_page(study: OpenedStudy) -> str:
         learning_rate_check=learning_rate_sentence(study.finding),
         search_history=study.finding.search_history,
         against_chance=search_history_sentence(study.finding),
-        looks=", ".join(map(str, study.config.search.looks)),
+        looks=", ".join(map(str, study.config.search.looks)) if study.config.search.seeds == "auto" else "",
         figures=figures,
         overlaid=_is_overlaid(figures),
         banded={name for name, figure in figures.items() if isinstance(figure, Panel) and figure.has_band},

@@ -132,7 +132,7 @@ def _execution(
     """The number of runs at once, and the execution plan: the recorded one of the study, or a new one, measured now."""
     config = plan.config
     _tell(measurer, console)
-    runs = plan.designs * config.search.seeds
+    runs = plan.designs * plan.seeds
     old = settled(before, config, measurer.host_report) or execution_of(fork, measurer)
     began, known = time.perf_counter(), settings or _some(plan)
     there = measurer.host_report
@@ -243,7 +243,7 @@ def _loop(state: State, engine: Engine) -> None:
 def _wanted(state: State) -> int:
     """How many jobs may still be submitted: waiting runs, those of designs yet to be chosen, those paused at a rung."""
     paused = sum(map(len, state.rungs.paused.values()))
-    return len(state.waiting) + state.to_ask * state.config.search.seeds + paused
+    return len(state.waiting) + state.to_ask * state.plan.seeds + paused
 
 
 def _job(state: State, setting: Setting, run: Run) -> Job:

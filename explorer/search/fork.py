@@ -124,7 +124,7 @@ def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str 
 def progress_with(plan: Plan, past: records.Record | None, taken: Taken) -> Progress:
     """The progress of a study after its next start has reused these runs."""
     own = progress_of(plan, past)
-    seeds = plan.config.search.every_seed
+    seeds = plan.every_seed
     taken = [one for one in taken if one[1].seed in seeds]
     rates = Counter(setting.name for setting, run, _ in taken if rate_of(plan.config, run) == 1)
     return Progress(

@@ -72,11 +72,6 @@ def chosen(setting: Setting, by: str) -> Decision:
     return Decision(setting.name, "chosen", 0, None, by, *quartiles)
 
 
-def open_rungs(config: StudyConfig) -> Rungs:
-    """The rungs of a study before any decision; a study that is no search, or has no pruner, has none."""
-    return Rungs(config.rungs, config.search.seeds)
-
-
 def make_pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
     """The pruner of Optuna that `search.pruner` names, with the study's rungs."""
     steps, search = config.rungs, config.search

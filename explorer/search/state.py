@@ -17,7 +17,7 @@ from explorer.record.progress import refuse_foreign
 from explorer.search.display import Clock, Display, work_of
 from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Measurer
-from explorer.search.rungs import Rungs, chosen, open_rungs
+from explorer.search.rungs import Rungs, chosen
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.study.designs import Setting
 from explorer.study.plan import Plan
@@ -80,7 +80,7 @@ def open_state(
     """Build the state of a study from its record, `past`."""
     config, data_hash = plan.config, measurer.host_report.data_hash
     recorded = records.as_records(past.runs)
-    trials, rungs = replayed(plan, settings, past), open_rungs(config)
+    trials, rungs = replayed(plan, settings, past), Rungs(config.rungs, plan.seeds)
     decisions = list(past.decisions)
     if numbers := range(len(past.chosen(BASELINE)), config.search.random_designs):
         drawn = _drawn(measurer, execution, trials, numbers)
@@ -104,10 +104,10 @@ def open_state(
     refuse_foreign(config, folder, runs, recorded)
     display = Display(
         console=console,
-        total_runs=len(runs) + to_ask * config.search.seeds,
+        total_runs=len(runs) + to_ask * plan.seeds,
         finished_runs=len(runs) - len(waiting),
         work_left=sum(work_of(run, setting) for setting, run in waiting),
-        unknown_runs=to_ask * config.search.seeds,
+        unknown_runs=to_ask * plan.seeds,
     )
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
@@ -141,7 +141,7 @@ def _trials(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> 
     """The study's trials before the replay: one for each listed setting, or for a search only the random designs."""
     config = plan.config
     if not config.search.is_adaptive:
-        return open_trials(config.name, settings, config.search.seeds, first_seed=config.search.first_seed)
+        return open_trials(config.name, settings, plan.seeds, first_seed=config.search.first_seed)
     drawn = set(past.chosen(BASELINE))
     return open_search(plan, (), tuple(setting for setting in settings if setting.name in drawn))
 

@@ -251,11 +251,11 @@ def _begun(
 
 
 def finished_trials(
-    config: StudyConfig, settings: tuple[Setting, ...], runs: list[RunRecord], by: Mapping[str, str]
+    plan: Plan, settings: tuple[Setting, ...], runs: list[RunRecord], by: Mapping[str, str]
 ) -> optuna.Study:
     """A finished study as an Optuna study in memory with finished trials; `by` says which sampler chose a design."""
-    search = config.search
-    trials = open_trials(config.name, settings, search.seeds, search.cost, search.first_seed, by)
+    search = plan.config.search
+    trials = open_trials(plan.config.name, settings, plan.seeds, search.cost, search.first_seed, by)
     for run in runs:
         trials.add(run)
     return trials.study
@@ -285,7 +285,7 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
     study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
     factor = search.factor if config.rungs else 0
-    return Trials(study, search.seeds, sampler, scope, search.cost, factor, search.first_seed, search.sampler)
+    return Trials(study, search.looks[0], sampler, scope, search.cost, factor, search.first_seed, search.sampler)
 
 
 def _copied(trial: FrozenTrial) -> FrozenTrial:

@@ -263,7 +263,7 @@ def refuse_spaces(config: StudyConfig) -> None:
         raise InputError("search.designs is null: give the number of designs to draw from each space")
     if search.forms != ("grouped",):
         raise InputError(f"search.forms={list(search.forms)}: a study of spaces compares designs; allowed: [grouped]")
-    if search.looks:
+    if search.seeds == "auto":
         raise InputError("search.seeds=auto: a study of spaces is decided by its designs; give a number of seeds")
     contrast = config.study.contrast
     if contrast and contrast.setting == contrast.against:

@@ -29,6 +29,7 @@ class Plan:
     settings  those fixed before the first run; empty for an adaptive search
     contrast  the two settings that the study compares; None if it declares none, is a search or compares spaces
     draws     the feasible designs of its spaces, computed when first needed
+    seeds     of each design; where results decide their number (`search.seeds=auto`), as many as are due at present
     """
 
     config: StudyConfig
@@ -36,6 +37,7 @@ class Plan:
     settings: tuple[Setting, ...]
     contrast: tuple[Setting, Setting] | None
     draws: Draws
+    seeds: int
 
     @property
     def scope(self) -> Scope:
@@ -50,8 +52,13 @@ class Plan:
     @property
     def runs(self) -> int:
         """Planned number of runs, including those at other learning rates."""
-        search = self.config.search
-        return (self.designs + 2 * len(search.rates)) * search.seeds
+        return (self.designs + 2 * len(self.config.search.rates)) * self.seeds
+
+    @property
+    def every_seed(self) -> range:
+        """The seeds with which each design is trained."""
+        first = self.config.search.first_seed
+        return range(first, first + self.seeds)
 
     @property
     def left_out(self) -> tuple[int, int]:
@@ -61,14 +68,9 @@ class Plan:
             return 0, 0
         return points_of(space) - len(self.settings) // len(search.forms), points_of(space)
 
-    @property
-    def first_look(self) -> int:
-        """Number of seeds that the study begins with: all, unless it looks at its results after some (seeds=auto)."""
-        return min((*self.config.search.looks, self.config.search.seeds))
-
     def with_seeds(self, seeds: int) -> "Plan":
         """The plan of the same study with another number of seeds."""
-        return replace(self, config=replace(self.config, search=replace(self.config.search, seeds=seeds)))
+        return replace(self, seeds=seeds)
 
     def with_name(self, name: str) -> "Plan":
         """The plan of the same study under another name."""
@@ -88,7 +90,7 @@ def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: b
     settings = settings_of(config, scopes, draws)
     if config.search.is_adaptive and chooses:
         refuse_few(config, next(iter(scopes.values())), draws)
-    return Plan(config, scopes, settings, contrast_of(config, settings), draws)
+    return Plan(config, scopes, settings, contrast_of(config, settings), draws, config.search.looks[0])
 
 
 def _refuse_recipe(config: StudyConfig) -> None:

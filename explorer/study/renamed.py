@@ -30,6 +30,15 @@ def under_new_names(
     return tree, moved
 
 
+def of_a_record(tree: dict[str, Any], where: str) -> dict[str, Any]:
+    """The stored settings of a study, as this version would store them."""
+    search = tree.get("search")
+    if isinstance(search, dict) and "looks" in search:  # of schema 1: `auto` stood there, beside the seeds then due
+        others = {key: value for key, value in search.items() if key != "looks"}
+        tree = tree | {"search": others | ({"seeds": "auto"} if search["looks"] else {})}
+    return under_new_names(tree, OF_RECORDS | RENAMED, where)[0]
+
+
 def notice(old: str, new: str, where: str = "") -> str:
     """The line for a person who wrote an old name."""
     return f"{old} is now called {new}, and is read under the old name for this release; write {new}{where}"

@@ -20,7 +20,7 @@ def runs_of(
     """
     config, task, found = plan.config, plan.config.data.task, []
     executions = {setting.name: own_execution(execution, setting, task) for setting in settings}
-    for seed in config.search.every_seed:
+    for seed in plan.every_seed:
         for rate, own in [(1.0, settings), *((rate, plan.contrast or ()) for rate in config.search.rates)]:
             recipe = replace(config.recipe, learning_rate=config.recipe.learning_rate * rate)
             for setting in own:

@@ -230,7 +230,6 @@ class SearchConfig:
     objectives    what a search minimises: the validation error alone, or that and a cost, as [error, macs]; latency
                   is measured when a design is chosen, while nothing is trained
     latency_batch images of the forward pass that is timed
-    looks         numbers of seeds at which `auto` looks; none otherwise
     only          names of designs to train in place of the sampler's choice, to the end and with a test: to train a
                   design again, or one that a search has chosen
     pruner        stops poor designs of a search on their way, judged by their mean validation error at rungs. halving:
@@ -246,10 +245,9 @@ class SearchConfig:
     """
 
     sampler: Sampler
-    seeds: Annotated[int, Ge(1), Le(10_000)]
+    seeds: Annotated[int, Ge(1), Le(10_000)] | Literal["auto"]
     designs: Annotated[int, Ge(1), Le(100_000)] | None = None
     sampler_seed: Natural = 0
-    looks: tuple[Count, ...] = ()
     objectives: tuple[Literal["error", "params", "macs", "activations", "latency"], ...] = ("error",)
     latency_batch: Count = 1
     rates: tuple[Annotated[float, Ge(1e-6), Le(1e6)], ...] = ()
@@ -262,9 +260,9 @@ class SearchConfig:
     first_seed: Annotated[int, Ge(0), Le(1_000_000_000)] = 0
 
     @property
-    def every_seed(self) -> range:
-        """The seeds with which each design is trained."""
-        return range(self.first_seed, self.first_seed + self.seeds)
+    def looks(self) -> tuple[int, ...]:
+        """The numbers of seeds at which the results are judged; with all but the last the study may go on."""
+        return LOOKS if self.seeds == "auto" else (self.seeds,)
 
     @property
     def cost(self) -> str | None:

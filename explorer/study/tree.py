@@ -15,7 +15,6 @@ from explorer.design.space import KINDS
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint
 from explorer.study.settings import (
-    LOOKS,
     EngineConfig,
     LimitConfig,
     StorageConfig,
@@ -45,14 +44,8 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
 
     `place` gives the text that tells where a key was set, for messages.
     """
-    search = tree.get("search")
-    if isinstance(search, dict) and search.get("seeds") == "auto":
-        tree = {**tree, "search": {**search, "seeds": LOOKS[-1], "looks": list(LOOKS)}}
     config = checked_tree(tree, StudyConfig, place)
-    looks = config.search.looks
-    if looks and (looks != LOOKS or config.search.seeds not in looks):
-        raise InputError(f"search.looks={list(looks)}: is set by search.seeds=auto alone; leave it out")
-    if config.search.looks and config.study.contrast is None:
+    if config.search.seeds == "auto" and config.study.contrast is None:
         raise InputError("search.seeds=auto: stops when the contrast is decided, and study.contrast is null")
     checked_name(config.name)
     for key in sorted({*tree["engine"]} & config.engine.foreign):
@@ -180,8 +173,6 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
         return f"{key}: {reason}{place(path)}"
     message = " or ".join(dict.fromkeys(same)).replace("Input should be", "must be").replace("or must be", "or")
     mapping = "a range {low: ..., high: ...}" if path[0] == "space" and len(path) > 1 else _mapping(path, value, kind)
-    if path == ("search", "seeds"):
-        message += " or auto"
     if problem["type"] == "too_short":
         message = "must have at least one item"
     message = message.replace("valid array", "list of values").replace("an object", mapping)

@@ -106,7 +106,7 @@ class Study:
 
         study = self._study
         by = {one.setting: one.by for one in study.record.decisions if one.decision == "chosen"}
-        return finished_trials(study.config, study.settings, as_records(study.record.runs), by)
+        return finished_trials(study.plan, study.settings, as_records(study.record.runs), by)
 
 
 def open_study(name: str | Path) -> Study:

@@ -82,7 +82,7 @@ def _command(composed: Composed) -> Command:
         raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
     if verb not in ("run", "plan"):  # other verbs report unused settings when they compare with the record
         return Command(verb, config, leaves, given=frozenset(composed.given))
-    if config.search.looks and config.search.only:
+    if config.search.seeds == "auto" and config.search.only:
         raise InputError("search.seeds=auto: search.only compares nothing; allowed: a number of seeds")
     refuse_unused(config, composed.said(), reading_groups())
     return Command(verb, config, leaves, tuple(set_aside(config, composed.given)))

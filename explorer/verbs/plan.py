@@ -24,7 +24,7 @@ from explorer.report.terminal import plain_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.designs import Scope, Setting
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory
-from explorer.study.settings import NO_PATH, SearchConfig, StudyConfig
+from explorer.study.settings import NO_PATH, StudyConfig
 from explorer.verbs.space_progress import space_progress
 
 # Recorded networks whose cost differs by more than this factor are not used to estimate the time of a setting.
@@ -97,14 +97,15 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         refuse_beyond_memory(plan, plan.settings, memory_bytes(), 4 if config.engine.precision == "float32" else 2)
     console.print(words, highlight=False)
     opened = open_study(folder, plan) if (folder / CONFIG).exists() else None
-    source, taken = foreseen(plan, opened.record if opened else None, folder, forked)
+    at_most = plan.with_seeds(config.search.looks[-1])
+    source, taken = foreseen(at_most, opened.record if opened else None, folder, forked)
     settings = opened.settings if opened else plan.settings
     recorded = recorded_runs(STUDIES, config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
     images = _images(config, opened.environment if opened else None)
-    seeds = opened.config.search.seeds if opened else plan.first_look
-    print_forecast(Forecast(plan.with_seeds(seeds), settings, opened, taken, images, measured), console)
-    if taken := [one for one in taken if one[1].seed in plan.with_seeds(seeds).config.search.every_seed]:
+    plan = plan.with_seeds(opened.plan.seeds) if opened else plan
+    print_forecast(Forecast(plan, settings, opened, taken, images, measured), console)
+    if taken := [one for one in taken if one[1].seed in plan.every_seed]:
         runs = counted(len(taken), "run")
         console.print(f"Not among these: {runs}, which a start takes over from {source}", **PLAIN)
     if config.device == "cuda" and config.engine.name == "local":
@@ -120,7 +121,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
 def print_forecast(found: Forecast, console: Console) -> None:
     """Print the settings with cost, deviation and time, and the progress of the study."""
     config, settings = found.plan.config, found.settings
-    progress = found.progress(config.search.seeds)
+    progress = found.progress(found.plan.seeds)
     titles = [measure.title for measure in COUNTED.values()]
     table = plain_table(config.study.question, "setting", *titles, "in record", "a run")
     for setting in settings[:MOST_SHOWN]:
@@ -128,7 +129,7 @@ def print_forecast(found: Forecast, console: Console) -> None:
         table.add_row(
             setting.name,
             *(with_deviation(getattr(setting.cost, name), setting.deviation(name)) for name in COUNTED),
-            f"{progress.by_setting[setting.name]}/{config.search.seeds}",
+            f"{progress.by_setting[setting.name]}/{found.plan.seeds}",
             duration(run_seconds(setting, config.recipe.epochs, found.images, measured))
             if measured and found.images
             else "-",
@@ -140,7 +141,7 @@ def print_forecast(found: Forecast, console: Console) -> None:
     if pair := found.plan.contrast:
         console.print(
             f"Contrast: {pair[0].display} against {pair[1].display}, on the test error, paired over "
-            f"{seeds_in_words(config.search)}.",
+            f"{seeds_in_words(found.plan)}.",
             highlight=False,
         )
     if config.spaces and config.study.contrast and not config.search.only:
@@ -148,14 +149,14 @@ def print_forecast(found: Forecast, console: Console) -> None:
         console.print(f"Contrast: designs of {rivals.setting} against those of {rivals.against}.", highlight=False)
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
     console.print(_total(found, progress), highlight=False)
-    if config.search.looks and progress.left:
+    if config.search.seeds == "auto" and progress.left:
         console.print(_looks(found), highlight=False)
 
 
-def seeds_in_words(search: SearchConfig) -> str:
+def seeds_in_words(plan: Plan) -> str:
     """The number of seeds as text, with their range if it does not begin at 0: `5 seeds, 10 to 14`."""
-    which = f", {search.every_seed[0]} to {search.every_seed[-1]}" if search.first_seed else ""
-    return f"{counted(search.seeds, 'seed')}{which}"
+    first, last = plan.every_seed[0], plan.every_seed[-1]
+    return counted(plan.seeds, "seed") + (f", {first} to {last}" if first else "")
 
 
 def space_line(plan: Plan) -> str:
@@ -260,8 +261,7 @@ def _recorded(folder: Path, device: str) -> list[Measured]:
 
 
 def _total(found: Forecast, progress: Progress) -> str:
-    config = found.plan.config
-    unknown = (found.plan.designs - len(found.settings)) * config.search.seeds
+    unknown = (found.plan.designs - len(found.settings)) * found.plan.seeds
     runs = f"{progress.left} of {progress.wanted} runs to do"
     if unknown:
         return f"{runs}; time unknown until their designs are chosen."
@@ -269,7 +269,7 @@ def _total(found: Forecast, progress: Progress) -> str:
         return f"{runs}; time uncalibrated: this machine has recorded no run of a network of this size yet."
     if found.images is None:
         return f"{runs}; time unknown until the study's start has counted its images."
-    seconds = _seconds(found, _left(found, progress, config.search.seeds), found.images)
+    seconds = _seconds(found, _left(found, progress, found.plan.seeds), found.images)
     basis = len({id(run) for near_ones in found.measured.values() for run in near_ones})
     at_once = f"with {found.workers} at once, from {counted(basis, 'run')} recorded on this machine"
     return f"{runs}; about {duration(seconds / found.workers)} {at_once}."
@@ -290,8 +290,8 @@ def _seconds(found: Forecast, left: dict[Setting, int], images: Images) -> float
 
 def _looks(found: Forecast) -> str:
     """The least and the most that a study with interim looks may train, with cost and time of each."""
-    search, images, totals = found.plan.config.search, found.images, []
-    for seeds in (search.seeds, search.looks[-1]):
+    looks, images, totals = found.plan.config.search.looks, found.images, []
+    for seeds in (found.plan.seeds, looks[-1]):
         progress = found.progress(seeds)
         left, words = _left(found, progress, seeds), []
         if images:
@@ -302,7 +302,6 @@ def _looks(found: Forecast) -> str:
             words.append(f"about {duration(_seconds(found, left, images) / found.workers)}")
         cost = f" ({', '.join(words)})" if words else ""
         totals.append(f"{counted(progress.left, 'run')}{cost}")
-    looks = search.looks
     return (
         f"search.seeds=auto: looks at {', '.join(map(str, looks[:-1]))} and {looks[-1]} seeds and stops when the "
         f"contrast is decided. To do are at least {totals[0]}, at most {totals[1]}."

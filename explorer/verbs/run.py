@@ -55,8 +55,8 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
 
         if not trained:
             _say_where_trials_go(folder, config.storage, console)
-        seeds = study.config.search.seeds if study else plan.first_look
-        failed = run_study(plan.with_seeds(seeds), folder, console, _page_updater(plan.config, folder, console), fork)
+        due = plan.with_seeds(study.plan.seeds) if study else plan
+        failed = run_study(due, folder, console, _page_updater(plan.config, folder, console), fork)
         study, trained = open_study(folder, plan), True
     assert study is not None
     if not trained:

@@ -29,7 +29,7 @@ from explorer.record.records import Record
 from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
 from explorer.record.starts import starts_of
 from explorer.study.plan import plan_of
-from explorer.study.renamed import OF_RECORDS, RENAMED, under_new_names
+from explorer.study.renamed import of_a_record
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import to_config
 
@@ -61,8 +61,7 @@ def read_table(root: Path) -> OpenedStudy:
     study.refuse_later_schema(parts["environment"], root / STUDY)
     frames = {name: _frame(root / f"{name}.parquet", kind) for name, kind in KINDS.items()}
     where = f" (in {root / STUDY})"
-    tree, _ = under_new_names(parts["config"], OF_RECORDS | RENAMED, where)
-    plan = plan_of(to_config(tree, lambda _: where), chooses=False)
+    plan = plan_of(to_config(of_a_record(parts["config"], where), lambda _: where), chooses=False)
     decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
     record = Record(frames["runs"], frames["epochs"], decisions)
     right = records.unpacked(frames["correct"].to_dict("records"))

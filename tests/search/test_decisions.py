@@ -9,7 +9,7 @@ import pytest
 
 from explorer.design.grouped import grouped_convs
 from explorer.record.rows import Decision
-from explorer.search.rungs import Rungs, chosen, goes_on, make_pruner, open_rungs
+from explorer.search.rungs import Rungs, chosen, goes_on, make_pruner
 from explorer.search.sampler import _distribution, make_sampler
 from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, Outcome, Run
@@ -120,7 +120,7 @@ def test_a_front_goes_on_while_better_ones_hold_too_few(
 
 
 def test_the_rungs_are_those_of_the_pruner() -> None:
-    assert open_rungs(study("search.seeds=2")) == Rungs((1, 3), 2)
+    assert study().rungs == (1, 3)
     halving = make_pruner(study("search.factor=2"))
     assert isinstance(halving, optuna.pruners.SuccessiveHalvingPruner)
     assert (halving._min_resource, halving._reduction_factor) == (3, 2)
