@@ -90,7 +90,7 @@ def test_a_file_is_durable_before_it_takes_the_place_of_another(tmp_path: Path, 
     checkpoint.save(tmp_path, "abc", checkpoint.Checkpoint((), 1.0, 1.0, {"network.weight": torch.ones(9)}, 3))
     kept = "000000-00000003.safetensors"
     whole = size(tmp_path / kept)
-    assert seen == [("flushed", f"{kept}.partial", whole), ("replaced", kept, whole)]
+    assert seen == [("flushed", f"{kept}.{os.getpid()}.partial", whole), ("replaced", kept, whole)]
 
 
 def torn(path: Path) -> None:

@@ -24,6 +24,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's usual name
 
 from explorer.design import Task, cost, parse_name
 from explorer.design.grouped import GroupedConv, grouped_convs
+from explorer.host.formatting import in_one_line
 from explorer.study.run import Convolution, Execution, Run
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training.loop import deterministic, ready, step
@@ -146,7 +147,7 @@ class Bench:
             with torch.cuda.graph(graph):
                 work()
         except RuntimeError as error:
-            print("  no graph:", " ".join(str(error).split())[:160], flush=True)
+            print("  no graph:", in_one_line(error), flush=True)
             self.wait()
             return None
         return graph.replay
@@ -289,7 +290,7 @@ def measure_steps(bench: Bench) -> None:
             try:
                 row = bench.speeds(bench.step(bench.run(name, batch, scale.task, convolutions)), batch)
             except torch.OutOfMemoryError as error:
-                row = {"error": " ".join(str(error).split())[:80]}
+                row = {"error": in_one_line(error)}
         rows[_row(name, form, batch, kind)] = row
         print(f"{_row(name, form, batch, kind)}: {row}", flush=True)
         bench.keep("steps_images_per_second", rows)

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import ConfigDict, TypeAdapter
 
 from explorer.host.errors import StudyStoppedError
+from explorer.host.formatting import in_one_line
 from explorer.study.job import Answer, Event, Job, Placement, Question
 
 
@@ -93,5 +94,6 @@ class Box:
         try:
             return [understood(line.decode()) for line in lines]
         except (ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:100]
-            raise StudyStoppedError(f"{self.path}: a line is damaged ({reason}); start the study again") from None
+            raise StudyStoppedError(
+                f"{self.path}: a line is damaged ({in_one_line(error)}); start the study again"
+            ) from None

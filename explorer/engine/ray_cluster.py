@@ -20,6 +20,7 @@ from typing import Any
 
 from explorer.host.cache import secret_file
 from explorer.host.errors import InputError
+from explorer.host.formatting import in_one_line
 from explorer.host.machine import cpu_count
 from explorer.study.settings import EngineConfig
 
@@ -150,13 +151,8 @@ def _problem(engine: EngineConfig, mode: str) -> str:
 
 
 def of_ours(error: Any) -> str:
-    """Whether an exception was raised by the code of a task itself, not by Ray."""
+    """The message for an exception that the code of a task itself raised, not Ray."""
     cause = error.cause if isinstance(error.cause, BaseException) else error
     if isinstance(cause, ModuleNotFoundError):
         return f"engine=ray: a node lacks the package {cause.name}; install this project there as here"
     return f"engine=ray: a task failed ({type(cause).__name__}: {in_one_line(cause)})"
-
-
-def in_one_line(error: object) -> str:
-    """An error message in one line, cut where it is too long."""
-    return " ".join(str(error).split())[:200]

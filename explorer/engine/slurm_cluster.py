@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.host.errors import InputError
+from explorer.host.formatting import in_one_line
 from explorer.study.settings import EngineConfig
 
 try:
@@ -44,7 +45,7 @@ def executor(engine: EngineConfig, root: Path, name: str) -> Any:
             folder=root, cluster=engine.executor, slurm_max_num_timeout=ENDLESS, local_max_num_timeout=ENDLESS
         )
     except RuntimeError as error:
-        raise InputError(f"engine=slurm: {last_words(error)}") from None
+        raise InputError(f"engine=slurm: {in_one_line(error)}") from None
     made.update_parameters(
         name=name,
         timeout_min=engine.minutes,
@@ -64,7 +65,7 @@ def submit(made: Any, work: list[Any]) -> list[Any]:
         with contextlib.redirect_stderr(io.StringIO()):  # into which submitit copies what the error says as well
             return list(made.submit_array(work))
     except (submitit.core.utils.FailedJobError, OSError) as error:
-        said = last_words(error)
+        said = in_one_line(error)
         keys = [f"engine.{key}" for word, key in _KEYS.items() if word in said.lower()]
         hint = f"; look at {' and '.join(keys)}" if keys else ""
         raise InputError(f"engine=slurm: the cluster does not take the job ({said}){hint}") from None
@@ -74,7 +75,7 @@ def refuse_cluster(engine: EngineConfig) -> None:
     """Raise InputError if there is no cluster, or the cluster does not have the partition asked for."""
     done = run("sinfo", "--noheader", "--format=%R")
     if done.returncode:
-        raise InputError(f"engine=slurm: the cluster does not answer ({last_words(done.stderr)})")
+        raise InputError(f"engine=slurm: the cluster does not answer ({in_one_line(done.stderr)})")
     there = sorted(set(done.stdout.split()))
     for name in (engine.partition or "").split(","):
         if name and name not in there:
@@ -115,8 +116,3 @@ def still(name: str, ids: list[str], engine: EngineConfig) -> list[str]:
 def cancel(name: str, ids: list[str]) -> None:
     """Cancel the jobs with these ids that belong to the user and have this name."""
     run("scancel", f"--user={os.getuid()}", f"--name={name}", *ids)
-
-
-def last_words(error: object) -> str:
-    """The end of an error message, in one line."""
-    return " ".join(str(error).split())[-200:]

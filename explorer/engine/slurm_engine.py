@@ -21,11 +21,12 @@ from explorer.engine.local import LOOK
 from explorer.engine.messages import Asked, Box, Goodbye, Hello
 from explorer.engine.remote import absolute, narrowed, placed
 from explorer.engine.retries import Attempts
-from explorer.engine.slurm_cluster import PATIENCE, cancel, executor, last_words, queue, refuse_cluster, still, submit
+from explorer.engine.slurm_cluster import PATIENCE, cancel, executor, queue, refuse_cluster, still, submit
 from explorer.engine.slurm_job import BEAT, IN, OUT, PAUSE, SlurmJob
 from explorer.host import signals as interrupt
 from explorer.host.cache import cache_folder
 from explorer.host.errors import InputError, StudyStoppedError
+from explorer.host.formatting import in_one_line
 from explorer.record.folder import JOBS, LEAVE, make_folder
 from explorer.study.job import Answer, Event, HostQuestion, Job, Noted, Placement, Question, Refused, RunDone
 from explorer.study.settings import EngineConfig, StudyConfig
@@ -258,8 +259,9 @@ class SlurmEngine:
         with contextlib.suppress(OSError):
             log.write_text(one.job.paths.stderr.read_text(encoding="utf-8", errors="replace"), encoding="utf-8")
         return (
-            f"engine=slurm: job {one.job.job_id} ended before its first word ({last_words(said) or 'none were left'}); "
-            f"is {self._root.parent} on a path that all nodes see, and this project installed there? More in {log}"
+            f"engine=slurm: job {one.job.job_id} ended before its first word "
+            f"({in_one_line(said) or 'none were left'}); is {self._root.parent} on a path that all nodes see, and this "
+            f"project installed there? More in {log}"
         )
 
     def _have_enough(self) -> None:

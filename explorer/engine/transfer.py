@@ -9,6 +9,7 @@ from pathlib import Path
 
 from explorer.host.cache import cache_folder
 from explorer.host.errors import InputError
+from explorer.host.files import replaced
 from explorer.study.job import Job
 from explorer.study.settings import DataConfig
 
@@ -30,9 +31,8 @@ class SentFile:
         """Write the file into its folder, and delete older ones beyond `kept`."""
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{self.name}.partial"
-        partial.write_bytes(self.content)
-        partial.replace(folder / self.name)
+        with replaced(folder / self.name) as partial:
+            partial.write_bytes(self.content)
         if self.kept is not None:
             for old in sorted(folder.glob("*.safetensors"), reverse=True)[self.kept :]:
                 old.unlink()

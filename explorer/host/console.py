@@ -1,20 +1,15 @@
 """The terminal: control characters in text from files and records are displayed and never executed."""
 
+import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any
-
-from explorer.host.formatting import printable
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
-import io
+from typing import Any
 
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
+
+from explorer.host.formatting import printable
 
 
 def spare_letters() -> None:
@@ -51,4 +46,4 @@ class PlainConsole(Console):
         return super().status(status, spinner="line" if self.options.ascii_only else spinner, **options)
 
 
-PLAIN: "dict[str, Any]" = {"markup": False, "highlight": False, "soft_wrap": True}
+PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}

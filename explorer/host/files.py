@@ -7,14 +7,24 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part, and a crash loses neither."""
+    """Write a text file as `replaced` does."""
+    with replaced(path) as partial:
+        partial.write_text(text, newline="", encoding="utf-8")
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield a temporary path for the body to write: the file is made durable and takes the place of `path` at the end.
+
+    A reader sees the old content or the new, never a part, and a crash loses neither.
+    """
     # Two processes may write one file at once: studies that run side by side all write the index.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with _named(path), partial.open("w", newline="", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        with named(path):
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
             partial.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -23,10 +33,11 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
     """Make an OSError name the target file: writing names none, and replacing names the temporary file."""
     try:
         yield
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        error.filename = str(path)
+        del error.filename2  # else the message would end in `-> None`
         raise

@@ -10,6 +10,7 @@ DIRECTION = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(
 # Control characters that a terminal may execute, and characters that no encoding can write; not tab and line break.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 LONGEST = 2000  # most characters of a message
+MOST_OF_ERROR = 300  # most characters of an error that a message quotes
 NOTED = "Noted beside this result:"  # introduces the text of a study's note.txt
 NO_INTERVAL = "needs 2 values that differ"
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
@@ -37,6 +38,14 @@ def one_line(text: str) -> str:
     """A message on one line, shortened in the middle where it has more than `LONGEST` characters."""
     line = text.strip().replace("\n", "\\n")
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-400:]}"
+
+
+def in_one_line(error: BaseException | str) -> str:
+    """The message of an error on one line, shortened in the middle; its type where it has no message."""
+    line = " ".join(str(error).split())
+    if not line and isinstance(error, BaseException):
+        return type(error).__name__
+    return line if len(line) <= MOST_OF_ERROR else f"{line[: MOST_OF_ERROR - 150]} ... {line[-140:]}"
 
 
 def without_password(url: str) -> str:

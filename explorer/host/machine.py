@@ -14,24 +14,21 @@ _CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.
 
 def cpu_name() -> str:
     """Model of the processor, as the operating system reports it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def cpu_features() -> str:
     """The processor's instruction sets, which may differ between machines with the same model name."""
-    try:
+    return _cpu_info("flags", "Features") or platform.machine()
+
+
+def _cpu_info(*names: str) -> str:
+    """The first value in Linux's description of the processor that has one of these names; empty if there is none."""
+    with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("flags", "Features")):
+            if line.startswith(names):
                 return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.machine()
+    return ""
 
 
 def cpu_count() -> int:

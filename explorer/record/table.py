@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from explorer.host.errors import InputError
-from explorer.host.files import _named, write_whole
+from explorer.host.files import named, write_whole
 from explorer.host.yaml_limits import MOST_WHOLE, is_beyond, opened
 
 MOST_BYTES = 2**33  # of a table; ten million epochs take about a gigabyte
@@ -53,7 +53,7 @@ def append(path: Path, rows: list[Any]) -> None:
     """
     left = _text(rows).encode()
     # Unbuffered: a buffer that a full disk refused could still be written when the file is closed.
-    with _named(path), path.open("ab", buffering=0) as file:
+    with named(path), path.open("ab", buffering=0) as file:
         whole = file.tell()
         try:
             while left:

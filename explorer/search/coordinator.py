@@ -117,7 +117,7 @@ def _stopped_by_files() -> Iterator[None]:
             raise
         raise StudyStoppedError(
             f"{error.filename}: {error.strerror}; the study stops here, and what was recorded before is whole: make "
-            "room, or mend what else is wrong with the disk, and start the same command again"
+            "room, or repair whatever else is wrong with the disk, and start the same command again"
         ) from error
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from explorer.host.errors import InputError
-from explorer.host.formatting import without_password
+from explorer.host.formatting import in_one_line, without_password
 from explorer.study.settings import StorageConfig
 
 LOCK_SECONDS = 2.0  # seconds that a synchronisation waits for another process's lock on the file
@@ -176,7 +176,7 @@ def understood(error: BaseException) -> tuple[str, bool]:
         passes = code & 0xFF in _PASSING
     else:
         passes = isinstance(cause, (OSError, InputError)) or bool(kinds & _PASSING_KINDS)
-    return " ".join(str(cause).split())[:300] or type(cause).__name__, passes
+    return in_one_line(cause), passes
 
 
 def _bounds(url: URL) -> dict[str, Any]:

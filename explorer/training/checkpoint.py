@@ -5,7 +5,6 @@ two of a run are kept. Each holds the run's id and a checksum, so a damaged, inc
 """
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from explorer.host.files import replaced
+from explorer.host.formatting import in_one_line
 from explorer.study.run import EpochResult
 
 KEPT = 2
@@ -80,16 +81,9 @@ def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:
         **{name: getattr(checkpoint, name) for name in _NUMBERS},
     }
     text = json.dumps(about, sort_keys=True)
-    path = folder / "{:06d}-{:08d}.safetensors".format(*checkpoint.position)
-    partial = folder / f".{path.name}.partial"
-    try:
+    with replaced(folder / "{:06d}-{:08d}.safetensors".format(*checkpoint.position)) as partial:
         save_file(checkpoint.tensors, partial, {"about": text, "check": _check(text, checkpoint.tensors)})
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    for old in _files(folder)[KEPT:]:
+    for old in (*_files(folder)[KEPT:], *folder.glob(".*.partial")):  # the latter of a process that was killed
         old.unlink()
 
 
@@ -103,8 +97,7 @@ def latest(folder: Path, run_id: str, most: int) -> tuple[Checkpoint | None, lis
         try:
             found = _read(path, run_id)
         except (SafetensorError, OSError, ValueError, TypeError, KeyError, IndexError) as error:
-            reason = " ".join(str(error).split())
-            unusable.append(f"{path.name} cannot be used ({reason[:200] or type(error).__name__})")
+            unusable.append(f"{path.name} cannot be used ({in_one_line(error)})")
             continue
         if found.position <= (most, 0):
             return found, unusable

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.host.errors import InputError
+from explorer.host.formatting import in_one_line
 from explorer.study.settings import DataConfig
 from explorer.training.images import source
 from explorer.training.images.decode import look
@@ -121,4 +122,4 @@ def _labels(config: DataConfig, file: Path) -> Any:
         for batch in opened.iter_batches(ROWS, columns=[label]):
             yield batch.column(0).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: is damaged ({' '.join(str(error).split())[:100]})") from None
+        raise InputError(f"{file}: is damaged ({in_one_line(error)})") from None

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from explorer.host.formatting import place_in_run
+from explorer.host.formatting import in_one_line, place_in_run
 from explorer.host.machine import fix_cublas_workspace
 from explorer.study.run import EpochResult, Execution, Outcome, Run, Status
 from explorer.study.settings import Recipe
@@ -117,7 +117,7 @@ def train(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return _unfinished("out_of_memory", 0, started, _in_one_line(error))
+        return _unfinished("out_of_memory", 0, started, in_one_line(error))
 
 
 def deterministic() -> None:
@@ -327,7 +327,7 @@ class _Training:
         try:
             save_weights(grouped_state(self.network, self.run), path)
         except (OSError, SafetensorError) as error:
-            message = f"its weights cannot be kept ({_in_one_line(error)})"
+            message = f"its weights cannot be kept ({in_one_line(error)})"
             if self.keeping is not None:
                 self.keeping.told(message)
             return message
@@ -423,10 +423,6 @@ def _problem(network: nn.Module, loss: float, epoch: int, classes: int) -> str:
     if not torch.stack([weight.isfinite().all() for weight in network.parameters()]).all():
         return f"weights were not finite after epoch {epoch}"
     return ""
-
-
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _unfinished(status: str, epochs: int, started: float, message: str) -> Outcome:

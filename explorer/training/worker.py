@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
+from explorer.host.formatting import in_one_line
 from explorer.host.machine import (
     cpu_count,
     described,
@@ -158,7 +159,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # noqa: BLE001 - one run's failure must not end the others; it is recorded, not hidden
-        message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        message = in_one_line(f"{type(error).__name__}: {error}")
         _leave_where_lost(run, pipe, message, traceback.format_exc())
         failed = Outcome("failed", 0, None, None, None, None, time.perf_counter() - started, None, message=message)
         pipe.send(RunDone(run.id, failed, details=traceback.format_exc()))

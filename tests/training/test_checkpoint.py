@@ -263,6 +263,7 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
     monkeypatch.setattr("explorer.training.checkpoint.save_file", full)
     run = run_with(tiny)
     assert train(run, lambda result: None, keeping=keeping).status == "ok"
-    told_first = "its checkpoint after step 1 of epoch 1 cannot be written ([Errno 28] No space left on device)"
-    assert told(keeping)[0] == told_first
+    place = keeping.folder / "000000-00000001.safetensors"
+    reason = f"[Errno 28] No space left on device: '{place}'"
+    assert told(keeping)[0] == f"its checkpoint after step 1 of epoch 1 cannot be written ({reason})"
     assert list(keeping.folder.iterdir()) == []

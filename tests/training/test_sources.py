@@ -346,7 +346,7 @@ def test_images_of_another_size_among_others_that_cannot_be_used_are_told_with_w
     rows = [*pictures(200), broken("9x8 pixels, needed 8x8"), broken("empty")]
     write_parquet(tmp_path / "set" / "train.parquet", rows)
     settings = config(tmp_path / "set", test_images=6)
-    words = "set data.resize=8 for those of another size, mend the others, or set data.unusable=skip"
+    words = "set data.resize=8 for those of another size, repair the others, or set data.unusable=skip"
     with pytest.raises(InputError, match=f"2 of 202 images cannot be used: .*; {words}$"):
         load(settings)
 
@@ -382,7 +382,7 @@ def test_an_unusable_image_is_named_refused_or_left_out(
     else:
         assert "1 of 201 images cannot be used: train row 20 (" in str(refused.value)
         assert problem.strip() in str(refused.value)
-        assert str(refused.value).endswith("; mend them, or set data.unusable=skip")
+        assert str(refused.value).endswith("; repair them, or set data.unusable=skip")
     found = load(replace(settings, unusable="skip"))
     assert len(found.train) == 200 - 12
     (name,) = found.skipped

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from explorer.host.formatting import in_one_line
 from explorer.study.settings import DataConfig
 
 # Allowed formats: with all of them, pillow would pass PostScript to any interpreter on the path.
@@ -120,7 +121,7 @@ def _problem(image: Image.Image) -> str:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split()).lower()
+    text = in_one_line(error).lower()
     return "truncated" if "truncated" in text or "end of file" in text else f"cannot be decoded: {text[:80]}"
 
 

@@ -207,7 +207,7 @@ class _Reader:
         if self.unusable and (config.unusable == "refuse" or len(self.unusable) == self.seen):
             some = "; ".join(self.unusable[:SHOWN]) + ("; ..." if len(self.unusable) > SHOWN else "")
             size = f"set data.resize={config.image_size} for those of another size, " if self.sizes else ""
-            remedy = f"{size}mend {'the others' if size else 'them'}"
+            remedy = f"{size}repair {'the others' if size else 'them'}"
             remedy += "" if len(self.unusable) == self.seen else ", or set data.unusable=skip"
             raise InputError(
                 f"data.path={config.path}: {len(self.unusable):,} of {self.seen:,} images cannot be used: {some}; "

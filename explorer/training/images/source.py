@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.host.errors import InputError
+from explorer.host.formatting import in_one_line
 from explorer.study.settings import DataConfig
 
 NO_PART = "none"  # as the name of a part: do not use the set's own part
@@ -261,8 +262,7 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
             if True in kinds:
                 classes |= _values(batch.column(0) for batch in opened.iter_batches(2**16, columns=[label]))
         except (pa.ArrowException, OSError, KeyError) as error:
-            reason = " ".join(str(error).split())[:100]
-            raise InputError(f"{file}: is cut short, damaged or not parquet ({reason})") from None
+            raise InputError(f"{file}: is cut short, damaged or not parquet ({in_one_line(error)})") from None
     if len(columns) > 1 or len(kinds) > 1:
         raise InputError(f"{files[0].parent}: the files of a part have different columns; allowed: the same in all")
 
@@ -275,7 +275,7 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
                         yield _row(row, cell.as_py(), value.as_py())
                         row += 1
             except (pa.ArrowException, OSError) as error:
-                raise InputError(f"{file}: is damaged ({' '.join(str(error).split())[:100]})") from None
+                raise InputError(f"{file}: is damaged ({in_one_line(error)})") from None
 
     return Listing(count, items, tuple(sorted(classes)))
 
@@ -360,10 +360,10 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
     try:
         found = datasets.load_dataset(place, config.subset)
     except Exception as error:  # noqa: BLE001 - the library and its network libraries raise many types
-        reason = " ".join(str(error).split())[:160]
         raise InputError(
-            f"data.path={path}: cannot be had from the hub and is not in its cache ({type(error).__name__}: {reason}); "
-            "run once with a connection, or give a local copy with data.source=parquet data.path=FOLDER"
+            f"data.path={path}: cannot be had from the hub and is not in its cache ({type(error).__name__}: "
+            f"{in_one_line(error)}); run once with a connection, or give a local copy with data.source=parquet "
+            "data.path=FOLDER"
         ) from None
     unread, prints = {}, []
     for name, part in parts_of(config, list(found)).items():

@@ -6,7 +6,6 @@ Reading the source is in `source.py` and `decoded_cache.py`.
 import contextlib
 import gzip
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +22,8 @@ from torch import Tensor
 
 from explorer.host.cache import cache_folder
 from explorer.host.errors import InputError
+from explorer.host.files import replaced
+from explorer.host.formatting import in_one_line
 from explorer.host.machine import cpu_count
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training.images.augment import ATTEMPTS, crop_boxes
@@ -281,10 +282,8 @@ def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]
     parts = _newly_drawn(config, labels, sizes)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path = path.with_suffix(f".{os.getpid()}")
-        with partial_path.open("wb") as file:
+        with replaced(path) as partial_path, partial_path.open("wb") as file:
             np.save(file, np.concatenate(parts))
-        partial_path.replace(path)
     return parts
 
 
@@ -301,8 +300,7 @@ def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[L
                     rest, train_size=size, stratify=labels[rest], random_state=config.split_seed
                 )
             except ValueError as error:
-                reason = " ".join(str(error).split())
-                raise InputError(f"data: {config.name} cannot be split by class ({reason})") from None
+                raise InputError(f"data: {config.name} cannot be split by class ({in_one_line(error)})") from None
         parts.append(chosen)
     return parts
 

@@ -1,6 +1,5 @@
 """Weights on disk in safetensors, a format that cannot execute code."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -9,17 +8,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from explorer.host.errors import InputError
+from explorer.host.files import replaced
+from explorer.host.formatting import in_one_line
 
 
 def save_weights(state: dict[str, Tensor], path: Path) -> None:
     """Write all parameters and running statistics in one atomic step."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replaced(path) as partial:
         save_file(tensors, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -29,8 +26,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"weights={path}: is cut short or not a safetensors file ({reason})") from None
+        raise InputError(f"weights={path}: is cut short or not a safetensors file ({in_one_line(error)})") from None
 
 
 def fit_weights(network: nn.Module, tensors: dict[str, Tensor], source: str) -> None:

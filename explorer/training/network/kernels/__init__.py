@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from explorer.host.cache import cache_folder, is_own
+from explorer.host.formatting import in_one_line
 from explorer.host.machine import cpu_features, cpu_name
 
 FOLDER = Path(__file__).parent
@@ -66,7 +67,7 @@ def library() -> ctypes.CDLL:
             for kind in KINDS.values():
                 getattr(found, f"{name}_{kind}").argtypes = arguments
     except (OSError, AttributeError, subprocess.SubprocessError) as error:
-        raise RuntimeError(f"the kernels cannot be made here: {' '.join(str(error).split())[:200]}") from None
+        raise RuntimeError(f"the kernels cannot be made here: {in_one_line(error)}") from None
     return found
 
 
