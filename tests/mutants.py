@@ -44,26 +44,31 @@ ROOMS: dict[str, tuple[int, tuple[str, ...]]] = {
     "search": (15, ("search/rungs.py", "search/sampler.py", "search/trials.py", "study/runs.py", "report/drawing.py")),
 }
 # The tests nearest to a module, by the beginning of its path; the longest that fits counts.
-_STUDIES = ("tests/test_rates.py", "tests/test_spaces.py", "tests/test_looks.py")
-_DESIGN = ("tests/design", "tests/test_spaces.py", "tests/test_planning.py")
+_STUDIES = ("tests/analysis/test_rates.py", "tests/analysis/test_spaces.py", "tests/analysis/test_looks.py")
+_DESIGN = ("tests/design", "tests/analysis/test_spaces.py", "tests/study/test_planning.py")
 _DECISIONS = ("tests/search/test_decisions.py",)
 _TRAINING = ("tests/training/test_by_hand.py", "tests/training/test_loop.py", "tests/training/test_checkpoint.py")
 NEAREST: dict[str, tuple[str, ...]] = {
-    "analysis/": ("tests/analysis", *_STUDIES, "tests/search/test_replay.py"),
+    "analysis/": ("tests/analysis", *_STUDIES, "tests/benchmarks/test_replay.py"),
     "record/records.py": (
-        "tests/test_records.py",
-        "tests/test_whole_stories.py",
-        "tests/test_writes.py",
-        "tests/test_damage.py",
+        "tests/record/test_records.py",
+        "tests/analysis/test_whole_stories.py",
+        "tests/record/test_writes.py",
+        "tests/record/test_damage.py",
     ),
-    "record/table.py": ("tests/test_table.py", "tests/test_writes.py", "tests/test_records.py", "tests/test_damage.py"),
-    "study/run.py": ("tests/test_records.py", "tests/test_planning.py", "tests/test_config.py"),
+    "record/table.py": (
+        "tests/record/test_table.py",
+        "tests/record/test_writes.py",
+        "tests/record/test_records.py",
+        "tests/record/test_damage.py",
+    ),
+    "study/run.py": ("tests/record/test_records.py", "tests/study/test_planning.py", "tests/study/test_config.py"),
     "design/": _DESIGN,
     "study/designs.py": (
-        "tests/test_planning.py",
+        "tests/study/test_planning.py",
         "tests/design/test_by_hand.py",
-        "tests/test_spaces.py",
-        "tests/test_config.py",
+        "tests/analysis/test_spaces.py",
+        "tests/study/test_config.py",
     ),
     "training/": ("tests/training/test_parts.py", *_TRAINING),
     "training/images/augment.py": ("tests/training/test_augment.py", "tests/training/test_parts.py", *_TRAINING),
@@ -71,7 +76,7 @@ NEAREST: dict[str, tuple[str, ...]] = {
         "tests/training/test_splits.py",
         "tests/training/test_parts.py",
         *_TRAINING,
-        "tests/training/test_sources.py",
+        "tests/training/test_image_sources.py",
     ),
     "search/": (
         *_DECISIONS,
@@ -79,10 +84,15 @@ NEAREST: dict[str, tuple[str, ...]] = {
         "tests/search/test_sampler.py",
         "tests/search/test_rungs.py",
     ),
-    "study/runs.py": (*_DECISIONS, "tests/test_planning.py", "tests/test_rates.py", "tests/search/test_rungs.py"),
+    "study/runs.py": (
+        *_DECISIONS,
+        "tests/study/test_planning.py",
+        "tests/analysis/test_rates.py",
+        "tests/search/test_rungs.py",
+    ),
     "report/drawing.py": (
-        "tests/test_looks.py",
-        "tests/test_spaces.py",
+        "tests/analysis/test_looks.py",
+        "tests/analysis/test_spaces.py",
         "tests/report/test_index.py",
         "tests/report/test_kept.py",
     ),

@@ -29,7 +29,7 @@ from explorer.verbs.command_line import read_command
 from explorer.verbs.compose import DESIGN_VERBS, STUDY_VERBS, groups
 from tests.made_up import made_up
 from tests.test_layers import ROOMS
-from tests.training.test_sources import picture
+from tests.training.test_image_sources import picture
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

@@ -29,8 +29,8 @@ PIP = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version
 # Every kind of study from its settings to its page and table; that a source's meaning is the same everywhere; and that
 # no connection is left open, of which only 3.13 warns.
 TESTS = (
-    "tests/test_every_study.py",
-    "tests/test_sources.py::test_versions_of_python_agree_on_what_code_means",
+    "tests/verbs/test_every_study.py",
+    "tests/training/test_sources.py::test_versions_of_python_agree_on_what_code_means",
     "tests/search/test_mirror.py::test_the_mirror_follows_trials_as_they_go_on",
 )
 COMMANDS = {

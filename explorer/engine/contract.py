@@ -1,6 +1,6 @@
 """The contract that every engine fulfils: what the coordinator calls, whether runs execute here, on Ray or on Slurm.
 
-`tests/search/test_engines.py` holds one suite of conformance tests for all engines.
+`tests/engine/test_engines.py` holds one suite of conformance tests for all engines.
 """
 
 from pathlib import Path

@@ -12,7 +12,7 @@ from scipy import stats
 from explorer.analysis.front import hypervolume
 from explorer.analysis.search_history import DRAWS, SearchHistory, _likely, search_history
 from explorer.record.rows import RunRecord
-from tests.test_records import RECORD
+from tests.record.test_records import RECORD
 
 
 def row(setting: str, val_error: float | None, *, epochs: int = 4, status: str = "ok", **more: object) -> RunRecord:

@@ -17,10 +17,10 @@ import pytest
 
 from explorer.record.folder import CONFIG, RUNS
 from tests.conftest import PATIENCE
+from tests.engine.test_cluster_input import HEAD
+from tests.engine.test_engines import arguments
 from tests.faults.processes import LONGEST, MARK, Command, command, free_port, kill
 from tests.faults.record import Rows, differences, record_of
-from tests.search.test_cluster_input import HEAD
-from tests.search.test_engines import arguments
 from tests.test_layers import ROOT
 
 pytestmark = pytest.mark.real
@@ -345,7 +345,7 @@ def test_machines_that_see_no_common_folder_send_checkpoints_images_and_weights(
     cluster: Callable[[], object], tmp_path: Path
 ) -> None:
     """Nodes that see none of this cannot be had on one machine, so they are told that they do not."""
-    from tests.training.test_sources import CLASSES, pictures, write_folder
+    from tests.training.test_image_sources import CLASSES, pictures, write_folder
 
     write_folder(tmp_path / "images", pictures(160))
     data = [

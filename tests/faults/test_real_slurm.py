@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE
+from tests.engine.test_engines import arguments
 from tests.faults.processes import Command, command
 from tests.faults.record import Rows
 from tests.faults.test_clusters import LONG, ended, expected, until_trained
-from tests.search.test_engines import arguments
 
 pytestmark = pytest.mark.skipif(
     "EXPLORER_SLURM" not in os.environ, reason="needs a Slurm cluster: EXPLORER_SLURM=1 on a node that submits jobs"

@@ -12,7 +12,7 @@ from explorer.study.run import Execution
 from explorer.study.settings import DataConfig, EngineConfig, ReportConfig, StorageConfig
 from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
-from tests.training.test_sources import CLASSES, pictures, write_folder
+from tests.training.test_image_sources import CLASSES, pictures, write_folder
 
 pytestmark = pytest.mark.real
 

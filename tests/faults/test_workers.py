@@ -14,7 +14,7 @@ from explorer.record import records
 from tests.conftest import TINY
 from tests.faults import hooks
 from tests.faults.processes import is_running
-from tests.training.test_sources import CLASSES, pictures, write_folder
+from tests.training.test_image_sources import CLASSES, pictures, write_folder
 
 pytestmark = pytest.mark.real
 

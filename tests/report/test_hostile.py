@@ -18,9 +18,9 @@ from explorer.host.formatting import visible
 from explorer.report.index import Entry, write_index
 from explorer.report.page import render_page, write_page
 from explorer.verbs.command_line import read_command
+from tests.analysis.test_spaces import designs
 from tests.report.browsing import Visit, needs_browser, opened
 from tests.report.test_page import elements, study, worded
-from tests.test_spaces import designs
 
 SCRIPT = "</script><script>alert(1)</script></title></style>"
 QUOTES = "\"'`><img src=x onerror=alert(2)><b>b</b>&amp;&lt;{{ 7 * 7 }}%s\\"

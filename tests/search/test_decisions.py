@@ -18,7 +18,7 @@ from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 from tests.search.test_rungs import HALVING
-from tests.test_planning import EXECUTION
+from tests.study.test_planning import EXECUTION
 
 DESIGN = "11-1x4d-w16"
 

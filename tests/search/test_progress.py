@@ -10,7 +10,7 @@ from explorer.study.run import EpochResult
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
 from tests.search.test_trials import record
-from tests.test_planning import EXECUTION
+from tests.study.test_planning import EXECUTION
 
 
 def show(tiny: StudyConfig, *, terminal: bool) -> str:

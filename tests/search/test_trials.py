@@ -10,7 +10,7 @@ from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
-from tests.test_records import RECORD
+from tests.record.test_records import RECORD
 
 
 def record(setting: str, seed: int, val_error: float | None, status: str = "ok") -> RunRecord:

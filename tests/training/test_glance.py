@@ -12,7 +12,7 @@ from explorer.__main__ import main
 from explorer.host.errors import InputError
 from explorer.training.glance import refuse_unlike
 from explorer.training.images.split import load
-from tests.training.test_sources import CLASSES, config, picture, pictures, write_folder, write_parquet
+from tests.training.test_image_sources import CLASSES, config, picture, pictures, write_folder, write_parquet
 
 
 def refusal(path: Path, source: str, **changes: object) -> str:

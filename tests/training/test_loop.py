@@ -15,7 +15,7 @@ from explorer.training import loop
 from explorer.training.images.augment import Draws, augmented
 from explorer.training.images.split import load
 from explorer.training.loop import train
-from tests.training.test_sources import config, pictures, write_parquet
+from tests.training.test_image_sources import config, pictures, write_parquet
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 

@@ -437,7 +437,7 @@ def test_nothing_of_the_current_folder_is_imported_by_hydra(tmp_path: Path) -> N
     (tmp_path / "hydra_plugins").mkdir()
     (tmp_path / "hydra_plugins" / "theirs.py").write_text("open('ran', 'w')\n")
     words = [sys.executable, "-m", "explorer", "study=equal_params", "--cfg", "job"]
-    own = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    own = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=own)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "ran").exists()

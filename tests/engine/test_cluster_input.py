@@ -22,7 +22,7 @@ from explorer.host.errors import StudyStoppedError
 from explorer.record.folder import JOBS, STUDIES
 from explorer.study.settings import StudyConfig
 from tests.conftest import PATIENCE
-from tests.search.test_engines import arguments
+from tests.engine.test_engines import arguments
 from tests.test_layers import ROOT
 
 Refused = Callable[..., str]

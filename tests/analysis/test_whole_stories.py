@@ -9,7 +9,7 @@ import pytest
 from explorer.record import folder as study
 from explorer.record import records, table
 from explorer.record.rows import Decision
-from tests.test_records import EPOCHS, OUTCOME, RECORD
+from tests.record.test_records import EPOCHS, OUTCOME, RECORD
 
 RUNGS = (1, 3)
 FAILED = replace(OUTCOME, correct=b"", test_images=0)

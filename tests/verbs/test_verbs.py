@@ -25,7 +25,7 @@ from explorer.training.network import verify as verifying
 from explorer.training.network.build import build
 from explorer.training.network.forms import State, convert
 from tests.conftest import TINY
-from tests.test_study import environment
+from tests.verbs.test_study import environment
 
 FOLDER = Path("studies/tiny")
 QUICK = ["architecture=11-4x3d-w16", "repeats=1", "batch_size=2"]

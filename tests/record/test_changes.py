@@ -26,7 +26,7 @@ from tests.conftest import TINY, broadly
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 
 FOLDER, FORK = Path("studies/tiny"), Path("studies/tiny-2")
-RECORDED = sorted(path.parent for path in (Path(__file__).parent.parent / "studies").glob("*/environment.json"))
+RECORDED = sorted(path.parent for path in (Path(__file__).parents[2] / "studies").glob("*/environment.json"))
 UNINTERRUPTED = {  # recorded studies that one start brought to their end
     "cardinality_or_width_cifar10_jpeg",
     "design_space_cifar10_jpeg",

@@ -26,8 +26,8 @@ from explorer.study.settings import StudyConfig
 from explorer.training.images.split import load
 from tests.conftest import PATIENCE, broadly
 from tests.faults import hooks
+from tests.study.test_planning import EXECUTION
 from tests.test_layers import ROOT
-from tests.test_planning import EXECUTION
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ from explorer.training import worker
 from explorer.training.worker import _Life
 from explorer.training.images.split import load
 from tests.conftest import TINY
-from tests.test_planning import EXECUTION
+from tests.study.test_planning import EXECUTION
 
 worker.memory_bytes = lambda: 2**31
 config = read_command(TINY).study

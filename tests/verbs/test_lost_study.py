@@ -25,13 +25,13 @@ from explorer.search import coordinator
 from explorer.study.job import Event, Job
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_failures import CARDINALITIES, GUESS, Errors, runs
+from tests.analysis.test_looks import AUTO, row
+from tests.analysis.test_looks import record as looked
 from tests.analysis.test_statistics import R, X
 from tests.conftest import TINY, broadly, undrawn
 from tests.opened import judge
 from tests.report.test_page import study as page_study
 from tests.search.test_coordinator import LOST, OK, Engine, finishing
-from tests.test_looks import AUTO, row
-from tests.test_looks import record as looked
 
 WHY = "No verdict: all {} runs diverged (the loss was not finite in epoch 1); lower recipe.learning_rate."
 Start = Callable[..., tuple[int, Engine]]

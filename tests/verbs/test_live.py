@@ -241,11 +241,11 @@ def test_the_process_ends_with_a_killed_coordinator(begun: StudyConfig, is_stuck
     PAGE.parent.mkdir()
     code = (
         "import time\nfrom pathlib import Path\nfrom explorer.verbs import live\nfrom explorer.verbs.live import Live\n"
-        f"{'from tests.test_live import stuck; live._work = stuck' if is_stuck else ''}\n"
+        f"{'from tests.verbs.test_live import stuck; live._work = stuck' if is_stuck else ''}\n"
         f"live = Live(Path({str(FOLDER)!r}), period=0.1, rest=0)\n"
         "with live:\n    print(live._process.pid, flush=True)\n    time.sleep(600)\n"
     )
-    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=path) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())

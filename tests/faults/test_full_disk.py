@@ -32,8 +32,8 @@ from explorer.training.loop import Keeping, train
 from explorer.verbs.live import _draw_stale
 from tests.conftest import PATIENCE, TINY
 from tests.search.test_coordinator import Engine, epochs
-from tests.test_study import environment, wait_for_rows
 from tests.training.test_checkpoint import run_with
+from tests.verbs.test_study import environment, wait_for_rows
 
 pytestmark = [
     pytest.mark.real,

@@ -23,8 +23,8 @@ from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, undrawn
 from tests.made_up import made_up
 from tests.opened import judge
+from tests.record.test_records import RECORD
 from tests.search.test_coordinator import OK, Engine, epochs
-from tests.test_records import RECORD
 
 AUTO = [
     *(argument for argument in TINY if not argument.startswith("search.seeds")),

@@ -19,7 +19,7 @@ from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 from tests.made_up import made_up
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 QUESTION = "Größer — ×2, 数?"  # noqa: RUF001 - meant
 ESCAPED = r"Gr\xf6\xdfer \u2014 \xd72, \u6570?"
 NOBODY = """

@@ -15,7 +15,7 @@ from explorer.verbs.command_line import read_command
 from explorer.verbs.compose import OWN_SUBJECTS
 from tests.conftest import TINY
 from tests.made_up import made_up
-from tests.training.test_sources import pictures, write_folder, write_parquet
+from tests.training.test_image_sources import pictures, write_folder, write_parquet
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.rows import Decision
-from tests.test_records import EPOCHS, OUTCOME, RECORD
+from tests.record.test_records import EPOCHS, OUTCOME, RECORD
 
 LAST = "eee"  # the last run of the record
 RUNGS = (1,)
@@ -124,7 +124,7 @@ def test_a_flipped_byte_is_refused_naming_its_line(whole: Path, tmp_path: Path, 
 
 
 def test_the_recorded_studies_are_whole() -> None:
-    for folder in sorted((Path(__file__).parent.parent / "studies").glob("*/")):
+    for folder in sorted((Path(__file__).parents[2] / "studies").glob("*/")):
         if (folder / study.RUNS).exists():
             records.load(folder)
             records.load_correct(folder)

@@ -16,8 +16,8 @@ from explorer.record import records, table
 from explorer.record.rows import CorrectRecord, Decision
 from explorer.study.job import Counted
 from explorer.training import checkpoint
-from tests.test_records import EPOCHS, OUTCOME, RECORD
-from tests.test_table import ROWS, Row
+from tests.record.test_records import EPOCHS, OUTCOME, RECORD
+from tests.record.test_table import ROWS, Row
 
 # What was done to a file, by its name, and how large it was then.
 Event = tuple[str, str, int]

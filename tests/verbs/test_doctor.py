@@ -26,10 +26,10 @@ from explorer.study.run import EpochResult
 from explorer.training.checkpoint import Checkpoint, save
 from explorer.verbs.doctor.fault import DAMAGED
 from tests.conftest import TINY, broadly, undrawn
+from tests.faults.test_full_disk import results
+from tests.record.test_records import rewritten
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
-from tests.test_full_disk import results
-from tests.test_records import rewritten
-from tests.test_study import environment
+from tests.verbs.test_study import environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 

@@ -26,7 +26,7 @@ from explorer.study.plan import plan_of
 from explorer.training.loop import deterministic
 from explorer.verbs.command_line import read_command
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GPU = ROOT / "benchmarks" / "gpu"
 # Seconds that the whole of it has: a tenth is enough on an idle machine.
 LONG = "1500"

@@ -42,8 +42,8 @@ from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import MARK, Command, kill
 from tests.faults.record import differences, record_of
 from tests.search.test_sampler import SPACE
+from tests.study.test_planning import EXECUTION
 from tests.test_layers import ROOT
-from tests.test_planning import EXECUTION
 
 ENGINES = {
     "local": ["engine=local"],

@@ -25,7 +25,7 @@ from explorer.report.drawing import entries
 from explorer.verbs.command_line import read_command
 from explorer.verbs.compose import compose, conf_folders
 from tests.conftest import PATIENCE, TINY
-from tests.training.test_sources import Trap, pictures, write_folder
+from tests.training.test_image_sources import Trap, pictures, write_folder
 
 pytestmark = pytest.mark.real
 

@@ -21,7 +21,7 @@ from explorer.study.settings import StudyConfig
 from explorer.verbs.tabulate import read_table, write_table
 from tests.report.test_page import study
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECORDED = [path.parent for path in sorted((ROOT / "studies").glob("*/note.txt"))]
 HOSTILE = "it\n  holds <img src=x onerror=alert(1)> & \x1b[31mmore\u202e"
 

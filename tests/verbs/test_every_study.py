@@ -25,7 +25,7 @@ from explorer.verbs.command_line import read_command
 from explorer.verbs.tabulate import write_table
 from tests.made_up import End, all_ok, few_epochs, made_up
 
-STUDIES = sorted(path.stem for path in (Path(__file__).parents[1] / "conf" / "study").glob("*.yaml"))
+STUDIES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "study").glob("*.yaml"))
 # One of each kind, and the one whose blocks have unlike paths; the others differ in numbers.
 FIRST = ("neighbours", "cardinality_or_width", "design_space", "fast_path", "forms", "pareto", "shortcut")
 # What Python and JavaScript call what they do not have; no word of a page.

@@ -30,7 +30,7 @@ from explorer.study.settings import StudyConfig
 from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import children, is_running
 from tests.stored import trials_of
-from tests.training.test_sources import pictures, write_parquet
+from tests.training.test_image_sources import pictures, write_parquet
 
 FOLDER = Path("studies/tiny")
 TIMES = ["seconds", "images_per_second", "finished"]
@@ -52,7 +52,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def test_a_study_ends_with_record_verdict_and_pages(finished: Path) -> None:
