@@ -40,7 +40,7 @@ HEAVY = {
     "plotly": "report verbs",
     "hydra": "verbs",
     "omegaconf": "verbs",
-    "pydantic": "study engine",
+    "pydantic": "study engine report",
 }
 CLUSTERS = {"ray": "ray_", "submitit": "slurm_"}
 FILES = sorted(PACKAGE.rglob("*.py"))

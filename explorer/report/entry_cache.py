@@ -12,13 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 import explorer
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import read_json
 from explorer.record.folder import Stamps, stamp
-from explorer.report.index import Best, Entry
-from explorer.report.panel import Axis, Mark, Panel
-from explorer.report.spark import Spark
+from explorer.report.index import Entry
 
 FILE = Path("local") / "index.json"
 MOST_BYTES = 2**22
@@ -40,7 +40,7 @@ def kept(folder: Path, key: str | None) -> Entry | None:
         tree = read_json(folder / FILE, MOST_BYTES)
         if key is None or tree["key"] != key or tree["check"] != _check(key, tree["entry"]):
             return None
-        return _entry(tree["entry"])
+        return _entries().validate_python(tree["entry"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
@@ -56,6 +56,11 @@ def keep(folder: Path, key: str | None, entry: Entry) -> None:
 
 
 @lru_cache(maxsize=1)
+def _entries() -> TypeAdapter[Entry]:
+    return TypeAdapter(Entry)
+
+
+@lru_cache(maxsize=1)
 def _program() -> str:
     """The program's version, and size and time of its files, since not every change raises the version."""
     root = Path(explorer.__file__).parent
@@ -64,16 +69,3 @@ def _program() -> str:
 
 def _check(key: str, tree: Any) -> str:
     return hashlib.sha256(f"{key}{json.dumps(tree)}".encode()).hexdigest()
-
-
-def _entry(tree: dict[str, Any]) -> Entry:
-    best, spark = tree["best"], tree["spark"]
-    return Entry(**{**tree, "best": Best(**best) if best else None, "spark": _spark(spark) if spark else None})
-
-
-def _spark(tree: dict[str, Any]) -> Spark:
-    panel = tree["panel"]
-    axes = {name: Axis(**{**panel[name], "ticks": tuple(map(tuple, panel[name]["ticks"]))}) for name in ("x", "y")}
-    return Spark(
-        Panel(panel["title"], axes["x"], axes["y"], [Mark(**mark) for mark in panel["marks"]]), tree["caption"]
-    )

@@ -12,7 +12,8 @@ from explorer.design.name import display_setting
 from explorer.host.files import write_whole
 from explorer.host.formatting import ERROR_NAMES, percent
 from explorer.report.page import policy, render, script
-from explorer.report.spark import Spark, picture, spark_of
+from explorer.report.spark import Spark, spark_of
+from explorer.report.svg import small_svg
 
 SCRIPTS = ("theme", "index")
 
@@ -131,7 +132,7 @@ def write_index(entries: list[Entry], path: Path) -> None:
         runs=sum(entry.final for entry in entries),
         running=sum(entry.final < entry.wanted for entry in entries),
         broken=sum(entry.mood == "broken" for entry in entries),
-        picture=picture,
+        picture=small_svg,
         scripts=scripts,
         policy=policy(scripts),
     )

@@ -15,11 +15,12 @@ from markupsafe import Markup, escape
 from explorer.design.name import display_setting
 from explorer.report.panel import Axis, ends, ticks
 from explorer.report.plot import text
-from explorer.report.svg import HEIGHT, WIDTH
+from explorer.report.svg import FIGURE, framed, scale
+from explorer.report.svg import text as svg_text
 
 # Colours from the lowest error to the highest, distinguishable for colour-blind people and on light and dark pages.
 RAMP = ("#0072B2", "#7f9a9e", "#E69F00")
-SIDE, TOP, BOTTOM = 70, 52, 24
+SIDE, TOP, BOTTOM = 70, 52, FIGURE.height - 24
 STRIP = 26  # width in pixels of the strip along an axis that can be dragged
 
 
@@ -55,27 +56,24 @@ def parallel_plot(figure: Parallel) -> go.Figure:
     steps = [[place / (len(RAMP) - 1), color] for place, color in enumerate(RAMP)]
     line = {"color": _ranks(figure.columns[-1]), "colorscale": steps, "cmin": 0, "cmax": 1}
     drawn = go.Figure(go.Parcoords(dimensions=dimensions, line=line, customdata=figure.settings))
-    drawn.update_layout(template="none", margin={"l": SIDE, "r": SIDE, "t": TOP, "b": BOTTOM})
+    drawn.update_layout(template="none", margin={"l": SIDE, "r": SIDE, "t": TOP, "b": FIGURE.height - BOTTOM})
     return drawn
 
 
 def parallel_svg(figure: Parallel) -> Markup:
     """The SVG picture, with its title as text for screen readers."""
-    span = (WIDTH - 2 * SIDE) / max(1, len(figure.axes) - 1)
+    span = (FIGURE.width - 2 * SIDE) / max(1, len(figure.axes) - 1)
     places = [SIDE + span * number for number in range(len(figure.axes))]
     heights, axes, labels, strips = [], [], [], []
     for number, (x, axis, values) in enumerate(zip(places, figure.axes, figure.columns, strict=True)):
         low, high = ends(axis, values)
-        first, last = _scaled(axis, [low, high])
-        heights.append([_height(value, first, last) for value in _scaled(axis, values)])
-        axes.append(f'<path class="grid" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-        labels.append(f'<text x="{x:.1f}" y="{TOP - 22}" text-anchor="middle">{escape(axis.title)}</text>')
+        up = scale(axis, (low, high), BOTTOM, TOP)
+        heights.append([up(value) for value in values])
+        axes.append(f'<path class="grid" d="M{x:.1f} {TOP}V{BOTTOM}"/>')
+        labels.append(svg_text(x, TOP - 22, axis.title))
         for value, words in ticks(axis, low, high):
-            y = _height(_scaled(axis, [value])[0], first, last)
-            labels.append(
-                f'<text class="over" x="{x - 5:.1f}" y="{y + 4:.1f}" text-anchor="end">{escape(words)}</text>'
-            )
-        size = f'x="{x - STRIP / 2:.1f}" y="{TOP}" width="{STRIP}" height="{HEIGHT - BOTTOM - TOP}"'
+            labels.append(svg_text(x - 5, up(value) + 4, words, "end", ' class="over"'))
+        size = f'x="{x - STRIP / 2:.1f}" y="{TOP}" width="{STRIP}" height="{BOTTOM - TOP}"'
         strips.append(f'<rect class="strip" data-axis="{number}" {size}/>')
     lines = [
         f'<path d="M{_way(places, line)}" stroke="{_color(rank)}" data-setting="{escape(setting)}">'
@@ -84,11 +82,8 @@ def parallel_svg(figure: Parallel) -> Markup:
             figure.settings, _ranks(figure.columns[-1]), zip(*heights, strict=True), strict=True
         )
     ]
-    body = "".join([*axes, '<g fill="none" stroke-opacity=".6" stroke-width="1.3">', *lines, "</g>", *labels, *strips])
-    return Markup(  # noqa: S704 - every text in it is escaped
-        f'<svg class="still" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(figure.title)}" '
-        f'preserveAspectRatio="xMidYMid meet">{body}</svg>'
-    )
+    group = '<g fill="none" stroke-opacity=".6" stroke-width="1.3">'
+    return framed(figure.title, [*axes, group, *lines, "</g>", *labels, *strips])
 
 
 def _way(places: Sequence[float], heights: Sequence[float]) -> str:
@@ -98,10 +93,6 @@ def _way(places: Sequence[float], heights: Sequence[float]) -> str:
 def _scaled(axis: Axis, values: Sequence[float]) -> list[float]:
     """Values on the scale of the axis: logarithms if it is logarithmic."""
     return [math.log10(value) if axis.log else float(value) for value in values]
-
-
-def _height(value: float, low: float, high: float) -> float:
-    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (value - low) / (high - low)
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

@@ -1,10 +1,8 @@
-"""The small picture of a study in the index: its most informative figure, drawn without a script."""
+"""The small picture of a study in the index: its most informative figure as a panel."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-from markupsafe import Markup, escape
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.population import Distribution, Populations
@@ -12,12 +10,8 @@ from explorer.analysis.search_history import SearchHistory
 from explorer.analysis.summary import SettingSummary
 from explorer.host.formatting import ERROR_NAMES, counted, percent, seed_counts
 from explorer.report.figures import Point, cardinality_numbers
-from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, ticks
-from explorer.report.svg import Place, drawn, scale
+from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel
 
-WIDTH, HEIGHT = 272, 104  # pixels, shown without scaling
-LEFT, RIGHT, TOP, BOTTOM = 48, 8, 8, 20
-LETTER = 6.0  # average width in pixels of a digit
 MOST_KEYED = 4  # most lines: so many colours of the palette have a contrast of 3:1 to light and to dark pages
 MOST_TOLD = 8  # most points whose values are listed in the text for screen readers
 MOST_POINTS = 300  # most points of one mark: more would fall on the same pixels and enlarge every index
@@ -87,42 +81,6 @@ def _thinned(mark: Mark) -> Mark:
     places = [round(last * step / (MOST_POINTS - 1)) for step in range(MOST_POINTS)]
     x, y = [mark.x[place] for place in places], [mark.y[place] for place in places]
     return replace(mark, x=x, y=y, sizes=mark.sizes[:MOST_POINTS])  # all dots of a mark have one size
-
-
-def picture(spark: Spark) -> Markup:
-    """The picture as SVG, with its title for screen readers. The page's style sets the colours of text and grid."""
-    panel = spark.panel
-    x_ends, y_ends = panel.ends
-    across, up = scale(panel.x, x_ends, LEFT, WIDTH - RIGHT), scale(panel.y, y_ends, HEIGHT - BOTTOM, TOP)
-    parts = _rows(ticks(panel.y, *y_ends), up) + _columns(ticks(panel.x, *x_ends), across)
-    parts += [part for mark in panel.marks for part in drawn(mark, across, up)]
-    return Markup(  # noqa: S704 - every text in it is escaped
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
-        f'aria-label="{escape(panel.title)}">{"".join(parts)}</svg>'
-    )
-
-
-def _rows(marked: list[tuple[float, str]], up: Place) -> list[str]:
-    """Grid lines with labels at the lowest and the highest tick only, to keep the picture simple."""
-    found = []
-    for value, words in [marked[0], marked[-1]][: len(marked)]:
-        y = up(value)
-        found.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        found.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(words)}</text>')
-    return found
-
-
-def _columns(marked: list[tuple[float, str]], across: Place) -> list[str]:
-    """The labels below the picture that fit without overlap; the last one is always shown."""
-    found: list[str] = []
-    right = WIDTH + LETTER
-    for value, words in reversed(marked):
-        half = LETTER * len(words) / 2
-        x = min(across(value), WIDTH - half)
-        if x + half < right - LETTER / 2:
-            found.append(f'<text x="{x:.1f}" y="{HEIGHT - 5}" text-anchor="middle">{escape(words)}</text>')
-            right = x - half
-    return found
 
 
 def _of_spaces(found: Populations, error: str) -> Spark | None:

@@ -1,34 +1,71 @@
 """Draws a panel as SVG: shown before scripts run, and where scripts are not allowed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
 from explorer.report.panel import Axis, Mark, Panel, ticks
 
-WIDTH, HEIGHT = 1000, 420
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 72
-LETTER = 7.4  # average width in pixels of a letter of the legend
+LETTER, DIGIT = 7.4, 6.0  # average width in pixels of a letter of the legend, and of a digit in a small picture
 Place = Callable[[float], float]
-Ends = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of a picture in pixels, the margins around its axes, and the gap between an axis and its labels."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    gap: int
+
+
+FIGURE = Frame(1000, 420, left=64, right=16, top=34, bottom=72, gap=8)
+SMALL = Frame(272, 104, left=48, right=8, top=8, bottom=20, gap=6)  # shown without scaling
 
 
 def svg(panel: Panel) -> Markup:
     """The picture of a panel, with its title for screen readers. The page's style sets colours of text and grid."""
-    x_ends, y_ends = panel.ends
-    across = scale(panel.x, x_ends, LEFT, WIDTH - RIGHT)
-    up = scale(panel.y, y_ends, HEIGHT - BOTTOM, TOP)
+    across, up = _scales(panel, FIGURE)
     shown = [mark for mark in panel.ordered if not mark.optional]
-    parts = [*_grid(panel, x_ends, y_ends, across, up), *(part for mark in shown for part in drawn(mark, across, up))]
-    body = "".join(parts) + _legend([mark for mark in shown if mark.legend])
-    return Markup(  # noqa: S704 - every text in it is escaped
-        f'<svg class="still" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
-        f'preserveAspectRatio="xMidYMid meet">{body}</svg>'
+    marks = [part for mark in shown for part in drawn(mark, across, up)]
+    return framed(panel.title, [*_grid(panel, across, up), *marks, *_legend(shown)])
+
+
+def small_svg(panel: Panel) -> Markup:
+    """The small picture of a panel: without legend and titles, and with only the labels that fit."""
+    across, up = _scales(panel, SMALL)
+    x_ends, y_ends = panel.ends
+    marked = ticks(panel.y, *y_ends)
+    rows = [part for value, words in [marked[0], marked[-1]][: len(marked)] for part in _row(up(value), words, SMALL)]
+    columns: list[str] = []
+    right = SMALL.width + DIGIT
+    for value, words in reversed(ticks(panel.x, *x_ends)):  # the last label is always shown
+        half = DIGIT * len(words) / 2
+        x = min(across(value), SMALL.width - half)
+        if x + half < right - DIGIT / 2:
+            columns.append(text(x, SMALL.height - 5, words))
+            right = x - half
+    return framed(
+        panel.title, [*rows, *columns, *(part for mark in panel.marks for part in drawn(mark, across, up))], SMALL
     )
 
 
-def scale(axis: Axis, between: Ends, start: float, end: float) -> Place:
+def framed(title: str, parts: Iterable[str], frame: Frame = FIGURE) -> Markup:
+    """SVG elements as one picture with its title for screen readers. Any text in them must be escaped."""
+    size = f'width="{frame.width}" height="{frame.height}"' if frame is SMALL else 'class="still"'
+    return Markup(  # noqa: S704 - every text in it is escaped
+        f'<svg {size} viewBox="0 0 {frame.width} {frame.height}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def scale(axis: Axis, between: tuple[float, float], start: float, end: float) -> Place:
     """A function from values of an axis to pixels, which maps the ends `between` to `start` and `end`."""
     low, high = between
     if axis.log:
@@ -37,28 +74,35 @@ def scale(axis: Axis, between: Ends, start: float, end: float) -> Place:
     return lambda value: start + (end - start) * (value - low) / (high - low)
 
 
-def _grid(panel: Panel, x_ends: Ends, y_ends: Ends, across: Place, up: Place) -> list[str]:
-    parts = []
+def text(x: float, y: float, words: str, anchor: str = "middle", more: str = "") -> str:
+    """A text as an SVG element, escaped; `more` are further attributes."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(words)}</text>'
+
+
+def _scales(panel: Panel, frame: Frame) -> tuple[Place, Place]:
+    x_ends, y_ends = panel.ends
+    across = scale(panel.x, x_ends, frame.left, frame.width - frame.right)
+    return across, scale(panel.y, y_ends, frame.height - frame.bottom, frame.top)
+
+
+def _row(y: float, words: str, frame: Frame) -> list[str]:
+    """A horizontal grid line with its label."""
+    line = f'<path class="grid" d="M{frame.left} {y:.1f}H{frame.width - frame.right}"/>'
+    return [line, text(frame.left - frame.gap, y + 4.5, words, "end")]
+
+
+def _grid(panel: Panel, across: Place, up: Place) -> list[str]:
+    parts, x_ends, y_ends = [], *panel.ends
+    left, right, top, bottom = FIGURE.left, FIGURE.width - FIGURE.right, FIGURE.top, FIGURE.height - FIGURE.bottom
     for value, words in ticks(panel.x, *x_ends):
         x = across(value)
-        parts.append(f'<path class="grid" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-        for number, line in enumerate(words.split("\n")):
-            parts.append(_text(x, HEIGHT - BOTTOM + 17 + 15 * number, line, "middle"))
+        parts.append(f'<path class="grid" d="M{x:.1f} {top}V{bottom}"/>')
+        parts += [text(x, bottom + 17 + 15 * number, line) for number, line in enumerate(words.split("\n"))]
     for value, words in ticks(panel.y, *y_ends):
-        y = up(value)
-        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(_text(LEFT - 8, y + 4.5, words, "end"))
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, panel.x.title, "middle", "axis"))
-    turned = f'transform="rotate(-90 15 {middle:.0f})"'
-    parts.append(
-        f'<text class="axis" x="15" y="{middle:.0f}" text-anchor="middle" {turned}>{escape(panel.y.title)}</text>'
-    )
-    return parts
-
-
-def _text(x: float, y: float, words: str, anchor: str, kind: str = "tick") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+        parts += _row(up(value), words, FIGURE)
+    middle = (top + bottom) / 2
+    parts.append(text((left + right) / 2, FIGURE.height - 8, panel.x.title))
+    return [*parts, text(15, middle, panel.y.title, more=f' transform="rotate(-90 15 {middle:.0f})"')]
 
 
 def drawn(mark: Mark, across: Place, up: Place) -> list[str]:
@@ -106,24 +150,24 @@ def _shape(symbol: str, x: float, y: float, r: float) -> str:
     return f'<polygon points="{" ".join(f"{x + r * dx:.1f},{y + r * dy:.1f}" for dx, dy in known[symbol])}"/>'
 
 
-def _legend(marks: list[Mark]) -> str:
-    parts, x = [], float(LEFT)
-    seen: set[str] = set()
+def _legend(marks: list[Mark]) -> list[str]:
+    parts, x = [], float(FIGURE.left)
+    seen = {""}
     for mark in marks:
-        if mark.legend in seen or x > WIDTH - 120:
+        if mark.legend in seen or x > FIGURE.width - 120:
             continue
         seen.add(mark.legend)
-        parts.append(_key(mark, x))
-        parts.append(_text(x + 28, 20, mark.legend, "start"))
+        parts += [*_key(mark, x), text(x + 28, 20, mark.legend, "start")]
         x += 28 + LETTER * len(mark.legend) + 22
-    return "".join(parts)
+    return parts
 
 
-def _key(mark: Mark, x: float) -> str:
+def _key(mark: Mark, x: float) -> list[str]:
+    """A sample of a mark for the legend, 22 pixels wide."""
     if mark.kind == "band":
-        return f'<rect x="{x:.1f}" y="11" width="22" height="9" fill="{mark.color}" fill-opacity=".25"/>'
-    faint = ' opacity=".45"' if mark.quiet else ""
+        return [f'<rect x="{x:.1f}" y="11" width="22" height="9" fill="{mark.color}" fill-opacity=".25"/>']
     if mark.kind == "dots":
-        return f'<g fill="{mark.color}"{faint}>{_shape(mark.symbol, x + 11, 15, 4.5)}</g>'
-    dash = ' stroke-dasharray="3 4"' if mark.dashed else ""
-    return f'<path d="M{x:.1f} 15h22" stroke="{mark.color}" stroke-width="{mark.width}"{dash}{faint}/>'
+        sample = replace(mark, x=[11], y=[0], sizes=[9])
+    else:
+        sample = replace(mark, kind="line", x=[0, 22], y=[0, 0])
+    return drawn(sample, lambda at: x + at, lambda _: 15)

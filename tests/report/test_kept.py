@@ -11,7 +11,7 @@ from explorer.analysis.judging import open_study
 from explorer.record.folder import stamps_of
 from explorer.report import drawing
 from explorer.report import entry_cache as kept
-from explorer.report.spark import picture
+from explorer.report.svg import small_svg
 
 RECORDED = Path(__file__).parents[2] / "studies"
 COPIED = Path("studies/plain_path")
@@ -44,7 +44,7 @@ def test_a_study_is_read_once_and_tells_the_same_again(read: list[Path]) -> None
         assert (one.name, one.verdict, one.best, one.date) == (other.name, other.verdict, other.best, other.date)
         assert one.spark is not None
         assert other.spark is not None
-        assert picture(one.spark) == picture(other.spark)
+        assert small_svg(one.spark.panel) == small_svg(other.spark.panel)
 
 
 def test_only_what_was_edited_is_read_again_even_with_its_size_and_time_kept(read: list[Path]) -> None:

@@ -6,7 +6,8 @@ import pytest
 from explorer.analysis.finding import Finding, find
 from explorer.host.formatting import counted
 from explorer.report.panel import PALETTE
-from explorer.report.spark import HEIGHT, MOST_KEYED, MOST_POINTS, WIDTH, Spark, picture, spark_of
+from explorer.report.spark import MOST_KEYED, MOST_POINTS, Spark, spark_of
+from explorer.report.svg import SMALL, small_svg
 from tests.analysis.test_statistics import R, X, frame
 from tests.report.test_page import HOSTILE
 
@@ -102,7 +103,7 @@ def test_spaces_are_drawn_as_distributions_from_nothing_to_all() -> None:
     assert (first.x, first.y) == ([0.3, 0.3, 0.4, 0.4], [0, 0.5, 1, 1])
     assert (second.x, second.y) == ([0.1, 0.1, 0.2, 0.4], [0, 0.5, 1, 1])
     assert [mark.legend for mark in spark(finding).key] == ["one, n = 2", f"{HOSTILE}, n = 2"]
-    assert "<script" not in picture(spark(finding))
+    assert "<script" not in small_svg(spark(finding).panel)
 
 
 def test_the_declared_spaces_are_drawn_where_there_are_too_many() -> None:
@@ -132,16 +133,16 @@ def test_nothing_is_drawn_before_the_first_run() -> None:
     ],
 )
 def test_everything_lies_within_the_picture_and_no_number_on_another(errors: dict[str, list[float]]) -> None:
-    drawn = picture(spark(listed(errors)))
+    drawn = small_svg(spark(listed(errors)).panel)
     assert "nan" not in drawn.split(">", 1)[1]
     below = []
     for x, y, anchor, words in re.findall(r'<text x="([\d.-]+)" y="([\d.-]+)" text-anchor="(\w+)">([^<]*)<', drawn):
-        assert 0 <= float(y) <= HEIGHT
+        assert 0 <= float(y) <= SMALL.height
         if anchor == "middle":
             below.append((float(x) - 3 * len(words), float(x) + 3 * len(words)))
     for left, right in below:
         assert left >= 0
-        assert right <= WIDTH
+        assert right <= SMALL.width
     ordered = sorted(below)
     assert all(one[1] <= other[0] for one, other in pairwise(ordered))
     assert ordered
@@ -160,7 +161,7 @@ def test_two_thousand_designs_are_drawn_by_some_of_them_and_say_so() -> None:
     assert (dots.x[0], dots.x[-1]) == (1, 2000)
     assert many.caption.endswith("n = 2 seeds, 300 of 2,000 drawn")
     assert "bars" not in many.caption + many.panel.title
-    assert len(picture(many)) < 20_000
+    assert len(small_svg(many.panel)) < 20_000
 
 
 def contrast(one: str, other: str) -> float:
