@@ -15,6 +15,7 @@ from explorer.design.name import paths_in
 from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
+from explorer.record.changes import refuse_other_settings
 from explorer.record.progress import Progress, names_so_far, progress_of, settings_so_far
 from explorer.record.starts import started_study
 from explorer.study.designs import Setting
@@ -64,20 +65,28 @@ class OpenedStudy:
         return progress_of(self.plan, self.record)
 
 
-def open_study(folder: Path, plan: Plan | None = None) -> OpenedStudy:
-    """Open the study in a folder. Raises InputError if it was never started, or its files cannot be used.
+def open_study(folder: Path) -> OpenedStudy:
+    """Open the study in a folder. Raises InputError if it was never started, or its files cannot be used."""
+    if (opened := begun_study(folder)) is None:
+        raise InputError(f"{folder}: there is no such study yet; start it with do=run")
+    return opened
 
-    `plan` saves making the plan again, if the caller has one of settings that decide the same results as those the
-    study was started with; its numbers of seeds and designs are then used.
+
+def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
+    """Open the study in a folder; None if it was never started. Raises InputError if its files cannot be used.
+
+    `plan` saves making the plan again: its numbers of seeds and designs are then used. Raises InputError, listing the
+    differences, if the study was started with other settings than those of the plan.
     """
     stamps, digest = study.stamps_of(folder), study.runs_digest(folder)
     started = started_study(folder)
     if started is None:
-        raise InputError(f"{folder}: there is no such study yet; start it with do=run")
+        return None
     config = to_config(started.config, lambda _: f" (in {folder / study.CONFIG})")
     if plan is None:
         plan = plan_of(config, chooses=False)
     else:
+        refuse_other_settings(started, plan.config)
         plan = replace(plan, config=replace(config, search=plan.config.search))
     record = records.load(folder)
     right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}

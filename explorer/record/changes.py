@@ -42,10 +42,9 @@ class Difference:
         return f"{self.key} was {self.then}, now {self.now}"
 
 
-def refuse_other_settings(study: Started | None, config: StudyConfig) -> None:
+def refuse_other_settings(study: Started, config: StudyConfig) -> None:
     """Raise InputError, listing the differences, if the study was started with other settings or with more seeds."""
-    if study is not None:
-        _refuse(study, of_settings(study, config))
+    _refuse(study, of_settings(study, config))
 
 
 def settled(study: Started | None, config: StudyConfig, host_report: HostReport) -> Execution | None:

@@ -40,14 +40,7 @@ class Record:
         return [one.setting for one in self.decisions if one.decision == "chosen" and by in (None, one.by)]
 
 
-def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()) -> list[str]:
-    """Open the record as `opened_for_writing` does, and return only its messages about repairs."""
-    return opened_for_writing(folder, searches=searches, rungs=rungs)[0]
-
-
-def opened_for_writing(
-    folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()
-) -> tuple[list[str], Record]:
+def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()) -> tuple[list[str], Record]:
     """Create the tables, or repair them after an interrupted write; return messages about repairs, and the record.
 
     With `searches` the study has a table of decisions, and judges its designs at `rungs`. Raises InputError for damage

@@ -116,7 +116,7 @@ def begin(
     elif "sources" not in environment:
         messages.append(
             f"{folder}: was started by an earlier version, which kept no digests of its sources: whether those that "
-            "decide a number have changed since cannot be told; they are kept from now on"
+            "decide a number have changed since is unknown; they are kept from now on"
         )
     environment["starts"], number = placed(starts_of(environment), entry)
     different = [f"{key} was {then}, now {new}" for key, then, new in unlike(environment["starts"][0], entry)]

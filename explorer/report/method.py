@@ -146,13 +146,13 @@ def places(study: OpenedStudy) -> str:
     """Which engine executed the runs, and how many ran on each machine, without names; "" if unknown."""
     runs = study.record.runs
     engines = dict.fromkeys(start.get("engine") for start in _starts_used(study).values())
-    told = [_ENGINES[engine] for engine in engines if engine in _ENGINES]
+    words = [_ENGINES[engine] for engine in engines if engine in _ENGINES]
     hosts = [int(number) for host, number in runs["host"].value_counts().items() if host] if "host" in runs else []
     if len(hosts) > 1:
         shown = ", ".join(f"{number:,}" for number in hosts[:MOST_HOSTS])
         shown += f" and {sum(hosts[MOST_HOSTS:]):,} on the others" if len(hosts) > MOST_HOSTS else ""
-        told.append(f"{len(hosts):,} machines, with {shown} runs (column host of runs.csv)")
-    return "; ".join(told)
+        words.append(f"{len(hosts):,} machines, with {shown} runs (column host of runs.csv)")
+    return "; ".join(words)
 
 
 def _seeds(study: OpenedStudy) -> ChecklistItem:
@@ -184,7 +184,7 @@ def _test(study: OpenedStudy) -> ChecklistItem:
 
 
 def _beforehand(study: OpenedStudy) -> ChecklistItem:
-    asks = "Was what is tested said before the first run?"
+    asks = "Was the tested contrast declared before the first run?"
     if study.config.study.contrast is None:
         return ChecklistItem(asks, "does not apply", "No contrast is declared, and nothing is judged.")
     if study.finding.only_some:
@@ -221,20 +221,17 @@ def _tuning(study: OpenedStudy) -> ChecklistItem:
 
 
 def _failed(study: OpenedStudy) -> ChecklistItem:
-    told = ", ".join(f"{number} {status}" for status, number in failures(study))
-    words = "Every run came through."
-    if told:
-        words = (
-            f"{told}; diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did."
-        )
-    return ChecklistItem("Are runs that failed told and counted?", "yes", words)
+    words = ", ".join(f"{number} {status}" for status, number in failures(study))
+    if words:
+        words += "; diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did."
+    return ChecklistItem("Are failed runs reported and counted?", "yes", words or "Every run came through.")
 
 
 def _time(study: OpenedStudy) -> ChecklistItem:
     runs = study.record.runs
     spent, count = wording.duration(float(runs["seconds"].sum())), wording.counted(len(runs), "run")
     words = f"{spent} of training and evaluation in {count}."
-    return ChecklistItem("Is the computing time told?", "yes", words)
+    return ChecklistItem("Is the computing time reported?", "yes", words)
 
 
 def budget_words(budget: BudgetConfig) -> str:
@@ -272,20 +269,17 @@ def tried(study: OpenedStudy) -> list[str]:
     """What a search chose, stopped and finished, in sentences."""
     by = Counter(one.by for one in study.record.decisions if one.decision == "chosen")
     stops = Counter(one.epochs for one in study.record.decisions if one.decision == "stopped")
-    told = [
+    parts = [
         f"{number:,} at random, as the baseline" if name == BASELINE else f"{number:,} by {name}"
         for name, number in by.items()
     ]
-    sentences = (
-        [f"{wording.counted(by.total(), 'design')} {'was' if by.total() == 1 else 'were'} chosen: {', '.join(told)}."]
-        if told
-        else []
-    )
-    sentences += [
-        f"{number:,} {'was' if number == 1 else 'were'} stopped after epoch {epochs}."
-        for epochs, number in sorted(stops.items())
-    ]
-    return sentences
+    chosen = f"{wording.counted(by.total(), 'design')} {_were(by.total())} chosen: {', '.join(parts)}."
+    stopped = [f"{number:,} {_were(number)} stopped after epoch {epochs}." for epochs, number in sorted(stops.items())]
+    return [chosen, *stopped] if by else stopped
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def images(environment: dict[str, Any]) -> str:

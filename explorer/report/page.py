@@ -151,7 +151,7 @@ def _rows(views: Views) -> list[dict[str, Any]]:
             "came_through": summary.came_through,
             "mean": mean_words(summary),
             "interval": interval_words(summary),
-            "told_seeds": seeds_words(summary),
+            "seeds_words": seeds_words(summary),
         }
         for summary in views.study.finding.summaries
     ]

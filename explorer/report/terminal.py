@@ -1,6 +1,7 @@
 """Prints tables and verdicts on the terminal."""
 
 import math
+from collections.abc import Callable
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,33 +13,31 @@ from explorer.analysis.sentences import learning_rate_sentence, search_history_s
 from explorer.host.formatting import ERROR_NAMES, NOTED, millions, signed_percent
 from explorer.report.error_words import interval_words, mean_words, seeds_words
 
+MOST_WIDTH = 10_000  # columns of text; more than any table has
 MOST_ROWS = 100  # most settings in a table: laying out ten thousand rows would take longer than judging them
 
 
 def print_verdict(finding: Finding, question: str, console: Console) -> None:
     """Print the table of settings and the sentence that answers the question."""
-    table = plain_table(
-        question,
-        "setting",
-        "params",
-        "MACs",
-        ERROR_NAMES[finding.measure],
-        "95 % interval",
-        "seeds",
-    )
     shown = finding.summaries
     if len(shown) > MOST_ROWS:
         shown = sorted(shown, key=lambda summary: (not summary.came_through, summary.estimate.mean))[:MOST_ROWS]
-    for summary in shown:
-        table.add_row(
-            summary.setting,
-            with_deviation(summary.params, summary.params_deviation),
-            f"{millions(summary.macs)} {signed_percent(summary.macs_deviation)}",
-            mean_words(summary),
-            interval_words(summary),
-            seeds_words(summary),
-        )
-    console.print(table)
+
+    def table(between: str) -> Table:
+        columns = ("params", "MACs", ERROR_NAMES[finding.measure], "95 % interval", "seeds")
+        found = plain_table(question, "setting", *columns)
+        for one in shown:
+            found.add_row(
+                one.setting,
+                with_deviation(f"{one.params:,}", one.params_deviation, between),
+                with_deviation(millions(one.macs), one.macs_deviation, between),
+                mean_words(one),
+                interval_words(one),
+                seeds_words(one),
+            )
+        return found
+
+    print_table(table, console)
     if len(shown) < len(finding.summaries):
         words = f"The {MOST_ROWS} lowest of {len(finding.summaries):,} settings; the page has all."
         console.print(words, highlight=False)
@@ -71,7 +70,17 @@ def plain_table(title: str, first: str, *columns: str) -> Table:
     return table
 
 
-def with_deviation(count: int, deviation: float | None) -> str:
+def with_deviation(count: str, deviation: float | None, between: str) -> str:
     """A count and its deviation from the budget's reference, if there is one: `4,775,754 -2.82 %`."""
     known = deviation is not None and not math.isnan(deviation)
-    return f"{count:,} {signed_percent(deviation)}" if known else f"{count:,}"
+    return f"{count}{between}{signed_percent(deviation)}" if known else count
+
+
+def print_table(table: Callable[[str], Table], console: Console) -> None:
+    """Print a table whose cells `with_deviation` makes: `table` is given what stands between count and deviation.
+
+    That is a space, or on a terminal too narrow for the table a line break: rich would break before the unit.
+    """
+    wide = table(" ")
+    needed = console.measure(wide, options=console.options.update(max_width=MOST_WIDTH)).maximum
+    console.print(wide if needed <= console.width else table("\n"))

@@ -69,8 +69,9 @@ def run_study(
     with _stopped_by_files(), study.locked(folder):
         study.drop_partial(folder)
         before = started_study(folder)
-        refuse_other_settings(before, config)
-        healed, past = records.opened_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
+        if before is not None:
+            refuse_other_settings(before, config)
+        healed, past = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
         for line in healed:
             console.print(line, **PLAIN)
         refused = False

@@ -7,8 +7,9 @@ from statistics import median
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
-from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.design.cost_measures import COUNTED
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
@@ -16,11 +17,10 @@ from explorer.host.formatting import counted, duration
 from explorer.host.machine import cpu_count, driver_version, machine_id, memory_bytes
 from explorer.record import folder as study_of
 from explorer.record import records
-from explorer.record.changes import difference_lines, fork_of, refuse_other_settings
-from explorer.record.folder import CONFIG, STUDIES, study_folder
+from explorer.record.changes import difference_lines, fork_of
+from explorer.record.folder import STUDIES, study_folder
 from explorer.record.progress import Progress
-from explorer.record.starts import started_study
-from explorer.report.terminal import plain_table, with_deviation
+from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.designs import Scope, Setting
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory
@@ -85,18 +85,17 @@ def carry_out(config: StudyConfig, console: Console) -> int:
             console.print(line, **PLAIN)
         forked, config = config.name if differences else None, replace(config, name=name)
     folder = study_folder(config.name)
-    refuse_other_settings(started_study(folder), config)
     if config.data.path is not None or config.data.source == "digits":
         from explorer.training.glance import refuse_unlike
 
         refuse_unlike(config.data)
     with space_progress(console) as progress:
         plan = plan_of(config, progress)
+        opened = begun_study(folder, plan)
         words = space_line(plan)
     if config.engine.name == "local" and (config.device == "cpu" or driver_version() == "unknown"):
         refuse_beyond_memory(plan, plan.settings, memory_bytes(), 4 if config.engine.precision == "float32" else 2)
     console.print(words, highlight=False)
-    opened = open_study(folder, plan) if (folder / CONFIG).exists() else None
     at_most = plan.with_seeds(config.search.looks[-1])
     source, taken = foreseen(at_most, opened.record if opened else None, folder, forked)
     settings = opened.settings if opened else plan.settings
@@ -122,20 +121,22 @@ def print_forecast(found: Forecast, console: Console) -> None:
     """Print the settings with cost, deviation and time, and the progress of the study."""
     config, settings = found.plan.config, found.settings
     progress = found.progress(found.plan.seeds)
-    titles = [measure.title for measure in COUNTED.values()]
-    table = plain_table(config.study.question, "setting", *titles, "in record", "a run")
-    for setting in settings[:MOST_SHOWN]:
-        measured = found.measured[setting]
-        table.add_row(
-            setting.name,
-            *(with_deviation(getattr(setting.cost, name), setting.deviation(name)) for name in COUNTED),
-            f"{progress.by_setting[setting.name]}/{found.plan.seeds}",
-            duration(run_seconds(setting, config.recipe.epochs, found.images, measured))
-            if measured and found.images
-            else "-",
-        )
+
+    def table(between: str) -> Table:
+        titles = [measure.title for measure in COUNTED.values()]
+        rows = plain_table(config.study.question, "setting", *titles, "in record", "a run")
+        for one in settings[:MOST_SHOWN]:
+            measured, images = found.measured[one], found.images
+            rows.add_row(
+                one.name,
+                *(with_deviation(f"{getattr(one.cost, name):,}", one.deviation(name), between) for name in COUNTED),
+                f"{progress.by_setting[one.name]}/{found.plan.seeds}",
+                duration(run_seconds(one, config.recipe.epochs, images, measured)) if measured and images else "-",
+            )
+        return rows
+
     if settings:
-        console.print(table)
+        print_table(table, console)
     if len(settings) > MOST_SHOWN:
         console.print(f"... and {len(settings) - MOST_SHOWN:,} more settings.", highlight=False)
     if pair := found.plan.contrast:

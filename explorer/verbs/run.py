@@ -25,11 +25,9 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
 
     Raises StudyStoppedError if runs failed, none could be judged, or the page could not be drawn.
     """
-    from explorer.analysis.judging import open_study
-    from explorer.record.changes import refuse_other_settings
+    from explorer.analysis.judging import begun_study
     from explorer.record.folder import CONFIG, refuse_links, study_folder, sweep
     from explorer.record.progress import without_weights
-    from explorer.record.starts import started_study
     from explorer.report.terminal import print_verdict
     from explorer.study.plan import plan_of
     from explorer.verbs.space_progress import space_progress
@@ -45,8 +43,7 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
         plan, fork = forked(plan, console)
     folder = study_folder(plan.config.name)
     refuse_links(folder)
-    refuse_other_settings(started_study(folder), plan.config)
-    study = open_study(folder, plan) if (folder / CONFIG).exists() else None
+    study = begun_study(folder, plan)
     failed, trained = 0, False
     while not failed and (study is None or study.progress.left):
         if config.data.lacks_path:
@@ -57,7 +54,7 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
             _say_where_trials_go(folder, config.storage, console)
         due = plan.with_seeds(study.plan.seeds) if study else plan
         failed = run_study(due, folder, console, _page_updater(plan.config, folder, console), fork)
-        study, trained = open_study(folder, plan), True
+        study, trained = begun_study(folder, plan), True
     assert study is not None
     if not trained:
         _see_to_what_is_left_over(study, config.storage)

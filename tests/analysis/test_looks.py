@@ -159,7 +159,7 @@ def test_a_study_with_looks_trains_to_the_one_that_decides_and_no_further(
     assert len(jobs) == 2 * seeds
     assert main(small) == 0  # a study that has decided trains nothing
     assert len(jobs) == 2 * seeds
-    assert open_study(folder, plan_of(read_command(small).study)).plan.seeds == seeds
+    assert open_study(folder).plan.seeds == seeds
 
 
 @pytest.mark.parametrize(

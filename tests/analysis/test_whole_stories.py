@@ -111,7 +111,7 @@ def test_a_record_that_lost_some_of_a_design_keeps_the_others_whole(
 def test_a_run_that_was_not_tested_lacks_no_correctness(tmp_path: Path) -> None:
     records.open_for_writing(tmp_path)
     records.commit(tmp_path, replace(RECORD, test_error=None), EPOCHS, FAILED)
-    assert records.open_for_writing(tmp_path) == []
+    assert records.open_for_writing(tmp_path)[0] == []
     assert records.load_correct(tmp_path) == {}
     assert list(records.load(tmp_path).runs["status"]) == ["ok"]
 

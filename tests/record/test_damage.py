@@ -58,7 +58,7 @@ def outcome(folder: Path, name: str, damaged: bytes, whole: Path, expected: Cont
         shutil.copy(whole / table_name, folder / table_name)
     (folder / name).write_bytes(damaged)
     try:
-        told = records.open_for_writing(folder, searches=True, rungs=RUNGS)
+        told, _ = records.open_for_writing(folder, searches=True, rungs=RUNGS)
     except InputError as error:
         assert (folder / name).read_bytes() == damaged
         return str(error)

@@ -97,7 +97,7 @@ def test_a_start_reads_each_table_once_and_has_the_record(folder: Path, monkeypa
         return inspect(path, *of)
 
     monkeypatch.setattr(table, "inspect", noted)
-    told, found = records.opened_for_writing(folder)
+    told, found = records.open_for_writing(folder)
     assert sorted(read) == sorted(study.TABLES)
     assert "run lost was not recorded to its end" in told[0]
     expected = records.load(folder)

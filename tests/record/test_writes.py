@@ -185,7 +185,7 @@ def test_a_record_of_an_unknown_run_keeps_no_row_of_it(tmp_path: Path) -> None:
     known = {name: (tmp_path / name).read_bytes() for name in study.TABLES}
     records.commit(tmp_path, replace(RECORD, run="second"), EPOCHS, OUTCOME)
     (tmp_path / study.RUNS).write_bytes(known[study.RUNS])
-    told = records.open_for_writing(tmp_path)
+    told, _ = records.open_for_writing(tmp_path)
     assert told == [f"{tmp_path / study.RUNS}: run second was not recorded to its end and is trained again"]
     assert {name: (tmp_path / name).read_bytes() for name in study.TABLES} == known
     assert len(table.read(tmp_path / study.CORRECT, CorrectRecord)) == 1

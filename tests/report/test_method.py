@@ -23,7 +23,8 @@ def answers(made: OpenedStudy) -> dict[str, tuple[str, str]]:
 def searched(**changes: object) -> OpenedStudy:
     made = study()
     search: SearchConfig = replace(made.config.search, **changes)  # type: ignore[arg-type]
-    return replace(made, plan=replace(made.plan, config=replace(made.config, search=search)))
+    config = replace(made.config, search=search)
+    return replace(made, plan=replace(made.plan, config=config).with_seeds(search.looks[0]))
 
 
 def test_every_question_is_answered_once_and_shown_on_the_page() -> None:
