@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output as on a wide terminal, whatever the tests run in."""
     monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """One thread of torch, whatever the test before has set: two for tiny networks beside other tests take 20 times as
+    long, since threads that wait for one another keep their cores busy.
+    """
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")
