@@ -20,6 +20,7 @@ def test_every_change_is_another_program(name: str) -> None:
         assert change.diff()
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [

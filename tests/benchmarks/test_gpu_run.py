@@ -293,6 +293,7 @@ def test_its_two_studies_differ_in_the_initialisation_alone(monkeypatch: pytest.
     assert (contrast.data.train_images, contrast.data.val_images) == (45_000, 5_000)
 
 
+@pytest.mark.real
 def test_its_numbers_are_those_of_every_form_and_step_and_of_the_pair(tmp_path: Path) -> None:
     try:
         micro.main(tmp_path, 1000.0, "cpu")

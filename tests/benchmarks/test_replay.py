@@ -41,6 +41,7 @@ def test_where_early_errors_tell_all_stopping_finds_better_designs_than_chance(c
     assert all((regrets >= 0).all() for regrets in found.regrets.values())
 
 
+@pytest.mark.real
 def test_where_early_errors_tell_nothing_stopping_gains_little(config: StudyConfig) -> None:
     told, lost = (replay(crossing(noise), config, scope_of(config), draws=20) for noise in (0.0, 50.0))
     assert lost.difference("random, halving")[0] > told.difference("random, halving")[0]

@@ -189,6 +189,7 @@ def test_a_head_that_goes_while_it_is_asked_for_its_nodes_is_told(
     assert asked.is_set()
 
 
+@pytest.mark.real
 def test_a_wrong_token_is_told(head: Callable[..., str], tmp_path: Path) -> None:
     address = f"engine.address='{head()}'"
     line = asked_elsewhere(tmp_path, address, RAY_AUTH_TOKEN="another-token-of-at-least-thirty-two")

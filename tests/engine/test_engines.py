@@ -153,6 +153,7 @@ def test_an_exception_in_a_run_fails_that_run_alone(opened: Opened, run: Run) ->
     assert opened.done().outcome.status == "ok"
 
 
+@pytest.mark.real
 def test_a_killed_process_gives_its_job_to_a_new_one_and_too_many_fail(opened: Opened, long: Run) -> None:
     opened.engine.submit(Job(long, needs_count=False))
     opened.until(EpochDone)
@@ -169,6 +170,7 @@ def test_a_killed_process_gives_its_job_to_a_new_one_and_too_many_fail(opened: O
     assert outcome.message == f"{words}; it was tried 2 times"
 
 
+@pytest.mark.real
 def test_a_process_that_is_asked_to_leave_saves_its_run_for_another(opened: Opened, run: Run, tmp_path: Path) -> None:
     hundred = replace(run, recipe=replace(run.recipe, epochs=100))
     opened.engine.submit(Job(hundred, needs_count=False, checkpoints=str(tmp_path), save_every=1000))
@@ -192,6 +194,7 @@ def test_a_run_pauses_and_goes_on_from_its_checkpoint(opened: Opened, run: Run, 
     assert [event.message for event in events if isinstance(event, Noted)] == ["goes on after epoch 1"]
 
 
+@pytest.mark.real
 def test_an_engine_that_stops_saves_its_run_and_leaves_no_process(opened: Opened, long: Run, tmp_path: Path) -> None:
     """Last: nothing can be submitted afterwards."""
     opened.engine.submit(Job(long, needs_count=False, checkpoints=str(tmp_path), save_every=1000))

@@ -64,6 +64,7 @@ def test_an_idle_process_that_was_killed_is_replaced(engine: LocalEngine, tiny: 
     assert done(until_done(engine)).outcome.status == "ok"
 
 
+@pytest.mark.real
 def test_a_question_goes_to_another_worker_where_one_has_died(engine: LocalEngine, tiny: StudyConfig) -> None:
     engine.ask(HostQuestion(tiny.data, "cpu"))
     os.kill(engine._workers[0].process.pid or 0, signal.SIGKILL)
@@ -71,6 +72,7 @@ def test_a_question_goes_to_another_worker_where_one_has_died(engine: LocalEngin
     assert isinstance(found, HostReport)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("ending", "problem"),
     [
@@ -131,6 +133,7 @@ for job in (large, run):
 """
 
 
+@pytest.mark.real
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits the memory of a process")
 def test_a_run_that_wants_too_much_memory_ends_by_itself_and_the_next_one_trains() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True, cwd=ROOT)
@@ -140,6 +143,7 @@ def test_a_run_that_wants_too_much_memory_ends_by_itself_and_the_next_one_trains
     assert second == "ok "
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(("among", "expected"), broadly([("4, 5,6", ["4", "6"]), ("", ["0", "2"])]))
 def test_workers_are_divided_among_the_gpus_of_one_model(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, tiny: StudyConfig, run: Run, among: str, expected: list[str]
@@ -165,6 +169,7 @@ def test_workers_are_divided_among_the_gpus_of_one_model(
     assert sorted(seen) == sorted([among, expected[1], expected[0]])
 
 
+@pytest.mark.real
 def test_a_process_that_has_lost_its_gpu_leaves_and_only_its_own_run_is_tried_again(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:

@@ -15,7 +15,6 @@ from explorer.training.network.build import build
 from explorer.training.network.export import export, module_source
 from explorer.training.network.weights import fit_weights, read_weights, save_weights, task_in
 from explorer.training.streams import stream
-from tests.conftest import broadly
 
 TASK = Task(3, 32, 7)
 NAMES = [
@@ -75,9 +74,8 @@ def test_the_python_module_is_readable_and_says_what_it_costs(name: str) -> None
     assert max(map(len, source.splitlines())) <= 140
 
 
-@pytest.mark.parametrize(
-    "name", broadly(["11-4x3d-w16", "10-1x16d-w16-wide", "11-4x3d-w16-inception", "8-2x6d-alexnet_cifar"])
-)
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["11-4x3d-w16", "10-1x16d-w16-wide", "11-4x3d-w16-inception", "8-2x6d-alexnet_cifar"])
 def test_onnx_computes_the_same_to_1e_5(name: str, tmp_path: Path) -> None:
     import onnxruntime
 

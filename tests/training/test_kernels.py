@@ -20,6 +20,7 @@ from explorer.training.network.fused import FusedNorm, FusedNormReLU, fuse
 from explorer.training.network.modules import NormReLU
 from explorer.training.network.narrow import NarrowConv2d, fits
 from explorer.training.network.prepare import prepare
+from tests.conftest import broadly
 
 KINDS = [torch.float32, torch.bfloat16]
 # Of float32's sums, and of one rounding to bfloat16, relative to the largest value.
@@ -193,7 +194,7 @@ def test_what_is_not_a_number_stays_so() -> None:
         assert not norm(images)[:, 4].isnan().any()
 
 
-@pytest.mark.parametrize("path", ["", "failing"])
+@pytest.mark.parametrize("path", broadly(["", "failing"]))
 def test_without_a_working_compiler_there_are_no_kernels_and_a_reason(path: str, tmp_path: Path) -> None:
     broken = tmp_path / "failing" / "gcc"
     broken.parent.mkdir()
@@ -270,6 +271,7 @@ def test_a_library_that_another_user_could_have_written_is_not_loaded(tmp_path: 
     assert len(list(folder.iterdir())) == 1
 
 
+@pytest.mark.real
 def test_what_a_compiler_gives_that_is_no_library_is_not_kept(tmp_path: Path) -> None:
     odd = tmp_path / "bin" / "gcc"
     odd.parent.mkdir()
