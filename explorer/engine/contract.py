@@ -6,8 +6,9 @@
 from pathlib import Path
 from typing import Protocol
 
+from explorer.host.errors import InputError
 from explorer.record.folder import JOBS, LEAVE
-from explorer.study.job import Answer, Event, Job, Placement, Question
+from explorer.study.job import Answer, Event, Job, Placement, Question, Refused
 
 
 class Engine(Protocol):
@@ -55,6 +56,14 @@ class Engine(Protocol):
     def close(self) -> None:
         """End every run without collecting events; no process or job that was started is left."""
         ...
+
+
+def accepted(answers: list[Answer]) -> list[Answer]:
+    """The answers themselves. Raises InputError with the one line of a refusal among them."""
+    for answer in answers:
+        if isinstance(answer, Refused):
+            raise InputError(answer.message)
+    return answers
 
 
 def dismissed(folder: Path) -> list[Path]:

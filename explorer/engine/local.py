@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
+from explorer.engine.contract import accepted
 from explorer.engine.retries import Attempts
 from explorer.host import signals as interrupt
 from explorer.host.errors import InputError
@@ -25,7 +26,6 @@ from explorer.study.job import (
     Placement,
     Question,
     Ready,
-    Refused,
     RunDone,
     TogetherQuestion,
 )
@@ -74,7 +74,7 @@ class LocalEngine:
     _listened: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._attempts = Attempts(self.retries)
+        self._attempts = Attempts(self.retries, self.submit)
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         """Send a question to `workers` idle processes at once and wait for all their answers.
@@ -85,16 +85,10 @@ class LocalEngine:
         ended: _EndedError
         for _ in range(self.retries + 1):
             try:
-                answers = self._answers(question, workers)
-                break
+                return accepted(self._answers(question, workers))
             except _EndedError as error:
                 ended = error
-        else:
-            raise InputError(f"engine=local: {ended}")
-        for answer in answers:
-            if isinstance(answer, Refused):
-                raise InputError(answer.message)
-        return answers
+        raise InputError(f"engine=local: {ended}")
 
     def _answers(self, question: Question, workers: int) -> list[Answer]:
         asked: list[_Worker] = []
@@ -146,7 +140,7 @@ class LocalEngine:
                 worker.silent += listened
                 if worker.silent > self.silence:
                     self._drop(worker)
-                    found += self._again(worker.job, f"said nothing for {self.silence:g} s and was ended")
+                    found += self._attempts.died(worker.job, f"said nothing for {self.silence:g} s and was ended")
         return [_from_here(event) for event in found]
 
     def stop(self) -> list[Event]:
@@ -195,11 +189,13 @@ class LocalEngine:
             code = _exit_code([worker])
             self._drop(worker)
             killed = ", as when the system runs out of memory" if code == -signal.SIGKILL else ""
-            return self._again(worker.job, f"died with exit code {'unknown' if code is None else code}{killed}")
+            what = f"died with exit code {'unknown' if code is None else code}{killed}"
+            return self._attempts.died(worker.job, what) if worker.job else []
         worker.silent = 0.0
         if isinstance(event, Lost):
+            assert worker.job is not None
             self._drop(worker)
-            return self._again(worker.job, f"lost its device ({event.message})", event.details)
+            return self._attempts.died(worker.job, f"lost its device ({event.message})", event.details)
         if isinstance(event, RunDone):
             worker.job = None
             self._attempts.note(event)
@@ -216,15 +212,6 @@ class LocalEngine:
         worker.process.join()
         worker.pipe.close()
         self._workers.remove(worker)
-
-    def _again(self, job: Job | None, what: str, details: str = "") -> list[Event]:
-        """Retry a job whose worker is gone on another worker, or report it as failed after too many deaths."""
-        if job is None:
-            return []
-        word = self._attempts.died(job, what, details)
-        if not isinstance(word, RunDone):
-            self.submit(job)
-        return [word]
 
 
 def _from_here(event: Event) -> Event:

@@ -21,6 +21,7 @@ from threading import Thread
 from types import ModuleType
 from typing import Any
 
+from explorer.engine.contract import accepted
 from explorer.engine.local import LOOK
 from explorer.engine.ray_cluster import Needs, connected, of_ours
 from explorer.engine.remote import Look, RemoteTask, absolute, carry_out, is_on_disk, look, mark, narrowed, placed
@@ -60,7 +61,7 @@ class RayEngine:
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
-        self._attempts = Attempts(self.study.engine.retries)
+        self._attempts = Attempts(self.study.engine.retries, self.submit)
         self._ray = connected(self.study.engine)
         # Once: Ray sends each function that it is given to the cluster, and keeps it there.
         self._carry = self._ray.remote(max_calls=1, max_retries=0, num_returns="streaming")(_carried)
@@ -90,8 +91,9 @@ class RayEngine:
         remote = RemoteTask(question, workers, silence=self.study.engine.silence)
         for _ in range(self.study.engine.retries + 1):
             answers = self._answers(self._start(remote))
-            if answers is not None:
-                return [answer if self._needs.gpus else narrowed(answer, int(self._needs.cpus)) for answer in answers]
+            if answers:
+                cores = None if self._needs.gpus else int(self._needs.cpus)
+                return [narrowed(answer, cores) for answer in accepted(answers)]
         raise InputError("engine=ray: the process that was to measure was lost again and again; see the cluster's logs")
 
     def open(self, placement: Placement) -> int:
@@ -191,8 +193,8 @@ class RayEngine:
         options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus}
         return self._carry.options(**options).remote(remote, self._images, checkpoint)
 
-    def _answers(self, flight: Any) -> list[Answer] | None:
-        """All answers to a question; None if the task or its node is lost."""
+    def _answers(self, flight: Any) -> list[Answer]:
+        """All answers to a question; an empty list if the task or its node is lost."""
         answers: list[Answer] = []
         while True:
             try:
@@ -204,16 +206,13 @@ class RayEngine:
             if not ready:
                 continue
             try:
-                word = self._ray.get(next(flight))
+                answers.append(self._ray.get(next(flight)))
             except StopIteration:
-                return answers or None
+                return answers
             except self._ray.exceptions.RayTaskError as error:
                 raise InputError(of_ours(error)) from None
             except self._ray.exceptions.RayError:
-                return None
-            if isinstance(word, Refused):
-                raise InputError(word.message)
-            answers.append(word)
+                return []
 
     def _received(self, flight: Any, *, leaving: bool = False) -> list[Event]:
         """The next event of a run's task; a task that failed is retried or reported."""
@@ -250,12 +249,7 @@ class RayEngine:
     def _lost(self, flight: Any, what: str, leaving: bool) -> list[Event]:
         """Retry a run whose process is gone, as often as `engine.retries` allows, else report it as failed."""
         job = self._flights.pop(flight)
-        if leaving:
-            return []
-        word = self._attempts.died(job, what)
-        if not isinstance(word, RunDone):
-            self.submit(job)
-        return [word]
+        return [] if leaving else self._attempts.died(job, what)
 
     def _nodes(self) -> list[dict[str, Any]]:
         """The nodes that are alive. Raises StudyStoppedError if the head is lost: Ray's own call would never return."""

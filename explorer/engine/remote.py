@@ -149,9 +149,11 @@ def placed(data: DataConfig) -> DataConfig:
         raise InputError(f"data.path={data.path}: {str(error).rstrip('.')}; write the whole path") from None
 
 
-def narrowed(answer: Answer, cores: int) -> Answer:
-    """A host report with the cores that the cluster grants, if these are fewer than the machine has."""
-    return replace(answer, cores=max(1, min(answer.cores, cores))) if isinstance(answer, HostReport) else answer
+def narrowed(answer: Answer, cores: int | None) -> Answer:
+    """A host report with the cores that the cluster grants, if it limits them to fewer than the machine has."""
+    if cores is None or not isinstance(answer, HostReport):
+        return answer
+    return replace(answer, cores=max(1, min(answer.cores, cores)))
 
 
 def absolute(job: Job) -> Job:

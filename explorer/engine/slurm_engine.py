@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from explorer.engine.contract import dismissed
+from explorer.engine.contract import accepted, dismissed
 from explorer.engine.local import LOOK
 from explorer.engine.messages import Asked, Box, Goodbye, Hello
 from explorer.engine.remote import absolute, narrowed, placed
@@ -80,7 +80,7 @@ class SlurmEngine:
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
-        self._attempts = Attempts(self.study.engine.retries)
+        self._attempts = Attempts(self.study.engine.retries, self._homeless.append)
         if self.study.engine.executor == "slurm":
             refuse_cluster(self.study.engine)
         parent = make_folder(self.folder / JOBS)
@@ -125,10 +125,7 @@ class SlurmEngine:
         for _ in range(self.study.engine.retries + 1):
             answers = self._answers(Asked(question, workers))
             if answers:
-                for answer in answers:
-                    if isinstance(answer, Refused):
-                        raise InputError(answer.message)
-                return [narrowed(answer, self.study.engine.cores) for answer in answers]
+                return [narrowed(answer, self.study.engine.cores) for answer in accepted(answers)]
         raise InputError("engine=slurm: the job that was to measure was lost again and again; see what squeue says")
 
     def open(self, placement: Placement) -> int:
@@ -244,10 +241,7 @@ class SlurmEngine:
                 if self._stillborn >= STILLBORN:
                     raise StudyStoppedError(self._stillborn_message(one))
             for job in one.busy.values():
-                word = self._attempts.died(job, f"ended with Slurm job {one.job.job_id}")
-                if not isinstance(word, RunDone):
-                    self._homeless.append(job)
-                found.append(word)
+                found += self._attempts.died(job, f"ended with Slurm job {one.job.job_id}")
         return found
 
     def _stillborn_message(self, one: _Known) -> str:

@@ -121,12 +121,12 @@ class Outcome:
 
     status: Status
     epochs: int
-    train_error: float | None
-    val_error: float | None
-    test_error: float | None
-    loss: float | None
-    seconds: float
-    images_per_second: float | None
+    train_error: float | None = None
+    val_error: float | None = None
+    test_error: float | None = None
+    loss: float | None = None
+    seconds: float = 0.0
+    images_per_second: float | None = None
     correct: bytes = b""
     test_images: int = 0
     message: str = ""

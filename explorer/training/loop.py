@@ -117,7 +117,7 @@ def train(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return _unfinished("out_of_memory", 0, started, in_one_line(error))
+        return Outcome("out_of_memory", 0, seconds=time.perf_counter() - started, message=in_one_line(error))
 
 
 def deterministic() -> None:
@@ -214,7 +214,7 @@ class _Training:
         self._resume(last)
         for epoch in range(len(self.results) + 1, last + 1):
             if problem := self._epoch(epoch):
-                return _unfinished("diverged", epoch, self.started, problem)
+                return Outcome("diverged", epoch, seconds=time.perf_counter() - self.started, message=problem)
             self.report(self.results[-1])
             if epoch < recipe.epochs:
                 self._keep(always=epoch == last)
@@ -423,17 +423,3 @@ def _problem(network: nn.Module, loss: float, epoch: int, classes: int) -> str:
     if not torch.stack([weight.isfinite().all() for weight in network.parameters()]).all():
         return f"weights were not finite after epoch {epoch}"
     return ""
-
-
-def _unfinished(status: str, epochs: int, started: float, message: str) -> Outcome:
-    return Outcome(
-        status=status,  # type: ignore[arg-type]
-        epochs=epochs,
-        train_error=None,
-        val_error=None,
-        test_error=None,
-        loss=None,
-        seconds=time.perf_counter() - started,
-        images_per_second=None,
-        message=message,
-    )

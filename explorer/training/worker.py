@@ -161,7 +161,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
     except Exception as error:  # noqa: BLE001 - one run's failure must not end the others; it is recorded, not hidden
         message = in_one_line(f"{type(error).__name__}: {error}")
         _leave_where_lost(run, pipe, message, traceback.format_exc())
-        failed = Outcome("failed", 0, None, None, None, None, time.perf_counter() - started, None, message=message)
+        failed = Outcome("failed", 0, seconds=time.perf_counter() - started, message=message)
         pipe.send(RunDone(run.id, failed, details=traceback.format_exc()))
 
 
