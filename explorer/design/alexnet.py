@@ -9,7 +9,8 @@ parameters. torchvision's `alexnet` is another network, with one group and 64, 1
 
 from dataclasses import dataclass
 
-from explorer.design.template import Task, Template
+from explorer.design.architecture import Architecture
+from explorer.design.template import TEMPLATES, Task, Template
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ class AlexNetLayout:
     classes: int
 
 
-def alexnet_layout(template: Template, task: Task, cardinality: int, bottleneck_width: int) -> AlexNetLayout:
-    """The sizes of all layers. Cardinality and width may be numpy arrays. Raises ValueError for images too small."""
+def alexnet_layout(architecture: Architecture, task: Task) -> AlexNetLayout:
+    """The sizes of all layers; numbers may be arrays as in `layout.spelled_out`. Raises ValueError for small images."""
+    template = TEMPLATES[architecture.template]
+    cardinality, bottleneck_width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
     path = (bottleneck_width, bottleneck_width * 8 // 3, bottleneck_width * 4, bottleneck_width * 4)
     widths = [cardinality * width for width in (*path, path[1])]
     kernels = (template.stem_kernel, 5, 3, 3, 3)

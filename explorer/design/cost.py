@@ -78,8 +78,7 @@ def cost(architecture: Architecture, task: Task | None = None) -> Cost:
     """Cost of a whole network on a task, by default its template's own task. Raises ValueError as `layout` does."""
     task = task or architecture.shape.task
     if architecture.block == "alexnet":
-        cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
-        return alexnet_cost(alexnet_layout(architecture.shape, task, cardinality, width))
+        return alexnet_cost(alexnet_layout(architecture, task))
     return layout_cost(layout(architecture, task))
 
 

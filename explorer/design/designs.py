@@ -10,7 +10,7 @@ from explorer.design.alexnet import alexnet_layout
 from explorer.design.architecture import Architecture, by_rule
 from explorer.design.cost import Cost, alexnet_cost, layout_cost
 from explorer.design.layout import spelled_out
-from explorer.design.template import TEMPLATES, Task
+from explorer.design.template import Task
 
 Ints = npt.NDArray[np.int64]
 Column = Ints | int  # an integer means a column of equal numbers
@@ -39,23 +39,10 @@ class Designs:
 
     def cost(self, task: Task) -> Cost:
         """Cost of every design, as int64 arrays of shape `(length,)`."""
+        columns = cast(Architecture, self)  # which has the same attributes, each with one number
         if self.block == "alexnet":
-            cardinality, width = cast(int, self.cardinalities[0]), cast(int, self.bottleneck_widths[0])
-            return self._full(alexnet_cost(alexnet_layout(TEMPLATES[self.template], task, cardinality, width)))
-        found = layout_cost(
-            spelled_out(
-                template=self.template,
-                block=self.block,
-                shortcut=self.shortcut,
-                depths=cast(tuple[int, ...], self.depths),
-                cardinalities=cast(tuple[int, ...], self.cardinalities),
-                bottleneck_widths=cast(tuple[int, ...], self.bottleneck_widths),
-                widths=cast(tuple[int, ...], self.widths),
-                kernel_size=cast(int, self.kernel_size),
-                task=task,
-            )
-        )
-        return self._full(found)
+            return self._full(alexnet_cost(alexnet_layout(columns, task)))
+        return self._full(layout_cost(spelled_out(columns, task)))
 
     def with_bottleneck_width(self, first: Ints) -> "Designs":
         """Copies with other path widths: `first` for the first stage, doubling from stage to stage."""

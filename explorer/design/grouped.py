@@ -46,14 +46,12 @@ class GroupedConv:
 def grouped_convs(architecture: Architecture, task: Task) -> Counter[GroupedConv]:
     """The shapes of a network's grouped convolutions and how often each occurs. Raises ValueError as `layout` does."""
     if architecture.block == "alexnet":
-        cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
-        layers = alexnet_layout(architecture.shape, task, cardinality, width).convolutions
-        sizes = [layer.map_size for layer in layers]  # output sides: only the dense first layer changes the side
-        shapes = [
-            GroupedConv(layer.in_width, layer.width, layer.kernel_size, layer.stride, layer.groups, size)
-            for layer, size in zip(layers, sizes, strict=True)
-        ]
-        return Counter(shape for shape in shapes if shape.groups > 1)
+        # The side of its output is also that of its input: only the dense first layer changes it.
+        return Counter(
+            GroupedConv(layer.in_width, layer.width, layer.kernel_size, layer.stride, layer.groups, layer.map_size)
+            for layer in alexnet_layout(architecture, task).convolutions
+            if layer.groups > 1
+        )
     found: Counter[GroupedConv] = Counter()
     if BLOCKS[architecture.block].cardinality is not None:  # a block with one path, or with paths that are not groups
         return found

@@ -3,7 +3,6 @@
 Every number is an integer, or a numpy int64 array when many designs are computed at once.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from explorer.design.architecture import Architecture, stem_width
@@ -72,38 +71,20 @@ def layout(architecture: Architecture, task: Task) -> Layout:
 
     Raises ValueError for an image smaller than the total stride and for a kernel too large for its map.
     """
-    found = spelled_out(
-        template=architecture.template,
-        block=architecture.block,
-        shortcut=architecture.shortcut,
-        depths=architecture.depths,
-        cardinalities=architecture.cardinalities,
-        bottleneck_widths=architecture.bottleneck_widths,
-        widths=architecture.widths,
-        kernel_size=architecture.kernel_size,
-        task=task,
-    )
+    found = spelled_out(architecture, task)
     for stage in found.stages:
         _refuse_large_kernel(stage)
     return found
 
 
-def spelled_out(
-    *,
-    template: str,
-    block: str,
-    shortcut: bool,
-    depths: Sequence[int],
-    cardinalities: Sequence[int],
-    bottleneck_widths: Sequence[int],
-    widths: Sequence[int],
-    kernel_size: int,
-    task: Task,
-) -> Layout:
-    """The layer sizes from numbers per stage, which may be numpy arrays over many designs; these are not checked."""
-    shape = TEMPLATES[template]
+def spelled_out(architecture: Architecture, task: Task) -> Layout:
+    """The layer sizes as in `layout`, whose kernels are not checked; the numbers may be arrays over many designs.
+
+    `Designs` has such arrays, under the names that an architecture has them.
+    """
+    shape, widths = TEMPLATES[architecture.template], architecture.widths
     refuse_small_images(shape, task)
-    preactivated = BLOCKS[block].preactivated
+    preactivated = BLOCKS[architecture.block].preactivated
     stem = Stem(
         channels=task.channels,
         width=stem_width(shape, widths[0]),
@@ -116,18 +97,19 @@ def spelled_out(
     )
     sizes = map_sizes(shape, task)
     in_widths = (stem.width, *widths[:-1])
+    cardinalities, bottleneck_widths = architecture.cardinalities, architecture.bottleneck_widths
     stages = tuple(
         Stage(
-            block=block,
-            depth=depths[index],
+            block=architecture.block,
+            depth=architecture.depths[index],
             in_width=in_widths[index],
             cardinality=cardinalities[index],
             bottleneck_width=bottleneck_widths[index],
             width=widths[index],
-            kernel_size=kernel_size,
+            kernel_size=architecture.kernel_size,
             stride=stride,
             map_size=sizes[index],
-            shortcut=shortcut,
+            shortcut=architecture.shortcut,
             normalised=preactivated and index == 0 and stem.normalised,
         )
         for index, stride in enumerate(shape.strides)

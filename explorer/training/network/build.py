@@ -17,8 +17,7 @@ STEMS = ("conv1", "conv1.0")  # names of the first convolution of a ResNeXt and 
 def module_of(architecture: Architecture, task: Task) -> ResNeXt | AlexNet:
     """The network in its grouped form, with torch's default weights. Raises ValueError as `layout` does."""
     if architecture.block == "alexnet":
-        cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
-        return AlexNet(alexnet_layout(architecture.shape, task, cardinality, width))
+        return AlexNet(alexnet_layout(architecture, task))
     return ResNeXt(layout(architecture, task))
 
 

@@ -93,8 +93,7 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
     needed: list[type | Callable[..., Any]]
     kind: type[nn.Module]
     if architecture.block == "alexnet":
-        cardinality, width = architecture.cardinalities[0], architecture.bottleneck_widths[0]
-        numbers: Any = alexnet_layout(architecture.shape, task, cardinality, width)
+        numbers: Any = alexnet_layout(architecture, task)
         kind, needed = modules.AlexNet, [ConvLayer, AlexNetLayout]
         tables = ""
     else:
