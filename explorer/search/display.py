@@ -155,12 +155,9 @@ class Display:
         self._done += done
         self.work_left -= work_of(run, setting) - done
         assert record.val_error is not None
-        self.console.print(
-            f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: stopped after "
-            f"{record.epochs} of {run.recipe.epochs} epochs, val error {percent(record.val_error)}, "
-            f"{record.seconds:.1f} s, {self._time_left()}",
-            highlight=False,
-            markup=False,
+        self._ended(
+            record,
+            f"stopped after {record.epochs} of {run.recipe.epochs} epochs, val error {percent(record.val_error)}",
         )
 
     def tell(self, message: str) -> None:
@@ -183,11 +180,13 @@ class Display:
             if record.val_error is not None
             else f"{record.status}: {record.message}"
         )
-        self.console.print(
-            f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: {error}, "
-            f"{record.seconds:.1f} s, {self._time_left()}",
-            highlight=False,
-            markup=False,
+        self._ended(record, error)
+
+    def _ended(self, record: RunRecord, words: str) -> None:
+        """Show a line about a recorded run."""
+        self.tell(
+            f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: {words}, "
+            f"{record.seconds:.1f} s, {self._time_left()}"
         )
 
     def _has_trained(self, seconds: float) -> None:

@@ -155,8 +155,11 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the mirror, the study goes on
                 self.forget()
                 reason, passes = understood(error)
-                if is_last or passes or not self._may_try_again():
-                    key = "away" if passes and self.mirror.path is None else reason
+                path = self.mirror.path
+                # A damaged own file is made anew. In a shared database another process may have been creating the
+                # tables at the same time.
+                if is_last or passes or not (path is None or _removed(path)):
+                    key = "away" if passes and path is None else reason
                     self.tell(key, f"cannot be written now: {reason}")
                     return False
         return False
@@ -165,7 +168,7 @@ class Writer:
         """Make the stored study equal to the trials; return False if `leaves` ended it early."""
         path = self.mirror.path
         if path is not None and path.exists():
-            _refuse_unusable(path, self._most)
+            _refuse_unusable(path, _most(self.trials, self.mirror.folder))
         elif path is not None:
             self.forget()
         whole = self.trials.frozen()
@@ -188,17 +191,6 @@ class Writer:
         if key not in self._warned:
             _LOGGER.warning("the mirror %s %s", self.mirror.place, words)
         self._warned.add(key)
-
-    @property
-    def _most(self) -> int:
-        return _most(self.trials, self.mirror.folder)
-
-    def _may_try_again(self) -> bool:
-        """Remove a damaged own file, and say whether to try once more; a shared database is only tried again.
-
-        In a shared database another process may merely have been creating the tables at the same time.
-        """
-        return self.mirror.path is None or _removed(self.mirror.path)
 
     def _is_there(self, storage: RDBStorage) -> bool:
         """Whether the stored study still exists under the id it had last time."""

@@ -143,7 +143,7 @@ def _trials(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> 
     if not config.search.is_adaptive:
         return open_trials(config.name, settings, plan.seeds, first_seed=config.search.first_seed)
     drawn = set(past.chosen(BASELINE))
-    return open_search(plan, (), tuple(setting for setting in settings if setting.name in drawn))
+    return open_search(plan, tuple(setting for setting in settings if setting.name in drawn))
 
 
 def _drawn(measurer: Measurer, execution: Execution, trials: Trials, numbers: range) -> tuple[Setting, ...]:

@@ -127,62 +127,67 @@ class Trials:
         """Draw a design at random among those without a trial; the search can no longer choose it."""
         assert self.sampler is not None
         assert self.scope is not None
-        with self._lock:
-            architecture = self.sampler.pool.architecture(int(rng.choice(self.sampler.free_places())))
-            setting = self.scope.setting(architecture)
-            self._reserve(setting)
-            return setting
+        architecture = self.sampler.pool.architecture(int(rng.choice(self.sampler.free_places())))
+        setting = self.scope.setting(architecture)
+        self.reserve(setting)
+        return setting
 
     def reserve(self, setting: Setting) -> None:
-        """Exclude a design from the search, as one drawn at random. Raises InputError if it is not in the pool."""
-        with self._lock:
-            self._reserve(setting)
+        """Exclude a design from the search and open a trial for it in the separate study of random designs.
 
-    def _reserve(self, setting: Setting) -> None:
-        """Open a trial for a design in the separate study of random designs."""
+        Raises InputError if it is not in the pool.
+        """
         assert self.sampler is not None
-        place = self.sampler.place(setting.architecture)
-        if place is None:
-            raise _foreign(setting)
-        self.sampler.reserve(place)
-        parameters = self.sampler.at(place)
-        if self._drawn is None:
-            chance = optuna.samplers.RandomSampler(seed=0)
-            self._drawn = optuna.create_study(directions=self.study.directions, sampler=chance)
-        trial = _begun(self._drawn, parameters, self.sampler.distributions, _attributes(setting, BASELINE))
-        self._by_setting[setting.name] = _Open(self._drawn, trial)
+        place = self._place(setting)
+        with self._lock:
+            self.sampler.reserve(place)
+            if self._drawn is None:
+                chance = optuna.samplers.RandomSampler(seed=0)
+                self._drawn = optuna.create_study(directions=self.study.directions, sampler=chance)
+            self._begin(self._drawn, setting, place, BASELINE)
 
     def ask(self) -> Setting | None:
         """The next setting of a search; None if every feasible design has been tried."""
+        assert self.sampler is not None
+        assert self.scope is not None
         with self._lock:
-            return self._ask()
+            try:
+                trial = self.study.ask(self.sampler.distributions)
+            except ExhaustedError:
+                # Optuna opens the trial before it asks the sampler.
+                self.study.tell(len(self.study.trials) - 1, state=optuna.trial.TrialState.FAIL)
+                return None
+            setting = self.scope.setting(self.sampler.architecture(trial.number))
+            for key, value in _attributes(setting, self.by).items():
+                trial.set_user_attr(key, value)
+            self._by_setting[setting.name] = _Open(self.study, trial)
+            return setting
 
     def again(self, setting: Setting) -> None:
         """Open the trial of a setting that an earlier start chose. Raises InputError if it is no longer in the pool."""
         assert self.sampler is not None
+        place = self._place(setting)
+        with self._lock:
+            number = self._begin(self.study, setting, place, self.by)
+            self.sampler.claim(self.study, self.study.get_trials(deepcopy=False)[number], place)
+
+    def _place(self, setting: Setting) -> int:
+        """The position of a setting's design in the sampler's pool. Raises InputError if it is not there."""
+        assert self.sampler is not None
         place = self.sampler.place(setting.architecture)
         if place is None:
-            raise _foreign(setting)
-        attributes = _attributes(setting, self.by)
-        with self._lock:
-            trial = _begun(self.study, self.sampler.at(place), self.sampler.distributions, attributes)
-            self.sampler.claim(self.study, self.study.get_trials(deepcopy=False)[trial.number], place)
-            self._by_setting[setting.name] = _Open(self.study, trial)
+            raise InputError(
+                f"the record holds {setting.name}, which is not among the designs this study draws from; continue with "
+                "the version that wrote it, or start a new study with name=..."
+            )
+        return place
 
-    def _ask(self) -> Setting | None:
+    def _begin(self, study: optuna.Study, setting: Setting, place: int, by: str) -> int:
+        """Open a trial with the design at a place of the pool, and return its number."""
         assert self.sampler is not None
-        assert self.scope is not None
-        try:
-            trial = self.study.ask(self.sampler.distributions)
-        except ExhaustedError:
-            # Optuna opens the trial before it asks the sampler.
-            self.study.tell(len(self.study.trials) - 1, state=optuna.trial.TrialState.FAIL)
-            return None
-        setting = self.scope.setting(self.sampler.architecture(trial.number))
-        for key, value in _attributes(setting, self.by).items():
-            trial.set_user_attr(key, value)
-        self._by_setting[setting.name] = _Open(self.study, trial)
-        return setting
+        trial = _begun(study, self.sampler.at(place), self.sampler.distributions, _attributes(setting, by))
+        self._by_setting[setting.name] = _Open(study, trial)
+        return trial.number
 
     def frozen(self) -> list[FrozenTrial]:
         """A snapshot of all trials, in the order of the settings; another thread may call `add` meanwhile.
@@ -261,14 +266,12 @@ def finished_trials(
     return trials.study
 
 
-def open_search(plan: Plan, tried: tuple[Setting, ...], drawn: tuple[Setting, ...] = ()) -> Trials:
-    """Reopen a search with the designs it has `tried`, and those `drawn` at random for comparison."""
+def open_search(plan: Plan, drawn: tuple[Setting, ...] = ()) -> Trials:
+    """Reopen a search before its first choice, with the designs `drawn` at random for comparison."""
     pool, seed = plan.draws.candidates(plan.scope), plan.config.search.sampler_seed
     trials = new_search(plan.config, plan.scope, pool, seed)
     for setting in drawn:
         trials.reserve(setting)
-    for setting in tried:
-        trials.again(setting)
     return trials
 
 
@@ -293,13 +296,6 @@ def _copied(trial: FrozenTrial) -> FrozenTrial:
     copied = copy.copy(trial)
     copied.user_attrs, copied.intermediate_values = dict(trial.user_attrs), dict(trial.intermediate_values)
     return copied
-
-
-def _foreign(setting: Setting) -> InputError:
-    return InputError(
-        f"the record holds {setting.name}, which is not among the designs this study draws from; continue with "
-        "the version that wrote it, or start a new study with name=..."
-    )
 
 
 def _parameters(setting: Setting, *, formed: bool) -> dict[str, int | str]:

@@ -39,8 +39,8 @@ def searching(sampler: str, designs: int, *, few: bool = False) -> StudyConfig:
     return read_command([*TINY, *SPACE, *chosen]).study
 
 
-def opened(config: StudyConfig, tried: tuple[Setting, ...] = ()) -> Trials:
-    return open_search(plan_of(config), tried)
+def opened(config: StudyConfig) -> Trials:
+    return open_search(plan_of(config))
 
 
 def error_of(architecture: Architecture) -> float:
@@ -132,13 +132,13 @@ def test_a_design_that_is_no_longer_in_the_space_is_refused() -> None:
     (setting,) = searched(config, opened(config), 1)
     foreign = replace(setting, architecture=replace(setting.architecture, width=64))
     with pytest.raises(InputError, match=r"the record holds .*, which is not among the designs this study draws from"):
-        opened(config, (foreign,))
+        opened(config).again(foreign)
 
 
 def test_designs_drawn_at_random_come_first_and_the_chosen_ones_are_numbered_after_them() -> None:
     config = searching("random", 8)
     drawn = tuple(searched(config, opened(config), 2))
-    trials = open_search(plan_of(config), (), drawn)
+    trials = open_search(plan_of(config), drawn)
     chosen = [trials.ask() for _ in range(3)]
     trials.add(record(str(chosen[1] and chosen[1].name), 0, 0.25))
     first, second = trials.frozen(), trials.frozen()
