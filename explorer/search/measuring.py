@@ -4,17 +4,19 @@ The usually fastest way on a device is taken, unless another is measured to be f
 varies: a program that happens to run at the same time must not decide how a study is executed.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from explorer.design.cost import Cost
 from explorer.design.name import parse_name
 from explorer.design.template import Task
 from explorer.engine.contract import Engine
 from explorer.engine.local import LocalEngine
+from explorer.host.formatting import counted
 from explorer.host.machine import cpu_count
 from explorer.study.designs import Setting
 from explorer.study.job import HostReport, Speed, SpeedQuestion, TogetherQuestion
@@ -75,14 +77,6 @@ class ExecutionPlan:
     measured: bool = True
 
 
-@dataclass(frozen=True)
-class _Allowance:
-    """The time until which measuring may go on, by the measurer's clock, and the seconds of a training step."""
-
-    ends: float
-    step: float
-
-
 def measured(measurer: Measurer, plain: Execution, middle: Setting, runs: int) -> ExecutionPlan:
     """Measure an execution plan: precision and kernels on one worker, then the number of workers and their threads."""
     there, chosen, is_gpu = measurer.host_report, measurer.config.engine, measurer.host_report.device == "cuda"
@@ -92,19 +86,20 @@ def measured(measurer: Measurer, plain: Execution, middle: Setting, runs: int) -
         best, others = replace(best, precision=ours), [{"precision": theirs}]
     if chosen.forms == "auto" and there.has_kernels:
         best, others = replace(best, norms="fused"), [*others, {"norms": "torch"}]
+    session = _Session(measurer, middle, runs)
     if not others and chosen.threads != "auto" and not is_gpu:
-        return _divided(measurer, best, middle, runs, None)  # nothing is left to measure
-    allowance, is_clear = _allowance(measurer, best, middle, runs), True
+        return session.divided(best)  # nothing is left to measure
+    session, is_clear = session.limited(best), True
     for place, other in enumerate(others):
-        best, decided = _faster(measurer, middle, best, replace(best, **other), allowance, len(others) - place + 1)
+        best, decided = session.faster(best, replace(best, **other), len(others) - place + 1)
         is_clear = is_clear and decided
-    plan = (_shared if is_gpu else _divided)(measurer, best, middle, runs, allowance)
+    plan = session.shared(best) if is_gpu else session.divided(best)
     return replace(plan, measured=plan.measured and is_clear)
 
 
 def shared(measurer: Measurer, execution: Execution, middle: Setting, runs: int) -> ExecutionPlan:
     """Measure how many workers share a GPU with a given execution."""
-    return _shared(measurer, execution, middle, runs, _allowance(measurer, execution, middle, runs))
+    return _Session(measurer, middle, runs).limited(execution).shared(execution)
 
 
 def small_runs(device: str) -> Together:
@@ -134,182 +129,173 @@ def memory_needed(cost: Cost, execution: Execution) -> int:
     return training_bytes(cost, execution.micro_batch, 2 if execution.precision == "bfloat16" else 4)
 
 
-def _allowance(measurer: Measurer, execution: Execution, middle: Setting, runs: int) -> _Allowance | None:
-    """How long measuring may take, from a few timed steps of a planned run; None if these do not fit into memory."""
-    began, recipe = measurer.clock(), measurer.config.recipe
-    measurer.tell("Measuring which way of executing runs is the fastest here: a few steps first")
-    speed = median(_speeds(measurer, middle, (execution,), seconds=0.0, limit=FIRST)[0])
-    if speed <= 0:
-        return None
-    planned = runs * recipe.epochs * measurer.host_report.images[0] / speed
-    least = min(LEAST[execution.device], planned / 4)
-    return _Allowance(began + min(MOST, max(SHARE * planned, least)), recipe.batch_size / speed)
+@dataclass(frozen=True)
+class _Session:
+    """The measurements for the plan of `runs` runs, made on the setting of median cost.
 
-
-def _left(measurer: Measurer, allowance: _Allowance | None) -> float:
-    """Seconds that measuring may still take."""
-    return allowance.ends - measurer.clock() if allowance else 0.0
-
-
-def _faster(
-    measurer: Measurer, setting: Setting, likely: Execution, other: Execution, allowance: _Allowance | None, parts: int
-) -> tuple[Execution, bool]:
-    """The faster of two executions, and whether that is clear: `likely`, unless `other` is clearly faster.
-
-    One `parts`-th of the time left may be spent on it.
+    ends  when measuring must end, by the measurer's clock; by default there is no time for it
+    step  seconds of a training step
     """
-    limit = min(PAIR, _left(measurer, allowance) / parts)
-    if allowance is None or limit < 2 * (2 + LEAST_STEPS) * allowance.step:  # each has two steps to warm up
-        return likely, False
-    measurer.tell(f"Measuring for at most {limit:.0f} s: {_named(likely)} beside {_named(other)}")
-    ours, theirs = _speeds(measurer, setting, (likely, other), seconds=PROBE_SECONDS, limit=limit)
-    has_enough = len(ours) >= LEAST_STEPS
-    if has_enough and is_faster(theirs, ours):
-        return other, True
-    return likely, has_enough and is_settled(theirs, ours)
+
+    measurer: Measurer
+    middle: Setting
+    runs: int
+    ends: float = -math.inf
+    step: float = 0.0
+
+    def limited(self, execution: Execution) -> Self:
+        """Set how long measuring may take, from a few timed steps; not at all if a run does not fit into memory."""
+        began, recipe = self.measurer.clock(), self.measurer.config.recipe
+        self.measurer.tell("Measuring which way of executing runs is the fastest here: a few steps first")
+        speed = median(self._speeds((execution,), seconds=0.0, limit=FIRST)[0])
+        if speed <= 0:
+            return self
+        planned = self.runs * recipe.epochs * self.measurer.host_report.images[0] / speed
+        least = min(LEAST[execution.device], planned / 4)
+        return replace(self, ends=began + min(MOST, max(SHARE * planned, least)), step=recipe.batch_size / speed)
+
+    def faster(self, likely: Execution, other: Execution, parts: int) -> tuple[Execution, bool]:
+        """The faster of two executions, and whether that is clear: `likely`, unless `other` is clearly faster.
+
+        One `parts`-th of the time left may be spent on it.
+        """
+        limit = min(PAIR, self._left / parts)
+        if limit < 2 * (2 + LEAST_STEPS) * self.step:  # each has two steps to warm up
+            return likely, False
+        self.measurer.tell(f"Measuring for at most {limit:.0f} s: {_named(likely)} beside {_named(other)}")
+        ours, theirs = self._speeds((likely, other), seconds=PROBE_SECONDS, limit=limit)
+        has_enough = len(ours) >= LEAST_STEPS
+        if has_enough and is_faster(theirs, ours):
+            return other, True
+        return likely, has_enough and is_settled(theirs, ours)
+
+    def divided(self, execution: Execution) -> ExecutionPlan:
+        """Divide the cores among workers for the highest throughput; one thread each unless more is clearly faster.
+
+        The number of workers is not doubled unless that is clearly faster.
+        """
+        there, threads, asked = self.measurer.host_report, self.measurer.config.engine.threads, self.measurer.workers
+        if threads != "auto":
+            return ExecutionPlan(replace(execution, threads=threads), max(1, there.cores // threads))
+        counts = [asked] if asked else _halved(there.cores)
+        most = min(self.runs, int(0.9 * there.memory / memory_needed(self.middle.cost, execution)))
+        divisions = {max(1, there.cores // count): count for count in counts if count <= most} or {there.cores: 1}
+        narrowest = min(divisions.items())
+        default = ExecutionPlan(replace(execution, threads=narrowest[0]), narrowest[1])
+        fewer = [] if asked or narrowest[1] == 1 else [(narrowest[0], narrowest[1] // 2)]
+        tries = [narrowest, *(one for one in divisions.items() if one != narrowest), *fewer]
+        if len(tries) == 1:
+            return default
+        totals = self._in_turns(execution, {one: [] for one in tries})
+        narrow = totals[narrowest]
+        faster = [one for one in divisions.items() if is_faster(totals[one], narrow, GAIN)]
+        threads, workers = max(faster, key=lambda one: median(totals[one]), default=narrowest)
+        is_clear = all(is_settled(totals[one], narrow) for one in tries[1:])
+        if (threads, workers) == narrowest and fewer:
+            workers = self._enough(execution, totals, narrowest)
+        return ExecutionPlan(replace(execution, threads=threads), workers, is_clear)
+
+    def shared(self, execution: Execution) -> ExecutionPlan:
+        """Choose the number of processes on one GPU: double it while the total gets faster by a tenth and they fit."""
+        there, engine = self.measurer.host_report, self.measurer.config.engine
+        if engine.threads != "auto":
+            execution = replace(execution, threads=engine.threads)
+        if self.measurer.workers:
+            return ExecutionPlan(execution, self.measurer.workers)
+        totals: Totals = {}
+        workers, peak, most, has_time = 1, 0, min(self.runs, there.cores, MOST_ON_GPU), True
+        if most == 1:
+            return ExecutionPlan(execution, 1)
+        while workers <= most and workers * (peak + CONTEXT_BYTES) < 0.9 * there.memory:
+            one = execution.threads, workers
+            if not (has_time := self._is_covered(execution, one)):
+                break
+            total, peak = self._together(execution, one, 1)
+            totals[one] = [total]
+            if workers > 1 and total < WORTH * totals[execution.threads, workers // 2][0]:
+                break
+            workers *= 2
+        if len(totals) < 2:
+            return ExecutionPlan(execution, 1, has_time)
+        totals = self._in_turns(execution, totals)
+        best, is_clear = (execution.threads, 1), has_time
+        for one in list(totals)[1:]:
+            is_clear = is_clear and is_settled(totals[one], totals[best])
+            if not is_faster(totals[one], totals[best], WORTH):
+                break
+            best = one
+        return ExecutionPlan(execution, best[1], is_clear)
+
+    def _enough(self, execution: Execution, totals: Totals, most: tuple[int, int]) -> int:
+        """The fewest workers that are about as fast as the most: half as many are tried, then half again."""
+        threads, workers = most
+        while workers > 1:
+            half = threads, workers // 2
+            if half not in totals:
+                totals = self._in_turns(execution, {most: [], half: []})
+            if not is_faster([WORTH * total for total in totals[half]], totals[most]):
+                break
+            workers = half[1]
+        return workers
+
+    def _in_turns(self, execution: Execution, totals: Totals) -> Totals:
+        """Measure all candidates in turns and return their totals; a first turn may be given, time may end it early.
+
+        A candidate is begun only if there is time for its second turn, without which it cannot be compared.
+        """
+        expected = sum(self._expected(execution, one) for one in totals)
+        if (2 - max(map(len, totals.values()), default=0)) * expected + STARTING > self._left:
+            return {one: [] for one in totals}
+        found, first = {one: list(own) for one, own in totals.items()}, next(iter(totals))
+        for turn in range(len(found[first]), TURNS):
+            if turn >= 2 and all(is_steady(own, found[first]) for own in found.values()):
+                break
+            new: dict[tuple[int, int], float] = {}
+            for one in found:
+                if not self._is_covered(execution, one):
+                    return found
+                new[one] = self._together(execution, one, turn + 1)[0]
+            for one, total in new.items():
+                found[one].append(total)
+        return found
+
+    @property
+    def _left(self) -> float:
+        return self.ends - self.measurer.clock()
+
+    def _expected(self, execution: Execution, one: tuple[int, int]) -> float:
+        """Expected seconds of one window, including the warm-up and last steps, which are slower than on all cores."""
+        threads, workers = one
+        slower = self.measurer.host_report.cores / threads if execution.device == "cpu" else workers
+        return WINDOW + 4 * self.step * slower
+
+    def _is_covered(self, execution: Execution, one: tuple[int, int]) -> bool:
+        return self._expected(execution, one) < self._left
+
+    def _speeds(
+        self, executions: Sequence[Execution], *, seconds: float, limit: float
+    ) -> tuple[tuple[float, ...], ...]:
+        """Images per second of one worker, for each execution in each turn."""
+        question = SpeedQuestion(tuple(map(self._run, executions)), seconds, limit)
+        (answer,) = self.measurer.engine.ask(question)
+        return cast(Speed, answer).turns
+
+    def _together(self, execution: Execution, one: tuple[int, int], turn: int) -> tuple[float, int]:
+        """Images per second of several workers together, and the memory of the first; `one`: threads, workers."""
+        threads, workers = one
+        self.measurer.tell(
+            f"Measuring {counted(workers, 'worker')} of {counted(threads, 'thread')} at once, "
+            f"turn {turn} of up to {TURNS}"
+        )
+        return _total(self.measurer.engine, self._run(replace(execution, threads=threads)), workers)
+
+    def _run(self, execution: Execution) -> Run:
+        config = self.measurer.config
+        return Run(self.middle.architecture, config.data.task, config.recipe, config.data, "", 0, execution)
 
 
 def _named(execution: Execution) -> str:
     return f"{execution.precision} with {'fused' if execution.norms == 'fused' else 'plain'} batch norms"
-
-
-def _divided(
-    measurer: Measurer, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
-) -> ExecutionPlan:
-    """Divide the cores among workers for the highest throughput; one thread each unless more is clearly faster.
-
-    The number of workers is not doubled unless that is clearly faster.
-    """
-    there, engine = measurer.host_report, measurer.config.engine
-    if engine.threads != "auto":
-        return ExecutionPlan(replace(execution, threads=engine.threads), max(1, there.cores // engine.threads))
-    counts = [measurer.workers] if measurer.workers else _halved(there.cores)
-    most = min(runs, int(0.9 * there.memory / memory_needed(middle.cost, execution)))
-    divisions = {max(1, there.cores // count): count for count in counts if count <= most} or {there.cores: 1}
-    narrowest = min(divisions.items())
-    default = ExecutionPlan(replace(execution, threads=narrowest[0]), narrowest[1])
-    fewer = [] if measurer.workers or narrowest[1] == 1 else [(narrowest[0], narrowest[1] // 2)]
-    tries = [narrowest, *(one for one in divisions.items() if one != narrowest), *fewer]
-    if len(tries) == 1:
-        return default
-    totals = _in_turns(measurer, execution, middle, {one: [] for one in tries}, allowance)
-    narrow = totals[narrowest]
-    faster = [one for one in divisions.items() if is_faster(totals[one], narrow, GAIN)]
-    threads, workers = max(faster, key=lambda one: median(totals[one]), default=narrowest)
-    is_clear = all(is_settled(totals[one], narrow) for one in tries[1:])
-    if (threads, workers) == narrowest and fewer:
-        workers = _enough(measurer, execution, middle, totals, narrowest, allowance)
-    return ExecutionPlan(replace(execution, threads=threads), workers, is_clear)
-
-
-def _enough(
-    measurer: Measurer,
-    execution: Execution,
-    middle: Setting,
-    totals: Totals,
-    most: tuple[int, int],
-    allowance: _Allowance | None,
-) -> int:
-    """The fewest workers that are about as fast as the most: half as many are tried, then half again."""
-    threads, workers = most
-    while workers > 1:
-        half = threads, workers // 2
-        if half not in totals:
-            totals = _in_turns(measurer, execution, middle, {most: [], half: []}, allowance)
-        if not is_faster([WORTH * total for total in totals[half]], totals[most]):
-            break
-        workers = half[1]
-    return workers
-
-
-def _shared(
-    measurer: Measurer, execution: Execution, middle: Setting, runs: int, allowance: _Allowance | None
-) -> ExecutionPlan:
-    """Choose the number of processes on one GPU: double it while the total gets faster by a tenth and they fit."""
-    there, engine = measurer.host_report, measurer.config.engine
-    if engine.threads != "auto":
-        execution = replace(execution, threads=engine.threads)
-    if measurer.workers:
-        return ExecutionPlan(execution, measurer.workers)
-    totals: Totals = {}
-    workers, peak, most, has_time = 1, 0, min(runs, there.cores, MOST_ON_GPU), True
-    if most == 1:
-        return ExecutionPlan(execution, 1)
-    while workers <= most and workers * (peak + CONTEXT_BYTES) < 0.9 * there.memory:
-        one = execution.threads, workers
-        if not (has_time := _is_covered(measurer, execution, one, allowance)):
-            break
-        total, peak = _together(measurer, middle, execution, one, 1)
-        totals[one] = [total]
-        if workers > 1 and total < WORTH * totals[execution.threads, workers // 2][0]:
-            break
-        workers *= 2
-    if len(totals) < 2:
-        return ExecutionPlan(execution, 1, has_time)
-    totals = _in_turns(measurer, execution, middle, totals, allowance)
-    best, is_clear = (execution.threads, 1), has_time
-    for one in list(totals)[1:]:
-        is_clear = is_clear and is_settled(totals[one], totals[best])
-        if not is_faster(totals[one], totals[best], WORTH):
-            break
-        best = one
-    return ExecutionPlan(execution, best[1], is_clear)
-
-
-def _in_turns(
-    measurer: Measurer, execution: Execution, setting: Setting, totals: Totals, allowance: _Allowance | None
-) -> Totals:
-    """Measure all candidates in turns and return their totals; a first turn may be given, and time may end it early.
-
-    A candidate is begun only if there is time for its second turn, without which it cannot be compared.
-    """
-    expected = sum(_expected(measurer, execution, one, allowance) for one in totals)
-    if (2 - max(map(len, totals.values()), default=0)) * expected + STARTING > _left(measurer, allowance):
-        return {one: [] for one in totals}
-    found, first = {one: list(own) for one, own in totals.items()}, next(iter(totals))
-    for turn in range(len(found[first]), TURNS):
-        if turn >= 2 and all(is_steady(own, found[first]) for own in found.values()):
-            break
-        new: dict[tuple[int, int], float] = {}
-        for one in found:
-            if not _is_covered(measurer, execution, one, allowance):
-                return found
-            new[one] = _together(measurer, setting, execution, one, turn + 1)[0]
-        for one, total in new.items():
-            found[one].append(total)
-    return found
-
-
-def _expected(measurer: Measurer, execution: Execution, one: tuple[int, int], allowance: _Allowance | None) -> float:
-    """Expected seconds of one window, including the warm-up and last steps, which are slower than on all cores."""
-    threads, workers = one
-    slower = measurer.host_report.cores / threads if execution.device == "cpu" else workers
-    return WINDOW + 4 * (allowance.step if allowance else 0.0) * slower
-
-
-def _is_covered(measurer: Measurer, execution: Execution, one: tuple[int, int], allowance: _Allowance | None) -> bool:
-    return _expected(measurer, execution, one, allowance) < _left(measurer, allowance)
-
-
-def _speeds(
-    measurer: Measurer, setting: Setting, executions: Sequence[Execution], *, seconds: float, limit: float
-) -> tuple[tuple[float, ...], ...]:
-    """Images per second of one worker, for each execution in each turn."""
-    runs = tuple(_run(measurer, setting, execution) for execution in executions)
-    (answer,) = measurer.engine.ask(SpeedQuestion(runs, seconds, limit))
-    return cast(Speed, answer).turns
-
-
-def _together(
-    measurer: Measurer, setting: Setting, execution: Execution, one: tuple[int, int], turn: int
-) -> tuple[float, int]:
-    """Images per second of several workers together, and the bytes of memory of the first; `one`: threads, workers."""
-    threads, workers = one
-    measurer.tell(
-        f"Measuring {workers} worker{'s' if workers > 1 else ''} of {threads} thread{'s' if threads > 1 else ''} "
-        f"at once, turn {turn} of up to {TURNS}"
-    )
-    return _total(measurer.engine, _run(measurer, setting, replace(execution, threads=threads)), workers)
 
 
 def _total(engine: Engine, run: Run, workers: int) -> tuple[float, int]:
@@ -317,11 +303,6 @@ def _total(engine: Engine, run: Run, workers: int) -> tuple[float, int]:
     answers = [cast(Speed, answer) for answer in engine.ask(TogetherQuestion(run, WINDOW), workers)]
     speeds = [answer.turns[0][0] for answer in answers]
     return sum(speeds) if min(speeds) > 0 else 0.0, answers[0].peak_memory
-
-
-def _run(measurer: Measurer, setting: Setting, execution: Execution) -> Run:
-    config = measurer.config
-    return Run(setting.architecture, config.data.task, config.recipe, config.data, "", 0, execution)
 
 
 def _halved(cores: int) -> list[int]:
