@@ -26,10 +26,10 @@ from explorer.design import Task, cost, parse_name
 from explorer.design.grouped import GroupedConv, grouped_convs
 from explorer.host.formatting import in_one_line
 from explorer.study.run import Convolution, Execution, Run
-from explorer.study.settings import DataConfig, Recipe
+from explorer.training.device import finish
 from explorer.training.loop import deterministic, ready, step
 from explorer.training.network.prepare import merged
-from explorer.training.speed import ACCESSES, measure_limits
+from explorer.training.speed import ACCESSES, measure_limits, random_run
 
 Work = Callable[[], object]
 Choices = tuple[Convolution, ...]
@@ -109,26 +109,21 @@ class Bench:
         self.found[part] = value
         (self.out / "micro.json").write_text(json.dumps(self.found, indent=1), encoding="utf-8")
 
-    def wait(self) -> None:
-        """Until the device has done everything."""
-        if self.is_gpu:
-            torch.cuda.synchronize()
-
     def seconds(self, work: Work, burst: float) -> float:
         """Of one call: the median over three bursts of about so many seconds, each with one wait for the device."""
         for _ in range(2):
             work()
-        self.wait()
+        finish(self.device)
         began = time.perf_counter()
         work()
-        self.wait()
+        finish(self.device)
         calls = max(2, min(200, int(burst / max(time.perf_counter() - began, 1e-6))))
         times = []
         for _ in range(3):
             began = time.perf_counter()
             for _ in range(calls):
                 work()
-            self.wait()
+            finish(self.device)
             times.append((time.perf_counter() - began) / calls)
         return median(times)
 
@@ -148,7 +143,7 @@ class Bench:
                 work()
         except RuntimeError as error:
             print("  no graph:", in_one_line(error), flush=True)
-            self.wait()
+            finish(self.device)
             return None
         return graph.replay
 
@@ -160,26 +155,8 @@ class Bench:
 
     def run(self, name: str, batch: int, task: Task, convolutions: Choices = ()) -> Run:
         """A run of a network as a study would execute it in bfloat16; its images are never read."""
-        recipe = Recipe(
-            epochs=1,
-            batch_size=batch,
-            learning_rate=0.01,
-            schedule="one_cycle",
-            warmup=0.2,
-            milestones=(),
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=5e-4,
-            label_smoothing=0.0,
-            shift=4,
-            flip=True,
-            zero_init_residual=False,
-        )
-        data = DataConfig(
-            "random", "random", 1 if task.channels == 1 else 3, task.image_size, task.classes, 2000, 1, 1, 0
-        )
         execution = Execution(self.device, "", "grouped", "channels_last", "bfloat16", 1, batch, convolutions)
-        return Run(parse_name(name), task, recipe, data, "", 0, execution)
+        return random_run(parse_name(name), task, batch, execution)
 
     def step(self, run: Run, *, compiles: bool = False) -> Work:
         """A step of a run on random images that lie on the device."""
@@ -343,7 +320,7 @@ def measure_compiled(bench: Bench) -> None:
             work = bench.step(bench.run(name, scale.batch, scale.task), compiles=True)
             for _ in range(2):
                 work()
-            bench.wait()
+            finish(bench.device)
             took = round(time.perf_counter() - began, 1)
             rows[name] = {"compiling_s": took, **bench.speeds(work, scale.batch)}
         print(f"torch.compile {name}: {rows[name]}", flush=True)

@@ -1,5 +1,8 @@
 """The device of a run, which is exactly one, and its properties."""
 
+import time
+from collections.abc import Callable
+
 import torch
 
 from explorer.host.errors import InputError
@@ -66,13 +69,26 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_usable(device: str) -> bool:
     """Whether this process can still use its device, which an error may have made unusable."""
-    if device != "cuda":
-        return True
     try:
-        torch.cuda.synchronize()
+        finish(device)
     except RuntimeError:
         return False
     return True
+
+
+def finish(device: str) -> None:
+    """Wait until a device has done everything it was asked to do; a CPU has."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def timed(work: Callable[[], object], device: str) -> float:
+    """Seconds of some work on a device, from when the device is free to when it has ended."""
+    finish(device)
+    began = time.perf_counter()
+    work()
+    finish(device)
+    return time.perf_counter() - began
 
 
 def release_memory() -> None:

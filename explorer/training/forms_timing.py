@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from explorer.design.grouped import GroupedConv
 from explorer.study.job import Forms
 from explorer.study.run import Convolution, Execution, Run
+from explorer.training.device import finish, timed
 from explorer.training.loop import deterministic, ready, step
 from explorer.training.network.narrow import fits
 from explorer.training.network.prepare import arithmetic, exchange
@@ -60,7 +61,7 @@ def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float)
     speeds: dict[Convolution, list[float]] = {choice: [] for choice in passes}
     for _ in range(REPEATS):  # in turns, so that a disturbance affects all of them
         for choice, run in passes.items():
-            speeds[choice].append(1 / _seconds(run, execution.device))
+            speeds[choice].append(1 / timed(run, execution.device))
         if time.perf_counter() > ends:
             return None
     best = max(speeds, key=lambda choice: median(speeds[choice]))
@@ -98,19 +99,6 @@ def _pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> Call
     return run
 
 
-def _seconds(run: Callable[[], object], device: str) -> float:
-    _wait(device)
-    began = time.perf_counter()
-    run()
-    _wait(device)
-    return time.perf_counter() - began
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
 def training_speeds(
     runs: Sequence[Run], seconds: float, limit: float = math.inf
 ) -> tuple[tuple[tuple[float, ...], ...], int]:
@@ -131,12 +119,12 @@ def training_speeds(
     for one in [one for one in steps for _ in range(WARM_UP)]:
         if time.perf_counter() < ends:
             one()
-    _wait(execution.device)
+    finish(execution.device)
     times: list[list[float]] = [[] for _ in runs]
     speeds: list[list[float]] = [[] for _ in runs]
     while len(speeds[0]) < least or (time.perf_counter() < ends and not _is_clear(speeds, times, seconds)):
         for run, one, own, taken in zip(runs, steps, speeds, times, strict=True):
-            taken.append(_seconds(one, execution.device))
+            taken.append(timed(one, execution.device))
             own.append(run.recipe.batch_size / taken[-1])
     return tuple(map(tuple, speeds)), _peak(runs[0])
 
@@ -163,7 +151,7 @@ def warmed_up(run: Run) -> Callable[[], None]:
     one = _step(run)
     for _ in range(WARM_UP):
         one()
-    _wait(run.execution.device)
+    finish(run.execution.device)
     return one
 
 
@@ -177,7 +165,7 @@ def speed_in_window(one: Callable[[], None], run: Run, seconds: float) -> tuple[
     while time.perf_counter() - began < seconds:
         one()
         steps += 1
-    _wait(run.execution.device)
+    finish(run.execution.device)
     taken = time.perf_counter() - began
     return steps * run.recipe.batch_size / taken, _peak(run)
 

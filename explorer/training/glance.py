@@ -14,7 +14,7 @@ from explorer.host.formatting import in_one_line
 from explorer.study.settings import DataConfig
 from explorer.training.images import source
 from explorer.training.images.decode import look
-from explorer.training.images.decoded_cache import NEEDED, class_numbers, refuse_sizes
+from explorer.training.images.decoded_cache import NEEDED, class_numbers, refuse_sizes, refuse_small_resize
 
 DIGITS = 1797  # number of embedded images
 ROWS = 2**16  # labels read at once
@@ -44,9 +44,8 @@ def refuse_unlike(config: DataConfig) -> None:
 
 def _refuse_sizes(config: DataConfig, unread: source.Listings) -> None:
     """Raise InputError if the first images of a part have another size than the settings say."""
+    refuse_small_resize(config)
     if config.resize is not None:
-        if config.resize < config.image_size:
-            raise InputError(f"data.resize={config.resize}: allowed is at least data.image_size, {config.image_size}")
         return
     sizes, seen = [], 0
     for part, listing in unread.items():

@@ -1,6 +1,5 @@
 """Measure the latency of a network: the time of one forward pass."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,7 @@ from explorer.host.cache import cache_folder
 from explorer.host.errors import InputError
 from explorer.host.machine import cpu_count
 from explorer.study.run import Execution
-from explorer.training.device import device_name
+from explorer.training.device import device_name, timed
 from explorer.training.network.build import build
 from explorer.training.network.prepare import arithmetic, prepare
 from explorer.training.results import Latency
@@ -86,15 +85,8 @@ def _network(architecture: Architecture, task: Task, execution: Execution, seed:
 
 
 def _passes(network: nn.Module, execution: Execution, images: torch.Tensor) -> list[float]:
-    times = []
-    for number in range(WARM_UP + PASSES):
-        if execution.device == "cuda":
-            torch.cuda.synchronize()
-        began = time.perf_counter()
+    def forward() -> None:
         with arithmetic(execution):
             network(images)
-        if execution.device == "cuda":
-            torch.cuda.synchronize()
-        if number >= WARM_UP:
-            times.append(time.perf_counter() - began)
-    return times
+
+    return [timed(forward, execution.device) for _ in range(WARM_UP + PASSES)][WARM_UP:]

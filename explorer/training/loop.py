@@ -172,9 +172,8 @@ def step(
     """One step of the optimiser on a prepared batch: its mean loss and number of errors, still on the device."""
     optimizer.zero_grad(set_to_none=True)
     loss_sum, wrong = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
-    for part, part_labels in zip(
-        parts(images, execution.micro_batch), parts(labels, execution.micro_batch), strict=True
-    ):
+    size = execution.micro_batch
+    for part, part_labels in zip(torch.split(images, size), torch.split(labels, size), strict=True):
         with arithmetic(execution):
             scores = network(part)
         loss = F.cross_entropy(scores.float(), part_labels, label_smoothing=recipe.label_smoothing)
@@ -371,7 +370,7 @@ def epoch_steps(
     draws = draw(recipe, images, augmentation, execution.device, boxes=data.train.images is not None)
     # A remainder too small for batch norm is left out.
     steps = images // recipe.batch_size
-    places = parts(order[: steps * recipe.batch_size], recipe.batch_size)
+    places = torch.split(order[: steps * recipe.batch_size], recipe.batch_size)
     if data.train.images is not None:
         places = tuple(chosen.to(execution.device, non_blocking=True) for chosen in places)
     network.train()
@@ -395,18 +394,13 @@ def correct(
     network.eval()
     right: list[Tensor] = []
     size = EVALUATION_PIXELS[execution.device] // data.config.image_size**2
-    places = parts(torch.arange(len(split)), max(1, min(size, MOST_EVALUATED)))
+    places = torch.split(torch.arange(len(split)), max(1, min(size, MOST_EVALUATED)))
     for pixels, labels in fetched(data, split, places):
         with arithmetic(execution):
             scores = network(normalised(pixels, data.mean, data.std))
         right.append(scores.argmax(dim=1) == labels)
         pulse()
     return torch.cat(right).cpu().numpy()
-
-
-def parts(whole: Tensor, size: int) -> tuple[Tensor, ...]:
-    """Split a tensor into parts of `size` rows, the last one possibly smaller."""
-    return torch.split(whole, size)
 
 
 def error_of(right: Right) -> float:

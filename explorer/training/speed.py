@@ -15,11 +15,11 @@ import torch
 
 from explorer.design import Architecture, Task, cost, short_name
 from explorer.design.grouped import grouped_convs
-from explorer.host.machine import cpu_count, give_freed_memory_back, keep_freed_memory
+from explorer.host.machine import cpu_count, give_freed_memory_back, keep_freed_memory, memory_in_use, most_memory
 from explorer.study.memory import training_bytes
 from explorer.study.run import Execution, Run
 from explorer.study.settings import DataConfig, Recipe
-from explorer.training.device import device_name, has_bfloat16, has_fast_bfloat16
+from explorer.training.device import device_name, finish, has_bfloat16, has_fast_bfloat16, timed
 from explorer.training.forms_timing import fastest, training_speed, training_speeds
 from explorer.training.images.split import Dataset, Split
 from explorer.training.loop import deterministic, epoch_steps, ready
@@ -127,6 +127,10 @@ def at_best_batch(architecture: Architecture, conditions: Conditions, found: Tra
     return replace(found, batch_size=best, ours=speeds[best])
 
 
+def _run(architecture: Architecture, conditions: Conditions, execution: Execution) -> Run:
+    return random_run(architecture, conditions.task, conditions.batch_size, execution, conditions.seed)
+
+
 def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Execution, float]:
     """The execution that a study of many epochs would choose, and the seconds that choosing took."""
     with _as_worker(conditions.device):
@@ -160,11 +164,11 @@ def _speed(loop: Loop, conditions: Conditions, *, ours: bool, warm_up: int) -> f
     with _as_worker(conditions.device) if ours else _as_tutorial():
         for _ in range(warm_up):
             next(loop)
-        _wait(conditions.device)
+        finish(conditions.device)
         began = time.perf_counter()
         for _ in range(conditions.steps):
             next(loop)
-        _wait(conditions.device)
+        finish(conditions.device)
         return conditions.steps * conditions.batch_size / (time.perf_counter() - began)
 
 
@@ -228,12 +232,11 @@ def _random_images(conditions: Conditions) -> tuple[npt.NDArray[np.uint8], npt.N
     return images, rng.integers(0, task.classes, IMAGES)
 
 
-def _run(architecture: Architecture, conditions: Conditions, execution: Execution) -> Run:
-    """A run with the paper's CIFAR augmentation."""
-    task = conditions.task
+def random_run(architecture: Architecture, task: Task, batch_size: int, execution: Execution, seed: int = 0) -> Run:
+    """A run on random images, with the paper's CIFAR augmentation."""
     recipe = Recipe(
         epochs=1,
-        batch_size=conditions.batch_size,
+        batch_size=batch_size,
         learning_rate=0.01,
         schedule="one_cycle",
         warmup=0.2,
@@ -249,7 +252,7 @@ def _run(architecture: Architecture, conditions: Conditions, execution: Executio
     data = DataConfig(
         "random", "random images", 1 if task.channels == 1 else 3, task.image_size, task.classes, IMAGES, 1, 1, 0
     )
-    return Run(architecture, task, recipe, data, "", conditions.seed, execution)
+    return Run(architecture, task, recipe, data, "", seed, execution)
 
 
 def _peak_memory(run: Run) -> int | None:
@@ -258,32 +261,15 @@ def _peak_memory(run: Run) -> int | None:
         return training_speed(run, 0.0)[1]
     give_freed_memory_back()
     try:
-        # Reset Linux's record of the peak.
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status("VmRSS")
-        training_speed(run, 0.0)
-        return _status("VmHWM") - before
-    except (OSError, StopIteration):
+        Path("/proc/self/clear_refs").write_text("5")  # reset Linux's record of the peak
+    except OSError:
         return None
-
-
-def _status(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
+    before = memory_in_use()
+    training_speed(run, 0.0)
+    peak = most_memory()
+    return None if peak is None else peak - before
 
 
 def _best(run: Callable[[], object], device: str) -> float:
     """The shortest of several times: a limit is what the device can do when undisturbed."""
-    times = []
-    for _ in range(8):
-        _wait(device)
-        began = time.perf_counter()
-        run()
-        _wait(device)
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
+    return min(timed(run, device) for _ in range(8))

@@ -105,7 +105,9 @@ def work(pipe: Connection, parent: int, device: int | None = None) -> None:
                 _together(message, pipe)
             else:
                 pipe.send(_answer(message))
-            _release()
+            from explorer.training.device import release_memory  # here, since loading torch takes seconds
+
+            release_memory()  # so that other processes can have it
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
 
@@ -177,13 +179,6 @@ def _leave_where_lost(run: Run, pipe: Connection, message: str, details: str = "
         os._exit(1)  # at once: torch's clean-up at exit would call the GPU again
 
 
-def _release() -> None:
-    """Release GPU memory that torch keeps for reuse, so that other processes can have it."""
-    from explorer.training.device import release_memory
-
-    release_memory()
-
-
 def _limit(run: Run) -> None:
     """Limit the memory of a run on the CPU, so that it fails alone if it needs more than the machine has."""
     if run.execution.device == "cpu":
@@ -239,25 +234,16 @@ def _survey(question: HostQuestion) -> HostReport:
     import torch
 
     from explorer.host.errors import InputError
-    from explorer.training.device import (
-        device_memory,
-        device_name,
-        gpu_versions,
-        has_bfloat16,
-        has_fast_bfloat16,
-        is_out_of_memory,
-        like_devices,
-        resolve,
-    )
+    from explorer.training import device as devices
     from explorer.training.images.split import load
     from explorer.training.network import kernels
     from explorer.training.sources import decisive_sources
 
-    device = resolve(question.device)
+    device = devices.resolve(question.device)
     try:
         data = load(question.data, device)
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        if not devices.is_out_of_memory(error):
             raise
         raise InputError(
             f"data={question.data.name}: its images do not fit into the memory; set data.keep=stream"
@@ -268,24 +254,24 @@ def _survey(question: HostQuestion) -> HostReport:
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
         "fvcore": fvcore.__version__,
-        **gpu_versions(device),
+        **devices.gpu_versions(device),
     }
     return HostReport(
         device,
-        device_name(device),
+        devices.device_name(device),
         data.digest,
         versions,
         images=(len(data.train), len(data.val), len(data.test) + rest),
         rest_images=rest,
         skipped=data.skipped,
-        has_bfloat16=has_bfloat16(device),
-        fast_bfloat16=has_fast_bfloat16(device),
+        has_bfloat16=devices.has_bfloat16(device),
+        fast_bfloat16=devices.has_fast_bfloat16(device),
         has_kernels=device == "cpu" and kernels.is_available(),
-        memory=device_memory(device),
+        memory=devices.device_memory(device),
         sources=decisive_sources(),
         machine=described(),
         cores=cpu_count(),
-        devices=like_devices(device),
+        devices=devices.like_devices(device),
     )
 
 

@@ -159,7 +159,7 @@ def test_the_fastest_execution_is_found_and_rarely_used_shapes_are_left(monkeypa
         return run
 
     monkeypatch.setattr(fastest_module, "_pass", timed)
-    monkeypatch.setattr(fastest_module, "_seconds", lambda run, device: run.seconds)
+    monkeypatch.setattr(fastest_module, "timed", lambda run, device: run.seconds)
     found = fastest({often: 10_000, rarely: 100}, PLAIN)
     assert found.convolutions == (Convolution(often.key, 4), Convolution(rarely.key, 4))
     assert found.unmeasured == (rarely.key,)
@@ -172,7 +172,7 @@ def test_a_form_is_chosen_only_where_it_is_clearly_faster_and_in_time(monkeypatc
     shape = GroupedConv(16, 16, 3, 1, 8, 8)
     monkeypatch.setattr(fastest_module, "_pass", lambda shape, choice, execution: lambda: None)
     busy = random.Random(0)
-    monkeypatch.setattr(fastest_module, "_seconds", lambda one, device: busy.lognormvariate(0, 1))
+    monkeypatch.setattr(fastest_module, "timed", lambda one, device: busy.lognormvariate(0, 1))
     for limit in (1e9, 0.0):
         found = fastest({shape: 10_000}, PLAIN, limit)
         assert (found.convolutions, found.unmeasured) == ((Convolution(shape.key, 8),), (shape.key,))
@@ -218,7 +218,7 @@ def test_no_speed_is_measured_for_longer_than_is_allowed(
 def test_speeds_that_vary_more_than_they_differ_are_measured_longer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fastest_module, "_step", lambda run: lambda: None)
     busy = random.Random(0)
-    monkeypatch.setattr(fastest_module, "_seconds", lambda one, device: busy.lognormvariate(0, 1))
+    monkeypatch.setattr(fastest_module, "timed", lambda one, device: busy.lognormvariate(0, 1))
     speeds, _ = training_speeds([run, run], 0.0)
     assert len(speeds[0]) == fastest_module.MOST_TURNS
 

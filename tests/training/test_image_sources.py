@@ -30,7 +30,6 @@ from explorer.training.images import source as source_module
 from explorer.training.images import split as data_module
 from explorer.training.images.decode import check, decode, decode_cropped
 from explorer.training.images.split import Crops, Dataset, fetched, load
-from explorer.training.loop import parts
 
 CLASSES = ("ant", "bee", "cat")
 SIZE = 8
@@ -833,7 +832,7 @@ def test_the_split_follows_its_seed_alone(insects: Path) -> None:
 def test_streamed_images_are_those_that_would_be_resident(insects: Path) -> None:
     resident, streamed = load(config(insects)), load(config(insects, keep="stream"), loaders=2)
     assert streamed.train.images is None
-    places = parts(torch.randperm(24), 7)
+    places = torch.split(torch.randperm(24), 7)
     for (images, labels), (others, same) in zip(
         fetched(resident, resident.train, places), fetched(streamed, streamed.train, places), strict=True
     ):
@@ -858,14 +857,14 @@ def test_large_sets_are_streamed_by_themselves(insects: Path, monkeypatch: pytes
 def test_few_batches_are_read_ahead(insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
 
-    def counted(data: Dataset, split: Any, place: int, crops: Crops | None) -> np.ndarray[Any, Any]:
+    def counted(config: DataConfig, split: Any, crops: Crops | None, place: int) -> np.ndarray[Any, Any]:
         read.append(place)
-        return original(data, split, place, crops)
+        return original(config, split, crops, place)
 
     original = data_module._read
-    monkeypatch.setattr(data_module, "_read", counted)
     streamed = load(config(insects, keep="stream"), loaders=1)
-    batches = fetched(streamed, streamed.train, parts(torch.arange(24), 2))
+    monkeypatch.setattr(data_module, "_read", counted)
+    batches = fetched(streamed, streamed.train, torch.split(torch.arange(24), 2))
     next(batches)
     assert len(read) <= 2 * (data_module.AHEAD + 1)
     assert sum(1 for _ in batches) == 11

@@ -7,12 +7,12 @@ where transparent, since hidden colours have no meaning. Colour profiles are not
 import io
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from explorer.host.formatting import in_one_line
 from explorer.study.settings import DataConfig
@@ -28,16 +28,6 @@ _ALONE = threading.Lock()
 Image.MAX_IMAGE_PIXELS = None  # MOST_PIXELS is used: pillow's own limit warns, and warnings are not thread-safe
 Bytes = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
-# The operation that undoes each EXIF orientation (EXIF 2.32, table 6).
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def decode(data: bytes, config: DataConfig) -> Bytes:
@@ -95,7 +85,8 @@ def _opened(data: bytes, *, load: bool = True) -> Iterator[Image.Image]:
         if load:
             with _told():
                 image.load()
-                image = _upright(image)
+            with suppress(Exception):  # damaged EXIF data does not make the pixels unusable
+                ImageOps.exif_transpose(image, in_place=True)  # cameras store the sensor's view and how they were held
         with image:
             yield image
 
@@ -142,15 +133,6 @@ def _of_8_bits(pixels: npt.NDArray[Any]) -> Bytes:
         part = pixels[row : row + step].astype(np.float64)
         found[row : row + step] = (part / 257).clip(0, 255).round()
     return found
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Rotate an image by its EXIF orientation: cameras store the sensor's view and how they were held."""
-    try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - damaged EXIF data does not make the pixels unusable
-        return image
-    return image if turn is None else image.transpose(turn)
 
 
 def _over_white(image: Image.Image) -> Image.Image:

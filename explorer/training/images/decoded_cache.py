@@ -55,8 +55,7 @@ def pools(config: DataConfig, cache: Path | None = None) -> Pools:
     """
     if config.path is None:
         raise InputError(NO_PATH)
-    if config.resize is not None and config.resize < config.image_size:
-        raise InputError(f"data.resize={config.resize}: allowed is at least data.image_size, {config.image_size}")
+    refuse_small_resize(config)
     parts, fingerprint = listings(config, config.path)
     root = cache_folder() if cache is None else cache
     entry = root / "images" / _key(config, fingerprint)
@@ -263,6 +262,12 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
+
+
+def refuse_small_resize(config: DataConfig) -> None:
+    """Raise InputError if images would be resized to less than what is cut out of them."""
+    if config.resize is not None and config.resize < config.image_size:
+        raise InputError(f"data.resize={config.resize}: allowed is at least data.image_size, {config.image_size}")
 
 
 def refuse_sizes(config: DataConfig, sizes: list[tuple[str, str]], seen: int, *, others: int) -> None:

@@ -144,7 +144,7 @@ def fetched(
     with ThreadPoolExecutor(data.loaders) as threads:
         waiting: deque[tuple[Tensor, list[Future[Bytes]]]] = deque()
         for chosen in places:
-            waiting.append((chosen, [threads.submit(_read, data, split, int(place), crops) for place in chosen]))
+            waiting.append((chosen, [threads.submit(_read, data.config, split, crops, int(place)) for place in chosen]))
             if len(waiting) > AHEAD:
                 yield _stacked(split, *waiting.popleft(), device)
         while waiting:
@@ -158,12 +158,12 @@ def _stacked(split: Split, chosen: Tensor, images: list[Future[Bytes]], device: 
     return batch.to(device, non_blocking=True), split.labels[chosen.to(device)]
 
 
-def _read(data: Dataset, split: Split, place: int, crops: Crops | None) -> Bytes:
+def _read(config: DataConfig, split: Split, crops: Crops | None, place: int) -> Bytes:
     assert split.encoded is not None
     number = int(split.index[place])
     encoded = split.encoded.read(number)
     if crops is None or crops.recipe.crop_area is None:
-        return decode(encoded, data.config)
+        return decode(encoded, config)
     recipe, uniform = crops.recipe, np.random.default_rng([crops.key, number]).random((1, ATTEMPTS, 4))
 
     def box_of(width: int, height: int) -> Box:
@@ -172,7 +172,7 @@ def _read(data: Dataset, split: Split, place: int, crops: Crops | None) -> Bytes
         )
         return left, top, wide, high
 
-    return decode_cropped(encoded, data.config, box_of)
+    return decode_cropped(encoded, config, box_of)
 
 
 def _digits() -> Pools:
@@ -349,14 +349,8 @@ def _samples(config: DataConfig, train: Split) -> Iterator[Bytes]:
         for places in torch.arange(len(train)).split(4096):  # type: ignore[no-untyped-call]
             yield train.bytes_of(places).numpy()
         return
-    assert train.encoded is not None
     places = np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)
     with ThreadPoolExecutor(cpu_count()) as threads:
-        read = partial(_plain, config, train)
+        read = partial(_read, config, train, None)
         for start in range(0, len(places), 256):
             yield np.stack(list(threads.map(read, places[start : start + 256])))
-
-
-def _plain(config: DataConfig, train: Split, place: int) -> Bytes:
-    assert train.encoded is not None
-    return decode(train.encoded.read(int(train.index[place])), config)

@@ -67,9 +67,9 @@ def load_part(entry: Path, name: str, config: DataConfig, paths: tuple[str, ...]
     return Part(None, labels, Encoded(packed, offsets))
 
 
-def _new_array(path: Path, shape: tuple[int, ...]) -> Bytes:
+def _new_array(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":
     """Create a file for an array with disk space reserved, and map it. Raises OSError if there is too little space."""
-    array: Bytes = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk would kill the process
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
@@ -91,20 +91,15 @@ class Growing:
 
     def close(self) -> None:
         """Finish writing; the file then holds exactly the added images."""
-        _flush(self.array)
+        self.array.flush()
         if self.used != len(self.array):
             whole = self.path.with_suffix(".whole")
             self.path.rename(whole)
             smaller = _new_array(self.path, (self.used, *self.shape))
             for start in range(0, self.used, BLOCK):
                 smaller[start : start + BLOCK] = self.array[start : min(start + BLOCK, self.used)]
-            _flush(smaller)
+            smaller.flush()
             whole.unlink()
-
-
-def _flush(array: Bytes) -> None:
-    assert isinstance(array, np.memmap)
-    array.flush()
 
 
 class Packed:

@@ -5,9 +5,10 @@ import importlib.util
 import inspect
 import io
 import logging
+import pprint
 import warnings
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
     return (
         header
         + "\n".join(f"\n{source}" for source in sources)
-        + f"\n\n{tables}LAYOUT = {_spelled(numbers)}\n\n\n"
+        + f"\n\n{tables}LAYOUT = {pprint.pformat(numbers, width=110)}\n\n\n"
         + f'def network() -> {kind.__name__}:\n    """The network, with torch\'s own initial weights."""\n'
         + f"    return {kind.__name__}(LAYOUT)\n"
     )
@@ -163,19 +164,3 @@ def _refuse_without_onnx() -> None:
     needed = ("onnx", "onnxscript", "onnxruntime")
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         raise InputError(f"onnx=true: {', '.join(missing)} not installed; pip install 'resnext-explorer[onnx]'")
-
-
-def _spelled(value: Any, indent: int = 0) -> str:
-    """A nested dataclass as Python source, one field a line where it holds others."""
-    inner = " " * (indent + 4)
-    if isinstance(value, tuple):
-        items = "".join(f"{inner}{_spelled(item, indent + 4)},\n" for item in value)
-        return f"(\n{items}{' ' * indent})"
-    if not is_dataclass(value):
-        return repr(value)
-    found = {field.name: getattr(value, field.name) for field in fields(value)}
-    flat = f"{type(value).__name__}({', '.join(f'{name}={item!r}' for name, item in found.items())})"
-    if not any(isinstance(item, tuple) or is_dataclass(item) for item in found.values()) and len(flat) < 100:
-        return flat
-    lines = "".join(f"{inner}{name}={_spelled(item, indent + 4)},\n" for name, item in found.items())
-    return f"{type(value).__name__}(\n{lines}{' ' * indent})"

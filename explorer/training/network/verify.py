@@ -12,7 +12,7 @@ from explorer.design import Architecture, Task, cost, short_name
 from explorer.design.layout import layout, reduced
 from explorer.host.errors import InputError
 from explorer.study.memory import forms_bytes, refuse_beyond
-from explorer.training.device import device_memory, device_name
+from explorer.training.device import device_memory, device_name, finish
 from explorer.training.loop import deterministic
 from explorer.training.network.build import build
 from explorer.training.network.count import count, torch_count
@@ -194,6 +194,5 @@ def _batch(task: Task, images: int, device: str, seed: int, kind: torch.dtype) -
 
 
 def _now(device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
+    finish(device)
     return time.perf_counter()
