@@ -37,13 +37,10 @@ class Range:
         """All of them, ascending."""
         if self.factor == 1:
             return tuple(range(self.low, self.high + 1, self.step))
-        return tuple(self.low * self.factor**power for power in range(self._powers()))
-
-    def _powers(self) -> int:
-        count = 1
-        while self.low * self.factor**count <= self.high:
-            count += 1
-        return count
+        found = [self.low]
+        while found[-1] * self.factor <= self.high:
+            found.append(found[-1] * self.factor)
+        return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import fields
 from explorer.design.architecture import Architecture, PerStage
 from explorer.design.block import BLOCKS
 from explorer.design.published import of_ours, why_not
+from explorer.design.shape_axes import OWN
 from explorer.design.template import TEMPLATES
 
 _DEFAULTS = {field.name: field.default for field in fields(Architecture)}
@@ -44,10 +45,9 @@ def short_name(architecture: Architecture) -> str:
     """The shortest name that parses back to the same architecture."""
     depth = architecture.depth
     name = f"{depth}-{paths_name(architecture)}"
-    if architecture.width != _DEFAULTS["width"]:
-        name += f"-w{_joined(architecture.width)}"
-    if architecture.kernel_size != _DEFAULTS["kernel_size"]:
-        name += f"-k{architecture.kernel_size}"
+    for axis in OWN:
+        if axis.letter and (value := getattr(architecture, axis.name)) != _DEFAULTS[axis.name]:
+            name += f"-{axis.letter}{_joined(value)}"
     if architecture.depths != _usual_blocks(architecture.template, depth, architecture.kind.layers):
         name += "-b" + ".".join(map(str, architecture.depths))
     if architecture.block != architecture.shape.block:

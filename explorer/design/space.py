@@ -219,6 +219,7 @@ class _StageByStage:
 
     template: str
     block: str
+    kernel_size: Axis
 
     @property
     def stages(self) -> int:
@@ -229,6 +230,22 @@ class _StageByStage:
     def is_solved(self) -> bool:
         """False: these spaces have no solved axis."""
         return False
+
+    def _refuse_impossible_values(self, width: str) -> None:
+        """Raise ValueError for a template or values that give no network; `width` is the name of the widths' axis."""
+        _refuse_unknown(self.template)
+        if TEMPLATES[self.template].block == "alexnet":
+            raise ValueError(f"template {self.template} has no stages to vary; list its networks by name")
+        for axis in ("depth", width, "bottleneck_ratio", "group_width", "kernel_size"):
+            if (lowest := min(whole_values(axis, getattr(self, axis)))) < 1:
+                raise ValueError(f"{axis} must be at least 1, not {lowest}")
+        if even := [kernel for kernel in whole_values("kernel_size", self.kernel_size) if kernel % 2 == 0]:
+            raise ValueError(f"kernel_size must be odd and at least 1, not {even[0]}")
+        least = TEMPLATES[self.template].stem_reduction
+        if odd := [one for one in whole_values(width, getattr(self, width)) if one % least]:
+            raise ValueError(
+                f"width {odd[0]}: must be a multiple of {least}, since the stem has width/{least} channels"
+            )
 
     def _designs(self, depths: list[Ints], stages: list[tuple[Ints, Ints, Ints]], kernel_size: Ints) -> Designs:
         """Designs from blocks per stage, and from the width, cardinality and path width that `compatible` returns."""
@@ -283,13 +300,9 @@ class AnyNetX(_StageByStage):
     kind: Literal["anynetx"] = "anynetx"
 
     def __post_init__(self) -> None:
-        _refuse_template(self.template)
-        for axis in ("depth", "width", "bottleneck_ratio", "group_width", "kernel_size"):
-            if (least := min(whole_values(axis, getattr(self, axis)))) < 1:
-                raise ValueError(f"{axis} must be at least 1, not {least}")
+        self._refuse_impossible_values("width")
         if both := set(self.shared) & set(self.rising):
             raise ValueError(f"{min(both)} is both shared and rising; choose one")
-        _refuse_kernels_and_stems(self.template, self.kernel_size, self.width)
         for axis in self.rising:
             rising(_by_stage(axis, self.stages), whole_values(axis, getattr(self, axis)))
 
@@ -346,10 +359,7 @@ class RegNetX(_StageByStage):
     kind: Literal["regnetx"] = "regnetx"
 
     def __post_init__(self) -> None:
-        _refuse_template(self.template)
-        for axis in ("depth", "initial_width", "bottleneck_ratio", "group_width", "kernel_size"):
-            if (least := min(whole_values(axis, getattr(self, axis)))) < 1:
-                raise ValueError(f"{axis} must be at least 1, not {least}")
+        self._refuse_impossible_values("initial_width")
         if max(whole_values("depth", self.depth)) > 1000:
             raise ValueError(f"depth {max(whole_values('depth', self.depth))}: allowed are up to 1000 blocks")
         if odd := [width for width in whole_values("initial_width", self.initial_width) if width % 8]:
@@ -358,7 +368,6 @@ class RegNetX(_StageByStage):
             raise ValueError(f"slope must be at least 0, not {lowest}")
         if (lowest := min(values_of("multiplier", self.multiplier))) <= 1:
             raise ValueError(f"multiplier must be above 1, not {lowest}")
-        _refuse_kernels_and_stems(self.template, self.kernel_size, self.initial_width)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -430,20 +439,6 @@ def quantised_line(
 def _refuse_unknown(template: str) -> None:
     if template not in TEMPLATES:
         raise ValueError(f"template {template!r} is unknown; allowed: {', '.join(TEMPLATES)}")
-
-
-def _refuse_template(template: str) -> None:
-    _refuse_unknown(template)
-    if TEMPLATES[template].block == "alexnet":
-        raise ValueError(f"template {template} has no stages to vary; list its networks by name")
-
-
-def _refuse_kernels_and_stems(template: str, kernels: Axis, widths: Axis) -> None:
-    if even := [kernel for kernel in whole_values("kernel_size", kernels) if kernel % 2 == 0]:
-        raise ValueError(f"kernel_size must be odd and at least 1, not {even[0]}")
-    least = TEMPLATES[template].stem_reduction
-    if odd := [width for width in whole_values("width", widths) if width % least]:
-        raise ValueError(f"width {odd[0]}: must be a multiple of {least}, since the stem has width/{least} channels")
 
 
 def _by_stage(axis: str, stages: int) -> tuple[str, ...]:

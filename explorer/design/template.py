@@ -1,6 +1,7 @@
 """Templates: the stem, strides and head around the stages, fixed while the axes of a study vary."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,7 @@ class Template:
     @property
     def total_stride(self) -> int:
         """Ratio of the image size to the size of the last map."""
-        total = self.stem_stride * (2 if self.stem_pool else 1)
-        for stride in self.strides:
-            total *= stride
-        return total
+        return self.stem_stride * (2 if self.stem_pool else 1) * prod(self.strides)
 
     def blocks_for_depth(self, depth: int, layers: int = 3) -> tuple[int, ...]:
         """Blocks per stage of a network with `depth` layers, `layers` of them in every block.
@@ -80,110 +78,64 @@ class Template:
         return f"{step}n+{rest}, such as {step + rest}, {2 * step + rest}, {3 * step + rest}"
 
 
+# ResNeXt paper, Table 1. The stride sits in the 3x3 convolution, as in the paper's code and torchvision.
+_IMAGENET = Template(
+    name="imagenet",
+    stem_kernel=7,
+    stem_stride=2,
+    stem_pool=True,
+    strides=(1, 2, 2, 2),
+    task=Task(channels=3, image_size=224, classes=1000),
+    depths={50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)},
+)
+# ResNeXt paper, appendix A: three equally deep stages on maps of 32, 16 and 8 pixels; depth 9n+2.
+_CIFAR = Template(
+    name="cifar",
+    stem_kernel=3,
+    stem_stride=1,
+    stem_pool=False,
+    strides=(1, 2, 2),
+    task=Task(channels=3, image_size=32, classes=10),
+)
+# AlexNet's layers in order (Krizhevsky et al., 2012, section 3.5). Five convolutions, of which the second, the fourth
+# and the fifth are grouped, and three linear layers; pooling follows the first, second and fifth.
+_ALEXNET = Template(
+    name="alexnet",
+    stem_kernel=11,
+    stem_stride=4,
+    stem_pool=True,
+    strides=(1, 1, 1, 1, 1),
+    task=_IMAGENET.task,
+    depths={8: (1, 1, 1, 1, 1)},
+    block="alexnet",
+    layers=1,
+    uncounted=3,
+)
 TEMPLATES = {
     template.name: template
     for template in (
-        # ResNeXt paper, Table 1. The stride sits in the 3x3 convolution, as in the paper's code and torchvision.
-        Template(
-            name="imagenet",
-            stem_kernel=7,
-            stem_stride=2,
-            stem_pool=True,
-            strides=(1, 2, 2, 2),
-            task=Task(channels=3, image_size=224, classes=1000),
-            depths={50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)},
-        ),
+        _IMAGENET,
         # He et al., 2015, Table 1: the two shallow networks, of basic blocks, whose stem is as wide as the first stage.
-        Template(
+        replace(
+            _IMAGENET,
             name="imagenet_basic",
-            stem_kernel=7,
-            stem_stride=2,
-            stem_pool=True,
-            strides=(1, 2, 2, 2),
-            task=Task(channels=3, image_size=224, classes=1000),
             depths={18: (2, 2, 2, 2), 34: (3, 4, 6, 3)},
             stem_width=64,
             block="basic",
             layers=2,
         ),
-        # ResNeXt paper, appendix A: three equally deep stages on maps of 32, 16 and 8 pixels; depth 9n+2.
-        Template(
-            name="cifar",
-            stem_kernel=3,
-            stem_stride=1,
-            stem_pool=False,
-            strides=(1, 2, 2),
-            task=Task(channels=3, image_size=32, classes=10),
-        ),
+        _CIFAR,
         # This project's, for images of 8 to 16 pixels: a third stage would work on maps of 2 pixels, mostly padding.
-        Template(
-            name="small",
-            stem_kernel=3,
-            stem_stride=1,
-            stem_pool=False,
-            strides=(1, 2),
-            task=Task(channels=1, image_size=8, classes=10),
-        ),
+        replace(_CIFAR, name="small", strides=(1, 2), task=Task(channels=1, image_size=8, classes=10)),
         # Wide ResNet paper, section 3: WRN-d-k has d = 6n+4 layers, since its authors count the three projections and
         # not the classifier; the stem has 16 channels and the first stage 16k.
-        Template(
-            name="wide",
-            stem_kernel=3,
-            stem_stride=1,
-            stem_pool=False,
-            strides=(1, 2, 2),
-            task=Task(channels=3, image_size=32, classes=10),
-            stem_width=16,
-            block="preact_basic",
-            layers=2,
-            uncounted=4,
-        ),
+        replace(_CIFAR, name="wide", stem_width=16, block="preact_basic", layers=2, uncounted=4),
         # RegNet paper, section 3.1: a 3x3 stem of 32 channels with stride 2, then four stages that each halve the map.
-        Template(
-            name="regnet",
-            stem_kernel=3,
-            stem_stride=2,
-            stem_pool=False,
-            strides=(2, 2, 2, 2),
-            task=Task(channels=3, image_size=224, classes=1000),
-            stem_width=32,
-        ),
+        replace(_CIFAR, name="regnet", stem_stride=2, strides=(2, 2, 2, 2), task=_IMAGENET.task, stem_width=32),
         # pycls, CIFAR sweep "cifar_regnet": a stem of 16 channels at full resolution and two stages that halve the map.
-        Template(
-            name="regnet_cifar",
-            stem_kernel=3,
-            stem_stride=1,
-            stem_pool=False,
-            strides=(2, 2),
-            task=Task(channels=3, image_size=32, classes=10),
-            stem_width=16,
-        ),
-        # AlexNet's layers in order (Krizhevsky et al., 2012, section 3.5). Five convolutions, of which the second, the
-        # fourth and the fifth are grouped, and three linear layers; pooling follows the first, second and fifth.
-        Template(
-            name="alexnet",
-            stem_kernel=11,
-            stem_stride=4,
-            stem_pool=True,
-            strides=(1, 1, 1, 1, 1),
-            task=Task(channels=3, image_size=224, classes=1000),
-            depths={8: (1, 1, 1, 1, 1)},
-            block="alexnet",
-            layers=1,
-            uncounted=3,
-        ),
+        replace(_CIFAR, name="regnet_cifar", strides=(2, 2), stem_width=16),
+        _ALEXNET,
         # This project's: AlexNet's layers for images of 32 pixels, with a 5x5 stem at full resolution.
-        Template(
-            name="alexnet_cifar",
-            stem_kernel=5,
-            stem_stride=1,
-            stem_pool=True,
-            strides=(1, 1, 1, 1, 1),
-            task=Task(channels=3, image_size=32, classes=10),
-            depths={8: (1, 1, 1, 1, 1)},
-            block="alexnet",
-            layers=1,
-            uncounted=3,
-        ),
+        replace(_ALEXNET, name="alexnet_cifar", stem_kernel=5, stem_stride=1, task=_CIFAR.task),
     )
 }
