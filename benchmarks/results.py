@@ -56,7 +56,6 @@ class Scale:
     """Measurements of a study whose runs only take time, and of its coordinator.
 
     most           largest number of runs at once
-    wall           elapsed seconds of the whole command
     processor      processor seconds per run, including all threads and the start
     parts          the same by part of the work: processor seconds and elapsed seconds per run
     memory         bytes in use after the first runs, after a quarter of them, half, three quarters, and at the end
@@ -72,7 +71,6 @@ class Scale:
     runs: int
     most: int
     usage: Usage
-    wall: float
     processor: float
     parts: dict[str, tuple[float, float]]
     memory: tuple[int, ...]

@@ -209,9 +209,9 @@ def measure_scale(config: StudyConfig, folder: Path, engine: Sleeps) -> Scale:
     engine.every = max(1, plan.runs // SAMPLES)
     (folder / "local").mkdir(parents=True)
     with (folder / "local" / "lines").open("w", encoding="utf-8") as lines, timed() as seconds:
-        began, processor = time.perf_counter(), time.process_time()
+        processor = time.process_time()
         coordinator.run_study(plan, folder, Console(file=lines, width=160), engine=engine)
-        wall, processor = time.perf_counter() - began, time.process_time() - processor
+        processor = time.process_time() - processor
     runs = len(records.load(folder).runs)
     done, sizes = (np.array(column, dtype=float) for column in zip(*engine.memory, strict=True))
     return Scale(
@@ -223,7 +223,6 @@ def measure_scale(config: StudyConfig, folder: Path, engine: Sleeps) -> Scale:
         runs=runs,
         most=engine.most,
         usage=usage_of(engine.spans, engine.slots),
-        wall=wall,
         processor=processor / runs,
         parts={name: (own / runs, passed / runs) for name, (own, passed) in seconds.items()},
         memory=tuple(int(sizes[place * (len(sizes) - 1) // 4]) for place in range(5)),

@@ -95,7 +95,7 @@ def scan(
         found = []
         for start in range(0, part.size, CHUNK):
             positions = np.arange(start, min(start + CHUNK, part.size))
-            found.append(positions[_feasible(space, budget, task, _points(part, positions), part)[1]])
+            found.append(positions[_feasible(space, budget, task, part.at(positions), part)[1]])
             if progress is not None:
                 progress(done + int(positions[-1]) + 1, size)
         rows.append(np.concatenate(found))
@@ -124,7 +124,7 @@ def draw(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress 
         mine = rows[chosen[(chosen >= start) & (chosen < start + len(rows))] - start]
         start += len(rows)
         if len(mine):
-            points = _points(part, mine)
+            points = part.at(mine)
             found.append((part, points, _feasible(space, scanned.budget, scanned.task, points, part)[0]))
     return _pool(found)
 
@@ -183,12 +183,6 @@ def wilson(hits: int, drawn: int) -> Share:
     middle = (share + Z**2 / (2 * drawn)) / (1 + Z**2 / drawn)
     half = Z / (1 + Z**2 / drawn) * math.sqrt(share * (1 - share) / drawn + Z**2 / (4 * drawn**2))
     return Share(share, max(0.0, middle - half) if hits else 0.0, min(1.0, middle + half), drawn)
-
-
-def _points(part: Part, positions: Rows) -> Columns:
-    """Values of a part's points at the given indices, the last factor varying fastest."""
-    sizes = [len(factor) for factor in part.factors]
-    return part.points(list(np.unravel_index(positions, sizes)) if sizes else [])
 
 
 def _feasible(
@@ -267,7 +261,7 @@ def _fresh(
 def _first_of_each(scanned: Scan, part: Part, rows: Rows) -> Rows:
     """Indices in `rows` of the first point of every distinct network."""
     keys = [
-        _feasible(scanned.space, scanned.budget, scanned.task, _points(part, chunk), part)[0].keys()
+        _feasible(scanned.space, scanned.budget, scanned.task, part.at(chunk), part)[0].keys()
         for chunk in np.split(rows, range(CHUNK, len(rows), CHUNK))
     ]
     return np.sort(np.unique(np.concatenate(keys), return_index=True)[1])

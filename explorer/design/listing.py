@@ -64,7 +64,5 @@ def _refuse_unbuildable(architecture: Architecture, task: Task) -> None:
 
 
 def _architectures(part: Part) -> list[Architecture]:
-    sizes = [len(factor) for factor in part.factors]
-    picks = list(np.unravel_index(np.arange(part.size), sizes)) if sizes else []
-    designs = part.build(part.points(picks))
+    designs = part.build(part.at(np.arange(part.size)))
     return [designs.architecture(row) for row in range(len(designs))]

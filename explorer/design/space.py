@@ -52,6 +52,11 @@ class Part:
             for column, name in enumerate(factor.names)
         }
 
+    def at(self, positions: npt.NDArray[np.int64]) -> Columns:
+        """The values of points, given by their indices: the last factor varies fastest."""
+        sizes = [len(factor) for factor in self.factors]
+        return self.points(list(np.unravel_index(positions, sizes)) if sizes else [])
+
     def refuse_overflow(self, task: Task) -> None:
         """Raise ValueError if the largest cost exceeds the 64-bit integers used for many designs."""
         largest = cost(self.largest, task)

@@ -267,7 +267,6 @@ class RayEngine:
         return [node for node in answer.result() if node["Alive"]]
 
     def _room(self) -> int:
-        """How many runs fit on all nodes that are alive."""
         when, count = self._counted
         if time.monotonic() - when > STALE:
             count = sum(self._needs.fit_on(node["Resources"]) for node in self._nodes())

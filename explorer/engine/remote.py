@@ -101,7 +101,6 @@ class Look:
     has_data  whether it sees the images at the same path
     """
 
-    host: str
     versions: dict[str, str]
     sources: dict[str, str]
     sees: bool
@@ -121,9 +120,7 @@ def look(folder: Path, token: str, data: DataConfig) -> Look:
     with suppress(OSError):
         sees = (folder / TOKEN).read_text(encoding="utf-8") == token
     has_data = not is_on_disk(data) or Path(data.path or "").exists()
-    return Look(
-        str(described()["host"]), {name: installed(name) for name in LIBRARIES}, decisive_sources(), sees, has_data
-    )
+    return Look({name: installed(name) for name in LIBRARIES}, decisive_sources(), sees, has_data)
 
 
 def installed(library: str) -> str:

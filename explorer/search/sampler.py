@@ -107,10 +107,6 @@ class FeasibleSampler(BaseSampler):
         """Call the wrapped sampler's method."""
         self._inner.after_trial(study, trial, state, values)
 
-    def reseed_rng(self) -> None:
-        """Call the wrapped sampler's method."""
-        self._inner.reseed_rng()
-
     def _proposal(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
         if isinstance(self._inner, optuna.samplers.QMCSampler):
             # QMCSampler would take its space from the first finished trial, and supports no categories.

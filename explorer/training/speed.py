@@ -133,61 +133,60 @@ def _run(architecture: Architecture, conditions: Conditions, execution: Executio
 
 def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Execution, float]:
     """The execution that a study of many epochs would choose, and the seconds that choosing took."""
-    with _as_worker(conditions.device):
-        has_kernels = conditions.device == "cpu" and kernels.is_available()
-        execution = Execution(
-            device=conditions.device,
-            device_name=device_name(conditions.device),
-            form="grouped",
-            layout="channels_last",
-            precision="bfloat16" if has_fast_bfloat16(conditions.device) else "float32",
-            threads=cpu_count() if conditions.device == "cpu" else 1,
-            micro_batch=conditions.batch_size,
-            norms="fused" if has_kernels else "torch",
-        )
-        began = time.perf_counter()
-        others: list[dict[str, Any]] = []
-        if has_bfloat16(conditions.device):
-            others.append({"precision": "float32" if execution.precision == "bfloat16" else "bfloat16"})
-        others += [{"norms": "torch"}] if has_kernels else []
-        for other in others:
-            candidates = [execution, replace(execution, **other)]
-            (ours, theirs), _ = training_speeds([_run(architecture, conditions, one) for one in candidates], 0.5, 30.0)
-            execution = candidates[is_faster(theirs, ours)]
-        shapes = grouped_convs(architecture, conditions.task)
-        choices = fastest(dict.fromkeys(shapes, 10**6), execution).convolutions
-        return replace(execution, convolutions=choices), time.perf_counter() - began
+    _as_worker(conditions.device)
+    has_kernels = conditions.device == "cpu" and kernels.is_available()
+    execution = Execution(
+        device=conditions.device,
+        device_name=device_name(conditions.device),
+        form="grouped",
+        layout="channels_last",
+        precision="bfloat16" if has_fast_bfloat16(conditions.device) else "float32",
+        threads=cpu_count() if conditions.device == "cpu" else 1,
+        micro_batch=conditions.batch_size,
+        norms="fused" if has_kernels else "torch",
+    )
+    began = time.perf_counter()
+    others: list[dict[str, Any]] = []
+    if has_bfloat16(conditions.device):
+        others.append({"precision": "float32" if execution.precision == "bfloat16" else "bfloat16"})
+    others += [{"norms": "torch"}] if has_kernels else []
+    for other in others:
+        candidates = [execution, replace(execution, **other)]
+        (ours, theirs), _ = training_speeds([_run(architecture, conditions, one) for one in candidates], 0.5, 30.0)
+        execution = candidates[is_faster(theirs, ours)]
+    shapes = grouped_convs(architecture, conditions.task)
+    choices = fastest(dict.fromkeys(shapes, 10**6), execution).convolutions
+    return replace(execution, convolutions=choices), time.perf_counter() - began
 
 
 def _speed(loop: Loop, conditions: Conditions, *, ours: bool, warm_up: int) -> float:
     """Images per second over the benchmark's steps."""
-    with _as_worker(conditions.device) if ours else _as_tutorial():
-        for _ in range(warm_up):
-            next(loop)
-        finish(conditions.device)
-        began = time.perf_counter()
-        for _ in range(conditions.steps):
-            next(loop)
-        finish(conditions.device)
-        return conditions.steps * conditions.batch_size / (time.perf_counter() - began)
+    if ours:
+        _as_worker(conditions.device)
+    else:
+        _as_tutorial()
+    for _ in range(warm_up):
+        next(loop)
+    finish(conditions.device)
+    began = time.perf_counter()
+    for _ in range(conditions.steps):
+        next(loop)
+    finish(conditions.device)
+    return conditions.steps * conditions.batch_size / (time.perf_counter() - began)
 
 
-@contextlib.contextmanager
-def _as_worker(device: str) -> Iterator[None]:
-    """Set up the process as a study's worker does, within the body."""
+def _as_worker(device: str) -> None:
+    """Set up the process as a study's worker does."""
     keep_freed_memory()
     deterministic()
     torch.set_num_threads(cpu_count() if device == "cpu" else 1)
-    yield
 
 
-@contextlib.contextmanager
-def _as_tutorial() -> Iterator[None]:
-    """Set up the process with torch's defaults, within the body."""
+def _as_tutorial() -> None:
+    """Set up the process with torch's defaults."""
     give_freed_memory_back()
     torch.use_deterministic_algorithms(False)
     torch.set_num_threads(cpu_count())
-    yield
 
 
 def _ours(run: Run, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loop:

@@ -1,5 +1,6 @@
 """How busy slots are kept is told exactly, whatever clock there is, and the real coordinator is what is measured."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,12 +78,12 @@ def test_waiting_costs_nothing_on_a_simulated_clock_and_a_free_coordinator_loses
 
 
 def test_the_coordinator_itself_is_measured_and_leaves_a_record_like_any(tmp_path: Path) -> None:
-    before, engine = Trials.ask, Sleeps(4, 60.0, 0.2, clock=Clock(is_real=False))
+    before, engine, began = Trials.ask, Sleeps(4, 60.0, 0.2, clock=Clock(is_real=False)), time.perf_counter()
     found = measure_scale(sleeping("random", 40), tmp_path / "scale", engine)
     assert Trials.ask is before
     record = records.load(tmp_path / "scale")
     assert (found.runs, len(record.runs), len(record.epochs), len(record.chosen())) == (40, 40, 400, 40)
-    assert found.wall < 60 < found.usage.seconds
+    assert time.perf_counter() - began < 60 < found.usage.seconds
     assert (found.most, found.is_real) == (4, False)
     assert 0.9 < found.usage.utilisation < 1
     assert all(passed > 0 for _, passed in found.parts.values())

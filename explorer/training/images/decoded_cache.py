@@ -48,7 +48,7 @@ class Pools:
     skipped: tuple[str, ...]
 
 
-def pools(config: DataConfig, cache: Path | None = None) -> Pools:
+def pools(config: DataConfig) -> Pools:
     """All parts of a data set, from the cache if they have been read before.
 
     Raises InputError for a source that is missing or of the wrong kind, and for unusable images.
@@ -57,7 +57,7 @@ def pools(config: DataConfig, cache: Path | None = None) -> Pools:
         raise InputError(NO_PATH)
     refuse_small_resize(config)
     parts, fingerprint = listings(config, config.path)
-    root = cache_folder() if cache is None else cache
+    root = cache_folder()
     entry = root / "images" / _key(config, fingerprint)
     found = _load(entry, config)
     if found is None:
