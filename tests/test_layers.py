@@ -103,7 +103,6 @@ def test_a_library_of_a_cluster_is_known_to_its_engine_alone(package: str) -> No
     [
         (["--help"], ["torch", "pandas", "optuna", "plotly"]),
         (["study=equal_params", "do=plan"], ["torch", "optuna", "plotly"]),
-        (["study=equal_params", "do=doctor"], ["torch", "plotly"]),
     ],
 )
 def test_light_commands_load_no_heavy_package(arguments: list[str], absent: list[str], tmp_path: Path) -> None:

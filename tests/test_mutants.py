@@ -37,6 +37,7 @@ def test_the_changes_that_went_unnoticed_once_can_be_drawn(name: str, kind: str,
     assert any(words in line for line in removed)
 
 
+@pytest.mark.real
 def test_a_seed_draws_the_same_changes_again_and_no_place_twice() -> None:
     def texts(seed: int) -> list[str]:
         return [change.made() for _, change in sample(15, seed, ["record"])]

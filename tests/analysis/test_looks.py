@@ -20,7 +20,7 @@ from explorer.study.job import Counted, Event, Job, RunDone
 from explorer.study.plan import plan_of
 from explorer.study.settings import LOOKS, StudyConfig
 from explorer.verbs.command_line import read_command
-from tests.conftest import TINY, undrawn
+from tests.conftest import TINY, broadly, undrawn
 from tests.made_up import made_up
 from tests.opened import judge
 from tests.record.test_records import RECORD
@@ -164,11 +164,13 @@ def test_a_study_with_looks_trains_to_the_one_that_decides_and_no_further(
 
 @pytest.mark.parametrize(
     ("last", "done", "wanted"),
-    [
-        (20, 12, 12),  # begun when 20 seeds were due, as other rules or a row that is gone by now said
-        (8, 12, 12),
-        (12, 11, 12),  # do=doctor dropped a damaged row below a look that was over
-    ],
+    broadly(
+        [
+            (20, 12, 12),  # begun when 20 seeds were due, as other rules or a row that is gone by now said
+            (8, 12, 12),
+            (12, 11, 12),  # do=doctor dropped a damaged row below a look that was over
+        ]
+    ),
 )
 def test_a_record_with_more_seeds_than_the_look_that_is_due_goes_on(
     last: int, done: int, wanted: int, workplace: Path, capsys: pytest.CaptureFixture[str]

@@ -194,6 +194,7 @@ def test_a_process_that_has_lost_its_gpu_leaves_and_only_its_own_run_is_tried_ag
     assert notes == [Noted(unlucky, f"{words}; another one goes on")]
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("device", "fault", "chosen"),
     broadly([("cuda", "full device", 1), ("cuda", "empty device", 4), ("cpu", "full device", 1)]),
@@ -220,6 +221,7 @@ def test_as_many_workers_share_a_device_as_are_faster_together(
     assert total == pytest.approx(alone * min(chosen, 2), rel=0.03)
 
 
+@pytest.mark.real
 def test_workers_that_only_measuring_had_needed_give_their_memory_back(tiny: StudyConfig) -> None:
     engine = LocalEngine(retries=0)
     try:

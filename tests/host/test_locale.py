@@ -92,6 +92,7 @@ def test_an_argument_that_is_no_text_is_refused_in_one_line(
     )
 
 
+@pytest.mark.real
 def test_a_locale_of_ascii_opens_names_of_other_letters_and_prints_escapes(tmp_path: Path) -> None:
     """In a study's file and in the command; with `LC_ALL=C` alone Python takes UTF-8 by itself."""
     for kind in ("a", "b"):

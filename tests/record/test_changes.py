@@ -441,6 +441,7 @@ def test_rows_of_a_fork_say_what_its_own_settings_make_of_them(start: Start) -> 
     pd.testing.assert_frame_equal(left[same], right[same])
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     "there",
     broadly(

@@ -176,7 +176,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("damage", broadly(DAMAGE.values(), fast=3), ids=DAMAGE)
 def test_a_database_that_cannot_be_used_is_made_anew(
     folder: Path, trials: Trials, database: Path, damage: Callable[[Path], object]
 ) -> None:

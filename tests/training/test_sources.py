@@ -12,6 +12,7 @@ import pytest
 
 from explorer.training import sources
 from explorer.training.sources import ENTRY, PACKAGE, _imported, decisive_sources, meaning, reached
+from tests.conftest import broadly
 
 
 @pytest.fixture
@@ -92,12 +93,15 @@ def test_functions_and_classes_that_no_run_reaches_do_not_count(copy: Path) -> N
 
 @pytest.mark.parametrize(
     "use",
-    [
-        "KEPT = unused\n",  # when the module is imported
-        "KEPT = {'unused': 1}\n",  # a word may be looked up
-        "@dataclass\nclass Kept:\n    value = unused\n",  # a decorator may keep it
-        "from explorer.training.schedule import unused as other\n",
-    ],
+    broadly(
+        [
+            "KEPT = unused\n",  # when the module is imported
+            "KEPT = {'unused': 1}\n",  # a word may be looked up
+            "@dataclass\nclass Kept:\n    value = unused\n",  # a decorator may keep it
+            "from explorer.training.schedule import unused as other\n",
+        ],
+        fast=2,
+    ),
 )
 def test_what_a_run_may_reach_counts_however_it_is_named(copy: Path, use: str) -> None:
     (copy / "training" / "schedule.py").write_text((copy / "training" / "schedule.py").read_text() + UNUSED)
@@ -116,6 +120,7 @@ def test_a_chain_of_uses_counts_to_its_end(copy: Path) -> None:
     assert {path for path in after if after[path] != before[path]} == {"training/schedule.py"}
 
 
+@pytest.mark.real
 def test_all_that_a_worker_loads_is_among_them_and_what_no_run_goes_through_is_not(tmp_path: Path) -> None:
     code = """
 import os, sys, threading
@@ -132,7 +137,7 @@ from explorer.study.job import Job, LatencyQuestion, RunDone, HostQuestion
 from explorer.study.run import Execution
 from explorer.study.runs import runs_of
 from explorer.training.worker import work
-from tests.conftest import TINY
+from tests.conftest import TINY, broadly, broadly
 config = read_command(TINY).study
 settings = plan_of(config).settings
 ours, theirs = Pipe()

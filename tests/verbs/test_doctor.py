@@ -108,6 +108,7 @@ def test_consent_belongs_to_the_doctor_alone(ill: Path, capsys: pytest.CaptureFi
     assert "yes" not in (FOLDER / study.CONFIG).read_text().split(":")
 
 
+@pytest.mark.real
 def test_no_torch_is_loaded_to_look_at_a_study(ill: Path) -> None:
     (FOLDER / study.RUNS).write_bytes((FOLDER / study.RUNS).read_bytes()[:-20])
     code = (
@@ -307,6 +308,7 @@ def test_what_only_a_person_can_restore_is_said_and_nothing_is_changed(
     assert files() == before
 
 
+@pytest.mark.real
 def test_a_study_on_its_way_says_what_is_left_and_from_where_it_goes_on(
     ill: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,6 +370,7 @@ def test_nothing_is_repaired_while_a_study_runs(ill: Path, capsys: pytest.Captur
     assert doctor(capsys, "yes=true")[0] == 0
 
 
+@pytest.mark.real
 def test_on_a_terminal_every_repair_is_asked_for(ill: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def asked(*answers: str) -> tuple[int, str]:
         ours, theirs = pty.openpty()
@@ -395,6 +398,7 @@ def test_on_a_terminal_every_repair_is_asked_for(ill: Path, capsys: pytest.Captu
     assert doctor(capsys)[0] == 0
 
 
+@pytest.mark.real
 def test_a_search_whose_decisions_are_damaged_goes_on(
     workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

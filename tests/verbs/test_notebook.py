@@ -10,6 +10,7 @@ from explorer.host.errors import InputError
 from tests.conftest import TINY
 
 
+@pytest.mark.real
 def test_a_study_opens_with_its_tables_its_verdict_and_its_figures(workplace: Path) -> None:
     assert main([*TINY, "storage=none"]) == 0
     study = explorer.open_study("tiny")

@@ -27,7 +27,7 @@ from explorer.record.starts import begin, started_study
 from explorer.study.job import HostReport
 from explorer.study.run import Execution
 from explorer.study.settings import StudyConfig
-from tests.conftest import PATIENCE, TINY
+from tests.conftest import PATIENCE, TINY, broadly
 from tests.faults.processes import children, is_running
 from tests.stored import trials_of
 from tests.training.test_image_sources import pictures, write_parquet
@@ -95,6 +95,7 @@ def inside(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return finished
 
 
+@pytest.mark.real
 def test_seeds_begin_where_they_are_asked_to_and_what_is_left_over_judges_too(
     workplace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,14 +221,20 @@ def refusal(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
 
 @pytest.mark.parametrize(
     ("overrides", "parts"),
-    [
-        (["recipe.epochs=3"], ["was started differently (recipe.epochs was 2, now 3)", "name="]),
-        (["study.contrast.setting=1x4d", "study.contrast.against=2x3d"], ["study.contrast.against was 1x4d, now 2x3d"]),
-        (["search.seeds=1"], ["search.seeds was 2, now 1 (allowed: 2 or more)"]),
-        (["recipe.epohcs=1"], ["recipe.epohcs=1: unknown key"]),
-        (["search.seeds=3", "engine.threads=2"], ["threads was 1, now 2"]),
-        (["search.seeds=3", "device=cuda"], ["device=cuda: no CUDA device can be used here"]),
-    ],
+    broadly(
+        [
+            (["recipe.epochs=3"], ["was started differently (recipe.epochs was 2, now 3)", "name="]),
+            (
+                ["study.contrast.setting=1x4d", "study.contrast.against=2x3d"],
+                ["study.contrast.against was 1x4d, now 2x3d"],
+            ),
+            (["search.seeds=1"], ["search.seeds was 2, now 1 (allowed: 2 or more)"]),
+            (["recipe.epohcs=1"], ["recipe.epohcs=1: unknown key"]),
+            (["search.seeds=3", "engine.threads=2"], ["threads was 1, now 2"]),
+            (["search.seeds=3", "device=cuda"], ["device=cuda: no CUDA device can be used here"]),
+        ],
+        fast=3,
+    ),
 )
 def test_a_changed_study_is_refused_and_left_alone(
     inside: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], parts: list[str]
