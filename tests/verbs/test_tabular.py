@@ -35,6 +35,7 @@ def opened(finished: Path) -> Study:
     return explorer.open_study(finished / "tables" / "tiny")
 
 
+@pytest.mark.real
 def test_a_table_answers_as_the_record_does(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
     table, study = opened(finished), open_study(study_folder("tiny"))

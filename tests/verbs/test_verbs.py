@@ -183,6 +183,7 @@ def test_benchmark_of_training_tells_speeds_forms_and_figures(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.real
 def test_latency_is_told_with_its_spread_batch_and_device(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = ["architectures=[11-1x8d-w16,11-4x2d-w16]", "batch_size=1", "image_size=8", "turns=2", "device=cpu"]
     assert main(["do=benchmark", "subject=latency", *quick]) == 0
@@ -311,6 +312,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.real
 def test_a_search_trains_on_validation_alone_and_draws_a_page(
     searched: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
