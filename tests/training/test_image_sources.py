@@ -30,6 +30,7 @@ from explorer.training.images import source as source_module
 from explorer.training.images import split as data_module
 from explorer.training.images.decode import check, decode, decode_cropped
 from explorer.training.images.split import Crops, Dataset, fetched, load
+from explorer.training.images.stored import Growing
 
 CLASSES = ("ant", "bee", "cat")
 SIZE = 8
@@ -738,10 +739,10 @@ def test_no_other_program_is_started_for_an_image(tmp_path: Path, monkeypatch: p
 
 
 def test_a_full_disk_is_told_in_one_line(insects: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
-    def full(file: int, offset: int, size: int) -> None:
+    def full(images: Growing, image: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(Growing, "add", full)
     with pytest.raises(InputError, match="images: No space left on device; images are kept there once read: make room"):
         load(config(insects))
     assert list(own_cache.iterdir()) == []

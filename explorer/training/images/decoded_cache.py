@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -161,9 +162,8 @@ class _Reader:
         """Read and store one part; return the files it is streamed from, if each image has its own file."""
         labels: list[int] = []
         paths: list[str] = []
-        images = None if self.streams else Growing(self.folder / f"{name}.npy", listing.count, self.config)
-        packed = Packed(self.folder, name) if self.streams else None
-        with ThreadPoolExecutor(cpu_count()) as threads:
+        writer = Packed(self.folder, name) if self.streams else Growing(self.folder / f"{name}.npy", self.config)
+        with closing(writer.file), ThreadPoolExecutor(cpu_count()) as threads:
             for items in _chunks(listing.items()):
                 for item, found in zip(items, threads.map(self._looked_at, items), strict=True):
                     self.seen += 1
@@ -174,19 +174,17 @@ class _Reader:
                         continue
                     assert isinstance(label, int)
                     labels.append(label)
-                    if images is not None:
-                        images.add(found)
-                    elif item.path:
+                    if self.streams:
+                        self.digest.update(found)
+                    if self.streams and item.path:
                         paths.append(item.path)
-                        self.digest.update(found)
-                    elif packed is not None:
-                        packed.add(found)
-                        self.digest.update(found)
-        if images is not None:
-            images.close()
-            hash_file(self.digest, images.path)
-        if packed is not None:
-            packed.close(keep=not paths)
+                    else:
+                        writer.add(found)
+            if isinstance(writer, Packed):
+                writer.close(keep=not paths)
+            else:
+                writer.close()
+                hash_file(self.digest, writer.path)
         array = np.array(labels, dtype=np.int64)
         self.usable[name] = np.bincount(array, minlength=self.config.classes)
         self.digest.update(f"{name} {len(array)}".encode() + array.tobytes())

@@ -229,7 +229,7 @@ def _parquet(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
         unread[name] = _table(config, by_part[part])
     if "train" not in unread:
         raise InputError(f"data.train_part={config.train_part}: {path} has {', '.join(by_part)}")
-    return unread, ["parquet", [_print(file.resolve()) for file in files], _names(config)]
+    return unread, ["parquet", [_print(file.resolve()) for file in files], _choices(config)]
 
 
 def _refuse_missing_shards(files: list[Path]) -> None:
@@ -329,15 +329,10 @@ def _row(number: int, cell: Any, label: Any) -> Item:
     return Item(name, label, lambda: image, problem=_too_large(len(image or b"")) if large else "")
 
 
-def _names(config: DataConfig) -> list[object]:
-    return [
-        config.subset,
-        config.image_column,
-        config.label_column,
-        config.train_part,
-        config.val_part,
-        config.test_part,
-    ]
+def _choices(config: DataConfig) -> list[object]:
+    """The settings that choose columns and parts of a table."""
+    parts = (config.train_part, config.val_part, config.test_part)
+    return [config.subset, config.image_column, config.label_column, *parts]
 
 
 def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
@@ -371,7 +366,7 @@ def _hub(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
         prints.append([name, found[part]._fingerprint])
     if "train" not in unread:
         raise InputError(f"data.train_part={config.train_part}: {path} has {', '.join(found)}")
-    return unread, ["hub", path, prints, _names(config)]
+    return unread, ["hub", path, prints, _choices(config)]
 
 
 def _hub_part(config: DataConfig, part: str, table: Any) -> Listing:

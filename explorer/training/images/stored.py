@@ -3,7 +3,6 @@
 No pickle is ever loaded.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from explorer.study.settings import DataConfig
 from explorer.training.images.decode import Bytes
 
 Labels = npt.NDArray[np.int64]
-BLOCK = 2048  # images copied at once
 
 
 @dataclass(frozen=True)
@@ -67,39 +65,28 @@ def load_part(entry: Path, name: str, config: DataConfig, paths: tuple[str, ...]
     return Part(None, labels, Encoded(packed, offsets))
 
 
-def _new_array(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, np.dtype[np.uint8]]":
-    """Create a file for an array with disk space reserved, and map it. Raises OSError if there is too little space."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # writing to a map on a full disk would kill the process
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
-
-
 class Growing:
-    """An array of images on disk that is filled one by one; the unused end is cut off."""
+    """A file of images in numpy's format, to which they are added one by one."""
 
-    def __init__(self, path: Path, count: int, config: DataConfig) -> None:
-        self.path, self.count, self.used = path, count, 0
+    def __init__(self, path: Path, config: DataConfig) -> None:
+        self.path, self.file, self.used = path, path.open("wb"), 0
         self.shape = (config.channels, config.image_size, config.image_size)
-        self.array = _new_array(path, (max(count, 1), *self.shape))
+        self._write_header()
 
     def add(self, image: Bytes) -> None:
         """Append an image."""
-        self.array[self.used] = image
+        self.file.write(image.tobytes())
         self.used += 1
 
     def close(self) -> None:
-        """Finish writing; the file then holds exactly the added images."""
-        self.array.flush()
-        if self.used != len(self.array):
-            whole = self.path.with_suffix(".whole")
-            self.path.rename(whole)
-            smaller = _new_array(self.path, (self.used, *self.shape))
-            for start in range(0, self.used, BLOCK):
-                smaller[start : start + BLOCK] = self.array[start : min(start + BLOCK, self.used)]
-            smaller.flush()
-            whole.unlink()
+        """Finish the file: its header, which is as long for every number of images, now has the final one."""
+        self.file.seek(0)
+        self._write_header()
+        self.file.close()
+
+    def _write_header(self) -> None:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self.used, *self.shape)}
+        np.lib.format.write_array_header_1_0(self.file, header)
 
 
 class Packed:
