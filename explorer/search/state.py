@@ -5,7 +5,6 @@ from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -26,14 +25,8 @@ from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
 
 
-class PageUpdater(Protocol):
+class PageUpdater(AbstractContextManager[object], Protocol):
     """Keeps the page up to date while runs are trained; can be paused, so that times can be measured."""
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
     def still(self) -> AbstractContextManager[None]:
         """Draw nothing while the body runs."""

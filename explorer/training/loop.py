@@ -185,26 +185,25 @@ def step(
     return loss_sum, wrong
 
 
+@dataclass
 class _Training:
     """The state of a run in training: all that the next epoch depends on, and the results so far."""
 
-    def __init__(
-        self,
-        run: Run,
-        data: Dataset,
-        report: Callable[[EpochResult], None],
-        started: float,
-        keeping: Keeping | None,
-        goes_on: Callable[[], bool],
-    ) -> None:
-        self.run, self.data, self.report, self.started, self.keeping = run, data, report, started, keeping
-        self.goes_on = goes_on
-        self.network, self.optimizer = ready(run)
-        self.streams = {"order": stream(run.seed, "order"), "augmentation": stream(run.seed, "augmentation")}
-        self.results: list[EpochResult] = []
-        self.unfinished: _Unfinished | None = None
-        self.training_seconds = 0.0
-        self.saved, self.saved_at, self.wait = started, (0, 0), keeping.every if keeping else 0.0
+    run: Run
+    data: Dataset
+    report: Callable[[EpochResult], None]
+    started: float
+    keeping: Keeping | None
+    goes_on: Callable[[], bool]
+    results: list[EpochResult] = field(default_factory=list)
+    unfinished: _Unfinished | None = None
+    training_seconds: float = 0.0
+    saved_at: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self.network, self.optimizer = ready(self.run)
+        self.streams = {name: stream(self.run.seed, name) for name in ("order", "augmentation")}
+        self.saved, self.wait = self.started, self.keeping.every if self.keeping else 0.0
 
     def to_end(self, judges: bool, weights: Path | None, until: int | None) -> Outcome:
         """Train the remaining epochs, to the last one or only to `until`."""
