@@ -9,8 +9,9 @@ from rich.console import Console
 
 from benchmarks import settings
 from explorer.host.errors import InputError
+from explorer.host.machine import cpu_count, cpu_name
 from explorer.study.tree import refuse_name
-from explorer.verbs.benchmark import print_figures, tell_machine
+from explorer.verbs.benchmark import print_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,11 @@ SLEEPING = [
     "engine.precision=float32",
     "engine.forms=native",
 ]
+
+
+def _tell_machine(console: Console) -> None:
+    """Print the processor on which this is measured, in a line."""
+    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
 
 
 def _costs(config: settings.Costs, console: Console) -> int:
@@ -154,7 +160,7 @@ def _report(config: settings.Report, console: Console) -> int:
     if not config.runs or not all(LEAST_RUNS <= runs <= MOST_RUNS for runs in config.runs):
         raise InputError(f"runs={list(config.runs)}: allowed are numbers from {LEAST_RUNS} to {MOST_RUNS:,}")
     study = read_command(["study=equal_params"]).study
-    tell_machine(console)
+    _tell_machine(console)
     with TemporaryDirectory() as folder, console.status("") as status:
         tell = status.update if console.is_terminal else partial(console.print, markup=False, highlight=False)
         paths, found = [Path(folder) / f"{place}.html" for place in range(len(config.runs))], []
@@ -188,7 +194,7 @@ def _scale(config: settings.Scale, console: Console) -> int:
     if odd := [slots for (slots, _), own in zip(pairs, jobs, strict=True) if own <= slots]:
         raise InputError(f"jobs={config.jobs}: allowed are more than slots, {odd[0]}")
     studies = [sleeping(config.sampler, own, mirror=config.mirror) for own in jobs]
-    tell_machine(console)
+    _tell_machine(console)
     found = []
     for study, (slots, seconds) in zip(studies, pairs, strict=True):
         with TemporaryDirectory() as folder, console.status(f"{slots:,} runs at once, {seconds:g} s each"):
@@ -211,7 +217,7 @@ def _samplers(config: settings.Samplers, console: Console) -> int:
     from benchmarks.printing import print_choices
     from benchmarks.scale import measure_choices
 
-    tell_machine(console)
+    _tell_machine(console)
     found = []
     for sampler in ("random", "qmc", "nsga2", "tpe", "gp"):
         with console.status(f"Choosing with {sampler}"):
@@ -226,7 +232,7 @@ def _size(config: settings.Size, console: Console) -> int:
 
     from benchmarks.printing import print_large
 
-    tell_machine(console)
+    _tell_machine(console)
     drawn = ["search=uniform", f"search.designs={-(-config.stored // 5)}", "search.seeds=5"]
     studies = {"5 seeds": drawn, "search": ["search=random", f"search.designs={config.stored}"]}
     found: list[Large] = []

@@ -98,15 +98,6 @@ def ahead_of(errors: Floats, costs: Floats) -> npt.NDArray[np.bool_]:
     return found
 
 
-def dominated(points: Floats) -> npt.NDArray[np.bool_]:
-    """Which of the points `(n, objectives)` are dominated: another point is nowhere larger and somewhere smaller."""
-    found = np.zeros(len(points), dtype=np.bool_)
-    for place, point in enumerate(points):
-        no_larger = (points <= point).all(axis=1) & (points < point).any(axis=1)
-        found[place] = bool(no_larger.any())
-    return found
-
-
 def hypervolume(points: Floats, worst: tuple[float, float]) -> float:
     """The area that two objectives' points dominate below `worst`, as a share of the whole from zero to `worst`."""
     inside = points[(points < np.asarray(worst)).all(axis=1)]

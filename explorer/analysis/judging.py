@@ -82,11 +82,12 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     started = started_study(folder)
     if started is None:
         return None
+    if plan is not None:
+        refuse_other_settings(started, plan.config)
     config = to_config(started.config, lambda _: f" (in {folder / study.CONFIG})")
     if plan is None:
         plan = plan_of(config, chooses=False)
     else:
-        refuse_other_settings(started, plan.config)
         plan = replace(plan, config=replace(config, search=plan.config.search))
     record = records.load(folder)
     right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}

@@ -11,21 +11,15 @@ import pandas as pd
 
 from explorer.analysis.intervals import ERRORS, Estimate, estimate
 from explorer.design.architecture import Architecture
+from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting, parse_setting, paths_name, setting_name
 from explorer.study.run import JUDGED_STATUSES
 
 MIN_PAIRS = 5  # fewest seeds, or pairs of seeds, that decide anything
+_PARTS = (("", int), ("_deviation", float))  # of a cost in the record
 SUMMARISED = (
     *("setting", "seed", "status", "judged", "chosen", "chance", "seconds", "latency", "cardinality"),
-    *(
-        "bottleneck_width",
-        "params",
-        "macs",
-        "activations",
-        "params_deviation",
-        "macs_deviation",
-        "activations_deviation",
-    ),
+    *("bottleneck_width", *(f"{name}{part}" for name in COUNTED for part, _ in _PARTS)),
 )
 
 
@@ -130,6 +124,7 @@ def places_of(names: Iterable[str]) -> dict[str, list[int]]:
 
 def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> SettingSummary:
     first = {column: values[places[0]] for column, values in columns.items()}
+    costs: dict[str, Any] = {f"{name}{part}": kind(first[f"{name}{part}"]) for name in COUNTED for part, kind in _PARTS}
     errors = {int(columns["seed"][place]): float(columns["judged"][place]) for place in places}
     errors = dict(sorted(errors.items()))
     failed = {int(columns["seed"][place]): str(columns["status"][place]) for place in places}
@@ -139,12 +134,7 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
         setting=name,
         cardinality=int(first["cardinality"]),
         bottleneck_width=int(first["bottleneck_width"]),
-        params=int(first["params"]),
-        macs=int(first["macs"]),
-        activations=int(first["activations"]),
-        params_deviation=float(first["params_deviation"]),
-        macs_deviation=float(first["macs_deviation"]),
-        activations_deviation=float(first["activations_deviation"]),
+        **costs,
         errors=errors,
         estimate=replace(found, low=math.nan, high=math.nan) if failed else found,
         seconds=_mean([columns["seconds"][place] for place in places]),

@@ -374,7 +374,7 @@ def _of_a_search(folder: Path) -> tuple[str, ...]:
 
 def _has_begun(folder: Path) -> bool:
     """Whether a first start was written completely, or any row is recorded."""
-    return (folder / CONFIG).exists() or any(_has_rows(folder / name) for name in (*TABLES, DECISIONS))
+    return (folder / CONFIG).exists() or any(is_more_than_a_header(folder / name) for name in (*TABLES, DECISIONS))
 
 
 def is_more_than_a_header(path: Path) -> bool:
@@ -384,13 +384,6 @@ def is_more_than_a_header(path: Path) -> bool:
     with suppress(OSError, InputError), opened(path, MOST_TABLE) as file:
         return not file.readline(MOST_HEADER).endswith(b"\n") or file.read(1) != b""
     return True
-
-
-def _has_rows(path: Path) -> bool:
-    if not path.exists():
-        return False
-    with opened(path, MOST_TABLE) as file:
-        return file.readline(MOST_HEADER) != b"" and file.read(1) != b""
 
 
 def _read_json(path: Path, kind: type) -> dict[str, Any] | None:

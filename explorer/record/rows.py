@@ -1,6 +1,6 @@
 """The row types of a study's tables; field names are the columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
@@ -118,12 +118,13 @@ def record_of(
 ) -> RunRecord:
     """The row of `runs.csv` for a run that ended; `start` is the index of the study's start that executed it."""
     latency = setting.latency
+    own = {field.name for field in fields(RunRecord)}
+    results: dict[str, Any] = {one.name: getattr(outcome, one.name) for one in fields(outcome) if one.name in own}
     shape: dict[str, Any] = {axis.name: axis.of(setting.architecture) for axis in OWN}
     costs: dict[str, Any] = {name: getattr(setting.cost, name) for name in COUNTED}
     costs |= {f"{name}_deviation": setting.deviation(name) for name in COUNTED}
     return RunRecord(
         run=run.id,
-        status=outcome.status,
         setting=setting.name,
         study=config.name,
         data=config.data.name,
@@ -131,17 +132,9 @@ def record_of(
         **shape,
         **costs,
         seed=run.seed,
-        epochs=outcome.epochs,
-        train_error=outcome.train_error,
-        val_error=outcome.val_error,
-        test_error=outcome.test_error,
-        loss=outcome.loss,
-        seconds=outcome.seconds,
-        images_per_second=outcome.images_per_second,
         device=run.execution.device_name,
         classes=config.data.classes,
         finished=finished,
-        message=outcome.message,
         space="+".join(setting.spaces),
         rate=rate_of(config, run),
         form=setting.form,
@@ -149,5 +142,5 @@ def record_of(
         latency_lower=latency.lower if latency else None,
         latency_upper=latency.upper if latency else None,
         start=start,
-        host=outcome.host,
+        **results,
     )

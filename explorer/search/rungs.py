@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import optuna
 
-from explorer.analysis.front import dominated
+from explorer.analysis.front import ahead_of
 from explorer.record.rows import Decision
 from explorer.study.designs import Setting
 from explorer.study.run import BASELINE, Outcome, Run
@@ -94,7 +94,7 @@ def goes_on(points: list[tuple[float, float]], factor: int) -> bool:
     left = np.asarray(points, dtype=float)
     keep, better = max(1, len(points) // factor), 0
     while better < keep:
-        beaten = dominated(left)
+        beaten = ~ahead_of(left[None, :, 0], left[:, 1])[0]
         if not beaten[-1]:
             return True
         better += int((~beaten).sum())

@@ -4,12 +4,12 @@ All code that trains or evaluates a network uses these. They are coarse, and too
 near the limit is tried, and if it does not fit after all, its run ends as out of memory.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import inf
 
 from explorer.design.architecture import Architecture
 from explorer.design.cost import Cost, cost
-from explorer.design.layout import Stage, layout, reduced
+from explorer.design.layout import layout, reduced
 from explorer.design.template import Task
 from explorer.host.errors import InputError
 
@@ -87,16 +87,12 @@ def _widest(architecture: Architecture, task: Task) -> int:
     """Largest number of map values in memory at the same time for one image: those of the widest block."""
     if architecture.block == "alexnet":
         return cost(architecture, task).activations
-    stem = layout(architecture, task).stem
-    found = [2 * stem.width * stem.map_size**2]
-    for stage in _stages(architecture, task):
+    shape = layout(architecture, task)
+    found = [2 * shape.stem.width * shape.stem.map_size**2]
+    for stage in shape.stages:
         middle = max(stage.group_width, stage.bottleneck_width)
         out = reduced(stage.map_size, stage.stride) ** 2
         found.append((stage.in_width + 2 * middle) * stage.map_size**2)
         found.append(stage.in_width * stage.map_size**2 + (middle + 2 * stage.width) * out)
         found.append((stage.width + 2 * middle) * out)
     return max(found)
-
-
-def _stages(architecture: Architecture, task: Task) -> Sequence[Stage]:
-    return () if architecture.block == "alexnet" else layout(architecture, task).stages

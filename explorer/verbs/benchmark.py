@@ -7,7 +7,6 @@ from rich.console import Console
 
 from explorer.design import cost, short_name
 from explorer.host.errors import InputError
-from explorer.host.machine import cpu_count, cpu_name
 from explorer.report.terminal import plain_table
 from explorer.study.memory import passing_bytes, refuse_beyond
 from explorer.study.settings import BenchmarkConfig
@@ -179,11 +178,6 @@ def _latency(config: BenchmarkConfig, console: Console) -> int:
         )
         print_latencies(found, console)
     return 0
-
-
-def tell_machine(console: Console) -> None:
-    """Print the processor on which this is measured, in a line."""
-    console.print(f"{cpu_name()}, {cpu_count()} cores", markup=False, highlight=False)
 
 
 def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":

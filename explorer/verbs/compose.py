@@ -7,9 +7,9 @@ written, and a message can name the one file that a value comes from.
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any
@@ -419,18 +419,11 @@ class _Folder(ConfigSource):
         """The content of a file and the settings of its first lines."""
         file = _file(Path(self.path), config_path)
         assert file is not None
-        try:
-            text = _text(file)
-            check_yaml(file)
-            header, stream = ConfigSource._get_header_dict(text[:512]), StringIO(text)
-            stream.name = str(file)  # messages of YAML contain this name
-            content = OmegaConf.load(stream)
-            _refuse_steering(file, OmegaConf.to_container(content))
-            return ConfigResult(self.provider, f"file://{self.path}", content, header)
-        except InputError:
-            raise
-        except (yaml.YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
-            raise _unreadable(file, error) from None
+        content = _plain(_content(file), (), None, {})
+        _refuse_steering(file, content)
+        header = ConfigSource._get_header_dict(_text(file)[:512])
+        own = {"defaults": content["defaults"]} if "defaults" in content else {}  # all that Hydra has to know
+        return ConfigResult(self.provider, f"file://{self.path}", OmegaConf.create(own), header)
 
     def available(self) -> bool:
         """Whether the folder exists."""
@@ -595,6 +588,9 @@ def _content(file: Path) -> dict[str, Any]:
 
 def _built(loader: Any, node: yaml.Node, file: Path) -> Any:
     if isinstance(node, yaml.MappingNode):
+        counts = Counter(str(key.value) for key, _ in node.value)
+        if twice := [name for name, count in counts.items() if count > 1]:
+            raise InputError(f"{file}: found duplicate key {twice[0]}; leave one of the two out")
         loader.flatten_mapping(node)
         return {str(key.value): _built(loader, value, file) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
@@ -672,10 +668,8 @@ def _named_files(group: str, given: dict[str, Any]) -> list[Path]:
     return [file for folder in conf_folders() if group in given and (file := _file(folder, f"{group}/{given[group]}"))]
 
 
-def _refuse_steering(file: Path, content: Any) -> None:
+def _refuse_steering(file: Path, content: dict[str, Any]) -> None:
     """Refuse a file of a user's `conf` that refers to files outside it or sets Hydra's own keys, before Hydra does."""
-    if not isinstance(content, dict):
-        return
     if any(mark in str(content.get("defaults")) for mark in ("..", "${")):
         raise InputError(f"{file}: its defaults lead elsewhere; allowed are names of groups and files in conf")
     if "hydra" in content:

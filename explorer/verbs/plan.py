@@ -92,14 +92,14 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     with space_progress(console) as progress:
         plan = plan_of(config, progress)
         opened = begun_study(folder, plan)
-        words = space_line(plan)
+        words = [_space_line(plan, name, scope) for name, scope in plan.scopes.items()]
     if config.engine.name == "local" and (config.device == "cpu" or driver_version() == "unknown"):
         refuse_beyond_memory(plan, plan.settings, memory_bytes(), 4 if config.engine.precision == "float32" else 2)
-    console.print(words, highlight=False)
+    console.print("\n".join(words), highlight=False)
     at_most = plan.with_seeds(config.search.looks[-1])
     source, taken = foreseen(at_most, opened.record if opened else None, folder, forked)
     settings = opened.settings if opened else plan.settings
-    recorded = recorded_runs(STUDIES, config.device)
+    recorded = [run for other in sorted(STUDIES.glob("*")) for run in _recorded(other, config.device)]
     measured = {setting: near(setting, recorded) for setting in settings}
     images = _images(config, opened.environment if opened else None)
     plan = plan.with_seeds(opened.plan.seeds) if opened else plan
@@ -160,12 +160,8 @@ def seeds_in_words(plan: Plan) -> str:
     return counted(plan.seeds, "seed") + (f", {first} to {last}" if first else "")
 
 
-def space_line(plan: Plan) -> str:
-    """How many designs each space holds, how many of them meet the budget, and which of them the study takes."""
-    return "\n".join(_space_line(plan, name, scope) for name, scope in plan.scopes.items())
-
-
 def _space_line(plan: Plan, name: str, scope: Scope) -> str:
+    """How many designs a space holds, how many of them meet the budget, and which of them the study takes."""
     search = plan.config.search
     found = plan.draws.scan(scope)
     budget = f"meet {scope.budget}" if scope.budget else "can be built (there is no budget)"
@@ -208,11 +204,6 @@ def _searched(config: StudyConfig) -> str:
     return f"Optuna ({search.sampler}) chooses {chosen} of them, each from the results before it{beside}.{judged}"
 
 
-def recorded_runs(studies: Path, device: str) -> list[Measured]:
-    """The runs of all studies in a folder that were recorded on this machine with this device."""
-    return [run for folder in sorted(studies.glob("*")) for run in _recorded(folder, device)]
-
-
 def near(setting: Setting, measured: list[Measured]) -> list[Measured]:
     """The recorded runs nearest to a setting in cost; empty if even these are too different to estimate its time.
 
@@ -247,7 +238,7 @@ def _distance(run: Measured, setting: Setting) -> float:
 
 
 def _recorded(folder: Path, device: str) -> list[Measured]:
-    """A study's runs if they ran on this machine; empty for a folder that cannot be read."""
+    """A study's runs if they ran on this machine with this device; empty for a folder that cannot be read."""
     try:
         environment, execution = study_of.stored_environment(folder), study_of.stored_execution(folder)
         if environment is None or execution is None or environment["machine"] != machine_id():
