@@ -64,8 +64,8 @@ def _start(config: settings.Start, console: Console) -> int:
 
 
 def _accuracy(config: settings.Accuracy, console: Console) -> int:
+    from benchmarks.equivalence import equivalence
     from benchmarks.printing import print_accuracy
-    from explorer.analysis.paired import equivalence
 
     for key, name in (("fast", config.fast), ("plain", config.plain)):
         refuse_name(key, name)

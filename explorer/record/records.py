@@ -6,7 +6,7 @@ two tables without a committed run can only be at their end, and are cut off whe
 
 import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +137,9 @@ def commit_all(folder: Path, runs: Iterable[tuple[RunRecord, list[EpochResult], 
 
     If this is interrupted, the record looks like one that has lost rows; a running study therefore writes run by run.
     """
-    names, rows, right, ended = _names(EpochResult), list[EpochRecord](), list[CorrectRecord](), list[RunRecord]()
+    rows, right, ended = list[EpochRecord](), list[CorrectRecord](), list[RunRecord]()
     for record, epochs, outcome in runs:
-        rows += [EpochRecord(run=record.run, **{name: getattr(row, name) for name in names}) for row in epochs]
+        rows += [EpochRecord(run=record.run, **vars(row)) for row in epochs]
         if outcome.correct:
             bits = base64.b64encode(outcome.correct).decode()
             right.append(CorrectRecord(run=record.run, images=outcome.test_images, bits=bits))
@@ -305,7 +305,3 @@ def _is_whole(decided: list[tuple[str, int, str]], ended: set[str], rungs: tuple
         return False
     through = not rungs or decided[0][2] == BASELINE or len(at) == len(rungs)
     return ("pruned" in ended) <= (words[-1] == "stopped") and ("ok" in ended) <= (through and words[-1] != "stopped")
-
-
-def _names(kind: type) -> list[str]:
-    return [field.name for field in fields(kind)]

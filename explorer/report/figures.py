@@ -3,13 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pandas as pd
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
-from explorer.analysis.intervals import ERRORS, estimate
+from explorer.analysis.intervals import ERRORS, Estimate, estimate
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import SearchHistory
@@ -17,7 +17,7 @@ from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting, paths_name
 from explorer.design.shape_axes import SHOWN
-from explorer.host.formatting import interval, millions
+from explorer.host.formatting import interval, millions, percent
 from explorer.report.error_words import mean_words, seed_words, seeds_words
 from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel
 from explorer.report.paper_table_3 import table_3
@@ -30,95 +30,58 @@ MOST_MARKED = 12  # most cardinalities with a tick of their own
 LONGEST_LEGEND = 60  # most characters of a name that people choose; hovering shows the whole
 
 
-@dataclass(frozen=True)
-class Point:
-    """One setting in the key figure: its seeds' errors and their mean with interval, all in percent.
-
-    words  the text shown on hovering over its mark
-    runs   the error of each seed as text, or the status of a failed run
-    """
-
-    name: str
-    setting: str
-    paths: str
-    cardinality: int
-    seeds: dict[int, float]
-    mean: float
-    low: float
-    high: float
-    words: str
-    runs: dict[int, str]
-
-
-def cardinality_numbers(finding: Finding) -> dict[str, list[Point]]:
-    """Points by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality.
+def cardinality_lines(finding: Finding) -> dict[str, list[SettingSummary]]:
+    """Settings by the rest of the shape (`29` for all of `29-...` at the usual width), ordered by cardinality.
 
     A setting of which every run failed has no error to show and is left out.
     """
     known = [summary for summary in finding.summaries if summary.came_through]
-    shapes = [(summary.shape, summary.cardinality) for summary in known]
-    several = {shape for shape, count in Counter(shapes).items() if count > 1}
-    lines: dict[str, list[Point]] = {}
-    for summary in sorted(known, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
-        paths = paths_name(summary.design[0])
-        point = Point(
-            name=summary.display,
-            setting=summary.setting,
-            paths=paths,
-            cardinality=summary.cardinality,
-            seeds={seed: 100 * error for seed, error in summary.errors.items()},
-            mean=100 * summary.estimate.mean,
-            low=100 * summary.estimate.low,
-            high=100 * summary.estimate.high,
-            words=hover_text(summary),
-            runs={seed: seed_words(summary, seed) for seed in summary.errors},
-        )
-        rest = summary.shape
-        if (rest, summary.cardinality) in several:
-            rest = f"{rest}, {summary.bottleneck_width}d"  # one line for each listed width
-        lines.setdefault(rest, []).append(point)
+    several = Counter((summary.shape, summary.cardinality) for summary in known)
+    lines: dict[str, list[SettingSummary]] = {}
+    for one in sorted(known, key=lambda summary: (summary.cardinality, summary.bottleneck_width)):
+        # One line for each listed width.
+        width = f", {one.bottleneck_width}d" if several[one.shape, one.cardinality] > 1 else ""
+        lines.setdefault(f"{one.shape}{width}", []).append(one)
     return lines
 
 
-def cardinality_panel(lines: dict[str, list[Point]], error: str = "Test error (%)") -> Panel:
+def cardinality_panel(lines: dict[str, list[SettingSummary]], error: str = "Test error (%)") -> Panel:
     """Error against cardinality: seeds as dots, means as a line, the 95 % interval as a band.
 
     If there are more lines than can be told apart, one line shows the mean over all designs of a cardinality.
     """
-    marks = [] if len(lines) <= MOST_LINES else _cloud([point for points in lines.values() for point in points])
-    for index, (rest, points) in enumerate(lines.items() if not marks else ()):
+    every = [one for line in lines.values() for one in line]
+    marks = [] if len(lines) <= MOST_LINES else _cloud(every)
+    for index, (rest, line) in enumerate(lines.items() if not marks else ()):
         color, symbol = PALETTE[index % len(PALETTE)], SYMBOLS[index % len(SYMBOLS)]
-        banded = [point for point in points if point.low == point.low]
-        at, ends = [float(point.cardinality) for point in banded], [(point.low, point.high) for point in banded]
-        marks += _interval(at, ends, color)
-        dots = [(point, seed, value) for point in points for seed, value in point.seeds.items()]
+        x, y = [one.cardinality for one in line], [100 * one.estimate.mean for one in line]
+        marks += _interval(x, [one.estimate for one in line], color)
+        dots = [(one, seed) for one in line for seed in one.errors]
         marks.append(
             Mark(
                 "dots",
-                [point.cardinality for point, _, _ in dots],
-                [value for _, _, value in dots],
+                [one.cardinality for one, _ in dots],
+                [100 * one.errors[seed] for one, seed in dots],
                 color,
                 symbol=symbol,
                 legend="one seed",
-                settings=[point.setting for point, _, _ in dots],
-                words=[f"{point.name}, seed {seed}\nerror {point.runs[seed]}" for point, seed, _ in dots],
+                settings=[one.setting for one, _ in dots],
+                words=[f"{one.display}, seed {seed}\nerror {seed_words(one, seed)}" for one, seed in dots],
                 quiet=True,
             )
         )
-        x, y = [point.cardinality for point in points], [point.mean for point in points]
-        own, words = [point.setting for point in points], [point.words for point in points]
-        if len(points) > 1:
+        own, words = [one.setting for one in line], [hover_text(one) for one in line]
+        if len(line) > 1:
             marks.append(Mark("line", x, y, color))
         legend = f"mean, depth {rest}"
         marks.append(Mark("dots", x, y, color, symbol=symbol, legend=legend, settings=own, words=words))
-    grown = [points for points in lines.values() if len(points) > 1 and points[0].cardinality == 1]
+    grown = [line for line in lines.values() if len(line) > 1 and line[0].cardinality == 1]
     if grown and len(lines) <= MOST_LINES:
-        marks += table_3(grown[0][0].mean)
-    paths: dict[int, list[str]] = {}
-    for point in sorted((point for points in lines.values() for point in points), key=lambda point: point.cardinality):
-        if point.paths not in paths.setdefault(point.cardinality, []):
-            paths[point.cardinality].append(point.paths)
-    marked = tuple((number, "\n".join([str(number), *_few(names)])) for number, names in paths.items())
+        marks += table_3(100 * grown[0][0].estimate.mean)
+    paths: dict[int, dict[str, None]] = {}
+    for one in sorted(every, key=lambda one: one.cardinality):
+        paths.setdefault(one.cardinality, {})[paths_name(one.design[0])] = None
+    marked = tuple((number, "\n".join([str(number), *_few([*names])])) for number, names in paths.items())
     x_axis = Axis("Cardinality (paths per block)", log=True, ticks=marked)
     return Panel(f"{error} against cardinality", x_axis, Axis(error), marks)
 
@@ -185,10 +148,7 @@ def growth_panel(summaries: list[SettingSummary], error: str = "Test error (%)")
     marks = []
     for number, (legend, way) in enumerate(ways.items()):
         color, x = PALETTE[number], [float(one.params) for one in way]
-        known = [one for one in way if one.estimate.has_interval]
-        ends = [(100 * one.estimate.low, 100 * one.estimate.high) for one in known]
-        if known:
-            marks += _interval([float(one.params) for one in known], ends, color)
+        marks += _interval(x, [one.estimate for one in way], color)
         y = [100 * one.estimate.mean for one in way]
         marks.append(Mark("line", x, y, color))
         names, words = [one.setting for one in way], [hover_text(one) for one in way]
@@ -216,41 +176,40 @@ def _spread(values: list[float]) -> bool:
     return min(values) > 0 and max(values) > FEW * min(values)
 
 
-def _cloud(points: list[Point]) -> list[Mark]:
+def _cloud(designs: list[SettingSummary]) -> list[Mark]:
     """Every design as a dot, and the mean over designs of each cardinality with its interval."""
     by_cardinality: dict[int, list[float]] = {}
-    for point in points:
-        by_cardinality.setdefault(point.cardinality, []).append(point.mean)
+    for one in designs:
+        by_cardinality.setdefault(one.cardinality, []).append(one.estimate.mean)
     at = sorted(by_cardinality)
-    within = (100 * ERRORS[0], 100 * ERRORS[1])
-    means = [estimate(by_cardinality[number], within=within) for number in at]
-    several = [(x, one) for x, one in zip(at, means, strict=True) if one.has_interval]
-    mean = [one.mean for one in means]
-    words = [f"cardinality {x}\nmean of {one.n} designs {one.mean:.2f} %" for x, one in zip(at, means, strict=True)]
+    means = [estimate(by_cardinality[number], within=ERRORS) for number in at]
+    mean = [100 * one.mean for one in means]
+    words = [f"cardinality {x}\nmean of {one.n} designs {percent(one.mean)}" for x, one in zip(at, means, strict=True)]
     return [
-        *_interval([x for x, _ in several], [(one.low, one.high) for _, one in several], PALETTE[0]),
+        *_interval(at, means, PALETTE[0]),
         Mark(
             "dots",
-            [point.cardinality for point in points],
-            [point.mean for point in points],
+            [one.cardinality for one in designs],
+            [100 * one.estimate.mean for one in designs],
             PALETTE[0],
             legend="one design, mean over seeds",
-            settings=[point.setting for point in points],
-            words=[point.words for point in points],
+            settings=[one.setting for one in designs],
+            words=[hover_text(one) for one in designs],
             quiet=True,
         ),
         Mark("line", at, mean, PALETTE[0], legend="mean over designs", words=words),
     ]
 
 
-def _interval(at: Sequence[float], ends: list[tuple[float, float]], color: str) -> list[Mark]:
-    """The band of 95 % intervals along a logarithmic axis; a narrow one for a single interval."""
-    if not at:
+def _interval(at: Sequence[float], means: Sequence[Estimate], color: str) -> list[Mark]:
+    """The band of the means' 95 % intervals along a logarithmic axis; a narrow one for a single interval."""
+    known = [(x, 100 * one.low, 100 * one.high) for x, one in zip(at, means, strict=True) if one.has_interval]
+    if not known:
         return []
-    if len(at) == 1:  # a band without width would be invisible
-        at, ends = [at[0] / SLIM, at[0] * SLIM], ends * 2
-    low, high = [low for low, _ in ends], [high for _, high in ends]
-    return [Mark("band", at, low, color, high=high, legend="95 % interval")]
+    x, low, high = ([*column] for column in zip(*known, strict=True))
+    if len(x) == 1:  # a band without width would be invisible
+        x, low, high = [x[0] / SLIM, x[0] * SLIM], low * 2, high * 2
+    return [Mark("band", x, low, color, high=high, legend="95 % interval")]
 
 
 def _few(names: list[str]) -> list[str]:

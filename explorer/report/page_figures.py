@@ -18,8 +18,7 @@ from explorer.report.curves import LOWEST_DRAWN, Curve, curve_numbers, curves_pa
 from explorer.report.design_card import card
 from explorer.report.figures import (
     MOST_LINES,
-    Point,
-    cardinality_numbers,
+    cardinality_lines,
     cardinality_panel,
     deviation_panel,
     distribution_numbers,
@@ -61,9 +60,9 @@ class Views:
         return [one for one in self.study.finding.summaries if one.came_through]
 
     @cached_property
-    def lines(self) -> dict[str, list[Point]]:
-        """The points of the error against cardinality."""
-        return cardinality_numbers(self.study.finding)
+    def lines(self) -> dict[str, list[SettingSummary]]:
+        """The lines of the error against cardinality."""
+        return cardinality_lines(self.study.finding)
 
     @cached_property
     def curves(self) -> dict[str, list[Curve]]:

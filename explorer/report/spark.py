@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import SearchHistory
 from explorer.analysis.summary import SettingSummary
 from explorer.host.formatting import ERROR_NAMES, counted, percent, seed_counts
-from explorer.report.figures import Point, cardinality_numbers
+from explorer.report.figures import cardinality_lines
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel
 
 MOST_KEYED = 4  # most lines: so many colours of the palette have a contrast of 3:1 to light and to dark pages
@@ -153,47 +154,39 @@ def _of_seeds(one: SettingSummary, error: str) -> Spark:
 
 
 def _of_cardinalities(finding: Finding, error: str) -> Spark:
-    lines = cardinality_numbers(finding)
-    points = [point for line in lines.values() for point in line]
-    numbers = sorted({point.cardinality for point in points})
+    lines = cardinality_lines(finding)
+    designs = [one for line in lines.values() for one in line]
+    numbers = sorted({one.cardinality for one in designs})
     axis = Axis("Cardinality", log=True, ticks=tuple((float(number), str(number)) for number in numbers))
     seeds = _n([one for one in finding.summaries if one.came_through])
     if len(lines) > MOST_KEYED:
-        means = [_mean([point.mean for point in points if point.cardinality == number]) for number in numbers]
+        means = [fmean(one.estimate.mean for one in designs if one.cardinality == number) for number in numbers]
         marks = [
-            _dots([float(point.cardinality) for point in points], [point.mean / 100 for point in points], SMALL),
-            Mark("line", numbers, [mean / 100 for mean in means], PALETTE[0], width=2.0),
+            _dots([float(one.cardinality) for one in designs], [one.estimate.mean for one in designs], SMALL),
+            Mark("line", numbers, means, PALETTE[0], width=2.0),
         ]
-        values = [f"{percent(mean / 100)} at {number}" for number, mean in zip(numbers, means, strict=True)]
-        title = f"Mean {error} over designs against cardinality: {_few(values)}; {len(points)} designs, {seeds}"
+        values = [f"{percent(mean)} at {number}" for number, mean in zip(numbers, means, strict=True)]
+        title = f"Mean {error} over designs against cardinality: {_few(values)}; {len(designs)} designs, {seeds}"
         caption = f"Mean {error} by cardinality; dots: designs, line: their mean, {seeds}"
         return Spark(Panel(f"{title}.", axis, _percents(), marks), caption)
     marks, parts = [], []
     for index, (rest, line) in enumerate(lines.items()):
-        legend = f"depth {rest}" if len(lines) > 1 else ""
-        marks += _line(line, PALETTE[index], SYMBOLS[index], legend)
-        values = [f"{percent(point.mean / 100)} at {point.cardinality}" for point in line]
+        legend, color = f"depth {rest}" if len(lines) > 1 else "", PALETTE[index]
+        x, y = [float(one.cardinality) for one in line], [one.estimate.mean for one in line]
+        if len(line) > 1:
+            marks.append(Mark("line", x, y, color, width=1.5))
+        marks += _bars(x, line, color)
+        marks.append(Mark("dots", x, y, color, symbol=SYMBOLS[index], sizes=[DOT] * len(x), legend=legend))
+        values = [f"{percent(one.estimate.mean)} at {one.cardinality}" for one in line]
         parts.append(f"{legend}{': ' if legend else ''}{_few(values)}")
     bars = _explained(marks)
     title = f"Mean {error} against cardinality: {'; '.join(parts)}{bars}, {seeds} for each."
     return Spark(Panel(title, axis, _percents(), marks), f"Mean {error} by cardinality{bars}, {seeds}")
 
 
-def _line(line: list[Point], color: str, symbol: str, legend: str) -> list[Mark]:
-    x, y = [float(point.cardinality) for point in line], [point.mean / 100 for point in line]
-    intervals = [(point.low / 100, point.high / 100) for point in line]
-    joined = [Mark("line", x, y, color, width=1.5)] if len(line) > 1 else []
-    return [
-        *joined,
-        *_bars(x, intervals, color),
-        Mark("dots", x, y, color, symbol=symbol, sizes=[DOT] * len(x), legend=legend),
-    ]
-
-
 def _of_settings(summaries: list[SettingSummary], error: str) -> Spark:
     x, y = [float(place) for place in range(1, len(summaries) + 1)], [one.estimate.mean for one in summaries]
-    intervals = [(one.estimate.low, one.estimate.high) for one in summaries]
-    marks = [*_bars(x, intervals, PALETTE[0]), _dots(x, y)]
+    marks = [*_bars(x, summaries, PALETTE[0]), _dots(x, y)]
     axis = Axis("Setting", ticks=tuple((place, f"{place:.0f}") for place in x))
     values = _few([f"{percent(one.estimate.mean)} for {one.display}" for one in summaries])
     bars = _explained(marks)
@@ -202,12 +195,12 @@ def _of_settings(summaries: list[SettingSummary], error: str) -> Spark:
     return Spark(Panel(title, axis, _percents(), marks), caption)
 
 
-def _bars(x: Sequence[float], intervals: Sequence[tuple[float, float]], color: str) -> list[Mark]:
+def _bars(x: Sequence[float], summaries: list[SettingSummary], color: str) -> list[Mark]:
     """A vertical line for each known interval; none if there are too many to tell apart."""
-    known = [(at, low, high) for at, (low, high) in zip(x, intervals, strict=True) if math.isfinite(low)]
+    known = [(at, one.estimate) for at, one in zip(x, summaries, strict=True) if one.estimate.has_interval]
     if len(known) > MOST_BARS:
         return []
-    return [Mark("line", [at, at], [low, high], color, width=1.5) for at, low, high in known]
+    return [Mark("line", [at, at], [one.low, one.high], color, width=1.5) for at, one in known]
 
 
 def _explained(marks: list[Mark]) -> str:
@@ -233,7 +226,3 @@ def _n(summaries: list[SettingSummary]) -> str:
     failed = sum(len(one.failed) for one in summaries)
     chance = f", {counted(failed, 'run')} as chance" if failed else ""
     return f"n = {seed_counts([one.estimate.n for one in summaries])}{chance}"
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -78,7 +78,7 @@ def write_table(source: Path, target: Path) -> list[Path]:
             f"{source}: {finding.final} of {finding.wanted} runs are in; finish the study before it is tabulated"
         )
     study.refuse_links(study.make_folder(target))
-    correct = records.load_correct(source)
+    correct = records.load_correct(source, record=record)
     frames = {
         "runs": record.runs,
         "epochs": record.epochs,

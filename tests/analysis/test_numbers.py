@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.equivalence import equivalence
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import estimate, estimates
-from explorer.analysis.paired import compare, equivalence, pairs_needed
+from explorer.analysis.paired import compare, pairs_needed
 from explorer.analysis.population import Rivals, best_value, populations
 from explorer.analysis.sentences import trend_sentence
 from explorer.analysis.summary import SettingSummary

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmarks.equivalence import equivalence
 from explorer.analysis.finding import find
 from explorer.analysis.intervals import estimate
-from explorer.analysis.paired import compare, equivalence
+from explorer.analysis.paired import compare
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary, summarise
 from explorer.host import formatting as wording

@@ -9,7 +9,7 @@ from explorer.analysis.intervals import estimate
 from explorer.design.shape_axes import SHOWN
 from explorer.report.curves import curve_numbers, curves_panel
 from explorer.report.figures import (
-    cardinality_numbers,
+    cardinality_lines,
     cardinality_panel,
     deviation_panel,
     growth_panel,
@@ -25,20 +25,20 @@ from tests.analysis.test_statistics import R, X, frame
 
 def test_the_key_figure_holds_every_seed_mean_and_interval_in_percent() -> None:
     finding = find(frame({X: [0.04, 0.06], R: [0.05, 0.09]}), [X, R], (X, R), seeds=2)
-    lines = cardinality_numbers(finding)
+    lines = cardinality_lines(finding)
     assert list(lines) == ["29"]
-    first, second = lines["29"]
-    assert (first.name, first.paths, first.cardinality) == ("ResNet-29 (1x64d)", "1x64d", 1)
-    assert second.seeds == {0: pytest.approx(4), 1: pytest.approx(6)}
+    assert [one.display for one in lines["29"]] == ["ResNet-29 (1x64d)", "ResNeXt-29 (32x4d)"]
+    band, seeds, _, means = cardinality_panel({"29": lines["29"]}).marks[:4]
+    assert list(seeds.y) == pytest.approx([5, 9, 4, 6])
     expected = estimate([5, 9])
     assert expected.low < 0
-    assert (first.mean, first.low, first.high) == pytest.approx((7, 0, expected.high))
+    assert (means.y[0], band.y[0], band.high[0]) == pytest.approx((7, 0, expected.high))
 
 
 def test_other_depths_and_widths_are_lines_of_their_own() -> None:
     names = ["29-1x64d", "20-1x64d", "29-1x16d-w64"]
     finding = find(frame({name: [0.1] for name in names}), names, (X, R), seeds=1)
-    assert sorted(cardinality_numbers(finding)) == ["20", "29", "29-w64"]
+    assert sorted(cardinality_lines(finding)) == ["20", "29", "29-w64"]
 
 
 def test_listed_widths_of_one_cardinality_are_lines_of_their_own() -> None:
@@ -46,7 +46,7 @@ def test_listed_widths_of_one_cardinality_are_lines_of_their_own() -> None:
     runs = frame({name: [0.1] for name in names})
     runs.loc[1:, "cardinality"] = 2
     runs["bottleneck_width"] = [64, 4, 8]
-    lines = cardinality_numbers(find(runs, names, (X, R), seeds=1))
+    lines = cardinality_lines(find(runs, names, (X, R), seeds=1))
     assert sorted(lines) == ["29", "29, 4d", "29, 8d"]
     assert cardinality_panel(lines).x.ticks == ((1, "1\n1x64d"), (2, "2\n2x4d\n2x8d"))
 
@@ -82,7 +82,7 @@ def test_what_does_not_vary_has_no_band() -> None:
     curves = curve_numbers(epochs, runs)[R]
     growth = growth_panel(finding.summaries)
     assert growth is not None
-    lines = cardinality_panel(cardinality_numbers(finding))
+    lines = cardinality_panel(cardinality_lines(finding))
     panels = [(lines, []), (growth, []), (pairs_panel(finding.comparison), []), (curves_panel(curves), [[2]])]
     for panel, at in panels:
         assert [list(mark.x) for mark in panel.marks if mark.kind == "band"] == at, panel.title
@@ -100,7 +100,7 @@ def test_many_curves_are_thinned_to_some_epochs_and_the_last() -> None:
 
 def test_figures_name_their_axes_with_units_and_draw_without_data() -> None:
     finding = find(frame({R: [0.1, 0.2]}), [R], (X, R), seeds=2)
-    figure = plot(cardinality_panel(cardinality_numbers(finding)))
+    figure = plot(cardinality_panel(cardinality_lines(finding)))
     assert figure.layout.yaxis.title.text == "Test error (%)"
     assert figure.layout.xaxis.ticktext == ("1<br>1x64d",)
     assert {trace.name for trace in figure.data} == {"95 % interval", "one seed", "mean, depth 29"}
@@ -109,15 +109,13 @@ def test_figures_name_their_axes_with_units_and_draw_without_data() -> None:
 
 def test_a_single_seed_has_no_band() -> None:
     finding = find(frame({R: [0.1]}), [R], (X, R), seeds=1)
-    assert {mark.kind for mark in cardinality_panel(cardinality_numbers(finding)).marks} == {"dots"}
+    assert {mark.kind for mark in cardinality_panel(cardinality_lines(finding)).marks} == {"dots"}
 
 
 def test_a_mark_with_many_settings_below_it_names_one_and_counts_the_rest() -> None:
-    names = [f"{depth}-1x64d" for depth in (20, 29, 38)]
+    names = ["20-1x64d", "29-1x40d", "38-1x30d"]
     finding = find(frame({name: [0.1] for name in names}).assign(cardinality=1), names, (X, R), seeds=1)
-    lines = cardinality_numbers(finding)
-    for points, paths in zip(lines.values(), ("1x64d", "1x40d", "1x30d"), strict=True):
-        points[0] = replace(points[0], paths=paths)
+    lines = cardinality_lines(finding)
     assert cardinality_panel(lines).x.ticks == ((1, "1\n1x64d\nand 2 more"),)
 
 
@@ -135,7 +133,7 @@ def test_pairs_are_shown_seed_by_seed_with_their_mean_and_interval() -> None:
 
 def test_points_carry_the_setting_by_which_views_are_linked() -> None:
     finding = find(frame({X: [0.04, 0.06], R: [0.05, 0.09]}), [X, R], (X, R), seeds=2)
-    figure = plot(cardinality_panel(cardinality_numbers(finding)))
+    figure = plot(cardinality_panel(cardinality_lines(finding)))
     linked = [list(trace.customdata) for trace in figure.data if trace.customdata is not None]
     assert linked == [[R, R, X, X], [R, X]]
 
@@ -144,7 +142,7 @@ def test_more_lines_than_can_be_told_apart_become_one() -> None:
     names = [f"{depth}-{paths}x4d" for depth in (11, 20, 29, 38, 47, 56, 65, 74) for paths in (1, 2)]
     runs = frame({name: [0.1 + 0.01 * place] for place, name in enumerate(names)})
     runs["cardinality"] = [1, 2] * 8
-    band, dots, line = cardinality_panel(cardinality_numbers(find(runs, names, (X, R), seeds=1))).marks
+    band, dots, line = cardinality_panel(cardinality_lines(find(runs, names, (X, R), seeds=1))).marks
     assert (band.kind, dots.kind, line.kind) == ("band", "dots", "line")
     assert sorted(dots.settings) == sorted(names)
     assert list(line.x) == [1, 2]
@@ -182,7 +180,7 @@ def test_lines_cross_the_axes_in_which_designs_differ() -> None:
 
 def test_the_papers_table_is_offered_where_a_line_begins_with_one_path() -> None:
     finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
-    panel = cardinality_panel(cardinality_numbers(finding))
+    panel = cardinality_panel(cardinality_lines(finding))
     optional = [mark for mark in panel.marks if mark.optional]
     assert [mark.y[0] for mark in optional] == pytest.approx([10] * 4)
     assert panel.ends == replace(panel, marks=[mark for mark in panel.marks if not mark.optional]).ends

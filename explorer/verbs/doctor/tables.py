@@ -62,12 +62,11 @@ def examine_tables(
 def _damaged(folder: Path, contents: Contents) -> list[str]:
     found = []
     for name, content in contents.items():
-        lines = tuple(line for line, why in content.damaged.items() if why == table.UNCHECKED)
-        found += [f"{folder / name}: {_count(len(lines), 'line')} not matching the check ({_some(lines)})"] * bool(
-            lines
-        )
-        senseless = [f"line {line}: {why}" for line, why in content.damaged.items() if why != table.UNCHECKED]
-        found += [f"{folder / name}: {_some(senseless)}"] * bool(senseless)
+        lines = [str(line) for line, why in content.damaged.items() if why == table.UNCHECKED]
+        if lines:
+            found.append(f"{folder / name}: {counted(len(lines), 'line')} not matching the check ({_some(lines)})")
+        if senseless := [f"line {line}: {why}" for line, why in content.damaged.items() if why != table.UNCHECKED]:
+            found.append(f"{folder / name}: {_some(senseless)}")
     return found
 
 
@@ -111,10 +110,6 @@ def _again(runs: list[str], named: Mapping[str, str]) -> str:
     return f"to be trained again: {_some(sorted(named.get(run, run) for run in runs))}"
 
 
-def _some(items: "list[str] | tuple[int, ...]") -> str:
+def _some(items: list[str]) -> str:
     more = f" and {len(items) - MOST_NAMED} more" if len(items) > MOST_NAMED else ""
-    return ", ".join(map(str, items[:MOST_NAMED])) + more
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return ", ".join(items[:MOST_NAMED]) + more
