@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,16 @@ from explorer.analysis.sentences import (
     sentence,
     trend_sentence,
 )
+from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
 from explorer.design.shape_axes import SHOWN
 from explorer.host import formatting as wording
 from explorer.host.files import write_whole
 from explorer.record.folder import LIVE_SECONDS
-from explorer.report import method
+from explorer.report import error_words, method
 from explorer.report.design_card import given_path
-from explorer.report.error_words import interval_words, mean_words, seed_words, seeds_words
+from explorer.report.error_words import seed_words
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
@@ -58,7 +59,9 @@ def render_page(study: OpenedStudy) -> str:
         title=study.config.name,
         verdict=sentence(study.finding),
         mood=mood(study.finding),
-        rows=_rows(views),
+        rows=study.finding.summaries,
+        axes=views.axes.to_dict("index"),
+        error_words=error_words,
         shape=SHOWN,
         labels={axis.name: axis.label for axis in SHOWN},
         counted=[*COUNTED.values()],
@@ -109,7 +112,7 @@ def render_page(study: OpenedStudy) -> str:
 def render(template: str, **values: Any) -> str:
     """Render one of the package's templates, with the style and functions that every page needs."""
     style = Markup(_asset("page.css"))  # noqa: S704 - our own file
-    return _templates().get_template(template).render(wording=wording, style=style, display=_display, **values)
+    return _templates().get_template(template).render(wording=wording, style=style, display=display_setting, **values)
 
 
 @lru_cache(maxsize=1)
@@ -140,23 +143,6 @@ def policy(scripts: list[Markup]) -> str:
     )
 
 
-def _rows(views: Views) -> list[dict[str, Any]]:
-    """The rows of the table of settings: each summary with the name and axes of its design."""
-    axes = views.axes.to_dict("index")
-    return [
-        {
-            **{own.name: getattr(summary, own.name) for own in fields(summary)},
-            "name": summary.display,
-            "axes": axes[summary.setting],
-            "came_through": summary.came_through,
-            "mean": mean_words(summary),
-            "interval": interval_words(summary),
-            "seeds_words": seeds_words(summary),
-        }
-        for summary in views.study.finding.summaries
-    ]
-
-
 def _pairs(finding: Finding) -> list[tuple[int, str, str, str]]:
     """For each seed of the contrast: both errors, or the statuses of failed runs, and the difference, as text."""
     found = finding.comparison
@@ -173,7 +159,7 @@ def _others(finding: Finding) -> list[tuple[Comparison, str]]:
     """The other contrasts, each with its caveats: runs that failed, networks that learned nothing."""
     found = []
     for one in finding.others:
-        names = _display(one.setting), _display(one.against)
+        names = display_setting(one.setting), display_setting(one.against)
         found.append((one, f"{learned_words(one, names)} {failed_words(one, names)}".strip()))
     return found
 
@@ -224,27 +210,17 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
     return rows
 
 
-def _front_rows(finding: Finding) -> list[dict[str, Any]]:
-    """The rows of the table of designs on the front, the cheapest first."""
+def _front_rows(finding: Finding) -> list[tuple[SettingSummary, str, float]]:
+    """The designs on the front, the cheapest first: each with its cost as text, and how surely it is on the front."""
     found = finding.front
     if found is None:
         return []
     by_name = {one.setting: one for one in finding.summaries}
-    ahead = [place for place in range(len(found.settings)) if found.ahead[place]]
+    order = [place for place in found.costs.argsort(kind="stable") if found.ahead[place]]
     return [
-        {
-            "setting": found.settings[place],
-            "cost": wording.cost(found.cost, found.costs[place]),
-            "error": float(found.errors[place]),
-            "sure": float(found.sure[place]),
-            "failed": seeds_words(one) if (one := by_name[found.settings[place]]).failed else "",
-        }
-        for place in sorted(ahead, key=lambda place: found.costs[place])
+        (by_name[found.settings[place]], wording.cost(found.cost, found.costs[place]), float(found.sure[place]))
+        for place in order
     ]
-
-
-def _display(setting: str) -> str:
-    return display_setting(setting)
 
 
 def _asset(name: str) -> str:
