@@ -118,6 +118,15 @@ def _values(case: Any) -> tuple[Any, ...]:
     return case if isinstance(case, tuple) else (case,)
 
 
+def only_line(capsys: pytest.CaptureFixture[str], folder: Path) -> str:
+    """The line of a refusal, which is all that was printed, while nothing was written in the folder."""
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert printed.out == ""
+    assert list(folder.iterdir()) == []
+    return line
+
+
 def undrawn(patch: pytest.MonkeyPatch) -> None:
     """Pages take seconds to draw: an empty one will do."""
 

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.__main__ import main, read_subject
 from benchmarks.subjects import SUBJECTS
+from tests.conftest import only_line
 
 
 @pytest.mark.parametrize(
@@ -27,11 +28,7 @@ def test_unusable_input_is_one_line_and_leaves_nothing(
     workplace: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
     assert main(arguments) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.splitlines()
-    assert line.startswith(f"benchmarks: {problem}")
-    assert captured.out == ""
-    assert list(workplace.iterdir()) == []
+    assert only_line(capsys, workplace).startswith(f"benchmarks: {problem}")
 
 
 def test_help_names_every_subject_with_its_keys_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from explorer.training.latency import exclusive
 from explorer.training.network import verify as verifying
 from explorer.training.network.build import build
 from explorer.training.network.forms import State, convert
-from tests.conftest import TINY
+from tests.conftest import TINY, only_line
 from tests.verbs.test_study import environment
 
 FOLDER = Path("studies/tiny")
@@ -289,11 +289,7 @@ def test_unusable_input_is_one_line_and_leaves_nothing(
     workplace: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
     assert main(arguments) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.splitlines()
-    assert line.startswith(f"explorer: {problem}")
-    assert captured.out == ""
-    assert list(workplace.iterdir()) == []
+    assert only_line(capsys, workplace).startswith(f"explorer: {problem}")
 
 
 SEARCH = ["search=tpe", "search.designs=3", "search.seeds=1", "study.contrast=null", "storage.weights=last"]
