@@ -159,15 +159,8 @@ def inspect(path: Path, kind: type, only: Collection[str] | None = None) -> Cont
             raise InputError(f"{path}: the file has no header line; restore it, or start anew with name=...")
         names = header[:-1].decode("utf-8", "replace").split(",")
         _check_header(path, kind, header[:-1])
-        frames, unchecked, senseless, number, whole, tail, last = (
-            [],
-            list[int](),
-            dict[int, str](),
-            2,
-            len(header),
-            b"",
-            b"",
-        )
+        frames, unchecked, senseless = [], list[int](), dict[int, str]()
+        number, whole, tail, last = 2, len(header), b"", b""
         for lines, tail in _batches(file):
             # A last row is complete if only its line break is missing or damaged.
             last = next((part for part in (tail, tail[:-1]) if _cells(part, len(names))), b"")

@@ -97,7 +97,7 @@ class Views:
             panels[f"cost-{each.cost}"] = front_panel(each, found.summaries, self.error)
         if found.search_history is not None:
             panels["course"] = search_history_panel(found.search_history)
-        if tolerances := self.tolerances:
+        if tolerances := {axis: limit.tolerance for axis, limit in self.study.config.budget.held.items()}:
             panels["deviation"] = deviation_panel(found.summaries, tolerances)
         if found.comparison is not None and found.comparison.differences:
             panels["pairs"] = pairs_panel(found.comparison)
@@ -110,11 +110,6 @@ class Views:
         if (across := self._parallel()) is not None:
             shown["parallel"] = across
         return shown
-
-    @property
-    def tolerances(self) -> dict[str, float]:
-        """The costs that the budget holds equal, with the fraction by which each may deviate."""
-        return {axis: limit.tolerance for axis, limit in self.study.config.budget.held.items()}
 
     def stills(self) -> dict[str, Markup]:
         """Every figure as an SVG picture, which needs no script."""

@@ -15,7 +15,10 @@ def plot(panel: Panel) -> go.Figure:
     for mark in panel.ordered:
         shown = bool(mark.legend) and mark.legend not in seen
         seen.add(mark.legend)
-        figure.add_trace(_trace(mark, shown=shown))
+        trace = _trace(mark, shown=shown)
+        if mark.optional:
+            trace.update(visible=False, meta="optional")
+        figure.add_trace(trace)
     figure.update_layout(
         template="none",
         margin={"l": 64, "r": 16, "t": 8, "b": 72},
@@ -53,13 +56,6 @@ def text(words: str) -> str:
 
 
 def _trace(mark: Mark, *, shown: bool) -> go.Scatter:
-    trace = _lasting(mark, shown=shown)
-    if mark.optional:
-        trace.update(visible=False, meta="optional")
-    return trace
-
-
-def _lasting(mark: Mark, *, shown: bool) -> go.Scatter:
     if mark.kind == "band":
         red, green, blue = (int(mark.color[start : start + 2], 16) for start in (1, 3, 5))
         return go.Scatter(

@@ -1,21 +1,16 @@
 """`do=benchmark`: speed of training and inference on this machine, against a plain PyTorch loop and hardware limits."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from explorer.design import cost, short_name
+from explorer.design import Architecture, Task, cost, parse_name, short_name
 from explorer.host.errors import InputError
 from explorer.report.terminal import plain_table
 from explorer.study.memory import passing_bytes, refuse_beyond
 from explorer.study.settings import BenchmarkConfig
 from explorer.training.results import Figure, Latency, Limits, Together, TrainingSpeed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from explorer.design import Architecture, Task
 
 
 def print_limits(limits: Limits, console: Console) -> None:
@@ -180,10 +175,8 @@ def _latency(config: BenchmarkConfig, console: Console) -> int:
     return 0
 
 
-def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":
+def _candidates(config: BenchmarkConfig) -> tuple[list[Architecture], Task]:
     """The networks to measure, and their task. Raises InputError for a network that cannot be built for that task."""
-    from explorer.design import Task, parse_name
-
     architectures, task = [], Task(channels=3, image_size=config.image_size, classes=10)
     for name in config.architectures:
         try:
@@ -196,11 +189,10 @@ def _candidates(config: BenchmarkConfig) -> "tuple[list[Architecture], Task]":
     return architectures, task
 
 
-def _refuse_beyond(config: BenchmarkConfig, what: str, needed: "Callable[[Task, int], int]", there: int) -> None:
+def _refuse_beyond(config: BenchmarkConfig, what: str, needed: Callable[[Task, int], int], there: int) -> None:
     """Raise InputError if the configured image size and batch size do not fit into `there` bytes of memory."""
-    from explorer.design import Task
 
-    def needed_with(sizes: "Mapping[str, int]") -> int:
+    def needed_with(sizes: Mapping[str, int]) -> int:
         return needed(Task(channels=3, image_size=sizes["image_size"], classes=10), sizes["batch_size"])
 
     refuse_beyond(what, needed_with, {"image_size": config.image_size, "batch_size": config.batch_size}, there)

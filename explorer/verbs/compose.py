@@ -446,12 +446,6 @@ class _Folder(ConfigSource):
         return sorted({*folders, *files})
 
 
-def _unreadable(file: Path, error: Exception) -> InputError:
-    """The error for a file that cannot be read: its name and the reason."""
-    where = "" if str(file) in str(error) else f" (in {file})"
-    return InputError(_one_line(f"a YAML file cannot be read: {error}{where}"))
-
-
 def _file(folder: Path, config: str) -> Path | None:
     """The file of a configuration, with ending .yaml or .yml, or as named with its ending; None if there is none."""
     names = [folder / config] if config.endswith(SUFFIXES) else [folder / f"{config}{suffix}" for suffix in SUFFIXES]
@@ -492,16 +486,10 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
             _merge(tree, {key: item for key, item in own.items() if key not in chosen or config.startswith(f"{key}/")})
     except InputError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, no valid date, thousands of digits
-        raise InputError(_one_line(f"a YAML file cannot be read: {error}") + _in_files(_leading(chosen))) from None
-    except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(
-            (
-                _one_line(re.split(r"(Config s|S)earch path:", str(error))[0])
-                or f"a YAML file cannot be read ({type(error).__name__})"
-            )
-            + _in_files(_leading(chosen))
-        ) from None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        words = _one_line(re.split(r"(Config s|S)earch path:", str(error))[0])
+        files = _in_files(_leading(chosen))
+        raise InputError(f"{words or f'a YAML file cannot be read ({type(error).__name__})'}{files}") from None
     except OSError as error:
         what = f"{error.strerror}: {str(error.filename)[:100]}" if error.strerror else _one_line(str(error))
         raise InputError(f"a YAML file cannot be read: {what}") from None
@@ -580,7 +568,8 @@ def _content(file: Path) -> dict[str, Any]:
     except InputError:
         raise
     except (yaml.YAMLError, ValueError, OSError) as error:
-        raise _unreadable(file, error) from None
+        where = "" if str(file) in str(error) else f" (in {file})"
+        raise InputError(_one_line(f"a YAML file cannot be read: {error}{where}")) from None
     if not isinstance(leaves, dict):
         raise InputError(f"{file}: is no mapping; expected lines of key: value")
     return leaves

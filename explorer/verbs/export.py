@@ -2,19 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from explorer.design import Architecture, Task, cost, parse_name, short_name
+from explorer.design.published import namesake
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
+from explorer.host.machine import memory_bytes
 from explorer.study.settings import ExportConfig, VerifyConfig
 from explorer.training.results import Exported
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from explorer.design import Architecture, Task
 
 
 def print_exported(found: Exported, console: Console) -> None:
@@ -31,10 +28,8 @@ def print_exported(found: Exported, console: Console) -> None:
         console.print(f"ONNX against torch: largest difference {found.onnx_difference:.1e}", highlight=False)
 
 
-def carry_out(config: ExportConfig, console: "Console") -> int:
+def carry_out(config: ExportConfig, console: Console) -> int:
     """`do=export`: write a design as a Python module of its own, with weights and as ONNX where asked for."""
-    from explorer.design import short_name
-
     # Two copies of the weights in float32, and two more for ONNX.
     _design(config, bytes_per_weight=20)
     from explorer.training.network.export import export
@@ -54,18 +49,13 @@ def carry_out(config: ExportConfig, console: "Console") -> int:
     return 0
 
 
-def _tell_namesake(config: VerifyConfig | ExportConfig, console: "Console") -> None:
-    from explorer.design.published import namesake
-
+def _tell_namesake(config: VerifyConfig | ExportConfig, console: Console) -> None:
     if words := namesake(config.architecture or ""):
         console.print(words, highlight=False)
 
 
-def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> "tuple[Architecture, Task]":
+def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> tuple[Architecture, Task]:
     """The architecture and the task given to a verb. Raises InputError for invalid ones, before heavy packages load."""
-    from explorer.design import cost, parse_name
-    from explorer.host.machine import memory_bytes
-
     if config.architecture is None:
         raise InputError("architecture is missing; say for example architecture=29-32x4d")
     try:

@@ -14,7 +14,7 @@ from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.formatting import without_password
-from explorer.record.folder import BEHIND, CONFIG, locked, stored_config
+from explorer.record.folder import BEHIND, CONFIG, locked, refuse_links, stored_config, study_folder
 from explorer.search.database import read_url, refuse_closed, understood
 from explorer.search.mirror import Mirror, Writer, mirror_of, mirrored, own_mirror, problem, remove
 from explorer.search.state import replayed
@@ -124,8 +124,6 @@ def _with_password(stored: StorageConfig, asked: StorageConfig) -> StorageConfig
 
 def carry_out(config: StudyConfig, leaves: str | None, console: Console) -> int:
     """`do=move`: copy a study's trials to another database, which is used from now on."""
-    from explorer.record.folder import refuse_links, study_folder
-
     refuse_links(study_folder(config.name))
     move(study_folder(config.name), config.storage, console, leaves)
     return 0

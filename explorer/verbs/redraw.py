@@ -1,21 +1,16 @@
 """`do=report`: draw a study's page again from its record."""
 
-from typing import TYPE_CHECKING
+from rich.console import Console
 
+from explorer.analysis.judging import open_study
+from explorer.host.console import PLAIN
+from explorer.record.folder import refuse_links, study_folder
+from explorer.report.drawing import draw
 from explorer.study.settings import StudyConfig
 
-if TYPE_CHECKING:
-    from rich.console import Console
 
-from explorer.host.console import PLAIN
-
-
-def carry_out(config: StudyConfig, console: "Console") -> int:
+def carry_out(config: StudyConfig, console: Console) -> int:
     """`do=report`: draw a study's page again from its record."""
-    from explorer.analysis.judging import open_study
-    from explorer.record.folder import refuse_links, study_folder
-    from explorer.report.drawing import draw
-
     folder = study_folder(config.name)
     refuse_links(folder)  # before anything is read through one
     console.print(f"Report: {draw(open_study(folder))}", **PLAIN)

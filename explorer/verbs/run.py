@@ -6,32 +6,40 @@ verdict, draw the page.
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
+from explorer.record.folder import (
+    BEHIND,
+    CONFIG,
+    LIVE_SECONDS,
+    REPORTS,
+    is_stale,
+    make_folder,
+    refuse_links,
+    study_folder,
+    sweep,
+)
+from explorer.record.progress import refuse_foreign, without_weights
+from explorer.record.records import as_records
+from explorer.record.starts import execution_in
+from explorer.report.terminal import print_verdict
+from explorer.study.plan import plan_of
+from explorer.study.runs import runs_of
 from explorer.study.settings import NO_PATH, StorageConfig, StudyConfig
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from explorer.analysis.judging import OpenedStudy
-    from explorer.verbs.live import Live
+from explorer.verbs.live import Live
+from explorer.verbs.space_progress import space_progress
 
 
-def carry_out(config: StudyConfig, console: "Console") -> int:
+def carry_out(config: StudyConfig, console: Console) -> int:
     """Train what a study lacks, judge it, draw its page; 0 once it has its verdict.
 
     Raises StudyStoppedError if runs failed, none could be judged, or the page could not be drawn.
     """
-    from explorer.analysis.judging import begun_study
-    from explorer.record.folder import CONFIG, refuse_links, study_folder, sweep
-    from explorer.record.progress import without_weights
-    from explorer.report.terminal import print_verdict
-    from explorer.study.plan import plan_of
-    from explorer.verbs.space_progress import space_progress
-
     with space_progress(console) as progress:
         plan = plan_of(config, progress)
     fork = None
@@ -77,7 +85,7 @@ def carry_out(config: StudyConfig, console: "Console") -> int:
     return 0
 
 
-def _say_where_trials_go(folder: Path, storage: StorageConfig, console: "Console") -> None:
+def _say_where_trials_go(folder: Path, storage: StorageConfig, console: Console) -> None:
     """Check that the dashboard's database accepts the login, and report if it is another than until now."""
     from explorer.search.database import refuse_closed
     from explorer.verbs.move import elsewhere
@@ -87,11 +95,8 @@ def _say_where_trials_go(folder: Path, storage: StorageConfig, console: "Console
         console.print(line, **PLAIN)
 
 
-def _page_updater(config: StudyConfig, folder: Path, console: "Console") -> "Live | None":
+def _page_updater(config: StudyConfig, folder: Path, console: Console) -> Live | None:
     """The process that keeps the page up to date while runs are trained; None if the settings want none."""
-    from explorer.record.folder import LIVE_SECONDS, REPORTS, make_folder
-    from explorer.verbs.live import Live
-
     for path in (folder, folder / "local", REPORTS):
         make_folder(path)
     page = REPORTS / f"{config.name}.html"
@@ -99,14 +104,8 @@ def _page_updater(config: StudyConfig, folder: Path, console: "Console") -> "Liv
     return Live(folder, begins=partial(console.print, words, **PLAIN)) if config.report.live else None
 
 
-def _see_to_what_is_left_over(study: "OpenedStudy", storage: StorageConfig) -> None:
+def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig) -> None:
     """For a study that was already finished: refuse a record of other runs, and complete the dashboard's database."""
-    from explorer.record.folder import BEHIND
-    from explorer.record.progress import refuse_foreign
-    from explorer.record.records import as_records
-    from explorer.record.starts import execution_in
-    from explorer.study.runs import runs_of
-
     execution = execution_in(study.execution, study.folder)
     runs = runs_of(study.plan, study.settings, execution, study.environment["data_hash"])
     refuse_foreign(study.config, study.folder, runs, as_records(study.record.runs))
@@ -116,10 +115,8 @@ def _see_to_what_is_left_over(study: "OpenedStudy", storage: StorageConfig) -> N
         catch_up(study, storage)
 
 
-def _draw(study: "OpenedStudy", console: "Console", *, trained: bool) -> list[str]:
+def _draw(study: OpenedStudy, console: Console, *, trained: bool) -> list[str]:
     """Draw the page if it is missing or older than the record; return the error that prevented it, if any."""
-    from explorer.record.folder import REPORTS, is_stale
-
     page = REPORTS / f"{study.folder.name}.html"
     try:
         if trained or is_stale(page, study.folder):

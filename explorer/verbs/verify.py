@@ -1,20 +1,14 @@
 """`do=verify`: check the counts of a design by several referees, and that its three forms compute the same."""
 
-from typing import TYPE_CHECKING
-
-from explorer.host.errors import StudyStoppedError
-from explorer.study.settings import VerifyConfig
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
 from dataclasses import asdict
 
 from rich.console import Console
 from rich.markup import escape
 
+from explorer.host.errors import StudyStoppedError
 from explorer.host.formatting import FORM_NAMES
 from explorer.report.terminal import plain_table
+from explorer.study.settings import VerifyConfig
 from explorer.training.results import ALLOWED, Distances, Verification
 from explorer.verbs.export import _design, _tell_namesake
 
@@ -72,7 +66,7 @@ def _shown(apart: Distances) -> list[str]:
     return [f"{distance:.0e}" if distance else "0" for distance in asdict(apart).values()]
 
 
-def carry_out(config: VerifyConfig, console: "Console") -> int:
+def carry_out(config: VerifyConfig, console: Console) -> int:
     """`do=verify`: compare the cost of a design by every referee, and its three forms side by side."""
     # Memory for three forms in float64 with gradients, momentum and copies of their weights.
     architecture, task = _design(config, bytes_per_weight=100)

@@ -261,7 +261,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int
 
     def start(answer: Callable[[Job], list[Event]], *overrides: str) -> int:
         monkeypatch.setattr(coordinator, "open_engine", lambda *_: Engine(answer))
-        monkeypatch.setattr("explorer.verbs.live.Live", partial(Live, period=0.1, rest=0))
+        monkeypatch.setattr("explorer.verbs.run.Live", partial(Live, period=0.1, rest=0))
         return main([*TINY, "storage=none", *overrides])
 
     return start
