@@ -46,18 +46,6 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Distance:
-    """The largest vertical distance of two empirical distributions (Kolmogorov-Smirnov), and its p value.
-
-    It has no interval: resampled designs have a larger distance than the designs themselves, so a bootstrap interval
-    hardly ever covers a small distance.
-    """
-
-    distance: float
-    p: float
-
-
-@dataclass(frozen=True)
 class BestValue:
     """The value of an axis that the best designs by validation have: median and central 95 % of draws of a quarter."""
 
@@ -78,7 +66,9 @@ class Rivals:
     equal_macs  the difference among designs of equal depth and multiply-adds, which a budget of another cost leaves
                 unequal too; None if multiply-adds do not differ
     p           of Welch's test; adjusted (Holm) if the two were not declared beforehand
-    distance    of the two distributions
+    distance    largest vertical distance of the two empirical distributions (Kolmogorov-Smirnov). It has no interval:
+                resampled designs have a larger distance than the designs themselves, so a bootstrap interval hardly
+                ever covers a small distance
     failed      for each space, the number of designs with a failed run, out of `designs`; a space in which their share
                 is larger cannot win, and with any such design the two are not called equivalent
     learned     whether the designs of each have learned more than guessing, whose error is `chance`
@@ -88,7 +78,7 @@ class Rivals:
     against: str
     difference: Estimate
     p: float
-    distance: Distance
+    distance: float
     verdict: Verdict
     equal_depth: Estimate | None = None
     equal_macs: Estimate | None = None
@@ -218,7 +208,7 @@ def _rivals(
     first, second = (np.array([one.estimate.mean for one in designs]) for designs in sides)
     n, mean, apart = min(len(first), len(second)), float(first.mean() - second.mean()), distance(first, second)
     if lowest([*sides[0], *sides[1]]) is None:  # every error is that of chance, which is a rule and no measurement
-        mean, apart = np.nan, Distance(np.nan, np.nan)
+        mean, apart = np.nan, np.nan
     found = Rivals(
         *pair,
         Estimate(n, mean, np.nan, np.nan),
@@ -288,10 +278,9 @@ def distribution(errors: npt.ArrayLike) -> Distribution:
     return Distribution(values, below / n, low, high, n, float(values.mean()))
 
 
-def distance(first: npt.ArrayLike, second: npt.ArrayLike) -> Distance:
-    """The Kolmogorov-Smirnov distance of two populations of errors, as fractions, with its p value."""
-    test = stats.ks_2samp(np.asarray(first, dtype=float), np.asarray(second, dtype=float))
-    return Distance(float(test.statistic), float(test.pvalue))
+def distance(first: Floats, second: Floats) -> float:
+    """The Kolmogorov-Smirnov distance of two populations of errors."""
+    return float(stats.ks_2samp(first, second).statistic)
 
 
 def best_value(axis: str, values: npt.ArrayLike, errors: npt.ArrayLike, *, seed: int = 0) -> BestValue:

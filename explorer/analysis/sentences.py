@@ -118,7 +118,7 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     numbers = (
         f"mean test error {percent(first.mean)} against {percent(second.mean)}, that is {_size(difference.mean)}; "
         f"{_interval(difference, none=FEW_DESIGNS)}, {designs}, {p_value(rivals.p)}; "
-        f"their distributions lie {rivals.distance.distance:.2f} apart (Kolmogorov-Smirnov)"
+        f"their distributions lie {rivals.distance:.2f} apart (Kolmogorov-Smirnov)"
     )
     under = f" {finding.under}" if finding.under else ""
     verdicts = {

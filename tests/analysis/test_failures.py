@@ -317,7 +317,7 @@ def test_designs_that_failed_make_no_two_spaces_equivalent_and_name_no_best_valu
     assert all(math.isnan(one.best) for one in nothing.populations.distributions.values())
     lost_rivals = nothing.populations.rivals[0]
     assert math.isnan(lost_rivals.difference.mean)  # not a difference of exactly zero
-    assert math.isnan(lost_rivals.distance.distance)
+    assert math.isnan(lost_rivals.distance)
     assert (lost_rivals.equal_depth, lost_rivals.equal_macs) == (None, None)
     assert best_of(nothing) is None
     half = spaces([None] * 6, [0.2, 0.21, 0.22, 0.2, 0.21, 0.22])

@@ -172,7 +172,7 @@ def test_spaces_apart_are_told_apart_and_alike_ones_are_equivalent_within_a_marg
     assert found is not None
     declared, *others = found.rivals
     assert (declared.space, declared.against, declared.verdict) == ("good", "bad", "beats")
-    assert declared.distance.distance > 0.9
+    assert declared.distance > 0.9
     assert {(one.space, one.against): one.verdict for one in others} == {
         ("good", "same"): "inconclusive",
         ("bad", "same"): "loses to",
