@@ -1,6 +1,7 @@
 """How a study was made, from its record: a reviewer's checklist, what was tried, and where it ran."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,57 +32,23 @@ class ChecklistItem:
     words: str
 
 
-def checklist(study: OpenedStudy) -> list[ChecklistItem]:
-    """A checklist of good practice in architecture search, answered from the record.
-
-    After Lindauer and Hutter, "Best practices for scientific research on neural architecture search" (JMLR 21(243),
-    2020), in our words, with what fixed budgets and paired seeds add.
-    """
-    return [
-        _code(study),
-        ChecklistItem(
-            "Is the training pipeline given with all its hyperparameters?",
-            "yes",
-            "The recipe below and config.yaml beside the record hold every one.",
-        ),
-        _alike(study),
-        _costs(study),
-        _hardware(study),
-        _seeds(study),
-        _test(study),
-        _beforehand(study),
-        _chance(study),
-        _tuning(study),
-        _failed(study),
-        _time(study),
-        ChecklistItem(
-            "Can the numbers be used without training?",
-            "yes",
-            "Every run and epoch is in the record beside config.yaml, and do=tabulate makes a tabular benchmark of it.",
-        ),
-    ]
-
-
-def _code(study: OpenedStudy) -> ChecklistItem:
+def _code(study: OpenedStudy) -> tuple[Answer, str]:
     under = list(_starts_used(study).values())
     commits = list(dict.fromkeys(start.get("commit") for start in under))
     clean = [commit for commit in commits if commit and not str(commit).endswith("+")]
-    answer: Answer = "yes" if clean else "in part"
     if len(commits) > 1:
         same = under[0].get("sources") is not None and len({start.get("sources") for start in under}) == 1
         words = f"Commits {', '.join(str(commit or 'unknown') for commit in commits)}; the sources that "
         words += f"decide a number {'are the same in all' if same else 'may differ: not all starts recorded them'}."
-        answer = answer if same else "in part"
-    elif clean:
-        words = f"Commit {clean[0]}."
-    elif commits[0]:
-        words = f"Commit {str(commits[0])[:-1]}, with changes that were not committed."
-    else:
-        words = "It was not run from a checkout: only the versions below are known."
-    return ChecklistItem("Is the code that was run known?", answer, words)
+        return "yes" if clean and same else "in part", words
+    if clean:
+        return "yes", f"Commit {clean[0]}."
+    if commits[0]:
+        return "in part", f"Commit {str(commits[0])[:-1]}, with changes that were not committed."
+    return "in part", "It was not run from a checkout: only the versions below are known."
 
 
-def _alike(study: OpenedStudy) -> ChecklistItem:
+def _alike(study: OpenedStudy) -> tuple[Answer, str]:
     runs = study.record.runs
     lengths = sorted({int(number) for number in runs.loc[runs["status"] == "ok", "epochs"]})
     words = (
@@ -89,16 +56,16 @@ def _alike(study: OpenedStudy) -> ChecklistItem:
         "the best one."
     )
     if len(lengths) > 1:
-        words += f" But epochs differ: {', '.join(map(str, lengths))}."
-    return ChecklistItem("Were all designs trained and judged alike?", "yes" if len(lengths) < 2 else "in part", words)
+        return "in part", f"{words} But epochs differ: {', '.join(map(str, lengths))}."
+    return "yes", words
 
 
-def _costs(study: OpenedStudy) -> ChecklistItem:
-    asks, held = "Do the designs that are compared cost the same?", budget_words(study.config.budget)
+def _costs(study: OpenedStudy) -> tuple[Answer, str]:
+    held = budget_words(study.config.budget)
     if len(study.finding.summaries) < 2:
-        return ChecklistItem(asks, "does not apply", "Nothing is compared here.")
+        return "does not apply", "Nothing is compared here."
     if not held:
-        return ChecklistItem(asks, "no", "No budget was set; the figures show error against cost.")
+        return "no", "No budget was set; the figures show error against cost."
     most = {
         axis: max(known)
         for axis in COUNTED
@@ -109,18 +76,17 @@ def _costs(study: OpenedStudy) -> ChecklistItem:
     )
     widest = max(limit.tolerance for limit in study.config.budget.held.values())
     answer: Answer = "yes" if all(deviation <= widest for deviation in most.values()) else "in part"
-    return ChecklistItem(asks, answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else ""))
+    return answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else "")
 
 
-def _hardware(study: OpenedStudy) -> ChecklistItem:
+def _hardware(study: OpenedStudy) -> tuple[Answer, str]:
     devices = sorted({str(name) for name in study.record.runs["device"]})
     words = f"{', '.join(devices) or 'No run yet'}; one plan of execution for all, with the versions below."
     first, *others = _starts_used(study).values()
     different = dict.fromkeys(key for start in others for key, _, _ in unlike(first, start) if key not in _OF_NO_USE)
     if different:
         words += f" But starts differ in: {', '.join(different)}."
-    answer: Answer = "yes" if len(devices) < 2 and not different else "in part"
-    return ChecklistItem("Did all runs use the same hardware and software?", answer, words)
+    return "yes" if len(devices) < 2 and not different else "in part", words
 
 
 def _starts_used(study: OpenedStudy) -> dict[int, dict[str, Any]]:
@@ -155,83 +121,100 @@ def places(study: OpenedStudy) -> str:
     return "; ".join(words)
 
 
-def _seeds(study: OpenedStudy) -> ChecklistItem:
-    n, asks = study.plan.seeds, "Are results repeated, and given with their uncertainty?"
+def _seeds(study: OpenedStudy) -> tuple[Answer, str]:
+    n, times = study.plan.seeds, "one seed" if study.plan.seeds == 1 else wording.counted(study.plan.seeds, "seed")
     if study.finding.populations is not None:
         designs = study.config.search.designs
-        words = f"{designs} designs stand for each space, with intervals over designs; {_times(n)} each."
-        return ChecklistItem(asks, "yes" if n > 1 else "in part", words)
+        words = f"{designs} designs stand for each space, with intervals over designs; {times} each."
+        return "yes" if n > 1 else "in part", words
     if n >= ENOUGH_SEEDS:
         paired = ", paired between settings" if len(study.finding.summaries) > 1 else ""
-        return ChecklistItem(asks, "yes", f"{n} seeds{paired}, with 95 % intervals.")
-    words = f"{_times(n)} each: too few to decide a contrast, which takes {ENOUGH_SEEDS} pairs."
-    return ChecklistItem(asks, "in part" if n > 1 else "no", words)
+        return "yes", f"{n} seeds{paired}, with 95 % intervals."
+    words = f"{times} each: too few to decide a contrast, which takes {ENOUGH_SEEDS} pairs."
+    return "in part" if n > 1 else "no", words
 
 
-def _times(seeds: int) -> str:
-    return "one seed" if seeds == 1 else wording.counted(seeds, "seed")
-
-
-def _test(study: OpenedStudy) -> ChecklistItem:
-    asks = "Was the test set kept out of every choice?"
+def _test(study: OpenedStudy) -> tuple[Answer, str]:
     if study.config.search.is_adaptive:
-        return ChecklistItem(
-            asks, "yes", "The search was led by validation images; the test images were not looked at."
-        )
-    return ChecklistItem(
-        asks, "yes", "Designs were fixed before the first run; the test was looked at once per run, at its end."
-    )
+        return "yes", "The search was led by validation images; the test images were not looked at."
+    return "yes", "Designs were fixed before the first run; the test was looked at once per run, at its end."
 
 
-def _beforehand(study: OpenedStudy) -> ChecklistItem:
-    asks = "Was the tested contrast declared before the first run?"
+def _beforehand(study: OpenedStudy) -> tuple[Answer, str]:
     if study.config.study.contrast is None:
-        return ChecklistItem(asks, "does not apply", "No contrast is declared, and nothing is judged.")
+        return "does not apply", "No contrast is declared, and nothing is judged."
     if study.finding.only_some:
-        return ChecklistItem(
-            asks, "does not apply", "Only some designs are trained, so the declared contrast is not judged."
-        )
+        return "does not apply", "Only some designs are trained, so the declared contrast is not judged."
     margin = study.config.study.margin
     words = f" with a margin of {100 * margin:.2f} points" if margin else ""
-    return ChecklistItem(asks, "yes", f"One contrast{words}; all others are corrected as one family (Holm).")
+    return "yes", f"One contrast{words}; all others are corrected as one family (Holm)."
 
 
-def _chance(study: OpenedStudy) -> ChecklistItem:
-    asks, search = "Is the search held against random designs at equal cost?", study.config.search
+def _chance(study: OpenedStudy) -> tuple[Answer, str]:
+    search = study.config.search
     if not search.is_adaptive:
-        return ChecklistItem(asks, "does not apply", "Nothing was searched: no result decided what was trained next.")
+        return "does not apply", "Nothing was searched: no result decided what was trained next."
     if search.sampler == "random":
-        return ChecklistItem(asks, "does not apply", "The search draws at random itself.")
+        return "does not apply", "The search draws at random itself."
     if not search.baseline:
-        return ChecklistItem(asks, "no", "No designs were drawn at random beside it (search.baseline).")
-    return ChecklistItem(
-        asks, "yes", f"{wording.share(search.baseline)} of the designs were drawn at random and trained in full."
+        return "no", "No designs were drawn at random beside it (search.baseline)."
+    return "yes", f"{wording.share(search.baseline)} of the designs were drawn at random and trained in full."
+
+
+def _tuning(study: OpenedStudy) -> tuple[Answer, str]:
+    if rates := study.config.search.rates:
+        tried = ", ".join(f"{rate:g} times" for rate in sorted({1.0, *rates}))
+        return "yes", f"Both settings of the contrast were trained at {tried} the recipe's learning rate."
+    words = "One recipe for all, tuned for none of them; search.rates repeats the contrast at other learning rates."
+    return "in part", words
+
+
+def _failed(study: OpenedStudy) -> tuple[Answer, str]:
+    words = ", ".join(f"{number} {status}" for status, number in failures(study))
+    if not words:
+        return "yes", "Every run came through."
+    return (
+        "yes",
+        f"{words}; diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did.",
     )
 
 
-def _tuning(study: OpenedStudy) -> ChecklistItem:
-    asks, rates = "Was tuning kept from favouring one side?", study.config.search.rates
-    if rates:
-        tried = ", ".join(f"{rate:g} times" for rate in sorted({1.0, *rates}))
-        return ChecklistItem(
-            asks, "yes", f"Both settings of the contrast were trained at {tried} the recipe's learning rate."
-        )
-    words = "One recipe for all, tuned for none of them; search.rates repeats the contrast at other learning rates."
-    return ChecklistItem(asks, "in part", words)
-
-
-def _failed(study: OpenedStudy) -> ChecklistItem:
-    words = ", ".join(f"{number} {status}" for status, number in failures(study))
-    if words:
-        words += "; diverged and out-of-memory runs count as chance error, or for nothing where both of a pair did."
-    return ChecklistItem("Are failed runs reported and counted?", "yes", words or "Every run came through.")
-
-
-def _time(study: OpenedStudy) -> ChecklistItem:
+def _time(study: OpenedStudy) -> tuple[Answer, str]:
     runs = study.record.runs
     spent, count = wording.duration(float(runs["seconds"].sum())), wording.counted(len(runs), "run")
-    words = f"{spent} of training and evaluation in {count}."
-    return ChecklistItem("Is the computing time reported?", "yes", words)
+    return "yes", f"{spent} of training and evaluation in {count}."
+
+
+_QUESTIONS: dict[str, Callable[[OpenedStudy], tuple[Answer, str]]] = {
+    "Is the code that was run known?": _code,
+    "Is the training pipeline given with all its hyperparameters?": lambda _: (
+        "yes",
+        "The recipe below and config.yaml beside the record hold every one.",
+    ),
+    "Were all designs trained and judged alike?": _alike,
+    "Do the designs that are compared cost the same?": _costs,
+    "Did all runs use the same hardware and software?": _hardware,
+    "Are results repeated, and given with their uncertainty?": _seeds,
+    "Was the test set kept out of every choice?": _test,
+    "Was the tested contrast declared before the first run?": _beforehand,
+    "Is the search held against random designs at equal cost?": _chance,
+    "Was tuning kept from favouring one side?": _tuning,
+    "Are failed runs reported and counted?": _failed,
+    "Is the computing time reported?": _time,
+    "Can the numbers be used without training?": lambda _: (
+        "yes",
+        "Every run and epoch is in the record beside config.yaml, and do=tabulate makes a tabular benchmark of it.",
+    ),
+}
+
+
+def checklist(study: OpenedStudy) -> list[ChecklistItem]:
+    """A checklist of good practice in architecture search, answered from the record.
+
+    After Lindauer and Hutter, "Best practices for scientific research on neural architecture search" (JMLR 21(243),
+    2020), in our words, with what fixed budgets and paired seeds add.
+    """
+    return [ChecklistItem(asks, *answered(study)) for asks, answered in _QUESTIONS.items()]
 
 
 def budget_words(budget: BudgetConfig) -> str:
