@@ -11,7 +11,7 @@ from explorer.analysis.summary import lowest
 from explorer.design.name import display_setting
 from explorer.host.files import write_whole
 from explorer.host.formatting import ERROR_NAMES, percent
-from explorer.report.page import policy, render, script
+from explorer.report.page import render
 from explorer.report.spark import Spark, spark_of
 from explorer.report.svg import small_svg
 
@@ -124,16 +124,14 @@ def write_index(entries: list[Entry], path: Path) -> None:
     """Write the index, newest study first; the file is replaced atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(entries, key=lambda entry: (entry.date, entry.name), reverse=True)
-    scripts = [script(*SCRIPTS)]
     page = render(
         "index.html.j2",
+        SCRIPTS,
         title="Studies",
         entries=ordered,
         runs=sum(entry.final for entry in entries),
         running=sum(entry.final < entry.wanted for entry in entries),
         broken=sum(entry.mood == "broken" for entry in entries),
         picture=small_svg,
-        scripts=scripts,
-        policy=policy(scripts),
     )
     write_whole(path, page)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -49,12 +50,12 @@ def write_page(study: OpenedStudy, path: Path, runs: str = "") -> None:
 
 def render_page(study: OpenedStudy) -> str:
     """The page as HTML. Text from settings and data is always escaped; nothing is loaded from other addresses."""
-    scripts = [script(*SCRIPTS)]
     views = Views(study)
     figures = views.figures
     plotly, notice = packed_plotly()
     return render(
         "study.html.j2",
+        SCRIPTS,
         study=study,
         title=study.config.name,
         verdict=sentence(study.finding),
@@ -104,15 +105,15 @@ def render_page(study: OpenedStudy) -> str:
         places=method.places(study),
         execution={**study.execution, "convolutions": method.convolutions(study.execution)},
         reload_seconds=LIVE_SECONDS,
-        scripts=scripts,
-        policy=policy(scripts),
     )
 
 
-def render(template: str, **values: Any) -> str:
-    """Render one of the package's templates, with the style and functions that every page needs."""
+def render(template: str, scripts: Sequence[str], **values: Any) -> str:
+    """Render one of the package's templates with these of its scripts, and the style and functions of every page."""
     style = Markup(_asset("page.css"))  # noqa: S704 - our own file
-    return _templates().get_template(template).render(wording=wording, style=style, display=display_setting, **values)
+    script = Markup("".join(_asset(f"{name}.js") for name in scripts))  # noqa: S704 - program text, not input
+    values |= {"wording": wording, "style": style, "script": script, "policy": _policy(script)}
+    return _templates().get_template(template).render(display=display_setting, **values)
 
 
 @lru_cache(maxsize=1)
@@ -128,17 +129,11 @@ def _templates() -> Environment:
     )
 
 
-def script(*names: str) -> Markup:
-    """The package's scripts with these names, joined in this order."""
-    return Markup("".join(_asset(f"{name}.js") for name in names))  # noqa: S704 - program text, not input
-
-
-def policy(scripts: list[Markup]) -> str:
-    """A content security policy: allows these scripts by hash and the scripts they unpack, and no request at all."""
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join([*(f"'sha256-{digest}'" for digest in digests), "blob:"]) if digests else "'none'"
+def _policy(script: str) -> str:
+    """A content security policy: allows this script by hash and the scripts it unpacks, and no request at all."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src 'sha256-{digest}' blob:; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
 

@@ -125,9 +125,7 @@ def keep_drawn(pipe: Connection, folder: Path, period: float, rest: float) -> No
     The pipe is also closed if the coordinator is killed. A message is answered, and nothing is drawn until the next
     message; `LAST` is answered only after a stale page has been drawn.
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole process group; the coordinator decides when to end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides when to end
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # raises SystemExit, so that partial files are removed
     os.nice(NICENESS)
     warnings.simplefilter("ignore")  # the terminal belongs to the study

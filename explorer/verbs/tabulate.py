@@ -40,6 +40,7 @@ TABLES = Path("tables")
 FORMAT = 1
 KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
 SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
+FILES = (*(f"{name}.parquet" for name in KINDS), STUDY, CARD)  # of a table, without its schema
 
 
 def read_table(root: Path) -> OpenedStudy:
@@ -52,8 +53,8 @@ def read_table(root: Path) -> OpenedStudy:
             f"reads format {FORMAT}: install that one, or fetch the table again"
         )
     digests = schema.get("sha256")
-    if not isinstance(digests, dict) or not set(_files()) <= set(digests):
-        raise InputError(f"{root / SCHEMA}: has no checksums of {', '.join(_files())}; fetch the table again")
+    if not isinstance(digests, dict) or not set(FILES) <= set(digests):
+        raise InputError(f"{root / SCHEMA}: has no checksums of {', '.join(FILES)}; fetch the table again")
     for name, digest in digests.items():
         if not (root / name).is_file() or _digest(root / name) != digest:
             raise InputError(f"{root / name}: is missing or was changed since it was tabulated; fetch it again")
@@ -98,20 +99,14 @@ def write_table(source: Path, target: Path) -> list[Path]:
     }
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
     write_whole(target / CARD, _card(config, finding, opened.environment))
-    names = _files()
     schema = {
         "format": FORMAT,
         "version": explorer.__version__,
         "tables": {name: _columns(frames[name], kind) for name, kind in KINDS.items()},
-        "sha256": {name: _digest(target / name) for name in names},
+        "sha256": {name: _digest(target / name) for name in FILES},
     }
     write_whole(target / SCHEMA, json.dumps(schema, indent=2) + "\n")
-    return [target / name for name in (*names, SCHEMA)]
-
-
-def _files() -> list[str]:
-    """The names of a table's files, without its schema."""
-    return [*(f"{name}.parquet" for name in KINDS), STUDY, CARD]
+    return [target / name for name in (*FILES, SCHEMA)]
 
 
 def _frame(path: Path, kind: type) -> pd.DataFrame:

@@ -12,19 +12,9 @@ from typing import Any
 
 from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
-from explorer.study.settings import StudyConfig
+from explorer.study.settings import DataConfig, StudyConfig
 
-_OF_READ = (
-    "subset",
-    "image_column",
-    "label_column",
-    "train_part",
-    "val_part",
-    "test_part",
-    "resize",
-    "unusable",
-    "keep",
-)
+_OF_READ = [one.name for one in fields(DataConfig) if one.default is not MISSING and one.name not in ("source", "path")]
 _OF_TABLES = ("subset", "image_column", "label_column")
 _OF_SAMPLERS = ("sampler", "designs", "sampler_seed", "objectives", "pruner", "first_rung", "factor", "baseline")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")

@@ -185,10 +185,8 @@ def _read_small_files(folder: Path, found: Examination) -> _Known:
         return value
 
     plan = read(study.CONFIG, _plan)
-    environment, execution = (
-        read(study.ENVIRONMENT, study.stored_environment),
-        read(study.EXECUTION, _execution),
-    )
+    environment = read(study.ENVIRONMENT, study.stored_environment)
+    execution = read(study.EXECUTION, _execution)
     if plan:
         found.lines.append(f"  {plan.config.study.question}")
     if environment:
