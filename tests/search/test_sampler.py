@@ -54,7 +54,7 @@ def searched(config: StudyConfig, trials: Trials, most: int) -> list[Setting]:
     found: list[Setting] = []
     while len(found) < most and (setting := trials.ask()):
         found.append(setting)
-        for seed in range(config.search.seeds):
+        for seed in range(plan_of(config).seeds):
             trials.add(record(setting.name, seed, error_of(setting.architecture)))
     return found
 
