@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
 from explorer.host.errors import InputError, StudyStoppedError
+from explorer.host.formatting import in_one_line
 from explorer.record.folder import CONFIG, REPORTS, STUDIES, make_folder, refuse_later_record, refuse_links, stamps_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def draw(study: OpenedStudy) -> Path:
     except (InputError, OSError):
         raise
     except Exception as error:
-        words = f"{folder}: the page cannot be drawn ({' '.join(f'{type(error).__name__}: {error}'.split())[:200]})"
+        words = f"{folder}: the page cannot be drawn ({in_one_line(f'{type(error).__name__}: {error}')})"
         with suppress(OSError):
             make_folder(folder / "local")
             (folder / "local" / FAULT).write_text(traceback.format_exc(), encoding="utf-8")

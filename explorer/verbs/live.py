@@ -20,6 +20,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Self
 
+from explorer.host.formatting import in_one_line
 from explorer.record.folder import LIVE_SECONDS, REPORTS, is_stale, now
 
 REST = 20.0  # pause after a drawing, in multiples of its time, so that drawing takes at most 5 % of the time
@@ -158,6 +159,6 @@ def _draw_stale(folder: Path) -> float:
             draw(open_study(folder))
     except Exception as error:  # noqa: BLE001 - a page that cannot be drawn now must not harm the study
         with suppress(OSError):
-            words = " ".join(f"{type(error).__name__}: {error}".split())
+            words = in_one_line(f"{type(error).__name__}: {error}")
             (folder / "local" / LOG).write_text(f"{now()} {words}\n", encoding="utf-8")
     return time.process_time() - began

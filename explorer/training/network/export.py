@@ -6,6 +6,7 @@ import inspect
 import io
 import logging
 import pprint
+import textwrap
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -122,7 +123,7 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
     return (
         header
         + "\n".join(f"\n{source}" for source in sources)
-        + f"\n\n{tables}LAYOUT = {pprint.pformat(numbers, width=110)}\n\n\n"
+        + f"\n\n{tables}LAYOUT = (\n{textwrap.indent(pprint.pformat(numbers, width=110), '    ')}\n)\n\n\n"
         + f'def network() -> {kind.__name__}:\n    """The network, with torch\'s own initial weights."""\n'
         + f"    return {kind.__name__}(LAYOUT)\n"
     )
