@@ -52,9 +52,10 @@ def error_of(architecture: Architecture) -> float:
 def searched(config: StudyConfig, trials: Trials, most: int) -> list[Setting]:
     """Ask and tell until so many are known or none is left."""
     found: list[Setting] = []
+    seeds = plan_of(config).seeds
     while len(found) < most and (setting := trials.ask()):
         found.append(setting)
-        for seed in range(plan_of(config).seeds):
+        for seed in range(seeds):
             trials.add(record(setting.name, seed, error_of(setting.architecture)))
     return found
 
