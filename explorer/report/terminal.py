@@ -46,11 +46,8 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
     console.print(escape(sentence(finding)), style="bold", highlight=False)
     if finding.note:
         console.print(escape(f"{NOTED} {finding.note}"), highlight=False)
-    if words := trend_sentence(finding):
-        console.print(words, highlight=False)
-    if finding.complete and (words := search_history_sentence(finding)):
-        console.print(words, highlight=False)
-    if words := learning_rate_sentence(finding):
+    chance = search_history_sentence(finding) if finding.complete else ""
+    for words in filter(None, (trend_sentence(finding), chance, learning_rate_sentence(finding))):
         console.print(words, highlight=False)
 
 

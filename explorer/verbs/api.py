@@ -20,11 +20,10 @@ from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.judging import open_study as opened
 from explorer.analysis.sentences import sentence
-from explorer.analysis.summary import SettingSummary
 from explorer.design.name import parse_setting, setting_name
 from explorer.host.errors import InputError
 from explorer.record.folder import study_folder
-from explorer.record.records import Record, as_records
+from explorer.record.records import as_records
 from explorer.report.page_figures import Views, plotted
 from explorer.verbs.tabulate import SCHEMA, read_table
 
@@ -91,7 +90,21 @@ class Study:
         found = {summary.setting: summary for summary in self.finding.summaries}
         if name not in found:
             raise InputError(f"{architecture}: is not in this study; allowed: {', '.join(found)}")
-        return _answer(found[name], self.finding.measure, self._study.record)
+        summary, record = found[name], self._study.record
+        runs = record.runs.loc[(record.runs["setting"] == name) & (record.runs["rate"] == 1), ["run", "seed"]]
+        curves = runs.merge(record.epochs, on="run").sort_values(["seed", "epoch"]).drop(columns="run")
+        return Answer(
+            setting=name,
+            measure=self.finding.measure,
+            error=summary.estimate if summary.came_through else replace(summary.estimate, mean=math.nan),
+            errors=summary.measured,
+            failed=dict(summary.failed),
+            params=summary.params,
+            macs=summary.macs,
+            activations=summary.activations,
+            seconds=summary.seconds,
+            curves=curves.reset_index(drop=True),
+        )
 
     def write_page(self, path: str | Path) -> Path:
         """Write the study's page to a file of your choice, and return its path."""
@@ -116,21 +129,3 @@ def open_study(name: str | Path) -> Study:
     """
     folder = name if isinstance(name, Path) else study_folder(name)
     return Study(read_table(folder) if (folder / SCHEMA).exists() else opened(folder))
-
-
-def _answer(summary: SettingSummary, measure: str, record: Record) -> Answer:
-    mine = (record.runs["setting"] == summary.setting) & (record.runs["rate"] == 1)
-    runs = record.runs.loc[mine, ["run", "seed"]]
-    curves = runs.merge(record.epochs, on="run").sort_values(["seed", "epoch"]).drop(columns="run")
-    return Answer(
-        setting=summary.setting,
-        measure=measure,
-        error=summary.estimate if summary.came_through else replace(summary.estimate, mean=math.nan),
-        errors=summary.measured,
-        failed=dict(summary.failed),
-        params=summary.params,
-        macs=summary.macs,
-        activations=summary.activations,
-        seconds=summary.seconds,
-        curves=curves.reset_index(drop=True),
-    )

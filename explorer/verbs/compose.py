@@ -488,8 +488,8 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         words = _one_line(re.split(r"(Config s|S)earch path:", str(error))[0])
-        files = _in_files(_leading(chosen))
-        raise InputError(f"{words or f'a YAML file cannot be read ({type(error).__name__})'}{files}") from None
+        words = words or f"a YAML file cannot be read ({type(error).__name__})"
+        raise InputError(words + _leading(chosen)) from None
     except OSError as error:
         what = f"{error.strerror}: {str(error.filename)[:100]}" if error.strerror else _one_line(str(error))
         raise InputError(f"a YAML file cannot be read: {what}") from None
@@ -504,16 +504,13 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
     return Composed(plain, {one.key: one.value for one in read}, origins, composed, tuple(told))
 
 
-def _leading(chosen: dict[str, str]) -> list[Path]:
-    """The chosen files that name further files: the user's, or if there are none, the shipped ones."""
+def _leading(chosen: dict[str, str]) -> str:
+    """The chosen files that name further files, for a message: the user's, or if there are none, the shipped ones."""
     named = [(folder, f"{group}/{name}") for folder in conf_folders() for group, name in chosen.items()]
     files = [(folder, file) for folder, config in named if (file := _file(folder, config))]
     found = [(folder, file) for folder, file in files if "defaults" in _content(file)]
-    return [file for folder, file in found if folder != conf_folders()[0]] or [file for _, file in found]
-
-
-def _in_files(files: list[Path]) -> str:
-    return f" (in {', '.join(map(str, files[:3]))})" if files else ""
+    shown = [file for folder, file in found if folder != conf_folders()[0]] or [file for _, file in found]
+    return f" (in {', '.join(map(str, shown[:3]))})" if shown else ""
 
 
 def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:

@@ -31,8 +31,9 @@ def catch_up(study: OpenedStudy, asked: StorageConfig) -> None:
     if config.storage.url and config.storage.url != _shown(asked):
         return
     with suppress(InputError), locked(study.folder):
-        place = mirror_of(_with_password(config.storage, asked), config.name, study.folder)
-        with mirrored(_trials(study), place):
+        known = replace(config.storage, url=asked.url) if config.storage.url else config.storage  # with its password
+        place = mirror_of(known, config.name, study.folder)
+        with mirrored(replayed(study.plan, study.settings, study.record), place):
             pass
 
 
@@ -52,7 +53,7 @@ def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | Non
         console.print(line, **PLAIN)
 
     with locked(folder):
-        config, trials = study.config, _trials(study)
+        config, trials = study.config, replayed(study.plan, study.settings, study.record)
         stored, new = mirror_of(config.storage, config.name, folder), mirror_of(asked, config.name, folder)
         named = StorageConfig("url", url=leaves) if leaves else None
         old = mirror_of(named, config.name, folder) if named else stored
@@ -108,18 +109,8 @@ def _write(trials: Trials, place: Mirror, console: Console) -> None:
         raise InputError(f"{place.place}: {wrong}, though it has just been written; nothing has been moved")
 
 
-def _trials(study: OpenedStudy) -> Trials:
-    """A study's trials, rebuilt from its record. Raises InputError if the designs it chose from have changed."""
-    return replayed(study.plan, study.settings, study.record)
-
-
 def _shown(config: StorageConfig) -> str | None:
     return without_password(config.url) if config.url else None
-
-
-def _with_password(stored: StorageConfig, asked: StorageConfig) -> StorageConfig:
-    """The recorded storage settings, with the password that the command gives for the same database."""
-    return replace(stored, url=asked.url) if _shown(asked) == stored.url else stored
 
 
 def carry_out(config: StudyConfig, leaves: str | None, console: Console) -> int:
