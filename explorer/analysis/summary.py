@@ -12,7 +12,7 @@ import pandas as pd
 from explorer.analysis.intervals import ERRORS, Estimate, estimate
 from explorer.design.architecture import Architecture
 from explorer.design.cost_measures import COUNTED
-from explorer.design.name import display_setting, parse_setting, paths_name, setting_name
+from explorer.design.name import display_name, parse_setting, paths_name, setting_name
 from explorer.study.run import JUDGED_STATUSES
 
 MIN_PAIRS = 5  # fewest seeds, or pairs of seeds, that decide anything
@@ -59,7 +59,7 @@ class SettingSummary:
     @cached_property
     def display(self) -> str:
         """The setting's name as pages and tables show it."""
-        return display_setting(self.setting)
+        return display_name(*self.design)
 
     @cached_property
     def shape(self) -> str:

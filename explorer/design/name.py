@@ -69,8 +69,8 @@ def paths_in(name: str) -> str:
     return name.partition("-")[2].partition("x")[0]
 
 
-def display_name(architecture: Architecture) -> str:
-    """The name shown to people: `ResNeXt-29 (32x4d)`, `Wide ResNet-28-10 (1x160d)`, `ResNet-29 (1x64d)`."""
+def display_name(architecture: Architecture, form: str = "grouped") -> str:
+    """The name shown to people: `ResNeXt-29 (32x4d)`, `ResNet-29 (1x64d)`, `ResNeXt-29 (8x14d), form (a)`."""
     family = architecture.kind.family
     if architecture.cardinality == 1:
         family = family.replace("ResNeXt", "ResNet")
@@ -81,7 +81,8 @@ def display_name(architecture: Architecture) -> str:
         head += f"-{architecture.widths[0] // 16}"
         parts = [part for part in parts if part not in ("wide", f"w{architecture.width}")]
     parts = ["without shortcuts" if part == "plain" else part for part in parts]
-    return f"{family}-{head} ({', '.join([paths, *parts])})"
+    shown = f"{family}-{head} ({', '.join([paths, *parts])})"
+    return shown if form == "grouped" else f"{shown}, form ({FORM_LETTERS[form]})"
 
 
 def setting_name(architecture: Architecture, form: str = "grouped") -> str:
@@ -102,8 +103,7 @@ def parse_setting(name: str) -> tuple[Architecture, str]:
 
 def display_setting(name: str) -> str:
     """A setting's name as shown to people: `ResNeXt-29 (8x14d), form (a)`."""
-    architecture, form = parse_setting(name)
-    return display_name(architecture) + ("" if form == "grouped" else f", form ({FORM_LETTERS[form]})")
+    return display_name(*parse_setting(name))
 
 
 def parse_name(name: str) -> Architecture:

@@ -99,10 +99,9 @@ def curves_panel(curves: list[Curve]) -> Panel:
     return Panel("Error against epoch for every setting", Axis("Epoch"), y_axis, marks)
 
 
-def time_panel(runs: pd.DataFrame) -> Panel:
-    """Seconds of each run against its network's multiply-adds."""
+def time_panel(runs: pd.DataFrame, shown: dict[str, str]) -> Panel:
+    """Seconds of each run against its network's multiply-adds; `shown` has the name that pages show of each setting."""
     ok = runs[(runs["status"] == "ok") & (runs["rate"] == 1)].sort_values("macs")
-    shown = {name: display_setting(str(name)) for name in ok["setting"].unique()}
     rows = list(zip(ok["setting"].map(shown), ok["seed"], ok["seconds"], strict=True))
     mark = Mark(
         "dots",

@@ -168,7 +168,8 @@ def parallel(axes: pd.DataFrame, summaries: list[SettingSummary], error: str = "
             columns.append(values)
     found.append(Axis(error))
     columns.append([100 * one.estimate.mean for one in summaries])
-    return Parallel("Every design across its axes, costs and error", found, columns, list(rows.index))
+    names = [one.display for one in summaries]
+    return Parallel("Every design across its axes, costs and error", found, columns, list(rows.index), names)
 
 
 def _spread(values: list[float]) -> bool:

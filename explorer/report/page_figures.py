@@ -105,7 +105,7 @@ class Views:
         drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
         names = [summary.setting for summary in found.summaries if summary.setting in drawn]
         panels["curves"] = curves_panel([curve for name in names for curve in self.curves.get(name, [])])
-        panels["time"] = time_panel(self.study.record.runs)
+        panels["time"] = time_panel(self.study.record.runs, {one.setting: one.display for one in found.summaries})
         shown: dict[str, Figure] = {name: panel for name, panel in panels.items() if _has_marks(panel)}
         if (across := self._parallel()) is not None:
             shown["parallel"] = across

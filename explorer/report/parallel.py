@@ -12,7 +12,6 @@ from itertools import pairwise
 import plotly.graph_objects as go
 from markupsafe import Markup, escape
 
-from explorer.design.name import display_setting
 from explorer.report.panel import Axis, ends, ticks
 from explorer.report.plot import text
 from explorer.report.svg import FIGURE, framed, scale
@@ -30,12 +29,14 @@ class Parallel:
 
     columns   the values of each axis, one for each design
     settings  the setting of each design, by which figures are linked
+    names     the name of each design as pages show it
     """
 
     title: str
     axes: list[Axis]
     columns: list[list[float]]
     settings: list[str]
+    names: list[str]
 
 
 def parallel_plot(figure: Parallel) -> go.Figure:
@@ -77,9 +78,9 @@ def parallel_svg(figure: Parallel) -> Markup:
         strips.append(f'<rect class="strip" data-axis="{number}" {size}/>')
     lines = [
         f'<path d="M{_way(places, line)}" stroke="{_color(rank)}" data-setting="{escape(setting)}">'
-        f"<title>{escape(display_setting(setting))}</title></path>"
-        for setting, rank, line in zip(
-            figure.settings, _ranks(figure.columns[-1]), zip(*heights, strict=True), strict=True
+        f"<title>{escape(name)}</title></path>"
+        for setting, name, rank, line in zip(
+            figure.settings, figure.names, _ranks(figure.columns[-1]), zip(*heights, strict=True), strict=True
         )
     ]
     group = '<g fill="none" stroke-opacity=".6" stroke-width="1.3">'

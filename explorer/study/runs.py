@@ -42,6 +42,8 @@ def is_judged(config: StudyConfig, run: Run) -> bool:
 
 def own_execution(execution: Execution, setting: Setting, task: Task) -> Execution:
     """A study's execution plan restricted to the convolutions that occur in one setting."""
+    if not execution.convolutions:
+        return execution if execution.form == setting.form else replace(execution, form=setting.form)
     shapes = {shape.key: shape.groups for shape in grouped_convs(setting.architecture, task)}
     different = [
         choice

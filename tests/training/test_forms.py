@@ -130,7 +130,7 @@ def test_verification_finds_all_referees_and_forms_in_agreement_and_tells_times(
     ("name", "size"),
     [
         ("11-2x3d-w16", 4),  # one pixel on the last map
-        *[pytest.param("resnext50_32x4d", size, marks=pytest.mark.real) for size in (33, 40, 64)],
+        *[pytest.param("resnext50_32x4d", size, marks=pytest.mark.real) for size in (33, 40)],
     ],
 )
 def test_correct_networks_agree_on_images_of_any_size(name: str, size: int) -> None:
