@@ -8,10 +8,10 @@ import numpy as np
 
 from benchmarks.results import CostSpeed, ScanSpeed
 from explorer.design import TEMPLATES, Architecture, Budget, Cost, DesignSpace, Limit, cost, parse_name, scan
-from explorer.design.axis import Range
 from explorer.design.cost_measures import COUNTED
 from explorer.design.designs import Designs
 from explorer.design.feasible import CHUNK
+from explorer.design.ranges import Range
 from explorer.training.network.build import module_of
 from explorer.training.network.count import Count, count
 

@@ -17,8 +17,9 @@ from explorer.design.grouped import grouped_convs
 from explorer.host.machine import fix_cublas_workspace
 from explorer.study.run import Convolution, EpochResult, Execution, Run
 from explorer.study.settings import DataConfig, Recipe
+from explorer.training.checkpoint import Checkpointing
 from explorer.training.images.split import load
-from explorer.training.loop import Keeping, StoppedError, deterministic, ready, step, train
+from explorer.training.loop import StoppedError, deterministic, ready, step, train
 from explorer.training.network.build import build
 from explorer.training.network.prepare import prepare
 
@@ -111,7 +112,7 @@ def test_a_run_that_goes_on_from_its_checkpoint_has_the_bits_of_one_without_a_br
 ) -> None:
     run = digits(plain(precision=precision))
     lines: list[str] = []
-    keeping = Keeping(tmp_path, lines.append, 0.0)
+    keeping = Checkpointing(tmp_path, lines.append, 0.0)
     with pytest.raises(StoppedError):
         train(run, lambda result: None, keeping=keeping, goes_on=stops_after(7))
     assert trained(run, keeping=keeping) == trained(run)

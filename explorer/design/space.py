@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from explorer.design.architecture import Architecture, by_rule
-from explorer.design.axis import Axis, Factor, RealAxis, refuse_repeats, rising, single, values_of, whole_values
 from explorer.design.block import BLOCKS
 from explorer.design.cost import cost
 from explorer.design.designs import LARGEST, Column, Designs, one
 from explorer.design.name import parse_name, short_name
+from explorer.design.ranges import Axis, Factor, RealAxis, refuse_repeats, rising, single, values_of, whole_values
 from explorer.design.template import TEMPLATES, Task
 
 Ints = npt.NDArray[np.int64]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from explorer.design.architecture import Architecture
-from explorer.design.axis import Range
 from explorer.design.budget import Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
 from explorer.design.cost_measures import COUNTED
@@ -18,6 +17,7 @@ from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import MOST_LISTED, listed, matched
 from explorer.design.name import FORMED_BLOCKS, display_setting, parse_name, setting_name, short_name
+from explorer.design.ranges import Range
 from explorer.design.shape_axes import SHAPE_AXES
 from explorer.design.space import DesignSpace, NamedSpace, Space
 from explorer.design.template import TEMPLATES, Task

@@ -6,7 +6,7 @@ two of a run are kept. Each holds the run's id and a checksum, so a damaged, inc
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +20,27 @@ from explorer.host.formatting import in_one_line
 from explorer.study.run import EpochResult
 
 KEPT = 2
+REST = 50.0  # seconds until the next checkpoint, as a multiple of those that writing one took
 _NUMBERS = ("seconds", "training_seconds", "steps", "epoch_seconds", "epoch_training")
+
+
+@dataclass(frozen=True)
+class Checkpointing:
+    """How checkpoints of a run are written.
+
+    folder  of its checkpoints
+    tell    receives a message for the user if a checkpoint is used, cannot be used or cannot be written
+    every   seconds between two checkpoints, or more so that writing takes at most 2 % of the time; 0: one after each
+            step. One is also written when the run pauses or is stopped
+    """
+
+    folder: Path
+    tell: Callable[[str], None]
+    every: float
+
+    def wait(self, took: float = 0.0) -> float:
+        """Seconds until the next checkpoint, after one that took `took` seconds to write."""
+        return max(self.every, REST * took) if self.every else 0.0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from explorer.host.formatting import in_one_line, place_in_run
 from explorer.host.machine import fix_cublas_workspace
 from explorer.study.run import EpochResult, Execution, Outcome, Run, Status
 from explorer.study.settings import Recipe
-from explorer.training.checkpoint import Checkpoint, captured, latest, restore, save
+from explorer.training.checkpoint import Checkpoint, Checkpointing, captured, latest, restore, save
 from explorer.training.device import is_out_of_memory
 from explorer.training.images.augment import augmented, coloured, draw, normalised
 from explorer.training.images.split import Crops, Dataset, Split, fetched, load
@@ -31,7 +31,6 @@ from explorer.training.streams import stream
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
 EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**22}
 MOST_EVALUATED = 1024
-REST = 50.0  # seconds until the next checkpoint, as a multiple of those that writing one took
 EXPLODED = 1000.0  # times the loss of guessing, above which a run counts as diverged
 Right = npt.NDArray[np.bool_]
 _UNSEEN: Right = np.zeros(0, dtype=np.bool_)
@@ -39,21 +38,6 @@ _UNSEEN: Right = np.zeros(0, dtype=np.bool_)
 
 class StoppedError(Exception):
     """A run was asked to stop; its checkpoint has been written."""
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """How checkpoints of a run are written.
-
-    folder  of its checkpoints
-    told    receives a message for the user if a checkpoint is used, cannot be used or cannot be written
-    every   seconds between two checkpoints, or more so that writing takes at most 2 % of the time; 0: one after each
-            step. One is also written when the run pauses or is stopped
-    """
-
-    folder: Path
-    told: Callable[[str], None]
-    every: float
 
 
 @dataclass
@@ -88,7 +72,7 @@ def train(
     judges: bool = True,
     weights: Path | None = None,
     loaders: int = 0,
-    keeping: Keeping | None = None,
+    keeping: Checkpointing | None = None,
     until: int | None = None,
     goes_on: Callable[[], bool] = lambda: True,
 ) -> Outcome:
@@ -193,7 +177,7 @@ class _Training:
     data: Dataset
     report: Callable[[EpochResult], None]
     started: float
-    keeping: Keeping | None
+    keeping: Checkpointing | None
     goes_on: Callable[[], bool]
     results: list[EpochResult] = field(default_factory=list)
     unfinished: _Unfinished | None = None
@@ -203,7 +187,7 @@ class _Training:
     def __post_init__(self) -> None:
         self.network, self.optimizer = ready(self.run)
         self.streams = {name: stream(self.run.seed, name) for name in ("order", "augmentation")}
-        self.saved, self.wait = self.started, self.keeping.every if self.keeping else 0.0
+        self.saved, self.wait = self.started, self.keeping.wait() if self.keeping else 0.0
 
     def to_end(self, judges: bool, weights: Path | None, until: int | None) -> Outcome:
         """Train the remaining epochs, to the last one or only to `until`."""
@@ -280,10 +264,10 @@ class _Training:
             return
         found, unusable = latest(self.keeping.folder, self.run.id, last)
         for line in unusable:
-            self.keeping.told(line)
+            self.keeping.tell(line)
         if found is None:
             if unusable:
-                self.keeping.told("begins anew")
+                self.keeping.tell("begins anew")
             return
         restore(found.tensors, self.network, self.optimizer)
         for name, generator in self.streams.items():
@@ -298,7 +282,7 @@ class _Training:
         for result in found.results:
             self.report(result)
         if found.position < (last, 0):
-            self.keeping.told(f"goes on after {place_in_run(*found.position)}")
+            self.keeping.tell(f"goes on after {place_in_run(*found.position)}")
 
     def _keep(self, *, always: bool) -> None:
         """Write a checkpoint, if it is due. If that fails, training continues."""
@@ -315,10 +299,9 @@ class _Training:
         try:
             save(self.keeping.folder, self.run.id, kept)
         except (OSError, SafetensorError) as error:
-            self.keeping.told(f"its checkpoint after {place_in_run(*position)} cannot be written ({error})")
+            self.keeping.tell(f"its checkpoint after {place_in_run(*position)} cannot be written ({error})")
         self.saved, self.saved_at = time.perf_counter(), position
-        if self.keeping.every:
-            self.wait = max(self.keeping.every, REST * (self.saved - now))
+        self.wait = self.keeping.wait(self.saved - now)
 
     def _keep_weights(self, path: Path) -> str:
         """Write the trained network. Returns a message if it fails: the run's result is valid without the file."""
@@ -327,7 +310,7 @@ class _Training:
         except (OSError, SafetensorError) as error:
             message = f"its weights cannot be kept ({in_one_line(error)})"
             if self.keeping is not None:
-                self.keeping.told(message)
+                self.keeping.tell(message)
             return message
         return ""
 

@@ -126,7 +126,8 @@ def prepare_process() -> None:
 def _run(job: Job, pipe: Connection, life: _Life) -> None:
     import torch
 
-    from explorer.training.loop import Keeping, StoppedError, train
+    from explorer.training.checkpoint import Checkpointing
+    from explorer.training.loop import StoppedError, train
     from explorer.training.network.count import CostMismatchError, check_cost
 
     run = job.run
@@ -135,7 +136,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
     started = time.perf_counter()
     keeping = None
     if job.checkpoints:
-        keeping = Keeping(Path(job.checkpoints), lambda line: pipe.send(Noted(run.id, line)), job.save_every)
+        keeping = Checkpointing(Path(job.checkpoints), lambda line: pipe.send(Noted(run.id, line)), job.save_every)
     try:
         if job.needs_count:
             pipe.send(Counted(run.id, check_cost(run.architecture, run.task).macs))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from explorer.design import Budget, DesignSpace, Limit, Task, cost, parse_name, scan
-from explorer.design.axis import Range
 from explorer.design.cost import block_cost
 from explorer.design.feasible import _drawn, draw, wilson
 from explorer.design.grouped import grouped_convs
 from explorer.design.layout import layout
+from explorer.design.ranges import Range
 from explorer.design.space import Part, Space
 from explorer.host.errors import InputError
 from explorer.study.plan import plan_of

@@ -22,8 +22,8 @@ from explorer.design import (
     short_name,
     space_filling,
 )
-from explorer.design.axis import Range, RealRange
 from explorer.design.feasible import Pool, Ranks, Share, wilson
+from explorer.design.ranges import Range, RealRange
 from explorer.design.space import Space
 from tests.conftest import broadly
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.design import BLOCKS, TEMPLATES, Architecture, cost, display_name, parse_name, short_name
-from explorer.design.axis import Range, RealRange
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.design.published import REGNETX as REGNETX_NAMES
+from explorer.design.ranges import Range, RealRange
 from explorer.design.space import RegNetX
 
 

@@ -18,7 +18,7 @@ from explorer.design import (
     scan,
     short_name,
 )
-from explorer.design.axis import Range, RealRange, rising, whole_values
+from explorer.design.ranges import Range, RealRange, rising, whole_values
 from explorer.design.space import compatible
 
 TASK = Task(3, 32, 10)

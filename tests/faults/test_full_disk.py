@@ -28,7 +28,8 @@ from explorer.study.job import Answer, Counted, Event, Job, Question, RunDone
 from explorer.study.plan import plan_of
 from explorer.study.run import Outcome
 from explorer.study.settings import StudyConfig
-from explorer.training.loop import Keeping, train
+from explorer.training.checkpoint import Checkpointing
+from explorer.training.loop import train
 from explorer.verbs.live import _draw_stale
 from tests.conftest import PATIENCE, TINY
 from tests.search.test_coordinator import Engine, epochs
@@ -277,7 +278,10 @@ def test_a_run_without_room_for_checkpoints_and_weights_ends_with_its_result_and
     weights = disk.folder / "weights.safetensors"
     disk.fill()
     found = train(
-        run, lambda result: None, weights=weights, keeping=Keeping(disk.folder / "checkpoints", lines.append, every=0.0)
+        run,
+        lambda result: None,
+        weights=weights,
+        keeping=Checkpointing(disk.folder / "checkpoints", lines.append, every=0.0),
     )
     assert (found.status, found.test_error, found.correct) == ("ok", expected.test_error, expected.correct)
     assert lines[0].startswith("its checkpoint after ")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer.design import DesignSpace
-from explorer.design.axis import Range, whole_values
+from explorer.design.ranges import Range, whole_values
 from explorer.host.errors import InputError
 from explorer.record.starts import as_tree
 from explorer.study.settings import Contrast, LimitConfig, StudyConfig

@@ -14,9 +14,9 @@ from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, EpochResult, Execution, Outcome, Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
-from explorer.training.checkpoint import Checkpoint, latest
+from explorer.training.checkpoint import Checkpoint, Checkpointing, latest
 from explorer.training.images.split import load
-from explorer.training.loop import Keeping, StoppedError, train
+from explorer.training.loop import StoppedError, train
 from explorer.training.network import kernels
 from explorer.training.network.weights import read_weights
 from tests.conftest import broadly
@@ -47,20 +47,20 @@ def curve(results: list[EpochResult]) -> list[EpochResult]:
 
 
 @pytest.fixture
-def keeping(tmp_path: Path) -> Keeping:
+def keeping(tmp_path: Path) -> Checkpointing:
     def tell(line: str) -> None:
         with (tmp_path / "told").open("a") as file:
             file.write(line + "\n")
 
-    return Keeping(tmp_path / "kept", tell, every=0)
+    return Checkpointing(tmp_path / "kept", tell, every=0)
 
 
-def told(keeping: Keeping) -> list[str]:
+def told(keeping: Checkpointing) -> list[str]:
     path = keeping.folder.parent / "told"
     return path.read_text().splitlines() if path.exists() else []
 
 
-def interrupted(run: Run, keeping: Keeping, after: int) -> None:
+def interrupted(run: Run, keeping: Checkpointing, after: int) -> None:
     """Train and die before the end of the epoch after so many is told."""
 
     def report(result: EpochResult) -> None:
@@ -71,7 +71,7 @@ def interrupted(run: Run, keeping: Keeping, after: int) -> None:
         train(run, report, keeping=keeping)
 
 
-def stopped(run: Run, keeping: Keeping, after: int) -> int:
+def stopped(run: Run, keeping: Checkpointing, after: int) -> int:
     """Ask a run to leave after so many steps and batches; gives how often it was asked whether it goes on."""
     asked = 0
 
@@ -105,7 +105,7 @@ plans = pytest.mark.parametrize(
 @pytest.mark.parametrize("after", broadly([4, 0]))
 @plans
 def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
-    tiny: StudyConfig, tmp_path: Path, keeping: Keeping, execution: Execution, after: int
+    tiny: StudyConfig, tmp_path: Path, keeping: Checkpointing, execution: Execution, after: int
 ) -> None:
     run = run_with(tiny, execution)
     whole: list[EpochResult] = []
@@ -122,7 +122,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
 
 @plans
 def test_a_run_that_leaves_at_any_step_ends_as_an_undisturbed_one(
-    tiny: StudyConfig, tmp_path: Path, keeping: Keeping, execution: Execution
+    tiny: StudyConfig, tmp_path: Path, keeping: Checkpointing, execution: Execution
 ) -> None:
     run, lazy = run_with(tiny, execution), replace(keeping, every=1e9)
     whole: list[EpochResult] = []
@@ -141,7 +141,7 @@ def test_a_run_that_leaves_at_any_step_ends_as_an_undisturbed_one(
     assert told(lazy)[0] == f"goes on after step {gap} of epoch 1" if gap == 1 else told(lazy)
 
 
-def test_a_checkpoint_is_written_within_an_epoch_when_it_is_time(tiny: StudyConfig, keeping: Keeping) -> None:
+def test_a_checkpoint_is_written_within_an_epoch_when_it_is_time(tiny: StudyConfig, keeping: Checkpointing) -> None:
     run, seen = run_with(tiny), []
 
     def goes_on() -> bool:
@@ -153,7 +153,7 @@ def test_a_checkpoint_is_written_within_an_epoch_when_it_is_time(tiny: StudyConf
 
 
 def test_writing_checkpoints_takes_a_small_share_of_the_time(
-    tiny: StudyConfig, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+    tiny: StudyConfig, keeping: Checkpointing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock of its own: steps of a second, and checkpoints of 0.03, after which 1.5 pass until the next."""
     saved: list[float] = []
@@ -175,7 +175,7 @@ def test_writing_checkpoints_takes_a_small_share_of_the_time(
     assert saved == pytest.approx([1 + 2.03 * number for number in range(len(saved))])
 
 
-def test_a_run_pauses_where_it_is_told_and_goes_on_from_there(tiny: StudyConfig, keeping: Keeping) -> None:
+def test_a_run_pauses_where_it_is_told_and_goes_on_from_there(tiny: StudyConfig, keeping: Checkpointing) -> None:
     run, lazy = run_with(tiny), replace(keeping, every=1e9)
     reported: list[EpochResult] = []
     expected = train(run, lambda result: None)
@@ -190,12 +190,14 @@ def test_a_run_pauses_where_it_is_told_and_goes_on_from_there(tiny: StudyConfig,
     assert told(lazy) == ["goes on after epoch 2", "goes on after epoch 4"]
 
 
-def test_the_last_two_checkpoints_are_kept_and_short_epochs_make_none(tiny: StudyConfig, keeping: Keeping) -> None:
+def test_the_last_two_checkpoints_are_kept_and_short_epochs_make_none(
+    tiny: StudyConfig, keeping: Checkpointing
+) -> None:
     run = run_with(tiny)
     train(run, lambda result: None, keeping=keeping)
     names = ["000004-00000004.safetensors", "000005-00000000.safetensors"]
     assert sorted(path.name for path in keeping.folder.iterdir()) == names
-    elsewhere = Keeping(keeping.folder.parent / "none", keeping.told, every=30)
+    elsewhere = Checkpointing(keeping.folder.parent / "none", keeping.tell, every=30)
     train(run, lambda result: None, keeping=elsewhere)
     assert not elsewhere.folder.exists()
 
@@ -222,7 +224,7 @@ def long_header(path: Path) -> None:
     ("damage", "words"), broadly([(flip, "does not match its check"), (cut, ""), (pickled, ""), (long_header, "")])
 )
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
-    tiny: StudyConfig, keeping: Keeping, damage: Callable[[Path], None], words: str
+    tiny: StudyConfig, keeping: Checkpointing, damage: Callable[[Path], None], words: str
 ) -> None:
     run = run_with(tiny)
     expected = train(run, lambda result: None)
@@ -235,7 +237,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     assert second == "goes on after step 3 of epoch 5"
 
 
-def test_without_a_usable_checkpoint_a_run_says_that_it_begins_anew(tiny: StudyConfig, keeping: Keeping) -> None:
+def test_without_a_usable_checkpoint_a_run_says_that_it_begins_anew(tiny: StudyConfig, keeping: Checkpointing) -> None:
     run = run_with(tiny)
     interrupted(run, keeping, 4)
     for path in keeping.folder.iterdir():
@@ -245,7 +247,9 @@ def test_without_a_usable_checkpoint_a_run_says_that_it_begins_anew(tiny: StudyC
 
 
 @pytest.mark.parametrize("changes", broadly([{"seed": 1}, {"architecture": parse_name("11-1x4d-w8")}]))
-def test_a_checkpoint_of_another_run_is_not_used(tiny: StudyConfig, keeping: Keeping, changes: dict[str, Any]) -> None:
+def test_a_checkpoint_of_another_run_is_not_used(
+    tiny: StudyConfig, keeping: Checkpointing, changes: dict[str, Any]
+) -> None:
     run = run_with(tiny)
     interrupted(run, keeping, 4)
     other = replace(run, **changes)
@@ -255,7 +259,7 @@ def test_a_checkpoint_of_another_run_is_not_used(tiny: StudyConfig, keeping: Kee
 
 
 def test_a_checkpoint_that_cannot_be_written_is_told_and_the_run_goes_on(
-    tiny: StudyConfig, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+    tiny: StudyConfig, keeping: Checkpointing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")

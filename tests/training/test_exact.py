@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from explorer.design import BLOCKS, TEMPLATES, AnyNetX, Architecture, RegNetX, Task, cost, short_name
-from explorer.design.axis import Range, RealRange
+from explorer.design.ranges import Range, RealRange
 from explorer.training.network.build import module_of
 from explorer.training.network.count import check_cost, torch_count
 
