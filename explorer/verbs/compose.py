@@ -26,6 +26,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml.constructor import ConstructorError
 
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint, without_password
@@ -573,7 +574,13 @@ def _content(file: Path) -> dict[str, Any]:
 
 
 def _built(loader: Any, node: yaml.Node, file: Path) -> Any:
+    plain = (loader.DEFAULT_MAPPING_TAG, loader.DEFAULT_SEQUENCE_TAG)
+    if isinstance(node, yaml.CollectionNode) and node.tag not in plain:
+        words = f"could not determine a constructor for the tag {node.tag!r}"
+        raise ConstructorError(None, None, words, node.start_mark)
     if isinstance(node, yaml.MappingNode):
+        if any(not isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+            raise ConstructorError(None, None, "a key is no text", node.start_mark)
         counts = Counter(str(key.value) for key, _ in node.value)
         if twice := [name for name, count in counts.items() if count > 1]:
             raise InputError(f"{file}: found duplicate key {twice[0]}; leave one of the two out")
