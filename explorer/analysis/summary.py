@@ -124,7 +124,7 @@ def places_of(names: Iterable[str]) -> dict[str, list[int]]:
 
 def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> SettingSummary:
     first = {column: values[places[0]] for column, values in columns.items()}
-    costs: dict[str, Any] = {f"{name}{part}": kind(first[f"{name}{part}"]) for name in COUNTED for part, kind in _PARTS}
+    costs: dict[str, Any] = {f"{cost}{part}": kind(first[f"{cost}{part}"]) for cost in COUNTED for part, kind in _PARTS}
     errors = {int(columns["seed"][place]): float(columns["judged"][place]) for place in places}
     errors = dict(sorted(errors.items()))
     failed = {int(columns["seed"][place]): str(columns["status"][place]) for place in places}

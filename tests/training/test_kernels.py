@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,13 +35,6 @@ def compiled() -> None:
         if os.environ.get("EXPLORER_REQUIRE_REAL"):
             pytest.fail("no C compiler: the kernels cannot be tested")
         pytest.skip("no C compiler")
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def maps(shape: tuple[int, ...], kind: torch.dtype, seed: int) -> Tensor:
@@ -167,7 +159,7 @@ def test_a_network_with_our_kernels_scores_and_learns_as_torchs(name: str) -> No
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_the_same_threads_give_the_same_bits(count: int, threads: None) -> None:
+def test_the_same_threads_give_the_same_bits(count: int) -> None:
     torch.set_num_threads(count)
     shape = GroupedConv(32, 32, 3, 1, 16, 9)
     found = []
