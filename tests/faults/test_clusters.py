@@ -184,9 +184,7 @@ def scaling(tmp_path: Path) -> Iterator[str]:
     try:  # a start that fails leaves processes too
         done = subprocess.run([*start, *options], env=os.environ | own, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        found = re.search(r"ray start --address='([^']*)'", done.stdout)
-        assert found, done.stdout
-        yield found[1]
+        yield f"{address}:{port}"
     finally:
         for pid in Command(None, mark, tmp_path).descendants():  # type: ignore[arg-type]
             kill(pid)
