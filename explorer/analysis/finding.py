@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from explorer.analysis.failures import Failures, failures_of
+from explorer.analysis.family import simultaneous
 from explorer.analysis.front import Front, front
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.learning_rate_check import LearningRateCheck, learning_rate_check
-from explorer.analysis.paired import ALPHA, Comparison, compare, holm, others
+from explorer.analysis.paired import ALPHA, Comparison, compare, others
 from explorer.analysis.population import Populations, populations
 from explorer.analysis.search_history import SearchHistory, search_history
 from explorer.analysis.seeds_and_images import with_images
@@ -146,7 +147,7 @@ def find(
         wanted=(len(settings) if designs is None else designs) * seeds,
         final=int(wanted["status"].isin(FINAL_STATUSES).sum()),
         has_contrast=contrast is not None,
-        others=holm([compare(one, other, margin, images=images) for one, other in family]),
+        others=simultaneous([compare(one, other, margin, images=images) for one, other in family]),
         trend=trend(summaries) if contrast is not None else None,
         with_images=_with_images(wanted, comparison, right) if comparison and right else None,
         front=front(summaries, cost, val_images or 1, float(1 - 1 / runs["classes"].max()))

@@ -142,13 +142,9 @@ def compare(
     return replace(found, verdict=verdict)
 
 
-def holm(comparisons: list[Comparison]) -> list[Comparison]:
-    """Adjust comparisons as one family: p by Holm's step-down method (1979), verdicts by the adjusted p.
-
-    Intervals stay those of each comparison alone; equivalence is not claimed, since its interval is not adjusted.
-    """
-    adjusted = holm_adjusted([comparison.p for comparison in comparisons])
-    return [_adjusted(comparison, p) for comparison, p in zip(comparisons, adjusted, strict=True)]
+def judged_anew(comparison: Comparison, p: float) -> Comparison:
+    """The comparison with another p, as one of a family; equivalence is not claimed, since its interval is not that."""
+    return replace(comparison, p=p, verdict=_verdict(comparison, p))
 
 
 def holm_adjusted(ps: list[float]) -> list[float]:
@@ -200,10 +196,6 @@ def _power(effect: float, n: int, alpha: float) -> float:
     # For extreme arguments scipy's noncentral t gives NaN; the normal distribution is as good there.
     upper = float(stats.nct.sf(bound, n - 1, shift))
     return upper if upper == upper else float(stats.norm.sf(bound - shift))
-
-
-def _adjusted(comparison: Comparison, p: float) -> Comparison:
-    return replace(comparison, p=p, verdict=_verdict(comparison, p))
 
 
 def _learned(summary: SettingSummary, images: int | None) -> Learned:

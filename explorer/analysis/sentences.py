@@ -1,5 +1,7 @@
 """The finding in sentences: the verdict with size, interval, n and p."""
 
+import math
+
 import numpy as np
 
 from explorer.analysis.caveats import (
@@ -18,6 +20,7 @@ from explorer.analysis.paired import MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
 from explorer.analysis.search_history import Drawn
 from explorer.analysis.summary import MIN_PAIRS, lowest
+from explorer.analysis.trend import Optimum
 from explorer.design.cost_measures import MEASURES
 from explorer.design.name import display_setting
 from explorer.host.formatting import cost, counted, interval_points, p_value, percent, points, share
@@ -25,6 +28,7 @@ from explorer.host.formatting import cost, counted, interval_points, p_value, pe
 FEW_VALUES = "no interval, since no two of the values differ"
 FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"
 SURE = 0.9  # share of draws in which a design must be on the front to count as surely on it
+OPTIMUM_WORDS = {"cardinality": "cardinality", "group_width": "the middle width D"}
 
 
 def sentence(finding: Finding) -> str:
@@ -289,7 +293,20 @@ def trend_sentence(finding: Finding) -> str:
         f"Over cardinality {over}, each doubling goes with a test error {_size(slope.mean)} on average "
         f"({numbers if slope.n > 1 else seeds})."
     )
-    return _joined(words, left_out)
+    return _joined(words, left_out, *map(_optimum_sentence, found.optima))
+
+
+def _optimum_sentence(found: Optimum) -> str:
+    """Where along an axis the error is lowest, or that this is not located."""
+    axis = OPTIMUM_WORDS[found.axis]
+    curvature = f"{counted(found.curvature.n, 'seed')}, curvature {p_value(found.p)}"
+    if math.isnan(found.place):
+        return f"Over {axis} the errors bend downwards, so that none of the values between is the best ({curvature})."
+    if not found.is_located:
+        return f"Over {axis} the place of the lowest error is not located ({curvature})."
+    beyond = "" if found.values[0] <= found.place <= found.values[-1] else ", which is beyond those tried"
+    ends = f"95 % set {found.low:.3g} to {found.high:.3g}"
+    return f"Over {axis} the error is lowest near {found.place:.3g}{beyond} ({ends}, {curvature})."
 
 
 def _search_sentence(finding: Finding) -> str:

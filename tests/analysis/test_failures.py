@@ -234,7 +234,8 @@ def test_seeds_with_a_failed_run_have_no_slope() -> None:
     assert some is not None
     assert (whole.left_out, some.left_out, some.slope.n) == (0, 2, 3)
     assert some.slope.mean == pytest.approx(-0.011)
-    assert told(rows).endswith("In 2 seeds a run of these diverged or ran out of memory, which has no slope.")
+    assert "(3 seeds, 95 % interva" in told(rows)
+    assert "In 2 seeds a run of these diverged or ran out of memory, which has no slope." in told(rows)
     rows.loc[rows["setting"] == "29-8x14d", ["status", "test_error"]] = ["diverged", None]
     none = trend(summarise(rows, list(errors)))
     assert none is not None

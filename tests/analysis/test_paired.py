@@ -6,13 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from explorer.analysis.finding import find
 from explorer.analysis.intervals import estimate
-from explorer.analysis.paired import MOST_PAIRS, Comparison, compare, holm, others, pairs_needed
+from explorer.analysis.paired import MOST_PAIRS, Comparison, compare, others, pairs_needed
 from explorer.analysis.sentences import pairs_in_words, sentence
 from explorer.analysis.summary import SettingSummary
 from tests.analysis.test_statistics import R, X, frame
@@ -134,32 +132,6 @@ def test_few_seeds_ask_for_more_pairs_since_their_spread_may_be_too_low_by_chanc
 @pytest.mark.parametrize("values", [[0.01], [0.01, 0.01, 0.01], []])
 def test_without_spread_no_number_of_pairs_is_told(values: list[float]) -> None:
     assert pairs_needed(np.array(values), 0.005) is None
-
-
-def test_a_family_is_corrected_step_by_step() -> None:
-    family = [comparison(FAR), comparison(NOISE), comparison([-0.010, -0.002, -0.012, -0.004, -0.009, 0.001])]
-    found = holm(family)
-    p = [one.p for one in family]
-    assert found[0].p == pytest.approx(3 * p[0])
-    assert found[2].p == pytest.approx(2 * p[2])
-    assert found[1].p == pytest.approx(max(2 * p[2], p[1]))
-    assert [one.verdict for one in found] == ["beats", "inconclusive", "inconclusive"]
-    assert family[2].verdict == "beats"  # alone it would have
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-@settings(max_examples=50)
-def test_corrected_ps_are_no_smaller_and_keep_their_order(ps: list[float]) -> None:
-    found = [one.p for one in holm([replace(comparison(NOISE), p=p) for p in ps])]
-    assert all(p <= corrected <= 1 for p, corrected in zip(ps, found, strict=True))
-    assert [found[place] for place in np.argsort(ps)] == sorted(found)
-
-
-def test_a_comparison_without_pairs_takes_part_in_no_family() -> None:
-    found = holm([comparison(FAR[:1]), comparison(FAR)])
-    assert math.isnan(found[0].p)
-    assert found[0].verdict == "inconclusive"
-    assert found[1].p == pytest.approx(comparison(FAR).p)
 
 
 def test_every_setting_but_the_declared_two_is_held_against_the_same_one() -> None:
