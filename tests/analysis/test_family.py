@@ -54,7 +54,8 @@ def test_intervals_are_wider_than_alone_and_exclude_zero_where_p_is_below_the_th
 
 def test_contrasts_that_share_their_rivals_errors_cost_less_than_independent_ones() -> None:
     """A rival with much noise makes all differences alike, so that they are hardly more than one."""
-    alike = contrasts(study(np.random.default_rng(2), [6.0, 1.0, 1.0, 1.0, 1.0], seeds=12))
+    drawn = (contrasts(study(np.random.default_rng(seed), [6.0, 1.0, 1.0, 1.0, 1.0], seeds=12)) for seed in range(99))
+    alike = next(one for one in drawn if 0.02 < min(each.p for each in one) < 0.1)
     place = int(np.argmin([one.p for one in alike]))
     found = simultaneous(alike)[place].p
     assert alike[place].p < found < 0.9 * min(1.0, 4 * alike[place].p)
