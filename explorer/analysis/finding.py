@@ -113,6 +113,7 @@ def find(
     test_images: int | None = None,
     random: list[str] | None = None,
     under: str = "",
+    feasible: dict[str, int | None] | None = None,
 ) -> Finding:
     """Judge a record on the error after the last epoch, a fraction.
 
@@ -127,6 +128,7 @@ def find(
     random      names of the designs drawn at random, with which a search is compared
     val_images, test_images  number of images that runs are evaluated on, if known
     under       the condition under which the verdict holds, for its sentence
+    feasible    by space, the number of designs from which those of the space were drawn; None if unknown
     """
     images = val_images if measure == "val_error" else test_images
     every = runs[runs["setting"].isin(settings) & runs["seed"].isin(range(first_seed, first_seed + seeds))]
@@ -167,6 +169,7 @@ def find(
             rivals,
             margin,
             images=images,
+            feasible=feasible,
         ),
     )
 

@@ -152,6 +152,7 @@ def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, 
         if spaces and config.study.contrast
         else None,
         under=_under(config, contrast or names),
+        feasible={space: plan.draws.scan(plan.scopes[space]).feasible for space in spaces},
     )
     return replace(found, only_some=bool(config.search.only) and config.study.contrast is not None)
 

@@ -4,6 +4,7 @@ After Radosavovic et al., "Designing Network Design Spaces" (2003.13678), sectio
 its designs, not by its best one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
@@ -15,8 +16,7 @@ from explorer.analysis.chance import Learned, learned
 from explorer.analysis.intervals import CONFIDENCE, DIFFERENCES, ROUNDING, Estimate, t_interval
 from explorer.analysis.paired import ALPHA, Verdict, holm_adjusted
 from explorer.analysis.summary import MIN_PAIRS, SettingSummary, by_validation, lowest
-from explorer.design.architecture import Architecture
-from explorer.design.shape_axes import SHOWN
+from explorer.design.shape_axes import BY_NAME, SHOWN
 
 LEAST_DESIGNS = 8  # fewest designs of a space for which a best value is reported
 SHARE = 0.25  # share of the designs in each draw of the best value (RegNet paper, footnote 4)
@@ -57,14 +57,42 @@ class BestValue:
 
 
 @dataclass(frozen=True)
+class Adjusted:
+    """The difference of two spaces among designs that are alike in something else.
+
+    held      what they are alike in
+    mediator  whether that follows from the definition of the spaces, as the widths that many paths buy at equal
+              parameters do: then it is a way in which the spaces differ, and the difference that is left is by other
+              ways. Otherwise it is what the draw or the budget left unequal
+    """
+
+    held: str
+    mediator: bool
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class ByDepth:
+    """Whether the difference of two spaces depends on depth.
+
+    differences  by depth: that of the means, and the number of designs of each space
+    p            of the F test that it is the same at all depths; NaN if too few designs are left to tell
+    """
+
+    differences: dict[int, tuple[float, int, int]]
+    p: float
+
+
+@dataclass(frozen=True)
 class Rivals:
     """Two spaces: the mean error of `space`'s designs minus that of `against`'s, as fractions.
 
-    difference  with Welch's 95 % interval: designs are drawn independently, so nothing is paired
-    equal_depth the difference among designs of equal depth, since a budget may leave one space more shallow designs
-                than the other; None if depths do not differ, or no depth is in both
-    equal_macs  the difference among designs of equal depth and multiply-adds, which a budget of another cost leaves
-                unequal too; None if multiply-adds do not differ
+    difference  with Welch's 95 % interval: designs are drawn independently, so nothing is paired. Where a space has
+                few feasible designs, those that were not drawn are few too, and the interval is that much narrower
+                (finite population correction); the noise of seeds is not, where designs have several
+    adjusted    the difference among designs alike in depth, in depth and multiply-adds, in depth and widths; without
+                those in which the designs do not differ, or do only between the spaces
+    by_depth    whether the difference depends on depth; None if no two depths are in both spaces
     p           of Welch's test; adjusted (Holm) if the two were not declared beforehand
     distance    largest vertical distance of the two empirical distributions (Kolmogorov-Smirnov). It has no interval:
                 resampled designs have a larger distance than the designs themselves, so a bootstrap interval hardly
@@ -80,8 +108,8 @@ class Rivals:
     p: float
     distance: float
     verdict: Verdict
-    equal_depth: Estimate | None = None
-    equal_macs: Estimate | None = None
+    adjusted: tuple[Adjusted, ...] = ()
+    by_depth: ByDepth | None = None
     failed: tuple[int, int] = (0, 0)
     designs: tuple[int, int] = (0, 0)
     learned: tuple[Learned, Learned] = ("yes", "yes")
@@ -108,12 +136,14 @@ class Populations:
     """Statistics of several spaces by their designs: distributions, pairs (declared ones first), best values.
 
     averages  by space, what may differ between spaces beside their definition: mean depth, width and multiply-adds
+    feasible  by space, the number of designs within the budget from which its designs were drawn; None if unknown
     """
 
     distributions: dict[str, Distribution]
     rivals: list[Rivals] = field(default_factory=list)
     best: dict[str, list[BestValue]] = field(default_factory=dict)
     averages: dict[str, dict[str, float]] = field(default_factory=dict)
+    feasible: dict[str, int | None] = field(default_factory=dict)
 
 
 def populations(
@@ -122,51 +152,88 @@ def populations(
     margin: float | None = None,
     *,
     images: int | None = None,
+    feasible: dict[str, int | None] | None = None,
 ) -> Populations | None:
     """Judge spaces by the mean errors of their designs; spaces without results are left out; None if none is left.
 
-    A run that failed counts as chance. `images` is the number of images on which errors were measured, if known.
+    A run that failed counts as chance. `images` is the number of images on which errors were measured, if known, and
+    `feasible` the number of designs of each space from which those trained were drawn.
     """
+    sizes = feasible or {}
     if not members:
         return None
     means = {name: np.array([one.estimate.mean for one in designs]) for name, designs in members.items() if designs}
     pairs = [pair for pair in combinations(means, 2) if set(pair) != set(contrast or ())]
-    others = [_rivals(pair, members, None, images) for pair in pairs]
+    others = [_rivals(pair, members, None, images, sizes) for pair in pairs]
     adjusted = holm_adjusted([one.p for one in others])
     corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]
-    declared = [_rivals(contrast, members, margin, images)] if contrast and set(contrast) <= set(means) else []
-    shapes = {name: [one.design[0] for one in members[name]] for name in means}
-    depths = {name: np.array([shape.depth for shape in shapes[name]]) for name in means}
-    macs = {name: np.log2([float(one.macs) for one in members[name]]) for name in means}
-    rivals = [
-        one if one.lost else replace(one, equal_depth=at_equal_depth(*sides[:2]), equal_macs=at_equal_depth(*sides))
-        for one in (*declared, *corrected)
-        for sides in [[[of[name] for name in (one.space, one.against)] for of in (means, depths, macs)]]
-    ]
+    declared = [_rivals(contrast, members, margin, images, sizes)] if contrast and set(contrast) <= set(means) else []
     return Populations(
         distributions={name: _distribution(members[name], errors) for name, errors in means.items()},
-        rivals=rivals,
+        rivals=[
+            one if one.lost else _explained(one, members[one.space], members[one.against])
+            for one in (*declared, *corrected)
+        ],
         best={name: _best_values(members[name]) for name in means},
-        averages={name: _averages(shapes[name], members[name]) for name in means},
+        averages={name: _averages(members[name]) for name in means},
+        feasible={name: sizes.get(name) for name in means},
     )
 
 
-def at_equal_depth(
-    errors: list[Floats], depths: list[npt.NDArray[np.int64]], macs: list[Floats] | None = None
-) -> Estimate | None:
+def _explained(rivals: Rivals, first: list[SettingSummary], second: list[SettingSummary]) -> Rivals:
+    """Add the difference among designs that are alike in something else, and whether it depends on depth."""
+    sides = first, second
+    errors = [np.array([one.estimate.mean for one in own]) for own in sides]
+    depths = [np.array([one.design[0].depth for one in own]) for own in sides]
+
+    def logarithms(value: Callable[[SettingSummary], float]) -> list[Floats]:
+        return [np.log2([value(one) for one in own]) for own in sides]
+
+    def axis(name: str) -> list[Floats]:
+        return logarithms(lambda one: float(BY_NAME[name].of(one.design[0])))
+
+    tried = [
+        ("depth", False, at_equal_depth(errors, depths)),
+        ("depth and multiply-adds", True, at_equal_depth(errors, depths, logarithms(lambda one: float(one.macs)))),
+        ("depth, width and middle width D", True, at_equal_depth(errors, depths, axis("width"), axis("group_width"))),
+    ]
+    adjusted = tuple(Adjusted(held, mediator, found) for held, mediator, found in tried if found is not None)
+    return replace(rivals, adjusted=adjusted, by_depth=by_depth(errors, depths))
+
+
+def by_depth(errors: list[Floats], depths: list[npt.NDArray[np.int64]]) -> ByDepth | None:
+    """The difference of two spaces at each depth that both have, with the F test of all being equal; None below two."""
+    means, left, freedom = {}, 0.0, 0
+    for depth in sorted(set(depths[0].tolist()) & set(depths[1].tolist())):
+        own = [side[at == depth] for side, at in zip(errors, depths, strict=True)]
+        means[int(depth)] = (float(own[0].mean() - own[1].mean()), len(own[0]), len(own[1]))
+        left += sum(float(((side - side.mean()) ** 2).sum()) for side in own)
+        freedom += sum(len(side) - 1 for side in own)
+    if len(means) < 2:
+        return None
+    apart = np.array([one for one, _, _ in means.values()])
+    weights = np.array([n * m / (n + m) for _, n, m in means.values()])
+    between = float((weights * (apart - np.average(apart, weights=weights)) ** 2).sum())
+    if not freedom or left / freedom < ROUNDING**2:
+        return ByDepth(means, np.nan)
+    ratio = between / (len(means) - 1) / (left / freedom)
+    return ByDepth(means, float(stats.f.sf(ratio, len(means) - 1, freedom)))
+
+
+def at_equal_depth(errors: list[Floats], depths: list[npt.NDArray[np.int64]], *others: list[Floats]) -> Estimate | None:
     """Mean error of the first designs minus that of the second ones among designs of equal depth, with a 95 % interval.
 
-    Least squares with an intercept for each depth and one difference of the two spaces (analysis of covariance); with
-    `macs`, log2 of multiply-adds, also with one slope over these. None if what is held equal does not differ, or
+    Least squares with an intercept for each depth and one difference of the two spaces (analysis of covariance), and
+    one slope over each of `others`, such as log2 of multiply-adds. None if what is held equal does not differ, or
     differs only between the spaces and not within them.
     """
     y, depth = np.concatenate(errors), np.concatenate(depths)
     known = np.unique(depth)
     space = np.repeat([1.0, 0.0], [len(one) for one in errors])
     design = np.column_stack([space, *(depth == one for one in known)])
-    if macs is not None:
-        slope = np.concatenate(macs)
-        design = np.column_stack([design, slope - slope.mean()])
+    if others:
+        slopes = np.column_stack([np.concatenate(one) for one in others])
+        design = np.column_stack([design, slopes - slopes.mean(axis=0)])
     elif len(known) < 2:
         return None
     freedom = len(y) - design.shape[1]
@@ -179,7 +246,8 @@ def at_equal_depth(
     return t_interval(min(map(len, errors)), float(found[0]), deviation, freedom, within=DIFFERENCES)
 
 
-def _averages(shapes: list[Architecture], designs: list[SettingSummary]) -> dict[str, float]:
+def _averages(designs: list[SettingSummary]) -> dict[str, float]:
+    shapes = [one.design[0] for one in designs]
     return {
         "depth": float(np.mean([shape.depth for shape in shapes])),
         "width": float(np.mean([shape.widths[0] for shape in shapes])),
@@ -202,7 +270,11 @@ def _learned(designs: list[SettingSummary], images: int | None) -> Learned:
 
 
 def _rivals(
-    pair: tuple[str, str], members: dict[str, list[SettingSummary]], margin: float | None, images: int | None
+    pair: tuple[str, str],
+    members: dict[str, list[SettingSummary]],
+    margin: float | None,
+    images: int | None,
+    feasible: dict[str, int | None],
 ) -> Rivals:
     sides = [members[name] for name in pair]
     first, second = (np.array([one.estimate.mean for one in designs]) for designs in sides)
@@ -222,14 +294,34 @@ def _rivals(
     )
     if n < 2 or max(np.ptp(first), np.ptp(second)) < ROUNDING:
         return found
-    parts = [one.var(ddof=1) / len(one) for one in (first, second)]
+    parts = [variance_of_mean(members[name], feasible.get(name)) for name in pair]
     spread = sum(parts)
+    if spread < ROUNDING**2:
+        return found
     freedom = spread**2 / sum(part**2 / (len(one) - 1) for part, one in zip(parts, (first, second), strict=True))
     difference = t_interval(n, mean, float(np.sqrt(spread)), freedom, within=DIFFERENCES)
     p = float(2 * stats.t.sf(abs(mean) / np.sqrt(spread), freedom))
     narrow = float(stats.t.ppf(1 - ALPHA, freedom) * np.sqrt(spread))
     within = margin is not None and n >= MIN_PAIRS and abs(mean) + narrow < margin
     return _judged(replace(found, difference=difference), p, within)
+
+
+def variance_of_mean(designs: list[SettingSummary], feasible: int | None) -> float:
+    """The variance of the mean error of designs that were drawn without replacement from `feasible` ones.
+
+    The part that is due to which designs were drawn falls with the share of those not drawn; the noise of seeds does
+    not, and is told from it where designs have several seeds. With one seed each it counts as a property of a design:
+    the mean is then that of all designs, each trained once.
+    """
+    means = np.array([one.estimate.mean for one in designs])
+    n, whole = len(means), float(means.var(ddof=1)) / len(means)
+    if feasible is None or feasible < n:
+        return whole
+    several = [np.fromiter(one.errors.values(), float) for one in designs if len(one.errors) > 1]
+    freedom = sum(len(own) - 1 for own in several)
+    noise = sum(float(((own - own.mean()) ** 2).sum()) for own in several) / freedom if freedom else 0.0
+    of_seeds = min(whole, noise * float(np.mean([1 / len(one.errors) for one in designs])) / n)
+    return (whole - of_seeds) * (1 - n / feasible) + of_seeds
 
 
 def _judged(rivals: Rivals, p: float, within: bool | None) -> Rivals:

@@ -16,7 +16,7 @@ from explorer.analysis.caveats import (
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.intervals import ROUNDING, Estimate
-from explorer.analysis.paired import MOST_PAIRS, Comparison
+from explorer.analysis.paired import ALPHA, MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
 from explorer.analysis.search_history import Drawn
 from explorer.analysis.summary import MIN_PAIRS, lowest
@@ -137,18 +137,27 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     elif rivals.held_back:
         start = "Inconclusive, since what fails more often cannot beat its rival"
     caveats = spaces_failed(rivals, finding.failures)
-    return _joined(spaces_learned(rivals), f"{start}: {numbers}.", _adjusted(rivals), caveats)
+    return _joined(spaces_learned(rivals), f"{start}: {numbers}.", _adjusted(rivals), _by_depth(rivals), caveats)
 
 
 def _adjusted(rivals: Rivals) -> str:
-    """The difference of two spaces among designs of equal depth and multiply-adds; "" if neither is unequal."""
-    held = {"equal depth": rivals.equal_depth, "equal depth and multiply-adds": rivals.equal_macs}
+    """The difference of two spaces among designs that are alike in something else; "" if they are alike anyway."""
     parts = [
-        f"{points(one.mean)} points among designs of {words} ({_interval(one, none=FEW_DESIGNS)})"
-        for words, one in held.items()
-        if one is not None
+        f"{points(one.difference.mean)} points among designs of equal {one.held} "
+        f"({_interval(one.difference, none=FEW_DESIGNS)})"
+        for one in rivals.adjusted
     ]
-    return f"The difference is {' and '.join(parts)}." if parts else ""
+    *first, last = parts or [""]
+    return f"The difference is {', '.join(first)}{' and ' if first else ''}{last}." if parts else ""
+
+
+def _by_depth(rivals: Rivals) -> str:
+    """That the difference of two spaces depends on depth; "" if that is not shown."""
+    found = rivals.by_depth
+    if found is None or not found.p < ALPHA:
+        return ""
+    each = ", ".join(f"{points(one)} at {depth} layers" for depth, (one, _, _) in found.differences.items())
+    return f"It depends on depth ({p_value(found.p)}): {each}."
 
 
 def _front_sentence(finding: Finding, found: Front) -> str:

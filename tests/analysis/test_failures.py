@@ -319,7 +319,7 @@ def test_designs_that_failed_make_no_two_spaces_equivalent_and_name_no_best_valu
     lost_rivals = nothing.populations.rivals[0]
     assert math.isnan(lost_rivals.difference.mean)  # not a difference of exactly zero
     assert math.isnan(lost_rivals.distance)
-    assert (lost_rivals.equal_depth, lost_rivals.equal_macs) == (None, None)
+    assert (lost_rivals.adjusted, lost_rivals.by_depth) == ((), None)
     assert best_of(nothing) is None
     half = spaces([None] * 6, [0.2, 0.21, 0.22, 0.2, 0.21, 0.22])
     assert "mean test error 21.00 % against 90.00 %" in sentence(half)

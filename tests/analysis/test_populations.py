@@ -14,7 +14,14 @@ from benchmarks.ranks import agreement
 from explorer.analysis.front import ahead_of, front, hypervolume
 from explorer.analysis.intervals import estimate
 from explorer.analysis.judging import open_study
-from explorer.analysis.population import at_equal_depth, best_value, distance, distribution
+from explorer.analysis.population import (
+    at_equal_depth,
+    best_value,
+    by_depth,
+    distance,
+    distribution,
+    variance_of_mean,
+)
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary
 from explorer.analysis.trend import trend
@@ -214,19 +221,75 @@ def test_the_recorded_spaces_differ_less_the_more_is_held_equal() -> None:
     finding = found_study.finding
     assert finding.populations is not None
     (found,) = finding.populations.rivals
-    assert found.equal_depth is not None
-    assert found.equal_macs is not None
+    assert [(one.held, one.mediator) for one in found.adjusted] == [
+        ("depth", False),
+        ("depth and multiply-adds", True),
+        ("depth, width and middle width D", True),
+    ]
     told = [
         [round(100 * value, 2) for value in (one.mean, one.low, one.high)]
-        for one in (found.difference, found.equal_depth, found.equal_macs)
+        for one in (found.difference, *(each.difference for each in found.adjusted))
     ]
-    assert told == [[-2.95, -4.13, -1.77], [-2.24, -3.00, -1.48], [-0.88, -1.38, -0.38]]
+    assert told == [[-2.95, -3.75, -2.16], [-2.24, -3.00, -1.48], [-0.88, -1.38, -0.38], [-0.24, -0.73, 0.25]]
+    assert finding.populations.feasible == {"one_path": 82, "many_paths": 401}
     said = sentence(finding)
     assert said.startswith(
         "Designs of many_paths have lower errors on the mean than those of one_path under the paper's"
     )
-    assert "and -0.88 points among designs of equal depth and multiply-adds (95 % interval -1.38 to -0.38)" in said
+    assert (
+        "-0.88 points among designs of equal depth and multiply-adds (95 % interval -1.38 to -0.38) and -0.24" in said
+    )
+    assert said.endswith(
+        "It depends on depth (p = 0.0092): -0.99 at 20 layers, -1.41 at 29 layers, -3.01 at 38 layers, -4.89 at 47 "
+        "layers, -2.50 at 56 layers."
+    )
     assert "better" not in said
+
+
+def test_the_same_difference_at_all_depths_is_tested_by_the_f_test_of_nested_models() -> None:
+    rng = np.random.default_rng(0)
+    depths = [np.array([20] * 6 + [29] * 4 + [56] * 5), np.array([20] * 3 + [29] * 7 + [47] * 2 + [56] * 4)]
+    errors = [0.4 + 0.002 * at + rng.normal(0, 0.01, len(at)) for at in depths]
+    errors[0] -= 0.0006 * (depths[0] - 20)
+    found = by_depth(errors, depths)
+    assert found is not None
+    assert {depth: counts for depth, (_, *counts) in found.differences.items()} == {20: [6, 3], 29: [4, 7], 56: [5, 4]}
+    y, at, first = np.concatenate(errors), np.concatenate(depths), np.repeat([1.0, 0.0], [15, 16])
+    kept = at != 47  # where only one of the spaces has designs there is no difference
+    y, at, first = y[kept], at[kept], first[kept]
+    heights = np.column_stack([at == one for one in (20, 29, 56)]).astype(float)
+    left = [
+        float(np.linalg.lstsq(columns, y, rcond=None)[1][0])
+        for columns in (np.column_stack([heights, first]), np.column_stack([heights, heights * first[:, None]]))
+    ]
+    ratio = (left[0] - left[1]) / 2 / (left[1] / (len(y) - 6))
+    assert found.p == pytest.approx(stats.f.sf(ratio, 2, len(y) - 6))
+
+
+def test_one_depth_in_both_spaces_tells_nothing_of_others() -> None:
+    errors = [np.array([0.1, 0.2]), np.array([0.3, 0.2])]
+    assert by_depth(errors, [np.array([20, 29]), np.array([20, 56])]) is None
+    exact = by_depth([np.array([0.1, 0.2])] * 2, [np.array([20, 29])] * 2)
+    assert exact is not None
+    assert math.isnan(exact.p)  # no two designs of a depth and space, so no noise to compare with
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_where_most_feasible_designs_were_drawn_the_interval_holds_their_mean_as_often_as_it_says(seeds: int) -> None:
+    """All 80 designs of a space, of which 64 are drawn, have a mean; with several seeds that of endless training."""
+    rng, held, uncorrected, draws = np.random.default_rng(1), 0, 0, 400
+    for _ in range(draws):
+        true = rng.normal(0.3, 0.02, 80)
+        measured = true[:, None] + rng.normal(0, 0.01, (80, seeds))
+        population = measured.mean() if seeds == 1 else true.mean()
+        chosen = rng.choice(80, 64, replace=False)
+        drawn = [summary(f"29-1x{place + 1}d", dict(enumerate(measured[place]))) for place in chosen]
+        mean = float(np.mean([one.estimate.mean for one in drawn]))
+        bound = stats.t.ppf(0.975, 63)
+        held += abs(mean - population) <= bound * math.sqrt(variance_of_mean(drawn, 80))
+        uncorrected += abs(mean - population) <= bound * math.sqrt(variance_of_mean(drawn, None))
+    assert stats.binomtest(held, draws, 0.95).pvalue > 1e-4
+    assert uncorrected > 0.99 * draws
 
 
 def test_without_depths_in_common_nothing_is_said_at_equal_depth() -> None:
