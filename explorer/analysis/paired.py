@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from explorer.analysis.chance import Learned, learned
-from explorer.analysis.intervals import DIFFERENCES, ROUNDING, Estimate, estimate
+from explorer.analysis.intervals import CONFIDENCE, DIFFERENCES, ROUNDING, Estimate, estimate
 from explorer.analysis.summary import MIN_PAIRS, SettingSummary
 
 Verdict = Literal["beats", "loses to", "equivalent", "inconclusive"]
@@ -37,8 +37,9 @@ class Comparison:
     narrow       mean with the t interval at 1 - 2 alpha, which is two one-sided tests (Schuirmann, 1987): 90 %. Neither
                  has ends where all differences are equal
     effect       mean over standard deviation of the differences (Cohen's d_z); NaN where they do not vary
-    correlation  of the two errors over seeds (Pearson): what pairing gains; NaN if it is undefined. `effect` and
-                 `correlation` are NaN, and `needed` is None, if a run counts as chance, which is no measurement
+    correlation  of the two errors over seeds (Pearson) with Fisher's 95 % interval (1921): what pairing gains; NaN with
+                 fewer than four pairs. `effect` and `correlation` are NaN, and `needed` is None, if a run counts as
+                 chance, which is no measurement
     welch_p      of Welch's test, as if the seeds had not been paired
     flip_p       of the exact sign-flip test (Fisher, 1935); None where 2 / 2^n cannot reach alpha, or n is too large
     needed       number of pairs that detect a difference of the margin with 80 % power, with the standard deviation at
@@ -62,7 +63,7 @@ class Comparison:
     margin: float | None
     narrow: Estimate
     effect: float
-    correlation: float
+    correlation: Estimate
     welch_p: float
     flip_p: float | None
     needed: int | None
@@ -81,6 +82,22 @@ class Comparison:
     def guesses(self) -> bool:
         """Whether neither network has learned more than guessing, so that their difference means nothing."""
         return self.learned == ("no", "no")
+
+    @property
+    def beyond_margin(self) -> tuple[float, float, float] | None:
+        """Probabilities that the true difference is below minus the margin, within it, and above it.
+
+        By the t distribution around the mean, which is the posterior if all differences and spreads were equally likely
+        beforehand (Jeffreys, 1961). None without a margin or an interval, or if a run counts as chance.
+        """
+        if self.margin is None or not self.difference.has_interval or any(self.failed):
+            return None
+        values = np.array([*self.differences.values()])
+        deviation = values.std(ddof=1) / math.sqrt(len(values))
+        better, worse = stats.t.cdf(
+            (-self.margin + np.array([-1.0, 1.0]) * values.mean()) / deviation, len(values) - 1
+        ).tolist()
+        return better, 1 - better - worse, worse
 
     @property
     def within_margin(self) -> bool:
@@ -126,7 +143,7 @@ def compare(
         margin=margin,
         narrow=narrow,
         effect=math.nan if any(failed) else _effect(apart),
-        correlation=math.nan if any(failed) else _correlation(first, second),
+        correlation=correlation([], []) if any(failed) else correlation(first, second),
         welch_p=_welch_p(first, second),
         flip_p=_flip_p(apart, alpha),
         needed=None if margin is None or any(failed) else pairs_needed(apart, margin, alpha),
@@ -237,10 +254,18 @@ def _effect(differences: npt.NDArray[np.float64]) -> float:
     return float(differences.mean() / differences.std(ddof=1))
 
 
-def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    if len(first) < 3 or min(np.ptp(first), np.ptp(second)) < ROUNDING:
-        return math.nan
-    return float(np.corrcoef(first, second)[0, 1])
+def correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
+    """Pearson's correlation with Fisher's 95 % interval (1921); NaN with fewer than four pairs, or without spread."""
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    n = len(one)
+    if n < 4 or min(np.ptp(one), np.ptp(other)) < ROUNDING:
+        return Estimate(n, math.nan, math.nan, math.nan)
+    r = min(1.0, max(-1.0, float(np.corrcoef(one, other)[0, 1])))
+    if abs(r) > 1 - ROUNDING:
+        return Estimate(n, r, math.nan, math.nan)
+    half = float(stats.norm.ppf(0.5 + CONFIDENCE / 2)) / math.sqrt(n - 3)
+    low, high = (math.tanh(math.atanh(r) + end) for end in (-half, half))
+    return Estimate(n, r, low, high)
 
 
 def _welch_p(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:

@@ -186,9 +186,10 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
             points_apart(found.narrow),
         ),
         ("Effect size, mean over standard deviation of the differences (d_z)", words.number(found.effect)),
-        ("Correlation of the two errors over seeds, which pairing makes use of", words.number(found.correlation)),
         ("Welch's test, as if seeds had not been paired", words.p_value(found.welch_p)),
     ]
+    if correlated := _correlation_words(found.correlation):
+        rows.append(("Correlation of the two errors over seeds, which pairing makes use of", correlated))
     if found.flip_p is not None:
         rows.append(("Exact sign-flip test", words.p_value(found.flip_p)))
     if finding.with_images is not None:
@@ -199,10 +200,22 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
                 points_apart(both),
             )
         )
+    if (chances := found.beyond_margin) is not None:
+        margin, name = f"{100 * (found.margin or 0):.2f} points", display_setting(found.setting)
+        label = f"Probability that {name} is better by more than {margin}, within {margin}, worse by more than {margin}"
+        words_of = [f"{chance:.0%}" if 0.005 <= chance <= 0.995 else f"{chance:.2%}" for chance in chances]
+        rows.append((f"{label}, if all differences were equally likely beforehand", ", ".join(words_of)))
     if found.needed is not None and found.verdict == "inconclusive":
         power = f"Pairs that find {100 * (found.margin or 0):.2f} points with 80 % power"
         rows.append((f"{power}, at the upper 80 % limit of the standard deviation", pairs_in_words(found.needed)))
     return rows
+
+
+def _correlation_words(found: Estimate) -> str:
+    """A correlation with its interval; "" where it has none, since it then says nothing."""
+    if not found.has_interval:
+        return ""
+    return f"{wording.number(found.mean)} (95 % interval {wording.number(found.low)} to {wording.number(found.high)})"
 
 
 def _front_rows(finding: Finding) -> list[tuple[SettingSummary, str, float]]:

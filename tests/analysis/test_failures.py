@@ -127,7 +127,11 @@ def test_a_rival_that_failed_counts_as_chance_which_the_sentence_says_without_an
     assert finding.with_images is None
     assert not finding.on_this_test_set
     assert not comparison.within_margin
-    assert (comparison.needed, math.isnan(comparison.effect), math.isnan(comparison.correlation)) == (None, True, True)
+    assert (comparison.needed, math.isnan(comparison.effect), math.isnan(comparison.correlation.mean)) == (
+        None,
+        True,
+        True,
+    )
     said = sentence(finding)
     assert said.startswith("ResNeXt-29 (32x4d) beats ResNet-29 (1x64d): its test error is 40.33 points lower (")
     assert said.endswith(" 4 of 6 runs of ResNet-29 (1x64d) diverged and count as chance (90.00 %).")

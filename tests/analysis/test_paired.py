@@ -10,7 +10,7 @@ from scipy import stats
 
 from explorer.analysis.finding import find
 from explorer.analysis.intervals import estimate
-from explorer.analysis.paired import MOST_PAIRS, Comparison, compare, others, pairs_needed
+from explorer.analysis.paired import MOST_PAIRS, Comparison, compare, correlation, others, pairs_needed
 from explorer.analysis.sentences import pairs_in_words, sentence
 from explorer.analysis.summary import SettingSummary
 from tests.analysis.test_statistics import R, X, frame
@@ -95,7 +95,10 @@ def test_the_other_tests_are_scipys() -> None:
     base = np.array([0.3 + 0.01 * math.sin(seed) for seed in range(6)])
     assert found.p == pytest.approx(stats.ttest_rel(base + FAR, base).pvalue)
     assert found.welch_p == pytest.approx(stats.ttest_ind(base + FAR, base, equal_var=False).pvalue)
-    assert found.correlation == pytest.approx(np.corrcoef(base + FAR, base)[0, 1])
+    exact = stats.pearsonr(base + FAR, base)
+    assert found.correlation.mean == pytest.approx(exact.statistic)
+    ends = exact.confidence_interval(0.95)
+    assert (found.correlation.low, found.correlation.high) == (pytest.approx(ends.low), pytest.approx(ends.high))
     assert found.effect == pytest.approx(differences.mean() / differences.std(ddof=1))
     assert found.flip_p == pytest.approx(2 / 2**6)  # all six have one sign
     exact = stats.permutation_test(
@@ -132,6 +135,25 @@ def test_few_seeds_ask_for_more_pairs_since_their_spread_may_be_too_low_by_chanc
 @pytest.mark.parametrize("values", [[0.01], [0.01, 0.01, 0.01], []])
 def test_without_spread_no_number_of_pairs_is_told(values: list[float]) -> None:
     assert pairs_needed(np.array(values), 0.005) is None
+
+
+def test_three_pairs_or_no_spread_have_no_correlation() -> None:
+    assert math.isnan(correlation([0.1, 0.2, 0.3], [0.1, 0.3, 0.2]).mean)
+    assert math.isnan(correlation([0.1] * 5, [0.1, 0.3, 0.2, 0.4, 0.2]).mean)
+    exact = correlation([0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5])
+    assert (exact.mean, exact.has_interval) == (pytest.approx(1.0), False)
+
+
+def test_probabilities_beyond_the_margin_are_those_of_the_t_distribution_around_the_mean() -> None:
+    found = comparison(NOISE, 0.005)
+    values = np.array(NOISE)
+    around = stats.t(len(values) - 1, values.mean(), values.std(ddof=1) / math.sqrt(len(values)))
+    assert found.beyond_margin == pytest.approx(
+        (around.cdf(-0.005), around.cdf(0.005) - around.cdf(-0.005), around.sf(0.005))
+    )
+    assert comparison(NOISE).beyond_margin is None
+    assert comparison([0.01] * 6, 0.005).beyond_margin is None
+    assert comparison(FAR, 0.005).beyond_margin[0] > 0.9  # type: ignore[index]
 
 
 def test_every_setting_but_the_declared_two_is_held_against_the_same_one() -> None:
