@@ -1,0 +1,102 @@
+"""Does a contrast hold when a rival explanation is taken away? The rule by which checks of it are judged.
+
+A check trains the contrast's two settings again with one thing changed, such as the initialisation, paired by seed. Its
+gap is the error of the setting minus that of its rival; its change is that gap minus the declared one of the same seed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from explorer.analysis.intervals import DIFFERENCES, Estimate, Floats, estimate
+from explorer.analysis.paired import ALPHA, holm_adjusted, paired_p, pairs_needed
+from explorer.analysis.summary import MIN_PAIRS
+
+Word = Literal["holds", "explains", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of making a check.
+
+    check  its name; several arms may belong to one check
+    name   of this arm
+    gaps   by seed, the error of the setting minus that of its rival, a fraction
+    main   whether the check is judged by this arm; others are shown beside it
+    """
+
+    check: str
+    name: str
+    gaps: Mapping[int, float]
+    main: bool = True
+
+
+@dataclass(frozen=True)
+class JudgedArm:
+    """What an arm says of the declared contrast.
+
+    gap     over the arm's seeds, with a 95 % interval
+    change  gap minus the declared gap, over the seeds that both have, with a 95 % interval
+    p       of the hypothesis that nothing changes, adjusted over the main arms of all checks
+    word    holds: the interval of the gap excludes zero on the declared side; explains: it does not, and p is below
+            0.05 with a change towards the other side; cannot tell: neither
+    needed  pairs that detect, with 80 % power, a change as large as the declared gap; None if it can be told, or the
+            changes do not vary
+    """
+
+    arm: Arm
+    gap: Estimate
+    change: Estimate
+    p: float
+    word: Word
+    needed: int | None
+
+
+@dataclass(frozen=True)
+class JudgedCheck:
+    """What a check says: it holds if all its main arms hold, and explains if one of them explains."""
+
+    name: str
+    word: Word
+    arms: tuple[JudgedArm, ...]
+
+
+def judge(declared: Mapping[int, float], arms: Sequence[Arm], alpha: float = ALPHA) -> tuple[JudgedCheck, ...]:
+    """Judge the checks of a contrast whose declared gaps are given by seed, in the order in which the checks come.
+
+    That a contrast holds under all its checks needs no correction: each must hold. That one of them explains it does:
+    p values of changes are adjusted by Holm's method (1979) over the checks, and by Bonferroni's over the main arms of
+    one check. Fewer than five pairs tell nothing.
+    """
+    side = float(np.sign(np.mean([*declared.values()]))) if declared else 0.0
+    found: dict[str, list[tuple[Arm, Floats, float]]] = {}
+    for arm in arms:
+        changes = np.array([arm.gaps[seed] - declared[seed] for seed in sorted(set(arm.gaps) & set(declared))])
+        main = sum(one.main for one in arms if one.check == arm.check)
+        found.setdefault(arm.check, []).append((arm, changes, paired_p(changes) * main))
+    smallest = [min((p for arm, _, p in own if arm.main and p == p), default=np.nan) for own in found.values()]
+    judged = []
+    for (check, own), family in zip(found.items(), holm_adjusted(smallest), strict=True):
+        its = tuple(
+            _judged(arm, changes, max(p, family) if arm.main and p == p else p, declared, side, alpha)
+            for arm, changes, p in own
+        )
+        words = {one.word for one in its if one.arm.main}
+        word: Word = "explains" if "explains" in words else "holds" if words == {"holds"} else "cannot tell"
+        judged.append(JudgedCheck(check, word, its))
+    return tuple(judged)
+
+
+def _judged(arm: Arm, changes: Floats, p: float, declared: Mapping[int, float], side: float, alpha: float) -> JudgedArm:
+    gap = estimate([*arm.gaps.values()], 1 - alpha, within=DIFFERENCES)
+    change = estimate(changes, 1 - alpha)
+    word: Word = "cannot tell"
+    if gap.n >= MIN_PAIRS and gap.has_interval and min(side * gap.low, side * gap.high) > 0:
+        word = "holds"
+    elif change.n >= MIN_PAIRS and p < alpha and side * change.mean < 0:
+        word = "explains"
+    size = abs(float(np.mean([*declared.values()]))) if declared else 0.0
+    needed = pairs_needed(changes, size, alpha) if word == "cannot tell" and size > 0 else None
+    return JudgedArm(arm, gap, change, min(p, 1.0) if p == p else p, word, needed)
