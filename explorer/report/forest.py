@@ -1,0 +1,97 @@
+"""A forest plot: one row for each estimate of the same difference, drawn as SVG without a script."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup
+
+from explorer.report.panel import PALETTE, Axis, ends, ticks
+from explorer.report.svg import DIGIT, LETTER, Frame, Place, framed, scale, text
+
+ROW, TOP, BOTTOM = 30, 34, 56  # heights in pixels of a row, of the heads of the columns, and of the axis below
+WIDTH, MIDDLE, RIGHT = 1000, 300, 700  # of the picture; where its axis begins and ends
+LONGEST_LABEL = int((MIDDLE - 16) / LETTER)  # characters
+Kind = Literal["square", "diamond", "span", "hollow"]
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One row: an estimate with its interval, in the unit of the axis; NaN where there is none.
+
+    label   what it is an estimate of, on the left; `words` are its numbers as text, on the right
+    kind    square: an estimate of its own; diamond: a summary of others, as wide as its interval; span: an interval
+            without a mark, such as a prediction interval; hollow: a value that no summary here contains
+    heavy   share of the largest weight among the rows, which the area of a square shows
+    strong  whether the label is set in bold
+    """
+
+    label: str
+    mean: float
+    low: float = math.nan
+    high: float = math.nan
+    words: str = ""
+    kind: Kind = "square"
+    heavy: float = 1.0
+    strong: bool = False
+
+
+def forest(
+    title: str, rows: Sequence[ForestRow], axis: str, *, margin: float | None = None, heads: tuple[str, str] = ("", "")
+) -> Markup:
+    """The picture of all rows in their order, with a line at zero; `title` is read out by screen readers.
+
+    `axis` names the difference and its unit, `margin` is the largest one that does not matter and is shaded, `heads`
+    are the heads of both columns of text. The page gives the same numbers as a table beside it.
+    """
+    frame = Frame(
+        WIDTH, TOP + ROW * len(rows) + BOTTOM, left=MIDDLE, right=WIDTH - RIGHT, top=TOP, bottom=BOTTOM, gap=8
+    )
+    values = [value for row in rows for value in (row.mean, row.low, row.high) if math.isfinite(value)]
+    beside = [0.0, *([-margin, margin] if margin is not None else [])]
+    low, high = ends(Axis(axis), [*values, *beside])
+    across, bottom = scale(Axis(axis), (low, high), MIDDLE, RIGHT), TOP + ROW * len(rows)
+    parts = [] if margin is None else [_shade(across(-margin), across(margin), bottom)]
+    for value, words in ticks(Axis(axis), low, high):
+        parts.append(f'<path class="grid" d="M{across(value):.1f} {TOP}V{bottom}"/>')
+        parts.append(text(across(value), bottom + 18, words))
+    parts.append(f'<path d="M{across(0.0):.1f} {TOP}V{bottom}" stroke="{PALETTE[6]}" stroke-width="1.5"/>')
+    parts.append(text((MIDDLE + RIGHT) / 2, frame.height - 12, axis))
+    parts += [text(0, 20, heads[0], "start"), text(RIGHT + 16, 20, heads[1], "start")]
+    for place, row in enumerate(rows):
+        parts += _row(row, TOP + ROW * (place + 0.5), across)
+    return framed(title, parts, frame)
+
+
+def _shade(left: float, right: float, bottom: float) -> str:
+    return (
+        f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{bottom - TOP}" fill="{PALETTE[6]}" '
+        'fill-opacity=".18"/>'
+    )
+
+
+def _row(row: ForestRow, y: float, across: Place) -> list[str]:
+    bold = ' font-weight="700"' if row.strong else ""
+    label = row.label if len(row.label) <= LONGEST_LABEL else f"{row.label[: LONGEST_LABEL - 1]}…"
+    found = [text(0, y + 4.5, label, "start", bold), text(RIGHT + 16, y + 4.5, row.words, "start", bold)]
+    color = PALETTE[1] if row.kind in ("diamond", "span") else PALETTE[0]
+    has_interval = math.isfinite(row.low) and math.isfinite(row.high)
+    if has_interval and row.kind != "diamond":
+        left, right = across(row.low), across(row.high)
+        caps = f"M{left:.1f} {y - 5:.1f}v10M{right:.1f} {y - 5:.1f}v10" if row.kind == "span" else ""
+        found.append(f'<path d="M{left:.1f} {y:.1f}H{right:.1f}{caps}" stroke="{color}" stroke-width="2" fill="none"/>')
+    if not math.isfinite(row.mean) or row.kind == "span":
+        return found
+    x = across(row.mean)
+    if row.kind == "diamond":
+        left, right = (across(row.low), across(row.high)) if has_interval else (x - DIGIT, x + DIGIT)
+        corners = f"{left:.1f},{y:.1f} {x:.1f},{y - 9:.1f} {right:.1f},{y:.1f} {x:.1f},{y + 9:.1f}"
+        found.append(f'<polygon points="{corners}" fill="{color}"/>')
+    elif row.kind == "hollow":
+        found.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{PALETTE[6]}" stroke-width="2"/>')
+    else:
+        half = 3 + 5 * math.sqrt(max(0.0, min(1.0, row.heavy)))
+        size = f'width="{2 * half:.1f}" height="{2 * half:.1f}"'
+        found.append(f'<rect x="{x - half:.1f}" y="{y - half:.1f}" {size} fill="{color}"/>')
+    return found
