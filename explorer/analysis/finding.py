@@ -34,7 +34,7 @@ class Finding:
     trend        whether the error falls as cardinality rises
     with_images  the contrast's difference with an interval over seeds and test images together, at the level of its
                  interval over seeds alone; None unless all runs of the contrast completed and it is recorded which
-                 images each classified correctly
+                 images each classified correctly, and none where every seed has test images of its own
     populations  the distributions of errors in each space, if a study compares several
     has_rivals   whether two spaces were declared as the contrast
     only_some    whether a contrast is declared that is not judged, since only some designs are trained
@@ -46,6 +46,8 @@ class Finding:
                  contrast, of settings or of spaces, else all runs
     images       number of images on which a run was judged; None if unknown
     under        the condition under which a verdict holds, as `under the paper's initialisation`
+    own_splits   whether every seed has a split of its own (`data.split_seed=each`)
+    own_images   whether it so has test images of its own, which the interval over seeds then holds as well
     note         text that a person added to the result
     """
 
@@ -68,6 +70,8 @@ class Finding:
     lost: Failures | None = None
     images: int | None = None
     under: str = ""
+    own_splits: bool = False
+    own_images: bool = False
     note: str = ""
 
     @property
@@ -113,6 +117,8 @@ def find(
     test_images: int | None = None,
     random: list[str] | None = None,
     under: str = "",
+    own_splits: bool = False,
+    own_images: bool = False,
     feasible: dict[str, int | None] | None = None,
 ) -> Finding:
     """Judge a record on the error after the last epoch, a fraction.
@@ -128,6 +134,7 @@ def find(
     random      names of the designs drawn at random, with which a search is compared
     val_images, test_images  number of images that runs are evaluated on, if known
     under       the condition under which the verdict holds, for its sentence
+    own_splits  whether every seed has a split of its own; `own_images`: and test images of its own
     feasible    by space, the number of designs from which those of the space were drawn; None if unknown
     """
     images = val_images if measure == "val_error" else test_images
@@ -151,7 +158,8 @@ def find(
         has_contrast=contrast is not None,
         others=simultaneous([compare(one, other, margin, images=images) for one, other in family]),
         trend=trend(summaries) if contrast is not None else None,
-        with_images=_with_images(wanted, comparison, right) if comparison and right else None,
+        # Images of a seed's own are nested in it: the interval over seeds holds both.
+        with_images=_with_images(wanted, comparison, right) if comparison and right and not own_images else None,
         front=front(summaries, cost, val_images or 1, float(1 - 1 / runs["classes"].max()))
         if cost and summaries
         else None,
@@ -164,6 +172,8 @@ def find(
         lost=deciding if deciding.all else None,
         images=images,
         under=under,
+        own_splits=own_splits,
+        own_images=own_images,
         populations=populations(
             {space: [by_name[name] for name in names if name in by_name] for space, names in (spaces or {}).items()},
             rivals,

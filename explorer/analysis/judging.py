@@ -113,7 +113,7 @@ def judged(
     images = int(environment["images"][1]), int(environment["images"][2])
     for look in plan.config.search.looks:
         plan = plan.with_seeds(look)
-        found = _found(plan, record, right, images)
+        found = _found(plan, record, right, images, own_images=environment.get("test_by_seed", 0) > 0)
         decided = found.comparison is not None and found.comparison.verdict != "inconclusive"
         if decided or found.lost or not found.complete:
             break
@@ -126,7 +126,7 @@ def _contrasted(plan: Plan, record: records.Record) -> set[str]:
     return set(record.runs.loc[record.runs["setting"].isin(names), "run"])
 
 
-def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, int]) -> Finding:
+def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, int], *, own_images: bool) -> Finding:
     config, pair = plan.config, plan.contrast
     spaces = {} if config.search.only else config.spaces
     contrast = (pair[0].name, pair[1].name) if pair else None
@@ -152,6 +152,8 @@ def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, 
         if spaces and config.study.contrast
         else None,
         under=_under(config, contrast or names),
+        own_splits=config.data.split_seed == "each",
+        own_images=own_images,
         feasible={space: plan.draws.scan(plan.scopes[space]).feasible for space in spaces},
     )
     return replace(found, only_some=bool(config.search.only) and config.study.contrast is not None)

@@ -73,7 +73,8 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
         return f"{start}: {pairs} too few for a verdict; so far the {size} for {first} than for {second}."
     numbers = (
         f"{_interval(difference, f'{share(1 - comparison.alpha)} interval of the difference')}, "
-        f"n = {difference.n} paired seeds, {p_value(comparison.p)}"
+        f"n = {difference.n} paired seeds{', each with a split of its own' if finding.own_splits else ''}, "
+        f"{p_value(comparison.p)}"
     )
     if not finding.complete:
         return f"Preliminary, {far}: so far the {size} for {first} than for {second} ({numbers}); no verdict yet."
@@ -83,7 +84,8 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
         narrow = _interval(comparison.narrow, f"{share(1 - 2 * comparison.alpha)} interval")
         return (
             f"{first} and {second} are equivalent: their test errors differ by less than the margin of "
-            f"{_margin(comparison)} ({narrow}, n = {difference.n} paired seeds)."
+            f"{_margin(comparison)} ({narrow}, n = {difference.n} paired seeds"
+            f"{', each with a split of its own' if finding.own_splits else ''})."
         )
     if comparison.held_back:
         return (

@@ -98,6 +98,7 @@ class _Later(TypedDict, total=False):
     id: str
     skipped: list[str]
     rest_images: int
+    test_by_seed: int
     sources: dict[str, str]
     execution: dict[str, Any]
     forked_from: _Fork

@@ -191,6 +191,7 @@ def _first(host_report: HostReport, entry: dict[str, Any]) -> dict[str, Any]:
         "data_hash": host_report.data_hash,
         "images": list(host_report.images),
         **({"rest_images": host_report.rest_images} if host_report.rest_images else {}),
+        **({"test_by_seed": host_report.test_by_seed} if host_report.test_by_seed else {}),
         "skipped": list(host_report.skipped),
         **{key: entry[key] for key in ("versions", "machine", "platform", "commit", "version")},
         "started": entry["when"],

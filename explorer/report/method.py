@@ -51,9 +51,10 @@ def _code(study: OpenedStudy) -> tuple[Answer, str]:
 def _alike(study: OpenedStudy) -> tuple[Answer, str]:
     runs = study.record.runs
     lengths = sorted({int(number) for number in runs.loc[runs["status"] == "ok", "epochs"]})
+    split = "a split for each seed and in it one" if study.finding.own_splits else "one split, one"
     words = (
-        "One recipe, one split, one order of the images for each seed; the error after the last epoch counts, never "
-        "the best one."
+        f"One recipe, {split} order of the images{'' if study.finding.own_splits else ' for each seed'}; the error "
+        "after the last epoch counts, never the best one."
     )
     if len(lengths) > 1:
         return "in part", f"{words} But epochs differ: {', '.join(map(str, lengths))}."
@@ -272,6 +273,8 @@ def images(environment: dict[str, Any]) -> str:
     if rest := environment.get("rest_images"):
         own = environment["images"][2] - rest
         words += f" ({own:,} of the set's own test part, then {rest:,} left over from its training part)"
+    if by_seed := environment.get("test_by_seed"):
+        words += f"; every seed has a split, and so {by_seed:,} test images, of its own"
     skipped = environment.get("skipped", [])
     return f"{words}; {len(skipped):,} left out as unusable" if skipped else words
 

@@ -200,6 +200,9 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
                 points_apart(both),
             )
         )
+    elif finding.own_images:
+        label = "Interval over other seeds and other test images"
+        rows.append((label, "that over seeds: each has a split, and so test images, of its own"))
     if (chances := found.beyond_margin) is not None:
         margin, name = f"{100 * (found.margin or 0):.2f} points", display_setting(found.setting)
         label = f"Probability that {name} is better by more than {margin}, within {margin}, worse by more than {margin}"

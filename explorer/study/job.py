@@ -51,6 +51,7 @@ class HostReport:
     images        numbers of training, validation and test images
     rest_images   how many images at the end of the test part were left over from the training part
                   (`data.test_images=rest`)
+    test_by_seed  how many test images every seed draws anew (`data.split_seed=each`); they come last
     skipped       images that were left out, each with the reason
     has_bfloat16  the device can compute in bfloat16
     fast_bfloat16  the device has hardware units for bfloat16, so that it should be faster than float32
@@ -68,6 +69,7 @@ class HostReport:
     versions: dict[str, str] = field(default_factory=dict)
     images: tuple[int, int, int] = (0, 0, 0)
     rest_images: int = 0
+    test_by_seed: int = 0
     skipped: tuple[str, ...] = ()
     has_bfloat16: bool = False
     fast_bfloat16: bool = False

@@ -5,7 +5,7 @@ and workers can read the configuration without loading a heavy package.
 """
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -107,7 +107,7 @@ class BudgetConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A data set and its split; the split is seeded, stratified by class and the same for every run of a study.
+    """A data set and its split, which is seeded and stratified by class.
 
     The source of the images does not affect results: their content is hashed, and a study continues only with the
     same content (pixels of resident images, files of streamed ones).
@@ -120,6 +120,9 @@ class DataConfig:
     val_images    number, or a share of the training part; null: the set's own validation part
     test_images   number, or a share of the training part; null: the set's own test part; rest: that part, if there is
                   one, and every image of the training part that is neither trained nor validated on
+    split_seed    of the one split that all runs of a study share; each: every run's own seed, so that runs of one seed
+                  share a split and other seeds have other ones. What is taken from the set's own validation and test
+                  part is then the same in all of them, as with split_seed 0
     source        digits: embedded; hub: a data set of the Hugging Face hub; parquet: a local folder laid out as on the
                   hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class
     path          name on the hub, or local folder
@@ -139,7 +142,7 @@ class DataConfig:
     train_images: Count | None
     val_images: Count | Share | None
     test_images: Count | Share | Literal["rest"] | None
-    split_seed: Natural
+    split_seed: Natural | Literal["each"]
     source: Literal["digits", "hub", "parquet", "folder"] = field(default="digits", metadata=ASIDE)
     path: str | None = field(default=None, metadata=ASIDE)
     subset: str | None = field(default=None, metadata=ASIDE)
@@ -156,6 +159,10 @@ class DataConfig:
     def task(self) -> Task:
         """The size of the network's input and output on this data."""
         return Task(channels=self.channels, image_size=self.image_size, classes=self.classes)
+
+    def of_seed(self, seed: int) -> "DataConfig":
+        """The data with the one split that runs of a seed have; itself where all runs share one."""
+        return replace(self, split_seed=seed) if self.split_seed == "each" else self
 
     @property
     def lacks_path(self) -> bool:

@@ -91,7 +91,7 @@ def train(
     deterministic()
     started = time.perf_counter()
     try:
-        data = load(run.data, run.execution.device, loaders)
+        data = load(run.data, run.execution.device, loaders, run.seed)
         if data.digest != run.data_hash:
             raise ValueError(
                 f"the images have changed since the study's start: {run.data_hash} then, now {data.digest}"

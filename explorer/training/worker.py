@@ -250,6 +250,7 @@ def _survey(question: HostQuestion) -> HostReport:
             f"data={question.data.name}: its images do not fit into the memory; set data.keep=stream"
         ) from None
     rest = len(data.rest) if data.rest is not None else 0
+    by_seed = rest if data.own_test else len(data.test)
     versions = {
         "python": sys.version.split()[0],
         "torch": str(torch.__version__),
@@ -264,6 +265,7 @@ def _survey(question: HostQuestion) -> HostReport:
         versions,
         images=(len(data.train), len(data.val), len(data.test) + rest),
         rest_images=rest,
+        test_by_seed=by_seed if question.data.split_seed == "each" else 0,
         skipped=data.skipped,
         has_bfloat16=devices.has_bfloat16(device),
         fast_bfloat16=devices.has_fast_bfloat16(device),

@@ -139,10 +139,11 @@ def print_forecast(found: Forecast, console: Console) -> None:
         print_table(table, console)
     if len(settings) > MOST_SHOWN:
         console.print(f"... and {len(settings) - MOST_SHOWN:,} more settings.", highlight=False)
+    own_splits = config.data.split_seed == "each"
     if pair := found.plan.contrast:
         console.print(
             f"Contrast: {pair[0].display} against {pair[1].display}, on the test error, paired over "
-            f"{seeds_in_words(found.plan)}.",
+            f"{seeds_in_words(found.plan)}{', each with a split of its own' if own_splits else ''}.",
             highlight=False,
         )
     if config.spaces and config.study.contrast and not config.search.only:

@@ -149,6 +149,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
     # A search may have stopped every design: then there is no setting to query, but there are rows.
     asks = f'.query("{finding.summaries[0].setting}").error' if finding.summaries else ".runs"
     runs = wording.counted(finding.final, "run")
+    order = "; of the split of its seed" if finding.own_splits else ""
     recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in asdict(config.recipe).items())
     return f"""# {config.name}
 
@@ -185,7 +186,7 @@ print(open_study(Path(".")){asks})
 
 Errors are fractions of images after the last epoch. A run that diverged or ran out of memory has none: its status says
 so, `failed` of an answer names it, and in a mean it counts as chance. `runs.parquet` has one row per run,
-`epochs.parquet` one per epoch, `correct.parquet` one bit per test image and run (base64, first image first).
+`epochs.parquet` one per epoch, `correct.parquet` one bit per test image and run (base64, first image first{order}).
 `schema.json` lists columns and checksums.
 Written by resnext-explorer (Apache-2.0).
 """

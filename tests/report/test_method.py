@@ -104,6 +104,18 @@ def test_rows_of_several_starts_are_told_with_what_differs() -> None:
     assert answers(unused)[code] == ("yes", "Commit abc.")
 
 
+def test_a_split_for_each_seed_is_told_where_a_page_speaks_of_splits_and_images() -> None:
+    made = study()
+    assert "One recipe, one split, one order of the images for each seed;" in render_page(made)
+    finding = replace(made.finding, own_splits=True, own_images=True, with_images=None)
+    page = render_page(
+        replace(made, finding=finding, environment={**made.environment, "images": [80, 40, 100], "test_by_seed": 100})
+    )
+    assert "One recipe, a split for each seed and in it one order of the images; the error" in page
+    assert "100 to test; every seed has a split, and so 100 test images, of its own;" in page
+    assert "over seeds: each has a split, and so test images, of its own" in page
+
+
 def test_failures_are_counted_and_told_one_by_one() -> None:
     runs = frame({R: [0.06, 0.07], X: [0.05, 0.05]})
     runs["status"] = ["ok", "diverged", "pruned", "out_of_memory"]

@@ -182,6 +182,12 @@ def test_a_run_is_given_up_for_what_no_network_comes_back_from(loss: float, weig
     assert loop._problem(network, loss, 3, 10) == problem
 
 
+def forget() -> None:
+    """Nothing is remembered within the process."""
+    images_of._LOADED.clear()
+    images_of._pools.cache_clear()
+
+
 def test_the_digest_of_a_set_depends_on_every_image_and_label_and_on_their_order(
     tiny: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +202,7 @@ def test_the_digest_of_a_set_depends_on_every_image_and_label_and_on_their_order
         monkeypatch.setattr(images_of, "_digits", lambda: Pools(part, None, None, digest="", skipped=()))
         # The split itself goes by the labels: it is held still, so that the digest alone tells the difference.
         monkeypatch.setattr(images_of, "_drawn", lambda config, labels, sizes: drawn)
-        images_of._load.cache_clear()
+        forget()
         return load(tiny.data).digest
 
     sizes = [80, 40, 100]
@@ -209,4 +215,4 @@ def test_the_digest_of_a_set_depends_on_every_image_and_label_and_on_their_order
     assert digest_with(220, label=1, pixel=1) == known  # an image that no part has
     drawn = [drawn[0][::-1].copy(), *drawn[1:]]
     assert digest_with(0) != known
-    images_of._load.cache_clear()
+    forget()

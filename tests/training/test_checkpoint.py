@@ -120,6 +120,18 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
     assert told(keeping) == [f"goes on after step 4 of epoch {after + 1}"]
 
 
+def test_a_run_with_a_split_of_its_own_goes_on_with_the_same_one(tiny: StudyConfig, keeping: Checkpointing) -> None:
+    run = run_with(replace(tiny, data=replace(tiny.data, split_seed="each")))
+    runs = [replace(run, seed=seed) for seed in (0, 1)]
+    expected = [train(run, lambda result: None) for run in runs]
+    assert {run.id for run in runs} & {replace(run, data=replace(run.data, split_seed=1)).id for run in runs} == set()
+    assert len({outcome.correct for outcome in expected}) == 2
+    for run, whole in zip(runs, expected, strict=True):
+        own = replace(keeping, folder=keeping.folder / run.id)
+        interrupted(run, own, 1)
+        assert same(train(run, lambda result: None, keeping=own), whole)
+
+
 @plans
 def test_a_run_that_leaves_at_any_step_ends_as_an_undisturbed_one(
     tiny: StudyConfig, tmp_path: Path, keeping: Checkpointing, execution: Execution

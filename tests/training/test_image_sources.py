@@ -101,7 +101,8 @@ def insects(tmp_path: Path) -> Path:
 
 def forget() -> None:
     """Nothing is remembered within the process."""
-    data_module._load.cache_clear()
+    data_module._LOADED.clear()
+    data_module._pools.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +187,24 @@ def test_the_rest_of_the_training_part_judges_beside_a_test_part(insects: Path) 
     assert torch.equal(plain.val.index, found.val.index)
     assert plain.rest is None
     assert plain.digest != found.digest
+
+
+def test_a_split_for_each_seed_leaves_what_comes_from_the_sets_own_test_part(insects: Path) -> None:
+    fixed = config(insects, train_images=15, test_images=6)
+    each = replace(fixed, split_seed="each")
+    found = [load(each, seed=seed) for seed in range(3)]
+    assert all(data.own_test for data in found)
+    assert {tuple(data.test.index.tolist()) for data in found} == {tuple(load(fixed).test.index.tolist())}
+    assert len({tuple(sorted(data.train.index.tolist())) for data in found}) == 3
+    assert len({data.digest for data in found}) == 1
+    beside = [load(replace(each, test_images="rest"), seed=seed) for seed in range(2)]
+    assert beside[0].test.index.tolist() == beside[1].test.index.tolist()
+    rests = [data.rest.index.tolist() for data in beside if data.rest is not None]
+    assert len(rests[0]) == len(rests[1])
+    assert set(rests[0]) != set(rests[1])
+    for data, rest in zip(beside, rests, strict=True):
+        taken = [*data.train.index.tolist(), *data.val.index.tolist(), *rest]
+        assert sorted(taken) == list(range(30))
 
 
 def test_the_rest_is_the_test_where_a_set_has_none(insects: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from explorer.host.errors import InputError
 from explorer.study.settings import DataConfig, StudyConfig
@@ -146,3 +147,49 @@ def test_a_kept_draw_that_cannot_be_one_is_made_again(
     np.save(path, damage(np.load(path)))
     assert [part.tolist() for part in _drawn(digits, labels, sizes)] == first
     assert path.read_bytes() == whole
+
+
+def places(data: images_of.Dataset) -> list[list[int]]:
+    """Which images each part has, by their place in the pool."""
+    return [split.index.tolist() for split in (data.train, data.val, data.test)]
+
+
+def test_every_seed_has_the_split_that_its_number_alone_would_give(digits: DataConfig) -> None:
+    each = replace(digits, split_seed="each")
+    found = [images_of.load(each, seed=seed) for seed in (0, 1, 2, 0)]
+    for seed, data in enumerate(found[:3]):
+        one = images_of.load(replace(digits, split_seed=seed))
+        assert places(data) == places(one)
+        assert torch.equal(data.mean, one.mean)
+        assert torch.equal(data.std, one.std)
+        assert sorted(place for part in places(data) for place in part) == list(range(1797))  # no image in two parts
+    first, second, _, again = map(places, found)
+    assert first == again
+    assert all(set(one) != set(other) for one, other in zip(first, second, strict=True))
+    assert not torch.equal(found[0].mean, found[1].mean)
+    # One hash for the study, whatever the seed, which no study of one split has.
+    assert len({data.digest for data in found}) == 1
+    assert found[0].digest not in {images_of.load(replace(digits, split_seed=seed)).digest for seed in range(3)}
+    assert images_of.load(replace(each, val_images=240)).digest != found[0].digest
+
+
+def test_one_split_is_held_at_a_time_and_loaded_once_for_all_runs_that_share_it(
+    digits: DataConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    load = images_of._load
+
+    def counted(config: DataConfig, device: str, seed: int) -> images_of.Dataset:
+        assert not images_of._LOADED  # what was there before is gone first
+        loaded.append(seed)
+        return load(config, device, seed)
+
+    monkeypatch.setattr(images_of, "_load", counted)
+    images_of._LOADED.clear()
+    each = replace(digits, split_seed="each")
+    for seed in (0, 0, 1, 1, 1, 2):
+        images_of.load(each, seed=seed)
+    assert loaded == [0, 1, 2]
+    for seed in (0, 1, 2):
+        images_of.load(digits, seed=seed)
+    assert loaded == [0, 1, 2, 0]

@@ -74,7 +74,8 @@ class Dataset:
     `(channels, channels)`, the principal axes of their colours, each as long as the standard deviation along it.
     `rest` are additional test images that follow those of `test`: what is left of the training part if the set has its
     own test part (`data.test_images=rest`). `digest` is a hash of every image and label in split order: 16 hexadecimal
-    digits. `skipped` names images left out.
+    digits; with `data.split_seed=each` it is the same for every seed, a hash of all images and of the split of seed 0.
+    `own_test` says whether `test` is the set's own test part. `skipped` names images left out.
     """
 
     config: DataConfig
@@ -86,6 +87,7 @@ class Dataset:
     axes: Tensor
     digest: str
     rest: Split | None = None
+    own_test: bool = False
     loaders: int = 1
     skipped: tuple[str, ...] = ()
 
@@ -98,25 +100,36 @@ class Crops:
     key: int
 
 
-def load(config: DataConfig, device: str = "cpu", loaders: int = 0) -> Dataset:
-    """Load and split a data set, once per process; `loaders` threads decode what is streamed, 0 for one per core.
+def load(config: DataConfig, device: str = "cpu", loaders: int = 0, seed: int = 0) -> Dataset:
+    """Load and split a data set; `loaders` threads decode what is streamed, 0 for one per core.
 
-    Raises InputError if settings and images contradict each other.
+    `seed` is that of the run, which has a split of its own with `data.split_seed=each`. The last split is kept, so that
+    runs that share one load it once per process. Raises InputError if settings and images contradict each other.
     """
-    return replace(_load(config, device), loaders=loaders or cpu_count())
+    key = config, config.of_seed(seed), device
+    if key not in _LOADED:
+        _LOADED.clear()  # first: a GPU may lack the memory for two splits
+        _LOADED[key] = _load(config, device, seed)
+    return replace(_LOADED[key], loaders=loaders or cpu_count())
+
+
+_LOADED: dict[tuple[DataConfig, DataConfig, str], Dataset] = {}
 
 
 @lru_cache(maxsize=2)
-def _load(config: DataConfig, device: str) -> Dataset:
+def _pools(config: DataConfig) -> Pools:
+    """All images of a data set. Kept, since listing a large set takes long; what is resident is mapped from a file."""
     if config.source == "digits":
-        found, whole = _digits(), None
         refuse_other_digits(config)
-    else:
-        whole = pools(config)
-        found = whole
-    splits = _splits(config, found)
+        return _digits()
+    return pools(config)
+
+
+def _load(config: DataConfig, device: str, seed: int) -> Dataset:
+    found = _pools(config)
+    splits = _splits(config, found, seed)
     mean, std, axes = _statistics(config, splits[0])
-    digest = _content(splits) if whole is None else _chosen(whole.digest, splits)
+    digest = _digest(config, found, splits, seed)
     train, val, test, *rest = (split.to(device) for split in splits)
     return Dataset(
         config,
@@ -128,6 +141,7 @@ def _load(config: DataConfig, device: str) -> Dataset:
         axes=axes.to(device),
         digest=digest,
         rest=rest[0] if rest else None,
+        own_test=found.test is not None,
         skipped=found.skipped,
     )
 
@@ -187,12 +201,13 @@ def _digits() -> Pools:
     return Pools(Part(images, labels, None), None, None, digest="", skipped=())
 
 
-def _splits(config: DataConfig, found: Pools) -> list[Split]:
+def _splits(config: DataConfig, found: Pools, seed: int = 0) -> list[Split]:
     """Training, validation and test images: from the set's own parts, or split off its training part.
 
     With `data.test_images=rest` and a test part of the set's own there is a fourth split: what is left of the training
-    part.
+    part. With `data.split_seed=each` only what is split off the training part depends on `seed`.
     """
+    config, fixed = config.of_seed(seed), config.of_seed(0)
     own = {"val": found.val, "test": found.test}
     total, takes_rest = len(found.train.labels), config.test_images == "rest"
     sizes = {
@@ -213,7 +228,7 @@ def _splits(config: DataConfig, found: Pools) -> list[Split]:
             splits.append(_split(found.train, places[key]))
         else:
             _refuse_sizes(config, {key: sizes[key]}, len(part.labels))
-            splits.append(_split(part, _drawn(config, part.labels, [sizes[key]])[0]))
+            splits.append(_split(part, _drawn(fixed, part.labels, [sizes[key]])[0]))
     return [*splits, *(_split(found.train, places[key]) for key in ("rest",) if key in places)]
 
 
@@ -290,15 +305,14 @@ def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]
 def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
     from sklearn.model_selection import train_test_split
 
-    parts, rest = [], np.arange(len(labels))
+    assert config.split_seed != "each"
+    parts, rest, seed = [], np.arange(len(labels)), config.split_seed
     for size in sizes:
         if size == len(rest):
-            chosen = np.random.default_rng(config.split_seed).permutation(rest)
+            chosen = np.random.default_rng(seed).permutation(rest)
         else:
             try:
-                chosen, rest = train_test_split(
-                    rest, train_size=size, stratify=labels[rest], random_state=config.split_seed
-                )
+                chosen, rest = train_test_split(rest, train_size=size, stratify=labels[rest], random_state=seed)
             except ValueError as error:
                 raise InputError(f"data: {config.name} cannot be split by class ({in_one_line(error)})") from None
         parts.append(chosen)
@@ -308,6 +322,19 @@ def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[L
 def _split(part: Part, places: Labels) -> Split:
     images = None if part.images is None else torch.from_numpy(part.images)
     return Split(torch.from_numpy(part.labels[places]), torch.from_numpy(places), images, part.encoded)
+
+
+def _digest(config: DataConfig, found: Pools, splits: list[Split], seed: int) -> str:
+    """Hash of the images and of what is drawn from them.
+
+    Where every seed has a split of its own, the images are hashed whole, and the split of seed 0 stands for all: by the
+    same code on the same images the others are drawn alike.
+    """
+    if config.split_seed != "each":
+        return _chosen(found.digest, splits) if found.digest else _content(splits)
+    parts = [part for part in (found.train, found.val, found.test) if part is not None]
+    whole = found.digest or _content([_split(part, np.arange(len(part.labels))) for part in parts])
+    return _chosen(f"each {whole}", splits if seed == 0 else _splits(config, found, 0))
 
 
 def _content(splits: list[Split]) -> str:
