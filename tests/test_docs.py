@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import time
 import tomllib
@@ -23,10 +24,10 @@ from explorer.__main__ import main
 from explorer.analysis.intervals import Estimate
 from explorer.design import parse_name
 from explorer.record.rows import RunRecord
-from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, StudyConfig, VerifyConfig
+from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, PoolConfig, StudyConfig, VerifyConfig
 from explorer.verbs.carry_out import carried_out
 from explorer.verbs.command_line import read_command
-from explorer.verbs.compose import DESIGN_VERBS, STUDY_VERBS, groups
+from explorer.verbs.compose import OWN_VERBS, STUDY_VERBS, groups
 from tests.made_up import made_up
 from tests.test_layers import ROOMS
 from tests.training.test_image_sources import picture
@@ -174,6 +175,10 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
         assert main(arguments) == 0
     elif isinstance(read.config, VerifyConfig | ExportConfig):
         parse_name(str(read.config.architecture))
+    elif isinstance(read.config, PoolConfig):
+        for name in read.config.studies:
+            shutil.copytree(ROOT / "studies" / name, Path("studies") / name)
+        assert main(arguments) == 0
     else:
         assert read.do in ("move", "benchmark")
 
@@ -328,7 +333,7 @@ def test_every_shipped_study_and_group_is_on_a_page() -> None:
     pages = " ".join(page.read_text(encoding="utf-8") for page in DOCS)
     for path in (ROOT / "conf" / "study").glob("*.yaml"):
         assert path.stem in pages or path.stem.removeprefix("init_narrow_cifar10_jpeg") in pages
-    for verb in (*STUDY_VERBS, *DESIGN_VERBS):
+    for verb in (*STUDY_VERBS, *OWN_VERBS):
         assert f"`do={verb}`" in (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 

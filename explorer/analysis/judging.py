@@ -60,6 +60,12 @@ class OpenedStudy:
         return settings_so_far(self.plan, self.record)
 
     @property
+    def steps(self) -> int:
+        """Training steps of a run that comes to its end: whole batches of the training images in all epochs."""
+        recipe = self.config.recipe
+        return recipe.epochs * (int(self.environment["images"][0]) // recipe.batch_size)
+
+    @property
     def progress(self) -> Progress:
         """How many of the study's runs have a final row in the record."""
         return progress_of(self.plan, self.record)

@@ -56,6 +56,13 @@ def _drawn(study: OpenedStudy) -> Path:
     return page
 
 
+def draw_index() -> None:
+    """Draw the index from the records and pages that there are."""
+    from explorer.report.index import write_index
+
+    write_index(entries({}), REPORTS / "index.html")
+
+
 def entries(known: dict[Path, "Entry"]) -> list["Entry"]:
     """One entry per study folder; that of an unreadable study says so. Entries in `known` are used as they are."""
     folders = sorted(path for path in STUDIES.glob("*") if (path / CONFIG).exists())

@@ -25,6 +25,7 @@ class ForestRow:
             without a mark, such as a prediction interval; hollow: a value that no summary here contains
     heavy   share of the largest weight among the rows, which the area of a square shows
     strong  whether the label is set in bold
+    more    further values of a hollow row, each with a mark of its own
     """
 
     label: str
@@ -35,6 +36,7 @@ class ForestRow:
     kind: Kind = "square"
     heavy: float = 1.0
     strong: bool = False
+    more: Sequence[float] = ()
 
 
 def forest(
@@ -48,7 +50,7 @@ def forest(
     frame = Frame(
         WIDTH, TOP + ROW * len(rows) + BOTTOM, left=MIDDLE, right=WIDTH - RIGHT, top=TOP, bottom=BOTTOM, gap=8
     )
-    values = [value for row in rows for value in (row.mean, row.low, row.high) if math.isfinite(value)]
+    values = [value for row in rows for value in (row.mean, row.low, row.high, *row.more) if math.isfinite(value)]
     beside = [0.0, *([-margin, margin] if margin is not None else [])]
     low, high = ends(Axis(axis), [*values, *beside])
     across, bottom = scale(Axis(axis), (low, high), MIDDLE, RIGHT), TOP + ROW * len(rows)
@@ -89,7 +91,11 @@ def _row(row: ForestRow, y: float, across: Place) -> list[str]:
         corners = f"{left:.1f},{y:.1f} {x:.1f},{y - 9:.1f} {right:.1f},{y:.1f} {x:.1f},{y + 9:.1f}"
         found.append(f'<polygon points="{corners}" fill="{color}"/>')
     elif row.kind == "hollow":
-        found.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{PALETTE[6]}" stroke-width="2"/>')
+        places = [x, *map(across, row.more)]
+        found += [
+            f'<circle cx="{at:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{PALETTE[6]}" stroke-width="2"/>'
+            for at in places
+        ]
     else:
         half = 3 + 5 * math.sqrt(max(0.0, min(1.0, row.heavy)))
         size = f'width="{2 * half:.1f}" height="{2 * half:.1f}"'

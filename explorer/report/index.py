@@ -1,5 +1,7 @@
 """`reports/index.html`: every study with its question, its verdict and its best design."""
 
+import html
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,10 @@ from explorer.report.spark import Spark, spark_of
 from explorer.report.svg import small_svg
 
 SCRIPTS = ("theme", "index")
+MOST_OF_HEAD = 2**14  # bytes at the beginning of a page in which its pool is named
+_POOL = re.compile(
+    r'<meta name="pool" content="([^"]*)" data-question="([^"]*)" data-data="([^"]*)" data-mood="(\w*)">'
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,40 @@ class Entry:
     spark: Spark | None = None
     lost: bool = False
     note: str = ""
+
+
+@dataclass(frozen=True)
+class PoolEntry:
+    """One page of `do=pool` in the index: its file name, the question, the data sets and what was found.
+
+    mood  the colour class, as that of a study
+    """
+
+    page: str
+    question: str
+    data: str
+    verdict: str
+    mood: str
+
+    @property
+    def name(self) -> str:
+        """The name that the index shows and sorts by."""
+        return self.page.removesuffix(".html")
+
+
+def pools_in(folder: Path) -> list[PoolEntry]:
+    """The pages of `do=pool` in a folder, by name; each says in its head what the index tells of it."""
+    found = []
+    for path in sorted(folder.glob("pool-*.html")):
+        try:
+            with path.open("rb") as file:
+                head = file.read(MOST_OF_HEAD).decode("utf-8", "replace")
+        except OSError:  # whatever is wrong with one page, the index still lists the others
+            continue
+        if match := _POOL.search(head):
+            verdict, question, data, its_mood = map(html.unescape, match.groups())
+            found.append(PoolEntry(path.name, question, data, verdict, its_mood))
+    return found
 
 
 def entry_of(study: OpenedStudy) -> Entry:
@@ -129,6 +169,7 @@ def write_index(entries: list[Entry], path: Path) -> None:
         SCRIPTS,
         title="Studies",
         entries=ordered,
+        pools=pools_in(path.parent),
         runs=sum(entry.final for entry in entries),
         running=sum(entry.final < entry.wanted for entry in entries),
         broken=sum(entry.mood == "broken" for entry in entries),

@@ -1,13 +1,7 @@
 """The results of the ResNeXt paper's table 3, to draw over a study's own figure."""
 
+from explorer.analysis.published_runs import TABLE_3
 from explorer.report.panel import PALETTE, SYMBOLS, Mark
-
-# Table 3 (1611.05431v2): top-1 error in percent on ImageNet-1k, single 224-pixel crop, by depth and cardinality, at the
-# complexity of ResNet-50 and ResNet-101.
-TABLE_3 = {
-    50: {1: 23.9, 2: 23.0, 4: 22.6, 8: 22.3, 32: 22.2},
-    101: {1: 22.0, 2: 21.7, 4: 21.4, 8: 21.3, 32: 21.2},
-}
 
 
 def table_3(one_path: float) -> list[Mark]:

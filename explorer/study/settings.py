@@ -478,4 +478,16 @@ class BenchmarkConfig:
     seed: Natural
 
 
-VerbConfig = VerifyConfig | ExportConfig | BenchmarkConfig
+@dataclass(frozen=True)
+class PoolConfig:
+    """`do=pool`: one claim over several data sets, from recorded studies of one contrast.
+
+    studies  their names
+    name     of the page, `reports/pool-NAME.html`; null: the names of the studies
+    """
+
+    studies: tuple[str, ...]
+    name: str | None = None
+
+
+VerbConfig = VerifyConfig | ExportConfig | BenchmarkConfig | PoolConfig

@@ -22,6 +22,7 @@ NOTHING_KEPT = "Nothing was to be kept; start again with"
 KEPT = {
     "run": "Everything done so far is kept; continue with",
     "report": "The record is as it was; draw the page with",
+    "pool": "The records are as they were; draw the page with",
     "tabulate": "The record is as it was, and the table may lack files; write it with",
     "export": "Files may be missing or not whole; write them with",
     "doctor": "Repairs that were made are kept; see what is left with",

@@ -6,8 +6,8 @@ from explorer.host.errors import InputError
 from explorer.study.settings import BenchmarkConfig, DoctorConfig, StudyConfig, VerbConfig
 from explorer.study.tree import checked_name, checked_tree, to_config
 from explorer.verbs.compose import (
-    DESIGN_VERBS,
     OF_DOCTOR,
+    OWN_VERBS,
     STUDY_VERBS,
     Composed,
     compose,
@@ -54,8 +54,8 @@ def read_command(arguments: list[str]) -> Command:
 def _command(composed: Composed) -> Command:
     tree, place = composed.tree, composed.place
     verb = tree.pop("do", None)
-    if verb in DESIGN_VERBS:
-        keys = checked_tree(tree, DESIGN_VERBS[verb], place)
+    if verb in OWN_VERBS:
+        keys = checked_tree(tree, OWN_VERBS[verb], place)
         if isinstance(keys, BenchmarkConfig) and keys.subject == "latency" and "steps" in composed.given:
             raise InputError("steps: subject=latency does not use it, subject=training does; leave it out")
         return Command(verb, keys)

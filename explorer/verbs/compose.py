@@ -36,6 +36,7 @@ from explorer.study.settings import (
     NO_PATH,
     BenchmarkConfig,
     ExportConfig,
+    PoolConfig,
     StudyConfig,
     VerbConfig,
     VerifyConfig,
@@ -49,11 +50,12 @@ sys.modules["hydra_plugins"].__path__ = []
 
 OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # keys and groups that do=doctor uses
 STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor", "move")
-# Verbs that work on a design, without a study; the keys of each are in a file in `conf`.
-DESIGN_VERBS: dict[str, type[VerbConfig]] = {
+# Verbs with keys of their own, each in a file in `conf`: on a design, without a study, or on several recorded studies.
+OWN_VERBS: dict[str, type[VerbConfig]] = {
     "verify": VerifyConfig,
     "export": ExportConfig,
     "benchmark": BenchmarkConfig,
+    "pool": PoolConfig,
 }
 # Subjects of `python -m benchmarks`, which do=benchmark once measured.
 OWN_SUBJECTS = ("accuracy", "costs", "ranks", "replay", "report", "samplers", "scale", "size", "start")
@@ -164,7 +166,7 @@ def compose(arguments: list[str]) -> Composed:
     """The settings that a command line describes, with the names of study and data filled in. Raises InputError."""
     known = groups()
     asked = [text.strip("'\"") for key, _, text in map(_split, arguments) if key == "do"]
-    kind = DESIGN_VERBS.get(asked[-1]) if asked else None
+    kind = OWN_VERBS.get(asked[-1]) if asked else None
     if kind is BenchmarkConfig:
         _refuse_own_subject(arguments)
     arguments, renamed = _under_new_keys(arguments, kind or StudyConfig)
@@ -173,7 +175,8 @@ def compose(arguments: list[str]) -> Composed:
     verb = str(given.get("do", "run"))
     if kind:
         if chosen := [one for one in read if one.key in known]:
-            raise InputError(f"{chosen[0].line}: do={verb} works on one design and takes no group; leave it out")
+            works = "on recorded studies, as in studies=[a,b]," if kind is PoolConfig else "on one design"
+            raise InputError(f"{chosen[0].line}: do={verb} works {works} and takes no group; leave it out")
         found = _merged(verb, read, kind, {})
         return replace(found, renamed=(*renamed, *found.renamed))
     if verb not in STUDY_VERBS:
@@ -211,7 +214,7 @@ def _refuse_own_subject(arguments: list[str]) -> None:
 
 def unknown_verb(verb: str) -> InputError:
     """The error for a verb that does not exist."""
-    return InputError(f"do={verb}: unknown verb; allowed: {', '.join((*STUDY_VERBS, *DESIGN_VERBS))}")
+    return InputError(f"do={verb}: unknown verb; allowed: {', '.join((*STUDY_VERBS, *OWN_VERBS))}")
 
 
 def named_database(given: dict[str, Any]) -> str | None:

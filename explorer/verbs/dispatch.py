@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import without_password
-from explorer.study.settings import BenchmarkConfig, DoctorConfig, ExportConfig, StudyConfig, VerifyConfig
+from explorer.study.settings import BenchmarkConfig, DoctorConfig, ExportConfig, PoolConfig, StudyConfig, VerifyConfig
 from explorer.verbs.carry_out import UTF8
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ Which network shape is best at a fixed compute budget?
 
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
   python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true
+  python -m explorer do=pool studies=[a,b,c]             one claim over the data sets of several recorded studies
   python -m explorer do=benchmark                        training speed on this machine; subject=latency: of a pass
 
 Any key can be overridden: recipe.epochs=20  space.cardinality=[1,32]  data=digits  name=my_study
@@ -96,6 +97,10 @@ def dispatch(arguments: list[str], console: "Console") -> int:
             from explorer.verbs import benchmark
 
             return benchmark.carry_out(command.config, console)
+        case PoolConfig():
+            from explorer.verbs import pool
+
+            return pool.carry_out(command.config, console)
         case DoctorConfig():
             from explorer.verbs.doctor import examine
 

@@ -15,7 +15,7 @@ from explorer.record.changes import of_settings
 from explorer.record.folder import CONFIG
 from explorer.record.starts import started_study
 from explorer.study.renamed import OF_RECORDS, RENAMED, under_new_names
-from explorer.study.settings import BenchmarkConfig, ExportConfig, StudyConfig, VerifyConfig
+from explorer.study.settings import BenchmarkConfig, ExportConfig, PoolConfig, StudyConfig, VerifyConfig
 from explorer.study.tree import kinds_of
 from explorer.verbs.command_line import read_command
 from explorer.verbs.tabulate import read_table, write_table
@@ -33,7 +33,7 @@ MADE_UP = {
 
 
 def test_every_renamed_key_has_a_new_name_that_is_read_and_an_old_one_that_is_not() -> None:
-    kinds = (StudyConfig, VerifyConfig, ExportConfig, BenchmarkConfig)
+    kinds = (StudyConfig, VerifyConfig, ExportConfig, BenchmarkConfig, PoolConfig)
     for old, new in (*RENAMED.items(), *OF_RECORDS.items()):
         known = [kind for kind in kinds if kinds_of(kind, tuple(new.split(".")))]
         assert known or new in RENAMED, f"{new}: no settings have this key"
