@@ -4,10 +4,10 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.equivalence import Equivalence
-from benchmarks.ranks import Agreement
 from benchmarks.replay_curves import Replay
 from benchmarks.results import Choices, CostSpeed, Large, PageSpeed, Scale, ScanSpeed
 from explorer.analysis.caveats import failed_words, learned_words
+from explorer.analysis.ranks import Agreement
 from explorer.host import formatting as wording
 from explorer.report.terminal import plain_table
 from explorer.study.settings import StudyConfig

@@ -100,8 +100,8 @@ def _only_setting(name: str) -> "tuple[SettingSummary, int | None, str]":
 
 def _ranks(config: settings.Ranks, console: Console) -> int:
     from benchmarks.printing import print_ranks
-    from benchmarks.ranks import agreement
     from explorer.analysis.judging import open_study
+    from explorer.analysis.ranks import agreement
     from explorer.record.folder import study_folder
 
     for key, name in (("short", config.short), ("long", config.long)):

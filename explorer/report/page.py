@@ -17,6 +17,7 @@ from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Rivals
+from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.sentences import (
     learning_rate_sentence,
     mood,
@@ -59,6 +60,7 @@ def render_page(study: OpenedStudy) -> str:
         study=study,
         title=study.config.name,
         verdict=sentence(study.finding),
+        regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
         mood=mood(study.finding),
         rows=study.finding.summaries,
         axes=views.axes.to_dict("index"),

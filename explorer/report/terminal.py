@@ -17,8 +17,8 @@ MOST_WIDTH = 10_000  # columns of text; more than any table has
 MOST_ROWS = 100  # most settings in a table: laying out ten thousand rows would take longer than judging them
 
 
-def print_verdict(finding: Finding, question: str, console: Console) -> None:
-    """Print the table of settings and the sentence that answers the question."""
+def print_verdict(finding: Finding, question: str, console: Console, *, regime: str = "") -> None:
+    """Print the table of settings and the sentence that answers the question, with that on the length of training."""
     shown = finding.summaries
     if len(shown) > MOST_ROWS:
         shown = sorted(shown, key=lambda summary: (not summary.came_through, summary.estimate.mean))[:MOST_ROWS]
@@ -44,6 +44,8 @@ def print_verdict(finding: Finding, question: str, console: Console) -> None:
     if not finding.complete:
         console.print(f"{finding.final} of {finding.wanted} runs are in.", highlight=False)
     console.print(escape(sentence(finding)), style="bold", highlight=False)
+    if regime:
+        console.print(escape(regime), highlight=False)
     if finding.note:
         console.print(escape(f"{NOTED} {finding.note}"), highlight=False)
     chance = search_history_sentence(finding) if finding.complete else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, begun_study
+from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
@@ -68,7 +69,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         _see_to_what_is_left_over(study, config.storage)
     if not failed:
         sweep(folder)
-    print_verdict(study.finding, study.config.study.question, console)
+    print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
     if config.storage.weights == "last" and (line := without_weights(study.record, folder)):
         console.print(line, **PLAIN)
     # From here on the record is complete and the verdict printed.

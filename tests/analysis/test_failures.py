@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from benchmarks.equivalence import equivalence
-from benchmarks.ranks import agreement
 from explorer.analysis.chance import guessing, learned
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.front import front
 from explorer.analysis.learning_rate_check import learning_rate_check
 from explorer.analysis.paired import compare
 from explorer.analysis.population import populations
+from explorer.analysis.ranks import agreement
 from explorer.analysis.search_history import search_history
 from explorer.analysis.sentences import learning_rate_sentence, mood, search_history_sentence, sentence, trend_sentence
 from explorer.analysis.summary import SettingSummary, lowest, summarise

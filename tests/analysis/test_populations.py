@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.ranks import agreement
 from explorer.analysis.front import ahead_of, front, hypervolume
 from explorer.analysis.intervals import estimate
 from explorer.analysis.judging import open_study
@@ -22,6 +21,7 @@ from explorer.analysis.population import (
     distribution,
     variance_of_mean,
 )
+from explorer.analysis.ranks import agreement
 from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import SettingSummary
 from explorer.analysis.trend import trend

@@ -27,6 +27,11 @@ class Agreement:
     settings: int
     left_out: int = 0
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether an interval is claimed."""
+        return bool(self.low == self.low)
+
 
 def agreement(short: list[SettingSummary], long: list[SettingSummary], *, seed: int = 0) -> Agreement | None:
     """Compare the order of the same settings in two trainings. None for fewer than three settings."""
