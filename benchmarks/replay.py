@@ -112,14 +112,14 @@ def _search(
     best = (math.inf, math.inf, "")  # epochs missing, then error
     while (setting := trials.ask()) is not None:
         before, stopped = 0, False
-        for step in (*rungs, config.recipe.epochs):
+        for step in (*rungs, config.recipe.whole_epochs):
             if step - before > left:
                 left = -1.0
                 break
             left, before = left - (step - before), step
             error = float(errors[setting.name][step - 1])
-            best = min(best, (float(config.recipe.epochs - step), error, setting.name))
-            if step < config.recipe.epochs and not trials.goes_on(setting, step, error):
+            best = min(best, (float(config.recipe.whole_epochs - step), error, setting.name))
+            if step < config.recipe.whole_epochs and not trials.goes_on(setting, step, error):
                 stopped = True
                 break
         if left < 0:

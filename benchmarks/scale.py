@@ -124,7 +124,7 @@ class Sleeps:
         assert self.free > 0
         if len(self.spans) == self.most_runs:
             raise KeyboardInterrupt
-        began, epochs = self.clock.now(), job.run.recipe.epochs
+        began, epochs = self.clock.now(), job.run.recipe.whole_epochs
         taken = self.seconds * (1 + self.spread * self._rng.uniform(-1, 1))
         if job.needs_count:
             self._at(began, Counted(job.run.id, 1))
@@ -169,7 +169,7 @@ class Sleeps:
 
 def results_of(run: Run, seconds: float) -> list[EpochResult]:
     """Results of the epochs of a run that takes `seconds`: random errors that depend on the run and fall."""
-    own, epochs = zlib.crc32(run.id.encode()) % 1000 / 4000, run.recipe.epochs
+    own, epochs = zlib.crc32(run.id.encode()) % 1000 / 4000, run.recipe.whole_epochs
     return [
         EpochResult(epoch, 0.1, 2.0 / epoch, 0.5 / epoch, 0.1 + own + 0.5 / epoch, seconds / epochs)
         for epoch in range(1, epochs + 1)

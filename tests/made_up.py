@@ -85,7 +85,7 @@ def _ended(
     rng = np.random.default_rng([*run.id.encode()])
     last = 0.25 + 0.05 * (setting.cost.params % 7) / 7 + 0.01 * float(rng.random())
     is_stopped = status == "ok" and setting.name in stopped
-    epochs = config.rungs[0] if is_stopped else config.recipe.epochs if status == "ok" else 1
+    epochs = config.rungs[0] if is_stopped else config.recipe.whole_epochs if status == "ok" else 1
     curve = [
         EpochResult(epoch, 0.1, 1 / epoch, last + 0.5 / epoch**2, last + 0.6 / epoch**2, 0.5)
         for epoch in range(1, epochs + 1)
@@ -114,4 +114,4 @@ def _ended(
 
 def few_epochs(config: StudyConfig) -> StudyConfig:
     """The study with three epochs: pages of long studies say the same."""
-    return replace(config, recipe=replace(config.recipe, epochs=min(3, config.recipe.epochs)))
+    return replace(config, recipe=replace(config.recipe, epochs=min(3, config.recipe.whole_epochs)))

@@ -56,6 +56,8 @@ def _alike(study: OpenedStudy) -> tuple[Answer, str]:
         f"One recipe, {split} order of the images{'' if study.finding.own_splits else ' for each seed'}; the error "
         "after the last epoch counts, never the best one."
     )
+    if steps := study.config.recipe.steps:
+        words += f" Each run takes {steps:,} steps; with these its last epoch ends, be it whole or not."
     if len(lengths) > 1:
         return "in part", f"{words} But epochs differ: {', '.join(map(str, lengths))}."
     return "yes", words

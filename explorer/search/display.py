@@ -90,13 +90,15 @@ class Display:
     """Shows how many runs are done, the epoch and error of each running one, and the time left.
 
     `work_left` is the cost of the known runs still to do, in the unit of `work_of`; `unknown_runs` counts the runs of
-    designs that a search has yet to choose, which are assumed to cost as much on average.
+    designs that a search has yet to choose, which are assumed to cost as much on average. `epochs` is the number of
+    epochs of a run.
     """
 
     console: Console
     total_runs: int
     finished_runs: int
     work_left: float
+    epochs: int
     unknown_runs: int = 0
     _started: float | None = None  # when this start's first epoch began; the time before it is spent only once
     _done: float = 0.0  # work of runs that have ended
@@ -133,7 +135,7 @@ class Display:
     def epoch(self, run_id: str, result: EpochResult) -> None:
         """Show an epoch that a run has finished, now or before an interruption."""
         entry = self._running[run_id]
-        now, done = time.perf_counter(), work_of(entry.run, entry.setting) * result.epoch / entry.run.recipe.epochs
+        now, done = time.perf_counter(), work_of(entry.run, entry.setting) * result.epoch / self.epochs
         if now - entry.since < RECALLED * result.seconds:  # too soon after the last one to have been trained now
             self._recalled += max(0.0, done - self._known.get(run_id, 0.0))
         else:
@@ -154,7 +156,7 @@ class Display:
         assert record.val_error is not None
         self._ended(
             record,
-            f"stopped after {record.epochs} of {run.recipe.epochs} epochs, val error {percent(record.val_error)}",
+            f"stopped after {record.epochs} of {self.epochs} epochs, val error {percent(record.val_error)}",
         )
 
     def tell(self, message: str) -> None:
@@ -226,13 +228,11 @@ class Display:
                     percent(result.val_error, 1),
                 ]
             )
-            table.add_row(
-                entry.setting.display, str(entry.run.seed), f"{cells[0]}/{entry.run.recipe.epochs}", *cells[1:]
-            )
+            table.add_row(entry.setting.display, str(entry.run.seed), f"{cells[0]}/{self.epochs}", *cells[1:])
         left = len(running) - len(shown)
         return Group(bar, table, *([f"and {left:,} more"] if left else []))
 
 
 def work_of(run: Run, setting: Setting) -> float:
-    """The work of a run: multiply-adds for one image times epochs. All runs see equally many images per epoch."""
-    return float(run.recipe.epochs * setting.cost.macs)
+    """The work of a run: multiply-adds for one image times its length. All runs see equally many images per epoch."""
+    return float((run.recipe.steps or run.recipe.epochs or 0) * setting.cost.macs)

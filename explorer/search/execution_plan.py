@@ -144,7 +144,7 @@ def with_convolutions(measurer: Measurer, execution: Execution, settings: Iterab
 def _uses(measurer: Measurer, execution: Execution, settings: Iterable[Setting], workers: int) -> Counter[GroupedConv]:
     """How many passes through each shape of grouped convolution the study plans per worker."""
     recipe, uses = measurer.config.recipe, Counter[GroupedConv]()
-    steps = recipe.epochs * (measurer.host_report.images[0] // recipe.batch_size)
+    steps = recipe.steps_on(measurer.host_report.images[0])
     passes = steps * -(-recipe.batch_size // execution.micro_batch) * measurer.config.search.looks[0] / workers
     for setting in settings:
         for shape, number in grouped_convs(setting.architecture, measurer.config.data.task).items():

@@ -150,7 +150,7 @@ class _Session:
         speed = median(self._speeds((execution,), seconds=0.0, limit=FIRST)[0])
         if speed <= 0:
             return self
-        planned = self.runs * recipe.epochs * self.measurer.host_report.images[0] / speed
+        planned = self.runs * recipe.steps_on(self.measurer.host_report.images[0]) * recipe.batch_size / speed
         least = min(LEAST[execution.device], planned / 4)
         return replace(self, ends=began + min(MOST, max(SHARE * planned, least)), step=recipe.batch_size / speed)
 

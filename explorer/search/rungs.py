@@ -79,7 +79,7 @@ def make_pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
         return optuna.pruners.NopPruner()
     makers: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
         "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(steps[0], search.factor),
-        "hyperband": lambda: optuna.pruners.HyperbandPruner(steps[0], config.recipe.epochs, search.factor),
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(steps[0], config.recipe.whole_epochs, search.factor),
         "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=search.factor),
     }
     return makers[search.pruner]()

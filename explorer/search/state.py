@@ -100,6 +100,7 @@ def open_state(
         total_runs=len(runs) + to_ask * plan.seeds,
         finished_runs=len(runs) - len(waiting),
         work_left=sum(work_of(run, setting) for setting, run in waiting),
+        epochs=config.recipe.epochs_on(measurer.host_report.images[0]),
         unknown_runs=to_ask * plan.seeds,
     )
     counted = past.runs.dropna(subset="fvcore_macs")

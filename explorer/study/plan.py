@@ -95,6 +95,7 @@ def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: b
 
 def _refuse_recipe(config: StudyConfig) -> None:
     """Raise InputError if parts of the recipe contradict each other or do not fit the images."""
+    _refuse_length(config)
     rates = config.search.rates
     if len({*rates, 1.0}) < len(rates) + 1:
         raise InputError(f"search.rates={list(rates)}: allowed are different multiples other than 1, as in [0.5,2]")
@@ -134,6 +135,15 @@ def _refuse_recipe(config: StudyConfig) -> None:
         raise InputError(f"recipe.crop_area={list(recipe.crop_area)}: the first number must not exceed the second")
 
 
+def _refuse_length(config: StudyConfig) -> None:
+    """Raise InputError unless exactly one of epochs and steps says how long to train."""
+    epochs, steps = config.recipe.epochs, config.recipe.steps
+    if epochs is not None and steps is not None:
+        raise InputError(f"recipe.steps={steps}: recipe.epochs={epochs} says the length too; say recipe.epochs=null")
+    if epochs is None and steps is None:
+        raise InputError("recipe.epochs is null: say how long to train, as in recipe.epochs=10 or recipe.steps=1000")
+
+
 def _refuse_search(config: StudyConfig) -> None:
     """Raise InputError if `search.pruner` or `search.baseline` makes no sense with the sampler."""
     search, epochs = config.search, config.recipe.epochs
@@ -149,6 +159,11 @@ def _refuse_search(config: StudyConfig) -> None:
     if not search.is_adaptive:
         raise InputError(
             f"search.pruner={search.pruner}: sampler {search.sampler} trains all designs to the end; allowed: none"
+        )
+    if epochs is None:
+        raise InputError(
+            f"search.pruner={search.pruner}: judges designs after whole epochs, and recipe.steps={config.recipe.steps} "
+            "gives the length; say recipe.epochs=... and recipe.steps=null, or search.pruner=none"
         )
     if len(search.objectives) > 1 and search.pruner != "halving":
         raise InputError(f"search.pruner={search.pruner}: does not take two objectives; allowed: halving, none")

@@ -110,7 +110,8 @@ class EpochResult:
 class Outcome:
     """The result of a run. Errors are those after the last epoch, not the best; None if there is none.
 
-    epochs             epochs trained, all interruptions included; for a diverged run the one whose loss was not finite
+    epochs             epochs trained, all interruptions included; for a diverged run the one whose loss was not finite.
+                       With `recipe.steps` those begun: the last one may have fewer steps
     seconds            wall time of training and evaluation, without data loading and interruptions
     images_per_second  training images per second of training time, without evaluation
     correct            one bit per test image in test order, packed eight to a byte; empty if nothing was tested

@@ -8,7 +8,7 @@ from explorer.host.errors import InputError
 from explorer.study.designs import Setting
 from explorer.study.plan import Plan
 from explorer.study.run import Execution, Run
-from explorer.study.settings import StudyConfig
+from explorer.study.settings import MOST_EPOCHS, StudyConfig
 
 
 def runs_of(
@@ -57,9 +57,18 @@ def own_execution(execution: Execution, setting: Setting, task: Task) -> Executi
 
 
 def refuse_batch(config: StudyConfig, images: int) -> None:
-    """Raise InputError if a batch is larger than `images`, the number of training images found at the study's start."""
+    """Raise InputError if a batch is larger than `images`, the number of training images found at the study's start.
+
+    And if `recipe.steps` makes more epochs of them than a record may have.
+    """
     if config.recipe.batch_size > images:
         raise InputError(
             f"recipe.batch_size={config.recipe.batch_size}: {config.data.name} has {images:,} images to train on; "
             "allowed is at most that"
+        )
+    if config.recipe.epochs_on(images) > MOST_EPOCHS:
+        most = MOST_EPOCHS * (images // config.recipe.batch_size)
+        raise InputError(
+            f"recipe.steps={config.recipe.steps}: with {images:,} training images allowed is at most {most:,}, that is "
+            f"{MOST_EPOCHS:,} epochs"
         )

@@ -23,6 +23,7 @@ Share = Annotated[float, Gt(0), Lt(1)]
 Sampler = Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
 Pruner = Literal["none", "halving", "hyperband", "median"]
 LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
+MOST_EPOCHS = 100_000
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
 ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose designs one by one while the study runs
 ASIDE = {"decides": False}  # marks a field that does not affect a run's result
@@ -174,9 +175,10 @@ class DataConfig:
 class Recipe:
     """How a network is trained: SGD with momentum on cross-entropy, the same for every setting of a study.
 
+    epochs              passes over the training images; null: `steps` gives the length
     schedule            one_cycle: linear warm-up, then a cosine to zero; step: a tenth at each milestone
     warmup              fraction of all steps spent warming up (one_cycle)
-    milestones          fractions of all epochs after which the rate falls (step)
+    milestones          fractions of all steps after which the rate falls (step)
     weight_decay        on all parameters, as in the paper's code
     shift               images are padded by this many pixels of the mean colour and cropped back at a random place
     flip                images are mirrored left to right with probability one half
@@ -192,9 +194,11 @@ class Recipe:
     jitter              brightness, contrast and saturation change by a factor within 1 -+ jitter, in random order
     lighting            standard deviation of the shifts along the colours' principal axes (Krizhevsky et al., 2012)
     micro_batch         images per forward pass, over which batch norm computes its statistics; null: the whole batch
+    steps               of SGD that a run takes in place of whole epochs: warm-up and schedule lie over these, and the
+                        last epoch ends with the last step; null: `epochs` gives the length
     """
 
-    epochs: Annotated[int, Ge(1), Le(100_000)]
+    epochs: Annotated[int, Ge(1), Le(MOST_EPOCHS)] | None
     batch_size: Count
     learning_rate: Annotated[float, Gt(0), Lt(math.inf)]
     schedule: Literal["one_cycle", "step"]
@@ -214,6 +218,23 @@ class Recipe:
     micro_batch: Count | None = None
     init: Literal["fan_out", "fan_out_groups", "fan_in"] = "fan_out"
     init_gain: Annotated[float, Gt(0), Lt(math.inf)] = 1.0
+    steps: Count | None = None
+
+    def steps_on(self, images: int) -> int:
+        """Number of steps of a run with so many training images."""
+        return self.steps if self.steps is not None else (self.epochs or 0) * (images // self.batch_size)
+
+    def epochs_on(self, images: int) -> int:
+        """Number of epochs that a run with so many training images begins; with `steps` it may not end the last one."""
+        if self.steps is None:
+            return self.epochs or 0
+        return -(-self.steps // max(1, images // self.batch_size))
+
+    @property
+    def whole_epochs(self) -> int:
+        """The number of epochs of a recipe whose length they give."""
+        assert self.epochs is not None
+        return self.epochs
 
     @property
     def images_a_pass(self) -> int:
@@ -404,7 +425,7 @@ class StudyConfig:
     def rungs(self) -> tuple[int, ...]:
         """The epochs after which a search judges its unfinished designs; empty if it trains all to their end."""
         search, epochs = self.search, self.recipe.epochs
-        if search.pruner == "none" or not search.is_adaptive:
+        if search.pruner == "none" or not search.is_adaptive or epochs is None:
             return ()
         rung, steps = search.first_rung or math.ceil(epochs / search.factor**2), []
         while rung < epochs:

@@ -187,20 +187,21 @@ class _Training:
     def __post_init__(self) -> None:
         self.network, self.optimizer = ready(self.run)
         self.streams = {name: stream(self.run.seed, name) for name in ("order", "augmentation")}
+        images = len(self.data.train)
+        self.steps, self.epochs = self.run.recipe.steps_on(images), self.run.recipe.epochs_on(images)
         self.saved, self.wait = self.started, self.keeping.wait() if self.keeping else 0.0
 
     def to_end(self, judges: bool, weights: Path | None, until: int | None) -> Outcome:
         """Train the remaining epochs, to the last one or only to `until`."""
-        recipe = self.run.recipe
-        last = min(until or recipe.epochs, recipe.epochs)
+        last = min(until or self.epochs, self.epochs)
         self._resume(last)
         for epoch in range(len(self.results) + 1, last + 1):
             if problem := self._epoch(epoch):
                 return Outcome("diverged", epoch, seconds=time.perf_counter() - self.started, message=problem)
             self.report(self.results[-1])
-            if epoch < recipe.epochs:
+            if epoch < self.epochs:
                 self._keep(always=epoch == last)
-        if last < recipe.epochs:
+        if last < self.epochs:
             return self._outcome("paused", _UNSEEN)
         message = self._keep_weights(weights) if weights is not None else ""
         tests = (self.data.test, self.data.rest) if judges else ()
@@ -210,7 +211,7 @@ class _Training:
     def _epoch(self, epoch: int) -> str:
         """Train and evaluate one epoch, or the rest of it. Returns what went wrong; "" if nothing did."""
         run, data = self.run, self.data
-        steps, recipe = len(data.train) // run.recipe.batch_size, run.recipe
+        before, steps = taken_before(run.recipe, len(data.train), epoch)
         zero = torch.zeros((), device=run.execution.device)
         under_way = self.unfinished or _Unfinished(self._states(), {"loss": zero, "wrong": zero.clone()})
         self.unfinished = under_way
@@ -232,7 +233,7 @@ class _Training:
         # Copying to the host waits for the device, once per epoch.
         loss, train_error = (
             float(under_way.sums[name]) / count
-            for name, count in (("loss", steps), ("wrong", steps * recipe.batch_size))
+            for name, count in (("loss", steps), ("wrong", steps * run.recipe.batch_size))
         )
         under_way.trained = time.perf_counter()
         if problem := _problem(self.network, loss, epoch, data.config.classes):
@@ -240,7 +241,7 @@ class _Training:
         val_error = error_of(self._correct(data.val))
         seconds, training = under_way.times()
         self.training_seconds += training
-        rate = learning_rate(recipe, epoch * steps - 1, recipe.epochs * steps)
+        rate = learning_rate(run.recipe, before + steps - 1, self.steps)
         self.results.append(EpochResult(epoch, rate, loss, train_error, val_error, seconds))
         self.unfinished = None
         return ""
@@ -316,7 +317,7 @@ class _Training:
 
     def _outcome(self, status: Status, right: Right) -> Outcome:
         recipe, result = self.run.recipe, self.results[-1]
-        steps = len(self.data.train) // recipe.batch_size
+        steps = sum(taken_before(recipe, len(self.data.train), result.epoch))
         return Outcome(
             status=status,
             epochs=result.epoch,
@@ -325,7 +326,7 @@ class _Training:
             test_error=error_of(right) if len(right) else None,
             loss=result.loss,
             seconds=time.perf_counter() - self.started,
-            images_per_second=result.epoch * steps * recipe.batch_size / self.training_seconds,
+            images_per_second=steps * recipe.batch_size / self.training_seconds,
             correct=np.packbits(right).tobytes(),
             test_images=len(right),
         )
@@ -350,19 +351,28 @@ def epoch_steps(
     order = torch.randperm(images, generator=orders)
     crops = Crops(recipe, int(torch.randint(0, 2**62, (), generator=augmentation)))
     draws = draw(recipe, images, augmentation, execution.device, boxes=data.train.images is not None)
-    # A remainder too small for batch norm is left out.
-    steps = images // recipe.batch_size
+    before, steps = taken_before(recipe, images, epoch)
     places = torch.split(order[: steps * recipe.batch_size], recipe.batch_size)
     if data.train.images is not None:
         places = tuple(chosen.to(execution.device, non_blocking=True) for chosen in places)
     network.train()
     for number, (pixels, labels) in enumerate(fetched(data, data.train, places[skip:], crops), start=skip):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, (epoch - 1) * steps + number, recipe.epochs * steps)
+            group["lr"] = learning_rate(recipe, before + number, recipe.steps_on(images))
         own = draws.batch(number * recipe.batch_size, (number + 1) * recipe.batch_size)
         floats = coloured(pixels.float(), own, recipe, data.axes)
         batch = augmented(normalised(floats, data.mean, data.std), own, recipe)
         yield step(network, optimizer, batch, labels, recipe, execution)
+
+
+def taken_before(recipe: Recipe, images: int, epoch: int) -> tuple[int, int]:
+    """Number of steps before an epoch, counted from 1, and of those in it: fewer where `recipe.steps` ends within it.
+
+    A remainder of images too few for a batch, and so for batch norm, is left out.
+    """
+    whole = images // recipe.batch_size
+    before = (epoch - 1) * whole
+    return before, min(whole, recipe.steps_on(images) - before)
 
 
 @torch.inference_mode()

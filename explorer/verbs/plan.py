@@ -24,7 +24,7 @@ from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.designs import Scope, Setting
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory
-from explorer.study.settings import NO_PATH, StudyConfig
+from explorer.study.settings import NO_PATH, Recipe, StudyConfig
 from explorer.verbs.space_progress import space_progress
 
 # Recorded networks whose cost differs by more than this factor are not used to estimate the time of a setting.
@@ -131,7 +131,7 @@ def print_forecast(found: Forecast, console: Console) -> None:
                 one.name,
                 *(with_deviation(f"{getattr(one.cost, name):,}", one.deviation(name), between) for name in COUNTED),
                 f"{progress.by_setting[one.name]}/{found.plan.seeds}",
-                duration(run_seconds(one, config.recipe.epochs, images, measured)) if measured and images else "-",
+                duration(run_seconds(one, config.recipe, images, measured)) if measured and images else "-",
             )
         return rows
 
@@ -198,7 +198,7 @@ def _searched(config: StudyConfig) -> str:
     chosen = (search.designs or 0) - drawn
     beside = f", and {drawn} are drawn at random, to say what choosing is worth" if drawn else ""
     judged = (
-        f" They are judged after {' and '.join(map(str, rungs))} of {counted(config.recipe.epochs, 'epoch')}."
+        f" They are judged after {' and '.join(map(str, rungs))} of {counted(config.recipe.whole_epochs, 'epoch')}."
         if rungs
         else ""
     )
@@ -214,16 +214,17 @@ def near(setting: Setting, measured: list[Measured]) -> list[Measured]:
     return [run for run in measured if _distance(run, setting) == nearest] if nearest <= math.log(FAR) else []
 
 
-def run_seconds(setting: Setting, epochs: int, images: Images, measured: list[Measured]) -> float:
+def run_seconds(setting: Setting, recipe: Recipe, images: Images, measured: list[Measured]) -> float:
     """Estimated seconds of one run, with validation after each epoch and the test, from `measured` runs near it."""
     speed = median(run.images_per_second * run.macs for run in measured)
-    return passes(epochs, images) * setting.cost.macs / speed
+    return passes(recipe, images) * setting.cost.macs / speed
 
 
-def passes(epochs: int, images: Images) -> float:
+def passes(recipe: Recipe, images: Images) -> float:
     """The work of a run as a number of trained images; an evaluated image counts as the fraction that it costs."""
     train, val, test = images
-    return epochs * train + EVALUATION_SHARE * (epochs * val + test)
+    trained = recipe.epochs * train if recipe.epochs is not None else recipe.steps_on(train) * recipe.batch_size
+    return trained + EVALUATION_SHARE * (recipe.epochs_on(train) * val + test)
 
 
 def _images(config: StudyConfig, environment: dict[str, Any] | None) -> Images | None:
@@ -277,8 +278,8 @@ def _left(found: Forecast, progress: Progress, seeds: int) -> dict[Setting, int]
 
 
 def _seconds(found: Forecast, left: dict[Setting, int], images: Images) -> float:
-    epochs = found.plan.config.recipe.epochs
-    return sum(run_seconds(setting, epochs, images, found.measured[setting]) * count for setting, count in left.items())
+    recipe = found.plan.config.recipe
+    return sum(run_seconds(setting, recipe, images, found.measured[setting]) * count for setting, count in left.items())
 
 
 def _looks(found: Forecast) -> str:
@@ -288,7 +289,7 @@ def _looks(found: Forecast) -> str:
         progress = found.progress(seeds)
         left, words = _left(found, progress, seeds), []
         if images:
-            one_pass = passes(found.plan.config.recipe.epochs, images)
+            one_pass = passes(found.plan.config.recipe, images)
             macs = sum(one_pass * one.cost.macs * count for one, count in left.items())
             words.append(f"{macs / EVALUATION_SHARE:.1e} multiply-adds")
         if images and all(found.measured.values()):

@@ -128,13 +128,13 @@ FEW_IMAGES[np.arange(3), 10 + np.arange(3)] = 1
 
 def test_images_of_a_seeds_own_are_in_its_interval_and_have_none_beside_it() -> None:
     runs, right = study(FEW_IMAGES)
-    crossed = find(runs, [R, X], (X, R), 6, right=right, own_splits=True)
-    nested = find(runs, [R, X], (X, R), 6, right=right, own_splits=True, own_images=True)
+    crossed = find(runs, [R, X], (X, R), 6, right=right, own_splits=True)  # type: ignore[arg-type]
+    nested = find(runs, [R, X], (X, R), 6, right=right, own_splits=True, own_images=True)  # type: ignore[arg-type]
     assert (crossed.with_images is None, nested.with_images is None) == (False, True)
     assert (crossed.on_this_test_set, nested.on_this_test_set) == (True, False)
     for found in (crossed, nested):
         assert "n = 6 paired seeds, each with a split of its own, p < " in sentence(found)
-    assert "split" not in sentence(find(runs, [R, X], (X, R), 6, right=right))
+    assert "split" not in sentence(find(runs, [R, X], (X, R), 6, right=right))  # type: ignore[arg-type]
 
 
 def test_a_verdict_that_hangs_on_few_images_is_one_on_this_test_set() -> None:

@@ -152,18 +152,18 @@ class Engine:
         return self.slots
 
     def submit(self, job: Job) -> None:
-        run, last = job.run, job.until or job.run.recipe.epochs
+        run, last = job.run, job.until or job.run.recipe.whole_epochs
         assert job.checkpoints is not None
         kept = Path(job.checkpoints)
         done = max((int(path.name) for path in kept.glob("*")), default=0)
         for epoch in range(done + 1, last + 1):
             with TRAINED.open("a") as file:
                 file.write(f"{run.id} {epoch}\n")
-            if epoch < run.recipe.epochs:
+            if epoch < run.recipe.whole_epochs:
                 kept.mkdir(parents=True, exist_ok=True)
                 (kept / f"{epoch:06d}").touch()
         results = [EpochResult(epoch, 0.1, 1.0, 0.5, _error(job, epoch), 0.1) for epoch in range(1, last + 1)]
-        ended = last == run.recipe.epochs
+        ended = last == run.recipe.whole_epochs
         test = (0.25, np.packbits(np.arange(100) % 4 > 0).tobytes(), 100) if ended and job.judges else (None, b"", 0)
         outcome = Outcome(
             "ok" if ended else "paused", last, 0.5, results[-1].val_error, test[0], 1.0, 0.1 * last, 50.0, *test[1:]

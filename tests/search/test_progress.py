@@ -18,7 +18,7 @@ def show(tiny: StudyConfig, *, terminal: bool) -> str:
     output = io.StringIO()
     runs = runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, "hash")
     console = Console(file=output, force_terminal=terminal, width=100)
-    with Display(console, len(runs), 0, sum(work_of(run, setting) for setting, run in runs)) as display:
+    with Display(console, len(runs), 0, sum(work_of(run, setting) for setting, run in runs), 2) as display:
         for setting, run in runs[:2]:
             display.started(setting, run)
         display.epoch(runs[1][1].id, EpochResult(1, 0.1, 2.345, 0.5, 0.25, 1.0))
@@ -45,7 +45,7 @@ def test_on_a_terminal_running_settings_show_epoch_and_error(tiny: StudyConfig) 
 def test_a_terminal_shows_as_many_runs_as_it_has_lines_for(tiny: StudyConfig) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=7)
     runs = runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, "hash")
-    display = Display(console, len(runs), 0, 1.0)
+    display = Display(console, len(runs), 0, 1.0, 2)
     for setting, run in runs:
         display.started(setting, run)
     with console.capture() as shown:
@@ -78,7 +78,7 @@ def test_epochs_found_in_a_checkpoint_are_done_but_took_this_start_no_time(
     ((setting, run),) = runs
     run = replace(run, recipe=replace(run.recipe, epochs=10))
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    display = Display(Console(file=io.StringIO()), 1, 0, work_of(run, setting))
+    display = Display(Console(file=io.StringIO()), 1, 0, work_of(run, setting), epochs=10)
     display.started(setting, run)
     now += 3.0
     for epoch in range(1, 5):  # at once, though each took 10 s

@@ -78,11 +78,11 @@ class Engine:
         if self.dies_after is not None and len(self.jobs) == self.dies_after:
             raise KilledError
         self.jobs.append(job)
-        run, last = job.run, job.until or job.run.recipe.epochs
+        run, last = job.run, job.until or job.run.recipe.whole_epochs
         self.trained += [(run.id, epoch) for epoch in range(self.kept.get(run.id, 0) + 1, last + 1)]
         self.kept[run.id] = last
         results = [EpochResult(epoch, 0.1, 1.0, 0.5, error_after(job, epoch), 0.1) for epoch in range(1, last + 1)]
-        ended = last == run.recipe.epochs
+        ended = last == run.recipe.whole_epochs
         outcome = Outcome("ok" if ended else "paused", last, 0.5, results[-1].val_error, None, 1.0, 0.1 * last, 50.0)
         done = [EpochDone(run.id, result) for result in results]
         self._waiting = [Counted(run.id, 1), *done, RunDone(run.id, outcome)]

@@ -77,7 +77,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "recipe.epochs=abc"], ['recipe.epochs="abc": must be a valid integer']),
         ([STUDY, "recipe.epochs=true"], ["recipe.epochs=true: must be a valid integer"]),
         ([STUDY, "recipe.epochs=1.5"], ["recipe.epochs=1.5"]),
-        ([STUDY, "recipe.epochs=null"], ["recipe.epochs=null: must be a valid integer"]),
+        ([STUDY, "recipe.batch_size=null"], ["recipe.batch_size=null: must be a valid integer"]),
         ([STUDY, "recipe.learning_rate=0"], ["recipe.learning_rate=0: must be greater than 0"]),
         ([STUDY, "recipe.learning_rate=nan"], ["recipe.learning_rate"]),
         ([STUDY, "recipe.schedule=cosine"], ["must be 'one_cycle' or 'step'"]),

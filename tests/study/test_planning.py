@@ -12,10 +12,10 @@ from explorer.study.contrast import contrast_of
 from explorer.study.designs import Setting
 from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, Execution
-from explorer.study.runs import runs_of
+from explorer.study.runs import refuse_batch, runs_of
 from explorer.study.settings import Contrast, StudyConfig
 from explorer.verbs.command_line import read_command
-from explorer.verbs.plan import seeds_in_words
+from explorer.verbs.plan import passes, seeds_in_words
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 32)
 
@@ -64,6 +64,12 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
             "data.image_size=8: template imagenet takes images of 32 pixels",
         ),
         (["recipe.batch_size=401"], "recipe.batch_size=401: allowed is at most data.train_images, 400"),
+        (["recipe.steps=50"], "recipe.steps=50: recipe.epochs=7 says the length too; say recipe.epochs=null"),
+        (["recipe.epochs=null"], "recipe.epochs is null: say how long to train, as in recipe.epochs=10 or recipe.st"),
+        (
+            ["recipe.epochs=null", "recipe.steps=50", "search=tpe", "search.designs=3", "search.pruner=halving"],
+            "search.pruner=halving: judges designs after whole epochs, and recipe.steps=50 gives the length; say recip",
+        ),
         (["budget.reference=null"], "budget.params.target is missing: give a number, or a budget.reference"),
         (["budget=none"], "budget: params, macs, activations are all null, so bottleneck_width cannot be solved"),
         (["budget=none", "space.bottleneck_width=4", "budget.match=tight"], "budget.match=tight: there is no limit"),
@@ -98,6 +104,25 @@ def test_a_study_that_cannot_be_planned_says_why(overrides: list[str], problem: 
     with pytest.raises(InputError) as caught:
         plan_of(config(*overrides))
     assert str(caught.value).startswith(problem)
+
+
+def test_a_length_in_steps_is_told_in_the_epochs_that_it_begins() -> None:
+    recipe = config("recipe.epochs=null", "recipe.steps=100", "recipe.batch_size=32").recipe
+    assert [recipe.epochs_on(images) for images in (32, 63, 64, 3199, 3200, 3232)] == [100, 100, 50, 2, 1, 1]
+    assert {recipe.steps_on(images) for images in (32, 3200)} == {100}
+    assert passes(recipe, (400, 30, 60)) == 3200 + (9 * 30 + 60) / 3  # 12 steps an epoch, of which the ninth has four
+    whole = config("recipe.batch_size=32").recipe
+    assert (whole.epochs_on(400), whole.steps_on(400)) == (7, 7 * 12)
+    assert passes(whole, (400, 30, 60)) == 7 * 400 + (7 * 30 + 60) / 3
+
+
+def test_more_epochs_than_a_record_has_room_for_are_refused_before_any_of_them() -> None:
+    long = config("recipe.epochs=null", "recipe.steps=1200001", "recipe.batch_size=32")
+    refuse_batch(replace(long, recipe=replace(long.recipe, steps=1_200_000)), 400)
+    with pytest.raises(
+        InputError, match=r"recipe\.steps=1200001: with 400 training images allowed is at most 1,200,000, "
+    ):
+        refuse_batch(long, 400)
 
 
 def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(

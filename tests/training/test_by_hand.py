@@ -72,7 +72,7 @@ def trained_plainly(run: Run) -> Plain:
     found, orders, velocity = Plain(network), stream(run.seed, "order"), dict[str, Tensor]()
     images, labels = pixels(run, data.train), data.train.labels
     in_epoch = len(labels) // recipe.batch_size
-    for epoch in range(recipe.epochs):
+    for epoch in range(recipe.whole_epochs):
         network.train()
         order, loss_sum, wrong = torch.randperm(len(labels), generator=orders), 0.0, 0
         for number in range(in_epoch):
@@ -81,7 +81,7 @@ def trained_plainly(run: Run) -> Plain:
             loss = F.cross_entropy(scores, labels[batch], label_smoothing=recipe.label_smoothing)
             network.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            found.rates.append(rate_of(recipe, epoch * in_epoch + number, recipe.epochs * in_epoch))
+            found.rates.append(rate_of(recipe, epoch * in_epoch + number, recipe.whole_epochs * in_epoch))
             with torch.no_grad():
                 for name, weight in network.named_parameters():
                     assert weight.grad is not None

@@ -132,6 +132,22 @@ def test_a_run_with_a_split_of_its_own_goes_on_with_the_same_one(tiny: StudyConf
         assert same(train(run, lambda result: None, keeping=own), whole)
 
 
+@pytest.mark.parametrize("steps", [1, 4, 5, 11])
+def test_a_run_of_so_many_steps_that_leaves_at_any_of_them_ends_as_an_undisturbed_one(
+    tiny: StudyConfig, keeping: Checkpointing, steps: int
+) -> None:
+    run, lazy = run_with(tiny), replace(keeping, every=1e9)
+    run = replace(run, recipe=replace(run.recipe, epochs=None, steps=steps))
+    whole: list[EpochResult] = []
+    pieces: list[EpochResult] = []
+    expected = train(run, whole.append)
+    assert expected.epochs == -(-steps // 4)
+    for _ in range(steps):
+        stopped(run, lazy, 1)
+    assert same(train(run, pieces.append, keeping=lazy), expected)
+    assert curve(pieces) == curve(whole)
+
+
 @plans
 def test_a_run_that_leaves_at_any_step_ends_as_an_undisturbed_one(
     tiny: StudyConfig, tmp_path: Path, keeping: Checkpointing, execution: Execution

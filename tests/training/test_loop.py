@@ -36,6 +36,49 @@ def test_a_run_reports_every_epoch_and_judges_the_last_network_once(run: Run) ->
     assert outcome.test_error == (100 - int(right.sum())) / 100
 
 
+def test_as_many_steps_as_whole_epochs_have_give_the_bits_of_these_epochs(run: Run) -> None:
+    """80 images in batches of 20 are four steps an epoch."""
+    epochs, steps = (replace(run, recipe=replace(run.recipe, epochs=e, steps=s)) for e, s in ((3, None), (None, 12)))
+    assert epochs.id != steps.id
+    found = {one.id: list[EpochResult]() for one in (epochs, steps)}
+    ends = [replace(train(one, found[one.id].append), seconds=0.0, images_per_second=None) for one in (epochs, steps)]
+    assert ends[0] == ends[1]
+    curves = [[replace(result, seconds=0.0) for result in own] for own in found.values()]
+    assert curves[0] == curves[1]
+    assert (ends[0].epochs, len(curves[0])) == (3, 3)
+
+
+def test_a_run_of_steps_ends_with_its_last_one_and_has_its_schedule_over_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = replace(run, recipe=replace(run.recipe, epochs=None, steps=10))
+    whole = replace(run, recipe=replace(run.recipe, epochs=3))
+    taken, plain = list[tuple[float, float]](), loop.step
+
+    def counted(*values: Any) -> Any:
+        loss = plain(*values)
+        taken.append((values[1].param_groups[0]["lr"], float(loss[0])))
+        return loss
+
+    monkeypatch.setattr(loop, "step", counted)
+    reported: list[EpochResult] = []
+    outcome = train(steps, reported.append)
+    rates, losses = zip(*taken, strict=True)
+    assert rates == tuple(loop.learning_rate(steps.recipe, number, 10) for number in range(10))
+    assert [result.epoch for result in reported] == [1, 2, 3]
+    assert outcome.epochs == 3  # those begun
+    # The last epoch is over its two steps: 40 images, of which so many were wrong.
+    assert reported[-1].loss == pytest.approx(sum(losses[8:]) / 2)
+    assert reported[-1].train_error * 40 == pytest.approx(round(reported[-1].train_error * 40))
+    assert reported[-1].learning_rate == rates[-1]
+    assert outcome.images_per_second is not None
+    assert (outcome.val_error, outcome.train_error) == (reported[-1].val_error, reported[-1].train_error)
+    # The first steps see the batches that a run of whole epochs sees: the loss of the first one is the same.
+    taken.clear()
+    train(whole, lambda result: None)
+    assert taken[0][1] == losses[0]
+
+
 def test_training_learns(run: Run) -> None:
     longer = replace(run, recipe=replace(run.recipe, epochs=25, learning_rate=0.05))
     reported: list[EpochResult] = []
