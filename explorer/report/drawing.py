@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 FAULT = "page.log"  # in `local/`: the traceback of the last failure to draw the page
 
 
-def draw(study: OpenedStudy) -> Path:
+def draw(study: OpenedStudy, importance: Mapping[str, float] | None = None) -> Path:
     """Draw a study's page and the index from the records, and return the path of the page.
 
     The page file gets the modification time of the record it shows, so that rows added since then make it stale.
@@ -26,7 +27,7 @@ def draw(study: OpenedStudy) -> Path:
     """
     folder = study.folder
     try:
-        return _drawn(study)
+        return _drawn(study, importance)
     except (InputError, OSError):
         raise
     except Exception as error:
@@ -38,7 +39,7 @@ def draw(study: OpenedStudy) -> Path:
         raise StudyStoppedError(f"{words}; this is a defect of the program, and the record is whole") from error
 
 
-def _drawn(study: OpenedStudy) -> Path:
+def _drawn(study: OpenedStudy, importance: Mapping[str, float] | None) -> Path:
     from explorer.report.entry_cache import keep, key_of
     from explorer.report.index import entry_of, write_index
     from explorer.report.page import write_page
@@ -48,7 +49,7 @@ def _drawn(study: OpenedStudy) -> Path:
     page = REPORTS / f"{study.folder.name}.html"
     assert study.stamps is not None
     written = study.stamps.written
-    write_page(study, page, study.digest)
+    write_page(study, page, study.digest, importance=importance)
     os.utime(page, ns=(written, written))
     entry = entry_of(study)
     keep(study.folder, key_of(study.stamps), entry)

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -33,23 +33,30 @@ from explorer.design.shape_axes import SHOWN
 from explorer.host import formatting as wording
 from explorer.host.files import write_whole
 from explorer.record.folder import LIVE_SECONDS
+from explorer.report import effects as effect_words
 from explorer.report import error_words, method
 from explorer.report.design_card import given_path
 from explorer.report.error_words import seed_words
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
+from explorer.report.steps import step_rows
 
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
 
 
-def write_page(study: OpenedStudy, path: Path, runs: str = "") -> None:
-    """Write the page of a study; the file is replaced atomically. `runs` is the hash of the runs that it shows."""
+def write_page(
+    study: OpenedStudy, path: Path, runs: str = "", *, importance: Mapping[str, float] | None = None
+) -> None:
+    """Write the page of a study; the file is replaced atomically. `runs` is the hash of the runs that it shows.
+
+    `importance` is that of each axis by PED-ANOVA, where it was computed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, render_page(study) + (f"<!-- runs: {runs} -->\n" if runs else ""))
+    write_whole(path, render_page(study, importance) + (f"<!-- runs: {runs} -->\n" if runs else ""))
 
 
-def render_page(study: OpenedStudy) -> str:
+def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = None) -> str:
     """The page as HTML. Text from settings and data is always escaped; nothing is loaded from other addresses."""
     views = Views(study)
     figures = views.figures
@@ -90,6 +97,10 @@ def render_page(study: OpenedStudy) -> str:
         seeds=wording.seed_counts([one.estimate.n for one in study.finding.summaries]),
         crowded=views.is_crowded,
         costs={name: MEASURES[name[5:]].words for name in figures if name.startswith("cost-")},
+        effects=views.effects,
+        steps=step_rows(study),
+        effect_words=effect_words,
+        importance=importance or {},
         stills=views.stills(),
         data=packed_json(views.data()),
         plotly=plotly,

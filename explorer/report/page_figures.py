@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from explorer.analysis.front import Front
 from explorer.analysis.front import front as front_of
+from explorer.analysis.importance import AxisEffects, axis_effects
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.summary import SettingSummary, by_validation
 from explorer.design.cost_measures import COUNTED
@@ -16,6 +17,7 @@ from explorer.design.shape_axes import SHOWN
 from explorer.host import formatting as wording
 from explorer.report.curves import LOWEST_DRAWN, Curve, curve_numbers, curves_panel, time_panel
 from explorer.report.design_card import card
+from explorer.report.effects import effect_panel
 from explorer.report.figures import (
     MOST_LINES,
     cardinality_lines,
@@ -76,6 +78,11 @@ class Views:
         rows = self.study.record.runs.drop_duplicates("setting").set_index("setting")
         return pd.DataFrame({axis.name: axis.among(rows) for axis in SHOWN})
 
+    @cached_property
+    def effects(self) -> AxisEffects | None:
+        """The effects of the axes over all designs; None for too few designs."""
+        return axis_effects(self.study.finding.summaries)
+
     @property
     def is_crowded(self) -> bool:
         """Whether there are too many designs to draw a line for each."""
@@ -95,6 +102,9 @@ class Views:
             panels["growth"] = growth
         for each in self._fronts():
             panels[f"cost-{each.cost}"] = front_panel(each, found.summaries, self.error)
+        if self.effects is not None:
+            for one in self.effects.effects:
+                panels[f"effect-{one.axis}"] = effect_panel(one, self.effects.settings, self.error)
         if found.search_history is not None:
             panels["course"] = search_history_panel(found.search_history)
         if tolerances := {axis: limit.tolerance for axis, limit in self.study.config.budget.held.items()}:

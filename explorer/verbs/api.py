@@ -109,8 +109,9 @@ class Study:
     def write_page(self, path: str | Path) -> Path:
         """Write the study's page to a file of your choice, and return its path."""
         from explorer.report.page import write_page
+        from explorer.verbs.ped_anova import ped_anova
 
-        write_page(self._study, Path(path))
+        write_page(self._study, Path(path), importance=ped_anova(self._study))
         return Path(path)
 
     def to_optuna(self) -> "optuna.Study":

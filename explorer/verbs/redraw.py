@@ -7,11 +7,13 @@ from explorer.host.console import PLAIN
 from explorer.record.folder import refuse_links, study_folder
 from explorer.report.drawing import draw
 from explorer.study.settings import StudyConfig
+from explorer.verbs.ped_anova import ped_anova
 
 
 def carry_out(config: StudyConfig, console: Console) -> int:
     """`do=report`: draw a study's page again from its record."""
     folder = study_folder(config.name)
     refuse_links(folder)  # before anything is read through one
-    console.print(f"Report: {draw(open_study(folder))}", **PLAIN)
+    study = open_study(folder)
+    console.print(f"Report: {draw(study, ped_anova(study))}", **PLAIN)
     return 0

@@ -122,8 +122,9 @@ def _draw(study: OpenedStudy, console: Console, *, trained: bool) -> list[str]:
     try:
         if trained or is_stale(page, study.folder):
             from explorer.report.drawing import draw
+            from explorer.verbs.ped_anova import ped_anova
 
-            draw(study)
+            draw(study, ped_anova(study))
     except OSError as error:
         return [f"{error.filename or page}: {error.strerror}; make room and redraw the page with do=report"]
     except StudyStoppedError as error:

@@ -11,12 +11,14 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from benchmarks.synthetic import synthetic
+from explorer.analysis.judging import open_study
 from explorer.report.index import Entry, write_index
 from explorer.report.page import render_page, write_page
 from explorer.verbs.command_line import read_command
 from tests.report import browsing
 from tests.report.browsing import MARKS, Visit
 from tests.report.test_page import study
+from tests.test_layers import ROOT
 
 pytestmark = MARKS
 
@@ -374,3 +376,19 @@ def test_a_search_for_a_column_that_is_not_there_says_so(browser: Browser, repor
 def test_names_in_the_address_that_are_no_designs_are_left_out(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports, "#designs=foo,29-32x4d").page
     assert page.inner_text("#picked") == "1 design picked"
+
+
+def test_of_two_choices_each_shows_one_of_its_own_figures(browser: Browser, tmp_path: Path) -> None:
+    write_page(open_study(ROOT / "studies" / "design_space_cifar10_jpeg"), tmp_path / "spaces.html")
+    page = browsing.opened(browser, tmp_path / "spaces.html").page
+
+    def shown() -> list[str]:
+        return [str(one.get_attribute("data-switched")) for one in page.locator("[data-switched]:visible").all()]
+
+    first = shown()
+    assert sorted(name.partition("-")[0] for name in first) == ["cost", "effect"]
+    cost = next(name for name in first if name.startswith("cost-"))
+    last = page.locator("input[name=effect]").last
+    last.check()
+    assert sorted(shown()) == sorted([cost, str(last.get_attribute("value"))])
+    page.wait_for_selector(f".plot.live[data-figure={last.get_attribute('value')}]")

@@ -79,9 +79,12 @@
   const switched = [...document.querySelectorAll("[data-switched]")];
   for (const choice of document.querySelectorAll("fieldset.switch")) {
     choice.hidden = false;
+    const own = new Set([...choice.querySelectorAll("input")].map((input) => input.value));
     const show = () => {
       const value = choice.querySelector("input:checked").value;
-      for (const figure of switched) figure.hidden = figure.dataset.switched !== value;
+      for (const figure of switched) {
+        if (own.has(figure.dataset.switched)) figure.hidden = figure.dataset.switched !== value;
+      }
       if (titles) for (const place of waiting()) start(place);
     };
     choice.addEventListener("change", show);
