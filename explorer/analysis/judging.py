@@ -61,9 +61,8 @@ class OpenedStudy:
 
     @property
     def steps(self) -> int:
-        """Training steps of a run that comes to its end: whole batches of the training images in all epochs."""
-        recipe = self.config.recipe
-        return recipe.epochs * (int(self.environment["images"][0]) // recipe.batch_size)
+        """Training steps of a run that comes to its end."""
+        return self.config.recipe.steps_on(int(self.environment["images"][0]))
 
     @property
     def progress(self) -> Progress:

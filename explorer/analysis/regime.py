@@ -44,7 +44,7 @@ class Regime:
 def regime_of(study: OpenedStudy) -> Regime:
     """The regime of a study; reads other records beside it for the longest one of the same images."""
     config, finding = study.config, study.finding
-    epochs = config.recipe.epochs
+    epochs = config.recipe.epochs_on(int(study.environment["images"][0]))
     last = max(1, round(LAST * epochs))
     template = next((one.design[0].template for one in finding.summaries), "cifar")
     longest, ranks = _longest(study) if finding.complete else (None, None)
@@ -108,7 +108,8 @@ def _longer(study: OpenedStudy) -> list[tuple[int, Path]]:
             if other is None:
                 continue
             data, recipe = other.config["data"], other.config["recipe"]
-            steps = int(recipe["epochs"]) * (int(other.environment["images"][0]) // int(recipe["batch_size"]))
+            an_epoch = int(other.environment["images"][0]) // int(recipe["batch_size"])
+            steps = int(recipe.get("steps") or int(recipe["epochs"]) * an_epoch)
             alike = (data["name"], data["image_size"], data["classes"]) == (here.name, here.image_size, here.classes)
         except (InputError, OSError, LookupError, TypeError, ValueError, ArithmeticError):
             continue
