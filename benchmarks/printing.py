@@ -101,6 +101,7 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
         "designs begun",
         "median regret",
         "90 % below",
+        f"within {100 * margin:g}",
         f"mean less {found.base}",
         "95 % of draws",
     )
@@ -111,22 +112,29 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
             f"{found.trained[kind]:.1f}",
             wording.points(float(np.median(regrets))),
             wording.points(float(np.percentile(regrets, 90))),
+            f"{100 * found.within(kind, margin):.0f} %",
             wording.points(mean),
             wording.interval_points(low, high),
         )
     console.print(table)
     taus = ", ".join(f"{curves.tau(rung):.2f} after {rung}" for rung in found.rungs)
+    judged = (
+        "Regret: points of test error by which the design that validation errors chose lies above the lowest there was."
+        if curves.test is not None
+        else "Regret: points of validation error above the best design there was. The searches chose by these same "
+        "errors, so that regrets are too small and tell no kind of search from another."
+    )
     console.print(
-        "Regret: points of validation error above the best design there was. The searches chose by these same errors, "
-        "so that regrets are too small and tell no kind of search from another. Draws share their runs, so they are no "
-        "sample of studies. "
+        f"{judged} Linear fit: random designs for all epochs but those of two, then the two for which depth, log2 "
+        "width and log2 D predict the lowest errors. Draws share their runs, so they are no sample of studies. "
         f"Kendall's tau of errors with the last ones: {taus} epochs.",
         highlight=False,
     )
     figures = []
     for kind in [kind for kind in found.regrets if "halving" in kind]:
         median = float(np.median(found.regrets[kind]))
-        what = f"{kind}: median regret on validation images at {found.share:.0%} of the epochs within "
+        on = "test" if curves.test is not None else "validation"
+        what = f"{kind}: median regret on {on} images at {found.share:.0%} of the epochs within "
         what += f"{100 * margin:.2f} points"
         figures.append(Figure(what, wording.points(median), median <= margin))
     print_figures(figures, console)

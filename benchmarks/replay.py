@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.replay_curves import Curves, Replay
-from explorer.design import parse_name
+from explorer.analysis.linear_guess import predictions
+from explorer.design import parse_name, short_name
 from explorer.design.architecture import Architecture
 from explorer.design.designs import one
 from explorer.design.feasible import Pool
@@ -24,6 +25,8 @@ KINDS: dict[str, tuple[Sampler, Pruner]] = {
     "tpe": ("tpe", "none"),
     "tpe, halving": ("tpe", "halving"),
 }
+# The plainest search: a linear fit on random designs, and the designs for which it predicts the lowest errors.
+LINEAR, GUESSES = "linear fit", 2
 DRAWS = 200
 SHARE = 1 / 3  # epochs given to a search, as a fraction of those that all designs of a draw would take
 SUBSET = 2 / 3  # fraction of the designs in each draw: with all of them, all draws would be the same
@@ -40,11 +43,12 @@ def replay(
 ) -> Replay:
     """Run many searches among a study's designs; each draw takes two thirds of them and one seed of each.
 
-    Each kind of `KINDS` has a third of the epochs. `watch` receives the numbers of finished draws and of all draws.
+    Each kind of `KINDS`, and the linear fit, has a third of the epochs. Validation errors choose, test errors judge.
+    `watch` receives the numbers of finished draws and of all draws.
     """
-    architectures, final = [parse_name(name) for name in curves.names], curves.final
-    count, total = max(2, round(SUBSET * len(final))), curves.errors.shape[1]
-    own = [np.flatnonzero(curves.design == place) for place in range(len(final))]
+    architectures, worth = [parse_name(name) for name in curves.names], curves.worth
+    count, total = max(2, round(SUBSET * len(worth))), curves.errors.shape[1]
+    own = [np.flatnonzero(curves.design == place) for place in range(len(worth))]
     searches = {
         kind: replace(
             config,
@@ -62,17 +66,21 @@ def replay(
         for kind, (sampler, pruner) in KINDS.items()
     }
     budget = SHARE * count * total
-    regrets: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    trained: dict[str, list[int]] = {kind: [] for kind in KINDS}
-    rng = np.random.default_rng(seed)
+    regrets: dict[str, list[float]] = {kind: [] for kind in (*KINDS, LINEAR)}
+    trained: dict[str, list[int]] = {kind: [] for kind in (*KINDS, LINEAR)}
+    rng, of_fit = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     for draw in range(draws):
-        chosen = rng.choice(len(final), count, replace=False)
+        chosen = rng.choice(len(worth), count, replace=False)
         errors = {curves.names[place]: curves.errors[rng.choice(own[place])] for place in chosen}
         pool = pool_of([architectures[place] for place in chosen])
-        best = final[chosen].min()
-        for kind, search in searches.items():
-            found, begun = _search(search, scope, pool, errors, budget, int(rng.integers(2**31)))
-            regrets[kind].append(float(final[curves.names.index(found)] - best))
+        best = worth[chosen].min()
+        ended = {
+            kind: _search(search, scope, pool, errors, budget, int(rng.integers(2**31)))
+            for kind, search in searches.items()
+        }
+        ended[LINEAR] = _guessed(pool, errors, int(budget / total + 1e-9), of_fit)
+        for kind, (found, begun) in ended.items():
+            regrets[kind].append(float(worth[curves.names.index(found)] - best))
             trained[kind].append(begun)
         if watch is not None:
             watch(draw + 1, draws)
@@ -84,6 +92,21 @@ def replay(
         trained={kind: float(np.mean(values)) for kind, values in trained.items()},
         base=next(iter(KINDS)),
     )
+
+
+def _guessed(
+    pool: Pool, errors: dict[str, npt.NDArray[np.float64]], affordable: int, rng: np.random.Generator
+) -> tuple[str, int]:
+    """The design that a linear fit ends with, and the number it trains: random ones, then its best guesses."""
+    designs = [pool.architecture(place) for place in range(len(pool))]
+    names = [short_name(one) for one in designs]
+    last = np.array([errors[name][-1] for name in names])
+    order = rng.permutation(len(designs))
+    count = max(1, min(affordable, len(designs)) - GUESSES)
+    drawn, rest = order[:count], order[count:]
+    predicted = predictions([designs[place] for place in drawn], last[drawn], [designs[place] for place in rest])
+    tried = [*drawn, *rest[np.argsort(predicted, kind="stable")[:GUESSES]]]
+    return names[min(tried, key=lambda place: last[place])], len(tried)
 
 
 def pool_of(architectures: list[Architecture]) -> Pool:

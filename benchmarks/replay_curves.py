@@ -14,17 +14,28 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curves:
-    """Validation error of every run after each epoch, `(runs, epochs)`, and the design that each run belongs to."""
+    """Validation error of every run after each epoch, `(runs, epochs)`, and the design that each run belongs to.
+
+    test  the test error of every run; None where the record has none, as that of a search
+    """
 
     errors: Floats
     design: npt.NDArray[np.int64]
     names: tuple[str, ...]
+    test: Floats | None = None
 
     @property
     def final(self) -> Floats:
         """The value of each design: its error after the last epoch, averaged over its seeds."""
         last = self.errors[:, -1]
         return np.array([last[self.design == place].mean() for place in range(len(self.names))])
+
+    @property
+    def worth(self) -> Floats:
+        """By which a found design is judged: its mean test error, or where there is none that on validation images."""
+        if self.test is None:
+            return self.final
+        return np.array([self.test[self.design == place].mean() for place in range(len(self.names))])
 
     @property
     def seeds(self) -> int:
@@ -43,7 +54,8 @@ class Replay:
 
     rungs    epochs after which the kinds with a pruner stop designs
     share    epochs given, as a fraction of those for training every design to its end
-    regrets  by kind and draw: the found design's validation error minus that of the best design, as fractions; an
+    regrets  by kind and draw: the test error of the found design, which validation errors chose, minus the lowest
+             test error in the draw, as fractions. Without test errors both are validation errors, which is an
              underestimate, since the searches chose by these same errors
     trained  by kind: average number of designs started
     base     the kind that the others are compared with
@@ -55,6 +67,10 @@ class Replay:
     regrets: Mapping[str, Floats]
     trained: Mapping[str, float]
     base: str
+
+    def within(self, kind: str, margin: float) -> float:
+        """The share of draws in which a kind's regret is at most a margin."""
+        return float((self.regrets[kind] <= margin + 1e-12).mean())
 
     def difference(self, kind: str) -> tuple[float, float, float]:
         """Mean regret minus that of the base, and the central 95 % interval of the difference over the draws."""
@@ -76,4 +92,7 @@ def curves_of(runs: pd.DataFrame, epochs: pd.DataFrame) -> Curves:
         )
     setting = ok.set_index("run")["setting"]
     design = np.array([names.index(setting[run]) for run in table.index])
-    return Curves(table.to_numpy(dtype=float), design, names)
+    test = ok.set_index("run")["test_error"].reindex(table.index).to_numpy(dtype=float) if "test_error" in ok else None
+    if test is not None and np.isnan(test).any():
+        test = None
+    return Curves(table.to_numpy(dtype=float), design, names, test)

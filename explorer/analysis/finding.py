@@ -13,6 +13,7 @@ from explorer.analysis.family import simultaneous
 from explorer.analysis.front import Front, front
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.learning_rate_check import LearningRateCheck, learning_rate_check
+from explorer.analysis.linear_guess import LinearGuess, linear_guess
 from explorer.analysis.paired import ALPHA, Comparison, compare, others
 from explorer.analysis.population import Populations, populations
 from explorer.analysis.search_history import SearchHistory, search_history
@@ -40,6 +41,7 @@ class Finding:
     only_some    whether a contrast is declared that is not judged, since only some designs are trained
     front        error against cost, if a search minimises both
     search_history  the best result against epochs trained, compared with designs drawn at random
+    linear_guess  a linear fit on a search's random designs, held against the search
     learning_rate_check  the contrast on validation images, each setting at the learning rate that suits it best
     failures     the failures among all runs
     lost         the failures among the runs that decide the verdict, if all of these failed: the runs of the declared
@@ -64,6 +66,7 @@ class Finding:
     learning_rate_check: LearningRateCheck | None = None
     front: Front | None = None
     search_history: SearchHistory | None = None
+    linear_guess: LinearGuess | None = None
     has_rivals: bool = False
     only_some: bool = False
     failures: Failures = field(default_factory=lambda: Failures(0, {}, {}))
@@ -167,6 +170,7 @@ def find(
         learning_rate_check=learning_rate_check(every, contrast, margin, alpha, images=val_images)
         if contrast
         else None,
+        linear_guess=linear_guess(summaries, random) if measure == "val_error" and random else None,
         has_rivals=rivals is not None,
         failures=failures,
         lost=deciding if deciding.all else None,

@@ -1,13 +1,77 @@
 """Whether brief training can be trusted to rank designs as long training does."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
+from explorer.analysis.intervals import CONFIDENCE
 from explorer.analysis.summary import SettingSummary
 
 DRAWS = 1000
+LEAST_RANKED = 10  # fewest designs of a correlation over designs
+ROOM = 0.437  # variance of atanh(tau) times n - 4 (Fieller, Hartley and Pearson, 1957)
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Kendall's tau over `n` designs, with a 95 % interval over designs; NaN for fewer than ten, or without order."""
+
+    n: int
+    tau: float
+    low: float
+    high: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a correlation with an interval."""
+        return not math.isnan(self.low)
+
+
+@dataclass(frozen=True)
+class RankHistory:
+    """By epoch: the correlation of the validation errors of designs after it with those after the last one.
+
+    designs  number of designs that were trained to their end
+    """
+
+    epochs: tuple[int, ...]
+    correlations: tuple[Correlation, ...]
+    designs: int
+
+
+def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> Correlation:
+    """Kendall's tau of two series of as many designs, with the interval of Fieller, Hartley and Pearson (1957)."""
+    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    n = len(one)
+    tau = float(stats.kendalltau(one, other).statistic) if n >= LEAST_RANKED else math.nan
+    if math.isnan(tau):
+        return Correlation(n, math.nan, math.nan, math.nan)
+    middle = math.atanh(max(-1 + 1e-9, min(1 - 1e-9, tau)))
+    half = float(stats.norm.ppf(0.5 + CONFIDENCE / 2)) * math.sqrt(ROOM / (n - 4))
+    return Correlation(n, tau, math.tanh(middle - half), math.tanh(middle + half))
+
+
+def rank_history(runs: pd.DataFrame, epochs: pd.DataFrame) -> RankHistory | None:
+    """How early the order of the designs is known, from the runs that came to their end.
+
+    Designs that a search stopped are not among them, so that the others are more alike than all were. None for fewer
+    than ten designs, or runs of one epoch.
+    """
+    ended = runs[(runs["status"] == "ok") & (runs["rate"] == 1)]
+    if ended["setting"].nunique() < LEAST_RANKED:
+        return None
+    own = epochs[epochs["run"].isin(ended["run"])].merge(ended[["run", "setting"]], on="run")
+    table = own.pivot_table(index="setting", columns="epoch", values="val_error").dropna(axis=1)
+    if len(table) < LEAST_RANKED or table.shape[1] < 2:
+        return None
+    last = table[table.columns[-1]].to_numpy()
+    found = {int(epoch): rank_correlation(table[epoch].to_numpy(), last) for epoch in table.columns[:-1]}
+    known = {epoch: one for epoch, one in found.items() if one.is_known}
+    return RankHistory(tuple(known), tuple(known.values()), len(table)) if known else None
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,30 @@ def search_history_sentence(finding: Finding) -> str:
     )
 
 
+def linear_guess_sentence(finding: Finding) -> str:
+    """Hold a search against a linear fit on its random designs; empty if there are too few of these."""
+    found = finding.linear_guess
+    if found is None or not found.guessed or none_learned(finding):
+        return ""
+    fit = f"A linear fit of depth, log2 width and log2 D on the {counted(found.random, 'random design')}"
+    order = ""
+    if found.ranks.is_known:
+        ranks = found.ranks
+        order = (
+            f"; the errors that it predicts order them with Kendall's tau {ranks.tau:.2f} (95 % interval "
+            f"{ranks.low:.2f} to {ranks.high:.2f})"
+        )
+    of = f"of the {counted(found.guessed, 'design')} that the search trained to the end"
+    if finding.front is not None:
+        return f"{fit} predicts the errors {of}{order}." if order else ""
+    worse = abs(found.error - found.best) < ROUNDING
+    than = "which is the lowest" if worse else f"{100 * (found.error - found.best):.2f} points above the lowest"
+    return (
+        f"{fit} would pick {display_setting(found.chosen)} {of}: a validation error of {percent(found.error)}, "
+        f"{than}{order}."
+    )
+
+
 def _drawn_failed(found: Drawn) -> str:
     """How many of the random designs failed and count as chance."""
     if not found.failed:

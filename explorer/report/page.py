@@ -20,6 +20,7 @@ from explorer.analysis.population import Rivals
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.sentences import (
     learning_rate_sentence,
+    linear_guess_sentence,
     mood,
     pairs_in_words,
     search_history_sentence,
@@ -40,6 +41,7 @@ from explorer.report.error_words import seed_words
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
+from explorer.report.rank_figure import rank_words
 from explorer.report.steps import step_rows
 
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
@@ -89,6 +91,8 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         learning_rate_check=learning_rate_sentence(study.finding),
         search_history=study.finding.search_history,
         against_chance=search_history_sentence(study.finding),
+        against_fit=linear_guess_sentence(study.finding),
+        rank_words=rank_words(views.ranks, study.config.rungs),
         looks=", ".join(map(str, study.config.search.looks)) if study.config.search.seeds == "auto" else "",
         figures=figures,
         overlaid=_is_overlaid(figures),

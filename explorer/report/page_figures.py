@@ -11,6 +11,7 @@ from explorer.analysis.front import Front
 from explorer.analysis.front import front as front_of
 from explorer.analysis.importance import AxisEffects, axis_effects
 from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.ranks import RankHistory, rank_history
 from explorer.analysis.summary import SettingSummary, by_validation
 from explorer.design.cost_measures import COUNTED
 from explorer.design.shape_axes import SHOWN
@@ -34,6 +35,7 @@ from explorer.report.figures import (
 from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
 from explorer.report.plot import plot
+from explorer.report.rank_figure import rank_panel
 from explorer.report.svg import svg
 
 LEAST_ON_FRONT = 3  # fewest designs for which a front is drawn
@@ -83,6 +85,11 @@ class Views:
         """The effects of the axes over all designs; None for too few designs."""
         return axis_effects(self.study.finding.summaries)
 
+    @cached_property
+    def ranks(self) -> RankHistory | None:
+        """How early the order of the designs is known; None for too few designs."""
+        return rank_history(self.study.record.runs, self.study.record.epochs)
+
     @property
     def is_crowded(self) -> bool:
         """Whether there are too many designs to draw a line for each."""
@@ -115,6 +122,8 @@ class Views:
         drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
         names = [summary.setting for summary in found.summaries if summary.setting in drawn]
         panels["curves"] = curves_panel([curve for name in names for curve in self.curves.get(name, [])])
+        if self.ranks is not None:
+            panels["ranks"] = rank_panel(self.ranks)
         panels["time"] = time_panel(self.study.record.runs, {one.setting: one.display for one in found.summaries})
         shown: dict[str, Figure] = {name: panel for name, panel in panels.items() if _has_marks(panel)}
         if (across := self._parallel()) is not None:

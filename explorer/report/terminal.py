@@ -9,7 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from explorer.analysis.finding import Finding
-from explorer.analysis.sentences import learning_rate_sentence, search_history_sentence, sentence, trend_sentence
+from explorer.analysis.sentences import (
+    learning_rate_sentence,
+    linear_guess_sentence,
+    search_history_sentence,
+    sentence,
+    trend_sentence,
+)
 from explorer.host.formatting import ERROR_NAMES, NOTED, millions, signed_percent
 from explorer.report.error_words import interval_words, mean_words, seeds_words
 
@@ -49,7 +55,8 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
     if finding.note:
         console.print(escape(f"{NOTED} {finding.note}"), highlight=False)
     chance = search_history_sentence(finding) if finding.complete else ""
-    for words in filter(None, (trend_sentence(finding), chance, learning_rate_sentence(finding))):
+    guess = linear_guess_sentence(finding) if finding.complete else ""
+    for words in filter(None, (trend_sentence(finding), chance, guess, learning_rate_sentence(finding))):
         console.print(words, highlight=False)
 
 

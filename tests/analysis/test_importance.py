@@ -1,5 +1,6 @@
 """Which axes the error goes with over many designs, and how far a fit of them can be trusted."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,13 @@ from tests.test_layers import ROOT
 RECORD = ROOT / "studies" / "design_space_cifar10_jpeg"
 
 
-def designs(error, *, depths=(20, 29, 38), seeds: int = 1, spread: float = 0.0) -> list[SettingSummary]:
+def designs(
+    error: Callable[[int, float, float], float],
+    *,
+    depths: tuple[int, ...] = (20, 29, 38),
+    seeds: int = 1,
+    spread: float = 0.0,
+) -> list[SettingSummary]:
     """Designs of all combinations; their errors are what `error` makes of depth and the logarithms of D and C."""
     rng, found = np.random.default_rng(0), []
     for depth in depths:
@@ -27,18 +34,19 @@ def designs(error, *, depths=(20, 29, 38), seeds: int = 1, spread: float = 0.0) 
                 mean = error(depth, np.log2(paths) + wide, np.log2(paths))
                 errors = {seed: mean + spread * float(rng.standard_normal()) for seed in range(seeds)}
                 average = float(np.mean([*errors.values()]))
-                counts = dict.fromkeys(("params", "macs", "activations"), 1)
-                deviations = {f"{key}_deviation": np.nan for key in counts}
-                estimate = Estimate(seeds, average, np.nan, np.nan)
                 found.append(
                     SettingSummary(
-                        name,
-                        paths,
-                        2**wide,
-                        **counts,
-                        **deviations,
+                        setting=name,
+                        cardinality=paths,
+                        bottleneck_width=2**wide,
+                        params=1,
+                        macs=1,
+                        activations=1,
+                        params_deviation=np.nan,
+                        macs_deviation=np.nan,
+                        activations_deviation=np.nan,
                         errors=errors,
-                        estimate=estimate,
+                        estimate=Estimate(seeds, average, np.nan, np.nan),
                         seconds=1.0,
                         validation=average,
                     )
@@ -80,7 +88,7 @@ def test_effects_that_are_known_are_found_with_the_error_left_out_and_the_noise_
         assert by_axis[axis].slope.high - by_axis[axis].slope.low < 0.004
     depth = by_axis["depth"].curve
     assert depth.values == (20, 29, 38)
-    assert np.diff(depth.fitted) == pytest.approx([0.03, -0.02], abs=0.003)
+    assert np.diff(np.array(depth.fitted)) == pytest.approx([0.03, -0.02], abs=0.003)
     assert np.isnan(by_axis["depth"].slope.mean)
     assert found.noise == pytest.approx(0.002, rel=0.3)  # of the mean of four
     assert found.apart == pytest.approx(0.002, rel=0.3)
@@ -131,7 +139,7 @@ def test_a_figure_has_the_fit_its_band_and_every_design() -> None:
     panel = effect_panel(effect, found.settings, "Test error (%)")
     band, line, dots = panel.marks
     assert line.x == (1, 2, 4, 8)
-    assert np.diff(line.y) == pytest.approx(1.0)  # points for each doubling
+    assert np.diff(np.array(line.y)) == pytest.approx(1.0)  # points for each doubling
     assert len(dots.x) == len(dots.settings) == 48
     assert all(low <= middle <= high for low, middle, high in zip(band.y, line.y, band.high, strict=True))
 

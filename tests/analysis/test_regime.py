@@ -13,7 +13,7 @@ from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.report.page import render_page
 from explorer.study.designs import Setting
 from explorer.verbs.command_line import read_command
-from tests.made_up import IMAGES, all_ok, made_up
+from tests.made_up import IMAGES, End, all_ok, made_up
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-def recorded(name: str, epochs: int, *more: str, end=all_ok) -> Path:
+def recorded(name: str, epochs: int, *more: str, end: End = all_ok) -> Path:
     """A study of five settings and four seeds whose validation error falls as 0.6 / epoch^2."""
     words = ["study=equal_params", f"name={name}", f"recipe.epochs={epochs}", "search.seeds=4", "recipe.batch_size=16"]
     return made_up(read_command([*words, *more]).study, end)
@@ -77,7 +77,7 @@ def diverges(setting: Setting, seed: int) -> str:
 
 
 @pytest.mark.parametrize(("epochs", "end"), [(1, all_ok), (3, diverges)])
-def test_where_no_slope_is_known_none_is_told(epochs: int, end) -> None:
+def test_where_no_slope_is_known_none_is_told(epochs: int, end: End) -> None:
     words = regime_sentence(regime_of(open_study(recorded("brief", epochs, end=end))))
     assert "the validation error" not in words
     assert words.startswith("Regime: ")

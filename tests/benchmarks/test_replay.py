@@ -1,9 +1,11 @@
 """Searches on recorded curves: the search's own parts, and what they must find where curves tell all or nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from benchmarks.replay import KINDS, pool_of, replay
+from benchmarks.replay import KINDS, LINEAR, pool_of, replay
 from benchmarks.replay_curves import Curves
 from explorer.design import parse_name
 from explorer.study.designs import scope_of
@@ -30,7 +32,7 @@ def config() -> StudyConfig:
 
 def test_where_early_errors_tell_all_stopping_finds_better_designs_than_chance(config: StudyConfig) -> None:
     found = replay(crossing(0.0), config, scope_of(config), draws=20)
-    assert set(found.regrets) == set(KINDS)
+    assert set(found.regrets) == {*KINDS, LINEAR}
     assert found.rungs == (1, 3, 9)
     medians = {kind: float(np.median(regrets)) for kind, regrets in found.regrets.items()}
     assert medians["random, halving"] < medians["random designs"]
@@ -38,6 +40,7 @@ def test_where_early_errors_tell_all_stopping_finds_better_designs_than_chance(c
     assert found.trained["random designs"] == 6
     assert found.trained["random, halving"] > 8
     assert found.difference("random, halving")[0] < 0
+    assert found.trained[LINEAR] == 6
     assert all((regrets >= 0).all() for regrets in found.regrets.values())
 
 
@@ -50,6 +53,28 @@ def test_where_early_errors_tell_nothing_stopping_gains_little(config: StudyConf
 def test_the_same_seed_gives_the_same_searches(config: StudyConfig) -> None:
     one, other = (replay(crossing(0.1), config, scope_of(config), draws=3, seed=5) for _ in range(2))
     assert all((one.regrets[kind] == other.regrets[kind]).all() for kind in KINDS)
+
+
+def test_a_linear_fit_finds_the_best_design_where_errors_are_linear(config: StudyConfig) -> None:
+    shapes = [parse_name(name) for name in NAMES]
+    middle = np.log2([one.cardinality * one.bottleneck_width for one in shapes])  # type: ignore[operator]
+    final = 0.6 - 0.05 * middle + 0.004 * np.array([one.depth for one in shapes])
+    # Of 18 designs six are affordable: four random ones are fitted, by depth and D, whose two best guesses are right.
+    curves = Curves(np.repeat(final[:, None], 9, axis=1), np.arange(27), NAMES)
+    found = replay(curves, config, scope_of(config), draws=20)
+    assert found.within(LINEAR, 0.02) >= 0.9
+    assert found.regrets[LINEAR].mean() < found.regrets["random designs"].mean() / 3
+
+
+def test_validation_chooses_and_test_judges(config: StudyConfig) -> None:
+    made = crossing(0.0)
+    # On test images the order is turned round: what validation errors choose is the worst there is.
+    turned = replace(made, test=0.5 - made.errors[:, -1])
+    plain, judged = (replay(curves, config, scope_of(config), draws=10) for curves in (made, turned))
+    assert turned.worth == pytest.approx(0.5 - made.final)
+    assert made.worth == pytest.approx(made.final)
+    assert plain.within("tpe", 0.05) > judged.within("tpe", 0.05)
+    assert all((regrets > 0.1).all() for regrets in judged.regrets.values())
 
 
 def test_a_pool_has_a_column_for_every_axis_in_which_designs_differ() -> None:

@@ -23,6 +23,10 @@ def test_curves_come_from_the_runs_that_came_through_at_the_recipes_rate() -> No
     assert found.errors.shape == (10, 3)
     assert found.final == pytest.approx([0.3] * 10)
     assert found.seeds == 1
+    assert found.test is None
+    assert curves_of(runs.assign(test_error=0.25), epochs).worth == pytest.approx([0.25] * 10)
+    some = runs.assign(test_error=[0.25] * 9 + [float("nan")] * 3)
+    assert curves_of(some, epochs).test is None  # one of ten was not tested
     with pytest.raises(ValueError, match="has 4 designs of 3 epochs; a replay needs 9 designs and 3 epochs"):
         curves_of(runs[:4], epochs)
 

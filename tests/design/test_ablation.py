@@ -22,7 +22,8 @@ def test_each_step_changes_one_axis_and_meets_the_budget_again() -> None:
     assert [step.architecture.widths[0] for step in steps] == [256, 256, 320, 320]
     assert [step.architecture.cardinality for step in steps] == [1, 1, 1, 32]
     # Fewer layers buy a wider path, a wider network takes it back.
-    assert 64 < steps[2].architecture.bottleneck_width < steps[1].architecture.bottleneck_width
+    widths = [step.architecture.bottleneck_widths[0] for step in steps]
+    assert 64 < widths[2] < widths[1]
     assert all(step.cost == cost(step.architecture, TASK) for step in steps)
     assert all(step.deviation <= 0.05 for step in steps[:-1])
 

@@ -97,7 +97,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """
 
     def start(*overrides: str, before: Callable[[int], None] = lambda number: None, draws: bool = False) -> int:
-        monkeypatch.setattr(drawing, "draw", draw if draws else lambda folder: None)
+        monkeypatch.setattr(drawing, "draw", draw if draws else lambda *_: None)
 
         def answer(job: Job) -> list[Event]:
             before(len(engine.jobs))

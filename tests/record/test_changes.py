@@ -60,7 +60,7 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     draw = drawing.draw
 
     def start(*overrides: str, there: HostReport = THERE, outcome: Any = OK) -> tuple[int, list[Job]]:
-        monkeypatch.setattr(drawing, "draw", draw if "do=report" in overrides else lambda folder: folder)
+        monkeypatch.setattr(drawing, "draw", draw if "do=report" in overrides else lambda *_: None)
         engine = Elsewhere(finishing(outcome), there=there)
         for module in (coordinator, fork):
             monkeypatch.setattr(module, "open_engine", lambda *_: engine)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -13,19 +14,25 @@ from explorer.analysis.published_runs import PUBLISHED, published
 from explorer.host.formatting import points
 from explorer.study.designs import Setting
 from explorer.verbs.command_line import read_command
-from tests.made_up import made_up
+from tests.made_up import End, all_ok, made_up
 from tests.report.test_page import elements
 
 THREE = ["one", "two", "three"]
 
 
+class Record(Protocol):
+    """Writes a study by its name, further words of its command, and what becomes of its runs."""
+
+    def __call__(self, name: str, *more: str, end: End = all_ok) -> None: ...
+
+
 @pytest.fixture
-def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
     """Write studies that differ in their images alone, and in what is said of one of them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
-    def write(name: str, *more: str, end=tests.made_up.all_ok) -> None:
+    def write(name: str, *more: str, end: End = all_ok) -> None:
         monkeypatch.setattr(tests.made_up, "DATA_HASH", f"{sum(name.encode()):016x}")
         words = ["study=equal_params", f"name={name}", f"data.name={name}", f"data.label=Set {name}", "search.seeds=5"]
         made_up(read_command([*words, "recipe.epochs=3", *more]).study, end)
@@ -34,7 +41,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_three_data_sets_give_a_mean_a_prediction_and_a_page_that_the_index_lists(
-    record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in THREE:
         record(name)
@@ -63,7 +70,7 @@ def test_three_data_sets_give_a_mean_a_prediction_and_a_page_that_the_index_list
     assert '<a href="pool-all.html">' in (tmp_path / "reports" / "index.html").read_text()
 
 
-def test_two_data_sets_have_no_prediction_and_say_so(record, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_data_sets_have_no_prediction_and_say_so(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
     for name in THREE[:2]:
         record(name)
     assert main(["do=pool", "studies=[one,two]"]) == 0
@@ -84,7 +91,7 @@ def test_two_data_sets_have_no_prediction_and_say_so(record, capsys: pytest.Capt
     ],
 )
 def test_unlike_studies_are_refused_in_one_line_that_says_what_differs(
-    record, more: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    record: Record, more: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record("one")
     record("two", *more)
@@ -103,7 +110,7 @@ def is_unfinished(setting: Setting, seed: int) -> str:
 
 @pytest.mark.parametrize(("end", "words"), [(fails, "runs of the contrast failed"), (is_unfinished, "is not finished")])
 def test_a_study_without_a_measured_contrast_is_refused(
-    record, end, words: str, capsys: pytest.CaptureFixture[str]
+    record: Record, end: End, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record("one")
     record("two", end=end)
@@ -126,7 +133,7 @@ def test_a_study_without_a_measured_contrast_is_refused(
     ],
 )
 def test_a_pool_that_cannot_be_made_is_one_line(
-    record, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    record: Record, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record("one")
     assert main(arguments) == 2
