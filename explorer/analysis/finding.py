@@ -16,6 +16,7 @@ from explorer.analysis.learning_rate_check import LearningRateCheck, learning_ra
 from explorer.analysis.linear_guess import LinearGuess, linear_guess
 from explorer.analysis.paired import ALPHA, Comparison, compare, others
 from explorer.analysis.population import Populations, populations
+from explorer.analysis.robustness import Robustness
 from explorer.analysis.search_history import SearchHistory, search_history
 from explorer.analysis.seeds_and_images import with_images
 from explorer.analysis.summary import SettingSummary, summarise
@@ -51,6 +52,7 @@ class Finding:
     own_splits   whether every seed has a split of its own (`data.split_seed=each`)
     own_images   whether it so has test images of its own, which the interval over seeds then holds as well
     note         text that a person added to the result
+    robustness   what its robustness checks say; None until the contrast is finished, or if it has none
     """
 
     summaries: list[SettingSummary]
@@ -76,6 +78,7 @@ class Finding:
     own_splits: bool = False
     own_images: bool = False
     note: str = ""
+    robustness: Robustness | None = None
 
     @property
     def complete(self) -> bool:

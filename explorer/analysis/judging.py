@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from explorer.analysis.checks import Checks, checks_of, robustness_of
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
 from explorer.design.name import paths_in
@@ -37,6 +38,7 @@ class OpenedStudy:
     folder       where it was read
     plan         of the settings it was started with, at the number of seeds that it is to have now
     environment, execution  what it was started on, and its execution plan, as the JSON files of its folder have them
+    checks       the robustness checks of its contrast as they stand; None if it is not to be checked
     stamps, digest  the state of its files and the hash of its runs before they were read; None and "" of a table
     """
 
@@ -46,6 +48,7 @@ class OpenedStudy:
     finding: Finding
     environment: dict[str, Any]
     execution: dict[str, Any]
+    checks: Checks | None = None
     stamps: study.Stamps | None = None
     digest: str = ""
 
@@ -93,12 +96,16 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     if plan is None:
         plan = plan_of(config, chooses=False)
     else:
-        plan = replace(plan, config=replace(config, search=plan.config.search))
+        question = replace(config.study, robustness=plan.config.study.robustness)
+        plan = replace(plan, config=replace(config, study=question, search=plan.config.search))
     record = records.load(folder)
     right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}
     found = judged(folder, plan, record, right, started.environment, started.execution)
+    checks = checks_of(folder, found.plan, started.plan, started.environment["data_hash"])
     finding = replace(found.finding, note=study.note(folder))
-    return replace(found, finding=finding, stamps=stamps, digest=digest)
+    if checks is not None and finding.complete and finding.comparison is not None:
+        finding = replace(finding, robustness=robustness_of(finding, checks))
+    return replace(found, finding=finding, checks=checks, stamps=stamps, digest=digest)
 
 
 def judged(

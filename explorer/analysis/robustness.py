@@ -5,7 +5,7 @@ gap is the error of the setting minus that of its rival; its change is that gap 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from explorer.analysis.intervals import DIFFERENCES, Estimate, Floats, estimate
 from explorer.analysis.paired import ALPHA, holm_adjusted, paired_p, pairs_needed
 from explorer.analysis.summary import MIN_PAIRS
+from explorer.study.checks import CheckArm
 
 Word = Literal["holds", "explains", "cannot tell"]
 
@@ -100,3 +101,36 @@ def _judged(arm: Arm, changes: Floats, p: float, declared: Mapping[int, float], 
     size = abs(float(np.mean([*declared.values()]))) if declared else 0.0
     needed = pairs_needed(changes, size, alpha) if word == "cannot tell" and size > 0 else None
     return JudgedArm(arm, gap, change, min(p, 1.0) if p == p else p, word, needed)
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What the robustness checks of a study's contrast say, and which of them have not been made.
+
+    checks   those of which all main arms are finished
+    arms     every arm of every check, whether or not it was made
+    caveats  by arm, why its errors decide nothing; without arms that decide
+    far      of each check that is begun and not finished, the runs recorded and planned
+    undone   the checks that have not been begun, each with the reason if it cannot be made
+    faults   by study, why its record cannot be used
+    """
+
+    checks: tuple[JudgedCheck, ...] = ()
+    arms: tuple[CheckArm, ...] = ()
+    caveats: Mapping[str, str] = field(default_factory=dict)
+    far: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    undone: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, name: str) -> CheckArm:
+        """The arm of this name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything was trained for a check: some hold by how the declared study is made."""
+        return bool(self.far) or any(self.named(arm.arm.name).studies for check in self.checks for arm in check.arms)
+
+    def found(self, word: Word) -> list[JudgedCheck]:
+        """The checks of which the rule says this word."""
+        return [check for check in self.checks if check.word == word]

@@ -13,6 +13,7 @@ from explorer.analysis.caveats import (
     spaces_failed,
     spaces_learned,
 )
+from explorer.analysis.check_sentences import under_words
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.intervals import ROUNDING, Estimate
@@ -98,14 +99,15 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
         )
     less = f", by less than the margin of {_margin(comparison)}" if comparison.within_margin else ""
     where = " on this test set" if finding.on_this_test_set else ""
-    under = f" {finding.under}" if finding.under else ""
-    return f"{first} {comparison.verdict} {second}{under}{where}{less}: its {size} ({numbers})."
+    return f"{first} {comparison.verdict} {second}{under_words(finding)}{where}{less}: its {size} ({numbers})."
 
 
 def mood(finding: Finding) -> str:
     """The colour class of a verdict: "yes" if the first side of the contrast is better, "no" if worse, else "open"."""
     judged = finding.populations.rivals[:1] if finding.populations else [finding.comparison]
     verdict = judged[0].verdict if judged and judged[0] and finding.complete else "inconclusive"
+    if finding.robustness is not None and finding.robustness.found("explains"):
+        return "open"
     return {"beats": "yes", "loses to": "no", "equivalent": "open", "inconclusive": "open"}[verdict]
 
 

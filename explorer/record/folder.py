@@ -36,6 +36,7 @@ STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 DECISIONS = "decisions.csv"  # only a search has one
+CHECKS = "checks"  # holds the robustness checks of the study's contrast, each a study with a folder of its own
 NOTE, LONGEST_NOTE = "note.txt", 2000  # a person's remarks on the result, and most characters of it
 TOKEN, JOBS = "local/here", "local/slurm"  # identifies the folder to another machine; messages of Slurm jobs
 BEHIND = Path("local") / "mirror.behind"  # exists while the dashboard's database may be incomplete
@@ -65,9 +66,8 @@ class Stamps:
 
     @property
     def written(self) -> int:
-        """Time in ns at which the last run was recorded; 0 before the first."""
-        found = self.files[RUNS]
-        return found[1] if found else 0
+        """Time in ns at which the last run was recorded, those of its checks included; 0 before the first."""
+        return max((found[1] for name, found in self.files.items() if found and name.endswith(RUNS)), default=0)
 
 
 class _Start(TypedDict, total=False):
@@ -123,6 +123,11 @@ def study_folder(name: str) -> Path:
     return STUDIES / name
 
 
+def checks_in(folder: Path) -> list[Path]:
+    """The folders of a study's robustness checks."""
+    return sorted(path for path in (folder / CHECKS).glob("*") if path.is_dir() and not path.is_symlink())
+
+
 def make_folder(folder: Path) -> Path:
     """Create a folder and return it. Raises InputError if it cannot be written."""
     try:
@@ -150,7 +155,8 @@ def refuse_links(folder: Path) -> None:
 
 def stamps_of(folder: Path) -> Stamps:
     """The state of a study's files. Take it before reading them, so that a change while reading is noticed later."""
-    names = (*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE)
+    names = [*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE]
+    names += [str(check.relative_to(folder) / name) for check in checks_in(folder) for name in (RUNS, CONFIG)]
     return Stamps({name: stamp(folder / name) for name in names}, time.time_ns())
 
 
@@ -171,14 +177,17 @@ def is_stale(page: Path, folder: Path) -> bool:
     """
     if not page.exists():
         return True
-    if page.stat().st_mtime_ns >= (folder / RUNS).stat().st_mtime_ns:
+    if page.stat().st_mtime_ns >= max(table.stat().st_mtime_ns for table in _tables_of_runs(folder)):
         return False
     shown = _shown(page)
     return shown is not None and shown != runs_digest(folder)
 
 
 def runs_behind(page: Path, folder: Path) -> int | None:
-    """Number of rows recorded since a page was drawn; None if the page does not say which rows it shows."""
+    """Number of rows recorded since a page was drawn; None if it is not known which rows the page shows.
+
+    That is so too where the study has robustness checks, whose rows are not counted.
+    """
     shown, lines, digest = _shown(page), 0, hashlib.sha256()
     since = 0 if shown == "" else None
     with opened(folder / RUNS, MOST_TABLE) as file:
@@ -198,12 +207,20 @@ def _shown(page: Path) -> str | None:
 
 
 def runs_digest(folder: Path) -> str:
-    """A hash of the rows of `runs.csv`, by which a page says what it shows; empty before the first row."""
-    path = folder / RUNS
-    if not path.exists():
-        return ""
-    with opened(path, MOST_TABLE) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+    """A hash of all recorded runs, by which a page says what it shows; empty before the first row.
+
+    It covers `runs.csv` and, where there are robustness checks, their tables of the same name.
+    """
+    digest, tables = hashlib.sha256(), _tables_of_runs(folder)
+    for path in tables:
+        with opened(path, MOST_TABLE) as file:
+            for part in iter(lambda: file.read(2**20), b""):
+                digest.update(part)
+    return digest.hexdigest()[:_DIGITS] if tables else ""
+
+
+def _tables_of_runs(folder: Path) -> list[Path]:
+    return [path for own in (folder, *checks_in(folder)) if (path := own / RUNS).exists()]
 
 
 @contextmanager

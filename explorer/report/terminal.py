@@ -8,7 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from explorer.analysis.check_sentences import robustness_sentence
 from explorer.analysis.finding import Finding
+from explorer.analysis.intervals import DIFFERENCES, estimate
+from explorer.analysis.robustness import Robustness
 from explorer.analysis.sentences import (
     learning_rate_sentence,
     linear_guess_sentence,
@@ -16,7 +19,7 @@ from explorer.analysis.sentences import (
     sentence,
     trend_sentence,
 )
-from explorer.host.formatting import ERROR_NAMES, NOTED, millions, signed_percent
+from explorer.host.formatting import ERROR_NAMES, NOTED, interval_points, millions, points, signed_percent
 from explorer.report.error_words import interval_words, mean_words, seeds_words
 
 MOST_WIDTH = 10_000  # columns of text; more than any table has
@@ -54,10 +57,26 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
         console.print(escape(regime), highlight=False)
     if finding.note:
         console.print(escape(f"{NOTED} {finding.note}"), highlight=False)
+    if finding.robustness is not None and finding.robustness.is_begun:
+        console.print(checks_table(finding, finding.robustness))
     chance = search_history_sentence(finding) if finding.complete else ""
     guess = linear_guess_sentence(finding) if finding.complete else ""
-    for words in filter(None, (trend_sentence(finding), chance, guess, learning_rate_sentence(finding))):
-        console.print(words, highlight=False)
+    further = robustness_sentence(finding), trend_sentence(finding), chance, guess, learning_rate_sentence(finding)
+    for words in filter(None, further):
+        console.print(escape(words), highlight=False)
+
+
+def checks_table(finding: Finding, found: Robustness) -> Table:
+    """The declared contrast and every arm of its robustness checks; words of arms that decide nothing in brackets."""
+    table = plain_table("Robustness checks (points of test error)", "arm", "gap", "95 % interval", "n", "change", "")
+    assert finding.comparison is not None
+    gap = estimate([*finding.comparison.differences.values()], within=DIFFERENCES)
+    table.add_row("declared", points(gap.mean), interval_points(gap.low, gap.high), str(gap.n), "", "")
+    for arm in (arm for check in found.checks for arm in check.arms):
+        word = arm.word if arm.arm.main else f"({arm.word})"
+        interval = interval_points(arm.gap.low, arm.gap.high) if arm.gap.n else "-"
+        table.add_row(arm.arm.name, points(arm.gap.mean), interval, str(arm.gap.n), points(arm.change.mean), word)
+    return table
 
 
 def plain_table(title: str, first: str, *columns: str) -> Table:

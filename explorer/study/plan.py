@@ -113,6 +113,11 @@ def _refuse_recipe(config: StudyConfig) -> None:
             f"search.rates={list(rates)}: the two settings of study.contrast are trained at these, and this study has "
             "no such two; allowed: []"
         )
+    if (checks := config.study.robustness) and (config.study.contrast is None or config.spaces or config.search.only):
+        raise InputError(
+            f"study.robustness={list(checks)}: checks repeat the contrast of two settings, and this study has no such "
+            "two; allowed: []"
+        )
     _refuse_search(config)
     recipe, images, size = config.recipe, config.data.train_images, config.data.image_size
     for key in ("image_size", "resize"):

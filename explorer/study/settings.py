@@ -25,6 +25,9 @@ Pruner = Literal["none", "halving", "hyperband", "median"]
 LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
 MOST_EPOCHS = 100_000
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
+# The robustness checks of a contrast, each by the rival explanation that it takes away (see `explorer.study.checks`).
+# length_16 is the check of length with an arm more, of sixteen times the epochs.
+Check = Literal["init", "rate", "length", "cost", "width", "time", "precision", "split", "length_16"]
 ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose designs one by one while the study runs
 ASIDE = {"decides": False}  # marks a field that does not affect a run's result
 OF_RAY, OF_SLURM = {"of": "ray"}, {"of": "slurm"}  # mark a field that only one engine has
@@ -45,13 +48,16 @@ class Contrast:
 class Question:
     """A study's question, in words and as a contrast; a search, which chooses among many designs, has no contrast.
 
-    margin  largest difference of the two test errors that does not matter, as a fraction, declared with the contrast:
-            within it two settings are equivalent; null: equivalence is never claimed
+    margin      largest difference of the two test errors that does not matter, as a fraction, declared with the
+                contrast: within it two settings are equivalent; null: equivalence is never claimed
+    robustness  the robustness checks to make once the study is finished; they are studies of their own in its folder
+                and decide nothing about its runs
     """
 
     question: Annotated[str, MinLen(1)]
     contrast: Contrast | None
     margin: Share | None = None
+    robustness: tuple[Check, ...] = ()
 
 
 def filled(question: str, label: str, held: list[str], cost: str) -> str:

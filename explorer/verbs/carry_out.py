@@ -21,6 +21,7 @@ UTF8 = "say PYTHONUTF8=1 before the command, or set a locale of UTF-8"
 NOTHING_KEPT = "Nothing was to be kept; start again with"
 KEPT = {
     "run": "Everything done so far is kept; continue with",
+    "challenge": "Everything done so far is kept; continue with",
     "report": "The record is as it was; draw the page with",
     "pool": "The records are as they were; draw the page with",
     "tabulate": "The record is as it was, and the table may lack files; write it with",

@@ -80,7 +80,7 @@ def _command(composed: Composed) -> Command:
         raise InputError(f"do=move: say where to; allowed: {ways}")
     if config.fork and verb not in ("run", "plan"):
         raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
-    if verb not in ("run", "plan"):  # other verbs report unused settings when they compare with the record
+    if verb not in ("run", "plan", "challenge"):  # other verbs report unused settings when they compare with the record
         return Command(verb, config, leaves, given=frozenset(composed.given))
     if config.search.seeds == "auto" and config.search.only:
         raise InputError("search.seeds=auto: search.only compares nothing; allowed: a number of seeds")

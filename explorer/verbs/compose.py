@@ -49,7 +49,7 @@ sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
 
 OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # keys and groups that do=doctor uses
-STUDY_VERBS = ("run", "plan", "report", "tabulate", "doctor", "move")
+STUDY_VERBS = ("run", "plan", "challenge", "report", "tabulate", "doctor", "move")
 # Verbs with keys of their own, each in a file in `conf`: on a design, without a study, or on several recorded studies.
 OWN_VERBS: dict[str, type[VerbConfig]] = {
     "verify": VerifyConfig,

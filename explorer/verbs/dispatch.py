@@ -21,6 +21,8 @@ Which network shape is best at a fixed compute budget?
 
   python -m explorer study=equal_params              run a study, or continue it; a finished one prints its verdict
   python -m explorer study=equal_params do=plan      what would run, at what cost and time; trains nothing
+  python -m explorer study=equal_params do=challenge study.robustness=[init,rate]
+                                                     does the finished contrast hold with a rival explanation removed?
   python -m explorer study=equal_params do=report    redraw the page from the record
   python -m explorer study=equal_params do=tabulate  a finished study as a table to share, in tables/
   python -m explorer study=equal_params fork=true    leave one that was started differently, go on under another name
@@ -112,6 +114,10 @@ def dispatch(arguments: list[str], console: "Console") -> int:
             from explorer.verbs import plan
 
             return plan.carry_out(command.study, console)
+        case "challenge":
+            from explorer.verbs import challenge
+
+            return challenge.carry_out(command.study, console)
         case "report":
             from explorer.verbs import redraw
 

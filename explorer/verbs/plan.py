@@ -1,46 +1,31 @@
 """`do=plan`: show what a study would run, what it costs and how long it would take on this machine; trains nothing."""
 
-import math
 from dataclasses import dataclass, replace
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from explorer.analysis.checks import Checks, checks_of
 from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.design.cost_measures import COUNTED
 from explorer.host.console import PLAIN
-from explorer.host.errors import InputError
 from explorer.host.formatting import counted, duration
-from explorer.host.machine import cpu_count, driver_version, machine_id, memory_bytes
-from explorer.record import folder as study_of
-from explorer.record import records
+from explorer.host.machine import cpu_count, driver_version, memory_bytes
 from explorer.record.changes import difference_lines, fork_of
-from explorer.record.folder import STUDIES, study_folder
+from explorer.record.folder import study_folder
 from explorer.record.progress import Progress
+from explorer.record.starts import execution_in
 from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.designs import Scope, Setting
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory
-from explorer.study.settings import NO_PATH, Recipe, StudyConfig
+from explorer.study.settings import NO_PATH, StudyConfig
+from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
+from explorer.verbs.plan_checks import CheckForecast
 from explorer.verbs.space_progress import space_progress
 
-# Recorded networks whose cost differs by more than this factor are not used to estimate the time of a setting.
-FAR = 8
-# Evaluation has no backward pass, which costs about twice the forward pass.
-EVALUATION_SHARE = 1 / 3
 MOST_SHOWN = 60
-Images = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One recorded run of this machine: the cost of its network and its training images per second."""
-
-    macs: int
-    images_per_second: float
 
 
 @dataclass(frozen=True)
@@ -99,11 +84,15 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     at_most = plan.with_seeds(config.search.looks[-1])
     source, taken = foreseen(at_most, opened.record if opened else None, folder, forked)
     settings = opened.settings if opened else plan.settings
-    recorded = [run for other in sorted(STUDIES.glob("*")) for run in _recorded(other, config.device)]
+    recorded = recorded_here(config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
     images = _images(config, opened.environment if opened else None)
     plan = plan.with_seeds(opened.plan.seeds) if opened else plan
-    print_forecast(Forecast(plan, settings, opened, taken, images, measured), console)
+    forecast = Forecast(plan, settings, opened, taken, images, measured)
+    print_forecast(forecast, console)
+    if (checks := _checks(plan, opened)) is not None:
+        for line in CheckForecast(checks, images, recorded, forecast.workers).lines():
+            console.print(line, highlight=False)
     if taken := [one for one in taken if one[1].seed in plan.every_seed]:
         runs = counted(len(taken), "run")
         console.print(f"Not among these: {runs}, which a start takes over from {source}", **PLAIN)
@@ -115,6 +104,14 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     if config.data.lacks_path:
         console.print(f"A start would be refused: {NO_PATH}", **PLAIN)
     return 0
+
+
+def _checks(plan: Plan, opened: OpenedStudy | None) -> Checks | None:
+    """The robustness checks of a study, started or not."""
+    if opened is None:
+        return checks_of(study_folder(plan.config.name), plan, None, None)
+    execution = execution_in(opened.execution, opened.folder)
+    return checks_of(opened.folder, plan, execution, opened.environment["data_hash"])
 
 
 def print_forecast(found: Forecast, console: Console) -> None:
@@ -205,53 +202,12 @@ def _searched(config: StudyConfig) -> str:
     return f"Optuna ({search.sampler}) chooses {chosen} of them, each from the results before it{beside}.{judged}"
 
 
-def near(setting: Setting, measured: list[Measured]) -> list[Measured]:
-    """The recorded runs nearest to a setting in cost; empty if even these are too different to estimate its time.
-
-    Small networks do fewer multiply-adds per second than large ones, so only runs of similar cost are comparable.
-    """
-    nearest = min((_distance(run, setting) for run in measured), default=math.inf)
-    return [run for run in measured if _distance(run, setting) == nearest] if nearest <= math.log(FAR) else []
-
-
-def run_seconds(setting: Setting, recipe: Recipe, images: Images, measured: list[Measured]) -> float:
-    """Estimated seconds of one run, with validation after each epoch and the test, from `measured` runs near it."""
-    speed = median(run.images_per_second * run.macs for run in measured)
-    return passes(recipe, images) * setting.cost.macs / speed
-
-
-def passes(recipe: Recipe, images: Images) -> float:
-    """The work of a run as a number of trained images; an evaluated image counts as the fraction that it costs."""
-    train, val, test = images
-    trained = recipe.epochs * train if recipe.epochs is not None else recipe.steps_on(train) * recipe.batch_size
-    return trained + EVALUATION_SHARE * (recipe.epochs_on(train) * val + test)
-
-
 def _images(config: StudyConfig, environment: dict[str, Any] | None) -> Images | None:
     """Numbers of images to train, validate and test on, from the settings or the study's start; None if unknown."""
     given = (config.data.train_images, config.data.val_images, config.data.test_images)
     if all(isinstance(number, int) for number in given):
         return given  # type: ignore[return-value]
     return None if environment is None else tuple(environment["images"])
-
-
-def _distance(run: Measured, setting: Setting) -> float:
-    return abs(math.log(run.macs / setting.cost.macs))
-
-
-def _recorded(folder: Path, device: str) -> list[Measured]:
-    """A study's runs if they ran on this machine with this device; empty for a folder that cannot be read."""
-    try:
-        environment, execution = study_of.stored_environment(folder), study_of.stored_execution(folder)
-        if environment is None or execution is None or environment["machine"] != machine_id():
-            return []
-        if device not in ("auto", execution["device"]):
-            return []
-        runs = records.load(folder).runs.dropna(subset="images_per_second")
-    except InputError:
-        return []
-    pairs = zip(runs["macs"], runs["images_per_second"], strict=True)
-    return [Measured(int(macs), float(rate)) for macs, rate in pairs]
 
 
 def _total(found: Forecast, progress: Progress) -> str:

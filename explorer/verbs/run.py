@@ -1,4 +1,4 @@
-"""`do=run`: train what is missing of a study, judge it, draw its page.
+"""`do=run`: train what is missing of a study and of the checks it asks for, judge it, draw its page.
 
 The steps of the command, from top to bottom: make the plan, open the record, train until nothing is left, print the
 verdict, draw the page.
@@ -19,7 +19,6 @@ from explorer.record.folder import (
     CONFIG,
     LIVE_SECONDS,
     REPORTS,
-    is_stale,
     make_folder,
     refuse_links,
     study_folder,
@@ -32,6 +31,8 @@ from explorer.report.terminal import print_verdict
 from explorer.study.plan import plan_of
 from explorer.study.runs import runs_of
 from explorer.study.settings import NO_PATH, StorageConfig, StudyConfig
+from explorer.verbs.challenge import make_checks
+from explorer.verbs.draw_page import draw_page
 from explorer.verbs.live import Live
 from explorer.verbs.space_progress import space_progress
 
@@ -67,18 +68,21 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     assert study is not None
     if not trained:
         _see_to_what_is_left_over(study, config.storage)
-    if not failed:
-        sweep(folder)
-    print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
-    if config.storage.weights == "last" and (line := without_weights(study.record, folder)):
-        console.print(line, **PLAIN)
-    # From here on the record is complete and the verdict printed.
     problems = []
     if failed:
         problems.append(
             f"{counted(failed, 'run')} failed; see {folder / 'local' / 'failures.log'}; start again to retry them"
         )
-    problems += _draw(study, console, trained=trained)
+    else:
+        sweep(folder)
+        problems = make_checks(study, plan, plan.config.study.robustness, console)
+        study = begun_study(folder, plan)
+        assert study is not None
+    print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
+    if config.storage.weights == "last" and (line := without_weights(study.record, folder)):
+        console.print(line, **PLAIN)
+    # From here on the record is complete and the verdict printed.
+    problems += draw_page(study, console, always=trained)
     if study.finding.lost is not None and not failed:
         problems.append(f"{study.config.name}: no run came through that could be judged; see the verdict above")
     if problems:
@@ -114,20 +118,3 @@ def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig) -> Non
         from explorer.verbs.move import catch_up
 
         catch_up(study, storage)
-
-
-def _draw(study: OpenedStudy, console: Console, *, trained: bool) -> list[str]:
-    """Draw the page if it is missing or older than the record; return the error that prevented it, if any."""
-    page = REPORTS / f"{study.folder.name}.html"
-    try:
-        if trained or is_stale(page, study.folder):
-            from explorer.report.drawing import draw
-            from explorer.verbs.ped_anova import ped_anova
-
-            draw(study, ped_anova(study))
-    except OSError as error:
-        return [f"{error.filename or page}: {error.strerror}; make room and redraw the page with do=report"]
-    except StudyStoppedError as error:
-        return [str(error)]
-    console.print(f"Report: {page}", **PLAIN)
-    return []

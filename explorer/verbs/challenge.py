@@ -1,0 +1,95 @@
+"""`do=challenge`: make the robustness checks of a finished contrast, judge them, draw the page again."""
+
+from collections.abc import Collection
+
+from rich.console import Console
+
+from explorer.analysis.checks import Checks, CheckStudy, checks_of
+from explorer.analysis.judging import OpenedStudy, begun_study
+from explorer.analysis.regime import regime_of, regime_sentence
+from explorer.host.console import PLAIN
+from explorer.host.errors import InputError, StudyStoppedError
+from explorer.host.formatting import counted
+from explorer.record.folder import CHECKS, locked, refuse_links, stored_config, study_folder, sweep
+from explorer.record.starts import execution_in
+from explorer.report.terminal import print_verdict
+from explorer.study.checks import ALLOWED, CheckArm, is_asked
+from explorer.study.plan import Plan, plan_of
+from explorer.study.settings import NO_PATH, StudyConfig
+from explorer.verbs.draw_page import draw_page
+from explorer.verbs.space_progress import space_progress
+
+
+def carry_out(config: StudyConfig, console: Console) -> int:
+    """Train what the checks that are asked for lack, judge them and draw the study's page.
+
+    Raises InputError if the study is not finished or has no contrast to check, and StudyStoppedError if runs failed.
+    """
+    folder = study_folder(config.name)
+    refuse_links(folder)
+    with space_progress(console) as progress:
+        plan = plan_of(config, progress)
+    if plan.contrast is None:
+        raise InputError(f"do=challenge: {config.name} has no contrast of two settings, which is what is checked")
+    study = begun_study(folder, plan)
+    if study is None or study.progress.left:
+        far = f"{study.progress.final} of {study.progress.wanted} runs are in" if study else "there is no record yet"
+        raise InputError(f"{folder}: {far}, and a contrast is checked when it is finished; do that with do=run")
+    asked = config.study.robustness or tuple((stored_config(folder) or {}).get("study", {}).get("robustness", ()))
+    if not asked:
+        raise InputError(
+            f"study.robustness is empty; say for example study.robustness=[init,rate]; allowed: {', '.join(ALLOWED)}"
+        )
+    problems = make_checks(study, plan, asked, console)
+    study = begun_study(folder, plan)
+    assert study is not None
+    print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
+    problems += draw_page(study, console, always=True)
+    if problems:
+        raise StudyStoppedError("; ".join(problems))
+    return 0
+
+
+def make_checks(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Console) -> list[str]:
+    """Train what the checks of a finished study lack, one study after the other, and return what went wrong.
+
+    `plan` is made from the settings of this command, which say where the images are and what executes runs.
+    """
+    problems, tried = list[str](), set[str]()
+    if not asked:
+        return problems
+    plan, execution = plan.with_seeds(study.plan.seeds), execution_in(study.execution, study.folder)
+
+    def stand() -> Checks:
+        found = checks_of(study.folder, plan, execution, study.environment["data_hash"])
+        if found is None:
+            raise InputError("study.robustness: the settings of this contrast differ in their form; allowed: []")
+        return found
+
+    with locked(study.folder):
+        while due := _due(stand(), asked, tried):
+            arm, name, own = due
+            tried.add(name)
+            if own.fault:
+                raise InputError(f"{own.fault}; take that folder away to make the check anew")
+            if plan.config.data.lacks_path:
+                raise InputError(NO_PATH)
+            from explorer.search.coordinator import run_study
+
+            console.print(f"Robustness check {arm.check}, {arm.words}: {counted(own.progress.left, 'run')}", **PLAIN)
+            folder = study.folder / CHECKS / name
+            if failed := run_study(own.plan, folder, console):
+                log = folder / "local" / "failures.log"
+                problems.append(f"{counted(failed, 'run')} of a check failed; see {log}; start again to retry them")
+            else:
+                sweep(folder)
+    return problems
+
+
+def _due(checks: Checks, asked: Collection[str], tried: set[str]) -> tuple[CheckArm, str, CheckStudy] | None:
+    """The next study that an arm lacks, with the arm and its name; None if there is none that was not tried."""
+    for arm in (arm for arm in checks.arms if is_asked(arm, asked)):
+        for name in (one.name for one in arm.studies):
+            if not checks.studies[name].is_finished and name not in tried:
+                return arm, name, checks.studies[name]
+    return None
