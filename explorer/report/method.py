@@ -10,6 +10,7 @@ from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host import formatting as wording
 from explorer.record.starts import starts_of, unlike
+from explorer.study.checks import RIVALS
 from explorer.study.run import BASELINE, Convolution
 from explorer.study.settings import BudgetConfig
 
@@ -172,6 +173,16 @@ def _tuning(study: OpenedStudy) -> tuple[Answer, str]:
     return "in part", words
 
 
+def _robustness(study: OpenedStudy) -> tuple[Answer, str]:
+    found = study.finding.robustness
+    if found is None:
+        return "does not apply", "There is no finished contrast of two settings to be checked."
+    made = {check.name: check.word for check in found.checks}
+    words = [f"{RIVALS[name]}: {made.get(name, 'no')}" for name in RIVALS]
+    answer: Answer = "no" if not made else "yes" if len(made) == len(RIVALS) else "in part"
+    return answer, f"{'; '.join(words)}."
+
+
 def _failed(study: OpenedStudy) -> tuple[Answer, str]:
     words = ", ".join(f"{number} {status}" for status, number in failures(study))
     if not words:
@@ -202,6 +213,7 @@ _QUESTIONS: dict[str, Callable[[OpenedStudy], tuple[Answer, str]]] = {
     "Was the tested contrast declared before the first run?": _beforehand,
     "Is the search held against random designs at equal cost?": _chance,
     "Was tuning kept from favouring one side?": _tuning,
+    "Were rival explanations of the difference checked?": _robustness,
     "Are failed runs reported and counted?": _failed,
     "Is the computing time reported?": _time,
     "Can the numbers be used without training?": lambda _: (

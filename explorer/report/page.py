@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from explorer.analysis.caveats import failed_words, learned_words, spaces_failed, spaces_learned
+from explorer.analysis.check_sentences import robustness_sentence
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
@@ -42,6 +43,7 @@ from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
 from explorer.report.rank_figure import rank_words
+from explorer.report.robustness import CheckRow, check_forest, check_rows
 from explorer.report.steps import step_rows
 
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
@@ -89,6 +91,9 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         trend=trend_sentence(study.finding),
         curves=MOST_CURVES,
         learning_rate_check=learning_rate_sentence(study.finding),
+        robustness=robustness_sentence(study.finding),
+        check_rows=_check_rows(study.finding),
+        check_forest=_check_forest(study.finding),
         search_history=study.finding.search_history,
         against_chance=search_history_sentence(study.finding),
         against_fit=linear_guess_sentence(study.finding),
@@ -165,6 +170,17 @@ def _pairs(finding: Finding) -> list[tuple[int, str, str, str]]:
     shared = sorted(set(first.errors) & set(second.errors))
     apart = {seed: wording.points(value) for seed, value in found.differences.items()}
     return [(seed, seed_words(first, seed), seed_words(second, seed), apart.get(seed, "-")) for seed in shared]
+
+
+def _check_rows(finding: Finding) -> list[CheckRow]:
+    """The robustness checks that were made, below the declared contrast; empty if none was."""
+    found = finding.robustness
+    return check_rows(finding, found) if found is not None and found.is_begun else []
+
+
+def _check_forest(finding: Finding) -> Markup | None:
+    found = finding.robustness
+    return check_forest(finding, found) if found is not None and found.is_begun else None
 
 
 def _others(finding: Finding) -> list[tuple[Comparison, str]]:

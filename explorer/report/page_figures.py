@@ -36,6 +36,7 @@ from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
 from explorer.report.plot import plot
 from explorer.report.rank_figure import rank_panel
+from explorer.report.robustness import length_panel
 from explorer.report.svg import svg
 
 LEAST_ON_FRONT = 3  # fewest designs for which a front is drawn
@@ -118,6 +119,8 @@ class Views:
             panels["deviation"] = deviation_panel(found.summaries, tolerances)
         if found.comparison is not None and found.comparison.differences:
             panels["pairs"] = pairs_panel(found.comparison)
+        if (lengths := length_panel(self.study)) is not None:
+            panels["lengths"] = lengths
         ranked = sorted(self.measured, key=by_validation)
         drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
         names = [summary.setting for summary in found.summaries if summary.setting in drawn]

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from explorer.analysis.check_sentences import robustness_sentence
 from explorer.analysis.finding import Finding
-from explorer.analysis.intervals import DIFFERENCES, estimate
 from explorer.analysis.robustness import Robustness
 from explorer.analysis.sentences import (
     learning_rate_sentence,
@@ -21,6 +20,7 @@ from explorer.analysis.sentences import (
 )
 from explorer.host.formatting import ERROR_NAMES, NOTED, interval_points, millions, points, signed_percent
 from explorer.report.error_words import interval_words, mean_words, seeds_words
+from explorer.report.robustness import declared_gap, word_of
 
 MOST_WIDTH = 10_000  # columns of text; more than any table has
 MOST_ROWS = 100  # most settings in a table: laying out ten thousand rows would take longer than judging them
@@ -69,13 +69,13 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
 def checks_table(finding: Finding, found: Robustness) -> Table:
     """The declared contrast and every arm of its robustness checks; words of arms that decide nothing in brackets."""
     table = plain_table("Robustness checks (points of test error)", "arm", "gap", "95 % interval", "n", "change", "")
-    assert finding.comparison is not None
-    gap = estimate([*finding.comparison.differences.values()], within=DIFFERENCES)
+    gap = declared_gap(finding)
     table.add_row("declared", points(gap.mean), interval_points(gap.low, gap.high), str(gap.n), "", "")
     for arm in (arm for check in found.checks for arm in check.arms):
-        word = arm.word if arm.arm.main else f"({arm.word})"
         interval = interval_points(arm.gap.low, arm.gap.high) if arm.gap.n else "-"
-        table.add_row(arm.arm.name, points(arm.gap.mean), interval, str(arm.gap.n), points(arm.change.mean), word)
+        table.add_row(
+            arm.arm.name, points(arm.gap.mean), interval, str(arm.gap.n), points(arm.change.mean), word_of(arm)
+        )
     return table
 
 

@@ -12,7 +12,7 @@ from typing import get_args
 from explorer.design.architecture import Architecture
 from explorer.design.budget import Budget, Limit, deviation, solve_bottleneck_width
 from explorer.design.cost_measures import COUNTED
-from explorer.design.name import display_name
+from explorer.design.name import display_name, paths_name
 from explorer.design.space import NamedSpace
 from explorer.study.designs import Setting
 from explorer.study.plan import Plan
@@ -284,7 +284,7 @@ def _cost(declared: Declared) -> Iterator[CheckArm]:
         arms.append(CheckArm("cost", "cost-wider", "against a wider rival", "", why_not=str(error)))
         wider = rival
     else:
-        words = f"against the wider {display_name(wider.architecture)}"
+        words = f"against the wider {paths_name(wider.architecture)}"
         arms.append(
             _arm(declared, "cost", "cost-wider", words, _dearness(wider, setting, "params"), settings=(setting, wider))
         )
@@ -352,7 +352,7 @@ def _dearer(setting: Setting, rival: Setting) -> Setting:
 def _width(declared: Declared) -> Iterator[CheckArm]:
     setting, rival = declared.pair
     for name, one, other, words in (
-        ("width-setting", rival, setting, "against {} of the same middle width"),
+        ("width-setting", rival, setting, "against {} of equal middle width"),
         ("width-against", setting, rival, "with {} at the rival's middle width"),
     ):
         try:
@@ -360,7 +360,7 @@ def _width(declared: Declared) -> Iterator[CheckArm]:
         except ValueError as error:
             yield CheckArm("width", name, words.format("its paths"), "", why_not=str(error))
             continue
-        shown, detail = display_name(own.architecture), _dearness(own, other, "params")
+        shown, detail = paths_name(own.architecture), _dearness(own, other, "params")
         pair = (other, own) if name == "width-setting" else (own, other)
         yield _arm(declared, "width", name, words.format(shown), detail, settings=pair)
 

@@ -119,7 +119,20 @@ def _repaired(
 
 
 def examine(folder: Path, *, running: bool, database: str | None = None) -> Examination:
-    """Examine a study's folder without changing it; `database` as in `visit`."""
+    """Examine a study's folder and those of its robustness checks without changing them; `database` as in `visit`."""
+    found = _examine_one(folder, running=running, database=database)
+    for check in study.checks_in(folder):
+        try:
+            own = _examine_one(check, running=running or study.held_by(check) is not None, is_check=True)
+        except InputError as error:
+            own = Examination([], [Fault(str(error), "the study itself does not need it")])
+        found.lines += own.lines
+        found.faults += own.faults
+    return found
+
+
+def _examine_one(folder: Path, *, running: bool, database: str | None = None, is_check: bool = False) -> Examination:
+    """Examine one folder; a check has no page of its own, and no database."""
     study.refuse_later_record(folder)  # what is missing or wrong in such a record cannot be known
     found = Examination([f"{folder}:"])
     known = _read_small_files(folder, found)
@@ -166,7 +179,8 @@ def examine(folder: Path, *, running: bool, database: str | None = None) -> Exam
             if mirror:
                 trials = replayed(opened.plan, opened.settings, record)
                 found.faults += _mirror(mirror, trials, found.lines)
-            found.faults += _stale(folder)
+            if not is_check:
+                found.faults += _stale(folder)
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from explorer.host.errors import InputError
 from explorer.host.formatting import place_in_run
 from explorer.host.yaml_limits import opened
+from explorer.record.folder import CHECKS
 from explorer.search.state import checkpoints, forget
 from explorer.verbs.doctor.fault import Fault, set_aside
 
@@ -54,7 +55,8 @@ def examine_checkpoints(folder: Path, final: set[str]) -> list[Fault]:
 
 def examine_leftovers(folder: Path, page: Path) -> list[Fault]:
     """Faults: partial files that were being written when their process ended."""
-    paths = [*folder.rglob(".*.partial"), *page.parent.glob(f".{page.name}.*.partial"), *folder.glob(".probe-*")]
+    own = [path for path in folder.rglob(".*.partial") if CHECKS not in path.relative_to(folder).parts]
+    paths = [*own, *page.parent.glob(f".{page.name}.*.partial"), *folder.glob(".probe-*")]
     return [Fault(f"{path}: left by an interrupted write", "drop it", path.unlink) for path in sorted(paths)]
 
 

@@ -1,0 +1,120 @@
+"""The robustness checks of a contrast on its page: forest plot, table, and the gap against the length of training."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from explorer.analysis.check_sentences import arm_note, interval_words
+from explorer.analysis.finding import Finding
+from explorer.analysis.intervals import DIFFERENCES, Estimate, estimate
+from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.robustness import JudgedArm, Robustness
+from explorer.design.name import display_setting
+from explorer.host.formatting import interval_points, p_value, points
+from explorer.report.forest import ForestRow, forest
+from explorer.report.panel import PALETTE, Axis, Mark, Panel
+from explorer.study.checks import RIVALS
+
+LEAST_LENGTHS = 2  # fewest lengths of training, the declared one included, that are drawn
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """One row of the table: an arm of a check, or the declared contrast, as text."""
+
+    check: str
+    words: str
+    gap: str
+    interval: str
+    n: int
+    change: str = ""
+    p: str = ""
+    word: str = ""
+    note: str = ""
+
+
+def declared_gap(finding: Finding) -> Estimate:
+    """The declared gap with a 95 % interval, as its checks have."""
+    assert finding.comparison is not None
+    return estimate([*finding.comparison.differences.values()], within=DIFFERENCES)
+
+
+def check_rows(finding: Finding, found: Robustness) -> list[CheckRow]:
+    """The declared contrast and every arm that was made."""
+    gap = declared_gap(finding)
+    rows = [CheckRow("-", "as declared", points(gap.mean), interval_points(gap.low, gap.high), gap.n)]
+    for check in found.checks:
+        for arm in check.arms:
+            change = f"{points(arm.change.mean)} ({interval_points(arm.change.low, arm.change.high)})"
+            rows.append(
+                CheckRow(
+                    RIVALS[check.name],
+                    found.named(arm.arm.name).words,
+                    points(arm.gap.mean),
+                    interval_points(arm.gap.low, arm.gap.high) if arm.gap.n else "-",
+                    arm.gap.n,
+                    change if arm.change.n else "-",
+                    p_value(arm.p) if arm.p == arm.p else "-",
+                    word_of(arm),
+                    arm_note(found, arm),
+                )
+            )
+    return rows
+
+
+def word_of(arm: JudgedArm) -> str:
+    """The rule's word, in brackets for an arm by which its check is not judged."""
+    return arm.word if arm.arm.main else f"({arm.word})"
+
+
+def check_forest(finding: Finding, found: Robustness) -> Markup:
+    """The declared gap on top, and below it the gap of every arm that was made, with the rule's word."""
+    comparison, gap = finding.comparison, declared_gap(finding)
+    assert comparison is not None
+    first, second = display_setting(comparison.setting), display_setting(comparison.against)
+    arms = [arm for check in found.checks for arm in check.arms]
+    rows = [_row("as declared", gap, "", strong=True)]
+    rows += [_row(found.named(arm.arm.name).words, arm.gap, word_of(arm)) for arm in arms]
+    margin = None if comparison.margin is None else 100 * comparison.margin
+    title = f"{first} less {second}, as declared and in each robustness check"
+    return forest(
+        title, rows, "Difference (points)", margin=margin, heads=("Trained", "Difference, interval, pairs, rule")
+    )
+
+
+def _row(label: str, gap: Estimate, word: str, *, strong: bool = False) -> ForestRow:
+    ends = f" ({points(gap.low)} to {points(gap.high)})" if gap.has_interval else ""
+    shown = ", ".join(filter(None, (f"{points(gap.mean)}{ends}", str(gap.n), word)))
+    return ForestRow(label, 100 * gap.mean, 100 * gap.low, 100 * gap.high, shown, strong=strong)
+
+
+def length_panel(study: OpenedStudy) -> Panel | None:
+    """The gap against the number of training steps, with the 95 % intervals as a band; None without other lengths."""
+    finding, found = study.finding, study.finding.robustness
+    if found is None:
+        return None
+    recipe = study.config.recipe
+    by_epochs = {recipe.epochs: declared_gap(finding)}
+    for arm in (arm for check in found.checks if check.name == "length" for arm in check.arms):
+        if arm.gap.n:
+            by_epochs |= {one.recipe.epochs: arm.gap for one in found.named(arm.arm.name).studies}
+    if len(by_epochs) < LEAST_LENGTHS:
+        return None
+    steps = int(study.environment["images"][0]) // recipe.batch_size
+    lengths = sorted(by_epochs)
+    x, gaps = [float(steps * epochs) for epochs in lengths], [by_epochs[epochs] for epochs in lengths]
+    y = [100 * gap.mean for gap in gaps]
+    known = [(at, 100 * gap.low, 100 * gap.high) for at, gap in zip(x, gaps, strict=True) if gap.has_interval]
+    words = [
+        f"{epochs} epochs, {at:,.0f} steps\n{interval_words(gap)}, n = {gap.n}"
+        for epochs, at, gap in zip(lengths, x, gaps, strict=True)
+    ]
+    marks = [Mark("line", [x[0], x[-1]], [0.0, 0.0], PALETTE[6], dashed=True, width=1.5)]
+    if len(known) > 1:
+        places, low, high = ([*column] for column in zip(*known, strict=True))
+        marks.append(Mark("band", places, low, PALETTE[0], high=high, legend="95 % interval"))
+    marks.append(Mark("line", x, y, PALETTE[0]))
+    marks.append(Mark("dots", x, y, PALETTE[0], legend="mean difference over seeds", words=words))
+    return Panel(
+        "The difference against the length of training", Axis("Steps", log=True), Axis("Difference (points)"), marks
+    )
