@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from explorer.analysis.checks import checks_of
+from explorer.analysis.judging import begun_study
 from explorer.record import records
-from explorer.record.folder import make_folder, study_folder
+from explorer.record.folder import CHECKS, make_folder, study_folder
 from explorer.record.rows import Decision, RunRecord, record_of
-from explorer.record.starts import begin
+from explorer.record.starts import begin, execution_in
 from explorer.search.rungs import chosen
+from explorer.study.checks import is_asked
 from explorer.study.designs import Setting, scope_of
 from explorer.study.job import HostReport
 from explorer.study.plan import plan_of
@@ -21,6 +24,7 @@ from explorer.study.settings import StudyConfig
 DATA_HASH = "0123456789abcdef"
 IMAGES = (80, 40, 96)
 FINISHED = "2026-11-24T05:09:10Z"
+RunError = Callable[[StudyConfig, Run], float]  # the error of a run that came through, as a fraction
 End = Callable[[Setting, int], str]  # what becomes of a run, by its setting and seed: a status, or "" while it lasts
 
 
@@ -29,15 +33,23 @@ def all_ok(setting: Setting, seed: int) -> str:
     return "ok"
 
 
-def made_up(config: StudyConfig, end: End = all_ok) -> Path:
+def made_up(
+    config: StudyConfig,
+    end: End = all_ok,
+    *,
+    error: RunError | None = None,
+    folder: Path | None = None,
+    precision: str = "float32",
+) -> Path:
     """Write a study's folder below the current one, as if each of its runs had ended as `end` says, and return it.
 
     Of a search the designs are spread evenly over those it may choose, the first of them drawn at random where it has
-    a baseline; where it has rungs, every third design is stopped at the first.
+    a baseline; where it has rungs, every third design is stopped at the first. `error` gives the errors of runs that
+    came through.
     """
-    folder = make_folder(study_folder(config.name))
+    folder = make_folder(folder or study_folder(config.name))
     make_folder(folder / "local")
-    execution = Execution("cpu", "made up", "grouped", "channels_last", "float32", 1, config.recipe.batch_size)
+    execution = Execution("cpu", "made up", "grouped", "channels_last", precision, 1, config.recipe.batch_size)
     host_report = HostReport("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
     records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
     begin(folder, None, config, execution, host_report)
@@ -45,12 +57,31 @@ def made_up(config: StudyConfig, end: End = all_ok) -> Path:
     settings = _designs(config) if config.search.is_adaptive else plan.settings
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [
-        _ended(config, setting, run, end(setting, run.seed), stopped)
+        _ended(config, setting, run, end(setting, run.seed), stopped, error)
         for setting, run in runs_of(plan, settings, execution, DATA_HASH)
         if end(setting, run.seed)
     ]
     records.commit_all(folder, ended)
     return folder
+
+
+def made_up_checks(config: StudyConfig, *, error: RunError | None = None, most: int = 1000) -> int:
+    """Write the studies of the checks that a made-up study asks for, at most so many, and return their number."""
+    folder, done, plan = study_folder(config.name), 0, plan_of(config)
+    study = begun_study(folder, plan)
+    assert study is not None
+    plan, execution = plan.with_seeds(study.plan.seeds), execution_in(study.execution, folder)
+    while done < most:
+        checks = checks_of(folder, plan, execution, DATA_HASH)
+        assert checks is not None
+        arms = [arm for arm in checks.arms if is_asked(arm, config.study.robustness)]
+        left = {one.name: one for arm in arms for one in arm.studies if not checks.studies[one.name].is_finished}
+        for own in [*left.values()][: most - done]:
+            made_up(own, error=error, folder=folder / CHECKS / own.name, precision=own.engine.precision)
+        if not left:
+            break
+        done += len(left)
+    return done
 
 
 def _designs(config: StudyConfig) -> tuple[Setting, ...]:
@@ -79,15 +110,17 @@ def _decided(config: StudyConfig, settings: tuple[Setting, ...], folder: Path) -
 
 
 def _ended(
-    config: StudyConfig, setting: Setting, run: Run, status: str, stopped: set[str]
+    config: StudyConfig, setting: Setting, run: Run, status: str, stopped: set[str], error: RunError | None
 ) -> tuple[RunRecord, list[EpochResult], Outcome]:
     """One run: its errors fall over the epochs to a value that the design decides, and the seed a little."""
     rng = np.random.default_rng([*run.id.encode()])
     last = 0.25 + 0.05 * (setting.cost.params % 7) / 7 + 0.01 * float(rng.random())
     is_stopped = status == "ok" and setting.name in stopped
-    epochs = config.rungs[0] if is_stopped else config.recipe.whole_epochs if status == "ok" else 1
+    epochs = config.rungs[0] if is_stopped else config.recipe.epochs_on(IMAGES[0]) if status == "ok" else 1
+    if error is not None:
+        last = error(config, run)
     curve = [
-        EpochResult(epoch, 0.1, 1 / epoch, last + 0.5 / epoch**2, last + 0.6 / epoch**2, 0.5)
+        EpochResult(epoch, 0.1, 1 / epoch, min(1.0, last + 0.5 / epoch**2), min(1.0, last + 0.6 / epoch**2), 0.5)
         for epoch in range(1, epochs + 1)
     ]
     if status == "diverged":
@@ -98,8 +131,8 @@ def _ended(
         status="pruned" if is_stopped else status,  # type: ignore[arg-type] # which `end` names
         epochs=epochs,
         train_error=curve[-1].train_error if curve else None,
-        val_error=curve[-1].val_error if status == "ok" else None,
-        test_error=1 - float(right.mean()) if judges else None,
+        val_error=None if status != "ok" else last if error is not None else curve[-1].val_error,
+        test_error=None if not judges else last if error is not None else 1 - float(right.mean()),
         loss=curve[-1].loss if curve else None,
         seconds=setting.cost.macs / 1e6,
         images_per_second=100.0,

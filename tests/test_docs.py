@@ -28,7 +28,7 @@ from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, PoolC
 from explorer.verbs.carry_out import carried_out
 from explorer.verbs.command_line import read_command
 from explorer.verbs.compose import OWN_VERBS, STUDY_VERBS, groups
-from tests.made_up import made_up
+from tests.made_up import made_up, made_up_checks
 from tests.test_layers import ROOMS
 from tests.training.test_image_sources import picture
 
@@ -169,6 +169,10 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
             made_up(read_command(["study=equal_params"]).study)
         with_images(read.study.data)
         assert main([*(word for word in arguments if not word.startswith("do=")), "do=plan"]) == 0
+    elif read.do == "challenge":
+        made_up(read.study)
+        made_up_checks(read.study)
+        assert main(arguments) == 0
     elif read.do in ("report", "tabulate", "doctor"):
         name = next(word.partition("=")[2] for word in arguments if word.startswith(("study=", "name=")))
         made_up(read_command([f"study={name}"]).study)

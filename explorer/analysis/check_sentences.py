@@ -5,7 +5,7 @@ from explorer.analysis.intervals import Estimate
 from explorer.analysis.paired import MOST_PAIRS
 from explorer.analysis.robustness import JudgedArm, JudgedCheck, Robustness
 from explorer.design.name import display_setting
-from explorer.host.formatting import points
+from explorer.host.formatting import counted, points
 from explorer.study.checks import RIVALS
 
 # What a verdict depends on where the check of this name explains the difference.
@@ -48,7 +48,7 @@ def robustness_sentence(finding: Finding) -> str:
         parts.append(f"{start} explained by {_listed([_explained(found, check) for check in explained])}")
     parts += [_open(found, check) for check in found.found("cannot tell")]
     if found.far:
-        far = (f"{RIVALS[name]} ({done} of {wanted} runs)" for name, (done, wanted) in found.far.items())
+        far = (f"{RIVALS[name]} ({counted(done, 'run')} so far)" for name, done in found.far.items())
         parts.append(f"not finished: {', '.join(far)}")
     if found.undone:
         parts.append(f"not checked: {', '.join(RIVALS[name] for name in found.undone)}")
@@ -69,10 +69,10 @@ def needed_words(arm: JudgedArm) -> str:
     return f"{arm.needed:,} pairs would tell" if arm.needed <= MOST_PAIRS else "no number of pairs here would tell"
 
 
-def interval_words(gap: Estimate) -> str:
-    """A gap with its interval in points: `-0.30 points (-0.50 to -0.10)`."""
-    interval = f" ({points(gap.low)} to {points(gap.high)})" if gap.has_interval else ""
-    return f"{points(gap.mean)} points{interval}"
+def interval_words(gap: Estimate, more: str = "") -> str:
+    """A gap with its interval in points, and `more` about it: `-0.30 points (-0.50 to -0.10)`."""
+    inside = "; ".join(filter(None, (f"{points(gap.low)} to {points(gap.high)}" if gap.has_interval else "", more)))
+    return f"{points(gap.mean)} points{f' ({inside})' if inside else ''}"
 
 
 def _main_words(found: Robustness, check: JudgedCheck) -> list[str]:
@@ -101,9 +101,10 @@ def _open(found: Robustness, check: JudgedCheck) -> str:
     """Why it cannot be told whether a rival explanation explains the difference."""
     each = []
     for one in (one for one in check.arms if one.arm.main and one.word == "cannot tell"):
-        caveat, needed = found.caveats.get(one.arm.name), needed_words(one)
-        gap = caveat or (interval_words(one.gap) if one.gap.n else "no pair of runs came through")
-        each.append(f"{found.named(one.arm.name).words} {gap}{', and ' + needed if needed else ''}")
+        gap = found.caveats.get(one.arm.name, "no pair of runs came through")
+        if one.gap.n:
+            gap = interval_words(one.gap, needed_words(one))
+        each.append(f"{found.named(one.arm.name).words} {gap}")
     return f"whether {RIVALS[check.name]} explains it cannot be told: {_listed(each)}"
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from explorer.analysis.finding import Finding
@@ -34,7 +35,7 @@ class CheckStudy:
     record: records.Record | None
     fault: str = ""
 
-    @property
+    @cached_property
     def progress(self) -> Progress:
         """How many of its runs have a final row in the record."""
         return progress_of(self.plan, self.record)
@@ -146,14 +147,14 @@ def robustness_of(finding: Finding, checks: Checks) -> Robustness:
         if caveat := _caveat(found):
             caveats[arm.name] = caveat
         arms.append(Arm(arm.check, arm.name, {} if caveat else found.differences, arm.main))
-    far, undone = dict[str, tuple[int, int]](), dict[str, str]()
+    far, undone = dict[str, int](), dict[str, str]()
     for check in (check for check in RIVALS if check not in done):
         its = {
             study.name: checks.studies[study.name] for arm in checks.arms if arm.check == check for study in arm.studies
         }
         begun = [one for name, one in its.items() if name.split("-")[0] == check and one.record is not None]
         if begun:
-            far[check] = sum(one.progress.final for one in its.values()), sum(one.plan.runs for one in its.values())
+            far[check] = sum(one.progress.final for one in its.values())
         else:
             undone[check] = "; ".join(arm.why_not for arm in checks.arms if arm.check == check and arm.why_not)
     return Robustness(

@@ -110,7 +110,7 @@ class Robustness:
     checks   those of which all main arms are finished
     arms     every arm of every check, whether or not it was made
     caveats  by arm, why its errors decide nothing; without arms that decide
-    far      of each check that is begun and not finished, the runs recorded and planned
+    far      of each check that is begun and not finished, the number of its recorded runs
     undone   the checks that have not been begun, each with the reason if it cannot be made
     faults   by study, why its record cannot be used
     """
@@ -118,7 +118,7 @@ class Robustness:
     checks: tuple[JudgedCheck, ...] = ()
     arms: tuple[CheckArm, ...] = ()
     caveats: Mapping[str, str] = field(default_factory=dict)
-    far: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    far: Mapping[str, int] = field(default_factory=dict)
     undone: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
 

@@ -99,7 +99,7 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
         )
     less = f", by less than the margin of {_margin(comparison)}" if comparison.within_margin else ""
     where = " on this test set" if finding.on_this_test_set else ""
-    return f"{first} {comparison.verdict} {second}{under_words(finding)}{where}{less}: its {size} ({numbers})."
+    return f"{first} {comparison.verdict} {second}{where}{under_words(finding)}{less}: its {size} ({numbers})."
 
 
 def mood(finding: Finding) -> str:

@@ -15,8 +15,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -274,7 +276,7 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        tree = yaml.safe_load(check_yaml(path))
+        tree = deepcopy(_tree_of(check_yaml(path)))
     except InputError:
         raise
     except (OSError, ValueError, yaml.YAMLError):
@@ -282,6 +284,12 @@ def stored_config(folder: Path) -> dict[str, Any] | None:
     if not isinstance(tree, dict):
         raise InputError(f"{path}: is not a YAML mapping; restore it, or choose another name=")
     return of_a_record(tree, f" (in {path})")
+
+
+@lru_cache(maxsize=64)
+def _tree_of(text: bytes) -> Any:
+    """The content of a YAML file; kept, since a study is opened several times and parsing takes longest."""
+    return yaml.safe_load(text)
 
 
 def note(folder: Path) -> str:

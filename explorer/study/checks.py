@@ -393,6 +393,12 @@ def _precision(declared: Declared) -> Iterator[CheckArm]:
     )
 
 
+def _split(declared: Declared) -> Iterator[CheckArm]:
+    data = replace(declared.config.data, split_seed="each")
+    words, detail = "on another split for each seed", "data.split_seed=each"
+    yield _arm(declared, "split", "split", words, detail, data=data)
+
+
 def _is_plain(execution: Execution) -> bool:
     return execution.precision == "float32" and execution.norms == "torch" and not execution.convolutions
 
@@ -404,6 +410,7 @@ _ARMS: dict[str, Callable[[Declared], Iterator[CheckArm]]] = {
     "cost": _cost,
     "width": _width,
     "precision": _precision,
+    "split": _split,
 }
 
 
