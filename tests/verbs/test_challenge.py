@@ -49,7 +49,7 @@ def from_initialisation(config: StudyConfig, run: Run) -> float:
     """Two paths are better by two points, but only where their filters are shorter at the start."""
     recipe, paths = run.recipe, int(run.architecture.cardinalities[0])
     norm = (2 / paths if recipe.init == "fan_out" else 2) * recipe.init_gain**2
-    return 0.3 + 0.02 * (norm > 1) + noise(run)
+    return 0.3 + 0.02 * (norm > 1.5) + noise(run)
 
 
 def from_shape(config: StudyConfig, run: Run) -> float:
