@@ -11,7 +11,7 @@ from explorer.analysis.judging import begun_study
 from explorer.record import records
 from explorer.record.folder import CHECKS, make_folder, study_folder
 from explorer.record.rows import Decision, RunRecord, record_of
-from explorer.record.starts import begin, execution_in
+from explorer.record.starts import begin
 from explorer.search.rungs import chosen
 from explorer.study.checks import is_asked
 from explorer.study.designs import Setting, scope_of
@@ -70,9 +70,10 @@ def made_up_checks(config: StudyConfig, *, error: RunError | None = None, most: 
     folder, done, plan = study_folder(config.name), 0, plan_of(config)
     study = begun_study(folder, plan)
     assert study is not None
-    plan, execution = plan.with_seeds(study.plan.seeds), execution_in(study.execution, folder)
+    assert study.checks is not None
+    declared = replace(study.checks.declared, plan=plan.with_seeds(study.plan.seeds), tuned={})
     while done < most:
-        checks = checks_of(folder, plan, execution, DATA_HASH)
+        checks = checks_of(folder, declared, DATA_HASH)
         assert checks is not None
         arms = [arm for arm in checks.arms if is_asked(arm, config.study.robustness)]
         left = {one.name: one for arm in arms for one in arm.studies if not checks.studies[one.name].is_finished}
@@ -135,7 +136,7 @@ def _ended(
         test_error=None if not judges else last if error is not None else 1 - float(right.mean()),
         loss=curve[-1].loss if curve else None,
         seconds=setting.cost.macs / 1e6,
-        images_per_second=100.0,
+        images_per_second=100.0 if error is None else 1e7 / setting.cost.macs,
         correct=np.packbits(right).tobytes() if judges else b"",
         test_images=IMAGES[2] if judges else 0,
         message="" if status == "ok" else f"{status.replace('_', ' ')} in epoch 1",

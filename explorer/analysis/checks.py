@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.paired import Comparison, compare
 from explorer.analysis.robustness import Arm, Robustness, judge
-from explorer.analysis.summary import SettingSummary, summarise
+from explorer.analysis.summary import MIN_PAIRS, SettingSummary, summarise
 from explorer.host.errors import InputError
 from explorer.record import records
 from explorer.record.changes import of_settings
@@ -21,6 +23,7 @@ from explorer.study.plan import Plan, plan_of
 from explorer.study.run import Execution
 from explorer.study.settings import StudyConfig
 
+_OF_PACE = ("setting", "seed", "images_per_second")
 SOME_VALUE = 2.0  # of tuning: one that differs from the recipe's, so that both settings are trained with it
 
 
@@ -73,11 +76,29 @@ class Checks:
         return arm.sides is not None and all(self.studies[one.name].is_finished for one in arm.studies)
 
 
-def checks_of(folder: Path, plan: Plan, execution: Execution | None, data_hash: str | None) -> Checks | None:
+def declared_of(plan: Plan, execution: Execution, environment: Mapping[str, Any], record: records.Record) -> Declared:
+    """What the checks of a study follow from once it has been started."""
+    return Declared(plan, execution, int(environment["images"][0]), _pace(plan, record) if plan.contrast else None)
+
+
+def _pace(plan: Plan, record: records.Record) -> float | None:
+    """How many times as many images a second the contrast's setting trains as its rival; None before a pair is in.
+
+    Of the first seeds alone, so that further ones do not change what is trained.
+    """
+    runs = record.runs[(record.runs["status"] == "ok") & (record.runs["rate"] == 1)]
+    speeds = {(name, seed): speed for name, seed, speed in zip(*(runs[key] for key in _OF_PACE), strict=True)}
+    names = [setting.name for setting in plan.contrast or ()]
+    pairs = [[speeds.get((name, seed)) for name in names] for seed in [*plan.every_seed][:MIN_PAIRS]]
+    return median(first / second for first, second in pairs if first and second) if any(map(all, pairs)) else None
+
+
+def checks_of(folder: Path, declared: Declared, data_hash: str | None) -> Checks | None:
     """The checks of a study, as far as its folder has them; None if the study has no contrast that can be checked.
 
     `data_hash` is that of the images that the study was started on; None before its first start.
     """
+    plan = declared.plan
     if plan.contrast is None or any(one.form != "grouped" for one in plan.contrast):
         return None
     known: dict[str, CheckStudy] = {}
@@ -88,7 +109,6 @@ def checks_of(folder: Path, plan: Plan, execution: Execution | None, data_hash: 
             same = data_hash if study.data == plan.config.data else None
             known[study.name] = check_study(folder / CHECKS / study.name, study, same)
 
-    declared = Declared(plan, execution)
     read(arms := arms_of(declared))
     tuned = {arm.name: best for arm in arms if (best := _best(arm, declared, known)) is not None}
     if tuned:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from explorer.analysis.checks import Checks, checks_of, robustness_of
+from explorer.analysis.checks import Checks, checks_of, declared_of, robustness_of
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
 from explorer.design.name import paths_in
@@ -101,7 +101,8 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     record = records.load(folder)
     right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}
     found = judged(folder, plan, record, right, started.environment, started.execution)
-    checks = checks_of(folder, found.plan, started.plan, started.environment["data_hash"])
+    declared = declared_of(found.plan, started.plan, started.environment, record)
+    checks = checks_of(folder, declared, started.environment["data_hash"])
     finding = replace(found.finding, note=study.note(folder))
     if checks is not None and finding.complete and finding.comparison is not None:
         finding = replace(finding, robustness=robustness_of(finding, checks))

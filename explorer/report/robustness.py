@@ -93,22 +93,18 @@ def length_panel(study: OpenedStudy) -> Panel | None:
     finding, found = study.finding, study.finding.robustness
     if found is None:
         return None
-    recipe = study.config.recipe
-    by_epochs = {recipe.epochs: declared_gap(finding)}
+    images = int(study.environment["images"][0])
+    by_steps = {study.config.recipe.steps_on(images): declared_gap(finding)}
     for arm in (arm for check in found.checks if check.name == "length" for arm in check.arms):
         if arm.gap.n:
-            by_epochs |= {one.recipe.epochs: arm.gap for one in found.named(arm.arm.name).studies}
-    if len(by_epochs) < LEAST_LENGTHS:
+            by_steps |= {one.recipe.steps_on(images): arm.gap for one in found.named(arm.arm.name).studies}
+    if len(by_steps) < LEAST_LENGTHS:
         return None
-    steps = int(study.environment["images"][0]) // recipe.batch_size
-    lengths = sorted(by_epochs)
-    x, gaps = [float(steps * epochs) for epochs in lengths], [by_epochs[epochs] for epochs in lengths]
+    x = [float(steps) for steps in sorted(by_steps)]
+    gaps = [by_steps[steps] for steps in sorted(by_steps)]
     y = [100 * gap.mean for gap in gaps]
     known = [(at, 100 * gap.low, 100 * gap.high) for at, gap in zip(x, gaps, strict=True) if gap.has_interval]
-    words = [
-        f"{epochs} epochs, {at:,.0f} steps\n{interval_words(gap)}, n = {gap.n}"
-        for epochs, at, gap in zip(lengths, x, gaps, strict=True)
-    ]
+    words = [f"{at:,.0f} steps\n{interval_words(gap)}, n = {gap.n}" for at, gap in zip(x, gaps, strict=True)]
     marks = [Mark("line", [x[0], x[-1]], [0.0, 0.0], PALETTE[6], dashed=True, width=1.5)]
     if len(known) > 1:
         places, low, high = ([*column] for column in zip(*known, strict=True))

@@ -14,6 +14,7 @@ from explorer.design.budget import Budget, Limit, deviation, solve_bottleneck_wi
 from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_name, paths_name
 from explorer.design.space import NamedSpace
+from explorer.host.formatting import counted
 from explorer.study.designs import Setting
 from explorer.study.plan import Plan
 from explorer.study.run import Execution
@@ -50,12 +51,16 @@ class Declared:
 
     plan       of the declared study, with the number of seeds that it has; it has a contrast
     execution  how its runs are executed; None before its first start
+    images     number of training images; None before its first start
+    pace       how many times as many images a second the setting trains as its rival; None before that is measured
     tuned      by arm, the values that suit setting and rival best, as multiples of the recipe's; without an arm whose
                tuning is not finished
     """
 
     plan: Plan
     execution: Execution | None = None
+    images: int | None = None
+    pace: float | None = None
     tuned: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
@@ -262,16 +267,18 @@ def _length(declared: Declared) -> Iterator[CheckArm]:
         ("four", 4, "four times"),
         ("sixteen", 16, "16 times"),
     ):
-        epochs = max(1, round(recipe.epochs * factor))
-        rounded = "" if epochs == recipe.epochs * factor else f", {recipe.epochs * factor:g} rounded"
+        key = "steps" if recipe.epochs is None else "epochs"
+        before = getattr(recipe, key)
+        after = max(1, round(before * factor))
+        rounded = "" if after == before * factor else f", {before * factor:g} rounded"
         yield _arm(
             declared,
             "length",
             f"length-{name}",
             f"at {words} the length",
-            f"{epochs} epochs instead of {recipe.epochs}{rounded}",
+            f"{counted(after, key[:-1])} instead of {before:,}{rounded}",
             main=name == "four",
-            recipe=replace(recipe, epochs=epochs),
+            recipe=replace(recipe, **{key: after}),
         )
 
 
@@ -376,6 +383,27 @@ def _at_width_of(one: Architecture, other: Architecture) -> Architecture:
     return replace(one, bottleneck_width=widths)
 
 
+def _time(declared: Declared) -> Iterator[CheckArm]:
+    recipe, (setting, rival) = declared.config.recipe, declared.pair
+    words, main = "for as many seconds as its rival", True
+    if declared.pace is None or declared.images is None:
+        yield CheckArm("time", "time", words, "", (_study(declared, "time", [setting]),), None, main)
+        return
+    before = recipe.steps_on(declared.images)
+    steps = max(1, round(before * declared.pace))
+    names = [display_name(one.architecture) for one in (setting, rival)]
+    detail = f"{names[0]} trains {declared.pace:.2f} times as many images a second as {names[1]}: {steps:,} steps"
+    yield _arm(
+        declared,
+        "time",
+        "time",
+        words,
+        f"{detail} instead of {before:,}",
+        same=(steps == before, True),
+        recipe=replace(recipe, epochs=None, steps=steps),
+    )
+
+
 def _precision(declared: Declared) -> Iterator[CheckArm]:
     engine, done = replace(declared.config.engine, precision="float32", forms="native"), declared.execution
     same = [
@@ -409,6 +437,7 @@ _ARMS: dict[str, Callable[[Declared], Iterator[CheckArm]]] = {
     "length": _length,
     "cost": _cost,
     "width": _width,
+    "time": _time,
     "precision": _precision,
     "split": _split,
 }

@@ -1,6 +1,7 @@
 """`do=challenge`: make the robustness checks of a finished contrast, judge them, draw the page again."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -11,7 +12,6 @@ from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
 from explorer.record.folder import CHECKS, locked, refuse_links, stored_config, study_folder, sweep
-from explorer.record.starts import execution_in
 from explorer.report.terminal import print_verdict
 from explorer.study.checks import ALLOWED, CheckArm, is_asked
 from explorer.study.plan import Plan, plan_of
@@ -58,12 +58,13 @@ def make_checks(study: OpenedStudy, plan: Plan, asked: Collection[str], console:
     problems, tried = list[str](), set[str]()
     if not asked:
         return problems
-    plan, execution = plan.with_seeds(study.plan.seeds), execution_in(study.execution, study.folder)
+    if study.checks is None:
+        raise InputError("study.robustness: the settings of this contrast differ in their form; allowed: []")
+    declared = replace(study.checks.declared, plan=plan.with_seeds(study.plan.seeds), tuned={})
 
     def stand() -> Checks:
-        found = checks_of(study.folder, plan, execution, study.environment["data_hash"])
-        if found is None:
-            raise InputError("study.robustness: the settings of this contrast differ in their form; allowed: []")
+        found = checks_of(study.folder, declared, study.environment["data_hash"])
+        assert found is not None
         return found
 
     with locked(study.folder):

@@ -15,9 +15,9 @@ from explorer.host.machine import cpu_count, driver_version, memory_bytes
 from explorer.record.changes import difference_lines, fork_of
 from explorer.record.folder import study_folder
 from explorer.record.progress import Progress
-from explorer.record.starts import execution_in
 from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
+from explorer.study.checks import Declared
 from explorer.study.designs import Scope, Setting
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory
 from explorer.study.settings import NO_PATH, StudyConfig
@@ -108,10 +108,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
 
 def _checks(plan: Plan, opened: OpenedStudy | None) -> Checks | None:
     """The robustness checks of a study, started or not."""
-    if opened is None:
-        return checks_of(study_folder(plan.config.name), plan, None, None)
-    execution = execution_in(opened.execution, opened.folder)
-    return checks_of(opened.folder, plan, execution, opened.environment["data_hash"])
+    return checks_of(study_folder(plan.config.name), Declared(plan), None) if opened is None else opened.checks
 
 
 def print_forecast(found: Forecast, console: Console) -> None:

@@ -29,7 +29,7 @@ def searched(**changes: object) -> OpenedStudy:
 
 def test_every_question_is_answered_once_and_shown_on_the_page() -> None:
     items = checklist(study())
-    assert len({item.asks for item in items}) == len(items) == 13
+    assert len({item.asks for item in items}) == len(items) == 14
     page = render_page(study())
     assert all(item.asks in page for item in items)
 

@@ -22,7 +22,9 @@ def planned(*words: str, study: str = "init_narrow_cifar10_jpeg_fan_out") -> Pla
 
 
 def arms(plan: Plan, execution: Execution | None = SHORT, **tuned: tuple[float, float]) -> dict[str, CheckArm]:
-    found = arms_of(Declared(plan, execution, {name.replace("_", "-"): best for name, best in tuned.items()}))
+    found = arms_of(
+        Declared(plan, execution, 20_000, tuned={name.replace("_", "-"): best for name, best in tuned.items()})
+    )
     assert len({arm.name for arm in found}) == len(found)
     return {arm.name: arm for arm in found}
 
@@ -34,7 +36,7 @@ def trained(arm: CheckArm) -> tuple[str, ...]:
 def test_every_check_has_a_main_arm_and_every_study_of_it_can_be_planned() -> None:
     plan = planned()
     found = arms(plan)
-    assert {arm.check for arm in found.values() if arm.main} >= set(RIVALS) - {"time"}
+    assert {arm.check for arm in found.values() if arm.main} >= set(RIVALS)
     for arm in found.values():
         plans = [plan_of(study) for study in arm.studies]
         assert sum(own.runs for own in plans) == arm.runs
@@ -102,6 +104,25 @@ def test_lengths_are_rounded_to_whole_epochs_and_sixteen_times_is_made_only_if_a
     assert [arm.name for arm in found.values() if arm.check == "length" and arm.main] == ["length-four"]
     assert not is_asked(found["length-sixteen"], ["length"])
     assert all(is_asked(found[f"length-{name}"], ["length_16"]) for name in ("quarter", "four", "sixteen"))
+
+
+def test_a_length_in_steps_is_changed_in_steps() -> None:
+    found = arms(planned("recipe.epochs=null", "recipe.steps=30", study="equal_params"))
+    assert found["length-quarter"].detail == "8 steps instead of 30, 7.5 rounded"
+    assert found["length-four"].studies[0].recipe.steps == 120
+
+
+def test_equal_seconds_are_so_many_steps_of_the_setting_beside_the_declared_runs_of_its_rival() -> None:
+    plan = planned()
+    before = plan.config.recipe.steps_on(20_000)
+    (arm,) = (arm for arm in arms_of(Declared(plan, SHORT, 20_000, 0.8)) if arm.check == "time")
+    (study,) = arm.studies
+    assert (study.recipe.epochs, study.recipe.steps) == (None, round(0.8 * before))
+    assert arm.sides == (Side("time", PATHS), Side("", ONE_PATH))
+    (same,) = (arm for arm in arms_of(Declared(plan, SHORT, 20_000, 1.0)) if arm.check == "time")
+    assert same.studies == ()
+    (unknown,) = (arm for arm in arms_of(Declared(plan)) if arm.check == "time")
+    assert (trained(unknown), unknown.sides) == ((PATHS,), None)
 
 
 def test_costs_are_equalled_by_whichever_comes_nearer_and_the_steel_man_is_dearer_in_both() -> None:
