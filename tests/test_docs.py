@@ -13,6 +13,7 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,8 +22,12 @@ from benchmarks.__main__ import main as measure
 from benchmarks.__main__ import read_subject
 from explorer import open_study
 from explorer.__main__ import main
+from explorer.analysis.importance import axis_effects
 from explorer.analysis.intervals import Estimate
+from explorer.analysis.published_runs import IMGCLSMOB, every_pair
+from explorer.analysis.ranks import rank_history
 from explorer.design import parse_name
+from explorer.host.formatting import p_value
 from explorer.record.rows import RunRecord
 from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, PoolConfig, StudyConfig, VerifyConfig
 from explorer.verbs.carry_out import carried_out
@@ -410,11 +415,95 @@ def test_a_result_is_that_of_the_record(name: str) -> None:
         mean, low, high = points(finding.comparison.difference)
         assert f"by {mean} points (95 % interval {low} to {high}, n = {finding.comparison.pairs} paired seeds)" in page
     else:
-        verdict = " ".join(open_study(ROOT / "studies" / name).verdict.split())
-        assert "that is 2.95 points lower; 95 % interval -4.13 to -1.77, n = 64 and 64 designs" in verdict
-        assert "2.95 points lower than 64 with one (95 % interval 1.77 to 4.13, n = 64 and 64 designs)" in page
-        assert "-0.88 (-1.38 to -0.38)" in finding.note
-        assert "0.88 points (95 % interval 0.38 to 1.38)" in page
+        assert finding.populations is not None
+        (rivals,) = finding.populations.rivals
+        mean, low, high = points(rivals.difference)
+        assert f"{mean} points lower than 64 with one (95 % interval {low} to {high}, n = 64 and 64 designs" in page
+        assert f"64 of only {finding.populations.feasible['one_path']} feasible" in page
+        for one in rivals.adjusted:
+            ends = [f"{-100 * end:.2f}" for end in (one.difference.high, one.difference.low)]
+            assert f"| {one.held} | {-100 * one.difference.mean:.2f}, {ends[0]} to {ends[1]} |" in page
+        assert rivals.by_depth is not None
+        assert f"it depends on depth ({p_value(rivals.by_depth.p)})" in page
+        for depth, (apart, _, _) in rivals.by_depth.differences.items():
+            assert re.search(rf"{-100 * apart:.2f} at {depth}\b", page)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["equal_params_cifar10_jpeg", "equal_params_tiny_imagenet_32px", "cardinality_or_width_cifar10_jpeg",
+     "design_space_cifar10_jpeg"],
+)  # fmt: skip
+def test_the_head_of_a_recorded_study_says_what_its_record_says(name: str) -> None:
+    finding = open_study(ROOT / "studies" / name).finding
+    lines = (ROOT / "conf" / "study" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    head = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    found = finding.comparison or finding.populations.rivals[0]  # type: ignore[union-attr]
+    mean, low, high = points(found.difference)
+    assert re.search(rf"\b{mean} points (of test error|lower) \(.*?95 % interval {low} to {high}\b", head)
+    assert "under the paper's initialisation" in head
+    assert "reproduc" not in head.lower()
+    if "over other test images" in head:
+        assert finding.with_images is not None
+        _, low, high = points(finding.with_images)
+        assert f"{low} to {high} over other test images" in head
+        assert f"{low} to {high}" in page
+
+
+def test_what_longer_training_says_is_what_others_published() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for one in [pair for pair in every_pair() if pair.source == "imgclsmob"]:
+        (row,) = re.findall(rf"^\| {one.setting} less {one.against} \|(.*)\|$", page, re.MULTILINE)
+        place = ["cifar10", "cifar100", "svhn"].index(one.data)
+        assert row.split("|")[place].strip() == f"{100 * one.gap:+.2f}"
+    gaps = [100 * pair.gap for pair in every_pair() if pair.source.startswith("timm")]
+    assert len(gaps) == 7
+    assert f"{min(gaps):+.2f} to {max(gaps):+.2f} over seven recipes" in " ".join(page.split())
+    errors = IMGCLSMOB["cifar10"]
+    shapes = [parse_name(name) for name in errors]
+    assert len(shapes) == 20
+    columns = np.array(
+        [
+            [1.0, one.depth, np.log2(one.cardinalities[0] * one.bottleneck_widths[0]), np.log2(one.cardinalities[0])]
+            for one in shapes
+        ]
+    )
+    y = np.array([*errors.values()])
+    fit = np.linalg.lstsq(columns, y, rcond=None)[0]
+    left = y - columns @ fit
+    deviation = np.sqrt(np.diag(np.linalg.inv(columns.T @ columns)) * (left @ left) / (len(y) - 4))
+    words = " ".join(page.split())
+    assert f"gains {-fit[2]:.2f} points (standard error {deviation[2]:.2f})" in words
+    assert f"costs {fit[3]:.2f} ({deviation[3]:.2f})" in words
+    assert f"{errors['20-4x32d']} % with 20-4x32d, {errors['56-16x4d']} % with 56-16x4d" in words
+
+
+def test_what_the_pages_say_of_axes_is_what_the_fit_says() -> None:
+    effects = axis_effects(open_study(ROOT / "studies" / "design_space_cifar10_jpeg").finding.summaries)
+    assert effects is not None
+    by_axis = {one.axis: one for one in effects.effects}
+    width, paths, depth = (by_axis[axis] for axis in ("group_width", "cardinality", "depth"))
+    results = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    assert f"{-100 * width.slope.mean:.2f} points less" in results
+    low, high = -100 * paths.slope.high, -100 * paths.slope.low
+    assert f"with {-100 * paths.slope.mean:.2f} less ({low:.2f} to {high:.2f})" in results
+    most = 100 * (depth.curve.fitted[-1] - depth.curve.fitted[0])
+    assert f"{most:.2f} points from 20 to 56" in results
+    statistics = " ".join((ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").split())
+    for one in (width, paths):
+        assert f"{100 * one.slope.mean:.2f}" in statistics
+        assert f"{100 * one.deviation:.2f})" in statistics
+    assert f"R² {effects.explained:.2f}" in statistics
+
+
+def test_the_tau_by_epoch_on_the_page_of_searches_is_that_of_the_record() -> None:
+    study = open_study(ROOT / "studies" / "design_space_cifar10_jpeg")
+    found = rank_history(study.runs, study.epochs)
+    assert found is not None
+    first, second, third = (f"{one.tau:.2f}" for one in found.correlations[:3])
+    page = " ".join((ROOT / "docs" / "searches.md").read_text(encoding="utf-8").split())
+    assert f"it is {first}, {second} and {third} after epoch 1, 2 and 3" in page
 
 
 # Exit codes.

@@ -4,6 +4,7 @@ They are shown beside a study's own contrast and never counted in it: other reci
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from explorer.design.cost import cost
 from explorer.design.name import parse_name
@@ -16,9 +17,31 @@ TABLE_3 = {
     101: {1: 22.0, 2: 21.7, 4: 21.4, 8: 21.3, 32: 21.2},
 }
 TABLE_3_WIDTHS = {1: 64, 2: 40, 4: 24, 8: 14, 32: 4}  # of one path, by cardinality
-# Test errors in percent by design, from the table of models of github.com/osmr/imgclsmob (gluon/README.md, 2024).
+# Test errors in percent by design, from the table of models of github.com/osmr/imgclsmob (gluon/README.md, 2024): 20
+# and 56 layers, full width, one run each.
 IMGCLSMOB = {
-    "cifar10": {"20-1x64d": 4.33, "20-16x8d": 3.94, "20-32x4d": 4.20, "20-64x2d": 4.38},
+    "cifar10": {
+        "20-1x64d": 4.33,
+        "20-2x32d": 4.53,
+        "20-4x16d": 4.70,
+        "20-8x8d": 4.66,
+        "20-16x4d": 4.04,
+        "20-32x2d": 4.61,
+        "20-64x1d": 4.93,
+        "20-2x64d": 4.03,
+        "20-4x32d": 3.73,
+        "20-8x16d": 4.04,
+        "20-16x8d": 3.94,
+        "20-32x4d": 4.20,
+        "20-64x2d": 4.38,
+        "56-1x64d": 2.87,
+        "56-2x32d": 3.01,
+        "56-4x16d": 3.11,
+        "56-8x8d": 3.07,
+        "56-16x4d": 3.12,
+        "56-32x2d": 3.14,
+        "56-64x1d": 3.41,
+    },
     "cifar100": {"20-1x64d": 21.97, "20-16x8d": 21.73, "20-32x4d": 22.13, "20-64x2d": 22.35},
     "svhn": {"20-1x64d": 2.98, "20-16x8d": 2.93, "20-32x4d": 3.09, "20-64x2d": 3.14},
 }
@@ -40,6 +63,7 @@ TASKS = {
     "svhn": Task(3, 32, 10),
     "imagenet": Task(3, 224, 1000),
 }
+NEARLY_EQUAL = 0.08  # most by which the parameters of a published contrast differ, as a fraction
 PAPER_STEPS = {"cifar": 300 * 50_000 // 128, "imagenet": 100 * 1_281_167 // 256}  # by template: the paper's own recipe
 
 
@@ -74,11 +98,16 @@ class PublishedPair:
         return f"{self.setting} less {self.against} on {self.label} ({self.source})"
 
 
-def _pairs() -> list[PublishedPair]:
+@cache
+def every_pair() -> tuple[PublishedPair, ...]:
+    """All published contrasts of several paths with one, of equal depth and nearly equal parameters."""
     found = []
     for data, errors in IMGCLSMOB.items():
-        base, *others = errors
-        found += [PublishedPair(one, base, data, (errors[one] - errors[base]) / 100, "imgclsmob") for one in others]
+        for name, error in errors.items():
+            base = f"{name.partition('-')[0]}-1x64d"
+            pair = PublishedPair(name, base, data, (error - errors[base]) / 100, "imgclsmob")
+            if name != base and abs(pair.params_deviation) < NEARLY_EQUAL:
+                found.append(pair)
     for depth, errors_of in TABLE_3.items():
         for paths in [*errors_of][1:]:
             names = [f"{depth}-{number}x{TABLE_3_WIDTHS[number]}d" for number in (paths, 1)]
@@ -88,17 +117,14 @@ def _pairs() -> list[PublishedPair]:
         found.append(
             PublishedPair("50-32x4d", "50-1x64d", "imagenet", (one_path - many) / 100, f"timm, recipe {recipe}")
         )
-    return found
-
-
-PUBLISHED = tuple(_pairs())
+    return tuple(found)
 
 
 def published(paths: int, against: int) -> list[PublishedPair]:
     """The published contrasts of so many paths with so many others; none is turned round."""
     return [
         pair
-        for pair in PUBLISHED
+        for pair in every_pair()
         if (parse_name(pair.setting).cardinality, parse_name(pair.against).cardinality) == (paths, against)
     ]
 

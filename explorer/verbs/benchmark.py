@@ -83,6 +83,7 @@ def print_together(found: Together, console: Console) -> None:
 def print_figures(found: list[Figure], console: Console) -> None:
     """Print each performance target: the measured value, and whether it was reached."""
     table = plain_table("Figures to reach", "figure", "found", "")
+    table.columns[0].no_wrap = False  # sentences, beside which the numbers must keep their place
     for figure in found:
         verdict = "undecided" if figure.passed is None else "pass" if figure.passed else "FAIL"
         table.add_row(figure.what, figure.found, verdict)

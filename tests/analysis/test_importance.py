@@ -87,7 +87,7 @@ def test_effects_that_are_known_are_found_with_the_error_left_out_and_the_noise_
         assert by_axis[axis].slope.low < true < by_axis[axis].slope.high
         assert by_axis[axis].slope.high - by_axis[axis].slope.low < 0.004
     depth = by_axis["depth"].curve
-    assert depth.values == (20, 29, 38)
+    assert [*depth.values] == [20, 29, 38]
     assert np.diff(np.array(depth.fitted)) == pytest.approx([0.03, -0.02], abs=0.003)
     assert np.isnan(by_axis["depth"].slope.mean)
     assert found.noise == pytest.approx(0.002, rel=0.3)  # of the mean of four
@@ -138,7 +138,7 @@ def test_a_figure_has_the_fit_its_band_and_every_design() -> None:
     effect = next(one for one in found.effects if one.axis == "cardinality")
     panel = effect_panel(effect, found.settings, "Test error (%)")
     band, line, dots = panel.marks
-    assert line.x == (1, 2, 4, 8)
+    assert [*line.x] == [1, 2, 4, 8]
     assert np.diff(np.array(line.y)) == pytest.approx(1.0)  # points for each doubling
     assert len(dots.x) == len(dots.settings) == 48
     assert all(low <= middle <= high for low, middle, high in zip(band.y, line.y, band.high, strict=True))

@@ -1,10 +1,13 @@
 """Searches on recorded curves: the search's own parts, and what they must find where curves tell all or nothing."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from benchmarks.printing import print_replay
 from benchmarks.replay import KINDS, LINEAR, pool_of, replay
 from benchmarks.replay_curves import Curves
 from explorer.design import parse_name
@@ -84,3 +87,17 @@ def test_a_pool_has_a_column_for_every_axis_in_which_designs_differ() -> None:
     assert set(pool.parameters) == {"depth", "cardinality", "block"}
     assert pool.parameters["depth"].tolist() == [11, 11, 20]
     assert pool.parameters["cardinality"].dtype == object
+
+
+def test_regrets_and_figures_are_printed_whole_in_eighty_columns(config: StudyConfig) -> None:
+    found = replay(replace(crossing(0.0), test=crossing(0.0).errors[:, -1]), config, scope_of(config), draws=2)
+    output = io.StringIO()
+    print_replay(found, 0.01, Console(file=output, width=80))
+    lines = output.getvalue().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "points of test error by which the design that validation errors chose" in " ".join(
+        output.getvalue().split()
+    )
+    assert sum(line.rstrip().endswith(("pass", "FAIL")) for line in lines) == 2
+    assert "…" not in output.getvalue()
+    assert "linear fit" in output.getvalue()
