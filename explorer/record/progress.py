@@ -8,7 +8,7 @@ from explorer.design import parse_name
 from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
-from explorer.record.rows import Decision, RunRecord
+from explorer.record.rows import Decision
 from explorer.study.designs import Latency, Setting
 from explorer.study.plan import Plan
 from explorer.study.run import FINAL_STATUSES, Run
@@ -87,7 +87,7 @@ def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
 
 
 def refuse_foreign(
-    config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]
+    config: StudyConfig, folder: Path, runs: list[tuple[Setting, Run]], recorded: records.Record
 ) -> None:
     """Raise InputError if the record holds a run of these settings, seeds and rates under another id.
 
@@ -97,9 +97,11 @@ def refuse_foreign(
         raise InputError(f"{folder}: {found}; restore {study.CONFIG}, or continue with the version that wrote it")
 
 
-def foreign(config: StudyConfig, runs: list[tuple[Setting, Run]], recorded: list[RunRecord]) -> str:
+def foreign(config: StudyConfig, runs: list[tuple[Setting, Run]], recorded: records.Record) -> str:
     """A message on runs recorded under another id than the settings give: the first and their number; empty if none."""
-    known = {(row.setting, row.seed, row.rate): row.run for row in recorded if row.status in FINAL_STATUSES}
+    final = recorded.runs[recorded.runs["status"].isin(FINAL_STATUSES)]
+    columns = (final[name].tolist() for name in ("setting", "seed", "rate", "run"))
+    known = {(setting, seed, rate): run for setting, seed, rate, run in zip(*columns, strict=True)}
     other = [
         (setting, run, old)
         for setting, run in runs

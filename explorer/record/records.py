@@ -6,7 +6,8 @@ two tables without a committed run can only be at their end, and are cut off whe
 
 import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -242,12 +243,12 @@ def lost_rows(name: str, count: int) -> str:
 
 def _values(rows: pd.DataFrame, kind: type) -> list[Any]:
     """Rows as values of their dataclass, with None for missing cells."""
-    names = [str(name) for name in rows]
-    columns = (
-        [None if lacks else value for value, lacks in zip(rows[name].tolist(), rows[name].isna().tolist(), strict=True)]
-        for name in names
-    )
-    return [kind(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+    columns = []
+    for field in fields(kind):
+        column = rows[field.name]
+        lacks = column.isna()
+        columns.append((column.astype(object).where(~lacks, None) if lacks.any() else column).tolist())
+    return list(starmap(kind, zip(*columns, strict=True)))
 
 
 def _cells(rows: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:

@@ -257,7 +257,7 @@ def _job(state: State, setting: Setting, run: Run) -> Job:
         judges=is_judged(state.config, run),
         weights=weights,
         loaders=0 if state.config.engine.loaders == "auto" else state.config.engine.loaders,
-        checkpoints=str(checkpoints(state.folder, run.id)),
+        checkpoints=str(checkpoints(state.folder) / run.id),
         save_every=state.config.engine.save_every,
         until=state.rungs.until(setting.name),
     )

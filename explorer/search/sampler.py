@@ -98,16 +98,13 @@ class FeasibleSampler(BaseSampler):
         """Never called, since every axis is in the relative search space."""
         raise AssertionError((study, trial, param_name, param_distribution))
 
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Make the sampler of this trial and call its own method."""
-        self._inner = self._make(trial.number)
-        self._inner.before_trial(study, trial)
-
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Call the wrapped sampler's method."""
         self._inner.after_trial(study, trial, state, values)
 
     def _proposal(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
+        self._inner = self._make(trial.number)
+        self._inner.before_trial(study, trial)
         if isinstance(self._inner, optuna.samplers.QMCSampler):
             # QMCSampler would take its space from the first finished trial, and supports no categories.
             inner = {name: axis for name, axis in space.items() if not isinstance(axis, CategoricalDistribution)}

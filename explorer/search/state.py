@@ -72,7 +72,6 @@ def open_state(
 ) -> State:
     """Build the state of a study from its record, `past`."""
     config, data_hash = plan.config, measurer.host_report.data_hash
-    recorded = records.as_records(past.runs)
     trials, rungs = replayed(plan, settings, past), Rungs(config.rungs, plan.seeds)
     decisions = list(past.decisions)
     if numbers := range(len(past.chosen(BASELINE)), config.search.random_designs):
@@ -87,14 +86,14 @@ def open_state(
     to_ask = plan.designs - len(settings)
     for decision in decisions:
         rungs.note(decision)
-    for record in recorded:
-        if record.status in FINAL_STATUSES:
-            rungs.end(record.setting, record.seed)
-    final = {record.run for record in recorded if record.status in FINAL_STATUSES}
-    for run_id in final:
+    ended = past.runs[past.runs["status"].isin(FINAL_STATUSES)]
+    for setting_name, seed in zip(ended["setting"].tolist(), ended["seed"].tolist(), strict=True):
+        rungs.end(setting_name, seed)
+    final = {*ended["run"].tolist()}
+    for run_id in final & {path.name for path in checkpoints(folder).glob("*")}:
         forget(folder, run_id)
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
-    refuse_foreign(config, folder, runs, recorded)
+    refuse_foreign(config, folder, runs, past)
     display = Display(
         console=console,
         total_runs=len(runs) + to_ask * plan.seeds,
@@ -147,11 +146,11 @@ def _drawn(measurer: Measurer, execution: Execution, trials: Trials, numbers: ra
     return with_latency(measurer, execution, designs)
 
 
-def checkpoints(folder: Path, run_id: str) -> Path:
-    """The folder of a run's checkpoints."""
-    return folder / "local" / "checkpoints" / run_id
+def checkpoints(folder: Path) -> Path:
+    """The folder in which each run that has begun has a folder of its checkpoints, named by its id."""
+    return folder / "local" / "checkpoints"
 
 
 def forget(folder: Path, run_id: str) -> None:
     """Delete the checkpoints of a run that has ended."""
-    shutil.rmtree(checkpoints(folder, run_id), ignore_errors=True)
+    shutil.rmtree(checkpoints(folder) / run_id, ignore_errors=True)

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from statistics import fmean
 from typing import Any
 
@@ -168,8 +169,8 @@ class Trials:
         assert self.sampler is not None
         place = self._place(setting)
         with self._lock:
-            number = self._begin(self.study, setting, place, self.by)
-            self.sampler.claim(self.study, self.study.get_trials(deepcopy=False)[number], place)
+            trial = self._begin(self.study, setting, place, self.by)
+            self.sampler.claim(self.study, self.study._storage.get_trial(trial._trial_id), place)
 
     def _place(self, setting: Setting) -> int:
         """The position of a setting's design in the sampler's pool. Raises InputError if it is not there."""
@@ -182,12 +183,12 @@ class Trials:
             )
         return place
 
-    def _begin(self, study: optuna.Study, setting: Setting, place: int, by: str) -> int:
-        """Open a trial with the design at a place of the pool, and return its number."""
+    def _begin(self, study: optuna.Study, setting: Setting, place: int, by: str) -> optuna.Trial:
+        """Open a trial with the design at a place of the pool."""
         assert self.sampler is not None
         trial = _begun(study, self.sampler.at(place), self.sampler.distributions, _attributes(setting, by))
         self._by_setting[setting.name] = _Open(study, trial)
-        return trial.number
+        return trial
 
     def frozen(self) -> list[FrozenTrial]:
         """A snapshot of all trials, in the order of the settings; another thread may call `add` meanwhile.
@@ -227,12 +228,26 @@ def open_trials(
     directions = [optuna.study.StudyDirection.MINIMIZE] * (1 if cost is None else 2)
     study = optuna.create_study(study_name=name, directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
     trials = Trials(study, seeds, cost=cost, first_seed=first_seed)
-    parameters = [_parameters(setting, formed=any(one.form != "grouped" for one in settings)) for setting in settings]
+    formed = any(setting.form != "grouped" for setting in settings)
+    parameters = [_parameters(setting, formed=formed) for setting in settings]
     choices = _distributions(parameters)
     for setting, own in zip(settings, parameters, strict=True):
         trial = _begun(study, own, choices, _attributes(setting, (by or {}).get(setting.name, "")))
         trials._by_setting[setting.name] = _Open(study, trial)
     return trials
+
+
+class _Trial(FrozenTrial):
+    """A trial whose copies share the values in it, which never change, and not the dictionaries that hold them.
+
+    Optuna copies a trial deeply when it is opened and when it is finished: with the thousands of values that an axis of
+    a large study may have, that takes longer than all else.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Trial":
+        copied = copy.copy(self)
+        copied.__dict__ |= {name: dict(value) for name, value in vars(self).items() if isinstance(value, dict)}
+        return copied
 
 
 def _begun(
@@ -245,12 +260,18 @@ def _begun(
 
     These look at every trial of the study for each: of tens of thousands that takes minutes.
     """
-    template = optuna.trial.create_trial(
+    template = _Trial(
+        number=-1,
+        trial_id=-1,
         state=optuna.trial.TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
         params=values,
         distributions=distributions,
         user_attrs=attributes,
         system_attrs={"fixed_params": values},
+        intermediate_values={},
     )
     return optuna.Trial(study, study._storage.create_new_trial(study._study_id, template_trial=template))
 

@@ -152,9 +152,12 @@ def _text(part: Any) -> str:
 def _decisive(value: Any) -> Any:
     """A value as plain dictionaries and lists, without fields that do not affect results or have their default."""
     if is_dataclass(value):
-        return {
-            field.name: _decisive(getattr(value, field.name))
-            for field in fields(value)
-            if field.metadata.get("decides", True) and getattr(value, field.name) != field.default
-        }
+        found = ((name, getattr(value, name), default) for name, default in _deciding(type(value)))
+        return {name: _decisive(own) for name, own, default in found if own != default}
     return [_decisive(item) for item in value] if isinstance(value, tuple) else value
+
+
+@lru_cache
+def _deciding(kind: type) -> tuple[tuple[str, Any], ...]:
+    """The names and defaults of a dataclass's fields that affect results."""
+    return tuple((field.name, field.default) for field in fields(kind) if field.metadata.get("decides", True))

@@ -25,7 +25,6 @@ from explorer.record.folder import (
     sweep,
 )
 from explorer.record.progress import refuse_foreign, without_weights
-from explorer.record.records import as_records
 from explorer.record.starts import execution_in
 from explorer.report.terminal import print_verdict
 from explorer.study.plan import plan_of
@@ -113,7 +112,7 @@ def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig) -> Non
     """For a study that was already finished: refuse a record of other runs, and complete the dashboard's database."""
     execution = execution_in(study.execution, study.folder)
     runs = runs_of(study.plan, study.settings, execution, study.environment["data_hash"])
-    refuse_foreign(study.config, study.folder, runs, as_records(study.record.runs))
+    refuse_foreign(study.config, study.folder, runs, study.record)
     if (study.folder / BEHIND).exists():
         from explorer.verbs.move import catch_up
 

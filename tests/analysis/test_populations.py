@@ -157,6 +157,22 @@ def test_single_seeds_are_as_uncertain_as_the_images_they_were_counted_on() -> N
     assert same.sure.tolist() == few.sure.tolist()  # seeds that do not differ tell no more than the images
 
 
+def test_many_designs_are_on_the_front_as_surely_as_if_those_far_from_it_were_drawn_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    costs = rng.integers(1, 200, 400)
+    errors = 0.3 + 0.5 / costs + rng.exponential(0.05, 400)
+    tried = designs([[error] for error in errors], [int(cost) for cost in costs])
+    whole = front(tried, "macs", images=1000, chance=0.9)
+    monkeypatch.setattr("explorer.analysis.front.CELLS", 100_000)
+    part = front(tried, "macs", images=1000, chance=0.9)
+    assert whole is not None
+    assert part is not None
+    assert np.flatnonzero(part.sure).size > 20
+    assert np.abs(part.sure - whole.sure).max() < 0.08  # five standard errors of a share of 1,000 draws
+
+
 def test_agreement_is_kendalls_tau_of_the_means() -> None:
     names = ["29-1x64d", "29-2x40d", "29-4x24d", "29-8x14d"]
     short = [

@@ -260,8 +260,8 @@ def test_a_page_behind_the_record_is_told_and_is_no_fault(
 def kept(run_id: str, epochs: int, steps: int = 0) -> Path:
     """A checkpoint as training leaves it."""
     results = tuple(EpochResult(number, 0.1, 1.0, 0.5, 0.5, 0.1) for number in range(1, epochs + 1))
-    save(checkpoints(FOLDER, run_id), run_id, Checkpoint(results, 1.0, 1.0, {"network.weight": torch.ones(9)}, steps))
-    return max(checkpoints(FOLDER, run_id).iterdir())
+    save(checkpoints(FOLDER) / run_id, run_id, Checkpoint(results, 1.0, 1.0, {"network.weight": torch.ones(9)}, steps))
+    return max((checkpoints(FOLDER) / run_id).iterdir())
 
 
 @pytest.mark.parametrize(("damage", "words"), broadly(OTHERS.values(), fast=3), ids=OTHERS)
@@ -433,7 +433,7 @@ def test_a_study_without_a_row_yet_says_from_where_its_runs_go_on(
         path = FOLDER / name
         path.write_text(path.read_text().splitlines(keepends=True)[0])
     kept(ids[2], 1, 3)
-    path = checkpoints(FOLDER, ids[0]) / "0001.safetensors"
+    path = checkpoints(FOLDER) / ids[0] / "0001.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"none")
     code, output = doctor(capsys)

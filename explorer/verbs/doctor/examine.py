@@ -168,7 +168,7 @@ def _examine_one(folder: Path, *, running: bool, database: str | None = None, is
     found.lines.append(_recorded(record))
     to_choose = opened.plan.designs - len(opened.settings)
     found.lines += _left(folder, to_choose, [own for own in runs if own[1].id not in final])
-    if other := foreign(plan.config, runs, records.as_records(record.runs)):
+    if other := foreign(plan.config, runs, record):
         remedy = f"restore {study.CONFIG}, or continue with the version that wrote the record"
         found.faults.append(Fault(f"{folder / study.RUNS}: {other}", remedy))
     if not running:

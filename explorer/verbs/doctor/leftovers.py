@@ -62,7 +62,7 @@ def examine_leftovers(folder: Path, page: Path) -> list[Fault]:
 
 def _checkpoints(folder: Path, run_id: str) -> Iterator[Path]:
     """A run's checkpoints, the newest first."""
-    yield from sorted(checkpoints(folder, run_id).glob("*.safetensors"), reverse=True)
+    yield from sorted((checkpoints(folder) / run_id).glob("*.safetensors"), reverse=True)
 
 
 def _read(path: Path, run_id: str) -> Position | str:
