@@ -50,6 +50,8 @@ def robustness_sentence(finding: Finding) -> str:
     if found.far:
         far = (f"{RIVALS[name]} ({counted(done, 'run')} so far)" for name, done in found.far.items())
         parts.append(f"not finished: {', '.join(far)}")
+    if found.faults:
+        parts.append(f"not usable: {', '.join(found.faults)}")
     if found.undone:
         parts.append(f"not checked: {', '.join(RIVALS[name] for name in found.undone)}")
     words = "; ".join(parts)

@@ -129,7 +129,9 @@ class Robustness:
     @property
     def is_begun(self) -> bool:
         """Whether anything was trained for a check: some hold by how the declared study is made."""
-        return bool(self.far) or any(self.named(arm.arm.name).studies for check in self.checks for arm in check.arms)
+        return bool(self.far or self.faults) or any(
+            self.named(arm.arm.name).studies for check in self.checks for arm in check.arms
+        )
 
     def found(self, word: Word) -> list[JudgedCheck]:
         """The checks of which the rule says this word."""

@@ -175,8 +175,10 @@ def _tuning(study: OpenedStudy) -> tuple[Answer, str]:
 
 def _robustness(study: OpenedStudy) -> tuple[Answer, str]:
     found = study.finding.robustness
-    if found is None:
+    if study.finding.comparison is None or not study.finding.complete:
         return "does not apply", "There is no finished contrast of two settings to be checked."
+    if found is None:
+        return "no", "No robustness check is kept here; a study's own folder has them."
     made = {check.name: check.word for check in found.checks}
     words = [f"{RIVALS[name]}: {made.get(name, 'no')}" for name in RIVALS]
     answer: Answer = "no" if not made else "yes" if len(made) == len(RIVALS) else "in part"

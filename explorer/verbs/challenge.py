@@ -56,7 +56,7 @@ def make_checks(study: OpenedStudy, plan: Plan, asked: Collection[str], console:
     `plan` is made from the settings of this command, which say where the images are and what executes runs.
     """
     problems, tried = list[str](), set[str]()
-    if not asked:
+    if not asked or study.finding.lost is not None:  # without a verdict there is nothing to explain
         return problems
     if study.checks is None:
         raise InputError("study.robustness: the settings of this contrast differ in their form; allowed: []")

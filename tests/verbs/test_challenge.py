@@ -1,6 +1,7 @@
 """Robustness checks of a finished contrast: made, judged, said and drawn, mostly from records of made-up runs."""
 
 import io
+import json
 import re
 import shutil
 import signal
@@ -235,15 +236,19 @@ def test_a_check_of_other_images_or_settings_is_not_used_and_says_so(
         _, robustness = found(open_study(FOLDER))
         assert "cost" not in {check.name for check in robustness.checks}
         assert list(robustness.faults) == ["cost-wider"]
+        assert "not usable: cost-wider; not checked: " in robustness_sentence(open_study(FOLDER).finding)
         assert main([*TINY, SEEDS, "do=challenge", "study.robustness=[cost]"]) == 2
         assert "cost-wider: was " in capsys.readouterr().err
         path.write_text(content)
 
 
-def test_finished_checks_train_nothing_and_redraw_the_page(
+def test_finished_checks_even_of_a_later_version_train_nothing_and_redraw_the_page(
     workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked("cost", from_shape)
+    made_later = FOLDER / CHECKS / "cost-wider" / "environment.json"
+    environment = json.loads(made_later.read_text())
+    made_later.write_text(json.dumps(environment | {"version": "9.9.9", "sources": {"training/loop.py": "another"}}))
     monkeypatch.setattr("explorer.search.coordinator.run_study", None)  # calling it would fail
     assert main([*TINY, SEEDS, "do=challenge"]) == 0  # those that the study was started with
     first = capsys.readouterr().out
