@@ -7,7 +7,7 @@ an arm would train again just as the declared study has trained it is taken from
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import Any, get_args
 
 from explorer.design.architecture import Architecture
 from explorer.design.budget import Budget, Limit, deviation, solve_bottleneck_width
@@ -453,7 +453,7 @@ def _arm(
     settings: Pair | None = None,
     same: Sequence[bool] = (False, False),
     main: bool = True,
-    **changes: object,
+    **changes: Any,
 ) -> CheckArm:
     """An arm with one study, in which those settings are trained that are not the `same` as in the declared study.
 
@@ -474,7 +474,7 @@ def _arm(
 
 
 def _study(
-    declared: Declared, name: str, settings: Sequence[Setting], *, tunes: bool = False, **changes: object
+    declared: Declared, name: str, settings: Sequence[Setting], *, tunes: bool = False, **changes: Any
 ) -> Config:
     """A study of designs as the declared study trains them, apart from `changes`; one that `tunes` has other seeds."""
     config = declared.config
@@ -482,7 +482,9 @@ def _study(
     if tunes:
         first, seeds = (first + APART if first < APART else first - APART), TUNING_SEEDS
     executed = declared.execution
-    engine = replace(config.engine, precision=executed.precision) if executed else config.engine
+    engine = config.engine
+    if executed is not None:
+        engine = replace(engine, precision="bfloat16" if executed.precision == "bfloat16" else "float32")
     own = replace(
         config,
         name=name,
@@ -496,4 +498,4 @@ def _study(
         report=ReportConfig(),
         fork=False,
     )
-    return replace(own, **changes)  # type: ignore[arg-type] # parts of the settings by their names
+    return replace(own, **changes)

@@ -33,12 +33,12 @@ def test_the_guilty_explanation_is_convicted_and_no_innocent_one(cause: str, dra
     rng = np.random.default_rng(0)
     words: dict[str, list[str]] = {check: [] for check in CHECKS}
     for _ in range(draws):
-        for check in judge(*world(rng, cause)):
-            words[check.name].append(check.word)
+        for one in judge(*world(rng, cause)):
+            words[one.name].append(one.word)
     for check in CHECKS:
         convicted = words[check].count("explains") / draws
         assert convicted >= 0.9 if check == cause else convicted <= 0.05
-    held = np.mean([[one == "holds" for one in own] for check, own in words.items() if check != cause])
+    held = np.mean([[word == "holds" for word in own] for check, own in words.items() if check != cause])
     assert held <= 0.05 if cause == "nothing" else held >= 0.95
 
 

@@ -21,10 +21,10 @@ def planned(*words: str, study: str = "init_narrow_cifar10_jpeg_fan_out") -> Pla
     return plan_of(read_command([f"study={study}", *(["data.path=images"] if "cifar" in study else []), *words]).study)
 
 
-def arms(plan: Plan, execution: Execution | None = SHORT, **tuned: tuple[float, float]) -> dict[str, CheckArm]:
-    found = arms_of(
-        Declared(plan, execution, 20_000, tuned={name.replace("_", "-"): best for name, best in tuned.items()})
-    )
+def arms(
+    plan: Plan, execution: Execution | None = SHORT, tuned: dict[str, tuple[float, float]] | None = None
+) -> dict[str, CheckArm]:
+    found = arms_of(Declared(plan, execution, 20_000, tuned=tuned or {}))
     assert len({arm.name for arm in found}) == len(found)
     return {arm.name: arm for arm in found}
 
@@ -80,14 +80,14 @@ def test_tuning_has_seeds_of_its_own_and_what_it_finds_is_trained_with_the_decla
     for study in untuned.studies:
         assert not declared & set(plan_of(study).every_seed)
         assert study.search.first_seed == plan.config.search.first_seed + APART
-    tuned = arms(plan, **{name.replace("-", "_"): (1.0, 4.0)})[name]
+    tuned = arms(plan, tuned={name: (1.0, 4.0)})[name]
     last = tuned.studies[-1]
     assert tuned.sides == (Side("", PATHS), Side(f"{name}-against", ONE_PATH))
     assert len(tuned.studies) == len(untuned.studies) + 1
     assert getattr(last.recipe, key) == 4 * getattr(plan.config.recipe, key)
     assert set(plan_of(last).every_seed) == declared
     assert "at the edge of what was tried" in tuned.detail
-    assert "edge" not in arms(plan, **{name.replace("-", "_"): (1.0, 0.5)})[name].detail
+    assert "edge" not in arms(plan, tuned={name: (1.0, 0.5)})[name].detail
 
 
 def test_tuned_seeds_stay_apart_from_seeds_however_high() -> None:
@@ -128,7 +128,8 @@ def test_equal_seconds_are_so_many_steps_of_the_setting_beside_the_declared_runs
 def test_costs_are_equalled_by_whichever_comes_nearer_and_the_steel_man_is_dearer_in_both() -> None:
     plan = planned()
     found = arms(plan)
-    setting, rival = plan.contrast or ()
+    assert plan.contrast is not None
+    setting, rival = plan.contrast
     (wider,) = plan_of(found["cost-wider"].studies[0]).settings
     assert wider.name == "29-1x18d-w64"
     assert wider.cost.params > setting.cost.params

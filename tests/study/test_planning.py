@@ -15,7 +15,8 @@ from explorer.study.run import Convolution, Execution
 from explorer.study.runs import refuse_batch, runs_of
 from explorer.study.settings import Contrast, StudyConfig
 from explorer.verbs.command_line import read_command
-from explorer.verbs.plan import passes, seeds_in_words
+from explorer.verbs.estimate import passes
+from explorer.verbs.plan import seeds_in_words
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 32)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import shutil
 import signal
@@ -72,9 +73,9 @@ def found(study: OpenedStudy) -> tuple[Finding, Robustness]:
 
 
 def printed(finding: Finding, width: int = 80) -> str:
-    console = Console(file=io.StringIO(), width=width)
-    print_verdict(finding, "?", console)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    text = io.StringIO()
+    print_verdict(finding, "?", Console(file=text, width=width))
+    return text.getvalue()
 
 
 class Text(HTMLParser):
@@ -143,7 +144,7 @@ def best_at(rate: float) -> RunError:
 
     def error(config: StudyConfig, run: Run) -> float:
         best = rate if run.architecture.cardinality == 1 else 1.0
-        return 0.3 + 0.01 * abs(np.log2(run.recipe.learning_rate / (0.01 * best))) + noise(run)
+        return 0.3 + 0.01 * abs(math.log2(run.recipe.learning_rate / (0.01 * best))) + noise(run)
 
     return error
 
@@ -182,9 +183,9 @@ def test_a_check_on_its_way_is_said_to_be_so_and_decides_nothing(workplace: Path
 
 
 def planned(*words: str) -> str:
-    console = Console(file=io.StringIO(), width=400)
-    show_plan(tiny(*words), console)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    text = io.StringIO()
+    show_plan(tiny(*words), Console(file=text, width=400))
+    return text.getvalue()
 
 
 def test_more_seeds_of_the_study_make_its_checks_unfinished(workplace: Path) -> None:
