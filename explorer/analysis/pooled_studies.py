@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
+from explorer.analysis.check_sentences import robustness_sentence
 from explorer.analysis.intervals import Estimate, estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
@@ -18,6 +19,7 @@ from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, interval_points, points
+from explorer.study.checks import RIVALS
 
 LEAST_PAIRS = 2  # fewest pairs of seeds of a study: one has no standard error
 
@@ -40,6 +42,17 @@ class Part:
     def name(self) -> str:
         """The study's name."""
         return self.study.config.name
+
+    @property
+    def explained_by(self) -> list[str]:
+        """What explains the difference, by the study's own robustness checks."""
+        found = self.study.finding.robustness
+        return [RIVALS[check.name] for check in found.found("explains")] if found else []
+
+    @property
+    def robustness(self) -> str:
+        """What the study's own robustness checks say, and which were not made."""
+        return robustness_sentence(self.study.finding)
 
     @property
     def label(self) -> str:
@@ -217,7 +230,9 @@ def pooled_sentence(pool: PooledStudies) -> str:
     sure = mean.low > 0 or mean.high < 0
     told = "" if sure else ", which holds zero: the mean of further data sets may have either sign"
     signs = f"The difference has this sign in {found.same_sign} of {found.n}"
-    return f"{start} on the mean ({whole}{told}). {signs}. {prediction_sentence(found)}"
+    explained = [f"{' and '.join(part.explained_by)} in {part.name}" for part in pool.parts if part.explained_by]
+    but = f" Robustness checks explain the difference by {', by '.join(explained)}." if explained else ""
+    return f"{start} on the mean ({whole}{told}). {signs}. {prediction_sentence(found)}{but}"
 
 
 def prediction_sentence(found: Pooled) -> str:

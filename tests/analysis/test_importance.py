@@ -1,5 +1,6 @@
 """Which axes the error goes with over many designs, and how far a fit of them can be trusted."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -157,5 +158,6 @@ def test_the_page_of_many_designs_has_the_effects_with_ped_anova_beside_them() -
     assert "PED-ANOVA" not in render_page(study)
 
 
-def test_a_study_of_few_designs_has_no_ped_anova() -> None:
+def test_a_study_of_few_designs_has_no_ped_anova_and_loads_no_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)  # importing it would raise an error
     assert ped_anova(open_study(ROOT / "studies" / "equal_params_cifar10_jpeg")) is None

@@ -72,6 +72,14 @@ def test_the_order_is_held_against_the_longest_study_of_the_same_images() -> Non
     assert regime_of(open_study(Path("elsewhere/short"))).longest is None
 
 
+def test_a_run_of_so_many_steps_is_told_by_these() -> None:
+    folder = recorded("steps", 3, "recipe.epochs=null", "recipe.steps=12")
+    found = regime_of(open_study(folder))
+    assert (found.steps, found.epochs) == (12, 3)  # five steps an epoch, so that the third is not ended
+    recorded("short", 1)
+    assert regime_of(open_study(Path("studies/short"))).longest == ("steps", 12)
+
+
 def diverges(setting: Setting, seed: int) -> str:
     return "diverged"
 

@@ -9,13 +9,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from benchmarks.synthetic import synthetic
+from explorer.analysis.judging import open_study
+from explorer.analysis.pooled_studies import pool_studies
 from explorer.report.index import Entry, broken, write_index
 from explorer.report.page import write_page
+from explorer.report.pool_page import write_pool_page
 from explorer.verbs.command_line import read_command
 from tests.report.browsing import MARKS, Visit, opened
 from tests.report.test_hostile import hostile_spaces
 from tests.report.test_index import entry
 from tests.report.test_page import study
+from tests.test_layers import ROOT
 
 pytestmark = MARKS
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -66,6 +70,18 @@ def test_a_page_has_none_without_its_scripts_either(
     page = Visit(browser, tmp_path / "still.html", **way).page
     assert page.locator("svg.still").count() >= 3
     assert violations(page) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_pool_of_studies_has_none(browser: Browser, tmp_path: Path, way: dict[str, Any]) -> None:
+    names = ("equal_params_cifar10_jpeg", "equal_params_tiny_imagenet_32px")
+    pool = pool_studies([open_study(ROOT / "studies" / name) for name in names])
+    write_pool_page(pool, tmp_path / "pool-both.html")
+    visit = Visit(browser, tmp_path / "pool-both.html", **way)
+    assert visit.page.locator("svg.still").count() == 1
+    assert visit.complaints == []
+    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert violations(visit.page) == []
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,6 +1,7 @@
 """`do=pool`: one claim over several data sets, from recorded studies."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -9,8 +10,9 @@ import pytest
 import tests.made_up
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
-from explorer.analysis.pooled_studies import pool_studies
+from explorer.analysis.pooled_studies import pool_studies, pooled_sentence
 from explorer.analysis.published_runs import NEARLY_EQUAL, every_pair, published
+from explorer.analysis.robustness import JudgedCheck, Robustness
 from explorer.host.formatting import points
 from explorer.study.designs import Setting
 from explorer.verbs.command_line import read_command
@@ -78,6 +80,29 @@ def test_two_data_sets_have_no_prediction_and_say_so(record: Record, capsys: pyt
     assert "a prediction takes 3 or more" in told
     assert "reports/pool-one-two.html" in told
     assert ">A further data set<" not in Path("reports/pool-one-two.html").read_text()
+
+
+def test_what_explains_a_difference_is_told_with_the_mean(record: Record) -> None:
+    for name in THREE[:2]:
+        record(name)
+    one, two = (open_study(Path("studies") / name) for name in THREE[:2])
+    plain = pool_studies([one, two])
+    assert "explain" not in pooled_sentence(plain)
+    check = JudgedCheck("init", "explains", ())
+    checked = replace(one, finding=replace(one.finding, robustness=Robustness((check,), undone={"rate": ""})))
+    told = pooled_sentence(pool_studies([checked, two]))
+    assert told.endswith("Robustness checks explain the difference by the initialisation in one.")
+
+
+def test_names_of_others_stay_text_on_the_page_and_in_the_index(record: Record) -> None:
+    hostile = "</p><script>alert(1)</script>&quot;"
+    record("one", f'data.label="{hostile}"')
+    record("two")
+    assert main(["do=pool", "studies=[one,two]", "name=odd"]) == 0
+    for name in ("pool-odd", "index"):
+        page = Path(f"reports/{name}.html").read_text()
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert" in page
 
 
 @pytest.mark.parametrize(
