@@ -65,6 +65,12 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
             console.print(words, markup=False, highlight=False)
 
 
+def _length(study: StudyConfig) -> str:
+    """How long a study trains, in epochs or in steps."""
+    epochs, steps = study.recipe.epochs, study.recipe.steps
+    return f"{epochs} epochs" if epochs is not None else f"{steps:,} steps"
+
+
 def print_ranks(
     found: Agreement, studies: tuple[StudyConfig, StudyConfig], console: Console, *, same_images: bool
 ) -> None:
@@ -74,7 +80,7 @@ def print_ranks(
     if found.low != found.low:
         interval = "no interval, since that needs two seeds of each setting in both studies"
     console.print(
-        f"{short.name} ({short.recipe.epochs} epochs) against {long.name} ({long.recipe.epochs} epochs): Kendall's tau "
+        f"{short.name} ({_length(short)}) against {long.name} ({_length(long)}): Kendall's tau "
         f"{found.tau:.2f} over {found.settings} settings, {interval}. 1: the same order; 0: no relation.",
         highlight=False,
     )

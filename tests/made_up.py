@@ -51,7 +51,8 @@ def made_up(
     make_folder(folder / "local")
     execution = Execution("cpu", "made up", "grouped", "channels_last", precision, 1, config.recipe.batch_size)
     host_report = HostReport("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
-    records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
+    some = {"searches": config.search.is_adaptive, "filters": config.records_filters}
+    records.open_for_writing(folder, **some, rungs=config.rungs)
     begin(folder, None, config, execution, host_report)
     plan = plan_of(config).with_seeds(config.search.looks[-1])
     settings = _designs(config) if config.search.is_adaptive else plan.settings

@@ -188,7 +188,7 @@ def _under(config: StudyConfig, names: Sequence[str]) -> str:
 
 def refuse_large(folder: Path) -> None:
     """Raise InputError for a record too large to read only for the index; the folder may come from other people."""
-    size = sum((folder / name).stat().st_size for name in (*study.TABLES, study.DECISIONS) if (folder / name).exists())
+    size = sum((folder / name).stat().st_size for name in (*study.TABLES, *study.SOME) if (folder / name).exists())
     search = (study.stored_config(folder) or {}).get("search")
     designs = search.get("designs") if isinstance(search, dict) else None
     what = f"its record of {size / 2**20:,.0f} MiB" if size > MOST_BESIDE else ""

@@ -38,6 +38,8 @@ STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 DECISIONS = "decisions.csv"  # only a search has one
+FILTERS = "filters.csv"  # only a study of listed designs has one, from schema 3 on
+SOME = DECISIONS, FILTERS
 CHECKS = "checks"  # holds the robustness checks of the study's contrast, each a study with a folder of its own
 NOTE, LONGEST_NOTE = "note.txt", 2000  # a person's remarks on the result, and most characters of it
 TOKEN, JOBS = "local/here", "local/slurm"  # identifies the folder to another machine; messages of Slurm jobs
@@ -48,9 +50,11 @@ LIVE_SECONDS = 10  # least time between two drawings of a running study's page, 
 #   1  everything written before there was a number: a table may lack columns that have a default in `rows`, and
 #      environment.json may lack the fields of `_Later`; config.yaml says search.seeds=auto as `search.looks`
 #   2  with the number; search.seeds is `auto` in config.yaml too
+#   3  data.split_seed may be `each` and recipe.steps a number; runs.csv has the column filter_layers, and a study of
+#      listed designs has filters.csv. A start makes both for a record of an earlier schema: runs before it have no rows
 # Raise it when a program that knows only the previous number would refuse or misread a record: another column, another
 # file, another meaning of a value. All schemas from 1 on are read; a start raises a record's schema to this one.
-SCHEMA = 2
+SCHEMA = 3
 _SHOWN = re.compile(rb"<!-- runs: ([0-9a-f]*) -->\s*\Z")
 _DIGITS = 16
 MOST_HEADER = 2**16  # bytes of a table's first line
@@ -157,7 +161,7 @@ def refuse_links(folder: Path) -> None:
 
 def stamps_of(folder: Path) -> Stamps:
     """The state of a study's files. Take it before reading them, so that a change while reading is noticed later."""
-    names = [*TABLES, DECISIONS, CONFIG, ENVIRONMENT, EXECUTION, NOTE]
+    names = [*TABLES, *SOME, CONFIG, ENVIRONMENT, EXECUTION, NOTE]
     names += [str(check.relative_to(folder) / name) for check in checks_in(folder) for name in (RUNS, CONFIG)]
     return Stamps({name: stamp(folder / name) for name in names}, time.time_ns())
 
@@ -361,7 +365,7 @@ def gaps(folder: Path) -> list[str]:
     """The files that a study lacks; none before its start, which writes `config.yaml` last."""
     if not _has_begun(folder):
         return []
-    wanted = (*TABLES, *_of_a_search(folder), CONFIG, EXECUTION, ENVIRONMENT)
+    wanted = (*TABLES, *some_tables(folder), CONFIG, EXECUTION, ENVIRONMENT)
     return [name for name in wanted if not (folder / name).exists()]
 
 
@@ -370,7 +374,7 @@ def drop_unbegun(folder: Path) -> None:
     if _has_begun(folder):
         return
     with suppress(OSError):
-        for name in (*TABLES, DECISIONS, "local/holder.json", "local/lock", TOKEN):
+        for name in (*TABLES, *SOME, "local/holder.json", "local/lock", TOKEN):
             (folder / name).unlink(missing_ok=True)
         for place in (folder / JOBS, folder / "local"):
             if place.exists():
@@ -388,19 +392,33 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _of_a_search(folder: Path) -> tuple[str, ...]:
-    """The name of the table that only a search has; empty if this study is none."""
+def some_tables(folder: Path) -> tuple[str, ...]:
+    """The names of the tables that not every study has, but a started one with these settings and this schema."""
     if not (folder / CONFIG).exists():
         return ()
-    search = (stored_config(folder) or {}).get("search")
-    if not isinstance(search, dict) or search.get("only"):  # designs listed by name are not chosen by a search
+    tree = stored_config(folder) or {}
+    search = tree.get("search")
+    if not isinstance(search, dict):
         return ()
-    return (DECISIONS,) if search.get("sampler") in ADAPTIVE else ()
+    by_name = bool(search.get("only"))  # designs listed by name are not chosen by a search
+    if not by_name and search.get("sampler") in ADAPTIVE:
+        return (DECISIONS,)
+    is_listed = by_name or (search.get("sampler") == "listed" and not tree.get("spaces"))
+    return (FILTERS,) if is_listed and _schema(folder) >= 3 else ()
+
+
+def _schema(folder: Path) -> int:
+    """The schema of a record; 1 if its file cannot be read, which is reported by whoever needs it."""
+    with suppress(InputError, OSError):
+        content = read_json(folder / ENVIRONMENT)
+        schema = content.get("schema", 1) if isinstance(content, dict) else 1
+        return schema if type(schema) is int else 1
+    return 1
 
 
 def _has_begun(folder: Path) -> bool:
     """Whether a first start was written completely, or any row is recorded."""
-    return (folder / CONFIG).exists() or any(is_more_than_a_header(folder / name) for name in (*TABLES, DECISIONS))
+    return (folder / CONFIG).exists() or any(is_more_than_a_header(folder / name) for name in (*TABLES, *SOME))
 
 
 def is_more_than_a_header(path: Path) -> bool:

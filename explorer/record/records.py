@@ -1,12 +1,13 @@
-"""The record of a study, its runs and their results, as three append-only tables.
+"""The record of a study, its runs and their results, as append-only tables.
 
-`epochs.csv` and `correct.csv` are made durable first; the row in `runs.csv` then commits the run. Rows of the other
-two tables without a committed run can only be at their end, and are cut off when the record is opened for writing.
+`epochs.csv`, `correct.csv` and, where there is one, `filters.csv` are made durable first; the row in `runs.csv` then
+commits the run. Rows of the others without a committed run can only be at their end, and are cut off when the record is
+opened for writing.
 """
 
 import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -17,37 +18,48 @@ import pandas as pd
 
 from explorer.host.errors import InputError
 from explorer.record import table
-from explorer.record.folder import CORRECT, DECISIONS, EPOCHS, RUNS
-from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
+from explorer.record.folder import CORRECT, DECISIONS, EPOCHS, FILTERS, RUNS
+from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, RunRecord
 from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Outcome
 
 _OF_RUNS: dict[str, type] = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
 Rows = Mapping[str, pd.DataFrame]  # the rows of each table, by its name
 
 
+def no_filters() -> pd.DataFrame:
+    """The table of filters without any row."""
+    return pd.DataFrame(
+        {one.name: pd.Series(dtype=float if one.type is not str else str) for one in fields(FilterRecord)}
+    )
+
+
 @dataclass(frozen=True)
 class Record:
     """A study's tables in memory: `runs` has the last row of each run, `epochs` one row per run and epoch.
 
-    `decisions` are those of a search, in order; empty for other studies.
+    `decisions` are those of a search, in order; empty for other studies. `filters` has one row per run and k x k
+    convolution; none in a study whose designs are not listed, and of runs of earlier versions.
     """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
     decisions: tuple[Decision, ...] = ()
+    filters: pd.DataFrame = field(default_factory=no_filters)
 
     def chosen(self, by: str | None = None) -> list[str]:
         """The names of the settings that a search chose, in order; with `by`, only those that this sampler chose."""
         return [one.setting for one in self.decisions if one.decision == "chosen" and by in (None, one.by)]
 
 
-def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, ...] = ()) -> tuple[list[str], Record]:
+def open_for_writing(
+    folder: Path, *, searches: bool = False, filters: bool = False, rungs: tuple[int, ...] = ()
+) -> tuple[list[str], Record]:
     """Create the tables, or repair them after an interrupted write; return messages about repairs, and the record.
 
-    With `searches` the study has a table of decisions, and judges its designs at `rungs`. Raises InputError for damage
-    that a repair would hide; nothing is changed then.
+    With `searches` the study has a table of decisions, and judges its designs at `rungs`; with `filters` it has one of
+    filters. Raises InputError for damage that a repair would hide; nothing is changed then.
     """
-    kinds = kinds_of(searches=searches)
+    kinds = kinds_of(searches=searches, filters=filters)
     for name, kind in reversed(kinds.items()):  # runs.csv is created last: if it exists, so do the others
         table.create(folder / name, kind)
     found = {
@@ -71,9 +83,10 @@ def open_for_writing(folder: Path, *, searches: bool = False, rungs: tuple[int, 
     return messages, assembled(rows)
 
 
-def kinds_of(*, searches: bool) -> dict[str, type]:
+def kinds_of(*, searches: bool, filters: bool = False) -> dict[str, type]:
     """The row type of each table of a study, in reading order: runs first, then the rows that they imply."""
-    return {RUNS: RunRecord, **_OF_RUNS, **({DECISIONS: Decision} if searches else {})}
+    some = {FILTERS: FilterRecord} if filters else {}
+    return {RUNS: RunRecord, **_OF_RUNS, **some, **({DECISIONS: Decision} if searches else {})}
 
 
 def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
@@ -89,6 +102,7 @@ def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
         RUNS: again if len(again) > 1 or not at_end else set(),
         EPOCHS: _without_epochs(rows),
         CORRECT: _judged(rows[RUNS]) - _runs(rows[CORRECT]) if CORRECT in rows else set(),
+        FILTERS: _without_filters(rows),
         DECISIONS: _undecided(rows, rungs) if DECISIONS in rows else set(),
     }
     return {name: sorted(runs) for name, runs in found.items() if runs}
@@ -123,13 +137,13 @@ def _chosen_once(decisions: pd.DataFrame, designs: set[str]) -> pd.DataFrame:
 
 def uncommitted(rows: Rows) -> dict[str, set[str]]:
     """Runs that occur in another table but not in `runs.csv`, by the name of that table."""
-    known = {EPOCHS: _runs(rows[RUNS]), CORRECT: _judged(rows[RUNS])}
-    found = {name: _runs(rows[name]) - known[name] for name in _OF_RUNS if name in rows}
+    known = {EPOCHS: _runs(rows[RUNS]), CORRECT: _judged(rows[RUNS]), FILTERS: _runs(rows[RUNS])}
+    found = {name: _runs(rows[name]) - runs for name, runs in known.items() if name in rows}
     return {name: runs for name, runs in found.items() if runs}
 
 
 def commit(folder: Path, record: RunRecord, epochs: list[EpochResult], outcome: Outcome) -> None:
-    """Write one finished run: first its epochs and correct images, last the row that commits it."""
+    """Write one finished run: first its epochs, correct images and filters, last the row that commits it."""
     commit_all(folder, [(record, epochs, outcome)])
 
 
@@ -138,16 +152,19 @@ def commit_all(folder: Path, runs: Iterable[tuple[RunRecord, list[EpochResult], 
 
     If this is interrupted, the record looks like one that has lost rows; a running study therefore writes run by run.
     """
-    rows, right, ended = list[EpochRecord](), list[CorrectRecord](), list[RunRecord]()
+    rows, right, ended, filters = list[EpochRecord](), list[CorrectRecord](), list[RunRecord](), list[FilterRecord]()
     for record, epochs, outcome in runs:
         rows += [EpochRecord(run=record.run, **vars(row)) for row in epochs]
         if outcome.correct:
             bits = base64.b64encode(outcome.correct).decode()
             right.append(CorrectRecord(run=record.run, images=outcome.test_images, bits=bits))
+        filters += [FilterRecord(run=record.run, **vars(layer)) for layer in outcome.filters]
         ended.append(record)
     table.append(folder / EPOCHS, rows)
     if right:
         table.append(folder / CORRECT, right)
+    if filters:
+        table.append(folder / FILTERS, filters)
     table.append(folder / RUNS, ended)
 
 
@@ -165,7 +182,7 @@ def load(folder: Path) -> Record:
         raise InputError(f"{folder}: there is no record here; start the study first")
     if not (folder / EPOCHS).exists():
         raise InputError(f"{folder}: {EPOCHS} is missing; restore it, or start anew with name=...")
-    kinds = kinds_of(searches=(folder / DECISIONS).exists())
+    kinds = kinds_of(searches=(folder / DECISIONS).exists(), filters=(folder / FILTERS).exists())
     rows = {name: table.read(folder / name, kind) for name, kind in kinds.items() if name != CORRECT}
     # While a study runs, tables that are read later may hold runs that had not ended when runs.csv was read.
     if lost := {name: gone for name, gone in missing(rows).items() if name != RUNS}:
@@ -183,7 +200,9 @@ def assembled(rows: Rows) -> Record:
     epochs = epochs[epochs["place"] >= 0].drop_duplicates(["place", "epoch"], keep="last")
     epochs = epochs.sort_values(["place", "epoch"]).drop(columns="place")
     decisions = _values(rows[DECISIONS], Decision) if DECISIONS in rows else []
-    return Record(runs=runs, epochs=epochs.reset_index(drop=True), decisions=tuple(decisions))
+    filters = rows[FILTERS] if FILTERS in rows else no_filters()
+    filters = filters[filters["run"].isin(places)].drop_duplicates(["run", "layer"], keep="last")
+    return Record(runs, epochs.reset_index(drop=True), tuple(decisions), filters.reset_index(drop=True))
 
 
 def load_correct(
@@ -244,8 +263,8 @@ def lost_rows(name: str, count: int) -> str:
 def _values(rows: pd.DataFrame, kind: type) -> list[Any]:
     """Rows as values of their dataclass, with None for missing cells."""
     columns = []
-    for field in fields(kind):
-        column = rows[field.name]
+    for one in fields(kind):
+        column = rows[one.name]
         lacks = column.isna()
         columns.append((column.astype(object).where(~lacks, None) if lacks.any() else column).tolist())
     return list(starmap(kind, zip(*columns, strict=True)))
@@ -280,6 +299,17 @@ def _without_epochs(rows: Rows) -> set[str]:
         if (status in ("ok", "pruned") and there != every) or (status == "diverged" and there & before != before):
             lost.add(run)
     return lost
+
+
+def _without_filters(rows: Rows) -> set[str]:
+    """Runs that came to their end and have other numbers of filter rows than they were recorded with."""
+    runs = rows[RUNS]
+    if "filter_layers" not in runs:
+        return set()
+    filters = rows[FILTERS] if FILTERS in rows else no_filters()
+    found = filters.drop_duplicates(["run", "layer"])["run"].value_counts().to_dict()
+    ended = runs[runs["status"] == "ok"]
+    return {run for run, count in _cells(ended, "run", "filter_layers") if found.get(run, 0) != count}
 
 
 def _undecided(rows: Rows, rungs: tuple[int, ...]) -> set[str]:

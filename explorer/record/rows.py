@@ -57,6 +57,7 @@ class RunRecord:
     latency_upper: Amount | None = None
     start: Place = 0
     host: str = ""
+    filter_layers: Place = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,17 @@ class CorrectRecord:
     bits: str
 
 
+@dataclass(frozen=True, slots=True)
+class FilterRecord:
+    """One row of `filters.csv`: a k x k convolution of a run; the fields are those of `explorer.study.run.Filters`."""
+
+    run: str
+    layer: str
+    norm_start: Annotated[float, Ge(0)]
+    norm_end: Annotated[float, Ge(0)]
+    degrees: Annotated[float, Ge(0), Le(180)]
+
+
 def record_of(
     config: StudyConfig,
     setting: Setting,
@@ -142,5 +154,6 @@ def record_of(
         latency_lower=latency.lower if latency else None,
         latency_upper=latency.upper if latency else None,
         start=start,
+        filter_layers=len(outcome.filters),
         **results,
     )

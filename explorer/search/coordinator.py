@@ -71,7 +71,8 @@ def run_study(
         before = started_study(folder)
         if before is not None:
             refuse_other_settings(before, config)
-        healed, past = records.open_for_writing(folder, searches=config.search.is_adaptive, rungs=config.rungs)
+        kept = {"searches": config.search.is_adaptive, "filters": config.records_filters}
+        healed, past = records.open_for_writing(folder, **kept, rungs=config.rungs)
         for line in healed:
             console.print(line, **PLAIN)
         refused = False
@@ -260,6 +261,7 @@ def _job(state: State, setting: Setting, run: Run) -> Job:
         checkpoints=str(checkpoints(state.folder) / run.id),
         save_every=state.config.engine.save_every,
         until=state.rungs.until(setting.name),
+        filters=state.config.records_filters,
     )
 
 

@@ -5,7 +5,7 @@ was made by the same sources and the same torch, on the same images and device.
 """
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from explorer.search.measuring import Measurer
 from explorer.study.designs import Setting
 from explorer.study.job import HostQuestion, HostReport
 from explorer.study.plan import Plan
-from explorer.study.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Outcome, Run
+from explorer.study.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Filters, Outcome, Run
 from explorer.study.runs import is_judged, rate_of, runs_of
 from explorer.study.settings import StudyConfig
 from explorer.training.sources import decisive_sources
@@ -89,6 +89,8 @@ def reuse_runs(
     write_environment(folder, {**environment, "starts": starts})
     for setting, run, row in found:
         outcome, macs, when = _outcome(row, origin.right.get(run.id)), row.fvcore_macs, row.finished
+        if plan.config.records_filters:
+            outcome = replace(outcome, filters=_filters(origin.record, run.id))
         place = places[row.start]
         record = record_of(plan.config, setting, run, outcome, fvcore_macs=macs, finished=when, start=place)
         records.commit(folder, record, _epochs(origin.record, run.id), outcome)
@@ -181,6 +183,12 @@ def _epochs(past: records.Record, run_id: str) -> list[EpochResult]:
     """The epochs of a run, read back from their rows."""
     rows = past.epochs[past.epochs["run"] == run_id].drop(columns="run").to_dict("records")
     return [EpochResult(**{str(key): value for key, value in row.items()}) for row in rows]
+
+
+def _filters(past: records.Record, run_id: str) -> tuple[Filters, ...]:
+    """The filters of a run, read back from their rows; none of a run of an earlier version."""
+    rows = past.filters[past.filters["run"] == run_id].drop(columns="run").to_dict("records")
+    return tuple(Filters(**{str(key): value for key, value in row.items()}) for row in rows)
 
 
 def _outcome(row: RunRecord, right: "np.typing.NDArray[np.bool_] | None") -> Outcome:

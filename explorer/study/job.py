@@ -24,6 +24,7 @@ class Job:
     checkpoints  folder of the run's checkpoints, whose newest one it continues from; None: no checkpoints
     save_every   seconds between two checkpoints
     until        the epoch after which the run pauses; None: it is trained to its end
+    filters      report how long its filters are and how far they turn
     """
 
     run: Run
@@ -34,6 +35,7 @@ class Job:
     checkpoints: str | None = None
     save_every: float = 30.0
     until: int | None = None
+    filters: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,22 @@ class EpochResult:
 
 
 @dataclass(frozen=True)
+class Filters:
+    """The filters of one of a run's k x k convolutions, k > 1; each number is a mean over the layer's filters.
+
+    layer       name of the convolution in the grouped form, as `layer1.0.conv2`
+    norm_start  squared norm of a filter before the first step; `norm_end` after the last one
+    degrees     by which a filter turns in an epoch: the angle between its weights before and after it, mean over
+                epochs. A last epoch that `recipe.steps` ends early does not count, unless it is the only one
+    """
+
+    layer: str
+    norm_start: float
+    norm_end: float
+    degrees: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The result of a run. Errors are those after the last epoch, not the best; None if there is none.
 
@@ -118,6 +134,7 @@ class Outcome:
     test_images        number of those bits
     message            one line for the user if something went wrong
     host               name of the machine on which the run ended
+    filters            of its k x k convolutions, if that was asked for and the run came to its end
     """
 
     status: Status
@@ -132,6 +149,7 @@ class Outcome:
     test_images: int = 0
     message: str = ""
     host: str = ""
+    filters: tuple[Filters, ...] = ()
 
 
 # Bounds of the numbers in a table: a larger one cannot be a result, and could keep a reader busy without end.

@@ -428,6 +428,11 @@ class StudyConfig:
     fork: bool = False
 
     @property
+    def records_filters(self) -> bool:
+        """Whether the record has the filters of every run: where designs are listed, not many drawn ones."""
+        return bool(self.search.only) or (self.search.sampler == "listed" and not self.spaces)
+
+    @property
     def rungs(self) -> tuple[int, ...]:
         """The epochs after which a search judges its unfinished designs; empty if it trains all to their end."""
         search, epochs = self.search, self.recipe.epochs

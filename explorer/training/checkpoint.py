@@ -51,7 +51,8 @@ class Checkpoint:
     seconds           wall time of the run so far, without interruptions
     training_seconds  the part of these spent on training in finished epochs
     tensors           weights and running statistics, momentum, the states of the random streams at the epoch's
-                      beginning, and within an epoch its sums
+                      beginning, and within an epoch its sums; if filters are followed, how far they have turned, and
+                      within an epoch what they were at its beginning
     steps             taken in the unfinished epoch
     epoch_seconds     wall time of the unfinished epoch so far
     epoch_training    the part of these spent on training

@@ -19,6 +19,7 @@ from explorer.study.run import EpochResult, Execution, Outcome, Run, Status
 from explorer.study.settings import Recipe
 from explorer.training.checkpoint import Checkpoint, Checkpointing, captured, latest, restore, save
 from explorer.training.device import is_out_of_memory
+from explorer.training.filters import Turning, turning
 from explorer.training.images.augment import augmented, coloured, draw, normalised
 from explorer.training.images.split import Crops, Dataset, Split, fetched, load
 from explorer.training.network.build import build
@@ -75,6 +76,7 @@ def train(
     keeping: Checkpointing | None = None,
     until: int | None = None,
     goes_on: Callable[[], bool] = lambda: True,
+    filters: bool = False,
 ) -> Outcome:
     """Train a run, report every epoch, and evaluate it once on the test images after the last epoch.
 
@@ -82,7 +84,8 @@ def train(
     read streamed images, 0 for one per core. With `keeping` the run continues from its newest checkpoint, whose epochs
     are reported again, and gives the same bits as without an interruption. If `until` is earlier than the last epoch,
     the run is trained up to it and returns "paused". `goes_on` is called after every step and every evaluated batch; if
-    it returns False, a last checkpoint is written and StoppedError raised.
+    it returns False, a last checkpoint is written and StoppedError raised. With `filters` the outcome says how long the
+    filters are and how far they turn.
 
     A loss that explodes or weights that are not finite end the run as "diverged", too little memory as "out_of_memory".
     On the CPU the same run gives the same bits for the same number of threads, version of torch and type of processor;
@@ -97,7 +100,9 @@ def train(
                 f"the images have changed since the study's start: {run.data_hash} then, now {data.digest}"
             )
         started = time.perf_counter()
-        return _Training(run, data, report, started, keeping, goes_on).to_end(judges, weights, until)
+        training = _Training(run, data, report, started, keeping, goes_on)
+        training.filters = turning(training.network, run.execution.form) if filters else None
+        return training.to_end(judges, weights, until)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -183,6 +188,7 @@ class _Training:
     unfinished: _Unfinished | None = None
     training_seconds: float = 0.0
     saved_at: tuple[int, int] = (0, 0)
+    filters: Turning | None = None
 
     def __post_init__(self) -> None:
         self.network, self.optimizer = ready(self.run)
@@ -206,7 +212,10 @@ class _Training:
         message = self._keep_weights(weights) if weights is not None else ""
         tests = (self.data.test, self.data.rest) if judges else ()
         right = np.concatenate([_UNSEEN, *(self._correct(split) for split in tests if split is not None)])
-        return replace(self._outcome("ok", right), message=message)
+        # Of whole epochs, unless there is none.
+        whole = max(1, self.steps // (len(self.data.train) // self.run.recipe.batch_size))
+        filters = self.filters.result(whole) if self.filters else ()
+        return replace(self._outcome("ok", right), message=message, filters=filters)
 
     def _epoch(self, epoch: int) -> str:
         """Train and evaluate one epoch, or the rest of it. Returns what went wrong; "" if nothing did."""
@@ -214,6 +223,8 @@ class _Training:
         before, steps = taken_before(run.recipe, len(data.train), epoch)
         zero = torch.zeros((), device=run.execution.device)
         under_way = self.unfinished or _Unfinished(self._states(), {"loss": zero, "wrong": zero.clone()})
+        if self.filters and self.unfinished is None:
+            self.filters.begin()
         self.unfinished = under_way
         taken = epoch_steps(
             self.network,
@@ -244,6 +255,8 @@ class _Training:
         rate = learning_rate(run.recipe, before + steps - 1, self.steps)
         self.results.append(EpochResult(epoch, rate, loss, train_error, val_error, seconds))
         self.unfinished = None
+        if self.filters:  # only now: until here a checkpoint may be written, from which this is done again
+            self.filters.end(counts=epoch == 1 or steps == len(data.train) // run.recipe.batch_size)
         return ""
 
     def _states(self) -> dict[str, Tensor]:
@@ -273,6 +286,8 @@ class _Training:
         restore(found.tensors, self.network, self.optimizer)
         for name, generator in self.streams.items():
             generator.set_state(found.tensors[f"stream.{name}"])
+        if self.filters and not self.filters.restore(found.tensors):
+            self.filters = None
         self.results, self.training_seconds = list(found.results), found.training_seconds
         self.started, self.saved, self.saved_at = self.started - found.seconds, time.perf_counter(), found.position
         if found.steps:
@@ -294,6 +309,7 @@ class _Training:
         streams = under_way.streams if under_way else self._states()
         others = {f"stream.{name}": state for name, state in streams.items()}
         others |= {f"sum.{name}": total for name, total in under_way.sums.items()} if under_way else {}
+        others |= self.filters.state() if self.filters else {}
         tensors = captured(self.network, self.optimizer, others)
         times = under_way.times() if under_way else (0.0, 0.0)
         kept = Checkpoint(tuple(self.results), now - self.started, self.training_seconds, tensors, position[1], *times)

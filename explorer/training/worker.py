@@ -149,6 +149,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
             keeping=keeping,
             until=job.until,
             goes_on=life.goes_on,
+            filters=job.filters,
         )
         if outcome.status == "out_of_memory":  # return its memory to the system for other workers
             _leave_where_lost(run, pipe, outcome.message)

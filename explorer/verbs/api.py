@@ -61,17 +61,18 @@ class Answer:
 class Study:
     """A recorded study in its present state, from its folder or from a shared table of it (`do=tabulate`).
 
-    runs, epochs  the record's tables, errors as fractions
-    finding       all that the record shows, the verdict included
-    verdict       the verdict in one sentence
-    note          text that a person added to the result; "" for none
-    figures       the figures of its page, as plotly figures by name
+    runs, epochs, filters  the record's tables, errors as fractions
+    finding  all that the record shows, the verdict included
+    verdict  the verdict in one sentence
+    note     text that a person added to the result; "" for none
+    figures  the figures of its page, as plotly figures by name
     """
 
     def __init__(self, study: OpenedStudy) -> None:
         self._study = study
         self.runs: pd.DataFrame = study.record.runs
         self.epochs: pd.DataFrame = study.record.epochs
+        self.filters: pd.DataFrame = study.record.filters
         self.finding: Finding = study.finding
         self.verdict: str = sentence(study.finding)
         self.note: str = study.finding.note

@@ -1,8 +1,8 @@
 """`do=tabulate`: write a finished study as a small tabular benchmark, to share; `explorer.open_study` reads it.
 
-A folder holds `runs.parquet`, `epochs.parquet` and `correct.parquet` (the study's tables), `study.json` (settings,
-execution plan, environment and what a search decided), `schema.json` (columns and SHA-256 of the others) and
-`README.md`, the data card.
+A folder holds `runs.parquet`, `epochs.parquet`, `correct.parquet` and, where the study has them, `filters.parquet` (the
+study's tables), `study.json` (settings, execution plan, environment and what a search decided), `schema.json` (columns
+and SHA-256 of the others) and `README.md`, the data card.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from explorer.host.files import write_whole
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.records import Record
-from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
+from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, RunRecord
 from explorer.record.starts import starts_of
 from explorer.study.plan import plan_of
 from explorer.study.renamed import of_a_record
@@ -39,6 +39,7 @@ TABLES = Path("tables")
 # columns that an earlier version did not write have their defaults here too.
 FORMAT = 1
 KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
+FILTERS = "filters"  # a further table, of studies that have rows of it
 SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
 FILES = (*(f"{name}.parquet" for name in KINDS), STUDY, CARD)  # of a table, without its schema
 
@@ -64,7 +65,9 @@ def read_table(root: Path) -> OpenedStudy:
     where = f" (in {root / STUDY})"
     plan = plan_of(to_config(of_a_record(parts["config"], where), lambda _: where), chooses=False)
     decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
+    filters = _frame(root / f"{FILTERS}.parquet", FilterRecord) if f"{FILTERS}.parquet" in digests else None
     record = Record(frames["runs"], frames["epochs"], decisions)
+    record = record if filters is None else replace(record, filters=filters)
     right = records.unpacked(frames["correct"].to_dict("records"))
     opened = judged(root, plan, record, right, parts["environment"], parts["execution"])
     return replace(opened, finding=replace(opened.finding, note=str(parts.get("note", ""))))
@@ -88,6 +91,10 @@ def write_table(source: Path, target: Path) -> list[Path]:
             columns=["run", "images", "bits"],
         ),
     }
+    kinds, files = dict[str, type](KINDS), FILES
+    if len(record.filters):
+        frames[FILTERS], kinds[FILTERS], files = record.filters, FilterRecord, (*FILES, f"{FILTERS}.parquet")
+    (target / f"{FILTERS}.parquet").unlink(missing_ok=True)  # of a table that was here before
     for name, frame in frames.items():
         frame.to_parquet(target / f"{name}.parquet", index=False)
     parts = {
@@ -98,15 +105,15 @@ def write_table(source: Path, target: Path) -> list[Path]:
         "note": finding.note,
     }
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
-    write_whole(target / CARD, _card(config, finding, opened.environment))
+    write_whole(target / CARD, _card(config, finding, opened.environment, has_filters=FILTERS in frames))
     schema = {
         "format": FORMAT,
         "version": explorer.__version__,
-        "tables": {name: _columns(frames[name], kind) for name, kind in KINDS.items()},
-        "sha256": {name: _digest(target / name) for name in FILES},
+        "tables": {name: _columns(frames[name], kind) for name, kind in kinds.items()},
+        "sha256": {name: _digest(target / name) for name in files},
     }
     write_whole(target / SCHEMA, json.dumps(schema, indent=2) + "\n")
-    return [target / name for name in (*FILES, SCHEMA)]
+    return [target / name for name in (*files, SCHEMA)]
 
 
 def _frame(path: Path, kind: type) -> pd.DataFrame:
@@ -135,7 +142,7 @@ def _columns(frame: pd.DataFrame, kind: type) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) -> str:
+def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *, has_filters: bool) -> str:
     """The data card: what a user of the table must know about its numbers."""
     rows = [
         f"| {one.setting} | {one.params:,} | {one.macs:,} | {wording.percent(one.estimate.mean)} | "
@@ -150,6 +157,8 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any]) ->
     asks = f'.query("{finding.summaries[0].setting}").error' if finding.summaries else ".runs"
     runs = wording.counted(finding.final, "run")
     order = "; of the split of its seed" if finding.own_splits else ""
+    filters = "`filters.parquet` has one per run and k x k convolution: how long its filters are, how far they turn.\n"
+    filters = filters if has_filters else ""
     recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in asdict(config.recipe).items())
     return f"""# {config.name}
 
@@ -187,7 +196,7 @@ print(open_study(Path(".")){asks})
 Errors are fractions of images after the last epoch. A run that diverged or ran out of memory has none: its status says
 so, `failed` of an answer names it, and in a mean it counts as chance. `runs.parquet` has one row per run,
 `epochs.parquet` one per epoch, `correct.parquet` one bit per test image and run (base64, first image first{order}).
-`schema.json` lists columns and checksums.
+{filters}`schema.json` lists columns and checksums.
 Written by resnext-explorer (Apache-2.0).
 """
 

@@ -3,11 +3,17 @@
 from pathlib import Path
 
 from explorer.record import table
-from explorer.record.folder import CONFIG, CORRECT, DECISIONS, EPOCHS, EXECUTION, RUNS
-from explorer.record.rows import CorrectRecord, Decision, EpochRecord, RunRecord
+from explorer.record.folder import CONFIG, CORRECT, DECISIONS, EPOCHS, EXECUTION, FILTERS, RUNS
+from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, RunRecord
 
 TIMES = {"seconds", "images_per_second", "finished", "latency", "latency_lower", "latency_upper", "crc"}
-KINDS = {RUNS: RunRecord, EPOCHS: EpochRecord, CORRECT: CorrectRecord, DECISIONS: Decision}
+KINDS = {
+    RUNS: RunRecord,
+    EPOCHS: EpochRecord,
+    CORRECT: CorrectRecord,
+    DECISIONS: Decision,
+    FILTERS: FilterRecord,
+}
 
 Rows = list[tuple[str, ...]]
 

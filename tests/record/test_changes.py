@@ -198,6 +198,36 @@ def test_a_record_without_a_number_is_of_the_first_schema_and_gets_one_only_when
     assert environment()["schema"] == study.SCHEMA
 
 
+def test_a_record_from_before_there_were_filters_goes_on_with_those_of_its_new_runs(start: Start) -> None:
+    start()
+    path = FOLDER / study.RUNS
+    older = [name for name in table.columns(RunRecord) if name not in ("filter_layers", "crc")]
+    rows = csv.DictReader(path.read_text().splitlines())
+    path.write_text(",".join([*older, "crc"]) + "\n" + table._checked([[row[name] for name in older] for row in rows]))
+    (FOLDER / study.FILTERS).unlink()
+    rewrite(FOLDER / study.ENVIRONMENT, schema=2)
+    before = files(FOLDER)
+    for overrides in ([], ["do=plan"], ["do=report"], ["do=tabulate"], ["do=doctor", "yes=true"]):
+        assert start(*overrides) == (0, [])
+        assert files(FOLDER) == before
+    assert not Path("tables/tiny/filters.parquet").exists()
+    assert start("search.seeds=3")[0] == 0
+    found = records.load(FOLDER)
+    assert environment()["schema"] == study.SCHEMA
+    assert list(found.runs["filter_layers"]) == [0, 0, 0, 0, 1, 1]
+    assert set(found.filters["run"]) == set(found.runs["run"][4:])
+    for overrides in (["search.seeds=3", "do=doctor"], ["search.seeds=3", "do=tabulate"]):
+        assert start(*overrides) == (0, [])
+    opened = explorer.open_study(Path("tables/tiny"))
+    pd.testing.assert_frame_equal(opened.filters, explorer.open_study("tiny").filters)
+    assert len(opened.filters) == 2
+    # A fork takes them over with its runs.
+    assert start("search.seeds=3", "study.margin=0.03", "fork=true") == (0, [])
+    taken = records.load(FORK)
+    assert sorted(taken.runs["filter_layers"]) == [0, 0, 0, 0, 1, 1]
+    assert sorted(taken.filters["run"]) == sorted(found.filters["run"])
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_record_of_a_later_schema_is_refused_in_one_line_and_left_as_it_is(
     start: Start, capsys: pytest.CaptureFixture[str], whole: bool
@@ -297,12 +327,13 @@ def test_a_start_like_an_earlier_one_is_that_one_again(start: Start) -> None:
 def test_a_record_without_the_column_has_the_first_start_and_gets_it_when_it_is_continued(start: Start) -> None:
     start()
     path = FOLDER / study.RUNS
-    older = [name for name in table.columns(RunRecord) if name not in ("start", "host", "crc")]
+    older = [name for name in table.columns(RunRecord) if name not in ("start", "host", "filter_layers", "crc")]
     rows = csv.DictReader(path.read_text().splitlines())
     path.write_text(",".join([*older, "crc"]) + "\n" + table._checked([[row[name] for name in older] for row in rows]))
+    table.truncate(FOLDER / study.FILTERS, 0)
     assert list(records.load(FOLDER).runs["start"]) == [0] * 4
     assert start("search.seeds=3")[0] == 0
-    assert path.read_text().splitlines()[0].endswith(",start,host,crc")
+    assert path.read_text().splitlines()[0].endswith(",start,host,filter_layers,crc")
     assert list(records.load(FOLDER).runs["start"]) == [0] * 6
 
 

@@ -12,7 +12,7 @@ from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.rows import Decision
 from tests.conftest import broadly
-from tests.record.test_records import EPOCHS, OUTCOME, RECORD
+from tests.record.test_records import EPOCHS, FILTERS, OUTCOME, RECORD
 
 LAST = "eee"  # the last run of the record
 RUNGS = (1,)
@@ -20,23 +20,27 @@ RUNGS = (1,)
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A search's record: a failed run that came through later, a diverged, a pruned and a trained design."""
+    """A search's record: a failed run that came through later, a diverged, a pruned and a trained design.
+
+    It has every table there is, that of filters too, which a search of this version does not write.
+    """
     folder = tmp_path_factory.mktemp("whole")
-    records.open_for_writing(folder, searches=True, rungs=RUNGS)
+    records.open_for_writing(folder, searches=True, filters=True, rungs=RUNGS)
+    turned = replace(OUTCOME, filters=FILTERS)
     lost = replace(RECORD, train_error=None, val_error=None, test_error=None, loss=None)
     failed = replace(OUTCOME, correct=b"", test_images=0)
     records.decide(folder, [Decision(name, "chosen", 0, None, "tpe") for name in ("a", "b")])
     records.commit(folder, replace(lost, run="aaa", setting="a", status="failed"), [], failed)
     records.decide(folder, [Decision("a", "continued", 1, 0.4, "tpe"), Decision("b", "stopped", 1, 0.4, "tpe")])
-    records.commit(folder, replace(RECORD, run="aaa", setting="a"), EPOCHS, OUTCOME)
+    records.commit(folder, replace(RECORD, run="aaa", setting="a", filter_layers=2), EPOCHS, turned)
     records.commit(folder, replace(RECORD, run="bbb", setting="b", status="pruned", epochs=1), EPOCHS[:1], failed)
     records.decide(folder, [Decision(name, "chosen", 0, None, "baseline") for name in ("d", "e")])
     records.commit(folder, replace(lost, run="ddd", setting="d", status="diverged"), EPOCHS[:1], failed)
-    records.commit(folder, replace(RECORD, run=LAST, setting="e"), EPOCHS, OUTCOME)
+    records.commit(folder, replace(RECORD, run=LAST, setting="e", filter_layers=2), EPOCHS, turned)
     return folder
 
 
-Content = tuple[list[str], list[str], list[str], list[str]]
+Content = tuple[list[str], list[str], list[str], list[str], list[str]]
 
 
 def content(folder: Path) -> Content:
@@ -45,21 +49,22 @@ def content(folder: Path) -> Content:
     runs = sorted(map(repr, records.as_records(record.runs)))
     epochs = [repr(row) for row in record.epochs.to_dict("records")]
     correct = sorted(f"{run} {list(bits)}" for run, bits in records.load_correct(folder).items())
-    return runs, sorted(epochs), correct, sorted(map(repr, record.decisions))
+    filters = sorted(repr(row) for row in record.filters.to_dict("records"))
+    return runs, sorted(epochs), correct, sorted(map(repr, record.decisions)), filters
 
 
 def without_last(content: Content) -> Content:
-    runs, epochs, correct, decisions = ([row for row in part if f"{LAST}" not in row] for part in content)
-    return runs, epochs, correct, decisions
+    runs, epochs, correct, decisions, filters = ([row for row in part if f"{LAST}" not in row] for part in content)
+    return runs, epochs, correct, decisions, filters
 
 
 def outcome(folder: Path, name: str, damaged: bytes, whole: Path, expected: Content) -> str:
     """Asserts that damage does no harm, and says how: "same", "healed" or the refusal."""
-    for table_name in (*study.TABLES, study.DECISIONS):
+    for table_name in (*study.TABLES, *study.SOME):
         shutil.copy(whole / table_name, folder / table_name)
     (folder / name).write_bytes(damaged)
     try:
-        told, _ = records.open_for_writing(folder, searches=True, rungs=RUNGS)
+        told, _ = records.open_for_writing(folder, searches=True, filters=True, rungs=RUNGS)
     except InputError as error:
         assert (folder / name).read_bytes() == damaged
         return str(error)
@@ -97,7 +102,7 @@ def changes(whole: bytes, every: int) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("every", broadly([17, 2]))
-@pytest.mark.parametrize("name", [*study.TABLES, study.DECISIONS])
+@pytest.mark.parametrize("name", [*study.TABLES, *study.SOME])
 def test_damage_anywhere_is_healed_or_refused_and_never_makes_a_record_silently_shorter(
     whole: Path, tmp_path: Path, name: str, every: int
 ) -> None:
@@ -114,14 +119,14 @@ def test_damage_anywhere_is_healed_or_refused_and_never_makes_a_record_silently_
     assert seen["zeros after it"] == {"same"}
 
 
-@pytest.mark.parametrize("name", [*study.TABLES, study.DECISIONS])
+@pytest.mark.parametrize("name", [*study.TABLES, *study.SOME])
 def test_a_flipped_byte_is_refused_naming_its_line(whole: Path, tmp_path: Path, name: str) -> None:
     before = (whole / name).read_bytes()
     shutil.copytree(whole, tmp_path / "study")
     start = before.index(b"\n", before.index(b"\n") + 1) + 5  # in the third line
     (tmp_path / "study" / name).write_bytes(before[:start] + bytes([before[start] ^ 1]) + before[start + 1 :])
     with pytest.raises(InputError, match=rf"{name}, line 3: the row does not match its check"):
-        records.open_for_writing(tmp_path / "study", searches=True, rungs=RUNGS)
+        records.open_for_writing(tmp_path / "study", searches=True, filters=True, rungs=RUNGS)
 
 
 def test_the_recorded_studies_are_whole() -> None:

@@ -11,8 +11,8 @@ import pytest
 from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records, table
-from explorer.record.rows import RunRecord
-from explorer.study.run import EpochResult, Outcome
+from explorer.record.rows import FilterRecord, RunRecord
+from explorer.study.run import EpochResult, Filters, Outcome
 
 RECORD = RunRecord(
     run="abc",
@@ -48,6 +48,8 @@ RECORD = RunRecord(
 EPOCHS = [EpochResult(1, 0.1, 2.0, 0.5, 0.4, 0.7), EpochResult(2, 0.01, 1.0, 0.3, 0.2, 0.7)]
 RIGHT = np.array([True, False, True, True, False, False, True, False, True])
 OUTCOME = Outcome("ok", 2, 0.1, 0.2, 1 / 3, 0.3, 1.5, 100.0, np.packbits(RIGHT).tobytes(), 9)
+
+FILTERS = (Filters("layer1.0.conv2", 2.0, 1 / 3, 12.5), Filters("layer2.0.conv2", 0.125, 0.25, 0.0))
 
 
 @pytest.fixture
@@ -119,6 +121,42 @@ def test_rows_that_are_gone_as_a_whole_are_noticed(folder: Path) -> None:
             with pytest.raises(InputError, match=f"{name}: rows of 1 run are missing \\(abc\\)"):
                 action(folder)
         (folder / name).write_text("".join(whole[name]))
+
+
+def test_filters_read_back_exactly_and_a_row_that_is_gone_is_noticed(tmp_path: Path) -> None:
+    records.open_for_writing(tmp_path, filters=True)
+    assert records.load(tmp_path).filters.empty
+    turned, later = replace(RECORD, filter_layers=2), replace(RECORD, run="second", filter_layers=2)
+    for record in (turned, later):
+        records.commit(tmp_path, record, EPOCHS, replace(OUTCOME, filters=FILTERS))
+    records.commit(tmp_path, replace(RECORD, run="earlier"), EPOCHS, OUTCOME)  # of a version that had no such table
+    found = records.load(tmp_path).filters
+    assert list(found) == ["run", "layer", "norm_start", "norm_end", "degrees"]
+    assert [tuple(row) for row in found.itertuples(index=False)] == [
+        (run, *vars(layer).values()) for run in ("abc", "second") for layer in FILTERS
+    ]
+    path = tmp_path / study.FILTERS
+    whole = path.read_text().splitlines(keepends=True)
+    for left in ([*whole[:1], *whole[2:]], whole[:1], whole[:-1]):
+        path.write_text("".join(left))
+        for action in (records.load, lambda folder: records.open_for_writing(folder, filters=True)):
+            with pytest.raises(InputError, match=r"filters\.csv: rows of [12] runs? are missing \("):
+                action(tmp_path)
+    path.unlink()
+    with pytest.raises(InputError, match=r"filters\.csv: rows of 2 runs are missing \(abc, second\)"):
+        records.load(tmp_path)
+
+
+def test_filters_of_a_run_that_was_not_recorded_to_its_end_are_cut_off(tmp_path: Path) -> None:
+    records.open_for_writing(tmp_path, filters=True)
+    records.commit(tmp_path, replace(RECORD, filter_layers=2), EPOCHS, replace(OUTCOME, filters=FILTERS))
+    rows = [FilterRecord(run="lost", **vars(layer)) for layer in FILTERS]
+    table.append(tmp_path / study.FILTERS, rows)
+    assert list(records.load(tmp_path).filters["run"]) == ["abc", "abc"]
+    told, found = records.open_for_writing(tmp_path, filters=True)
+    assert told == [f"{tmp_path / study.RUNS}: run lost was not recorded to its end and is trained again"]
+    pd.testing.assert_frame_equal(found.filters, records.load(tmp_path).filters)
+    assert len(table.read(tmp_path / study.FILTERS, FilterRecord)) == 2
 
 
 def test_correctness_that_is_gone_is_told_with_the_first_runs_that_lack_it(folder: Path) -> None:
@@ -231,7 +269,7 @@ def test_an_epoch_that_cannot_be_is_refused_naming_its_column(folder: Path, colu
 def test_every_column_of_numbers_has_a_range() -> None:
     boundless = {
         (kind.__name__, name)
-        for kind in records.kinds_of(searches=True).values()
+        for kind in records.kinds_of(searches=True, filters=True).values()
         for name, limit in table._limits(kind).items()
         if not limit.marks and limit.kind is not bool
     }

@@ -29,7 +29,7 @@ from explorer.study.job import (
     Question,
     RunDone,
 )
-from explorer.study.run import Convolution, EpochResult, Outcome, Run
+from explorer.study.run import Convolution, EpochResult, Filters, Outcome, Run
 from tests.conftest import TINY
 
 FOLDER = Path("studies/tiny")
@@ -87,8 +87,17 @@ def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
 
 
 def finishing(outcome: Outcome) -> Callable[[Job], list[Event]]:
-    """Two epochs and the outcome, for every job."""
-    return lambda job: [Counted(job.run.id, 1), *epochs(job, 1, 2), RunDone(job.run.id, outcome)]
+    """Two epochs and the outcome, for every job, with its filters where these are asked for."""
+
+    def answer(job: Job) -> list[Event]:
+        filters = (Filters("layer1.0.conv2", 2.0, 1.5, 10.0),) if job.filters and outcome.status == "ok" else ()
+        return [
+            Counted(job.run.id, 1),
+            *epochs(job, 1, 2),
+            RunDone(job.run.id, replace(outcome, filters=filters)),
+        ]
+
+    return answer
 
 
 def epochs(job: Job, *numbers: int) -> list[Event]:

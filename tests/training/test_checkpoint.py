@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +15,15 @@ from explorer.study.plan import plan_of
 from explorer.study.run import Convolution, EpochResult, Execution, Outcome, Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
+from explorer.training import loop
 from explorer.training.checkpoint import Checkpoint, Checkpointing, latest
 from explorer.training.images.split import load
-from explorer.training.loop import StoppedError, train
+from explorer.training.loop import StoppedError
 from explorer.training.network import kernels
 from explorer.training.network.weights import read_weights
 from tests.conftest import broadly
 
+train = partial(loop.train, filters=True)
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 EPOCHS = 5
 PULSES = EPOCHS * (4 + 1) + 1  # of a run: after each step, and each batch that is evaluated
@@ -146,6 +149,17 @@ def test_a_run_of_so_many_steps_that_leaves_at_any_of_them_ends_as_an_undisturbe
         stopped(run, lazy, 1)
     assert same(train(run, pieces.append, keeping=lazy), expected)
     assert curve(pieces) == curve(whole)
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_without_filters_has_none_and_is_the_same(
+    tiny: StudyConfig, keeping: Checkpointing
+) -> None:
+    run = run_with(tiny)
+    with pytest.raises(StoppedError):
+        loop.train(run, lambda result: None, keeping=replace(keeping, every=1e9), goes_on=lambda: False)
+    expected, found = train(run, lambda result: None), train(run, lambda result: None, keeping=keeping)
+    assert (len(expected.filters), found.filters) == (3, ())
+    assert same(found, replace(expected, filters=()))
 
 
 @plans

@@ -15,6 +15,7 @@ from explorer.training import loop
 from explorer.training.images.augment import Draws, augmented
 from explorer.training.images.split import load
 from explorer.training.loop import train
+from explorer.training.schedule import learning_rate
 from tests.training.test_image_sources import config, pictures, write_parquet
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
@@ -64,7 +65,7 @@ def test_a_run_of_steps_ends_with_its_last_one_and_has_its_schedule_over_them(
     reported: list[EpochResult] = []
     outcome = train(steps, reported.append)
     rates, losses = zip(*taken, strict=True)
-    assert rates == tuple(loop.learning_rate(steps.recipe, number, 10) for number in range(10))
+    assert rates == tuple(learning_rate(steps.recipe, number, 10) for number in range(10))
     assert [result.epoch for result in reported] == [1, 2, 3]
     assert outcome.epochs == 3  # those begun
     # The last epoch is over its two steps: 40 images, of which so many were wrong.

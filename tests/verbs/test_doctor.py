@@ -17,7 +17,8 @@ import torch
 
 from explorer.__main__ import main
 from explorer.record import folder as study
-from explorer.record import records
+from explorer.record import records, table
+from explorer.record.rows import RunRecord
 from explorer.search import coordinator
 from explorer.search.mirror import mirror_path
 from explorer.search.state import checkpoints
@@ -145,6 +146,9 @@ RECORDS: dict[str, tuple[Callable[[], Any], str, list[str]]] = {
     "a torn run": (lambda: torn(study.RUNS), "runs.csv: the last line was not written to its end", [LAST]),
     "a torn epoch": (lambda: torn(study.EPOCHS), f"epochs.csv: rows of 1 run are missing ({LAST})", [LAST]),
     "torn bits": (lambda: torn(study.CORRECT), f"correct.csv: rows of 1 run are missing ({LAST})", [LAST]),
+    "torn filters": (lambda: torn(study.FILTERS), f"filters.csv: rows of 1 run are missing ({LAST})", [LAST]),
+    "flipped filters": (lambda: flip(study.FILTERS, 2), "filters.csv: 1 line not matching the check (2)", [FIRST]),
+    "lost filters": (lambda: without(study.FILTERS, 2), f"filters.csv: rows of 1 run are missing ({FIRST})", [FIRST]),
     "a lost line break": (lambda: torn(study.RUNS, 1), "runs.csv: the last line was not written to its end", []),
     "a flipped run": (lambda: flip(study.RUNS, 2), "runs.csv: 1 line not matching the check (2)", [FIRST]),
     "a flipped epoch": (lambda: flip(study.EPOCHS, 3), "epochs.csv: 1 line not matching the check (3)", [FIRST]),
@@ -191,9 +195,29 @@ def test_a_damaged_record_keeps_what_checks_and_the_rest_is_trained_again(
     assert results() == undisturbed
 
 
+def test_a_table_of_filters_that_is_gone_is_a_fault_and_one_that_never_was_is_none(
+    ill: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (FOLDER / study.FILTERS).unlink()
+    code, output = doctor(capsys, "yes=true")
+    assert (code, "filters.csv: cannot be read (No such file or directory); restore it" in output) == (1, True)
+    assert main([*TINY]) == 2
+    assert "studies/tiny: filters.csv missing; restore them, or start anew with name=..." in capsys.readouterr().err
+    # As schema 2 had it: neither the table nor the column that speaks of it.
+    environment = json.loads((FOLDER / study.ENVIRONMENT).read_text())
+    (FOLDER / study.ENVIRONMENT).write_text(json.dumps(environment | {"schema": 2}))
+    rows = records.as_records(table.read(FOLDER / study.RUNS, RunRecord))
+    path = FOLDER / study.RUNS
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    table.append(path, [replace(row, filter_layers=0) for row in rows])
+    assert doctor(capsys)[0] == 0
+    assert main([*TINY]) == 0
+    assert not (FOLDER / study.FILTERS).exists()
+
+
 def test_what_is_set_aside_is_there_to_the_byte(ill: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flip(study.EPOCHS, 3)
-    before = {name: (FOLDER / name).read_bytes() for name in study.TABLES}
+    before = {name: (FOLDER / name).read_bytes() for name in (*study.TABLES, study.FILTERS)}
     assert doctor(capsys, "yes=true")[0] == 0
     (place,) = (FOLDER / DAMAGED).iterdir()
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
@@ -429,7 +453,7 @@ def test_a_study_without_a_row_yet_says_from_where_its_runs_go_on(
     ill: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = list(records.load(FOLDER).runs["run"])
-    for name in study.TABLES:
+    for name in (*study.TABLES, study.FILTERS):
         path = FOLDER / name
         path.write_text(path.read_text().splitlines(keepends=True)[0])
     kept(ids[2], 1, 3)

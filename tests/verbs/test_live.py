@@ -43,7 +43,7 @@ PLAN = Execution("cpu", "some processor", "grouped", "channels_last", "float32",
 def begun(workplace: Path, tiny: StudyConfig) -> StudyConfig:
     """A study that has started and has no run yet."""
     (FOLDER / "local").mkdir(parents=True)
-    records.open_for_writing(FOLDER)
+    records.open_for_writing(FOLDER, filters=True)
     begin(FOLDER, None, tiny, PLAN, HostReport("cpu", "some processor", "hash", {"torch": "2"}, images=(80, 40, 100)))
     return tiny
 

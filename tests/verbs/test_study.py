@@ -72,6 +72,7 @@ def test_a_study_ends_with_record_verdict_and_pages(finished: Path) -> None:
         "runs.csv",
         "epochs.csv",
         "correct.csv",
+        "filters.csv",
         "local",
     }
 
@@ -433,7 +434,7 @@ def test_a_damaged_description_is_refused_naming_the_file(
 def test_a_study_of_our_kernels_is_not_continued_without_them(tiny: StudyConfig, tmp_path: Path) -> None:
     there = HostReport("cpu", "some processor", "abcd", {"torch": "2"}, images=(8, 4, 4), has_kernels=True)
     plan = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20, norms="fused")
-    open_for_writing(tmp_path)
+    open_for_writing(tmp_path, filters=True)
     begin(tmp_path, None, tiny, plan, there)
     assert settled(started_study(tmp_path), tiny, there) == plan
     with pytest.raises(InputError, match="kernels of our own, now absent, so they cannot be made here"):
@@ -476,10 +477,10 @@ def test_settings_that_the_runs_were_not_made_with_are_noticed(
 def test_a_study_whose_tables_are_all_gone_is_not_started_over(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in study.TABLES:
+    for name in (*study.TABLES, study.FILTERS):
         (FOLDER / name).unlink()
     assert main(TINY) == 2
-    assert "runs.csv, epochs.csv, correct.csv missing; restore them" in capsys.readouterr().err
+    assert "runs.csv, epochs.csv, correct.csv, filters.csv missing; restore them" in capsys.readouterr().err
     assert main(["do=doctor", "name=tiny"]) == 1
     assert "missing, though the study has begun" in capsys.readouterr().out
     assert not (FOLDER / study.RUNS).exists()

@@ -139,7 +139,7 @@ def _examine_one(folder: Path, *, running: bool, database: str | None = None, is
     plan = known.plan
     if not _has_record(folder):
         found.lines.append("  Nothing has been recorded yet.")
-        if lost := [name for name in study.gaps(folder) if name in (*study.TABLES, study.DECISIONS)]:
+        if lost := [name for name in study.gaps(folder) if name in (*study.TABLES, *study.SOME)]:
             remedy = "restore what was there; if no copy is left, a new study begins with name=..."
             found.faults.append(Fault(f"{folder}: {', '.join(lost)} missing, though the study has begun", remedy))
         elif plan and known.execution and known.environment:
@@ -150,6 +150,7 @@ def _examine_one(folder: Path, *, running: bool, database: str | None = None, is
     tables = examine_tables(
         folder,
         searches=plan.config.search.is_adaptive if plan else (folder / study.DECISIONS).exists(),
+        filters=(folder / study.FILTERS).exists() or (plan is not None and study.FILTERS in study.some_tables(folder)),
         rungs=plan.config.rungs if plan else (),
         # From the settings alone, since the row of a run may be damaged.
         labels={
@@ -212,7 +213,7 @@ def _read_small_files(folder: Path, found: Examination) -> _Known:
 
 def _has_record(folder: Path) -> bool:
     """Whether a table has more than its header, which the first start writes."""
-    return any(study.is_more_than_a_header(folder / name) for name in (*study.TABLES, study.DECISIONS))
+    return any(study.is_more_than_a_header(folder / name) for name in (*study.TABLES, *study.SOME))
 
 
 def _execution(folder: Path) -> Execution | None:
