@@ -11,7 +11,7 @@ import pandas as pd
 from explorer.analysis.failures import Failures, failures_of
 from explorer.analysis.family import simultaneous
 from explorer.analysis.front import Front, front
-from explorer.analysis.intervals import Estimate
+from explorer.analysis.intervals import DIFFERENCES, Estimate, estimate
 from explorer.analysis.learning_rate_check import LearningRateCheck, learning_rate_check
 from explorer.analysis.linear_guess import LinearGuess, linear_guess
 from explorer.analysis.paired import ALPHA, Comparison, compare, others
@@ -37,6 +37,8 @@ class Finding:
     with_images  the contrast's difference with an interval over seeds and test images together, at the level of its
                  interval over seeds alone; None unless all runs of the contrast completed and it is recorded which
                  images each classified correctly, and none where every seed has test images of its own
+    by_part      the contrast's difference on the set's own test images alone, and on those that are left over from its
+                 training part alone (`data.test_images=rest`), each with its interval over seeds; None without both
     populations  the distributions of errors in each space, if a study compares several
     has_rivals   whether two spaces were declared as the contrast
     only_some    whether a contrast is declared that is not judged, since only some designs are trained
@@ -64,6 +66,7 @@ class Finding:
     others: list[Comparison] = field(default_factory=list)
     trend: Trend | None = None
     with_images: Estimate | None = None
+    by_part: tuple[Estimate, Estimate] | None = None
     populations: Populations | None = None
     learning_rate_check: LearningRateCheck | None = None
     front: Front | None = None
@@ -121,6 +124,7 @@ def find(
     cost: str | None = None,
     val_images: int | None = None,
     test_images: int | None = None,
+    rest_images: int = 0,
     random: list[str] | None = None,
     under: str = "",
     own_splits: bool = False,
@@ -138,7 +142,8 @@ def find(
     spaces      settings by the space they were drawn from; `rivals` names the two spaces declared as the contrast
     cost        the cost that a search minimises beside the error
     random      names of the designs drawn at random, with which a search is compared
-    val_images, test_images  number of images that runs are evaluated on, if known
+    val_images, test_images  number of images that runs are evaluated on, if known; `rest_images` of the latter, which
+                come last, are left over from the training part, and the others are the set's own test part
     under       the condition under which the verdict holds, for its sentence
     own_splits  whether every seed has a split of its own; `own_images`: and test images of its own
     feasible    by space, the number of designs from which those of the space were drawn; None if unknown
@@ -166,6 +171,7 @@ def find(
         trend=trend(summaries) if contrast is not None else None,
         # Images of a seed's own are nested in it: the interval over seeds holds both.
         with_images=_with_images(wanted, comparison, right) if comparison and right and not own_images else None,
+        by_part=_by_part(wanted, comparison, right, rest_images) if comparison and right and rest_images else None,
         front=front(summaries, cost, val_images or 1, float(1 - 1 / runs["classes"].max()))
         if cost and summaries
         else None,
@@ -195,11 +201,32 @@ def _with_images(
     runs: pd.DataFrame, comparison: Comparison, right: Mapping[str, npt.NDArray[np.bool_]]
 ) -> Estimate | None:
     """The contrast's difference with an interval over seeds and test images; None if a run of a pair failed."""
+    sides = _right_of(runs, comparison, right)
+    return with_images(*sides, 1 - comparison.alpha) if sides else None
+
+
+def _by_part(
+    runs: pd.DataFrame, comparison: Comparison, right: Mapping[str, npt.NDArray[np.bool_]], rest: int
+) -> tuple[Estimate, Estimate] | None:
+    """The contrast on all test images but the last `rest`, and on these alone; None if a run of a pair failed."""
+    sides = _right_of(runs, comparison, right)
+    if sides is None:
+        return None
+
+    def of(part: slice) -> Estimate:
+        apart = [float(sides[1][seed][part].mean() - sides[0][seed][part].mean()) for seed in comparison.differences]
+        return estimate(np.array(apart), 1 - comparison.alpha, within=DIFFERENCES)
+
+    return of(slice(None, -rest)), of(slice(-rest, None))
+
+
+def _right_of(
+    runs: pd.DataFrame, comparison: Comparison, right: Mapping[str, npt.NDArray[np.bool_]]
+) -> tuple[dict[int, npt.NDArray[np.bool_]], dict[int, npt.NDArray[np.bool_]]] | None:
+    """By setting and seed, which images the runs of a contrast classified correctly; None if a run of a pair failed."""
     ok = runs[(runs["status"] == "ok") & runs["run"].isin(list(right))]
-    sides = [
+    first, second = (
         {int(seed): right[str(run)] for seed, run in zip(own["seed"], own["run"], strict=True)}
         for own in (ok[ok["setting"] == name] for name in (comparison.setting, comparison.against))
-    ]
-    if set(sides[0]) & set(sides[1]) != set(comparison.differences):
-        return None
-    return with_images(sides[0], sides[1], 1 - comparison.alpha)
+    )
+    return (first, second) if set(first) & set(second) == set(comparison.differences) else None

@@ -126,7 +126,7 @@ def judged(
     images = int(environment["images"][1]), int(environment["images"][2])
     for look in plan.config.search.looks:
         plan = plan.with_seeds(look)
-        found = _found(plan, record, right, images, own_images=environment.get("test_by_seed", 0) > 0)
+        found = _found(plan, record, right, images, environment)
         decided = found.comparison is not None and found.comparison.verdict != "inconclusive"
         if decided or found.lost or not found.complete:
             break
@@ -139,7 +139,9 @@ def _contrasted(plan: Plan, record: records.Record) -> set[str]:
     return set(record.runs.loc[record.runs["setting"].isin(names), "run"])
 
 
-def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, int], *, own_images: bool) -> Finding:
+def _found(
+    plan: Plan, record: records.Record, right: Right, images: tuple[int, int], environment: dict[str, Any]
+) -> Finding:
     config, pair = plan.config, plan.contrast
     spaces = {} if config.search.only else config.spaces
     contrast = (pair[0].name, pair[1].name) if pair else None
@@ -159,6 +161,7 @@ def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, 
         cost=None if config.search.only else config.search.cost,
         val_images=images[0],
         test_images=images[1],
+        rest_images=environment.get("rest_images", 0),
         random=record.chosen(BASELINE),
         spaces={space: [one.name for one in plan.settings if space in one.spaces] for space in spaces},
         rivals=(config.study.contrast.setting, config.study.contrast.against)
@@ -166,7 +169,7 @@ def _found(plan: Plan, record: records.Record, right: Right, images: tuple[int, 
         else None,
         under=_under(config, contrast or names),
         own_splits=config.data.split_seed == "each",
-        own_images=own_images,
+        own_images=environment.get("test_by_seed", 0) > 0,
         feasible={space: plan.draws.scan(plan.scopes[space]).feasible for space in spaces},
     )
     return replace(found, only_some=bool(config.search.only) and config.study.contrast is not None)

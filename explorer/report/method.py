@@ -12,7 +12,7 @@ from explorer.host import formatting as wording
 from explorer.record.starts import starts_of, unlike
 from explorer.study.checks import RIVALS
 from explorer.study.run import BASELINE, Convolution
-from explorer.study.settings import BudgetConfig
+from explorer.study.settings import BudgetConfig, DataConfig
 
 ENOUGH_SEEDS = 5  # with fewer a paired verdict is always inconclusive
 MOST_FAILURES = 100  # most failed runs that are listed one by one
@@ -282,13 +282,15 @@ def _were(number: int) -> str:
     return "was" if number == 1 else "were"
 
 
-def images(environment: dict[str, Any]) -> str:
+def images(environment: dict[str, Any], data: DataConfig) -> str:
     """How many images each part of the data has, and how many could not be used, as text."""
     parts = zip(environment["images"], ("to train", "to validate", "to test"), strict=True)
     words = ", ".join(f"{count:,} {what}" for count, what in parts)
     if rest := environment.get("rest_images"):
         own = environment["images"][2] - rest
         words += f" ({own:,} of the set's own test part, then {rest:,} left over from its training part)"
+    elif data.test_images == "rest":
+        words += " (every labelled image that is neither trained nor validated on)"
     if by_seed := environment.get("test_by_seed"):
         words += f"; every seed has a split, and so {by_seed:,} test images, of its own"
     skipped = environment.get("skipped", [])

@@ -122,7 +122,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         failed=method.failed_runs(study),
         tried=method.tried(study),
         checklist=method.checklist(study),
-        images=method.images(study.environment),
+        images=method.images(study.environment, study.config.data),
         starts=method.starts(study),
         places=method.places(study),
         execution={**study.execution, "convolutions": method.convolutions(study.execution)},
@@ -233,9 +233,12 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
                 points_apart(both),
             )
         )
-    elif finding.own_images:
+    if finding.own_images:
         label = "Interval over other seeds and other test images"
         rows.append((label, "that over seeds: each has a split, and so test images, of its own"))
+    where = ("On the set's own test part alone", "On the images left over from its training part alone")
+    for label, one in zip(where, finding.by_part or (), strict=False):
+        rows.append((label, f"{words.points(one.mean)} ({points_apart(one)})"))
     if (chances := found.beyond_margin) is not None:
         margin, name = f"{100 * (found.margin or 0):.2f} points", display_setting(found.setting)
         label = f"Probability that {name} is better by more than {margin}, within {margin}, worse by more than {margin}"

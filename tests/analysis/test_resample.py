@@ -137,6 +137,25 @@ def test_images_of_a_seeds_own_are_in_its_interval_and_have_none_beside_it() -> 
     assert "split" not in sentence(find(runs, [R, X], (X, R), 6, right=right))  # type: ignore[arg-type]
 
 
+def test_a_difference_is_told_of_the_sets_own_test_images_and_of_those_left_over_alone() -> None:
+    """X alone is wrong on all of the first 40 images and on half of the last 160."""
+    apart = np.zeros((6, 200), dtype=int)
+    apart[:, :40] = 1
+    apart[:, 120:] = 1
+    apart[0, 0] = 0
+    runs, right = study(apart)
+    found = find(runs, [R, X], (X, R), 6, right=right, rest_images=160)  # type: ignore[arg-type]
+    assert found.by_part is not None
+    own, rest = found.by_part
+    assert (own.mean, rest.mean) == (pytest.approx(239 / 240), pytest.approx(0.5))
+    assert own.low < own.mean < own.high
+    assert found.comparison is not None
+    assert (own.mean * 40 + rest.mean * 160) / 200 == pytest.approx(found.comparison.difference.mean)
+    assert find(runs, [R, X], (X, R), 6, right=right).by_part is None  # type: ignore[arg-type]
+    runs.loc[0, "status"] = "diverged"
+    assert find(runs, [R, X], (X, R), 6, right=right, rest_images=160).by_part is None  # type: ignore[arg-type]
+
+
 def test_a_verdict_that_hangs_on_few_images_is_one_on_this_test_set() -> None:
     runs, right = study(FEW_IMAGES)
     found = find(runs, [R, X], (X, R), 6, right=right)  # type: ignore[arg-type]

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 from explorer.analysis.finding import find
+from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.record.records import Record
 from explorer.record.rows import Decision
-from explorer.report.method import budget_words, checklist, failed_runs, failures, places, starts, tried
+from explorer.report.method import budget_words, checklist, failed_runs, failures, images, places, starts, tried
 from explorer.report.page import render_page
 from explorer.study.settings import SearchConfig
 from tests.analysis.test_statistics import R, X, frame
@@ -114,6 +115,20 @@ def test_a_split_for_each_seed_is_told_where_a_page_speaks_of_splits_and_images(
     assert "One recipe, a split for each seed and in it one order of the images; the error" in page
     assert "100 to test; every seed has a split, and so 100 test images, of its own;" in page
     assert "over seeds: each has a split, and so test images, of its own" in page
+
+
+def test_test_images_beside_the_sets_own_are_told_with_what_each_of_the_two_says_alone() -> None:
+    made = study()
+    environment = {**made.environment, "images": [80, 40, 300], "rest_images": 200}
+    parts = Estimate(6, -0.01, -0.02, -0.005), Estimate(6, -0.03, -0.04, -0.01)
+    page = render_page(replace(made, environment=environment, finding=replace(made.finding, by_part=parts)))
+    assert "300 to test (100 of the set&#39;s own test part, then 200 left over from its training part)" in page
+    assert "own test part alone<td>-1.00 (-2.00 to -0.50 points)" in page
+    assert "left over from its training part alone<td>-3.00 (-4.00 to -1.00 points)" in page
+    data = replace(made.config.data, test_images="rest")
+    assert images(environment | {"rest_images": 0}, data) == (
+        "80 to train, 40 to validate, 300 to test (every labelled image that is neither trained nor validated on)"
+    )
 
 
 def test_failures_are_counted_and_told_one_by_one() -> None:
