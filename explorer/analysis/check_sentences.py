@@ -93,7 +93,7 @@ def _gap(found: Robustness, arm: JudgedArm) -> str:
     if not gap.n or sides is None:
         return "nothing is known"
     if not gap.has_interval or gap.low <= 0 <= gap.high:
-        return f"it is {interval_words(gap)}"
+        return f"the difference is {interval_words(gap)}"
     better = display_setting(sides[0 if gap.mean < 0 else 1].setting)
     low, high = sorted((abs(100 * gap.low), abs(100 * gap.high)))
     return f"{better} is better by {abs(100 * gap.mean):.2f} points ({low:.2f} to {high:.2f})"

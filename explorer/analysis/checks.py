@@ -20,7 +20,7 @@ from explorer.record.progress import Progress, progress_of
 from explorer.record.starts import started_study
 from explorer.study.checks import RIVALS, CheckArm, Declared, arms_of
 from explorer.study.plan import Plan, plan_of
-from explorer.study.run import Execution
+from explorer.study.run import JUDGED_STATUSES, Execution
 from explorer.study.settings import StudyConfig
 
 _OF_PACE = ("setting", "seed", "images_per_second")
@@ -45,8 +45,10 @@ class CheckStudy:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all its runs are recorded, and can be used."""
-        return not self.fault and not self.progress.left
+        """Whether all its runs are recorded, and can be judged."""
+        if self.fault or self.record is None or self.progress.left:
+            return False
+        return bool(self.record.runs["status"].isin(JUDGED_STATUSES).all())
 
     def summary(self, setting: str, rate: float = 1.0, measure: str = "test_error") -> SettingSummary:
         """One of its settings, at one learning rate; it is finished."""

@@ -45,7 +45,7 @@ def check_rows(finding: Finding, found: Robustness) -> list[CheckRow]:
     rows = [CheckRow("-", "as declared", points(gap.mean), interval_points(gap.low, gap.high), gap.n)]
     for check in found.checks:
         for arm in check.arms:
-            change = f"{points(arm.change.mean)} ({interval_points(arm.change.low, arm.change.high)})"
+            ends = f" ({interval_points(arm.change.low, arm.change.high)})" if arm.change.has_interval else ""
             rows.append(
                 CheckRow(
                     RIVALS[check.name],
@@ -53,7 +53,7 @@ def check_rows(finding: Finding, found: Robustness) -> list[CheckRow]:
                     points(arm.gap.mean),
                     interval_points(arm.gap.low, arm.gap.high) if arm.gap.n else "-",
                     arm.gap.n,
-                    change if arm.change.n else "-",
+                    f"{points(arm.change.mean)}{ends}",
                     p_value(arm.p) if arm.p == arm.p else "-",
                     word_of(arm),
                     arm_note(found, arm),

@@ -385,7 +385,7 @@ def _at_width_of(one: Architecture, other: Architecture) -> Architecture:
 
 def _time(declared: Declared) -> Iterator[CheckArm]:
     recipe, (setting, rival) = declared.config.recipe, declared.pair
-    words, main = "for as many seconds as its rival", True
+    words, main = "in equal seconds", True
     if declared.pace is None or declared.images is None:
         yield CheckArm("time", "time", words, "", (_study(declared, "time", [setting]),), None, main)
         return

@@ -378,7 +378,7 @@ def stopped(arguments: list[str], rows: int, asking: signal.Signals) -> None:
 def test_checks_of_a_finished_study_are_trained_stopped_and_continued_with_the_same_bits(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*TINY, "search.seeds=5", "engine.precision=bfloat16"]
+    words = [*TINY, "search.seeds=5", "engine.forms=auto"]
     asked = [*words, "do=challenge", "study.robustness=[init,rate,cost,precision,split]"]
     assert main(words) == 0
     shutil.copytree("studies", "kept")
