@@ -5,7 +5,7 @@ from rich.console import Console
 from explorer.analysis.judging import open_study
 from explorer.host.console import PLAIN
 from explorer.record.folder import refuse_links, study_folder
-from explorer.report.drawing import draw
+from explorer.report import drawing
 from explorer.study.settings import StudyConfig
 from explorer.verbs.ped_anova import ped_anova
 
@@ -15,5 +15,5 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     folder = study_folder(config.name)
     refuse_links(folder)  # before anything is read through one
     study = open_study(folder)
-    console.print(f"Report: {draw(study, ped_anova(study))}", **PLAIN)
+    console.print(f"Report: {drawing.draw(study, ped_anova(study))}", **PLAIN)
     return 0

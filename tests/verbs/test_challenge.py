@@ -24,6 +24,7 @@ from explorer.record.folder import CHECKS, is_stale, runs_digest, stamps_of
 from explorer.report.drawing import draw, entries
 from explorer.report.method import checklist
 from explorer.report.page import render_page
+from explorer.report.robustness import length_panel
 from explorer.report.terminal import print_verdict
 from explorer.study.run import Run
 from explorer.study.settings import StudyConfig
@@ -118,6 +119,10 @@ def test_the_guilty_initialisation_is_named_in_verdict_sentence_page_checklist_a
     assert verdict in text
     assert "as declared and in each robustness check" in page
     assert 'data-figure="lengths"' in page
+    panel = length_panel(study)
+    assert panel is not None
+    assert list(panel.marks[-1].x) == [4, 8, 32]  # 4 steps an epoch: one epoch, the declared two, and eight
+    assert panel.has_band
     for arm in (arm for check in robustness.checks for arm in check.arms):
         assert robustness.named(arm.arm.name).words in text
     (item,) = (item for item in checklist(study) if "rival explanations" in item.asks)
