@@ -19,6 +19,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.judging import open_study as opened
+from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.sentences import sentence
 from explorer.design.name import parse_setting, setting_name
 from explorer.host.errors import InputError
@@ -64,6 +65,7 @@ class Study:
     runs, epochs, filters  the record's tables, errors as fractions
     finding  all that the record shows, the verdict included
     verdict  the verdict in one sentence
+    regime   how long it trained, beside the published training and what is known of longer ones, in sentences
     note     text that a person added to the result; "" for none
     figures  the figures of its page, as plotly figures by name
     """
@@ -76,6 +78,11 @@ class Study:
         self.finding: Finding = study.finding
         self.verdict: str = sentence(study.finding)
         self.note: str = study.finding.note
+
+    @cached_property
+    def regime(self) -> str:
+        """How long the study trained, beside the published training; read together with other records on first use."""
+        return regime_sentence(regime_of(self._study))
 
     @cached_property
     def figures(self) -> dict[str, go.Figure]:

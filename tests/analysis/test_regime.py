@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import explorer
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.analysis.published_runs import PAPER_STEPS, data_key
@@ -49,6 +50,7 @@ def test_steps_slope_and_published_gap_stand_under_the_verdict_on_terminal_and_p
     assert words in " ".join(told.split())
     assert all(len(line) <= 80 for line in told.splitlines())
     assert words.replace("'", "&#39;") in render_page(open_study(folder))
+    assert explorer.open_study("own").regime == words
 
 
 def test_the_order_is_held_against_the_longest_study_of_the_same_images() -> None:

@@ -64,7 +64,7 @@ def test_a_linear_fit_finds_the_best_design_where_errors_are_linear(config: Stud
     final = 0.6 - 0.05 * middle + 0.004 * np.array([one.depth for one in shapes])
     # Of 18 designs six are affordable: four random ones are fitted, by depth and D, whose two best guesses are right.
     curves = Curves(np.repeat(final[:, None], 9, axis=1), np.arange(27), NAMES)
-    found = replay(curves, config, scope_of(config), draws=20)
+    found = replay(curves, config, scope_of(config), draws=8)
     assert found.within(LINEAR, 0.02) >= 0.9
     assert found.regrets[LINEAR].mean() < found.regrets["random designs"].mean() / 3
 
@@ -73,7 +73,7 @@ def test_validation_chooses_and_test_judges(config: StudyConfig) -> None:
     made = crossing(0.0)
     # On test images the order is turned round: what validation errors choose is the worst there is.
     turned = replace(made, test=0.5 - made.errors[:, -1])
-    plain, judged = (replay(curves, config, scope_of(config), draws=10) for curves in (made, turned))
+    plain, judged = (replay(curves, config, scope_of(config), draws=5) for curves in (made, turned))
     assert turned.worth == pytest.approx(0.5 - made.final)
     assert made.worth == pytest.approx(made.final)
     assert plain.within("tpe", 0.05) > judged.within("tpe", 0.05)

@@ -37,7 +37,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
     def write(name: str, *more: str, end: End = all_ok) -> None:
         monkeypatch.setattr(tests.made_up, "DATA_HASH", f"{sum(name.encode()):016x}")
         words = ["study=equal_params", f"name={name}", f"data.name={name}", f"data.label=Set {name}", "search.seeds=5"]
-        made_up(read_command([*words, "recipe.epochs=3", *more]).study, end)
+        made_up(read_command([*words, "recipe.epochs=3", "space.cardinality=[1,8,32]", *more]).study, end)
 
     return write
 
