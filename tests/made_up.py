@@ -13,11 +13,11 @@ from explorer.record.folder import CHECKS, make_folder, study_folder
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import begin
 from explorer.search.rungs import chosen
-from explorer.study.checks import is_asked
+from explorer.study.checks import filter_norm, is_asked
 from explorer.study.designs import Setting, scope_of
 from explorer.study.job import HostReport
 from explorer.study.plan import plan_of
-from explorer.study.run import BASELINE, EpochResult, Execution, Outcome, Run
+from explorer.study.run import BASELINE, EpochResult, Execution, Filters, Outcome, Run
 from explorer.study.runs import is_judged, runs_of
 from explorer.study.settings import StudyConfig
 
@@ -142,9 +142,16 @@ def _ended(
         test_images=IMAGES[2] if judges else 0,
         message="" if status == "ok" else f"{status.replace('_', ' ')} in epoch 1",
         host="somewhere",
+        filters=() if error is None or status != "ok" else (_filters(run),),
     )
     record = record_of(config, setting, run, outcome, fvcore_macs=setting.cost.macs, finished=FINISHED, start=0)
     return record, curve, outcome
+
+
+def _filters(run: Run) -> Filters:
+    """Filters as long as an initialisation makes them, which turn the further the shorter they are."""
+    norm = filter_norm(run.architecture, run.recipe.init, run.recipe.init_gain) or 1.0
+    return Filters("layer1.0.conv2", norm, norm / 2, min(180.0, 10 / norm))
 
 
 def few_epochs(config: StudyConfig) -> StudyConfig:

@@ -1,7 +1,7 @@
 """Reads and judges the robustness checks of a study from their records."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -151,6 +151,30 @@ def _best(arm: CheckArm, declared: Declared, known: Mapping[str, CheckStudy]) ->
 
         best.append(min(arm.candidates, key=lambda one: merit(one.value, one.study, one.rate)).value)
     return best[0], best[1]
+
+
+@dataclass(frozen=True)
+class FilterMeans:
+    """How long the filters of a setting's k x k convolutions are and how far they turn, means over layers and runs.
+
+    start, end  squared norm before the first step and after the last one
+    degrees     by which a filter turns in an epoch
+    """
+
+    start: float
+    end: float
+    degrees: float
+
+
+def filter_means(record: records.Record, setting: str, seeds: Collection[int]) -> FilterMeans | None:
+    """What is recorded of a setting's filters; None if nothing is, as by earlier versions."""
+    runs = record.runs
+    own = runs.loc[(runs["setting"] == setting) & (runs["rate"] == 1) & runs["seed"].isin([*seeds]), "run"]
+    filters = record.filters[record.filters["run"].isin(own)]
+    if filters.empty:
+        return None
+    means = filters.groupby("run")[["norm_start", "norm_end", "degrees"]].mean().mean()
+    return FilterMeans(*(float(value) for value in means))
 
 
 def robustness_of(finding: Finding, checks: Checks) -> Robustness:

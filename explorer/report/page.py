@@ -43,7 +43,7 @@ from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
 from explorer.report.rank_figure import rank_words
-from explorer.report.robustness import CheckRow, check_forest, check_rows
+from explorer.report.robustness import CheckRow, check_forest, check_rows, filter_rows
 from explorer.report.steps import step_rows
 
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
@@ -93,6 +93,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         learning_rate_check=learning_rate_sentence(study.finding),
         robustness=robustness_sentence(study.finding),
         check_rows=_check_rows(study.finding),
+        filter_rows=filter_rows(study),
         check_forest=_check_forest(study.finding),
         search_history=study.finding.search_history,
         against_chance=search_history_sentence(study.finding),

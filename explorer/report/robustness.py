@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from explorer.analysis.check_sentences import arm_note, interval_words
+from explorer.analysis.checks import filter_means
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import DIFFERENCES, Estimate, estimate
 from explorer.analysis.judging import OpenedStudy
@@ -13,7 +14,7 @@ from explorer.design.name import display_setting
 from explorer.host.formatting import interval_points, p_value, points
 from explorer.report.forest import ForestRow, forest
 from explorer.report.panel import PALETTE, Axis, Mark, Panel
-from explorer.study.checks import RIVALS
+from explorer.study.checks import RIVALS, Side
 
 LEAST_LENGTHS = 2  # fewest lengths of training, the declared one included, that are drawn
 
@@ -86,6 +87,36 @@ def _row(label: str, gap: Estimate, word: str, *, strong: bool = False) -> Fores
     ends = f" ({points(gap.low)} to {points(gap.high)})" if gap.has_interval else ""
     shown = ", ".join(filter(None, (f"{points(gap.mean)}{ends}", str(gap.n), word)))
     return ForestRow(label, 100 * gap.mean, 100 * gap.low, 100 * gap.high, shown, strong=strong)
+
+
+@dataclass(frozen=True)
+class FilterRow:
+    """One row of the table of filters, as text: what was trained, its filters' squared norms, degrees per epoch."""
+
+    words: str
+    setting: str
+    start: str
+    end: str
+    degrees: str
+
+
+def filter_rows(study: OpenedStudy) -> list[FilterRow]:
+    """The filters of both settings as declared and in every arm that was made; empty if none are recorded."""
+    found, checks, pair = study.finding.robustness, study.checks, study.plan.contrast
+    if found is None or checks is None or pair is None:
+        return []
+    arms = [found.named(arm.arm.name) for check in found.checks for arm in check.arms]
+    trained = [("as declared", (Side("", pair[0].name), Side("", pair[1].name)))]
+    trained += [(arm.words, arm.sides) for arm in arms if arm.studies and arm.sides is not None]
+    rows = []
+    for words, sides in trained:
+        for side in sides:
+            record = checks.studies[side.study].record if side.study else study.record
+            means = record and filter_means(record, side.setting, study.plan.every_seed)
+            if means is not None:
+                numbers = (f"{means.start:.3g}", f"{means.end:.3g}", f"{means.degrees:.3g}")
+                rows.append(FilterRow(words, display_setting(side.setting), *numbers))
+    return rows
 
 
 def length_panel(study: OpenedStudy) -> Panel | None:

@@ -24,7 +24,7 @@ from explorer.record.folder import CHECKS, is_stale, runs_digest, stamps_of
 from explorer.report.drawing import draw, entries
 from explorer.report.method import checklist
 from explorer.report.page import render_page
-from explorer.report.robustness import length_panel
+from explorer.report.robustness import filter_rows, length_panel
 from explorer.report.terminal import print_verdict
 from explorer.study.run import Run
 from explorer.study.settings import StudyConfig
@@ -125,6 +125,13 @@ def test_the_guilty_initialisation_is_named_in_verdict_sentence_page_checklist_a
     assert panel.has_band
     for arm in (arm for check in robustness.checks for arm in check.arms):
         assert robustness.named(arm.arm.name).words in text
+    assert [(row.words, row.start, row.degrees) for row in filter_rows(study)[:4]] == [
+        ("as declared", "1", "10"),
+        ("as declared", "2", "5"),
+        ("at equal filter norm", "2", "5"),
+        ("at equal filter norm", "2", "5"),
+    ]
+    assert "Squared norm at the start" in text
     (item,) = (item for item in checklist(study) if "rival explanations" in item.asks)
     assert item.answer == "in part"
     assert "the initialisation: explains; the learning rate: no;" in item.words
@@ -383,7 +390,7 @@ def stopped(arguments: list[str], rows: int, asking: signal.Signals) -> None:
 def test_checks_of_a_finished_study_are_trained_stopped_and_continued_with_the_same_bits(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*TINY, "search.seeds=5", "engine.forms=auto"]
+    words = [*TINY, "search.seeds=5", "engine.forms=auto", "engine.workers=1"]
     asked = [*words, "do=challenge", "study.robustness=[init,rate,cost,precision,split]"]
     assert main(words) == 0
     shutil.copytree("studies", "kept")
