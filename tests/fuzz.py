@@ -36,7 +36,7 @@ from explorer.record.rows import CorrectRecord, EpochRecord, RunRecord
 from explorer.record.starts import started_study
 from explorer.report.method import images
 from explorer.search import execution_plan as execution
-from explorer.study.settings import StudyConfig
+from explorer.study.settings import DataConfig, StudyConfig
 from explorer.study.tree import to_config
 from explorer.training import sources
 from explorer.verbs.command_line import read_command
@@ -280,6 +280,13 @@ def columns(chance: random.Random) -> None:
         path.write_bytes(content)
 
 
+@lru_cache
+def _data() -> DataConfig:
+    study = read_command([f"study={NAME}"]).study
+    assert study is not None
+    return study.data
+
+
 def files(chance: random.Random) -> None:
     """A file of JSON with something else in it is read, or refused in one line; of the cache it is passed over."""
     name = chance.choice((ENVIRONMENT, ENVIRONMENT, EXECUTION, HOLDER, MEASURED))
@@ -302,7 +309,7 @@ def files(chance: random.Random) -> None:
             assert starts.identity(NAME, environment)
             first, *others = starts.starts_of(environment)
             assert all(list(starts.unlike(first, other)) is not None for other in others)
-            images(environment)
+            images(environment, _data())
     except InputError as error:
         assert one_line(error)
     finally:

@@ -170,7 +170,8 @@ def _text(part: Any) -> str:
 def _decisive(value: Any) -> Any:
     """A value as plain dictionaries and lists, without fields that do not affect results or have their default."""
     if is_dataclass(value):
-        found = ((name, getattr(value, name), default) for name, default in _deciding(type(value)))
+        deciding: tuple[tuple[str, Any], ...] = _deciding(type(value))  # type: ignore[arg-type] # any type is hashable
+        found = ((name, getattr(value, name), default) for name, default in deciding)
         return {name: _decisive(own) for name, own, default in found if own != default}
     return [_decisive(item) for item in value] if isinstance(value, tuple) else value
 

@@ -101,10 +101,10 @@ def test_the_other_tests_are_scipys() -> None:
     assert (found.correlation.low, found.correlation.high) == (pytest.approx(ends.low), pytest.approx(ends.high))
     assert found.effect == pytest.approx(differences.mean() / differences.std(ddof=1))
     assert found.flip_p == pytest.approx(2 / 2**6)  # all six have one sign
-    exact = stats.permutation_test(
+    flipped = stats.permutation_test(
         (np.array(NOISE),), np.mean, permutation_type="samples", alternative="two-sided", n_resamples=10**6
     )
-    assert comparison(NOISE).flip_p == pytest.approx(exact.pvalue)
+    assert comparison(NOISE).flip_p == pytest.approx(flipped.pvalue)
 
 
 def test_sign_flips_are_told_only_where_they_can_reach_the_threshold() -> None:
