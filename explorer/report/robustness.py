@@ -112,7 +112,7 @@ def filter_rows(study: OpenedStudy) -> list[FilterRow]:
     for words, sides in trained:
         for side in sides:
             record = checks.studies[side.study].record if side.study else study.record
-            means = record and filter_means(record, side.setting, study.plan.every_seed)
+            means = filter_means(record, side.setting, study.plan.every_seed) if record is not None else None
             if means is not None:
                 numbers = (f"{means.start:.3g}", f"{means.end:.3g}", f"{means.degrees:.3g}")
                 rows.append(FilterRow(words, display_setting(side.setting), *numbers))
