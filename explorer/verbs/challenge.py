@@ -40,24 +40,33 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         raise InputError(
             f"study.robustness is empty; say for example study.robustness=[init,rate]; allowed: {', '.join(ALLOWED)}"
         )
-    problems = make_checks(study, plan, asked, console)
-    study = begun_study(folder, plan)
-    assert study is not None
-    print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
-    problems += draw_page(study, console, always=True)
-    if problems:
+    if problems := challenged(study, plan, asked, console, always=True):
         raise StudyStoppedError("; ".join(problems))
     return 0
 
 
-def make_checks(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Console) -> list[str]:
-    """Train what the checks of a finished study lack, one study after the other, and return what went wrong.
+def challenged(
+    study: OpenedStudy, plan: Plan, asked: Collection[str], console: Console, *, always: bool = False
+) -> list[str]:
+    """Make the checks that a finished study lacks, and return what went wrong.
 
-    `plan` is made from the settings of this command, which say where the images are and what executes runs.
+    If any was trained, or `always`, its verdict is printed and its page drawn. `plan` is made from the settings of this
+    command, which say where the images are and what executes runs.
     """
-    problems, tried = list[str](), set[str]()
-    if not asked or study.finding.lost is not None:  # without a verdict there is nothing to explain
+    made, problems = _made(study, plan, asked, console)
+    if not made and not always:
         return problems
+    again = begun_study(study.folder, plan) if made else study
+    assert again is not None
+    print_verdict(again.finding, again.config.study.question, console, regime=regime_sentence(regime_of(again)))
+    return [*problems, *draw_page(again, console, always=True)]
+
+
+def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Console) -> tuple[int, list[str]]:
+    """Train what the checks lack, one study after the other: how many studies were trained, and what went wrong."""
+    problems, tried = list[str](), set[str]()
+    if study.finding.lost is not None:  # without a verdict there is nothing to explain
+        return 0, problems
     if study.checks is None:
         raise InputError("study.robustness: the settings of this contrast differ in their form; allowed: []")
     declared = replace(study.checks.declared, plan=plan.with_seeds(study.plan.seeds), tuned={})
@@ -79,12 +88,18 @@ def make_checks(study: OpenedStudy, plan: Plan, asked: Collection[str], console:
 
             console.print(f"Robustness check {arm.check}, {arm.words}: {counted(own.progress.left, 'run')}", **PLAIN)
             folder = study.folder / CHECKS / name
-            if failed := run_study(own.plan, folder, console):
+            try:
+                failed = run_study(own.plan, folder, console)
+            except InputError as error:
+                if own.record is None:
+                    raise
+                raise InputError(f"{error}; of a check: take {folder} away to make it anew", *error.more) from None
+            if failed:
                 log = folder / "local" / "failures.log"
                 problems.append(f"{counted(failed, 'run')} of a check failed; see {log}; start again to retry them")
             else:
                 sweep(folder)
-    return problems
+    return len(tried), problems
 
 
 def _due(checks: Checks, asked: Collection[str], tried: set[str]) -> tuple[CheckArm, str, CheckStudy] | None:

@@ -1,7 +1,7 @@
 """`do=run`: train what is missing of a study and of the checks it asks for, judge it, draw its page.
 
 The steps of the command, from top to bottom: make the plan, open the record, train until nothing is left, print the
-verdict, draw the page.
+verdict, draw the page; then the same for the robustness checks.
 """
 
 from functools import partial
@@ -30,7 +30,7 @@ from explorer.report.terminal import print_verdict
 from explorer.study.plan import plan_of
 from explorer.study.runs import runs_of
 from explorer.study.settings import NO_PATH, StorageConfig, StudyConfig
-from explorer.verbs.challenge import make_checks
+from explorer.verbs.challenge import challenged
 from explorer.verbs.draw_page import draw_page
 from explorer.verbs.live import Live
 from explorer.verbs.space_progress import space_progress
@@ -74,14 +74,13 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         )
     else:
         sweep(folder)
-        problems = make_checks(study, plan, plan.config.study.robustness, console)
-        study = begun_study(folder, plan)
-        assert study is not None
     print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
     if config.storage.weights == "last" and (line := without_weights(study.record, folder)):
         console.print(line, **PLAIN)
     # From here on the record is complete and the verdict printed.
     problems += draw_page(study, console, always=trained)
+    if not failed and (asked := plan.config.study.robustness):
+        problems += challenged(study, plan, asked, console)
     if study.finding.lost is not None and not failed:
         problems.append(f"{study.config.name}: no run came through that could be judged; see the verdict above")
     if problems:

@@ -20,6 +20,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.analysis.robustness import Robustness
 from explorer.analysis.sentences import mood, sentence
+from explorer.host.errors import InputError
 from explorer.record.folder import CHECKS, is_stale, runs_digest, stamps_of
 from explorer.report.drawing import draw, entries
 from explorer.report.method import checklist
@@ -270,6 +271,27 @@ def test_finished_checks_even_of_a_later_version_train_nothing_and_redraw_the_pa
     assert main([*TINY, SEEDS, "study.robustness=[cost]"]) == 0
     assert "The difference holds against the wider 1x5d" in capsys.readouterr().out
     assert [entry.name for entry in entries({})] == ["tiny"]
+
+
+def test_a_check_that_cannot_go_on_says_how_to_make_it_anew(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(*_: object) -> int:
+        raise InputError("studies/tiny/checks/cost-wider: was started differently (explorer/training/loop.py was ...)")
+
+    checked("cost", from_shape, most=1)
+    own = open_study(FOLDER).checks
+    assert own is not None
+    shutil.rmtree(FOLDER / CHECKS / "cost-wider")
+    made_up(
+        own.studies["cost-wider"].plan.config,
+        lambda setting, seed: "ok" if seed else "",
+        folder=FOLDER / CHECKS / "cost-wider",
+    )
+    monkeypatch.setattr("explorer.search.coordinator.run_study", changed)
+    assert main([*TINY, SEEDS, "do=challenge"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("of a check: take studies/tiny/checks/cost-wider away to make it anew")
 
 
 def test_the_page_is_stale_once_a_check_has_runs_that_it_does_not_show(workplace: Path) -> None:
