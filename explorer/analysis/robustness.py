@@ -4,13 +4,14 @@ A check trains the contrast's two settings again with one thing changed, such as
 gap is the error of the setting minus that of its rival; its change is that gap minus the declared one of the same seed.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from explorer.analysis.intervals import DIFFERENCES, Estimate, Floats, estimate
+from explorer.analysis.intervals import DIFFERENCES, ROUNDING, Estimate, Floats, estimate
 from explorer.analysis.paired import ALPHA, holm_adjusted, paired_p, pairs_needed
 from explorer.analysis.summary import MIN_PAIRS
 from explorer.study.checks import CheckArm
@@ -69,14 +70,15 @@ def judge(declared: Mapping[int, float], arms: Sequence[Arm], alpha: float = ALP
 
     That a contrast holds under all its checks needs no correction: each must hold. That one of them explains it does:
     p values of changes are adjusted by Holm's method (1979) over the checks, and by Bonferroni's over the main arms of
-    one check. Fewer than five pairs tell nothing.
+    one check. Fewer than five pairs tell nothing. An arm by which nothing changes, since the declared runs are made as
+    it asks, is no test and takes no part in the correction.
     """
     side = float(np.sign(np.mean([*declared.values()]))) if declared else 0.0
     found: dict[str, list[tuple[Arm, Floats, float]]] = {}
     for arm in arms:
         changes = np.array([arm.gaps[seed] - declared[seed] for seed in sorted(set(arm.gaps) & set(declared))])
         main = sum(one.main for one in arms if one.check == arm.check)
-        found.setdefault(arm.check, []).append((arm, changes, paired_p(changes) * main))
+        found.setdefault(arm.check, []).append((arm, changes, _change_p(changes) * main))
     smallest = [min((p for arm, _, p in own if arm.main and p == p), default=np.nan) for own in found.values()]
     judged = []
     for (check, own), family in zip(found.items(), holm_adjusted(smallest), strict=True):
@@ -88,6 +90,11 @@ def judge(declared: Mapping[int, float], arms: Sequence[Arm], alpha: float = ALP
         word: Word = "explains" if "explains" in words else "holds" if words == {"holds"} else "cannot tell"
         judged.append(JudgedCheck(check, word, its))
     return tuple(judged)
+
+
+def _change_p(changes: Floats) -> float:
+    """The p value of the hypothesis that nothing changes; NaN if nothing does."""
+    return math.nan if not len(changes) or np.abs(changes).max() < ROUNDING else paired_p(changes)
 
 
 def _judged(arm: Arm, changes: Floats, p: float, declared: Mapping[int, float], side: float, alpha: float) -> JudgedArm:

@@ -1,5 +1,7 @@
 """Made worlds in which it is known what causes a gap: the guilty explanation is convicted, the innocent are not."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,17 @@ def test_the_arms_of_a_check_count_as_one_and_it_holds_only_if_all_of_them_do() 
     assert check.arms[1].p == pytest.approx(2 * alone)
     aside = judge(declared, [both[0], Arm("cost", "one step wider", guilty.gaps, main=False)])
     assert aside[0].word == "holds"
+
+
+def test_an_arm_that_changes_nothing_holds_or_not_and_costs_the_others_no_power() -> None:
+    declared, arms = world(np.random.default_rng(4), "init")
+    alone = judge(declared, arms)
+    beside = judge(declared, [*arms, Arm("precision", "precision", declared)])
+    assert [check.arms[0].p for check in beside[:4]] == [check.arms[0].p for check in alone]
+    assert beside[4].word == "holds"
+    assert math.isnan(beside[4].arms[0].p)
+    flat = dict(enumerate([0.01, -0.01, 0.02, -0.02, 0.01, -0.01]))
+    assert judge(flat, [Arm("precision", "precision", flat)])[0].word == "cannot tell"
 
 
 def test_a_gap_that_grows_or_turns_is_not_held_for_an_explanation_of_the_wrong_kind() -> None:

@@ -271,6 +271,8 @@ def test_finished_checks_even_of_a_later_version_train_nothing_and_redraw_the_pa
     assert main([*TINY, SEEDS, "study.robustness=[cost]"]) == 0
     assert "The difference holds against the wider 1x5d" in capsys.readouterr().out
     assert [entry.name for entry in entries({})] == ["tiny"]
+    assert main([*TINY, SEEDS, "do=tabulate"]) == 0
+    assert not [path for path in Path("tables").rglob("*") if "cost" in path.name]
 
 
 def test_a_check_that_cannot_go_on_says_how_to_make_it_anew(
