@@ -1,10 +1,14 @@
 """Recorded curves as a ground for searches."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from benchmarks.replay_curves import Curves, Replay, curves_of
+from explorer.record import records
 
 NAMES = tuple(f"29-1x{width}d" for width in range(1, 28))
 
@@ -44,3 +48,21 @@ def test_differences_are_told_draw_by_draw() -> None:
     found = Replay(curves, (1, 3), 0.3, regrets, {}, "chance")
     assert found.difference("other") == pytest.approx((-0.1, -0.1, -0.1))
     assert found.difference("chance") == (0, 0, 0)
+
+
+def test_early_training_errors_order_the_recorded_designs_better_than_validation_errors() -> None:
+    """As docs/searches.md tells it: Kendall's tau with the test error after epochs 1 to 3 of 9."""
+    root = Path(__file__).parents[2]
+    record = records.load(root / "studies" / "design_space_cifar10_jpeg")
+    runs = record.runs.set_index("run")
+
+    def taus(measure: str) -> list[float]:
+        errors = record.epochs.pivot_table(index="run", columns="epoch", values=measure).reindex(runs.index)
+        found = (stats.kendalltau(errors[epoch], runs["test_error"]).statistic for epoch in (1, 2, 3))
+        return [round(float(tau), 2) for tau in found]
+
+    train, val = taus("train_error"), taus("val_error")
+    told = " ".join((root / "docs" / "searches.md").read_text(encoding="utf-8").split())
+    for one in (train, val):
+        assert f"{one[0]:.2f}, {one[1]:.2f} and {one[2]:.2f}" in told
+    assert all(better > worse for better, worse in zip(train, val, strict=True))
