@@ -25,6 +25,8 @@ KINDS: dict[str, tuple[Sampler, Pruner]] = {
     "tpe": ("tpe", "none"),
     "tpe, halving": ("tpe", "halving"),
 }
+# The same searches with rungs that judge by training errors (`search.rung_error`), by the kind that they repeat.
+BY_TRAINING = {kind: f"{kind} by training errors" for kind, (_, pruner) in KINDS.items() if pruner != "none"}
 # The plainest search: a linear fit on random designs, and the designs for which it predicts the lowest errors.
 LINEAR, GUESSES = "linear fit", 2
 DRAWS = 200
@@ -43,7 +45,8 @@ def replay(
 ) -> Replay:
     """Run many searches among a study's designs; each draw takes two thirds of them and one seed of each.
 
-    Each kind of `KINDS`, and the linear fit, has a third of the epochs. Validation errors choose, test errors judge.
+    Each kind of `KINDS`, those of `BY_TRAINING` and the linear fit has a third of the epochs. Validation errors choose,
+    test errors judge.
     `watch` receives the numbers of finished draws and of all draws.
     """
     architectures, worth = [parse_name(name) for name in curves.names], curves.worth
@@ -65,19 +68,27 @@ def replay(
         )
         for kind, (sampler, pruner) in KINDS.items()
     }
-    budget = SHARE * count * total
-    regrets: dict[str, list[float]] = {kind: [] for kind in (*KINDS, LINEAR)}
-    trained: dict[str, list[int]] = {kind: [] for kind in (*KINDS, LINEAR)}
+    budget, by_training = SHARE * count * total, BY_TRAINING if curves.training is not None else {}
+    kinds = (*KINDS, *by_training.values(), LINEAR)
+    regrets: dict[str, list[float]] = {kind: [] for kind in kinds}
+    trained: dict[str, list[int]] = {kind: [] for kind in kinds}
     rng, of_fit = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     for draw in range(draws):
         chosen = rng.choice(len(worth), count, replace=False)
-        errors = {curves.names[place]: curves.errors[rng.choice(own[place])] for place in chosen}
+        runs = {curves.names[place]: int(rng.choice(own[place])) for place in chosen}
+        errors = {name: curves.errors[run] for name, run in runs.items()}
         pool = pool_of([architectures[place] for place in chosen])
         best = worth[chosen].min()
+        seeds = {kind: int(rng.integers(2**31)) for kind in KINDS}
         ended = {
-            kind: _search(search, scope, pool, errors, budget, int(rng.integers(2**31)))
-            for kind, search in searches.items()
+            kind: _search(search, scope, pool, errors, errors, budget, seeds[kind]) for kind, search in searches.items()
         }
+        if curves.training is not None:
+            at_rungs = {name: curves.training[run] for name, run in runs.items()}
+            ended |= {
+                other: _search(searches[kind], scope, pool, errors, at_rungs, budget, seeds[kind])
+                for kind, other in by_training.items()
+            }
         ended[LINEAR] = _guessed(pool, errors, int(budget / total + 1e-9), of_fit)
         for kind, (found, begun) in ended.items():
             regrets[kind].append(float(worth[curves.names.index(found)] - best))
@@ -126,6 +137,7 @@ def _search(
     scope: Scope,
     pool: Pool,
     errors: dict[str, npt.NDArray[np.float64]],
+    at_rungs: dict[str, npt.NDArray[np.float64]],
     budget: float,
     seed: int,
 ) -> tuple[str, int]:
@@ -142,7 +154,9 @@ def _search(
             left, before = left - (step - before), step
             error = float(errors[setting.name][step - 1])
             best = min(best, (float(config.recipe.whole_epochs - step), error, setting.name))
-            if step < config.recipe.whole_epochs and not trials.goes_on(setting, step, error):
+            if step < config.recipe.whole_epochs and not trials.goes_on(
+                setting, step, float(at_rungs[setting.name][step - 1])
+            ):
                 stopped = True
                 break
         if left < 0:

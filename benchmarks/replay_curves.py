@@ -16,13 +16,15 @@ Floats = npt.NDArray[np.float64]
 class Curves:
     """Validation error of every run after each epoch, `(runs, epochs)`, and the design that each run belongs to.
 
-    test  the test error of every run; None where the record has none, as that of a search
+    test      the test error of every run; None where the record has none, as that of a search
+    training  the error measured while training, as `errors`; None where it is not given
     """
 
     errors: Floats
     design: npt.NDArray[np.int64]
     names: tuple[str, ...]
     test: Floats | None = None
+    training: Floats | None = None
 
     @property
     def final(self) -> Floats:
@@ -82,8 +84,9 @@ class Replay:
 def curves_of(runs: pd.DataFrame, epochs: pd.DataFrame) -> Curves:
     """The curves of the successful runs. Raises ValueError for fewer than nine designs or three epochs."""
     ok = runs[(runs["status"] == "ok") & (runs["rate"] == 1)]
-    table = epochs[epochs["run"].isin(ok["run"])].pivot_table(index="run", columns="epoch", values="val_error")
-    table = table.dropna()
+    of_runs = epochs[epochs["run"].isin(ok["run"])]
+    table = of_runs.pivot_table(index="run", columns="epoch", values="val_error").dropna()
+    training = of_runs.pivot_table(index="run", columns="epoch", values="train_error").reindex(table.index)
     names = tuple(dict.fromkeys(ok.loc[ok["run"].isin(table.index), "setting"]))
     if len(names) < LEAST_DESIGNS or table.shape[1] < LEAST_EPOCHS:
         raise ValueError(
@@ -95,4 +98,4 @@ def curves_of(runs: pd.DataFrame, epochs: pd.DataFrame) -> Curves:
     test = ok.set_index("run")["test_error"].reindex(table.index).to_numpy(dtype=float) if "test_error" in ok else None
     if test is not None and np.isnan(test).any():
         test = None
-    return Curves(table.to_numpy(dtype=float), design, names, test)
+    return Curves(table.to_numpy(dtype=float), design, names, test, training.to_numpy(dtype=float))

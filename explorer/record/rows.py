@@ -79,7 +79,8 @@ class Decision:
 
     decision  "chosen": the design is trained; "continued", "stopped": the judgement at a rung
     epochs    of the rung; 0 for "chosen"
-    error     mean validation error over seeds at the rung, by which it was judged; None for "chosen"
+    error     mean error over seeds at the rung, by which it was judged: on validation images, or as `search.rung_error`
+              says; None for "chosen"
     by        what chose the design: the sampler, or `BASELINE` for random designs that the search is compared with
     latency   median milliseconds of a forward pass, with the quartiles, measured when the design was chosen, if the
               search asks for it

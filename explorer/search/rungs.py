@@ -7,6 +7,7 @@ support several, for which designs are ranked by non-dominated sorting (Deb et a
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import optuna
@@ -20,10 +21,14 @@ from explorer.study.settings import StudyConfig
 
 @dataclass
 class Rungs:
-    """The rungs of a search: their epochs, the decisions about each design, and the runs that are paused at a rung."""
+    """The rungs of a search: their epochs, the decisions about each design, and the runs that are paused at a rung.
+
+    `judged` names the error by which they judge.
+    """
 
     steps: tuple[int, ...]
     seeds: int
+    judged: Literal["validation", "training"] = "validation"
     decided: dict[str, list[Decision]] = field(default_factory=dict)
     paused: dict[str, dict[int, tuple[Run, Outcome]]] = field(default_factory=dict)
     ended: dict[str, set[int]] = field(default_factory=dict)
@@ -61,7 +66,9 @@ class Rungs:
         waiting, lost = self.paused.get(setting, {}), self.ended.get(setting, set())
         if not waiting or len(waiting) + len(lost) < self.seeds:
             return None
-        errors = [outcome.val_error for _, outcome in waiting.values() if outcome.val_error is not None]
+        paused = [outcome for _, outcome in waiting.values()]
+        known = [one.val_error if self.judged == "validation" else one.train_error for one in paused]
+        errors = [error for error in known if error is not None]
         return (sum(errors) + chance * len(lost)) / (len(errors) + len(lost))
 
 

@@ -72,7 +72,7 @@ def open_state(
 ) -> State:
     """Build the state of a study from its record, `past`."""
     config, data_hash = plan.config, measurer.host_report.data_hash
-    trials, rungs = replayed(plan, settings, past), Rungs(config.rungs, plan.seeds)
+    trials, rungs = replayed(plan, settings, past), Rungs(config.rungs, plan.seeds, config.search.rung_error)
     decisions = list(past.decisions)
     if numbers := range(len(past.chosen(BASELINE)), config.search.random_designs):
         drawn = _drawn(measurer, execution, trials, numbers)

@@ -272,6 +272,8 @@ class SearchConfig:
                   to their end. Two objectives are ranked by non-dominated sorting (halving alone)
     first_rung    epochs before the first rung; null: a ninth of all, or one in factor^2
     factor        rungs lie this many times apart, and one design in so many goes on
+    rung_error    the error by which rungs judge: that on validation images, or that measured while training, which may
+                  order unfinished designs better (docs/searches.md)
     baseline      share of a search's designs that are drawn at random and trained to their end whatever the others'
                   results: the search is compared with them
     rates         multiples of the recipe's learning rate at which the contrast's two settings are trained as well, on
@@ -289,6 +291,7 @@ class SearchConfig:
     pruner: Pruner = "none"
     first_rung: Count | None = None
     factor: Annotated[int, Ge(2), Le(100)] = 3
+    rung_error: Literal["validation", "training"] = "validation"
     baseline: Fraction = 0.0
     forms: Annotated[tuple[Literal["sum", "concat", "grouped"], ...], MinLen(1)] = ("grouped",)
     first_seed: Annotated[int, Ge(0), Le(1_000_000_000)] = 0

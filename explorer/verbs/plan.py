@@ -191,8 +191,10 @@ def _searched(config: StudyConfig) -> str:
     search, drawn, rungs = config.search, config.search.random_designs, config.rungs
     chosen = (search.designs or 0) - drawn
     beside = f", and {drawn} are drawn at random, to say what choosing is worth" if drawn else ""
+    training = " by their training errors" if search.rung_error == "training" else ""
     judged = (
-        f" They are judged after {' and '.join(map(str, rungs))} of {counted(config.recipe.whole_epochs, 'epoch')}."
+        f" They are judged{training} after {' and '.join(map(str, rungs))} of "
+        f"{counted(config.recipe.whole_epochs, 'epoch')}."
         if rungs
         else ""
     )

@@ -16,7 +16,8 @@ from explorer.study.settings import DataConfig, StudyConfig
 
 _OF_READ = [one.name for one in fields(DataConfig) if one.default is not MISSING and one.name not in ("source", "path")]
 _OF_TABLES = ("subset", "image_column", "label_column")
-_OF_SAMPLERS = ("sampler", "designs", "sampler_seed", "objectives", "pruner", "first_rung", "factor", "baseline")
+_OF_RUNGS = ("first_rung", "factor", "rung_error")
+_OF_SAMPLERS = ("sampler", "designs", "sampler_seed", "objectives", "pruner", "baseline", *_OF_RUNGS)
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -72,7 +73,7 @@ def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]
     if "latency" not in search.objectives:
         yield "search.latency_batch", "no latency is measured; allowed with search.objectives=[error,latency]"
     if search.pruner == "none":
-        for key in ("first_rung", "factor"):
+        for key in _OF_RUNGS:
             yield f"search.{key}", "search.pruner=none stops no design; allowed with search.pruner=halving and others"
     if config.study.contrast is None:
         yield "study.margin", "study.contrast is null, so no difference is judged; leave it out"

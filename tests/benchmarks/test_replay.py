@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.printing import print_replay
-from benchmarks.replay import KINDS, LINEAR, pool_of, replay
+from benchmarks.replay import BY_TRAINING, KINDS, LINEAR, pool_of, replay
 from benchmarks.replay_curves import Curves
 from explorer.design import parse_name
 from explorer.study.designs import scope_of
@@ -45,6 +45,14 @@ def test_where_early_errors_tell_all_stopping_finds_better_designs_than_chance(c
     assert found.difference("random, halving")[0] < 0
     assert found.trained[LINEAR] == 6
     assert all((regrets >= 0).all() for regrets in found.regrets.values())
+
+
+def test_rungs_may_judge_by_training_errors_that_tell_more(config: StudyConfig) -> None:
+    curves = replace(crossing(50.0), training=crossing(0.0).errors)
+    found = replay(curves, config, scope_of(config), draws=20)
+    kind = "random, halving"
+    assert set(found.regrets) == {*KINDS, *BY_TRAINING.values(), LINEAR}
+    assert found.regrets[BY_TRAINING[kind]].mean() < found.regrets[kind].mean()
 
 
 @pytest.mark.real

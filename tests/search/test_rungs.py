@@ -81,9 +81,12 @@ class Engine:
         run, last = job.run, job.until or job.run.recipe.whole_epochs
         self.trained += [(run.id, epoch) for epoch in range(self.kept.get(run.id, 0) + 1, last + 1)]
         self.kept[run.id] = last
-        results = [EpochResult(epoch, 0.1, 1.0, 0.5, error_after(job, epoch), 0.1) for epoch in range(1, last + 1)]
+        errors = [error_after(job, epoch) for epoch in range(1, last + 1)]
+        # Training errors that order designs the other way round.
+        results = [EpochResult(epoch, 0.1, 1.0, 1 - error, error, 0.1) for epoch, error in enumerate(errors, start=1)]
         ended = last == run.recipe.whole_epochs
-        outcome = Outcome("ok" if ended else "paused", last, 0.5, results[-1].val_error, None, 1.0, 0.1 * last, 50.0)
+        status, now = "ok" if ended else "paused", results[-1]
+        outcome = Outcome(status, last, now.train_error, now.val_error, None, 1.0, 0.1 * last, 50.0)
         done = [EpochDone(run.id, result) for result in results]
         self._waiting = [Counted(run.id, 1), *done, RunDone(run.id, outcome)]
 
@@ -161,6 +164,15 @@ def test_decisions_are_those_of_optunas_pruner(start: Callable[..., Engine]) -> 
         before.append(decision.error)
         kept = sorted(before)[max(len(before) // 3, 1) - 1]
         assert decision.decision == ("continued" if decision.error <= kept else "stopped")
+
+
+def test_rungs_judge_by_training_errors_where_asked(start: Callable[..., Engine]) -> None:
+    start(*HALVING, "search.rung_error=training")
+    record = records.load(FOLDER)
+    rows = record.epochs.merge(record.runs[["run", "setting"]], on="run").set_index(["setting", "epoch"])
+    judged = [one for one in record.decisions if one.decision != "chosen"]
+    assert {one.decision for one in judged} == {"continued", "stopped"}
+    assert all(one.error == pytest.approx(rows.loc[(one.setting, one.epochs), "train_error"]) for one in judged)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -161,9 +161,9 @@ def test_a_row_that_comes_while_a_page_is_drawn_makes_it_stale(
 
     whole = page.render_page
 
-    def render(shown: OpenedStudy) -> str:
+    def render(shown: OpenedStudy, importance: Mapping[str, float] | None) -> str:
         commit(begun, 0)
-        return whole(shown)
+        return whole(shown, importance)
 
     monkeypatch.setattr(page, "render_page", render)
     draw(open_study(FOLDER))

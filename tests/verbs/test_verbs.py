@@ -384,7 +384,7 @@ def test_recorded_studies_are_replayed_and_their_ranks_compared(
     output = " ".join(captured.out.split())
     assert captured.err == ""
     assert "200 searches of each kind replayed among 9 designs of 3 epochs" in output
-    assert "random, halving: median regret on validation images at 33% of the epochs" in output
+    assert "random, halving: median regret on test images at 33% of the epochs" in output
     assert measure(["ranks", "short=short", "long=long"]) == 0
     assert "short (1 epochs) against long (3 epochs): Kendall's tau " in said(capsys)
     assert measure(["replay", "recorded=short"]) == 2
