@@ -86,7 +86,10 @@ def curves_of(runs: pd.DataFrame, epochs: pd.DataFrame) -> Curves:
     ok = runs[(runs["status"] == "ok") & (runs["rate"] == 1)]
     of_runs = epochs[epochs["run"].isin(ok["run"])]
     table = of_runs.pivot_table(index="run", columns="epoch", values="val_error").dropna()
-    training = of_runs.pivot_table(index="run", columns="epoch", values="train_error").reindex(table.index)
+    training = None
+    if "train_error" in of_runs:
+        by_epoch = of_runs.pivot_table(index="run", columns="epoch", values="train_error")
+        training = by_epoch.reindex(table.index).to_numpy(dtype=float)
     names = tuple(dict.fromkeys(ok.loc[ok["run"].isin(table.index), "setting"]))
     if len(names) < LEAST_DESIGNS or table.shape[1] < LEAST_EPOCHS:
         raise ValueError(
@@ -98,4 +101,4 @@ def curves_of(runs: pd.DataFrame, epochs: pd.DataFrame) -> Curves:
     test = ok.set_index("run")["test_error"].reindex(table.index).to_numpy(dtype=float) if "test_error" in ok else None
     if test is not None and np.isnan(test).any():
         test = None
-    return Curves(table.to_numpy(dtype=float), design, names, test, training.to_numpy(dtype=float))
+    return Curves(table.to_numpy(dtype=float), design, names, test, training)

@@ -85,8 +85,10 @@ class Engine:
         # Training errors that order designs the other way round.
         results = [EpochResult(epoch, 0.1, 1.0, 1 - error, error, 0.1) for epoch, error in enumerate(errors, start=1)]
         ended = last == run.recipe.whole_epochs
-        status, now = "ok" if ended else "paused", results[-1]
-        outcome = Outcome(status, last, now.train_error, now.val_error, None, 1.0, 0.1 * last, 50.0)
+        now = results[-1]
+        outcome = Outcome(
+            "ok" if ended else "paused", last, now.train_error, now.val_error, None, 1.0, 0.1 * last, 50.0
+        )
         done = [EpochDone(run.id, result) for result in results]
         self._waiting = [Counted(run.id, 1), *done, RunDone(run.id, outcome)]
 
