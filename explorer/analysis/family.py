@@ -62,8 +62,11 @@ def _smallest_p(members: list[Comparison], rng: np.random.Generator) -> Floats:
     for start in range(0, DRAWS, step):
         some = slice(start, min(start + step, DRAWS))
         drawn = rng.normal(size=(some.stop - start, len(seeds), len(members))) @ root.T
+        largest = dict[int, Floats]()  # |t| by number of pairs: of as many pairs the largest has the smallest p
         for number, own in enumerate(places):
-            values = drawn[:, own, number]
-            t = values.mean(axis=1) / (values.std(axis=1, ddof=1) / np.sqrt(len(own)))
-            smallest[some] = np.minimum(smallest[some], 2 * stats.t.sf(np.abs(t), len(own) - 1))
+            values, n = drawn[:, own, number], len(own)
+            t = np.abs(values.mean(axis=1) / (values.std(axis=1, ddof=1) / np.sqrt(n)))
+            largest[n] = np.maximum(largest[n], t) if n in largest else t
+        for n, t in largest.items():
+            smallest[some] = np.minimum(smallest[some], 2 * stats.t.sf(t, n - 1))
     return smallest

@@ -101,8 +101,19 @@ def test_seeds_that_only_some_settings_have_are_used_where_they_are() -> None:
     assert all(one.difference.has_interval for one in found)
 
 
-@pytest.mark.parametrize("studies", broadly([300, 10_000]))
-@pytest.mark.parametrize("spreads", [[1.0] * 5, [1.0, 1.0, 1.0, 1.0, 3.0], [3.0, 1.0, 1.0, 1.0, 1.0]])
+@pytest.mark.parametrize(
+    ("spreads", "studies"),
+    broadly(
+        [
+            ([1.0] * 5, 300),
+            ([1.0, 1.0, 1.0, 1.0, 3.0], 300),
+            ([3.0, 1.0, 1.0, 1.0, 1.0], 300),
+            ([1.0] * 5, 10_000),
+            ([1.0, 1.0, 1.0, 1.0, 3.0], 10_000),
+        ],
+        fast=3,
+    ),
+)
 def test_where_no_setting_differs_any_is_found_in_at_most_six_of_a_hundred_studies(
     spreads: list[float], studies: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
