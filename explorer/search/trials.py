@@ -238,16 +238,14 @@ def open_trials(
 
 
 class _Trial(FrozenTrial):
-    """A trial whose copies share the values in it, which never change, and not the dictionaries that hold them.
+    """A trial that is copied no deeper than `_copied` does.
 
     Optuna copies a trial deeply when it is opened and when it is finished: with the thousands of values that an axis of
     a large study may have, that takes longer than all else.
     """
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Trial":
-        copied = copy.copy(self)
-        copied.__dict__ |= {name: dict(value) for name, value in vars(self).items() if isinstance(value, dict)}
-        return copied
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return _copied(self)
 
 
 def _begun(
@@ -313,9 +311,9 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
 
 
 def _copied(trial: FrozenTrial) -> FrozenTrial:
-    """A copy of a trial that later changes do not reach: only attributes and intermediate values can be added to."""
+    """A copy of a trial that later changes do not reach: its dictionaries may grow, the values in it never change."""
     copied = copy.copy(trial)
-    copied.user_attrs, copied.intermediate_values = dict(trial.user_attrs), dict(trial.intermediate_values)
+    copied.__dict__ |= {name: dict(value) for name, value in vars(trial).items() if isinstance(value, dict)}
     return copied
 
 

@@ -39,7 +39,7 @@ def position(folder: Path, run_id: str) -> Position | None:
 def examine_checkpoints(folder: Path, final: set[str]) -> list[Fault]:
     """Faults: checkpoints that cannot be used, and checkpoints of runs that have ended."""
     found = []
-    for own in sorted((folder / "local" / "checkpoints").glob("*/")):
+    for own in sorted(checkpoints(folder).glob("*/")):
         if own.name in final:
             what = f"{own}: checkpoints of a run that has ended"
             found.append(Fault(what, "drop them", partial(forget, folder, own.name)))
