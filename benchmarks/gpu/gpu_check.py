@@ -208,7 +208,7 @@ def micro(check: Check) -> None:
     """What micro.py measures."""
     seconds = min(150.0, check.left - RESERVE)
     measuring = [sys.executable, str(HERE / "micro.py"), str(check.out), f"{max(0.0, seconds - LEAST):.0f}"]
-    check.run("micro", measuring, seconds, shown=60)
+    check.run("micro", measuring, seconds, shown=140)
 
 
 def benchmark(check: Check) -> None:

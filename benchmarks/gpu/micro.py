@@ -29,7 +29,7 @@ from explorer.study.run import Convolution, Execution, Run
 from explorer.training.device import finish
 from explorer.training.loop import deterministic, ready, step
 from explorer.training.network.prepare import merged
-from explorer.training.speed import ACCESSES, measure_limits, random_run
+from explorer.training.speed import ACCESSES, measure_limits, random_run, random_steps
 
 Work = Callable[[], object]
 Choices = tuple[Convolution, ...]
@@ -309,6 +309,53 @@ def compare(bench: Bench) -> None:
     print(f"time of {many} over {one}: {found}", flush=True)
 
 
+def measure_profile(bench: Bench) -> None:
+    """What the device and the host do in a step as a study takes it, with its augmentation: milliseconds and calls."""
+    rows: dict[str, object] = {}
+    scale, steps = bench.scale, 10
+    for name in (*scale.pair, scale.narrow[0]):
+        if bench.left < FOR_STEPS:
+            return
+        loop = random_steps(bench.run(name, scale.batch, scale.task))
+        for _ in range(5):
+            next(loop)
+        finish(bench.device)
+        began = time.perf_counter()
+        for _ in range(steps):
+            next(loop)
+        host = time.perf_counter() - began
+        finish(bench.device)
+        wall = time.perf_counter() - began
+        with torch.profiler.profile() as profile:
+            for _ in range(steps):
+                next(loop)
+            finish(bench.device)
+        kernels: dict[str, tuple[float, int]] = {}
+        calls: dict[str, int] = {}
+        for event in profile.events() or ():
+            if str(event.device_type).endswith("CUDA"):
+                ms, count = kernels.get(event.name, (0.0, 0))
+                kernels[event.name] = ms + event.device_time_total / 1000 / steps, count + 1
+            elif event.name.startswith(("cuda", "cu")):
+                calls[event.name] = calls.get(event.name, 0) + 1
+        top = sorted(kernels.items(), key=lambda item: -item[1][0])
+        rows[name] = {
+            "wall_ms": 1000 * wall / steps,
+            "host_ms": 1000 * host / steps,
+            "device_ms": sum(ms for ms, _ in kernels.values()),
+            "kernels": [{"name": key, "ms": ms, "calls": count / steps} for key, (ms, count) in top],
+            "host_calls": {key: count / steps for key, count in calls.items()},
+        }
+        bench.keep("profile", rows)
+        device = sum(ms for ms, _ in kernels.values())
+        print(
+            f"profile {name}: wall {1000 * wall / steps:.2f} ms, host {1000 * host / steps:.2f}, kernels {device:.2f}"
+        )
+        for key, (ms, count) in top[:22]:
+            print(f"  {ms:7.3f} ms {count / steps:6.1f}x {key[:130]}")
+        print("  ", {key: count / steps for key, count in calls.items()}, flush=True)
+
+
 def measure_compiled(bench: Bench) -> None:
     """What Inductor's fusions give, with the seconds that compiling takes."""
     rows, scale = {}, bench.scale
@@ -336,6 +383,7 @@ def main(out: Path, seconds: float, device: str) -> None:
     measure_forms(bench)
     measure_steps(bench)
     compare(bench)
+    measure_profile(bench)
     if bench.is_gpu:  # on a CPU it would measure the C++ compiler
         measure_compiled(bench)
 

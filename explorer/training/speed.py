@@ -231,6 +231,14 @@ def _random_images(conditions: Conditions) -> tuple[npt.NDArray[np.uint8], npt.N
     return images, rng.integers(0, task.classes, IMAGES)
 
 
+def random_steps(run: Run) -> Loop:
+    """Endless training steps of a run on random images, as `train` takes them, which lie on the device."""
+    config = run.data
+    task = replace(run.task, channels=config.channels)
+    conditions = Conditions(task, run.recipe.batch_size, 1, 1, run.execution.device, run.seed)
+    return _ours(run, *_random_images(conditions))
+
+
 def random_run(architecture: Architecture, task: Task, batch_size: int, execution: Execution, seed: int = 0) -> Run:
     """A run on random images, with the paper's CIFAR augmentation."""
     recipe = Recipe(
