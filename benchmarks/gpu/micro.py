@@ -20,15 +20,15 @@ from statistics import median
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the field's usual name
 
 from explorer.design import Task, cost, parse_name
 from explorer.design.grouped import GroupedConv, grouped_convs
 from explorer.host.formatting import in_one_line
 from explorer.study.run import Convolution, Execution, Run
 from explorer.training.device import finish
+from explorer.training.forms_timing import fastest, form_pass
 from explorer.training.loop import deterministic, ready, step
-from explorer.training.network.prepare import merged
+from explorer.training.network.prepare import UNIT
 from explorer.training.speed import ACCESSES, measure_limits, random_run, random_steps
 
 Work = Callable[[], object]
@@ -199,22 +199,21 @@ def measure_bounds(bench: Bench) -> None:
 
 
 def measure_forms(bench: Bench) -> None:
-    """Milliseconds, forward and backward, of each grouped shape, by groups, memory order and flags."""
+    """Milliseconds, forward and backward, of each grouped shape, by groups, memory order or padding, and flags."""
     table: dict[str, dict[str, float]] = {}
-    batch = bench.scale.batch
     for name in bench.scale.grouped:
         for shape in grouped_convs(parse_name(name), bench.scale.task):
             if shape.stride != 1 or bench.left < FOR_FORMS:
                 continue
             row: dict[str, float] = {}
-            for order in ORDERS:
-                for groups in _divisors(shape.groups) if order == "last" else (shape.groups, 1):
-                    work = _form(shape, groups, order, batch, bench.device)
-                    for kind in FLAGS:
-                        with flags(kind):
-                            row[f"{order} {groups} {kind}"] = 1000 * bench.seconds(
-                                bench.graph(work) or work, bench.scale.burst / 8
-                            )
+            for order, layout, groups in _forms(shape):
+                run = bench.run(name, bench.scale.batch, bench.scale.task)
+                work = form_pass(shape, Convolution(shape.key, groups, layout), run.execution)
+                for kind in FLAGS:
+                    with flags(kind):
+                        row[f"{order} {groups} {kind}"] = 1000 * bench.seconds(
+                            bench.graph(work) or work, bench.scale.burst / 8
+                        )
             best = min(row, key=lambda key: row[key])
             ours = ", ".join(f"{key} {value:.3f}" for key, value in row.items() if key.endswith("ours"))
             native = row[f"last {shape.groups} ours"]
@@ -223,24 +222,29 @@ def measure_forms(bench: Bench) -> None:
             bench.keep("forms_ms", table)
 
 
-def _divisors(number: int) -> list[int]:
-    return [divisor for divisor in range(number, 0, -1) if number % divisor == 0]
+def _forms(shape: GroupedConv) -> list[tuple[str, str, int]]:
+    """The forms of a shape: a word for the order or padding of its maps, the layout of that name, and groups."""
+    divisors = [divisor for divisor in range(shape.groups, 0, -1) if shape.groups % divisor == 0]
+    found = [("last", "same", groups) for groups in divisors]
+    found += [("first", "contiguous", groups) for groups in (shape.groups, 1)]
+    return found + [("padded", "padded", groups) for groups in divisors if groups > 1 and shape.width // groups % UNIT]
 
 
-def _form(shape: GroupedConv, groups: int, order: str, batch: int, device: str) -> Work:
-    """A forward and backward pass of a grouped convolution executed as so many groups."""
-    kernel, size = shape.kernel_size, shape.map_size
-    weight = torch.randn(shape.width, shape.in_width // shape.groups, kernel, kernel, device=device, requires_grad=True)
-    maps = torch.randn(batch, shape.in_width, size, size, device=device, dtype=torch.bfloat16)
-    maps = maps.contiguous(memory_format=ORDERS[order]).requires_grad_(True)
-    gradient = torch.ones_like(maps)
-
-    def work() -> None:
-        own = merged(weight, shape.groups, groups).to(torch.bfloat16)
-        found = F.conv2d(maps, own, None, 1, kernel // 2, 1, groups)
-        torch.autograd.grad(found, (maps, weight), gradient)
-
-    return work
+def measure_choices(bench: Bench) -> None:
+    """The form of each grouped shape that a study of many epochs chooses, and the seconds that choosing takes."""
+    rows: dict[str, object] = {}
+    for name in bench.scale.grouped:
+        if bench.left < FOR_FORMS:
+            return
+        shapes = grouped_convs(parse_name(name), bench.scale.task)
+        began = time.perf_counter()
+        chosen = fastest(dict.fromkeys(shapes, 10**6), bench.run(name, bench.scale.batch, bench.scale.task).execution)
+        took = round(time.perf_counter() - began, 2)
+        native = {shape.key: shape.groups for shape in shapes}
+        words = [choice.described(native[choice.layer]) for choice in chosen.convolutions]
+        rows[name] = {"seconds": took, "forms": words, "unmeasured": chosen.unmeasured}
+        print(f"chosen for {name} in {took} s: {'; '.join(words)}; unclear: {len(chosen.unmeasured)}", flush=True)
+        bench.keep("chosen", rows)
 
 
 def measure_steps(bench: Bench) -> None:
@@ -381,6 +385,7 @@ def main(out: Path, seconds: float, device: str) -> None:
     bench = Bench(device, out, seconds)
     measure_bounds(bench)
     measure_forms(bench)
+    measure_choices(bench)
     measure_steps(bench)
     compare(bench)
     measure_profile(bench)

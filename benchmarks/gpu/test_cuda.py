@@ -76,7 +76,7 @@ def test_a_gpu_is_there_unless_a_cpu_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", ["11-1x8d-w32", "11-8x4d-w32", "11-8x4d-w32-preact", "20-12x2d-w32-k5"])
-@pytest.mark.parametrize("kind", ["native", "dense", "contiguous"])
+@pytest.mark.parametrize("kind", ["native", "dense", "contiguous", "padded"])
 def test_scores_and_gradients_are_the_cpus_in_float64(name: str, kind: str) -> None:
     deterministic()
     found = []
@@ -86,7 +86,7 @@ def test_scores_and_gradients_are_the_cpus_in_float64(name: str, kind: str) -> N
             Convolution(
                 shape.key,
                 1 if kind == "dense" else shape.groups,
-                "contiguous" if kind == "contiguous" else "same",
+                kind if kind in ("contiguous", "padded") else "same",
             )
             for shape in grouped_convs(parse_name(name), TASK)
         )

@@ -22,8 +22,9 @@ from explorer.study.job import Forms, FormsQuestion, Latencies, LatencyQuestion
 from explorer.study.run import Convolution, Execution
 
 FORMS_SECONDS = 60.0  # most seconds for choosing the forms of convolutions
-METHOD = 2  # version of the measuring method: cached results of another version are not used
-SETTLED = ("precision", "norms", "threads")  # fields of an execution that are measured and cached for other studies
+METHOD = 3  # version of the measuring method: cached results of another version are not used
+# Fields of an execution that are measured and cached for other studies.
+SETTLED = ("precision", "norms", "layout", "threads")
 Positive = Annotated[int, Ge(1), Le(2**16)]
 
 
@@ -32,6 +33,7 @@ class _Settled(TypedDict):
 
     precision: Literal["float32", "bfloat16"]
     norms: Literal["torch", "fused"]
+    layout: Literal["channels_last", "contiguous"]
     threads: Positive
     workers: Positive
 
@@ -40,7 +42,7 @@ class _Form(TypedDict):
     """The cached fastest execution of one shape of grouped convolution."""
 
     groups: Positive
-    layout: Literal["same", "contiguous", "kernel"]
+    layout: Literal["same", "contiguous", "channels_last", "padded", "kernel"]
 
 
 def propose(measurer: Measurer, settings: Sequence[Setting], runs: int) -> ExecutionPlan:

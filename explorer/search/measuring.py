@@ -39,6 +39,8 @@ GAIN = 1.05  # another number of threads must be faster by more than this factor
 WORTH = 1.1  # twice as many workers must be faster by more than this factor
 MOST_ON_GPU = 16
 CONTEXT_BYTES = 512 * 2**20  # of a GPU's memory, which CUDA takes for each process
+# The other memory order of a network's maps, which the kernels for batch norms do not have.
+CHANNELS_FIRST: dict[str, Any] = {"layout": "contiguous", "norms": "torch"}
 Totals = dict[tuple[int, int], list[float]]  # images per second in each turn, by threads of a worker and workers
 
 
@@ -78,7 +80,7 @@ class ExecutionPlan:
 
 
 def measured(measurer: Measurer, plain: Execution, middle: Setting, runs: int) -> ExecutionPlan:
-    """Measure an execution plan: precision and kernels on one worker, then the number of workers and their threads."""
+    """Measure an execution plan: precision, kernels and, on a GPU, the maps' order on one worker, then the workers."""
     there, chosen, is_gpu = measurer.host_report, measurer.config.engine, measurer.host_report.device == "cuda"
     best, others = plain, list[dict[str, Any]]()
     if chosen.precision == "auto" and there.has_bfloat16:
@@ -86,6 +88,8 @@ def measured(measurer: Measurer, plain: Execution, middle: Setting, runs: int) -
         best, others = replace(best, precision=ours), [{"precision": theirs}]
     if chosen.forms == "auto" and there.has_kernels:
         best, others = replace(best, norms="fused"), [*others, {"norms": "torch"}]
+    if chosen.forms == "auto" and is_gpu:
+        others.append(CHANNELS_FIRST)
     session = _Session(measurer, middle, runs)
     if not others and chosen.threads != "auto" and not is_gpu:
         return session.divided(best)  # nothing is left to measure
@@ -295,7 +299,8 @@ class _Session:
 
 
 def _named(execution: Execution) -> str:
-    return f"{execution.precision} with {'fused' if execution.norms == 'fused' else 'plain'} batch norms"
+    order = ", channels first" if execution.layout == "contiguous" else ""
+    return f"{execution.precision} with {'fused' if execution.norms == 'fused' else 'plain'} batch norms{order}"
 
 
 def _total(engine: Engine, run: Run, workers: int) -> tuple[float, int]:

@@ -20,13 +20,17 @@ BASELINE = "baseline"  # value of `by` for the random designs that a search is c
 FINAL_STATUSES: tuple[Status, ...] = (*JUDGED_STATUSES, "pruned")
 
 
+_LAYOUTS = {"same": "", "channels_last": ", channels last", "padded": ", padded to a multiple of 8 channels a group"}
+
+
 @dataclass(frozen=True)
 class Convolution:
     """How one shape of grouped convolution is executed: with `groups` groups, which may be fewer than its own.
 
     layer   `explorer.design.grouped.GroupedConv.key`
-    layout  "same": that of the network; "contiguous": maps are copied to channels-first order and back; "kernel": by
-            this project's own kernel (explorer/training/network/narrow.py)
+    layout  "same": that of the network; "contiguous", "channels_last": maps are copied to that order and back;
+            "padded": as "same", each group padded with channels of zeros to a multiple of 8; "kernel": by this
+            project's own kernel (explorer/training/network/narrow.py)
     """
 
     layer: str
@@ -38,7 +42,7 @@ class Convolution:
         if self.layout == "kernel":
             return f"{self.layer} by our kernel"
         form = "as it is" if self.groups == groups else "dense" if self.groups == 1 else f"as {self.groups} groups"
-        return f"{self.layer} {form}{'' if self.layout == 'same' else f', {self.layout}'}"
+        return f"{self.layer} {form}{_LAYOUTS.get(self.layout, f', {self.layout}')}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Execution:
     device        "cpu" or "cuda"
     device_name   model of the device, for people
     form          of the blocks, as in the paper's figure 3
-    layout        memory order of images and weights
+    layout        memory order of maps and weights: "channels_last" or "contiguous"
     precision     of convolutions and maps; weights and optimiser state are always float32
     threads       CPU threads of each worker
     micro_batch   images per pass; batch norm sees this many

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import median
 
 import torch
@@ -11,15 +12,19 @@ from torch import Tensor, nn
 from explorer.design.grouped import GroupedConv
 from explorer.study.job import Forms
 from explorer.study.run import Convolution, Execution, Run
-from explorer.training.device import finish, timed
+from explorer.training.bursts import BURST, in_bursts
+from explorer.training.device import finish, is_out_of_memory, is_usable, timed
 from explorer.training.loop import deterministic, ready, step
 from explorer.training.network.narrow import fits
-from explorer.training.network.prepare import arithmetic, exchange
+from explorer.training.network.prepare import ORDERS, UNIT, arithmetic, exchange
 from explorer.training.speeds import LEAST_STEPS, is_faster, is_settled
 
 REPEATS = 5
 WARM_UP = 2
-SHARE = 0.02  # fraction of a layer's planned time that choosing its execution may cost
+# Fraction of a layer's planned time that choosing its execution may cost; on a GPU the choice is worth a half of that
+# time and more, and takes less of it the longer the study is.
+SHARE = {"cpu": 0.02, "cuda": 0.1}
+PREPARING = 0.05  # seconds that a GPU's libraries take to prepare an execution and its graph
 GAIN = 1.03  # least speedup over the plain execution: more than the noise of the clock
 MOST_TURNS = 30  # more turns would not improve the estimate of the variation
 
@@ -40,28 +45,47 @@ def fastest(uses: Mapping[GroupedConv, int], execution: Execution, limit: float 
     return Forms(tuple(choices), tuple(key for key, choice in found.items() if choice is None))
 
 
+def candidates(shape: GroupedConv, execution: Execution) -> list[Convolution]:
+    """The executions of a shape that are worth a try on the plan's device, the plain one first."""
+    found = [Convolution(shape.key, groups) for groups in shape.mergers(execution.device)]
+    is_gpu = execution.device == "cuda"
+    if execution.layout == "channels_last":
+        found.append(Convolution(shape.key, shape.groups, "contiguous"))
+        if execution.device == "cpu" and fits(shape):
+            found.append(Convolution(shape.key, shape.groups, "kernel"))
+    elif is_gpu:
+        found.append(Convolution(shape.key, shape.groups, "channels_last"))
+    if is_gpu:
+        found += [Convolution(shape.key, one.groups, "padded") for one in found if _is_padded(shape, one)]
+    return found
+
+
+def _is_padded(shape: GroupedConv, choice: Convolution) -> bool:
+    """Whether the groups of an execution have a number of channels that padding changes."""
+    widths = shape.in_width // choice.groups, shape.width // choice.groups
+    return choice.layout == "same" and choice.groups > 1 and any(width % UNIT for width in widths)
+
+
 def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float) -> Convolution | None:
     """The fastest execution of a shape; None if it is used too little, or if it is unclear by the time `ends`."""
-    plain = Convolution(shape.key, shape.groups)
-    candidates = [Convolution(shape.key, groups) for groups in shape.mergers]
-    if execution.layout == "channels_last":
-        candidates.append(Convolution(shape.key, shape.groups, "contiguous"))
-        if execution.device == "cpu" and fits(shape):
-            candidates.append(Convolution(shape.key, shape.groups, "kernel"))
-    passes = {plain: _pass(shape, plain, execution)}
-    is_worth_it = (REPEATS + WARM_UP) * len(candidates) <= SHARE * planned  # each takes about as long as the plain one
-    if not is_worth_it or time.perf_counter() > ends:
+    plain, *others = candidates(shape, execution)
+    clocks = {plain: _clock(shape, plain, execution)}
+    if not _is_worth_it(clocks[plain], planned, len(others) + 1, execution.device) or time.perf_counter() > ends:
         return None
-    passes |= {choice: _pass(shape, choice, execution) for choice in candidates if choice != plain}
-    for _ in range(WARM_UP):
-        for run in passes.values():
-            run()
+    for choice in others:
+        with _leaving_out(execution.device):
+            clocks[choice] = _clock(shape, choice, execution)
         if time.perf_counter() > ends:
             return None
-    speeds: dict[Convolution, list[float]] = {choice: [] for choice in passes}
+    for _ in range(WARM_UP):
+        for clock in clocks.values():
+            clock()
+        if time.perf_counter() > ends:
+            return None
+    speeds: dict[Convolution, list[float]] = {choice: [] for choice in clocks}
     for _ in range(REPEATS):  # in turns, so that a disturbance affects all of them
-        for choice, run in passes.items():
-            speeds[choice].append(1 / timed(run, execution.device))
+        for choice, clock in clocks.items():
+            speeds[choice].append(1 / clock())
         if time.perf_counter() > ends:
             return None
     best = max(speeds, key=lambda choice: median(speeds[choice]))
@@ -70,31 +94,58 @@ def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float)
     return plain if is_settled(speeds[best], speeds[plain]) else None
 
 
-def _pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], None]:
+def _is_worth_it(plain: Callable[[], float], planned: int, number: int, device: str) -> bool:
+    """Whether measuring a `number` of executions costs little beside `planned` passes of the plain one."""
+    if device == "cpu":
+        return (REPEATS + WARM_UP) * number <= SHARE[device] * planned  # each takes about as long as the plain one
+    seconds = plain()
+    return number * (PREPARING + (REPEATS + WARM_UP) * max(BURST, seconds)) <= SHARE[device] * planned * seconds
+
+
+def _clock(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], float]:
+    """A function that takes the time of a forward and backward pass: on a GPU the mean of the passes of a burst."""
+    run = form_pass(shape, choice, execution)
+    return in_bursts(run) if execution.device == "cuda" else lambda: timed(run, execution.device)
+
+
+@contextmanager
+def _leaving_out(device: str) -> Iterator[None]:
+    """Go on without an execution that the memory is too small for, or that a GPU's libraries have no kernel for."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not (is_usable(device) if device == "cuda" else is_out_of_memory(error)):
+            raise
+
+
+def form_pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], object]:
     """A forward and backward pass of one execution on random maps of the plan's batch."""
+    order = ORDERS[execution.layout]
+    kernel, stride = shape.kernel_size, shape.stride
     conv = nn.Conv2d(
         shape.in_width,
         shape.width,
-        shape.kernel_size,
-        shape.stride,
-        shape.kernel_size // 2,
+        kernel,
+        stride,
+        kernel // 2,
         groups=shape.groups,
         bias=False,
         device=execution.device,
-    )
+    ).to(memory_format=order)  # type: ignore[call-overload]
     exchange(conv, choice)
     kind = torch.bfloat16 if execution.precision == "bfloat16" else torch.float32
-    order = torch.channels_last if execution.layout == "channels_last" else torch.contiguous_format
-    maps = torch.randn(
-        execution.micro_batch, shape.in_width, shape.map_size, shape.map_size, device=execution.device, dtype=kind
-    ).contiguous(memory_format=order)
-    maps.requires_grad_(True)
 
-    def run() -> None:
+    def drawn(width: int, size: int) -> Tensor:
+        maps = torch.randn(execution.micro_batch, width, size, size, device=execution.device, dtype=kind)
+        return maps.contiguous(memory_format=order)
+
+    maps = drawn(shape.in_width, shape.map_size).requires_grad_(True)
+    gradient = drawn(shape.width, (shape.map_size + 2 * (kernel // 2) - kernel) // stride + 1)
+
+    def run() -> object:
         with arithmetic(execution):
             found: Tensor = conv(maps)
-        found.backward(torch.ones_like(found))  # type: ignore[no-untyped-call]
-        maps.grad = conv.weight.grad = None
+        return torch.autograd.grad(found, (maps, conv.weight), gradient)
 
     return run
 

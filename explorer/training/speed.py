@@ -150,6 +150,7 @@ def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Executi
     if has_bfloat16(conditions.device):
         others.append({"precision": "float32" if execution.precision == "bfloat16" else "bfloat16"})
     others += [{"norms": "torch"}] if has_kernels else []
+    others += [{"layout": "contiguous", "norms": "torch"}] if conditions.device == "cuda" else []
     for other in others:
         candidates = [execution, replace(execution, **other)]
         (ours, theirs), _ = training_speeds([_run(architecture, conditions, one) for one in candidates], 0.5, 30.0)

@@ -301,9 +301,11 @@ def test_its_numbers_are_those_of_every_form_and_step_and_of_the_pair(tmp_path: 
         deterministic()
     found = json.loads((tmp_path / "micro.json").read_text())
     (shape,) = found["forms_ms"]
-    forms = {f"{order} {groups} {kind}" for order in ("last", "first") for groups in (2, 1) for kind in micro.FLAGS}
+    tried = [(order, groups) for order in ("last", "first") for groups in (2, 1)] + [("padded", 2)]
+    forms = {f"{order} {groups} {kind}" for order, groups in tried for kind in micro.FLAGS}
     assert set(found["forms_ms"][shape]) == forms
     assert all(ms > 0 for ms in found["forms_ms"][shape].values())
+    assert set(found["chosen"]) == set(micro.SMALL.grouped)
     one, many = micro.SMALL.pair
     steps = found["steps_images_per_second"]
     assert set(steps) == {

@@ -44,7 +44,7 @@ class Scripted:
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
         self.asked.append((question, workers))
         if isinstance(question, FormsQuestion):
-            choices = tuple(Convolution(shape.key, shape.mergers[-1]) for shape, _ in question.uses)
+            choices = tuple(Convolution(shape.key, shape.mergers("cpu")[-1]) for shape, _ in question.uses)
             return [Forms(choices)]
         assert isinstance(question, SpeedQuestion | TogetherQuestion)
         runs = question.runs if isinstance(question, SpeedQuestion) else (question.run,)

@@ -15,11 +15,11 @@ from explorer.study.run import Convolution, Execution, Run
 from explorer.study.runs import own_execution, runs_of
 from explorer.study.settings import StudyConfig
 from explorer.training import forms_timing as fastest_module
-from explorer.training.forms_timing import fastest, training_speed, training_speeds
+from explorer.training.forms_timing import candidates, fastest, training_speed, training_speeds
 from explorer.training.images.split import load
 from explorer.training.loop import train
 from explorer.training.network.build import build
-from explorer.training.network.prepare import MergedConv2d, merged, prepare
+from explorer.training.network.prepare import MergedConv2d, exchange, merged, padded, prepare, unpadded
 
 PLAIN = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 TASK = Task(channels=3, image_size=16, classes=5)
@@ -30,17 +30,18 @@ def network(name: str, seed: int = 0) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["11-8x2d-w32", "11-8x4d-w32-preact", "20-12x2d-w32-k5"])
-@pytest.mark.parametrize("layout", ["same", "contiguous"])
+@pytest.mark.parametrize("layout", ["same", "contiguous", "channels_last", "padded"])
 @pytest.mark.parametrize("kind", ["native", "half", "dense"])
-def test_every_execution_gives_the_same_scores_and_gradients(name: str, layout: str, kind: str) -> None:
+@pytest.mark.parametrize("order", ["channels_last", "contiguous"])
+def test_every_execution_gives_the_same_scores_and_gradients(name: str, layout: str, kind: str, order: str) -> None:
     plain, other = network(name), network(name)
     shapes = grouped_convs(parse_name(name), TASK)
     choices = tuple(
-        Convolution(shape.key, {"native": shape.groups, "half": shape.mergers[1], "dense": 1}[kind], layout)
+        Convolution(shape.key, {"native": shape.groups, "half": shape.mergers("cpu")[1], "dense": 1}[kind], layout)
         for shape in shapes
     )
     state = {key: tensor.clone() for key, tensor in other.state_dict().items()}
-    other = prepare(other, replace(PLAIN, convolutions=choices), TASK)
+    other = prepare(other, replace(PLAIN, convolutions=choices, layout=order), TASK)
     exchanged = [module for module in other.modules() if isinstance(module, MergedConv2d)]
     assert len(exchanged) == sum(shapes.values())
     assert {module.executed_groups for module in exchanged} == {choice.groups for choice in choices}
@@ -63,11 +64,86 @@ def test_a_merged_weight_stands_in_blocks_on_the_diagonal() -> None:
     assert merged(weight, 2, 2) is weight
 
 
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format])
+def test_padded_groups_are_multiples_of_eight_channels_in_the_order_of_the_maps(order: torch.memory_format) -> None:
+    maps = torch.randn(2, 42, 3, 3).contiguous(memory_format=order)
+    wide = padded(maps, 3)
+    assert wide.is_contiguous(memory_format=order)
+    assert wide.shape == (2, 48, 3, 3)
+    groups = wide.view(2, 3, 16, 3, 3) if order == torch.contiguous_format else wide.unflatten(1, (3, 16))
+    assert torch.equal(groups[:, :, :14], maps.unflatten(1, (3, 14)))
+    assert not groups[:, :, 14:].any()
+    assert unpadded(wide, 3, 14).is_contiguous(memory_format=order)
+    assert torch.equal(unpadded(wide, 3, 14), maps)
+    assert padded(torch.randn(2, 32, 3, 3), 2).shape == (2, 32, 3, 3)
+
+
+@pytest.mark.parametrize("layout", ["same", "contiguous", "channels_last", "padded"])
+@pytest.mark.parametrize("given", [torch.channels_last, torch.contiguous_format])
+def test_a_convolution_gives_its_maps_in_the_order_in_which_it_was_given_them(
+    layout: str, given: torch.memory_format
+) -> None:
+    maps = torch.randn(2, 12, 5, 5).contiguous(memory_format=given)
+    conv = nn.Conv2d(12, 18, 3, 2, 1, groups=3)
+    expected = conv(maps)
+    exchange(conv, Convolution("", 3, layout))
+    assert torch.allclose(conv(maps), expected, atol=1e-5)
+    assert conv(maps).is_contiguous(memory_format=given)
+
+
+def test_the_order_of_a_network_is_that_of_its_maps() -> None:
+    for layout, order in (("channels_last", torch.channels_last), ("contiguous", torch.contiguous_format)):
+        given: list[torch.Tensor] = []
+        prepared = prepare(network("11-8x2d-w32"), replace(PLAIN, layout=layout), TASK)
+        for module in prepared.modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_hook(lambda _, inputs, maps, given=given: given.append(maps))
+        images = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+        prepared(images.contiguous(memory_format=torch.channels_last))
+        assert len(given) > 10
+        assert all(maps.is_contiguous(memory_format=order) for maps in given)
+
+
 def test_mergers_halve_the_groups_and_end_dense_where_that_is_small() -> None:
-    assert GroupedConv(128, 128, 3, 1, 32, 32).mergers == (32, 16, 8, 4, 2, 1)
-    assert GroupedConv(96, 96, 3, 1, 12, 32).mergers == (12, 6, 3, 1)
-    assert GroupedConv(512, 512, 3, 1, 32, 8).mergers == (32, 16, 8)
-    assert GroupedConv(12, 12, 3, 1, 3, 8).mergers == (3, 1)
+    assert GroupedConv(128, 128, 3, 1, 32, 32).mergers("cpu") == (32, 16, 8, 4, 2, 1)
+    assert GroupedConv(96, 96, 3, 1, 12, 32).mergers("cpu") == (12, 6, 3, 1)
+    assert GroupedConv(512, 512, 3, 1, 32, 8).mergers("cpu") == (32, 16, 8)
+    assert GroupedConv(12, 12, 3, 1, 3, 8).mergers("cpu") == (3, 1)
+    assert GroupedConv(512, 512, 3, 1, 32, 8).mergers("cuda") == (32, 16, 8, 4, 2, 1)
+    assert GroupedConv(1024, 1024, 3, 1, 32, 8).mergers("cuda") == (32, 16, 8, 4)
+
+
+def test_on_a_gpu_either_order_and_padded_groups_are_tried_too() -> None:
+    shape = GroupedConv(112, 112, 3, 1, 8, 32)
+
+    def tried(**changes: str) -> list[tuple[int, str]]:
+        found = candidates(shape, replace(PLAIN, **changes))  # type: ignore[arg-type]
+        return [(one.groups, one.layout) for one in found]
+
+    merged = [(8, "same"), (4, "same"), (2, "same"), (1, "same")]
+    padded = [(8, "padded"), (4, "padded")]  # 14 and 28 channels a group; 56 need none
+    assert tried(device="cuda") == [*merged, (8, "contiguous"), *padded]
+    assert tried(device="cuda", layout="contiguous") == [*merged, (8, "channels_last"), *padded]
+    assert [one for one in tried() if one[1] != "kernel"] == [
+        (8, "same"),
+        (4, "same"),
+        (2, "same"),
+        (1, "same"),
+        (8, "contiguous"),
+    ]
+
+
+def test_a_form_is_described_for_people() -> None:
+    told = [
+        Convolution("112>112_k3_s1_g8_32px", groups, layout).described(8)
+        for groups, layout in ((8, "same"), (4, "padded"), (1, "contiguous"), (8, "channels_last"))
+    ]
+    assert told == [
+        "112>112_k3_s1_g8_32px as it is",
+        "112>112_k3_s1_g8_32px as 4 groups, padded to a multiple of 8 channels a group",
+        "112>112_k3_s1_g8_32px dense, contiguous",
+        "112>112_k3_s1_g8_32px as it is, channels last",
+    ]
 
 
 @pytest.mark.parametrize("name", ["11-8x2d-w32", "8-2x48d-alexnet", "50-32x4d", "11-4x3d-w16-preact"])
@@ -158,7 +234,7 @@ def test_the_fastest_execution_is_found_and_rarely_used_shapes_are_left(monkeypa
         run.seconds = seconds[choice.groups] * (2 if choice.layout == "contiguous" else 1)  # type: ignore[attr-defined]
         return run
 
-    monkeypatch.setattr(fastest_module, "_pass", timed)
+    monkeypatch.setattr(fastest_module, "form_pass", timed)
     monkeypatch.setattr(fastest_module, "timed", lambda run, device: run.seconds)
     found = fastest({often: 10_000, rarely: 100}, PLAIN)
     assert found.convolutions == (Convolution(often.key, 4), Convolution(rarely.key, 4))
@@ -170,7 +246,7 @@ def test_the_fastest_execution_is_found_and_rarely_used_shapes_are_left(monkeypa
 
 def test_a_form_is_chosen_only_where_it_is_clearly_faster_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = GroupedConv(16, 16, 3, 1, 8, 8)
-    monkeypatch.setattr(fastest_module, "_pass", lambda shape, choice, execution: lambda: None)
+    monkeypatch.setattr(fastest_module, "form_pass", lambda shape, choice, execution: lambda: None)
     busy = random.Random(0)
     monkeypatch.setattr(fastest_module, "timed", lambda one, device: busy.lognormvariate(0, 1))
     for limit in (1e9, 0.0):
@@ -181,7 +257,7 @@ def test_a_form_is_chosen_only_where_it_is_clearly_faster_and_in_time(monkeypatc
 def test_real_measurements_choose_among_what_is_allowed() -> None:
     shape = GroupedConv(16, 16, 3, 1, 8, 8)
     (choice,) = fastest({shape: 10**6}, PLAIN).convolutions
-    assert choice.groups in shape.mergers
+    assert choice.groups in shape.mergers("cpu")
     assert choice.layer == shape.key
 
 

@@ -15,23 +15,71 @@ from explorer.study.run import Convolution, Execution
 from explorer.training.network.fused import fuse
 from explorer.training.network.narrow import NarrowConv2d
 
+# Padded groups have a multiple of so many channels: below it the tensor cores' kernels for 16 bits do not apply.
+UNIT = 8
+ORDERS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+UNIT = 8  # a padded group's number of channels is a multiple of it: the tensor cores' unit in 16 bits
+
 
 class MergedConv2d(nn.Conv2d):
     """A grouped convolution executed with fewer, wider groups: a block-diagonal weight with zeros elsewhere.
 
-    Sums are equal except for rounding, since the additional products are all zero.
+    Its maps may be copied to another memory order and back, or its groups be padded with channels of zeros. Sums are
+    equal except for rounding, since the additional products are all zero.
     """
 
     executed_groups: int
-    executed_contiguous: bool
+    executed_layout: str
 
     def forward(self, images: Tensor) -> Tensor:
         """The convolution's output maps `(batch, out_channels, height, width)`."""
-        if self.executed_contiguous:
-            images = images.contiguous()
-        weight = merged(self.weight, self.groups, self.executed_groups)
+        weight, given = merged(self.weight, self.groups, self.executed_groups), order_of(images)
+        if self.executed_layout == "padded":
+            return self._by_padded_groups(images.contiguous(memory_format=given), weight)
+        order = ORDERS.get(self.executed_layout, given)
+        if order != given:
+            images = images.contiguous(memory_format=order)
         maps = F.conv2d(images, weight, self.bias, self.stride, self.padding, self.dilation, self.executed_groups)
-        return maps.contiguous(memory_format=torch.channels_last) if self.executed_contiguous else maps
+        return maps if order == given else maps.contiguous(memory_format=given)
+
+    def _by_padded_groups(self, images: Tensor, weight: Tensor) -> Tensor:
+        groups, bias = self.executed_groups, self.bias
+        own = self.out_channels // groups
+        more = -own % UNIT
+        spread = F.pad(weight.view(groups, own, *weight.shape[1:]), (0, 0, 0, 0, 0, -weight.shape[1] % UNIT, 0, more))
+        if bias is not None:
+            bias = F.pad(bias.view(groups, own), (0, more)).view(-1)
+        maps = padded(images, groups)
+        maps = F.conv2d(maps, spread.flatten(0, 1), bias, self.stride, self.padding, self.dilation, groups)
+        return unpadded(maps, groups, own)
+
+
+def order_of(maps: Tensor) -> torch.memory_format:
+    """The memory order of maps; channels first where both are the same, as for one pixel."""
+    is_last = maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous()
+    return torch.channels_last if is_last else torch.contiguous_format
+
+
+def padded(maps: Tensor, groups: int) -> Tensor:
+    """Maps with channels of zeros after those of each group, to a multiple of 8, in the same memory order."""
+    batch, channels, *size = maps.shape
+    own = channels // groups
+    more = -own % UNIT
+    if order_of(maps) == torch.channels_last:  # each pixel's channels lie side by side
+        pixels = F.pad(maps.permute(0, 2, 3, 1).view(batch, *size, groups, own), (0, more))
+        return pixels.flatten(3).permute(0, 3, 1, 2)
+    return F.pad(maps.view(batch, groups, own, *size), (0, 0, 0, 0, 0, more)).flatten(1, 2)
+
+
+def unpadded(maps: Tensor, groups: int, own: int) -> Tensor:
+    """The first `own` channels of each group of maps, in the same memory order."""
+    batch, channels, *size = maps.shape
+    if order_of(maps) == torch.channels_last:
+        pixels = maps.permute(0, 2, 3, 1).view(batch, *size, groups, channels // groups)
+        return pixels[..., :own].flatten(3).permute(0, 3, 1, 2)
+    return maps.contiguous().view(batch, groups, channels // groups, *size)[:, :, :own].flatten(1, 2)
 
 
 class PreciseLinear(nn.Linear):
@@ -68,8 +116,9 @@ def prepare(network: nn.Module, execution: Execution, task: Task) -> nn.Module:
             module.__class__ = PreciseLinear
     if execution.norms == "fused":
         fuse(network)
-    order = torch.channels_last if execution.layout == "channels_last" else torch.contiguous_format
-    return network.to(execution.device).to(memory_format=order)  # type: ignore[call-overload, no-any-return]
+    if execution.layout == "contiguous":  # the order of the images decides that of all maps
+        network.register_forward_pre_hook(lambda _, inputs: tuple(one.contiguous() for one in inputs))
+    return network.to(execution.device).to(memory_format=ORDERS[execution.layout])  # type: ignore[call-overload, no-any-return]
 
 
 def exchange(module: nn.Conv2d, choice: Convolution) -> None:
@@ -80,7 +129,7 @@ def exchange(module: nn.Conv2d, choice: Convolution) -> None:
         return
     module.__class__ = MergedConv2d
     assert isinstance(module, MergedConv2d)
-    module.executed_groups, module.executed_contiguous = choice.groups, choice.layout == "contiguous"
+    module.executed_groups, module.executed_layout = choice.groups, choice.layout
 
 
 def _shape_of(module: nn.Conv2d, map_size: int) -> GroupedConv:
