@@ -17,9 +17,10 @@ from explorer.design.grouped import grouped_convs
 from explorer.host.machine import fix_cublas_workspace
 from explorer.study.run import Convolution, EpochResult, Execution, Run
 from explorer.study.settings import DataConfig, Recipe
+from explorer.training import replayed
 from explorer.training.checkpoint import Checkpointing
 from explorer.training.images.split import load
-from explorer.training.loop import StoppedError, deterministic, ready, step, train
+from explorer.training.loop import Steps, StoppedError, deterministic, epoch_steps, ready, step, train
 from explorer.training.network.build import build
 from explorer.training.network.prepare import prepare
 
@@ -117,6 +118,54 @@ def test_a_run_that_goes_on_from_its_checkpoint_has_the_bits_of_one_without_a_br
         train(run, lambda result: None, keeping=keeping, goes_on=stops_after(7))
     assert trained(run, keeping=keeping) == trained(run)
     assert lines == ["goes on after step 8 of epoch 1"]
+
+
+@GPU
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_run_of_graphs_has_the_bits_of_one_whose_kernels_are_launched_one_by_one(
+    tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps, and batches to evaluate, whole ones and what is left."""
+    data = replace(DIGITS, val_images=1100)
+    recipe = replace(RECIPE, epochs=16, cutout=3, jitter=0.4, lighting=0.1, crop_area=(0.5, 1.0), micro_batch=10)
+    run = replace(digits(plain(precision=precision, micro_batch=10), recipe=recipe), data=data)
+    run = replace(run, data_hash=load(data, DEVICE).digest)
+    lines: list[str] = []
+    made: list[object] = []
+    record = replayed.record
+
+    def counted(*given: Any) -> Any:
+        made.append(given)
+        return record(*given)
+
+    monkeypatch.setattr(replayed, "record", counted)
+    graphs = trained(run, keeping=Checkpointing(tmp_path, lines.append, 1e6))
+    assert lines == []
+    assert len(made) == 3
+    monkeypatch.setattr(replayed, "DEVICES", ())
+    assert trained(run) == graphs
+
+
+@GPU
+def test_no_step_waits_for_the_device() -> None:
+    """Each of the first steps, which are launched kernel by kernel, and of those that are launched as one graph."""
+    deterministic()
+    recipe = replace(RECIPE, epochs=4, cutout=3, jitter=0.4, lighting=0.1, crop_area=(0.5, 1.0))
+    run = digits(plain(precision="bfloat16"), recipe=recipe)
+    network, optimizer = ready(run)
+    taking = Steps(run, network, optimizer, load(DIGITS, DEVICE))
+    steps = epoch_steps(taking, 1, torch.Generator().manual_seed(0), torch.Generator().manual_seed(0))
+    next(steps)  # which also copies the epoch's order and draws to the device
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        next(steps)
+        torch.cuda.set_sync_debug_mode("default")
+        next(steps)  # recording may wait
+        torch.cuda.set_sync_debug_mode("error")
+        for _ in steps:
+            pass
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_the_curve_is_the_cpus_in_float32_up_to_rounding_and_near_it_in_bfloat16() -> None:

@@ -17,6 +17,7 @@ from explorer.training.device import finish, is_out_of_memory, is_usable, timed
 from explorer.training.loop import deterministic, ready, step
 from explorer.training.network.narrow import fits
 from explorer.training.network.prepare import ORDERS, UNIT, arithmetic, exchange
+from explorer.training.replayed import LEAST_CALLS, PLAIN_CALLS, Replayed
 from explorer.training.speeds import LEAST_STEPS, is_faster, is_settled
 
 REPEATS = 5
@@ -234,7 +235,14 @@ def _step(run: Run) -> Callable[[], None]:
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(task.classes, (batch,), device=run.execution.device)
 
-    def one() -> None:
-        step(network, optimizer, images, labels, run.recipe, run.execution)
+    def own(images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        return step(network, optimizer, images, labels, run.recipe, run.execution)
 
+    replayed = Replayed(own, run.execution.device, LEAST_CALLS)
+
+    def one() -> None:
+        replayed(images, labels)
+
+    for _ in range(PLAIN_CALLS if run.execution.device == "cuda" else 0):  # so that warming up records the kernels
+        one()
     return one

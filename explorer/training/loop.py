@@ -4,7 +4,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +19,17 @@ from explorer.host.formatting import in_one_line, place_in_run
 from explorer.host.machine import fix_cublas_workspace
 from explorer.study.run import EpochResult, Execution, Outcome, Run, Status
 from explorer.study.settings import Recipe
+from explorer.training import replayed
 from explorer.training.checkpoint import Checkpoint, Checkpointing, captured, latest, restore, save
 from explorer.training.device import is_out_of_memory
 from explorer.training.filters import Turning, turning
-from explorer.training.images.augment import augmented, coloured, draw, normalised
+from explorer.training.images.augment import Draws, augmented, coloured, draw, normalised
 from explorer.training.images.split import Crops, Dataset, Split, fetched, load
 from explorer.training.network.build import build
 from explorer.training.network.forms import State, convert, reformed
 from explorer.training.network.prepare import arithmetic, prepare
 from explorer.training.network.weights import save_weights
+from explorer.training.replayed import Replayed, graph_memory
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 
@@ -174,6 +178,46 @@ def step(
     return loss_sum, wrong
 
 
+class Steps:
+    """The training steps of one run: whatever of them does not change from step to step."""
+
+    def __init__(
+        self,
+        run: Run,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        data: Dataset,
+        pool: Any = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.run, self.network, self.data = run, network, data
+        self._optimizer = optimizer
+        device = run.execution.device
+        self._rate: Tensor | None = None
+        if device in replayed.DEVICES:  # a graph reads it from the device, where the optimiser wants it in float32
+            self._rate = torch.zeros((), device=device, dtype=torch.float32 if device == "cuda" else torch.float64)
+            self._use(self._rate)
+        self._replayed = Replayed(self._take, device, run.recipe.steps_on(len(data.train)), pool, tell)
+
+    def take(self, pixels: Tensor, labels: Tensor, draws: Draws, rate: float) -> tuple[Tensor, ...]:
+        """Train on a batch of bytes: its mean loss and number of errors, on the device until the next step."""
+        if self._rate is None:
+            self._use(rate)
+        else:
+            self._rate.fill_(rate)
+        return self._replayed(pixels, labels, *draws.tensors)
+
+    def _use(self, rate: Tensor | float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def _take(self, pixels: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, ...]:
+        draws, recipe, data = Draws(*drawn), self.run.recipe, self.data
+        floats = coloured(pixels.float(), draws, recipe, data.axes)
+        batch = augmented(normalised(floats, data.mean, data.std), draws, recipe)
+        return step(self.network, self._optimizer, batch, labels, recipe, self.run.execution)
+
+
 @dataclass
 class _Training:
     """The state of a run in training: all that the next epoch depends on, and the results so far."""
@@ -193,7 +237,13 @@ class _Training:
     def __post_init__(self) -> None:
         self.network, self.optimizer = ready(self.run)
         self.streams = {name: stream(self.run.seed, name) for name in ("order", "augmentation")}
-        images = len(self.data.train)
+        images, device = len(self.data.train), self.run.execution.device
+        pool = graph_memory(device)
+        own = (pool, self.keeping.tell) if self.keeping else (pool,)
+        self.taking = Steps(self.run, self.network, self.optimizer, self.data, *own)
+        classified = partial(classify, self.network, self.data, self.run.execution)
+        evaluated = len(self.data.val) // evaluation_size(self.run.execution, self.data)
+        self.classified = Replayed(classified, device, self.run.recipe.epochs_on(images) * max(1, evaluated), *own)
         self.steps, self.epochs = self.run.recipe.steps_on(images), self.run.recipe.epochs_on(images)
         self.saved, self.wait = self.started, self.keeping.wait() if self.keeping else 0.0
 
@@ -226,16 +276,8 @@ class _Training:
         if self.filters and self.unfinished is None:
             self.filters.begin()
         self.unfinished = under_way
-        taken = epoch_steps(
-            self.network,
-            self.optimizer,
-            run,
-            data,
-            epoch,
-            self.streams["order"],
-            self.streams["augmentation"],
-            skip=under_way.steps,
-        )
+        orders, augmentation = self.streams["order"], self.streams["augmentation"]
+        taken = epoch_steps(self.taking, epoch, orders, augmentation, skip=under_way.steps)
         for step_loss, wrong in taken:
             under_way.sums["loss"] += step_loss
             under_way.sums["wrong"] += wrong
@@ -263,7 +305,7 @@ class _Training:
         return {name: generator.get_state() for name, generator in self.streams.items()}
 
     def _correct(self, split: Split) -> Right:
-        return correct(self.network, split, self.data, self.run.execution, self._pulse)
+        return correct(self.network, split, self.data, self.run.execution, self._pulse, self.classified)
 
     def _pulse(self) -> None:
         """To be called between steps: write a checkpoint if it is due; raise StoppedError if asked to stop."""
@@ -349,36 +391,25 @@ class _Training:
 
 
 def epoch_steps(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    run: Run,
-    data: Dataset,
-    epoch: int,
-    orders: torch.Generator,
-    augmentation: torch.Generator,
-    skip: int = 0,
-) -> Iterator[tuple[Tensor, Tensor]]:
+    taking: Steps, epoch: int, orders: torch.Generator, augmentation: torch.Generator, skip: int = 0
+) -> Iterator[tuple[Tensor, ...]]:
     """The steps of an epoch, counted from 1: each `next` trains on one batch and returns its loss and errors.
 
-    The first `skip` steps are left out, since they were taken before an interruption.
+    These are overwritten by the next step. The first `skip` steps are left out: they were taken before an interruption.
     """
-    recipe, execution = run.recipe, run.execution
-    images = len(data.train)
+    run, data = taking.run, taking.data
+    recipe, device, images = run.recipe, run.execution.device, len(data.train)
     order = torch.randperm(images, generator=orders)
     crops = Crops(recipe, int(torch.randint(0, 2**62, (), generator=augmentation)))
-    draws = draw(recipe, images, augmentation, execution.device, boxes=data.train.images is not None)
+    draws = draw(recipe, images, augmentation, device, boxes=data.train.images is not None)
     before, steps = taken_before(recipe, images, epoch)
+    if data.train.images is not None:  # else the host reads them
+        order = order.to(device)
     places = torch.split(order[: steps * recipe.batch_size], recipe.batch_size)
-    if data.train.images is not None:
-        places = tuple(chosen.to(execution.device, non_blocking=True) for chosen in places)
-    network.train()
+    taking.network.train()
     for number, (pixels, labels) in enumerate(fetched(data, data.train, places[skip:], crops), start=skip):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, before + number, recipe.steps_on(images))
         own = draws.batch(number * recipe.batch_size, (number + 1) * recipe.batch_size)
-        floats = coloured(pixels.float(), own, recipe, data.axes)
-        batch = augmented(normalised(floats, data.mean, data.std), own, recipe)
-        yield step(network, optimizer, batch, labels, recipe, execution)
+        yield taking.take(pixels, labels, own, learning_rate(recipe, before + number, recipe.steps_on(images)))
 
 
 def taken_before(recipe: Recipe, images: int, epoch: int) -> tuple[int, int]:
@@ -391,22 +422,39 @@ def taken_before(recipe: Recipe, images: int, epoch: int) -> tuple[int, int]:
     return before, min(whole, recipe.steps_on(images) - before)
 
 
+def classify(
+    network: nn.Module, data: Dataset, execution: Execution, pixels: Tensor, labels: Tensor
+) -> tuple[Tensor, ...]:
+    """Which images of a batch of bytes the network classifies correctly: booleans `(n,)` on the device."""
+    with arithmetic(execution):
+        scores = network(normalised(pixels, data.mean, data.std))
+    return (scores.argmax(dim=1) == labels,)
+
+
+def evaluation_size(execution: Execution, data: Dataset) -> int:
+    """Images of one evaluation batch."""
+    return max(1, min(EVALUATION_PIXELS[execution.device] // data.config.image_size**2, MOST_EVALUATED))
+
+
 @torch.inference_mode()
 def correct(
-    network: nn.Module, split: Split, data: Dataset, execution: Execution, pulse: Callable[[], None] = lambda: None
+    network: nn.Module,
+    split: Split,
+    data: Dataset,
+    execution: Execution,
+    pulse: Callable[[], None] = lambda: None,
+    classified: Callable[[Tensor, Tensor], tuple[Tensor, ...]] | None = None,
 ) -> Right:
     """Which images of a split the network classifies correctly: booleans `(n,)`, in the split's order.
 
-    `pulse` is called after each batch.
+    `pulse` is called after each batch. `classified` does what `classify` does with this network.
     """
     network.eval()
     right: list[Tensor] = []
-    size = EVALUATION_PIXELS[execution.device] // data.config.image_size**2
-    places = torch.split(torch.arange(len(split)), max(1, min(size, MOST_EVALUATED)))
+    places = torch.split(torch.arange(len(split)), evaluation_size(execution, data))
+    classified = classified or partial(classify, network, data, execution)
     for pixels, labels in fetched(data, split, places):
-        with arithmetic(execution):
-            scores = network(normalised(pixels, data.mean, data.std))
-        right.append(scores.argmax(dim=1) == labels)
+        right.append(classified(pixels, labels)[0].clone())  # the next batch may overwrite it
         pulse()
     return torch.cat(right).cpu().numpy()
 

@@ -22,7 +22,7 @@ from explorer.study.settings import DataConfig, Recipe
 from explorer.training.device import device_name, finish, has_bfloat16, has_fast_bfloat16, timed
 from explorer.training.forms_timing import fastest, training_speed, training_speeds
 from explorer.training.images.split import Dataset, Split
-from explorer.training.loop import deterministic, epoch_steps, ready
+from explorer.training.loop import Steps, deterministic, epoch_steps, ready
 from explorer.training.network import kernels
 from explorer.training.network.build import build
 from explorer.training.reference import reference_steps
@@ -196,8 +196,9 @@ def _ours(run: Run, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
     network, optimizer = ready(run)
     orders, augmentation = stream(run.seed, "order"), stream(run.seed, "augmentation")
     assert data.mean.device.type == device
+    taking = Steps(run, network, optimizer, data)
     while True:
-        yield from epoch_steps(network, optimizer, run, data, 1, orders, augmentation)
+        yield from epoch_steps(taking, 1, orders, augmentation)
 
 
 def _theirs(

@@ -18,7 +18,7 @@ Boxes = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Draws:
-    """The random decisions for n images.
+    """The random decisions for n images; those that the recipe does not need have no elements.
 
     offsets   `(n, 2)` whole pixels from 0 to 2 * shift
     mirrored  `(n,)` whether to mirror
@@ -37,9 +37,14 @@ class Draws:
     lighting: Tensor
     boxes: Tensor
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them, in the order of the fields."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
     def batch(self, start: int, stop: int) -> "Draws":
         """The decisions for images `start` to `stop`."""
-        return Draws(*(getattr(self, field.name)[start:stop] for field in fields(self)))
+        return Draws(*(numbers[start:stop] for numbers in self.tensors))
 
 
 def draw(recipe: Recipe, images: int, generator: torch.Generator, device: str, *, boxes: bool = True) -> Draws:
@@ -59,7 +64,10 @@ def draw(recipe: Recipe, images: int, generator: torch.Generator, device: str, *
         uniform = np.random.default_rng(key).random((images, ATTEMPTS, 4))
         found = torch.from_numpy(crop_boxes(uniform, np.ones((images, 2)), recipe)).float()
     drawn = (offsets, mirrored, holes, factors, order, lighting, found)
-    return Draws(*(numbers.to(device) for numbers in drawn))
+    needs = (recipe.shift, recipe.flip, recipe.cutout, recipe.jitter, recipe.jitter, recipe.lighting, True)
+    return Draws(
+        *((numbers if needed else numbers[:0]).to(device) for numbers, needed in zip(drawn, needs, strict=True))
+    )
 
 
 def crop_boxes(uniform: Boxes, sides: Boxes, recipe: Recipe) -> Boxes:
@@ -102,7 +110,8 @@ def coloured(images: Tensor, draws: Draws, recipe: Recipe, axes: Tensor) -> Tens
 def _grey(images: Tensor) -> Tensor:
     if images.shape[1] == 1:
         return images
-    weights = torch.tensor(GREY, device=images.device).view(1, 3, 1, 1)
+    # Made on the device: a copy from the host would wait in every step.
+    weights = torch.cat([images.new_full((1,), part) for part in GREY]).view(1, 3, 1, 1)
     return (images * weights).sum(dim=1, keepdim=True)
 
 

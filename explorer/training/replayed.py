@@ -1,0 +1,133 @@
+"""Functions of tensors whose kernels are launched together, as one CUDA graph, once they have run a few times.
+
+A training step of a network is some hundreds of kernels. Launching them one by one takes a processor longer than a GPU
+takes to execute those of a small network; a graph is launched at once.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from explorer.host.formatting import in_one_line
+from explorer.training.device import finish
+
+Body = Callable[..., tuple[Tensor, ...]]
+Launch = Callable[[], tuple[Tensor, ...]]
+# Calls that run the body itself before it is recorded: libraries allocate and choose their kernels in the first ones.
+PLAIN_CALLS = 2
+# Calls, with one set of shapes, from which recording pays: it takes about as long as some calls of the body.
+LEAST_CALLS = 16
+# Launches that the host may be ahead of the device. More would delay a stop, since what is launched is also executed.
+AHEAD = 8
+DEVICES = ("cuda",)  # on a CPU nothing is launched
+
+
+@dataclass
+class Replayed:
+    """A function that gives tensors for tensors, and on a GPU is launched as one CUDA graph from its third call on.
+
+    body    the function. What it reads or writes beside its inputs, such as weights, must keep its place in memory,
+            and it must neither wait for the device nor copy from the host
+    device  "cuda" or "cpu"; on a CPU every call runs the body
+    calls   expected with one set of shapes; of fewer than sixteen all run the body
+    pool    of a GPU's memory, from `graph_memory`; graphs of one pool use the same memory, one after the other
+    tell    is given a line where the kernels cannot be recorded, for which the body then runs every time
+
+    The kernels are the same, in the same order, so the results have the same bits. There is a graph for each set of
+    shapes. The tensors that a call returns are overwritten by the next call with such shapes.
+    """
+
+    body: Body
+    device: str
+    calls: int
+    pool: Any = None
+    tell: Callable[[str], None] = lambda _: None
+    _graphs: dict[object, "_Graph"] = field(default_factory=dict)
+    _called: dict[object, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._records = self.device in DEVICES and self.calls >= LEAST_CALLS
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the body gives for these tensors."""
+        if not self._records:
+            return self.body(*inputs)
+        shapes = tuple((one.shape, one.dtype) for one in inputs)
+        if (graph := self._graphs.get(shapes)) is not None:
+            return graph.of(inputs)
+        self._called[shapes] = self._called.get(shapes, 0) + 1
+        if self._called[shapes] <= PLAIN_CALLS:
+            return apart(self.body, inputs)
+        try:
+            self._graphs[shapes] = _Graph(self.body, inputs, self.pool)
+        except RuntimeError as error:
+            finish(self.device)  # raises where the error has made the GPU unusable
+            self._records = False
+            self.tell(f"its kernels are launched one by one, since recording them failed ({in_one_line(error)})")
+            return self.body(*inputs)
+        return self._graphs[shapes].of(inputs)
+
+
+class _Graph:
+    """The kernels of a body, with places for its inputs."""
+
+    def __init__(self, body: Body, inputs: tuple[Tensor, ...], pool: Any) -> None:
+        self._inputs = tuple(torch.empty_like(one) for one in inputs)
+        self._launch = record(lambda: body(*self._inputs), pool)
+
+    def of(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What the body gives for some inputs."""
+        for own, given in zip(self._inputs, inputs, strict=True):
+            if own.numel():
+                own.copy_(given, non_blocking=True)
+        return self._launch()
+
+
+def apart(body: Body, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Run a body on a stream of its own: what is recorded later must not depend on the default stream."""
+    current, own = torch.cuda.current_stream(), _own_stream()
+    own.wait_stream(current)
+    with torch.cuda.stream(own):
+        found = body(*inputs)
+    current.wait_stream(own)
+    for one in (*inputs, *found):
+        one.record_stream(current)
+        one.record_stream(own)
+    return found
+
+
+@cache
+def _own_stream() -> Any:
+    """One for the whole process: libraries keep a workspace for each stream that they have met."""
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+
+def record(work: Callable[[], tuple[Tensor, ...]], pool: Any = None) -> Launch:
+    """Record the kernels of some work, without executing them, as a graph that each call launches.
+
+    Its tensors are the same at each call. Raises RuntimeError if the kernels cannot be recorded.
+    """
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        found = work()
+    launched: deque[Any] = deque()
+
+    def launch() -> tuple[Tensor, ...]:
+        graph.replay()
+        launched.append(torch.cuda.Event())  # type: ignore[no-untyped-call]
+        launched[-1].record()
+        if len(launched) > AHEAD:
+            launched.popleft().synchronize()
+        return found
+
+    return launch
+
+
+def graph_memory(device: str) -> Any:
+    """A pool of memory that graphs can share; None where there are none."""
+    return torch.cuda.graph_pool_handle() if device == "cuda" else None

@@ -1,0 +1,133 @@
+"""Whatever is launched as one graph has the bits of what is launched kernel by kernel.
+
+Without a GPU a graph is a function that calls the body again on the same tensors: everything but the launching is the
+product's own. tests/cuda and benchmarks/gpu/test_cuda.py hold the same on a GPU.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from explorer.design import Task, parse_name
+from explorer.study.run import EpochResult, Execution, Outcome, Run
+from explorer.study.settings import DataConfig, Recipe
+from explorer.training import replayed
+from explorer.training.checkpoint import Checkpointing
+from explorer.training.images.split import load
+from explorer.training.loop import StoppedError, train
+from explorer.training.replayed import LEAST_CALLS, PLAIN_CALLS, Replayed
+
+EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
+DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 200, 1100, 100, 0)
+RECIPE = Recipe(2, 20, 0.05, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 1, True, False)
+EVERYTHING = replace(
+    RECIPE, cutout=3, jitter=0.4, lighting=0.1, crop_area=(0.5, 1.0), label_smoothing=0.1, micro_batch=10
+)
+Recorded = list[Callable[[], tuple[Tensor, ...]]]
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """Graphs on the CPU: what was recorded so far."""
+    found: Recorded = []
+
+    def record(work: Callable[[], tuple[Tensor, ...]], pool: Any = None) -> Callable[[], tuple[Tensor, ...]]:
+        own: list[tuple[Tensor, ...]] = []
+
+        def launch() -> tuple[Tensor, ...]:
+            now = work()
+            own[:] = own or [tuple(one.clone() for one in now)]
+            for old, new in zip(own[0], now, strict=True):
+                old.copy_(new)
+            return own[0]
+
+        found.append(launch)
+        return launch
+
+    monkeypatch.setattr(replayed, "DEVICES", ("cpu", "cuda"))
+    monkeypatch.setattr(replayed, "apart", lambda body, inputs: body(*inputs))
+    monkeypatch.setattr(replayed, "record", record)
+    return found
+
+
+def run(recipe: Recipe = RECIPE, data: DataConfig = DIGITS) -> Run:
+    execution = replace(EXECUTION, micro_batch=min(20, recipe.micro_batch or 20))
+    return Run(parse_name("11-2x3d-w16"), Task(1, 8, 10), recipe, data, load(data).digest, 3, execution)
+
+
+def trained(run: Run, **how: Any) -> tuple[list[EpochResult], Outcome]:
+    curve: list[EpochResult] = []
+    outcome = train(run, curve.append, **how)
+    return [replace(one, seconds=0.0) for one in curve], replace(outcome, seconds=0.0, images_per_second=None)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING], ids=["plain", "every augmentation"])
+def test_a_run_of_graphs_has_the_bits_of_one_without(
+    recipe: Recipe, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = run(replace(recipe, epochs=16))
+    graphs = trained(own)
+    # The step, and the evaluation of a whole batch and of what is left.
+    assert len(recorded) == 3
+    monkeypatch.setattr(replayed, "DEVICES", ())
+    assert trained(own) == graphs
+    assert len(recorded) == 3
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 14])
+def test_a_run_of_graphs_goes_on_from_its_checkpoint(tmp_path: Path, recorded: Recorded, steps: int) -> None:
+    left = iter([True] * steps)
+    keeping = Checkpointing(tmp_path, lambda _: None, 0.0)
+    with pytest.raises(StoppedError):
+        train(run(), lambda _: None, keeping=keeping, goes_on=lambda: next(left, False))
+    assert trained(run(), keeping=keeping) == trained(run())
+    assert recorded
+
+
+def test_the_bits_do_not_depend_on_how_the_rate_reaches_the_optimiser(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph reads it from a tensor; it changes with every step of this schedule."""
+    graphs = trained(run())
+    monkeypatch.setattr(replayed, "DEVICES", ())
+    assert trained(run()) == graphs
+
+
+def test_shapes_have_graphs_of_their_own_after_two_plain_calls(recorded: Recorded) -> None:
+    bodies: list[int] = []
+
+    def doubled(numbers: Tensor) -> tuple[Tensor, ...]:
+        bodies.append(len(numbers))
+        return (2 * numbers,)
+
+    own = Replayed(doubled, "cpu", LEAST_CALLS)
+    for call in range(6):
+        for size in (3, 5):
+            assert own(torch.arange(size) + call)[0].tolist() == [2 * (one + call) for one in range(size)]
+        assert len(recorded) == (2 if call >= PLAIN_CALLS else 0)
+
+
+def test_few_calls_are_not_worth_a_graph(recorded: Recorded) -> None:
+    own = Replayed(lambda numbers: (numbers + 1,), "cpu", LEAST_CALLS - 1)
+    assert [own(torch.tensor([call]))[0].item() for call in range(LEAST_CALLS)] == list(range(1, LEAST_CALLS + 1))
+    assert not recorded
+
+
+def test_what_cannot_be_recorded_is_launched_kernel_by_kernel_and_says_so(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails(work: object, pool: Any = None) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    plain = trained(run())
+    monkeypatch.setattr(replayed, "record", fails)
+    lines: list[str] = []
+    assert trained(run(), keeping=Checkpointing(tmp_path, lines.append, 100.0)) == plain
+    assert len(lines) == 1
+    assert "launched one by one" in lines[0]
+    assert "stream is capturing" in lines[0]
