@@ -29,7 +29,7 @@ ROOMS = {
 # Packages that only some rooms may know, and libraries of clusters, which only the files of their own engine may.
 HEAVY = {
     **dict.fromkeys(
-        ["torch", "fvcore", "sklearn", "safetensors", "pyarrow", "PIL", "datasets", "onnxruntime"], "training"
+        ["torch", "triton", "fvcore", "sklearn", "safetensors", "pyarrow", "PIL", "datasets", "onnxruntime"], "training"
     ),
     "optuna": "search verbs",
     "sqlalchemy": "search",

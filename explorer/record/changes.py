@@ -123,7 +123,8 @@ def of_host(study: Started, config: StudyConfig, host_report: HostReport) -> lis
     new |= {key: value for key in ("threads", "precision") if (value := getattr(config.engine, key)) != "auto"}
     found = [_difference(key, old[key], new[key]) for key in new if old[key] != new[key]]
     if not host_report.has_kernels and _has_kernels(plan):
-        found.append(Difference("C compiler", "there for kernels of our own", "absent, so they cannot be made here"))
+        maker = "Triton" if plan.device == "cuda" else "C compiler"
+        found.append(Difference(maker, "there for kernels of our own", "absent, so they cannot be made here"))
     for key, value in environment.get("execution", {}).items():
         if study.execution.get(key) != value:
             found.append(_difference(f"{EXECUTION}: {key}", value, study.execution.get(key)))

@@ -57,7 +57,7 @@ class HostReport:
     skipped       images that were left out, each with the reason
     has_bfloat16  the device can compute in bfloat16
     fast_bfloat16  the device has hardware units for bfloat16, so that it should be faster than float32
-    has_kernels   this project's C kernels can be used (explorer/training/network/kernels)
+    has_kernels   this project's kernels for the device can be used (explorer/training/network/kernels, norms_triton.py)
     memory        of the device in bytes; 2^63 if it is not known
     sources       digests of the sources that affect results, by path (explorer/training/sources.py)
     machine       description of the machine; by default that of the current process

@@ -134,7 +134,7 @@ def _run(architecture: Architecture, conditions: Conditions, execution: Executio
 def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Execution, float]:
     """The execution that a study of many epochs would choose, and the seconds that choosing took."""
     _as_worker(conditions.device)
-    has_kernels = conditions.device == "cpu" and kernels.is_available()
+    has_kernels = kernels.is_available(conditions.device)
     execution = Execution(
         device=conditions.device,
         device_name=device_name(conditions.device),
@@ -143,13 +143,13 @@ def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Executi
         precision="bfloat16" if has_fast_bfloat16(conditions.device) else "float32",
         threads=cpu_count() if conditions.device == "cpu" else 1,
         micro_batch=conditions.batch_size,
-        norms="fused" if has_kernels else "torch",
+        norms="fused" if has_kernels and conditions.device == "cpu" else "torch",
     )
     began = time.perf_counter()
     others: list[dict[str, Any]] = []
     if has_bfloat16(conditions.device):
         others.append({"precision": "float32" if execution.precision == "bfloat16" else "bfloat16"})
-    others += [{"norms": "torch"}] if has_kernels else []
+    others += [{"norms": "torch" if execution.norms == "fused" else "fused"}] if has_kernels else []
     others += [{"layout": "contiguous", "norms": "torch"}] if conditions.device == "cuda" else []
     for other in others:
         candidates = [execution, replace(execution, **other)]

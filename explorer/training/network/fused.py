@@ -1,6 +1,6 @@
-"""Batch norm, addition and ReLU in one pass over the maps, by a C kernel.
+"""Batch norm, addition and ReLU in one pass over the maps, by kernels: in C on a CPU, by Triton on a GPU.
 
-torch reads and writes the maps once for each of the three, and on a CPU memory is the bottleneck.
+torch reads and writes the maps once for each of the three, and memory is the bottleneck.
 """
 
 from typing import Any, cast
@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from explorer.training.network.kernels import by_channels, call, library
+from explorer.training.network.kernels import by_channels, call, require
 from explorer.training.network.modules import NormReLU
 
 
@@ -28,9 +28,9 @@ class FusedNorm(nn.BatchNorm2d):
         return _normed(self, input, None, relu=False)
 
 
-def fuse(network: nn.Module) -> None:
-    """Replace every batch norm of a network by its fused version. Raises RuntimeError if there are no kernels."""
-    library()
+def fuse(network: nn.Module, device: str = "cpu") -> None:
+    """Replace every batch norm of a network by its fused version. Raises RuntimeError if the device has no kernels."""
+    require(device)
     for module in network.modules():
         # Only the class changes: parameters, buffers and their names stay.
         if type(module) is NormReLU:
@@ -40,6 +40,10 @@ def fuse(network: nn.Module) -> None:
 
 
 def _normed(norm: nn.BatchNorm2d, maps: Tensor, added: Tensor | None, *, relu: bool) -> Tensor:
+    if maps.is_cuda:
+        from explorer.training.network import norms_triton  # which needs Triton
+
+        return norms_triton.normed(norm, maps, added, relu=relu)
     if norm.training:
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked.add_(1)

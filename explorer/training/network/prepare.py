@@ -115,7 +115,7 @@ def prepare(network: nn.Module, execution: Execution, task: Task) -> nn.Module:
         elif isinstance(module, nn.Linear) and execution.precision != "float32":
             module.__class__ = PreciseLinear
     if execution.norms == "fused":
-        fuse(network)
+        fuse(network, execution.device)
     if execution.layout == "contiguous":  # the order of the images decides that of all maps
         network.register_forward_pre_hook(lambda _, inputs: tuple(one.contiguous() for one in inputs))
     return network.to(execution.device).to(memory_format=ORDERS[execution.layout])  # type: ignore[call-overload, no-any-return]

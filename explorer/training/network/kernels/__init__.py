@@ -46,13 +46,25 @@ _ARGUMENTS = {
 }
 
 
-def is_available() -> bool:
-    """Whether the kernels exist or can be compiled."""
+def is_available(device: str = "cpu") -> bool:
+    """Whether the device's kernels exist or can be compiled."""
     try:
-        library()
+        require(device)
     except RuntimeError:
         return False
     return True
+
+
+def require(device: str) -> None:
+    """Compile the device's kernels if this machine has not done so before. Raises RuntimeError with the reason."""
+    if device != "cuda":
+        library()
+        return
+    try:
+        from explorer.training.network import norms_triton
+    except ImportError as error:
+        raise RuntimeError(f"the kernels cannot be made here: {in_one_line(error)}") from None
+    norms_triton.require()
 
 
 @functools.cache
