@@ -1,6 +1,7 @@
 """`do=benchmark`: this project's training loop compared with a tutorial's loop and with the device's limits."""
 
 import contextlib
+import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,20 +20,20 @@ from explorer.host.machine import cpu_count, give_freed_memory_back, keep_freed_
 from explorer.study.memory import training_bytes
 from explorer.study.run import Execution, Run
 from explorer.study.settings import DataConfig, Recipe
-from explorer.training.device import device_name, finish, has_bfloat16, has_fast_bfloat16, timed
-from explorer.training.forms_timing import fastest, training_speed, training_speeds
+from explorer.training.device import device_name, finish, has_bfloat16, has_fast_bfloat16, release_memory, timed
+from explorer.training.forms_timing import fastest, training_speeds
 from explorer.training.images.split import Dataset, Split
 from explorer.training.loop import Steps, deterministic, epoch_steps, ready
 from explorer.training.network import kernels
 from explorer.training.network.build import build
-from explorer.training.reference import reference_steps
+from explorer.training.reference import reference_steps, torch_defaults
 from explorer.training.results import Limits, TrainingSpeed
 from explorer.training.speeds import is_faster
 from explorer.training.streams import stream
 
 IMAGES = 20_000  # random images: content does not affect time; an epoch must last longer than a measurement
 SOME = 500  # images from which colour statistics are computed
-# Steps; more for ours, whose memory must be laid out again after the others have run.
+# Steps; more for ours, whose memory must be laid out again after the others have run, and whose kernels are recorded.
 WARM_UP = {"ours": 4, "reference": 2, "channels_last": 2}
 # Accesses to each value that a convolution gives, in one step: written; read twice and written by batch norm; read and
 # written by ReLU; read by the next convolution. Backward: read twice and written for ReLU, read four times and written
@@ -74,8 +75,7 @@ def measure_training(
 ) -> list[TrainingSpeed]:
     """Images per second of each network by three loops in turns: ours, the reference, the reference with channels last.
 
-    All run in this process: the reference with torch's default allocator, determinism and threads, ours with those of a
-    study's worker.
+    All run in this process: the reference with torch's own settings, ours with those of a study's worker, by its steps.
     """
     images, labels = _random_images(conditions)
     found = []
@@ -84,18 +84,20 @@ def measure_training(
         tell(f"{name}: choosing precision and forms")
         execution, seconds = _chosen(architecture, conditions)
         run = _run(architecture, conditions, execution)
-        loops = {
-            "ours": _ours(run, images, labels),
-            "reference": _theirs(architecture, conditions, images, labels, torch.contiguous_format),
-            "channels_last": _theirs(architecture, conditions, images, labels, torch.channels_last),
+        makers: dict[str, Callable[[], Loop]] = {
+            "ours": partial(_ours, run, images, labels),
+            "reference": partial(_theirs, architecture, conditions, images, labels, torch.contiguous_format),
+            "channels_last": partial(_theirs, architecture, conditions, images, labels, torch.channels_last),
         }
+        loops = {key: make() for key, make in makers.items()}
         speeds: dict[str, list[float]] = {key: [] for key in loops}
         for turn in range(conditions.turns):
             for key, loop in loops.items():
                 tell(f"{name}: {key.replace('_', ' ')}, turn {turn + 1} of {conditions.turns}")
-                speeds[key].append(_speed(loop, conditions, ours=key == "ours", warm_up=WARM_UP[key]))
-        memory = _peak_memory(run)
-        del loops
+                speeds[key].append(_speed(loop, conditions, key))
+        del loops, loop
+        tell(f"{name}: memory of each loop alone")
+        memory = {key: _peak_memory(make, conditions, key) for key, make in makers.items()}
         own = cost(architecture, conditions.task)
         found.append(
             TrainingSpeed(
@@ -109,7 +111,9 @@ def measure_training(
                 ours=median(speeds["ours"]),
                 reference=median(speeds["reference"]),
                 channels_last=median(speeds["channels_last"]),
-                memory=memory,
+                memory=memory["ours"],
+                reference_memory=memory["reference"],
+                channels_last_memory=memory["channels_last"],
                 choosing=seconds,
             )
         )
@@ -117,12 +121,17 @@ def measure_training(
 
 
 def at_best_batch(architecture: Architecture, conditions: Conditions, found: TrainingSpeed) -> TrainingSpeed:
-    """A network's speed at the batch size at which our loop is fastest; the reference's speed stays as in `found`."""
+    """A network's speed at the batch size at which our loop is fastest; the reference's is that at its own batch."""
+    images, labels = _random_images(conditions)
     speeds = {conditions.batch_size: found.ours}
     for batch in (128, 256, 512, 1024):
         own = replace(conditions, batch_size=batch)
+        if batch == conditions.batch_size:
+            continue
         with contextlib.suppress(torch.OutOfMemoryError):
-            speeds[batch] = training_speed(_run(architecture, own, _chosen(architecture, own)[0]), 2.0)[0]
+            run = _run(architecture, own, _chosen(architecture, own)[0])
+            speeds[batch] = _speed(_ours(run, images, labels), own, "ours")
+        _release()
     best = max(speeds, key=lambda batch: speeds[batch])
     return replace(found, batch_size=best, ours=speeds[best])
 
@@ -160,13 +169,10 @@ def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Executi
     return replace(execution, convolutions=choices), time.perf_counter() - began
 
 
-def _speed(loop: Loop, conditions: Conditions, *, ours: bool, warm_up: int) -> float:
-    """Images per second over the benchmark's steps."""
-    if ours:
-        _as_worker(conditions.device)
-    else:
-        _as_tutorial()
-    for _ in range(warm_up):
+def _speed(loop: Loop, conditions: Conditions, key: str) -> float:
+    """Images per second over the benchmark's steps of a loop."""
+    _set_up(key, conditions.device)
+    for _ in range(WARM_UP[key]):
         next(loop)
     finish(conditions.device)
     began = time.perf_counter()
@@ -176,18 +182,19 @@ def _speed(loop: Loop, conditions: Conditions, *, ours: bool, warm_up: int) -> f
     return conditions.steps * conditions.batch_size / (time.perf_counter() - began)
 
 
+def _set_up(key: str, device: str) -> None:
+    """Set up the process for a loop."""
+    if key == "ours":
+        _as_worker(device)
+    else:
+        torch_defaults()
+
+
 def _as_worker(device: str) -> None:
     """Set up the process as a study's worker does."""
     keep_freed_memory()
     deterministic()
     torch.set_num_threads(cpu_count() if device == "cpu" else 1)
-
-
-def _as_tutorial() -> None:
-    """Set up the process with torch's defaults."""
-    give_freed_memory_back()
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(cpu_count())
 
 
 def _ours(run: Run, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Loop:
@@ -264,19 +271,34 @@ def random_run(architecture: Architecture, task: Task, batch_size: int, executio
     return Run(architecture, task, recipe, data, "", seed, execution)
 
 
-def _peak_memory(run: Run) -> int | None:
-    """Peak bytes of memory of two training steps; None if the system does not report it."""
-    if run.execution.device == "cuda":
-        return training_speed(run, 0.0)[1]
-    give_freed_memory_back()
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # reset Linux's record of the peak
-    except OSError:
-        return None
-    before = memory_in_use()
-    training_speed(run, 0.0)
-    peak = most_memory()
+def _peak_memory(make: Callable[[], Loop], conditions: Conditions, key: str) -> int | None:
+    """Peak bytes of memory of a loop's first steps beside nothing else; None if the system does not report it.
+
+    On a GPU what torch takes of its memory, on a CPU what this process takes, without the reference's loader processes.
+    """
+    _release()
+    _set_up(key, conditions.device)
+    is_gpu, loop = conditions.device == "cuda", make()
+    if is_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # reset Linux's record of the peak
+        except OSError:
+            return None
+    before = torch.cuda.memory_reserved() if is_gpu else memory_in_use()
+    for _ in range(WARM_UP[key]):
+        next(loop)
+    finish(conditions.device)
+    peak = torch.cuda.max_memory_reserved() if is_gpu else most_memory()
     return None if peak is None else peak - before
+
+
+def _release() -> None:
+    """Return the memory of what is no longer used to the system."""
+    gc.collect()
+    release_memory()
+    give_freed_memory_back()
 
 
 def _best(run: Callable[[], object], device: str) -> float:
