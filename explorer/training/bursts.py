@@ -5,20 +5,22 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from torch import Tensor
 
-from explorer.training.device import finish
+from explorer.training.replayed import LEAST_CALLS, PLAIN_CALLS, Replayed
 
 BURST = 0.002  # least seconds of a burst: beside it, what an event and a launch take is small
 MOST_CALLS = 500
-WARM_UP = 3
 
 
-def in_bursts(work: Callable[[], object]) -> Callable[[], float]:
+def in_bursts(work: Callable[[], tuple[Tensor, ...]]) -> Callable[[], float]:
     """A function that measures the mean seconds of some work over a burst of calls, by the device's own clock.
 
     The work is launched as one graph. Where it cannot be captured it is called, and takes what launching it takes.
     """
-    replay = _as_graph(work)
+    replay = Replayed(work, "cuda", LEAST_CALLS)
+    for _ in range(PLAIN_CALLS + 1):  # the last records it
+        replay()
     seconds = _burst(replay, 1)
     return partial(_burst, replay, max(1, min(MOST_CALLS, math.ceil(BURST / max(seconds, 1e-7)))))
 
@@ -31,23 +33,3 @@ def _burst(work: Callable[[], object], calls: int) -> float:
     ended.record()
     ended.synchronize()
     return began.elapsed_time(ended) / 1000 / calls
-
-
-def _as_graph(work: Callable[[], object]) -> Callable[[], object]:
-    """The same work as one launch, after some calls in which libraries allocate and choose their kernels."""
-    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call] # nothing that is recorded may depend on the default one
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(WARM_UP):
-            work()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    try:
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            work()
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:
-        finish("cuda")  # raises where the error has made the GPU unusable
-        return work
-    return graph.replay

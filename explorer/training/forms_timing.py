@@ -119,7 +119,7 @@ def _leaving_out(device: str) -> Iterator[None]:
             raise
 
 
-def form_pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], object]:
+def form_pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], tuple[Tensor, ...]]:
     """A forward and backward pass of one execution on random maps of the plan's batch."""
     order = ORDERS[execution.layout]
     kernel, stride = shape.kernel_size, shape.stride
@@ -143,7 +143,7 @@ def form_pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> 
     maps = drawn(shape.in_width, shape.map_size).requires_grad_(True)
     gradient = drawn(shape.width, (shape.map_size + 2 * (kernel // 2) - kernel) // stride + 1)
 
-    def run() -> object:
+    def run() -> tuple[Tensor, ...]:
         with arithmetic(execution):
             found: Tensor = conv(maps)
         return torch.autograd.grad(found, (maps, conv.weight), gradient)

@@ -251,7 +251,7 @@ def random_steps(run: Run) -> Loop:
 def random_run(architecture: Architecture, task: Task, batch_size: int, execution: Execution, seed: int = 0) -> Run:
     """A run on random images, with the paper's CIFAR augmentation."""
     recipe = Recipe(
-        epochs=1,
+        epochs=100,  # in so many its steps are launched as a graph, where a device has that
         batch_size=batch_size,
         learning_rate=0.01,
         schedule="one_cycle",

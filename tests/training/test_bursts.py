@@ -52,7 +52,7 @@ class Event:
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     found = Gpu()
     monkeypatch.setattr(torch.cuda, "Event", found.event)
-    monkeypatch.setattr(bursts, "_as_graph", lambda work: work)
+    monkeypatch.setattr(bursts, "Replayed", lambda work, device, calls: work)
     monkeypatch.setattr(forms_timing, "is_usable", lambda device: True)
     return found
 
