@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from benchmarks.__main__ import read_subject
+from explorer.design import parse_name
 from explorer.host.errors import InputError
+from explorer.study.checks import filter_norm
 from explorer.study.contrast import contrast_of
 from explorer.study.plan import plan_of
 from explorer.study.run import Execution
@@ -28,7 +30,7 @@ from tests.conftest import broadly
 COMPOSED: dict[str, tuple[str, str]] = {
     "cardinality_or_width": ("13960e6039bd", "24df99b98714"),
     "cardinality_or_width_cifar10_jpeg": ("3bc559fbfd62", "20ed2b8eb958"),
-    "design_space": ("4acd51880d4a", "f7de2528e58c"),
+    "design_space": ("50052d1b0efe", "f0b6af1ee167"),
     "design_space_cifar10_jpeg": ("1caaea203f78", "3e5626d54db4"),
     "double_complexity": ("475708496b65", "6b1627a6d438"),
     "equal_macs": ("e673f5ec6c3f", "ef6d1bbea671"),
@@ -44,8 +46,8 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "init_narrow_cifar10_jpeg_quarter": ("e637e278ed87", "6813f0f6b5fc"),
     "literal_cifar10_jpeg": ("c85c67426a90", "a04396316b1a"),
     "literal_cifar10_jpeg_groups": ("7122953b50b0", "f6259939a416"),
-    "neighbours": ("ec35b38a7a6e", "3a98b19ce51d"),
-    "pareto": ("81a286c0ac3f", "4f53cda18c2b"),
+    "neighbours": ("eed634c11737", "6a59e64317b3"),
+    "pareto": ("4e60f0d6cabc", "4f53cda18c2b"),
     "shortcut": ("13542f6cdfe4", "6c4e0b503655"),
 }
 EXECUTION = Execution("cpu", "any", "grouped", "channels_last", "float32", 1, 32)
@@ -76,6 +78,21 @@ def test_every_shipped_study_can_be_planned_and_has_the_values_and_run_ids_it_al
     first = replace(config, search=replace(config.search, seeds=1))
     ids = [run.id for _, run in runs_of(plan_of(first), settings, EXECUTION, "0" * 12)]
     assert (digest(decided(config)), digest(ids)) == COMPOSED[name]
+
+
+@pytest.mark.parametrize("name", groups()["study"])
+def test_whatever_ranks_shapes_starts_their_filters_at_one_norm_and_what_reproduces_the_paper_as_the_paper_does(
+    name: str,
+) -> None:
+    """Recorded studies say themselves what they were started with, and the arms of one are about nothing else."""
+    recipe = read_command(
+        [f"study={name}", *(["data.path=images"] if "jpeg" in name or "32px" in name else [])]
+    ).study.recipe
+    if name in ("pareto", "design_space", "neighbours"):
+        norms = {filter_norm(parse_name(one), recipe.init, recipe.init_gain) for one in ("29-1x64d", "29-32x4d")}
+        assert norms == {0.125}
+    elif not name.endswith(("_groups", "_quarter", "_fan_in")):
+        assert (recipe.init, recipe.init_gain) == ("fan_out", 1.0)
 
 
 @pytest.mark.parametrize("name", groups()["study"])
