@@ -451,7 +451,8 @@ def correct(
     """
     network.eval()
     right: list[Tensor] = []
-    places = torch.split(torch.arange(len(split)), evaluation_size(execution, data))
+    where = "cpu" if split.images is None else split.labels.device  # what is streamed the host reads
+    places = torch.split(torch.arange(len(split), device=where), evaluation_size(execution, data))
     classified = classified or partial(classify, network, data, execution)
     for pixels, labels in fetched(data, split, places):
         right.append(classified(pixels, labels)[0].clone())  # the next batch may overwrite it
