@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4  # glibc's malloc.h; a size of -1: the largest
+_ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")  # torch reads either; the second name is the older one
 _CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -51,6 +52,32 @@ def fix_cublas_workspace() -> None:
     cuBLAS reads the variable once per process, at its first use.
     """
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+
+
+def let_gpu_memory_grow() -> None:
+    """Make torch map a GPU's memory in pieces that can grow, unless the user has configured its allocator.
+
+    Networks of many shapes leave fixed pieces of the wrong sizes behind, and a run may then lack memory that is free.
+    torch reads the variable once per process, when it first allocates on a GPU.
+    """
+    if not any(name in os.environ for name in _ALLOCATOR):
+        os.environ[_ALLOCATOR[0]] = "expandable_segments:True"
+
+
+def has_mps() -> bool:
+    """Whether the control daemon of NVIDIA's Multi-Process Service runs, through which processes share a GPU.
+
+    With it their kernels execute at the same time; without it the GPU switches between processes. Only the user starts
+    or ends the daemon.
+    """
+    folder = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or "/tmp/nvidia-mps")  # noqa: S108 - NVIDIA's own default
+    if not (folder / "control").exists():
+        return False
+    try:  # a daemon that was killed leaves its files behind
+        pid = int((folder / "nvidia-cuda-mps-control.pid").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return Path(f"/proc/{pid}").exists()
 
 
 def keep_freed_memory() -> None:

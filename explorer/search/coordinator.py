@@ -17,7 +17,7 @@ from explorer.host.formatting import counted
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import refuse_other_settings, settled
-from explorer.record.progress import settings_so_far
+from explorer.record.progress import progress_of, settings_so_far
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import Fork, Started, begin, started_study
 from explorer.search.display import Clock, waiting, work_of
@@ -78,7 +78,7 @@ def run_study(
         refused = False
         try:
             with waiting(console, f"{BEGINNINGS[config.engine.name]}, reading images"):
-                engine = engine or open_engine(config, folder)
+                engine = engine or open_engine(config, folder, progress_of(plan, past).left)
                 (host_report,) = engine.ask(HostQuestion(config.data, config.device))
             assert isinstance(host_report, HostReport)
             refuse_batch(config, host_report.images[0])

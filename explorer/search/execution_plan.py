@@ -16,16 +16,27 @@ from annotated_types import Ge, Le
 from explorer.design.grouped import GroupedConv, grouped_convs
 from explorer.host.cache import remember, remembered
 from explorer.host.errors import InputError
-from explorer.search.measuring import ExecutionPlan, Measurer, measured, memory_needed, shared
+from explorer.search.measuring import (
+    FILLED,
+    FORMS_SECONDS,
+    ExecutionPlan,
+    Measurer,
+    Sample,
+    allowed,
+    measured,
+    memory_needed,
+    planned,
+    shared,
+)
 from explorer.study.designs import Latency, Setting
 from explorer.study.job import Forms, FormsQuestion, Latencies, LatencyQuestion
 from explorer.study.run import Convolution, Execution
 
-FORMS_SECONDS = 60.0  # most seconds for choosing the forms of convolutions
-METHOD = 3  # version of the measuring method: cached results of another version are not used
+METHOD = 4  # version of the measuring method: cached results of another version are not used
 # Fields of an execution that are measured and cached for other studies.
 SETTLED = ("precision", "norms", "layout", "threads")
 Positive = Annotated[int, Ge(1), Le(2**16)]
+Speed = Annotated[float, Ge(0), Le(1e12)]
 
 
 class _Settled(TypedDict):
@@ -36,6 +47,14 @@ class _Settled(TypedDict):
     layout: Literal["channels_last", "contiguous"]
     threads: Positive
     workers: Positive
+    speed: Speed
+
+
+class _Workers(TypedDict):
+    """The cached number of workers that share a device, and images per second of one of them."""
+
+    workers: Positive
+    speed: Speed
 
 
 class _Form(TypedDict):
@@ -50,7 +69,8 @@ def propose(measurer: Measurer, settings: Sequence[Setting], runs: int) -> Execu
 
     Convolutions are chosen later, by `with_convolutions`. Raises InputError for more workers than fit into memory.
     """
-    chosen, host_report, middle = measurer.config.engine, measurer.host_report, _middling(settings)
+    chosen, host_report, began = measurer.config.engine, measurer.host_report, measurer.clock()
+    middle = _middling(settings)
     if chosen.precision == "bfloat16" and not host_report.has_bfloat16:
         raise InputError(f"engine.precision=bfloat16: {host_report.device_name} has none; allowed: auto, float32")
     plain = Execution(
@@ -66,31 +86,44 @@ def propose(measurer: Measurer, settings: Sequence[Setting], runs: int) -> Execu
     known = remembered(key, _Settled)
     if known is not None:
         settled = {name: known[name] for name in SETTLED}
-        plan = ExecutionPlan(replace(plain, **settled), known["workers"])
+        plan = ExecutionPlan(replace(plain, **settled), known["workers"], speed=known["speed"])
     else:
-        plan = measured(measurer, plain, middle, runs)
+        plan = measured(measurer, plain, Sample(middle, _largest(settings), runs))
         if plan.measured:
             settled = {name: getattr(plan.execution, name) for name in SETTLED}
-            workers = {_workers_key(measurer, plan.execution, middle): plan.workers}
-            remember({key: {**settled, "workers": plan.workers}, **workers})
+            workers = {"workers": plan.workers, "speed": plan.speed}
+            remember({key: {**settled, **workers}, _workers_key(measurer, plan.execution, middle): workers})
+    _spend(measurer, plan, runs, began)
     return replace(plan, workers=_fitting(measurer, plan, settings, runs))
 
 
 def resumed(measurer: Measurer, execution: Execution, settings: Sequence[Setting], runs: int) -> ExecutionPlan:
     """The plan of a study that has an execution already; only the number of workers is chosen anew."""
-    middle = _middling(settings)
+    middle, began = _middling(settings), measurer.clock()
     plain = replace(execution, convolutions=())
     key = _workers_key(measurer, plain, middle)
-    known = remembered(key, Positive)
+    known = remembered(key, _Workers)
     if known is not None:
-        plan = ExecutionPlan(execution, known)
+        plan = ExecutionPlan(execution, known["workers"], speed=known["speed"])
     elif measurer.host_report.device == "cuda":
-        plan = replace(shared(measurer, plain, middle, runs), execution=execution)
+        plan = replace(shared(measurer, plain, Sample(middle, _largest(settings), runs)), execution=execution)
         if plan.measured:
-            remember({key: plan.workers})
+            remember({key: {"workers": plan.workers, "speed": plan.speed}})
     else:
         plan = ExecutionPlan(execution, max(1, measurer.host_report.cores // execution.threads))
+    _spend(measurer, plan, runs, began)
     return replace(plan, workers=_fitting(measurer, plan, settings, runs))
+
+
+def _spend(measurer: Measurer, plan: ExecutionPlan, runs: int, began: float) -> None:
+    """Leave to the forms of convolutions what the plan has not used up of the time that measuring may take."""
+    if plan.speed:
+        whole = allowed(planned(measurer, runs, plan.speed))
+        measurer.allowance.left = max(0.0, whole - (measurer.clock() - began))
+
+
+def _largest(settings: Sequence[Setting]) -> Setting:
+    return max(settings, key=lambda setting: (setting.cost.activations, setting.cost.params))
 
 
 def _middling(settings: Sequence[Setting]) -> Setting:
@@ -109,7 +142,7 @@ def with_latency(measurer: Measurer, execution: Execution, settings: Sequence[Se
     return tuple(replace(setting, latency=Latency(*own)) for setting, own in zip(settings, quartiles, strict=True))
 
 
-def with_convolutions(measurer: Measurer, execution: Execution, settings: Iterable[Setting], workers: int) -> Execution:
+def with_convolutions(measurer: Measurer, execution: Execution, settings: Sequence[Setting], workers: int) -> Execution:
     """Complete a plan: choose the fastest execution for each shape of grouped convolution that it lacks.
 
     `workers` processes would otherwise train while one of them measures, which bounds what measuring is worth.
@@ -127,10 +160,13 @@ def with_convolutions(measurer: Measurer, execution: Execution, settings: Iterab
             found.append(Convolution(shape.key, known["groups"], known["layout"]))
         else:
             unknown.append((shape, number))
-    if unknown:
+    limit = min(FORMS_SECONDS, measurer.allowance.left / _parts(measurer, settings))
+    if unknown and limit > 0:
+        began = measurer.clock()
         shapes = f"{len(unknown)} grouped convolution{'s' if len(unknown) > 1 else ''}"
-        measurer.tell(f"Measuring for at most {FORMS_SECONDS:g} s: which form of {shapes} is the fastest")
-        (answer,) = measurer.engine.ask(FormsQuestion(tuple(unknown), execution, FORMS_SECONDS))
+        measurer.tell(f"Measuring for at most {limit:.1f} s: which form of {shapes} is the fastest")
+        (answer,) = measurer.engine.ask(FormsQuestion(tuple(unknown), execution, limit))
+        measurer.allowance.left = max(0.0, measurer.allowance.left - (measurer.clock() - began))
         measured = cast(Forms, answer)
         remember(
             {
@@ -140,7 +176,15 @@ def with_convolutions(measurer: Measurer, execution: Execution, settings: Iterab
             }
         )
         found += measured.convolutions
+    elif unknown:
+        found += [Convolution(shape.key, shape.groups) for shape, _ in unknown]
     return replace(execution, convolutions=(*execution.convolutions, *found))
+
+
+def _parts(measurer: Measurer, settings: Sequence[Setting]) -> int:
+    """Among how many designs that a search has yet to choose the time for their convolutions is divided."""
+    search = measurer.config.search
+    return max(1, (search.designs or 1) // max(1, len(settings))) if search.is_adaptive else 1
 
 
 def _uses(measurer: Measurer, execution: Execution, settings: Iterable[Setting], workers: int) -> Counter[GroupedConv]:
@@ -161,15 +205,15 @@ def _fitting(measurer: Measurer, plan: ExecutionPlan, settings: Sequence[Setting
     """
     asked = measurer.workers
     wanted = asked or plan.workers
-    if measurer.host_report.device != "cpu":
-        return max(1, min(wanted, runs))
-    needed = max(memory_needed(setting.cost, plan.execution) for setting in settings)
+    needed = measurer.host_report.held + max(memory_needed(setting.cost, plan.execution) for setting in settings)
     there = measurer.host_report.memory
-    most = max(1, int(0.9 * there / needed))
+    most = max(1, int(FILLED * there / needed))
     if asked and min(asked, runs) > most:
+        has = "the GPU has free" if measurer.host_report.device == "cuda" else "this machine has"
         raise InputError(
-            f"engine.workers={asked}: each needs about {needed / 2**30:.1f} GiB and this machine has "
-            f"{there / 2**30:.0f}; allowed: up to {most}, or a smaller recipe.micro_batch"
+            f"engine.workers={measurer.config.engine.workers}: each needs about {needed / 2**30:.1f} GiB and {has} "
+            f"{there / 2**30:.0f}; allowed: up to {most * len(measurer.host_report.devices)}, or a smaller "
+            "recipe.micro_batch"
         )
     return max(1, min(wanted, most, runs))
 
@@ -180,7 +224,8 @@ def _shape(measurer: Measurer, setting: Setting) -> list[object]:
 
 def _machine(measurer: Measurer) -> list[object]:
     there = measurer.host_report
-    return [METHOD, there.device_name, there.has_bfloat16, there.has_kernels, there.versions.get("torch"), there.cores]
+    own = [there.device_name, there.has_bfloat16, there.has_kernels, there.versions.get("torch"), there.cores]
+    return [METHOD, *own, *(["mps"] if "mps" in there.versions else [])]
 
 
 def _workers_key(measurer: Measurer, plain: Execution, middle: Setting) -> str:

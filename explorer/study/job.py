@@ -47,6 +47,18 @@ class HostQuestion:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """The engine's request to a worker that waits: load what every run needs, so that the first one begins sooner.
+
+    `place` is the index of the visible GPU that it is to use; None: the first one. The worker answers `Ready`.
+    """
+
+    data: DataConfig
+    device: str
+    place: int | None = None
+
+
+@dataclass(frozen=True)
 class HostReport:
     """A worker's answer to `HostQuestion`: its device, the versions that affect results, and its data.
 
@@ -59,6 +71,9 @@ class HostReport:
     fast_bfloat16  the device has hardware units for bfloat16, so that it should be faster than float32
     has_kernels   this project's kernels for the device can be used (explorer/training/network/kernels, norms_triton.py)
     memory        of the device in bytes; 2^63 if it is not known
+    has_kernels   this project's C kernels can be used (explorer/training/network/kernels)
+    memory        of the device in bytes, for a GPU what no other process holds; 2^63 if it is not known
+    held          bytes of a GPU's memory that each worker needs for the images
     sources       digests of the sources that affect results, by path (explorer/training/sources.py)
     machine       description of the machine; by default that of the current process
     cores         that a process may use there
@@ -81,6 +96,7 @@ class HostReport:
     machine: dict[str, str | int] = field(default_factory=described)
     cores: int = 1
     devices: tuple[int, ...] = (0,)
+    held: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,7 +153,7 @@ class TogetherQuestion:
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker's event before it measures together with others: it has warmed up."""
+    """A worker's event before it measures together with others, or after it was asked to prepare: it is ready."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,28 @@ from collections.abc import Callable
 import torch
 
 from explorer.host.errors import InputError
-from explorer.host.machine import cpu_features, cpu_name, driver_version, memory_bytes
+from explorer.host.machine import cpu_features, cpu_name, driver_version, has_mps, memory_bytes
 
 # Texts of torch, oneDNN and CUDA libraries for a refused allocation.
-_NO_MEMORY = ("DefaultCPUAllocator", "could not create a memory object", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory")
+_NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "could not create a memory object",
+    "out of memory",
+    "cudaErrorMemoryAllocation",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+)
+# Texts that mean too little memory only where there is little: the libraries then get no workspace and find no kernel.
+_NO_WORKSPACE = (
+    "unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm",
+    "CUDNN_STATUS_NOT_SUPPORTED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+)
+_LITTLE = 0.1  # of a GPU's memory
 
 _BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16", "bf16"}  # names in Linux of x86 and Arm instruction sets
 
@@ -42,7 +60,8 @@ def gpu_versions(device: str) -> dict[str, str]:
     if device != "cuda":
         return {}
     cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-    return {"cuda": str(torch.version.cuda), "cudnn": str(cudnn), "driver": driver_version()}
+    found = {"cuda": str(torch.version.cuda), "cudnn": str(cudnn), "driver": driver_version()}
+    return found | ({"mps": "on"} if has_mps() else {})
 
 
 def has_bfloat16(device: str) -> bool:
@@ -64,7 +83,23 @@ def has_fast_bfloat16(device: str) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means too little memory; torch has no exception type for that on the CPU."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(words in str(error) for words in _NO_MEMORY)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error)
+    return any(words in text for words in _NO_MEMORY) or (
+        any(words in text for words in _NO_WORKSPACE) and _has_little_memory()
+    )
+
+
+def _has_little_memory() -> bool:
+    """Whether this process uses a GPU that is nearly full; false where the GPU does not answer any more."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return False
+    try:
+        free, total = torch.cuda.mem_get_info()
+    except RuntimeError:
+        return False
+    return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated() < _LITTLE * total
 
 
 def is_usable(device: str) -> bool:
@@ -98,5 +133,25 @@ def release_memory() -> None:
 
 
 def device_memory(device: str) -> int:
-    """Bytes of memory that the device has."""
-    return torch.cuda.get_device_properties(0).total_memory if device == "cuda" else memory_bytes()
+    """Bytes of memory of the device that this process can have: on a GPU those that no other process holds."""
+    if device != "cuda":
+        return memory_bytes()
+    return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved())
+
+
+def held_memory(device: str) -> int:
+    """Bytes of a GPU's memory that this process's tensors take; 0 on the CPU, whose images all processes share."""
+    return int(torch.cuda.memory_allocated()) if device == "cuda" else 0
+
+
+def warm_up(device: str) -> None:
+    """Make a GPU ready for this process, which loads CUDA's libraries: seconds that the first run would wait for."""
+    if device != "cuda":
+        return
+    for kind in (torch.float32, torch.bfloat16) if has_bfloat16(device) else (torch.float32,):
+        conv = torch.nn.Conv2d(8, 8, 3, padding=1, device=device, dtype=kind)
+        maps = torch.zeros(8, 8, 8, 8, device=device, dtype=kind).contiguous(memory_format=torch.channels_last)
+        conv(maps).mean(dim=(2, 3)).square().sum().backward()
+    matrix = torch.zeros(8, 8, device=device)
+    torch.matmul(matrix, matrix)
+    finish(device)

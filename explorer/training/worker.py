@@ -20,6 +20,7 @@ from explorer.host.machine import (
     fix_cublas_workspace,
     give_freed_memory_back,
     keep_freed_memory,
+    let_gpu_memory_grow,
     limit_memory,
     memory_bytes,
 )
@@ -39,6 +40,7 @@ from explorer.study.job import (
     Lost,
     Mismatch,
     Noted,
+    Prepare,
     Question,
     Ready,
     Refused,
@@ -47,7 +49,7 @@ from explorer.study.job import (
     SpeedQuestion,
     TogetherQuestion,
 )
-from explorer.study.run import Outcome, Run
+from explorer.study.run import Convolution, Outcome, Run
 
 TURNS = 3  # of each network when latency is measured
 LONGEST_WAIT = 600.0  # seconds to wait for other measurements to end
@@ -95,6 +97,10 @@ def work(pipe: Connection, parent: int, device: int | None = None) -> None:
     signal.signal(signal.SIGTERM, life.leave)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     prepare_process()
+    import torch  # noqa: F401 - at once, while the first message is on its way: loading it takes seconds
+
+    from explorer.training import forms_timing, loop  # noqa: F401
+
     try:
         while not life.asked and (message := pipe.recv()) is not None:
             if isinstance(message, Job):
@@ -103,6 +109,9 @@ def work(pipe: Connection, parent: int, device: int | None = None) -> None:
                 life.training = False
             elif isinstance(message, TogetherQuestion):
                 _together(message, pipe)
+            elif isinstance(message, Prepare):
+                _prepare(message)
+                pipe.send(Ready())
             else:
                 pipe.send(_answer(message))
             from explorer.training.device import release_memory  # here, since loading torch takes seconds
@@ -120,7 +129,20 @@ def visible(device: int, among: str) -> str:
 def prepare_process() -> None:
     """Set up a process for training, before it loads torch."""
     fix_cublas_workspace()  # first, since reading images uses cuBLAS
+    let_gpu_memory_grow()
     keep_freed_memory()
+
+
+def _prepare(message: Prepare) -> None:
+    """Load the images and the device's libraries; whatever goes wrong is reported by the run that meets it again."""
+    from explorer.training.device import warm_up
+    from explorer.training.images.split import load
+
+    if message.place is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible(message.place, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    with suppress(Exception):
+        load(message.data, message.device)
+        warm_up(message.device)
 
 
 def _run(job: Job, pipe: Connection, life: _Life) -> None:
@@ -276,6 +298,7 @@ def _survey(question: HostQuestion) -> HostReport:
         machine=described(),
         cores=cpu_count(),
         devices=devices.like_devices(device),
+        held=devices.held_memory(device),
     )
 
 
@@ -322,7 +345,11 @@ def _forms(question: FormsQuestion) -> Forms:
     from explorer.training.forms_timing import fastest
 
     torch.set_num_threads(question.execution.threads)
-    return fastest(dict(question.uses), question.execution, question.limit)
+    found = _unless_full(lambda: fastest(dict(question.uses), question.execution, question.limit))
+    if found is not None:
+        return found
+    shapes = [shape for shape, _ in question.uses]  # a form that takes more memory has used it up: all stay as they are
+    return Forms(tuple(Convolution(shape.key, shape.groups) for shape in shapes), tuple(one.key for one in shapes))
 
 
 def _leave_with(parent: int) -> None:
