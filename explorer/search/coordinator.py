@@ -151,6 +151,7 @@ def _execution(
     console.print(
         f"{workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
         f"{', fused batch norms' if execution.norms == 'fused' else ''}"
+        f"{', sharing the GPU through MPS' if there.versions.get('mps') and workers > 1 else ''}"
         f"{f'; grouped convolutions in another form in {merged} of {len(settings)} settings' if merged else ''} "
         f"(chosen in {time.perf_counter() - began:.1f} s"
         f"{'' if found.measured else '; what this was too short to measure clearly is as is usual for such a device'})",

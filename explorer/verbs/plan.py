@@ -11,7 +11,7 @@ from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.design.cost_measures import COUNTED
 from explorer.host.console import PLAIN
 from explorer.host.formatting import counted, duration
-from explorer.host.machine import cpu_count, driver_version, memory_bytes
+from explorer.host.machine import cpu_count, driver_version, has_mps, memory_bytes
 from explorer.record.changes import difference_lines, fork_of
 from explorer.record.folder import study_folder
 from explorer.record.progress import Progress
@@ -96,6 +96,8 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     if taken := [one for one in taken if one[1].seed in plan.every_seed]:
         runs = counted(len(taken), "run")
         console.print(f"Not among these: {runs}, which a start takes over from {source}", **PLAIN)
+    if config.device != "cpu" and config.engine.name == "local" and has_mps():
+        console.print("NVIDIA's MPS runs here: runs that share a GPU compute at the same time.", highlight=False)
     if config.device == "cuda" and config.engine.name == "local":
         from explorer.training.glance import absent_device
 

@@ -194,6 +194,105 @@ def test_a_process_that_has_lost_its_gpu_leaves_and_only_its_own_run_is_tried_ag
     assert notes == [Noted(unlucky, f"{words}; another one goes on")]
 
 
+@pytest.mark.parametrize(("fault", "status"), [("none", "ok"), ("small", "out_of_memory")])
+def test_a_run_that_lacked_memory_beside_others_is_tried_once_more_alone_on_its_gpu(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, run: Run, fault: str, status: str
+) -> None:
+    monkeypatch.setattr(local, "work", hooks.crowded)
+    monkeypatch.setenv("FAULT", fault)
+    engine = LocalEngine(retries=0, slots=2)
+    runs = [replace(run, seed=seed, execution=replace(run.execution, device="cuda")) for seed in range(4)]
+    waiting, events, deadline = list(runs), list[Event](), time.monotonic() + PATIENCE
+    try:
+        while sum(isinstance(event, RunDone) for event in events) < len(runs):
+            assert time.monotonic() < deadline
+            while waiting and engine.free > 0:
+                engine.submit(Job(waiting.pop(0), needs_count=False))
+            events += engine.events(timeout=1.0)
+            if Path("tried").exists() and not any(done_of(events, runs[0])):
+                assert engine.free <= 0  # the GPU is kept for it
+        assert engine.free == 2
+    finally:
+        engine.close()
+    assert [event.outcome.status for event in events if isinstance(event, RunDone) and event.run_id == runs[0].id] == [
+        status
+    ]
+    notes = [event for event in events if isinstance(event, Noted)]
+    assert notes == [Noted(runs[0].id, "had too little memory beside other runs; it is tried once more alone")]
+    assert Path("tried").read_text().split() == ["1", "0"]  # how many others were trained at each attempt
+    assert all(event.outcome.status == "ok" for one in runs[1:] for event in done_of(events, one))
+
+
+def done_of(events: list[Event], run: Run) -> list[RunDone]:
+    return [event for event in events if isinstance(event, RunDone) and event.run_id == run.id]
+
+
+def test_only_the_gpu_of_a_crowded_run_is_kept_for_it(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(local, "work", hooks.crowded)
+    monkeypatch.setenv("FAULT", "none")
+    engine = LocalEngine(retries=0)
+    there = HostReport("cuda", "a stand-in", "", devices=(0, 1))
+    assert engine.open(Placement(there, EXECUTION, at_once=2, most=4)) == 4
+    runs = [replace(run, seed=seed, execution=replace(run.execution, device="cuda")) for seed in (0, 2, 1, 3, 4, 5)]
+    try:
+        for one in runs[:4]:  # 0 and 1 share the first GPU, 2 and 3 the second
+            engine.submit(Job(one, needs_count=False))
+        events: list[Event] = []
+        while not any(isinstance(event, Noted) for event in events):
+            events += engine.events(timeout=1.0)
+        for one in runs[4:]:
+            engine.submit(Job(one, needs_count=False))  # at once on the other GPU, or when there is room again
+        assert {worker.device for worker in engine._workers if worker.job and worker.job.run.seed > 3} <= {1}
+        while sum(isinstance(event, RunDone) for event in events) < len(runs):
+            events += engine.events(timeout=1.0)
+    finally:
+        engine.close()
+    assert {event.outcome.status for event in events if isinstance(event, RunDone)} == {"ok"}
+
+
+def test_a_job_whose_process_dies_while_it_is_alone_goes_on_alone(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(local, "work", hooks.crowded)
+    monkeypatch.setenv("FAULT", "none")
+    engine = LocalEngine(retries=0, slots=2)
+    alone = replace(run, seed=0, execution=replace(run.execution, device="cuda"))
+    try:
+        engine._crowded.append((0, Job(alone, needs_count=False)))
+        Path("busy-1").touch()
+        engine._go_on()
+        assert engine.free == 0
+        (worker,) = engine._workers
+        worker.process.kill()
+        done = until_done(engine)
+        assert done[-1].outcome.status == "failed"  # type: ignore[union-attr]
+        assert engine.free == 2
+    finally:
+        engine.close()
+
+
+@pytest.mark.real
+def test_early_workers_are_started_together_and_are_ready_when_the_machine_has_answered(
+    tiny: StudyConfig, run: Run
+) -> None:
+    engine = LocalEngine(retries=0, slots=3, early=3)
+    try:
+        engine.ask(HostQuestion(tiny.data, "cpu"))
+        first = [worker.process.pid for worker in engine._workers]
+        assert len(first) == 3
+        for seed in range(3):
+            engine.submit(Job(replace(run, seed=seed), needs_count=False))
+        ended = 0
+        while ended < 3:
+            ended += sum(isinstance(event, RunDone) for event in engine.events(timeout=1.0))
+        assert [worker.process.pid for worker in engine._workers] == first
+        assert engine.early == 0  # a later question about the machine starts nothing
+    finally:
+        engine.close()
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("device", "fault", "chosen"),

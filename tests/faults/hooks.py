@@ -1,5 +1,6 @@
 """Worker processes in which something goes wrong: what, is said by the environment variable FAULT."""
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from explorer.study.job import RunDone
+from explorer.study.run import Outcome
 from explorer.training import worker
 
 AT_SEED = 3
@@ -162,6 +165,31 @@ def seen_gpus() -> None:
         return ready(run)
 
     patch(loop, ready=hooked)
+
+
+def crowded(pipe: Connection, parent: int, device: int | None = None) -> None:
+    """A worker without torch on a small GPU: the run of seed 0 lacks memory while any other is trained.
+
+    The others end after the first attempt of seed 0. With FAULT=small it lacks memory alone too.
+    """
+    tried = Path("tried")
+    with contextlib.suppress(EOFError):
+        while (job := pipe.recv()) is not None:
+            seed = job.run.seed
+            if seed:
+                Path(f"busy-{seed}").touch()
+                while not tried.exists():
+                    time.sleep(0.01)
+                Path(f"busy-{seed}").unlink()
+                pipe.send(RunDone(job.run.id, Outcome("ok", 1)))
+                continue
+            while not tried.exists() and not Path("busy-1").exists():
+                time.sleep(0.01)
+            others = [*Path().glob("busy-*")]
+            fails = others or os.environ["FAULT"] == "small"
+            with tried.open("a") as file:
+                file.write(f"{len(others)}\n")
+            pipe.send(RunDone(job.run.id, Outcome("out_of_memory" if fails else "ok", 0)))
 
 
 def hang(network: Any) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from explorer.design.grouped import grouped_convs
+from explorer.design.grouped import GroupedConv, grouped_convs
 from explorer.host import cache
 from explorer.host.errors import InputError
 from explorer.search import measuring
 from explorer.search.execution_plan import propose, resumed, with_convolutions
 from explorer.search.measuring import Measurer, memory_needed
+from explorer.study.designs import Setting
 from explorer.study.job import (
     Answer,
     Forms,
@@ -148,6 +149,9 @@ class Busy(Scripted):
         return whole / workers / self.random.lognormvariate(1, self.noise)
 
     def ask(self, question: Question, workers: int = 1) -> list[Answer]:
+        if isinstance(question, FormsQuestion):
+            self.now += question.limit
+            return super().ask(question, workers)
         if isinstance(question, TogetherQuestion):
             found = [self.speed(question.run.execution, workers) for _ in range(workers)]
             self.now += question.seconds + 3 * 20 / min(found)
@@ -186,6 +190,51 @@ def test_a_share_of_the_planned_time_is_measured_and_no_more(study: StudyConfig)
     assert (plan.execution.precision, plan.workers, plan.measured) == ("bfloat16", 4, False)
     planned = 4 * 25 * 800 / engine.speed(plan.execution, 1)
     assert 0 < engine.now <= 0.01 * planned
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize(("images", "runs"), [(40, 4), (8000, 10), (800_000, 100)])
+def test_choosing_takes_no_longer_than_a_fiftieth_of_the_planned_time_or_five_seconds_on_any_device(
+    study: StudyConfig, monkeypatch: pytest.MonkeyPatch, device: str, images: int, runs: int
+) -> None:
+    monkeypatch.setattr("explorer.search.execution_plan.remember", lambda values: None)
+    there = replace(THERE, device=device, fast_bfloat16=True, images=(images, 0, 0), cores=16)
+    own, settings = replace(study, recipe=replace(study.recipe, epochs=20)), plan_of(study).settings
+    for seed in range(5):
+        engine = Busy({}, seed=seed, noise=0.3)
+        busy = replace(measurer(own, engine, there), clock=engine.clock)
+        plan = propose(busy, settings, runs)
+        with_convolutions(busy, plan.execution, settings, plan.workers)
+        first = 20 * 20 / engine.speed(plan.execution, 1)  # what the first steps take is known only afterwards
+        most = measuring.allowed(measuring.planned(busy, runs, plan.speed))
+        assert most <= max(5.0, 0.02 * measuring.planned(busy, runs, plan.speed))
+        # What has begun is finished: the first steps, or a window.
+        assert engine.now <= most + first + measuring.WINDOW
+        began = engine.now
+        resumed(busy, plan.execution, settings, runs)
+        assert engine.now - began <= most + first + measuring.WINDOW
+
+
+def test_the_designs_of_a_search_share_the_time_for_their_convolutions(study: StudyConfig) -> None:
+    search = replace(study.search, sampler="tpe", designs=10)
+    settings = plan_of(study).settings
+    engine = Scripted({})
+    own = measurer(replace(study, search=search), engine)
+    own.allowance.left = 8.0
+    plain = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
+    with_convolutions(own, plain, settings[1:], 1)
+    ((question, _),) = engine.asked
+    assert isinstance(question, FormsQuestion)
+    assert question.limit == pytest.approx(0.8)
+    own.allowance.left = 0.0
+    cache.cache_folder().joinpath("measured.json").unlink()
+    chosen = with_convolutions(own, plain, settings, 1)
+    assert len(engine.asked) == 1
+    assert {choice.groups for choice in chosen.convolutions} == {shape.groups for shape in shapes_of(settings, study)}
+
+
+def shapes_of(settings: tuple[Setting, ...], study: StudyConfig) -> set[GroupedConv]:
+    return {shape for setting in settings for shape in grouped_convs(setting.architecture, study.data.task)}
 
 
 def test_what_was_measured_is_remembered_for_other_studies(study: StudyConfig) -> None:
@@ -271,6 +320,38 @@ def test_processes_share_a_gpu_as_long_as_they_are_faster_together(
     assert (plan.execution.precision, plan.workers) == ("bfloat16", workers)
 
 
+def test_no_more_workers_share_a_gpu_than_its_free_memory_holds_of_the_largest_design(study: StudyConfig) -> None:
+    speeds = {("bfloat16", 1, count): 100.0 for count in (1, 2, 4)} | {("float32", 1, 1): 50.0}
+    settings, own = plan_of(study).settings, Scripted(speeds, 2**30)
+    assert propose(measurer(study, own, GPU), settings, runs=100).workers == 4
+    plain = Execution("cuda", "some GPU", "grouped", "channels_last", "bfloat16", 1, 20)
+    needed = max(memory_needed(setting.cost, plain) for setting in settings) + 2**28
+    full = replace(GPU, memory=int(2.5 * needed), held=2**28)  # as beside other programs
+    assert propose(measurer(study, own, full), settings, runs=100).workers == 2
+    assert resumed(measurer(study, own, full), plain, settings, runs=100).workers == 2
+    asked = replace(study, engine=replace(study.engine, workers=9))
+    with pytest.raises(
+        InputError, match=r"engine\.workers=9: each needs about 0\.8 GiB and the GPU has free 2; allowed"
+    ):
+        propose(measurer(asked, own, full), settings, runs=100)
+    whole = Scripted(speeds, 2**30)
+    large = replace(settings[-1], architecture=replace(settings[-1].architecture, width=4096))
+    ratio = memory_needed(large.cost, plain) / memory_needed(settings[1].cost, plain)
+    there = replace(GPU, memory=int(3 * (ratio + 0.5) * 2**30), device_name="another GPU")
+    # Of the one that is measured sixteen would fit, of the largest two.
+    assert ratio > 4
+    assert propose(measurer(study, whole, there), (*settings, large), runs=100).workers == 2
+
+
+def test_more_workers_are_tried_anew_where_mps_runs(study: StudyConfig) -> None:
+    speeds = {("bfloat16", 1, count): 100.0 / count for count in (1, 2, 4)} | {("float32", 1, 1): 50.0}
+    engine = Scripted(speeds)
+    assert propose(measurer(study, engine, GPU), plan_of(study).settings, runs=100).workers == 1
+    parallel = Scripted({**dict.fromkeys(speeds, 100.0), ("float32", 1, 1): 50.0})
+    there = replace(GPU, versions={**GPU.versions, "mps": "on"})
+    assert propose(measurer(study, parallel, there), plan_of(study).settings, runs=100).workers == 4
+
+
 def test_a_settled_study_keeps_its_execution_and_chooses_its_workers_anew(study: StudyConfig) -> None:
     old = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 2, 20)
     engine = Scripted({})
@@ -282,7 +363,7 @@ def test_a_settled_study_keeps_its_execution_and_chooses_its_workers_anew(study:
 def test_every_shape_of_every_setting_is_decided_once(study: StudyConfig) -> None:
     plain = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
     settings = plan_of(study).settings
-    shapes = {shape for setting in settings for shape in grouped_convs(setting.architecture, study.data.task)}
+    shapes = shapes_of(settings, study)
     engine = Scripted({})
     chosen = with_convolutions(measurer(study, engine), plain, settings, 1)
     assert {choice.layer for choice in chosen.convolutions} == {shape.key for shape in shapes}
