@@ -43,7 +43,18 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 LINKED = [*PAGES, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 # Programs of others that pages start; everything else a page has to have from us.
-OTHERS = {"pip", "chmod", "python3", "ray", "sudo", "echo", "export", "optuna-dashboard", "pre-commit"}
+OTHERS = {
+    "pip",
+    "chmod",
+    "python3",
+    "ray",
+    "sudo",
+    "echo",
+    "export",
+    "optuna-dashboard",
+    "pre-commit",
+    "nvidia-cuda-mps-control",
+}
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 OURS = re.compile(r"(\w+=\S+ )*((\.venv/bin/)?python (-m (explorer|benchmarks|tests)|studies/)|make [a-z])")

@@ -15,7 +15,8 @@ class Engine(Protocol):
     """Executes runs somewhere: jobs go in, events come out, in whatever order runs happen to end.
 
     The engine itself retries a job whose process, machine or node was lost, from the job's last checkpoint, and reports
-    the retry as an event.
+    the retry as an event. A run that had too little memory on a GPU which it shared with other runs is retried once
+    with no other run on that GPU, before it counts as out of memory.
     """
 
     wanted: int

@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from explorer.engine.contract import accepted
-from explorer.engine.retries import Attempts
+from explorer.engine.retries import CROWDED, Attempts
 from explorer.host import signals as interrupt
 from explorer.host.errors import InputError
 from explorer.study.job import (
@@ -276,7 +276,7 @@ class LocalEngine:
             assert job is not None
             if worker.shared and event.outcome.status == "out_of_memory" and job.run.execution.device == "cuda":
                 self._crowded.append((self._devices[0] if worker.device is None else worker.device, job))
-                return [Noted(event.run_id, "had too little memory beside other runs; it is tried once more alone")]
+                return [Noted(event.run_id, CROWDED)]
             self._alone.pop(event.run_id, None)
             self._attempts.note(event)
         return [] if isinstance(event, Alive) else [event]

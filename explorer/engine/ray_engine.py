@@ -25,12 +25,24 @@ from explorer.engine.contract import accepted
 from explorer.engine.local import LOOK
 from explorer.engine.ray_cluster import Needs, connected, of_ours
 from explorer.engine.remote import Look, RemoteTask, absolute, carry_out, is_on_disk, look, mark, narrowed, placed
-from explorer.engine.retries import Attempts
+from explorer.engine.retries import CROWDED, Attempts
 from explorer.engine.transfer import Files, SentFile, arrived, images, newest, run_files
 from explorer.host import signals as interrupt
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.record.folder import make_folder
-from explorer.study.job import Answer, Event, HostQuestion, Job, Mismatch, Noted, Placement, Question, Refused, RunDone
+from explorer.study.job import (
+    Answer,
+    Begun,
+    Event,
+    HostQuestion,
+    Job,
+    Mismatch,
+    Noted,
+    Placement,
+    Question,
+    Refused,
+    RunDone,
+)
 from explorer.study.settings import StudyConfig
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,6 +65,7 @@ class RayEngine:
     _placement: Placement | None = None
     _needs: Needs = field(init=False)
     _images: Any = None  # reference to the images in Ray's object store, if nodes do not see their path
+    _alone: dict[str, bool] = field(default_factory=dict)  # runs that get a whole GPU, and whether they have begun
     _sends: bool = False  # whether checkpoints travel with tasks, since nodes do not see the study's folder
     _counted: tuple[float, int] = (0.0, 0)
     _head: tuple[str, int] = field(init=False)
@@ -79,7 +92,7 @@ class RayEngine:
     def free(self) -> int:
         """How many more runs to submit: those that fit now, and a few more so that an autoscaler sees demand."""
         assert self._placement is not None
-        if not self._has_head():
+        if not self._has_head() or not all(self._alone.values()):  # others would take parts of every GPU for ever
             return 0
         ahead = 0 if self.study.engine.address == "local" else self.study.engine.ahead
         return min(self._placement.most, self._room() + ahead) - len(self._flights)
@@ -114,7 +127,10 @@ class RayEngine:
         own = self.study.engine
         remote = RemoteTask(absolute(job), 1, self._placement.host_report, own.retries, own.silence)
         checkpoint = newest(job.checkpoints) if self._sends else None
-        self._flights[self._start(remote, checkpoint)] = job
+        needs = self._needs
+        if job.run.id in self._alone:
+            self._alone[job.run.id], needs = False, replace(needs, gpus=1)
+        self._flights[self._start(remote, checkpoint, needs)] = job
 
     def events(self, timeout: float) -> list[Event]:
         """Return the events since the last call, waiting up to `timeout` seconds for the first one."""
@@ -189,8 +205,9 @@ class RayEngine:
         self._answered = now
         return True
 
-    def _start(self, remote: RemoteTask, checkpoint: Files | None = None) -> Any:
-        options = {"num_cpus": self._needs.cpus, "num_gpus": self._needs.gpus}
+    def _start(self, remote: RemoteTask, checkpoint: Files | None = None, needs: Needs | None = None) -> Any:
+        needs = needs or self._needs
+        options = {"num_cpus": needs.cpus, "num_gpus": needs.gpus}
         return self._carry.options(**options).remote(remote, self._images, checkpoint)
 
     def _answers(self, flight: Any) -> list[Answer]:
@@ -240,16 +257,30 @@ class RayEngine:
         if isinstance(word, SentFile):
             word.deliver()
             return []
+        if isinstance(word, Begun) and word.run_id in self._alone:
+            self._alone[word.run_id] = True
         if isinstance(word, (RunDone, Mismatch)):
             del self._flights[flight]
             self._landed.append(flight)
+            if isinstance(word, RunDone) and not leaving and self._was_crowded(word):
+                self._alone[word.run_id] = False
+                self.submit(job)
+                return [Noted(word.run_id, CROWDED)]
+            self._alone.pop(job.run.id, None)
             self._attempts.note(word)
         return [word]
+
+    def _was_crowded(self, done: RunDone) -> bool:
+        """Whether a run lacked memory on a GPU that it may have shared with others."""
+        return done.outcome.status == "out_of_memory" and 0 < self._needs.gpus < 1 and done.run_id not in self._alone
 
     def _lost(self, flight: Any, what: str, leaving: bool) -> list[Event]:
         """Retry a run whose process is gone, as often as `engine.retries` allows, else report it as failed."""
         job = self._flights.pop(flight)
-        return [] if leaving else self._attempts.died(job, what)
+        events = [] if leaving else self._attempts.died(job, what)
+        if any(isinstance(event, RunDone) for event in events):
+            self._alone.pop(job.run.id, None)
+        return events
 
     def _nodes(self) -> list[dict[str, Any]]:
         """The nodes that are alive. Raises StudyStoppedError if the head is lost: Ray's own call would never return."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from explorer.study.job import Event, Job, Noted, RunDone
 from explorer.study.run import Outcome
 
+CROWDED = "had too little memory beside other runs; it is tried once more alone"
+
 
 @dataclass
 class Attempts:

@@ -70,8 +70,6 @@ class HostReport:
     has_bfloat16  the device can compute in bfloat16
     fast_bfloat16  the device has hardware units for bfloat16, so that it should be faster than float32
     has_kernels   this project's kernels for the device can be used (explorer/training/network/kernels, norms_triton.py)
-    memory        of the device in bytes; 2^63 if it is not known
-    has_kernels   this project's C kernels can be used (explorer/training/network/kernels)
     memory        of the device in bytes, for a GPU what no other process holds; 2^63 if it is not known
     held          bytes of a GPU's memory that each worker needs for the images
     sources       digests of the sources that affect results, by path (explorer/training/sources.py)
