@@ -1,4 +1,4 @@
-"""Where a GPU's time goes: forms of grouped convolutions, and whole steps eager, as a CUDA graph, tuned and compiled.
+"""Where a GPU's time goes: forms of grouped convolutions, batch norms, and whole steps eager, as a graph and compiled.
 
     python micro.py OUT SECONDS
 
@@ -28,6 +28,9 @@ from explorer.study.run import Convolution, Execution, Run
 from explorer.training.device import finish
 from explorer.training.forms_timing import fastest, form_pass
 from explorer.training.loop import deterministic, ready, step
+from explorer.training.network import kernels
+from explorer.training.network.fused import fuse
+from explorer.training.network.modules import NormReLU
 from explorer.training.network.prepare import UNIT
 from explorer.training.speed import ACCESSES, measure_limits, random_run, random_steps
 
@@ -46,6 +49,7 @@ class Scale:
 
     pair     of equal parameters, whose times are compared: one path, and many
     grouped  networks whose grouped convolutions are measured form by form
+    maps     batch, channels and side of maps that are normalised by torch and by our kernels
     narrow   networks of a step that launching its kernels takes longer than executing them
     tiny     the same on 8 pixels and 32 images
     batches  further numbers of images at which the pair is measured
@@ -56,6 +60,7 @@ class Scale:
     batch: int
     pair: tuple[str, str]
     grouped: tuple[str, ...]
+    maps: tuple[tuple[int, int, int], ...]
     narrow: tuple[str, ...]
     tiny: str
     batches: tuple[int, ...]
@@ -71,7 +76,8 @@ FULL = Scale(
     image_size=32,
     batch=128,
     pair=("29-1x64d", "29-32x4d"),
-    grouped=("29-32x4d", "29-8x14d", "29-4x24d"),
+    grouped=("29-32x4d", "29-8x14d"),
+    maps=((128, 64, 32), (128, 256, 32), (128, 112, 32), (128, 512, 16), (128, 1024, 8), (32, 256, 8), (32, 1024, 2)),
     narrow=("29-16x2d-w64", "29-1x16d-w64"),
     tiny="29-32x4d",
     batches=(64, 256, 512, 1024),
@@ -82,6 +88,7 @@ SMALL = Scale(
     batch=8,
     pair=("11-1x4d-w16", "11-2x3d-w16"),
     grouped=("11-2x3d-w16",),
+    maps=((4, 16, 8), (2, 24, 1)),
     narrow=("11-4x2d-w16",),
     tiny="11-2x3d-w16",
     batches=(4,),
@@ -98,6 +105,7 @@ class Bench:
         self.scale = FULL if self.is_gpu else SMALL
         name = torch.cuda.get_device_name() if self.is_gpu else "cpu"
         self.found: dict[str, Any] = {"device": name, "torch": torch.__version__}
+        self.has_kernels = kernels.is_available(device)
 
     @property
     def left(self) -> float:
@@ -153,10 +161,10 @@ class Bench:
         replay = self.graph(work)
         return {"eager": eager, "graph": replay and round(batch / self.seconds(replay, self.scale.burst))}
 
-    def run(self, name: str, batch: int, task: Task, convolutions: Choices = ()) -> Run:
+    def run(self, name: str, batch: int, task: Task, convolutions: Choices = (), *, fused: bool = False) -> Run:
         """A run of a network as a study would execute it in bfloat16; its images are never read."""
         execution = Execution(self.device, "", "grouped", "channels_last", "bfloat16", 1, batch, convolutions)
-        return random_run(parse_name(name), task, batch, execution)
+        return random_run(parse_name(name), task, batch, replace(execution, norms="fused" if fused else "torch"))
 
     def step(self, run: Run, *, compiles: bool = False) -> Work:
         """A step of a run on random images that lie on the device."""
@@ -247,6 +255,59 @@ def measure_choices(bench: Bench) -> None:
         bench.keep("chosen", rows)
 
 
+def measure_norms(bench: Bench) -> None:
+    """Milliseconds of batch norm and ReLU, with and without an addition, by torch and by our kernels.
+
+    GB/s are of what our kernels read and write: 3 times the maps forward and 5 backward, with an addition 4 and 7.
+    """
+    table: dict[str, dict[str, float]] = {}
+    if not bench.has_kernels:
+        print("norms: no kernels of ours can be used here", flush=True)
+        return
+    for shape in bench.scale.maps:
+        for adds in (False, True):
+            if bench.left < FOR_FORMS:
+                return
+            row: dict[str, float] = {}
+            for kind in ("torch", "fused"):
+                for learns in (False, True):
+                    work = _norm_pass(shape, bench.device, adds=adds, fused=kind == "fused", learns=learns)
+                    ms = 1000 * bench.seconds(bench.graph(work) or work, bench.scale.burst / 8)
+                    row[kind if learns else f"{kind} forward"] = ms
+            batch, channels, side = shape
+            own = 2 * batch * channels * side**2 / 1e6
+            row["fused forward GB/s"] = own * (4 if adds else 3) / row["fused forward"]
+            row["fused GB/s"] = own * (11 if adds else 8) / row["fused"]
+            name = f"{batch} x {channels} x {side} x {side}{' and an addition' if adds else ''}"
+            print(f"norm of {name}:", ", ".join(f"{key} {value:.3f}" for key, value in row.items()), flush=True)
+            table[name] = row
+            bench.keep("norms_ms", table)
+
+
+def _norm_pass(shape: tuple[int, int, int], device: str, *, adds: bool, fused: bool, learns: bool) -> Work:
+    """Batch norm and ReLU in training mode, forward and, where it learns, backward."""
+    batch, channels, side = shape
+    norm = NormReLU(channels).to(device)
+    if fused:
+        fuse(norm, device)
+    maps, added, gradient = (
+        torch.randn(batch, channels, side, side, device=device, dtype=torch.bfloat16).contiguous(
+            memory_format=torch.channels_last
+        )
+        for _ in range(3)
+    )
+    inputs = [one.requires_grad_(learns) for one in ((maps, added) if adds else (maps,))]
+
+    def work() -> None:
+        if not learns:
+            with torch.no_grad():
+                norm(*inputs)
+            return
+        torch.autograd.grad(norm(*inputs), (*inputs, *norm.parameters()), gradient)
+
+    return work
+
+
 def measure_steps(bench: Bench) -> None:
     """Images per second of whole steps, eager and as one graph."""
     scale, rows = bench.scale, dict[str, object]()
@@ -259,17 +320,23 @@ def measure_steps(bench: Bench) -> None:
         (many, scale.batch, "dense", dense),
         (many, scale.batch, "best", best),
         *((name, scale.batch, "native", ()) for name in scale.narrow),
+        (one, scale.batch, "native fused", ()),
+        (many, scale.batch, "best fused", best),
+        (scale.narrow[0], scale.batch, "native fused", ()),
     ]
     for batch in scale.batches:
         plan += [(one, batch, "native", ()), (many, batch, "best", best)]
-    flagged = [(*own, kind) for own in plan for kind in FLAGS if kind == "ours" or own[1] == scale.batch]
+    flagged = [(*own, kind) for own in plan for kind in FLAGS if kind == "ours" or _is_tuned(*own[1:3], bench)]
     row: dict[str, Any]
     for name, batch, form, convolutions, kind in flagged:
         if bench.left < FOR_STEPS:
             break
+        if "fused" in form and not bench.has_kernels:
+            continue
         with flags(kind):
             try:
-                row = bench.speeds(bench.step(bench.run(name, batch, scale.task, convolutions)), batch)
+                run = bench.run(name, batch, scale.task, convolutions, fused="fused" in form)
+                row = bench.speeds(bench.step(run), batch)
             except torch.OutOfMemoryError as error:
                 row = {"error": in_one_line(error)}
         rows[_row(name, form, batch, kind)] = row
@@ -277,10 +344,19 @@ def measure_steps(bench: Bench) -> None:
         bench.keep("steps_images_per_second", rows)
         if bench.is_gpu:
             torch.cuda.empty_cache()
-    row = bench.speeds(bench.step(bench.run(scale.tiny, 32, Task(channels=1, image_size=8, classes=10))), 32)
-    rows[f"{scale.tiny} 8 px batch 32"] = row
-    print(f"{scale.tiny} 8 px batch 32: {row}", flush=True)
-    bench.keep("steps_images_per_second", rows)
+    for fused in (False, True) if bench.has_kernels else (False,):
+        task, name = (
+            Task(channels=1, image_size=8, classes=10),
+            f"{scale.tiny} 8 px batch 32{' fused' if fused else ''}",
+        )
+        rows[name] = bench.speeds(bench.step(bench.run(scale.tiny, 32, task, fused=fused)), 32)
+        print(f"{name}: {rows[name]}", flush=True)
+        bench.keep("steps_images_per_second", rows)
+
+
+def _is_tuned(batch: int, form: str, bench: Bench) -> bool:
+    """Whether a step is also measured with cuDNN's fastest kernels, deterministic or not."""
+    return batch == bench.scale.batch and form in ("native", "best")
 
 
 def _row(name: str, form: str, batch: int, kind: str) -> str:
@@ -303,12 +379,13 @@ def compare(bench: Bench) -> None:
     """Time of a step of many paths over that of one, at one batch and under the same flags, in its fastest form."""
     rows, (one, many), batch = bench.found.get("steps_images_per_second", {}), bench.scale.pair, bench.scale.batch
     found = {}
-    for kind in FLAGS:
+    plain = {kind: ("native", ("native", "dense", "best"), kind) for kind in FLAGS}
+    for name, (form, forms, kind) in {**plain, "fused": ("native fused", ("best fused",), "ours")}.items():
         for how in ("eager", "graph"):
-            theirs = rows.get(_row(one, "native", batch, kind), {}).get(how)
-            ours = [rows.get(_row(many, form, batch, kind), {}).get(how) or 0 for form in ("native", "dense", "best")]
+            theirs = rows.get(_row(one, form, batch, kind), {}).get(how)
+            ours = [rows.get(_row(many, form, batch, kind), {}).get(how) or 0 for form in forms]
             if theirs and any(ours):
-                found[f"{kind} {how}"] = round(theirs / max(ours), 3)
+                found[f"{name} {how}"] = round(theirs / max(ours), 3)
     bench.keep(f"time_{many}_over_{one}", found)
     print(f"time of {many} over {one}: {found}", flush=True)
 
@@ -317,10 +394,13 @@ def measure_profile(bench: Bench) -> None:
     """What the device and the host do in a step as a study takes it, with its augmentation: milliseconds and calls."""
     rows: dict[str, object] = {}
     scale, steps = bench.scale, 10
-    for name in (*scale.pair, scale.narrow[0]):
+    one, many = scale.pair
+    for name, network, fused in ((one, one, False), (f"{one} fused", one, True), (many, many, False)):
         if bench.left < FOR_STEPS:
             return
-        loop = random_steps(bench.run(name, scale.batch, scale.task))
+        if fused and not bench.has_kernels:
+            continue
+        loop = random_steps(bench.run(network, scale.batch, scale.task, fused=fused))
         for _ in range(5):
             next(loop)
         finish(bench.device)
@@ -386,6 +466,7 @@ def main(out: Path, seconds: float, device: str) -> None:
     measure_bounds(bench)
     measure_forms(bench)
     measure_choices(bench)
+    measure_norms(bench)
     measure_steps(bench)
     compare(bench)
     measure_profile(bench)

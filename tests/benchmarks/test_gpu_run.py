@@ -310,13 +310,24 @@ def test_its_numbers_are_those_of_every_form_and_step_and_of_the_pair(tmp_path: 
     steps = found["steps_images_per_second"]
     assert set(steps) == {
         *(f"{one} native batch 8 {kind}" for kind in micro.FLAGS),
-        *(f"{many} {form} batch 8 {kind}" for form in ("native", "dense", "best") for kind in micro.FLAGS),
+        *(f"{many} {form} batch 8 {kind}" for form in ("native", "best") for kind in micro.FLAGS),
+        *(f"{many} {form} batch 8 ours" for form in ("dense", "best fused")),
+        *(f"{name} native fused batch 8 ours" for name in (one, micro.SMALL.narrow[0])),
         *(f"{name} native batch 8 {kind}" for name in micro.SMALL.narrow for kind in micro.FLAGS),
         *(f"{one} native batch 4 ours", f"{many} best batch 4 ours"),
-        f"{micro.SMALL.tiny} 8 px batch 32",
+        *(f"{micro.SMALL.tiny} 8 px batch 32", f"{micro.SMALL.tiny} 8 px batch 32 fused"),
     }
+    norms = found["norms_ms"]
+    assert set(norms) == {
+        f"{shape}{added}" for shape in ("4 x 16 x 8 x 8", "2 x 24 x 1 x 1") for added in ("", " and an addition")
+    }
+    assert all(value > 0 for row in norms.values() for value in row.values())
+    row = norms["4 x 16 x 8 x 8 and an addition"]
+    moved = 2 * 4 * 16 * 64 / 1e9  # gigabytes of the maps, once
+    assert row["fused GB/s"] == pytest.approx(11 * moved / (row["fused"] / 1000))
+    assert row["fused forward GB/s"] == pytest.approx(4 * moved / (row["fused forward"] / 1000))
     assert all(row["eager"] > 0 and row["graph"] is None for row in steps.values())  # a CPU has no graphs
-    assert set(found[f"time_{many}_over_{one}"]) == {"ours eager", "tuned eager"}
+    assert set(found[f"time_{many}_over_{one}"]) == {"ours eager", "tuned eager", "fused eager"}
 
 
 def test_times_are_compared_at_one_batch_under_the_same_flags_and_in_the_fastest_form(tmp_path: Path) -> None:
@@ -329,11 +340,18 @@ def test_times_are_compared_at_one_batch_under_the_same_flags_and_in_the_fastest
         f"{many} dense batch 8 ours": {"eager": 800, "graph": 1000},
         f"{many} best batch 8 ours": {"error": "out of memory"},
         f"{many} native batch 8 tuned": {"eager": 1000, "graph": None},
+        f"{one} native fused batch 8 ours": {"eager": 1500, "graph": None},
+        f"{many} best fused batch 8 ours": {"eager": 1000, "graph": None},
         f"{many} best batch 4 ours": {"eager": 9000, "graph": 9000},
         f"{many} 8 px batch 32": {"eager": 9000, "graph": 9000},
     }
     micro.compare(bench)
-    assert bench.found[f"time_{many}_over_{one}"] == {"ours eager": 1.25, "ours graph": 2.0, "tuned eager": 1.2}
+    assert bench.found[f"time_{many}_over_{one}"] == {
+        "ours eager": 1.25,
+        "ours graph": 2.0,
+        "tuned eager": 1.2,
+        "fused eager": 1.5,
+    }
 
 
 def test_the_best_form_of_a_convolution_is_the_fastest_exact_one_with_channels_last(tmp_path: Path) -> None:
@@ -353,7 +371,9 @@ def test_where_time_is_up_the_rest_is_left_out(tmp_path: Path) -> None:
         deterministic()
     found = json.loads((tmp_path / "micro.json").read_text())
     assert "forms_ms" not in found
-    assert list(found["steps_images_per_second"]) == [f"{micro.SMALL.tiny} 8 px batch 32"]
+    assert "norms_ms" not in found
+    tiny = f"{micro.SMALL.tiny} 8 px batch 32"
+    assert list(found["steps_images_per_second"]) == [tiny, f"{tiny} fused"]
 
 
 def test_a_missing_package_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,6 +182,37 @@ def test_a_busy_machine_is_measured_within_the_time_and_what_is_not_clear_is_as_
         assert max(later - earlier for earlier, later in pairwise(times)) < 1.5 * measuring.PAIR
 
 
+@dataclass
+class Fusing(Scripted):
+    """Fused batch norms are so many times as fast as torch's."""
+
+    gain: float = 1.0
+
+    def turns(self, execution: Execution, workers: int) -> tuple[float, ...]:
+        return (100 * (self.gain if execution.norms == "fused" else 1),) * 5
+
+
+@pytest.mark.parametrize(
+    ("device", "gain", "norms"),
+    [
+        ("cuda", 1.2, "fused"),
+        ("cuda", 1.0, "torch"),
+        ("cuda", 0.9, "torch"),
+        ("cpu", 1.0, "fused"),
+        ("cpu", 0.9, "torch"),
+    ],
+)
+def test_a_gpus_kernels_are_taken_only_where_they_are_faster_and_a_processors_unless_they_are_slower(
+    study: StudyConfig, device: str, gain: float, norms: str
+) -> None:
+    there = replace(THERE, device=device, has_bfloat16=False, has_kernels=True)
+    plan = propose(measurer(study, Fusing({}, gain=gain), there), plan_of(study).settings, runs=100)
+    assert plan.execution.norms == norms
+    without = Fusing({}, gain=9.0)
+    plan = propose(measurer(study, without, replace(there, has_kernels=False)), plan_of(study).settings, runs=100)
+    assert plan.execution.norms == "torch"
+
+
 def test_a_share_of_the_planned_time_is_measured_and_no_more(study: StudyConfig) -> None:
     engine, there = Busy({}, noise=0.0), replace(THERE, fast_bfloat16=True, images=(800, 0, 0))
     short = replace(study, recipe=replace(study.recipe, epochs=25))

@@ -88,14 +88,15 @@ def test_a_step_and_an_evaluation_are_torchs(shape: tuple[int, ...], kind: torch
     check(shape, kind, steps)
 
 
-@pytest.mark.parametrize("rows", [(1, 1300, 1), (4, 16, 16), (3, 9, 29)])
+@pytest.mark.parametrize(("rows", "division_of"), [((1, 1300, 1), (4, 3)), ((4, 16, 16), (4, 2)), ((3, 9, 29), (4, 1))])
 def test_sums_over_several_programs_of_several_tiles_are_torchs(
-    rows: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+    rows: tuple[int, int, int], division_of: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(norms_triton, "PROGRAMS", 3)
     batch, height, width = rows
+    monkeypatch.setattr(norms_triton, "SPLITS", 4)
+    monkeypatch.setattr(norms_triton, "VALUES", 32 if division_of[1] == 1 else 16)
     own = division(batch * height * width, 64)
-    assert (own.splits, own.span // own.tile(norms_triton.VALUES)) in {(3, 2), (2, 2)}
+    assert (own.splits, own.span // own.tile(norms_triton.VALUES)) == division_of
     check((batch, 64, height, width), torch.float32, "norm, addition, ReLU")
 
 
@@ -115,7 +116,7 @@ def test_maps_and_gradients_of_any_memory_order_are_taken() -> None:
 def test_no_digits_are_lost_where_the_mean_is_large(
     mean: float, deviation: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(norms_triton, "PROGRAMS", 2)
+    monkeypatch.setattr(norms_triton, "SPLITS", 2)
     images, norm = drawn((5, 64, 16, 13), torch.float32, 0) * deviation + mean, norm_of(64)
     exact = copy.deepcopy(norm).double()
     found, plain = normed(norm, images, None, relu=False), exact(images.double())
@@ -177,14 +178,17 @@ def test_a_division_follows_from_the_shape_alone_and_leaves_no_program_without_r
 
 
 def test_wide_maps_keep_a_large_gpu_busy() -> None:
-    assert division(131072, 256) == Division(131072, 256, 8, 64, 8, 2048)
+    assert division(131072, 256) == Division(131072, 256, 8, 64, 4096)
     for rows, channels, programs in (
+        (131072, 16, 128),
         (131072, 64, 128),
-        (131072, 256, 256),
-        (32768, 512, 256),
-        (8192, 1024, 256),
-        (131072, 112, 256),
-        (2048, 256, 64),
+        (131072, 112, 128),
+        (131072, 256, 128),
+        (32768, 448, 112),
+        (32768, 512, 128),
+        (8192, 1024, 128),
+        (2048, 256, 32),
+        (128, 1024, 16),
     ):
         blocks, splits = division(rows, channels).grid
         assert blocks * splits == programs

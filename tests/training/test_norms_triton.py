@@ -51,9 +51,9 @@ KINDS = {"*bf16": 2, "*fp16": 2, "*fp32": 4}
 
 @pytest.mark.real
 @pytest.mark.usefixtures("triton")
-@pytest.mark.parametrize("capability", [70, 80, 90])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("channels", [24, 64, 112])
+@pytest.mark.parametrize(
+    ("capability", "kind", "channels"), [(90, "*bf16", 112), (90, "*fp32", 16), (80, "*bf16", 24), (70, "*fp16", 64)]
+)
 def test_every_kernel_is_compiled_for_a_gpu_to_read_and_write_16_bytes_at_once(
     capability: int, kind: str, channels: int
 ) -> None:
@@ -81,7 +81,7 @@ def test_every_kernel_is_compiled_for_a_gpu_to_read_and_write_16_bytes_at_once(
                 if types[one].startswith("*")
             }
             source = ASTSource(kernel, types, constants, aligned)
-            made = compiled(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": own.warps})
+            made = compiled(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": norms_triton.WARPS})
             text = made.asm["ptx"]
             reads = sum(
                 one in kernel.arg_names and one not in left_out for one in MAPS - {"found", "passed", "to_maps"}

@@ -431,13 +431,16 @@ def test_a_damaged_description_is_refused_naming_the_file(
     assert main([*TINY, "do=report"]) == 2
 
 
-def test_a_study_of_our_kernels_is_not_continued_without_them(tiny: StudyConfig, tmp_path: Path) -> None:
-    there = HostReport("cpu", "some processor", "abcd", {"torch": "2"}, images=(8, 4, 4), has_kernels=True)
-    plan = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20, norms="fused")
+@pytest.mark.parametrize(("device", "maker"), [("cpu", "C compiler"), ("cuda", "Triton")])
+def test_a_study_of_our_kernels_is_not_continued_without_them(
+    device: str, maker: str, tiny: StudyConfig, tmp_path: Path
+) -> None:
+    there = HostReport(device, "some device", "abcd", {"torch": "2"}, images=(8, 4, 4), has_kernels=True)
+    plan = Execution(device, "some device", "grouped", "channels_last", "float32", 1, 20, norms="fused")
     open_for_writing(tmp_path, filters=True)
     begin(tmp_path, None, tiny, plan, there)
     assert settled(started_study(tmp_path), tiny, there) == plan
-    with pytest.raises(InputError, match="kernels of our own, now absent, so they cannot be made here"):
+    with pytest.raises(InputError, match=f"{maker}.*kernels of our own, now absent, so they cannot be made here"):
         settled(started_study(tmp_path), tiny, replace(there, has_kernels=False))
 
 

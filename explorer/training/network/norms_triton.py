@@ -22,9 +22,13 @@ from explorer.host.formatting import in_one_line
 from explorer.training.network.kernels import by_channels
 
 LEAST_CAPABILITY = (7, 0)  # the oldest GPUs that Triton serves
-WIDEST = 64  # channels of a program: 128 bytes of a row in bfloat16, what a GPU's memory gives at once
-SPLITS = 128  # most ranges of rows: every program of the next kernel reads the sums of all of them
-PROGRAMS = 256  # about as many programs are wanted: enough to keep some 130 multiprocessors reading
+# Channels of a program: 128 bytes of a row in bfloat16 are what a GPU's memory gives at once. No more numbers than two,
+# and one of warps, since every kernel is compiled for each of them, which takes about half a second.
+COLUMNS = (16, 64)
+WARPS = 16
+# Programs, each of which reads the sums of all ranges of rows that the kernel before it has made; as many as fill the
+# registers of about 130 multiprocessors, so that each of them has 32 KiB on the way from memory.
+SPLITS = 128
 VALUES = 32  # of a map that a thread holds at once, in 16-byte loads; half of it where sums need the registers
 INTEGERS = ("rows", "units", "span", "splits")  # which the kernels are not compiled anew for
 
@@ -73,7 +77,7 @@ class Division:
     """How maps of a shape are divided among programs.
 
     unit     largest power of two up to 8 that divides the channels: so many values lie side by side in every row
-    columns  channels of a program, a power of two; those beyond the last channel are left out
+    columns  channels of a program; those beyond the last channel are left out
     span     rows of a program, in one go or a few; the last program's may be fewer
     """
 
@@ -81,7 +85,6 @@ class Division:
     channels: int
     unit: int
     columns: int
-    warps: int
     span: int
 
     @property
@@ -96,7 +99,7 @@ class Division:
 
     def tile(self, values: int) -> int:
         """Rows that a program holds at once where a thread has so many values."""
-        return values * 32 * self.warps // self.columns
+        return values * 32 * WARPS // self.columns
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -109,20 +112,15 @@ class Division:
             "UNIT": self.unit,
             "COLUMNS": self.columns,
             "SPLITS": SPLITS,
-            "num_warps": self.warps,
+            "num_warps": WARPS,
         }
 
 
 def division(rows: int, channels: int) -> Division:
     """How maps of so many rows (batch * height * width) are divided."""
-    columns = min(WIDEST, 1 << (channels - 1).bit_length())
-    blocks = -(-channels // columns)
-    # One block of columns has at most SPLITS programs: wider ones then, to have as much on the way from memory.
-    warps = 8 if blocks > 1 else 16
-    tile = VALUES * 32 * warps // columns
-    most = max(1, min(SPLITS, PROGRAMS // blocks))
-    span = -(-rows // (most * tile)) * tile
-    return Division(rows, channels, min(8, channels & -channels), columns, warps, span)
+    columns = next((one for one in COLUMNS if channels <= one), COLUMNS[-1])
+    splits, tile = max(1, SPLITS // -(-channels // columns)), VALUES * 32 * WARPS // columns
+    return Division(rows, channels, min(8, channels & -channels), columns, -(-rows // (splits * tile)) * tile)
 
 
 def forward(
