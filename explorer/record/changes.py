@@ -119,6 +119,7 @@ def of_host(study: Started, config: StudyConfig, host_report: HostReport) -> lis
         "data_hash": host_report.data_hash,
         "torch": host_report.versions["torch"],
         "micro_batch": config.recipe.micro_batch or config.recipe.batch_size,
+        "deterministic": config.engine.deterministic,
     }
     new |= {key: value for key in ("threads", "precision") if (value := getattr(config.engine, key)) != "auto"}
     found = [_difference(key, old[key], new[key]) for key in new if old[key] != new[key]]

@@ -138,7 +138,7 @@ def _execution(
     old = settled(before, config, measurer.host_report) or execution_of(fork, measurer)
     began, known = time.perf_counter(), settings or _some(plan)
     there = measurer.host_report
-    is_short = there.has_bfloat16 and config.engine.precision != "float32"
+    is_short = (there.has_bfloat16 or there.has_float16) and config.engine.precision != "float32"
     refuse_beyond_memory(plan, known, there.memory, 2 if is_short else 4)
     with waiting(console) as tell:
         measurer = replace(measurer, tell=tell)
@@ -151,6 +151,8 @@ def _execution(
     console.print(
         f"{workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
         f"{', fused batch norms' if execution.norms == 'fused' else ''}"
+        f"{', channels first' if execution.layout == 'contiguous' else ''}"
+        f"{'' if execution.deterministic else ', not deterministic'}"
         f"{', sharing the GPU through MPS' if there.versions.get('mps') and workers > 1 else ''}"
         f"{f'; grouped convolutions in another form in {merged} of {len(settings)} settings' if merged else ''} "
         f"(chosen in {time.perf_counter() - began:.1f} s"

@@ -31,6 +31,7 @@ from explorer.search.measuring import (
 from explorer.study.designs import Latency, Setting
 from explorer.study.job import Forms, FormsQuestion, Latencies, LatencyQuestion
 from explorer.study.run import Convolution, Execution
+from explorer.study.settings import Precision
 
 METHOD = 4  # version of the measuring method: cached results of another version are not used
 # Fields of an execution that are measured and cached for other studies.
@@ -42,7 +43,7 @@ Speed = Annotated[float, Ge(0), Le(1e12)]
 class _Settled(TypedDict):
     """The cached part of an execution plan."""
 
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
     norms: Literal["torch", "fused"]
     layout: Literal["channels_last", "contiguous"]
     threads: Positive
@@ -71,8 +72,15 @@ def propose(measurer: Measurer, settings: Sequence[Setting], runs: int) -> Execu
     """
     chosen, host_report, began = measurer.config.engine, measurer.host_report, measurer.clock()
     middle = _middling(settings)
-    if chosen.precision == "bfloat16" and not host_report.has_bfloat16:
-        raise InputError(f"engine.precision=bfloat16: {host_report.device_name} has none; allowed: auto, float32")
+    there = {"bfloat16": host_report.has_bfloat16, "float16": host_report.has_float16}
+    if not there.get(chosen.precision, True):
+        allowed = ", ".join(["auto", "float32", *(name for name, is_there in there.items() if is_there)])
+        raise InputError(f"engine.precision={chosen.precision}: {host_report.device_name} has none; allowed: {allowed}")
+    if host_report.device == "cpu" and not chosen.deterministic:
+        raise InputError(
+            f"engine.deterministic=false: a GPU has faster kernels that are not, {host_report.device_name} has none; "
+            "allowed: true"
+        )
     plain = Execution(
         device=host_report.device,
         device_name=host_report.device_name,
@@ -81,6 +89,7 @@ def propose(measurer: Measurer, settings: Sequence[Setting], runs: int) -> Execu
         precision="float32" if chosen.precision == "auto" else chosen.precision,
         threads=host_report.cores if host_report.device == "cpu" else 1,
         micro_batch=measurer.micro_batch,
+        deterministic=chosen.deterministic,
     )
     key = _key("plan", asdict(plain), asdict(chosen), _machine(measurer), _shape(measurer, middle))
     known = remembered(key, _Settled)

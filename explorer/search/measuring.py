@@ -122,6 +122,9 @@ def measured(measurer: Measurer, plain: Execution, sample: Sample) -> ExecutionP
     if chosen.precision == "auto" and there.has_bfloat16:
         ours, theirs = ("bfloat16", "float32") if there.fast_bfloat16 else ("float32", "bfloat16")
         best, others = replace(best, precision=ours), [{"precision": theirs}]
+    if chosen.precision == "auto" and there.has_float16 and not there.fast_bfloat16:
+        # Such a GPU computes bfloat16 in float32, if at all.
+        best, others = plain, [{"precision": "float16"}]
     if chosen.forms == "auto" and there.has_kernels:
         # A processor's kernels are the fastest nearly everywhere; a GPU's have to show it first.
         ours, theirs = ("torch", "fused") if is_gpu else ("fused", "torch")
@@ -147,7 +150,7 @@ def shared(measurer: Measurer, execution: Execution, sample: Sample) -> Executio
 
 def memory_needed(cost: Cost, execution: Execution) -> int:
     """An estimate of the peak memory of a run on its device, in bytes."""
-    needed = training_bytes(cost, execution.micro_batch, 2 if execution.precision == "bfloat16" else 4)
+    needed = training_bytes(cost, execution.micro_batch, 4 if execution.precision == "float32" else 2)
     return needed - BASE_BYTES + CONTEXT_BYTES if execution.device == "cuda" else needed
 
 

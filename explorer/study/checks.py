@@ -7,7 +7,7 @@ an arm would train again just as the declared study has trained it is taken from
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from explorer.design.architecture import Architecture
 from explorer.design.budget import Budget, Limit, deviation, solve_bottleneck_width
@@ -19,7 +19,16 @@ from explorer.study.designs import Setting
 from explorer.study.plan import Plan
 from explorer.study.run import Execution
 from explorer.study.runs import own_execution
-from explorer.study.settings import BudgetConfig, Check, Contrast, Question, ReportConfig, SearchConfig, StorageConfig
+from explorer.study.settings import (
+    BudgetConfig,
+    Check,
+    Contrast,
+    Precision,
+    Question,
+    ReportConfig,
+    SearchConfig,
+    StorageConfig,
+)
 from explorer.study.settings import StudyConfig as Config
 
 # By name of the check, the rival explanation that it takes away.
@@ -428,7 +437,8 @@ def _split(declared: Declared) -> Iterator[CheckArm]:
 
 
 def _is_plain(execution: Execution) -> bool:
-    return execution.precision == "float32" and execution.norms == "torch" and not execution.convolutions
+    plain = replace(execution, precision="float32", norms="torch", layout="channels_last", convolutions=())
+    return execution == plain
 
 
 _ARMS: dict[str, Callable[[Declared], Iterator[CheckArm]]] = {
@@ -484,7 +494,7 @@ def _study(
     executed = declared.execution
     engine = config.engine
     if executed is not None:
-        engine = replace(engine, precision="bfloat16" if executed.precision == "bfloat16" else "float32")
+        engine = replace(engine, precision=cast(Precision, executed.precision))
     own = replace(
         config,
         name=name,

@@ -69,6 +69,7 @@ class HostReport:
     skipped       images that were left out, each with the reason
     has_bfloat16  the device can compute in bfloat16
     fast_bfloat16  the device has hardware units for bfloat16, so that it should be faster than float32
+    has_float16   the device is a GPU that has hardware units for float16
     has_kernels   this project's kernels for the device can be used (explorer/training/network/kernels, norms_triton.py)
     memory        of the device in bytes, for a GPU what no other process holds; 2^63 if it is not known
     held          bytes of a GPU's memory that each worker needs for the images
@@ -88,6 +89,7 @@ class HostReport:
     skipped: tuple[str, ...] = ()
     has_bfloat16: bool = False
     fast_bfloat16: bool = False
+    has_float16: bool = False
     has_kernels: bool = False
     memory: int = 1 << 63
     sources: dict[str, str] = field(default_factory=dict)

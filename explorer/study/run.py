@@ -53,12 +53,14 @@ class Execution:
     device_name   model of the device, for people
     form          of the blocks, as in the paper's figure 3
     layout        memory order of maps and weights: "channels_last" or "contiguous"
-    precision     of convolutions and maps; weights and optimiser state are always float32
+    precision     of convolutions and maps: "float32", "bfloat16" or "float16"; weights and optimiser state are always
+                  float32
     threads       CPU threads of each worker
     micro_batch   images per pass; batch norm sees this many
     convolutions  grouped convolutions that are executed in another form; a study's plan holds those of all its
                   settings, a run those of its own network
     norms         "torch", or "fused": batch norm, addition and ReLU in one kernel (explorer/training/network/fused.py)
+    deterministic  whether a GPU's kernels give the same bits each time; false: the fastest ones, which may not
     """
 
     device: str
@@ -70,6 +72,7 @@ class Execution:
     micro_batch: Annotated[int, Ge(1), Le(2**31 - 1)]
     convolutions: tuple[Convolution, ...] = ()
     norms: Literal["torch", "fused"] = "torch"
+    deterministic: bool = True
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
 Sampler = Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
 Pruner = Literal["none", "halving", "hyperband", "median"]
+Precision = Literal["float32", "bfloat16", "float16"]
 LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
 MOST_EPOCHS = 100_000
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
@@ -325,9 +326,12 @@ class EngineConfig:
     threads    CPU threads of each worker; auto: by measured throughput. Fixed by the study's first start, since sums
                depend on it in the last bits
     retries    how often a run is tried again if its process dies
-    precision  of convolutions and maps; weights are always kept in float32. auto: bfloat16 where it is faster here
+    precision  of convolutions and maps; weights are always kept in float32. auto: bfloat16 where it is faster here, or
+               float16 on a GPU that has no units for bfloat16
     forms      auto: grouped convolutions and batch norms are executed in whichever equivalent way is fastest here;
                native: as torch executes them
+    deterministic  false: a GPU's fastest kernels, though they may give other last bits each time. Fixed by the study's
+                   first start; a CPU's are deterministic anyway
     loaders    threads that read and decode images where these are streamed; auto: one per core
     save_every  seconds between two checkpoints of a run, which bound the work that a crash can cost; more where writing
                them would take over 2 % of the time
@@ -356,8 +360,9 @@ class EngineConfig:
     workers: Count | Literal["auto"]
     threads: Count | Literal["auto"]
     retries: Natural
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto"] | Precision = "auto"
     forms: Literal["auto", "native"] = "auto"
+    deterministic: bool = True
     loaders: Count | Literal["auto"] = "auto"
     save_every: Annotated[float, Ge(0)] = 30.0
     silence: Annotated[float, Gt(0)] = 900.0

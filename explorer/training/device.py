@@ -81,6 +81,11 @@ def has_fast_bfloat16(device: str) -> bool:
     return not _BFLOAT16_UNITS.isdisjoint(cpu_features().split())
 
 
+def has_float16(device: str) -> bool:
+    """Whether the device is a GPU with hardware units for float16, as NVIDIA's since Volta."""
+    return device == "cuda" and bool(torch.cuda.get_device_capability() >= (7, 0))
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means too little memory; torch has no exception type for that on the CPU."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):

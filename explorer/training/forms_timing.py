@@ -16,7 +16,7 @@ from explorer.training.bursts import BURST, in_bursts
 from explorer.training.device import finish, is_out_of_memory, is_usable, timed
 from explorer.training.loop import deterministic, ready, step
 from explorer.training.network.narrow import fits
-from explorer.training.network.prepare import ORDERS, UNIT, arithmetic, exchange
+from explorer.training.network.prepare import NUMBERS, ORDERS, UNIT, arithmetic, exchange
 from explorer.training.replayed import LEAST_CALLS, PLAIN_CALLS, Replayed
 from explorer.training.speeds import LEAST_STEPS, is_faster, is_settled
 
@@ -37,7 +37,7 @@ def fastest(uses: Mapping[GroupedConv, int], execution: Execution, limit: float 
     these take too little time for a choice to pay off, if it is not measured within `limit` seconds, or if no other
     execution is clearly faster.
     """
-    deterministic()
+    deterministic(execution.deterministic)
     ends = time.perf_counter() + limit
     found = {shape.key: _choice(shape, planned, execution, ends) for shape, planned in uses.items()}
     choices = [
@@ -134,7 +134,7 @@ def form_pass(shape: GroupedConv, choice: Convolution, execution: Execution) -> 
         device=execution.device,
     ).to(memory_format=order)  # type: ignore[call-overload]
     exchange(conv, choice)
-    kind = torch.bfloat16 if execution.precision == "bfloat16" else torch.float32
+    kind = NUMBERS[execution.precision]
 
     def drawn(width: int, size: int) -> Tensor:
         maps = torch.randn(execution.micro_batch, width, size, size, device=execution.device, dtype=kind)
@@ -161,7 +161,7 @@ def training_speeds(
     After `limit` seconds the turns so far are used, which may be none; a run that is measured alone has one turn at
     least. All runs use the first one's device and threads.
     """
-    deterministic()
+    deterministic(runs[0].execution.deterministic)
     ends, least = time.perf_counter() + limit, 1 if len(runs) == 1 else 0
     execution = runs[0].execution
     torch.set_num_threads(execution.threads)
@@ -196,7 +196,7 @@ def training_speed(run: Run, seconds: float) -> tuple[float, int]:
 
 def warmed_up(run: Run) -> Callable[[], None]:
     """A function that takes a training step of a run on random images, after two warm-up steps."""
-    deterministic()
+    deterministic(run.execution.deterministic)
     torch.set_num_threads(run.execution.threads)
     if run.execution.device == "cuda":
         torch.cuda.reset_peak_memory_stats()

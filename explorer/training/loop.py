@@ -30,6 +30,7 @@ from explorer.training.network.forms import State, convert, reformed
 from explorer.training.network.prepare import arithmetic, prepare
 from explorer.training.network.weights import save_weights
 from explorer.training.replayed import Replayed, graph_memory
+from explorer.training.scaling import LEAST_SCALE, ScaledSGD
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 
@@ -93,9 +94,10 @@ def train(
 
     A loss that explodes or weights that are not finite end the run as "diverged", too little memory as "out_of_memory".
     On the CPU the same run gives the same bits for the same number of threads, version of torch and type of processor;
-    on CUDA deterministic kernels are requested, but another GPU model may differ in the last bits.
+    on CUDA deterministic kernels are requested unless the execution plan does without them, but another GPU model may
+    differ in the last bits.
     """
-    deterministic()
+    deterministic(run.execution.deterministic)
     started = time.perf_counter()
     try:
         data = load(run.data, run.execution.device, loaders, run.seed)
@@ -113,12 +115,15 @@ def train(
         return Outcome("out_of_memory", 0, seconds=time.perf_counter() - started, message=in_one_line(error))
 
 
-def deterministic() -> None:
-    """Ask torch for kernels that give the same bits every time, and for full float32 precision."""
+def deterministic(wanted: bool = True) -> None:
+    """Ask torch for kernels that give the same bits every time, and for full float32 precision.
+
+    Where that is not wanted, a GPU's libraries measure which of all their kernels is the fastest.
+    """
     fix_cublas_workspace()
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(wanted)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # else maps are written twice
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.benchmark = not wanted
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
 
@@ -137,7 +142,8 @@ def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
     if run.execution.form != "grouped":
         network = reformed(network, run.architecture, task, run.execution.form)
     network = prepare(network, run.execution, task)
-    optimizer = torch.optim.SGD(
+    scales = run.execution.precision == "float16"
+    optimizer = (ScaledSGD if scales else torch.optim.SGD)(
         network.parameters(),
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
@@ -165,13 +171,13 @@ def step(
     """One step of the optimiser on a prepared batch: its mean loss and number of errors, still on the device."""
     optimizer.zero_grad(set_to_none=True)
     loss_sum, wrong = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
-    size = execution.micro_batch
+    size, scale = execution.micro_batch, optimizer.scale if isinstance(optimizer, ScaledSGD) else None
     for part, part_labels in zip(torch.split(images, size), torch.split(labels, size), strict=True):
         with arithmetic(execution):
             scores = network(part)
         loss = F.cross_entropy(scores.float(), part_labels, label_smoothing=recipe.label_smoothing)
         loss = loss * (len(part) / len(images))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward(scale)  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         wrong += (scores.detach().argmax(dim=1) != part_labels).sum()
     optimizer.step()
@@ -259,13 +265,13 @@ class _Training:
                 self._keep(always=epoch == last)
         if last < self.epochs:
             return self._outcome("paused", _UNSEEN)
-        message = self._keep_weights(weights) if weights is not None else ""
+        lines = [self._skipped(), self._keep_weights(weights) if weights is not None else ""]
         tests = (self.data.test, self.data.rest) if judges else ()
         right = np.concatenate([_UNSEEN, *(self._correct(split) for split in tests if split is not None)])
         # Of whole epochs, unless there is none.
         whole = max(1, self.steps // (len(self.data.train) // self.run.recipe.batch_size))
         filters = self.filters.result(whole) if self.filters else ()
-        return replace(self._outcome("ok", right), message=message, filters=filters)
+        return replace(self._outcome("ok", right), message="; ".join(filter(None, lines)), filters=filters)
 
     def _epoch(self, epoch: int) -> str:
         """Train and evaluate one epoch, or the rest of it. Returns what went wrong; "" if nothing did."""
@@ -289,7 +295,7 @@ class _Training:
             for name, count in (("loss", steps), ("wrong", steps * run.recipe.batch_size))
         )
         under_way.trained = time.perf_counter()
-        if problem := _problem(self.network, loss, epoch, data.config.classes):
+        if problem := _problem(self.network, self.optimizer, loss, epoch, data.config.classes):
             return problem
         val_error = error_of(self._correct(data.val))
         seconds, training = under_way.times()
@@ -326,6 +332,8 @@ class _Training:
                 self.keeping.tell("begins anew")
             return
         restore(found.tensors, self.network, self.optimizer)
+        if isinstance(self.optimizer, ScaledSGD):
+            self.optimizer.restore(found.tensors)
         for name, generator in self.streams.items():
             generator.set_state(found.tensors[f"stream.{name}"])
         if self.filters and not self.filters.restore(found.tensors):
@@ -352,6 +360,7 @@ class _Training:
         others = {f"stream.{name}": state for name, state in streams.items()}
         others |= {f"sum.{name}": total for name, total in under_way.sums.items()} if under_way else {}
         others |= self.filters.state() if self.filters else {}
+        others |= self.optimizer.scaling if isinstance(self.optimizer, ScaledSGD) else {}
         tensors = captured(self.network, self.optimizer, others)
         times = under_way.times() if under_way else (0.0, 0.0)
         kept = Checkpoint(tuple(self.results), now - self.started, self.training_seconds, tensors, position[1], *times)
@@ -361,6 +370,11 @@ class _Training:
             self.keeping.tell(f"its checkpoint after {place_in_run(*position)} cannot be written ({error})")
         self.saved, self.saved_at = time.perf_counter(), position
         self.wait = self.keeping.wait(self.saved - now)
+
+    def _skipped(self) -> str:
+        """How many steps were skipped, in words; "" if none was."""
+        skipped = int(self.optimizer.skipped) if isinstance(self.optimizer, ScaledSGD) else 0
+        return f"{skipped:,} of {self.steps:,} steps skipped: gradients too large for float16" if skipped else ""
 
     def _keep_weights(self, path: Path) -> str:
         """Write the trained network. Returns a message if it fails: the run's result is valid without the file."""
@@ -465,7 +479,7 @@ def error_of(right: Right) -> float:
     return int((~right).sum()) / len(right)
 
 
-def _problem(network: nn.Module, loss: float, epoch: int, classes: int) -> str:
+def _problem(network: nn.Module, optimizer: torch.optim.Optimizer, loss: float, epoch: int, classes: int) -> str:
     """Why a run is ended as diverged after an epoch's steps; "" if it is not."""
     if not math.isfinite(loss):
         return f"the loss was not finite in epoch {epoch}"
@@ -473,4 +487,6 @@ def _problem(network: nn.Module, loss: float, epoch: int, classes: int) -> str:
         return f"the loss exploded to {loss:.3g} in epoch {epoch}"
     if not torch.stack([weight.isfinite().all() for weight in network.parameters()]).all():
         return f"weights were not finite after epoch {epoch}"
+    if isinstance(optimizer, ScaledSGD) and float(optimizer.scale) < LEAST_SCALE:
+        return f"gradients were too large for float16 in epoch {epoch}, whatever the scale of the loss"
     return ""

@@ -98,13 +98,17 @@ class Exported:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a device: operations per second of a large matrix product, bytes per second of a large copy."""
+    """The limits of a device: operations per second of a large matrix product, bytes per second of a large copy.
+
+    `float16` is zero where the device has no units for it.
+    """
 
     device: str
     cores: int
     float32: float
     bfloat16: float
     bandwidth: float
+    float16: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -140,12 +144,12 @@ class TrainingSpeed:
 
     def share_of_peak(self, limits: Limits) -> float:
         """Operations per second as a fraction of the device's limit; a backward pass counts as two forward ones."""
-        peak = limits.bfloat16 if self.execution.precision == "bfloat16" else limits.float32
-        return 6 * self.macs * self.ours / peak
+        peaks = {"float32": limits.float32, "bfloat16": limits.bfloat16, "float16": limits.float16}
+        return 6 * self.macs * self.ours / peaks[self.execution.precision]
 
     def share_of_bandwidth(self, limits: Limits) -> float:
         """Bytes per second of the maps' accesses as a fraction of the device's limit."""
-        size = 2 if self.execution.precision == "bfloat16" else 4
+        size = 4 if self.execution.precision == "float32" else 2
         return self.accesses * self.activations * size * self.ours / limits.bandwidth
 
 

@@ -20,7 +20,15 @@ from explorer.host.machine import cpu_count, give_freed_memory_back, keep_freed_
 from explorer.study.memory import training_bytes
 from explorer.study.run import Execution, Run
 from explorer.study.settings import DataConfig, Recipe
-from explorer.training.device import device_name, finish, has_bfloat16, has_fast_bfloat16, release_memory, timed
+from explorer.training.device import (
+    device_name,
+    finish,
+    has_bfloat16,
+    has_fast_bfloat16,
+    has_float16,
+    release_memory,
+    timed,
+)
 from explorer.training.forms_timing import fastest, training_speeds
 from explorer.training.images.split import Dataset, Split
 from explorer.training.loop import Steps, deterministic, epoch_steps, ready
@@ -58,7 +66,8 @@ def measure_limits(device: str) -> Limits:
     """Operations per second of a large matrix product in each precision, and bytes per second of a large copy."""
     side = 8192 if device == "cuda" else 2048
     peaks = {}
-    for kind in (torch.float32, torch.bfloat16):
+    kinds = [torch.float32, torch.bfloat16, *([torch.float16] if has_float16(device) else [])]
+    for kind in kinds:
         matrix = torch.randn(side, side, device=device).to(kind)
         seconds = _best(partial(torch.matmul, matrix, matrix), device)
         peaks[kind] = 2 * side**3 / seconds
@@ -67,7 +76,8 @@ def measure_limits(device: str) -> Limits:
     target = torch.empty_like(source)
     seconds = _best(lambda: target.copy_(source), device)
     bandwidth = 2 * source.numel() * source.element_size() / seconds
-    return Limits(device_name(device), cpu_count(), peaks[torch.float32], peaks[torch.bfloat16], bandwidth)
+    found = peaks[torch.float32], peaks[torch.bfloat16], bandwidth, peaks.get(torch.float16, 0.0)
+    return Limits(device_name(device), cpu_count(), *found)
 
 
 def measure_training(
@@ -156,7 +166,9 @@ def _chosen(architecture: Architecture, conditions: Conditions) -> tuple[Executi
     )
     began = time.perf_counter()
     others: list[dict[str, Any]] = []
-    if has_bfloat16(conditions.device):
+    if has_float16(conditions.device) and not has_fast_bfloat16(conditions.device):
+        others.append({"precision": "float16"})
+    elif has_bfloat16(conditions.device):
         others.append({"precision": "float32" if execution.precision == "bfloat16" else "bfloat16"})
     others += [{"norms": "torch" if execution.norms == "fused" else "fused"}] if has_kernels else []
     others += [{"layout": "contiguous", "norms": "torch"}] if conditions.device == "cuda" else []

@@ -292,6 +292,7 @@ def _survey(question: HostQuestion) -> HostReport:
         skipped=data.skipped,
         has_bfloat16=devices.has_bfloat16(device),
         fast_bfloat16=devices.has_fast_bfloat16(device),
+        has_float16=devices.has_float16(device),
         has_kernels=kernels.is_available(device),
         memory=devices.device_memory(device),
         sources=decisive_sources(),

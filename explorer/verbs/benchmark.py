@@ -159,7 +159,7 @@ def _training(config: BenchmarkConfig, console: Console) -> int:
 
 
 def _latency(config: BenchmarkConfig, console: Console) -> int:
-    from explorer.training.device import device_memory, has_bfloat16, resolve
+    from explorer.training.device import device_memory, has_bfloat16, has_fast_bfloat16, has_float16, resolve
     from explorer.training.latency import measure_latency
 
     architectures, task = _candidates(config)
@@ -168,7 +168,9 @@ def _latency(config: BenchmarkConfig, console: Console) -> int:
         _refuse_beyond(
             config, f"a pass of {short_name(architecture)}", partial(passing_bytes, architecture), device_memory(device)
         )
-    for precision in ("float32", "bfloat16") if has_bfloat16(device) else ("float32",):
+    has_float16_instead = has_float16(device) and not has_fast_bfloat16(device)
+    short = "float16" if has_float16_instead else "bfloat16" if has_bfloat16(device) else None
+    for precision in filter(None, ("float32", short)):
         found = measure_latency(
             architectures,
             task,

@@ -26,6 +26,7 @@ from explorer.verbs.plan_checks import CheckForecast
 from explorer.verbs.space_progress import space_progress
 
 MOST_SHOWN = 60
+FASTEST = "two trainings of a run may differ in the last bits, and then end as two seeds do"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,9 @@ def carry_out(config: StudyConfig, console: Console) -> int:
 
         if absent := absent_device(config.device):
             console.print(f"Planned for another machine; a start here would be refused: {absent}", **PLAIN)
+    if not config.engine.deterministic:
+        what = "a start would be refused: a CPU has none" if config.device == "cpu" else FASTEST
+        console.print(f"engine.deterministic=false: a GPU's fastest kernels; {what}", **PLAIN)
     if config.data.lacks_path:
         console.print(f"A start would be refused: {NO_PATH}", **PLAIN)
     return 0

@@ -100,6 +100,7 @@ def words(capsys: pytest.CaptureFixture[str]) -> str:
         ("search.seeds=3", {"versions": {"torch": "3", "numpy": "1"}}, "torch was 2, now 3"),
         ("search.seeds=3", {"device_name": "another"}, "device_name was some processor, now another"),
         ("engine.threads=2", {}, "threads was 1, now 2"),
+        ("engine.deterministic=false", {}, "deterministic was true, now false"),
         (
             "search.seeds=3",
             {"sources": SOURCES | {"training/loop.py": "cccc"}},

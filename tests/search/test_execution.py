@@ -305,9 +305,13 @@ def test_what_is_asked_for_is_taken_without_measuring(study: StudyConfig) -> Non
 def test_bfloat16_that_is_not_there_is_refused(study: StudyConfig) -> None:
     asked = replace(study, engine=replace(study.engine, precision="bfloat16"))
     with pytest.raises(
-        InputError, match=r"engine\.precision=bfloat16: some processor has none; allowed: auto, float32"
+        InputError, match=r"^engine\.precision=bfloat16: some processor has none; allowed: auto, float32$"
     ):
         propose(measurer(asked, Scripted({}), replace(THERE, has_bfloat16=False)), plan_of(study).settings, runs=4)
+    asked = replace(study, engine=replace(study.engine, precision="float16"))
+    told = r"^engine\.precision=float16: some processor has none; allowed: auto, float32, bfloat16$"
+    with pytest.raises(InputError, match=told):
+        propose(measurer(asked, Scripted({})), plan_of(study).settings, runs=4)
 
 
 def test_more_workers_than_the_memory_holds_are_refused_and_automatic_ones_are_fewer(study: StudyConfig) -> None:
@@ -332,6 +336,50 @@ def test_memory_grows_with_maps_images_and_precision(study: StudyConfig) -> None
 
 
 GPU = replace(THERE, device="cuda", device_name="some GPU")
+
+
+OLD_GPU = replace(GPU, has_float16=True)  # without units for bfloat16, which torch offers there nevertheless
+
+
+@pytest.mark.parametrize(("faster", "taken"), [(120.0, "float16"), (90.0, "float32")])
+def test_float16_is_tried_where_a_gpu_has_no_units_for_bfloat16(study: StudyConfig, faster: float, taken: str) -> None:
+    engine = Scripted({("float32", 1, 1): 100.0, ("float16", 1, 1): faster} | {(taken, 1, 2): 1.0})
+    plan = propose(measurer(study, engine, OLD_GPU), plan_of(study).settings, runs=100)
+    assert plan.execution.precision == taken
+    new = Scripted({("float32", 1, 1): 50.0, ("bfloat16", 1, 1): 100.0, ("bfloat16", 1, 2): 1.0})
+    there = replace(OLD_GPU, fast_bfloat16=True, device_name="newer GPU")
+    assert propose(measurer(study, new, there), plan_of(study).settings, runs=100).execution.precision == "bfloat16"
+
+
+@pytest.mark.parametrize(("faster", "layout", "norms"), [(1.2, "contiguous", "torch"), (1.0, "channels_last", "fused")])
+def test_the_order_of_a_gpus_maps_is_measured_and_torchs_unless_the_other_is_faster(
+    study: StudyConfig, faster: float, layout: str, norms: str
+) -> None:
+    class Ordered(Scripted):
+        def turns(self, execution: Execution, workers: int) -> tuple[float, ...]:
+            assert execution.layout == "channels_last" or execution.norms == "torch"
+            speed = 110.0 if execution.norms == "fused" else 100.0
+            return ((speed * faster if execution.layout == "contiguous" else speed) / workers,) * 5
+
+    there = replace(GPU, has_kernels=True, fast_bfloat16=True)
+    first = propose(measurer(study, Ordered({}), there), plan_of(study).settings, runs=100)
+    assert (first.execution.layout, first.execution.norms) == (layout, norms)
+    again = propose(measurer(study, Scripted({}), there), plan_of(study).settings, runs=100)  # remembered
+    assert again.execution == first.execution
+    native = replace(study, engine=replace(study.engine, forms="native"))
+    found = propose(measurer(native, Ordered({}), there), plan_of(study).settings, runs=100).execution
+    assert (found.layout, found.norms) == ("channels_last", "torch")
+
+
+def test_kernels_that_are_not_deterministic_are_those_of_a_gpu_alone(study: StudyConfig) -> None:
+    asked = replace(study, engine=replace(study.engine, deterministic=False, precision="float32", workers=1))
+    engine = Scripted({("float32", 1, 1): 100.0})
+    assert not propose(measurer(asked, engine, GPU), plan_of(study).settings, runs=1).execution.deterministic
+    with pytest.raises(InputError) as refused:
+        propose(measurer(asked, Scripted({})), plan_of(study).settings, runs=1)
+    assert str(refused.value) == (
+        "engine.deterministic=false: a GPU has faster kernels that are not, some processor has none; allowed: true"
+    )
 
 
 @pytest.mark.parametrize(

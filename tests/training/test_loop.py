@@ -112,6 +112,21 @@ def test_training_asks_cublas_for_the_same_bits_whoever_calls_it(monkeypatch: py
         assert getenv(b"CUBLAS_WORKSPACE_CONFIG") == b":4096:8"
 
 
+def test_kernels_that_need_not_be_deterministic_are_the_fastest_that_a_gpu_has(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[bool, bool]] = []
+    benchmark = lambda: (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)  # noqa: E731
+    monkeypatch.setattr(loop, "load", lambda *given: asked.append(benchmark()) or load(*given))
+    try:
+        for wanted in (False, True):
+            train(replace(run, execution=replace(run.execution, deterministic=wanted)), lambda result: None)
+    finally:
+        loop.deterministic()
+    assert asked == [(False, True), (True, False)]
+    assert run.id != replace(run, execution=replace(run.execution, deterministic=False)).id
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(run: Run) -> None:
     reported: list[EpochResult] = []
     outcome = train(replace(run, recipe=replace(run.recipe, learning_rate=1e30, warmup=0.0)), reported.append)

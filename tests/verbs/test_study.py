@@ -207,6 +207,13 @@ def test_a_plan_without_any_record_is_uncalibrated_and_leaves_nothing(
     for part in ("11-2x3d-w16", "0/2", "uncalibrated", "MACs are multiply-adds"):
         assert part in output
     assert list(workplace.iterdir()) == []
+    for device, told in (
+        ("auto", "two trainings of a run may differ"),
+        ("cpu", "a start would be refused: a CPU has none"),
+    ):
+        assert main([*TINY, "do=plan", "engine.deterministic=false", f"device={device}"]) == 0
+        output = " ".join(capsys.readouterr().out.split())
+        assert f"engine.deterministic=false: a GPU's fastest kernels; {told}" in output
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:

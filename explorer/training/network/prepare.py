@@ -17,6 +17,7 @@ from explorer.training.network.narrow import NarrowConv2d
 
 # Padded groups have a multiple of so many channels: below it the tensor cores' kernels for 16 bits do not apply.
 UNIT = 8
+NUMBERS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ORDERS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -160,5 +161,6 @@ def _map_sizes(network: nn.Module, task: Task) -> dict[str, int]:
 
 
 def arithmetic(execution: Execution) -> AbstractContextManager[None]:
-    """The context of a forward pass: convolutions in bfloat16 where the plan says so."""
-    return torch.autocast(execution.device, torch.bfloat16, enabled=execution.precision == "bfloat16")
+    """The context of a forward pass: convolutions in bfloat16 or float16 where the plan says so."""
+    kind = torch.float16 if execution.precision == "float16" else torch.bfloat16
+    return torch.autocast(execution.device, kind, enabled=execution.precision != "float32")
