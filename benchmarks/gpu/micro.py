@@ -201,9 +201,11 @@ def measure_bounds(bench: Bench) -> None:
     print("limits:", limits, flush=True)
     for name in bench.scale.pair:
         own = cost(parse_name(name), bench.scale.task)
-        memory = limits.bandwidth / (2 * ACCESSES * own.activations)  # two bytes for each value in bfloat16
         compute = limits.bfloat16 / (6 * own.macs)
-        print(f"  {name}: memory bound {memory:,.0f} images/s ({ACCESSES} accesses), compute bound {compute:,.0f}")
+        for norms, accesses in ACCESSES.items():
+            memory = limits.bandwidth / (2 * accesses * own.activations)  # two bytes for each value in bfloat16
+            print(f"  {name}: memory bound {memory:,.0f} images/s ({accesses} accesses, norms={norms})", end=", ")
+        print(f"compute bound {compute:,.0f}")
 
 
 def measure_forms(bench: Bench) -> None:

@@ -53,12 +53,13 @@ def print_training(found: list[TrainingSpeed], limits: Limits, console: Console)
             f"{speed.choosing:.1f} s",
         )
     console.print(table)
+    accesses = " or ".join(map(str, sorted({speed.accesses for speed in found})))
     console.print(
         f"Ours: {', '.join(sorted({speed.execution.precision for speed in found}))}, forms as below. "
         "Reference: what a tutorial writes, float32 with torch's own settings (on a GPU TF32 in convolutions), two "
         "loader processes, numpy augmentation. GiB: the peak of memory of each loop alone. Of peak: 6 operations "
         "per multiply-add against the matrix product in the same precision. Of memory limit: "
-        f"{found[0].accesses} accesses to each value that a convolution gives, against the copy.",
+        f"{accesses} accesses to each value that a convolution gives, against the copy.",
         highlight=False,
     )
     for speed in found:
