@@ -35,13 +35,23 @@ INTEGERS = ("rows", "units", "span", "splits")  # which the kernels are not comp
 
 @functools.cache
 def require() -> None:
-    """Try a kernel on one value. Raises RuntimeError with the reason where Triton cannot be used."""
+    """Try the kernels that most networks need. Raises RuntimeError with the reason where Triton cannot be used.
+
+    They are compiled here, where that has not been done on this machine before, and not while speeds are compared.
+    """
     found = torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
     if found < LEAST_CAPABILITY:
         raise RuntimeError("the kernels cannot be made here: no GPU that Triton serves")
-    norm = nn.BatchNorm2d(1).eval().cuda()
+    channels, kind = COLUMNS[-1], torch.bfloat16 if found >= (8, 0) else torch.float32
+    norm, maps = nn.BatchNorm2d(channels).cuda(), torch.zeros(1, channels, 1, 1, device="cuda", dtype=kind)
     try:
-        forward(torch.zeros(1, 1, 1, 1, device="cuda"), None, norm, relu=True)
+        for added, relu in ((None, True), (maps, True), (None, False)):
+            output, mean, invstd = forward(maps, added, norm.train(), relu=relu)
+            assert mean is not None
+            assert invstd is not None
+            known = None if added is None else output
+            backward(maps, maps, known, norm.weight, norm.bias, mean, invstd, relu=relu)
+            forward(maps, added, norm.eval(), relu=relu)
     except Exception as error:  # noqa: BLE001 - Triton raises whatever its compiler, the C compiler or the cache did
         raise RuntimeError(f"the kernels cannot be made here: {in_one_line(error)}") from None
 
