@@ -203,7 +203,8 @@ class Steps:
         if device in replayed.DEVICES:  # a graph reads it from the device, where the optimiser wants it in float32
             self._rate = torch.zeros((), device=device, dtype=torch.float32 if device == "cuda" else torch.float64)
             self._use(self._rate)
-        self._replayed = Replayed(self._take, device, run.recipe.steps_on(len(data.train)), pool, tell)
+        steps = run.recipe.steps_on(len(data.train))
+        self._replayed = Replayed(self._take, device, steps, pool, tell, changes=self._changed)
 
     def take(self, pixels: Tensor, labels: Tensor, draws: Draws, rate: float) -> tuple[Tensor, ...]:
         """Train on a batch of bytes: its mean loss and number of errors, on the device until the next step."""
@@ -216,6 +217,10 @@ class Steps:
     def _use(self, rate: Tensor | float) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
+
+    def _changed(self) -> tuple[Tensor, ...]:
+        momentum = (state.get("momentum_buffer") for state in self._optimizer.state.values())
+        return (*self.network.state_dict().values(), *(one for one in momentum if one is not None))
 
     def _take(self, pixels: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, ...]:
         draws, recipe, data = Draws(*drawn), self.run.recipe, self.data
@@ -244,12 +249,12 @@ class _Training:
         self.network, self.optimizer = ready(self.run)
         self.streams = {name: stream(self.run.seed, name) for name in ("order", "augmentation")}
         images, device = len(self.data.train), self.run.execution.device
-        pool = graph_memory(device)
-        own = (pool, self.keeping.tell) if self.keeping else (pool,)
-        self.taking = Steps(self.run, self.network, self.optimizer, self.data, *own)
+        own: dict[str, Any] = {"pool": graph_memory(device)} | ({"tell": self.keeping.tell} if self.keeping else {})
+        self.taking = Steps(self.run, self.network, self.optimizer, self.data, **own)
         classified = partial(classify, self.network, self.data, self.run.execution)
         evaluated = len(self.data.val) // evaluation_size(self.run.execution, self.data)
-        self.classified = Replayed(classified, device, self.run.recipe.epochs_on(images) * max(1, evaluated), *own)
+        batches = self.run.recipe.epochs_on(images) * max(1, evaluated)
+        self.classified = Replayed(classified, device, batches, **own, changes=tuple)
         self.steps, self.epochs = self.run.recipe.steps_on(images), self.run.recipe.epochs_on(images)
         self.saved, self.wait = self.started, self.keeping.wait() if self.keeping else 0.0
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from explorer.host.formatting import in_one_line
 from explorer.training.device import finish
 
-Body = Callable[..., tuple[Tensor, ...]]
-Launch = Callable[[], tuple[Tensor, ...]]
+Tensors = tuple[Tensor, ...]
+Body = Callable[..., Tensors]
+Launch = Callable[[], Tensors]
 # Calls that run the body itself before it is recorded: libraries allocate and choose their kernels in the first ones.
 PLAIN_CALLS = 2
 # Calls, with one set of shapes, from which recording pays: it takes about as long as some calls of the body.
@@ -36,7 +37,9 @@ class Replayed:
     device  "cuda" or "cpu"; on a CPU every call runs the body
     calls   expected with one set of shapes; of fewer than sixteen all run the body
     pool    of a GPU's memory, from `graph_memory`; graphs of one pool use the same memory, one after the other
-    tell    is given a line where the kernels cannot be recorded, for which the body then runs every time
+    tell    is given a line where no graph can be used, for which the body then runs every time
+    changes gives the tensors that the body changes. With it each graph's first launch is compared with running the
+            body: unless outputs and these have the same bits, the graph is not used
 
     The kernels are the same, in the same order, so the results have the same bits. There is a graph for each set of
     shapes. The tensors that a call returns are overwritten by the next call with such shapes.
@@ -47,13 +50,14 @@ class Replayed:
     calls: int
     pool: Any = None
     tell: Callable[[str], None] = lambda _: None
+    changes: Callable[[], Tensors] | None = None
     _graphs: dict[object, "_Graph"] = field(default_factory=dict)
     _called: dict[object, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._records = self.device in DEVICES and self.calls >= LEAST_CALLS
 
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *inputs: Tensor) -> Tensors:
         """What the body gives for these tensors."""
         if not self._records:
             return self.body(*inputs)
@@ -63,24 +67,57 @@ class Replayed:
         self._called[shapes] = self._called.get(shapes, 0) + 1
         if self._called[shapes] <= PLAIN_CALLS:
             return apart(self.body, inputs)
+        return self._recorded(shapes, inputs)
+
+    def _recorded(self, shapes: object, inputs: Tensors) -> Tensors:
+        """Record the body and launch it for the first time; where that cannot be, run it."""
+        plain: Tensors = ()
+        after: Tensors = ()
+        if self.changes is not None and torch.are_deterministic_algorithms_enabled():
+            before = _copies(self.changes())
+            plain, after = _copies(apart(self.body, inputs)), _copies(self.changes())
+            _put(before, self.changes())
         try:
-            self._graphs[shapes] = _Graph(self.body, inputs, self.pool)
+            graph = _Graph(self.body, inputs, self.pool)
         except RuntimeError as error:
             finish(self.device)  # raises where the error has made the GPU unusable
-            self._records = False
-            self.tell(f"its kernels are launched one by one, since recording them failed ({in_one_line(error)})")
-            return self.body(*inputs)
-        return self._graphs[shapes].of(inputs)
+            return self._without(f"recording them failed ({in_one_line(error)})", inputs)
+        found = graph.of(inputs)
+        if plain and self.changes is not None and not _same_bits((*found, *self.changes()), (*plain, *after)):
+            _put(before, self.changes())
+            return self._without("as one graph they gave other bits", inputs)
+        self._graphs[shapes] = graph
+        return found
+
+    def _without(self, why: str, inputs: Tensors) -> Tensors:
+        self._records = False
+        self._graphs.clear()
+        self.tell(f"its kernels are launched one by one, since {why}")
+        return self.body(*inputs)
+
+
+def _copies(tensors: Tensors) -> Tensors:
+    return tuple(one.clone() for one in tensors)
+
+
+def _put(values: Tensors, tensors: Tensors) -> None:
+    for value, one in zip(values, tensors, strict=True):
+        one.copy_(value)
+
+
+def _same_bits(ours: Tensors, theirs: Tensors) -> bool:
+    pairs = zip(ours, theirs, strict=True)
+    return all(torch.equal(*(one.reshape(-1).view(torch.uint8) for one in pair)) for pair in pairs)
 
 
 class _Graph:
     """The kernels of a body, with places for its inputs."""
 
-    def __init__(self, body: Body, inputs: tuple[Tensor, ...], pool: Any) -> None:
+    def __init__(self, body: Body, inputs: Tensors, pool: Any) -> None:
         self._inputs = tuple(torch.empty_like(one) for one in inputs)
         self._launch = record(lambda: body(*self._inputs), pool)
 
-    def of(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def of(self, inputs: Tensors) -> Tensors:
         """What the body gives for some inputs."""
         for own, given in zip(self._inputs, inputs, strict=True):
             if own.numel():
@@ -88,7 +125,7 @@ class _Graph:
         return self._launch()
 
 
-def apart(body: Body, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def apart(body: Body, inputs: Tensors) -> Tensors:
     """Run a body on a stream of its own: what is recorded later must not depend on the default stream."""
     current, own = torch.cuda.current_stream(), _own_stream()
     own.wait_stream(current)
@@ -107,7 +144,7 @@ def _own_stream() -> Any:
     return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
-def record(work: Callable[[], tuple[Tensor, ...]], pool: Any = None) -> Launch:
+def record(work: Callable[[], Tensors], pool: Any = None) -> Launch:
     """Record the kernels of some work, without executing them, as a graph that each call launches.
 
     Its tensors are the same at each call. Raises RuntimeError if the kernels cannot be recorded.
@@ -117,7 +154,7 @@ def record(work: Callable[[], tuple[Tensor, ...]], pool: Any = None) -> Launch:
         found = work()
     launched: deque[Any] = deque()
 
-    def launch() -> tuple[Tensor, ...]:
+    def launch() -> Tensors:
         graph.replay()
         launched.append(torch.cuda.Event())  # type: ignore[no-untyped-call]
         launched[-1].record()

@@ -16,7 +16,7 @@ from torch import Tensor
 from explorer.design import Task, parse_name
 from explorer.study.run import EpochResult, Execution, Outcome, Run
 from explorer.study.settings import DataConfig, Recipe
-from explorer.training import replayed
+from explorer.training import loop, replayed
 from explorer.training.checkpoint import Checkpointing
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
@@ -131,3 +131,34 @@ def test_what_cannot_be_recorded_is_launched_kernel_by_kernel_and_says_so(
     assert len(lines) == 1
     assert "launched one by one" in lines[0]
     assert "stream is capturing" in lines[0]
+
+
+@pytest.mark.parametrize("spoiled", ["output", "weights"])
+def test_a_graph_with_other_bits_is_not_used_and_trains_nothing(
+    spoiled: str, recorded: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its first launch is compared with the kernels launched one by one, from the same state."""
+    weights: list[Tensor] = []
+    ready = loop.ready
+
+    def known(run: Run) -> Any:
+        network, optimizer = ready(run)
+        weights[:] = [one.detach() for one in network.parameters()]
+        return network, optimizer
+
+    def other(work: Callable[[], tuple[Tensor, ...]], pool: Any = None) -> Callable[[], tuple[Tensor, ...]]:
+        def launch() -> tuple[Tensor, ...]:
+            loss, wrong = work()
+            if spoiled == "weights":
+                weights[0].view(-1)[0] += 1e-6
+            return (loss + (1e-6 if spoiled == "output" else 0), wrong)
+
+        return launch
+
+    plain = trained(run())
+    monkeypatch.setattr(loop, "ready", known)
+    monkeypatch.setattr(replayed, "record", other)
+    lines: list[str] = []
+    assert trained(run(), keeping=Checkpointing(tmp_path, lines.append, 100.0)) == plain
+    assert len(lines) == 1
+    assert "other bits" in lines[0]
