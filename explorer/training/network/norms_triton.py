@@ -59,7 +59,7 @@ def require() -> None:
 def normed(norm: nn.BatchNorm2d, maps: Tensor, added: Tensor | None, *, relu: bool) -> Tensor:
     """`norm(maps) + added`, then ReLU where asked for, in training with gradients and moving statistics."""
     if norm.training:
-        return _Normed.apply(maps, norm.weight, norm.bias, added, norm, relu)  # type: ignore[no-any-return,no-untyped-call]
+        return _Normed.apply(maps, norm.weight, norm.bias, added, norm, relu)  # type: ignore[no-any-return]
     return forward(maps, added, norm, relu=relu)[0]
 
 
