@@ -1,7 +1,9 @@
 """The device of a run, which is exactly one, and its properties."""
 
+import contextlib
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -61,6 +63,8 @@ def gpu_versions(device: str) -> dict[str, str]:
         return {}
     cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     found = {"cuda": str(torch.version.cuda), "cudnn": str(cudnn), "driver": driver_version()}
+    with contextlib.suppress(PackageNotFoundError):  # torch has it on Linux alone
+        found["triton"] = version("triton")
     return found | ({"mps": "on"} if has_mps() else {})
 
 
