@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,3 +102,65 @@ def test_the_largest_images_take_less_than_a_gigabyte(
     done = subprocess.run([sys.executable, "-c", DECODES, tmp_path / "image"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 1000
+
+
+def noise(mode: str, size: tuple[int, int] = (32, 32), **options: Any) -> bytes:
+    """A JPEG file of random pixels."""
+    stream, depth = io.BytesIO(), {"L": (), "RGB": (3,), "CMYK": (4,)}[mode]
+    pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], *depth), dtype=np.uint8)
+    Image.fromarray(pixels, mode).save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return noise("RGB", exif=exif)
+
+
+PLAIN = {
+    "plain": noise("RGB"),
+    "progressive": noise("RGB", progressive=True),
+    "fine": noise("RGB", quality=100, subsampling=0),
+    "coarse": noise("RGB", quality=5),
+    "restarts": noise("RGB", restart_marker_blocks=1),
+}
+UNUSUAL = {
+    "turned": turned(),
+    "grey": noise("L"),
+    "four colours": noise("CMYK"),
+    "with a profile": noise("RGB", icc_profile=b"x" * 200),
+    "with a comment": noise("RGB", comment=b"x"),
+    "cut": noise("RGB")[:-300],
+    "cut in its header": noise("RGB")[:40],
+    "of another size": noise("RGB", (32, 33)),
+    "damaged": noise("RGB")[:700] + bytes(100) + noise("RGB")[800:],
+    "no image": b"\xff\xd8" * 100,
+    "a PNG": file("RGB", (32, 32), "PNG"),
+    "empty": b"",
+}
+
+
+def outcome(data: bytes, config: DataConfig) -> bytes | str:
+    try:
+        return decode(data, config).tobytes()
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("data", [*PLAIN.values(), *UNUSUAL.values()], ids=[*PLAIN, *UNUSUAL])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_short_way_for_plain_jpegs_gives_what_pillow_gives(
+    config: DataConfig, monkeypatch: pytest.MonkeyPatch, data: bytes, channels: int
+) -> None:
+    own = replace(config, resize=None, channels=channels)
+    short = outcome(data, own)
+    monkeypatch.setattr(decoding, "_plain_jpeg", lambda *_: None)
+    assert outcome(data, own) == short
+
+
+def test_plain_jpegs_take_the_short_way(config: DataConfig) -> None:
+    own = replace(config, resize=None)
+    assert all(decoding._plain_jpeg(data, own) is not None for data in PLAIN.values())
+    assert decoding._plain_jpeg(UNUSUAL["grey"], replace(own, channels=1)) is not None
+    assert all(decoding._plain_jpeg(data, own) is None for name, data in UNUSUAL.items() if name != "damaged")

@@ -877,9 +877,9 @@ def test_large_sets_are_streamed_by_themselves(insects: Path, monkeypatch: pytes
 def test_few_batches_are_read_ahead(insects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
 
-    def counted(config: DataConfig, split: Any, crops: Crops | None, place: int) -> np.ndarray[Any, Any]:
-        read.append(place)
-        return original(config, split, crops, place)
+    def counted(config: DataConfig, split: Any, crops: Crops | None, number: int) -> np.ndarray[Any, Any]:
+        read.append(number)
+        return original(config, split, crops, number)
 
     original = data_module._read
     streamed = load(config(insects, keep="stream"), loaders=1)
@@ -888,7 +888,15 @@ def test_few_batches_are_read_ahead(insects: Path, monkeypatch: pytest.MonkeyPat
     next(batches)
     assert len(read) <= 2 * (data_module.AHEAD + 1)
     assert sum(1 for _ in batches) == 11
-    assert sorted(read) == list(range(24))
+    assert sorted(read) == sorted(streamed.train.index[:24].tolist())
+
+
+def test_batches_that_are_still_being_copied_are_not_overwritten(insects: Path) -> None:
+    streamed = load(config(insects, keep="stream"), loaders=3)
+    batches = list(fetched(streamed, streamed.train, torch.split(torch.arange(24), 5)))  # as if none were copied yet
+    again = [image for place in range(24) for image, _ in fetched(streamed, streamed.train, [torch.tensor([place])])]
+    assert torch.equal(torch.cat([images for images, _ in batches]), torch.cat(again))
+    assert torch.equal(torch.cat([labels for _, labels in batches]), streamed.train.labels[:24])
 
 
 def test_streamed_crops_follow_their_key_and_place_alone(tmp_path: Path, insects: Path) -> None:

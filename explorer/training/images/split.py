@@ -154,27 +154,58 @@ def fetched(
         for chosen in places:
             yield split.bytes_of(chosen), split.labels[chosen]
         return
-    device = split.labels.device
     with ThreadPoolExecutor(data.loaders) as threads:
-        waiting: deque[tuple[Tensor, list[Future[Bytes]]]] = deque()
+        waiting: deque[_Batch] = deque()
         for chosen in places:
-            waiting.append((chosen, [threads.submit(_read, data.config, split, crops, int(place)) for place in chosen]))
+            waiting.append(_begun(data, split, chosen, crops, threads))
             if len(waiting) > AHEAD:
-                yield _stacked(split, *waiting.popleft(), device)
+                yield waiting.popleft().delivered(split)
         while waiting:
-            yield _stacked(split, *waiting.popleft(), device)
+            yield waiting.popleft().delivered(split)
 
 
-def _stacked(split: Split, chosen: Tensor, images: list[Future[Bytes]], device: torch.device) -> tuple[Tensor, Tensor]:
-    batch = torch.from_numpy(np.stack([image.result() for image in images]))
-    if device.type == "cuda":
-        batch = batch.pin_memory()
-    return batch.to(device, non_blocking=True), split.labels[chosen.to(device)]
+@dataclass(frozen=True)
+class _Batch:
+    """A batch that threads read: its places in the split, its pixels, and the threads' parts of the work.
+
+    For a GPU both lie in memory that the device reads by itself, while the host goes on. Every batch has memory of its
+    own, which torch gives to another one only after it has been copied.
+    """
+
+    places: Tensor
+    pixels: Tensor
+    parts: list[Future[None]]
+
+    def delivered(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Pixels and labels on the device."""
+        for part in self.parts:
+            part.result()
+        device = split.labels.device
+        places = self.places.to(device, non_blocking=True)
+        return self.pixels.to(device, non_blocking=True), split.labels[places]
 
 
-def _read(config: DataConfig, split: Split, crops: Crops | None, place: int) -> Bytes:
+def _begun(data: Dataset, split: Split, chosen: Tensor, crops: Crops | None, threads: ThreadPoolExecutor) -> _Batch:
+    """Have a batch read by all threads, each some of its images at a time: a task of its own takes a thread's time."""
+    config, on_gpu, count = data.config, split.labels.device.type == "cuda", len(chosen)
+    shape = (count, config.channels, config.image_size, config.image_size)
+    pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=on_gpu)
+    rows, numbers, each = pixels.numpy(), split.index[chosen].tolist(), -(-count // data.loaders)
+    parts = [
+        threads.submit(_read_into, rows[start : start + each], config, split, crops, numbers[start : start + each])
+        for start in range(0, count, each)
+    ]
+    return _Batch(chosen.pin_memory() if on_gpu else chosen, pixels, parts)
+
+
+def _read_into(rows: Bytes, config: DataConfig, split: Split, crops: Crops | None, numbers: list[int]) -> None:
+    for row, number in zip(rows, numbers, strict=True):
+        row[...] = _read(config, split, crops, number)
+
+
+def _read(config: DataConfig, split: Split, crops: Crops | None, number: int) -> Bytes:
+    """One image of the pool that a split is drawn from, or a crop of it."""
     assert split.encoded is not None
-    number = int(split.index[place])
     encoded = split.encoded.read(number)
     if crops is None or crops.recipe.crop_area is None:
         return decode(encoded, config)
@@ -376,7 +407,7 @@ def _samples(config: DataConfig, train: Split) -> Iterator[Bytes]:
         for places in torch.arange(len(train)).split(4096):  # type: ignore[no-untyped-call]
             yield train.bytes_of(places).numpy()
         return
-    places = np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)
+    places = train.index.numpy()[np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)]
     with ThreadPoolExecutor(cpu_count()) as threads:
         read = partial(_read, config, train, None)
         for start in range(0, len(places), 256):
