@@ -211,6 +211,23 @@ def micro(check: Check) -> None:
     check.run("micro", measuring, seconds, shown=140)
 
 
+def together(check: Check) -> None:
+    """What several processes that train narrow networks on the GPU at once reach."""
+    _busy(check, "together", 45)
+
+
+def streaming(check: Check) -> None:
+    """What training reaches on images that are decoded meanwhile."""
+    if _has_images(check, "streaming"):
+        _busy(check, "streaming", 45, str(IMAGES))
+
+
+def _busy(check: Check, kind: str, limit: float, *others: str) -> None:
+    seconds = min(check.limit(limit), check.left - RESERVE)
+    measuring = [sys.executable, str(HERE / "busy.py"), kind, str(check.out), f"{max(0.0, seconds - LEAST):.0f}"]
+    check.run(kind, [*measuring, *others], seconds)
+
+
 def benchmark(check: Check) -> None:
     """Our training loop against a tutorial's, one turn."""
     own: tuple[str, ...] = ("architectures=[29-1x64d,29-32x4d]", "batch_size=128", "steps=30")
@@ -232,7 +249,7 @@ def auto(check: Check) -> None:
 
 Step = Callable[[Check], None]
 STEPS: dict[str, Step] = {
-    step.__name__: step for step in (environment, smoke, tests, reproduce, micro, benchmark, auto)
+    step.__name__: step for step in (environment, smoke, tests, reproduce, micro, together, streaming, benchmark, auto)
 }
 
 

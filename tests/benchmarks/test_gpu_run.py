@@ -98,7 +98,8 @@ def test_every_step_is_done_its_record_comes_back_and_nothing_is_trained_again_f
     code, out = checked(folder, "first")
     log = (out / "log.txt").read_text()
     assert exits(out) == dict.fromkeys(
-        ("environment", "smoke", "tests", CONTRAST, GROUPS, "micro", "benchmark", "auto"), "exit 0"
+        ("environment", "smoke", "tests", CONTRAST, GROUPS, "micro", "together", "streaming", "benchmark", "auto"),
+        "exit 0",
     ), log[-3000:]
     assert code == 0
     assert files_of(folder) == before  # nothing is written into the checkout
@@ -110,6 +111,11 @@ def test_every_step_is_done_its_record_comes_back_and_nothing_is_trained_again_f
     assert (len(runs_in(out, CONTRAST)), len(runs_in(out, GROUPS)), len(runs_in(out, "gpu_smoke"))) == (6, 3, 4)
     assert not any("local" in Path(name).parts for name in packed(out))
     assert "[1/6]" in log
+    numbers = json.loads((out / "micro.json").read_text())
+    (at_once,), (read,) = (numbers[f"{kind}_images_per_second"].values() for kind in ("together", "streaming"))
+    assert set(at_once) == {"1", "2"}
+    assert read["share"] == round(read["stream"] / read["resident"], 3)
+    assert "steps_images_per_second" in numbers
 
     # Another time, on a machine that knows nothing of the first.
     shutil.copy(out / "record.tgz", folder / ".gpu")
