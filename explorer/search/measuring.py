@@ -127,8 +127,8 @@ def measured(measurer: Measurer, plain: Execution, sample: Sample) -> ExecutionP
         best, others = plain, [{"precision": "float16"}]
     if chosen.forms == "auto" and there.has_kernels:
         # A processor's kernels are the fastest nearly everywhere; a GPU's have to show it first.
-        ours, theirs = ("torch", "fused") if is_gpu else ("fused", "torch")
-        best, others = replace(best, norms=ours), [*others, {"norms": theirs}]
+        best = best if is_gpu else replace(best, norms="fused")
+        others.append({"norms": "fused" if is_gpu else "torch"})
     if chosen.forms == "auto" and is_gpu:
         others.append(CHANNELS_FIRST)
     session = _Session(measurer, sample)
