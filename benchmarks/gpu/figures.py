@@ -130,6 +130,27 @@ def norms(measured: Measured) -> Rows:
     return rows
 
 
+def together(measured: Measured) -> Rows:
+    """Images per second of several processes that train at the same moment."""
+    rows = []
+    for network, own in measured.part("together_images_per_second").items():
+        alone = _number(own.get("1"))
+        speeds = {count: speed for count in own if (speed := _number(own[count]))}
+        rows += [
+            [network, count, f"{speeds[count]:,.0f}", f"{speeds[count] / alone:.2f}x"] for count in speeds if alone
+        ]
+    return rows
+
+
+def streaming(measured: Measured) -> Rows:
+    """Images per second from memory of the device, and while they are read and decoded."""
+    return [
+        [network, *(f"{own[kept]:,.0f}" for kept in ("resident", "stream")), f"{own['stream'] / own['resident']:.0%}"]
+        for network, own in measured.part("streaming_images_per_second").items()
+        if _number(own.get("resident")) and _number(own.get("stream"))
+    ]
+
+
 def profiles(measured: Measured) -> Rows:
     """Milliseconds of a step as a study takes it: by the clock, of the host, of the device's kernels."""
     keys = ("wall_ms", "host_ms", "device_ms")
@@ -201,6 +222,8 @@ TABLES: tuple[Table, ...] = (
     ("Grouped convolutions, forward and backward, in ms", "shape|as it is|fastest|takes|gain|(others)", forms, True),
     ("Batch norm, ReLU and addition, forward and backward, in ms", "maps|torch|ours|gain|GB/s", norms, True),
     ("`do=benchmark`, images per second", "network|ours|tutorial's|its channels last|ratio", training, True),
+    ("Processes that train at once, images per second", "network|processes|together|gain", together, True),
+    ("Images that are decoded meanwhile, images per second", "network|on the device|decoded|share", streaming, True),
     ("Figures to reach", "figure|found|reached", targets, True),
     ("Forms that a study chooses", "network|seconds|forms|unclear", chosen, False),
     ("A step as a study takes it, in ms", "network|by the clock|host|kernels", profiles, False),

@@ -25,6 +25,7 @@ WARM_UP = 2
 # Fraction of a layer's planned time that choosing its execution may cost; on a GPU the choice is worth a half of that
 # time and more, and takes less of it the longer the study is.
 SHARE = {"cpu": 0.02, "cuda": 0.1}
+LONGEST = 0.01  # seconds of a pass on a GPU that is not yet known to take less
 PREPARING = 0.05  # seconds that a GPU's libraries take to prepare an execution and its graph
 GAIN = 1.03  # least speedup over the plain execution: more than the noise of the clock
 MOST_TURNS = 30  # more turns would not improve the estimate of the variation
@@ -70,8 +71,11 @@ def _is_padded(shape: GroupedConv, choice: Convolution) -> bool:
 def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float) -> Convolution | None:
     """The fastest execution of a shape; None if it is used too little, or if it is unclear by the time `ends`."""
     plain, *others = candidates(shape, execution)
+    number, device = len(others) + 1, execution.device
+    if time.perf_counter() > ends or not _is_worth_it(LONGEST, planned, number, device):
+        return None
     clocks = {plain: _clock(shape, plain, execution)}
-    if not _is_worth_it(clocks[plain], planned, len(others) + 1, execution.device) or time.perf_counter() > ends:
+    if device == "cuda" and not _is_worth_it(clocks[plain](), planned, number, device):
         return None
     for choice in others:
         with _leaving_out(execution.device):
@@ -95,11 +99,10 @@ def _choice(shape: GroupedConv, planned: int, execution: Execution, ends: float)
     return plain if is_settled(speeds[best], speeds[plain]) else None
 
 
-def _is_worth_it(plain: Callable[[], float], planned: int, number: int, device: str) -> bool:
-    """Whether measuring a `number` of executions costs little beside `planned` passes of the plain one."""
+def _is_worth_it(seconds: float, planned: int, number: int, device: str) -> bool:
+    """Whether measuring a `number` of executions costs little beside `planned` passes of so many seconds."""
     if device == "cpu":
         return (REPEATS + WARM_UP) * number <= SHARE[device] * planned  # each takes about as long as the plain one
-    seconds = plain()
     return number * (PREPARING + (REPEATS + WARM_UP) * max(BURST, seconds)) <= SHARE[device] * planned * seconds
 
 

@@ -39,6 +39,11 @@ MICRO: dict[str, Any] = {
     "chosen": {"29-8x14d": {"seconds": 3.21, "forms": ["112>112_k3_s1_g8_32px dense"], "unmeasured": ["x"]}},
     "norms_ms": {"128 x 64 x 32 x 32": {"torch": 0.3, "fused": 0.1, "fused GB/s": 2300.0}},
     "profile": {"29-1x64d": {"wall_ms": 8.1, "host_ms": 0.5, "device_ms": 8.0, "kernels": []}},
+    "together_images_per_second": {"29-32x4d 8 px batch 32": {"1": 10_000, "2": 15_000}, "none": {}},
+    "streaming_images_per_second": {
+        "29-1x64d": {"resident": 16_000, "stream": 15_200, "share": 0.95},
+        "x": {"stream": 1},
+    },
     "a part of later": {"x": {"y": 1}},
 }
 LOG = """
@@ -75,6 +80,8 @@ def test_tables_hold_what_was_measured_and_leave_out_what_they_do_not_know() -> 
         ),
         "| 29-8x14d | 3.2 | 112>112_k3_s1_g8_32px dense | 1 |",
         "| 128 x 64 x 32 x 32 | 0.300 | 0.100 | 3.0x | 2,300 |",
+        "| 29-32x4d 8 px batch 32 | 2 | 15,000 | 1.50x |",
+        "| 29-1x64d | 16,000 | 15,200 | 95% |",
         "| 29-1x64d | 8.10 | 0.50 | 8.00 |",
         "| 29-1x64d | 15,000.1 | 5,000.2 | 6,000.3 | 3.00x |",
         "| 29-1x64d: at least 3x the reference loop | 3.00x | pass |",

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records, starts, table
 from explorer.record.rows import RunRecord
-from explorer.report import drawing
+from explorer.report import drawing, method
 from explorer.search import coordinator, fork
 from explorer.study.job import Answer, FormsQuestion, HostReport, Job, Question
 from explorer.study.run import Convolution
@@ -136,6 +136,17 @@ def test_an_execution_plan_that_was_edited_is_told_and_refused(
     rewrite(FOLDER / study.EXECUTION, layout="contiguous")
     assert start("search.seeds=3") == (2, [])
     assert "(execution.json: layout was channels_last, now contiguous)" in capsys.readouterr().err
+
+
+def test_an_execution_plan_of_an_earlier_version_is_of_deterministic_kernels_and_a_new_one_may_be_of_others() -> None:
+    old = {"device": "cuda", "device_name": "some GPU", "form": "grouped", "layout": "channels_last"}
+    old |= {"precision": "bfloat16", "threads": 1, "micro_batch": 128, "norms": "torch", "convolutions": []}
+    assert starts.execution_in(old, FOLDER).deterministic
+    padded = {"layer": "112>112_k3_s1_g8_32px", "groups": 4, "layout": "padded"}
+    new = old | {"precision": "float16", "layout": "contiguous", "deterministic": False, "convolutions": [padded]}
+    plan = starts.execution_in(new, FOLDER)
+    assert json.loads(json.dumps(asdict(plan))) == new
+    assert method.convolutions(new) == ("112>112_k3_s1_g8_32px as 4 groups, padded to a multiple of 8 channels a group")
 
 
 def test_much_that_differs_is_told_in_an_aligned_list_that_ends(

@@ -108,6 +108,9 @@ def test_measuring_takes_no_more_than_a_tenth_of_the_time_that_the_passes_are_pl
     assert chosen(8000) == (1, "same")
     assert gpu.now < 0.1 * 8
     assert chosen(8000, limit=0.0) is None
+    gpu.calls = 0
+    assert chosen(300) is None
+    assert gpu.calls == 0  # however long a pass may take
 
 
 def test_a_form_that_the_device_cannot_execute_is_left_out(
