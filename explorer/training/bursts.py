@@ -26,10 +26,10 @@ def in_bursts(work: Callable[[], tuple[Tensor, ...]]) -> Callable[[], float]:
 
 
 def _burst(work: Callable[[], object], calls: int) -> float:
-    began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     began.record()
     for _ in range(calls):
         work()
     ended.record()
     ended.synchronize()
-    return began.elapsed_time(ended) / 1000 / calls
+    return float(began.elapsed_time(ended)) / 1000 / calls

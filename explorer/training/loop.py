@@ -220,7 +220,8 @@ class Steps:
 
     def _changed(self) -> tuple[Tensor, ...]:
         momentum = (state.get("momentum_buffer") for state in self._optimizer.state.values())
-        return (*self.network.state_dict().values(), *(one for one in momentum if one is not None))
+        scaling = self._optimizer.scaling.values() if isinstance(self._optimizer, ScaledSGD) else ()
+        return (*self.network.state_dict().values(), *(one for one in momentum if one is not None), *scaling)
 
     def _take(self, pixels: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, ...]:
         draws, recipe, data = Draws(*drawn), self.run.recipe, self.data

@@ -22,10 +22,11 @@ class Gpu:
     def __init__(self) -> None:
         self.now, self.calls = 0.0, 0
 
-    def work(self, seconds: float) -> Callable[[], None]:
-        def one() -> None:
+    def work(self, seconds: float) -> Callable[[], tuple[torch.Tensor, ...]]:
+        def one() -> tuple[torch.Tensor, ...]:
             self.now += seconds
             self.calls += 1
+            return ()
 
         return one
 
@@ -71,7 +72,7 @@ def passes(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, str], f
     """Seconds of a pass by groups and layout, one millisecond by default; none that is negative can be executed."""
     found: dict[tuple[int, str], float] = {}
 
-    def made(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], None]:
+    def made(shape: GroupedConv, choice: Convolution, execution: Execution) -> Callable[[], tuple[torch.Tensor, ...]]:
         seconds = found.get((choice.groups, choice.layout), 1e-3)
         if seconds < 0:
             raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED")

@@ -179,7 +179,8 @@ def test_a_run_is_given_up_for_what_no_network_comes_back_from(loss: float, weig
     network = nn.Linear(3, 2)
     with torch.no_grad():
         network.weight[1, 2] = weight
-    assert loop._problem(network, loss, 3, 10) == problem
+    optimizer = torch.optim.SGD(network.parameters())
+    assert loop._problem(network, optimizer, loss, 3, 10) == problem
 
 
 def forget() -> None:

@@ -116,8 +116,12 @@ def test_kernels_that_need_not_be_deterministic_are_the_fastest_that_a_gpu_has(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[bool, bool]] = []
-    benchmark = lambda: (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)  # noqa: E731
-    monkeypatch.setattr(loop, "load", lambda *given: asked.append(benchmark()) or load(*given))
+
+    def noted(*given: Any) -> Any:
+        asked.append((torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark))
+        return load(*given)
+
+    monkeypatch.setattr(loop, "load", noted)
     try:
         for wanted in (False, True):
             train(replace(run, execution=replace(run.execution, deterministic=wanted)), lambda result: None)

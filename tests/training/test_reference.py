@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import torch
 from explorer.design import Task, parse_name
 from explorer.study.run import Execution
 from explorer.training import speed
-from explorer.training.loop import deterministic
+from explorer.training.loop import Steps, deterministic, epoch_steps
 from explorer.training.reference import Images
 from explorer.training.results import Limits, TrainingSpeed, training_figures
 from explorer.training.speed import Conditions, random_run, random_steps
@@ -92,19 +93,29 @@ def test_the_memory_of_a_loop_is_that_of_its_steps_alone(monkeypatch: pytest.Mon
 
 def test_our_steps_are_those_that_a_study_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     execution = Execution("cpu", "", "grouped", "channels_last", "float32", 1, 8)
-    taken: list[int] = []
-    steps = speed.epoch_steps
-    monkeypatch.setattr(speed, "epoch_steps", lambda *given, **more: (taken.append(1), steps(*given, **more))[1])
+    taken: list[object] = []
+
+    def noted(*given: Any) -> Any:
+        taken.append(type(given[0]))
+        return epoch_steps(*given)
+
+    monkeypatch.setattr(speed, "epoch_steps", noted)
     found = list(islice(random_steps(random_run(parse_name("11-2x4d-w16"), TASK, 8, execution)), 2))
     assert len(found) == 2
-    assert taken == [1]
+    assert taken == [Steps]
 
 
 def test_a_speed_is_compared_at_one_batch_and_a_gpu_with_its_limits_at_its_best() -> None:
     limits = Limits("GPU", 1, 1e12, 1e12, 1e12)
     execution = Execution("cuda", "", "grouped", "channels_last", "bfloat16", 1, 128)
     made = partial(TrainingSpeed, batch_size=128, execution=execution, native={}, activations=1000, accesses=19)
-    more = {"memory": 1, "reference_memory": 1, "channels_last_memory": 1, "choosing": 0.0, "macs": 10**6}
+    more: dict[str, Any] = {
+        "memory": 1,
+        "reference_memory": 1,
+        "channels_last_memory": 1,
+        "choosing": 0.0,
+        "macs": 10**6,
+    }
     first = made(name="one", ours=2900.0, reference=1000.0, channels_last=1000.0, **more)
     second = made(name="two", ours=2500.0, reference=800.0, channels_last=900.0, **more)
     best = replace(first, batch_size=512, ours=50_000.0)

@@ -16,7 +16,7 @@ from torch import Tensor
 from explorer.design import Task, parse_name
 from explorer.study.run import EpochResult, Execution, Outcome, Run
 from explorer.study.settings import DataConfig, Recipe
-from explorer.training import loop, replayed
+from explorer.training import loop, replayed, scaling
 from explorer.training.checkpoint import Checkpointing
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
@@ -77,6 +77,19 @@ def test_a_run_of_graphs_has_the_bits_of_one_without(
     monkeypatch.setattr(replayed, "DEVICES", ())
     assert trained(own) == graphs
     assert len(recorded) == 3
+
+
+def test_a_run_of_graphs_in_float16_scales_and_skips_as_one_without(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scaling, "INTERVAL", 2)  # so that the scale soon grows too large, again and again
+    own = run(replace(RECIPE, epochs=4))
+    own = replace(own, execution=replace(own.execution, precision="float16"))
+    graphs = trained(own)
+    assert len(recorded) == 1
+    assert graphs[1].message.endswith("of 40 steps skipped: gradients too large for float16")
+    monkeypatch.setattr(replayed, "DEVICES", ())
+    assert trained(own) == graphs
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 14])
