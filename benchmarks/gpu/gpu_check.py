@@ -183,9 +183,11 @@ def smoke(check: Check) -> None:
 
 
 def tests(check: Check) -> None:
-    """The tests of test_cuda.py, without the project's settings of pytest, which ask for its plugins."""
-    plain = ("-q", "-rs", "-p", "no:cacheprovider", "-o", "addopts=", "-c", os.devnull, "--rootdir", str(HERE))
-    check.run("tests", [sys.executable, "-m", "pytest", *plain, str(HERE / "test_cuda.py")], check.limit(90), shown=25)
+    """The project's tests for a GPU, without its settings of pytest and fixtures, which ask for more packages."""
+    folder = _checkout() / "tests" / "cuda"
+    alone = ("-c", os.devnull, "--rootdir", str(folder), "--confcutdir", str(folder), "-o", "markers=cuda")
+    plain = ("-q", "-rs", "-p", "no:cacheprovider", *alone)
+    check.run("tests", [sys.executable, "-m", "pytest", *plain, str(folder)], check.limit(90), shown=25)
 
 
 def reproduce(check: Check) -> None:

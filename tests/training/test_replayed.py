@@ -1,7 +1,7 @@
 """Whatever is launched as one graph has the bits of what is launched kernel by kernel.
 
 Without a GPU a graph is a function that calls the body again on the same tensors: everything but the launching is the
-product's own. tests/cuda and benchmarks/gpu/test_cuda.py hold the same on a GPU.
+product's own. tests/cuda holds the same on a GPU.
 """
 
 from collections.abc import Callable

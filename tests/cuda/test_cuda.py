@@ -1,9 +1,13 @@
-"""What must hold on a GPU. CHECK_DEVICE=cpu tries the cases themselves where there is none: pytest test_cuda.py."""
+"""What must hold on a GPU.
+
+Without one all is skipped, unless CHECK_DEVICE=cpu asks for those cases that a CPU can try: then all is done on it.
+The prepared run on a GPU machine (benchmarks/gpu) starts these tests by themselves.
+"""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +33,15 @@ from explorer.training.network.fused import fuse
 from explorer.training.network.modules import NormReLU
 from explorer.training.network.prepare import prepare
 
-fix_cublas_workspace()  # before cuBLAS is first used
-torch.set_num_threads(1)  # as a worker on a GPU has it
-
-DEVICE = os.environ.get("CHECK_DEVICE") or "cuda"
+ASKED = os.environ.get("CHECK_DEVICE")
+DEVICE = ASKED or "cuda"
 GPU = pytest.mark.skipif(DEVICE != "cuda", reason=f"needs a GPU, and CHECK_DEVICE={DEVICE}")
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(
+        not ASKED and not torch.cuda.is_available(), reason="needs a GPU; CHECK_DEVICE=cpu tries it on a CPU"
+    ),
+]
 TASK = Task(channels=3, image_size=16, classes=5)
 DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 200, 100, 200, 0)
 RECIPE = Recipe(2, 20, 0.05, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 1, True, False)
@@ -46,6 +54,16 @@ DESIGNS = {
     "inception": "11-4x8d-w32-inception",
     "alexnet": "8-2x12d-alexnet_cifar",
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def worker() -> Iterator[None]:
+    """A process as a worker on a GPU has it: one thread, and set up before cuBLAS is first used."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+        fix_cublas_workspace()
+        torch.set_num_threads(1)
+        yield
 
 
 def plain(**changes: Any) -> Execution:
@@ -364,3 +382,24 @@ def test_verify_runs_on_the_device_without_the_workers_environment(tmp_path: Pat
     command = [sys.executable, "-m", "explorer", "do=verify", "architecture=11-2x4d-w16", f"device={DEVICE}"]
     done = subprocess.run([*command, "repeats=1"], env=own, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-600:]
+
+
+GROWS = """
+from explorer.training.worker import prepare_process
+prepare_process()
+import torch
+from explorer.training.device import device_memory, warm_up
+warm_up("cuda")
+assert device_memory("cuda") <= torch.cuda.get_device_properties(0).total_memory
+print(torch.cuda.memory._snapshot()["allocator_settings"]["expandable_segments"])
+"""
+
+
+@GPU
+@pytest.mark.parametrize("given", ["", "expandable_segments:False"])
+def test_a_worker_maps_memory_that_can_grow_unless_its_user_says_otherwise(given: str) -> None:
+    names = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+    own = {key: value for key, value in os.environ.items() if key not in names}
+    own |= {"PYTORCH_ALLOC_CONF": given} if given else {}
+    done = subprocess.run([sys.executable, "-c", GROWS], env=own, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, f"{not given}\n"), done.stderr[-600:]
