@@ -113,7 +113,8 @@ def test_what_a_run_may_reach_counts_however_it_is_named(copy: Path, use: str) -
 
 def test_a_chain_of_uses_counts_to_its_end(copy: Path) -> None:
     (copy / "training" / "schedule.py").write_text((copy / "training" / "schedule.py").read_text() + UNUSED)
-    edit(copy / "training" / "loop.py", "    deterministic()\n", "    deterministic()\n    also_unused(1)\n")
+    asked = "    deterministic(run.execution.deterministic)\n"
+    edit(copy / "training" / "loop.py", asked, f"{asked}    also_unused(1)\n")
     before = decisive_sources(copy)
     edit(copy / "training" / "schedule.py", "return also_unused(value)", "return also_unused(value) + 1")
     after = decisive_sources(copy)
