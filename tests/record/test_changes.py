@@ -139,7 +139,7 @@ def test_an_execution_plan_that_was_edited_is_told_and_refused(
 
 
 def test_an_execution_plan_of_an_earlier_version_is_of_deterministic_kernels_and_a_new_one_may_be_of_others() -> None:
-    old = {"device": "cuda", "device_name": "some GPU", "form": "grouped", "layout": "channels_last"}
+    old: dict[str, Any] = {"device": "cuda", "device_name": "some GPU", "form": "grouped", "layout": "channels_last"}
     old |= {"precision": "bfloat16", "threads": 1, "micro_batch": 128, "norms": "torch", "convolutions": []}
     assert starts.execution_in(old, FOLDER).deterministic
     padded = {"layer": "112>112_k3_s1_g8_32px", "groups": 4, "layout": "padded"}
