@@ -187,7 +187,7 @@ def tests(check: Check) -> None:
     folder = _checkout() / "tests" / "cuda"
     alone = ("-c", os.devnull, "--rootdir", str(folder), "--confcutdir", str(folder), "-o", "markers=cuda")
     plain = ("-q", "-rs", "-p", "no:cacheprovider", *alone)
-    check.run("tests", [sys.executable, "-m", "pytest", *plain, str(folder)], check.limit(90), shown=25)
+    check.run("tests", [sys.executable, "-m", "pytest", *plain, str(folder)], check.limit(150), shown=25)
 
 
 def reproduce(check: Check) -> None:

@@ -81,7 +81,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "recipe.learning_rate=0"], ["recipe.learning_rate=0: must be greater than 0"]),
         ([STUDY, "recipe.learning_rate=nan"], ["recipe.learning_rate"]),
         ([STUDY, "recipe.schedule=cosine"], ["must be 'one_cycle' or 'step'"]),
-        ([STUDY, "recipe=foo"], ["recipe=foo: no such recipe", "allowed: digits, paper_cifar"]),
+        ([STUDY, "recipe=foo"], ["recipe=foo: no such recipe", "allowed: digits, digits_equal_norm, paper_cifar"]),
         ([STUDY, "recipe.epochs=1,2"], ["sweeps are not supported"]),
         ([STUDY, "-m"], ["-m: studies loop by themselves"]),
         (
