@@ -8,7 +8,7 @@ graph is a function that calls its body again on the same tensors.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
@@ -190,7 +190,7 @@ class _Stream:
         """All has been done."""
 
 
-def recorded(notes: Notes) -> Callable[..., Callable[[], tuple[Tensor, ...]]]:
+def graphs_of(notes: Notes) -> Callable[..., Callable[[], tuple[Tensor, ...]]]:
     """What records a graph: a function whose calls execute the body again and give the same tensors."""
 
     def record(work: Callable[[], tuple[Tensor, ...]], pool: Any = None) -> Callable[[], tuple[Tensor, ...]]:
@@ -259,11 +259,14 @@ def pretended_cuda(patch: Callable[..., None], devices: tuple[str, ...] = (NAME,
     patch(Tensor, "_make_subclass", staticmethod(subclass))
     patch(torch.backends.cudnn, "version", lambda: 91900)
     patch(Tensor, "record_stream", lambda self, stream: None)
-    patch(replayed, "record", recorded(notes))
+    patch(replayed, "record", graphs_of(notes))
     patch(kernels, "is_available", lambda device="cpu": False)
-    with ExitStack() as stack:
-        stack.enter_context(PlacesOnCuda(notes))
-        yield notes
+    replayed._own_stream.cache_clear()
+    try:
+        with PlacesOnCuda(notes):
+            yield notes
+    finally:
+        replayed._own_stream.cache_clear()
 
 
 def work(pipe: Connection, parent: int, device: int | None = None) -> None:

@@ -1,9 +1,15 @@
 """Every branch for a GPU, executed where there is none: see pretended_cuda.py."""
 
+import ast
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 import torch
@@ -14,18 +20,21 @@ from explorer.design.grouped import grouped_convs
 from explorer.engine import local
 from explorer.record import records
 from explorer.record.folder import stored_environment, stored_execution
+from explorer.search import measuring
 from explorer.study.job import HostQuestion
 from explorer.study.run import EpochResult, Execution, Outcome, Run
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training import device as devices
 from explorer.training import loop, worker
-from explorer.training.forms_timing import fastest
-from explorer.training.images.split import fetched, load
+from explorer.training.forms_timing import fastest, speed_in_window, training_speed, warmed_up
+from explorer.training.images.split import Dataset, fetched, load
 from explorer.training.loop import Steps, epoch_steps, ready, train
+from explorer.training.results import Limits
 from explorer.training.streams import stream
 from tests import pretended_cuda as pretended
 from tests.conftest import TINY, undrawn
 from tests.pretended_cuda import CountsOperators, Notes
+from tests.test_layers import FILES, PACKAGE, ROOT
 from tests.training.test_image_sources import config, pictures, write_parquet
 
 DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 400, 100, 100, 0)
@@ -123,13 +132,18 @@ def test_a_step_launches_few_operators(cuda: Notes) -> None:
     assert sum(count for name, count in counted.found.items() if "sgd" in name) == 1
 
 
+def insects(folder: Path, kept: str) -> Dataset:
+    """Some images in files, on the pretended GPU or read while it trains."""
+    write_parquet(folder / "train.parquet", pictures(30))
+    write_parquet(folder / "test.parquet", pictures(9, first=100))
+    return load(replace(config(folder), keep=kept), "cuda", loaders=2)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kept", ["resident", "stream"])
 def test_streamed_images_are_copied_from_memory_that_a_gpu_reads_by_itself(
     cuda: Notes, tmp_path: Path, kept: str
 ) -> None:
-    write_parquet(tmp_path / "train.parquet", pictures(30))
-    write_parquet(tmp_path / "test.parquet", pictures(9, first=100))
-    data = load(replace(config(tmp_path), keep=kept), "cuda", loaders=2)
+    data = insects(tmp_path, kept)
     where = "cuda" if kept == "resident" else "cpu"
     places = torch.arange(len(data.train), device=where).split(4)
     cuda.waits.clear()
@@ -236,3 +250,85 @@ def test_a_worker_configures_torchs_allocator_unless_its_user_has(monkeypatch: p
         worker.prepare_process()
         found = {name: os.environ[name] for name in names if name in os.environ}
         assert found == {given or names[0]: "max_split_size_mb:64" if given else "expandable_segments:True"}
+
+
+@pytest.mark.real
+def test_the_benchmark_measures_on_a_pretended_gpu(
+    cuda: Notes, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = Limits(pretended.NAME, 2, 1e12, 2e12, 1e11)
+    monkeypatch.setattr("explorer.training.speed.measure_limits", lambda device: limits)
+    monkeypatch.setattr("explorer.training.speed.IMAGES", 1200)
+    monkeypatch.setattr(local, "work", pretended.work)
+    monkeypatch.setattr(measuring, "small_runs", partial(measuring.small_runs, seconds=20.0))
+    own = [f"architectures=[{SHOWN},11-1x4d-w16]", "image_size=8", "batch_size=8", "steps=1", "turns=1"]
+    assert main(["do=benchmark", *own, "device=cuda"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"29-32x4d at 8 pixels: [\d,]+ images/s alone; \d runs at once [\d,]+, ", told)
+    assert "small runs at once: at least 2x one after another" in told
+
+
+def asking() -> set[tuple[str, str]]:
+    """The functions of the product, by file and name, that ask for a GPU or do something else on one."""
+    found = set[tuple[str, str]]()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                found |= {(str(path.relative_to(PACKAGE)), node.name) for part in ast.walk(node) if _asks(part)}
+    return found
+
+
+def _asks(node: ast.AST) -> bool:
+    if isinstance(node, ast.Compare):
+        return any(isinstance(one, ast.Constant) and one.value == "cuda" for one in (node.left, *node.comparators))
+    return isinstance(node, ast.Attribute) and ast.unparse(node).startswith("torch.cuda.")
+
+
+# What the functions below do on a GPU is held by other tests, each with a stand-in of its own.
+ELSEWHERE = {
+    "engine/local.py": "tests/engine/test_local.py",
+    "engine/ray_engine.py": "tests/engine/test_crowded.py",
+    "engine/slurm_engine.py": "tests/engine/test_cluster_input.py",
+    "record/changes.py": "tests/record/test_changes.py",
+    "search/execution_plan.py": "tests/search/test_execution.py",
+    "search/measuring.py": "tests/search/test_execution.py",
+    "training/glance.py": "tests/training/test_glance.py",
+    "training/network/norms_triton.py": "tests/training/test_norms_triton.py",
+    "training/network/kernels/__init__.py": "tests/training/test_norms_triton.py",
+    "training/speed.py": "tests/test_pretended_cuda.py",  # the benchmark, in a test that takes long
+    "verbs/benchmark.py": "tests/test_pretended_cuda.py",
+    "verbs/plan.py": "tests/training/test_glance.py",
+}
+# A real graph is recorded and launched in tests/cuda alone.
+REAL = {("training/replayed.py", name) for name in ("record", "launch")}
+REAL |= {("training/reference.py", "torch_defaults"), ("training/reference.py", "reference_steps")}
+
+
+def test_every_function_that_asks_for_a_gpu_is_executed_on_the_pretended_one(
+    cuda: Notes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert all((ROOT / test).exists() for test in ELSEWHERE.values())
+    executed = set[tuple[str, str]]()
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(str(PACKAGE)):
+            executed.add((str(Path(frame.f_code.co_filename).relative_to(PACKAGE)), frame.f_code.co_name))
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (0, pretended.MEMORY))
+    sys.setprofile(note)
+    try:
+        report = worker._survey(HostQuestion(DIGITS, "auto"))
+        devices.warm_up(report.device)
+        run = a_run()
+        trained(run)
+        training_speed(run, 0.0)
+        speed_in_window(warmed_up(run), run, 0.0)
+        fastest(dict.fromkeys(grouped_convs(run.architecture, run.task), 10**6), GPU)
+        devices.is_out_of_memory(RuntimeError("CUBLAS_STATUS_NOT_INITIALIZED"))
+        devices.is_usable("cuda")
+        devices.release_memory()
+        read_ahead = insects(tmp_path, "stream")
+        next(iter(fetched(read_ahead, read_ahead.train, [torch.arange(4)])))
+    finally:
+        sys.setprofile(None)
+    assert {one for one in asking() - executed - REAL if one[0] not in ELSEWHERE} == set()

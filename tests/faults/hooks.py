@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -22,6 +21,7 @@ STEP = 0.01  # seconds of a stand-in's training step
 AT_STEP = 6  # of a run, as its process counts them
 HERE = Path("here")  # made where a process has come to the place of its fault
 NEVER = 10_000.0
+STAYING = contextlib.ExitStack()  # what holds until the process ends
 
 
 def work(pipe: Connection, parent: int, device: int | None = None) -> None:
@@ -88,11 +88,13 @@ def no_memory(network: Any) -> None:
 
 
 def dead_gpu() -> None:
-    """Runs of "cuda" train on the CPU; in one of them, once, an error takes the GPU away from its process."""
+    """Runs train on a pretended GPU; in one of them, once, an error takes the GPU away from its process."""
     import torch
 
     from explorer.training import loop
+    from tests.pretended_cuda import pretended_cuda
 
+    STAYING.enter_context(pretended_cuda(setattr))
     train, lost = loop.train, list[Any]()
 
     def answer() -> None:
@@ -104,7 +106,7 @@ def dead_gpu() -> None:
             here()
             lost.append(run)
         answer()
-        return train(replace(run, execution=replace(run.execution, device="cpu")), *others, **named)
+        return train(run, *others, **named)
 
     patch(loop, train=emulated)
     patch(torch.cuda, synchronize=answer, empty_cache=answer)
@@ -150,8 +152,9 @@ def without_cuda() -> None:
     """What torch says of a GPU's time and memory where there is none."""
     import torch
 
-    ignore = lambda: None  # noqa: E731 - a function without a name
-    patch(torch.cuda, synchronize=ignore, reset_peak_memory_stats=ignore, max_memory_reserved=lambda: 0)
+    from tests.pretended_cuda import NAME, Notes, answers
+
+    patch(torch.cuda, **answers(Notes(), (NAME,)))
 
 
 def seen_gpus() -> None:

@@ -21,6 +21,7 @@ from explorer.training.checkpoint import Checkpointing
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
 from explorer.training.replayed import LEAST_CALLS, PLAIN_CALLS, Replayed
+from tests.pretended_cuda import Notes, graphs_of
 
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 200, 1100, 100, 0)
@@ -34,25 +35,11 @@ Recorded = list[Callable[[], tuple[Tensor, ...]]]
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """Graphs on the CPU: what was recorded so far."""
-    found: Recorded = []
-
-    def record(work: Callable[[], tuple[Tensor, ...]], pool: Any = None) -> Callable[[], tuple[Tensor, ...]]:
-        own: list[tuple[Tensor, ...]] = []
-
-        def launch() -> tuple[Tensor, ...]:
-            now = work()
-            own[:] = own or [tuple(one.clone() for one in now)]
-            for old, new in zip(own[0], now, strict=True):
-                old.copy_(new)
-            return own[0]
-
-        found.append(launch)
-        return launch
-
+    notes = Notes()
     monkeypatch.setattr(replayed, "DEVICES", ("cpu", "cuda"))
     monkeypatch.setattr(replayed, "apart", lambda body, inputs: body(*inputs))
-    monkeypatch.setattr(replayed, "record", record)
-    return found
+    monkeypatch.setattr(replayed, "record", graphs_of(notes))
+    return notes.graphs
 
 
 def run(recipe: Recipe = RECIPE, data: DataConfig = DIGITS) -> Run:
