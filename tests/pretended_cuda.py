@@ -112,11 +112,11 @@ class PlacesOnCuda(TorchFunctionMode):
             raise RuntimeError(f"{name}: Expected all tensors to be on the same device, but found cuda:0 and cpu")
 
 
-class CountsOperators(TorchDispatchMode):
+class CountsOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operators that torch executes, by name."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -25,8 +25,9 @@ from explorer.study.job import HostQuestion
 from explorer.study.run import EpochResult, Execution, Outcome, Run
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training import device as devices
-from explorer.training import loop, worker
+from explorer.training import worker
 from explorer.training.forms_timing import fastest, speed_in_window, training_speed, warmed_up
+from explorer.training.images import split as images
 from explorer.training.images.split import Dataset, fetched, load
 from explorer.training.loop import Steps, epoch_steps, ready, train
 from explorer.training.results import Limits
@@ -50,7 +51,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Notes]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pretended.pretended_cuda(monkeypatch.setattr) as notes:
         yield notes
-    loop.load.__globals__["_LOADED"].clear()
+    images._LOADED.clear()
 
 
 def a_run(recipe: Recipe = RECIPE, execution: Execution = GPU) -> Run:
@@ -145,7 +146,7 @@ def test_streamed_images_are_copied_from_memory_that_a_gpu_reads_by_itself(
 ) -> None:
     data = insects(tmp_path, kept)
     where = "cuda" if kept == "resident" else "cpu"
-    places = torch.arange(len(data.train), device=where).split(4)
+    places = torch.arange(len(data.train), device=where).split(4)  # type: ignore[no-untyped-call]
     cuda.waits.clear()
     batches = list(fetched(data, data.train, places))
     assert {part.device.type for batch in batches for part in batch} == {"cuda"}

@@ -153,7 +153,7 @@ def outcome(data: bytes, config: DataConfig) -> bytes | str:
 def test_the_short_way_for_plain_jpegs_gives_what_pillow_gives(
     config: DataConfig, monkeypatch: pytest.MonkeyPatch, data: bytes, channels: int
 ) -> None:
-    own = replace(config, resize=None, channels=channels)
+    own = replace(config, resize=None, channels=channels)  # type: ignore[arg-type]
     short = outcome(data, own)
     monkeypatch.setattr(decoding, "_plain_jpeg", lambda *_: None)
     assert outcome(data, own) == short

@@ -57,7 +57,7 @@ def _plain_jpeg(data: bytes, config: DataConfig) -> Bytes | None:
         return None
     whole = (0, 0, size, size)
     with suppress(Exception):  # what is unusual or damaged is read as any other file, which says what is wrong with it
-        image = Image.core.new(mode, (size, size))
+        image = Image.core.new(mode, (size, size))  # type: ignore[attr-defined]
         decoder = Image._getdecoder(mode, "jpeg", (mode, ""), ())
         decoder.setimage(image, whole)
         done, error = decoder.decode(data)
