@@ -154,7 +154,10 @@ def held_memory(device: str) -> int:
 
 
 def warm_up(device: str) -> None:
-    """Make a GPU ready for this process, which loads CUDA's libraries: seconds that the first run would wait for."""
+    """Load what the first step would wait for: what torch's optimisers import, and on a GPU CUDA's libraries."""
+    weight = torch.zeros(1, device=device, requires_grad=True)
+    weight.grad = torch.zeros_like(weight)
+    torch.optim.SGD([weight], lr=0.1, momentum=0.9, fused=True).step()
     if device != "cuda":
         return
     for kind in (torch.float32, torch.bfloat16) if has_bfloat16(device) else (torch.float32,):
