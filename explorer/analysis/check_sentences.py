@@ -3,7 +3,7 @@
 from explorer.analysis.finding import DECIDED, Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.paired import MOST_PAIRS
-from explorer.analysis.robustness import JudgedArm, JudgedCheck, Robustness
+from explorer.analysis.robustness import JudgedArm, JudgedCheck, Robustness, declared_side
 from explorer.design.name import display_setting
 from explorer.host.formatting import counted, points
 from explorer.study.checks import RIVALS
@@ -40,13 +40,7 @@ def robustness_sentence(finding: Finding) -> str:
     found, declared = finding.robustness, finding.comparison
     if found is None or declared is None or not (found.is_begun or declared.verdict in DECIDED):
         return ""
-    parts = []
-    if held := [words for check in found.found("holds") for words in _main_words(found, check)]:
-        parts.append(f"the difference holds {_listed(held)}")
-    if explained := found.found("explains"):
-        start = "it is" if parts else "the difference is"
-        parts.append(f"{start} explained by {_listed([_explained(found, check) for check in explained])}")
-    parts += [_open(found, check) for check in found.found("cannot tell")]
+    parts = _judged(found) if declared_side(declared.differences) else _unclear(found)
     if found.far:
         far = (f"{RIVALS[name]} ({counted(done, 'run')} so far)" for name, done in found.far.items())
         parts.append(f"not finished: {', '.join(far)}")
@@ -56,6 +50,24 @@ def robustness_sentence(finding: Finding) -> str:
         parts.append(f"not checked: {', '.join(RIVALS[name] for name in found.undone)}")
     words = "; ".join(parts)
     return f"{words[0].upper()}{words[1:]}."
+
+
+def _judged(found: Robustness) -> list[str]:
+    """What the checks say of a clear difference."""
+    parts = []
+    if held := [words for check in found.found("holds") for words in _main_words(found, check)]:
+        parts.append(f"the difference holds {_listed(held)}")
+    if explained := found.found("explains"):
+        start = "it is" if parts else "the difference is"
+        parts.append(f"{start} explained by {_listed([_explained(found, check) for check in explained])}")
+    return parts + [_open(found, check) for check in found.found("cannot tell")]
+
+
+def _unclear(found: Robustness) -> list[str]:
+    """What was measured where there is no clear difference that a check could explain."""
+    arms = [arm for check in found.checks for arm in check.arms if arm.arm.main]
+    gaps = [f"{found.named(arm.arm.name).words} {_gap(found, arm)}" for arm in arms]
+    return ["there is no clear difference that a check could explain", *gaps]
 
 
 def arm_note(found: Robustness, arm: JudgedArm) -> str:

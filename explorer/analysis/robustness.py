@@ -45,7 +45,7 @@ class JudgedArm:
     word    holds: the interval of the gap excludes zero on the declared side; explains: it does not, and p is below
             0.05 with a change towards the other side; cannot tell: neither
     needed  pairs that detect, with 80 % power, a change as large as the declared gap; None if it can be told, or the
-            changes do not vary
+            changes do not vary, or the declared gap is not clear
     """
 
     arm: Arm
@@ -71,9 +71,10 @@ def judge(declared: Mapping[int, float], arms: Sequence[Arm], alpha: float = ALP
     That a contrast holds under all its checks needs no correction: each must hold. That one of them explains it does:
     p values of changes are adjusted by Holm's method (1979) over the checks, and by Bonferroni's over the main arms of
     one check. Fewer than five pairs tell nothing. An arm by which nothing changes, since the declared runs are made as
-    it asks, is no test and takes no part in the correction.
+    it asks, is no test and takes no part in the correction. Where the declared gap is not clear there is nothing that
+    could hold or be explained.
     """
-    side = float(np.sign(np.mean([*declared.values()]))) if declared else 0.0
+    side = declared_side(declared, alpha)
     found: dict[str, list[tuple[Arm, Floats, float]]] = {}
     for arm in arms:
         changes = np.array([arm.gaps[seed] - declared[seed] for seed in sorted(set(arm.gaps) & set(declared))])
@@ -92,6 +93,13 @@ def judge(declared: Mapping[int, float], arms: Sequence[Arm], alpha: float = ALP
     return tuple(judged)
 
 
+def declared_side(declared: Mapping[int, float], alpha: float = ALPHA) -> float:
+    """The sign of the declared gap; 0 if it is not clear, which is when its interval includes zero."""
+    gap = estimate([*declared.values()], 1 - alpha)
+    is_unclear = not gap.n or (gap.has_interval and gap.low <= 0 <= gap.high)
+    return 0.0 if is_unclear else float(np.sign(gap.mean))
+
+
 def _change_p(changes: Floats) -> float:
     """The p value of the hypothesis that nothing changes; NaN if nothing does."""
     return math.nan if not len(changes) or np.abs(changes).max() < ROUNDING else paired_p(changes)
@@ -105,7 +113,7 @@ def _judged(arm: Arm, changes: Floats, p: float, declared: Mapping[int, float], 
         word = "holds"
     elif change.n >= MIN_PAIRS and p < alpha and side * change.mean < 0:
         word = "explains"
-    size = abs(float(np.mean([*declared.values()]))) if declared else 0.0
+    size = abs(side * float(np.mean([*declared.values()]))) if declared else 0.0
     needed = pairs_needed(changes, size, alpha) if word == "cannot tell" and size > 0 else None
     return JudgedArm(arm, gap, change, min(p, 1.0) if p == p else p, word, needed)
 

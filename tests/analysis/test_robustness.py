@@ -68,6 +68,14 @@ def test_too_few_pairs_or_too_much_noise_cannot_tell_and_say_how_many_would() ->
     assert needed > 6
 
 
+def test_where_the_declared_gap_is_not_clear_nothing_holds_and_nothing_is_explained() -> None:
+    declared = {seed: 0.01 + 0.03 * (-1) ** seed for seed in range(6)}
+    apart = Arm("init", "init", {seed: 0.05 + 0.001 * seed for seed in range(6)})
+    other = Arm("rate", "rate", {seed: -0.05 + 0.001 * seed for seed in range(6)})
+    for check in judge(declared, [apart, other]):
+        assert (check.word, check.arms[0].needed) == ("cannot tell", None)
+
+
 def test_the_arms_of_a_check_count_as_one_and_it_holds_only_if_all_of_them_do() -> None:
     declared, (guilty, innocent, *_) = world(np.random.default_rng(2), "init")
     both = [Arm("cost", "equal macs", innocent.gaps), Arm("cost", "one step wider", guilty.gaps)]
