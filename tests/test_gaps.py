@@ -3,6 +3,8 @@
 import base64
 import csv
 import importlib.util
+import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -123,3 +125,34 @@ def test_recorded_errors_are_those_of_the_record(name: str) -> None:
             expected = runs[(runs["setting"] == arm.setting) & (runs["status"] == "ok")].set_index("seed")["test_error"]
             ended = {seed: gaps._error(run.wrong) for (_, seed), run in gaps._runs(arm, STUDIES).items() if run.ok}
             assert {seed: ended[seed] for seed in expected.index} == pytest.approx(expected.to_dict())
+
+
+def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
+    said = subprocess.run([sys.executable, STUDIES / "gaps.py"], capture_output=True, text=True, check=True).stdout
+    said = said.split("init_narrow_cifar10_jpeg: ")[1]
+    found: dict[str, list[str]] = {}
+    for line in said.splitlines():
+        if named := re.fullmatch(r"  (\w[\w .]*): \S+ \(.*", line):
+            name = named[1]
+        elif row := re.match(r" +all: (\S+) \((\S+) to (\S+)\), n = (\d+)", line):
+            found.setdefault(name, [row[1], *(end.lstrip("+") for end in row.groups()[1:])])
+    assert "explains" in said.split("preliminary")[1].splitlines()[0]
+    paths = ("docs/results.md", "docs/recipes.md", "README.md", "studies/equal_params_cifar10_jpeg/note.txt")
+    results, recipes, readme, note = (
+        " ".join((STUDIES.parent / path).read_text(encoding="utf-8").split()) for path in paths
+    )
+    for mean, low, high, n in (own for name, own in found.items() if name in ("as drawn", "both at 2.0", "fan_in")):
+        assert f"| {mean}, {low} to {high} | {n} |" in results
+    change, drawn, large, small = (found[key] for key in ("change", "as drawn", "both at 2.0", "both at 0.125"))
+    mean, low, high, n = change
+    assert f"loses {mean.lstrip('+')} points ({low} to {high}, n = {n})" in results
+    assert f"{drawn[0]} points (95 % interval {drawn[1]} to {drawn[2]})" in note
+    assert f"{large[0]} ({large[1]} to {large[2]}) with 2.0 for both" in note
+    assert f"{drawn[3]} of 10 pairs so far" in note
+    assert f"worse by {large[0].lstrip('+')} points ({large[1]} to {large[2]})" in readme
+    assert f"from {drawn[0]} to {large[0]} points" in recipes
+    mean, low, high, n = small
+    assert f"| {mean}, {low} to {high} | {n} |" in results
+    assert f"{mean} ({low} to {high}) with 0.125 for both" in note
+    assert f"by {mean.lstrip('+')} ({low} to {high}) at the other, {n} of 10 declared pairs" in readme
+    assert f"it is {mean} ({low} to {high})" in recipes
