@@ -154,5 +154,5 @@ def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
     mean, low, high, n = small
     assert f"| {mean}, {low} to {high} | {n} |" in results
     assert f"{mean} ({low} to {high}) with 0.125 for both" in note
-    assert f"by {mean.lstrip('+')} ({low} to {high}) at the other, {n} of 10 declared pairs" in readme
+    assert f"by {mean.lstrip('+')} ({low} to {high}) at 0.125: preliminary, {n} of 10 declared pairs" in readme
     assert f"it is {mean} ({low} to {high})" in recipes
