@@ -35,7 +35,7 @@ from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
-EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**22}
+EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**19}
 MOST_EVALUATED = 1024
 EXPLODED = 1000.0  # times the loss of guessing, above which a run counts as diverged
 Right = npt.NDArray[np.bool_]
@@ -204,7 +204,9 @@ class Steps:
             self._rate = torch.zeros((), device=device, dtype=torch.float32 if device == "cuda" else torch.float64)
             self._use(self._rate)
         steps = run.recipe.steps_on(len(data.train))
-        self._replayed = Replayed(self._take, device, steps, pool, tell, changes=self._changed)
+        # Functions that do not hold this object: graphs keep a GPU's memory, which must be free as soon as it is gone.
+        body, changed = partial(_taken, run, network, optimizer, data), partial(_changed, network, optimizer)
+        self._replayed = Replayed(body, device, steps, pool, tell, changes=changed)
 
     def take(self, pixels: Tensor, labels: Tensor, draws: Draws, rate: float) -> tuple[Tensor, ...]:
         """Train on a batch of bytes: its mean loss and number of errors, on the device until the next step."""
@@ -218,16 +220,28 @@ class Steps:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 
-    def _changed(self) -> tuple[Tensor, ...]:
-        momentum = (state.get("momentum_buffer") for state in self._optimizer.state.values())
-        scaling = self._optimizer.scaling.values() if isinstance(self._optimizer, ScaledSGD) else ()
-        return (*self.network.state_dict().values(), *(one for one in momentum if one is not None), *scaling)
 
-    def _take(self, pixels: Tensor, labels: Tensor, *drawn: Tensor) -> tuple[Tensor, ...]:
-        draws, recipe, data = Draws(*drawn), self.run.recipe, self.data
-        floats = coloured(pixels.float(), draws, recipe, data.axes)
-        batch = augmented(normalised(floats, data.mean, data.std), draws, recipe)
-        return step(self.network, self._optimizer, batch, labels, recipe, self.run.execution)
+def _taken(
+    run: Run,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: Dataset,
+    pixels: Tensor,
+    labels: Tensor,
+    *drawn: Tensor,
+) -> tuple[Tensor, ...]:
+    """A step on a batch of bytes."""
+    draws, recipe = Draws(*drawn), run.recipe
+    floats = coloured(pixels.float(), draws, recipe, data.axes)
+    batch = augmented(normalised(floats, data.mean, data.std), draws, recipe)
+    return step(network, optimizer, batch, labels, recipe, run.execution)
+
+
+def _changed(network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Tensor, ...]:
+    """The tensors that a step changes."""
+    momentum = (state.get("momentum_buffer") for state in optimizer.state.values())
+    scaling = optimizer.scaling.values() if isinstance(optimizer, ScaledSGD) else ()
+    return (*network.state_dict().values(), *(one for one in momentum if one is not None), *scaling)
 
 
 @dataclass

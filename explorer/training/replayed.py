@@ -4,6 +4,7 @@ A training step of a network is some hundreds of kernels. Launching them one by 
 takes to execute those of a small network; a graph is launched at once.
 """
 
+import gc
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ LEAST_CALLS = 16
 # Launches that the host may be ahead of the device. More would delay a stop, since what is launched is also executed.
 AHEAD = 8
 DEVICES = ("cuda",)  # on a CPU nothing is launched
+# Why recording has failed in this process: torch's allocator may not be itself afterwards, so nothing more is recorded.
+_failures: list[str] = []
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Replayed:
     _called: dict[object, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._records = self.device in DEVICES and self.calls >= LEAST_CALLS
+        self._records = self.device in DEVICES and self.calls >= LEAST_CALLS and not _failures
 
     def __call__(self, *inputs: Tensor) -> Tensors:
         """What the body gives for these tensors."""
@@ -77,11 +80,17 @@ class Replayed:
             before = _copies(self.changes())
             plain, after = _copies(apart(self.body, inputs)), _copies(self.changes())
             _put(before, self.changes())
+        failed = ""
         try:
             graph = _Graph(self.body, inputs, self.pool)
         except RuntimeError as error:
+            failed = in_one_line(error)
+        if failed:  # here, where nothing holds the memory of the attempt any more
             finish(self.device)  # raises where the error has made the GPU unusable
-            return self._without(f"recording them failed ({in_one_line(error)})", inputs)
+            _failures.append(failed)
+            return self._without(
+                f"recording them failed ({failed}), as will those of later runs of this worker", inputs
+            )
         found = graph.of(inputs)
         if plain and self.changes is not None and not _same_bits((*found, *self.changes()), (*plain, *after)):
             _put(before, self.changes())
@@ -129,12 +138,15 @@ def apart(body: Body, inputs: Tensors) -> Tensors:
     """Run a body on a stream of its own: what is recorded later must not depend on the default stream."""
     current, own = torch.cuda.current_stream(), _own_stream()
     own.wait_stream(current)
-    with torch.cuda.stream(own):
-        found = body(*inputs)
-    current.wait_stream(own)
-    for one in (*inputs, *found):
-        one.record_stream(current)
+    for one in inputs:
         one.record_stream(own)
+    try:
+        with torch.cuda.stream(own):
+            found = body(*inputs)
+    finally:
+        current.wait_stream(own)
+    for one in found:
+        one.record_stream(current)
     return found
 
 
@@ -149,9 +161,15 @@ def record(work: Callable[[], Tensors], pool: Any = None) -> Launch:
 
     Its tensors are the same at each call. Raises RuntimeError if the kernels cannot be recorded.
     """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-        found = work()
+    graph, stream, collects = torch.cuda.CUDAGraph(), torch.cuda.current_stream(), gc.isenabled()
+    gc.disable()  # a graph of an earlier run that is destroyed meanwhile would spoil this one
+    try:
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            found = work()
+    finally:
+        torch.cuda.set_stream(stream)  # torch leaves its own stream current where ending the recording fails
+        if collects:
+            gc.enable()
     launched: deque[Any] = deque()
 
     def launch() -> Tensors:

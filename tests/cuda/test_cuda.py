@@ -4,6 +4,7 @@ Without one all is skipped, unless CHECK_DEVICE=cpu asks for those cases that a 
 The prepared run on a GPU machine (benchmarks/gpu) starts these tests by themselves.
 """
 
+import gc
 import os
 import subprocess
 import sys
@@ -274,8 +275,25 @@ def test_a_run_of_graphs_has_the_bits_of_one_whose_kernels_are_launched_one_by_o
     graphs = trained(run, keeping=Checkpointing(tmp_path, lines.append, 1e6))
     assert lines == []
     assert len(made) == 3
-    monkeypatch.setattr(replayed, "DEVICES", ())
+    monkeypatch.setattr(replayed, "LEAST_CALLS", 10**9)  # the rate stays a tensor, which is what the kernel reads
     assert trained(run) == graphs
+
+
+@GPU
+def test_the_memory_of_a_run_is_free_when_it_has_ended() -> None:
+    """Without Python's collector of cycles, which may wait for many runs."""
+    run = digits(plain(precision="bfloat16"), recipe=replace(RECIPE, epochs=3))
+    kept = []
+    gc.disable()
+    try:
+        for _ in range(3):
+            trained(run)
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+            kept.append(torch.cuda.memory_reserved())
+    finally:
+        gc.enable()
+    assert kept[1] == kept[2] <= kept[0] + 2**26
 
 
 @GPU

@@ -19,6 +19,7 @@ from explorer.record.folder import CONFIG, RUNS
 from tests.conftest import PATIENCE
 from tests.engine.test_cluster_input import HEAD
 from tests.engine.test_engines import arguments
+from tests.faults.level import LEVEL
 from tests.faults.processes import LONGEST, MARK, Command, command, free_port, kill
 from tests.faults.record import Rows, differences, record_of
 from tests.test_layers import ROOT
@@ -263,7 +264,8 @@ def heads(address: str) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("name", "asking"), [("ray", signal.SIGTERM), ("ray", signal.SIGINT), ("slurm", signal.SIGINT)]
+    ("name", "asking"),
+    [("ray", signal.SIGTERM), ("slurm", signal.SIGINT), *([("ray", signal.SIGINT)] if LEVEL == "full" else [])],
 )
 def test_asked_to_leave_all_save_where_they_are_and_go_on(
     name: str, asking: signal.Signals, tmp_path: Path, expected: dict[str, Rows]

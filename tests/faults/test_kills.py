@@ -10,15 +10,15 @@ import pytest
 from explorer.record import folder as study
 from tests.conftest import PATIENCE, TINY
 from tests.faults.conftest import Measured
-from tests.faults.level import SEED, times
+from tests.faults.level import LEVEL, SEED
 from tests.faults.processes import Command, command, kill
 from tests.faults.record import Rows, differences, record_of
 
 # Long enough for moments to fall into training, and a checkpoint after every step, so that many fall into saving.
 STUDY = [*TINY, "recipe.epochs=10", "search.seeds=3", "engine.save_every=0", "engine.retries=1000"]
-KILLS = 20  # of one test
+KILLS = 20 if LEVEL == "full" else 10  # of one test
 FOLDER = Path("studies/tiny")
-REPEATS = range(times(200) // KILLS)
+REPEATS = range(10 if LEVEL == "full" else 1)
 
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")]
 

@@ -17,7 +17,7 @@ from tests.test_layers import ROOT
 
 pytestmark = pytest.mark.real
 
-EVERY = {"full": 1, "tenth": 5, "none": 20}[LEVEL]  # one point in so many is tried
+EVERY = {"full": 1, "tenth": 10, "none": 20}[LEVEL]  # one point in so many is tried
 LONGEST = 900.0  # seconds
 
 

@@ -13,6 +13,7 @@ from explorer.host.signals import LONGEST_GOODBYE
 from explorer.record.folder import study_folder
 from tests.conftest import PATIENCE, TINY
 from tests.faults import hooks
+from tests.faults.level import LEVEL
 from tests.faults.processes import children, is_running
 from tests.faults.record import Rows, differences, record_of
 from tests.test_layers import ROOT
@@ -21,6 +22,13 @@ pytestmark = pytest.mark.real
 
 STUDY = [*TINY, "recipe.epochs=12", "storage=none", "engine.save_every=1000"]
 PHASES = ["start", "training", "evaluation", "saving", "recording", "report"]
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Both signals at each of them, or one after the other.
+ONCE = [
+    (phase, asking)
+    for number, phase in enumerate(PHASES)
+    for asking in (SIGNALS if LEVEL == "full" else (SIGNALS[number % 2],))
+]
 COMMAND = [sys.executable, "-m", "tests.faults.signalled"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
@@ -77,8 +85,7 @@ def finish(expected: dict[str, Rows]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("asking", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("phase", "asking"), ONCE)
 def test_asked_once_a_study_saves_leaves_and_goes_on(
     workplace: Path, expected: dict[str, Rows], phase: str, asking: signal.Signals
 ) -> None:
@@ -95,7 +102,7 @@ def test_asked_once_a_study_saves_leaves_and_goes_on(
         assert "goes on after " in output
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", PHASES if LEVEL == "full" else PHASES[::2])
 def test_asked_twice_it_leaves_at_once_and_goes_on_all_the_same(
     workplace: Path, expected: dict[str, Rows], phase: str
 ) -> None:

@@ -4,6 +4,8 @@ Without a GPU a graph is a function that calls the body again on the same tensor
 product's own. tests/cuda holds the same on a GPU.
 """
 
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     """Graphs on the CPU: what was recorded so far."""
     notes = Notes()
     monkeypatch.setattr(replayed, "DEVICES", ("cpu", "cuda"))
+    monkeypatch.setattr(replayed, "_failures", [])
     monkeypatch.setattr(replayed, "apart", lambda body, inputs: body(*inputs))
     monkeypatch.setattr(replayed, "record", graphs_of(notes))
     return notes.graphs
@@ -162,3 +165,40 @@ def test_a_graph_with_other_bits_is_not_used_and_trains_nothing(
     assert trained(run(), keeping=Checkpointing(tmp_path, lines.append, 100.0)) == plain
     assert len(lines) == 1
     assert "other bits" in lines[0]
+
+
+def test_after_a_recording_that_failed_nothing_more_is_recorded_in_the_process(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def fails(work: object, pool: Any = None) -> None:
+        tried.append(1)
+        raise RuntimeError("cannot be captured")
+
+    plain = trained(run())
+    monkeypatch.setattr(replayed, "record", fails)
+    assert trained(run()) == plain
+    assert trained(run()) == plain
+    assert len(tried) == 1
+
+
+def test_what_steps_hold_is_free_as_soon_as_they_are_gone(recorded: Recorded) -> None:
+    """Without Python's collector of cycles, which may wait for many runs: graphs keep a GPU's memory."""
+    own = run()
+    data = load(DIGITS)
+    trained(own)  # what torch loads when it is first used keeps that network until the collector comes
+    recorded.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        steps = loop.Steps(own, *loop.ready(own), data)
+        for _ in loop.epoch_steps(steps, 1, torch.Generator(), torch.Generator()):
+            pass
+        assert recorded
+        gone = weakref.ref(steps), weakref.ref(steps.network)
+        recorded.clear()
+        del steps
+        assert [one() for one in gone] == [None, None]
+    finally:
+        gc.enable()

@@ -415,7 +415,7 @@ def test_checks_of_a_finished_study_are_trained_stopped_and_continued_with_the_s
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*TINY, "search.seeds=5", "engine.forms=auto", "engine.workers=1"]
-    asked = [*words, "do=challenge", "study.robustness=[init,cost,split]"]
+    asked = [*words, "do=challenge", "study.robustness=[rate,cost,split]"]
     assert main(words) == 0
     shutil.copytree("studies", "kept")
     assert main(asked) == 0
