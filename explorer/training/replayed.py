@@ -123,8 +123,8 @@ class _Graph:
     """The kernels of a body, with places for its inputs."""
 
     def __init__(self, body: Body, inputs: Tensors, pool: Any) -> None:
-        self._inputs = tuple(torch.empty_like(one) for one in inputs)
-        self._launch = record(lambda: body(*self._inputs), pool)
+        own = self._inputs = tuple(torch.empty_like(one) for one in inputs)
+        self._launch = record(lambda: body(*own), pool)  # which does not hold this object
 
     def of(self, inputs: Tensors) -> Tensors:
         """What the body gives for some inputs."""
