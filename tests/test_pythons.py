@@ -31,8 +31,6 @@ TESTS = (
     "tests/training/test_sources.py::test_versions_of_python_agree_on_what_code_means",
     "tests/search/test_mirror.py::test_the_mirror_follows_trials_as_they_go_on",
 )
-# Every kind of study from its settings to its page and table, in the newest version.
-EVERY_STUDY = "tests/verbs/test_every_study.py"
 COMMANDS = {
     "study=neighbours do=plan": "42 of 42 runs to do",
     "study=pareto do=plan": "64 of 64 runs to do",
@@ -140,9 +138,7 @@ def installed(version: str) -> Path:
 
 @pytest.mark.real
 @pytest.mark.parametrize("version", VERSIONS)
-def test_studies_are_planned_judged_drawn_and_examined_without_torch(
-    installed: Path, tmp_path: Path, version: str
-) -> None:
+def test_studies_are_planned_judged_drawn_and_examined_without_torch(installed: Path, tmp_path: Path) -> None:
     python = installed / "python"
     run(tmp_path, python, "-c", BARE)
     run(ROOT, python, "-W", "error", "-c", COMPILE)
@@ -156,17 +152,7 @@ def test_studies_are_planned_judged_drawn_and_examined_without_torch(
     for command, answer in COMMANDS.items():
         assert answer in run(tmp_path, installed / "explorer", *command.split())
     assert run(tmp_path, python, "-c", SOURCES) == str(sorted(decisive_sources().items()))
-    run(
-        ROOT,
-        python,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        *TESTS,
-        *([EVERY_STUDY] if version == VERSIONS[-1] else []),
-    )
+    run(ROOT, python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
