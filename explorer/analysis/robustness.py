@@ -113,8 +113,9 @@ def _judged(arm: Arm, changes: Floats, p: float, declared: Mapping[int, float], 
         word = "holds"
     elif change.n >= MIN_PAIRS and p < alpha and side * change.mean < 0:
         word = "explains"
-    size = abs(side * float(np.mean([*declared.values()]))) if declared else 0.0
-    needed = pairs_needed(changes, size, alpha) if word == "cannot tell" and size > 0 else None
+    needed = None
+    if word == "cannot tell" and side:
+        needed = pairs_needed(changes, side * float(np.mean([*declared.values()])), alpha)
     return JudgedArm(arm, gap, change, min(p, 1.0) if p == p else p, word, needed)
 
 
