@@ -71,6 +71,7 @@ FAMILIES = {
             "fan_in": (Arm(f"{_NARROW}_fan_in", _SEVERAL), Arm(f"{_NARROW}_fan_in", _ONE)),
         },
     ),
+    "literal_16px_cifar10_jpeg": _family("literal_16px_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
     "literal_cifar10_jpeg": _family("literal_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
 }
 SEEDS = 10  # that each family was declared with

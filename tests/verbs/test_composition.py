@@ -44,6 +44,8 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "init_narrow_cifar10_jpeg_fan_out": ("3b85ef99dccc", "55ed599bf064"),
     "init_narrow_cifar10_jpeg_groups": ("e0457ed17251", "20ac30bbf29c"),
     "init_narrow_cifar10_jpeg_quarter": ("e637e278ed87", "6813f0f6b5fc"),
+    "literal_16px_cifar10_jpeg": ("7bca17b1beea", "837082555e37"),
+    "literal_16px_cifar10_jpeg_groups": ("cf9ab5f220c3", "6ea235aae077"),
     "literal_cifar10_jpeg": ("c85c67426a90", "a04396316b1a"),
     "literal_cifar10_jpeg_groups": ("7122953b50b0", "f6259939a416"),
     "neighbours": ("eed634c11737", "6a59e64317b3"),
