@@ -4,20 +4,24 @@ It lets `do=plan` report at once what a start would refuse only after reading al
 checked, since a plan downloads nothing.
 """
 
+from collections import Counter
 from importlib.util import find_spec
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 from explorer.host.errors import InputError
-from explorer.host.formatting import in_one_line
 from explorer.study.settings import DataConfig
 from explorer.training.images import source
 from explorer.training.images.decode import look
-from explorer.training.images.decoded_cache import NEEDED, class_numbers, refuse_sizes, refuse_small_resize
+from explorer.training.images.decoded_cache import (
+    NEEDED,
+    class_numbers,
+    first_label,
+    refuse_hidden,
+    refuse_sizes,
+    refuse_small_resize,
+)
 
 DIGITS = 1797  # number of embedded images
-ROWS = 2**16  # labels read at once
 LOOKED_AT = 500  # images of each part whose size is checked
 
 
@@ -33,12 +37,14 @@ def refuse_unlike(config: DataConfig) -> None:
             source.existing_folder(config.path, "a data set of the hub, OWNER/NAME, or a folder as there")
     elif config.source == "folder":
         found = source.class_folders(config, config.path).items()
-        class_numbers(config, {name: source.Listing(0, lambda: iter(()), classes) for name, (_, classes) in found})
+        classes = {name: tuple(sorted({*map(source.class_of, own)})) for name, (_, own) in found}
+        class_numbers(config, {name: source.Listing(0, lambda: iter(()), own) for name, own in classes.items()})
         _refuse_sizes(config, source.listings(config, config.path)[0])
     else:
         unread = source.listings(config, config.path)[0]
+        refuse_hidden(config, unread)
         if class_numbers(config, unread) is None:
-            _refuse_numbers(config, config.path)
+            _refuse_numbers(config, unread)
         _refuse_sizes(config, unread)
 
 
@@ -96,29 +102,14 @@ def absent_device(device: str) -> str:
     return ""
 
 
-def _refuse_numbers(config: DataConfig, path: str) -> None:
+def _refuse_numbers(config: DataConfig, unread: source.Listings) -> None:
     """Raise InputError if numeric labels show another number of classes; a few labels that are too high are damage."""
-    seen, beyond, highest = 0, 0, -1
-    by_part = source.parquet_files(config, path)
-    used = source.parts_of(config, list(by_part)).values()
-    for file in (file for part in used for file in by_part[part]):
-        for labels in _labels(config, file):
-            seen += len(labels)
-            beyond += sum(label is not None and label >= config.classes for label in labels)
-            highest = max([highest, *(label for label in labels if label is not None)])
+    labels = Counter[int]()
+    for listing in unread.values():
+        labels.update({one: number for one, number in listing.labels.items() if isinstance(one, int)})
+    seen, first = sum(listing.count for listing in unread.values()), first_label(config, unread)
+    beyond = sum(number for label, number in labels.items() if label - first >= config.classes)
+    highest = max([-1, *(label - first for label in labels)])
     # If unusable images are left out, a class may lose all its images.
     if beyond > seen / 100 or (highest + 1 < config.classes and config.unusable == "refuse"):
         raise InputError(f"data.classes={config.classes}: {config.name} has {highest + 1}")
-
-
-def _labels(config: DataConfig, file: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        opened = pq.ParquetFile(file)
-        _, label = source.columns_of(config, file.name, list(opened.schema_arrow.names))
-        for batch in opened.iter_batches(ROWS, columns=[label]):
-            yield batch.column(0).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: is damaged ({in_one_line(error)})") from None

@@ -498,7 +498,8 @@ def test_large_rows_are_read_few_at_once(insects: Path, monkeypatch: pytest.Monk
     plain = pq.ParquetFile.iter_batches
 
     def spied(file: Any, rows: int, **options: Any) -> Any:
-        read.append(rows)
+        if "image" in options["columns"]:  # labels alone are small
+            read.append(rows)
         return plain(file, rows, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", spied)
@@ -683,7 +684,7 @@ def test_text_labels_of_all_files_count_and_files_fit_each_other(tmp_path: Path)
     kinds: list[tuple[list[Any], str, str]] = [
         (["bee", "cat"] * 10, "labels", "the files of a part have different columns"),
         ([0, 1] * 10, "label", "the files of a part have different columns"),
-        ([0.0, 1.0] * 10, "label", "has double there; allowed: whole numbers or text"),
+        ([0.0, 1.0] * 10, "label", "the files of a part have different columns"),
         ([[0], [1]] * 10, "label", "has list"),
     ]
     for labels, column, problem in kinds:

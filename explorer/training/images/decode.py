@@ -152,7 +152,8 @@ def _problem(image: Image.Image) -> str:
     """Why an image cannot be used, from its header alone; "" if it can."""
     if image.width * image.height > MOST_OF.get(image.format or "", MOST_PIXELS):
         return f"{image.width}x{image.height} pixels, more than an image should have"
-    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+    # pillow holds 16 bits of grey of these two formats in pixels of 32, scaled to 65,535.
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         return "pixels of 32 bits, allowed 8 or 16"
     return ""
 

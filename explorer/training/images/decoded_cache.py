@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,17 @@ ABANDONED = 24 * 3600  # seconds after which an unfinished entry counts as aband
 
 @dataclass(frozen=True)
 class Pools:
-    """The decoded parts of a data set. `digest` is a hash of their content; `skipped` lists left-out images and why."""
+    """The decoded parts of a data set. `digest` is a hash of their content; `skipped` lists left-out images and why.
+
+    `classes` names the classes in the order of their numbers; empty where the data set does not name them.
+    """
 
     train: Part
     val: Part | None
     test: Part | None
     digest: str
     skipped: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
 
 def pools(config: DataConfig) -> Pools:
@@ -58,6 +62,7 @@ def pools(config: DataConfig) -> Pools:
         raise InputError(NO_PATH)
     refuse_small_resize(config)
     parts, fingerprint = listings(config, config.path)
+    refuse_hidden(config, parts)
     root = cache_folder()
     entry = root / "images" / _key(config, fingerprint)
     found = _load(entry, config)
@@ -68,7 +73,7 @@ def pools(config: DataConfig) -> Pools:
             shutil.rmtree(entry.parent, ignore_errors=True)
     if found is None:
         raise InputError(f"{entry}: the images that were just written cannot be read; is the disk full?")
-    return found
+    return replace(found, classes=class_names(config, parts))
 
 
 def _key(config: DataConfig, fingerprint: list[object]) -> str:
@@ -99,7 +104,8 @@ def _build(config: DataConfig, unread: Listings, entry: Path) -> Path:
         partial, entry = place / "partial", place / "entry"
         partial.mkdir()
     try:
-        reader = _Reader(config, partial, _streams(config, unread), class_numbers(config, unread))
+        numbers, first = class_numbers(config, unread), first_label(config, unread)
+        reader = _Reader(config, partial, _streams(config, unread), numbers, first)
         parts = {name: reader.read(name, listing) for name, listing in unread.items()}
         reader.refuse()
         meta = {"digest": reader.digest.hexdigest()[:16], "skipped": reader.unusable, "parts": parts}
@@ -147,8 +153,10 @@ def _streams(config: DataConfig, unread: Listings) -> bool:
 class _Reader:
     """Reads parts into files and counts unusable images. A class, since all parts add to the same counts."""
 
-    def __init__(self, config: DataConfig, folder: Path, streams: bool, numbers: dict[str, int] | None) -> None:
-        self.config, self.folder, self.streams, self.numbers = config, folder, streams, numbers
+    def __init__(
+        self, config: DataConfig, folder: Path, streams: bool, numbers: dict[str, int] | None, first: int = 0
+    ) -> None:
+        self.config, self.folder, self.streams, self.numbers, self.first = config, folder, streams, numbers, first
         self.digest = hashlib.sha256()
         if streams:  # files are hashed undecoded, so settings of decoding do not matter
             self.digest.update(f"decoding {DECODING}".encode())
@@ -246,6 +254,7 @@ class _Reader:
             label = self.numbers.get(label)
         if label is None or isinstance(label, str) or label < 0:
             return "no label"
+        label -= self.first
         self.highest = max(self.highest, label)
         self.beyond += label >= classes
         return f"label {label}, allowed 0 to {classes - 1}" if label >= classes else label
@@ -293,6 +302,39 @@ def refuse_sizes(config: DataConfig, sizes: list[tuple[str, str]], seen: int, *,
 def _is_square(size: str) -> bool:
     sides = re.fullmatch(r"(\d+)x(\d+) pixels", size)
     return sides is not None and sides[1] == sides[2]
+
+
+def refuse_hidden(config: DataConfig, unread: Listings) -> None:
+    """Raise InputError for a validation or test part without a single label, as competitions keep them secret."""
+    for part, listing in unread.items():
+        if part != "train" and listing.is_hidden:
+            share = "" if getattr(config, f"{part}_images") is not None else f" data.{part}_images=0.2"
+            raise InputError(
+                f"data.path={config.path}: no image of its {part} part has a label (all are below zero, hidden); set "
+                f"data.{part}_part=none{share} to take the {part} images from the training part"
+            )
+
+
+def first_label(config: DataConfig, unread: Listings) -> int:
+    """The number of the first class: 1 where labels are 1 to `data.classes`, as some data sets count, else 0."""
+    spans = [listing.span for listing in unread.values() if listing.span is not None]
+    if not spans or "train" not in unread or unread["train"].span is None:
+        return 0
+    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    return 1 if (low, high) == (1, config.classes) else 0
+
+
+def class_names(config: DataConfig, unread: Listings) -> tuple[str, ...]:
+    """The names of the classes by number: those of folders or text labels, or those that a table gives its numbers.
+
+    Labels that begin at 1 are named by these numbers if nothing else names them; empty without any names.
+    """
+    if (numbers := class_numbers(config, unread)) is not None:
+        return tuple(numbers)
+    first, names = first_label(config, unread), unread["train"].names if "train" in unread else ()
+    if len(names) - first == config.classes or len(names) == config.classes:
+        return names[-config.classes :]
+    return tuple(str(first + number) for number in range(config.classes)) if first else ()
 
 
 def class_numbers(config: DataConfig, unread: Listings) -> dict[str, int] | None:

@@ -4,13 +4,18 @@ From any source, each part of a data set becomes a listing of items: an encoded 
 is ever loaded.
 """
 
+import json
 import logging
+import math
 import os
 import re
 import stat
 import sys
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +27,11 @@ NO_PART = "none"  # as the name of a part: do not use the set's own part
 ROWS = 2048  # rows of a table read at once
 MOST_BYTES = 2**26  # of an image file; larger ones count as unusable
 BATCH_BYTES = 2**28  # of rows read at once
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SUFFIXES |= {".ppm", ".pgm", ".pbm", ".pnm"}
+# The first bytes of an image file whose name does not say that it is one.
+BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"RIFF", b"P5", b"P6")
+UNREAD = {".heic": "HEIC", ".heif": "HEIC", ".avif": "AVIF", ".dng": "raw", ".cr2": "raw", ".nef": "raw", ".arw": "raw"}
 HARMLESS = {".txt", ".md", ".json", ".csv", ".db", ".ini"}  # common files beside images, ignored and never opened
 PARTS = {"train": ("train", "training"), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
 COLUMNS = {"image": ("image", "img"), "label": ("label", "labels", "fine_label", "class")}
@@ -46,11 +55,27 @@ class Item:
 
 @dataclass(frozen=True)
 class Listing:
-    """A part that has not been read: its number of items, an iterator of them, and the names of `classes`, if any."""
+    """A part that has not been read: its number of items, an iterator of them, and what is known of its labels.
+
+    classes  the names of its classes, where labels are names
+    names    by number, the names that a table gives the classes whose labels are numbers; they decide nothing
+    span     the lowest and the highest number among labels, without those below zero; None if it has none or they are
+             names
+    labels   how many labels there are of each kind: a name, or a number, below zero where they are hidden; of folders
+             the files, those that turn out to be no image as well
+    """
 
     count: int
     items: Callable[[], Iterator[Item]]
     classes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    span: tuple[int, int] | None = None
+    labels: dict[str | int, int] = field(default_factory=dict)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether labels are numbers, and all of them below zero: those of a competition's test part are secret."""
+        return not self.classes and self.span is None and any(not isinstance(one, str) for one in self.labels)
 
 
 def listings(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
@@ -91,8 +116,15 @@ def _folder(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
         ]
         files = [*loose, *((kind, file, problem) for kind in classes for file, problem in _files(folder / kind))]
         prints.append([name, [[kind, *_print(file)] for kind, file, _ in files]])
-        unread[name] = Listing(len(files), _file_items(root, folder, files), classes)
+        items = _file_items(root, folder, [(kind and class_of(kind), file, problem) for kind, file, problem in files])
+        labels = Counter[str | int](class_of(kind) for kind, _, problem in files if kind and not problem)
+        unread[name] = Listing(len(files), items, tuple(sorted({*map(class_of, classes)})), labels=dict(labels))
     return unread, ["folder", str(root.resolve()), prints]
+
+
+def class_of(folder: str) -> str:
+    """The class that a folder's name means: a letter with an accent is one class however a file system stores it."""
+    return unicodedata.normalize("NFC", folder)
 
 
 def _folders(folder: Path) -> list[str]:
@@ -138,12 +170,28 @@ def _files(folder: Path) -> list[tuple[Path, str]]:
         found += [(Path(place, name), "leads to another folder") for name in folders if Path(place, name).is_symlink()]
         folders[:] = sorted(filter(_is_shown, folders))
         found += [
-            (path, "" if path.suffix.lower() in SUFFIXES else "not an image file")
+            (path, "" if path.suffix.lower() in SUFFIXES or _begins_as_image(path) else _kind_words(path))
             for name in names
             if (path := Path(place, name)).suffix.lower() not in HARMLESS and name[0] != "."
         ]
     found += [(Path(str(error.filename)), "cannot be read") for error in failed]
     return sorted(found)
+
+
+def _begins_as_image(file: Path) -> bool:
+    """Whether a file whose name does not say so begins as an image does; only regular files are opened."""
+    try:
+        if file.is_symlink() or not file.is_file():
+            return False
+        with file.open("rb") as opened:
+            return opened.read(8).startswith(BEGINNINGS)
+    except OSError:
+        return False
+
+
+def _kind_words(file: Path) -> str:
+    kind = UNREAD.get(file.suffix.lower())
+    return f"{kind} is not read; save it as JPEG or PNG" if kind else "not an image file"
 
 
 def _file_items(
@@ -206,18 +254,66 @@ def parquet_files(config: DataConfig, path: str) -> dict[str, list[Path]]:
     """All parquet files of a data set, by the part in their names."""
     root = existing_folder(path, "a folder of parquet files, as on the hub")
     folders = [root / config.subset] if config.subset else [root, root / "data", root / "default"]
-    holding = [folder for folder in folders if folder.is_dir() and any(folder.glob("*.parquet"))]
+    holding = {folder: found for folder in folders if (found := _tables_in(config, folder))}
+    if not holding and not config.subset:
+        holding = {root / name: found for name in _folders(root) if (found := _tables_in(config, root / name))}
+        if len(holding) > 1:
+            names = [folder.name for folder in holding]
+            where = ", ".join(f"{name}/" for name in names[:SHOWN])
+            raise InputError(
+                f"data.path={path}: holds parquet files in {where}; say which, as in data.subset={names[0]}"
+            )
     if not holding:
         raise InputError(
-            f"data.path={path}: holds no parquet files; needed: train.parquet or data/train-00000-of-00001.parquet"
+            f"data.path={path}: holds no parquet files{_below(root, config.subset)}; needed: train.parquet or "
+            "data/train-00000-of-00001.parquet"
         )
     if len(holding) > 1:
-        raise InputError(f"data.path={path}: holds parquet files itself and in {holding[1].name}/; give one of the two")
+        other = list(holding)[1]
+        raise InputError(f"data.path={path}: holds parquet files itself and in {other.name}/; give one of the two")
+    return next(iter(holding.values()))
+
+
+def _tables_in(config: DataConfig, folder: Path) -> dict[str, list[Path]]:
+    """The parquet files of a folder by part; empty if there are none.
+
+    The part is in a file's name (`train-00000-of-00001.parquet`, as in a data set's repository), or it is the name of
+    the folder (`train/0000.parquet`, as the hub converts data sets).
+    """
     by_part: dict[str, list[Path]] = {}
-    for file in sorted(holding[0].glob("*.parquet")):
+    if not folder.is_dir():
+        return by_part
+    for file in sorted(folder.glob("*.parquet")):
         match = _SHARD.fullmatch(file.stem)
         by_part.setdefault(match["part"] if match else file.stem, []).append(file)
+    if by_part:
+        return by_part
+    usual = {part for parts in PARTS.values() for part in parts}
+    named = {config.train_part, config.val_part, config.test_part}
+    for name in _folders(folder):
+        if (name.lower() in usual or name in named) and (files := sorted((folder / name).glob("*.parquet"))):
+            by_part[name] = files
     return by_part
+
+
+def _below(root: Path, subset: str | None) -> str:
+    """The folders further down that hold parquet files, in words for a message; "" if there are none."""
+    found: dict[str, None] = {}
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(filter(_is_shown, folders))
+        if any(name.endswith(".parquet") for name in names):
+            found[str(Path(place).relative_to(root))] = None
+        if len(found) > SHOWN:
+            break
+    shown = [name for name in found if name != "."][:SHOWN]
+    if not shown:
+        return ""
+    beside = " in that subset" if subset else " itself"
+    first = Path(shown[0])
+    way = first.parent if first.name.lower() in {part for parts in PARTS.values() for part in parts} else first
+    return (
+        f"{beside}, but {', '.join(shown)} below it {'does' if len(shown) == 1 else 'do'}; say data.path={root / way}"
+    )
 
 
 def _parquet(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
@@ -248,7 +344,7 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
     import pyarrow.parquet as pq
 
     count, kinds, rows = 0, set(), ROWS
-    columns, classes = set(), set()
+    columns, labels, names = set(), Counter[str | int](), tuple[str, ...]()
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: is not a regular file")
@@ -259,8 +355,8 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
             kinds.add(_holds_text(file.name, label, opened.schema_arrow.field(label).type))
             count += opened.metadata.num_rows
             rows = min(rows, _rows_at_once(file, opened.metadata))
-            if True in kinds:
-                classes |= _values(batch.column(0) for batch in opened.iter_batches(2**16, columns=[label]))
+            labels.update(_values(batch.column(0) for batch in opened.iter_batches(2**16, columns=[label])))
+            names = names or _named_classes(opened.schema_arrow.metadata, label)
         except (pa.ArrowException, OSError, KeyError) as error:
             raise InputError(f"{file}: is cut short, damaged or not parquet ({in_one_line(error)})") from None
     if len(columns) > 1 or len(kinds) > 1:
@@ -277,7 +373,25 @@ def _table(config: DataConfig, files: list[Path]) -> Listing:
             except (pa.ArrowException, OSError) as error:
                 raise InputError(f"{file}: is damaged ({in_one_line(error)})") from None
 
-    return Listing(count, items, tuple(sorted(classes)))
+    return _listing(count, items, labels, names)
+
+
+def _listing(
+    count: int, items: Callable[[], Iterator[Item]], labels: Counter[str | int], names: tuple[str, ...]
+) -> Listing:
+    """A listing whose labels have been counted: all names, or all numbers."""
+    classes = tuple(sorted(one for one in labels if isinstance(one, str)))
+    numbers = sorted(one for one in labels if not isinstance(one, str) and one >= 0)
+    span = (int(numbers[0]), int(numbers[-1])) if numbers and not classes else None
+    return Listing(count, items, classes, () if classes else names, span, dict(labels))
+
+
+def _named_classes(metadata: dict[bytes, bytes] | None, label: str) -> tuple[str, ...]:
+    """The names of the classes, by number, that the datasets library writes into a table's metadata; else empty."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(_printable(str(name)) for name in features[label]["names"])
+    return ()
 
 
 def _rows_at_once(file: Path, metadata: Any) -> int:
@@ -304,20 +418,41 @@ def columns_of(config: DataConfig, where: str, there: list[str]) -> tuple[str, s
 
 
 def _holds_text(where: str, label: str, kind: Any) -> bool:
-    """Whether a label column holds text rather than whole numbers. Raises InputError for any other type."""
+    """Whether a label column holds text rather than numbers. Raises InputError for any other type.
+
+    Whole numbers may be stored as decimal ones, as data frames do where a label is missing, and two classes as no and
+    yes.
+    """
     import pyarrow as pa
 
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if pa.types.is_string(plain) or pa.types.is_large_string(plain):
+    is_view = getattr(pa.types, "is_string_view", lambda _: False)
+    if pa.types.is_string(plain) or pa.types.is_large_string(plain) or is_view(plain):
         return True
-    if not pa.types.is_integer(plain):
+    if not (pa.types.is_integer(plain) or pa.types.is_boolean(plain) or pa.types.is_floating(plain)):
         raise InputError(f"data.label_column={label}: {where} has {kind} there; allowed: whole numbers or text")
     return False
 
 
-def _values(columns: Iterable[Any]) -> set[str]:
-    """The distinct texts in columns, without missing ones."""
-    return {value for column in columns for value in column.to_pylist() if value is not None}
+def _values(columns: Iterable[Any]) -> Counter[str | int]:
+    """How often columns hold each text or whole number, without missing ones."""
+    found = Counter[str | int]()
+    for column in columns:
+        plain = column.dictionary_decode() if hasattr(column, "dictionary_decode") else column
+        for pair in plain.value_counts().to_pylist():
+            value = _label(pair["values"])
+            if isinstance(value, (str, int)):
+                found[value] += pair["counts"]
+    return found
+
+
+def _label(value: Any) -> str | int | float | None:
+    """A label as a name or a number: 3.0 is 3, no and yes are 0 and 1, and what is no number is missing."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return None if math.isnan(value) else int(value) if value.is_integer() else value
+    return value  # type: ignore[no-any-return] # a label column holds nothing else
 
 
 def _row(number: int, cell: Any, label: Any) -> Item:
@@ -326,7 +461,11 @@ def _row(number: int, cell: Any, label: Any) -> Item:
     name = f"row {number}" + (f" {_printable(str(path))}" if path else "")
     image = data if isinstance(data, bytes) else None
     large = image is not None and len(image) > MOST_BYTES
-    return Item(name, label, lambda: image, problem=_too_large(len(image or b"")) if large else "")
+    problem = _too_large(len(image or b"")) if large else ""
+    found = _label(label)
+    if isinstance(found, float):
+        found, problem = None, problem or f"label {found:g} is no whole number"
+    return Item(name, found, lambda: image, problem=problem)
 
 
 def _choices(config: DataConfig) -> list[object]:
@@ -376,14 +515,16 @@ def _hub_part(config: DataConfig, part: str, table: Any) -> Listing:
     if isinstance(table.features[image], datasets.Image):
         table = table.cast_column(image, datasets.Image(decode=False))
     table = table.select_columns([image, label])
-    is_text = _holds_text(part, label, table.data.schema.field(label).type)
-    classes = tuple(sorted(set(table[label]) - {None})) if is_text else ()
+    _holds_text(part, label, table.data.schema.field(label).type)
+    labels = _values(table.data.column(label).chunks) if table._indices is None else Counter(map(_label, table[label]))
+    names = tuple(getattr(table.features[label], "names", None) or ())
 
     def items() -> Iterator[Item]:
         for number, row in enumerate(table):
             yield _row(number, row[image], row[label])
 
-    return Listing(len(table), items, classes)
+    counted = Counter({one: number for one, number in labels.items() if isinstance(one, (str, int))})
+    return _listing(len(table), items, counted, names)
 
 
 _SOURCES: dict[str, Callable[[DataConfig, str], tuple[Listings, list[object]]]] = {

@@ -23,7 +23,7 @@ from torch import Tensor
 from explorer.host.cache import cache_folder
 from explorer.host.errors import InputError
 from explorer.host.files import replaced
-from explorer.host.formatting import in_one_line
+from explorer.host.formatting import counted, in_one_line
 from explorer.host.machine import cpu_count
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training.images.augment import ATTEMPTS, crop_boxes
@@ -34,6 +34,7 @@ from explorer.training.images.stored import Encoded, Labels, Part
 
 Bytes = npt.NDArray[np.uint8]
 SAMPLE = 4096  # streamed images from which mean, deviation and colour axes are computed
+SHOWN = 10  # classes named in a message
 AHEAD = 3  # batches read in advance while one is trained on
 
 
@@ -75,7 +76,8 @@ class Dataset:
     `rest` are additional test images that follow those of `test`: what is left of the training part if the set has its
     own test part (`data.test_images=rest`). `digest` is a hash of every image and label in split order: 16 hexadecimal
     digits; with `data.split_seed=each` it is the same for every seed, a hash of all images and of the split of seed 0.
-    `own_test` says whether `test` is the set's own test part. `skipped` names images left out.
+    `own_test` says whether `test` is the set's own test part. `skipped` names images left out, `classes` the classes in
+    the order of their numbers, if the data set names them.
     """
 
     config: DataConfig
@@ -90,6 +92,7 @@ class Dataset:
     own_test: bool = False
     loaders: int = 1
     skipped: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ def _load(config: DataConfig, device: str, seed: int) -> Dataset:
         rest=rest[0] if rest else None,
         own_test=found.test is not None,
         skipped=found.skipped,
+        classes=found.classes,
     )
 
 
@@ -251,7 +255,8 @@ def _splits(config: DataConfig, found: Pools, seed: int = 0) -> list[Split]:
     _refuse_sizes(config, {"train": wanted, **carved}, total)
     if takes_rest:
         carved["test" if own["test"] is None else "rest"] = _rest(config, total - wanted - sum(carved.values()))
-    places = dict(zip(("train", *carved), _drawn(config, found.train.labels, [wanted, *carved.values()]), strict=True))
+    drawn = _drawn(config, found.train.labels, [wanted, *carved.values()], found.classes)
+    places = dict(zip(("train", *carved), drawn, strict=True))
     splits = [_split(found.train, places["train"])]
     for key in ("val", "test"):
         part = own[key]
@@ -259,7 +264,7 @@ def _splits(config: DataConfig, found: Pools, seed: int = 0) -> list[Split]:
             splits.append(_split(found.train, places[key]))
         else:
             _refuse_sizes(config, {key: sizes[key]}, len(part.labels))
-            splits.append(_split(part, _drawn(fixed, part.labels, [sizes[key]])[0]))
+            splits.append(_split(part, _drawn(fixed, part.labels, [sizes[key]], found.classes)[0]))
     return [*splits, *(_split(found.train, places[key]) for key in ("rest",) if key in places)]
 
 
@@ -314,7 +319,7 @@ def _refuse_sizes(config: DataConfig, sizes: dict[str, int], total: int) -> None
             raise InputError(f"data.{name}={size}: a split by class needs at least {config.classes}")
 
 
-def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
+def _drawn(config: DataConfig, labels: Labels, sizes: list[int], names: Sequence[str] = ()) -> list[Labels]:
     """Positions of each part's images, drawn one part after the other, stratified by class.
 
     The result is stored in the user's cache, since loading scikit-learn takes a second.
@@ -325,7 +330,7 @@ def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]
         kept = np.load(path, allow_pickle=False)
         if kept.shape == (sum(sizes),) and kept.dtype == np.int64 and 0 <= kept.min() <= kept.max() < len(labels):
             return np.split(kept, np.cumsum(sizes)[:-1])
-    parts = _newly_drawn(config, labels, sizes)
+    parts = _newly_drawn(config, labels, sizes, names)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as partial_path, partial_path.open("wb") as file:
@@ -333,7 +338,23 @@ def _drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]
     return parts
 
 
-def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[Labels]:
+def _undivided(config: DataConfig, labels: Labels, names: Sequence[str]) -> str:
+    """A message on classes with too few images to be in two parts; "" if there are none."""
+    counts = np.bincount(labels, minlength=config.classes)
+    few = [
+        (names[number] if names else f"class {number}", int(counts[number]))
+        for number in np.flatnonzero(counts < 2).tolist()
+    ]
+    if not few:
+        return ""
+    shown = ", ".join(f"{name} ({counted(count, 'image')})" for name, count in few[:SHOWN])
+    return (
+        f"data: {config.name} cannot be split by class: too few images are left of {shown}"
+        f"{', ...' if len(few) > SHOWN else ''}; add some, or leave the class out"
+    )
+
+
+def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int], names: Sequence[str]) -> list[Labels]:
     from sklearn.model_selection import train_test_split
 
     assert config.split_seed != "each"
@@ -345,7 +366,10 @@ def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int]) -> list[L
             try:
                 chosen, rest = train_test_split(rest, train_size=size, stratify=labels[rest], random_state=seed)
             except ValueError as error:
-                raise InputError(f"data: {config.name} cannot be split by class ({in_one_line(error)})") from None
+                raise InputError(
+                    _undivided(config, labels[rest], names)
+                    or (f"data: {config.name} cannot be split by class ({in_one_line(error)})")
+                ) from None
         parts.append(chosen)
     return parts
 
