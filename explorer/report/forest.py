@@ -39,20 +39,39 @@ class ForestRow:
     more: Sequence[float] = ()
 
 
-def forest(
-    title: str, rows: Sequence[ForestRow], axis: str, *, margin: float | None = None, heads: tuple[str, str] = ("", "")
-) -> Markup:
-    """The picture of all rows in their order, with a line at zero; `title` is read out by screen readers.
+@dataclass(frozen=True)
+class Forest:
+    """A forest plot as plain numbers: its rows from the top, and the axis that they share.
 
-    `axis` names the difference and its unit, `margin` is the largest one that does not matter and is shaded, `heads`
-    are the heads of both columns of text. The page gives the same numbers as a table beside it.
+    title   read out by screen readers
+    axis    names the difference and its unit
+    margin  the largest difference that does not matter, which is shaded; None: none was declared
+    heads   the heads of both columns of text
     """
+
+    title: str
+    rows: Sequence[ForestRow]
+    axis: str
+    margin: float | None = None
+    heads: tuple[str, str] = ("", "")
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the axis, which holds zero and the margin."""
+        values = [
+            value for row in self.rows for value in (row.mean, row.low, row.high, *row.more) if math.isfinite(value)
+        ]
+        beside = [0.0, *([-self.margin, self.margin] if self.margin is not None else [])]
+        return ends(Axis(self.axis), [*values, *beside])
+
+
+def forest_svg(forest: Forest) -> Markup:
+    """The picture of all rows in their order, with a line at zero. The page gives the same numbers as a table."""
+    rows, axis, margin, heads = forest.rows, forest.axis, forest.margin, forest.heads
     frame = Frame(
         WIDTH, TOP + ROW * len(rows) + BOTTOM, left=MIDDLE, right=WIDTH - RIGHT, top=TOP, bottom=BOTTOM, gap=8
     )
-    values = [value for row in rows for value in (row.mean, row.low, row.high, *row.more) if math.isfinite(value)]
-    beside = [0.0, *([-margin, margin] if margin is not None else [])]
-    low, high = ends(Axis(axis), [*values, *beside])
+    low, high = forest.ends
     across, bottom = scale(Axis(axis), (low, high), MIDDLE, RIGHT), TOP + ROW * len(rows)
     parts = [] if margin is None else [_shade(across(-margin), across(margin), bottom)]
     for value, words in ticks(Axis(axis), low, high):
@@ -63,7 +82,7 @@ def forest(
     parts += [text(0, 20, heads[0], "start"), text(RIGHT + 16, 20, heads[1], "start")]
     for place, row in enumerate(rows):
         parts += _row(row, TOP + ROW * (place + 0.5), across)
-    return framed(title, parts, frame)
+    return framed(forest.title, parts, frame)
 
 
 def _shade(left: float, right: float, bottom: float) -> str:

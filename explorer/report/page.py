@@ -39,6 +39,7 @@ from explorer.report import effects as effect_words
 from explorer.report import error_words, method
 from explorer.report.design_card import given_path
 from explorer.report.error_words import seed_words
+from explorer.report.forest import forest_svg
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
@@ -181,7 +182,7 @@ def _check_rows(finding: Finding) -> list[CheckRow]:
 
 def _check_forest(finding: Finding) -> Markup | None:
     found = finding.robustness
-    return check_forest(finding, found) if found is not None and found.is_begun else None
+    return forest_svg(check_forest(finding, found)) if found is not None and found.is_begun else None
 
 
 def _others(finding: Finding) -> list[tuple[Comparison, str]]:

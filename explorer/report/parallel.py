@@ -77,14 +77,19 @@ def parallel_svg(figure: Parallel) -> Markup:
         size = f'x="{x - STRIP / 2:.1f}" y="{TOP}" width="{STRIP}" height="{BOTTOM - TOP}"'
         strips.append(f'<rect class="strip" data-axis="{number}" {size}/>')
     lines = [
-        f'<path d="M{_way(places, line)}" stroke="{_color(rank)}" data-setting="{escape(setting)}">'
+        f'<path d="M{_way(places, line)}" stroke="{color}" data-setting="{escape(setting)}">'
         f"<title>{escape(name)}</title></path>"
-        for setting, name, rank, line in zip(
-            figure.settings, figure.names, _ranks(figure.columns[-1]), zip(*heights, strict=True), strict=True
+        for setting, name, color, line in zip(
+            figure.settings, figure.names, line_colors(figure), zip(*heights, strict=True), strict=True
         )
     ]
     group = '<g fill="none" stroke-opacity=".6" stroke-width="1.3">'
     return framed(figure.title, [*axes, group, *lines, "</g>", *labels, *strips])
+
+
+def line_colors(figure: Parallel) -> list[str]:
+    """The colour of each design's line, by the rank of its value on the last axis."""
+    return [_color(rank) for rank in _ranks(figure.columns[-1])]
 
 
 def _way(places: Sequence[float], heights: Sequence[float]) -> str:

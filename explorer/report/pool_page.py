@@ -4,8 +4,6 @@ import math
 from dataclasses import asdict
 from pathlib import Path
 
-from markupsafe import Markup
-
 from explorer.analysis.pooled_studies import (
     PooledStudies,
     pooled_sentence,
@@ -14,7 +12,7 @@ from explorer.analysis.pooled_studies import (
 )
 from explorer.host.files import write_whole
 from explorer.host.formatting import interval_points, plain, points
-from explorer.report.forest import ForestRow, forest
+from explorer.report.forest import Forest, ForestRow, forest_svg
 from explorer.report.page import render
 
 AXIS = "Difference of test errors (points)"
@@ -30,7 +28,7 @@ def write_pool_page(pool: PooledStudies, path: Path) -> None:
         question=f"Over {len(pool.parts)} data sets, does {pool.setting} have a lower test error than {pool.against}?",
         verdict=pooled_sentence(pool),
         mood=mood_of(pool),
-        picture=pool_forest(pool),
+        picture=forest_svg(pool_forest(pool)),
         prediction=prediction_sentence(pool.found),
         pages={part.name: (path.parent / f"{part.name}.html").exists() for part in pool.parts},
         recipes=recipe_differences(pool),
@@ -44,7 +42,7 @@ def mood_of(pool: PooledStudies) -> str:
     return "yes" if mean.high < 0 else "no" if mean.low > 0 else "open"
 
 
-def pool_forest(pool: PooledStudies) -> Markup:
+def pool_forest(pool: PooledStudies) -> Forest:
     """One row for each study, the mean as a diamond, the prediction interval, and published runs as hollow marks."""
     heaviest, found = max(part.weight for part in pool.parts), pool.found
     rows = [
@@ -73,7 +71,7 @@ def pool_forest(pool: PooledStudies) -> Markup:
         words = f"{points(first / 100)}{f' to {points(more[-1] / 100)}, {len(pairs)} runs' if more else ''}"
         rows.append(ForestRow(f"{label}, published", first, words=words, kind="hollow", more=more))
     title = f"{pool.setting} less {pool.against} on each data set, and their mean"
-    return forest(title, rows, AXIS, heads=("Data", "Points, 95 % interval"))
+    return Forest(title, rows, AXIS, heads=("Data", "Points, 95 % interval"))
 
 
 def _numbers(mean: float, low: float, high: float) -> str:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from explorer.analysis.check_sentences import arm_note, interval_words
 from explorer.analysis.checks import filter_means
 from explorer.analysis.finding import Finding
@@ -12,7 +10,7 @@ from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.robustness import JudgedArm, Robustness
 from explorer.design.name import display_setting
 from explorer.host.formatting import interval_points, p_value, points
-from explorer.report.forest import ForestRow, forest
+from explorer.report.forest import Forest, ForestRow
 from explorer.report.panel import PALETTE, Axis, Mark, Panel
 from explorer.study.checks import RIVALS, Side
 
@@ -68,7 +66,7 @@ def word_of(arm: JudgedArm) -> str:
     return arm.word if arm.arm.main else f"({arm.word})"
 
 
-def check_forest(finding: Finding, found: Robustness) -> Markup:
+def check_forest(finding: Finding, found: Robustness) -> Forest:
     """The declared gap on top, and below it the gap of every arm that was made, with the rule's word."""
     comparison, gap = finding.comparison, declared_gap(finding)
     assert comparison is not None
@@ -78,7 +76,7 @@ def check_forest(finding: Finding, found: Robustness) -> Markup:
     rows += [_row(found.named(arm.arm.name).words, arm.gap, word_of(arm)) for arm in arms]
     margin = None if comparison.margin is None else 100 * comparison.margin
     title = f"{first} less {second}, as declared and in each robustness check"
-    return forest(
+    return Forest(
         title, rows, "Difference (points)", margin=margin, heads=("Trained", "Difference, interval, pairs, rule")
     )
 

@@ -2,13 +2,13 @@
 
 import xml.etree.ElementTree as ElementTree
 
-from explorer.report.forest import ForestRow, forest
+from explorer.report.forest import Forest, ForestRow, forest_svg
 
 HOSTILE = "</svg><script>alert(1)</script>&\"'<b>"
 
 
 def drawn(*rows: ForestRow, margin: float | None = None) -> ElementTree.Element:
-    return ElementTree.fromstring(forest("All of them", rows, "Difference (points)", margin=margin))
+    return ElementTree.fromstring(forest_svg(Forest("All of them", rows, "Difference (points)", margin)))
 
 
 def test_each_kind_of_row_has_its_own_mark_at_its_number() -> None:

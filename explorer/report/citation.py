@@ -1,0 +1,77 @@
+"""How a study and this software are cited, as BibTeX."""
+
+import re
+
+import explorer
+from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.sentences import sentence
+from explorer.host.formatting import counted
+from explorer.record.starts import starts_of
+from explorer.report.print_table import latex_text
+
+_SOFTWARE = "resnext-explorer"
+_PAPER = """@inproceedings{xie2017aggregated,
+  title     = {Aggregated Residual Transformations for Deep Neural Networks},
+  author    = {Xie, Saining and Girshick, Ross and Doll{\\'a}r, Piotr and Tu, Zhuowen and He, Kaiming},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year      = {2017},
+  note      = {arXiv:1611.05431},
+}"""
+
+
+def citation(study: OpenedStudy) -> str:
+    """Three BibTeX entries: the study as it is recorded, this software, and the paper whose networks are explored.
+
+    The study's entry names its author in a comment, since a record does not know who made it.
+    """
+    config, finding, environment = study.config, study.finding, study.environment
+    starts = starts_of(environment)
+    commits = dict.fromkeys(str(start.get("commit") or "unknown") for start in starts)
+    ended = str(study.record.runs["finished"].max()) if len(study.record.runs) else ""
+    date = (ended or str(environment.get("started", "")))[:10]
+    so_far = "" if finding.complete else f" of {finding.wanted}, unfinished"
+    note = "; ".join(
+        (
+            f"{counted(finding.final, 'run')}{so_far}",
+            f"{config.data.label}, content hash {environment['data_hash']}",
+            f"commit {', '.join(commits)}",
+            f"last run {date}" if ended else f"started {date}",
+        )
+    )
+    version = explorer.__version__
+    own = _entry(
+        "misc",
+        _key(f"{config.name}_{date[:4]}"),
+        {
+            "key": latex_text(config.name),
+            "title": f"{{{latex_text(config.study.question)}}}",
+            "howpublished": f"Study {latex_text(config.name)}, recorded with {_SOFTWARE} {version}",
+            "year": date[:4],
+            "note": latex_text(note),
+            "annote": latex_text(sentence(finding)),
+        },
+        "  % author = {...}: whoever ran it; the record does not say\n",
+    )
+    software = _entry(
+        "misc",
+        _key(f"{_SOFTWARE}_{version}"),
+        {
+            "title": f"{{{_SOFTWARE}}}",
+            "author": "{The resnext-explorer maintainers}",
+            "version": version,
+            "year": date[:4],
+            "note": f"Commit {', '.join(commits)}; Apache-2.0",
+        },
+    )
+    return f"{own}\n\n{software}\n\n{_PAPER}\n"
+
+
+def _entry(kind: str, key: str, values: dict[str, str], comment: str = "") -> str:
+    width = max(map(len, values))
+    lines = "".join(f"  {name:<{width}} = {{{value}}},\n" for name, value in values.items() if value)
+    return f"{comment.lstrip()}@{kind}{{{key},\n{lines}}}"
+
+
+def _key(words: str) -> str:
+    """A key without what BibTeX reads as its own."""
+    return re.sub(r"[^A-Za-z0-9_:.-]", "_", words)

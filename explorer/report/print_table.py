@@ -1,0 +1,257 @@
+"""Tables of a study for a paper: its settings, and what is compared; as CSV, Markdown or LaTeX (booktabs).
+
+CSV holds plain numbers in full precision, errors as fractions; the others hold text as it is printed.
+"""
+
+import io
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+import explorer
+from explorer.analysis.intervals import Estimate
+from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.paired import Comparison
+from explorer.design.cost_measures import COUNTED
+from explorer.design.name import display_setting
+from explorer.design.shape_axes import SHOWN
+from explorer.host.formatting import (
+    ERROR_NAMES,
+    counted,
+    interval_points,
+    millions,
+    p_value,
+    points,
+    share,
+    signed_percent,
+)
+from explorer.record.starts import starts_of
+from explorer.report.error_words import interval_words, mean_words, seeds_words
+from explorer.report.robustness import check_rows, declared_gap
+
+ENDINGS = {"latex": "tex", "csv": "csv", "md": "md"}
+_LEFT = ("Setting", "First", "Second", "Verdict", "Check", "Trained", "Word")  # columns of words
+# What LaTeX would take for a command, or set in another font or not at all.
+_LATEX = {
+    **{letter: f"\\{letter}" for letter in "&%$#_"},
+    "{": "\\textbraceleft{}",  # BibTeX counts braces, those of \\{ too
+    "}": "\\textbraceright{}",
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    "|": "\\textbar{}",
+}
+
+
+@dataclass(frozen=True)
+class PrintTable:
+    """A table twice: `numbers` in full precision, and `words` as they are printed, with the same rows.
+
+    note  what its reader must know: what was measured, how often, on what
+    """
+
+    numbers: pd.DataFrame
+    words: pd.DataFrame
+    note: str
+
+
+def print_tables(study: OpenedStudy) -> dict[str, PrintTable]:
+    """The tables that a study has: `settings`; `contrasts` if it compares anything, `checks` if it has made any."""
+    found = {"settings": _settings(study), "contrasts": _contrasts(study), "checks": _checks(study)}
+    return {name: table for name, table in found.items() if table is not None}
+
+
+def written(table: PrintTable, form: str) -> str:
+    """The table as text in one of the formats of `ENDINGS`."""
+    if form == "csv":
+        text = io.StringIO()
+        table.numbers.to_csv(text, index=False, lineterminator="\n")
+        return text.getvalue()
+    return _latex(table) if form == "latex" else _markdown(table)
+
+
+# ---------------------------------------------------------------- settings
+
+
+def _settings(study: OpenedStudy) -> PrintTable:
+    finding, summaries = study.finding, study.finding.summaries
+    error = ERROR_NAMES[finding.measure]
+    rows = study.record.runs.drop_duplicates("setting").set_index("setting")
+    numbers = pd.DataFrame({"setting": [one.setting for one in summaries]})
+    for axis in SHOWN:
+        values = axis.among(rows)
+        numbers[axis.name] = [values[one.setting] for one in summaries]
+    for cost in COUNTED:
+        numbers[cost] = [getattr(one, cost) for one in summaries]
+        numbers[f"{cost}_deviation"] = [one.deviation(cost) for one in summaries]
+    for column, value in (("", "mean"), ("_low", "low"), ("_high", "high")):
+        numbers[f"{finding.measure}{column}"] = [
+            getattr(one.estimate, value) if one.came_through else float("nan") for one in summaries
+        ]
+    numbers["seeds"] = [one.estimate.n for one in summaries]
+    numbers["failed"] = [len(one.failed) for one in summaries]
+    numbers["seconds"] = [one.seconds for one in summaries]
+    words = pd.DataFrame({"Setting": [one.display for one in summaries]})
+    for cost, measure in COUNTED.items():
+        if cost == "activations" and cost not in study.config.budget.held:
+            continue
+        deviates = cost in study.config.budget.held
+        words[measure.title[0].upper() + measure.title[1:]] = [
+            f"{millions(getattr(one, cost))} ({signed_percent(one.deviation(cost))})"
+            if deviates
+            else millions(getattr(one, cost))
+            for one in summaries
+        ]
+    words[error.capitalize()] = [mean_words(one) for one in summaries]
+    words["95 % interval"] = [interval_words(one) if one.estimate.has_interval else "-" for one in summaries]
+    words["Seeds"] = [seeds_words(one) for one in summaries]
+    note = f"{error.capitalize()} after the last epoch, mean over seeds with its 95 % t interval. {_source(study)}"
+    return PrintTable(numbers, words, note)
+
+
+# ---------------------------------------------------------------- contrasts
+
+
+def _contrasts(study: OpenedStudy) -> PrintTable | None:
+    """The declared contrast first, then the other ones, and compared spaces; None if nothing is compared."""
+    finding = study.finding
+    pairs = [finding.comparison] if finding.comparison is not None else []
+    rows = [_row("declared", *_ends(one), one.difference, one.p, one.verdict) for one in pairs]
+    rows += [_row("other", *_ends(one), one.difference, one.p, one.verdict) for one in finding.others]
+    rivals = finding.populations.rivals if finding.populations else []
+    rows += [
+        _row("spaces", (one.space, one.against), (one.space, one.against), one.difference, one.p, one.verdict)
+        for one in rivals
+    ]
+    if not rows:
+        return None
+    error = ERROR_NAMES[finding.measure]
+    note = f"Difference of the {error}, the first less the second, in points: below zero the first is better. "
+    if pairs:
+        note += f"Paired by seed, {share(1 - pairs[0].alpha)} t interval. "
+    if finding.others:
+        note += "After the declared contrast the others, as one family: simultaneous intervals, adjusted p. "
+    if rivals:
+        note += "Spaces: means over designs, Welch's interval. "
+    numbers, words = (pd.DataFrame([row[side] for row in rows]) for side in (0, 1))
+    return PrintTable(numbers, words, note + _source(study))
+
+
+def _ends(one: Comparison) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The names of both settings, as in the record and as they are shown."""
+    return (one.setting, one.against), (display_setting(one.setting), display_setting(one.against))
+
+
+def _row(
+    kind: str, names: tuple[str, str], shown: tuple[str, str], gap: Estimate, p: float, verdict: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    first, second = names
+    ends = {"difference": gap.mean, "low": gap.low, "high": gap.high}
+    numbers = {"kind": kind, "first": first, "second": second, **ends, "n": gap.n, "p": p, "verdict": verdict}
+    words = {
+        "First": shown[0],
+        "Second": shown[1],
+        "Difference": points(gap.mean),
+        "Interval": interval_points(gap.low, gap.high) if gap.has_interval else "-",
+        "n": str(gap.n),
+        "p": _p(p),
+        "Verdict": verdict,
+    }
+    return numbers, words
+
+
+def _p(p: float) -> str:
+    """A p value for a column of them: `0.012`, `< 0.0001`."""
+    return p_value(p).removeprefix("p ").removeprefix("= ") if p == p else "-"
+
+
+def _checks(study: OpenedStudy) -> PrintTable | None:
+    """The declared contrast, and below it every arm of its robustness checks; None if none was made."""
+    finding, found = study.finding, study.finding.robustness
+    if found is None or finding.comparison is None or not found.is_begun:
+        return None
+    arms = [(check.name, arm) for check in found.checks for arm in check.arms]
+    gaps: list[tuple[str, str, Estimate, Estimate | None, float, str]]
+    gaps = [("", "as declared", declared_gap(finding), None, math.nan, "")]
+    gaps += [(name, arm.arm.name, arm.gap, arm.change, arm.p, arm.word) for name, arm in arms]
+    numbers = pd.DataFrame(
+        {
+            "check": name,
+            "arm": arm,
+            **_ends_of("gap", gap),
+            "n": gap.n,
+            **_ends_of("change", change),
+            "p_of_change": p,
+            "word": word,
+        }
+        for name, arm, gap, change, p, word in gaps
+    )
+    words = pd.DataFrame(
+        {
+            "Check": row.check,
+            "Trained": row.words,
+            "Difference": row.gap,
+            "95 % interval": row.interval,
+            "n": str(row.n),
+            "Change": row.change or "-",
+            "p": row.p.removeprefix("p ").removeprefix("= ") or "-",
+            "Word": row.word or "-",
+        }
+        for row in check_rows(finding, found)
+    )
+    first, second = _ends(finding.comparison)[1]
+    note = (
+        f"{first} less {second} in points of {ERROR_NAMES[finding.measure]}, as declared and with one rival "
+        "explanation taken away; p is that of the change, adjusted over all checks. In brackets: arms by which a check "
+        f"is not judged. {_source(study)}"
+    )
+    return PrintTable(numbers, words, note)
+
+
+def _ends_of(name: str, found: Estimate | None) -> dict[str, float]:
+    mean, low, high = (math.nan,) * 3 if found is None else (found.mean, found.low, found.high)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def _source(study: OpenedStudy) -> str:
+    """Where the numbers come from, in one sentence."""
+    data, finding = study.config.data, study.finding
+    commits = dict.fromkeys(str(start.get("commit") or "unknown") for start in starts_of(study.environment))
+    so_far = "" if finding.complete else f", {finding.final} of {finding.wanted} runs so far"
+    images = f"{data.label}, content hash {study.environment['data_hash']}"
+    code = f"resnext-explorer {explorer.__version__}, commit {', '.join(commits)}"
+    return f"Study {study.config.name}: {images}, {counted(finding.final, 'run')}{so_far}; {code}."
+
+
+# ---------------------------------------------------------------- formats
+
+
+def _markdown(table: PrintTable) -> str:
+    def line(cells: list[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+    columns = [str(column) for column in table.words.columns]
+    lines = [line(columns), line(["---" if number < 1 else "---:" for number, _ in enumerate(columns)])]
+    lines += [line([str(cell) for cell in row]) for row in table.words.itertuples(index=False)]
+    return "\n".join(lines) + f"\n\n{table.note}\n"
+
+
+def _latex(table: PrintTable) -> str:
+    """A tabular with booktabs' rules; its note is a comment above it, to be used in a caption."""
+    words = table.words.map(latex_text)
+    words.columns = [latex_text(str(column)) for column in words.columns]
+    aligned = "".join("l" if column in _LEFT else "r" for column in table.words)
+    body = words.style.hide(axis="index").to_latex(hrules=True, column_format=aligned)
+    note = "\n".join(f"% {line}" for line in table.note.splitlines())
+    return f"{note}\n% Needs \\usepackage{{booktabs}}.\n{body}"
+
+
+def latex_text(words: str) -> str:
+    """Text for LaTeX: its special letters escaped, numbers below zero with a minus sign."""
+    escaped = "".join(_LATEX.get(letter, letter) for letter in words)
+    return re.sub(r"(?<![\w.])([-+])(?=\d)", r"$\1$", escaped)
