@@ -36,6 +36,7 @@ HEAVY = {
     "psycopg": "",
     "scipy": "analysis",
     "jinja2": "report",
+    "matplotlib": "report",
     "pandas": "record analysis report verbs",
     "plotly": "report verbs",
     "hydra": "verbs",

@@ -32,11 +32,12 @@ from explorer.report.figures import (
     parallel,
     search_history_panel,
 )
+from explorer.report.forest import Forest
 from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
 from explorer.report.plot import plot
 from explorer.report.rank_figure import rank_panel
-from explorer.report.robustness import length_panel
+from explorer.report.robustness import check_forest, length_panel
 from explorer.report.svg import svg
 
 LEAST_ON_FRONT = 3  # fewest designs for which a front is drawn
@@ -184,6 +185,14 @@ class Views:
             return None
         across = parallel(self.axes, summaries, self.error)
         return across if len(across.axes) >= LEAST_AXES else None
+
+
+def printable(study: OpenedStudy) -> dict[str, Figure | Forest]:
+    """The figures of a study that can be drawn for print, by name: those of its page, and its robustness checks."""
+    finding, found = study.finding, dict[str, Figure | Forest](Views(study).figures)
+    if finding.robustness is not None and finding.robustness.is_begun:
+        found["checks"] = check_forest(finding, finding.robustness)
+    return found
 
 
 def plotted(figure: Figure) -> Any:

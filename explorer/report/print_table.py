@@ -110,7 +110,7 @@ def _settings(study: OpenedStudy) -> PrintTable:
     words[error.capitalize()] = [mean_words(one) for one in summaries]
     words["95 % interval"] = [interval_words(one) if one.estimate.has_interval else "-" for one in summaries]
     words["Seeds"] = [seeds_words(one) for one in summaries]
-    note = f"{error.capitalize()} after the last epoch, mean over seeds with its 95 % t interval. {_source(study)}"
+    note = f"{error.capitalize()} after the last epoch, mean over seeds with its 95 % t interval. {source(study)}"
     return PrintTable(numbers, words, note)
 
 
@@ -139,7 +139,7 @@ def _contrasts(study: OpenedStudy) -> PrintTable | None:
     if rivals:
         note += "Spaces: means over designs, Welch's interval. "
     numbers, words = (pd.DataFrame([row[side] for row in rows]) for side in (0, 1))
-    return PrintTable(numbers, words, note + _source(study))
+    return PrintTable(numbers, words, note + source(study))
 
 
 def _ends(one: Comparison) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -208,7 +208,7 @@ def _checks(study: OpenedStudy) -> PrintTable | None:
     note = (
         f"{first} less {second} in points of {ERROR_NAMES[finding.measure]}, as declared and with one rival "
         "explanation taken away; p is that of the change, adjusted over all checks. In brackets: arms by which a check "
-        f"is not judged. {_source(study)}"
+        f"is not judged. {source(study)}"
     )
     return PrintTable(numbers, words, note)
 
@@ -218,7 +218,7 @@ def _ends_of(name: str, found: Estimate | None) -> dict[str, float]:
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
-def _source(study: OpenedStudy) -> str:
+def source(study: OpenedStudy) -> str:
     """Where the numbers come from, in one sentence."""
     data, finding = study.config.data, study.finding
     commits = dict.fromkeys(str(start.get("commit") or "unknown") for start in starts_of(study.environment))

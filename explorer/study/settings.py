@@ -31,6 +31,7 @@ LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the 
 Check = Literal["init", "rate", "length", "cost", "width", "time", "precision", "split", "length_16"]
 ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose designs one by one while the study runs
 ASIDE = {"decides": False}  # marks a field that does not affect a run's result
+WORDS = {"words": True}  # marks the field of a verb's settings that takes words of a command without a key
 OF_RAY, OF_SLURM = {"of": "ray"}, {"of": "slurm"}  # mark a field that only one engine has
 
 
@@ -528,6 +529,50 @@ class PoolConfig:
 
     studies: tuple[str, ...]
     name: str | None = None
+
+
+FIGURE_WIDTHS = {"column": 3.25, "page": 6.75}  # inches, of a journal's page with two columns
+
+
+@dataclass(frozen=True)
+class FigureConfig:
+    """`explorer figure NAME`: figures of a study, drawn for a paper.
+
+    figures  their names, or all; none: the first one of the study's page
+    width    column (3.25 inches), page (6.75 inches), or a number of inches
+    height   in inches; null: 0.62 of the width, and what the legend takes beyond one line
+    format   of the files
+    folder   in which they are written, as NAME-FIGURE.pdf
+    """
+
+    name: str
+    figures: tuple[str, ...] = field(default=(), metadata=WORDS)
+    width: Literal["column", "page"] | Annotated[float, Ge(1), Le(40)] = "column"
+    height: Annotated[float, Ge(0.5), Le(40)] | None = None
+    format: Annotated[tuple[Literal["pdf", "svg", "png"], ...], MinLen(1)] = ("pdf",)
+    folder: str = "figures"
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """`explorer table NAME`: tables of a study for a paper.
+
+    tables  settings, contrasts, checks; none: all that the study has
+    format  of the files
+    folder  in which they are written, as NAME-TABLE.tex
+    """
+
+    name: str
+    tables: tuple[str, ...] = field(default=(), metadata=WORDS)
+    format: Annotated[tuple[Literal["latex", "csv", "md"], ...], MinLen(1)] = ("latex",)
+    folder: str = "tables"
+
+
+@dataclass(frozen=True)
+class CiteConfig:
+    """`explorer cite NAME`: how a study is cited, as BibTeX."""
+
+    name: str
 
 
 VerbConfig = VerifyConfig | ExportConfig | BenchmarkConfig | PoolConfig

@@ -25,11 +25,15 @@ from explorer.design.name import parse_setting, setting_name
 from explorer.host.errors import InputError
 from explorer.record.folder import study_folder
 from explorer.record.records import as_records
-from explorer.report.page_figures import Views, plotted
+from explorer.report.citation import citation
+from explorer.report.page_figures import Views, plotted, printable
+from explorer.report.print_table import ENDINGS, print_tables, written
 from explorer.verbs.tabulate import SCHEMA, read_table
 
 if TYPE_CHECKING:
     import optuna
+
+    from explorer.report.print_figure import PrintFigure
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,35 @@ class Study:
     def figures(self) -> dict[str, go.Figure]:
         """The figures of the study's page, as plotly figures by name; made on first use."""
         return {name: plotted(figure) for name, figure in Views(self._study).figures.items()}
+
+    def print_figure(self, name: str, width: float = 3.25, height: float | None = None) -> "PrintFigure":
+        """A figure at its printed size, as a matplotlib figure: `.savefig("error.pdf")` writes it with fonts embedded.
+
+        `width` and `height` are in inches; 3.25 is a column of a journal's page, 6.75 the page. Text has 8 points, and
+        there is no title. Needs the extra `paper`. Raises InputError for a name that is not among the study's figures.
+        """
+        from explorer.report.print_figure import print_figure
+
+        found = printable(self._study)
+        if name not in found:
+            raise InputError(f"{name}: no such figure; allowed: {', '.join(found)}")
+        return print_figure(found[name], width, height)
+
+    def table(self, name: str = "settings", form: str = "latex") -> str:
+        """A table of the study as text: `settings`, `contrasts` or `checks`, in `latex`, `csv` or `md`.
+
+        Raises InputError for a table that the study does not have, or another format.
+        """
+        found = print_tables(self._study)
+        if name not in found or form not in ENDINGS:
+            allowed = f"{', '.join(found)}, in {', '.join(ENDINGS)}"
+            raise InputError(f"{name}, {form}: no such table; allowed: {allowed}")
+        return written(found[name], form)
+
+    @property
+    def citation(self) -> str:
+        """BibTeX entries of the study, of this software, and of the paper whose networks it explores."""
+        return citation(self._study)
 
     def query(self, architecture: str) -> Answer:
         """The results of an architecture, by any of its names. Raises InputError if the study did not train it."""

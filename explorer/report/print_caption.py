@@ -1,0 +1,35 @@
+"""The caption of a figure for print: what is drawn, how often it was measured, and where the numbers come from."""
+
+from explorer.analysis.judging import OpenedStudy
+from explorer.host.formatting import seed_counts
+from explorer.report.forest import Forest
+from explorer.report.page_figures import Figure
+from explorer.report.panel import Panel
+from explorer.report.print_table import source
+
+# What the bands of a figure are, where they are no 95 % intervals over seeds or designs.
+_BANDS = {
+    "deviation": "Bands: what the budget allows.",
+    "course": "Band: the central 95 % of the orders in which designs drawn at random might have come.",
+}
+
+
+def caption(study: OpenedStudy, name: str, figure: Figure | Forest) -> str:
+    """The caption of the figure of this name, as plain text."""
+    finding, parts = study.finding, [f"{figure.title}."]
+    if isinstance(figure, Panel):
+        if any(mark.kind == "dots" and mark.legend == "one seed" for mark in figure.marks):
+            parts.append("Small marks: single seeds.")
+        if figure.has_band:
+            parts.append(_BANDS.get(name, "Bands: 95 % intervals."))
+        if name == "curves":
+            parts.append("Thick: validation; thin: training.")
+    elif isinstance(figure, Forest):
+        parts.append("Lines: 95 % intervals." + ("" if figure.margin is None else " Shaded: the margin."))
+    else:
+        parts.append("One line for each design, the darker the lower its error.")
+    if name == "pairs" and finding.comparison is not None:
+        parts.append(f"n = {finding.comparison.difference.n} pairs of seeds.")
+    elif not isinstance(figure, Forest):
+        parts.append(f"n = {seed_counts([one.estimate.n for one in finding.summaries])} a setting.")
+    return " ".join([*parts, source(study)])

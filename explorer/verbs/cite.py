@@ -1,0 +1,17 @@
+"""`explorer cite NAME`: print how a study is cited, as BibTeX."""
+
+from rich.console import Console
+
+from explorer.analysis.judging import open_study
+from explorer.host.console import PLAIN
+from explorer.record.folder import refuse_links, study_folder
+from explorer.report.citation import citation
+from explorer.study.settings import CiteConfig
+
+
+def carry_out(config: CiteConfig, console: Console) -> int:
+    """Print the entries of the study, of this software and of the paper."""
+    folder = study_folder(config.name)
+    refuse_links(folder)
+    console.print(citation(open_study(folder)), **PLAIN, end="", soft_wrap=True)
+    return 0

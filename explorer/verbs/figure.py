@@ -1,0 +1,49 @@
+"""`explorer figure NAME [FIGURE ...]`: write figures of a study for a paper."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+
+from explorer.analysis.judging import open_study
+from explorer.host.console import PLAIN
+from explorer.host.errors import InputError
+from explorer.host.formatting import hint
+from explorer.record.folder import make_folder, refuse_links, study_folder
+from explorer.report.page_figures import printable
+from explorer.report.print_caption import caption
+from explorer.study.settings import FIGURE_WIDTHS, FigureConfig
+
+MISSING = "figures for print are drawn with matplotlib, which is not installed; pip install 'resnext-explorer[paper]'"
+
+
+def carry_out(config: FigureConfig, console: Console) -> int:
+    """Write the named figures, by default the first of the study's page, each in every format, with its caption."""
+    if find_spec("matplotlib") is None:
+        raise InputError(MISSING)
+    from explorer.report.print_figure import missing_letters, print_figure
+
+    folder = study_folder(config.name)
+    refuse_links(folder)
+    study = open_study(folder)
+    figures = printable(study)
+    if not figures:
+        raise InputError(f"{folder}: no run has come through yet, so there is nothing to draw")
+    asked = [*figures] if config.figures == ("all",) else list(config.figures) or [next(iter(figures))]
+    for name in asked:
+        if name not in figures:
+            raise InputError(f"{name}: no such figure{hint(name, [*figures])}; allowed: all, {', '.join(figures)}")
+    width = FIGURE_WIDTHS[config.width] if isinstance(config.width, str) else config.width
+    target = Path(config.folder)
+    refuse_links(make_folder(target))
+    for name in dict.fromkeys(asked):
+        with missing_letters() as missing:
+            drawn = print_figure(figures[name], width, config.height)
+            for form in dict.fromkeys(config.format):
+                path = target / f"{config.name}-{name}.{form}"
+                drawn.savefig(path)
+                console.print(f"Wrote {path}", **PLAIN)
+        if missing:
+            console.print(f"Its font lacks {' '.join(missing)}, shown as boxes", **PLAIN)
+        console.print(f"Caption: {caption(study, name, figures[name])}", **PLAIN)
+    return 0

@@ -1,0 +1,32 @@
+"""`explorer table NAME [TABLE ...]`: write tables of a study for a paper."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from explorer.analysis.judging import open_study
+from explorer.host.console import PLAIN
+from explorer.host.errors import InputError
+from explorer.host.files import write_whole
+from explorer.host.formatting import hint
+from explorer.record.folder import make_folder, refuse_links, study_folder
+from explorer.report.print_table import ENDINGS, print_tables, written
+from explorer.study.settings import TableConfig
+
+
+def carry_out(config: TableConfig, console: Console) -> int:
+    """Write the named tables, by default all that the study has, each in every format."""
+    folder = study_folder(config.name)
+    refuse_links(folder)
+    tables = print_tables(open_study(folder))
+    for name in config.tables:
+        if name not in tables:
+            raise InputError(f"{name}: no such table{hint(name, [*tables])}; allowed: {', '.join(tables)}")
+    target = Path(config.folder)
+    refuse_links(make_folder(target))
+    for name in dict.fromkeys(config.tables or tables):
+        for form in dict.fromkeys(config.format):
+            path = target / f"{config.name}-{name}.{ENDINGS[form]}"
+            write_whole(path, written(tables[name], form))
+            console.print(f"Wrote {path}", **PLAIN)
+    return 0
