@@ -470,7 +470,7 @@ class VerifyConfig:
     batch_size, repeats            of the timing: images per pass, and number of passes, whose median is reported
     """
 
-    architecture: str | None
+    architecture: str | None = field(metadata=WORDS)
     channels: Count | None
     image_size: Count | None
     classes: Count | None
@@ -489,7 +489,7 @@ class ExportConfig:
     onnx     write ONNX as well
     """
 
-    architecture: str | None
+    architecture: str | None = field(metadata=WORDS)
     channels: Count | None
     image_size: Count | None
     classes: Count | None
@@ -509,7 +509,7 @@ class BenchmarkConfig:
     turns    of each candidate, whose median is reported
     """
 
-    subject: Literal["training", "latency"]
+    subject: Literal["training", "latency"] = field(metadata=WORDS)
     architectures: tuple[str, ...]
     device: Literal["auto", "cpu", "cuda"]
     batch_size: Count
@@ -527,7 +527,7 @@ class PoolConfig:
     name     of the page, `reports/pool-NAME.html`; null: the names of the studies
     """
 
-    studies: tuple[str, ...]
+    studies: tuple[str, ...] = field(metadata=WORDS)
     name: str | None = None
 
 

@@ -12,6 +12,7 @@ from explorer.host import signals
 from explorer.host.console import PLAIN, PlainConsole, spare_letters
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import one_line, without_passwords
+from explorer.verbs.table import verb_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,7 @@ def carried_out(work: "Callable[[Console], int]", arguments: list[str], program:
         return 2
     except KeyboardInterrupt:
         command = shlex.join(["python", "-m", program, *arguments])
-        complain(f"\nInterrupted. {KEPT.get(_verb(arguments), NOTHING_KEPT)}: {command}")
+        complain(f"\nInterrupted. {KEPT.get(verb_of(arguments), NOTHING_KEPT)}: {command}")
         return signals.exit_code()
 
 
@@ -81,9 +82,3 @@ def leave_ascii() -> None:
     os.environ.setdefault("PYTHONIOENCODING", getattr(sys.stdout, "encoding", "ascii"))
     os.environ["PYTHONUTF8"] = "1"
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
-
-
-def _verb(arguments: list[str]) -> str:
-    """The verb of a command, as far as it can be seen before the command is parsed."""
-    asked = [text.strip("'\"") for key, _, text in (argument.partition("=") for argument in arguments) if key == "do"]
-    return asked[-1] if asked else "run"

@@ -1,20 +1,13 @@
 """Parses a command: its words become a verb and checked settings."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from explorer.host.errors import InputError
-from explorer.study.settings import BenchmarkConfig, DoctorConfig, StudyConfig, VerbConfig
+from explorer.study.settings import BenchmarkConfig, DoctorConfig, StudyConfig
 from explorer.study.tree import checked_name, checked_tree, to_config
-from explorer.verbs.compose import (
-    OF_DOCTOR,
-    OWN_VERBS,
-    STUDY_VERBS,
-    Composed,
-    compose,
-    named_database,
-    reading_groups,
-    unknown_verb,
-)
+from explorer.verbs.compose import OF_DOCTOR, Composed, composed, groups, named_database, reading_groups
+from explorer.verbs.grammar import Words, read_words
 from explorer.verbs.unused import refuse_unused, set_aside
 
 
@@ -24,15 +17,19 @@ class Command:
 
     given     keys and groups that the command names
     aside     a line for each given key that has no effect, or is written under an old name
+    withheld  keys of a stored study that a start needs from the command (see `Composed`)
+    is_named  whether the verb works on a recorded study by its name (see `NAMED_VERBS`)
     database  URL of the database outside the study's folder that do=doctor may examine, and that do=move deletes the
               study from; None if the command names none
     """
 
     do: str
-    config: StudyConfig | VerbConfig | DoctorConfig
+    config: Any
     database: str | None = None
     aside: tuple[str, ...] = ()
     given: frozenset[str] = frozenset()
+    withheld: tuple[str, ...] = ()
+    is_named: bool = False
 
     @property
     def study(self) -> StudyConfig:
@@ -46,21 +43,20 @@ def read_command(arguments: list[str]) -> Command:
 
     Raises InputError with one line that names the key, the value and what is allowed.
     """
-    composed = compose(arguments)
-    command = _command(composed)
-    return replace(command, aside=(*composed.renamed, *command.aside))
+    said = read_words(arguments, groups()["study"])
+    found = composed(said)
+    command = _command(said, found)
+    return replace(command, aside=(*found.renamed, *command.aside), withheld=found.withheld)
 
 
-def _command(composed: Composed) -> Command:
+def _command(said: Words, composed: Composed) -> Command:
     tree, place = composed.tree, composed.place
-    verb = tree.pop("do", None)
-    if verb in OWN_VERBS:
-        keys = checked_tree(tree, OWN_VERBS[verb], place)
+    verb = tree.pop("do", None) or said.verb
+    if said.kind is not StudyConfig:
+        keys = checked_tree(tree, said.kind, place)
         if isinstance(keys, BenchmarkConfig) and keys.subject == "latency" and "steps" in composed.given:
             raise InputError("steps: subject=latency does not use it, subject=training does; leave it out")
-        return Command(verb, keys)
-    if verb not in STUDY_VERBS:
-        raise unknown_verb(str(verb))
+        return Command(verb, keys, is_named=said.is_named)
     yes = tree.pop("yes", False)
     if not isinstance(yes, bool) or (yes and verb != "doctor"):
         raise InputError(f"yes={yes}: says that do=doctor need not ask; allowed: true with that, and false")
@@ -74,6 +70,8 @@ def _command(composed: Composed) -> Command:
             f"do=doctor looks at the folder alone: {', '.join(others)} {'have' if len(others) > 1 else 'has'} no effect"
         )
         return Command(verb, own, named_database(composed.given), (words,) if others else ())
+    if verb == "fork":
+        tree["fork"], verb = True, "run"
     config = to_config(tree, place)
     if verb == "move" and not any(key.partition(".")[0] == "storage" for key in composed.given):
         ways = "storage=sqlite, storage=none, storage=postgres storage.url=..."

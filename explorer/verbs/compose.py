@@ -9,6 +9,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType, NoneType
@@ -31,32 +32,18 @@ from yaml.constructor import ConstructorError
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint, without_password
 from explorer.host.yaml_limits import MOST_BYTES, check_yaml, read_bytes
-from explorer.study.renamed import RENAMED, notice, under_new_names
-from explorer.study.settings import (
-    NO_PATH,
-    BenchmarkConfig,
-    ExportConfig,
-    PoolConfig,
-    StudyConfig,
-    VerbConfig,
-    VerifyConfig,
-    filled,
-)
+from explorer.record.folder import CONFIG, stored_execution
+from explorer.study.renamed import RENAMED, notice, of_a_record, under_new_names
+from explorer.study.settings import NO_PATH, BenchmarkConfig, PoolConfig, StudyConfig, filled
 from explorer.study.tree import Steps, kinds_of
+from explorer.verbs.grammar import Words, read_words
+from explorer.verbs.table import words_field
 
 # Hydra imports every module of a package named `hydra_plugins`, under `python -m` also from the current folder.
 sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
 
 OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # keys and groups that do=doctor uses
-STUDY_VERBS = ("run", "plan", "challenge", "report", "tabulate", "doctor", "move")
-# Verbs with keys of their own, each in a file in `conf`: on a design, without a study, or on several recorded studies.
-OWN_VERBS: dict[str, type[VerbConfig]] = {
-    "verify": VerifyConfig,
-    "export": ExportConfig,
-    "benchmark": BenchmarkConfig,
-    "pool": PoolConfig,
-}
 # Subjects of `python -m benchmarks`, which do=benchmark once measured.
 OWN_SUBJECTS = ("accuracy", "costs", "ranks", "replay", "report", "samplers", "scale", "size", "start")
 SUFFIXES = (".yaml", ".yml")
@@ -72,6 +59,7 @@ class Composed:
     origins  the file that set each value, by its path in the tree; None if the command set it
     composed  the names of the files of each group that were merged
     renamed  a line for each key that is written under the name it had in the release before
+    withheld  keys of a stored study that were not taken from its file, since only a command may set them
     """
 
     tree: dict[str, Any]
@@ -79,6 +67,7 @@ class Composed:
     origins: dict[Steps, Path | None] = field(default_factory=dict)
     composed: dict[str, list[Path]] = field(default_factory=dict)
     renamed: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
 
     def place(self, steps: Steps) -> str:
         """The files that set a key, or the keys below it, as text for a message; "" if the command set any of them.
@@ -164,30 +153,32 @@ def _comes_from_path(name: str) -> bool:
 
 def compose(arguments: list[str]) -> Composed:
     """The settings that a command line describes, with the names of study and data filled in. Raises InputError."""
-    known = groups()
-    asked = [text.strip("'\"") for key, _, text in map(_split, arguments) if key == "do"]
-    kind = OWN_VERBS.get(asked[-1]) if asked else None
+    return composed(read_words(arguments, groups()["study"]))
+
+
+def composed(words: Words) -> Composed:
+    """The settings that the words of a command describe, as `compose` gives them."""
+    known, kind = groups(), words.kind
     if kind is BenchmarkConfig:
-        _refuse_own_subject(arguments)
-    arguments, renamed = _under_new_keys(arguments, kind or StudyConfig)
-    read = [_read(argument, known, kind or StudyConfig) for argument in arguments]
+        _refuse_own_subject(words)
+    keys, renamed = _under_new_keys([*words.keys], kind)
+    if words.is_named:
+        return replace(_of_named(words, keys), renamed=renamed)
+    read = [_read(key, known, kind) for key in keys]
     given = {one.key: one.value for one in read}
-    verb = str(given.get("do", "run"))
-    if kind:
-        if chosen := [one for one in read if one.key in known]:
-            works = "on recorded studies, as in studies=[a,b]," if kind is PoolConfig else "on one design"
-            raise InputError(f"{chosen[0].line}: do={verb} works {works} and takes no group; leave it out")
-        found = _merged(verb, read, kind, {})
+    if kind is not StudyConfig:
+        found = _of_own(words, read, known)
         return replace(found, renamed=(*renamed, *found.renamed))
-    if verb not in STUDY_VERBS:
-        raise unknown_verb(verb)
-    if verb == "doctor" and "study" not in given and set(given) <= OF_DOCTOR and "name" in given:
-        return Composed(dict(given), given, renamed=renamed)  # a study's folder may exist without its file in `conf`
-    if "study" not in given:
-        raise InputError(
-            f"study is missing; say for example study={known['study'][0]}; allowed: {', '.join(known['study'])}"
-        )
-    found = _merged("config", read, StudyConfig, {key: value for key, value in given.items() if key in known})
+    verb = words.verb or "run"
+    if verb == "doctor" and words.name:
+        tree = {"do": verb, **given, "name": words.name}
+        return Composed(tree, {**given, "name": words.name}, renamed=renamed)  # its settings may be damaged
+    if words.file is None:
+        found = _merged("config", read, StudyConfig, {key: value for key, value in given.items() if key in known})
+        if found.tree.get("name") is None:
+            found.tree["name"] = given["study"]
+    else:
+        found = _continued(words, read, known)
     moved = [key for key in given if key.partition(".")[0] == "space"]
     if found.tree.get("spaces") and moved:
         raise InputError(
@@ -195,26 +186,155 @@ def compose(arguments: list[str]) -> Composed:
             f"spaces.{next(iter(found.tree['spaces']))}.depth=[11]"
         )
     _refuse_reaching_out(found)
-    if found.tree.get("name") is None:
-        found.tree["name"] = given["study"]
+    found.tree["do"] = verb
     _name_data(found.tree.get("data"))
     _fill_question(found.tree)
     return replace(found, renamed=(*renamed, *found.renamed))
 
 
-def _refuse_own_subject(arguments: list[str]) -> None:
+def _of_own(words: Words, read: list["_Given"], known: dict[str, list[str]]) -> Composed:
+    """The settings of a verb on a design or on several studies, from its file in `conf` and the command."""
+    verb, kind = words.verb, words.kind
+    if chosen := [one for one in read if one.key in known]:
+        works = "on recorded studies, as in studies=[a,b]," if kind is PoolConfig else "on one design"
+        raise InputError(f"{chosen[0].line}: do={verb} works {works} and takes no group; leave it out")
+    found = _merged(verb, read, kind, {})
+    if not words.others:
+        return found
+    field = words_field(kind)
+    assert field is not None
+    if field in found.given:
+        raise InputError(f"{words.others[0]}: {field} is said twice; leave one of the two out")
+    is_list = kinds_of(kind, (field,)) == {tuple}
+    if not is_list and len(words.others) > 1:
+        raise InputError(f"{words.others[1]}: is one word too many; {verb} takes one {field}")
+    value = [*words.others] if is_list else words.others[0]
+    return replace(found, tree={**found.tree, field: value}, given={**found.given, field: value})
+
+
+def _of_named(words: Words, keys: list[str]) -> Composed:
+    """The settings of a verb on one recorded study, from the command alone."""
+    kind, given = words.kind, dict[str, Any]()
+    for text in keys:
+        one = _read(_as_list(text, kind), {}, kind)
+        given[one.key] = one.value
+    if words.name is not None:
+        given["name"] = words.name
+    if words.others:
+        field = words_field(kind)
+        assert field is not None
+        if field in given:
+            raise InputError(f"{words.others[0]}: {field} is said twice; leave one of the two out")
+        is_list = kinds_of(kind, (field,)) == {tuple}
+        if not is_list and len(words.others) > 1:
+            raise InputError(f"{words.others[1]}: is one word too many; {words.verb} takes one {field}")
+        given[field] = [*words.others] if is_list else words.others[0]
+    tree: dict[str, Any] = {"do": words.verb}
+    for key, value in given.items():
+        node = tree
+        *way, last = key.split(".")
+        for step in way:
+            node = node.setdefault(step, {})
+        node[last] = value
+    return Composed(tree, given)
+
+
+def _as_list(text: str, kind: type) -> str:
+    """An argument whose key takes a list, with brackets about its items: `format=pdf,svg` is `format=[pdf,svg]`."""
+    key, _, value = _split(text)
+    return f"{key}=[{value}]" if kinds_of(kind, (key,)) == {tuple} and value[:1] != "[" else text
+
+
+def _continued(words: Words, read: list["_Given"], known: dict[str, list[str]]) -> Composed:
+    """The settings in a study's folder, or in a file given with --config, with those of the command."""
+    assert words.file is not None
+    base, withheld = _stored(words.file, {one.key for one in read})
+    if words.name is not None:
+        base["name"] = words.name
+        with suppress(InputError):  # what is wrong with the file is said by whoever opens the study
+            # The device that was asked for is not stored; what the study goes on with is the one it was begun on.
+            base["device"] = (stored_execution(words.file.parent) or {}).get("device", "auto")
+    chosen = {one.key: one.value for one in read if one.key in known}
+    if "study" in chosen:
+        raise InputError(f"study={chosen['study']}: {words.file} holds all settings; leave it out")
+    label = base["data"].get("label") if isinstance(base.get("data"), dict) else None
+    tree = _as_leaves(base, words.file)
+    composed: dict[str, list[Path]] = {key: [words.file] for key in base}
+    if chosen:  # any study will do, since nothing but the chosen groups is taken
+        groups_of = _merged("config", [], StudyConfig, {"study": known["study"][0], **chosen})
+        for group in chosen:
+            files = {steps: file for steps, file in groups_of.origins.items() if steps[0] == group}
+            tree[group] = _as_leaves(groups_of.tree[group], None, files, (group,))
+            composed[group] = groups_of.composed.get(group, [])
+    table, told = _renamed_in(StudyConfig), list[str]()
+    for one in read:
+        if one.key not in chosen:
+            _set(tree, one, _inside(one, table, told))
+    origins: dict[Steps, Path | None] = {}
+    plain = _plain(tree, (), StudyConfig, origins)
+    _refuse_text(plain, ())
+    data, study = plain.get("data"), plain.get("study")
+    if isinstance(data, dict) and isinstance(study, dict) and "data" in chosen and "study.question" not in chosen:
+        _name_data(data)
+        study["question"] = str(study.get("question")).replace(str(label), str(data["label"]))
+    return Composed(plain, {one.key: one.value for one in read}, origins, composed, tuple(told), withheld)
+
+
+def _stored(file: Path, given: set[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The settings in a study's file, less those that only a command may set, and a line for each of these.
+
+    A study's folder may come from other people: see `_refuse_reaching_out`.
+    """
+    if file.is_symlink() or (file.parent.is_symlink() and file.name == CONFIG):
+        raise InputError(f"{file}: is a link, or lies in one; allowed are files and folders alone")
+    if not file.exists():
+        there = (
+            f"explorer doctor {file.parent.name} says what is there" if file.parent.is_dir() else "name another file"
+        )
+        raise InputError(f"{file}: is missing, which holds the study's settings; {there}")
+    plain = _plain(_content(file), (), StudyConfig, {})
+    tree = of_a_record(plain, f" (in {file})")
+    withheld = []
+    for group, harmless in _OUTWARD.items():
+        own = tree.get(group)
+        if not isinstance(own, dict):
+            continue
+        for key, usual in harmless.items():
+            if own.get(key, usual) != usual:
+                if f"{group}.{key}" not in given and group not in given:
+                    withheld.append(f"{group}.{key}")
+                own[key] = usual
+    if (
+        isinstance(storage := tree.get("storage"), dict)
+        and storage.get("mirror") == "url"
+        and "storage.url" not in given
+    ):
+        storage["mirror"] = "none"
+    for key in _OF_THE_COMMAND:
+        if key in tree:
+            raise InputError(f"{key}={tree[key]}: a file may not decide this; say {key}=... in the command (in {file})")
+    return tree, tuple(withheld)
+
+
+def _as_leaves(value: Any, file: Path | None, files: dict[Steps, Path | None] | None = None, steps: Steps = ()) -> Any:
+    """Plain values as leaves of one file, or of the file of each place."""
+    if isinstance(value, dict):
+        return {str(key): _as_leaves(item, file, files, (*steps, str(key))) for key, item in value.items()}
+    own = files.get(steps, file) if files else file
+    if isinstance(value, list):
+        items = [_as_leaves(item, file, files, (*steps, str(place))) for place, item in enumerate(value)]
+        return _Leaf(items, None, own)
+    return _Leaf(value, None, own)
+
+
+def _refuse_own_subject(words: Words) -> None:
     """Raise InputError for a subject of `python -m benchmarks`, which do=benchmark measured in earlier versions."""
-    subjects = [text.strip("'\"") for key, _, text in map(_split, arguments) if key == "subject"]
+    subjects = [text.strip("'\"") for key, _, text in map(_split, words.keys) if key == "subject"] + [*words.others]
     if subjects and subjects[-1] in OWN_SUBJECTS:
         raise InputError(
             f"subject={subjects[-1]}: is measured of the project itself, in a clone of its repository: "
             f"python -m benchmarks {subjects[-1]}; allowed: training, latency"
         )
-
-
-def unknown_verb(verb: str) -> InputError:
-    """The error for a verb that does not exist."""
-    return InputError(f"do={verb}: unknown verb; allowed: {', '.join((*STUDY_VERBS, *OWN_VERBS))}")
 
 
 def named_database(given: dict[str, Any]) -> str | None:

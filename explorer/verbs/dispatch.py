@@ -2,14 +2,17 @@
 
 import os
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import without_password
-from explorer.study.settings import BenchmarkConfig, DoctorConfig, ExportConfig, PoolConfig, StudyConfig, VerifyConfig
+from explorer.study.settings import StudyConfig
 from explorer.verbs.carry_out import UTF8
+from explorer.verbs.table import NAMED_VERBS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,53 +89,19 @@ def dispatch(arguments: list[str], console: "Console") -> int:
     _check_urls(command)
     for line in command.aside:
         console.print(line, **PLAIN)
-    match command.config:
-        case VerifyConfig():
-            from explorer.verbs import verify
-
-            return verify.carry_out(command.config, console)
-        case ExportConfig():
-            from explorer.verbs import export
-
-            return export.carry_out(command.config, console)
-        case BenchmarkConfig():
-            from explorer.verbs import benchmark
-
-            return benchmark.carry_out(command.config, console)
-        case PoolConfig():
-            from explorer.verbs import pool
-
-            return pool.carry_out(command.config, console)
-        case DoctorConfig():
-            from explorer.verbs.doctor import examine
-
-            return examine.carry_out(command.config, command.database, console)
     if command.do in ("move", "report", "tabulate"):
         _tell_others(command, console)
-    match command.do:
-        case "plan":
-            from explorer.verbs import plan
+    carry_out: Callable[..., int] = import_module(f"explorer.verbs.{_module(command)}").carry_out
+    if command.do in ("doctor", "move"):
+        return carry_out(command.config, command.database, console)
+    return carry_out(command.config, console)
 
-            return plan.carry_out(command.study, console)
-        case "challenge":
-            from explorer.verbs import challenge
 
-            return challenge.carry_out(command.study, console)
-        case "report":
-            from explorer.verbs import redraw
-
-            return redraw.carry_out(command.study, console)
-        case "tabulate":
-            from explorer.verbs import tabulate
-
-            return tabulate.carry_out(command.study, console)
-        case "move":
-            from explorer.verbs import move
-
-            return move.carry_out(command.study, command.database, console)
-    from explorer.verbs import run
-
-    return run.carry_out(command.study, console)
+def _module(command: "Command") -> str:
+    """The module of a command's verb, below `explorer.verbs`."""
+    if command.is_named:
+        return NAMED_VERBS[command.do].file or command.do
+    return {"report": "redraw", "doctor": "doctor.examine"}.get(command.do, command.do)
 
 
 def _check_urls(command: "Command") -> None:

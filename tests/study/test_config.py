@@ -86,7 +86,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "-m"], ["-m: studies loop by themselves"]),
         (
             [STUDY, "do=fly"],
-            ["do=fly: unknown verb; allowed: run, plan, challenge, report, tabulate, doctor, move, verify"],
+            ["do=fly: unknown verb; allowed: run, plan, challenge, report, tabulate, doctor, move, fork, verify"],
         ),
         ([STUDY, "device=tpu"], ["device=\"tpu\": must be 'auto', 'cpu' or 'cuda'"]),
         ([STUDY, "name=../x"], ["name='../x': allowed are"]),

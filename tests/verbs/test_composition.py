@@ -389,6 +389,7 @@ def test_a_storage_file_that_doctor_is_told_of_is_held_to_the_same_limits(
     text: str, said: str, workplace: Path
 ) -> None:
     written(workplace, "storage/mine.yaml", text)
+    (workplace / "studies" / "x").mkdir(parents=True)
     with pytest.raises(InputError, match=said):
         read_command(["do=doctor", "name=x", "storage=mine"])
 

@@ -1,0 +1,264 @@
+"""Reads the words of a command: which verb, which study, which keys.
+
+`explorer [VERB] [NAME] [key=value | --key value | --key=value | --flag ...]`; keys may stand anywhere. A word that is a
+verb is the verb, in the first place; then a name is that of a study's folder here, and then that of a study in `conf`.
+What comes out is in one form, `key=value`, which `explorer.verbs.compose` merges with files.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from explorer.host.errors import InputError
+from explorer.host.formatting import hint
+from explorer.record.folder import CONFIG, STUDIES, study_folder
+from explorer.study.settings import StudyConfig
+from explorer.study.tree import checked_name, kinds_of
+from explorer.verbs.table import NAMED_VERBS, OWN_VERBS, STUDY_VERBS, VERBS, verb_of, words_field
+
+MOST_LISTED = 5  # studies in a message
+_FLAGS_OF_STUDIES = ("yes",)  # keys that are true or false beside those of a study's settings
+_KEY = re.compile(r"[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a command, sorted.
+
+    verb    the verb; "" if none is said, which means run
+    kind    the type of the settings that the verb takes
+    name    the recorded study that the command names; None if it names none
+    file    the file that holds all settings of a study: of the recorded study, or the one given with --config
+    keys    the keys, as `key=value`, `study=` of a study in `conf` among them
+    others  words without a key for the field of the settings that takes them, such as images or figures
+    """
+
+    verb: str
+    kind: type[Any]
+    name: str | None
+    file: Path | None
+    keys: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the verb works on a recorded study by its name, with keys of its own."""
+        return self.verb in NAMED_VERBS and self.kind is NAMED_VERBS[self.verb].kind
+
+
+@dataclass(frozen=True)
+class _Word:
+    """One word; `key` is the key of a `key=value`, and None for a word without one."""
+
+    text: str
+    key: str | None
+
+    @property
+    def value(self) -> str:
+        """What a key is set to, without the quotes of the command line's own grammar."""
+        return self.text.partition("=")[2].strip().strip("'\"")
+
+
+def read_words(arguments: list[str], shipped: list[str]) -> Words:
+    """Sort the words of a command; `shipped` are the names that `study=` takes. Raises InputError."""
+    words = _separated(arguments, _flag_test(verb_of(arguments)))
+    asked = [word.value for word in words if word.key == "do"]
+    bare = [word for word in words if word.key is None]
+    verb = bare[0].text if bare and bare[0].text in VERBS else ""
+    if verb:
+        words.remove(bare.pop(0))
+    if verb and asked and asked[-1] != verb:
+        raise InputError(f"{verb} do={asked[-1]}: are two verbs; leave one of them out")
+    verb = verb or (asked[-1] if asked else "")
+    if verb and verb not in VERBS:
+        raise unknown_verb(verb)
+    if verb in NAMED_VERBS and not (verb in OWN_VERBS and not bare and not _has(words, "name")):
+        return _of_named_verb(verb, words, shipped)
+    if verb in OWN_VERBS:
+        return _of_own_verb(verb, words)
+    return _of_study_verb(verb, words, shipped)
+
+
+def unknown_verb(verb: str) -> InputError:
+    """The error for a verb that does not exist."""
+    return InputError(f"do={verb}: unknown verb{hint(verb, list(VERBS))}; allowed: {', '.join(VERBS)}")
+
+
+def studies_here() -> list[str]:
+    """The names of the studies that have a folder here."""
+    return sorted(path.name for path in STUDIES.glob("*") if path.is_dir() and not path.name.startswith((".", "_")))
+
+
+# ---------------------------------------------------------------- words
+
+
+def _flag_test(verb: str) -> Callable[[str], bool]:
+    """A test whether a key of a verb is true or false, so that `--key` alone sets it."""
+    kinds: list[type[Any]] = [StudyConfig] if verb in STUDY_VERBS or verb not in VERBS else []
+    kinds += [NAMED_VERBS[verb].kind] if verb in NAMED_VERBS else []
+    kinds += [OWN_VERBS[verb]] if verb in OWN_VERBS else []
+
+    def is_flag(key: str) -> bool:
+        own = StudyConfig in kinds and key in _FLAGS_OF_STUDIES
+        return own or any(kinds_of(kind, tuple(key.split("."))) == {bool} for kind in kinds)
+
+    return is_flag
+
+
+def _separated(arguments: list[str], is_flag: Callable[[str], bool]) -> list[_Word]:
+    """The words in order, all keys in the form `key=value`; what comes after `--` has no keys."""
+    found, rest = list[_Word](), list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*found, *(_Word(one, None) for one in rest)]
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            key = key.replace("-", "_")
+            if not equals and is_flag(key):
+                value = "true"
+            elif not equals:
+                if not rest or rest[0].startswith("--"):
+                    raise InputError(f"{word}: what is it to be? say {word} VALUE or {key}=VALUE")
+                value = rest.pop(0)
+            found.append(_Word(f"{key}={value}", key))
+        elif "=" in word or word.startswith("~") or "@" in word:  # the latter two are keys of Hydra's, and are refused
+            found.append(_Word(word, word.partition("=")[0].strip().lstrip("+")))
+        elif word.startswith("-") and len(word) > 1:
+            found.append(_Word(word, word))  # is refused as a key, with what is allowed
+        else:
+            found.append(_Word(word, None))
+    return found
+
+
+def _has(words: list[_Word], key: str) -> bool:
+    return any(word.key == key for word in words)
+
+
+# ---------------------------------------------------------------- verbs
+
+
+def _of_own_verb(verb: str, words: list[_Word]) -> Words:
+    """A verb on a design, or on several studies: the words without a key go to the field that takes them."""
+    kind = OWN_VERBS[verb]
+    keys, others = [word.text for word in words if word.key], [word.text for word in words if not word.key]
+    field = words_field(kind)
+    if others and field is None:
+        raise InputError(f"{others[0]}: {verb} takes keys alone, as in {_example(kind)}")
+    return Words(verb, kind, None, None, tuple(keys), tuple(others))
+
+
+def _of_named_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
+    """A verb on one recorded study: the first word without a key is its name, or the key `name` has it."""
+    kind = NAMED_VERBS[verb].kind
+    own, takes = {one.name for one in fields(kind)}, words_field(kind)
+    keys, others = list[str](), list[str]()
+    for word in words:
+        # A file's name may look like a key.
+        is_file = takes is not None and word.key is not None and word.key not in own and Path(word.text).exists()
+        is_word = word.key is None or is_file or (takes is not None and not _KEY.fullmatch(word.key))
+        if word.key == "do":
+            continue
+        (others if is_word else keys).append(word.text)
+    named = [word for word in words if word.key == "name"]
+    first = fields(kind)[0]
+    is_free = first.default is not MISSING
+    name = named[-1].value if named else _plain(others.pop(0)) if others else None
+    if name is None and not is_free:
+        raise _no_name(verb, shipped)
+    if name is not None:
+        _check_there(verb, name, shipped)
+        keys = [key for key in keys if key.partition("=")[0].strip() != "name"]
+    if others and takes is None:
+        raise _too_many(verb, str(name), others)
+    return Words(verb, kind, name, None, tuple(keys), tuple(others))
+
+
+def _of_study_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
+    """A verb on the settings of a study: those of its folder, of a file with --config, or of a study in `conf`."""
+    bare = [word.text for word in words if word.key is None]
+    keys = [word.text for word in words if word.key is not None and word.key not in ("config", "do")]
+    files = [word.value for word in words if word.key == "config"]
+    chosen = [word.value for word in words if word.key == "study"]
+    name = _plain(bare.pop(0)) if bare else None
+    if bare:
+        raise _too_many(verb, str(name), bare)
+    if files:
+        if name is not None or chosen:
+            raise InputError(f"--config {files[-1]}: holds a study's settings, and {name or chosen[-1]} names another")
+        return Words(verb, StudyConfig, None, Path(files[-1]), tuple(keys))
+    if name is not None and chosen:
+        if name not in (*studies_here(), *shipped):
+            raise InputError(f"{name}: cannot be read; expected key=value, as in recipe.epochs=20")
+        raise InputError(f"{name} study={chosen[-1]}: are two studies; leave one of them out")
+    if name is None and not chosen:
+        named = [word.value for word in words if word.key == "name"]
+        name = named[-1] if named else None
+    if name is None:
+        if not chosen:
+            raise _no_name(verb, shipped)
+        return Words(verb, StudyConfig, None, None, tuple(keys))
+    if (folder := study_folder(name)).is_dir() and ((folder / CONFIG).exists() or name not in shipped):
+        return Words(verb, StudyConfig, checked_name(name), folder / CONFIG, tuple(keys))
+    if name in shipped:
+        return Words(verb, StudyConfig, None, None, (f"study={name}", *keys))
+    if verb == "doctor" and _has(words, "name"):  # which says what it finds in place of a folder
+        return Words(verb, StudyConfig, checked_name(name), folder / CONFIG, tuple(keys))
+    raise _unknown(verb, name, shipped)
+
+
+# ---------------------------------------------------------------- names
+
+
+def _plain(word: str) -> str:
+    """The name of a study in a word that may be the path of its folder, as a shell completes it."""
+    path = Path(word)
+    return path.name if path.parts[:-1] == STUDIES.parts and path.name else word
+
+
+def _check_there(verb: str, name: str, shipped: list[str]) -> None:
+    """Raise InputError unless the study has a folder here."""
+    if study_folder(name).is_dir() and checked_name(name):
+        return
+    if name in shipped:
+        raise InputError(f"{name}: has no record here yet; train it first, with: explorer {name}")
+    raise _unknown(verb, name, shipped)
+
+
+def _no_name(verb: str, shipped: list[str]) -> InputError:
+    here = studies_here()
+    example = here[0] if here else shipped[0]
+    say = f"say for example explorer {f'{verb} ' if verb else ''}{example}"
+    return InputError(f"study is missing; {say}; {_choice(here, shipped)}")
+
+
+def _unknown(verb: str, name: str, shipped: list[str]) -> InputError:
+    checked_name(name)
+    here = studies_here()
+    near = hint(name, [*dict.fromkeys([*here, *shipped, *([] if verb else VERBS)])])
+    what = "no such study" if verb else "no such verb or study"
+    verbs = "" if verb else f"verbs: {', '.join(VERBS)}; "
+    return InputError(f"{name[:120]}: {what}{near}; {verbs}{_choice(here, shipped)}")
+
+
+def _choice(here: list[str], shipped: list[str]) -> str:
+    """The studies here, and those in `conf`, for a message."""
+    found = [(f"in {STUDIES}/", here), ("to start", [name for name in shipped if name not in here])]
+    return "; ".join(f"{what}: {_few(names)}" for what, names in found if names)
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - MOST_LISTED
+    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _too_many(verb: str, name: str, others: list[str]) -> InputError:
+    if not verb and others[0] in VERBS:
+        return InputError(f"{name} {others[0]}: a verb comes first; say explorer {others[0]} {name}")
+    return InputError(f"{others[0]}: is one word too many; allowed is one study, {name}, and then keys, as key=value")
+
+
+def _example(kind: type[Any]) -> str:
+    return f"{fields(kind)[0].name}=..."

@@ -1,0 +1,58 @@
+"""The verbs, each with what it works on and the settings it takes.
+
+Another verb on one recorded study takes four things: a frozen dataclass in `explorer/study/settings.py`, whose first
+field is `name`; a line in `NAMED_VERBS`; a file of this folder with `carry_out(config, console) -> int`; and a line in
+`HELP` of `dispatch`.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from explorer.study.settings import BenchmarkConfig, ExportConfig, PoolConfig, VerbConfig, VerifyConfig
+
+# Verbs on the settings of a study, be it recorded or not: with a name alone, those of its folder.
+STUDY_VERBS = ("run", "plan", "challenge", "report", "tabulate", "doctor", "move", "fork")
+# Verbs with keys of their own, each in a file in `conf`: on a design, without a study, or on several recorded studies.
+OWN_VERBS: dict[str, type[VerbConfig]] = {
+    "verify": VerifyConfig,
+    "export": ExportConfig,
+    "benchmark": BenchmarkConfig,
+    "pool": PoolConfig,
+}
+
+
+@dataclass(frozen=True)
+class NamedVerb:
+    """A verb on one recorded study, which is given by its name alone.
+
+    kind  a frozen dataclass: its first field is `name`, the others are the verb's own keys, and each has a default. A
+          field with the metadata `WORDS` takes the words after the name. Where `name` has a default, it may be left out
+    file  the module of `explorer.verbs` that carries it out; "": the one that is called as the verb is
+    """
+
+    kind: type[Any]
+    file: str = ""
+
+
+NAMED_VERBS: dict[str, NamedVerb] = {}
+VERBS = tuple(dict.fromkeys((*STUDY_VERBS, *NAMED_VERBS, *OWN_VERBS)))
+
+
+def words_field(kind: type[Any]) -> str | None:
+    """The field of a verb's settings that takes words without a key; None if there is none."""
+    return next((one.name for one in fields(kind) if one.metadata.get("words")), None)
+
+
+def verb_of(arguments: list[str]) -> str:
+    """The verb of a command, as far as it can be seen before the command is parsed."""
+    asked = [text.strip("'\"") for key, _, text in (one.partition("=") for one in arguments) if key == "do"]
+    return _first_verb(arguments) or (asked[-1] if asked else "run")
+
+
+def _first_verb(arguments: list[str]) -> str:
+    """The verb among a command's words: the first word that is neither a key nor a key's value, if it is a verb."""
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        is_value = before.startswith("--") and "=" not in before and before != "--"
+        if "=" not in word and not word.startswith("-") and not is_value:
+            return word if word in VERBS else ""
+    return ""
