@@ -30,6 +30,7 @@ from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
 from explorer.record.table import MOST_BYTES as MOST_TABLE
+from explorer.study.preprocessing import StoredPreprocessing
 from explorer.study.renamed import of_a_record
 from explorer.study.run import Execution
 from explorer.study.settings import ADAPTIVE, Count, Natural
@@ -110,6 +111,7 @@ class _Later(TypedDict, total=False):
     forked_from: _Fork
     starts: list[_Start]
     version: str | None
+    preprocessing: StoredPreprocessing
 
 
 class _Environment(_Later):

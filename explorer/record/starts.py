@@ -8,7 +8,7 @@ import hashlib
 import json
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from explorer.record.folder import (
     write_execution,
 )
 from explorer.study.job import HostReport
+from explorer.study.preprocessing import Preprocessing, as_stored, of_stored
 from explorer.study.run import Convolution, Execution
 from explorer.study.settings import StudyConfig
 
@@ -128,6 +129,9 @@ def begin(
     # follow. A version that knows an earlier schema alone then refuses the record; one that knows none ignores the key.
     environment = {"schema": SCHEMA} | environment | {"schema": SCHEMA}
     environment.setdefault("sources", host_report.sources)
+    if host_report.preprocessing is not None:  # its images are those of the first start: their hash was compared
+        own_splits: dict[str, Any] = {"by_seed": {}} if config.data.split_seed == "each" else {}
+        environment.setdefault("preprocessing", as_stored(host_report.preprocessing) | own_splits)
     # A search adds convolutions to its plan later; the id of a run covers those that it was executed with.
     plan = {key: value for key, value in asdict(execution).items() if key != "convolutions"}
     environment.setdefault("execution", plan)
@@ -169,6 +173,29 @@ def write_environment(folder: Path, environment: dict[str, Any]) -> None:
     """Write `environment.json`, unless it has this content already."""
     if environment != stored_environment(folder):
         write_whole(folder / ENVIRONMENT, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
+
+
+def keep_normalisation(folder: Path, seed: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Write mean and standard deviation of the training images of a seed, where each seed has a split of its own."""
+    environment = stored_environment(folder) or {}
+    by_seed = environment.get("preprocessing", {}).get("by_seed")
+    if by_seed is None or str(seed) in by_seed:
+        return
+    by_seed[str(seed)] = {"mean": list(mean), "std": list(std)}
+    write_whole(folder / ENVIRONMENT, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
+
+
+def preprocessing_in(environment: dict[str, Any], folder: Path, seed: int) -> Preprocessing | None:
+    """What the networks of a seed need of their images; None if the record does not say, as one of an earlier version.
+
+    Raises InputError where what it says cannot be.
+    """
+    if (tree := environment.get("preprocessing")) is None:
+        return None
+    try:
+        return of_stored(tree, seed)
+    except ValueError as error:
+        raise InputError(f"{folder / ENVIRONMENT}: preprocessing: {error}; restore the file") from None
 
 
 def as_tree(config: StudyConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from explorer.record import records
 from explorer.record.changes import refuse_other_settings, settled
 from explorer.record.progress import progress_of, settings_so_far
 from explorer.record.rows import Decision, RunRecord, record_of
-from explorer.record.starts import Fork, Started, begin, started_study
+from explorer.record.starts import Fork, Started, begin, keep_normalisation, started_study
 from explorer.search.display import Clock, waiting, work_of
 from explorer.search.execution_plan import propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import execution_of, reuse_runs
@@ -323,6 +323,8 @@ def _record(state: State, setting: Setting, run: Run, outcome: Outcome) -> RunRe
     """Record the outcome of a run; unless it failed and will be tried again, delete its checkpoints."""
     config, macs = state.config, state.fvcore_macs.get(setting.name)
     record = record_of(config, setting, run, outcome, fvcore_macs=macs, finished=study.now(), start=state.start)
+    if outcome.normalisation is not None:
+        keep_normalisation(state.folder, run.seed, *outcome.normalisation)
     records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
     state.trials.add(record)
     if outcome.status in FINAL_STATUSES:

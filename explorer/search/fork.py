@@ -86,7 +86,12 @@ def reuse_runs(
     places = {}
     for number in dict.fromkeys(row.start for _, _, row in found):
         starts, places[number] = placed(starts, origin.starts[number])
-    write_environment(folder, {**environment, "starts": starts})
+    environment = {**environment, "starts": starts}
+    if "by_seed" in (own := environment.get("preprocessing", {})):
+        theirs = origin.preprocessing.get("by_seed", {})
+        taken = {str(run.seed): theirs[str(run.seed)] for _, run, _ in found if str(run.seed) in theirs}
+        environment["preprocessing"] = own | {"by_seed": taken | own["by_seed"]}
+    write_environment(folder, environment)
     for setting, run, row in found:
         outcome, macs, when = _outcome(row, origin.right.get(run.id)), row.fvcore_macs, row.finished
         if plan.config.records_filters:
@@ -136,16 +141,21 @@ def progress_with(plan: Plan, past: records.Record | None, taken: Taken) -> Prog
 
 @dataclass(frozen=True)
 class _Origin:
-    """The forked study: its starts, its record, and which test images its runs classified correctly."""
+    """The forked study: its starts, its record, which test images its runs classified correctly, and its preprocessing.
+
+    That is empty of a study of an earlier version.
+    """
 
     starts: list[dict[str, Any]]
     record: records.Record
     right: dict[str, "np.typing.NDArray[np.bool_]"]
+    preprocessing: dict[str, Any]
 
 
 def _opened(folder: Path, environment: dict[str, Any]) -> _Origin:
     record = records.load(folder)
-    return _Origin(starts_of(environment), record, records.load_correct(folder, record=record))
+    right = records.load_correct(folder, record=record)
+    return _Origin(starts_of(environment), record, right, environment.get("preprocessing", {}))
 
 
 def _taken(

@@ -9,6 +9,7 @@ from explorer.design.architecture import Architecture
 from explorer.design.grouped import GroupedConv
 from explorer.design.template import Task
 from explorer.host.machine import described
+from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import Convolution, EpochResult, Execution, Outcome, Run
 from explorer.study.settings import DataConfig
 
@@ -73,6 +74,7 @@ class HostReport:
     has_kernels   this project's kernels for the device can be used (explorer/training/network/kernels, norms_triton.py)
     memory        of the device in bytes, for a GPU what no other process holds; 2^63 if it is not known
     held          bytes of a GPU's memory that each worker needs for the images
+    preprocessing  what a network needs of its images; with `data.split_seed=each` that of the split of seed 0
     sources       digests of the sources that affect results, by path (explorer/training/sources.py)
     machine       description of the machine; by default that of the current process
     cores         that a process may use there
@@ -97,6 +99,7 @@ class HostReport:
     cores: int = 1
     devices: tuple[int, ...] = (0,)
     held: int = 0
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True)

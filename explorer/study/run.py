@@ -142,6 +142,8 @@ class Outcome:
     message            one line for the user if something went wrong
     host               name of the machine on which the run ended
     filters            of its k x k convolutions, if that was asked for and the run came to its end
+    normalisation      mean and standard deviation of each channel of its training images, where its seed has a split of
+                       its own
     """
 
     status: Status
@@ -157,6 +159,7 @@ class Outcome:
     message: str = ""
     host: str = ""
     filters: tuple[Filters, ...] = ()
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 # Bounds of the numbers in a table: a larger one cannot be a result, and could keep a reader busy without end.

@@ -291,7 +291,13 @@ class _Training:
         # Of whole epochs, unless there is none.
         whole = max(1, self.steps // (len(self.data.train) // self.run.recipe.batch_size))
         filters = self.filters.result(whole) if self.filters else ()
-        return replace(self._outcome("ok", right), message="; ".join(filter(None, lines)), filters=filters)
+        own = self.data.config.split_seed == "each"
+        return replace(
+            self._outcome("ok", right),
+            message="; ".join(filter(None, lines)),
+            filters=filters,
+            normalisation=(tuple(self.data.mean.tolist()), tuple(self.data.std.tolist())) if own else None,
+        )
 
     def _epoch(self, epoch: int) -> str:
         """Train and evaluate one epoch, or the rest of it. Returns what went wrong; "" if nothing did."""
@@ -399,7 +405,7 @@ class _Training:
     def _keep_weights(self, path: Path) -> str:
         """Write the trained network. Returns a message if it fails: the run's result is valid without the file."""
         try:
-            save_weights(grouped_state(self.network, self.run), path)
+            save_weights(grouped_state(self.network, self.run), path, {"run": self.run.id})
         except (OSError, SafetensorError) as error:
             message = f"its weights cannot be kept ({in_one_line(error)})"
             if self.keeping is not None:

@@ -259,7 +259,7 @@ def _survey(question: HostQuestion) -> HostReport:
 
     from explorer.host.errors import InputError
     from explorer.training import device as devices
-    from explorer.training.images.split import load
+    from explorer.training.images.split import load, preprocessing_of
     from explorer.training.network import kernels
     from explorer.training.sources import decisive_sources
 
@@ -300,6 +300,7 @@ def _survey(question: HostQuestion) -> HostReport:
         cores=cpu_count(),
         devices=devices.like_devices(device),
         held=devices.held_memory(device),
+        preprocessing=preprocessing_of(data),
     )
 
 

@@ -37,6 +37,7 @@ PARTS = {"train": ("train", "training"), "val": ("validation", "val", "valid", "
 COLUMNS = {"image": ("image", "img"), "label": ("label", "labels", "fine_label", "class")}
 SHOWN = 10  # names in a message
 DIGITS = {"channels": 1, "image_size": 8, "classes": 10}  # properties of the embedded images
+BRIGHTEST = {"digits": 16}  # highest value of a pixel, where it is not that of a byte
 HUB_NAME = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}")
 _SHARD = re.compile(r"(?P<part>[A-Za-z0-9_]+?)(-(?P<number>\d{5})-of-(?P<of>\d{5})(-\w+)?)?")
 Listings = dict[str, "Listing"]

@@ -25,11 +25,12 @@ from explorer.host.errors import InputError
 from explorer.host.files import replaced
 from explorer.host.formatting import counted, in_one_line
 from explorer.host.machine import cpu_count
+from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training.images.augment import ATTEMPTS, crop_boxes
 from explorer.training.images.decode import Box, decode, decode_cropped
 from explorer.training.images.decoded_cache import Pools, pools
-from explorer.training.images.source import refuse_other_digits
+from explorer.training.images.source import BRIGHTEST, refuse_other_digits
 from explorer.training.images.stored import Encoded, Labels, Part
 
 Bytes = npt.NDArray[np.uint8]
@@ -147,6 +148,20 @@ def _load(config: DataConfig, device: str, seed: int) -> Dataset:
         own_test=found.test is not None,
         skipped=found.skipped,
         classes=found.classes,
+    )
+
+
+def preprocessing_of(data: Dataset) -> Preprocessing:
+    """What a network trained on these images needs of others: classes without a name are named by their numbers."""
+    config = data.config
+    return Preprocessing(
+        classes=data.classes or tuple(map(str, range(config.classes))),
+        mean=tuple(data.mean.tolist()),
+        std=tuple(data.std.tolist()),
+        range=(0, BRIGHTEST.get(config.source, 255)),
+        channels=config.channels,
+        image_size=config.image_size,
+        resize=config.resize,
     )
 
 

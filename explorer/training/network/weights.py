@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -12,11 +12,11 @@ from explorer.host.files import replaced
 from explorer.host.formatting import in_one_line
 
 
-def save_weights(state: dict[str, Tensor], path: Path) -> None:
-    """Write all parameters and running statistics in one atomic step."""
+def save_weights(state: dict[str, Tensor], path: Path, about: dict[str, str] | None = None) -> None:
+    """Write all parameters and running statistics in one atomic step; `about` is what the file says of itself."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with replaced(path) as partial:
-        save_file(tensors, partial)
+        save_file(tensors, partial, metadata=about)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -27,6 +27,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"weights={path}: is cut short or not a safetensors file ({in_one_line(error)})") from None
+
+
+def about_weights(path: Path) -> dict[str, str]:
+    """What a file of weights says of itself, such as the run that made it; empty if it says nothing."""
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
 
 
 def fit_weights(network: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
