@@ -15,6 +15,7 @@ from explorer.record.starts import begin
 from explorer.search.rungs import chosen
 from explorer.study.checks import filter_norm, is_asked
 from explorer.study.designs import Setting, scope_of
+from explorer.study.final import joined_hash
 from explorer.study.job import HostReport
 from explorer.study.plan import plan_of
 from explorer.study.run import BASELINE, EpochResult, Execution, Filters, Outcome, Run
@@ -40,6 +41,7 @@ def made_up(
     error: RunError | None = None,
     folder: Path | None = None,
     precision: str = "float32",
+    data_hash: str = DATA_HASH,
 ) -> Path:
     """Write a study's folder below the current one, as if each of its runs had ended as `end` says, and return it.
 
@@ -50,7 +52,7 @@ def made_up(
     folder = make_folder(folder or study_folder(config.name))
     make_folder(folder / "local")
     execution = Execution("cpu", "made up", "grouped", "channels_last", precision, 1, config.recipe.batch_size)
-    host_report = HostReport("cpu", "made up", DATA_HASH, {"torch": "2"}, images=IMAGES)
+    host_report = HostReport("cpu", "made up", data_hash, {"torch": "2"}, images=IMAGES)
     some = {"searches": config.search.is_adaptive, "filters": config.records_filters}
     records.open_for_writing(folder, **some, rungs=config.rungs)
     begin(folder, None, config, execution, host_report)
@@ -59,11 +61,20 @@ def made_up(
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [
         _ended(config, setting, run, end(setting, run.seed), stopped, error)
-        for setting, run in runs_of(plan, settings, execution, DATA_HASH)
+        for setting, run in runs_of(plan, settings, execution, data_hash)
         if end(setting, run.seed)
     ]
     records.commit_all(folder, ended)
     return folder
+
+
+def made_up_final(config: StudyConfig, end: End = all_ok, *, error: RunError | None = None) -> Path:
+    """Write the final round of a made-up search that is finished, and return its folder."""
+    study = begun_study(study_folder(config.name))
+    assert study is not None
+    assert study.final is not None
+    own = study.final.study.plan.config
+    return made_up(own, end, error=error, folder=study.final.folder, data_hash=joined_hash(DATA_HASH))
 
 
 def made_up_checks(config: StudyConfig, *, error: RunError | None = None, most: int = 1000) -> int:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from explorer.analysis.answer_choice import best_by_validation, completed
+from explorer.analysis.final_study import FinalStudy
 from explorer.analysis.judging import OpenedStudy
 from explorer.design.name import display_setting
 from explorer.host.errors import InputError
@@ -27,12 +29,16 @@ class Answer(NamedTuple):
 def answer_of(study: OpenedStudy) -> Answer:
     """The design and the seed that a study's validation images choose; no test image has a say in it.
 
-    Of the settings whose runs came through it is the one with the lowest mean validation error, and of its runs the one
-    with the lowest validation error; equal ones are decided by fewer multiply-adds, and by the lower seed. Raises
-    InputError if no run came through.
+    Of a search with a finished final round (`study=best`) it is the design that won the search, trained anew on
+    training and validation images together: the run of its first fresh seed that came through, whose weights are kept.
+
+    Of any other study it is the setting with the lowest mean validation error among those whose runs all came through,
+    and of its runs the one with the lowest validation error; equal ones are decided by fewer multiply-adds, and by the
+    lower seed. Raises InputError if no run came through.
     """
-    own = [run for run in as_records(study.record.runs) if run.status == "ok" and run.rate == 1]
-    own = [run for run in own if run.val_error is not None]
+    if study.final is not None and study.final.found.complete and (found := _of_final(study.final)):
+        return found
+    own = completed(study.record, study.plan.every_seed)
     if not own:
         raise InputError(f"{study.folder}: no run has come through yet, so there is no network to take")
     by_setting: dict[str, list[RunRecord]] = {}
@@ -48,15 +54,17 @@ def answer_of(study: OpenedStudy) -> Answer:
     return Answer(study.folder, run, why)
 
 
-def best_by_validation(runs: list[RunRecord]) -> list[tuple[str, float]]:
-    """The settings of runs that came through, each with its mean validation error, the lowest first.
-
-    Equal errors are decided by fewer multiply-adds, and then by the name.
-    """
-    errors: dict[str, list[float]] = {}
-    for run in runs:
-        if run.val_error is not None:
-            errors.setdefault(run.setting, []).append(run.val_error)
-    macs = {run.setting: run.macs for run in runs}
-    means = {name: sum(own) / len(own) for name, own in errors.items()}
-    return sorted(means.items(), key=lambda one: (round(one[1], 12), macs[one[0]], one[0]))
+def _of_final(final: FinalStudy) -> Answer | None:
+    """The answer of a complete final round; None if no run of the chosen design came through."""
+    name, record = final.found.settings[0], final.study.record
+    assert record is not None
+    runs = [run for run in as_records(record.runs) if run.setting == name and run.status == "ok"]
+    if not runs:
+        return None
+    run = min(runs, key=lambda one: one.seed)
+    why = (
+        f"{display_setting(name)} had the lowest validation error of {counted(final.found.tried, 'design')}, "
+        f"{percent(final.found.validation[name])}, and was trained anew on training and validation images together; "
+        f"this is the first of its {counted(len(runs), 'fresh seed')}"
+    )
+    return Answer(final.folder, run, why)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from explorer.analysis.failures import Failures, failures_of
 from explorer.analysis.family import simultaneous
+from explorer.analysis.final_round import FinalRound
 from explorer.analysis.front import Front, front
 from explorer.analysis.intervals import DIFFERENCES, Estimate, estimate
 from explorer.analysis.learning_rate_check import LearningRateCheck, learning_rate_check
@@ -55,6 +56,7 @@ class Finding:
     own_images   whether it so has test images of its own, which the interval over seeds then holds as well
     note         text that a person added to the result
     robustness   what its robustness checks say; None until the contrast is finished, or if it has none
+    final_round  what the final round of a search says; None until the search is finished, or if it has none
     """
 
     summaries: list[SettingSummary]
@@ -82,6 +84,7 @@ class Finding:
     own_images: bool = False
     note: str = ""
     robustness: Robustness | None = None
+    final_round: FinalRound | None = None
 
     @property
     def complete(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from explorer.analysis.checks import Checks, checks_of, declared_of, robustness_of
+from explorer.analysis.final_study import FinalStudy, final_of
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
 from explorer.design.name import paths_in
@@ -39,6 +40,7 @@ class OpenedStudy:
     plan         of the settings it was started with, at the number of seeds that it is to have now
     environment, execution  what it was started on, and its execution plan, as the JSON files of its folder have them
     checks       the robustness checks of its contrast as they stand; None if it is not to be checked
+    final        the final round of a search as it stands; None until the search is finished, or if it has none
     stamps, digest  the state of its files and the hash of its runs before they were read; None and "" of a table
     """
 
@@ -49,6 +51,7 @@ class OpenedStudy:
     environment: dict[str, Any]
     execution: dict[str, Any]
     checks: Checks | None = None
+    final: FinalStudy | None = None
     stamps: study.Stamps | None = None
     digest: str = ""
 
@@ -106,7 +109,9 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     finding = replace(found.finding, note=study.note(folder))
     if checks is not None and finding.complete and finding.comparison is not None:
         finding = replace(finding, robustness=robustness_of(finding, checks))
-    return replace(found, finding=finding, checks=checks, stamps=stamps, digest=digest)
+    final = final_of(folder, found.plan, record, started.environment, started.execution)
+    finding = replace(finding, final_round=final.found if final else None)
+    return replace(found, finding=finding, checks=checks, final=final, stamps=stamps, digest=digest)
 
 
 def judged(

@@ -14,6 +14,7 @@ from explorer.analysis.caveats import (
     spaces_learned,
 )
 from explorer.analysis.check_sentences import under_words
+from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.intervals import ROUNDING, Estimate
@@ -24,7 +25,7 @@ from explorer.analysis.summary import MIN_PAIRS, lowest
 from explorer.analysis.trend import Optimum
 from explorer.design.cost_measures import MEASURES
 from explorer.design.name import display_setting
-from explorer.host.formatting import cost, counted, interval_points, p_value, percent, points, share
+from explorer.host.formatting import cost, counted, interval_points, millions, p_value, percent, points, share
 
 FEW_VALUES = "no interval, since no two of the values differ"
 FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"
@@ -42,6 +43,8 @@ def sentence(finding: Finding) -> str:
         return lost_sentence(finding, finding.lost)
     if finding.populations is not None:
         return _populations_sentence(finding, finding.populations)
+    if finding.final_round is not None:
+        return _joined(final_sentence(finding.final_round), runs_failed(finding))
     if finding.measure == "val_error":
         return _search_sentence(finding)
     if finding.comparison is not None:
@@ -104,6 +107,8 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
 
 def mood(finding: Finding) -> str:
     """The colour class of a verdict: "yes" if the first side of the contrast is better, "no" if worse, else "open"."""
+    if finding.final_round is not None and finding.final_round.complete:
+        return "no" if finding.final_round.is_poor else "yes"
     judged = finding.populations.rivals[:1] if finding.populations else [finding.comparison]
     verdict = judged[0].verdict if judged and judged[0] and finding.complete else "inconclusive"
     if finding.robustness is not None and finding.robustness.found("explains"):
@@ -366,3 +371,50 @@ def _search_sentence(finding: Finding) -> str:
         "the test images have not been looked at: train it anew (search.only) before you believe it."
     )
     return _joined(words, runs_failed(finding))
+
+
+TRY = (
+    "What to try: more images of each class; longer training (recipe.epochs=...); larger images (data.resize=...); and "
+    "look whether what lies in each folder is what its name says"
+)
+
+
+def final_sentence(found: FinalRound) -> str:
+    """The answer of a search with a final round: the best network, by how much, and how sure.
+
+    That it is at chance or near it is said first, in plain words, with what to try.
+    """
+    names = [display_setting(name) for name in found.settings]
+    if not found.complete:
+        far = found.fault or f"{found.done} of {found.wanted} runs of the final round are in"
+        return f"No answer yet, {far}: by validation {names[0]} is ahead of {counted(found.tried, 'design')}."
+    best = found.answer
+    assert best is not None
+    if not best.came_through:
+        return f"No answer: every run of {names[0]}, the best by validation, failed in the final round. {TRY}."
+    interval = _interval(best.estimate)
+    error = f"test error {percent(best.estimate.mean)} ({interval}, {counted(best.estimate.n, 'seed')})"
+    cost = f"{best.params:,} parameters, {millions(best.macs)} multiply-adds"
+    chosen = f"chosen by validation among {counted(found.tried, 'design')} and trained anew"
+    guess = f"guessing has {percent(best.chance)}"
+    if found.learned == "no":
+        return f"No network here is better than guessing: {names[0]}, {chosen}, has a {error}, and {guess}. {TRY}."
+    start = f"Best: {names[0]} ({cost}), {chosen}: {error}."
+    if found.is_poor:
+        start = f"Hardly better than guessing: {names[0]} ({cost}), {chosen}, has a {error}, and {guess}. {TRY}."
+    return _joined(start, *(_beside(one) for one in found.comparisons))
+
+
+def _beside(found: Comparison) -> str:
+    """How the answer of a search stands beside another of its best designs."""
+    other, difference = display_setting(found.against), found.difference
+    if not difference.n:
+        return f"Of {other} no run came through."
+    numbers = f"{_size(difference.mean)}; {_interval(difference)}, {p_value(found.p)}"
+    if found.verdict == "beats":
+        return f"It is better than {other} ({numbers})."
+    if found.verdict == "loses to":
+        return f"On the test images {other} is better ({numbers}); but nothing is chosen by test images."
+    if found.verdict == "equivalent":
+        return f"It and {other} are equivalent within the margin of {_margin(found)} ({numbers})."
+    return f"It is not distinguishable from {other} ({numbers})."

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from explorer.analysis.check_sentences import robustness_sentence
+from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.robustness import Robustness
 from explorer.analysis.sentences import (
@@ -18,7 +19,7 @@ from explorer.analysis.sentences import (
     sentence,
     trend_sentence,
 )
-from explorer.host.formatting import ERROR_NAMES, NOTED, interval_points, millions, points, signed_percent
+from explorer.host.formatting import ERROR_NAMES, NOTED, interval_points, millions, percent, points, signed_percent
 from explorer.report.error_words import interval_words, mean_words, seeds_words
 from explorer.report.robustness import declared_gap, word_of
 
@@ -52,6 +53,8 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
         console.print(words, highlight=False)
     if not finding.complete:
         console.print(f"{finding.final} of {finding.wanted} runs are in.", highlight=False)
+    if finding.final_round is not None and finding.final_round.summaries:
+        console.print(_final_table(finding.final_round))
     console.print(escape(sentence(finding)), style="bold", highlight=False)
     if regime:
         console.print(escape(regime), highlight=False)
@@ -64,6 +67,23 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
     further = robustness_sentence(finding), trend_sentence(finding), chance, guess, learning_rate_sentence(finding)
     for words in filter(None, further):
         console.print(escape(words), highlight=False)
+
+
+def _final_table(found: FinalRound) -> Table:
+    """The designs of a search's final round, the one that validation chose first, with the errors of the round."""
+    columns = ("params", "MACs", "chosen by", "test error", "95 % interval", "seeds")
+    table = plain_table("The final round: trained anew, tested once", "design", *columns)
+    for one in found.summaries:
+        table.add_row(
+            one.setting,
+            f"{one.params:,}",
+            millions(one.macs),
+            percent(found.validation[one.setting]),
+            mean_words(one),
+            interval_words(one),
+            seeds_words(one),
+        )
+    return table
 
 
 def checks_table(finding: Finding, found: Robustness) -> Table:

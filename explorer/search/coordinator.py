@@ -57,11 +57,12 @@ def run_study(
     page_updater: PageUpdater | None = None,
     fork: Fork | None = None,
     engine: Engine | None = None,
+    like: Execution | None = None,
 ) -> int:
     """Train what the record lacks and return the number of failed runs; `page_updater` works meanwhile.
 
     A new study that is a `fork` of another begins with those runs of the other that it can reuse. `engine` replaces the
-    engine of the settings.
+    engine of the settings. A new study is executed `like` another one whose execution is given, without measuring.
     Raises InputError for what a person can repair, and StudyStoppedError if the cost check fails or a file of the study
     cannot be written.
     """
@@ -88,7 +89,7 @@ def run_study(
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
             measurer = Measurer(config, host_report, engine)
             settings = settings_so_far(plan, past)
-            workers, execution = _execution(measurer, plan, settings, before, console, fork)
+            workers, execution = _execution(measurer, plan, settings, before, console, fork, like)
             start = begin(folder, before, config, execution, host_report, fork)
             for line in start.messages:
                 console.print(line, **PLAIN)
@@ -130,12 +131,13 @@ def _execution(
     before: Started | None,
     console: Console,
     fork: Fork | None,
+    like: Execution | None,
 ) -> tuple[int, Execution]:
     """The number of runs at once, and the execution plan: the recorded one of the study, or a new one, measured now."""
     config = plan.config
     _tell(measurer, console)
     runs = plan.designs * plan.seeds
-    old = settled(before, config, measurer.host_report) or execution_of(fork, measurer)
+    old = settled(before, config, measurer.host_report) or execution_of(fork, measurer) or like
     began, known = time.perf_counter(), settings or _some(plan)
     there = measurer.host_report
     is_short = (there.has_bfloat16 or there.has_float16) and config.engine.precision != "float32"

@@ -141,6 +141,8 @@ class DataConfig:
     resize        shorter side in pixels after resizing, before the centre is cropped; null: images must have image_size
     unusable      refuse: an image that cannot be read or has no label stops the study; skip: it is left out, reported
     keep          resident: decoded images stay in memory; stream: they are decoded again each epoch; auto: by size
+    joined        the validation images are trained on as well, as in the final round of a search; the validation error
+                  of such a run is measured on images that it was trained on
     """
 
     name: Annotated[str, MinLen(1)] = field(metadata=ASIDE)
@@ -163,6 +165,7 @@ class DataConfig:
     resize: Count | None = None
     unusable: Literal["refuse", "skip"] = field(default="refuse", metadata=ASIDE)
     keep: Literal["auto", "resident", "stream"] = "auto"
+    joined: bool = False
 
     @property
     def task(self) -> Task:
@@ -278,6 +281,9 @@ class SearchConfig:
                   order unfinished designs better (docs/searches.md)
     baseline      share of a search's designs that are drawn at random and trained to their end whatever the others'
                   results: the search is compared with them
+    final         so many of a search's designs, the best by validation, are trained anew when it is finished, on
+                  training and validation images together, and then judged on the test images; 0: none
+    final_seeds   fresh seeds with which each of these is trained
     rates         multiples of the recipe's learning rate at which the contrast's two settings are trained as well, on
                   validation images alone: does the verdict hold when each has the rate that suits it best?
     """
@@ -297,6 +303,8 @@ class SearchConfig:
     baseline: Fraction = 0.0
     forms: Annotated[tuple[Literal["sum", "concat", "grouped"], ...], MinLen(1)] = ("grouped",)
     first_seed: Annotated[int, Ge(0), Le(1_000_000_000)] = 0
+    final: Annotated[int, Ge(0), Le(100)] = 0
+    final_seeds: Annotated[int, Ge(1), Le(10_000)] = 5
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import is_dataclass
+from decimal import Decimal
 from functools import cache, lru_cache
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -26,6 +27,19 @@ Place = Callable[[tuple[str, ...]], str]
 Checked = TypeVar("Checked")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # reserved names on Windows
+
+
+_WHOLE = re.compile(r"(\d[\d_]*(?:\.\d+)?)(?:([kKMGB])|[eE]\+?(\d{1,2}))?")
+_POWERS = {"k": 3, "K": 3, "M": 6, "G": 9, "B": 9}
+
+
+def whole_number(text: str) -> int | None:
+    """The whole number that a text means: `1M`, `2.5M`, `400k`, `1e6`, `1_000_000`; None if it means none."""
+    match = _WHOLE.fullmatch(text)
+    if match is None:
+        return None
+    exact = Decimal(match[1].replace("_", "")).scaleb(_POWERS.get(match[2], 0) + int(match[3] or 0))
+    return int(exact) if exact == exact.to_integral_value() else None
 
 
 def refuse_name(key: str, name: str) -> None:
@@ -107,9 +121,27 @@ def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any
         return {key: _prepared(item, hints[key], (*path, key), place) for key, item in value.items()}
     if get_origin(kind) is dict and isinstance(value, dict):
         return {str(key): _prepared(item, get_args(kind)[1], (*path, str(key)), place) for key, item in value.items()}
+    value = _whole(value, kind)
     items = {get_args(option)[0] for option in (kind, *get_args(kind)) if get_origin(option) is tuple}
     kinds = {option for item in items for option in _kinds_of(item)}
+    if isinstance(value, list):
+        return [_whole(one, kinds_of(kind, ("0",))) for one in value]
+    if items and isinstance(value, str):
+        value = _whole(value, kinds)
     return [value] if type(value) in kinds else value
+
+
+def _whole(value: Any, kind: Any) -> Any:
+    """A value as a whole number, if a text or a decimal number stands for one and `kind` takes it; else unchanged."""
+    if isinstance(value, bool) or not isinstance(value, (str, float)):
+        return value
+    kinds = kind if isinstance(kind, set) else kinds_of(kind, ())
+    if int not in kinds or str in kinds:
+        return value
+    if isinstance(value, str):
+        found = whole_number(value)
+        return value if found is None else found
+    return int(value) if value.is_integer() and (float not in kinds or value > 1) else value
 
 
 def _kinds_of(item: Any) -> set[type]:

@@ -46,7 +46,8 @@ def read_command(arguments: list[str]) -> Command:
     said = read_words(arguments, groups()["study"])
     found = composed(said)
     command = _command(said, found)
-    return replace(command, aside=(*found.renamed, *command.aside), withheld=found.withheld)
+    told = found.found if command.do in ("run", "plan") else ()
+    return replace(command, aside=(*found.renamed, *told, *command.aside), withheld=found.withheld)
 
 
 def _command(said: Words, composed: Composed) -> Command:

@@ -37,6 +37,7 @@ from explorer.study.renamed import RENAMED, notice, of_a_record, under_new_names
 from explorer.study.settings import NO_PATH, BenchmarkConfig, PoolConfig, StudyConfig, filled
 from explorer.study.tree import Steps, kinds_of
 from explorer.verbs.grammar import Words, read_words
+from explorer.verbs.in_short import in_full, settle
 from explorer.verbs.table import words_field
 
 # Hydra imports every module of a package named `hydra_plugins`, under `python -m` also from the current folder.
@@ -48,6 +49,11 @@ OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # keys and
 OWN_SUBJECTS = ("accuracy", "costs", "ranks", "replay", "report", "samplers", "scale", "size", "start")
 SUFFIXES = (".yaml", ".yml")
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+NO_DATA = (
+    "say where your images are, as in data=photos: a folder with a folder of images for each class, itself or in "
+    "train/, val/ and test/, or with parquet files as on the hub; to see how it goes: data=digits budget=100k"
+)
+_BESIDE = {"budget": "a number, as in budget=1M or budget=macs:50M", "data": "a folder of images, as in data=photos"}
 _SHOWN_NAME = re.compile(r"[A-Z][\w. -]* \([\w., -]*\)(, form \([abc]\))?")  # `ResNeXt-29 (32x4d)`
 
 
@@ -60,6 +66,7 @@ class Composed:
     composed  the names of the files of each group that were merged
     renamed  a line for each key that is written under the name it had in the release before
     withheld  keys of a stored study that were not taken from its file, since only a command may set them
+    found    a line for each thing that was found out about the data to write a short form out
     """
 
     tree: dict[str, Any]
@@ -68,6 +75,7 @@ class Composed:
     composed: dict[str, list[Path]] = field(default_factory=dict)
     renamed: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
 
     def place(self, steps: Steps) -> str:
         """The files that set a key, or the keys below it, as text for a message; "" if the command set any of them.
@@ -161,7 +169,8 @@ def composed(words: Words) -> Composed:
     known, kind = groups(), words.kind
     if kind is BenchmarkConfig:
         _refuse_own_subject(words)
-    keys, renamed = _under_new_keys([*words.keys], kind)
+    keys, told = in_full(words.keys, known) if kind is StudyConfig else ([*words.keys], [])
+    keys, renamed = _under_new_keys(keys, kind)
     if words.is_named:
         return replace(_of_named(words, keys), renamed=renamed)
     read = [_read(key, known, kind) for key in keys]
@@ -187,9 +196,10 @@ def composed(words: Words) -> Composed:
         )
     _refuse_reaching_out(found)
     found.tree["do"] = verb
-    _name_data(found.tree.get("data"))
+    _name_data(found.tree.get("data"), given.get("study") if "data" not in given else None)
+    told += settle(found.tree, given)
     _fill_question(found.tree)
-    return replace(found, renamed=(*renamed, *found.renamed))
+    return replace(found, renamed=(*renamed, *found.renamed), found=tuple(told))
 
 
 def _of_own(words: Words, read: list["_Given"], known: dict[str, list[str]]) -> Composed:
@@ -344,13 +354,16 @@ def named_database(given: dict[str, Any]) -> str | None:
     return next((url for url in found if isinstance(url, str)), None)
 
 
-def _name_data(data: Any) -> None:
-    """Fill in the name of a data set from its path, and its label from its name, if they are missing."""
+def _name_data(data: Any, study: str | None = None) -> None:
+    """Fill in the name of a data set from its path, and its label from its name, if they are missing.
+
+    `study` is the one of which the command gives no images, if so.
+    """
     if not isinstance(data, dict):
         return
     if data.get("name") is None:
         if not data.get("path") and data.get("source") is not None:
-            raise InputError(NO_PATH)
+            raise InputError(f"study={study}: {NO_DATA}" if study else NO_PATH)
         data["name"] = _last_part(str(data.get("path"))) or "images"
     if data.get("label") is None:
         data["label"] = data["name"]
@@ -426,7 +439,10 @@ def _read(argument: str, known: dict[str, list[str]], root: type) -> _Given:
     else:
         value = _by_grammar(argument)
     if key in known and value not in known[key]:
-        raise InputError(f"{argument}: no such {key}{hint(str(value), known[key])}; allowed: {', '.join(known[key])}")
+        beside = f", or {_BESIDE[key]}" if key in _BESIDE else ""
+        raise InputError(
+            f"{argument}: no such {key}{hint(str(value), known[key])}; allowed: {', '.join(known[key])}{beside}"
+        )
     return _Given(key, value, text, argument)
 
 

@@ -1,7 +1,7 @@
 """`do=run`: train what is missing of a study and of the checks it asks for, judge it, draw its page.
 
-The steps of the command, from top to bottom: make the plan, open the record, train until nothing is left, print the
-verdict, draw the page; then the same for the robustness checks.
+The steps of the command, from top to bottom: make the plan, open the record, train until nothing is left, make the
+final round of a search, print the verdict, draw the page; then the same for the robustness checks.
 """
 
 from functools import partial
@@ -32,6 +32,7 @@ from explorer.study.runs import runs_of
 from explorer.study.settings import NO_PATH, StorageConfig, StudyConfig
 from explorer.verbs.challenge import challenged
 from explorer.verbs.draw_page import draw_page
+from explorer.verbs.final_round import finish
 from explorer.verbs.live import Live
 from explorer.verbs.space_progress import space_progress
 
@@ -74,6 +75,9 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         )
     else:
         sweep(folder)
+        before = study
+        study, more = finish(study, plan, console)
+        trained, problems = trained or study is not before, problems + more
     print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
     if config.storage.weights == "last" and (line := without_weights(study.record, folder)):
         console.print(line, **PLAIN)

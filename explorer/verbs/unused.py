@@ -72,10 +72,14 @@ def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]
         yield "search.sampler_seed", "sampler listed draws nothing; allowed with search=uniform and other samplers"
     if "latency" not in search.objectives:
         yield "search.latency_batch", "no latency is measured; allowed with search.objectives=[error,latency]"
+    if not search.is_adaptive or search.cost is not None:
+        yield "search.final", "a final round follows a search for the lowest error; allowed with search=best, tpe, gp"
+    if not search.final:
+        yield "search.final_seeds", "there is no final round; allowed with search.final=3"
     if search.pruner == "none":
         for key in _OF_RUNGS:
             yield f"search.{key}", "search.pruner=none stops no design; allowed with search.pruner=halving and others"
-    if config.study.contrast is None:
+    if config.study.contrast is None and not search.final:
         yield "study.margin", "study.contrast is null, so no difference is judged; leave it out"
 
 

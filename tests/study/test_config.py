@@ -81,7 +81,10 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "recipe.learning_rate=0"], ["recipe.learning_rate=0: must be greater than 0"]),
         ([STUDY, "recipe.learning_rate=nan"], ["recipe.learning_rate"]),
         ([STUDY, "recipe.schedule=cosine"], ["must be 'one_cycle' or 'step'"]),
-        ([STUDY, "recipe=foo"], ["recipe=foo: no such recipe", "allowed: digits, digits_equal_norm, paper_cifar"]),
+        (
+            [STUDY, "recipe=foo"],
+            ["recipe=foo: no such recipe", "allowed: digits, digits_equal_norm, fitted, paper_cifar"],
+        ),
         ([STUDY, "recipe.epochs=1,2"], ["sweeps are not supported"]),
         ([STUDY, "-m"], ["-m: studies loop by themselves"]),
         (
@@ -135,7 +138,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "space=regnetx", "space.multiplier=[1]"], ["space.multiplier must be above 1, not 1"]),
         ([STUDY, "budget.flops.tolerance=0.1"], ["budget.flops={'tolerance': 0.1}: unknown key"]),
         ([STUDY, "budget.params.tolerance=1"], ["budget.params.tolerance=1: must be less than 1"]),
-        ([STUDY, "search=bayes"], ["search=bayes: no such search", "allowed: error_and_macs, gp, listed"]),
+        ([STUDY, "search=bayes"], ["search=bayes: no such search", "allowed: best, error_and_macs, gp, listed"]),
         (["do=verify", "architecture=29-32x4d", "steps=3"], ["steps=3: unknown key", "allowed: architecture"]),
         (["do=benchmark", "subject=speed"], ["subject=\"speed\": must be 'training' or 'latency'"]),
     ],
@@ -191,7 +194,9 @@ def test_a_file_that_is_not_yaml_is_refused(workplace: Path) -> None:
 
 # ---------------------------------------------------------------- any tree, any name
 
-CONFIGS = [read_command([f"study={name}"]).study for name in groups()["study"]]
+CONFIGS = [
+    read_command([f"study={name}", *(["data=digits"] if name == "best" else [])]).study for name in groups()["study"]
+]
 TREES = [as_tree(config) for config in CONFIGS]
 WORDS = ["kind", "low", "high", "factor", "auto", "solve", "29-32x4d", "1x64d", "error", "macs", "family", "", "\x1b\n"]
 VALUES = st.recursive(

@@ -8,6 +8,7 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,22 @@ def look(data: bytes, config: DataConfig) -> None:
     """Check the header of an image file without decoding it. Raises ValueError with a short reason."""
     with _opened(data, load=False) as image:
         _refuse_size(image, config)
+
+
+def header(data: bytes | Path) -> tuple[int, int, bool]:
+    """Width, height, and whether it is grey, of an image file in memory or at a path, from its first bytes.
+
+    Raises ValueError with a short reason for what is no image that can be used, and OSError for what cannot be read.
+    """
+    if not data:
+        raise ValueError("empty")
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
+    with stream, _told(), Image.open(stream, formats=FORMATS) as image:
+        problem = _problem(image)
+        found = image.width, image.height, image.mode[:1] in ("1", "L", "I")
+    if problem:
+        raise ValueError(problem)
+    return found
 
 
 @contextmanager

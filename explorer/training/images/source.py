@@ -255,9 +255,9 @@ def parquet_files(config: DataConfig, path: str) -> dict[str, list[Path]]:
     """All parquet files of a data set, by the part in their names."""
     root = existing_folder(path, "a folder of parquet files, as on the hub")
     folders = [root / config.subset] if config.subset else [root, root / "data", root / "default"]
-    holding = {folder: found for folder in folders if (found := _tables_in(config, folder))}
+    holding = {folder: found for folder in folders if (found := tables_in(config, folder))}
     if not holding and not config.subset:
-        holding = {root / name: found for name in _folders(root) if (found := _tables_in(config, root / name))}
+        holding = {root / name: found for name in _folders(root) if (found := tables_in(config, root / name))}
         if len(holding) > 1:
             names = [folder.name for folder in holding]
             where = ", ".join(f"{name}/" for name in names[:SHOWN])
@@ -275,7 +275,7 @@ def parquet_files(config: DataConfig, path: str) -> dict[str, list[Path]]:
     return next(iter(holding.values()))
 
 
-def _tables_in(config: DataConfig, folder: Path) -> dict[str, list[Path]]:
+def tables_in(config: DataConfig, folder: Path) -> dict[str, list[Path]]:
     """The parquet files of a folder by part; empty if there are none.
 
     The part is in a file's name (`train-00000-of-00001.parquet`, as in a data set's repository), or it is the name of

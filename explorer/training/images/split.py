@@ -25,13 +25,14 @@ from explorer.host.errors import InputError
 from explorer.host.files import replaced
 from explorer.host.formatting import counted, in_one_line
 from explorer.host.machine import cpu_count
+from explorer.study.final import joined_hash
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training.images.augment import ATTEMPTS, crop_boxes
 from explorer.training.images.decode import Box, decode, decode_cropped
 from explorer.training.images.decoded_cache import Pools, pools
 from explorer.training.images.source import BRIGHTEST, refuse_other_digits
-from explorer.training.images.stored import Encoded, Labels, Part
+from explorer.training.images.stored import Encoded, EncodedPair, Labels, Part
 
 Bytes = npt.NDArray[np.uint8]
 SAMPLE = 4096  # streamed images from which mean, deviation and colour axes are computed
@@ -49,7 +50,7 @@ class Split:
     labels: Tensor
     index: Tensor
     images: Tensor | None
-    encoded: Encoded | None = None
+    encoded: Encoded | EncodedPair | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -130,10 +131,12 @@ def _pools(config: DataConfig) -> Pools:
 
 
 def _load(config: DataConfig, device: str, seed: int) -> Dataset:
-    found = _pools(config)
+    found = _pools(replace(config, joined=False))
     splits = _splits(config, found, seed)
-    mean, std, axes = _statistics(config, splits[0])
     digest = _digest(config, found, splits, seed)
+    if config.joined:
+        splits[0], digest = _joined(splits[0], splits[1], found.val is None), joined_hash(digest)
+    mean, std, axes = _statistics(config, splits[0])
     train, val, test, *rest = (split.to(device) for split in splits)
     return Dataset(
         config,
@@ -392,6 +395,20 @@ def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int], names: Se
 def _split(part: Part, places: Labels) -> Split:
     images = None if part.images is None else torch.from_numpy(part.images)
     return Split(torch.from_numpy(part.labels[places]), torch.from_numpy(places), images, part.encoded)
+
+
+def _joined(train: Split, val: Split, is_one_pool: bool) -> Split:
+    """Both splits as one, the training images first; `is_one_pool` says whether they are drawn from the same images."""
+    labels = torch.cat([train.labels, val.labels])
+    if is_one_pool:
+        return replace(train, labels=labels, index=torch.cat([train.index, val.index]))
+    if train.images is not None and val.images is not None:
+        images = torch.cat([train.images[train.index], val.images[val.index]])
+        return Split(labels, torch.arange(len(labels)), images)
+    assert isinstance(train.encoded, Encoded)
+    assert isinstance(val.encoded, Encoded)
+    first = train.encoded.count
+    return Split(labels, torch.cat([train.index, val.index + first]), None, EncodedPair(train.encoded, val.encoded))
 
 
 def _digest(config: DataConfig, found: Pools, splits: list[Split], seed: int) -> str:

@@ -27,11 +27,29 @@ class Encoded:
     offsets: Labels
     paths: tuple[str, ...] = ()
 
+    @property
+    def count(self) -> int:
+        """Number of image files."""
+        return len(self.paths) if self.packed is None else len(self.offsets) - 1
+
     def read(self, place: int) -> bytes:
         """The bytes of one image file."""
         if self.packed is None:
             return Path(self.paths[place]).read_bytes()
         return self.packed[self.offsets[place] : self.offsets[place + 1]].tobytes()
+
+
+@dataclass(frozen=True)
+class EncodedPair:
+    """The image files of two parts of a data set, those of the second numbered on from those of the first."""
+
+    first: Encoded
+    second: Encoded
+
+    def read(self, place: int) -> bytes:
+        """The bytes of one image file."""
+        count = self.first.count
+        return self.first.read(place) if place < count else self.second.read(place - count)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,63 @@
+"""Reads the final round of a search from its folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from explorer.analysis.answer_choice import best_by_validation, completed
+from explorer.analysis.checks import CheckStudy, check_study
+from explorer.analysis.final_round import FinalRound, compared
+from explorer.analysis.summary import summarise
+from explorer.record import records
+from explorer.record.folder import CHECKS
+from explorer.record.progress import progress_of
+from explorer.study.final import final_study, joined_hash
+from explorer.study.plan import Plan
+
+
+@dataclass(frozen=True)
+class FinalStudy:
+    """The final round of a search as it stands: its folder, its study, and what it found."""
+
+    folder: Path
+    study: CheckStudy
+    found: FinalRound
+
+
+def final_of(
+    folder: Path, plan: Plan, record: records.Record, environment: Mapping[str, Any], execution: Mapping[str, Any]
+) -> FinalStudy | None:
+    """The final round of the search in a folder; None if it asks for none, is not finished, or no run came through.
+
+    `plan` is that of the search with the number of seeds that it has, and `environment` and `execution` are what it was
+    started on.
+    """
+    search = plan.config.search
+    if not search.final or not search.is_adaptive or search.cost is not None or progress_of(plan, record).left:
+        return None
+    ranked = best_by_validation(completed(record, plan.every_seed))
+    if not ranked:
+        return None
+    names = tuple(name for name, _ in ranked[: search.final])
+    config = final_study(plan, names, str(execution["precision"]))
+    own = folder / CHECKS / config.name
+    found = check_study(own, config, joined_hash(str(environment["data_hash"])))
+    judged = _judged(found, names, dict(ranked), plan.config.study.margin, int(environment["images"][2]))
+    return FinalStudy(own, found, judged)
+
+
+def _judged(
+    study: CheckStudy, names: tuple[str, ...], errors: Mapping[str, float], margin: float | None, images: int
+) -> FinalRound:
+    seeds = study.plan.seeds
+    validation = {name: errors[name] for name in names}
+    if study.fault or study.record is None:
+        return FinalRound(names, validation, len(errors), 0, study.plan.runs, seeds, fault=study.fault)
+    runs = study.record.runs
+    own = runs[runs["seed"].isin(study.plan.every_seed)]
+    summaries = tuple(summarise(own, [*names]))
+    done = study.progress.final
+    complete = done >= study.plan.runs and len(summaries) == len(names)
+    comparisons = compared(summaries, margin, images) if complete else ()
+    return FinalRound(names, validation, len(errors), done, study.plan.runs, seeds, summaries, comparisons, images)

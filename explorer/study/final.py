@@ -1,0 +1,56 @@
+"""The final round of a search: its best designs trained anew, with fresh seeds, on all images that are not to test.
+
+It is a study of its own in the folder of the search, as a robustness check is, and the only part of a search that looks
+at the test images: what it trains is settled before, by validation.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from explorer.design.space import NamedSpace
+from explorer.study.plan import Plan
+from explorer.study.settings import (
+    BudgetConfig,
+    Precision,
+    Question,
+    ReportConfig,
+    SearchConfig,
+    StorageConfig,
+    StudyConfig,
+)
+
+
+def final_name(plan: Plan) -> str:
+    """The name of the final round of a search: with more designs or seeds another one follows, and no run is lost."""
+    seeds = "" if plan.seeds == 1 else f"x{plan.seeds}"
+    return f"final-{plan.designs}{seeds}"
+
+
+def final_study(plan: Plan, names: Sequence[str], precision: str) -> StudyConfig:
+    """The study that trains the settings called `names`, the best first, in the `precision` of the search.
+
+    Training and validation images are trained on together; what such a run records as its validation error is an error
+    on images that it was trained on, and chooses nothing. Weights are kept.
+    """
+    config = plan.config
+    return replace(
+        config,
+        name=final_name(plan),
+        study=Question(f"Final round: {config.study.question}", None),
+        space=NamedSpace(tuple(names), "named"),
+        spaces={},
+        budget=BudgetConfig(None),
+        data=replace(config.data, joined=True),
+        search=SearchConfig("listed", config.search.final_seeds, first_seed=plan.every_seed[-1] + 1),
+        engine=replace(config.engine, precision=cast(Precision, precision)),
+        storage=StorageConfig("none", "last"),
+        report=ReportConfig(),
+        fork=False,
+    )
+
+
+def joined_hash(data_hash: str) -> str:
+    """The hash of a data set whose training and validation images are trained on together, from that of its split."""
+    return hashlib.sha256(f"joined {data_hash}".encode()).hexdigest()[:16]

@@ -1,0 +1,244 @@
+"""Finds out what a folder of images or of parquet files holds: classes, sizes, colours, and what cannot be read.
+
+Only names, labels and the first bytes of some images are read, so that it takes a moment.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+from explorer.host.errors import InputError
+from explorer.host.formatting import counted
+from explorer.study.settings import DataConfig
+from explorer.training.images import source
+from explorer.training.images.decode import header
+
+LOOKED_AT = 1000  # images of each part whose size and colours are looked at, evenly spread over a folder
+SIZES = (
+    8,
+    16,
+    24,
+    32,
+    48,
+    64,
+)  # to which images of unlike sizes are resized: the largest that few have to be blown up to
+PLAIN = 64  # the largest size of images, all alike, that are taken as they are
+FEW = 20  # images of a class below which little can be said of it
+UNBALANCED = 5  # times as many images in the largest class as in the smallest
+MANY = 1000  # images from which on a tenth is enough to validate, and to test
+SHOWN = 12  # classes named
+_TEXTS = ("subset", "image_column", "label_column", "train_part", "val_part", "test_part")  # what is read from where
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What is known of a data set that only its path was given of.
+
+    source    folder or parquet
+    labels    by part, how many images each class has
+    classes   number of classes
+    names     their names, if they have any, in the order of their numbers
+    sizes     width and height of the images that were looked at
+    grey      whether all of these are grey
+    problems  names of images that cannot be used, each with the reason
+    hidden    whether the labels of its test part are secret
+    """
+
+    source: str
+    labels: dict[str, dict[str | int, int]]
+    classes: int
+    names: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    grey: bool
+    problems: tuple[str, ...]
+    hidden: bool = False
+
+    @property
+    def images(self) -> int:
+        """Number of images with a label, in all parts."""
+        return sum(sum(part.values()) for part in self.labels.values())
+
+    @property
+    def size(self) -> int | None:
+        """Height and width in pixels that all images have; None if they are not square, unlike, or very large."""
+        alike = {*self.sizes}
+        ((width, height),) = alike if len(alike) == 1 else ((0, 1),)
+        return width if width == height and width <= PLAIN else None
+
+    @property
+    def proposed(self) -> int:
+        """Height and width to which images are resized: a size that most of them reach with their shorter side."""
+        shorter = median(map(min, self.sizes))
+        return max([SIZES[0], *(size for size in SIZES if size <= shorter)])
+
+    def settings(self, given: Mapping[str, str]) -> dict[str, str]:
+        """The settings of `data` that follow, as on a command line, without those that are `given`."""
+        size = self.size
+        resize = given.get("resize")
+        chosen = int(resize) if resize and resize.isdecimal() else self.proposed if size is None else size
+        wanted = given.get("image_size", str(chosen))
+        found = {"classes": str(self.classes), "channels": "1" if self.grey else "3", "image_size": wanted}
+        if wanted != str(size):
+            found["resize"] = wanted
+        share = "0.1" if self.images >= MANY else "0.2"
+        for part in ("val", "test"):
+            found[f"{part}_images"] = "null" if part in self.labels else share
+        if self.hidden:
+            found["test_part"] = source.NO_PART
+        found["unusable"] = "skip"
+        return {key: value for key, value in found.items() if key not in given}
+
+    def lines(self, name: str, settings: Mapping[str, str]) -> list[str]:
+        """What was found, for people: images of each class, sizes, what cannot be read, and what to beware of."""
+        kinds = self._by_class()
+        some = ", ".join(f"{kind} {count:,}" for kind, count in [*kinds.items()][:SHOWN])
+        more = ", ..." if len(kinds) > SHOWN else ""
+        what = f"{counted(self.images, 'image')} in {self.classes} classes ({some}{more})"
+        found = [f"{name}: {what}, {self._sizes()}, {'grey' if self.grey else 'colour'}"]
+        if "resize" in settings:
+            side = settings["resize"]
+            found.append(
+                f"They are resized to {side}x{side} pixels, the shorter side first, then the middle is taken "
+                f"(data.resize={side})"
+            )
+        if self.problems:
+            named = "; ".join(self.problems[:5]) + ("; ..." if len(self.problems) > 5 else "")
+            found.append(f"{counted(len(self.problems), 'file')} cannot be used and will be left out: {named}")
+        if self.hidden:
+            found.append("The labels of its test part are hidden: test images are taken from the training part")
+        found += self._warnings(kinds)
+        return found
+
+    def _by_class(self) -> dict[str, int]:
+        total = Counter[str | int]()
+        for part in self.labels.values():
+            total.update(part)
+        first = min((one for one in total if isinstance(one, int)), default=0)
+
+        def name(one: str | int) -> str:
+            if isinstance(one, str):
+                return one
+            place = one - first if len(self.names) == self.classes else one
+            return self.names[place] if 0 <= place < len(self.names) else str(one)
+
+        return {name(one): total[one] for one in sorted(total, key=lambda one: (isinstance(one, str), one))}
+
+    def _sizes(self) -> str:
+        low, high = min(self.sizes, key=_area), max(self.sizes, key=_area)
+        return f"{_by(low)} pixels" if low == high else f"{_by(low)} to {_by(high)} pixels"
+
+    def _warnings(self, kinds: Mapping[str, int]) -> list[str]:
+        found = []
+        tiny = [f"{name} ({count})" for name, count in kinds.items() if count < FEW]
+        if tiny:
+            named = ", ".join(tiny[:5]) + (", ..." if len(tiny) > 5 else "")
+            found.append(f"Few images: {named}; with fewer than {FEW} of a class its error says little")
+        most, least = max(kinds.values()), min(kinds.values())
+        if most > UNBALANCED * least:
+            found.append(
+                f"Unbalanced: the largest class has {most / max(least, 1):.0f} times the images of the smallest; the "
+                "error counts images, so large classes decide it"
+            )
+        return found
+
+
+def discover(path: str, given: Mapping[str, str]) -> Discovery:
+    """Look over a folder of images, or of parquet files as on the hub; `given` are settings of `data` in the command.
+
+    Raises InputError if it holds neither, fewer than two classes, or no image that can be read.
+    """
+    return _discovered(path, tuple((key, given[key]) for key in _TEXTS if key in given))
+
+
+@lru_cache(maxsize=1)
+def _discovered(path: str, given: tuple[tuple[str, str], ...]) -> Discovery:
+    root = source.existing_folder(path, "a folder of images, or of parquet files")
+    config = DataConfig(root.name or path, "images", 3, 32, 2, None, None, None, 0, path=path, unusable="skip")
+    config = replace(config, **{key: None if text == "null" else text for key, text in given})  # type: ignore[arg-type]
+    kind = "parquet" if _holds_tables(config, root) else "folder"
+    config = replace(config, source=kind)  # type: ignore[arg-type]
+    unread, _ = source.listings(config, path)
+    hidden = "test" in unread and unread["test"].is_hidden
+    if hidden:
+        unread = {name: listing for name, listing in unread.items() if name != "test"}
+    labels = {name: _known(listing) for name, listing in unread.items()}
+    kinds = {one for part in labels.values() for one in part} | {
+        one for part in unread.values() for one in part.classes
+    }
+    _refuse_few(path, root, kind, kinds)
+    sizes, grey, problems = _looked_at(unread)
+    if not sizes:
+        raise InputError(f"data.path={path}: none of its files can be read as an image: {'; '.join(problems[:5])}")
+    numbers = [one for one in kinds if isinstance(one, int)]
+    lowest = 1 if numbers and min(numbers) == 1 and len(numbers) == max(numbers) else 0
+    classes = max(numbers) + 1 - lowest if numbers else len(kinds)
+    names = tuple(sorted(map(str, kinds))) if not numbers else unread["train"].names
+    return Discovery(kind, labels, classes, names, tuple(sizes), grey, tuple(problems), hidden)
+
+
+def _known(listing: source.Listing) -> dict[str | int, int]:
+    return {one: number for one, number in listing.labels.items() if isinstance(one, str) or one >= 0}
+
+
+def _holds_tables(config: DataConfig, root: Path) -> bool:
+    """Whether a folder holds parquet files where a data set of the hub has them, or nothing but these further down."""
+    if config.subset is not None or any(
+        source.tables_in(config, one) for one in (root, root / "data", root / "default")
+    ):
+        return True
+    for _, _, names in islice(os.walk(root), LOOKED_AT):
+        kinds = {Path(name).suffix.lower() for name in names}
+        if kinds & source.SUFFIXES:
+            return False
+        if ".parquet" in kinds:
+            return True
+    return False
+
+
+def _refuse_few(path: str, root: Path, kind: str, kinds: set[str | int]) -> None:
+    """Raise InputError unless there are two classes; a folder that only wraps the one with the classes is named."""
+    if len(kinds) > 1:
+        return
+    only = next(iter(kinds), None)
+    if kind == "folder" and isinstance(only, str) and (inner := root / only).is_dir():
+        deeper = sum(one.is_dir() and one.name[0] != "." for one in inner.iterdir())
+        if deeper > 1:
+            raise InputError(
+                f"data.path={path}: holds one folder, {only}, with {deeper} folders in it; say data={inner}"
+            )
+    has = f"one class, {only}" if only is not None else "no labels"
+    raise InputError(f"data.path={path}: has {has}; needed are two classes or more, a folder of images for each")
+
+
+def _looked_at(unread: source.Listings) -> tuple[list[tuple[int, int]], bool, list[str]]:
+    """Sizes of images, whether all are grey, and what cannot be used, of some images of each part."""
+    sizes, grey, problems = list[tuple[int, int]](), True, list[str]()
+    for part, listing in unread.items():
+        step = max(1, listing.count // LOOKED_AT)
+        # Rows of a table are read in order: those further down would take reading all before them.
+        items = islice(listing.items(), LOOKED_AT) if listing.names or listing.span else listing.items()
+        for number, item in enumerate(items):
+            problem = item.problem
+            if not problem and number % step == 0:
+                try:
+                    width, height, is_grey = header(Path(item.path) if item.path else item.read() or b"")
+                    sizes.append((width, height))
+                    grey = grey and is_grey
+                except (ValueError, OSError) as error:
+                    problem = str(error)
+            if problem:
+                problems.append(f"{part} {item.name} ({problem})")
+    return sizes, grey, problems
+
+
+def _area(size: tuple[int, int]) -> tuple[int, int]:
+    return size[0] * size[1], size[0]
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,200 @@
+"""study=best: a search, its best designs trained anew and tested once, and one network as the answer."""
+
+import io
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from explorer.__main__ import main
+from explorer.analysis.answer import answer_of
+from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.analysis.sentences import mood, sentence
+from explorer.host.console import PlainConsole
+from explorer.report.drawing import draw
+from explorer.report.terminal import print_verdict
+from explorer.study.final import joined_hash
+from explorer.study.run import Run
+from explorer.study.settings import StudyConfig
+from explorer.training.images.split import load
+from explorer.verbs.command_line import read_command
+from tests.made_up import all_ok, made_up, made_up_final
+from tests.photographs import photographs
+from tests.training.test_image_sources import config as data_config
+from tests.training.test_image_sources import forget, pictures, write_folder
+
+BEST = ["study=best", "data=digits", "budget=100k", "search.designs=8"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def searched(*words: str) -> StudyConfig:
+    config = read_command([*BEST, *words]).study
+    made_up(config)
+    return config
+
+
+def finished(apart: float, *words: str, base: float = 0.2, spread: float = 0.004) -> OpenedStudy:
+    """A search whose answer is `apart` from the others in the final round, as a fraction."""
+    config = searched(*words)
+    study = open_study(Path("studies") / "best")
+    assert study.final is not None
+    first = study.final.found.settings[0]
+    place = {name: number for number, name in enumerate(study.final.found.settings)}
+
+    def error(_: StudyConfig, run: Run) -> float:
+        name = next(name for name in place if name.startswith(f"{run.architecture.depth}-") and _is(name, run))
+        jitter = np.random.default_rng([run.seed, place[name]]).normal(0, spread)
+        return float(min(1.0, base + (0 if name == first else apart) + jitter))
+
+    made_up_final(config, error=error)
+    return open_study(Path("studies") / "best")
+
+
+def _is(name: str, run: Run) -> bool:
+    from explorer.design.name import short_name
+
+    return short_name(run.architecture) == name
+
+
+def test_the_answer_is_the_first_by_validation_whatever_the_test_says() -> None:
+    study = finished(-0.05)
+    final = study.final
+    assert final is not None
+    found = final.found
+    assert [one.setting for one in found.summaries] == list(found.settings)
+    assert found.validation[found.settings[0]] == min(found.validation.values())
+    words = sentence(study.finding)
+    assert words.startswith("Best: ")
+    assert words.count("is better (5.") == 2
+    assert words.count("but nothing is chosen by test images") == 2
+    answer = answer_of(study)
+    assert answer.folder == Path("studies/best/checks/final-8")
+    assert (answer.run.setting, answer.run.seed) == (found.settings[0], 1)
+    assert "lowest validation error of" in answer.why
+
+
+@pytest.mark.parametrize(
+    ("apart", "spread", "said"),
+    [(0.05, 0.004, "It is better than"), (0.0, 0.03, "It is not distinguishable from"), (0.0, 0.001, "are equivalent")],
+)
+def test_the_answer_is_held_against_the_others(apart: float, spread: float, said: str) -> None:
+    study = finished(apart, spread=spread)
+    assert sentence(study.finding).count(said) == 2
+    assert mood(study.finding) == "yes"
+    console = PlainConsole(record=True, width=160, file=io.StringIO())
+    print_verdict(study.finding, study.config.study.question, console)
+    printed = console.export_text()
+    page = draw(study).read_text()
+    for text in (printed, page):
+        assert "The final round" in text
+        assert said in text
+    assert "train it anew" not in page
+
+
+def test_an_answer_at_chance_is_said_first_with_what_to_try() -> None:
+    study = finished(0.0, base=0.9)
+    words = sentence(study.finding)
+    assert words.startswith("No network here is better than guessing: ")
+    assert "more images of each class; longer training (recipe.epochs=...)" in words
+    assert mood(study.finding) == "no"
+    shutil.rmtree("studies")
+    near = sentence(finished(0.0, base=0.75).finding)
+    assert near.startswith("Hardly better than guessing: ")
+    assert "guessing has 90.00 %" in near
+
+
+def test_an_unfinished_round_has_no_answer_yet_and_other_images_are_refused() -> None:
+    config = searched()
+    study = open_study(Path("studies/best"))
+    assert study.final is not None
+    assert study.final.found.wanted == 15
+    assert "No answer yet, 0 of 15 runs of the final round are in" in sentence(study.finding)
+    assert answer_of(study).folder == Path("studies/best")
+    made_up_final(config, lambda setting, seed: all_ok(setting, seed) if seed < 3 else "")
+    assert "No answer yet, 6 of 15 runs" in sentence(open_study(Path("studies/best")).finding)
+    shutil.rmtree("studies/best/checks")
+    made_up(study.final.study.plan.config, folder=study.final.folder)  # with the hash of other images
+    assert "was trained on other images than the study" in sentence(open_study(Path("studies/best")).finding)
+
+
+def test_more_designs_make_another_final_round() -> None:
+    assert finished(0.0).final is not None
+    more = read_command([*BEST, "search.designs=9"]).study
+    shutil.move("studies/best/checks", "kept")
+    shutil.rmtree("studies/best")
+    made_up(more)
+    shutil.move("kept", "studies/best/checks")
+    study = open_study(Path("studies/best"))
+    assert study.final is not None
+    assert study.final.folder.name == "final-9"
+    assert study.final.found.done == 0
+
+
+def test_the_final_round_trains_on_training_and_validation_images(tmp_path: Path) -> None:
+    write_folder(tmp_path / "photos" / "train", pictures(30))
+    write_folder(tmp_path / "photos" / "test", pictures(9, 100))
+    for own in (False, True):
+        forget()
+        if own:
+            write_folder(tmp_path / "photos" / "val", pictures(6, 200))
+        for keep in ("resident", "stream"):
+            settings = data_config(tmp_path / "photos", "folder", val_images=6, keep=keep)
+            apart, joined = load(settings), load(replace(settings, joined=True))
+            assert joined.digest == joined_hash(apart.digest)
+            assert len(joined.train) == len(apart.train) + 6
+            assert torch.equal(joined.train.labels[-6:], apart.val.labels)
+            assert torch.equal(joined.test.index, apart.test.index)
+            if keep == "resident":
+                every = torch.arange(len(joined.train))
+                whole = torch.cat([part.bytes_of(torch.arange(len(part))) for part in (apart.train, apart.val)])
+                assert torch.equal(joined.train.bytes_of(every), whole)
+            else:
+                assert joined.train.encoded is not None
+                assert apart.val.encoded is not None
+                ends = joined.train.encoded.read(int(joined.train.index[-1]))
+                assert ends == apart.val.encoded.read(int(apart.val.index[-1]))
+
+
+def test_without_images_it_says_how_to_give_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study=best"]) == 2
+    said = capsys.readouterr().err
+    assert "study=best: say where your images are, as in data=photos" in said
+    assert said.count("\n") == 1
+
+
+def test_photographs_in_one_network_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole way, small: a folder of photographs of any size, mode and orientation, and a trained network."""
+    photographs(tmp_path / "photos", 20, largest=90)
+    command = ["study=best", "data=photos", "budget=30k", "data.resize=16", "recipe.epochs=4", "search.designs=4"]
+    command += ["search.final_seeds=1", "device=cpu", "engine.precision=float32", "engine.forms=native"]
+    command += ["engine.workers=1", "engine.threads=1", "report.live=false", "space.depth=14", "space.width=[16,32]"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "photos: 60 images in 3 classes" in said
+    assert "Final round: " in said
+    study = open_study(Path("studies/best"))
+    assert study.final is not None
+    assert study.final.found.complete
+    assert sentence(study.finding) in re.sub(r"\s+", " ", said)
+    folder, run, _ = answer_of(study)
+    assert (folder / "local" / "weights" / f"{run.run}.safetensors").is_file()
+    # Started again nothing is trained; and a round that was cut short goes on where it was.
+    assert main(command) == 0
+    assert "Final round: " not in capsys.readouterr().out
+    for name in ("runs.csv", "epochs.csv", "correct.csv", "filters.csv"):
+        path = folder / name
+        if path.exists():
+            lines = path.read_text().splitlines(keepends=True)
+            path.write_text("".join(line for line in lines if not line.startswith(run.run)))
+    assert main(command) == 0
+    assert "1 fresh seed each, then tested: 1 run\n" in re.sub(r" +", " ", capsys.readouterr().out).replace(" \n", "\n")
+    again = answer_of(open_study(Path("studies/best")))
+    assert (again.run.run, again.run.test_error) == (run.run, run.test_error)
