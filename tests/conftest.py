@@ -17,6 +17,7 @@ from _pytest.mark import ParameterSet
 from explorer.analysis.judging import OpenedStudy
 from explorer.record.folder import REPORTS
 from explorer.study.settings import StudyConfig
+from explorer.verbs.calibrate import Calibration
 from explorer.verbs.command_line import read_command
 
 # A busy machine is no failure.
@@ -72,6 +73,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     asked_for = "EXPLORER_REQUIRE_REAL" in os.environ or "EXPLORER_FAULTS" in os.environ or item.config.option.markexpr
     if item.get_closest_marker("real") and not asked_for:
         pytest.skip("real components and long proofs: EXPLORER_REQUIRE_REAL=1 make test")
+
+
+@pytest.fixture(autouse=True)
+def calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans predict times from a calibration that takes no time."""
+    speeds = ((1e6, 1000.0), (1e9, 1.0))
+    monkeypatch.setattr("explorer.verbs.plan.calibration", lambda *_: Calibration("2026-01-01", speeds))
 
 
 @pytest.fixture(autouse=True)

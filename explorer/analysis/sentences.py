@@ -25,7 +25,7 @@ from explorer.analysis.summary import MIN_PAIRS, lowest
 from explorer.analysis.trend import Optimum
 from explorer.design.cost_measures import MEASURES
 from explorer.design.name import display_setting
-from explorer.host.formatting import cost, counted, interval_points, millions, p_value, percent, points, share
+from explorer.host.formatting import cost, counted, interval, interval_points, millions, p_value, percent, points, share
 
 FEW_VALUES = "no interval, since no two of the values differ"
 FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"
@@ -392,8 +392,9 @@ def final_sentence(found: FinalRound) -> str:
     assert best is not None
     if not best.came_through:
         return f"No answer: every run of {names[0]}, the best by validation, failed in the final round. {TRY}."
-    interval = _interval(best.estimate)
-    error = f"test error {percent(best.estimate.mean)} ({interval}, {counted(best.estimate.n, 'seed')})"
+    found_in = best.estimate
+    between = f"95 % interval {interval(found_in.low, found_in.high)}, " if found_in.has_interval else ""
+    error = f"test error {percent(found_in.mean)} ({between}{counted(found_in.n, 'seed')})"
     cost = f"{best.params:,} parameters, {millions(best.macs)} multiply-adds"
     chosen = f"chosen by validation among {counted(found.tried, 'design')} and trained anew"
     guess = f"guessing has {percent(best.chance)}"
@@ -416,5 +417,5 @@ def _beside(found: Comparison) -> str:
     if found.verdict == "loses to":
         return f"On the test images {other} is better ({numbers}); but nothing is chosen by test images."
     if found.verdict == "equivalent":
-        return f"It and {other} are equivalent within the margin of {_margin(found)} ({numbers})."
+        return f"It is equivalent to {other} within the margin of {_margin(found)} ({numbers})."
     return f"It is not distinguishable from {other} ({numbers})."

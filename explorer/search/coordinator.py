@@ -41,7 +41,7 @@ from explorer.study.job import (
     Placement,
     RunDone,
 )
-from explorer.study.plan import Plan, refuse_beyond_memory
+from explorer.study.plan import Plan, refuse_beyond_memory, some_designs
 from explorer.study.run import FINAL_STATUSES, Execution, Outcome, Run
 from explorer.study.runs import is_judged, own_execution, refuse_batch, runs_of
 
@@ -138,7 +138,7 @@ def _execution(
     _tell(measurer, console)
     runs = plan.designs * plan.seeds
     old = settled(before, config, measurer.host_report) or execution_of(fork, measurer) or like
-    began, known = time.perf_counter(), settings or _some(plan)
+    began, known = time.perf_counter(), settings or some_designs(plan, SOME)
     there = measurer.host_report
     is_short = (there.has_bfloat16 or there.has_float16) and config.engine.precision != "float32"
     refuse_beyond_memory(plan, known, there.memory, 2 if is_short else 4)
@@ -180,13 +180,6 @@ def _tell(measurer: Measurer, console: Console) -> None:
             f"{'; ...' if len(skipped) > 3 else ''}; all are named in environment.json",
             **PLAIN,
         )
-
-
-def _some(plan: Plan) -> tuple[Setting, ...]:
-    """Some designs that a search may choose, evenly spread over its pool; its execution plan is measured on them."""
-    pool = plan.draws.candidates(plan.scope)
-    places = sorted({len(pool) * number // SOME for number in range(SOME)})
-    return tuple(plan.scope.setting(pool.architecture(place)) for place in places)
 
 
 def _ask(state: State) -> None:

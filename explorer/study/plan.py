@@ -93,6 +93,13 @@ def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: b
     return Plan(config, scopes, settings, contrast_of(config, settings), draws, config.search.looks[0])
 
 
+def some_designs(plan: Plan, count: int) -> tuple[Setting, ...]:
+    """Some designs that a search may choose, evenly spread over its pool; its execution plan is measured on such."""
+    pool = plan.draws.candidates(plan.scope)
+    places = sorted({len(pool) * number // count for number in range(count)})
+    return tuple(plan.scope.setting(pool.architecture(place)) for place in places)
+
+
 def _refuse_recipe(config: StudyConfig) -> None:
     """Raise InputError if parts of the recipe contradict each other or do not fit the images."""
     _refuse_length(config)

@@ -20,6 +20,7 @@ from explorer.training.images.decoded_cache import (
     refuse_sizes,
     refuse_small_resize,
 )
+from explorer.training.images.discovery import TEXTS, Discovery, discover
 
 DIGITS = 1797  # number of embedded images
 LOOKED_AT = 500  # images of each part whose size is checked
@@ -46,6 +47,46 @@ def refuse_unlike(config: DataConfig) -> None:
         if class_numbers(config, unread) is None:
             _refuse_numbers(config, unread)
         _refuse_sizes(config, unread)
+
+
+def counts(config: DataConfig) -> tuple[int, int, int] | None:
+    """About how many images there will be to train, to validate and to test, from what its folder lists.
+
+    A start leaves those out that cannot be used. None if the numbers do not fit together, which a start refuses.
+    """
+    found = _found(config)
+    there = {part: sum(labels.values()) for part, labels in found.labels.items()}
+    total, sizes = there.get("train", 0), dict[str, int]()
+    left = total
+    for part in ("val", "test"):
+        wanted = getattr(config, f"{part}_images")
+        if part in there:
+            sizes[part] = wanted if isinstance(wanted, int) else there[part]
+        elif isinstance(wanted, (int, float)):
+            sizes[part] = round(wanted * total) if isinstance(wanted, float) else wanted
+            left -= sizes[part]
+        else:
+            return None
+    train = min(left, config.train_images or left)
+    return (train, sizes["val"], sizes["test"]) if train > 0 else None
+
+
+def data_lines(config: DataConfig) -> list[str]:
+    """What a folder of images or of parquet files holds, for people; nothing of other sources."""
+    if config.path is None or config.source not in ("folder", "parquet"):
+        return []
+    settings = {} if config.resize is None else {"resize": str(config.resize)}
+    lines = _found(config).lines(config.label, settings)
+    if (sizes := counts(config)) is not None:
+        lines.append("About {:,} of them to train, {:,} to validate, {:,} to test".format(*sizes))
+    return lines
+
+
+def _found(config: DataConfig) -> Discovery:
+    assert config.path is not None
+    texts = {key: getattr(config, key) for key in TEXTS}
+    usual = {key: value for key, value in texts.items() if value is not None}
+    return discover(config.path, usual)
 
 
 def _refuse_sizes(config: DataConfig, unread: source.Listings) -> None:

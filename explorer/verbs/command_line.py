@@ -46,7 +46,7 @@ def read_command(arguments: list[str]) -> Command:
     said = read_words(arguments, groups()["study"])
     found = composed(said)
     command = _command(said, found)
-    told = found.found if command.do in ("run", "plan") else ()
+    told = (*found.seen, *found.found) if command.do == "run" else found.found if command.do == "plan" else ()
     return replace(command, aside=(*found.renamed, *told, *command.aside), withheld=found.withheld)
 
 

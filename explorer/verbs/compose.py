@@ -66,7 +66,8 @@ class Composed:
     composed  the names of the files of each group that were merged
     renamed  a line for each key that is written under the name it had in the release before
     withheld  keys of a stored study that were not taken from its file, since only a command may set them
-    found    a line for each thing that was found out about the data to write a short form out
+    seen     a line for each thing that was found out about the data to write a short form out
+    found    a line for each part of the settings that was chosen for the size of the data
     """
 
     tree: dict[str, Any]
@@ -75,6 +76,7 @@ class Composed:
     composed: dict[str, list[Path]] = field(default_factory=dict)
     renamed: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
 
     def place(self, steps: Steps) -> str:
@@ -197,9 +199,9 @@ def composed(words: Words) -> Composed:
     _refuse_reaching_out(found)
     found.tree["do"] = verb
     _name_data(found.tree.get("data"), given.get("study") if "data" not in given else None)
-    told += settle(found.tree, given)
+    chosen = settle(found.tree, given)
     _fill_question(found.tree)
-    return replace(found, renamed=(*renamed, *found.renamed), found=tuple(told))
+    return replace(found, renamed=(*renamed, *found.renamed), seen=tuple(told), found=tuple(chosen))
 
 
 def _of_own(words: Words, read: list["_Given"], known: dict[str, list[str]]) -> Composed:

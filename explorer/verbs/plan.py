@@ -1,6 +1,7 @@
 """`do=plan`: show what a study would run, what it costs and how long it would take on this machine; trains nothing."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from rich.console import Console
@@ -19,13 +20,15 @@ from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.checks import Declared
 from explorer.study.designs import Scope, Setting
-from explorer.study.plan import Plan, plan_of, refuse_beyond_memory
+from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
 from explorer.study.settings import NO_PATH, StudyConfig
+from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
 from explorer.verbs.plan_checks import CheckForecast
 from explorer.verbs.space_progress import space_progress
 
 MOST_SHOWN = 60
+SAMPLE = 9  # designs that stand for those which a search has yet to choose
 FASTEST = "two trainings of a run may differ in the last bits, and then end as two seeds do"
 
 
@@ -38,6 +41,9 @@ class Forecast:
     taken     runs that the next start will reuse from the forked study
     images    numbers of images to train, validate and test on; None before they have been counted
     measured  recorded runs on this machine whose cost is near that of a setting
+    sample    some designs that a search may choose, which stand for those it has yet to choose
+    speed     what a time is predicted from where nothing like it is recorded: this machine's calibration, or why there
+              is none
     """
 
     plan: Plan
@@ -46,6 +52,17 @@ class Forecast:
     taken: Taken
     images: Images | None
     measured: dict[Setting, list[Measured]]
+    sample: tuple[Setting, ...] = ()
+    speed: Calibration | str = ""
+
+    def run_seconds(self, setting: Setting, images: Images | None = None) -> float | None:
+        """Seconds of one run of a setting, from runs recorded near it, else predicted; None if neither is there."""
+        images, recipe = images or self.images, self.plan.config.recipe
+        if images is None:
+            return None
+        if self.measured.get(setting):
+            return run_seconds(setting, recipe, images, self.measured[setting])
+        return self.speed.seconds(setting, recipe, images) if isinstance(self.speed, Calibration) else None
 
     def progress(self, seeds: int) -> Progress:
         """The progress of the study if it is started with this number of seeds."""
@@ -72,9 +89,11 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         forked, config = config.name if differences else None, replace(config, name=name)
     folder = study_folder(config.name)
     if config.data.path is not None or config.data.source == "digits":
-        from explorer.training.glance import refuse_unlike
+        from explorer.training.glance import data_lines, refuse_unlike
 
         refuse_unlike(config.data)
+        for line in data_lines(config.data):
+            console.print(line, **PLAIN)
     with space_progress(console) as progress:
         plan = plan_of(config, progress)
         opened = begun_study(folder, plan)
@@ -89,7 +108,12 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     measured = {setting: near(setting, recorded) for setting in settings}
     images = _images(config, opened.environment if opened else None)
     plan = plan.with_seeds(opened.plan.seeds) if opened else plan
-    forecast = Forecast(plan, settings, opened, taken, images, measured)
+    sample = some_designs(plan, SAMPLE) if config.search.is_adaptive else ()
+    measured |= {setting: near(setting, recorded) for setting in sample}
+    forecast = Forecast(plan, settings, opened, taken, images, measured, sample)
+    due = forecast.progress(plan.seeds).left or _final_left(forecast)
+    if due and images and not all(measured.values()):
+        forecast = replace(forecast, speed=_speed(config, console))
     print_forecast(forecast, console)
     if (checks := _checks(plan, opened)) is not None:
         for line in CheckForecast(checks, images, recorded, forecast.workers).lines():
@@ -126,12 +150,11 @@ def print_forecast(found: Forecast, console: Console) -> None:
         titles = [measure.title for measure in COUNTED.values()]
         rows = plain_table(config.study.question, "setting", *titles, "in record", "a run")
         for one in settings[:MOST_SHOWN]:
-            measured, images = found.measured[one], found.images
             rows.add_row(
                 one.name,
                 *(with_deviation(f"{getattr(one.cost, name):,}", one.deviation(name), between) for name in COUNTED),
                 f"{progress.by_setting[one.name]}/{found.plan.seeds}",
-                duration(run_seconds(one, config.recipe, images, measured)) if measured and images else "-",
+                "-" if (seconds := found.run_seconds(one)) is None else duration(seconds),
             )
         return rows
 
@@ -208,26 +231,92 @@ def _searched(config: StudyConfig) -> str:
 
 
 def _images(config: StudyConfig, environment: dict[str, Any] | None) -> Images | None:
-    """Numbers of images to train, validate and test on, from the settings or the study's start; None if unknown."""
+    """Numbers of images to train, validate and test on, from the settings, the study's start, or the images' folder.
+
+    None if unknown, as of a data set of the hub, of which a plan downloads nothing.
+    """
     given = (config.data.train_images, config.data.val_images, config.data.test_images)
     if all(isinstance(number, int) for number in given):
         return given  # type: ignore[return-value]
-    return None if environment is None else tuple(environment["images"])
+    if environment is not None:
+        return tuple(environment["images"])
+    if config.data.path is None or config.data.source not in ("folder", "parquet"):
+        return None
+    from explorer.training.glance import counts
+
+    return counts(config.data)
 
 
 def _total(found: Forecast, progress: Progress) -> str:
-    unknown = (found.plan.designs - len(found.settings)) * found.plan.seeds
+    config = found.plan.config
     runs = f"{progress.left} of {progress.wanted} runs to do"
-    if unknown:
-        return f"{runs}; time unknown until their designs are chosen."
-    if not all(found.measured.values()):
-        return f"{runs}; time uncalibrated: this machine has recorded no run of a network of this size yet."
+    if final := _final_left(found):
+        runs += f", and then {counted(final, 'run')} of the final round"
+    if not progress.left and not final:
+        return f"{runs}."
+    if config.engine.name != "local" and not all(found.measured.values()):
+        return f"{runs}; time unknown: engine={config.engine.name} trains elsewhere, as fast as the machines there are."
     if found.images is None:
         return f"{runs}; time unknown until the study's start has counted its images."
-    seconds = _seconds(found, _left(found, progress, found.plan.seeds), found.images)
-    basis = len({id(run) for near_ones in found.measured.values() for run in near_ones})
-    at_once = f"with {found.workers} at once, from {counted(basis, 'run')} recorded on this machine"
-    return f"{runs}; about {duration(seconds / found.workers)} {at_once}."
+    seconds = _whole_seconds(found, progress, final)
+    if seconds is None:
+        return (
+            f"{runs}; time unknown: this machine has recorded no run of a network of this size yet, and {found.speed}."
+        )
+    at_once = f"about {duration(seconds / found.workers)} with {found.workers} at once"
+    if all(found.measured.values()):
+        basis = len({id(run) for near_ones in found.measured.values() for run in near_ones})
+        return f"{runs}; {at_once}, from {counted(basis, 'run')} recorded on this machine."
+    assert isinstance(found.speed, Calibration)
+    when = (
+        f"predicted from cost and this machine's calibration of {found.speed.date}, right within a factor of two or so"
+    )
+    return f"{runs}; {at_once}, {when}."
+
+
+def _whole_seconds(found: Forecast, progress: Progress, final: int) -> float | None:
+    """Seconds that one worker needs for all that is to do; None if they cannot be known."""
+    assert found.images is not None
+    left = _left(found, progress, found.plan.seeds)
+    own = {setting: found.run_seconds(setting) for setting in left}
+    some = [found.run_seconds(setting) for setting in found.sample]
+    known = [seconds for seconds in (*own.values(), *some) if seconds is not None]
+    if len(known) < len(own) + len(some) or not known:
+        return None
+    usual = sum(known) / len(known)
+    total = sum((own[setting] or 0.0) * count for setting, count in left.items())
+    search = found.plan.config.search
+    if search.is_adaptive:
+        unknown = found.plan.designs - len(found.settings)
+        drawn = min(unknown, max(0, search.random_designs - len(found.settings)))
+        total += (drawn + (unknown - drawn) * _trained_share(found.plan.config)) * usual * found.plan.seeds
+    train, val, _ = found.images
+    return total + final * usual * (train + val) / train
+
+
+def _trained_share(config: StudyConfig) -> float:
+    """How much of its training a design of a search gets on average: at each rung about one in `factor` goes on."""
+    rungs, epochs = config.rungs, config.recipe.epochs
+    if not rungs or not epochs:
+        return 1.0
+    share = 0.0
+    for step, (begin, end) in enumerate(pairwise([0, *rungs, epochs])):
+        share += (end - begin) / config.search.factor**step
+    return share / epochs
+
+
+def _final_left(found: Forecast) -> int:
+    """How many runs of a search's final round have yet to be trained."""
+    search = found.plan.config.search
+    if not search.final or not search.is_adaptive or search.cost is not None:
+        return 0
+    final = found.begun.final if found.begun else None
+    return search.final * search.final_seeds if final is None else final.found.wanted - final.found.done
+
+
+def _speed(config: StudyConfig, console: Console) -> "Calibration | str":
+    """This machine's calibration, for what its engine trains here."""
+    return calibration(config.device, console) if config.engine.name == "local" else "its engine trains elsewhere"
 
 
 def _left(found: Forecast, progress: Progress, seeds: int) -> dict[Setting, int]:
@@ -238,9 +327,11 @@ def _left(found: Forecast, progress: Progress, seeds: int) -> dict[Setting, int]
     return left | {setting: left[setting] + others for setting in found.plan.contrast or ()}
 
 
-def _seconds(found: Forecast, left: dict[Setting, int], images: Images) -> float:
-    recipe = found.plan.config.recipe
-    return sum(run_seconds(setting, recipe, images, found.measured[setting]) * count for setting, count in left.items())
+def _seconds(found: Forecast, left: dict[Setting, int]) -> float | None:
+    own = {setting: found.run_seconds(setting) for setting in left}
+    if None in own.values():
+        return None
+    return sum((own[setting] or 0.0) * count for setting, count in left.items())
 
 
 def _looks(found: Forecast) -> str:
@@ -253,8 +344,8 @@ def _looks(found: Forecast) -> str:
             one_pass = passes(found.plan.config.recipe, images)
             macs = sum(one_pass * one.cost.macs * count for one, count in left.items())
             words.append(f"{macs / EVALUATION_SHARE:.1e} multiply-adds")
-        if images and all(found.measured.values()):
-            words.append(f"about {duration(_seconds(found, left, images) / found.workers)}")
+        if (seconds := _seconds(found, left)) is not None:
+            words.append(f"about {duration(seconds / found.workers)}")
         cost = f" ({', '.join(words)})" if words else ""
         totals.append(f"{counted(progress.left, 'run')}{cost}")
     return (

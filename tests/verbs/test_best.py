@@ -83,7 +83,11 @@ def test_the_answer_is_the_first_by_validation_whatever_the_test_says() -> None:
 
 @pytest.mark.parametrize(
     ("apart", "spread", "said"),
-    [(0.05, 0.004, "It is better than"), (0.0, 0.03, "It is not distinguishable from"), (0.0, 0.001, "are equivalent")],
+    [
+        (0.05, 0.004, "It is better than"),
+        (0.0, 0.03, "It is not distinguishable from"),
+        (0.0, 0.001, "is equivalent to"),
+    ],
 )
 def test_the_answer_is_held_against_the_others(apart: float, spread: float, said: str) -> None:
     study = finished(apart, spread=spread)

@@ -199,12 +199,12 @@ def test_the_plan_knows_the_record_and_this_machines_speed(inside: Path, capsys:
     assert "0 of 4 runs to do" in capsys.readouterr().out
 
 
-def test_a_plan_without_any_record_is_uncalibrated_and_leaves_nothing(
+def test_a_plan_without_any_record_is_predicted_and_leaves_nothing(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*TINY, "do=plan"]) == 0
     output = " ".join(capsys.readouterr().out.split())
-    for part in ("11-2x3d-w16", "0/2", "uncalibrated", "MACs are multiply-adds"):
+    for part in ("11-2x3d-w16", "0/2", "this machine's calibration of 2026-01-01", "MACs are multiply-adds"):
         assert part in output
     assert list(workplace.iterdir()) == []
     for device, told in (

@@ -32,7 +32,7 @@ FEW = 20  # images of a class below which little can be said of it
 UNBALANCED = 5  # times as many images in the largest class as in the smallest
 MANY = 1000  # images from which on a tenth is enough to validate, and to test
 SHOWN = 12  # classes named
-_TEXTS = ("subset", "image_column", "label_column", "train_part", "val_part", "test_part")  # what is read from where
+TEXTS = ("subset", "image_column", "label_column", "train_part", "val_part", "test_part")  # what is read from where
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def discover(path: str, given: Mapping[str, str]) -> Discovery:
 
     Raises InputError if it holds neither, fewer than two classes, or no image that can be read.
     """
-    return _discovered(path, tuple((key, given[key]) for key in _TEXTS if key in given))
+    return _discovered(path, tuple((key, given[key]) for key in TEXTS if key in given))
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,87 @@
+"""How fast this machine trains, measured once and kept in the cache with its date, for plans of new studies."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import Annotated, TypedDict
+
+from annotated_types import Gt, Lt
+from rich.console import Console
+
+from explorer.host.cache import remember, remembered
+from explorer.host.console import PLAIN
+from explorer.host.machine import machine_id
+from explorer.study.designs import Setting
+from explorer.study.settings import Recipe
+from explorer.verbs.estimate import Images, passes
+
+PATIENCE = 120  # seconds, after which the measurement is given up
+Positive = Annotated[float, Gt(0), Lt(math.inf)]
+
+
+class _Kept(TypedDict):
+    """The cached measurement: on which machine and device, on which day, and multiply-adds with images per second."""
+
+    machine: str
+    device: str
+    date: str
+    speeds: list[list[Positive]]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Multiply-adds of networks with the images that one worker trains in a second, as measured on a day."""
+
+    date: str
+    speeds: tuple[tuple[float, float], ...]
+
+    def seconds(self, setting: Setting, recipe: Recipe, images: Images) -> float:
+        """Predicted seconds of one run of a setting.
+
+        Small networks do fewer multiply-adds in a second than large ones: between two measured networks the rate is
+        interpolated, in logarithms, and beyond them it is that of the nearest.
+        """
+        macs = setting.cost.macs
+        points = sorted((math.log(size), math.log(size * speed)) for size, speed in self.speeds)
+        place = min(max(math.log(macs), points[0][0]), points[-1][0])
+        for (low, slow), (high, fast) in pairwise(points):
+            if low <= place <= high:
+                rate = slow + (fast - slow) * (place - low) / (high - low)
+                return passes(recipe, images) * macs / math.exp(rate)
+        return passes(recipe, images) * macs / math.exp(points[0][1])
+
+
+def calibration(device: str, console: Console) -> Calibration | str:
+    """The calibration of this machine, from the cache or measured now; or a text that says why there is none."""
+    key = f"calibration-{device}"
+    known = remembered(key, _Kept)
+    if known is None or known["machine"] != machine_id() or not _is_whole(known["speeds"]):
+        if find_spec("torch") is None:
+            return "torch is not installed here"
+        console.print("Measuring once how fast this machine trains; this takes some seconds", **PLAIN)
+        known = _measured(device)
+        if known is None:
+            return "it could not be measured on this machine"
+        remember({key: known})
+    return Calibration(known["date"], tuple((macs, speed) for macs, speed in known["speeds"]))
+
+
+def _is_whole(speeds: list[list[float]]) -> bool:
+    return len(speeds) > 1 and all(len(pair) == 2 for pair in speeds)
+
+
+def _measured(device: str) -> _Kept | None:
+    """The measurement by a process of its own; None if that fails, as on a device that is not there."""
+    command = [sys.executable, "-m", "explorer.training.calibration", device]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)  # noqa: S603 - this program itself
+        found = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+    today = date.today().isoformat()
+    return {"machine": machine_id(), "device": found["device"], "date": today, "speeds": found["speeds"]}

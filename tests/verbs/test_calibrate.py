@@ -1,0 +1,69 @@
+"""The time of a plan: measured in runs recorded here, predicted from this machine's calibration, or unknown and why."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from explorer.__main__ import main
+from explorer.host.console import PlainConsole
+from explorer.study.plan import plan_of, some_designs
+from explorer.verbs import calibrate
+from explorer.verbs.calibrate import Calibration, calibration
+from explorer.verbs.command_line import read_command
+from tests.photographs import photographs
+
+
+def test_a_machine_is_measured_once_and_the_cache_says_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    console = PlainConsole()
+    found = calibration("cpu", console)
+    assert isinstance(found, Calibration)
+    assert len(found.speeds) == 3
+    assert all(macs > 0 and speed > 0 for macs, speed in found.speeds)
+    assert "Measuring once how fast this machine trains" in capsys.readouterr().out
+    assert calibration("cpu", console) == found
+    assert capsys.readouterr().out == ""
+    (kept,) = tmp_path.rglob("measured.json")
+    assert json.loads(kept.read_text())["calibration-cpu"]["date"] == found.date
+    kept.write_text(json.dumps({"calibration-cpu": {"machine": "another"}}))
+    monkeypatch.setattr(calibrate, "find_spec", lambda _: None)
+    assert calibration("cpu", console) == "torch is not installed here"
+
+
+def test_a_prediction_lies_between_the_measured_networks() -> None:
+    plan = plan_of(read_command(["study=equal_params"]).study)
+    (one, *_), images = plan.settings, (400, 250, 1147)
+    macs = float(one.cost.macs)
+    apart = Calibration("", ((macs / 10, 1000.0), (macs * 10, 40.0)))
+    like = Calibration("", ((macs / 2, 400.0), (macs, 200.0)))
+    rates = [one_.seconds(one, plan.config.recipe, images) for one_ in (apart, like)]
+    assert rates[0] == pytest.approx(rates[1], rel=1e-9)  # 10^2 times as many multiply-adds, 4 times the rate: sqrt
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["engine=slurm"], "time unknown: engine=slurm trains elsewhere, as fast as the machines there are"),
+        ([], "predicted from cost and this machine's calibration of 2026-01-01, right within a factor of two or so"),
+    ],
+)
+def test_every_plan_says_a_time_or_why_there_is_none(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photographs(tmp_path / "photos", 20, largest=90)
+    assert main(["study=best", "data=photos", "budget=100k", "do=plan", *words]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert said in output
+    assert "24 of 24 runs to do, and then 15 runs of the final round" in output
+    assert output.count("photos: 60 images in 3 classes (Café crème 20, Forêt d'hiver 20, Été à la mer 20)") == 1
+    assert "About 36 of them to train, 12 to validate, 12 to test" in output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
+
+
+def test_some_designs_stand_for_those_of_a_search() -> None:
+    plan = plan_of(read_command(["study=best", "data=digits"]).study)
+    assert len({one.name for one in some_designs(plan, 9)}) == 9
