@@ -61,7 +61,12 @@ class PrintTable:
 
 
 def print_tables(study: OpenedStudy) -> dict[str, PrintTable]:
-    """The tables that a study has: `settings`; `contrasts` if it compares anything, `checks` if it has made any."""
+    """The tables that a study has: `settings`; `contrasts` if it compares anything, `checks` if it has made any.
+
+    Before the first run has ended there is none.
+    """
+    if not study.finding.summaries:
+        return {}
     found = {"settings": _settings(study), "contrasts": _contrasts(study), "checks": _checks(study)}
     return {name: table for name, table in found.items() if table is not None}
 
@@ -222,10 +227,11 @@ def source(study: OpenedStudy) -> str:
     """Where the numbers come from, in one sentence."""
     data, finding = study.config.data, study.finding
     commits = dict.fromkeys(str(start.get("commit") or "unknown") for start in starts_of(study.environment))
-    so_far = "" if finding.complete else f", {finding.final} of {finding.wanted} runs so far"
+    runs = f"{finding.final} of {finding.wanted} runs so far"
+    runs = counted(finding.final, "run") if finding.complete else runs
     images = f"{data.label}, content hash {study.environment['data_hash']}"
     code = f"resnext-explorer {explorer.__version__}, commit {', '.join(commits)}"
-    return f"Study {study.config.name}: {images}, {counted(finding.final, 'run')}{so_far}; {code}."
+    return f"Study {study.config.name}: {images}, {runs}; {code}."
 
 
 # ---------------------------------------------------------------- formats

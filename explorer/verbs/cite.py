@@ -13,5 +13,5 @@ def carry_out(config: CiteConfig, console: Console) -> int:
     """Print the entries of the study, of this software and of the paper."""
     folder = study_folder(config.name)
     refuse_links(folder)
-    console.print(citation(open_study(folder)), **PLAIN, end="", soft_wrap=True)
+    console.print(citation(open_study(folder)), **PLAIN, end="")
     return 0

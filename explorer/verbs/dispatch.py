@@ -35,6 +35,10 @@ Which network shape is best at a fixed compute budget?
   python -m explorer study=equal_params --cfg job    print the resolved configuration
   python -m explorer --help, --version               all studies and other choices; what is installed here
 
+  explorer figure equal_params cardinality           a figure for a paper; --width page --format pdf,svg,png
+  explorer table equal_params                        its tables for a paper; --format latex,csv,md
+  explorer cite equal_params                         how it is cited, as BibTeX
+
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
   python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true
   python -m explorer do=pool studies=[a,b,c]             one claim over the data sets of several recorded studies

@@ -19,6 +19,8 @@ def carry_out(config: TableConfig, console: Console) -> int:
     folder = study_folder(config.name)
     refuse_links(folder)
     tables = print_tables(open_study(folder))
+    if not tables:
+        raise InputError(f"{folder}: no run has come through yet, so there is nothing to tabulate")
     for name in config.tables:
         if name not in tables:
             raise InputError(f"{name}: no such table{hint(name, [*tables])}; allowed: {', '.join(tables)}")

@@ -8,7 +8,16 @@ field is `name`; a line in `NAMED_VERBS`; a file of this folder with `carry_out(
 from dataclasses import dataclass, fields
 from typing import Any
 
-from explorer.study.settings import BenchmarkConfig, ExportConfig, PoolConfig, VerbConfig, VerifyConfig
+from explorer.study.settings import (
+    BenchmarkConfig,
+    CiteConfig,
+    ExportConfig,
+    FigureConfig,
+    PoolConfig,
+    TableConfig,
+    VerbConfig,
+    VerifyConfig,
+)
 
 # Verbs on the settings of a study, be it recorded or not: with a name alone, those of its folder.
 STUDY_VERBS = ("run", "plan", "challenge", "report", "tabulate", "doctor", "move", "fork")
@@ -34,7 +43,11 @@ class NamedVerb:
     file: str = ""
 
 
-NAMED_VERBS: dict[str, NamedVerb] = {}
+NAMED_VERBS: dict[str, NamedVerb] = {
+    "figure": NamedVerb(FigureConfig),
+    "table": NamedVerb(TableConfig, "paper_table"),
+    "cite": NamedVerb(CiteConfig),
+}
 VERBS = tuple(dict.fromkeys((*STUDY_VERBS, *NAMED_VERBS, *OWN_VERBS)))
 
 
