@@ -508,6 +508,49 @@ class ExportConfig:
 
 
 @dataclass(frozen=True)
+class NetworkConfig:
+    """`explorer export NAME`: a study's trained network as a folder that can be used without this project.
+
+    name          the study
+    architecture  one of its designs, in place of the best by validation
+    seed          one of its seeds, in place of the best of the design by validation
+    folder        to be written; null: exports/NAME
+    onnx          write ONNX as well
+    train         train the run again if its weights were not kept
+    data          where the images are now, if no longer where the study had them
+    """
+
+    name: str
+    architecture: str | None = None
+    seed: Natural | None = None
+    folder: str | None = None
+    onnx: bool = False
+    train: bool = False
+    data: str | None = None
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """`explorer predict NAME IMAGE...`: the classes of image files, by a study's answer.
+
+    name          the study
+    images        files, or folders, all of whose images are taken
+    architecture, seed  as in `NetworkConfig`
+    to            a CSV file for all results; null: folders are printed as CSV, files as text
+    json          print all results as JSON
+    data          where the images of the study are now; needed only of a record that says nothing of them
+    """
+
+    name: str
+    images: tuple[str, ...] = field(default=(), metadata=WORDS)
+    architecture: str | None = None
+    seed: Natural | None = None
+    to: str | None = None
+    json: bool = False
+    data: str | None = None
+
+
+@dataclass(frozen=True)
 class BenchmarkConfig:
     """`do=benchmark`: how fast networks train or infer on this machine.
 

@@ -13,7 +13,9 @@ from explorer.study.settings import (
     CiteConfig,
     ExportConfig,
     FigureConfig,
+    NetworkConfig,
     PoolConfig,
+    PredictConfig,
     TableConfig,
     VerbConfig,
     VerifyConfig,
@@ -47,6 +49,8 @@ NAMED_VERBS: dict[str, NamedVerb] = {
     "figure": NamedVerb(FigureConfig),
     "table": NamedVerb(TableConfig, "paper_table"),
     "cite": NamedVerb(CiteConfig),
+    "export": NamedVerb(NetworkConfig, "export_study"),
+    "predict": NamedVerb(PredictConfig),
 }
 VERBS = tuple(dict.fromkeys((*STUDY_VERBS, *NAMED_VERBS, *OWN_VERBS)))
 

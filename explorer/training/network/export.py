@@ -67,7 +67,7 @@ def export(
     Raises InputError for weights that do not fit, and if packages for ONNX are missing.
     """
     if onnx:
-        _refuse_without_onnx()
+        refuse_without_onnx()
         refuse_beyond(  # the check runs a pass in torch and one in another program
             f"{short_name(architecture)} checked as ONNX",
             lambda sizes: BASE_BYTES + passing_bytes(architecture, replace(task, **sizes), CHECKED),
@@ -161,7 +161,8 @@ def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:
     return float(np.abs(found - expected).max())
 
 
-def _refuse_without_onnx() -> None:
+def refuse_without_onnx() -> None:
+    """Raise InputError if packages for ONNX are missing."""
     needed = ("onnx", "onnxscript", "onnxruntime")
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         raise InputError(f"onnx=true: {', '.join(missing)} not installed; pip install 'resnext-explorer[onnx]'")

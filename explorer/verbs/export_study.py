@@ -1,0 +1,345 @@
+"""`explorer export NAME`: a study's trained network as a folder that needs no project, with its proof."""
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.text import Text
+
+import explorer
+from explorer.design.name import display_setting
+from explorer.host.console import PLAIN
+from explorer.host.errors import InputError
+from explorer.host.formatting import duration, in_one_line, one_line, percent, printable
+from explorer.record.folder import make_folder
+from explorer.record.starts import starts_of
+from explorer.study.preprocessing import Preprocessing
+from explorer.study.settings import NetworkConfig
+from explorer.verbs.trained_run import TrainedRun, images_of, preprocessing_of_run, say_if_unfinished, trained_run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from explorer.training.network.proof import Proof
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """The weights of a run in the grouped form, by key, and where they were read.
+
+    again  of a network trained again elsewhere than the record, whose errors are its own: how it differs, in a sentence
+    """
+
+    state: "dict[str, Tensor]"
+    source: str
+    again: str = ""
+
+
+def carry_out(config: NetworkConfig, console: Console) -> int:
+    """Write the network of a study that a command asks for, prove what was written, and say where it is."""
+    folder = Path(config.folder) if config.folder else Path("exports") / config.name
+    _refuse_others(folder)
+    found = trained_run(config)
+    say_if_unfinished(found, console)
+    console.print(f"{found.title}: {found.why}", **PLAIN)
+    if not found.weights.is_file() and not config.train:
+        _offer(found, config, console)
+    from explorer.training.worker import prepare_process
+
+    prepare_process()  # before torch loads
+    if config.onnx:
+        from explorer.training.network.export import refuse_without_onnx
+
+        refuse_without_onnx()
+    found, weights = _weights(found, console)
+    return _written(config, found, weights, folder, console)
+
+
+def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder: Path, console: Console) -> int:
+    from explorer.training.network.card import card
+    from explorer.training.network.proof import Proof, prove_weights, prove_written
+    from explorer.training.network.usable import (
+        CARD,
+        ONNX,
+        about_of,
+        float32_network,
+        write_pixels_onnx,
+        write_usable,
+    )
+
+    data, missing = images_of(found, "cpu")
+    needs = preprocessing_of_run(found, data, missing)
+    proof, answers = Proof(part="validation" if found.right is None else "test"), None
+    if data is None:
+        proof = proof.also(unproven=f"Whatever takes the study's images: {one_line(missing)}.")
+    elif reason := _not_executable(found):
+        proof = proof.also(
+            unproven=f"That the weights give the recorded answers under the study's own execution: {reason}."
+        )
+        answers = found.right
+    else:
+        device = found.run.execution.device
+        there = data if device == "cpu" else images_of(found, device)[0]
+        assert there is not None
+        try:
+            proof, answers = prove_weights(found.run, weights.state, weights.source, there, _recorded(found))
+        except RuntimeError as error:  # kernels of its own that cannot be made here
+            why = in_one_line(error)
+            proof, answers = proof.also(unproven=f"That the weights give the recorded answers: {why}."), found.right
+    facts = _facts(found, weights)
+    make_folder(folder.absolute().parent)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.absolute().parent) as room:
+        place = make_folder(Path(room) / folder.name)
+        about = about_of(found.run, needs, _about(facts))
+        write_usable(place, found.run, weights.state, needs, about)
+        network = float32_network(found.run, weights.state, weights.source)
+        onnx = place / ONNX if config.onnx else None
+        if onnx is not None:
+            write_pixels_onnx(network, needs, onnx, about)
+        proof = prove_written(place, network, needs, proof, data, answers, onnx)
+        (place / CARD).write_text(card(facts, needs, proof, onnx=config.onnx), encoding="utf-8")
+        _put(place, folder)
+    _say(found, needs, proof, folder, console)
+    return 0
+
+
+def _say(found: TrainedRun, needs: Preprocessing, proof: "Proof", folder: Path, console: Console) -> None:
+    for line in proof.shown:
+        console.print(line, **PLAIN)
+    for line in proof.unproven:
+        console.print(f"Not shown: {line}", **PLAIN)
+    error, what = (
+        (found.row.test_error, "test") if found.row.test_error is not None else (found.row.val_error, "validation")
+    )
+    console.print(
+        f"Wrote {folder}: {len(needs.classes)} classes, {what} error {percent(error or 0.0)}; try it with: "
+        f"python {folder / 'model.py'} IMAGE...",
+        **PLAIN,
+    )
+
+
+# ---------------------------------------------------------------- weights
+
+
+def _offer(found: TrainedRun, config: NetworkConfig, console: Console) -> None:
+    """Ask whether a run without weights is to be trained again. Raises InputError where the answer is not yes."""
+    wanted = found.lacks_weights(config)
+    if not (sys.stdin is not None and sys.stdin.isatty() and console.is_terminal):
+        raise wanted
+    question = (
+        f"The weights of {found.title} were not kept. Train it again? It took {duration(found.row.seconds)} on "
+        f"{found.row.device}"
+    )
+    if not Confirm.ask(Text(printable(question)), console=console, default=False):
+        raise wanted
+
+
+def _weights(found: TrainedRun, console: Console) -> tuple[TrainedRun, _Weights]:
+    """The weights of a run, trained again where they were not kept; the run then has the errors of that training."""
+    if not found.weights.is_file():
+        return _trained_again(found, console)
+    return found, _Weights(stored_weights(found), str(found.weights))
+
+
+def stored_weights(found: TrainedRun) -> "dict[str, Tensor]":
+    """The weights that were kept of a run. Raises InputError for a damaged file and for one of another run."""
+    from explorer.training.network.weights import about_weights, read_weights
+
+    state = read_weights(found.weights)
+    if (run := about_weights(found.weights).get("run", found.run.id)) != found.run.id:
+        raise InputError(f"{found.weights}: holds the weights of run {run}, not of {found.run.id}; restore the file")
+    return state
+
+
+def _trained_again(found: TrainedRun, console: Console) -> tuple[TrainedRun, _Weights]:
+    import numpy as np
+    import torch
+
+    from explorer.host import signals
+    from explorer.host.files import replaced
+    from explorer.study.run import EpochResult
+    from explorer.study.runs import is_judged
+    from explorer.training.checkpoint import Checkpointing
+    from explorer.training.loop import StoppedError, train
+    from explorer.training.network.weights import read_weights
+
+    if reason := _not_executable(found):
+        raise InputError(f"{found.study.folder}: {found.title} cannot be trained again here: {reason}")
+    if images_of(found, "cpu")[0] is None:
+        why = images_of(found, "cpu")[1]
+        raise InputError(f"{found.study.folder}: {found.title} cannot be trained again: {why}; say data=PATH")
+    same = _is_same_machine(found)
+    console.print(
+        f"Training {found.title} again: {duration(found.row.seconds)} on {found.row.device}"
+        f"{'' if same else '; this is another machine or version, which may round otherwise'}",
+        **PLAIN,
+    )
+    torch.set_num_threads(found.run.execution.threads)
+    epochs = found.run.recipe.epochs_on(int(found.study.environment["images"][0]))
+
+    def report(result: EpochResult) -> None:
+        console.print(f"epoch {result.epoch} of {epochs}: validation error {percent(result.val_error)}", **PLAIN)
+
+    again = make_folder(found.study.folder / "local" / "again" / found.run.id)
+    keeping = Checkpointing(again, lambda line: console.print(line, **PLAIN), found.study.config.engine.save_every)
+    path = again / "weights.safetensors"
+    try:
+        with signals.deferred():
+            outcome = train(
+                found.run,
+                report,
+                judges=is_judged(found.study.config, found.run),
+                weights=path,
+                keeping=keeping,
+                goes_on=lambda: not signals.requested(),
+            )
+    except StoppedError:
+        signals.check()
+        raise
+    if outcome.status != "ok" or not path.is_file():
+        raise InputError(
+            f"{found.title} trained again ended as {outcome.status} ({outcome.message}); nothing was written"
+        )
+    right = np.unpackbits(np.frombuffer(outcome.correct, np.uint8), count=outcome.test_images).astype(bool)
+    equal = outcome.val_error == found.row.val_error and (
+        found.right is None or (len(right) == len(found.right) and bool((right == found.right).all()))
+    )
+    state = read_weights(path)
+    if equal:
+        make_folder(found.weights.parent)
+        with replaced(found.weights) as partial:
+            shutil.copyfile(path, partial)
+        console.print(f"It gave the recorded results bit for bit; its weights are kept as {found.weights}", **PLAIN)
+        said = ""
+    else:
+        said = (
+            f"Its weights were not kept and it was trained again, with other rounding: the errors below are its own; "
+            f"recorded was a validation error of {percent(found.row.val_error or 0.0)}."
+        )
+        console.print(said, **PLAIN)
+        row = replace(found.row, val_error=outcome.val_error, test_error=outcome.test_error, seconds=outcome.seconds)
+        found = replace(found, row=row, right=None if found.right is None else right)
+    shutil.rmtree(again.parent, ignore_errors=True)
+    return found, _Weights(state, str(found.weights), said)
+
+
+# ---------------------------------------------------------------- what is known of the machine and the record
+
+
+def _not_executable(found: TrainedRun) -> str:
+    """Why the study's own execution is not possible here; "" if it is."""
+    import torch
+
+    if found.run.execution.device == "cuda" and not torch.cuda.is_available():
+        return f"it was {found.run.execution.device_name}, and there is no GPU here"
+    return ""
+
+
+def _is_same_machine(found: TrainedRun) -> bool:
+    """Whether processor, torch and the sources are those under which the run was trained: bits must be equal then."""
+    import torch
+
+    from explorer.training.device import device_name
+    from explorer.training.sources import decisive_sources
+
+    environment, row = found.study.environment, found.row
+    starts = starts_of(environment)
+    versions = starts[min(row.start, len(starts) - 1)].get("versions") or {}
+    return (
+        device_name(found.run.execution.device) == row.device
+        and versions.get("torch") == str(torch.__version__)
+        and environment.get("sources") == decisive_sources()
+    )
+
+
+def _recorded(found: TrainedRun) -> "Any":
+    from explorer.training.network.proof import Recorded
+
+    return Recorded(found.row.val_error or 0.0, found.right, _is_same_machine(found))
+
+
+def _facts(found: TrainedRun, weights: _Weights) -> "Any":
+    from explorer.training.network.card import Facts
+
+    study, row = found.study, found.row
+    environment = study.environment
+    starts = starts_of(environment)
+    commit = starts[min(row.start, len(starts) - 1)].get("commit")
+    train, val, test = (int(one) for one in environment["images"])
+    return Facts(
+        study=found.opened.config.name,
+        question=study.config.study.question,
+        design=display_setting(row.setting),
+        setting=row.setting,
+        seed=row.seed,
+        run=row.run,
+        why=found.why,
+        data=one_line(study.config.data.label),
+        data_hash=str(environment["data_hash"]),
+        images=(train, val, test),
+        val_error=row.val_error or 0.0,
+        test_error=row.test_error,
+        params=row.params,
+        macs=row.macs,
+        epochs=row.epochs,
+        seconds=row.seconds,
+        device=row.device,
+        precision=found.run.execution.precision,
+        version=explorer.__version__,
+        commit=f"; trained by commit {commit}" if commit else "",
+        again=weights.again,
+    )
+
+
+def _about(facts: "Any") -> dict[str, Any]:
+    keys = (
+        "study",
+        "design",
+        "setting",
+        "seed",
+        "data",
+        "data_hash",
+        "val_error",
+        "test_error",
+        "params",
+        "macs",
+        "version",
+    )
+    names = {"version": "resnext_explorer"}
+    train, val, test = facts.images
+    counts = {"train_images": train, "val_images": val, "test_images": test}
+    return {names.get(key, key): getattr(facts, key) for key in keys} | counts
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def _refuse_others(folder: Path) -> None:
+    """Raise InputError for a folder that holds anything but an earlier export."""
+    from explorer.verbs.exported import FILES, MARK
+
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"folder={folder}: is a link or a file; allowed is a new folder, or one of an earlier export")
+    if not folder.exists() or not (there := sorted(path.name for path in folder.iterdir())):
+        return
+    others = [name for name in there if name not in (*FILES, "__pycache__")]
+    model = folder / "model.py"
+    if not others and not (model.is_file() and MARK in model.read_text(encoding="utf-8", errors="replace")):
+        others = there
+    if others:
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        raise InputError(
+            f"folder={folder}: holds other things ({', '.join(others[:3])}{more}), which would be lost; say another one"
+        )
+
+
+def _put(place: Path, folder: Path) -> None:
+    """Move a finished folder to its place; an earlier export there goes."""
+    if folder.exists():
+        folder.rename(place.with_name(f"{place.name}.before"))  # in the room that is emptied afterwards
+    place.rename(folder)

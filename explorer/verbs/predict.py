@@ -1,0 +1,160 @@
+"""`explorer predict NAME IMAGE...`: the classes of image files, by the trained network that answers a study."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from explorer.host.console import PLAIN
+from explorer.host.errors import InputError
+from explorer.host.files import write_whole
+from explorer.host.formatting import counted, one_line, printable
+from explorer.study.preprocessing import Preprocessing
+from explorer.study.settings import DataConfig, PredictConfig
+from explorer.verbs.export_study import stored_weights
+from explorer.verbs.trained_run import images_of, preprocessing_of_run, say_if_unfinished, trained_run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AT_ONCE = 64  # images of one pass
+SHOWN = 3  # classes of each image in text
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What became of an image file: the probability of each class, or why it cannot be read."""
+
+    path: str
+    shares: tuple[float, ...] = ()
+    problem: str = ""
+
+
+def carry_out(config: PredictConfig, console: Console) -> int:
+    """Classify image files; 0 if all could be read, 1 if some could not, which are named and stop nothing."""
+    if not config.images:
+        raise InputError(
+            f"predict {config.name}: which images? say files or folders, as in: predict {config.name} *.jpg"
+        )
+    if config.to is not None and config.json:
+        raise InputError("to=, json=true: a file of CSV and JSON are two forms; leave one of them out")
+    run = trained_run(config)
+    if not run.weights.is_file():
+        raise run.lacks_weights(config)
+    asides = Console(stderr=True) if config.json else console
+    from explorer.training.network.usable import float32_network
+
+    network = float32_network(run.run, stored_weights(run), str(run.weights))
+    recorded = "preprocessing" in run.study.environment
+    data, missing = (None, "") if recorded else images_of(run, "cpu")
+    needs = preprocessing_of_run(run, data, missing)
+    paths = _paths(config.images)
+    found = list(_classified(paths, network, needs, run.run.data))
+    is_table = config.to is not None or any(Path(one).is_dir() for one in config.images)
+    if config.json:
+        console.file.write(_as_json(found, needs))
+    elif config.to is not None:
+        write_whole(Path(config.to), _as_csv(found, needs))
+        console.print(f"Wrote {config.to}: {counted(len(found), 'image')}", **PLAIN)
+    elif is_table:
+        console.file.write(_as_csv(found, needs))
+    else:
+        say_if_unfinished(run, asides)
+        for one in found:
+            if not one.problem:
+                console.print(f"{one.path}: {_best(one, needs)}", **PLAIN)
+    unread = [one for one in found if one.problem]
+    told = Console(stderr=True) if config.json or is_table else console
+    for one in unread:
+        told.print(f"{printable(one.path)}: cannot be used: {one.problem}", **PLAIN)
+    return 1 if unread else 0
+
+
+def _paths(given: tuple[str, ...]) -> list[str]:
+    """The files to classify: of a folder all that are called as images are, those of folders in it too."""
+    from explorer.training.images.source import SUFFIXES
+
+    found: list[str] = []
+    for one in given:
+        if not Path(one).is_dir():
+            found.append(one)
+            continue
+        inside = []
+        for place, folders, names in os.walk(one):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            inside += [str(Path(place, name)) for name in names if Path(name).suffix.lower() in SUFFIXES]
+        if not inside:
+            raise InputError(f"{one}: holds no image files")
+        found += sorted(path for path in inside if not Path(path).name.startswith("."))
+    return found
+
+
+def _classified(paths: list[str], network: Any, needs: Preprocessing, data: DataConfig) -> Iterator[_Found]:
+    import torch
+
+    from explorer.training.images.augment import normalised
+
+    mean, std = torch.tensor(needs.mean), torch.tensor(needs.std)
+    for start in range(0, len(paths), AT_ONCE):
+        read = [_read(path, needs, data) for path in paths[start : start + AT_ONCE]]
+        pixels = [one for one in read if not isinstance(one, str)]
+        shares: Iterator[list[float]] = iter(())
+        if pixels:
+            with torch.inference_mode():
+                shares = iter(network(normalised(torch.stack(pixels), mean, std)).softmax(dim=1).tolist())
+        for path, one in zip(paths[start:], read, strict=False):
+            yield _Found(path, problem=one) if isinstance(one, str) else _Found(path, tuple(next(shares)))
+
+
+def _read(path: str, needs: Preprocessing, data: DataConfig) -> "Tensor | str":
+    """The pixels of a file as training has them; a text with the reason if it cannot be used."""
+    import torch
+
+    from explorer.training.images.decode import decode
+
+    try:
+        if not Path(path).is_file():
+            return "is a folder, or not a regular file" if Path(path).exists() else "there is no such file"
+        found = torch.tensor(decode(Path(path).read_bytes(), data))
+    except (ValueError, OSError) as error:
+        return str(error)
+    high = needs.range[1]  # of a file it is 255, whatever it was of the training images
+    return found if high == 255 else (found.int() * high / 255).round().to(torch.uint8)
+
+
+def _order(one: _Found) -> list[int]:
+    return sorted(range(len(one.shares)), key=lambda number: -one.shares[number])
+
+
+def _best(one: _Found, needs: Preprocessing) -> str:
+    return ", ".join(
+        f"{one_line(needs.classes[number])} {100 * one.shares[number]:.1f} %" for number in _order(one)[:SHOWN]
+    )
+
+
+def _as_csv(found: list[_Found], needs: Preprocessing) -> str:
+    """One row for each image that could be read: path, class, its probability, the probability of every class."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["path", "class", "probability", *needs.classes])
+    for one in found:
+        if not one.problem:
+            best = _order(one)[0]
+            rows.writerow([one.path, needs.classes[best], one.shares[best], *one.shares])
+    return text.getvalue()
+
+
+def _as_json(found: list[_Found], needs: Preprocessing) -> str:
+    rows = [
+        {"path": one.path, "problem": one.problem}
+        if one.problem
+        else {"path": one.path, "classes": [[needs.classes[number], one.shares[number]] for number in _order(one)]}
+        for one in found
+    ]
+    return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,190 @@
+"""The trained network of a recorded study: which run it is, where its weights are, what it needs of its images."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+
+from explorer.analysis.answer import answer_of
+from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.design.name import display_setting, parse_setting, setting_name
+from explorer.host.errors import InputError
+from explorer.host.formatting import duration, percent
+from explorer.record.folder import study_folder
+from explorer.record.records import as_records, load_correct
+from explorer.record.rows import RunRecord
+from explorer.record.starts import execution_in, preprocessing_in
+from explorer.study.preprocessing import Preprocessing
+from explorer.study.run import Run
+from explorer.study.runs import runs_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from explorer.training.images.split import Dataset
+
+
+class Choice(Protocol):
+    """What a command says of the network that it wants; both verbs that use one have these."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - as in `NetworkConfig`
+    @property
+    def architecture(self) -> str | None: ...  # noqa: D102
+    @property
+    def seed(self) -> int | None: ...  # noqa: D102
+    @property
+    def data(self) -> str | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run of a recorded study that came through.
+
+    study    that recorded it; `opened` is the one that the command names, which may have several rounds
+    row      its row of `runs.csv`
+    run      all that determines its result, with the images where they are now
+    why      why it is this one, in one sentence without a full stop at its end
+    right    which test images it classified correctly; None of a search
+    """
+
+    opened: OpenedStudy
+    study: OpenedStudy
+    row: RunRecord
+    run: Run
+    why: str
+    right: "npt.NDArray[np.bool_] | None"
+
+    @property
+    def weights(self) -> Path:
+        """The file of its weights, if they were kept."""
+        return self.study.folder / "local" / "weights" / f"{self.run.id}.safetensors"
+
+    @property
+    def title(self) -> str:
+        """Design and seed, for people."""
+        return f"{display_setting(self.row.setting)} seed {self.row.seed}"
+
+    def command(self, asked: Choice) -> str:
+        """The command that trains it again and exports it."""
+        words = [f"explorer export {asked.name}"]
+        words += [f"'architecture={asked.architecture}'"] if asked.architecture else []
+        words += [f"seed={asked.seed}"] if asked.seed is not None else []
+        words += [f"'data={asked.data}'"] if asked.data else []
+        return " ".join([*words, "train=true"])
+
+    def lacks_weights(self, asked: Choice) -> InputError:
+        """The error for weights that were not kept: what to do, and what it takes."""
+        return InputError(
+            f"{self.study.folder}: the weights of {self.title} were not kept (storage.weights=none); train this run "
+            f"again, which took {duration(self.row.seconds)} on {self.row.device}, and export it with: "
+            f"{self.command(asked)}"
+        )
+
+
+def trained_run(asked: Choice) -> TrainedRun:
+    """The run that a command asks for: the study's answer, or the one that it names. Raises InputError."""
+    opened = open_study(study_folder(asked.name))
+    if asked.architecture is None and asked.seed is None:
+        answer = answer_of(opened)
+        folder, row, why = answer.folder, answer.run, answer.why
+    else:
+        folder, row, why = opened.folder, *_named(opened, asked)
+    study = opened if folder == opened.folder else open_study(folder)
+    data = study.config.data
+    if asked.data is not None:
+        if data.source == "digits":
+            raise InputError(f"data={asked.data}: the images of {asked.name} are the embedded digits; leave it out")
+        data = replace(data, path=asked.data)
+    plan = replace(study.plan, config=replace(study.config, data=data))
+    execution = execution_in(study.execution, study.folder)
+    settings = tuple(one for one in study.settings if one.name == row.setting)
+    runs = runs_of(plan, settings, execution, str(study.environment["data_hash"]))
+    run = next((run for _, run in runs if run.id == row.run), None)
+    if run is None:
+        raise InputError(
+            f"{study.folder}: run {row.run} is not what its settings say now; restore config.yaml and execution.json, "
+            "or use the version that wrote the record"
+        )
+    right = load_correct(study.folder, {row.run}, study.record)[row.run] if row.test_error is not None else None
+    return TrainedRun(opened, study, row, run, why, right)
+
+
+def _named(study: OpenedStudy, asked: Choice) -> tuple[RunRecord, str]:
+    rows = [row for row in as_records(study.record.runs) if row.status == "ok" and row.rate == 1]
+    if asked.architecture is not None:
+        try:
+            name = setting_name(*parse_setting(asked.architecture))
+        except ValueError as error:
+            raise InputError(f"architecture={asked.architecture}: {error}") from None
+        own = [row for row in rows if row.setting == name]
+        if not own:
+            known = ", ".join(dict.fromkeys(row.setting for row in rows)) or "none yet"
+            raise InputError(f"architecture={asked.architecture}: no run of it came through; allowed: {known}")
+    else:
+        name = answer_of(study).run.setting
+        own = [row for row in rows if row.setting == name]
+    if asked.seed is not None:
+        seeds = ", ".join(str(row.seed) for row in own)
+        own = [row for row in own if row.seed == asked.seed]
+        if not own:
+            raise InputError(f"seed={asked.seed}: {name} has the seeds {seeds}")
+        return own[0], f"it was named: {display_setting(name)}, seed {asked.seed}"
+    best = min(own, key=lambda row: (row.val_error if row.val_error is not None else 1.0, row.seed))
+    return best, (
+        f"the design was named, and of its {len(own)} seeds {best.seed} has the lowest validation error, "
+        f"{percent(best.val_error or 0.0)}"
+    )
+
+
+def preprocessing_of_run(found: TrainedRun, data: "Dataset | None", missing: str) -> Preprocessing:
+    """What a run needs of its images: as its record says, or of an earlier version's as its images say.
+
+    `missing` says why there are no images. Raises InputError where neither is there, or both contradict each other.
+    """
+    from explorer.training.images.split import preprocessing_of
+
+    study = found.study
+    recorded = preprocessing_in(study.environment, study.folder, found.row.seed)
+    seen = None if data is None else preprocessing_of(data)
+    if recorded is None and seen is None:
+        raise InputError(
+            f"{study.folder}: the record says nothing of mean, standard deviation and class names, since an earlier "
+            f"version began it, and its images cannot be read ({missing}); say where they are with data=PATH"
+        )
+    if recorded is None or seen is None:
+        return recorded or seen  # type: ignore[return-value] # one of both is there
+    renamed = {*recorded.classes} != {*seen.classes}  # of folders; their order decides
+    if seen != (replace(recorded, classes=seen.classes) if renamed else recorded):
+        wrong = [key for key, value in vars(seen).items() if value != getattr(recorded, key)]
+        raise InputError(
+            f"{study.folder}: environment.json has another {' and '.join(wrong)} than the study's images; restore it"
+        )
+    return recorded
+
+
+def images_of(found: TrainedRun, device: str) -> "tuple[Dataset | None, str]":
+    """The study's images, split as the run's were, on a device; or None, and in words why they are not there."""
+    from explorer.training.images.split import load
+
+    if found.run.data.lacks_path:
+        return None, "no path of them is known"
+    try:
+        data = load(found.run.data, device, seed=found.row.seed)
+    except (InputError, OSError) as error:
+        return None, str(error)
+    if data.digest != found.run.data_hash:
+        return None, f"those there now are others: their hash is {data.digest}, recorded is {found.run.data_hash}"
+    return data, ""
+
+
+def say_if_unfinished(found: TrainedRun, console: Console) -> None:
+    """Say that a study has runs to do, so that another network may yet be its answer."""
+    if found.opened.progress.left:
+        console.print(
+            f"{found.opened.folder}: {found.opened.progress.left} of its runs are still to do; this is the best so far",
+            markup=False,
+            highlight=False,
+        )
