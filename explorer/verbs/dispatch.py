@@ -38,6 +38,8 @@ Which network shape is best at a fixed compute budget?
   explorer figure equal_params cardinality           a figure for a paper; --width page --format pdf,svg,png
   explorer table equal_params                        its tables for a paper; --format latex,csv,md
   explorer cite equal_params                         how it is cited, as BibTeX
+  explorer export equal_params                       its best network, to be used elsewhere; onnx=true
+  explorer predict equal_params IMAGE...             the classes of images, by its best network
 
   python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
   python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true

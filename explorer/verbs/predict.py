@@ -58,12 +58,12 @@ def carry_out(config: PredictConfig, console: Console) -> int:
     found = list(_classified(paths, network, needs, run.run.data))
     is_table = config.to is not None or any(Path(one).is_dir() for one in config.images)
     if config.json:
-        console.file.write(_as_json(found, needs))
+        _put_out(_as_json(found, needs), console)
     elif config.to is not None:
         write_whole(Path(config.to), _as_csv(found, needs))
         console.print(f"Wrote {config.to}: {counted(len(found), 'image')}", **PLAIN)
     elif is_table:
-        console.file.write(_as_csv(found, needs))
+        _put_out(_as_csv(found, needs), console)
     else:
         say_if_unfinished(run, asides)
         for one in found:
@@ -74,6 +74,11 @@ def carry_out(config: PredictConfig, console: Console) -> int:
     for one in unread:
         told.print(f"{printable(one.path)}: cannot be used: {one.problem}", **PLAIN)
     return 1 if unread else 0
+
+
+def _put_out(text: str, console: Console) -> None:
+    """Write to standard output, for programs as it is; names of others must not control a terminal."""
+    console.file.write(printable(text) if console.is_terminal else text)
 
 
 def _paths(given: tuple[str, ...]) -> list[str]:
@@ -134,7 +139,8 @@ def _order(one: _Found) -> list[int]:
 
 def _best(one: _Found, needs: Preprocessing) -> str:
     return ", ".join(
-        f"{one_line(needs.classes[number])} {100 * one.shares[number]:.1f} %" for number in _order(one)[:SHOWN]
+        f"{printable(one_line(needs.classes[number]))} {100 * one.shares[number]:.1f} %"
+        for number in _order(one)[:SHOWN]
     )
 
 
