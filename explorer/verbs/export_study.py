@@ -23,8 +23,7 @@ from explorer.study.settings import NetworkConfig
 from explorer.verbs.trained_run import TrainedRun, images_of, preprocessing_of_run, say_if_unfinished, trained_run
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from explorer.training.network.forms import State
     from explorer.training.network.proof import Proof
 
 
@@ -35,7 +34,7 @@ class _Weights:
     again  of a network trained again elsewhere than the record, whose errors are its own: how it differs, in a sentence
     """
 
-    state: "dict[str, Tensor]"
+    state: "State"
     source: str
     again: str = ""
 
@@ -61,6 +60,7 @@ def carry_out(config: NetworkConfig, console: Console) -> int:
 
 
 def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder: Path, console: Console) -> int:
+    from explorer.training.network.again import not_executable
     from explorer.training.network.card import card
     from explorer.training.network.proof import Proof, prove_weights, prove_written
     from explorer.training.network.usable import (
@@ -77,7 +77,7 @@ def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder
     proof, answers = Proof(part="validation" if found.right is None else "test"), None
     if data is None:
         proof = proof.also(unproven=f"Whatever takes the study's images: {one_line(missing)}.")
-    elif reason := _not_executable(found):
+    elif reason := not_executable(found.run.execution):
         proof = proof.also(
             unproven=f"That the weights give the recorded answers under the study's own execution: {reason}."
         )
@@ -146,7 +146,7 @@ def _weights(found: TrainedRun, console: Console) -> tuple[TrainedRun, _Weights]
     return found, _Weights(stored_weights(found), str(found.weights))
 
 
-def stored_weights(found: TrainedRun) -> "dict[str, Tensor]":
+def stored_weights(found: TrainedRun) -> "State":
     """The weights that were kept of a run. Raises InputError for a damaged file and for one of another run."""
     from explorer.training.network.weights import about_weights, read_weights
 
@@ -157,65 +157,46 @@ def stored_weights(found: TrainedRun) -> "dict[str, Tensor]":
 
 
 def _trained_again(found: TrainedRun, console: Console) -> tuple[TrainedRun, _Weights]:
-    import numpy as np
-    import torch
-
-    from explorer.host import signals
     from explorer.host.files import replaced
     from explorer.study.run import EpochResult
     from explorer.study.runs import is_judged
-    from explorer.training.checkpoint import Checkpointing
-    from explorer.training.loop import StoppedError, train
+    from explorer.training.network.again import not_executable, train_again
     from explorer.training.network.weights import read_weights
 
-    if reason := _not_executable(found):
+    reason = not_executable(found.run.execution) or images_of(found, "cpu")[1]
+    if reason:
         raise InputError(f"{found.study.folder}: {found.title} cannot be trained again here: {reason}")
-    if images_of(found, "cpu")[0] is None:
-        why = images_of(found, "cpu")[1]
-        raise InputError(f"{found.study.folder}: {found.title} cannot be trained again: {why}; say data=PATH")
-    same = _is_same_machine(found)
     console.print(
         f"Training {found.title} again: {duration(found.row.seconds)} on {found.row.device}"
-        f"{'' if same else '; this is another machine or version, which may round otherwise'}",
+        f"{'' if _is_same_machine(found) else '; this is another machine or version, which may round otherwise'}",
         **PLAIN,
     )
-    torch.set_num_threads(found.run.execution.threads)
     epochs = found.run.recipe.epochs_on(int(found.study.environment["images"][0]))
 
     def report(result: EpochResult) -> None:
         console.print(f"epoch {result.epoch} of {epochs}: validation error {percent(result.val_error)}", **PLAIN)
 
     again = make_folder(found.study.folder / "local" / "again" / found.run.id)
-    keeping = Checkpointing(again, lambda line: console.print(line, **PLAIN), found.study.config.engine.save_every)
-    path = again / "weights.safetensors"
-    try:
-        with signals.deferred():
-            outcome = train(
-                found.run,
-                report,
-                judges=is_judged(found.study.config, found.run),
-                weights=path,
-                keeping=keeping,
-                goes_on=lambda: not signals.requested(),
-            )
-    except StoppedError:
-        signals.check()
-        raise
+    outcome, right, path = train_again(
+        found.run,
+        again,
+        judges=is_judged(found.study.config, found.run),
+        save_every=found.study.config.engine.save_every,
+        report=report,
+        tell=lambda line: console.print(line, **PLAIN),
+    )
     if outcome.status != "ok" or not path.is_file():
         raise InputError(
             f"{found.title} trained again ended as {outcome.status} ({outcome.message}); nothing was written"
         )
-    right = np.unpackbits(np.frombuffer(outcome.correct, np.uint8), count=outcome.test_images).astype(bool)
-    equal = outcome.val_error == found.row.val_error and (
-        found.right is None or (len(right) == len(found.right) and bool((right == found.right).all()))
-    )
-    state = read_weights(path)
+    recorded = found.right
+    equal = outcome.val_error == found.row.val_error and (recorded is None or right.tolist() == recorded.tolist())
+    state, said = read_weights(path), ""
     if equal:
         make_folder(found.weights.parent)
         with replaced(found.weights) as partial:
             shutil.copyfile(path, partial)
         console.print(f"It gave the recorded results bit for bit; its weights are kept as {found.weights}", **PLAIN)
-        said = ""
     else:
         said = (
             f"Its weights were not kept and it was trained again, with other rounding: the errors below are its own; "
@@ -223,38 +204,22 @@ def _trained_again(found: TrainedRun, console: Console) -> tuple[TrainedRun, _We
         )
         console.print(said, **PLAIN)
         row = replace(found.row, val_error=outcome.val_error, test_error=outcome.test_error, seconds=outcome.seconds)
-        found = replace(found, row=row, right=None if found.right is None else right)
+        found = replace(found, row=row, right=None if recorded is None else right)
     shutil.rmtree(again.parent, ignore_errors=True)
-    return found, _Weights(state, str(found.weights), said)
+    return found, _Weights(state, str(path if said else found.weights), said)
 
 
 # ---------------------------------------------------------------- what is known of the machine and the record
 
 
-def _not_executable(found: TrainedRun) -> str:
-    """Why the study's own execution is not possible here; "" if it is."""
-    import torch
-
-    if found.run.execution.device == "cuda" and not torch.cuda.is_available():
-        return f"it was {found.run.execution.device_name}, and there is no GPU here"
-    return ""
-
-
 def _is_same_machine(found: TrainedRun) -> bool:
-    """Whether processor, torch and the sources are those under which the run was trained: bits must be equal then."""
-    import torch
-
-    from explorer.training.device import device_name
-    from explorer.training.sources import decisive_sources
+    """Whether processor, torch and sources are those under which the run was trained: bits must be equal then."""
+    from explorer.training.network.again import here
 
     environment, row = found.study.environment, found.row
-    starts = starts_of(environment)
+    starts, own = starts_of(environment), here(found.run.execution)
     versions = starts[min(row.start, len(starts) - 1)].get("versions") or {}
-    return (
-        device_name(found.run.execution.device) == row.device
-        and versions.get("torch") == str(torch.__version__)
-        and environment.get("sources") == decisive_sources()
-    )
+    return (own.device_name, own.torch, own.sources) == (row.device, versions.get("torch"), environment.get("sources"))
 
 
 def _recorded(found: TrainedRun) -> "Any":

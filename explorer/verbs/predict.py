@@ -4,10 +4,8 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -16,14 +14,10 @@ from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.formatting import counted, one_line, printable
 from explorer.study.preprocessing import Preprocessing
-from explorer.study.settings import DataConfig, PredictConfig
+from explorer.study.settings import PredictConfig
 from explorer.verbs.export_study import stored_weights
 from explorer.verbs.trained_run import images_of, preprocessing_of_run, say_if_unfinished, trained_run
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-AT_ONCE = 64  # images of one pass
 SHOWN = 3  # classes of each image in text
 
 
@@ -48,6 +42,7 @@ def carry_out(config: PredictConfig, console: Console) -> int:
     if not run.weights.is_file():
         raise run.lacks_weights(config)
     asides = Console(stderr=True) if config.json else console
+    from explorer.training.network.predicting import classified
     from explorer.training.network.usable import float32_network
 
     network = float32_network(run.run, stored_weights(run), str(run.weights))
@@ -55,7 +50,11 @@ def carry_out(config: PredictConfig, console: Console) -> int:
     data, missing = (None, "") if recorded else images_of(run, "cpu")
     needs = preprocessing_of_run(run, data, missing)
     paths = _paths(config.images)
-    found = list(_classified(paths, network, needs, run.run.data))
+    told = classified(paths, network, needs, run.run.data)
+    found = [
+        _Found(path, problem=one) if isinstance(one, str) else _Found(path, one)
+        for path, one in zip(paths, told, strict=True)
+    ]
     is_table = config.to is not None or any(Path(one).is_dir() for one in config.images)
     if config.json:
         _put_out(_as_json(found, needs), console)
@@ -70,9 +69,9 @@ def carry_out(config: PredictConfig, console: Console) -> int:
             if not one.problem:
                 console.print(f"{one.path}: {_best(one, needs)}", **PLAIN)
     unread = [one for one in found if one.problem]
-    told = Console(stderr=True) if config.json or is_table else console
+    beside = Console(stderr=True) if config.json or is_table else console
     for one in unread:
-        told.print(f"{printable(one.path)}: cannot be used: {one.problem}", **PLAIN)
+        beside.print(f"{printable(one.path)}: cannot be used: {one.problem}", **PLAIN)
     return 1 if unread else 0
 
 
@@ -98,39 +97,6 @@ def _paths(given: tuple[str, ...]) -> list[str]:
             raise InputError(f"{one}: holds no image files")
         found += sorted(path for path in inside if not Path(path).name.startswith("."))
     return found
-
-
-def _classified(paths: list[str], network: Any, needs: Preprocessing, data: DataConfig) -> Iterator[_Found]:
-    import torch
-
-    from explorer.training.images.augment import normalised
-
-    mean, std = torch.tensor(needs.mean), torch.tensor(needs.std)
-    for start in range(0, len(paths), AT_ONCE):
-        read = [_read(path, needs, data) for path in paths[start : start + AT_ONCE]]
-        pixels = [one for one in read if not isinstance(one, str)]
-        shares: Iterator[list[float]] = iter(())
-        if pixels:
-            with torch.inference_mode():
-                shares = iter(network(normalised(torch.stack(pixels), mean, std)).softmax(dim=1).tolist())
-        for path, one in zip(paths[start:], read, strict=False):
-            yield _Found(path, problem=one) if isinstance(one, str) else _Found(path, tuple(next(shares)))
-
-
-def _read(path: str, needs: Preprocessing, data: DataConfig) -> "Tensor | str":
-    """The pixels of a file as training has them; a text with the reason if it cannot be used."""
-    import torch
-
-    from explorer.training.images.decode import decode
-
-    try:
-        if not Path(path).is_file():
-            return "is a folder, or not a regular file" if Path(path).exists() else "there is no such file"
-        found = torch.tensor(decode(Path(path).read_bytes(), data))
-    except (ValueError, OSError) as error:
-        return str(error)
-    high = needs.range[1]  # of a file it is 255, whatever it was of the training images
-    return found if high == 255 else (found.int() * high / 255).round().to(torch.uint8)
 
 
 def _order(one: _Found) -> list[int]:
