@@ -33,7 +33,7 @@ from explorer.study.job import Forms, FormsQuestion, Latencies, LatencyQuestion
 from explorer.study.run import Convolution, Execution
 from explorer.study.settings import Precision
 
-METHOD = 4  # version of the measuring method: cached results of another version are not used
+METHOD = 5  # version of the measuring method: cached results of another version are not used
 # Fields of an execution that are measured and cached for other studies.
 SETTLED = ("precision", "norms", "layout", "threads")
 Positive = Annotated[int, Ge(1), Le(2**16)]

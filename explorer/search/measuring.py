@@ -42,6 +42,7 @@ STEPS = 40  # steps that are enough of a window on a GPU, where no other program
 LEAST_WINDOW = 0.5
 STARTING = 4.0  # seconds that workers take to start
 TURNS = 3
+ONE_THREAD = 5e9  # multiply-adds of a training step up to which one thread is measured: half a second or so
 GAIN = 1.05  # another number of threads must be faster by more than this factor
 WORTH = 1.1  # twice as many workers must be faster by more than this factor
 MOST_ON_GPU = 16
@@ -359,10 +360,24 @@ class _Session:
         speed = median(self._speeds((execution,), seconds=0.0, limit=FIRST)[0])
         if speed <= 0:
             return self
+        speed *= self._others  # as fast as all cores together, each with a thread of its own
         whole = planned(self.measurer, self.sample.runs, speed)
         self.measurer.allowance.left = allowed(whole)
         own = allowed(whole, SHARE / 2 if self.measurer.config.engine.forms == "auto" else SHARE)
         return replace(self, ends=began + own, step=recipe.batch_size / speed)
+
+    @property
+    def _others(self) -> int:
+        """Number of cores of a processor on which ways of executing are compared with one thread; 1: with all cores.
+
+        Threads wait for each other at every layer, so where another program has one of the cores, all are as slow as
+        that one: a run on all cores then says little of several runs with a thread each, as small networks are trained
+        in the end. A step of a large network would take too long with one thread.
+        """
+        there, config, cost = self.measurer.host_report, self.measurer.config, self.sample.middle.cost
+        work = 3 * cost.macs * self.measurer.micro_batch
+        own = there.device == "cpu" and config.engine.threads == "auto" and self.sample.runs >= there.cores
+        return there.cores if own and work <= ONE_THREAD else 1
 
     def faster(self, likely: Execution, other: Execution, parts: int) -> tuple[Execution, bool]:
         """The faster of two executions, and whether that is clear: `likely`, unless `other` is clearly faster.
@@ -370,7 +385,7 @@ class _Session:
         One `parts`-th of the time left may be spent on it.
         """
         limit = min(PAIR, (self.ends - self.measurer.clock()) / parts)
-        if limit < 2 * (2 + LEAST_STEPS) * self.step:  # each has two steps to warm up
+        if limit < 2 * (2 + LEAST_STEPS) * self.step * self._others:  # each has two steps to warm up
             return likely, False
         self.measurer.tell(f"Measuring for at most {limit:.0f} s: {_named(likely)} beside {_named(other)}")
         ours, theirs = self._speeds((likely, other), seconds=PROBE_SECONDS, limit=limit)
@@ -419,6 +434,8 @@ class _Session:
         self, executions: Sequence[Execution], *, seconds: float, limit: float
     ) -> tuple[tuple[float, ...], ...]:
         """Images per second of one worker, for each execution in each turn."""
+        if self._others > 1:
+            executions = [replace(one, threads=1) for one in executions]
         question = SpeedQuestion(tuple(map(self._run, executions)), seconds, limit)
         (answer,) = self.measurer.engine.ask(question)
         return cast(Speed, answer).turns
@@ -429,9 +446,18 @@ class _Session:
 
 
 def planned(measurer: Measurer, runs: int, speed: float) -> float:
-    """Seconds that one worker would need for so many runs, at so many images per second."""
+    """Seconds that one worker would need for so many runs, at so many images per second.
+
+    Designs that a search is expected to stop count for what they are trained, and its final round counts as well.
+    """
     recipe = measurer.config.recipe
-    return runs * recipe.steps_on(measurer.host_report.images[0]) * recipe.batch_size / speed
+    return (
+        measurer.config.trainings_a_run
+        * runs
+        * recipe.steps_on(measurer.host_report.images[0])
+        * recipe.batch_size
+        / speed
+    )
 
 
 def _named(execution: Execution) -> str:

@@ -6,6 +6,7 @@ and workers can read the configuration without loading a heavy package.
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -460,6 +461,26 @@ class StudyConfig:
             steps.append(rung)
             rung *= search.factor
         return tuple(steps)
+
+    @property
+    def trained_share(self) -> float:
+        """How much of its training a design that a search chooses gets on average, as about one in `factor` goes on."""
+        epochs = self.recipe.epochs
+        if not self.rungs or epochs is None:
+            return 1.0
+        ends = (0, *self.rungs, epochs)
+        parts = ((end - begin) / self.search.factor**step for step, (begin, end) in enumerate(pairwise(ends)))
+        return sum(parts) / epochs
+
+    @property
+    def trainings_a_run(self) -> float:
+        """Whole trainings for each planned run: fewer where a search stops designs, more with a final round."""
+        search, seeds = self.search, self.search.looks[0]
+        if not search.is_adaptive or not search.designs:
+            return 1.0
+        drawn = search.random_designs / search.designs
+        final = search.final * search.final_seeds / (search.designs * seeds)
+        return drawn + (1 - drawn) * self.trained_share + final
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """`do=plan`: show what a study would run, what it costs and how long it would take on this machine; trains nothing."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 from rich.console import Console
@@ -289,20 +288,9 @@ def _whole_seconds(found: Forecast, progress: Progress, final: int) -> float | N
     if search.is_adaptive:
         unknown = found.plan.designs - len(found.settings)
         drawn = min(unknown, max(0, search.random_designs - len(found.settings)))
-        total += (drawn + (unknown - drawn) * _trained_share(found.plan.config)) * usual * found.plan.seeds
+        total += (drawn + (unknown - drawn) * found.plan.config.trained_share) * usual * found.plan.seeds
     train, val, _ = found.images
     return total + final * usual * (train + val) / train
-
-
-def _trained_share(config: StudyConfig) -> float:
-    """How much of its training a design of a search gets on average: at each rung about one in `factor` goes on."""
-    rungs, epochs = config.rungs, config.recipe.epochs
-    if not rungs or not epochs:
-        return 1.0
-    share = 0.0
-    for step, (begin, end) in enumerate(pairwise([0, *rungs, epochs])):
-        share += (end - begin) / config.search.factor**step
-    return share / epochs
 
 
 def _final_left(found: Forecast) -> int:

@@ -53,7 +53,10 @@ class Scripted:
 
     def turns(self, execution: Execution, workers: int) -> tuple[float, ...]:
         """Speeds of one worker in some turns."""
-        return (self.speeds[execution.precision, execution.threads, workers],) * 5
+        key = execution.precision, execution.threads, workers
+        if key[1:] == (1, 1) and key not in self.speeds:  # one thread of those of all four cores
+            return (self.speeds[execution.precision, 4, 1] / 4,) * 5
+        return (self.speeds[key],) * 5
 
 
 THERE = HostReport(
