@@ -468,9 +468,10 @@ class StudyConfig:
         epochs = self.recipe.epochs
         if not self.rungs or epochs is None:
             return 1.0
-        ends = (0, *self.rungs, epochs)
-        parts = ((end - begin) / self.search.factor**step for step, (begin, end) in enumerate(pairwise(ends)))
-        return sum(parts) / epochs
+        share = 0.0
+        for step, (begin, end) in enumerate(pairwise((0, *self.rungs, epochs))):
+            share += (end - begin) / float(self.search.factor) ** step
+        return share / epochs
 
     @property
     def trainings_a_run(self) -> float:
