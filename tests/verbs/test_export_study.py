@@ -152,6 +152,7 @@ def test_ten_lines_elsewhere_classify_new_files_as_well_as_the_study_said(
     assert "It reads 32 image files of the data to the pixels of training" in said
     assert "Not shown" not in said
     elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert len({path.stat().st_mode for path in (copied / "exports" / "photos").iterdir()}) == 1  # to be copied by all
     write_photos(elsewhere / "new", 12, seed=1)
     shutil.move(copied / "exports" / "photos", elsewhere / "network")
     words = [sys.executable, "-I", "-c", ELSEWHERE, str(elsewhere / "network"), str(elsewhere / "new")]

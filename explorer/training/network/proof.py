@@ -40,6 +40,7 @@ MOST_ONNX = 500
 BATCH = 64
 MOST_UNLIKE = 0.005  # share of images on which float32 may answer unlike the record
 FEW_FILES = 32  # image files that are decoded by both
+MOST_OF_FILES = 2**25  # bytes of these together
 Bits = npt.NDArray[np.bool_]
 
 
@@ -235,12 +236,13 @@ def _some_files(data: Dataset) -> list[tuple[bytes, npt.NDArray[np.uint8]]]:
     if config.source == "digits" or config.path is None:
         return []
     found: list[tuple[bytes, npt.NDArray[np.uint8]]] = []
+    left = MOST_OF_FILES
     for listing in listings(config, config.path)[0].values():
         for item in islice(listing.items(), FEW_FILES):
             if len(found) < FEW_FILES and not item.problem:
                 try:
                     content = item.read()
-                    if content is not None:
+                    if content is not None and (left := left - len(content)) >= 0:
                         found.append((content, decode(content, config)))
                 except (ValueError, OSError):  # an image that was left out
                     continue

@@ -60,6 +60,7 @@ def write_usable(
     save_weights(dict(state), folder / WEIGHTS, about)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     (folder / MODEL).write_text(usable_source(run, found, digest), encoding="utf-8")
+    (folder / WEIGHTS).chmod((folder / MODEL).stat().st_mode)  # safetensors writes for its user alone
 
 
 def usable_source(run: Run, found: Preprocessing, digest: str) -> str:
