@@ -163,7 +163,9 @@ def _trained_again(found: TrainedRun, console: Console) -> tuple[TrainedRun, _We
     from explorer.training.network.again import not_executable, train_again
     from explorer.training.network.weights import read_weights
 
-    reason = not_executable(found.run.execution) or images_of(found, "cpu")[1]
+    reason = not_executable(found.run.execution)
+    if not reason and (missing := images_of(found, "cpu")[1]):
+        reason = f"{missing}; where its images are now says data=/where/they/are"
     if reason:
         raise InputError(f"{found.study.folder}: {found.title} cannot be trained again here: {reason}")
     console.print(
