@@ -79,7 +79,7 @@ class OpenedStudy:
 def open_study(folder: Path) -> OpenedStudy:
     """Open the study in a folder. Raises InputError if it was never started, or its files cannot be used."""
     if (opened := begun_study(folder)) is None:
-        raise InputError(f"{folder}: there is no such study yet; start it with do=run")
+        raise InputError(f"{folder}: there is no such study yet; start it with explorer {folder.name}")
     return opened
 
 
@@ -204,6 +204,6 @@ def refuse_large(folder: Path) -> None:
         what = f"its list of {designs:,} designs"
     if what:
         raise InputError(
-            f"{what} is too large to be read beside another; study={folder.name} do=report draws its page, and the "
+            f"{what} is too large to be read beside another; explorer report {folder.name} draws its page, and the "
             "index keeps what it says"
         )

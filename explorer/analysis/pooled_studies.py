@@ -174,7 +174,8 @@ def _refuse_unfit(study: OpenedStudy) -> None:
         )
     if not finding.complete:
         raise InputError(
-            f"studies: {name} is not finished, {finding.final} of {finding.wanted} runs are in; continue it with do=run"
+            f"studies: {name} is not finished, {finding.final} of {finding.wanted} runs are in; "
+            f"continue it with explorer {name}"
         )
     found = finding.comparison
     if found is None or found.lost or any(found.failed):

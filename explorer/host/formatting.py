@@ -123,6 +123,14 @@ def share(fraction: float) -> str:
     return f"{100 * fraction:.3g} %"
 
 
+def size_words(size: int) -> str:
+    """A number of bytes in the largest unit that leaves one or more: `4.2 MB`."""
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
+        if size >= 1000**power:
+            return f"{size / 1000**power:.1f} {unit}"
+    return f"{size} B"
+
+
 def millions(count: int) -> str:
     """A count in millions: `4.91 M`."""
     return f"{count / 1e6:,.2f} M"

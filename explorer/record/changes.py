@@ -5,6 +5,8 @@ affect results are compared once a worker has reported them. All other differenc
 """
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from itertools import count
@@ -27,6 +29,8 @@ _FREE = (
     *(f"data.{field.name}" for field in fields(DataConfig) if not field.metadata.get("decides", True)),
 )
 _UNORDERED = ("search.rates", "search.forms")  # lists whose order has no meaning
+# Keys of the execution plan that a command asks for under another name.
+_OF_EXECUTION = {key: f"engine.{key}" for key in ("threads", "precision", "deterministic")} | {"device": "device"}
 FEW, MOST, WIDEST = 3, 20, 60  # differences reported in one line, reported at all, characters of a value
 
 
@@ -40,6 +44,12 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.key} was {self.then}, now {self.now}"
+
+    def setting(self) -> str:
+        """The key and its value now, as a command has them; "" if it is no setting, or too long to be shown whole."""
+        value, key = self.now.partition(" (allowed")[0], _OF_EXECUTION.get(self.key, self.key)
+        is_key = key in _OF_EXECUTION.values() or re.fullmatch(r"[a-z_]+(\.\w+)+", key)
+        return f"{key}={value}" if is_key and value[-3:] != "..." else ""
 
 
 def refuse_other_settings(study: Started, config: StudyConfig) -> None:
@@ -62,10 +72,20 @@ def settled(study: Started | None, config: StudyConfig, host_report: HostReport)
 def fork_of(config: StudyConfig, host_report: HostReport | None = None) -> tuple[str, list[Difference]]:
     """The name under which a study continues with `fork=true`, and the differences that prevent it under its own name.
 
-    It is the study's own name if nothing differs, else the first of `<name>-2`, `<name>-3`, ... that is unused or was
-    started with the same settings. Without `host_report` only settings are compared.
+    It is the study's own name if nothing differs, else the name that `fork` gives, or the first of `<name>-2`,
+    `<name>-3`, ... that is unused or was started with the same settings. Without `host_report` only settings are
+    compared. Raises InputError for a name that has another study.
     """
     first = _differences(started_study(study_folder(config.name)), config, host_report)
+    if isinstance(config.fork, str):
+        if not first:
+            raise InputError(
+                f"name={config.fork}: nothing that decides a result is changed, so it would be the same study; "
+                f"explorer run --config {study_folder(config.name) / CONFIG} name={config.fork} trains it again"
+            )
+        if _differences(started_study(study_folder(config.fork)), config, host_report):
+            raise InputError(f"name={config.fork}: {study_folder(config.fork)} has another study; choose another name")
+        return config.fork, first
     if not first:
         return config.name, []
     for number in count(2):
@@ -150,10 +170,22 @@ def _differences(study: Started | None, config: StudyConfig, host_report: HostRe
 def _refuse(study: Started, differences: list[Difference]) -> None:
     if not differences:
         return
-    way = "start a new study with fork=true or name=..."
+    way = _way_on(study.folder, differences)
     if any(one.key.startswith("explorer/") for one in differences) and (there := _place(study.environment)):
         way = f"go back to {there}, or {way}"
     raise InputError(*difference_lines(study.folder, differences, way))
+
+
+def _way_on(folder: Path, differences: list[Difference]) -> str:
+    """What to do where a study is to be continued with other settings, as a command with these where they are few."""
+    name = folder.name
+    if folder != study_folder(name):  # a robustness check, which is made anew with its study
+        return "start a new study with name=..."
+    keys = [one.setting() for one in differences]
+    if not any(keys):
+        return f"go on under another name with explorer fork {name}, or start a new study with name=..."
+    words = "KEY=VALUE..." if len(keys) > FEW or not all(keys) else " ".join(map(shlex.quote, keys))
+    return f"continue it as it is with explorer {name}, or go on under another name with explorer fork {name} {words}"
 
 
 def _place(environment: dict[str, Any]) -> str:

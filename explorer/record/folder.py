@@ -5,6 +5,7 @@ and `environment.json` (the machine, data and versions it was started with); a p
 nothing. `local/` holds what can be lost: lock, mirror, failure log, entry in the index.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -251,15 +252,19 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def held_by(folder: Path) -> str | None:
-    """Description of the process that runs a study now; None if none does."""
+    """Description of the process that runs a study now; None if none does. Writes nothing."""
     path = folder / "local" / "lock"
     if not path.exists():
         return None
+    # To take the lock as the library does would write the file's time, and needs a folder that can be written.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        with filelock.FileLock(path, timeout=0):
-            return None
-    except filelock.Timeout:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return _describe_holder(folder / "local" / "holder.json")
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def drop_partial(folder: Path) -> None:

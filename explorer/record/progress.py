@@ -68,8 +68,8 @@ def without_weights(recorded: records.Record, folder: Path) -> str:
     if not missing:
         return ""
     return (
-        f"storage.weights=last: {missing} of {len(trained)} runs have no weights in {kept}: they are kept when a "
-        "run is trained; to train these again, say name=... too"
+        f"storage.weights=last: {missing} of {len(trained)} runs have no weights in {kept}, since they are kept when a "
+        "run is trained; to train these again under another name"
     )
 
 

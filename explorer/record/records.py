@@ -247,8 +247,8 @@ def as_records(runs: pd.DataFrame) -> list[RunRecord]:
 def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
     name, gone = next(iter(lost.items()))
     return InputError(
-        f"{folder / name}: {lost_rows(name, len(gone))} ({', '.join(gone[:3])}); restore the file, or let do=doctor "
-        "take out what was lost, to be trained again"
+        f"{folder / name}: {lost_rows(name, len(gone))} ({', '.join(gone[:3])}); restore the file, or let "
+        "explorer doctor take out what was lost, to be trained again"
     )
 
 

@@ -109,7 +109,9 @@ def undamaged(path: Path, kind: type, only: Collection[str] | None = None) -> Co
     """Read a table as `inspect` does, but raise InputError also for a damaged line."""
     found = inspect(path, kind, only)
     for number, why in found.damaged.items():
-        raise InputError(f"{path}, line {number}: {why}; restore the file or the line, or let do=doctor set it aside")
+        raise InputError(
+            f"{path}, line {number}: {why}; restore the file or the line, or let explorer doctor set it aside"
+        )
     return found
 
 

@@ -220,7 +220,7 @@ _QUESTIONS: dict[str, Callable[[OpenedStudy], tuple[Answer, str]]] = {
     "Is the computing time reported?": _time,
     "Can the numbers be used without training?": lambda _: (
         "yes",
-        "Every run and epoch is in the record beside config.yaml, and do=tabulate makes a tabular benchmark of it.",
+        "Every run and epoch is in the record beside config.yaml; explorer tabulate makes a tabular benchmark of it.",
     ),
 }
 

@@ -48,6 +48,7 @@ def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
         engine.close()
     name, differences = fork_of(config, cast(HostReport, host_report))
     if not differences:
+        console.print(f"Nothing that decides a result differs: {config.name} goes on as it is", **PLAIN)
         return plan, None
     for line in difference_lines(study.study_folder(config.name), differences, f"its fork is {name}"):
         console.print(line, **PLAIN)

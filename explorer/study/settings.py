@@ -428,7 +428,8 @@ class StudyConfig:
 
     spaces  where a study compares populations: spaces by name, of each of which `search.designs` designs are drawn, all
             held to the one budget; `space` is then not used, and the contrast names two of these
-    fork    if the study was started with other settings, continue it under another name; not part of the study itself
+    fork    if the study was started with other settings, continue it under another name: true, or that name; not part
+            of the study itself
     """
 
     name: str
@@ -443,7 +444,7 @@ class StudyConfig:
     storage: StorageConfig
     spaces: dict[str, Space] = field(default_factory=dict)
     report: ReportConfig = field(default_factory=ReportConfig)
-    fork: bool = False
+    fork: bool | str = False
 
     @property
     def records_filters(self) -> bool:
@@ -482,6 +483,26 @@ class StudyConfig:
         drawn = search.random_designs / search.designs
         final = search.final * search.final_seeds / (search.designs * seeds)
         return drawn + (1 - drawn) * self.trained_share + final
+
+
+@dataclass(frozen=True)
+class StatusConfig:
+    """`explorer list`, `explorer status NAME`: the study to describe, or None for all; `json`: for programs."""
+
+    name: str | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class DeleteConfig:
+    """`explorer delete NAME`: the study whose folder and page are deleted, and whether it is done without asking.
+
+    database  the URL of a database outside the folder, from which the study is deleted too; null: from none
+    """
+
+    name: str
+    yes: bool = False
+    database: str | None = None
 
 
 @dataclass(frozen=True)

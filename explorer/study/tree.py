@@ -62,6 +62,8 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
     if config.search.seeds == "auto" and config.study.contrast is None:
         raise InputError("search.seeds=auto: stops when the contrast is decided, and study.contrast is null")
     checked_name(config.name)
+    if isinstance(config.fork, str):
+        checked_name(config.fork)
     for key in sorted({*tree["engine"]} & config.engine.foreign):
         allowed = sorted({own.name for own in dataclasses.fields(EngineConfig)} - config.engine.foreign)
         raise InputError(

@@ -30,11 +30,13 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     with space_progress(console) as progress:
         plan = plan_of(config, progress)
     if plan.contrast is None:
-        raise InputError(f"do=challenge: {config.name} has no contrast of two settings, which is what is checked")
+        raise InputError(f"challenge: {config.name} has no contrast of two settings, which is what is checked")
     study = begun_study(folder, plan)
     if study is None or study.progress.left:
         far = f"{study.progress.final} of {study.progress.wanted} runs are in" if study else "there is no record yet"
-        raise InputError(f"{folder}: {far}, and a contrast is checked when it is finished; do that with do=run")
+        raise InputError(
+            f"{folder}: {far}, and a contrast is checked when it is finished; first say explorer {folder.name}"
+        )
     asked = config.study.robustness or tuple((stored_config(folder) or {}).get("study", {}).get("robustness", ()))
     if not asked:
         raise InputError(
@@ -59,7 +61,7 @@ def challenged(
     again = begun_study(study.folder, plan) if made else study
     assert again is not None
     print_verdict(again.finding, again.config.study.question, console, regime=regime_sentence(regime_of(again)))
-    return [*problems, *draw_page(again, console, always=True)]
+    return [*problems, *draw_page(again, console)]
 
 
 def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Console) -> tuple[int, list[str]]:
@@ -76,6 +78,8 @@ def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Conso
         assert found is not None
         return found
 
+    if _due(stand(), asked, tried) is None:  # nothing is written where nothing is to be made
+        return 0, problems
     with locked(study.folder):
         while due := _due(stand(), asked, tried):
             arm, name, own = due

@@ -60,28 +60,38 @@ def _command(said: Words, composed: Composed) -> Command:
         return Command(verb, keys, is_named=said.is_named)
     yes = tree.pop("yes", False)
     if not isinstance(yes, bool) or (yes and verb != "doctor"):
-        raise InputError(f"yes={yes}: says that do=doctor need not ask; allowed: true with that, and false")
+        raise InputError(f"yes={yes}: says that doctor need not ask; allowed: true with that, and false")
     leaves = tree.pop("from", None)
     if leaves is not None and (not isinstance(leaves, str) or verb != "move"):
-        raise InputError(f"from={leaves}: is the URL of the database that a study leaves; allowed with do=move")
+        raise InputError(f"from={leaves}: is the URL of the database that a study leaves; allowed with move")
     if verb == "doctor":  # it reads the settings from the study's folder
         own = DoctorConfig(checked_name(str(tree["name"])), yes)
         others = [key for key in composed.given if key not in OF_DOCTOR]
         words = (
-            f"do=doctor looks at the folder alone: {', '.join(others)} {'have' if len(others) > 1 else 'has'} no effect"
+            f"doctor looks at the folder alone: {', '.join(others)} {'have' if len(others) > 1 else 'has'} no effect"
         )
         return Command(verb, own, named_database(composed.given), (words,) if others else ())
     if verb == "fork":
-        tree["fork"], verb = True, "run"
+        verb = "run"
+        tree["fork"] = _forked(said, tree, composed.given)
     config = to_config(tree, place)
     if verb == "move" and not any(key.partition(".")[0] == "storage" for key in composed.given):
         ways = "storage=sqlite, storage=none, storage=postgres storage.url=..."
-        raise InputError(f"do=move: say where to; allowed: {ways}")
+        raise InputError(f"move: say where to; allowed: {ways}")
     if config.fork and verb not in ("run", "plan"):
-        raise InputError(f"fork=true: do={verb} reads a study as it is; allowed: do=run, do=plan")
+        raise InputError(f"fork=true: {verb} reads a study as it is; allowed: with run and plan")
     if verb not in ("run", "plan", "challenge"):  # other verbs report unused settings when they compare with the record
         return Command(verb, config, leaves, given=frozenset(composed.given))
     if config.search.seeds == "auto" and config.search.only:
         raise InputError("search.seeds=auto: search.only compares nothing; allowed: a number of seeds")
     refuse_unused(config, composed.said(), reading_groups())
     return Command(verb, config, leaves, tuple(set_aside(config, composed.given)))
+
+
+def _forked(said: Words, tree: dict[str, Any], given: dict[str, Any]) -> bool | str:
+    """The value of `fork` that `explorer fork NAME` stands for; a name that the command gives is that of the fork."""
+    source = said.name or str(given.get("study"))
+    if "name" not in given or given["name"] in (None, source):
+        return True
+    tree["name"] = source
+    return str(given["name"])

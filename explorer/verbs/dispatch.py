@@ -98,6 +98,10 @@ def dispatch(arguments: list[str], console: "Console") -> int:
     if command.do in ("move", "report", "tabulate"):
         _tell_others(command, console)
     carry_out: Callable[..., int] = import_module(f"explorer.verbs.{_module(command)}").carry_out
+    if command.withheld and command.do == "run":
+        return carry_out(command.config, console, command.withheld)
+    if command.withheld and command.do == "challenge":
+        raise InputError(f"{command.withheld[0]}: only a command may decide this; say {command.withheld[0]}=... again")
     if command.do in ("doctor", "move"):
         return carry_out(command.config, command.database, console)
     return carry_out(command.config, console)
@@ -136,7 +140,7 @@ def _tell_others(command: "Command", console: "Console") -> None:
     except InputError:  # the verb itself reports what is wrong with the folder
         return
     found = [one for one in found if _is_given(one.key, command.given)]
-    for line in difference_lines(folder, found, f"do={command.do} goes by the record") if found else ():
+    for line in difference_lines(folder, found, f"{command.do} goes by the record") if found else ():
         console.print(line, **PLAIN)
 
 

@@ -1,4 +1,4 @@
-"""Draws the page at the end of a command that has printed its verdict."""
+"""Draws the page at the end of a command that has trained, and says how to draw one that is missing or old."""
 
 from rich.console import Console
 
@@ -8,17 +8,27 @@ from explorer.host.errors import StudyStoppedError
 from explorer.record.folder import REPORTS, is_stale
 
 
-def draw_page(study: OpenedStudy, console: Console, *, always: bool) -> list[str]:
-    """Draw the page, unless not `always` and it shows all of the record; return the error that prevented it, if any."""
+def tell_of_page(study: OpenedStudy, console: Console) -> None:
+    """Say where the page is, or how to draw it where it is missing or older than the record. Writes nothing."""
+    page, name = REPORTS / f"{study.folder.name}.html", study.folder.name
+    if not is_stale(page, study.folder):
+        console.print(f"Report: {page}", **PLAIN)
+        return
+    what = "is older than the record" if page.exists() else "has not been drawn"
+    console.print(f"The page {page} {what}; draw it with: explorer report {name}", **PLAIN)
+
+
+def draw_page(study: OpenedStudy, console: Console) -> list[str]:
+    """Draw the page; return the error that prevented it, if any."""
     page = REPORTS / f"{study.folder.name}.html"
     try:
-        if always or is_stale(page, study.folder):
-            from explorer.report.drawing import draw
-            from explorer.verbs.ped_anova import ped_anova
+        from explorer.report.drawing import draw
+        from explorer.verbs.ped_anova import ped_anova
 
-            draw(study, ped_anova(study))
+        draw(study, ped_anova(study))
     except OSError as error:
-        return [f"{error.filename or page}: {error.strerror}; make room and redraw the page with do=report"]
+        name = study.folder.name
+        return [f"{error.filename or page}: {error.strerror}; make room and draw the page with explorer report {name}"]
     except StudyStoppedError as error:
         return [str(error)]
     console.print(f"Report: {page}", **PLAIN)

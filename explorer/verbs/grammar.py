@@ -19,7 +19,7 @@ from explorer.study.tree import checked_name, kinds_of
 from explorer.verbs.table import NAMED_VERBS, OWN_VERBS, STUDY_VERBS, VERBS, verb_of, words_field
 
 MOST_LISTED = 5  # studies in a message
-_FLAGS_OF_STUDIES = ("yes",)  # keys that are true or false beside those of a study's settings
+_FLAGS_OF_STUDIES = ("yes", "fork")  # keys that are true or false beside those of a study's settings
 _KEY = re.compile(r"[A-Za-z_][\w.]*")
 
 

@@ -86,7 +86,8 @@ def elsewhere(folder: Path, asked: StorageConfig) -> str:
     if before == now or (stored.get("url") is None and not Path(before).exists()):
         return ""
     goes = "this start keeps none" if asked.mirror == "none" else f"this start writes to {now}"
-    return f"The dashboard's database has been {before}, which stays as it is; {goes} (do=move takes it along)"
+    along = f"explorer move {folder.name} takes it along"
+    return f"The dashboard's database has been {before}, which stays as it is; {goes} ({along})"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ The steps of the command, from top to bottom: make the plan, open the record, tr
 final round of a search, print the verdict, draw the page; then the same for the robustness checks.
 """
 
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.analysis.regime import regime_of, regime_sentence
+from explorer.analysis.summary import lowest
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
@@ -31,14 +33,17 @@ from explorer.study.plan import plan_of
 from explorer.study.runs import runs_of
 from explorer.study.settings import NO_PATH, StorageConfig, StudyConfig
 from explorer.verbs.challenge import challenged
-from explorer.verbs.draw_page import draw_page
+from explorer.verbs.draw_page import draw_page, tell_of_page
 from explorer.verbs.final_round import finish
 from explorer.verbs.live import Live
 from explorer.verbs.space_progress import space_progress
 
 
-def carry_out(config: StudyConfig, console: Console) -> int:
+def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] = ()) -> int:
     """Train what a study lacks, judge it, draw its page; 0 once it has its verdict.
+
+    The verdict of a finished study is printed, and nothing is written. `withheld` are the keys of a stored study that
+    are needed for training and must come from the command.
 
     Raises StudyStoppedError if runs failed, none could be judged, or the page could not be drawn.
     """
@@ -58,6 +63,11 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     while not failed and (study is None or study.progress.left):
         if config.data.lacks_path:
             raise InputError(NO_PATH)
+        if withheld:
+            raise InputError(
+                f"{', '.join(withheld)}: {folder / CONFIG} says something that only a command may decide, since a "
+                f"folder can come from others; say it again, as in explorer {config.name} {withheld[0]}=..."
+            )
         from explorer.search.coordinator import run_study
 
         if not trained:
@@ -79,10 +89,13 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         study, more = finish(study, plan, console)
         trained, problems = trained or study is not before, problems + more
     print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
-    if config.storage.weights == "last" and (line := without_weights(study.record, folder)):
+    if config.storage.weights == "last" and (line := _missing_weights(study)):
         console.print(line, **PLAIN)
     # From here on the record is complete and the verdict printed.
-    problems += draw_page(study, console, always=trained)
+    if trained:
+        problems += draw_page(study, console)
+    else:
+        tell_of_page(study, console)
     if not failed and (asked := plan.config.study.robustness):
         problems += challenged(study, plan, asked, console)
     if study.finding.lost is not None and not failed:
@@ -90,6 +103,20 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     if problems:
         raise StudyStoppedError("; ".join(problems))
     return 0
+
+
+def _missing_weights(study: OpenedStudy) -> str:
+    """What is said where weights are wanted that were not kept: how many lack, and the commands that train them."""
+    words, name = without_weights(study.record, study.folder), study.folder.name
+    if not words:
+        return ""
+    again = f"explorer run --config {study.folder / CONFIG} name={name[:90]}-weights storage.weights=last"
+    best = lowest(study.finding.summaries)
+    if best is None:
+        return f"{words}: {again}"
+    design, _, form = best.setting.partition("@")
+    only = shlex.quote(f"search.only=[{design}]") + (f" 'search.forms=[{form}]'" if form else "")
+    return f"{words}: {again} {only} trains the best design, and without search.only all"
 
 
 def _say_where_trials_go(folder: Path, storage: StorageConfig, console: Console) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 from explorer.study.settings import (
     BenchmarkConfig,
     CiteConfig,
+    DeleteConfig,
     ExportConfig,
     FigureConfig,
     NetworkConfig,
     PoolConfig,
     PredictConfig,
+    StatusConfig,
     TableConfig,
     VerbConfig,
     VerifyConfig,
@@ -51,6 +53,9 @@ NAMED_VERBS: dict[str, NamedVerb] = {
     "cite": NamedVerb(CiteConfig),
     "export": NamedVerb(NetworkConfig, "export_study"),
     "predict": NamedVerb(PredictConfig),
+    "list": NamedVerb(StatusConfig, "status"),
+    "status": NamedVerb(StatusConfig),
+    "delete": NamedVerb(DeleteConfig),
 }
 VERBS = tuple(dict.fromkeys((*STUDY_VERBS, *NAMED_VERBS, *OWN_VERBS)))
 

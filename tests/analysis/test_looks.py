@@ -189,7 +189,9 @@ def test_a_record_with_more_seeds_than_the_look_that_is_due_goes_on(
         assert main(wide) == 0
         assert "n = 6 paired seeds" in capsys.readouterr().out
     assert main([*wide, "search.seeds=20"]) == 2
-    assert "(search.seeds was auto, now 20); start a new study with fork=true or name=..." in capsys.readouterr().err
+    assert (
+        "(search.seeds was auto, now 20); continue it as it is with explorer tiny, or go on" in capsys.readouterr().err
+    )
     assert main([*wide, "search.seeds=20", "fork=true", "do=plan"]) == 0
 
 

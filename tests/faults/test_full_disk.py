@@ -241,7 +241,7 @@ def test_a_page_that_cannot_be_written_comes_after_the_verdict_and_leaves_the_ol
     assert start(before=lambda number: disk.fill(100), draws=True) == 1
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert "reports/tiny.html: No space left on device; make room and redraw the page with do=report" in line
+    assert "reports/tiny.html: No space left on device; make room and draw the page with explorer report tiny" in line
     assert "Inconclusive" in captured.out
     assert len(records.load(FOLDER).runs) == 4
     assert {page: page.read_bytes() for page in study.REPORTS.iterdir()} == pages

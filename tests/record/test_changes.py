@@ -125,7 +125,7 @@ def test_what_decides_a_number_may_not_change(
     (line,) = capsys.readouterr().err.splitlines()
     assert "studies/tiny: was started differently (" in line
     assert told in line
-    assert "start a new study with fork=true or name=..." in line
+    assert "go on under another name with explorer fork tiny" in line
     assert files(FOLDER) == before
 
 
@@ -149,6 +149,9 @@ def test_an_execution_plan_of_an_earlier_version_is_of_deterministic_kernels_and
     assert method.convolutions(new) == ("112>112_k3_s1_g8_32px as 4 groups, padded to a multiple of 8 channels a group")
 
 
+WAY_ON = "continue it as it is with explorer tiny, or go on under another name with explorer fork tiny"
+
+
 def test_much_that_differs_is_told_in_an_aligned_list_that_ends(
     start: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,7 +159,7 @@ def test_much_that_differs_is_told_in_an_aligned_list_that_ends(
     capsys.readouterr()
     assert start("recipe=short", "recipe.epochs=2", "recipe.batch_size=20", "recipe.cutout=3")[0] == 2
     first, heads, *lines = capsys.readouterr().err.splitlines()
-    assert first.endswith(f"in {len(lines)} respects; start a new study with fork=true or name=...")
+    assert first.endswith(f"in {len(lines)} respects; {WAY_ON} KEY=VALUE...")
     then, now = heads.index("then"), heads.index("now")
     (line,) = [line for line in lines if line.strip().startswith("recipe.cutout ")]
     assert (line[then:now].strip(), line[now:]) == ("0", "3")
@@ -178,11 +181,11 @@ def test_where_to_go_back_to_is_told_by_commit_or_version(start: Start, capsys: 
         assert start("search.seeds=3", there=other) == (2, [])
         return capsys.readouterr().err.partition("now version cccc); ")[2]
 
-    assert way().startswith(f"go back to commit abc (version {__version__}), or start a new")
-    assert way(version="0.0.9").startswith("go back to commit abc (version 0.0.9), or start a new")
-    assert way(commit="").startswith("go back to version 0.0.9, or start a new")  # installed without a checkout
-    assert way(version=__version__).startswith("start a new")  # which is what runs now
-    assert way(version=None).startswith("start a new")  # an earlier version wrote none
+    assert way().startswith(f"go back to commit abc (version {__version__}), or go on under another")
+    assert way(version="0.0.9").startswith("go back to commit abc (version 0.0.9), or go on under another")
+    assert way(commit="").startswith("go back to version 0.0.9, or go on under another")  # installed without a checkout
+    assert way(version=__version__).startswith("go on under another")  # which is what runs now
+    assert way(version=None).startswith("go on under another")  # an earlier version wrote none
 
 
 def test_a_record_has_its_schema_and_each_start_the_programs_version(
@@ -583,7 +586,7 @@ def test_a_plan_names_the_fork_and_a_report_takes_none(start: Start, capsys: pyt
     assert "(recipe.epochs was 2, now 3); its fork is tiny-2" in output
     assert "4 of 4 runs to do" in output
     assert start("fork=true", "do=report") == (2, [])
-    assert "fork=true: do=report reads a study as it is; allowed: do=run, do=plan" in capsys.readouterr().err
+    assert "fork=true: report reads a study as it is; allowed: with run and plan" in capsys.readouterr().err
     assert start("fork=perhaps") == (2, [])
     assert "fork=" in capsys.readouterr().err
     assert not FORK.exists()

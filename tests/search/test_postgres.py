@@ -397,7 +397,7 @@ def test_what_cannot_be_moved_is_one_line_and_left_as_it_is(
     settings = (FOLDER / study.CONFIG).read_bytes()
     capsys.readouterr()
     assert start("do=move") == 2
-    assert "do=move: say where to; allowed: storage=sqlite" in line(capsys)
+    assert "move: say where to; allowed: storage=sqlite" in line(capsys)
     with study.locked(FOLDER):
         assert start("do=move", *shared(url)) == 2
     assert "is being run by process" in line(capsys)
@@ -432,10 +432,14 @@ def test_a_start_says_where_the_mirror_was_until_now(
     assert "The dashboard's database" not in capsys.readouterr().out
     assert start(*shared(url), "search.seeds=3") == 0
     shown = url.replace(f":{QUOTED}", "")
-    words = f"has been {own_mirror(FOLDER).path}, which stays as it is; this start writes to {shown} (do=move"
+    words = (
+        f"has been {own_mirror(FOLDER).path}, which stays as it is; this start writes to {shown} (explorer move tiny"
+    )
     assert words in capsys.readouterr().out
     assert start("search.seeds=4") == 0
-    words = f"has been {shown}, which stays as it is; this start writes to {own_mirror(FOLDER).path} (do=move"
+    words = (
+        f"has been {shown}, which stays as it is; this start writes to {own_mirror(FOLDER).path} (explorer move tiny"
+    )
     assert words in capsys.readouterr().out
 
 

@@ -289,7 +289,7 @@ def test_a_database_is_that_of_the_command_or_of_the_file_it_names(workplace: Pa
         assert read_command([*doctor, "storage=postgres", "storage.url=sqlite:///a.db"]).database == "sqlite:///a.db"
     moved = read_command(["study=equal_params", "do=move", "storage=sqlite", "from=sqlite:///a.db"])
     assert moved.database == "sqlite:///a.db"
-    with pytest.raises(InputError, match="allowed with do=move"):
+    with pytest.raises(InputError, match="allowed with move"):
         read_command(["study=equal_params", "from=sqlite:///a.db"])
 
 

@@ -96,7 +96,7 @@ def test_a_folder_is_named_by_its_study_or_by_itself(ill: Path, capsys: pytest.C
     assert doctor(capsys, names=["do=doctor", "name=elsewhere"])[0] == 0
     code, output = doctor(capsys)
     assert code == 2
-    assert output == "explorer: studies/tiny: there is no such study; say which with study=... or name=...\n"
+    assert output == "explorer: studies/tiny: there is no such study; explorer list shows those that there are\n"
     code, output = doctor(capsys, names=["do=doctor"])
     assert (code, "study is missing" in output) == (2, True)
     code, output = doctor(capsys, names=["do=doctor", "name=../ill"])
@@ -105,7 +105,7 @@ def test_a_folder_is_named_by_its_study_or_by_itself(ill: Path, capsys: pytest.C
 
 def test_consent_belongs_to_the_doctor_alone(ill: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, output = doctor(capsys, "yes=true", names=TINY)
-    assert (code, "yes=True: says that do=doctor need not ask" in output) == (2, True)
+    assert (code, "yes=True: says that doctor need not ask" in output) == (2, True)
     assert "yes" not in (FOLDER / study.CONFIG).read_text().split(":")
 
 
@@ -185,7 +185,7 @@ def test_a_damaged_record_keeps_what_checks_and_the_rest_is_trained_again(
     code, output = doctor(capsys)
     assert (code, files()) == (1, before)
     assert words in output
-    assert "Nothing was changed; add yes=true to repair." in output
+    assert "Nothing was changed; add --yes to repair." in output
     assert all(run in output.partition("to be trained again: ")[2] for run in again) or not again
     code, output = doctor(capsys, "yes=true")
     assert code == 0, output

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from explorer.record.starts import begin, started_study
 from explorer.study.job import HostReport
 from explorer.study.run import Execution
 from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
 from tests.conftest import PATIENCE, TINY, broadly
 from tests.faults.processes import children, is_running
 from tests.stored import trials_of
@@ -131,7 +133,9 @@ def test_a_finished_study_prints_its_verdict_and_trains_nothing(
     assert {path: path.read_bytes() for path in FOLDER.glob("*.*")} == before
 
 
-def test_a_verdict_is_printed_without_drawing_a_page_that_shows_the_record_whatever_its_time(inside: Path) -> None:
+def test_a_verdict_is_printed_without_drawing_a_page_whatever_its_time(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page, index = Path("reports/tiny.html"), Path("reports/index.html")
     drawn, before = page.read_bytes(), index.stat()
     for text in (drawn, drawn[: drawn.rindex(b"<!-- runs: ")]):  # and one of a version that did not say what it shows
@@ -144,7 +148,12 @@ def test_a_verdict_is_printed_without_drawing_a_page_that_shows_the_record_whate
     page.write_bytes(drawn.replace(b"<!-- runs: ", b"<!-- runs: 0"))
     os.utime(page, (0, 0))
     assert study.is_stale(page, FOLDER)
-    assert main(TINY) == 0
+    capsys.readouterr()
+    assert main(["tiny"]) == 0
+    assert page.read_bytes() != drawn
+    said = "The page reports/tiny.html is older than the record; draw it with: explorer report tiny"
+    assert said in capsys.readouterr().out.splitlines()
+    assert main(["report", "tiny"]) == 0
     assert page.read_bytes() == drawn
 
 
@@ -153,7 +162,10 @@ def test_a_finished_study_that_is_to_keep_weights_says_that_it_has_none(
 ) -> None:
     assert main([*TINY, "storage.weights=last"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "weights" in line]
-    assert line.startswith("storage.weights=last: 4 of 4 runs have no weights in studies/tiny/local/weights: ")
+    assert line.startswith("storage.weights=last: 4 of 4 runs have no weights in studies/tiny/local/weights, since ")
+    words = shlex.split(line.partition("under another name: explorer ")[2].partition(" trains the best design")[0])
+    again = read_command(words).study
+    assert (again.name, again.storage.weights, len(again.search.only)) == ("tiny-weights", "last", 1)
     assert main(TINY) == 0
     assert "weights" not in capsys.readouterr().out
 
@@ -256,7 +268,7 @@ def test_a_changed_study_is_refused_and_left_alone(
 
 def test_a_study_that_never_ran_has_no_report(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, "do=report"]) == 2
-    assert "there is no such study yet; start it with do=run" in capsys.readouterr().err
+    assert "there is no such study yet; start it with explorer " in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(

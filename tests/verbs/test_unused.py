@@ -112,13 +112,13 @@ def test_verbs_that_go_by_the_record_say_what_of_the_command_they_do_not_use(
 ) -> None:
     made_up(read_command(TINY).study)
     assert main([*TINY, "recipe.epochs=3", "do=tabulate"]) == 0
-    told = "studies/tiny: was started differently (recipe.epochs was 2, now 3); do=tabulate goes by the record"
+    told = "studies/tiny: was started differently (recipe.epochs was 2, now 3); tabulate goes by the record"
     assert told in capsys.readouterr().out
     assert main([*TINY, "do=tabulate"]) == 0
     assert main(["study=equal_params", "name=tiny", "do=tabulate"]) == 0  # nothing else was asked for
     assert "was started differently" not in capsys.readouterr().out
     assert main(["study=equal_params", "name=tiny", "recipe.epochs=3", "do=doctor"]) == 0
-    assert "do=doctor looks at the folder alone: recipe.epochs has no effect" in capsys.readouterr().out
+    assert "doctor looks at the folder alone: recipe.epochs has no effect" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -69,7 +69,7 @@ def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None
         console.print(line, **PLAIN)
 
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such study; say which with study=... or name=...")
+        raise InputError(f"{folder}: there is no such study; explorer list shows those that there are")
     holder = study.held_by(folder)
     look = partial(examine, folder, database=database)
     found = look(running=holder is not None)
@@ -86,7 +86,7 @@ def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None
         return 0
     curable = any(one.cure for one in found.faults)
     if agrees is None and curable and not holder:
-        say("Nothing was changed; add yes=true to repair.")
+        say("Nothing was changed; add --yes to repair.")
     if agrees is None or not curable or holder:
         return 1
     left = _repaired(folder, found, agrees, say, partial(look, running=False))
@@ -279,7 +279,7 @@ def _stale(folder: Path) -> list[Fault]:
     behind = study.runs_behind(page, folder) if page.exists() else None
     what = "is older than the record" if behind is None else f"is behind the record by {counted(behind, 'run')}"
     words = f"{page}: {what if page.exists() else 'is not there'}"
-    remedy = "the next start draws it from the record, and so does do=report"
+    remedy = f"explorer report {folder.name} draws it from the record"
     return [Fault(words, remedy, lambda: drawing.draw(open_study(folder)), is_fault=False)]
 
 

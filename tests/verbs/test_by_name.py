@@ -1,0 +1,201 @@
+"""A recorded study by its name alone: continued, read, listed, forked and deleted as it was begun."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from explorer.__main__ import main
+from explorer.record.folder import locked
+from explorer.study.designs import Setting
+from explorer.verbs.command_line import read_command
+from tests.conftest import TINY
+from tests.made_up import made_up
+
+OVERRIDDEN = [*TINY, "recipe.label_smoothing=0.05"]
+
+
+@pytest.fixture
+def tiny(workplace: Path) -> Path:
+    """A finished study with settings that no file in `conf` has."""
+    return made_up(read_command(OVERRIDDEN).study)
+
+
+def first_seed(_: Setting, seed: int) -> str:
+    """Only the first seed has been trained."""
+    return "ok" if seed == 0 else ""
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Times, sizes and contents of all files, and times of folders."""
+    return {
+        str(path): (path.lstat().st_mtime_ns, path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in sorted([folder, *folder.rglob("*")])
+    }
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    found = capsys.readouterr()
+    return found.out + found.err
+
+
+def test_what_only_reads_writes_nothing(tiny: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_up(read_command([*TINY, "name=half"]).study, first_seed)
+    assert main(["report", "tiny"]) == 0
+    before = tree(workplace)
+    for words in (["tiny"], ["plan", "tiny"], ["plan", "half"], ["list"], ["list", "--json"], ["status", "half"]):
+        assert main(words) == 0
+        assert tree(workplace) == before
+    with locked(tiny):
+        before = tree(workplace)
+        capsys.readouterr()
+        assert main(["status"]) == 0
+        assert tree(workplace) == before
+    assert f"tiny: running, process {os.getpid()} on " in said(capsys)
+
+
+def test_studies_are_listed_with_how_far_they_are(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    size = sum(path.stat().st_size for path in tiny.rglob("*") if path.is_file())
+    assert {**one, "verdict": "", "changed": ""} == {
+        "name": "tiny",
+        "state": "finished",
+        "done": 4,
+        "wanted": 4,
+        "running_on": None,
+        "bytes": size,
+        "verdict": "",
+        "changed": "",
+    }
+    made_up(read_command([*TINY, "name=half"]).study, first_seed)
+    Path("studies/empty").mkdir()
+    shutil.copytree(tiny, "studies/ill")
+    Path("studies/ill/config.yaml").write_text("recipe: [")
+    Path("studies/linked").symlink_to(tiny.resolve())
+    assert main(["list", "--json"]) == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    states = {name: one["state"] for name, one in found.items()}
+    assert states == {
+        "tiny": "finished",
+        "half": "stopped",
+        "empty": "not begun",
+        "ill": "unusable",
+        "linked": "unusable",
+    }
+    assert (found["half"]["done"], found["half"]["wanted"]) == (2, 4)
+    assert "studies/ill/config.yaml: is not a YAML mapping" in found["ill"]["verdict"]
+    assert main(["list"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["half", "2/4", "stopped"] in [row[:3] for row in rows]
+    assert main(["status", "half", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["by_status"] == {"ok": 2}
+    assert main(["status", "half"]) == 0
+    assert "explorer half trains what is left: 2 runs" in capsys.readouterr().out
+    assert main(["status", "ill"]) == 0
+    assert "explorer doctor ill" in capsys.readouterr().out
+
+
+def test_nothing_to_list_says_how_to_start(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out == "No study in studies/ yet. Start one with: explorer equal_params\n"
+    assert list(workplace.iterdir()) == []
+
+
+def test_a_key_that_would_change_a_finished_study_is_refused_with_the_command_that_goes_on(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(tiny)
+    assert main(["tiny", "recipe.epochs=3"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "explorer: studies/tiny: was started differently (recipe.epochs was 2, now 3); continue it as it is with "
+        "explorer tiny, or go on under another name with explorer fork tiny recipe.epochs=3"
+    )
+    assert tree(tiny) == before
+    command = read_command(["fork", "tiny", "recipe.epochs=3"])
+    assert (command.do, command.study.fork, command.study.name) == ("run", True, "tiny")
+    named = read_command(["fork", "tiny", "recipe.epochs=3", "name=longer"]).study
+    assert (named.fork, named.name, named.recipe.label_smoothing) == ("longer", "tiny", 0.05)
+    assert main(["plan", "tiny", "fork=longer", "recipe.epochs=3"]) == 0
+    assert "its fork is longer" in capsys.readouterr().out
+    assert main(["plan", "tiny", "fork=longer"]) == 2
+    assert "trains it again" in capsys.readouterr().err
+    assert main(["tiny", "report.live=true", "engine.workers=1"]) == 0  # which decide nothing
+
+
+def test_what_a_folder_may_not_decide_is_asked_of_the_command(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made_up(read_command([*TINY, "name=half"]).study, first_seed)
+    stored = yaml.safe_load((folder / "config.yaml").read_text())
+    stored["engine"] |= {"name": "ray", "address": "elsewhere:1"}
+    stored["storage"] |= {"mirror": "url", "url": "postgresql://me@elsewhere/x"}
+    (folder / "config.yaml").write_text(yaml.safe_dump(stored))
+    config = read_command(["half"]).study
+    assert (config.engine.address, config.storage.mirror, config.storage.url) == ("local", "none", None)
+    assert main(["half"]) == 2
+    line = capsys.readouterr().err
+    assert "engine.address, storage.url: studies/half/config.yaml says something that only a command may decide" in line
+    assert main(["plan", "half"]) == 0
+    own = read_command(["half", "engine.address=mine:1", "storage=sqlite"])
+    assert (own.study.engine.address, own.withheld) == ("mine:1", ())
+    stored["do"] = "move"
+    Path("theirs.yaml").write_text(yaml.safe_dump(stored))
+    assert main(["run", "--config", "theirs.yaml"]) == 2
+    assert "do=move: a file may not decide this" in capsys.readouterr().err
+
+
+def test_a_study_is_deleted_with_its_page_after_it_was_said_what_goes(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up(read_command([*TINY, "name=other"]).study)
+    assert main(["report", "tiny"]) == main(["report", "other"]) == 0
+    before = tree(Path())
+    capsys.readouterr()
+    assert main(["delete", "tiny"]) == 1
+    found = capsys.readouterr().out.splitlines()
+    assert found[0] == "This deletes for good:"
+    assert found[1].startswith("  studies/tiny: 4 recorded runs, ")
+    assert found[2:] == [
+        "  reports/tiny.html, and its entry in reports/index.html",
+        "Nothing was deleted; add --yes to delete.",
+    ]
+    assert tree(Path()) == before
+    with locked(tiny):
+        assert main(["delete", "tiny", "--yes"]) == 2
+    assert "is being run by process" in capsys.readouterr().err
+    assert main(["delete", "tiny", "--yes"]) == 0
+    assert [path.name for path in Path("studies").iterdir()] == ["other"]
+    assert sorted(path.name for path in Path("reports").iterdir()) == ["index.html", "other.html"]
+    assert "tiny" not in Path("reports/index.html").read_text()
+    Path("studies/linked").symlink_to(Path("studies/other").resolve())
+    assert main(["delete", "linked", "--yes"]) == 2
+    assert Path("studies/other/runs.csv").exists()
+    assert main(["delete", "../studies", "--yes"]) == 2
+
+
+def test_a_damaged_study_can_be_deleted_and_a_database_of_others_is_left(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tiny / "config.yaml").write_text((tiny / "config.yaml").read_text().replace("url: null", "url: sqlite:///lab.db"))
+    assert main(["delete", "tiny", "database=sqlite:///mine.db", "--yes"]) == 2
+    assert "is not the database of tiny, which is sqlite:///lab.db" in capsys.readouterr().err
+    assert main(["delete", "tiny"]) == 1
+    assert "It stays in the database sqlite:///lab.db; add database=sqlite:///lab.db" in capsys.readouterr().out
+    (tiny / "config.yaml").write_text("a: [")
+    assert main(["delete", "tiny", "--yes"]) == 0
+    assert list(Path("studies").iterdir()) == []
+
+
+def test_list_starts_without_heavy_packages(tiny: Path) -> None:
+    code = (
+        "import sys; from explorer.__main__ import main; main(['list']); print({'torch', 'optuna'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
