@@ -6,6 +6,7 @@ from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.design.layout import layout
 from explorer.design.template import Task
+from explorer.record.folder import STUDIES
 from explorer.report.error_words import interval_words, mean_words, seed_words
 from explorer.study.settings import StudyConfig
 
@@ -42,10 +43,15 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
 
 
 def command(setting: str, config: StudyConfig) -> str:
-    """The command that trains one design of a study again, by itself."""
+    """The command that trains one design of a study again, by itself, with the study's own settings."""
     name, _, form = setting.partition("@")
     formed = f" 'search.forms=[{form}]'" if form else ""
-    return f"python -m explorer study={config.name} name=again 'search.only=[{name}]'{formed}{given_path(config)}"
+    return f"{again(config)} 'search.only=[{name}]'{formed}"
+
+
+def again(config: StudyConfig) -> str:
+    """The command that runs a study again from its stored settings, whatever it was started with."""
+    return f"explorer run --config {STUDIES}/{config.name}/config.yaml name=again{given_path(config)}"
 
 
 def given_path(config: StudyConfig) -> str:

@@ -37,7 +37,7 @@ from explorer.host.files import write_whole
 from explorer.record.folder import LIVE_SECONDS
 from explorer.report import effects as effect_words
 from explorer.report import error_words, method
-from explorer.report.design_card import given_path
+from explorer.report.design_card import again, given_path
 from explorer.report.error_words import seed_words
 from explorer.report.forest import forest_svg
 from explorer.report.pack import packed_json, packed_plotly
@@ -120,6 +120,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         budget=method.budget_words(study.config.budget),
         recipe=asdict(study.config.recipe),
         path=given_path(study.config),
+        again=again(study.config),
         failures=method.failures(study),
         failed=method.failed_runs(study),
         tried=method.tried(study),

@@ -22,32 +22,43 @@ if TYPE_CHECKING:
 HELP = """\
 Which network shape is best at a fixed compute budget?
 
-  python -m explorer study=equal_params              run a study, or continue it; a finished one prints its verdict
-  python -m explorer study=equal_params do=plan      what would run, at what cost and time; trains nothing
-  python -m explorer study=equal_params do=challenge study.robustness=[init,rate]
-                                                     does the finished contrast hold with a rival explanation removed?
-  python -m explorer study=equal_params do=report    redraw the page from the record
-  python -m explorer study=equal_params do=tabulate  a finished study as a table to share, in tables/
-  python -m explorer study=equal_params fork=true    leave one that was started differently, go on under another name
-  python -m explorer study=equal_params do=doctor    what is in its folder, what is wrong, and repairs after asking
-  python -m explorer study=equal_params do=move storage=postgres storage.url=URL
-                                                     make the dashboard's database elsewhere, from the record
-  python -m explorer study=equal_params --cfg job    print the resolved configuration
-  python -m explorer --help, --version               all studies and other choices; what is installed here
+  explorer equal_params             run a study or continue it; a finished one
+                                    prints its verdict
+  explorer plan equal_params        what would run, at what cost and time
+  explorer challenge equal_params study.robustness=[init,rate]
+                                    does a finished contrast hold with a rival
+                                    explanation taken away?
+  explorer report equal_params      draw the page again from the record
+  explorer status                   all studies here, or one; --json
+  explorer doctor equal_params      what is wrong with its folder; can repair it
+  explorer fork equal_params recipe.epochs=20
+                                    go on under another name, otherwise
+  explorer move equal_params storage=postgres storage.url=URL
+                                    make the dashboard's database elsewhere
+  explorer delete equal_params      its folder, page and entry in the index
 
-  explorer figure equal_params cardinality           a figure for a paper; --width page --format pdf,svg,png
-  explorer table equal_params                        its tables for a paper; --format latex,csv,md
-  explorer cite equal_params                         how it is cited, as BibTeX
-  explorer export equal_params                       its best network, to be used elsewhere; onnx=true
-  explorer predict equal_params IMAGE...             the classes of images, by its best network
+  explorer study=best data=photos budget=1M
+                                    the best network for your own images
+  explorer export best              that network, for use elsewhere; onnx=true
+  explorer predict best IMAGE...    the classes of images; of a folder as CSV
 
-  python -m explorer do=verify architecture=29-32x4d     its cost by every referee, its three forms side by side
-  python -m explorer do=export architecture=29-32x4d     a Python module of its own; weights=FILE onnx=true
-  python -m explorer do=pool studies=[a,b,c]             one claim over the data sets of several recorded studies
-  python -m explorer do=benchmark                        training speed on this machine; subject=latency: of a pass
+  explorer figure equal_params cardinality    a figure for a paper; --width page
+  explorer table equal_params                 its tables; --format latex,csv,md
+  explorer cite equal_params                  how it is cited, as BibTeX
+  explorer tabulate equal_params              all its runs, as a table to share
 
-Any key can be overridden: recipe.epochs=20  space.cardinality=[1,32]  data=digits  name=my_study
-The record goes to studies/<name>/, the page to reports/<name>.html.
+  explorer verify 29-32x4d          its cost by every referee, its three forms
+  explorer export architecture=29-32x4d       a Python module of its own
+  explorer pool a b c               one claim over several recorded studies
+  explorer benchmark                training speed here; latency: of one pass
+
+  explorer run --config FILE name=again       a study from its stored settings
+  explorer equal_params --cfg job   print the settings; --help: all choices;
+                                    --version: what is installed
+
+Any key can be overridden: recipe.epochs=20  data=digits  name=my_study
+python -m explorer does the same. The record goes to studies/NAME/, the page to
+reports/NAME.html.
 """
 
 

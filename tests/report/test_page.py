@@ -127,4 +127,4 @@ def test_commands_say_where_images_must_be_given() -> None:
     again = read_command(words[3:]).study
     assert (again.name, again.data.name, again.data.path) == ("again", "cifar10_jpeg", "FOLDER")
     page = render_page(study(config))
-    assert "study=STUDY name=equal_params_cifar10_jpeg data.path=FOLDER" in page
+    assert "--config studies/equal_params_cifar10_jpeg/config.yaml name=again data.path=FOLDER" in page
