@@ -41,7 +41,7 @@ def made_up(
     error: RunError | None = None,
     folder: Path | None = None,
     precision: str = "float32",
-    data_hash: str = DATA_HASH,
+    data_hash: str | None = None,
 ) -> Path:
     """Write a study's folder below the current one, as if each of its runs had ended as `end` says, and return it.
 
@@ -49,6 +49,7 @@ def made_up(
     a baseline; where it has rungs, every third design is stopped at the first. `error` gives the errors of runs that
     came through.
     """
+    data_hash = data_hash or DATA_HASH
     folder = make_folder(folder or study_folder(config.name))
     make_folder(folder / "local")
     execution = Execution("cpu", "made up", "grouped", "channels_last", precision, 1, config.recipe.batch_size)

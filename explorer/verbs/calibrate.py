@@ -79,7 +79,7 @@ def _measured(device: str) -> _Kept | None:
     """The measurement by a process of its own; None if that fails, as on a device that is not there."""
     command = [sys.executable, "-m", "explorer.training.calibration", device]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)  # noqa: S603 - this program itself
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=True)  # noqa: S603 - this program itself
         found = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None

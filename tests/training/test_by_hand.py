@@ -202,7 +202,7 @@ def test_the_digest_of_a_set_depends_on_every_image_and_label_and_on_their_order
         part = replace(plain.train, images=images, labels=labels)
         monkeypatch.setattr(images_of, "_digits", lambda: Pools(part, None, None, digest="", skipped=()))
         # The split itself goes by the labels: it is held still, so that the digest alone tells the difference.
-        monkeypatch.setattr(images_of, "_drawn", lambda config, labels, sizes: drawn)
+        monkeypatch.setattr(images_of, "_drawn", lambda config, labels, sizes, names: drawn)
         forget()
         return load(tiny.data).digest
 

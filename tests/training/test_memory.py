@@ -35,7 +35,7 @@ def test_a_network_that_does_not_fit_is_refused_with_the_largest_that_does(
 ) -> None:
     for place in ("training.device", "training.network.export"):
         monkeypatch.setattr(f"explorer.{place}.memory_bytes", lambda: 8 * GIB)
-    monkeypatch.setattr("explorer.training.network.export._refuse_without_onnx", lambda: None)
+    monkeypatch.setattr("explorer.training.network.export.refuse_without_onnx", lambda: None)
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert " GiB of memory, and there are 8.0; allowed: up to " in line

@@ -12,6 +12,7 @@ from explorer.host import signals
 from explorer.study.run import EpochResult, Execution, Outcome, Run
 from explorer.training.checkpoint import Checkpointing
 from explorer.training.device import device_name
+from explorer.training.glance import absent_device
 from explorer.training.loop import StoppedError, train
 from explorer.training.sources import decisive_sources
 
@@ -31,9 +32,8 @@ def here(execution: Execution) -> Here:
 
 def not_executable(execution: Execution) -> str:
     """Why an execution plan cannot be followed here; "" if it can."""
-    if execution.device == "cuda" and not torch.cuda.is_available():
-        return f"it was {execution.device_name}, and there is no GPU here"
-    return ""
+    absent = absent_device(execution.device)
+    return f"it was {execution.device_name}, and here {absent}" if absent else ""
 
 
 def train_again(
