@@ -80,11 +80,11 @@ def fork_of(config: StudyConfig, host_report: HostReport | None = None) -> tuple
     if isinstance(config.fork, str):
         if not first:
             raise InputError(
-                f"name={config.fork}: nothing that decides a result is changed, so it would be the same study; "
+                f"fork={config.fork}: nothing that decides a result is changed, so it would be the same study; "
                 f"explorer run --config {study_folder(config.name) / CONFIG} name={config.fork} trains it again"
             )
         if _differences(started_study(study_folder(config.fork)), config, host_report):
-            raise InputError(f"name={config.fork}: {study_folder(config.fork)} has another study; choose another name")
+            raise InputError(f"fork={config.fork}: {study_folder(config.fork)} has another study; choose another name")
         return config.fork, first
     if not first:
         return config.name, []
