@@ -15,10 +15,9 @@ from explorer.record.starts import begin
 from explorer.search.rungs import chosen
 from explorer.study.checks import filter_norm, is_asked
 from explorer.study.designs import Setting, scope_of
-from explorer.study.final import joined_hash
 from explorer.study.job import HostReport
 from explorer.study.plan import plan_of
-from explorer.study.run import BASELINE, EpochResult, Execution, Filters, Outcome, Run
+from explorer.study.run import BASELINE, EpochResult, Execution, Filters, Outcome, Run, joined_hash
 from explorer.study.runs import is_judged, runs_of
 from explorer.study.settings import StudyConfig
 

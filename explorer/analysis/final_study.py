@@ -12,8 +12,9 @@ from explorer.analysis.summary import summarise
 from explorer.record import records
 from explorer.record.folder import CHECKS
 from explorer.record.progress import progress_of
-from explorer.study.final import final_study, joined_hash
+from explorer.study.final import final_study
 from explorer.study.plan import Plan
+from explorer.study.run import joined_hash
 
 
 @dataclass(frozen=True)

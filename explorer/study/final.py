@@ -4,7 +4,6 @@ It is a study of its own in the folder of the search, as a robustness check is, 
 at the test images: what it trains is settled before, by validation.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
@@ -49,8 +48,3 @@ def final_study(plan: Plan, names: Sequence[str], precision: str) -> StudyConfig
         report=ReportConfig(),
         fork=False,
     )
-
-
-def joined_hash(data_hash: str) -> str:
-    """The hash of a data set whose training and validation images are trained on together, from that of its split."""
-    return hashlib.sha256(f"joined {data_hash}".encode()).hexdigest()[:16]

@@ -190,3 +190,8 @@ def _decisive(value: Any) -> Any:
 def _deciding(kind: type) -> tuple[tuple[str, Any], ...]:
     """The names and defaults of a dataclass's fields that affect results."""
     return tuple((field.name, field.default) for field in fields(kind) if field.metadata.get("decides", True))
+
+
+def joined_hash(data_hash: str) -> str:
+    """The hash of a data set whose training and validation images are trained on together, from that of its split."""
+    return hashlib.sha256(f"joined {data_hash}".encode()).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """`do=plan`: show what a study would run, what it costs and how long it would take on this machine; trains nothing."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from explorer.host.console import PLAIN
 from explorer.host.formatting import counted, duration
 from explorer.host.machine import cpu_count, driver_version, has_mps, memory_bytes
 from explorer.record.changes import difference_lines, fork_of
-from explorer.record.folder import study_folder
+from explorer.record.folder import CONFIG, study_folder
 from explorer.record.progress import Progress
 from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
@@ -87,7 +88,10 @@ def carry_out(config: StudyConfig, console: Console) -> int:
             console.print(line, **PLAIN)
         forked, config = config.name if differences else None, replace(config, name=name)
     folder = study_folder(config.name)
-    if config.data.path is not None or config.data.source == "digits":
+    if _are_gone(config) and (folder / CONFIG).exists():
+        gone = f"The images are not at data.path={config.data.path} now; a start that trains needs data.path=FOLDER"
+        console.print(gone, **PLAIN)
+    elif config.data.path is not None or config.data.source == "digits":
         from explorer.training.glance import data_lines, refuse_unlike
 
         refuse_unlike(config.data)
@@ -133,6 +137,13 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     if config.data.lacks_path:
         console.print(f"A start would be refused: {NO_PATH}", **PLAIN)
     return 0
+
+
+def _are_gone(config: StudyConfig) -> bool:
+    """Whether the images of a local folder are not where the settings say."""
+    data = config.data
+    is_local = data.path is not None and data.source in ("folder", "parquet")
+    return is_local and not Path(str(data.path)).expanduser().exists()
 
 
 def _checks(plan: Plan, opened: OpenedStudy | None) -> Checks | None:

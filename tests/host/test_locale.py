@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from explorer.__main__ import main
 from explorer.host.cache import cache_folder
@@ -97,6 +98,8 @@ def test_a_locale_of_ascii_opens_names_of_other_letters_and_prints_escapes(tmp_p
     """In a study's file and in the command; with `LC_ALL=C` alone Python takes UTF-8 by itself."""
     for kind in ("a", "b"):
         (tmp_path / "größe" / kind).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (8, 8)).save(tmp_path / "größe" / kind / f"{number}.png")
     study = tmp_path / "conf" / "study" / "mine.yaml"
     study.parent.mkdir(parents=True)
     images = "data: {name: x, source: folder, path: größe, classes: 2, image_size: 8, channels: 3}\n"

@@ -95,6 +95,8 @@ def test_a_plan_refuses_what_cannot_fit(
 ) -> None:
     monkeypatch.setattr("explorer.verbs.plan.memory_bytes", lambda: 4 * GIB)
     monkeypatch.setattr("explorer.training.glance.refuse_unlike", lambda config: None)
+    monkeypatch.setattr("explorer.training.glance.data_lines", lambda config: [])
+    monkeypatch.setattr("explorer.training.glance.counts", lambda config: (800, 100, 100))
     assert main([*FOLDER, "data.image_size=2048", "do=plan"]) == 2
     assert "GiB of memory, and there are 4.0; allowed: up to data.image_size=" in capsys.readouterr().err
     assert main([*FOLDER, "data.image_size=64", "do=plan"]) == 0

@@ -17,8 +17,7 @@ from explorer.analysis.sentences import mood, sentence
 from explorer.host.console import PlainConsole
 from explorer.report.drawing import draw
 from explorer.report.terminal import print_verdict
-from explorer.study.final import joined_hash
-from explorer.study.run import Run
+from explorer.study.run import Run, joined_hash
 from explorer.study.settings import StudyConfig
 from explorer.training.images.split import load
 from explorer.verbs.command_line import read_command

@@ -316,7 +316,7 @@ def test_the_page_is_stale_once_a_check_has_runs_that_it_does_not_show(workplace
         ([], "study.robustness is empty; say for example study.robustness=[init,rate]; allowed: init, rate, length"),
         (["study.robustness=[speed]"], "study.robustness.0=\"speed\": must be 'init', 'rate'"),
         (["recipe.epochs=3", "study.robustness=[init]"], "was started differently (recipe.epochs was 2, now 3)"),
-        (["fork=true"], "fork=true: do=challenge reads a study as it is"),
+        (["fork=true"], "fork=true: challenge reads a study as it is"),
         (["name=other", "study.robustness=[init]"], "studies/other: there is no record yet, and a contrast is checked"),
     ],
 )

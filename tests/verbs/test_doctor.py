@@ -275,7 +275,7 @@ def test_a_page_behind_the_record_is_told_and_is_no_fault(
     before = files()
     code, output = doctor(capsys)
     assert (code, files()) == (0, before)
-    assert f"reports/tiny.html: {words}\n  No fault: the next start draws it from the record" in output
+    assert f"reports/tiny.html: {words}\n  No fault: explorer report tiny draws it from the record" in output
     assert "Nothing is wrong." in output
     code, output = doctor(capsys, "yes=true")
     assert (code, "All is repaired." in output, study.is_stale(PAGE, FOLDER)) == (0, True, False)

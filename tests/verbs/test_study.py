@@ -243,7 +243,10 @@ def refusal(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
     ("overrides", "parts"),
     broadly(
         [
-            (["recipe.epochs=3"], ["was started differently (recipe.epochs was 2, now 3)", "name="]),
+            (
+                ["recipe.epochs=3"],
+                ["was started differently (recipe.epochs was 2, now 3)", "explorer fork tiny recipe.epochs=3"],
+            ),
             (
                 ["study.contrast.setting=1x4d", "study.contrast.against=2x3d"],
                 ["study.contrast.against was 1x4d, now 2x3d"],
@@ -400,14 +403,16 @@ def test_help_and_config_are_printed(workplace: Path, capsys: pytest.CaptureFixt
     import explorer
 
     assert main([]) == 0
-    assert "study=equal_params do=plan" in capsys.readouterr().out
+    assert "explorer plan equal_params" in capsys.readouterr().out
     for word in ("--version", "-V", "version"):
         assert main([word]) == 0
         assert capsys.readouterr().out.startswith(f"resnext-explorer {explorer.__version__} in ")
     assert main(["help"]) == 0
-    assert "study: cardinality_or_width, " in capsys.readouterr().out
+    assert "study: best, cardinality_or_width, " in capsys.readouterr().out
     assert main(["--help"]) == 0
-    assert "study: cardinality_or_width, cardinality_or_width_cifar10_jpeg, design_space," in capsys.readouterr().out
+    assert (
+        "study: best, cardinality_or_width, cardinality_or_width_cifar10_jpeg, design_space," in capsys.readouterr().out
+    )
     assert main([*TINY, "--cfg", "job"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["recipe"]["epochs"] == 2
 

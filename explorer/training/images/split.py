@@ -25,8 +25,8 @@ from explorer.host.errors import InputError
 from explorer.host.files import replaced
 from explorer.host.formatting import counted, in_one_line
 from explorer.host.machine import cpu_count
-from explorer.study.final import joined_hash
 from explorer.study.preprocessing import Preprocessing
+from explorer.study.run import joined_hash
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training.images.augment import ATTEMPTS, crop_boxes
 from explorer.training.images.decode import Box, decode, decode_cropped
