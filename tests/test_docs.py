@@ -203,8 +203,9 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
     arguments = command.arguments
     with_photographs(arguments)
     named = next((word for word in arguments if word in groups()["study"] and word != "best"), None)
-    if named:
-        made_up(read_command([f"study={named}"]).study)
+    named = None if "pool" in arguments else named
+    if named or "--config" in arguments:
+        made_up(read_command([f"study={named or 'equal_params'}"]).study)
     if {"--help", "--version", "--cfg"} & set(arguments) or not arguments:
         assert main(arguments) == 0
         return
@@ -218,8 +219,6 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
     elif read.do in ("run", "plan") and not named:
         if read.study.fork:
             made_up(read_command(["study=equal_params"]).study)
-        if "--config" in arguments:
-            made_up(read.study)
         with_images(read.study.data)
         words = [word for word in arguments if not word.startswith("do=") and word not in ("run", "plan")]
         assert main([*words, "do=plan"]) == 0
@@ -233,7 +232,7 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
         made_up(read_command([f"study={name}"]).study)
         assert main(arguments) == 0
     else:  # what trains, moves or measures is tried by its own tests
-        trains = read.do in ("move", "benchmark", "fork", "export", "predict")
+        trains = read.do in ("move", "benchmark", "export", "predict") or getattr(read.config, "fork", False)
         assert trains or main(arguments) == 0
 
 

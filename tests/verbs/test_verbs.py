@@ -280,7 +280,7 @@ def test_an_interrupt_says_of_each_verb_what_is_kept(
         (["do=benchmark", "image_size=2"], "architectures=29-1x64d: "),
         (
             ["do=dance"],
-            "do=dance: unknown verb; allowed: run, plan, challenge, report, tabulate, doctor, move, fork, figure, table, cite, ",
+            "do=dance: unknown verb; allowed: run, plan, challenge, report, tabulate, doctor, move, fork, ",
         ),
         (["do=dance", "study=equal_params"], "do=dance: unknown verb"),
     ],
