@@ -30,12 +30,12 @@ import explorer
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
-from explorer.record.table import MOST_BYTES as MOST_TABLE
 from explorer.study.preprocessing import StoredPreprocessing
 from explorer.study.renamed import of_a_record
 from explorer.study.run import Execution
 from explorer.study.settings import ADAPTIVE, Count, Natural
 
+MOST_TABLE = 2**33  # bytes of a table; ten million epochs take about a gigabyte
 STUDIES, REPORTS = Path("studies"), Path("reports")
 CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.json"
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"

@@ -29,8 +29,8 @@ import pandas as pd
 from explorer.host.errors import InputError
 from explorer.host.files import named, write_whole
 from explorer.host.yaml_limits import MOST_WHOLE, is_beyond, opened
+from explorer.record.folder import MOST_TABLE as MOST_BYTES
 
-MOST_BYTES = 2**33  # of a table; ten million epochs take about a gigabyte
 MOST_LINE = 2**24  # bytes of a row; the bits of a hundred million test images take as many
 MOST_DAMAGED = 10_000  # damaged lines above which the file is refused as no table
 AT_ONCE = 2**20  # bytes parsed at once; limits the text held in memory in addition to the parsed values
