@@ -278,18 +278,12 @@ def _continued(words: Words, read: list["_Given"], known: dict[str, list[str]]) 
             files = {steps: file for steps, file in groups_of.origins.items() if steps[0] == group}
             tree[group] = _as_leaves(groups_of.tree[group], None, files, (group,))
             composed[group] = groups_of.composed.get(group, [])
-    table, told = _renamed_in(StudyConfig), list[str]()
-    for one in read:
-        if one.key not in chosen:
-            _set(tree, one, _inside(one, table, told))
-    origins: dict[Steps, Path | None] = {}
-    plain = _plain(tree, (), StudyConfig, origins)
-    _refuse_text(plain, ())
-    data, study = plain.get("data"), plain.get("study")
+    found = replace(_with_keys(tree, read, chosen, StudyConfig, composed, []), withheld=withheld)
+    data, study = found.tree.get("data"), found.tree.get("study")
     if isinstance(data, dict) and isinstance(study, dict) and "data" in chosen and "study.question" not in chosen:
         _name_data(data)
         study["question"] = str(study.get("question")).replace(str(label), str(data["label"]))
-    return Composed(plain, {one.key: one.value for one in read}, origins, composed, tuple(told), withheld)
+    return found
 
 
 def _stored(file: Path, given: set[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -637,6 +631,19 @@ def _merged(root: str, read: list[_Given], kind: type, chosen: dict[str, str]) -
         raise InputError(f"a YAML file cannot be read: {what}") from None
     except RecursionError:
         raise InputError("the settings are nested too deeply; allowed are lists and mappings as in conf") from None
+    return _with_keys(tree, read, chosen, kind, composed, told)
+
+
+def _with_keys(
+    tree: dict[str, Any],
+    read: list[_Given],
+    chosen: dict[str, str],
+    kind: type,
+    composed: dict[str, list[Path]],
+    told: list[str],
+) -> Composed:
+    """The merged files as plain settings, with the command's single keys set last; `told` gains their old names."""
+    table = _renamed_in(kind)
     for one in read:
         if one.key not in chosen:
             _set(tree, one, _inside(one, table, told))

@@ -30,6 +30,7 @@ from explorer.record.folder import (
 from explorer.record.starts import starts_of
 from explorer.report.terminal import plain_table
 from explorer.study.settings import StatusConfig
+from explorer.verbs.grammar import studies_here
 
 State = Literal["finished", "running", "stopped", "not begun", "unusable"]
 
@@ -60,7 +61,7 @@ def carry_out(config: StatusConfig, console: Console) -> int:
     if config.name is not None:
         _print_one(study_folder(config.name), console, as_json=config.json)
         return 0
-    folders = sorted(path for path in STUDIES.glob("*") if path.is_dir() and path.name[0] not in "._")
+    folders = [study_folder(name) for name in studies_here()]
     if config.json:
         console.print(json.dumps([asdict(status_of(one)) for one in folders], ensure_ascii=False, indent=2), **PLAIN)
     elif not folders:
