@@ -5,7 +5,9 @@ one that the wheel requires, directly or through another. So neither an extra th
 can help it out.
 """
 
+import ast
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -18,7 +20,9 @@ from packaging.requirements import Requirement
 
 import explorer
 from tests.conftest import TINY
+from tests.photographs import CLASSES, photographs
 from tests.test_pythons import LIMIT, environment, install, run
+from tests.verbs.test_best import SMALL
 
 ROOT = Path(__file__).parent.parent
 
@@ -96,7 +100,7 @@ def test_the_installed_wheel_says_its_version_and_helps(installed: Path, tmp_pat
         assert said.startswith(f"resnext-explorer {explorer.__version__} in {installed.parent}")
         assert f"Python {sys.version_info[0]}.{sys.version_info[1]}." in said
         assert "torch missing" not in said
-        assert "study: cardinality_or_width, " in run(tmp_path, *command, "--help")
+        assert "study: best, cardinality_or_width, " in run(tmp_path, *command, "--help")
     assert "Traceback" not in run(tmp_path, installed / "explorer")
     assert list(tmp_path.iterdir()) == []
 
@@ -112,6 +116,34 @@ def test_the_installed_wheel_plans_trains_and_draws_in_an_empty_folder(installed
     (tmp_path / "conf" / "study").mkdir(parents=True)
     (tmp_path / "conf" / "study" / "mine.yaml").write_text("\n".join(lines))
     assert "10 of 10 runs to do" in run(tmp_path, *command, "study=mine", "do=plan")
+
+
+@pytest.mark.real
+def test_from_photographs_to_a_network_with_the_installed_wheel_alone(installed: Path, tmp_path: Path) -> None:
+    """Three commands in a folder that has only the pictures; then all by the study's name, and the network elsewhere."""
+    command, elsewhere = installed / "explorer", tmp_path / "elsewhere"
+    photographs(tmp_path / "photos", 20, largest=90)
+    photographs(elsewhere / "new", 2, first=900, largest=90)
+    assert "photos: 60 images in 3 classes" in run(tmp_path, command, "plan", *SMALL)
+    said = run(tmp_path, command, *SMALL)
+    assert "Final round: " in said
+    assert "Report: reports/best.html" in said
+    assert "Report: reports/best.html" in run(tmp_path, command, "best")
+    (tmp_path / "reports" / "best.html").unlink()
+    assert "Report: reports/best.html" in run(tmp_path, command, "report", "best")
+    assert run(tmp_path, command, "status", "best").startswith("best")
+    assert "bit for bit" in run(tmp_path, command, "export", "best")
+    shutil.move(tmp_path / "exports" / "best", elsewhere / "network")
+    shutil.move(elsewhere, tmp_path.parent / "elsewhere")
+    place = tmp_path.parent / "elsewhere"
+    code = "from model import predict; print([predict(path)[0][0] for path in __import__('sys').argv[1:]])"
+    images = sorted((place / "new").rglob("*.*"))
+    found = run(place / "network", installed / "python", "-c", code, *images)
+    told = run(tmp_path, command, "predict", "best", *images)
+    assert len(images) == 6
+    for name in ast.literal_eval(found):
+        assert name in told
+    assert set(ast.literal_eval(found)) <= set(CLASSES)
 
 
 @pytest.mark.real

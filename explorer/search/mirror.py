@@ -333,12 +333,19 @@ def _is_ours(storage: BaseStorage, study_id: int, mirror: Mirror) -> bool:
     return bool(storage.get_study_user_attrs(study_id).get(OWNER, "") == mirror.owner)
 
 
+def _has_owner(storage: BaseStorage, study_id: int) -> bool:
+    return OWNER in storage.get_study_user_attrs(study_id)
+
+
 def _found(storage: BaseStorage, mirror: Mirror, name: str) -> int | None:
-    """The id of the study in a database, under any of its names; None if it is not there."""
+    """The id of the study in a database, under any of its names; None if it is not there.
+
+    A study without an owner under a name made from this owner was created just before the connection broke: it is ours.
+    """
     for one in mirror.names(name):
         with contextlib.suppress(KeyError):
             study_id = storage.get_study_id_from_name(one)
-            if _is_ours(storage, study_id, mirror):
+            if _is_ours(storage, study_id, mirror) or (one != name and not _has_owner(storage, study_id)):
                 return study_id
     return None
 
@@ -346,16 +353,19 @@ def _found(storage: BaseStorage, mirror: Mirror, name: str) -> int | None:
 def _study_id(storage: BaseStorage, mirror: Mirror, name: str, objectives: tuple[str, ...]) -> int:
     """The id of the study in a database, created if it is missing or has other objectives."""
     found = _found(storage, mirror, name)
-    if found is not None:
-        if len(storage.get_study_directions(found)) == len(objectives):
-            return found
+    if found is not None and (
+        len(storage.get_study_directions(found)) != len(objectives) or not _is_ours(storage, found, mirror)
+    ):
         storage.delete_study(found)
+        found = None
+    if found is not None:
+        return found
     study = _created(storage, mirror.names(name), len(objectives))
-    if mirror.owner:
-        study.set_user_attr(OWNER, mirror.owner)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(list(objectives))
+    if mirror.owner:  # last, so that a study with an owner is whole
+        study.set_user_attr(OWNER, mirror.owner)
     return study._study_id
 
 

@@ -249,7 +249,7 @@ def test_a_page_that_cannot_be_written_comes_after_the_verdict_and_leaves_the_ol
     (line,) = capsys.readouterr().err.splitlines()
     assert "reports/tiny.html: No space left on device" in line
     disk.make_room()
-    assert start(draws=True) == 0
+    assert start("do=report", draws=True) == 0
     assert (study.REPORTS / "tiny.html").read_bytes() != pages[study.REPORTS / "tiny.html"]
 
 

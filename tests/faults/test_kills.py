@@ -17,7 +17,7 @@ from tests.faults.record import Rows, differences, record_of
 # Long enough for moments to fall into training, and a checkpoint after every step, so that many fall into saving.
 STUDY = [*TINY, "recipe.epochs=10", "search.seeds=3", "engine.save_every=0", "engine.retries=1000"]
 KILLS = 20 if LEVEL == "full" else 10  # of one test
-FOLDER = Path("studies/tiny")
+FOLDER, PAGE = Path("studies/tiny"), study.REPORTS / "tiny.html"
 REPEATS = range(10 if LEVEL == "full" else 1)
 
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")]
@@ -47,7 +47,15 @@ def compare(place: Path, undisturbed: Undisturbed, told: str) -> None:
     """The record is that of the undisturbed study, and there is a page of it."""
     found = differences(record_of(place / FOLDER), undisturbed.record)
     assert not found, f"{told}: {found}"
-    assert not study.is_stale(place / study.REPORTS / "tiny.html", place / FOLDER), told
+    assert not study.is_stale(place / PAGE, place / FOLDER), told
+
+
+def draw(place: Path, running: Command, told: str) -> None:
+    """Draw the page if the last kill came between the record's last row and it: the verdict then says how."""
+    if study.is_stale(place / PAGE, place / FOLDER):
+        assert "draw it with: explorer report tiny" in running.told(), f"{told}: {running.told()}"
+        with command(place, [*TINY, "do=report"]) as drawing:
+            assert drawing.ended() == 0, f"{told}: {drawing.told()}"
 
 
 @pytest.mark.parametrize("number", REPEATS)
@@ -104,9 +112,11 @@ def test_commands_killed_at_any_moment_leave_nothing_and_go_on(
                 longest = max(longest, running.gone_after(PATIENCE))
                 continue
             assert running.process.returncode == 0, f"{told}: {running.told()}"
+            draw(place, running, told)
         compare(place, undisturbed, told)
         place, moments = tmp_path / str(kills), []
     with command(place, arguments) as running:
         assert running.ended() == 0, f"{told}: {running.told()}"
+        draw(place, running, told)
     compare(place, undisturbed, told)
     measured("seconds until nothing was left, at most", longest)

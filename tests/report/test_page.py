@@ -113,18 +113,12 @@ def test_plotlys_licence_notice_is_kept() -> None:
     assert re.search(r"plotly\.js v[\d.]+.{0,200}Licensed under the MIT license", render_page(study()), re.DOTALL)
 
 
-def test_the_command_of_a_card_trains_that_design_alone() -> None:
-    words = shlex.split(command("29-8x14d@sum", read_command(["study=equal_params"]).study))
-    assert words[:3] == ["python", "-m", "explorer"]
-    again = read_command(words[3:]).study
-    assert (again.name, [setting.name for setting in plan_of(again).settings]) == ("again", ["29-8x14d@sum"])
-
-
-def test_commands_say_where_images_must_be_given() -> None:
+def test_the_command_of_a_card_trains_that_design_alone_and_says_where_images_must_be_given() -> None:
     config = read_command(["study=equal_params_cifar10_jpeg", "data.path=somewhere"]).study
-    words = shlex.split(command("29-16x2d-w64", config))
-    assert words[-1] == "data.path=FOLDER"
-    again = read_command(words[3:]).study
-    assert (again.name, again.data.name, again.data.path) == ("again", "cifar10_jpeg", "FOLDER")
+    words = shlex.split(command("29-16x2d-w64@sum", config))
+    assert (words[0], words[-1]) == ("explorer", "search.forms=[sum]")
+    again = read_command(words[1:]).study
+    assert (again.name, [setting.name for setting in plan_of(again).settings]) == ("again", ["29-16x2d-w64@sum"])
+    assert (again.data.name, again.data.path) == ("cifar10_jpeg", "FOLDER")
     page = render_page(study(config))
     assert "--config studies/equal_params_cifar10_jpeg/config.yaml name=again data.path=FOLDER" in page

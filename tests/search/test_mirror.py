@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from explorer.analysis.judging import open_study
-from explorer.search.mirror import LAST_SECONDS, LATE, Writer, mirror_path, mirrored, own_mirror, problem
+from explorer.search.mirror import LAST_SECONDS, LATE, OWNER, Mirror, Writer, mirror_path, mirrored, own_mirror, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials, open_trials
 from explorer.study.plan import plan_of
@@ -46,6 +47,17 @@ def assert_equal(folder: Path, trials: Trials) -> None:
     for copy, original in zip(trials_of(folder), trials.frozen(), strict=True):
         for name in ("number", "state", "values", "params", "user_attrs", "intermediate_values"):
             assert getattr(copy, name) == getattr(original, name), name
+
+
+def test_a_study_that_was_being_created_when_the_connection_broke_is_taken_up(tmp_path: Path, trials: Trials) -> None:
+    mirror = Mirror(tmp_path, f"sqlite:///{tmp_path / 'shared.db'}", "0123456789abcdef")
+    optuna.create_study(storage=mirror.url, study_name="tiny").set_user_attr(OWNER, "somebody else")
+    optuna.create_study(storage=mirror.url, study_name="tiny-012345")
+    assert Writer(trials, mirror).catch_up()
+    assert sorted(optuna.get_all_study_names(mirror.url)) == ["tiny", "tiny-012345"]
+    written = optuna.load_study(storage=mirror.url, study_name="tiny-012345")
+    assert (written.user_attrs, len(written.trials)) == ({OWNER: mirror.owner}, 2)
+    assert problem(trials, mirror) == ("", False)
 
 
 def test_the_mirror_follows_trials_as_they_go_on(folder: Path, trials: Trials) -> None:

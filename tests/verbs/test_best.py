@@ -27,6 +27,10 @@ from tests.training.test_image_sources import config as data_config
 from tests.training.test_image_sources import forget, pictures, write_folder
 
 BEST = ["study=best", "data=digits", "budget=100k", "search.designs=8"]
+# From photographs in the folder `photos` to a network within seconds.
+SMALL = ["study=best", "data=photos", "budget=30k", "data.resize=16", "recipe.epochs=4", "search.designs=4"]
+SMALL += ["search.final_seeds=1", "device=cpu", "engine.precision=float32", "engine.forms=native", "engine.workers=1"]
+SMALL += ["engine.threads=1", "report.live=false", "space.depth=14", "space.width=[16,32]"]
 
 
 @pytest.fixture(autouse=True)
@@ -176,10 +180,7 @@ def test_without_images_it_says_how_to_give_them(capsys: pytest.CaptureFixture[s
 def test_photographs_in_one_network_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole way, small: a folder of photographs of any size, mode and orientation, and a trained network."""
     photographs(tmp_path / "photos", 20, largest=90)
-    command = ["study=best", "data=photos", "budget=30k", "data.resize=16", "recipe.epochs=4", "search.designs=4"]
-    command += ["search.final_seeds=1", "device=cpu", "engine.precision=float32", "engine.forms=native"]
-    command += ["engine.workers=1", "engine.threads=1", "report.live=false", "space.depth=14", "space.width=[16,32]"]
-    assert main(command) == 0
+    assert main(SMALL) == 0
     said = capsys.readouterr().out
     assert "photos: 60 images in 3 classes" in said
     assert "Final round: " in said
@@ -190,14 +191,14 @@ def test_photographs_in_one_network_out(tmp_path: Path, capsys: pytest.CaptureFi
     folder, run, _ = answer_of(study)
     assert (folder / "local" / "weights" / f"{run.run}.safetensors").is_file()
     # Started again nothing is trained; and a round that was cut short goes on where it was.
-    assert main(command) == 0
+    assert main(SMALL) == 0
     assert "Final round: " not in capsys.readouterr().out
     for name in ("runs.csv", "epochs.csv", "correct.csv", "filters.csv"):
         path = folder / name
         if path.exists():
             lines = path.read_text().splitlines(keepends=True)
             path.write_text("".join(line for line in lines if not line.startswith(run.run)))
-    assert main(command) == 0
+    assert main(SMALL) == 0
     assert "1 fresh seed each, then tested: 1 run\n" in re.sub(r" +", " ", capsys.readouterr().out).replace(" \n", "\n")
     again = answer_of(open_study(Path("studies/best")))
     assert (again.run.run, again.run.test_error) == (run.run, run.test_error)
