@@ -120,7 +120,7 @@ def test_the_installed_wheel_plans_trains_and_draws_in_an_empty_folder(installed
 
 @pytest.mark.real
 def test_from_photographs_to_a_network_with_the_installed_wheel_alone(installed: Path, tmp_path: Path) -> None:
-    """Three commands in a folder that has only the pictures; then all by the study's name, and the network elsewhere."""
+    """In a folder that has only the pictures; then all by the study's name, and the network elsewhere."""
     command, elsewhere = installed / "explorer", tmp_path / "elsewhere"
     photographs(tmp_path / "photos", 20, largest=90)
     photographs(elsewhere / "new", 2, first=900, largest=90)
