@@ -16,8 +16,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-demo: $(VENV)/.ready ## set up, run study=equal_params (about 3 minutes on 2 cores) and draw its page
-	$(BIN)/python -m explorer study=equal_params
+demo: $(VENV)/.ready ## set up, run the study equal_params (about 3 minutes on 2 cores) and draw its page
+	$(BIN)/explorer equal_params
 
 test: $(VENV)/.ready-dev ## set up and run the fast tests; with EXPLORER_REQUIRE_REAL=1 all of them, as .ci/run does
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)

@@ -258,7 +258,7 @@ def _large(kind: str, overrides: list[str], runs: int, folder: "Path", console: 
     steps = {
         "continue, half done: until the next run starts": partial(in_own_process, until_first, study, half),
         "list: read and judge it for the index": partial(in_own_process, _listed, whole),
-        "do=report: judge it, draw its page": partial(command, [*overrides, "do=report"], folder / "whole"),
+        "report: judge it, draw its page": partial(command, ["report", *overrides], folder / "whole"),
         "start it again when finished: verdict": partial(command, overrides, folder / "whole"),
     }
     for what, step in steps.items():

@@ -1,4 +1,4 @@
-"""The entry point of the command line: `python -m explorer study=NAME`. The verbs are in `explorer/verbs`."""
+"""The entry point of the command line: `explorer NAME`. The verbs are in `explorer/verbs`."""
 
 import sys
 from functools import partial

@@ -27,6 +27,7 @@ from explorer.analysis.intervals import Estimate
 from explorer.analysis.published_runs import IMGCLSMOB, every_pair
 from explorer.analysis.ranks import rank_history
 from explorer.design import parse_name
+from explorer.host.commands import VERBS
 from explorer.host.formatting import p_value
 from explorer.record.rows import RunRecord
 from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, PoolConfig, StudyConfig, VerifyConfig
@@ -34,7 +35,7 @@ from explorer.study.tree import whole_number
 from explorer.verbs.carry_out import carried_out
 from explorer.verbs.command_line import read_command
 from explorer.verbs.compose import groups
-from explorer.verbs.table import VERBS
+from explorer.verbs.table import verb_of
 from tests.made_up import made_up, made_up_checks
 from tests.photographs import photographs
 from tests.test_layers import ROOMS
@@ -60,7 +61,8 @@ OTHERS = {
 }
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-OURS = re.compile(r"(\w+=\S+ )*((\.venv/bin/)?python (-m (explorer|benchmarks|tests)|studies/)|make [a-z])")
+OURS = re.compile(r"(\w+=\S+ )*((\.venv/bin/)?python (-m (explorer|benchmarks|tests)|studies/)|make [a-z]|explorer \S)")
+IN_GENERAL = re.compile(r"\bexplorer .*(NAME\b|\.\.\.|\ba b c$)")  # within a sentence, of any study
 COSTS = ("params", "macs", "activations")
 PLACEHOLDERS = {"FOLDER": "images", "RUN": "0123456789ab", "NAME": "fast_path"}
 
@@ -99,7 +101,11 @@ def lines(page: Path) -> Iterator[str]:
     for body in fences(page, "console"):
         yield from (line.removeprefix("$ ") for line in body.splitlines() if line.startswith("$ "))
     for code in INLINE.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
-        if OURS.match(words := " ".join(code.split())):
+        if (
+            OURS.match(words := " ".join(code.split()))
+            and words.split()[-1] not in VERBS
+            and not IN_GENERAL.search(words)
+        ):
             yield words
 
 
@@ -185,9 +191,9 @@ def with_photographs(arguments: list[str]) -> None:
 def headers() -> list[Command]:
     """The commands in the comments of the files in `conf`; words follow them after two spaces or in brackets."""
     found = []
-    for path in sorted((ROOT / "conf").rglob("*.yaml")):
+    for path in sorted((ROOT / "conf").glob("*/*.yaml")):
         text = re.sub(r"\\\n#\s*", "", path.read_text(encoding="utf-8"))
-        said = re.findall(r"^#\s*(python -m explorer .*)$", text, re.MULTILINE)
+        said = re.findall(r"^#\s+(explorer .*)$", text, re.MULTILINE)
         found += [Command(path.name, tuple(shlex.split(re.split(r"\s{2,}|\s\(", line)[0]))) for line in said]
     return found
 
@@ -204,6 +210,9 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
     with_photographs(arguments)
     named = next((word for word in arguments if word in groups()["study"] and word != "best"), None)
     named = None if "pool" in arguments else named
+    # With keys of its own a study is one that is about to begin.
+    if verb_of(arguments) in ("run", "plan") and "fork=true" not in arguments:
+        named = named if not any("=" in word for word in arguments) else None
     if named or "--config" in arguments:
         made_up(read_command([f"study={named or 'equal_params'}"]).study)
     if {"--help", "--version", "--cfg"} & set(arguments) or not arguments:
@@ -327,11 +336,11 @@ def test_the_output_of_a_command_is_what_it_prints(workplace: Path, capsys: pyte
     assert own in [command.arguments for command in COMMANDS]
     (shown,) = fences(ROOT / "docs/getting-started.md", "text")
     with_photographs(own)
-    for arguments, said in ((shlex.split(plan[0])[4:], plan[2]), (own, shown)):
+    for arguments, said in ((Command("README.md", tuple(shlex.split(plan[0])[1:])).arguments, plan[2]), (own, shown)):
         assert main(arguments) == 0
         assert without_times(capsys.readouterr().out) == without_times(said)
     made_up(read_command(["study=equal_params"]).study)
-    assert main(shlex.split(run[0])[4:]) == 0
+    assert main(Command("README.md", tuple(shlex.split(run[0])[1:])).arguments) == 0
     rows = 8  # the question and the table
     printed = capsys.readouterr().out.replace("lower the error?", "lower the\nerror?")
     for line, there in zip(printed.splitlines()[:rows], run[2].splitlines()[:rows], strict=True):

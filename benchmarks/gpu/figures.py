@@ -175,13 +175,13 @@ def compiled(measured: Measured) -> Rows:
 
 
 def training(measured: Measured) -> Rows:
-    """Images per second of `do=benchmark`: ours, the tutorial's, that with channels last, and the ratio."""
+    """Images per second of `explorer benchmark`: ours, the tutorial's, that with channels last, and the ratio."""
     line = r"^ (\d+-\S+) +([\d,.]+) +([\d,.]+) +([\d,.]+) +([\d.]+x)"
     return [list(found) for found in re.findall(line, measured.section("benchmark"), re.MULTILINE)]
 
 
 def targets(measured: Measured) -> Rows:
-    """The figures to reach of `do=benchmark`."""
+    """The figures to reach of `explorer benchmark`."""
     line = r"^ (\S.*?) {2,}(\S.*?) {2,}(pass|FAIL|undecided) *$"
     return [list(found) for found in re.findall(line, measured.section("benchmark"), re.MULTILINE)]
 
@@ -221,7 +221,7 @@ TABLES: tuple[Table, ...] = (
     ("Time of a step over another's", "network|over|measured|times", ratios, True),
     ("Grouped convolutions, forward and backward, in ms", "shape|as it is|fastest|takes|gain|(others)", forms, True),
     ("Batch norm, ReLU and addition, forward and backward, in ms", "maps|torch|ours|gain|GB/s", norms, True),
-    ("`do=benchmark`, images per second", "network|ours|tutorial's|its channels last|ratio", training, True),
+    ("`explorer benchmark`, images per second", "network|ours|tutorial's|its channels last|ratio", training, True),
     ("Processes that train at once, images per second", "network|processes|together|gain", together, True),
     ("Images that are decoded meanwhile, images per second", "network|on the device|decoded|share", streaming, True),
     ("Figures to reach", "figure|found|reached", targets, True),

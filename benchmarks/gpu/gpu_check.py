@@ -202,7 +202,7 @@ def reproduce(check: Check) -> None:
         if runs.exists():
             check.say(f"{study}: {len(runs.read_text(encoding='utf-8').splitlines()) - 1} runs in the record")
             if code:  # a study that came to its end has drawn its page
-                drawing = [sys.executable, "-m", "explorer", *own, "do=report"]
+                drawing = [sys.executable, "-m", "explorer", "report", *own]
                 check.run(f"{study} page", drawing, check.limit(REPORT), shown=3)
 
 
@@ -235,7 +235,7 @@ def benchmark(check: Check) -> None:
     own: tuple[str, ...] = ("architectures=[29-1x64d,29-32x4d]", "batch_size=128", "steps=30")
     if check.is_tiny:
         own = ("architectures=[11-1x4d-w16,11-2x3d-w16]", "batch_size=8", "image_size=8", "steps=1")
-    check.run("benchmark", check.explorer("do=benchmark", *own, "turns=1"), check.limit(150), shown=40)
+    check.run("benchmark", check.explorer("benchmark", *own, "turns=1"), check.limit(150), shown=40)
 
 
 def auto(check: Check) -> None:

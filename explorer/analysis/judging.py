@@ -14,6 +14,7 @@ from explorer.analysis.final_study import FinalStudy, final_of
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
 from explorer.design.name import paths_in
+from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
@@ -79,7 +80,7 @@ class OpenedStudy:
 def open_study(folder: Path) -> OpenedStudy:
     """Open the study in a folder. Raises InputError if it was never started, or its files cannot be used."""
     if (opened := begun_study(folder)) is None:
-        raise InputError(f"{folder}: there is no such study yet; start it with explorer {folder.name}")
+        raise InputError(f"{folder}: there is no such study yet; start it with {command_for('', folder.name)}")
     return opened
 
 
@@ -204,6 +205,6 @@ def refuse_large(folder: Path) -> None:
         what = f"its list of {designs:,} designs"
     if what:
         raise InputError(
-            f"{what} is too large to be read beside another; explorer report {folder.name} draws its page, and the "
-            "index keeps what it says"
+            f"{what} is too large to be read beside another; {command_for('report', folder.name)} draws its page, and "
+            "the index keeps what it says"
         )

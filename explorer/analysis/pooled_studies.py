@@ -17,6 +17,7 @@ from explorer.analysis.published_runs import PublishedPair, published
 from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
+from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, interval_points, points
 from explorer.study.checks import RIVALS
@@ -175,7 +176,7 @@ def _refuse_unfit(study: OpenedStudy) -> None:
     if not finding.complete:
         raise InputError(
             f"studies: {name} is not finished, {finding.final} of {finding.wanted} runs are in; "
-            f"continue it with explorer {name}"
+            f"continue it with {command_for('', name)}"
         )
     found = finding.comparison
     if found is None or found.lost or any(found.failed):

@@ -6,7 +6,6 @@ affect results are compared once a worker has reported them. All other differenc
 
 import json
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from itertools import count
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import explorer
+from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import one_line
 from explorer.record.folder import CONFIG, EXECUTION, study_folder
@@ -79,9 +79,11 @@ def fork_of(config: StudyConfig, host_report: HostReport | None = None) -> tuple
     first = _differences(started_study(study_folder(config.name)), config, host_report)
     if isinstance(config.fork, str):
         if not first:
+            file = str(study_folder(config.name) / CONFIG)
+            again = command_for("run", "", "--config", file, f"name={config.fork}")
             raise InputError(
                 f"fork={config.fork}: nothing that decides a result is changed, so it would be the same study; "
-                f"explorer run --config {study_folder(config.name) / CONFIG} name={config.fork} trains it again"
+                f"{again} trains it again"
             )
         if _differences(started_study(study_folder(config.fork)), config, host_report):
             raise InputError(f"fork={config.fork}: {study_folder(config.fork)} has another study; choose another name")
@@ -183,9 +185,9 @@ def _way_on(folder: Path, differences: list[Difference]) -> str:
         return "start a new study with name=..."
     keys = [one.setting() for one in differences]
     if not any(keys):
-        return f"go on under another name with explorer fork {name}, or start a new study with name=..."
-    words = "KEY=VALUE..." if len(keys) > FEW or not all(keys) else " ".join(map(shlex.quote, keys))
-    return f"continue it as it is with explorer {name}, or go on under another name with explorer fork {name} {words}"
+        return f"go on under another name with {command_for('fork', name)}, or start a new study with name=..."
+    fork = command_for("fork", name, *(keys if len(keys) <= FEW and all(keys) else ["KEY=VALUE..."]))
+    return f"continue it as it is with {command_for('', name)}, or go on under another name with {fork}"
 
 
 def _place(environment: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.record import table
 from explorer.record.folder import CORRECT, DECISIONS, EPOCHS, FILTERS, RUNS
@@ -248,7 +249,7 @@ def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
     name, gone = next(iter(lost.items()))
     return InputError(
         f"{folder / name}: {lost_rows(name, len(gone))} ({', '.join(gone[:3])}); restore the file, or let "
-        "explorer doctor take out what was lost, to be trained again"
+        f"{command_for('doctor', folder.name)} take out what was lost, to be trained again"
     )
 
 

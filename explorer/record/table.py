@@ -110,7 +110,7 @@ def undamaged(path: Path, kind: type, only: Collection[str] | None = None) -> Co
     found = inspect(path, kind, only)
     for number, why in found.damaged.items():
         raise InputError(
-            f"{path}, line {number}: {why}; restore the file or the line, or let explorer doctor set it aside"
+            f"{path}, line {number}: {why}; restore the file or the line, or let the verb doctor set it aside"
         )
     return found
 

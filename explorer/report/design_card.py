@@ -6,6 +6,7 @@ from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.design.layout import layout
 from explorer.design.template import Task
+from explorer.host.commands import PROGRAM, command_for
 from explorer.record.folder import STUDIES
 from explorer.report.error_words import interval_words, mean_words, seed_words
 from explorer.study.settings import StudyConfig
@@ -51,7 +52,9 @@ def command(setting: str, config: StudyConfig) -> str:
 
 def again(config: StudyConfig) -> str:
     """The command that runs a study again from its stored settings, whatever it was started with."""
-    return f"explorer run --config {STUDIES}/{config.name}/config.yaml name=again{given_path(config)}"
+    file = f"{STUDIES}/{config.name}/config.yaml"
+    path = ["data.path=FOLDER"] if given_path(config) else []
+    return command_for("run", "", "--config", file, "name=again", *path, program=PROGRAM)
 
 
 def given_path(config: StudyConfig) -> str:

@@ -76,7 +76,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class PoolEntry:
-    """One page of `do=pool` in the index: its file name, the question, the data sets and what was found.
+    """One page of `explorer pool` in the index: its file name, the question, the data sets and what was found.
 
     mood  the colour class, as that of a study
     """
@@ -94,7 +94,7 @@ class PoolEntry:
 
 
 def pools_in(folder: Path) -> list[PoolEntry]:
-    """The pages of `do=pool` in a folder, by name; each says in its head what the index tells of it."""
+    """The pages of `explorer pool` in a folder, by name; each says in its head what the index tells of it."""
     found = []
     for path in sorted(folder.glob("pool-*.html")):
         try:

@@ -33,6 +33,7 @@ from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
 from explorer.design.shape_axes import SHOWN
 from explorer.host import formatting as wording
+from explorer.host.commands import PROGRAM, command_for
 from explorer.host.files import write_whole
 from explorer.record.folder import LIVE_SECONDS
 from explorer.report import effects as effect_words
@@ -121,6 +122,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         recipe=asdict(study.config.recipe),
         path=given_path(study.config),
         again=again(study.config),
+        goes_on=command_for("", study.config.name, program=PROGRAM),
         failures=method.failures(study),
         failed=method.failed_runs(study),
         tried=method.tried(study),

@@ -1,4 +1,4 @@
-"""Writes the page of `do=pool`: a forest plot of one contrast over data sets, which needs no script."""
+"""Writes the page of `explorer pool`: a forest plot of one contrast over data sets, which needs no script."""
 
 import math
 from dataclasses import asdict

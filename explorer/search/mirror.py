@@ -33,7 +33,7 @@ from explorer.study.settings import StorageConfig
 PERIOD_SECONDS = 5.0
 REST = 20.0  # pause after a synchronisation, in multiples of its time, so that it takes at most 5 % of the time
 LAST_SECONDS = 10.0  # most seconds that the end of a study waits for a synchronisation
-LATE = "is not up to date at the end: starting the study again, or explorer move, brings it there"
+LATE = "is not up to date at the end: starting the study again, or the verb move, brings it there"
 # Most bytes of a study's own file: fixed, per trial (measured: 3,000), and per byte of the record (measured: four).
 MOST_BYTES, MOST_OF_TRIAL, MOST_TIMES = 2**24, 2**15, 50
 _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"

@@ -507,7 +507,7 @@ class DeleteConfig:
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """`do=doctor`: the study to examine, and whether it is repaired without asking."""
+    """`explorer doctor`: the study to examine, and whether it is repaired without asking."""
 
     name: str
     yes: bool
@@ -515,7 +515,7 @@ class DoctorConfig:
 
 @dataclass(frozen=True)
 class VerifyConfig:
-    """`do=verify`: an architecture's cost by every counter, and its equivalent forms compared.
+    """`explorer verify`: an architecture's cost by every counter, and its equivalent forms compared.
 
     channels, image_size, classes  the task; null: the template's own
     batch_size, repeats            of the timing: images per pass, and number of passes, whose median is reported
@@ -533,7 +533,7 @@ class VerifyConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """`do=export`: a design as files that work without this project.
+    """`explorer export architecture=NAME`: a design as files that work without this project.
 
     weights  a safetensors file of trained weights, as written with storage.weights=last; null: none
     folder   in which a folder for the design is created
@@ -595,7 +595,7 @@ class PredictConfig:
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """`do=benchmark`: how fast networks train or infer on this machine.
+    """`explorer benchmark`: how fast networks train or infer on this machine.
 
     subject  training: images per second of this project's loop and of a tutorial's, with targets, passed or failed;
              latency: milliseconds of one forward pass, candidates in turns
@@ -615,7 +615,7 @@ class BenchmarkConfig:
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """`do=pool`: one claim over several data sets, from recorded studies of one contrast.
+    """`explorer pool`: one claim over several data sets, from recorded studies of one contrast.
 
     studies  their names
     name     of the page, `reports/pool-NAME.html`; null: the names of the studies

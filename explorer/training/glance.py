@@ -1,6 +1,6 @@
 """A quick check of a data set that reads few images: does it exist, with the classes and size of the settings?
 
-It lets `do=plan` report at once what a start would refuse only after reading all images. Data sets of the hub are not
+It lets a plan report at once what a start would refuse only after reading all images. Data sets of the hub are not
 checked, since a plan downloads nothing.
 """
 

@@ -1,4 +1,4 @@
-"""`do=benchmark`: this project's training loop compared with a tutorial's loop and with the device's limits."""
+"""`explorer benchmark`: this project's training loop compared with a tutorial's loop and with the device's limits."""
 
 import contextlib
 import gc

@@ -1,1 +1,1 @@
-"""The verbs of the program (`do=run`, `do=plan`, ...), one file each, the command line and the Python interface."""
+"""The verbs of the program (`run`, `plan`, ...), one file each, the command line and the Python interface."""

@@ -64,7 +64,7 @@ class Answer:
 
 
 class Study:
-    """A recorded study in its present state, from its folder or from a shared table of it (`do=tabulate`).
+    """A recorded study in its present state, from its folder or from a shared table of it (`explorer tabulate`).
 
     runs, epochs, filters  the record's tables, errors as fractions
     finding  all that the record shows, the verdict included

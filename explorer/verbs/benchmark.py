@@ -1,4 +1,4 @@
-"""`do=benchmark`: speed of training and inference on this machine, against a plain PyTorch loop and hardware limits."""
+"""`explorer benchmark`: speed of training and inference here, against a plain PyTorch loop and hardware limits."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -209,5 +209,5 @@ def _refuse_beyond(config: BenchmarkConfig, what: str, needed: Callable[[Task, i
 
 
 def carry_out(config: BenchmarkConfig, console: Console) -> int:
-    """`do=benchmark`: measure this machine. The exit code is always 0: a missed target is not an error."""
+    """`explorer benchmark`: measure this machine. The exit code is always 0: a missed target is not an error."""
     return {"training": _training, "latency": _latency}[config.subject](config, console)

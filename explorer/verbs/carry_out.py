@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from explorer.host import signals
+from explorer.host.commands import program_here
 from explorer.host.console import PLAIN, PlainConsole, spare_letters
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import one_line, without_passwords
@@ -33,7 +34,7 @@ KEPT = {
 
 
 def carried_out(work: "Callable[[Console], int]", arguments: list[str], program: str = "explorer") -> int:
-    """Run `work`, the body of a command of `python -m PROGRAM`, with a console, and return the exit code.
+    """Run `work`, the body of a command of `explorer` or `python -m PROGRAM`, with a console, and return the exit code.
 
     The code is what `work` returns, 0 or 1; 1 if a study stopped, 2 for input or files that cannot be used, 128 plus
     the signal if a signal stopped it. `arguments` are the command's words; passwords in them are never shown.
@@ -67,7 +68,7 @@ def carried_out(work: "Callable[[Console], int]", arguments: list[str], program:
         complain(one_line(f"{program}: {error.object}: cannot be said in {error.encoding}; {UTF8}"))
         return 2
     except KeyboardInterrupt:
-        command = shlex.join(["python", "-m", program, *arguments])
+        command = f"{program_here(program)} {shlex.join(arguments)}"
         complain(f"\nInterrupted. {KEPT.get(verb_of(arguments), NOTHING_KEPT)}: {command}")
         return signals.exit_code()
 

@@ -1,4 +1,4 @@
-"""`do=challenge`: make the robustness checks of a finished contrast, judge them, draw the page again."""
+"""`explorer challenge`: make the robustness checks of a finished contrast, judge them, draw the page again."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -8,6 +8,7 @@ from rich.console import Console
 from explorer.analysis.checks import Checks, CheckStudy, checks_of
 from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.analysis.regime import regime_of, regime_sentence
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
@@ -35,7 +36,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     if study is None or study.progress.left:
         far = f"{study.progress.final} of {study.progress.wanted} runs are in" if study else "there is no record yet"
         raise InputError(
-            f"{folder}: {far}, and a contrast is checked when it is finished; first say explorer {folder.name}"
+            f"{folder}: {far}, and a contrast is checked when it is finished; first say {command_for('', folder.name)}"
         )
     asked = config.study.robustness or tuple((stored_config(folder) or {}).get("study", {}).get("robustness", ()))
     if not asked:

@@ -19,7 +19,7 @@ class Command:
     aside     a line for each given key that has no effect, or is written under an old name
     withheld  keys of a stored study that a start needs from the command (see `Composed`)
     is_named  whether the verb works on a recorded study by its name (see `NAMED_VERBS`)
-    database  URL of the database outside the study's folder that do=doctor may examine, and that do=move deletes the
+    database  URL of the database outside the study's folder that doctor may examine, and that move deletes the
               study from; None if the command names none
     """
 

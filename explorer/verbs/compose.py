@@ -29,6 +29,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml.constructor import ConstructorError
 
+from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint, without_password
 from explorer.host.yaml_limits import MOST_BYTES, check_yaml, read_bytes
@@ -44,8 +45,8 @@ from explorer.verbs.table import words_field
 sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
 
-OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # keys and groups that do=doctor uses
-# Subjects of `python -m benchmarks`, which do=benchmark once measured.
+OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # keys and groups that doctor uses
+# Subjects of `python -m benchmarks`, which the verb benchmark once measured.
 OWN_SUBJECTS = ("accuracy", "costs", "ranks", "replay", "report", "samplers", "scale", "size", "start")
 SUFFIXES = (".yaml", ".yml")
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
@@ -209,7 +210,7 @@ def _of_own(words: Words, read: list["_Given"], known: dict[str, list[str]]) -> 
     verb, kind = words.verb, words.kind
     if chosen := [one for one in read if one.key in known]:
         works = "on recorded studies, as in studies=[a,b]," if kind is PoolConfig else "on one design"
-        raise InputError(f"{chosen[0].line}: do={verb} works {works} and takes no group; leave it out")
+        raise InputError(f"{chosen[0].line}: {verb} works {works} and takes no group; leave it out")
     found = _merged(verb, read, kind, {})
     if not words.others:
         return found
@@ -294,9 +295,9 @@ def _stored(file: Path, given: set[str]) -> tuple[dict[str, Any], tuple[str, ...
     if file.is_symlink() or (file.parent.is_symlink() and file.name == CONFIG):
         raise InputError(f"{file}: is a link, or lies in one; allowed are files and folders alone")
     if not file.exists():
-        there = (
-            f"explorer doctor {file.parent.name} says what is there" if file.parent.is_dir() else "name another file"
-        )
+        there = "name another file"
+        if file.parent.is_dir():
+            there = f"{command_for('doctor', file.parent.name)} says what is there"
         raise InputError(f"{file}: is missing, which holds the study's settings; {there}")
     plain = _plain(_content(file), (), StudyConfig, {})
     tree = of_a_record(plain, f" (in {file})")
@@ -334,7 +335,7 @@ def _as_leaves(value: Any, file: Path | None, files: dict[Steps, Path | None] | 
 
 
 def _refuse_own_subject(words: Words) -> None:
-    """Raise InputError for a subject of `python -m benchmarks`, which do=benchmark measured in earlier versions."""
+    """Raise InputError for a subject of `python -m benchmarks`, which benchmark measured in earlier versions."""
     subjects = [text.strip("'\"") for key, _, text in map(_split, words.keys) if key == "subject"] + [*words.others]
     if subjects and subjects[-1] in OWN_SUBJECTS:
         raise InputError(

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import StudyStoppedError
 from explorer.record.folder import REPORTS, is_stale
@@ -15,7 +16,7 @@ def tell_of_page(study: OpenedStudy, console: Console) -> None:
         console.print(f"Report: {page}", **PLAIN)
         return
     what = "is older than the record" if page.exists() else "has not been drawn"
-    console.print(f"The page {page} {what}; draw it with: explorer report {name}", **PLAIN)
+    console.print(f"The page {page} {what}; draw it with: {command_for('report', name)}", **PLAIN)
 
 
 def draw_page(study: OpenedStudy, console: Console) -> list[str]:
@@ -27,8 +28,8 @@ def draw_page(study: OpenedStudy, console: Console) -> list[str]:
 
         draw(study, ped_anova(study))
     except OSError as error:
-        name = study.folder.name
-        return [f"{error.filename or page}: {error.strerror}; make room and draw the page with explorer report {name}"]
+        again = command_for("report", study.folder.name)
+        return [f"{error.filename or page}: {error.strerror}; make room and draw the page with {again}"]
     except StudyStoppedError as error:
         return [str(error)]
     console.print(f"Report: {page}", **PLAIN)

@@ -1,4 +1,4 @@
-"""`do=export`: write a design as files that work without this project."""
+"""`explorer export architecture=NAME`: write a design as files that work without this project."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ def print_exported(found: Exported, console: Console) -> None:
 
 
 def carry_out(config: ExportConfig, console: Console) -> int:
-    """`do=export`: write a design as a Python module of its own, with weights and as ONNX where asked for."""
+    """`export` of a design: write it as a Python module of its own, with weights and as ONNX where asked for."""
     # Two copies of the weights in float32, and two more for ONNX.
     _design(config, bytes_per_weight=20)
     from explorer.training.network.export import export

@@ -11,12 +11,13 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from explorer.host.commands import VERBS, command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint
 from explorer.record.folder import CONFIG, STUDIES, study_folder
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import checked_name, kinds_of
-from explorer.verbs.table import NAMED_VERBS, OWN_VERBS, STUDY_VERBS, VERBS, verb_of, words_field
+from explorer.verbs.table import NAMED_VERBS, OWN_VERBS, STUDY_VERBS, verb_of, words_field
 
 MOST_LISTED = 5  # studies in a message
 _FLAGS_OF_STUDIES = ("yes", "fork")  # keys that are true or false beside those of a study's settings
@@ -223,14 +224,14 @@ def _check_there(verb: str, name: str, shipped: list[str]) -> None:
     if study_folder(name).is_dir() and checked_name(name):
         return
     if name in shipped:
-        raise InputError(f"{name}: has no record here yet; train it first, with: explorer {name}")
+        raise InputError(f"{name}: has no record here yet; train it first, with: {command_for('', name)}")
     raise _unknown(verb, name, shipped)
 
 
 def _no_name(verb: str, shipped: list[str]) -> InputError:
     here = studies_here()
     example = here[0] if here else shipped[0]
-    say = f"say for example explorer {f'{verb} ' if verb else ''}{example}"
+    say = f"say for example {command_for(verb, example)}"
     return InputError(f"study is missing; {say}; {_choice(here, shipped)}")
 
 
@@ -256,7 +257,7 @@ def _few(names: list[str]) -> str:
 
 def _too_many(verb: str, name: str, others: list[str]) -> InputError:
     if not verb and others[0] in VERBS:
-        return InputError(f"{name} {others[0]}: a verb comes first; say explorer {others[0]} {name}")
+        return InputError(f"{name} {others[0]}: a verb comes first; say {command_for(others[0], name)}")
     return InputError(f"{others[0]}: is one word too many; allowed is one study, {name}, and then keys, as key=value")
 
 

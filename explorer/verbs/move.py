@@ -1,4 +1,4 @@
-"""`do=move`: move a study's mirror to another database; also updates the mirror of a finished study."""
+"""`explorer move`: move a study's mirror to another database; also updates the mirror of a finished study."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
@@ -86,7 +87,10 @@ def elsewhere(folder: Path, asked: StorageConfig) -> str:
     if before == now or (stored.get("url") is None and not Path(before).exists()):
         return ""
     goes = "this start keeps none" if asked.mirror == "none" else f"this start writes to {now}"
-    along = f"explorer move {folder.name} takes it along"
+    keys = {"none": [], "sqlite": ["storage=sqlite"]}.get(asked.mirror, ["storage=postgres", f"storage.url={now}"])
+    if not keys:
+        return f"The dashboard's database has been {before}, which stays as it is; {goes}"
+    along = f"{command_for('move', folder.name, *keys)} takes it along"
     return f"The dashboard's database has been {before}, which stays as it is; {goes} ({along})"
 
 
@@ -115,7 +119,7 @@ def _shown(config: StorageConfig) -> str | None:
 
 
 def carry_out(config: StudyConfig, leaves: str | None, console: Console) -> int:
-    """`do=move`: copy a study's trials to another database, which is used from now on."""
+    """`explorer move`: copy a study's trials to another database, which is used from now on."""
     refuse_links(study_folder(config.name))
     move(study_folder(config.name), config.storage, console, leaves)
     return 0

@@ -1,4 +1,4 @@
-"""`do=plan`: show what a study would run, what it costs and how long it would take on this machine; trains nothing."""
+"""`explorer plan`: show what a study would run, its cost and its time on this machine; trains nothing."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,7 +80,7 @@ class Forecast:
 
 
 def carry_out(config: StudyConfig, console: Console) -> int:
-    """`do=plan`: show what a study would run, at what cost and time; trains nothing."""
+    """`explorer plan`: show what a study would run, at what cost and time; trains nothing."""
     forked = None
     if config.fork:  # judged by settings alone: no worker reports device and images
         folder, (name, differences) = study_folder(config.name), fork_of(config)

@@ -1,4 +1,4 @@
-"""What the robustness checks of a study would train, and how long that would take; for `do=plan`."""
+"""What the robustness checks of a study would train, and how long that would take; for `explorer plan`."""
 
 import math
 from dataclasses import dataclass

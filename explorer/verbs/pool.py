@@ -1,4 +1,4 @@
-"""`do=pool`: one claim over several data sets, from recorded studies that declare the same contrast."""
+"""`explorer pool`: one claim over several data sets, from recorded studies that declare the same contrast."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from explorer.study.tree import refuse_name
 
 
 def carry_out(config: PoolConfig, console: Console) -> int:
-    """`do=pool`: judge one contrast over the data sets of several recorded studies, print it and draw its page."""
+    """`explorer pool`: judge one contrast over the data sets of recorded studies, print it and draw its page."""
     folders, page = _folders(config), _page(config)
     pool = pool_studies([open_study(folder) for folder in folders])
     print_pool(pool, console)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
@@ -33,9 +34,8 @@ class _Found:
 def carry_out(config: PredictConfig, console: Console) -> int:
     """Classify image files; 0 if all could be read, 1 if some could not, which are named and stop nothing."""
     if not config.images:
-        raise InputError(
-            f"predict {config.name}: which images? say files or folders, as in: predict {config.name} *.jpg"
-        )
+        example = command_for("predict", config.name, "folder")
+        raise InputError(f"predict {config.name}: which images? say files or folders, as in: {example}")
     if config.to is not None and config.json:
         raise InputError("to=, json=true: a file of CSV and JSON are two forms; leave one of them out")
     run = trained_run(config)

@@ -1,4 +1,4 @@
-"""`do=report`: draw a study's page again from its record."""
+"""`explorer report`: draw a study's page again from its record."""
 
 from rich.console import Console
 
@@ -11,7 +11,7 @@ from explorer.verbs.ped_anova import ped_anova
 
 
 def carry_out(config: StudyConfig, console: Console) -> int:
-    """`do=report`: draw a study's page again from its record."""
+    """`explorer report`: draw a study's page again from its record."""
     folder = study_folder(config.name)
     refuse_links(folder)  # before anything is read through one
     study = open_study(folder)

@@ -1,10 +1,9 @@
-"""`do=run`: train what is missing of a study and of the checks it asks for, judge it, draw its page.
+"""`explorer run`: train what is missing of a study and of the checks it asks for, judge it, draw its page.
 
 The steps of the command, from top to bottom: make the plan, open the record, train until nothing is left, make the
 final round of a search, print the verdict, draw the page; then the same for the robustness checks.
 """
 
-import shlex
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from rich.console import Console
 from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.summary import lowest
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
@@ -66,7 +66,7 @@ def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] =
         if withheld:
             raise InputError(
                 f"{', '.join(withheld)}: {folder / CONFIG} says something that only a command may decide, since a "
-                f"folder can come from others; say it again, as in explorer {config.name} {withheld[0]}=..."
+                f"folder can come from others; say it again, as in {command_for('', config.name, f'{withheld[0]}=...')}"
             )
         from explorer.search.coordinator import run_study
 
@@ -110,13 +110,13 @@ def _missing_weights(study: OpenedStudy) -> str:
     words, name = without_weights(study.record, study.folder), study.folder.name
     if not words:
         return ""
-    again = f"explorer run --config {study.folder / CONFIG} name={name[:90]}-weights storage.weights=last"
+    keys = ["--config", str(study.folder / CONFIG), f"name={name[:90]}-weights", "storage.weights=last"]
     best = lowest(study.finding.summaries)
     if best is None:
-        return f"{words}: {again}"
+        return f"{words}: {command_for('run', '', *keys)}"
     design, _, form = best.setting.partition("@")
-    only = shlex.quote(f"search.only=[{design}]") + (f" 'search.forms=[{form}]'" if form else "")
-    return f"{words}: {again} {only} trains the best design, and without search.only all"
+    keys += [f"search.only=[{design}]", *([f"search.forms=[{form}]"] if form else [])]
+    return f"{words}: {command_for('run', '', *keys)} trains the best design, and without search.only all"
 
 
 def _say_where_trials_go(folder: Path, storage: StorageConfig, console: Console) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, in_one_line, size_words
@@ -65,7 +66,7 @@ def carry_out(config: StatusConfig, console: Console) -> int:
     if config.json:
         console.print(json.dumps([asdict(status_of(one)) for one in folders], ensure_ascii=False, indent=2), **PLAIN)
     elif not folders:
-        console.print(f"No study in {STUDIES}/ yet. Start one with: explorer equal_params", **PLAIN)
+        console.print(f"No study in {STUDIES}/ yet. Start one with: {command_for('', 'equal_params')}", **PLAIN)
     else:
         _print_all([status_of(folder) for folder in folders], console)
     return 0
@@ -200,10 +201,11 @@ def _words(value: Any) -> str:
 
 def _next(one: Status) -> str:
     """The command that goes on from here."""
+    left = counted((one.wanted or 0) - (one.done or 0), "run")
     return {
-        "finished": f"explorer {one.name} prints the verdict, explorer report {one.name} draws the page",
+        "finished": f"{command_for('', one.name)} prints the verdict, {command_for('report', one.name)} draws the page",
         "running": "wait for it, or end that process: nothing that is recorded is lost",
-        "stopped": f"explorer {one.name} trains what is left: {counted((one.wanted or 0) - (one.done or 0), 'run')}",
-        "not begun": f"explorer delete {one.name}, if nothing is to come of it",
-        "unusable": f"explorer doctor {one.name}",
+        "stopped": f"{command_for('', one.name)} trains what is left: {left}",
+        "not begun": f"{command_for('delete', one.name)}, if nothing is to come of it",
+        "unusable": command_for("doctor", one.name),
     }[one.state]

@@ -1,13 +1,14 @@
 """The verbs, each with what it works on and the settings it takes.
 
-Another verb on one recorded study takes four things: a frozen dataclass in `explorer/study/settings.py`, whose first
-field is `name`; a line in `NAMED_VERBS`; a file of this folder with `carry_out(config, console) -> int`; and a line in
-`HELP` of `dispatch`.
+Another verb on one recorded study takes five things: a frozen dataclass in `explorer/study/settings.py`, whose first
+field is `name`; a line in `NAMED_VERBS`; its word in `VERBS` of `explorer/host/commands.py`; a file of this folder with
+`carry_out(config, console) -> int`; and a line in `HELP` of `dispatch`.
 """
 
 from dataclasses import dataclass, fields
 from typing import Any
 
+from explorer.host.commands import VERBS
 from explorer.study.settings import (
     BenchmarkConfig,
     CiteConfig,
@@ -57,7 +58,6 @@ NAMED_VERBS: dict[str, NamedVerb] = {
     "status": NamedVerb(StatusConfig),
     "delete": NamedVerb(DeleteConfig),
 }
-VERBS = tuple(dict.fromkeys((*STUDY_VERBS, *NAMED_VERBS, *OWN_VERBS)))
 
 
 def words_field(kind: type[Any]) -> str | None:

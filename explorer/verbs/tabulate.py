@@ -1,4 +1,4 @@
-"""`do=tabulate`: write a finished study as a small tabular benchmark, to share; `explorer.open_study` reads it.
+"""`explorer tabulate`: write a finished study as a small tabular benchmark, to share; `explorer.open_study` reads it.
 
 A folder holds `runs.parquet`, `epochs.parquet`, `correct.parquet` and, where the study has them, `filters.parquet` (the
 study's tables), `study.json` (settings, execution plan, environment and what a search decided), `schema.json` (columns
@@ -218,7 +218,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def carry_out(config: StudyConfig, console: Console) -> int:
-    """`do=tabulate`: write a finished study as a table to share, in `tables/`."""
+    """`explorer tabulate`: write a finished study as a table to share, in `tables/`."""
     for path in write_table(study.study_folder(config.name), TABLES / config.name):
         console.print(f"Wrote {path}", **PLAIN)
     return 0

@@ -9,6 +9,7 @@ from rich.console import Console
 from explorer.analysis.answer import answer_of
 from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.design.name import display_setting, parse_setting, setting_name
+from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import duration, percent
 from explorer.record.folder import study_folder
@@ -69,11 +70,9 @@ class TrainedRun:
 
     def command(self, asked: Choice) -> str:
         """The command that trains it again and exports it."""
-        words = [f"explorer export {asked.name}"]
-        words += [f"'architecture={asked.architecture}'"] if asked.architecture else []
-        words += [f"seed={asked.seed}"] if asked.seed is not None else []
-        words += [f"'data={asked.data}'"] if asked.data else []
-        return " ".join([*words, "train=true"])
+        keys = {"architecture": asked.architecture, "seed": asked.seed, "data": asked.data}
+        given = [f"{key}={value}" for key, value in keys.items() if value is not None]
+        return command_for("export", asked.name, *given, "train=true")
 
     def lacks_weights(self, asked: Choice) -> InputError:
         """The error for weights that were not kept: what to do, and what it takes."""

@@ -1,4 +1,4 @@
-"""`do=verify`: check the counts of a design by several referees, and that its three forms compute the same."""
+"""`explorer verify`: check the counts of a design by several referees, and that its three forms compute the same."""
 
 from dataclasses import asdict
 
@@ -67,7 +67,7 @@ def _shown(apart: Distances) -> list[str]:
 
 
 def carry_out(config: VerifyConfig, console: Console) -> int:
-    """`do=verify`: compare the cost of a design by every referee, and its three forms side by side."""
+    """`explorer verify`: compare the cost of a design by every referee, and its three forms side by side."""
     # Memory for three forms in float64 with gradients, momentum and copies of their weights.
     architecture, task = _design(config, bytes_per_weight=100)
     from explorer.training.device import resolve

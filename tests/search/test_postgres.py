@@ -433,12 +433,13 @@ def test_a_start_says_where_the_mirror_was_until_now(
     assert start(*shared(url), "search.seeds=3") == 0
     shown = url.replace(f":{QUOTED}", "")
     words = (
-        f"has been {own_mirror(FOLDER).path}, which stays as it is; this start writes to {shown} (explorer move tiny"
+        f"has been {own_mirror(FOLDER).path}, which stays as it is; this start writes to {shown} (explorer move tiny "
     )
     assert words in capsys.readouterr().out
     assert start("search.seeds=4") == 0
     words = (
-        f"has been {shown}, which stays as it is; this start writes to {own_mirror(FOLDER).path} (explorer move tiny"
+        f"has been {shown}, which stays as it is; this start writes to {own_mirror(FOLDER).path} (explorer move tiny "
+        "storage=sqlite takes it along)"
     )
     assert words in capsys.readouterr().out
 

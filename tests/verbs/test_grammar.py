@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 
+from explorer.host.commands import VERBS
 from explorer.host.errors import InputError
 from explorer.study.settings import WORDS
 from explorer.verbs import table
@@ -37,7 +38,7 @@ class DrawConfig:
 def drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(table.NAMED_VERBS, "draw", NamedVerb(DrawConfig))
     for module in ("explorer.verbs.table", "explorer.verbs.grammar"):
-        monkeypatch.setattr(f"{module}.VERBS", (*table.VERBS, "draw"))
+        monkeypatch.setattr(f"{module}.VERBS", (*VERBS, "draw"))
 
 
 @pytest.fixture

@@ -353,7 +353,7 @@ def test_ctrl_c_leaves_with_a_line_on_how_to_continue(workplace: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "continue with: python -m explorer study=equal_params" in " ".join(errors.decode().split())
+    assert re.search(r"continue with: (\S+ -m )?explorer study=equal_params", " ".join(errors.decode().split()))
 
 
 def test_more_seeds_continue_a_study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,7 +255,7 @@ def test_an_interrupt_says_of_each_verb_what_is_kept(
 
     monkeypatch.setattr("explorer.__main__.dispatch", interrupted)
     assert main(arguments) == 130
-    command = shlex.join(["python", "-m", "explorer", *arguments])
+    command = shlex.join(["explorer", *arguments])
     assert capsys.readouterr().err == f"\nInterrupted. {told}: {command}\n"
 
 
@@ -270,7 +270,7 @@ def test_an_interrupt_says_of_each_verb_what_is_kept(
         (["do=verify", "architecture=29-32x4d-octave"], "architecture=29-32x4d-octave: "),
         (["do=verify", "architecture=50-32x4d", "image_size=16"], "architecture=50-32x4d: "),
         (["do=verify", "architecture=29-32x4d", "image_size=8", "++x=1"], "x=1: unknown key"),
-        (["do=verify", "study=equal_params"], "study=equal_params: do=verify works on one design and takes no group"),
+        (["do=verify", "study=equal_params"], "study=equal_params: verify works on one design and takes no group"),
         (["do=export", "architecture=29-32x4d", "weights=none.safetensors"], "weights=none.safetensors: there is no"),
         (["do=verify", "architecture=29-9999999x999d"], "architecture=29-9999999x999d: it would need about "),
         (["do=export", "architecture=29-9999999x999d"], "architecture=29-9999999x999d: it would need about "),

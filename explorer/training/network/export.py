@@ -1,4 +1,4 @@
-"""`do=export`: write a design as files that work without this project."""
+"""`explorer export architecture=NAME`: write a design as files that work without this project."""
 
 import contextlib
 import importlib.util

@@ -1,7 +1,7 @@
 """Networks built from a layout. Modules are named as in torchvision's ResNet, so state dicts fit.
 
-The classes read nothing but the numbers of a `Stem`, `Stage` or `AlexNetLayout`: `do=export` writes their source beside
-those numbers, and the file stands on its own.
+The classes read nothing but the numbers of a `Stem`, `Stage` or `AlexNetLayout`: `explorer export` writes their source
+beside those numbers, and the file stands on its own.
 """
 
 from collections.abc import Callable

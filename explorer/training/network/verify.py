@@ -1,4 +1,4 @@
-"""`do=verify`: all counts of an architecture's cost, and its equivalent forms trained and compared."""
+"""`explorer verify`: all counts of an architecture's cost, and its equivalent forms trained and compared."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`do=doctor`: examine a study's folder, report, ask, repair, and repeat until nothing more can be done."""
+"""`explorer doctor`: examine a study's folder, report, ask, repair, and repeat until nothing more can be done."""
 
 import sys
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from rich.prompt import Confirm
 from rich.text import Text
 
 from explorer.analysis.judging import judged, open_study
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, printable, without_password
@@ -69,7 +70,7 @@ def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None
         console.print(line, **PLAIN)
 
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such study; explorer list shows those that there are")
+        raise InputError(f"{folder}: there is no such study; {command_for('list')} shows those that there are")
     holder = study.held_by(folder)
     look = partial(examine, folder, database=database)
     found = look(running=holder is not None)
@@ -279,7 +280,7 @@ def _stale(folder: Path) -> list[Fault]:
     behind = study.runs_behind(page, folder) if page.exists() else None
     what = "is older than the record" if behind is None else f"is behind the record by {counted(behind, 'run')}"
     words = f"{page}: {what if page.exists() else 'is not there'}"
-    remedy = f"explorer report {folder.name} draws it from the record"
+    remedy = f"{command_for('report', folder.name)} draws it from the record"
     return [Fault(words, remedy, lambda: drawing.draw(open_study(folder)), is_fault=False)]
 
 
@@ -288,7 +289,7 @@ def _page(folder: Path) -> Path:
 
 
 def carry_out(config: DoctorConfig, database: str | None, console: Console) -> int:
-    """`do=doctor`: report what is wrong with a study's folder, and repair what the person agrees to."""
+    """`explorer doctor`: report what is wrong with a study's folder, and repair what the person agrees to."""
 
     def agrees(fault: Fault) -> bool:
         return config.yes or Confirm.ask(Text(printable(f"{fault.what}\n{fault.remedy}?")), console=console)
