@@ -1,5 +1,6 @@
 """Opens a study: reads its record once, judges it once, and returns both as one value."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -102,7 +103,7 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     else:
         question = replace(config.study, robustness=plan.config.study.robustness)
         plan = replace(plan, config=replace(config, study=question, search=plan.config.search))
-    record = records.load(folder)
+    record = _without_joined(config, records.load(folder))
     right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}
     found = judged(folder, plan, record, right, started.environment, started.execution)
     declared = declared_of(found.plan, started.plan, started.environment, record)
@@ -113,6 +114,16 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     final = final_of(folder, found.plan, record, started.environment, started.execution)
     finding = replace(finding, final_round=final.found if final else None)
     return replace(found, finding=finding, checks=checks, final=final, stamps=stamps, digest=digest)
+
+
+def _without_joined(config: StudyConfig, record: records.Record) -> records.Record:
+    """A record without its validation errors if they are of images that were trained on, since they then say nothing.
+
+    So it is in a final round: nothing that is made of its record shows them.
+    """
+    if not config.data.joined:
+        return record
+    return replace(record, runs=record.runs.assign(val_error=math.nan), epochs=record.epochs.assign(val_error=math.nan))
 
 
 def judged(

@@ -63,8 +63,13 @@ def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = N
 
 
 def curves_panel(curves: list[Curve]) -> Panel:
-    """Error against epoch: validation solid with its interval as a band, training dotted."""
+    """Error against epoch: validation solid with its interval as a band, training dotted.
+
+    Without validation errors, as of a final round, training is solid.
+    """
     marks = []
+    curves = [curve for curve in curves if any(value == value for value in curve.mean)]
+    validated = {curve.setting for curve in curves if curve.kind == "val_error"}
     names = list(dict.fromkeys(curve.name for curve in curves))
     for curve in curves:
         index = names.index(curve.name)
@@ -85,16 +90,17 @@ def curves_panel(curves: list[Curve]) -> Panel:
                 curve.epochs,
                 curve.mean,
                 color,
-                legend=curve.name if is_val else "",
+                legend=curve.name if is_val or curve.setting not in validated else "",
                 settings=[curve.setting] * len(curve.epochs),
                 words=words,
-                dashed=not is_val,
+                dashed=not is_val and curve.setting in validated,
                 width=2.0 if is_val else 1.5,
             )
         )
     # Errors fall by a factor of twenty: on a linear axis curves would coincide at the end of training, which counts.
     # The axis ends just below the lowest validation error; training error that falls further leaves the frame.
-    known = [value for curve in curves if curve.kind == "val_error" for value in curve.mean if value > 0]
+    lowest = [curve for curve in curves if curve.kind == "val_error" or not validated]
+    known = [value for curve in lowest for value in curve.mean if value > 0]
     y_axis = Axis("Error (%), logarithmic", log=True, low=min(known, default=1.0) / 1.3, high=100.0)
     return Panel("Error against epoch for every setting", Axis("Epoch"), y_axis, marks)
 

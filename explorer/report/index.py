@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.analysis.chance import learned
+from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.sentences import mood, sentence
-from explorer.analysis.summary import lowest
+from explorer.analysis.summary import SettingSummary, lowest
 from explorer.design.name import display_setting
 from explorer.host.files import write_whole
 from explorer.host.formatting import ERROR_NAMES, percent
 from explorer.report.page import render
 from explorer.report.spark import Spark, spark_of
 from explorer.report.svg import small_svg
+from explorer.study.final import final_runs
 
 SCRIPTS = ("theme", "index")
 MOST_OF_HEAD = 2**14  # bytes at the beginning of a page in which its pool is named
@@ -52,6 +54,7 @@ class Entry:
 
     date   when its last run ended, in UTC: `2026-11-24T05:09:10Z`, or as much of it as is known; "" before the first
     page   the file name of the study's page; None if none has been drawn
+    final, wanted  runs that are recorded, and of all; those of a search's final round among them
     mood   the colour class of the verdict: "yes", "no" or "open"; "broken" for a study that cannot be read
     best   the best design; None before a run came through
     spark  the small picture; None before a run came through
@@ -111,14 +114,16 @@ def pools_in(folder: Path) -> list[PoolEntry]:
 def entry_of(study: OpenedStudy) -> Entry:
     """The entry of a study that can be read, without its page."""
     config, record, finding = study.config, study.record, study.finding
+    dates = [record.runs, *([study.final.study.record.runs] if study.final and study.final.study.record else [])]
+    done, wanted = _of_final(study)
     return Entry(
         name=config.name,
         question=config.study.question,
         data=config.data.label,
         verdict=sentence(finding),
-        final=finding.final,
-        wanted=finding.wanted,
-        date=str(record.runs["finished"].max()) if len(record.runs) else "",
+        final=finding.final + done,
+        wanted=finding.wanted + wanted,
+        date=max((str(runs["finished"].max()) for runs in dates if len(runs)), default=""),
         mood=mood(finding),
         best=best_of(finding),
         spark=spark_of(finding),
@@ -127,13 +132,22 @@ def entry_of(study: OpenedStudy) -> Entry:
     )
 
 
+def _of_final(study: OpenedStudy) -> tuple[int, int]:
+    """How many runs of a search's final round are recorded, and how many it has or will have."""
+    if found := study.finding.final_round:
+        return found.done, found.wanted
+    return 0, 0 if study.finding.complete else final_runs(study.config)
+
+
 def broken(name: str, error: Exception) -> Entry:
     """The entry of a study that cannot be read; it says why."""
     return Entry(name, "", "", f"Cannot be read: {error}", 0, 0, "", mood="broken")
 
 
 def best_of(finding: Finding) -> Best | None:
-    """The design with the lowest validation error, over all spaces; None before a run came through."""
+    """The answer of a final round, else the design with the lowest validation error; None before a run came through."""
+    if finding.final_round is not None and (answer := finding.final_round.answer) and answer.came_through:
+        return _best_of_final(finding.final_round, answer)
     best = lowest(finding.summaries)
     if best is None:
         return None
@@ -157,6 +171,21 @@ def best_of(finding: Finding) -> Best | None:
         of=count,
         failed=len(best.failed),
         caution=caution,
+    )
+
+
+def _best_of_final(found: FinalRound, answer: SettingSummary) -> Best:
+    guess = f"No more than guessing, whose error is {percent(answer.chance)}." if found.learned == "no" else ""
+    return Best(
+        label=f"{'Mean test' if answer.estimate.n > 1 else 'Test'} error of the best by validation, trained anew",
+        design=display_setting(answer.setting),
+        error=answer.estimate.mean,
+        low=answer.estimate.low,
+        high=answer.estimate.high,
+        n=answer.estimate.n,
+        of=found.tried,
+        failed=len(answer.failed),
+        caution=guess,
     )
 
 

@@ -91,7 +91,8 @@ class Display:
 
     `work_left` is the cost of the known runs still to do, in the unit of `work_of`; `unknown_runs` counts the runs of
     designs that a search has yet to choose, which are assumed to cost as much on average. `epochs` is the number of
-    epochs of a run.
+    epochs of a run. `validates` says whether validation images are apart from those trained on: else their error says
+    nothing, and of a run that has ended the test error is shown.
     """
 
     console: Console
@@ -100,6 +101,7 @@ class Display:
     work_left: float
     epochs: int
     unknown_runs: int = 0
+    validates: bool = True
     _started: float | None = None  # when this start's first epoch began; the time before it is spent only once
     _done: float = 0.0  # work of runs that have ended
     _underway: dict[str, float] = field(default_factory=dict)  # work done of runs that have not ended, by run
@@ -174,12 +176,9 @@ class Display:
         self._forget(record.run)
         self._done += work_of(entry.run, entry.setting)
         self._has_trained(record.seconds)
-        error = (
-            f"val error {percent(record.val_error)}"
-            if record.val_error is not None
-            else f"{record.status}: {record.message}"
-        )
-        self._ended(record, error)
+        kind, error = ("val", record.val_error) if self.validates else ("test", record.test_error)
+        words = f"{kind} error {percent(error)}" if error is not None else f"{record.status}: {record.message}"
+        self._ended(record, words)
 
     def _ended(self, record: RunRecord, words: str) -> None:
         """Show a line about a recorded run."""
@@ -212,7 +211,8 @@ class Display:
     def _render(self) -> Group:
         bar = Progress(TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TextColumn(self._time_left()))
         bar.add_task("runs", total=self.total_runs, completed=self.finished_runs)
-        table = Table("running", "seed", "epoch", "loss", "train error", "val error", box=None, pad_edge=False)
+        columns = ["running", "seed", "epoch", "loss", "train error", *(["val error"] if self.validates else [])]
+        table = Table(*columns, box=None, pad_edge=False)
         running = list(self._running.values())
         # Only rows that fit are laid out: hundreds of rows, four times a second, would take most of the time.
         shown = running[: max(1, self.console.height - FRAME)]
@@ -228,7 +228,8 @@ class Display:
                     percent(result.val_error, 1),
                 ]
             )
-            table.add_row(entry.setting.display, str(entry.run.seed), f"{cells[0]}/{self.epochs}", *cells[1:])
+            row = [entry.setting.display, str(entry.run.seed), f"{cells[0]}/{self.epochs}", *cells[1:]]
+            table.add_row(*row[: len(columns)])
         left = len(running) - len(shown)
         return Group(bar, table, *([f"and {left:,} more"] if left else []))
 

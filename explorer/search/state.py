@@ -101,6 +101,7 @@ def open_state(
         work_left=sum(work_of(run, setting) for setting, run in waiting),
         epochs=config.recipe.epochs_on(measurer.host_report.images[0]),
         unknown_runs=to_ask * plan.seeds,
+        validates=not config.data.joined,
     )
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}

@@ -21,6 +21,12 @@ from explorer.study.settings import (
 )
 
 
+def final_runs(config: StudyConfig) -> int:
+    """How many runs the final round of a study's search has, if that many designs come through; 0 if it has none."""
+    search = config.search
+    return 0 if not search.is_adaptive or search.cost is not None else search.final * search.final_seeds
+
+
 def final_name(plan: Plan) -> str:
     """The name of the final round of a search: with more designs or seeds another one follows, and no run is lost."""
     seeds = "" if plan.seeds == 1 else f"x{plan.seeds}"

@@ -113,11 +113,8 @@ def _say(found: TrainedRun, needs: Preprocessing, proof: "Proof", folder: Path, 
         console.print(line, **PLAIN)
     for line in proof.unproven:
         console.print(f"Not shown: {line}", **PLAIN)
-    error, what = (
-        (found.row.test_error, "test") if found.row.test_error is not None else (found.row.val_error, "validation")
-    )
     console.print(
-        f"Wrote {folder}: {len(needs.classes)} classes, {what} error {percent(error or 0.0)}; try it with: "
+        f"Wrote {folder}: {len(needs.classes)} classes, {found.error_words}; try it with: "
         f"python {folder / 'model.py'} IMAGE...",
         **PLAIN,
     )
@@ -176,7 +173,10 @@ def _trained_again(found: TrainedRun, console: Console) -> tuple[TrainedRun, _We
     epochs = found.run.recipe.epochs_on(int(found.study.environment["images"][0]))
 
     def report(result: EpochResult) -> None:
-        console.print(f"epoch {result.epoch} of {epochs}: validation error {percent(result.val_error)}", **PLAIN)
+        error = f"validation error {percent(result.val_error)}"
+        if found.is_joined:
+            error = f"training error {percent(result.train_error)}"
+        console.print(f"epoch {result.epoch} of {epochs}: {error}", **PLAIN)
 
     again = make_folder(found.study.folder / "local" / "again" / found.run.id)
     outcome, right, path = train_again(
@@ -202,7 +202,7 @@ def _trained_again(found: TrainedRun, console: Console) -> tuple[TrainedRun, _We
     else:
         said = (
             f"Its weights were not kept and it was trained again, with other rounding: the errors below are its own; "
-            f"recorded was a validation error of {percent(found.row.val_error or 0.0)}."
+            f"recorded was a {found.error_words}."
         )
         console.print(said, **PLAIN)
         row = replace(found.row, val_error=outcome.val_error, test_error=outcome.test_error, seconds=outcome.seconds)
@@ -249,7 +249,7 @@ def _facts(found: TrainedRun, weights: _Weights) -> "Any":
         data=one_line(study.config.data.label),
         data_hash=str(environment["data_hash"]),
         images=(train, val, test),
-        val_error=row.val_error or 0.0,
+        val_error=None if found.is_joined else row.val_error or 0.0,
         test_error=row.test_error,
         params=row.params,
         macs=row.macs,
@@ -280,7 +280,10 @@ def _about(facts: "Any") -> dict[str, Any]:
     names = {"version": "resnext_explorer"}
     train, val, test = facts.images
     counts = {"train_images": train, "val_images": val, "test_images": test}
-    return {names.get(key, key): getattr(facts, key) for key in keys} | counts
+    known = {names.get(key, key): getattr(facts, key) for key in keys}
+    if facts.val_error is None:
+        del known["val_error"]
+    return known | counts
 
 
 # ---------------------------------------------------------------- the folder

@@ -1,5 +1,8 @@
 """Trains what the final round of a finished search lacks: its best designs anew, judged once on the test images."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, begun_study
@@ -12,11 +15,17 @@ from explorer.record.starts import execution_in
 from explorer.study.plan import Plan
 from explorer.study.settings import NO_PATH
 
+if TYPE_CHECKING:
+    from explorer.search.state import PageUpdater
 
-def finish(study: OpenedStudy, plan: Plan, console: Console) -> tuple[OpenedStudy, list[str]]:
+
+def finish(
+    study: OpenedStudy, plan: Plan, console: Console, page_updater: "Callable[[], PageUpdater | None]" = lambda: None
+) -> tuple[OpenedStudy, list[str]]:
     """The study with a complete final round, and what went wrong; the study itself if it has none to make.
 
-    `plan` is made from the settings of this command, which say where the images are and what executes runs.
+    `plan` is made from the settings of this command, which say where the images are and what executes runs. What
+    `page_updater` gives keeps the search's page up to date meanwhile.
     """
     final = study.final
     if final is None or final.found.complete:
@@ -36,7 +45,7 @@ def finish(study: OpenedStudy, plan: Plan, console: Console) -> tuple[OpenedStud
     like = execution_in(study.execution, study.folder)
     with locked(study.folder):
         try:
-            failed = run_study(final.study.plan, final.folder, console, like=like)
+            failed = run_study(final.study.plan, final.folder, console, page_updater(), like=like)
         except InputError as error:
             raise InputError(f"{error}; of the final round in {final.folder}", *error.more) from None
     problems = []

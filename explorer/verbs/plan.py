@@ -20,6 +20,7 @@ from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.checks import Declared
 from explorer.study.designs import Scope, Setting
+from explorer.study.final import final_runs
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
 from explorer.study.settings import NO_PATH, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
@@ -306,11 +307,10 @@ def _whole_seconds(found: Forecast, progress: Progress, final: int) -> float | N
 
 def _final_left(found: Forecast) -> int:
     """How many runs of a search's final round have yet to be trained."""
-    search = found.plan.config.search
-    if not search.final or not search.is_adaptive or search.cost is not None:
-        return 0
     final = found.begun.final if found.begun else None
-    return search.final * search.final_seeds if final is None else final.found.wanted - final.found.done
+    if final is None:
+        return 0 if found.begun and found.begun.finding.complete else final_runs(found.plan.config)
+    return final.found.wanted - final.found.done
 
 
 def _speed(config: StudyConfig, console: Console) -> "Calibration | str":

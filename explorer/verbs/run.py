@@ -86,7 +86,8 @@ def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] =
     else:
         sweep(folder)
         before = study
-        study, more = finish(study, plan, console)
+        updater = partial(_page_updater, plan.config, folder, console)
+        study, more = finish(study, plan, console, updater)
         trained, problems = trained or study is not before, problems + more
     print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
     if config.storage.weights == "last" and (line := _missing_weights(study)):

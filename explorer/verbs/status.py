@@ -21,6 +21,7 @@ from explorer.record.folder import (
     REPORTS,
     RUNS,
     STUDIES,
+    checks_in,
     held_by,
     is_stale,
     refuse_later_record,
@@ -178,12 +179,15 @@ def _print_one(folder: Path, console: Console, *, as_json: bool) -> None:
 def _details(folder: Path, study: OpenedStudy) -> dict[str, Any]:
     """What is told of one study beside its line in the list."""
     page, runs = REPORTS / f"{folder.name}.html", study.record.runs
+    weights = [
+        path for own in (folder, *checks_in(folder)) for path in (own / "local" / "weights").glob("*.safetensors")
+    ]
     counts = {str(status): int(number) for status, number in runs["status"].value_counts().items()}
     first = starts_of(study.environment)[0]
     return {
         "by_status": counts,
-        "weights": len([*(folder / "local" / "weights").glob("*.safetensors")]),
-        "checks": sorted(check.name for check in (folder / "checks").glob("*") if check.is_dir()),
+        "weights": len(weights),
+        "checks": [check.name for check in checks_in(folder)],
         "device": str(study.execution.get("device_name")),
         "started": first.get("when") or study.environment.get("started"),
         "page": None if not page.exists() else f"{page}{' (behind the record)' if is_stale(page, folder) else ''}",

@@ -68,6 +68,18 @@ class TrainedRun:
         """Design and seed, for people."""
         return f"{display_setting(self.row.setting)} seed {self.row.seed}"
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether it was trained on the validation images too, so that its error on them says nothing."""
+        return self.run.data.joined
+
+    @property
+    def error_words(self) -> str:
+        """The error that tells most of it: `test error 8.33 %`; of a search, whose designs are not tested, another."""
+        if self.row.test_error is not None:
+            return f"test error {percent(self.row.test_error)}"
+        return f"validation error {percent(self.row.val_error or 0.0)}"
+
     def command(self, asked: Choice) -> str:
         """The command that trains it again and exports it."""
         keys = {"architecture": asked.architecture, "seed": asked.seed, "data": asked.data}

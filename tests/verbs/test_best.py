@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 import torch
 
+import explorer
 from explorer.__main__ import main
 from explorer.analysis.answer import answer_of
 from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.analysis.sentences import mood, sentence
 from explorer.host.console import PlainConsole
 from explorer.report.drawing import draw
+from explorer.report.index import entry_of
 from explorer.report.terminal import print_verdict
 from explorer.study.run import Run, joined_hash
 from explorer.study.settings import StudyConfig
 from explorer.training.images.split import load
 from explorer.verbs.command_line import read_command
+from explorer.verbs.live import Live
+from explorer.verbs.status import status_of
 from tests.made_up import all_ok, made_up, made_up_final
 from tests.photographs import photographs
 from tests.training.test_image_sources import config as data_config
@@ -104,6 +108,25 @@ def test_the_answer_is_held_against_the_others(apart: float, spread: float, said
         assert "The final round" in text
         assert said in text
     assert "train it anew" not in page
+    assert "train the design anew" not in page
+    assert 'id="reload"' not in page
+    entry = entry_of(study)
+    assert (entry.final, entry.wanted) == (23, 23)
+    assert entry.best is not None
+    assert study.finding.final_round is not None
+    assert study.finding.final_round.answer is not None
+    assert entry.best.error == study.finding.final_round.answer.estimate.mean
+
+
+def test_errors_on_images_that_were_trained_on_are_shown_nowhere() -> None:
+    study = finished(0.05)
+    assert study.final is not None
+    own = explorer.open_study(study.final.folder)
+    assert own.runs["val_error"].isna().all()
+    assert own.query(study.final.found.settings[0]).curves["val_error"].isna().all()
+    assert "validation" not in str(own.figures["curves"].to_dict())
+    assert [line.name for line in own.figures["curves"].data if line.showlegend]
+    assert own.write_page("page.html").exists()
 
 
 def test_an_answer_at_chance_is_said_first_with_what_to_try() -> None:
@@ -126,7 +149,13 @@ def test_an_unfinished_round_has_no_answer_yet_and_other_images_are_refused() ->
     assert "No answer yet, 0 of 15 runs of the final round are in" in sentence(study.finding)
     assert answer_of(study).folder == Path("studies/best")
     made_up_final(config, lambda setting, seed: all_ok(setting, seed) if seed < 3 else "")
-    assert "No answer yet, 6 of 15 runs" in sentence(open_study(Path("studies/best")).finding)
+    begun = open_study(Path("studies/best"))
+    assert "No answer yet, 6 of 15 runs" in sentence(begun.finding)
+    page = draw(begun).read_text()
+    assert "8 of 8 runs, 6 of 15 of the final round" in page
+    assert 'id="reload"' in page
+    found = status_of(Path("studies/best"))
+    assert (found.done, found.wanted, found.state) == (14, 23, "stopped")
     shutil.rmtree("studies/best/checks")
     made_up(study.final.study.plan.config, folder=study.final.folder)  # with the hash of other images
     assert "was trained on other images than the study" in sentence(open_study(Path("studies/best")).finding)
@@ -177,19 +206,30 @@ def test_without_images_it_says_how_to_give_them(capsys: pytest.CaptureFixture[s
     assert said.count("\n") == 1
 
 
-def test_photographs_in_one_network_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photographs_in_one_network_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole way, small: a folder of photographs of any size, mode and orientation, and a trained network."""
     photographs(tmp_path / "photos", 20, largest=90)
     assert main(SMALL) == 0
     said = capsys.readouterr().out
     assert "photos: 60 images in 3 classes" in said
-    assert "Final round: " in said
+    search, _, final = said.partition("Final round: ")
+    assert "val error" in search
+    assert "val error" not in final
     study = open_study(Path("studies/best"))
     assert study.final is not None
     assert study.final.found.complete
+    assert len(re.findall(r"seed \d: test error", final)) == study.final.found.wanted
     assert sentence(study.finding) in re.sub(r"\s+", " ", said)
     folder, run, _ = answer_of(study)
     assert (folder / "local" / "weights" / f"{run.run}.safetensors").is_file()
+    assert main(["export", "best"]) == 0
+    assert f"3 classes, test error {run.test_error:.2%}".replace("%", " %") in capsys.readouterr().out
+    model_card = Path("exports/best/README.md").read_text()
+    assert "these chose" not in model_card
+    assert "errors on the validation images (which it was trained on)" in model_card
+    assert b"val_error" not in Path("exports/best/weights.safetensors").read_bytes()[:20_000]
     # Started again nothing is trained; and a round that was cut short goes on where it was.
     assert main(SMALL) == 0
     assert "Final round: " not in capsys.readouterr().out
@@ -198,7 +238,15 @@ def test_photographs_in_one_network_out(tmp_path: Path, capsys: pytest.CaptureFi
         if path.exists():
             lines = path.read_text().splitlines(keepends=True)
             path.write_text("".join(line for line in lines if not line.startswith(run.run)))
-    assert main(SMALL) == 0
+    drawn: list[Path] = []
+
+    def entered(live: Live) -> Live:
+        drawn.append(live.folder)
+        return live
+
+    monkeypatch.setattr(Live, "__enter__", entered)
+    assert main([*SMALL, "report.live=true"]) == 0
+    assert drawn == [Path("studies/best")]
     assert "1 fresh seed each, then tested: 1 run\n" in re.sub(r" +", " ", capsys.readouterr().out).replace(" \n", "\n")
     again = answer_of(open_study(Path("studies/best")))
     assert (again.run.run, again.run.test_error) == (run.run, run.test_error)

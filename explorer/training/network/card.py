@@ -15,6 +15,7 @@ class Facts:
     design        for people; `setting` is its short name
     why           why it is this run, in one sentence without a full stop at its end
     images        numbers of training, validation and test images
+    val_error     None of a network that was trained on the validation images too
     test_error    None of a search, whose designs are not tested
     again         on a network trained again: in one sentence how that differs from the record; "" if it does not
     """
@@ -29,7 +30,7 @@ class Facts:
     data: str
     data_hash: str
     images: tuple[int, int, int]
-    val_error: float
+    val_error: float | None
     test_error: float | None
     params: int
     macs: int
@@ -49,7 +50,9 @@ def card(facts: Facts, found: Preprocessing, proof: Proof, *, onnx: bool) -> str
     classes = "\n".join(
         f"    {number} {json.dumps(name, ensure_ascii=False)}" for number, name in enumerate(found.classes)
     )
-    rows = [f"| {val:,} validation images | {percent(facts.val_error)} | these chose the design and the seed |"]
+    rows = []
+    if facts.val_error is not None:
+        rows.append(f"| {val:,} validation images | {percent(facts.val_error)} | these chose the design and the seed |")
     if facts.test_error is not None:
         rows.append(f"| {test:,} test images | {percent(facts.test_error)} | never used to choose |")
     if proof.float32_error is not None:
@@ -95,7 +98,8 @@ print(names[session.run(["scores"], {{"pixels": pixels}})[0][0].argmax()])
     shown = "\n".join(f"- {one}" for one in proof.shown)
     unproven = "\n".join(f"- {one}" for one in proof.unproven)
     unproven = f"\n**Not shown here:**\n\n{unproven}\n" if unproven else ""
-    is_useless = (facts.val_error if facts.test_error is None else facts.test_error) >= 0.95 * chance
+    errors = [one for one in (facts.test_error, facts.val_error) if one is not None]
+    is_useless = bool(errors) and errors[0] >= 0.95 * chance
     useless = "**It has learned hardly more than guessing: do not use it.**\n\n" if is_useless else ""
     question = " ".join(facts.question.split())
     return f"""# {facts.design}, trained on {facts.data}

@@ -103,7 +103,8 @@ def prove_weights(
             )
         part, apart = "test", int((answers != recorded.test).sum()) + abs(wrong - expected)
         same = f"the recorded answer on each of {len(answers):,} test images, bit for bit, and the recorded number of "
-        same += f"validation errors, {wrong:,} of {len(val):,}"
+        joined = " (which it was trained on)" if run.data.joined else ""
+        same += f"errors on the validation images{joined}, {wrong:,} of {len(val):,}"
         answers = recorded.test
     proof = Proof(part=part, images=len(answers))
     if not apart:
