@@ -1,5 +1,6 @@
 """Reads the final round of a search from its folder."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,15 +38,20 @@ def final_of(
     search = plan.config.search
     if not search.final or not search.is_adaptive or search.cost is not None or progress_of(plan, record).left:
         return None
-    ranked = best_by_validation(completed(record, plan.every_seed))
+    ranked = best_by_validation(completed(record, plan.every_seed))[: search.final]
     if not ranked:
         return None
-    names = tuple(name for name, _ in ranked[: search.final])
-    config = final_study(plan, names, str(execution["precision"]))
+    config = final_study(plan, [name for name, _ in ranked], str(execution["precision"]))
     own = folder / CHECKS / config.name
     found = check_study(own, config, joined_hash(str(environment["data_hash"])))
-    judged = _judged(found, names, dict(ranked), plan.config.study.margin, int(environment["images"][2]))
-    return FinalStudy(own, found, judged)
+    return FinalStudy(own, found, judged_final(plan, record, found, environment))
+
+
+def judged_final(plan: Plan, record: records.Record, found: CheckStudy, environment: Mapping[str, Any]) -> FinalRound:
+    """What the final round of a finished search found, from its own record, which `found` holds, and the search's."""
+    errors = dict(best_by_validation(completed(record, plan.every_seed)))
+    names = tuple([*errors][: plan.config.search.final])
+    return _judged(found, names, errors, plan.config.study.margin, int(environment["images"][2]))
 
 
 def _judged(
@@ -57,7 +63,8 @@ def _judged(
         return FinalRound(names, validation, len(errors), 0, study.plan.runs, seeds, fault=study.fault)
     runs = study.record.runs
     own = runs[runs["seed"].isin(study.plan.every_seed)]
-    summaries = tuple(summarise(own, [*names]))
+    # Their validation errors are of images that they were trained on.
+    summaries = tuple(summarise(own.assign(val_error=math.nan), [*names]))
     done = study.progress.final
     complete = done >= study.plan.runs and len(summaries) == len(names)
     comparisons = compared(summaries, margin, images) if complete else ()

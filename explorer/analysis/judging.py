@@ -103,7 +103,7 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     else:
         question = replace(config.study, robustness=plan.config.study.robustness)
         plan = replace(plan, config=replace(config, study=question, search=plan.config.search))
-    record = _without_joined(config, records.load(folder))
+    record = without_joined(config, records.load(folder))
     right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}
     found = judged(folder, plan, record, right, started.environment, started.execution)
     declared = declared_of(found.plan, started.plan, started.environment, record)
@@ -116,7 +116,7 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     return replace(found, finding=finding, checks=checks, final=final, stamps=stamps, digest=digest)
 
 
-def _without_joined(config: StudyConfig, record: records.Record) -> records.Record:
+def without_joined(config: StudyConfig, record: records.Record) -> records.Record:
     """A record without its validation errors if they are of images that were trained on, since they then say nothing.
 
     So it is in a final round: nothing that is made of its record shows them.

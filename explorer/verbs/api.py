@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
-from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.judging import OpenedStudy, without_joined
 from explorer.analysis.judging import open_study as opened
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.sentences import sentence
@@ -67,6 +67,7 @@ class Study:
     """A recorded study in its present state, from its folder or from a shared table of it (`explorer tabulate`).
 
     runs, epochs, filters  the record's tables, errors as fractions
+    final_runs  those of a search's final round, which are not among `runs`; None where there are none
     finding  all that the record shows, the verdict included
     verdict  the verdict in one sentence
     regime   how long it trained, beside the published training and what is known of longer ones, in sentences
@@ -79,6 +80,9 @@ class Study:
         self.runs: pd.DataFrame = study.record.runs
         self.epochs: pd.DataFrame = study.record.epochs
         self.filters: pd.DataFrame = study.record.filters
+        final = study.final.study if study.final is not None else None
+        known = None if final is None or final.record is None else without_joined(final.plan.config, final.record)
+        self.final_runs: pd.DataFrame | None = None if known is None else known.runs
         self.finding: Finding = study.finding
         self.verdict: str = sentence(study.finding)
         self.note: str = study.finding.note

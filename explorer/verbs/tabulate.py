@@ -1,13 +1,15 @@
 """`explorer tabulate`: write a finished study as a small tabular benchmark, to share; `explorer.open_study` reads it.
 
 A folder holds `runs.parquet`, `epochs.parquet`, `correct.parquet` and, where the study has them, `filters.parquet` (the
-study's tables), `study.json` (settings, execution plan, environment and what a search decided), `schema.json` (columns
-and SHA-256 of the others) and `README.md`, the data card.
+study's tables), those of a search's final round under the same names after `final_`, `study.json` (settings, execution
+plan, environment and what a search decided, and those of the final round), `schema.json` (columns and SHA-256 of the
+others) and `README.md`, the data card.
 """
 
 import hashlib
 import json
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -16,8 +18,11 @@ import pandas as pd
 from rich.console import Console
 
 import explorer
+from explorer.analysis.checks import CheckStudy
+from explorer.analysis.final_round import FinalRound
+from explorer.analysis.final_study import FinalStudy, judged_final
 from explorer.analysis.finding import Finding
-from explorer.analysis.judging import OpenedStudy, judged, open_study
+from explorer.analysis.judging import OpenedStudy, judged, open_study, without_joined
 from explorer.analysis.sentences import sentence
 from explorer.host import formatting as wording
 from explorer.host.console import PLAIN
@@ -28,7 +33,7 @@ from explorer.record import records
 from explorer.record.records import Record
 from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, RunRecord
 from explorer.record.starts import starts_of
-from explorer.study.plan import plan_of
+from explorer.study.plan import Plan, plan_of
 from explorer.study.renamed import of_a_record
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import to_config
@@ -40,6 +45,7 @@ TABLES = Path("tables")
 FORMAT = 1
 KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
 FILTERS = "filters"  # a further table, of studies that have rows of it
+FINAL = "final_"  # before the names of the tables of a search's final round, which is a study of its own
 SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
 FILES = (*(f"{name}.parquet" for name in KINDS), STUDY, CARD)  # of a table, without its schema
 
@@ -61,16 +67,30 @@ def read_table(root: Path) -> OpenedStudy:
             raise InputError(f"{root / name}: is missing or was changed since it was tabulated; fetch it again")
     parts = _json(root / STUDY)
     study.refuse_later_schema(parts["environment"], root / STUDY)
-    frames = {name: _frame(root / f"{name}.parquet", kind) for name, kind in KINDS.items()}
+    plan, record, right = _read(root, parts, digests)
+    opened = judged(root, plan, record, right, parts["environment"], parts["execution"])
+    opened = replace(opened, finding=replace(opened.finding, note=str(parts.get("note", ""))))
+    if (final := parts.get("final")) is None:
+        return opened
+    study.refuse_later_schema(final["environment"], root / STUDY)
+    own_plan, own, _ = _read(root, final, digests, FINAL)
+    there = CheckStudy(own_plan, own)
+    found = judged_final(opened.plan, record, there, parts["environment"])
+    return replace(opened, finding=replace(opened.finding, final_round=found), final=FinalStudy(root, there, found))
+
+
+def _read(
+    root: Path, parts: dict[str, Any], digests: Collection[str], prefix: str = ""
+) -> tuple[Plan, Record, Mapping[str, Any]]:
+    """One study of a table, by the prefix of its files: its plan, its record, and its test answers by run."""
+    frames = {name: _frame(root / f"{prefix}{name}.parquet", kind) for name, kind in KINDS.items()}
     where = f" (in {root / STUDY})"
     plan = plan_of(to_config(of_a_record(parts["config"], where), lambda _: where), chooses=False)
     decisions = tuple(Decision(**decision) for decision in parts.get("decisions", []))
-    filters = _frame(root / f"{FILTERS}.parquet", FilterRecord) if f"{FILTERS}.parquet" in digests else None
+    name = f"{prefix}{FILTERS}.parquet"
     record = Record(frames["runs"], frames["epochs"], decisions)
-    record = record if filters is None else replace(record, filters=filters)
-    right = records.unpacked(frames["correct"].to_dict("records"))
-    opened = judged(root, plan, record, right, parts["environment"], parts["execution"])
-    return replace(opened, finding=replace(opened.finding, note=str(parts.get("note", ""))))
+    record = replace(record, filters=_frame(root / name, FilterRecord)) if name in digests else record
+    return plan, record, records.unpacked(frames["correct"].to_dict("records"))
 
 
 def write_table(source: Path, target: Path) -> list[Path]:
@@ -81,39 +101,56 @@ def write_table(source: Path, target: Path) -> list[Path]:
         raise InputError(
             f"{source}: {finding.final} of {finding.wanted} runs are in; finish the study before it is tabulated"
         )
+    final = opened.final
+    if final is not None and not final.found.complete:
+        far = final.found.fault or f"{final.found.done} of {final.found.wanted} runs of the final round are in"
+        raise InputError(f"{source}: {far}; finish it before the study is tabulated: explorer {config.name}")
     study.refuse_links(study.make_folder(target))
-    correct = records.load_correct(source, record=record)
-    frames = {
-        "runs": record.runs,
-        "epochs": record.epochs,
-        "correct": pd.DataFrame(
-            [{"run": run, "images": len(bits), "bits": records.packed(bits)} for run, bits in correct.items()],
-            columns=["run", "images", "bits"],
-        ),
-    }
-    kinds, files = dict[str, type](KINDS), FILES
-    if len(record.filters):
-        frames[FILTERS], kinds[FILTERS], files = record.filters, FilterRecord, (*FILES, f"{FILTERS}.parquet")
-    (target / f"{FILTERS}.parquet").unlink(missing_ok=True)  # of a table that was here before
+    frames, parts = _frames(source, record), _parts(source, opened.environment, opened.execution, record)
+    parts["note"] = finding.note
+    if final is not None:
+        assert final.study.record is not None
+        own = without_joined(final.study.plan.config, final.study.record)
+        frames |= {f"{FINAL}{name}": frame for name, frame in _frames(final.folder, own).items()}
+        environment, execution = study.stored_environment(final.folder), study.stored_execution(final.folder)
+        parts["final"] = _parts(final.folder, environment or {}, execution or {}, own)
+    for name in (FILTERS, *(f"{FINAL}{name}" for name in (*KINDS, FILTERS))):  # of a table that was here before
+        (target / f"{name}.parquet").unlink(missing_ok=True)
     for name, frame in frames.items():
         frame.to_parquet(target / f"{name}.parquet", index=False)
-    parts = {
-        "config": study.stored_config(source),
-        "environment": opened.environment,
-        "execution": opened.execution,
-        "decisions": [asdict(decision) for decision in record.decisions],
-        "note": finding.note,
-    }
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
     write_whole(target / CARD, _card(config, finding, opened.environment, has_filters=FILTERS in frames))
+    kinds, files = KINDS | {FILTERS: FilterRecord}, (*(f"{name}.parquet" for name in frames), STUDY, CARD)
     schema = {
         "format": FORMAT,
         "version": explorer.__version__,
-        "tables": {name: _columns(frames[name], kind) for name, kind in kinds.items()},
+        "tables": {name: _columns(frame, kinds[name.removeprefix(FINAL)]) for name, frame in frames.items()},
         "sha256": {name: _digest(target / name) for name in files},
     }
     write_whole(target / SCHEMA, json.dumps(schema, indent=2) + "\n")
     return [target / name for name in (*files, SCHEMA)]
+
+
+def _frames(source: Path, record: Record) -> dict[str, pd.DataFrame]:
+    """The tables of a study's record, by name."""
+    correct = records.load_correct(source, record=record)
+    answers = [{"run": run, "images": len(bits), "bits": records.packed(bits)} for run, bits in correct.items()]
+    frames = {
+        "runs": record.runs,
+        "epochs": record.epochs,
+        "correct": pd.DataFrame(answers, columns=["run", "images", "bits"]),
+    }
+    return frames | ({FILTERS: record.filters} if len(record.filters) else {})
+
+
+def _parts(source: Path, environment: dict[str, Any], execution: dict[str, Any], record: Record) -> dict[str, Any]:
+    """What `study.json` says of a study beside its tables."""
+    return {
+        "config": study.stored_config(source),
+        "environment": environment,
+        "execution": execution,
+        "decisions": [asdict(decision) for decision in record.decisions],
+    }
 
 
 def _frame(path: Path, kind: type) -> pd.DataFrame:
@@ -136,7 +173,7 @@ def _columns(frame: pd.DataFrame, kind: type) -> dict[str, dict[str, Any]]:
         kinds = [option.__name__ for option in options if option is not type(None)]
         found[field.name] = {
             "type": kinds[0],
-            "may_be_empty": type(None) in options,
+            "may_be_empty": type(None) in options or bool(frame[field.name].isna().any()),
             "dtype": str(frame[field.name].dtype),
         }
     return found
@@ -159,6 +196,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *,
     order = "; of the split of its seed" if finding.own_splits else ""
     filters = "`filters.parquet` has one per run and k x k convolution: how long its filters are, how far they turn.\n"
     filters = filters if has_filters else ""
+    round_table, round_words = _final_of_card(finding.final_round) if finding.final_round else ("", "")
     recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in asdict(config.recipe).items())
     return f"""# {config.name}
 
@@ -169,7 +207,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *,
 | setting | params | MACs | {wording.ERROR_NAMES[finding.measure]} | 95 % interval | seeds |
 |---|---|---|---|---|---|
 {chr(10).join(rows)}
-
+{round_table}
 ## Data
 
 {data.label}: {train:,} images to train, {val:,} to validate, {test:,} to test, of {data.channels} x {data.image_size} x
@@ -196,9 +234,33 @@ print(open_study(Path(".")){asks})
 Errors are fractions of images after the last epoch. A run that diverged or ran out of memory has none: its status says
 so, `failed` of an answer names it, and in a mean it counts as chance. `runs.parquet` has one row per run,
 `epochs.parquet` one per epoch, `correct.parquet` one bit per test image and run (base64, first image first{order}).
-{filters}`schema.json` lists columns and checksums.
+{filters}{round_words}`schema.json` lists columns and checksums.
 Written by resnext-explorer (Apache-2.0).
 """
+
+
+def _final_of_card(found: FinalRound) -> tuple[str, str]:
+    """What the data card says of a search's final round: its results, and where they are."""
+    rows = [
+        f"| {one.setting} | {wording.percent(found.validation[one.setting])} | {wording.percent(one.estimate.mean)} | "
+        f"{wording.interval(one.estimate.low, one.estimate.high)} | {one.estimate.n} |"
+        for one in found.summaries
+    ]
+    table = f"""
+## Final round
+
+The best designs of the search by validation, the best first, trained anew with fresh seeds on training and validation
+images together, and then tested. The first is the answer, whatever the test says.
+
+| setting | validation error in the search | test error | 95 % interval | seeds |
+|---|---|---|---|---|
+{chr(10).join(rows)}
+"""
+    words = (
+        "The runs of the final round are in `final_runs.parquet`, `final_epochs.parquet` and `final_correct.parquet`\n"
+        "(`open_study(...).final_runs` in Python); they have no validation error, since those images were trained on.\n"
+    )
+    return table, words
 
 
 def _digest(path: Path) -> str:

@@ -1,6 +1,7 @@
 """study=best: a search, its best designs trained anew and tested once, and one network as the answer."""
 
 import io
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -16,6 +17,7 @@ from explorer.analysis.answer import answer_of
 from explorer.analysis.judging import OpenedStudy, open_study
 from explorer.analysis.sentences import mood, sentence
 from explorer.host.console import PlainConsole
+from explorer.host.errors import InputError
 from explorer.report.drawing import draw
 from explorer.report.index import entry_of
 from explorer.report.terminal import print_verdict
@@ -25,6 +27,7 @@ from explorer.training.images.split import load
 from explorer.verbs.command_line import read_command
 from explorer.verbs.live import Live
 from explorer.verbs.status import status_of
+from explorer.verbs.tabulate import read_table, write_table
 from tests.made_up import all_ok, made_up, made_up_final
 from tests.photographs import photographs
 from tests.training.test_image_sources import config as data_config
@@ -116,6 +119,28 @@ def test_the_answer_is_held_against_the_others(apart: float, spread: float, said
     assert study.finding.final_round is not None
     assert study.finding.final_round.answer is not None
     assert entry.best.error == study.finding.final_round.answer.estimate.mean
+
+
+def test_a_table_holds_the_final_round_and_has_the_studys_verdict() -> None:
+    study = finished(0.05)
+    assert study.final is not None
+    write_table(study.folder, Path("table"))
+    table = explorer.open_study(Path("table"))
+    assert repr(table.finding) == repr(study.finding)  # some costs are NaN
+    assert table.verdict == sentence(study.finding)
+    assert table.final_runs is not None
+    assert study.final.study.record is not None
+    own = study.final.study.record.runs
+    assert list(table.final_runs["test_error"]) == list(own["test_error"])
+    assert table.final_runs["val_error"].isna().all()
+    assert not {*table.runs["run"]} & {*own["run"]}
+    schema = json.loads(Path("table/schema.json").read_text())["tables"]
+    assert schema["final_epochs"]["val_error"]["may_be_empty"]
+    assert "## Final round" in Path("table/README.md").read_text()
+    assert answer_of(read_table(Path("table"))).run.run == answer_of(study).run.run
+    shutil.rmtree(study.folder / "checks")
+    with pytest.raises(InputError, match=r"0 of 15 runs of the final round are in; finish it .*: explorer best"):
+        write_table(study.folder, Path("table"))
 
 
 def test_errors_on_images_that_were_trained_on_are_shown_nowhere() -> None:
