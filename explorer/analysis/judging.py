@@ -81,7 +81,7 @@ class OpenedStudy:
 def open_study(folder: Path) -> OpenedStudy:
     """Open the study in a folder. Raises InputError if it was never started, or its files cannot be used."""
     if (opened := begun_study(folder)) is None:
-        raise InputError(f"{folder}: there is no such study yet; start it with {command_for('', folder.name)}")
+        raise InputError(f"{folder}: there is no such study yet; {command_for('list')} shows those there are")
     return opened
 
 

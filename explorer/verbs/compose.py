@@ -33,7 +33,7 @@ from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint, without_password
 from explorer.host.yaml_limits import MOST_BYTES, check_yaml, read_bytes
-from explorer.record.folder import CONFIG, stored_execution
+from explorer.record.folder import CONFIG, STUDIES, stored_execution
 from explorer.study.renamed import RENAMED, notice, of_a_record, under_new_names
 from explorer.study.settings import NO_PATH, BenchmarkConfig, PoolConfig, StudyConfig, filled
 from explorer.study.tree import Steps, kinds_of
@@ -222,7 +222,9 @@ def _of_own(words: Words, read: list["_Given"], known: dict[str, list[str]]) -> 
     if not is_list and len(words.others) > 1:
         raise InputError(f"{words.others[1]}: is one word too many; {verb} takes one {field}")
     value = [*words.others] if is_list else words.others[0]
-    return replace(found, tree={**found.tree, field: value}, given={**found.given, field: value})
+    origins = {steps: file for steps, file in found.origins.items() if steps[0] != field}
+    tree, given = {**found.tree, field: value}, {**found.given, field: value}
+    return replace(found, tree=tree, given=given, origins={**origins, (field,): None})
 
 
 def _of_named(words: Words, keys: list[str]) -> Composed:
@@ -296,7 +298,7 @@ def _stored(file: Path, given: set[str]) -> tuple[dict[str, Any], tuple[str, ...
         raise InputError(f"{file}: is a link, or lies in one; allowed are files and folders alone")
     if not file.exists():
         there = "name another file"
-        if file.parent.is_dir():
+        if file.parent.parent == STUDIES and file.parent.is_dir():
             there = f"{command_for('doctor', file.parent.name)} says what is there"
         raise InputError(f"{file}: is missing, which holds the study's settings; {there}")
     plain = _plain(_content(file), (), StudyConfig, {})

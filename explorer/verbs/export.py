@@ -57,7 +57,7 @@ def _tell_namesake(config: VerifyConfig | ExportConfig, console: Console) -> Non
 def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> tuple[Architecture, Task]:
     """The architecture and the task given to a verb. Raises InputError for invalid ones, before heavy packages load."""
     if config.architecture is None:
-        raise InputError("architecture is missing; say for example architecture=29-32x4d")
+        raise InputError("architecture is missing; say for example architecture=29-32x4d, or for export a study's name")
     try:
         architecture = parse_name(config.architecture)
         usual = architecture.shape.task

@@ -20,6 +20,13 @@ from explorer.study.tree import checked_name, kinds_of
 from explorer.verbs.table import NAMED_VERBS, OWN_VERBS, STUDY_VERBS, verb_of, words_field
 
 MOST_LISTED = 5  # studies in a message
+# What a verb needs beside a study's name, for an example.
+_EXAMPLES = {
+    "predict": ("photo.jpg",),
+    "challenge": ("study.robustness=[init]",),
+    "fork": ("recipe.epochs=20",),
+    "move": ("storage=sqlite",),
+}
 _FLAGS_OF_STUDIES = ("yes", "fork")  # keys that are true or false beside those of a study's settings
 _KEY = re.compile(r"[A-Za-z_][\w.]*")
 
@@ -64,7 +71,7 @@ class _Word:
 
 def read_words(arguments: list[str], shipped: list[str]) -> Words:
     """Sort the words of a command; `shipped` are the names that `study=` takes. Raises InputError."""
-    words = _separated(arguments, _flag_test(verb_of(arguments)))
+    words = _separated(arguments, *_key_tests(verb_of(arguments)))
     asked = [word.value for word in words if word.key == "do"]
     bare = [word for word in words if word.key is None]
     verb = bare[0].text if bare and bare[0].text in VERBS else ""
@@ -95,8 +102,8 @@ def studies_here() -> list[str]:
 # ---------------------------------------------------------------- words
 
 
-def _flag_test(verb: str) -> Callable[[str], bool]:
-    """A test whether a key of a verb is true or false, so that `--key` alone sets it."""
+def _key_tests(verb: str) -> tuple[Callable[[str], bool], Callable[[str], bool]]:
+    """Tests whether a key of a verb is true or false, so that `--key` alone sets it, and whether it is one at all."""
     kinds: list[type[Any]] = [StudyConfig] if verb in STUDY_VERBS or verb not in VERBS else []
     kinds += [NAMED_VERBS[verb].kind] if verb in NAMED_VERBS else []
     kinds += [OWN_VERBS[verb]] if verb in OWN_VERBS else []
@@ -105,10 +112,13 @@ def _flag_test(verb: str) -> Callable[[str], bool]:
         own = StudyConfig in kinds and key in _FLAGS_OF_STUDIES
         return own or any(kinds_of(kind, tuple(key.split("."))) == {bool} for kind in kinds)
 
-    return is_flag
+    def is_key(key: str) -> bool:
+        return key in ("config", "study", "do", "name") or any(kinds_of(kind, tuple(key.split("."))) for kind in kinds)
+
+    return is_flag, is_key
 
 
-def _separated(arguments: list[str], is_flag: Callable[[str], bool]) -> list[_Word]:
+def _separated(arguments: list[str], is_flag: Callable[[str], bool], is_key: Callable[[str], bool]) -> list[_Word]:
     """The words in order, all keys in the form `key=value`; what comes after `--` has no keys."""
     found, rest = list[_Word](), list(arguments)
     while rest:
@@ -121,9 +131,12 @@ def _separated(arguments: list[str], is_flag: Callable[[str], bool]) -> list[_Wo
             if not equals and is_flag(key):
                 value = "true"
             elif not equals:
-                if not rest or rest[0].startswith("--"):
+                if (not rest or rest[0].startswith("--")) and not is_key(key):
+                    value = "true"  # is refused as a key, with what is allowed
+                elif not rest or rest[0].startswith("--"):
                     raise InputError(f"{word}: what is it to be? say {word} VALUE or {key}=VALUE")
-                value = rest.pop(0)
+                else:
+                    value = rest.pop(0)
             found.append(_Word(f"{key}={value}", key))
         elif "=" in word or word.startswith("~") or "@" in word:  # the latter two are keys of Hydra's, and are refused
             found.append(_Word(word, word.partition("=")[0].strip().lstrip("+")))
@@ -170,10 +183,10 @@ def _of_named_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
     if name is None and not is_free:
         raise _no_name(verb, shipped)
     if name is not None:
-        _check_there(verb, name, shipped)
+        _check_there(verb, name, shipped, tuple([*others, *keys] if takes else keys))
         keys = [key for key in keys if key.partition("=")[0].strip() != "name"]
     if others and takes is None:
-        raise _too_many(verb, str(name), others)
+        raise _too_many(verb, str(name), others, shipped)
     return Words(verb, kind, name, None, tuple(keys), tuple(others))
 
 
@@ -185,7 +198,7 @@ def _of_study_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
     chosen = [word.value for word in words if word.key == "study"]
     name = _plain(bare.pop(0)) if bare else None
     if bare:
-        raise _too_many(verb, str(name), bare)
+        raise _too_many(verb, str(name), bare, shipped)
     if files:
         if name is not None or chosen:
             raise InputError(f"--config {files[-1]}: holds a study's settings, and {name or chosen[-1]} names another")
@@ -201,13 +214,14 @@ def _of_study_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
         if not chosen:
             raise _no_name(verb, shipped)
         return Words(verb, StudyConfig, None, None, tuple(keys))
-    if (folder := study_folder(name)).is_dir() and ((folder / CONFIG).exists() or name not in shipped):
+    folder = study_folder(name)
+    if "/" not in name and name.strip() and folder.is_dir() and ((folder / CONFIG).exists() or name not in shipped):
         return Words(verb, StudyConfig, checked_name(name), folder / CONFIG, tuple(keys))
     if name in shipped:
         return Words(verb, StudyConfig, None, None, (f"study={name}", *keys))
     if verb == "doctor" and _has(words, "name"):  # which says what it finds in place of a folder
         return Words(verb, StudyConfig, checked_name(name), folder / CONFIG, tuple(keys))
-    raise _unknown(verb, name, shipped)
+    raise unknown_study(verb, name, shipped, tuple(keys))
 
 
 # ---------------------------------------------------------------- names
@@ -219,29 +233,77 @@ def _plain(word: str) -> str:
     return path.name if path.parts[:-1] == STUDIES.parts and path.name else word
 
 
-def _check_there(verb: str, name: str, shipped: list[str]) -> None:
+def _check_there(verb: str, name: str, shipped: list[str], keys: tuple[str, ...]) -> None:
     """Raise InputError unless the study has a folder here."""
-    if study_folder(name).is_dir() and checked_name(name):
+    if "/" not in name and study_folder(name).is_dir() and checked_name(name):
         return
     if name in shipped:
-        raise InputError(f"{name}: has no record here yet; train it first, with: {command_for('', name)}")
-    raise _unknown(verb, name, shipped)
+        keys = ("data=FOLDER",) if name == "best" else ()
+        raise InputError(f"{name}: has no record here yet; train it first, with: {command_for('', name, *keys)}")
+    raise unknown_study(verb, name, shipped, keys)
 
 
 def _no_name(verb: str, shipped: list[str]) -> InputError:
     here = studies_here()
-    example = here[0] if here else shipped[0]
-    say = f"say for example {command_for(verb, example)}"
+    if not here and verb in (*NAMED_VERBS, *STUDY_VERBS[2:]):
+        start = command_for("", "equal_params")
+        return InputError(f"study is missing, and none is recorded here yet; start one, as with {start}")
+    say = f"say for example {command_for(verb, here[0] if here else shipped[0], *_EXAMPLES.get(verb, ()))}"
     return InputError(f"study is missing; {say}; {_choice(here, shipped)}")
 
 
-def _unknown(verb: str, name: str, shipped: list[str]) -> InputError:
-    checked_name(name)
+def unknown_study(verb: str, name: str, shipped: list[str], keys: tuple[str, ...] = ()) -> InputError:
+    """The error for a name that no study has: a command with what was probably meant, or the studies that there are.
+
+    `keys` are what the command says beside it.
+    """
     here = studies_here()
-    near = hint(name, [*dict.fromkeys([*here, *shipped, *([] if verb else VERBS)])])
+    known, shown = [*dict.fromkeys([*here, *shipped])], name[:120]
+    if not name.strip():
+        return InputError(f"{shown!r}: is no name of a study; {_choice(here, shipped)}")
+    if len(words := name.split()) > 1 and words[0] in VERBS:
+        return InputError(f"{shown!r}: is one word; say {command_for(*words)}, without quotes around it")
+    if _is_design(name):
+        study = here[0] if here else "NAME"
+        ways = {
+            "export": f"{command_for('export', '', f'architecture={name}', *keys)} writes it as a module of its own",
+            "predict": f"{command_for('predict', study, f'architecture={name}', 'photo.jpg')} takes it from that study",
+        }
+        other = f"{command_for('verify', name)} tells its cost, {ways['export']}"
+        return InputError(f"{shown}: is the name of a design, not of a study; {ways.get(verb, other)}")
+    if meant := next((part for part in reversed(_parts(name)) if part in known), None):
+        again = command_for(verb, meant, *keys)
+        return InputError(f"{shown}: is no name of a study, which is said without a folder or an ending; say {again}")
+    there = Path(name)
+    if verb in ("", "run", "plan") and there.is_dir() and name not in (".", ".."):
+        way = command_for("plan" if verb == "plan" else "", "", "study=best", f"data={name}")
+        return InputError(f"{shown}: is a folder here and no study; for the best network for images in it say {way}")
+    if verb == "predict" and there.exists():
+        way = command_for("predict", here[0] if here else "best", name)
+        return InputError(f"{shown}: is a file or folder here; a study comes first, as in {way}")
+    if "/" in name:
+        return InputError(f"{shown!r}: is no name of a study; {_choice(here, shipped)}")
+    checked_name(name)
+    near = hint(name, [*known, *([] if verb else VERBS)]) or hint(name.lower(), [*known, *([] if verb else VERBS)])
     what = "no such study" if verb else "no such verb or study"
     verbs = "" if verb else f"verbs: {', '.join(VERBS)}; "
-    return InputError(f"{name[:120]}: {what}{near}; {verbs}{_choice(here, shipped)}")
+    return InputError(f"{shown}: {what}{near}; {verbs}{_choice(here, shipped)}")
+
+
+def _is_design(name: str) -> bool:
+    from explorer.design import parse_name
+
+    try:
+        parse_name(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a path that may be a study's name: its folders, and its file without an ending."""
+    path = Path(name)
+    return [*path.parts, path.stem] if "/" in name else []
 
 
 def _choice(here: list[str], shipped: list[str]) -> str:
@@ -255,9 +317,12 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _too_many(verb: str, name: str, others: list[str]) -> InputError:
+def _too_many(verb: str, name: str, others: list[str], shipped: list[str]) -> InputError:
     if not verb and others[0] in VERBS:
         return InputError(f"{name} {others[0]}: a verb comes first; say {command_for(others[0], name)}")
+    if not verb and name not in (*studies_here(), *shipped):
+        near = hint(name.lower(), [*VERBS])
+        return InputError(f"{name[:120]}: no such verb{near}; verbs: {', '.join(VERBS)}")
     return InputError(f"{others[0]}: is one word too many; allowed is one study, {name}, and then keys, as key=value")
 
 

@@ -14,11 +14,15 @@ from explorer.record.folder import CONFIG, REPORTS, make_folder, refuse_links, s
 from explorer.report.terminal import plain_table
 from explorer.study.settings import PoolConfig
 from explorer.study.tree import refuse_name
+from explorer.verbs.compose import groups
+from explorer.verbs.grammar import unknown_study
 
 
 def carry_out(config: PoolConfig, console: Console) -> int:
     """`explorer pool`: judge one contrast over the data sets of recorded studies, print it and draw its page."""
-    folders, page = _folders(config), _page(config)
+    folders, page, shipped = _folders(config), _page(config), groups()["study"]
+    if unknown := [name for name in config.studies if not study_folder(name).is_dir() and name not in shipped]:
+        raise unknown_study("pool", unknown[0], shipped)
     pool = pool_studies([open_study(folder) for folder in folders])
     print_pool(pool, console)
     from explorer.report.drawing import draw_index

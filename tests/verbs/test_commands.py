@@ -29,6 +29,8 @@ FILLED = {
     "f'{withheld[0]}=...'": "engine.address=10.0.0.1:6379",
     "f'name={config.fork}'": "name=again",
     "f'name={name[:90]}-weights'": "name=equal_params-weights",
+    "'plan' if verb == 'plan' else ''": "plan",
+    "f'data={name}'": "data=digits",
     "'--config'": "--config=studies/equal_params/config.yaml",
     "'storage.weights=last'": "storage.weights=last",
     "'storage=postgres'": "storage=postgres",
@@ -74,6 +76,8 @@ def given() -> Iterator[tuple[str, list[str]]]:
 def words_of(node: ast.expr, path: Path, call: ast.Call) -> list[str]:
     if isinstance(node, ast.Constant):
         return [str(node.value)]
+    if ast.unparse(node) == "*words":  # those of a command that was said as one word
+        return ["report", "equal_params"]
     if isinstance(node, ast.Starred):
         text = path.read_text(encoding="utf-8")
         function = next(

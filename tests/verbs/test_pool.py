@@ -152,7 +152,7 @@ def test_a_study_without_a_measured_contrast_is_refused(
         (["do=pool", "studies=[one,one]"], "one is named twice"),
         (["do=pool", "studies=[one,../two]"], "studies='../two'"),
         (["do=pool", "studies=[one,two]", "name=a/b"], "name='pool-a/b'"),
-        (["do=pool", "studies=[one,two]"], "studies/two: there is no such study yet"),
+        (["do=pool", "studies=[one,two]"], "two: no such study; in studies/: one"),
         (["do=pool", "study=equal_params"], "works on recorded studies"),
         (["do=pool", "studies=[one,two]", "recipe.epochs=3"], "unknown key"),
     ],
