@@ -1,7 +1,9 @@
 """Equal cost by construction: solve for the bottleneck width that meets a budget at a given cardinality."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,15 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Limit:
-    """A cost to meet: `target` for the counted measure `axis`, within the relative `tolerance`."""
+    """A cost to meet: `target` for the counted measure `axis`, within the relative `tolerance`.
+
+    at_most  whether no cost may be above the target, so that the tolerance holds below it alone
+    """
 
     axis: str
     target: int
     tolerance: float
+    at_most: bool = False
 
     def __post_init__(self) -> None:
         if self.axis not in COUNTED:
@@ -37,6 +43,16 @@ class Limit:
         """Signed distance of a cost (or of many at once) from the target as a fraction of it."""
         return deviation(getattr(value, self.axis), self.target)
 
+    def miss(self, value: Cost) -> Any:
+        """How far a cost (or each of many) is from the target, as a fraction; infinite above one that is the most."""
+        found = self.deviation(value)
+        return np.where(found > 0, np.inf, np.abs(found)) if self.at_most else np.abs(found)
+
+    def __str__(self) -> str:
+        if not self.at_most:
+            return f"{self.target:,} {self.axis} within {self.tolerance:.2%}"
+        return f"{least_within(self.target, self.tolerance):,} to {self.target:,} {self.axis}"
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -49,20 +65,32 @@ class Budget:
             raise ValueError("a budget needs one limit or more, each on an axis of its own")
 
     def worst(self, value: Cost) -> Any:
-        """The largest absolute deviation over the limits; for one cost or for many at once."""
-        return np.max([np.abs(limit.deviation(value)) for limit in self.limits], axis=0)
+        """The largest distance from a target over the limits; for one cost or for many at once.
+
+        It is infinite where a cost is above a target that is the most.
+        """
+        return np.max([limit.miss(value) for limit in self.limits], axis=0)
 
     def balance(self, value: Cost) -> Any:
         """Sum of the largest and smallest deviation: grows with every width, and is zero where they balance."""
         deviations = [limit.deviation(value) for limit in self.limits]
         return np.max(deviations, axis=0) + np.min(deviations, axis=0)
 
+    def is_exceeded(self, value: Cost) -> Any:
+        """Whether a cost is above a target that is the most; for one cost or for many at once."""
+        return np.any([limit.deviation(value) > 0 for limit in self.limits if limit.at_most], axis=0)
+
     def within(self, value: Cost) -> Any:
         """Whether every limit is met; for one cost or for many at once."""
-        return np.all([np.abs(limit.deviation(value)) <= limit.tolerance for limit in self.limits], axis=0)
+        return np.all([limit.miss(value) <= limit.tolerance for limit in self.limits], axis=0)
 
     def __str__(self) -> str:
-        return " and ".join(f"{limit.target:,} {limit.axis} within {limit.tolerance:.2%}" for limit in self.limits)
+        return " and ".join(map(str, self.limits))
+
+    @property
+    def verb(self) -> str:
+        """What designs do that are within it: `meet 1,000,000 params within 5.00%`, `have 950,000 to ...`."""
+        return "have" if self.limits[0].at_most else "meet"
 
 
 def deviation(value: int, target: int) -> float:
@@ -70,12 +98,18 @@ def deviation(value: int, target: int) -> float:
     return (value - target) / target
 
 
+def least_within(target: int, tolerance: float) -> int:
+    """The smallest cost that is at most the relative `tolerance` below a target."""
+    return math.ceil(target * (1 - Fraction(str(tolerance))))
+
+
 def solve_bottleneck_width(
     architecture: Architecture, budget: Budget, task: Task, *, strict: bool = True
 ) -> Architecture:
     """The architecture with the bottleneck width whose cost is nearest to the budget; its own width is ignored.
 
-    With several limits the larger of the deviations is made smallest; the smaller width wins a tie. Where `strict`,
+    With several limits the larger of the deviations is made smallest; the smaller width wins a tie. No cost exceeds a
+    target that is the most, unless the narrowest design does. Where `strict`,
     raises ValueError, naming both neighbours, when neither is within tolerance.
     """
     narrowest = replace(architecture, bottleneck_width=1)
@@ -115,12 +149,14 @@ def described(architecture: Architecture, budget: Budget, task: Task) -> str:
 def _neighbours(cost_at: Callable[[Ints], Cost], count: int, budget: Budget) -> tuple[Ints, Ints]:
     """The largest width that is not too wide (0 if there is none) and the next one, for `count` designs at once.
 
-    Every cost measure grows strictly with the width, and so does `balance`: bisection finds where it changes sign, and
-    the width with the smallest worst deviation is one of the two next to that point.
+    Every cost measure grows strictly with the width, and so does `balance`: bisection finds where it changes sign, or
+    where a target that is the most is exceeded, and the width with the smallest worst deviation is one of the two next
+    to that point.
     """
 
     def too_wide(widths: Ints) -> npt.NDArray[np.bool_]:
-        return np.asarray(budget.balance(cost_at(widths)) > 0)
+        found = cost_at(widths)
+        return np.asarray((budget.balance(found) > 0) | budget.is_exceeded(found))
 
     high = np.ones(count, dtype=np.int64)
     while not (wide := too_wide(high)).all():

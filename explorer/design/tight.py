@@ -30,7 +30,7 @@ def tighten(architecture: Architecture, budget: Budget, task: Task) -> Architect
     half = len(options) // 2
     first, second = _sums(costs[:half]), _sums(costs[half:])
     start = float(budget.worst(cost(architecture, task)))
-    found = _meet(first, second, fixed, start)
+    found = _meet(first, second, fixed, start, np.array([limit.at_most for limit in budget.limits]))
     candidates = [
         replace(architecture, bottleneck_width=_pick(options[:half], row) + _pick(options[half:], column))
         for row, column in found
@@ -68,10 +68,13 @@ def _sums(parts: list[Floats]) -> Floats:
     return reduce(lambda left, right: (left[:, None] + right[None]).reshape(-1, left.shape[1]), parts)
 
 
-def _meet(first: Floats, second: Floats, fixed: Floats, best: float) -> list[tuple[int, int]]:
+def _meet(
+    first: Floats, second: Floats, fixed: Floats, best: float, at_most: npt.NDArray[np.bool_]
+) -> list[tuple[int, int]]:
     """The pairs of rows whose sum is nearest to zero on its worst column, ties included.
 
-    `second` is sorted by its first column: only rows that can still improve on the best are examined.
+    Sums above zero in a column that is `at_most` are left out. `second` is sorted by its first column: only rows that
+    can still improve on the best are examined.
     """
     order = np.argsort(second[:, 0], kind="stable")
     ordered = second[order]
@@ -79,8 +82,9 @@ def _meet(first: Floats, second: Floats, fixed: Floats, best: float) -> list[tup
     found: list[tuple[float, int, int]] = []
     for row, left in enumerate(first + fixed):
         low, high = np.searchsorted(ordered[:, 0], [-left[0] - best - rounding, -left[0] + best + rounding])
-        worst = np.abs(ordered[low:high] + left).max(axis=1, initial=0)
-        near = np.flatnonzero(worst <= best + rounding)
+        sums = ordered[low:high] + left
+        worst = np.abs(sums).max(axis=1, initial=0)
+        near = np.flatnonzero((worst <= best + rounding) & ~(sums[:, at_most] > rounding).any(axis=1))
         if len(near):
             best = min(best, float(worst[near].min()))
             near = near[worst[near] <= best + rounding]

@@ -86,11 +86,11 @@ def cardinality_panel(lines: dict[str, list[SettingSummary]], error: str = "Test
     return Panel(f"{error} against cardinality", x_axis, Axis(error), marks)
 
 
-def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float]) -> Panel:
-    """How far each design's costs lie from the budget's reference, with the tolerance of those that are held equal.
+def deviation_panel(summaries: list[SettingSummary], allowed: dict[str, tuple[float, float]]) -> Panel:
+    """How far each design's costs lie from the budget's reference, with what is allowed of those that are held equal.
 
-    `tolerances` are fractions by name of the cost. Drawn against cardinality, or against parameters if all designs
-    have the same cardinality.
+    `allowed` are the lowest and the highest deviation, fractions, by name of the cost. Drawn against cardinality, or
+    against parameters if all designs have the same cardinality.
     """
     by_paths = len({one.cardinality for one in summaries}) > 1
     places = [float(one.cardinality if by_paths else one.params) for one in summaries]
@@ -99,10 +99,9 @@ def deviation_panel(summaries: list[SettingSummary], tolerances: dict[str, float
     marks = []
     for number, (axis, words) in enumerate((name, measure.words) for name, measure in COUNTED.items()):
         color = PALETTE[number]
-        if axis in tolerances and across:
-            limit = 100 * tolerances[axis]
-            legend = f"allowed, {words}"
-            marks.append(Mark("band", across, [-limit, -limit], color, high=[limit, limit], legend=legend))
+        if axis in allowed and across:
+            low, high = (100 * end for end in allowed[axis])
+            marks.append(Mark("band", across, [low, low], color, high=[high, high], legend=f"allowed, {words}"))
         known = [
             (place, one, 100 * deviation)
             for place, one in zip(places, summaries, strict=True)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from explorer.analysis.judging import OpenedStudy
+from explorer.design.budget import least_within
 from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host import formatting as wording
 from explorer.record.starts import starts_of, unlike
 from explorer.study.checks import RIVALS
 from explorer.study.run import BASELINE, Convolution
-from explorer.study.settings import BudgetConfig, DataConfig
+from explorer.study.settings import BudgetConfig, DataConfig, LimitConfig
 
 ENOUGH_SEEDS = 5  # with fewer a paired verdict is always inconclusive
 MOST_FAILURES = 100  # most failed runs that are listed one by one
@@ -235,12 +236,25 @@ def checklist(study: OpenedStudy) -> list[ChecklistItem]:
 
 
 def budget_words(budget: BudgetConfig) -> str:
-    """What the budget holds equal, as text: `equal parameters within 5.0 %`; "" without a budget."""
-    held = [
-        f"{COUNTED[axis].words} within {wording.percent(limit.tolerance, 1)}" for axis, limit in budget.held.items()
+    """What the budget holds equal, as text: `equal parameters within 5.0 %`; "" without a budget.
+
+    With a target that is the most: `950,000 to 1,000,000 parameters`.
+    """
+    near = [
+        f"{COUNTED[axis].words} within {wording.percent(limit.tolerance, 1)}"
+        for axis, limit in budget.held.items()
+        if not limit.at_most
     ]
+    below = [_at_most(COUNTED[axis].words, limit) for axis, limit in budget.held.items() if limit.at_most]
+    held = [*([f"equal {' and '.join(near)}"] if near else []), *below]
     tight = ", widths solved stage by stage" if budget.match == "tight" else ""
-    return f"equal {' and '.join(held)}{tight}" if held else ""
+    return f"{' and '.join(held)}{tight}" if held else ""
+
+
+def _at_most(words: str, limit: LimitConfig) -> str:
+    if limit.target is None:
+        return f"{words} at most those of the reference and {wording.percent(limit.tolerance, 1)} below"
+    return f"{least_within(limit.target, limit.tolerance):,} to {limit.target:,} {words}"
 
 
 def failures(study: OpenedStudy) -> list[tuple[str, int]]:

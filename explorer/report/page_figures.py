@@ -116,8 +116,9 @@ class Views:
                 panels[f"effect-{one.axis}"] = effect_panel(one, self.effects.settings, self.error)
         if found.search_history is not None:
             panels["course"] = search_history_panel(found.search_history)
-        if tolerances := {axis: limit.tolerance for axis, limit in self.study.config.budget.held.items()}:
-            panels["deviation"] = deviation_panel(found.summaries, tolerances)
+        if held := self.study.config.budget.held:
+            allowed = {axis: (-one.tolerance, 0 if one.at_most else one.tolerance) for axis, one in held.items()}
+            panels["deviation"] = deviation_panel(found.summaries, allowed)
         if found.comparison is not None and found.comparison.differences:
             panels["pairs"] = pairs_panel(found.comparison)
         if (lengths := length_panel(self.study)) is not None:

@@ -215,13 +215,18 @@ def refuse_few(config: StudyConfig, scope: Scope, draws: Draws) -> None:
     if config.budget.match == "tight":
         raise InputError(f"budget.match=tight: sampler {search.sampler} matches by rule; set it to rule")
     if (found := len(draws.candidates(scope))) < search.designs:
-        raise _too_few(search.designs, found)
+        raise _too_few(search.designs, found, scope.budget)
 
 
-def _too_few(wanted: int, found: int) -> InputError:
-    if not found:
-        return InputError(f"search.designs={wanted}: the space holds 0 feasible designs; widen the budget's tolerance")
-    return InputError(f"search.designs={wanted}: the space holds {found:,} feasible designs; allowed: at most that")
+def _too_few(wanted: int, found: int, budget: Budget | None) -> InputError:
+    fewer = [f"search.designs={found}"] if found else []
+    limits = budget.limits if budget else ()
+    wider = [f"budget.{one.axis}.tolerance={min(2 * one.tolerance or 0.05, 0.99):g}" for one in limits[:1]]
+    ways = [*fewer, *([f"a wider budget, as in {wider[0]}"] if wider else []), "a larger space"]
+    designs = "design" if found == 1 else "designs"
+    return InputError(
+        f"search.designs={wanted}: the space holds {found:,} feasible {designs}; say {', or '.join(ways)}"
+    )
 
 
 def _only(names: tuple[str, ...], scope: Scope) -> tuple[Setting, ...]:
@@ -352,7 +357,7 @@ def _chosen(scope: Scope, search: SearchConfig, draws: Draws) -> tuple[Setting, 
     assert count is not None
     pool, rng = draws.drawn(scope, CANDIDATES if search.sampler == "space_filling" else count)
     if len(pool) < count:
-        raise _too_few(count, len(pool))
+        raise _too_few(count, len(pool), scope.budget)
     try:
         places = space_filling(pool, count, rng) if search.sampler == "space_filling" else range(count)
         return tuple(scope.setting(scope.matched(pool.architecture(place))) for place in places)
@@ -365,10 +370,12 @@ def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> Non
     for setting in settings:
         for limit in budget.limits if budget else ():
             distance = limit.deviation(setting.cost)
-            if abs(distance) > limit.tolerance:
+            if limit.miss(setting.cost) > limit.tolerance:
+                below = " below it, none above" if limit.at_most else ""
                 raise InputError(
                     f"space: {setting.name} is {distance:+.2%} off {limit.target:,} {limit.axis}; allowed: "
-                    f"{limit.tolerance:.2%} (budget.{limit.axis}.tolerance), or budget.{limit.axis}=null for no limit"
+                    f"{limit.tolerance:.2%}{below} (budget.{limit.axis}.tolerance), or budget.{limit.axis}=null for no "
+                    "limit"
                 )
 
 
@@ -386,7 +393,7 @@ def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None
             raise InputError(f"budget.{axis}.target is missing: give a number, or a budget.reference")
         target = limit.target if limit.target is not None else getattr(reference, axis)
         try:
-            limits.append(Limit(axis, target, limit.tolerance))
+            limits.append(Limit(axis, target, limit.tolerance, limit.at_most))
         except ValueError as error:
             raise InputError(f"budget.{axis}: {error}") from None
     if not limits and config.space.is_solved:

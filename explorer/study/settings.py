@@ -85,10 +85,12 @@ class LimitConfig:
 
     tolerance  largest accepted deviation, as a fraction
     target     the cost to meet; null: that of the budget's reference
+    at_most    whether no design may cost more than the target, so that the tolerance holds below it alone
     """
 
     tolerance: Fraction
     target: Target | None = None
+    at_most: bool = False
 
 
 @dataclass(frozen=True)

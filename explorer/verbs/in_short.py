@@ -14,8 +14,8 @@ from explorer.host.errors import InputError
 from explorer.study.tree import whole_number
 
 AUTO = "auto"
-_LIMIT = re.compile(r"(?:([a-z]+):)?([\d._]+(?:[kKMGB]|[eE]\+?\d+)?)")
-TOLERANCE = 0.05  # of a budget given in short, as a fraction
+_LIMIT = re.compile(r"(?:([a-z]+):)?(?:<=?)?([\d._]+(?:[kKMGB]|[eE]\+?\d+)?)")
+TOLERANCE = 0.05  # of a budget given in short, as a fraction: so far below it a design may stay
 # By number of training images: up to so many, images of a batch and passes over them. Few images take many passes; with
 # very many a pass is long, and nearly all are seen for the first time.
 LENGTHS = ((200, 16, 30), (1_000, 32, 20), (5_000, 32, 20), (20_000, 64, 15), (100_000, 64, 10), (2**62, 128, 8))
@@ -40,7 +40,8 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
         if key == "budget" and text not in known["budget"] and (limits := _limits(text)):
             rest.append("budget=none")
             for axis, target in limits.items():
-                first += [f"budget.{axis}.target={target}", f"budget.{axis}.tolerance={TOLERANCE}"]
+                limit = {"target": target, "tolerance": TOLERANCE, "at_most": "true"}
+                first += [f"budget.{axis}.{key}={value}" for key, value in limit.items()]
         elif key == "data" and text not in known["data"] and _is_folder(text):
             given = dict(_data_key(one) for one in arguments if one.startswith("data."))
             found, lines = _of_folder(text, given)

@@ -199,7 +199,7 @@ def _space_line(plan: Plan, name: str, scope: Scope) -> str:
     """How many designs a space holds, how many of them meet the budget, and which of them the study takes."""
     search = plan.config.search
     found = plan.draws.scan(scope)
-    budget = f"meet {scope.budget}" if scope.budget else "can be built (there is no budget)"
+    budget = f"{scope.budget.verb} {scope.budget}" if scope.budget else "can be built (there is no budget)"
     if scope.tight and search.sampler == "listed":
         meet = f"{len(plan.settings):,} {budget}, with widths solved stage by stage"
     elif found.feasible is not None:

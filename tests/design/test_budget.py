@@ -15,6 +15,7 @@ from explorer.design import (
     short_name,
     solve_bottleneck_width,
 )
+from explorer.design.budget import least_within
 
 CIFAR, IMAGENET = TEMPLATES["cifar"].task, TEMPLATES["imagenet"].task
 
@@ -109,6 +110,42 @@ def test_with_several_limits_the_worst_deviation_is_smallest(cardinality: int, p
     every = [replace(base, bottleneck_width=width) for width in range(1, 200)]
     least = min(float(both.worst(cost(design, task))) for design in every)
     assert float(both.worst(cost(found, task))) == pytest.approx(least)
+
+
+@given(
+    cardinality=st.sampled_from([1, 2, 4, 32]),
+    axis=st.sampled_from(["params", "macs", "activations"]),
+    target=st.integers(1, 250_000),  # so that twice as much is reached by the widths below
+    beside=st.sampled_from([None, False, True]),
+)
+def test_a_target_that_is_the_most_is_never_exceeded_and_comes_as_near_as_widths_allow(
+    cardinality: int, axis: str, target: int, beside: bool | None
+) -> None:
+    base, task = parse_name(f"11-{cardinality}x1d-w16"), Task(3, 16, 10)
+    other = "params" if axis == "macs" else "macs"
+    limits = [Limit(axis, target, 0.1, at_most=True)]
+    if beside is not None:
+        limits.append(Limit(other, 2 * target, 0.3, at_most=beside))
+    held = Budget(tuple(limits))
+    every = [replace(base, bottleneck_width=width) for width in range(1, 400)]
+    costs = [cost(design, task) for design in every]
+    assert all((getattr(one, axis) <= target) or not held.within(one) for one in costs)
+    fits = [design for design, one in zip(every, costs, strict=True) if held.within(one)]
+    try:
+        found = solve_bottleneck_width(base, held, task)
+    except ValueError:
+        assert not fits
+    else:
+        assert held.within(cost(found, task))
+        assert float(held.worst(cost(found, task))) == min(float(held.worst(cost(one, task))) for one in fits)
+        if beside is None:
+            assert found == fits[-1]
+
+
+def test_a_limit_says_what_it_allows() -> None:
+    assert str(Budget((Limit("params", 1_000_000, 0.05, at_most=True),))) == "950,000 to 1,000,000 params"
+    assert str(Limit("params", 1_000_000, 0.05)) == "1,000,000 params within 5.00%"
+    assert [least_within(target, tolerance) for target, tolerance in ((10, 0.05), (20, 0.05), (7, 0.0))] == [10, 19, 7]
 
 
 @pytest.mark.parametrize(

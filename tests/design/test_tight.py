@@ -28,9 +28,12 @@ def test_a_width_per_stage_brings_parameters_and_multiply_adds_together(
 @pytest.mark.parametrize(
     "rule", ["29-8x14d", "29-16x7d", "29-3x29d", "29-32x4d-preact", "17-6x9d-b1.2.2", "28-1x30d-w40-wide"]
 )
-def test_nothing_within_fifteen_percent_of_the_rule_is_nearer(rule: str) -> None:
+@pytest.mark.parametrize("at_most", [False, True])
+def test_nothing_within_fifteen_percent_of_the_rule_is_nearer(rule: str, at_most: bool) -> None:
     start = parse_name(rule)
     target = budget(reference=short_name(replace(start, cardinality=1, bottleneck_width=37)))
+    if at_most:
+        target = Budget(tuple(replace(one, at_most=True) for one in target.limits))
     found = tighten(start, target, TASK)
     options = [
         [width for width in range(1, 400) if abs(width / usual - 1) <= 0.15 + 1e-9]

@@ -152,7 +152,7 @@ def test_more_lines_than_can_be_told_apart_become_one() -> None:
 
 def test_deviations_are_shown_beside_what_the_budget_allows() -> None:
     finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
-    panel = deviation_panel(finding.summaries, {"params": 0.05})
+    panel = deviation_panel(finding.summaries, {"params": (-0.05, 0.05)})
     band, params, macs, activations = panel.marks
     assert (band.kind, band.legend, set(band.y), set(band.high)) == ("band", "allowed, parameters", {-5.0}, {5.0})
     assert [list(mark.y) for mark in (params, macs, activations)] == [[0, 0], [1, 1], [30, 30]]

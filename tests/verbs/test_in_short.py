@@ -56,14 +56,19 @@ def test_whole_numbers_are_read_wherever_one_is_expected() -> None:
         ("1M", {"params": 1_000_000}),
         ("params:2.5M", {"params": 2_500_000}),
         ("macs:50M", {"macs": 50_000_000}),
+        ("'<1M'", {"params": 1_000_000}),
+        ("'<=1M'", {"params": 1_000_000}),
+        ("macs:<50M", {"macs": 50_000_000}),
         ("params:1M,macs:50M", {"params": 1_000_000, "macs": 50_000_000}),
     ],
 )
-def test_a_budget_in_short_is_a_target(budget: str, held: dict[str, int]) -> None:
+def test_a_budget_in_short_is_the_most_that_a_design_may_cost(budget: str, held: dict[str, int]) -> None:
     config = read_command([STUDY, f"budget={budget}", "budget.params.tolerance=0.1" if "params" in held else STUDY])
     assert config.study.budget.reference is None
     tolerances = {"params": 0.1, "macs": 0.05}
-    assert config.study.budget.held == {key: LimitConfig(tolerances[key], target) for key, target in held.items()}
+    assert config.study.budget.held == {
+        key: LimitConfig(tolerances[key], target, at_most=True) for key, target in held.items()
+    }
 
 
 def test_a_target_of_the_command_needs_no_reference() -> None:
