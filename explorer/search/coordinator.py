@@ -168,8 +168,9 @@ def _execution(
 def _tell(measurer: Measurer, console: Console) -> None:
     """Report how many images each part of the data has, and which were left out."""
     train, val, test = measurer.host_report.images
+    validate = f"the {val:,} to validate among them" if measurer.config.data.joined else f"{val:,} to validate"
     console.print(
-        f"{measurer.config.data.label}: {train:,} images to train, {val:,} to validate, {test:,} to test",
+        f"{measurer.config.data.label}: {train:,} images to train, {validate}, {test:,} to test",
         markup=False,
         highlight=False,
     )

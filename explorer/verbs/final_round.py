@@ -12,7 +12,8 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import counted
 from explorer.record.folder import locked, sweep
 from explorer.record.starts import execution_in
-from explorer.study.plan import Plan
+from explorer.study.final import final_study
+from explorer.study.plan import Plan, plan_of
 from explorer.study.settings import NO_PATH
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ def finish(
         **PLAIN,
     )
     like = execution_in(study.execution, study.folder)
+    due = plan_of(final_study(plan.with_seeds(study.plan.seeds), final.found.settings, like.precision))
     with locked(study.folder):
         try:
-            failed = run_study(final.study.plan, final.folder, console, page_updater(), like=like)
+            failed = run_study(due, final.folder, console, page_updater(), like=like)
         except InputError as error:
             raise InputError(f"{error}; of the final round in {final.folder}", *error.more) from None
     problems = []

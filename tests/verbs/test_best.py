@@ -270,7 +270,8 @@ def test_photographs_in_one_network_out(
         return live
 
     monkeypatch.setattr(Live, "__enter__", entered)
-    assert main([*SMALL, "report.live=true"]) == 0
+    Path("photos").rename("moved")  # this command says where they are now, and what executes
+    assert main(["best", "data.path=moved", "report.live=true"]) == 0
     assert drawn == [Path("studies/best")]
     assert "1 fresh seed each, then tested: 1 run\n" in re.sub(r" +", " ", capsys.readouterr().out).replace(" \n", "\n")
     again = answer_of(open_study(Path("studies/best")))
