@@ -12,6 +12,7 @@ VERBS = (
     "figure", "table", "cite", "export", "predict", "list", "status", "delete",
     "verify", "benchmark", "pool",
 )  # fmt: skip
+ABOUT = ("help", "version")  # words about the program, in a verb's place
 
 
 def command_for(verb: str, name: str = "", *keys: str, program: str | None = None) -> str:
@@ -20,7 +21,7 @@ def command_for(verb: str, name: str = "", *keys: str, program: str | None = Non
     `keys` are the words after the name. `program` is by default what starts this program here (see `program_here`);
     what is kept and read elsewhere, such as a page, says `PROGRAM`.
     """
-    if not verb and name in VERBS:
+    if not verb and name in (*VERBS, *ABOUT):
         verb = "run"
     words = (word for word in (verb, name, *keys) if word)
     return " ".join([program or program_here(), *map(shlex.quote, words)])

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from explorer.host.commands import ABOUT, VERBS
 from explorer.host.errors import InputError
+from explorer.record.folder import CONFIG, study_folder
 from explorer.study.settings import BenchmarkConfig, DoctorConfig, StudyConfig
 from explorer.study.tree import checked_name, checked_tree, to_config
 from explorer.verbs.compose import OF_DOCTOR, Composed, composed, groups, named_database, reading_groups
@@ -75,6 +77,8 @@ def _command(said: Words, composed: Composed) -> Command:
         verb = "run"
         tree["fork"] = _forked(said, tree, composed.given)
     config = to_config(tree, place)
+    if verb in ("run", "plan"):
+        _refuse_words(config)
     if verb == "move" and not any(key.partition(".")[0] == "storage" for key in composed.given):
         ways = "storage=sqlite, storage=none, storage=postgres storage.url=..."
         raise InputError(f"move: say where to; allowed: {ways}")
@@ -86,6 +90,16 @@ def _command(said: Words, composed: Composed) -> Command:
         raise InputError("search.seeds=auto: search.only compares nothing; allowed: a number of seeds")
     refuse_unused(config, composed.said(), reading_groups())
     return Command(verb, config, leaves, tuple(set_aside(config, composed.given)))
+
+
+def _refuse_words(config: StudyConfig) -> None:
+    """Raise InputError for a new study that is to be called as a verb is, which its name alone would then mean."""
+    names = {"name": config.name, **({"fork": config.fork} if isinstance(config.fork, str) else {})}
+    for key, name in names.items():
+        if name in (*VERBS, *ABOUT) and not (study_folder(name) / CONFIG).exists():
+            raise InputError(
+                f"{key}={name}: is a word of the command line; choose another name, such as {key}=my_{name}"
+            )
 
 
 def _forked(said: Words, tree: dict[str, Any], given: dict[str, Any]) -> bool | str:

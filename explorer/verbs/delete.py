@@ -13,18 +13,39 @@ from rich.text import Text
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, printable, size_words, without_password
-from explorer.record.folder import REPORTS, RUNS, held_by, locked, stored_config, study_folder
+from explorer.record.folder import (
+    CHECKS,
+    CONFIG,
+    ENVIRONMENT,
+    EXECUTION,
+    NOTE,
+    REPORTS,
+    RUNS,
+    SOME,
+    STUDIES,
+    TABLES,
+    held_by,
+    locked,
+    refuse_links,
+    stored_config,
+    study_folder,
+)
 from explorer.study.settings import DeleteConfig, StorageConfig
 
 
 def carry_out(config: DeleteConfig, console: Console) -> int:
     """Say what goes, ask, and delete it; 1 if it was not agreed to.
 
-    Raises InputError for a study that is being run, and for a folder that is a link.
+    Raises InputError for a study that is being run, for links, and for a folder that holds something else.
     """
     folder, page = study_folder(config.name), REPORTS / f"{config.name}.html"
+    for path in (STUDIES, REPORTS):
+        if path.is_symlink():
+            raise InputError(f"{path}: is a link, through which nothing is deleted; it leads to {path.resolve()}")
     if folder.is_symlink():
         raise InputError(f"{folder}: is a link; delete the link and what it leads to yourself")
+    refuse_links(folder)  # the lock is written in there
+    _refuse_others(folder)
     if holder := held_by(folder):
         raise InputError(f"{folder}: is being run by {holder}; end that first")
     database = _database(folder, config)
@@ -59,6 +80,16 @@ def _delete(folder: Path, page: Path, name: str, database: str | None) -> None:
         from explorer.report.drawing import draw_index
 
         draw_index()
+
+
+def _refuse_others(folder: Path) -> None:
+    """Raise InputError for a folder that is no study's: one that has not begun has nothing but what a start leaves."""
+    if (folder / CONFIG).exists() or (folder / RUNS).exists():
+        return
+    left = {*TABLES, *SOME, EXECUTION, ENVIRONMENT, NOTE, "local", CHECKS}
+    for path in sorted(folder.iterdir()):
+        if path.name not in left and not path.name.endswith(".partial"):
+            raise InputError(f"{folder}: holds {path.name} and no study; delete it yourself, if it can go")
 
 
 def _recorded(folder: Path) -> str:

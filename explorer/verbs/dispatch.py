@@ -83,17 +83,17 @@ def dispatch(arguments: list[str], console: "Console") -> int:
     if not arguments:
         console.print(f"{HELP}\nStudies, and whatever else there is to choose: --help", **PLAIN)
         return 0
-    if {"-V", "--version", "version"} & set(arguments):
+    asked = {*arguments[:1], *_options(arguments)}
+    if {"-V", "--version", "version"} & asked:
         console.print(_version(), **PLAIN)
         return 0
-    if {"-h", "--help", "help"} & set(arguments):
+    if {"-h", "--help", "help"} & asked:
         listing = "\n".join(f"  {group}: {', '.join(names)}" for group, names in groups().items())
         console.print(f"{HELP}\nGroups:\n{listing}", **PLAIN)
         return 0
-    if "--cfg" in arguments:
+    if (plain := _without_cfg(arguments)) is not None:
         import yaml
 
-        plain = [argument for argument in arguments if argument not in ("--cfg", "job")]
         tree = compose(plain).tree
         if isinstance(storage := tree.get("storage"), dict) and storage.get("url"):
             storage["url"] = without_password(str(storage["url"]))
@@ -116,6 +116,28 @@ def dispatch(arguments: list[str], console: "Console") -> int:
     if command.do in ("doctor", "move"):
         return carry_out(command.config, command.database, console)
     return carry_out(command.config, console)
+
+
+def _options(arguments: list[str]) -> list[str]:
+    """The words of a command that begin with a dash; those after `--` are names of files."""
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return [one for one in before if one.startswith("-")]
+
+
+def _without_cfg(arguments: list[str]) -> list[str] | None:
+    """A command without `--cfg job`, which asks for its settings; None if it does not ask. Raises InputError."""
+    found = [one for one in _options(arguments) if one.partition("=")[0] == "--cfg"]
+    if not found:
+        return None
+    place = arguments.index(found[0])
+    _, equals, value = found[0].partition("=")
+    end = place + 1
+    if not equals:
+        value = "".join(arguments[end : end + 1])
+        end += 1
+    if value != "job":
+        raise InputError(f"--cfg {value}: prints the settings of a command; say --cfg job")
+    return [*arguments[:place], *arguments[end:]]
 
 
 def _module(command: "Command") -> str:

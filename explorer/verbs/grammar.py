@@ -17,7 +17,15 @@ from explorer.host.formatting import hint
 from explorer.record.folder import CONFIG, STUDIES, study_folder
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import checked_name, kinds_of
-from explorer.verbs.table import NAMED_VERBS, OWN_VERBS, STUDY_VERBS, verb_of, words_field
+from explorer.verbs.table import (
+    FLAGS_OF_STUDIES,
+    NAMED_VERBS,
+    OWN_VERBS,
+    RECORD_VERBS,
+    STUDY_VERBS,
+    verb_of,
+    words_field,
+)
 
 MOST_LISTED = 5  # studies in a message
 # What a verb needs beside a study's name, for an example.
@@ -27,7 +35,6 @@ _EXAMPLES = {
     "fork": ("recipe.epochs=20",),
     "move": ("storage=sqlite",),
 }
-_FLAGS_OF_STUDIES = ("yes", "fork")  # keys that are true or false beside those of a study's settings
 _KEY = re.compile(r"[A-Za-z_][\w.]*")
 
 
@@ -82,7 +89,7 @@ def read_words(arguments: list[str], shipped: list[str]) -> Words:
     verb = verb or (asked[-1] if asked else "")
     if verb and verb not in VERBS:
         raise unknown_verb(verb)
-    if verb in NAMED_VERBS and not (verb in OWN_VERBS and not bare and not _has(words, "name")):
+    if verb in NAMED_VERBS and (verb not in OWN_VERBS or bare or _has(words, "name") or _has(words, "study")):
         return _of_named_verb(verb, words, shipped)
     if verb in OWN_VERBS:
         return _of_own_verb(verb, words)
@@ -109,7 +116,7 @@ def _key_tests(verb: str) -> tuple[Callable[[str], bool], Callable[[str], bool]]
     kinds += [OWN_VERBS[verb]] if verb in OWN_VERBS else []
 
     def is_flag(key: str) -> bool:
-        own = StudyConfig in kinds and key in _FLAGS_OF_STUDIES
+        own = StudyConfig in kinds and key in FLAGS_OF_STUDIES
         return own or any(kinds_of(kind, tuple(key.split("."))) == {bool} for kind in kinds)
 
     def is_key(key: str) -> bool:
@@ -165,7 +172,7 @@ def _of_own_verb(verb: str, words: list[_Word]) -> Words:
 
 
 def _of_named_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
-    """A verb on one recorded study: the first word without a key is its name, or the key `name` has it."""
+    """A verb on one recorded study: the first word without a key is its name, or the key `name` or `study` has it."""
     kind = NAMED_VERBS[verb].kind
     own, takes = {one.name for one in fields(kind)}, words_field(kind)
     keys, others = list[str](), list[str]()
@@ -173,10 +180,11 @@ def _of_named_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
         # A file's name may look like a key.
         is_file = takes is not None and word.key is not None and word.key not in own and Path(word.text).exists()
         is_word = word.key is None or is_file or (takes is not None and not _KEY.fullmatch(word.key))
-        if word.key == "do":
+        if word.key in ("do", "study", "name"):
             continue
         (others if is_word else keys).append(word.text)
-    named = [word for word in words if word.key == "name"]
+    # `study=` is the form of earlier versions, in which `name=` beside it is the name of the record.
+    named = sorted((word for word in words if word.key in ("study", "name")), key=lambda word: word.key == "name")
     first = fields(kind)[0]
     is_free = first.default is not MISSING
     name = named[-1].value if named else _plain(others.pop(0)) if others else None
@@ -184,7 +192,6 @@ def _of_named_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
         raise _no_name(verb, shipped)
     if name is not None:
         _check_there(verb, name, shipped, tuple([*others, *keys] if takes else keys))
-        keys = [key for key in keys if key.partition("=")[0].strip() != "name"]
     if others and takes is None:
         raise _too_many(verb, str(name), others, shipped)
     return Words(verb, kind, name, None, tuple(keys), tuple(others))
@@ -210,6 +217,8 @@ def _of_study_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
     if name is None and not chosen:
         named = [word.value for word in words if word.key == "name"]
         name = named[-1] if named else None
+    elif name is None and _is_of_record(verb, chosen[-1], words, shipped):
+        name, keys = chosen[-1], [key for key in keys if key.partition("=")[0].strip() != "study"]
     if name is None:
         if not chosen:
             raise _no_name(verb, shipped)
@@ -222,6 +231,13 @@ def _of_study_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
     if verb == "doctor" and _has(words, "name"):  # which says what it finds in place of a folder
         return Words(verb, StudyConfig, checked_name(name), folder / CONFIG, tuple(keys))
     raise unknown_study(verb, name, shipped, tuple(keys))
+
+
+def _is_of_record(verb: str, study: str, words: list[_Word], shipped: list[str]) -> bool:
+    """Whether `study=` means a study that has begun, and not settings to begin with: `study=mine do=report`."""
+    if _has(words, "name") or not (study_folder(study) / CONFIG).exists():
+        return False
+    return verb in RECORD_VERBS or study not in shipped
 
 
 # ---------------------------------------------------------------- names

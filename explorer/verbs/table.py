@@ -19,13 +19,18 @@ from explorer.study.settings import (
     PoolConfig,
     PredictConfig,
     StatusConfig,
+    StudyConfig,
     TableConfig,
     VerbConfig,
     VerifyConfig,
 )
+from explorer.study.tree import kinds_of
 
 # Verbs on the settings of a study, be it recorded or not: with a name alone, those of its folder.
 STUDY_VERBS = ("run", "plan", "challenge", "report", "tabulate", "doctor", "move", "fork")
+FLAGS_OF_STUDIES = ("yes", "fork")  # keys that are true or false beside those of a study's settings
+# Of these, the ones that go by the record of a study that has begun; the others may begin one.
+RECORD_VERBS = ("challenge", "report", "tabulate", "doctor", "move")
 # Verbs with keys of their own, each in a file in `conf`: on a design, without a study, or on several recorded studies.
 OWN_VERBS: dict[str, type[VerbConfig]] = {
     "verify": VerifyConfig,
@@ -71,10 +76,18 @@ def verb_of(arguments: list[str]) -> str:
     return _first_verb(arguments) or (asked[-1] if asked else "run")
 
 
+def _is_flag(verb: str, key: str) -> bool:
+    kinds = [NAMED_VERBS[verb].kind] if verb in NAMED_VERBS else [OWN_VERBS.get(verb, StudyConfig)]
+    own = verb in STUDY_VERBS and key in FLAGS_OF_STUDIES
+    return own or any(kinds_of(kind, tuple(key.split("."))) == {bool} for kind in kinds)
+
+
 def _first_verb(arguments: list[str]) -> str:
     """The verb among a command's words: the first word that is neither a key nor a key's value, if it is a verb."""
     for before, word in zip(["", *arguments], arguments, strict=False):
         is_value = before.startswith("--") and "=" not in before and before != "--"
+        if is_value and word in VERBS and _is_flag(word, before[2:].replace("-", "_")):  # as in `--json status`
+            is_value = False
         if "=" not in word and not word.startswith("-") and not is_value:
             return word if word in VERBS else ""
     return ""

@@ -180,6 +180,33 @@ def test_a_study_is_deleted_with_its_page_after_it_was_said_what_goes(
     assert main(["delete", "../studies", "--yes"]) == 2
 
 
+def test_nothing_is_deleted_or_written_through_a_link(
+    tiny: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    shutil.rmtree(tiny / "local", ignore_errors=True)
+    (tiny / "local").symlink_to(other)
+    assert main(["delete", "tiny", "--yes"]) == 2
+    assert "studies/tiny/local: is a link" in capsys.readouterr().err
+    assert list(other.iterdir()) == []
+    (tiny / "local").unlink()
+    Path("studies").rename(other / "studies")
+    Path("studies").symlink_to(other / "studies")
+    before = tree(other)
+    assert main(["delete", "tiny", "--yes"]) == 2
+    assert f"studies: is a link, through which nothing is deleted; it leads to {other}" in capsys.readouterr().err
+    assert tree(other) == before
+
+
+def test_a_folder_that_is_no_study_is_not_deleted(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("studies/photos/cats").mkdir(parents=True)
+    assert main(["delete", "photos", "--yes"]) == 2
+    assert "studies/photos: holds cats and no study" in capsys.readouterr().err
+    Path("studies/photos/cats").rename("studies/photos/local")  # what a start that was refused may leave
+    assert main(["delete", "photos", "--yes"]) == 0
+    assert list(Path("studies").iterdir()) == []
+
+
 def test_a_damaged_study_can_be_deleted_and_a_database_of_others_is_left(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

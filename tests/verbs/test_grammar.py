@@ -6,13 +6,14 @@ from typing import Literal
 
 import pytest
 
-from explorer.host.commands import VERBS
+from explorer.__main__ import main
+from explorer.host.commands import VERBS, command_for
 from explorer.host.errors import InputError
 from explorer.study.settings import WORDS
 from explorer.verbs import table
 from explorer.verbs.command_line import read_command
 from explorer.verbs.grammar import read_words
-from explorer.verbs.table import NamedVerb, verb_of
+from explorer.verbs.table import OWN_VERBS, NamedVerb, verb_of
 from tests.conftest import TINY
 from tests.made_up import made_up
 
@@ -152,6 +153,69 @@ def test_a_study_may_be_called_as_a_verb_is(tiny: Path) -> None:
 def test_what_cannot_be_meant_is_one_line(tiny: Path, drawing: None, words: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_command(words)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in OWN_VERBS or verb == "export"])
+def test_the_form_of_earlier_versions_names_the_study_of_every_verb(tiny: Path, verb: str) -> None:
+    more = {"move": ["storage=none"], "predict": ["a.png"], "fork": ["recipe.epochs=3"]}.get(verb, [])
+
+    def read(words: list[str]) -> tuple[str, object]:
+        command = read_command([*words, *more])
+        return command.do, command.config
+
+    wanted = read([verb, "tiny"])
+    for words in (["study=tiny", f"do={verb}"], [f"do={verb}", "study=tiny"], [f"--do={verb}", "--study", "tiny"]):
+        assert read(words) == wanted
+    assert read([f"do={verb}", "name=tiny"]) == wanted
+    made_up(read_command(["study=equal_params", "device=cpu", "recipe.epochs=2"]).study)  # a name that conf has too
+    if verb not in ("run", "plan", "fork"):
+        assert read(["study=equal_params", f"do={verb}"]) == read([verb, "equal_params"])
+
+
+def test_a_flag_before_the_verb_takes_no_value(tiny: Path) -> None:
+    for words in (["--json", "status"], ["--json", "status", "tiny"], ["--yes", "delete", "tiny"]):
+        assert read_command(words) == read_command([*words[1:], words[0]])
+    assert read_command(["--name", "tiny", "plan"]) == read_command(["plan", "tiny"])
+
+
+def test_help_and_version_are_words_of_the_program_in_the_first_place_alone(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["help"], ["-h"], ["--help"], ["help", "delete"], ["delete", "tiny", "--yes", "--help"]):
+        assert main(words) == 0
+        assert "Groups:" in capsys.readouterr().out
+    for words in (["version"], ["--version"], ["status", "-V"]):
+        assert main(words) == 0
+        assert capsys.readouterr().out.startswith("resnext-explorer ")
+    for words in (["delete", "help", "--yes"], ["status", "help", "--json"], ["predict", "version", "a.png"]):
+        assert main(words) == 2
+        assert "no such study" in capsys.readouterr().err
+    assert main(["predict", "tiny", "version"]) == 2
+    assert "Groups:" not in capsys.readouterr().out
+    for name in ("help", "version", "plan"):
+        tiny.rename(tiny.with_name(name))
+        tiny = tiny.with_name(name)
+        assert read_command(["run", name]).study.name == read_command([f"name={name}"]).study.name == name
+        assert main(["status", name]) == 0
+        assert command_for("", name) == f"explorer run {name}"
+        assert f"explorer run {name} prints the verdict" in capsys.readouterr().out
+
+
+def test_a_new_study_is_not_called_as_a_verb_is(tiny: Path) -> None:
+    for words in (["study=equal_params", "name=delete"], ["equal_params", "name=help"], ["plan", "tiny", "name=list"]):
+        with pytest.raises(InputError, match=r"^name=\w+: is a word of the command line; choose another name"):
+            read_command(words)
+    with pytest.raises(InputError, match=r"^fork=version: is a word"):
+        read_command(["fork", "tiny", "recipe.epochs=3", "name=version"])
+
+
+def test_settings_are_printed_of_any_command(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.rename("studies/job")
+    for words in (["job", "--cfg", "job"], ["--cfg", "job", "job"], ["job", "--cfg=job"]):
+        assert main(words) == 0
+        assert "name: job\n" in capsys.readouterr().out
+    assert main(["job", "--cfg"]) == 2
+    assert "say --cfg job" in capsys.readouterr().err
 
 
 def test_verbs_on_designs_take_words_too() -> None:
