@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from explorer.analysis.answer_choice import best_by_validation, completed
-from explorer.analysis.final_study import FinalStudy
 from explorer.analysis.judging import OpenedStudy
 from explorer.design.name import display_setting
+from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, percent
 from explorer.record.records import as_records
 from explorer.record.rows import RunRecord
+from explorer.study.final import final_runs
 
 
 class Answer(NamedTuple):
@@ -34,10 +35,13 @@ def answer_of(study: OpenedStudy) -> Answer:
 
     Of any other study it is the setting with the lowest mean validation error among those whose runs all came through,
     and of its runs the one with the lowest validation error; equal ones are decided by fewer multiply-adds, and by the
-    lower seed. Raises InputError if no run came through.
+    lower seed.
+
+    Raises InputError if no run came through, and for a search whose final round is not finished or without a result: it
+    has no answer yet, and the network that it would train anew is none.
     """
-    if study.final is not None and study.final.found.complete and (found := _of_final(study.final)):
-        return found
+    if final_runs(study.config):
+        return _of_final(study)
     own = completed(study.record, study.plan.every_seed)
     if not own:
         raise InputError(f"{study.folder}: no run has come through yet, so there is no network to take")
@@ -54,17 +58,40 @@ def answer_of(study: OpenedStudy) -> Answer:
     return Answer(study.folder, run, why)
 
 
-def _of_final(final: FinalStudy) -> Answer | None:
-    """The answer of a complete final round; None if no run of the chosen design came through."""
-    name, record = final.found.settings[0], final.study.record
+def _of_final(study: OpenedStudy) -> Answer:
+    """The answer of a search with a final round. Raises InputError if there is none, with what to do."""
+    final, name = study.final, study.folder.name
+    if final is None and study.finding.complete:
+        raise InputError(f"{study.folder}: no run has come through yet, so there is no network to take")
+    if final is None or not final.found.complete:
+        far = f"{study.finding.final} of {study.finding.wanted} runs of the search are in, and then its final round"
+        if final is not None:
+            far = final.found.fault or f"{final.found.done} of {final.found.wanted} runs of its final round are in"
+        raise InputError(
+            f"{study.folder}: has no answer yet ({far}); first finish it with {command_for('', name)}"
+            f"{_of_search(study, name)}"
+        )
+    chosen, record = final.found.settings[0], final.study.record
     assert record is not None
-    runs = [run for run in as_records(record.runs) if run.setting == name and run.status == "ok"]
+    runs = [run for run in as_records(record.runs) if run.setting == chosen and run.status == "ok"]
     if not runs:
-        return None
+        raise InputError(
+            f"{study.folder}: has no answer, since no run of {display_setting(chosen)} came through in the final round"
+            f"{_of_search(study, name)}"
+        )
     run = min(runs, key=lambda one: one.seed)
     why = (
-        f"{display_setting(name)} had the lowest validation error of {counted(final.found.tried, 'design')}, "
-        f"{percent(final.found.validation[name])}, and was trained anew on training and validation images together; "
+        f"{display_setting(chosen)} had the lowest validation error of {counted(final.found.tried, 'design')}, "
+        f"{percent(final.found.validation[chosen])}, and was trained anew on training and validation images together; "
         f"this is the first of its {counted(len(runs), 'fresh seed')}"
     )
     return Answer(final.folder, run, why)
+
+
+def _of_search(study: OpenedStudy, name: str) -> str:
+    """How to take a network of the search itself, which is no answer; "" if none came through yet."""
+    own = completed(study.record, study.plan.every_seed)
+    if not own:
+        return ""
+    design = best_by_validation(own)[0][0]
+    return f"; {command_for('export', name, f'architecture={design}')} takes a network of the search itself"

@@ -41,7 +41,7 @@ from explorer.study.job import (
     Placement,
     RunDone,
 )
-from explorer.study.plan import Plan, refuse_beyond_memory, some_designs
+from explorer.study.plan import Plan, refuse_beyond_memory, refuse_test_that_was_trained_on, some_designs
 from explorer.study.run import FINAL_STATUSES, Execution, Outcome, Run
 from explorer.study.runs import is_judged, own_execution, refuse_batch, runs_of
 
@@ -58,11 +58,13 @@ def run_study(
     fork: Fork | None = None,
     engine: Engine | None = None,
     like: Execution | None = None,
+    data_hash: str = "",
 ) -> int:
     """Train what the record lacks and return the number of failed runs; `page_updater` works meanwhile.
 
     A new study that is a `fork` of another begins with those runs of the other that it can reuse. `engine` replaces the
     engine of the settings. A new study is executed `like` another one whose execution is given, without measuring.
+    Where `data_hash` is given, other images are refused before anything is trained on them.
     Raises InputError for what a person can repair, and StudyStoppedError if the cost check fails or a file of the study
     cannot be written.
     """
@@ -82,6 +84,12 @@ def run_study(
                 engine = engine or open_engine(config, folder, progress_of(plan, past).left)
                 (host_report,) = engine.ask(HostQuestion(config.data, config.device))
             assert isinstance(host_report, HostReport)
+            if data_hash and host_report.data_hash != data_hash:
+                raise InputError(
+                    f"data.path={config.data.path}: holds other images than those of the study: their hash is "
+                    f"{host_report.data_hash}, needed is {data_hash}; restore them, or say where they are (data.path)"
+                )
+            refuse_test_that_was_trained_on(config, host_report.test_by_seed)
             refuse_batch(config, host_report.images[0])
             console.print(f"Study {config.name}: record in {folder}", **PLAIN)
             missed, points = plan.left_out

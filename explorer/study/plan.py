@@ -161,6 +161,7 @@ def _refuse_search(config: StudyConfig) -> None:
     search, epochs = config.search, config.recipe.epochs
     if search.only:
         return
+    refuse_test_that_was_trained_on(config)
     if search.baseline and (not search.is_adaptive or search.sampler == "random"):
         raise InputError(
             f"search.baseline={search.baseline}: random designs are what a search is held against, and sampler "
@@ -184,6 +185,24 @@ def _refuse_search(config: StudyConfig) -> None:
             f"search.first_rung={search.first_rung}: allowed is less than recipe.epochs, {epochs}"
             if search.first_rung
             else f"recipe.epochs={epochs}: search.pruner={search.pruner} needs 2 epochs or more"
+        )
+
+
+def refuse_test_that_was_trained_on(config: StudyConfig, test_by_seed: int = 0) -> None:
+    """Raise InputError for a final round whose test images would be some that the search trains on or chooses by.
+
+    So it is where every seed draws test images of its own from the training part: as settings say before the images
+    are read, and as the number of such images, `test_by_seed`, says afterwards.
+    """
+    data, search = config.data, config.search
+    if data.split_seed != "each" or not search.final or not search.is_adaptive or search.cost is not None:
+        return
+    carved = data.source == "digits" or data.test_part == "none" or isinstance(data.test_images, float | str)
+    if carved or test_by_seed:
+        raise InputError(
+            "data.split_seed=each: every seed draws test images of its own from the training part, so the final round "
+            "would be tested on images that the search trained on; allowed: data.split_seed=0, or search.final=0, or "
+            "images with a test part of their own"
         )
 
 

@@ -14,6 +14,7 @@ from explorer.record.folder import locked, sweep
 from explorer.record.starts import execution_in
 from explorer.study.final import final_study
 from explorer.study.plan import Plan, plan_of
+from explorer.study.run import joined_hash
 from explorer.study.settings import NO_PATH
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def finish(
         f"{counted(final.found.seeds, 'fresh seed')} each, then tested: {counted(final.study.progress.left, 'run')}",
         **PLAIN,
     )
-    like = execution_in(study.execution, study.folder)
+    like, data_hash = execution_in(study.execution, study.folder), joined_hash(str(study.environment["data_hash"]))
     due = plan_of(final_study(plan.with_seeds(study.plan.seeds), final.found.settings, like.precision))
     with locked(study.folder):
         try:
-            failed = run_study(due, final.folder, console, page_updater(), like=like)
+            failed = run_study(due, final.folder, console, page_updater(), like=like, data_hash=data_hash)
         except InputError as error:
             raise InputError(f"{error}; of the final round in {final.folder}", *error.more) from None
     problems = []

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from explorer.analysis.checks import Checks, checks_of
 from explorer.analysis.judging import OpenedStudy, begun_study
+from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.cost_measures import COUNTED
 from explorer.host.console import PLAIN
 from explorer.host.formatting import counted, duration
@@ -183,6 +184,10 @@ def print_forecast(found: Forecast, console: Console) -> None:
     if config.spaces and config.study.contrast and not config.search.only:
         rivals = config.study.contrast
         console.print(f"Contrast: designs of {rivals.setting} against those of {rivals.against}.", highlight=False)
+    if final_runs(config) and config.search.final > 1 and config.search.final_seeds < MIN_PAIRS:
+        seeds = counted(config.search.final_seeds, "seed")
+        few = f"{seeds} of each design in the final round {'is' if config.search.final_seeds == 1 else 'are'} too few"
+        console.print(f"{few} to say how sure the answer is; say search.final_seeds={MIN_PAIRS} or more.", **PLAIN)
     console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
     console.print(_total(found, progress), highlight=False)
     if config.search.seeds == "auto" and progress.left:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import explorer
 from explorer.__main__ import main
@@ -21,6 +22,7 @@ from explorer.host.errors import InputError
 from explorer.report.drawing import draw
 from explorer.report.index import entry_of
 from explorer.report.terminal import print_verdict
+from explorer.study.plan import refuse_test_that_was_trained_on
 from explorer.study.run import Run, joined_hash
 from explorer.study.settings import StudyConfig
 from explorer.training.images.split import load
@@ -172,7 +174,8 @@ def test_an_unfinished_round_has_no_answer_yet_and_other_images_are_refused() ->
     assert study.final is not None
     assert study.final.found.wanted == 15
     assert "No answer yet, 0 of 15 runs of the final round are in" in sentence(study.finding)
-    assert answer_of(study).folder == Path("studies/best")
+    with pytest.raises(InputError, match=r"no answer yet \(0 of 15 .*finish it with explorer best; explorer export"):
+        answer_of(study)
     made_up_final(config, lambda setting, seed: all_ok(setting, seed) if seed < 3 else "")
     begun = open_study(Path("studies/best"))
     assert "No answer yet, 6 of 15 runs" in sentence(begun.finding)
@@ -224,11 +227,40 @@ def test_the_final_round_trains_on_training_and_validation_images(tmp_path: Path
                 assert ends == apart.val.encoded.read(int(apart.val.index[-1]))
 
 
+def test_a_test_part_that_the_search_has_trained_on_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*BEST, "data.split_seed=each"]) == 2
+    said = capsys.readouterr().err
+    assert "tested on images that the search trained on; allowed: data.split_seed=0, or search.final=0" in said
+    assert said.count("\n") == 1
+    write_folder(tmp_path / "photos" / "train", pictures(40))
+    each = data_config(tmp_path / "photos", "folder", val_images=6, test_images=8, split_seed="each")
+    by_seed = [load(each, seed=seed) for seed in (0, 1)]
+    before = {*by_seed[0].train.index.tolist(), *by_seed[0].val.index.tolist()}
+    assert before & {*by_seed[1].test.index.tolist()}  # as it would be
+    # Only the images say whether a number of test images is taken from a part of their own.
+    words = [*SMALL, "data.split_seed=each", "data.val_images=6", "data.test_images=8", "recipe.batch_size=4"]
+    assert main(words) == 2
+    assert "tested on images that the search trained on" in capsys.readouterr().err
+    assert not Path("studies/best").exists()
+    forget()
+    write_folder(tmp_path / "photos" / "test", pictures(9, 100))
+    own = replace(each, test_images=None)
+    first, other = (load(own, seed=seed) for seed in (0, 1))
+    assert torch.equal(first.test.index, other.test.index)
+    refuse_test_that_was_trained_on(replace(searched(), data=own), test_by_seed=0)
+
+
 def test_without_images_it_says_how_to_give_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study=best"]) == 2
     said = capsys.readouterr().err
     assert "study=best: say where your images are, as in data=photos" in said
     assert said.count("\n") == 1
+
+
+def table_bytes(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.glob("*.csv"))]
 
 
 def test_photographs_in_one_network_out(
@@ -263,6 +295,16 @@ def test_photographs_in_one_network_out(
         if path.exists():
             lines = path.read_text().splitlines(keepends=True)
             path.write_text("".join(line for line in lines if not line.startswith(run.run)))
+    # Other images are refused before anything is trained on them, and nothing is lost.
+    picture, record = next(path for path in Path("photos").rglob("*") if path.is_file()), table_bytes(folder)
+    image = picture.read_bytes()
+    Image.new("RGB", (40, 40), "red").save(picture, format="PNG")
+    assert main(SMALL) == 2
+    printed = capsys.readouterr()
+    assert "holds other images than those of the study" in printed.err
+    assert "test error" not in printed.out
+    assert table_bytes(folder) == record
+    picture.write_bytes(image)
     drawn: list[Path] = []
 
     def entered(live: Live) -> Live:
