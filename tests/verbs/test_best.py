@@ -241,6 +241,7 @@ def test_a_test_part_that_the_search_has_trained_on_is_refused(
     assert before & {*by_seed[1].test.index.tolist()}  # as it would be
     # Only the images say whether a number of test images is taken from a part of their own.
     words = [*SMALL, "data.split_seed=each", "data.val_images=6", "data.test_images=8", "recipe.batch_size=4"]
+    words += ["search.designs=2"]
     assert main(words) == 2
     assert "tested on images that the search trained on" in capsys.readouterr().err
     assert not Path("studies/best").exists()
