@@ -36,14 +36,14 @@ def carry_out(config: ExportConfig, console: Console) -> int:
     from explorer.training.network.weights import read_weights, task_in
     from explorer.training.pickled import refuse_pickled
 
-    weights = Path(config.weights) if config.weights else None
+    weights = Path(config.weights).expanduser() if config.weights else None
     if weights:
         refuse_pickled(weights)
     channels, classes = task_in(read_weights(weights)) if weights else (None, None)
     architecture, task = _design(
         replace(config, channels=config.channels or channels, classes=config.classes or classes), bytes_per_weight=20
     )
-    folder = Path(config.folder) / short_name(architecture)
+    folder = Path(config.folder).expanduser() / short_name(architecture)
     _tell_namesake(config, console)
     print_exported(export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed), console)
     return 0

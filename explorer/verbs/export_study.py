@@ -20,11 +20,14 @@ from explorer.record.folder import make_folder
 from explorer.record.starts import starts_of
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import NetworkConfig
+from explorer.verbs.exported import FILES, MARK
 from explorer.verbs.trained_run import TrainedRun, images_of, preprocessing_of_run, say_if_unfinished, trained_run
 
 if TYPE_CHECKING:
     from explorer.training.network.forms import State
     from explorer.training.network.proof import Proof
+
+_ROOM = ".explorer-export-"  # how the name of the folder begins in which an export is made
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,9 @@ class _Weights:
 
 def carry_out(config: NetworkConfig, console: Console) -> int:
     """Write the network of a study that a command asks for, prove what was written, and say where it is."""
-    folder = Path(config.folder) if config.folder else Path("exports") / config.name
+    folder = Path(config.folder).expanduser() if config.folder else Path("exports") / config.name
     _refuse_others(folder)
+    make_folder(folder if folder.exists() else folder.absolute().parent)  # before all that takes time
     found = trained_run(config)
     say_if_unfinished(found, console)
     console.print(f"{found.title}: {found.why}", **PLAIN)
@@ -92,9 +96,10 @@ def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder
             why = in_one_line(error)
             proof, answers = proof.also(unproven=f"That the weights give the recorded answers: {why}."), found.right
     facts = _facts(found, weights)
-    make_folder(folder.absolute().parent)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.absolute().parent) as room:
-        place = make_folder(Path(room) / folder.name)
+    # A folder that is there stays, since it may be the current one or a mount: what is written is moved into it.
+    beside = make_folder(folder if folder.exists() else folder.absolute().parent)
+    with tempfile.TemporaryDirectory(prefix=_ROOM, dir=beside) as room:
+        place = make_folder(Path(room) / "export")
         about = about_of(found.run, needs, _about(facts))
         write_usable(place, found.run, weights.state, needs, about)
         network = float32_network(found.run, weights.state, weights.source)
@@ -291,12 +296,11 @@ def _about(facts: "Any") -> dict[str, Any]:
 
 def _refuse_others(folder: Path) -> None:
     """Raise InputError for a folder that holds anything but an earlier export."""
-    from explorer.verbs.exported import FILES, MARK
-
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(f"folder={folder}: is a link or a file; allowed is a new folder, or one of an earlier export")
     if not folder.exists() or not (there := sorted(path.name for path in folder.iterdir())):
         return
+    there = [name for name in there if not name.startswith(_ROOM)]  # which a killed export left
     others = [name for name in there if name not in (*FILES, "__pycache__")]
     model = folder / "model.py"
     if not others and not (model.is_file() and MARK in model.read_text(encoding="utf-8", errors="replace")):
@@ -309,7 +313,13 @@ def _refuse_others(folder: Path) -> None:
 
 
 def _put(place: Path, folder: Path) -> None:
-    """Move a finished folder to its place; an earlier export there goes."""
-    if folder.exists():
-        folder.rename(place.with_name(f"{place.name}.before"))  # in the room that is emptied afterwards
-    place.rename(folder)
+    """Move what was written to its place; an earlier export there goes."""
+    if not folder.exists():
+        place.rename(folder)
+        return
+    for old in folder.iterdir():
+        if old.name in FILES and not (place / old.name).exists():
+            old.unlink()
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    for new in place.iterdir():
+        new.replace(folder / new.name)

@@ -34,7 +34,7 @@ def carry_out(config: FigureConfig, console: Console) -> int:
         if name not in figures:
             raise InputError(f"{name}: no such figure{hint(name, [*figures])}; allowed: all, {', '.join(figures)}")
     width = FIGURE_WIDTHS[config.width] if isinstance(config.width, str) else config.width
-    target = Path(config.folder)
+    target = Path(config.folder).expanduser()
     refuse_links(make_folder(target))
     for name in dict.fromkeys(asked):
         with missing_letters() as missing:

@@ -24,7 +24,7 @@ def carry_out(config: TableConfig, console: Console) -> int:
     for name in config.tables:
         if name not in tables:
             raise InputError(f"{name}: no such table{hint(name, [*tables])}; allowed: {', '.join(tables)}")
-    target = Path(config.folder)
+    target = Path(config.folder).expanduser()
     refuse_links(make_folder(target))
     for name in dict.fromkeys(config.tables or tables):
         for form in dict.fromkeys(config.format):

@@ -167,7 +167,7 @@ def test_ten_lines_elsewhere_classify_new_files_as_well_as_the_study_said(
     assert "is not the file that was written with this module, or was changed or cut short" in done.stderr
 
 
-def test_the_files_say_what_they_are(copied: Path) -> None:
+def test_the_files_say_what_they_are(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["export", "photos", "folder=out"]) == 0
     environment = json.loads((copied / "studies" / "photos" / "environment.json").read_text())
     with safe_open(copied / "out" / "weights.safetensors", framework="pt") as file:
@@ -180,11 +180,19 @@ def test_the_files_say_what_they_are(copied: Path) -> None:
     card = (copied / "out" / "README.md").read_text(encoding="utf-8")
     for word in ("24 test images", "12 validation images", "Apache-2.0", "resized to 20 pixels", "11-"):
         assert word in card
+    place = (copied / "out").stat().st_ino
+    (copied / "out" / "model.onnx").write_text("of an earlier export")
     assert main(["export", "photos", "folder=out"]) == 0  # an earlier export is written anew
+    assert place == (copied / "out").stat().st_ino  # a folder that was there stays: it may be the current one
+    assert not (copied / "out" / "model.onnx").exists()
+    monkeypatch.setenv("HOME", str(copied))
+    (copied / "empty").mkdir()
+    assert main(["export", "photos", "folder=~/empty"]) == 0
+    assert {path.name for path in (copied / "empty").iterdir()} >= {"model.py", "weights.safetensors", "README.md"}
     (copied / "out" / "mine.txt").write_text("mine")
     assert main(["export", "photos", "folder=out"]) == 2
     assert (copied / "out" / "mine.txt").read_text() == "mine"
-    assert not [path for path in copied.iterdir() if path.name.startswith(".out")]
+    assert not list(copied.rglob(".explorer-export-*"))
 
 
 BREAKS: dict[str, Callable[[str], str]] = {
@@ -457,13 +465,24 @@ def test_tensors_of_another_shape_or_range_are_refused() -> None:
     assert torch.equal(module.pixels_of(pixels), pixels)
     for wrong, words in (
         (pixels / 255, "multiply by 255"),
-        (pixels - 128, "needed 0 to 255"),
+        ((pixels > 127).float(), "multiply by 255"),
+        (pixels / 255 * 16, "from 0 to 16 that are not whole, needed are whole numbers from 0 to 255"),
+        (pixels / 127.5, "from 0 to 2 that are not whole"),
+        (pixels / 127.5 - 1, "from -1 to 1, needed are whole numbers from 0 to 255"),
+        (pixels + torch.nan, "from nan to nan, needed"),
+        (pixels > 127, "values of torch.bool, needed are whole numbers"),
+        (pixels.to(torch.complex64), "values of torch.complex64, needed are whole numbers"),
+        (pixels - 128, "from -128 to 127, needed are whole numbers from 0 to 255"),
         (pixels[None], "needed \\(3, 16, 16\\)"),
         (pixels.permute(1, 2, 0), "needed \\(3, 16, 16\\)"),
         ([1, 2], "allowed are a path"),
     ):
         with pytest.raises(ValueError, match=words):
             module.pixels_of(wrong)
+    for kind in (torch.uint8, torch.float32, torch.float16, torch.int16):
+        assert torch.equal(module.pixels_of(pixels.to(kind)), pixels.to(kind))
+    assert not module.pixels_of(torch.zeros(3, 16, 16)).any()
+    assert module.pixels_of((pixels > 127).to(torch.uint8)).max() == 1
     digits = module_for(read_command(TINY).study.data)
     file = io.BytesIO()
     Image.fromarray(np.full((8, 8), 255, np.uint8)).save(file, "PNG")

@@ -114,8 +114,13 @@ def pixels_of(image: Any) -> Tensor:
     if RESIZE is not None and RESIZE**2 * max(width, height) > 2**26 * min(width, height):
         raise ValueError(f"{width}x{height} pixels, too thin to be resized to {RESIZE}")
     if opened.mode.startswith("I"):  # 16 bits of grey
-        deep = torch.frombuffer(bytearray(opened.convert("I").tobytes()), dtype=torch.int32).double()
-        opened = Image.frombytes("L", (width, height), bytes((deep / 257).clamp(0, 255).round().int().tolist()))
+        deep = torch.frombuffer(bytearray(opened.convert("I").tobytes()), dtype=torch.int32)
+        shades = bytearray(len(deep))
+        room = torch.frombuffer(shades, dtype=torch.uint8)
+        for start in range(0, len(deep), 2**20):  # some at once: floats take eight bytes each
+            part = slice(start, start + 2**20)
+            room[part] = (deep[part].double() / 257).clamp(0, 255).round().to(torch.uint8)
+        opened = Image.frombytes("L", (width, height), bytes(shades))
     if opened.has_transparency_data:
         layer = opened.convert("RGBA")
         opened = Image.new("RGB", layer.size, "white")
@@ -135,13 +140,23 @@ def pixels_of(image: Any) -> Tensor:
 
 def _checked(image: Tensor) -> Tensor:
     """A tensor with the shape and the values that training had. Raises ValueError for another one."""
+    whole = f"needed are whole numbers from 0 to {BRIGHTEST}"
     if tuple(image.shape) != (CHANNELS, IMAGE_SIZE, IMAGE_SIZE):
         raise ValueError(f"shape {tuple(image.shape)}, needed {(CHANNELS, IMAGE_SIZE, IMAGE_SIZE)}")
-    low, high = float(image.min()), float(image.max())
+    if image.dtype == torch.bool or image.is_complex() or image.is_quantized:
+        raise ValueError(f"values of {image.dtype}, {whole}")
+    numbers = image.double()
+    low, high = float(numbers.min()), float(numbers.max())
+    has = f"values from {low:g} to {high:g}"
     if not (low >= 0 and high <= BRIGHTEST):
-        raise ValueError(f"values from {low:g} to {high:g}, needed 0 to {BRIGHTEST}")
-    if high <= 1 and bool((image != image.round()).any()):
-        raise ValueError(f"values from {low:g} to {high:g}, needed 0 to {BRIGHTEST}: multiply by {BRIGHTEST}")
+        raise ValueError(f"{has}, {whole}")
+    if image.is_floating_point():
+        if 0 < high <= 1:  # a picture of 0 and 1 too: of bytes it would be all but black
+            raise ValueError(
+                f"{has}, {whole}: multiply by {BRIGHTEST} and round, or give torch.uint8 if these are bytes"
+            )
+        if bool((numbers != numbers.round()).any()):
+            raise ValueError(f"{has} that are not whole, {whole}; undo what was done to the pixels before")
     return image
 
 
