@@ -579,7 +579,7 @@ class PredictConfig:
     """`explorer predict NAME IMAGE...`: the classes of image files, by a study's answer.
 
     name          the study
-    images        files, or folders, all of whose images are taken
+    images        files, or folders, all of whose images are taken; `-`: names from standard input
     architecture, seed  as in `NetworkConfig`
     to            a CSV file for all results; null: folders are printed as CSV, files as text
     json          print all results as JSON

@@ -1,18 +1,22 @@
 """`explorer predict NAME IMAGE...`: the classes of image files, by the trained network that answers a study."""
 
 import csv
-import io
 import json
 import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 
 from explorer.host.commands import command_for
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, PlainConsole
 from explorer.host.errors import InputError
-from explorer.host.files import write_whole
+from explorer.host.files import replaced
 from explorer.host.formatting import counted, one_line, printable
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import PredictConfig
@@ -20,6 +24,9 @@ from explorer.verbs.export_study import stored_weights
 from explorer.verbs.trained_run import images_of, preprocessing_of_run, say_if_unfinished, trained_run
 
 SHOWN = 3  # classes of each image in text
+MANY = 100  # from so many images on it is said how far they are
+FIRST_SECONDS, SECONDS = 1.0, 10.0  # until that is said for the first time, and from then on
+STDIN = "-"  # in place of images: their names are read from standard input
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,15 @@ def carry_out(config: PredictConfig, console: Console) -> int:
         raise InputError(f"predict {config.name}: which images? say files or folders, as in: {example}")
     if config.to is not None and config.json:
         raise InputError("to=, json=true: a file of CSV and JSON are two forms; leave one of them out")
+    if config.to is not None and (Path(config.to).is_dir() or not Path(config.to).absolute().parent.is_dir()):
+        raise InputError(f"to={config.to}: is a folder, or lies in none; say a file, as to=found.csv")
     run = trained_run(config)
     if not run.weights.is_file():
         raise run.lacks_weights(config)
-    asides = Console(stderr=True) if config.json else console
+    beside = PlainConsole(stderr=True)
+    paths, closed = _paths(config.images)
+    if len(paths) >= MANY:
+        beside.print(f"{counted(len(paths), 'image')} to classify", **PLAIN)
     from explorer.training.network.predicting import classified
     from explorer.training.network.usable import float32_network
 
@@ -49,84 +61,141 @@ def carry_out(config: PredictConfig, console: Console) -> int:
     recorded = "preprocessing" in run.study.environment
     data, missing = (None, "") if recorded else images_of(run, "cpu")
     needs = preprocessing_of_run(run, data, missing)
-    paths = _paths(config.images)
-    told = classified(paths, network, needs, run.run.data)
-    found = [
-        _Found(path, problem=one) if isinstance(one, str) else _Found(path, one)
-        for path, one in zip(paths, told, strict=True)
-    ]
-    is_table = config.to is not None or any(Path(one).is_dir() for one in config.images)
-    if config.json:
-        _put_out(_as_json(found, needs), console)
-    elif config.to is not None:
-        write_whole(Path(config.to), _as_csv(found, needs))
-        console.print(f"Wrote {config.to}: {counted(len(found), 'image')}", **PLAIN)
-    elif is_table:
-        _put_out(_as_csv(found, needs), console)
-    else:
-        say_if_unfinished(run, asides)
-        for one in found:
-            if not one.problem:
-                console.print(f"{one.path}: {_best(one, needs)}", **PLAIN)
-    unread = [one for one in found if one.problem]
-    beside = Console(stderr=True) if config.json or is_table else console
-    for one in unread:
-        beside.print(f"{printable(one.path)}: cannot be used: {one.problem}", **PLAIN)
-    return 1 if unread else 0
+    is_table = config.to is not None or STDIN in config.images or any(Path(one).is_dir() for one in config.images)
+    tells = beside if config.json or is_table else console
+    for one in closed:
+        tells.print(f"{one_line(one.path)}: cannot be used: {one.problem}", **PLAIN)
+    if not is_table:
+        say_if_unfinished(run, tells)
+    unread = 0
+    with _written(config, console) as file:
+        write = _as_json(file, needs) if config.json else _as_csv(file, needs) if is_table else _as_text(console, needs)
+        for told in _with_progress(classified(paths, network, needs, run.run.data), paths, beside):
+            write(told)
+            if told.problem:
+                unread += 1
+                tells.print(f"{one_line(told.path)}: cannot be used: {told.problem}", **PLAIN)
+        if config.json:
+            file.write("\n]\n" if paths else "[]\n")
+    read, lost = len(paths) - unread, unread + len(closed)
+    if config.to is not None:
+        console.print(f"Wrote {config.to}: {counted(read, 'image')}", **PLAIN)
+    if lost and read + lost > 1:
+        tells.print(f"{lost:,} of {read + lost:,} cannot be used", **PLAIN)
+    return 1 if lost else 0
 
 
-def _put_out(text: str, console: Console) -> None:
-    """Write to standard output, for programs as it is; names of others must not control a terminal."""
-    console.file.write(printable(text) if console.is_terminal else text)
+def _with_progress(shares: Iterator[tuple[float, ...] | str], paths: list[str], console: Console) -> Iterator[_Found]:
+    """The result of each file; of many, it is said on standard error how far they are."""
+    began, due, many = time.monotonic(), FIRST_SECONDS, len(paths) >= MANY
+    for done, (path, one) in enumerate(zip(paths, shares, strict=True), 1):
+        yield _Found(path, problem=one) if isinstance(one, str) else _Found(path, one)
+        passed = time.monotonic() - began
+        if many and passed >= due and done < len(paths):
+            due = passed + SECONDS
+            console.print(f"{done:,} of {len(paths):,} images, {done / passed:,.0f} a second", **PLAIN)
 
 
-def _paths(given: tuple[str, ...]) -> list[str]:
-    """The files to classify: of a folder all that are called as images are, those of folders in it too."""
+@contextmanager
+def _written(config: PredictConfig, console: Console) -> Iterator[IO[str]]:
+    """What results are written to: the file of `to`, which is there whole or not at all, or standard output."""
+    if config.to is None:
+        yield cast(IO[str], _Shown(console)) if console.is_terminal else console.file
+        return
+    with (
+        replaced(Path(config.to)) as partial,
+        # A name that is no text is written with the bytes that it has.
+        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        yield file
+
+
+class _Shown:
+    """A terminal, which names of others must not control."""
+
+    def __init__(self, console: Console) -> None:
+        self._file = console.file
+
+    def write(self, text: str) -> int:
+        return self._file.write(printable(text))
+
+
+def _names_given() -> list[str]:
+    """The names on standard input, one a line, or ended by NUL as `find -print0` writes them."""
+    text = sys.stdin.buffer.read()
+    ends = b"\0" if b"\0" in text else b"\n"
+    return [os.fsdecode(one) for one in text.split(ends) if one]
+
+
+def _paths(given: tuple[str, ...]) -> tuple[list[str], list[_Found]]:
+    """The files to classify: of a folder all that are called as images are, those of folders in it too.
+
+    Beside them folders that cannot be read. Links to folders are not followed, so that a circle of them has an end.
+    """
     from explorer.training.images.source import SUFFIXES
 
-    found: list[str] = []
-    for one in given:
+    def cannot_be_read(error: OSError) -> None:
+        closed.append(_Found(str(error.filename), problem=str(error.strerror)))
+
+    found, closed = list[str](), list[_Found]()
+    for one in (name for word in given for name in (_names_given() if word == STDIN else [word])):
         if not Path(one).is_dir():
             found.append(one)
             continue
         inside = []
-        for place, folders, names in os.walk(one):
+        for place, folders, names in os.walk(one, onerror=cannot_be_read):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            inside += [str(Path(place, name)) for name in names if Path(name).suffix.lower() in SUFFIXES]
-        if not inside:
+            inside += [
+                str(Path(place, name))
+                for name in names
+                if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+            ]
+        if not inside and not closed:
             raise InputError(f"{one}: holds no image files")
-        found += sorted(path for path in inside if not Path(path).name.startswith("."))
-    return found
+        found += sorted(inside)
+    return found, closed
 
 
 def _order(one: _Found) -> list[int]:
     return sorted(range(len(one.shares)), key=lambda number: -one.shares[number])
 
 
-def _best(one: _Found, needs: Preprocessing) -> str:
-    return ", ".join(
-        f"{printable(one_line(needs.classes[number]))} {100 * one.shares[number]:.1f} %"
-        for number in _order(one)[:SHOWN]
-    )
+def _as_text(console: Console, needs: Preprocessing) -> "Callable[[_Found], None]":
+    """One line for each image: its most probable classes."""
+
+    def write(one: _Found) -> None:
+        if not one.problem:
+            best = ", ".join(
+                f"{printable(one_line(needs.classes[number]))} {100 * one.shares[number]:.1f} %"
+                for number in _order(one)[:SHOWN]
+            )
+            console.print(f"{one_line(one.path)}: {best}", **PLAIN)
+
+    return write
 
 
-def _as_csv(found: list[_Found], needs: Preprocessing) -> str:
+def _as_csv(file: IO[str], needs: Preprocessing) -> "Callable[[_Found], None]":
     """One row for each image that could be read: path, class, its probability, the probability of every class."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
+    rows = csv.writer(file, lineterminator="\n")
     rows.writerow(["path", "class", "probability", *needs.classes])
-    for one in found:
+
+    def write(one: _Found) -> None:
         if not one.problem:
             best = _order(one)[0]
             rows.writerow([one.path, needs.classes[best], one.shares[best], *one.shares])
-    return text.getvalue()
+
+    return write
 
 
-def _as_json(found: list[_Found], needs: Preprocessing) -> str:
-    rows = [
-        {"path": one.path, "problem": one.problem}
-        if one.problem
-        else {"path": one.path, "classes": [[needs.classes[number], one.shares[number]] for number in _order(one)]}
-        for one in found
-    ]
-    return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+def _as_json(file: IO[str], needs: Preprocessing) -> "Callable[[_Found], None]":
+    """One list, an entry for each image."""
+    begin = "[\n "
+
+    def write(one: _Found) -> None:
+        nonlocal begin
+        classes = [[needs.classes[number], one.shares[number]] for number in _order(one)]
+        row = {"path": one.path, **({"problem": one.problem} if one.problem else {"classes": classes})}
+        file.write(begin + json.dumps(row, ensure_ascii=False))
+        begin = ",\n "
+
+    return write

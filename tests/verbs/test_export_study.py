@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +38,7 @@ from explorer.training.loop import train
 from explorer.training.network import proof, usable
 from explorer.training.network.usable import usable_source
 from explorer.training.worker import _survey
+from explorer.verbs import predict as verb
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY, broadly
 
@@ -321,8 +323,60 @@ def test_predict_names_classes_and_goes_on_after_what_cannot_be_read(
     assert main(["predict", "photos", "some", "to=found.csv"]) == 1
     assert (copied / "found.csv").read_text(encoding="utf-8").count("b.png") == 1
     capsys.readouterr()
-    for words in (["predict", "photos"], ["predict", "photos", "studies"]):
+    for words in (
+        ["predict", "photos"],
+        ["predict", "photos", "studies"],
+        ["predict", "photos", "some", "to=none/x.csv"],
+    ):
         assert main(words) == 2
+
+
+def test_predict_reads_a_folder_that_no_one_has_tidied(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red = next((copied / "images" / min(CLASSES)).glob("*.png"))
+    names = ["deep/er/b.png", "new\nline.png", "é.png", os.fsdecode(b"bad\xff.png"), "-x.png", "a=b.PNG"]
+    for name in names:
+        (copied / "mess" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(red, copied / "mess" / name)
+    for number in range(110):
+        (copied / "mess" / "deep" / f"{number}.png").symlink_to(red)
+    (copied / "mess" / "deep" / "loop").symlink_to(copied / "mess")
+    (copied / "mess" / "gone\n.png").symlink_to("nowhere")
+    (copied / "mess" / "empty.jpg").touch()
+    (copied / "mess" / "notes.txt").write_text("no image")
+    os.mkfifo(copied / "mess" / "pipe.png")
+    monkeypatch.setattr(verb, "FIRST_SECONDS", 0.0)
+    capsys.readouterr()
+    assert main(["predict", "photos", "mess", "to=found.csv"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"{len(names) + 113} images to classify"
+    assert re.fullmatch(r"1 of 119 images, .* a second", said[1])
+    assert r"mess/gone\n.png: cannot be used: there is no such file" in said
+    assert said[-1] == "3 of 119 cannot be used"
+    text = (copied / "found.csv").read_text(encoding="utf-8", errors="surrogateescape")
+    rows = [*csv.DictReader(io.StringIO(text, newline=""))]
+    assert {f"mess/{name}" for name in names} < {row["path"] for row in rows}
+    assert len(rows) == 116
+    assert {row["class"] for row in rows} == {min(CLASSES)}
+    # Names from standard input; what is interrupted leaves no file.
+    for end in ("\n", "\0"):
+        given = io.TextIOWrapper(io.BytesIO(os.fsencode(end.join(["mess/é.png", "mess/-x.png"]) + end)))
+        monkeypatch.setattr("sys.stdin", given)
+        assert main(["predict", "photos", "-"]) == 0
+        assert [row["path"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))] == [
+            "mess/é.png",
+            "mess/-x.png",
+        ]
+
+    def interrupted(*_: object) -> Iterator[str]:
+        yield "not an image"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("explorer.training.network.predicting.classified", interrupted)
+    (copied / "found.csv").unlink()
+    assert main(["predict", "photos", "mess", "to=found.csv"]) == 130
+    assert not [*copied.glob("*found.csv*")]
 
 
 def test_a_named_design_and_seed_are_taken(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

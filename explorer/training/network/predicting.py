@@ -1,17 +1,20 @@
 """Classify image files with a network in float32: what `explorer predict` does with torch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from explorer.host.machine import cpu_count
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import DataConfig
 from explorer.training.images.augment import normalised
 from explorer.training.images.decode import decode
 
 AT_ONCE = 64  # images of one pass
+MOST_READERS = 8  # threads that read files
 
 
 def classified(
@@ -19,15 +22,33 @@ def classified(
 ) -> Iterator[tuple[float, ...] | str]:
     """For each file the probability of every class, or a text that says why it cannot be used."""
     mean, std = torch.tensor(needs.mean), torch.tensor(needs.std)
-    for start in range(0, len(paths), AT_ONCE):
-        read = [_read(path, needs, data) for path in paths[start : start + AT_ONCE]]
-        pixels = [one for one in read if not isinstance(one, str)]
-        shares: Iterator[list[float]] = iter(())
-        if pixels:
-            with torch.inference_mode():
-                shares = iter(network(normalised(torch.stack(pixels), mean, std)).softmax(dim=1).tolist())
-        for one in read:
-            yield one if isinstance(one, str) else tuple(next(shares))
+    with ThreadPoolExecutor(min(cpu_count(), MOST_READERS)) as readers:
+        for read in _batches(paths, lambda path: _read(path, needs, data), readers):
+            yield from _of_batch(read, network, mean, std)
+
+
+def _batches(
+    paths: list[str], read: Callable[[str], Tensor | str], readers: ThreadPoolExecutor
+) -> Iterator[list[Tensor | str]]:
+    """What is read of the files, a batch at a time; the next batch is read while the network has one."""
+    coming: list[Future[Tensor | str]] = []
+    for start in range(0, len(paths) + AT_ONCE, AT_ONCE):
+        now, coming = coming, [readers.submit(read, path) for path in paths[start : start + AT_ONCE]]
+        if now:
+            yield [one.result() for one in now]
+
+
+def _of_batch(
+    read: list[Tensor | str], network: nn.Module, mean: Tensor, std: Tensor
+) -> Iterator[tuple[float, ...] | str]:
+    """The probabilities of what could be read, and the reasons of what could not."""
+    pixels = [one for one in read if not isinstance(one, str)]
+    shares: Iterator[list[float]] = iter(())
+    if pixels:
+        with torch.inference_mode():
+            shares = iter(network(normalised(torch.stack(pixels), mean, std)).softmax(dim=1).tolist())
+    for one in read:
+        yield one if isinstance(one, str) else tuple(next(shares))
 
 
 def _read(path: str, needs: Preprocessing, data: DataConfig) -> Tensor | str:
