@@ -37,7 +37,7 @@ FILLED = {
     "f'search.only=[{design}]'": "search.only=[29-1x64d]",
     "f'search.forms=[{form}]'": "search.forms=[sum]",
     "f'storage.url={now}'": "storage.url=postgresql://explorer@dbserver/explorer",
-    "f'architecture={architecture}'": "architecture=29-1x64d",
+    "f'architecture={design}'": "architecture=29-1x64d",
 }
 
 
