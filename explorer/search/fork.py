@@ -14,7 +14,9 @@ from rich.console import Console
 
 from explorer.engine.open import open_engine
 from explorer.engine.remote import installed
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
+from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import difference_lines, fork_of, of_host, of_settings
@@ -34,10 +36,11 @@ from explorer.training.sources import decisive_sources
 Taken = list[tuple[Setting, Run, RunRecord]]
 
 
-def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
+def forked(plan: Plan, console: Console, *, must: bool = False) -> tuple[Plan, Fork | None]:
     """The plan under the name with which `fork=true` continues, and the study that a new study of that name forks.
 
-    A worker first reports device and images, since these are compared too.
+    A worker first reports device and images, since these are compared too. Raises InputError if nothing differs and it
+    `must`, since a person who says `explorer fork NAME` does not mean that study itself.
     """
     config = plan.config
     engine = open_engine(config, study.study_folder(config.name))
@@ -47,6 +50,12 @@ def forked(plan: Plan, console: Console) -> tuple[Plan, Fork | None]:
     finally:
         engine.close()
     name, differences = fork_of(config, cast(HostReport, host_report))
+    if not differences and must:
+        example = command_for("fork", config.name, "recipe.epochs=20")
+        raise InputError(
+            f"fork: nothing that decides a result is changed, so {config.name} would go on as it is; say what is to "
+            f"differ, as in {example}, or continue it with {command_for('', config.name)}"
+        )
     if not differences:
         console.print(f"Nothing that decides a result differs: {config.name} goes on as it is", **PLAIN)
         return plan, None

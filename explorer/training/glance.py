@@ -20,7 +20,7 @@ from explorer.training.images.decoded_cache import (
     refuse_sizes,
     refuse_small_resize,
 )
-from explorer.training.images.discovery import TEXTS, Discovery, discover
+from explorer.training.images.discovery import TEXTS, Discovery, discover, listed
 
 DIGITS = 1797  # number of embedded images
 LOOKED_AT = 500  # images of each part whose size is checked
@@ -40,9 +40,9 @@ def refuse_unlike(config: DataConfig) -> None:
         found = source.class_folders(config, config.path).items()
         classes = {name: tuple(sorted({*map(source.class_of, own)})) for name, (_, own) in found}
         class_numbers(config, {name: source.Listing(0, lambda: iter(()), own) for name, own in classes.items()})
-        _refuse_sizes(config, source.listings(config, config.path)[0])
+        _refuse_sizes(config, listed(config))
     else:
-        unread = source.listings(config, config.path)[0]
+        unread = listed(config)
         refuse_hidden(config, unread)
         if class_numbers(config, unread) is None:
             _refuse_numbers(config, unread)

@@ -1,11 +1,13 @@
 """How fast this machine trains, measured once and kept in the cache with its date, for plans of new studies."""
 
+import hashlib
 import json
 import math
 import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import date
+from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Annotated, TypedDict
@@ -15,19 +17,21 @@ from rich.console import Console
 
 from explorer.host.cache import remember, remembered
 from explorer.host.console import PLAIN
-from explorer.host.machine import machine_id
+from explorer.host.machine import cpu_features, cpu_name, driver_version, machine_id
 from explorer.study.designs import Setting
 from explorer.study.settings import Recipe
+from explorer.training.sources import decisive_sources
 from explorer.verbs.estimate import Images, passes
 
+MOST_DAYS = 90  # after which a machine is measured again: its cooling, its other users and its system change
 PATIENCE = 120  # seconds, after which the measurement is given up
 Positive = Annotated[float, Gt(0), Lt(math.inf)]
 
 
 class _Kept(TypedDict):
-    """The cached measurement: on which machine and device, on which day, and multiply-adds with images per second."""
+    """The cached measurement: of what, on which device and day, and multiply-adds with images per second."""
 
-    machine: str
+    of: str
     device: str
     date: str
     speeds: list[list[Positive]]
@@ -57,25 +61,45 @@ class Calibration:
 
 
 def calibration(device: str, console: Console) -> Calibration | str:
-    """The calibration of this machine, from the cache or measured now; or a text that says why there is none."""
+    """The calibration of this machine, from the cache or measured now; or a text that says why there is none.
+
+    It is measured anew with another processor, driver, torch or sources of this package, and after `MOST_DAYS`. It is
+    of one thread, whatever a study is given.
+    """
     key = f"calibration-{device}"
     known = remembered(key, _Kept)
-    if known is None or known["machine"] != machine_id() or not _is_whole(known["speeds"]):
+    of = _of()
+    if known is None or known["of"] != of or _is_old(known["date"]) or not _is_whole(known["speeds"]):
         if find_spec("torch") is None:
             return "torch is not installed here"
         console.print("Measuring once how fast this machine trains; this takes some seconds", **PLAIN)
-        known = _measured(device)
+        known = _measured(device, of)
         if known is None:
             return "it could not be measured on this machine"
         remember({key: known})
     return Calibration(known["date"], tuple((macs, speed) for macs, speed in known["speeds"]))
 
 
+def _of() -> str:
+    """A hash of all that the speed depends on, as far as it can be known without loading torch."""
+    torch = version("torch") if find_spec("torch") else "none"
+    parts = machine_id(), cpu_name(), cpu_features(), driver_version(), torch, decisive_sources()
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _is_old(day: str) -> bool:
+    """Whether a measurement is older than `MOST_DAYS`, or of a day that cannot be read or is yet to come."""
+    try:
+        return not 0 <= (date.today() - date.fromisoformat(day)).days <= MOST_DAYS
+    except ValueError:
+        return True
+
+
 def _is_whole(speeds: list[list[float]]) -> bool:
     return len(speeds) > 1 and all(len(pair) == 2 for pair in speeds)
 
 
-def _measured(device: str) -> _Kept | None:
+def _measured(device: str, of: str) -> _Kept | None:
     """The measurement by a process of its own; None if that fails, as on a device that is not there."""
     command = [sys.executable, "-m", "explorer.training.calibration", device]
     try:
@@ -84,4 +108,4 @@ def _measured(device: str) -> _Kept | None:
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
     today = date.today().isoformat()
-    return {"machine": machine_id(), "device": found["device"], "date": today, "speeds": found["speeds"]}
+    return {"of": of, "device": found["device"], "date": today, "speeds": found["speeds"]}

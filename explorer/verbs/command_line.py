@@ -21,6 +21,7 @@ class Command:
     aside     a line for each given key that has no effect, or is written under an old name
     withheld  keys of a stored study that a start needs from the command (see `Composed`)
     is_named  whether the verb works on a recorded study by its name (see `NAMED_VERBS`)
+    must_fork  whether a study that would go on as it is is refused: the verb was `fork`
     database  URL of the database outside the study's folder that doctor may examine, and that move deletes the
               study from; None if the command names none
     """
@@ -32,6 +33,7 @@ class Command:
     given: frozenset[str] = frozenset()
     withheld: tuple[str, ...] = ()
     is_named: bool = False
+    must_fork: bool = False
 
     @property
     def study(self) -> StudyConfig:
@@ -73,7 +75,8 @@ def _command(said: Words, composed: Composed) -> Command:
             f"doctor looks at the folder alone: {', '.join(others)} {'have' if len(others) > 1 else 'has'} no effect"
         )
         return Command(verb, own, named_database(composed.given), (words,) if others else ())
-    if verb == "fork":
+    must_fork = verb == "fork"
+    if must_fork:
         verb = "run"
         tree["fork"] = _forked(said, tree, composed.given)
     config = to_config(tree, place)
@@ -89,7 +92,7 @@ def _command(said: Words, composed: Composed) -> Command:
     if config.search.seeds == "auto" and config.search.only:
         raise InputError("search.seeds=auto: search.only compares nothing; allowed: a number of seeds")
     refuse_unused(config, composed.said(), reading_groups())
-    return Command(verb, config, leaves, tuple(set_aside(config, composed.given)))
+    return Command(verb, config, leaves, tuple(set_aside(config, composed.given)), must_fork=must_fork)
 
 
 def _refuse_words(config: StudyConfig) -> None:

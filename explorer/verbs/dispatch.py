@@ -109,8 +109,8 @@ def dispatch(arguments: list[str], console: "Console") -> int:
     if command.do in ("move", "report", "tabulate"):
         _tell_others(command, console)
     carry_out: Callable[..., int] = import_module(f"explorer.verbs.{_module(command)}").carry_out
-    if command.withheld and command.do == "run":
-        return carry_out(command.config, console, command.withheld)
+    if command.do == "run":
+        return carry_out(command.config, console, command.withheld, must_fork=command.must_fork)
     if command.withheld and command.do == "challenge":
         raise InputError(f"{command.withheld[0]}: only a command may decide this; say {command.withheld[0]}=... again")
     if command.do in ("doctor", "move"):

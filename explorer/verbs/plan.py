@@ -274,7 +274,7 @@ def _total(found: Forecast, progress: Progress) -> str:
         return f"{runs}; time unknown: engine={config.engine.name} trains elsewhere, as fast as the machines there are."
     if found.images is None:
         return f"{runs}; time unknown until the study's start has counted its images."
-    seconds = _whole_seconds(found, progress, final)
+    seconds = _seconds(found, progress, found.plan.seeds, final)
     if seconds is None:
         return (
             f"{runs}; time unknown: this machine has recorded no run of a network of this size yet, and {found.speed}."
@@ -290,10 +290,12 @@ def _total(found: Forecast, progress: Progress) -> str:
     return f"{runs}; {at_once}, {when}."
 
 
-def _whole_seconds(found: Forecast, progress: Progress, final: int) -> float | None:
-    """Seconds that one worker needs for all that is to do; None if they cannot be known."""
-    assert found.images is not None
-    left = _left(found, progress, found.plan.seeds)
+def _seconds(found: Forecast, progress: Progress, seeds: int, final: int = 0) -> float | None:
+    """Seconds that one worker needs for all that is to do with so many seeds, and for the runs of a final round.
+
+    None if they cannot be known.
+    """
+    left = _left(found, progress, seeds)
     own = {setting: found.run_seconds(setting) for setting in left}
     some = [found.run_seconds(setting) for setting in found.sample]
     known = [seconds for seconds in (*own.values(), *some) if seconds is not None]
@@ -305,7 +307,9 @@ def _whole_seconds(found: Forecast, progress: Progress, final: int) -> float | N
     if search.is_adaptive:
         unknown = found.plan.designs - len(found.settings)
         drawn = min(unknown, max(0, search.random_designs - len(found.settings)))
-        total += (drawn + (unknown - drawn) * found.plan.config.trained_share) * usual * found.plan.seeds
+        total += (drawn + (unknown - drawn) * found.plan.config.trained_share) * usual * seeds
+    if not final or found.images is None:
+        return total
     train, val, _ = found.images
     return total + final * usual * (train + val) / train
 
@@ -331,13 +335,6 @@ def _left(found: Forecast, progress: Progress, seeds: int) -> dict[Setting, int]
     return left | {setting: left[setting] + others for setting in found.plan.contrast or ()}
 
 
-def _seconds(found: Forecast, left: dict[Setting, int]) -> float | None:
-    own = {setting: found.run_seconds(setting) for setting in left}
-    if None in own.values():
-        return None
-    return sum((own[setting] or 0.0) * count for setting, count in left.items())
-
-
 def _looks(found: Forecast) -> str:
     """The least and the most that a study with interim looks may train, with cost and time of each."""
     looks, images, totals = found.plan.config.search.looks, found.images, []
@@ -348,8 +345,8 @@ def _looks(found: Forecast) -> str:
             one_pass = passes(found.plan.config.recipe, images)
             macs = sum(one_pass * one.cost.macs * count for one, count in left.items())
             words.append(f"{macs / EVALUATION_SHARE:.1e} multiply-adds")
-        if (seconds := _seconds(found, left)) is not None:
-            words.append(f"about {duration(seconds / found.workers)}")
+        if (spent := _seconds(found, progress, seeds)) is not None:
+            words.append(f"about {duration(spent / found.workers)}")
         cost = f" ({', '.join(words)})" if words else ""
         totals.append(f"{counted(progress.left, 'run')}{cost}")
     return (

@@ -39,11 +39,12 @@ from explorer.verbs.live import Live
 from explorer.verbs.space_progress import space_progress
 
 
-def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] = ()) -> int:
+def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] = (), *, must_fork: bool = False) -> int:
     """Train what a study lacks, judge it, draw its page; 0 once it has its verdict.
 
     The verdict of a finished study is printed, and nothing is written. `withheld` are the keys of a stored study that
-    are needed for training and must come from the command.
+    are needed for training and must come from the command. With `must_fork` a study that would go on as it is
+    is refused.
 
     Raises StudyStoppedError if runs failed, none could be judged, or the page could not be drawn.
     """
@@ -55,7 +56,7 @@ def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] =
             raise InputError(NO_PATH)
         from explorer.search.fork import forked
 
-        plan, fork = forked(plan, console)
+        plan, fork = forked(plan, console, must=must_fork)
     folder = study_folder(plan.config.name)
     refuse_links(folder)
     study = begun_study(folder, plan)

@@ -1,6 +1,7 @@
 """The time of a plan: measured in runs recorded here, predicted from this machine's calibration, or unknown and why."""
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from explorer.__main__ import main
 from explorer.host.console import PlainConsole
 from explorer.study.plan import plan_of, some_designs
+from explorer.training.images import source
 from explorer.verbs import calibrate
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.command_line import read_command
@@ -28,9 +30,35 @@ def test_a_machine_is_measured_once_and_the_cache_says_when(
     assert capsys.readouterr().out == ""
     (kept,) = tmp_path.rglob("measured.json")
     assert json.loads(kept.read_text())["calibration-cpu"]["date"] == found.date
-    kept.write_text(json.dumps({"calibration-cpu": {"machine": "another"}}))
+    whole = json.loads(kept.read_text())
+    monkeypatch.setattr(calibrate, "_measured", lambda *_: None)
+    day = date.today() - timedelta(days=calibrate.MOST_DAYS)
+    for change, is_used in (
+        ({"date": day.isoformat()}, True),
+        ({"date": (day - timedelta(days=1)).isoformat()}, False),
+        ({"date": (date.today() + timedelta(days=2)).isoformat()}, False),
+        ({"date": "yesterday"}, False),
+        ({"of": "another torch"}, False),
+    ):
+        kept.write_text(json.dumps({**whole, "calibration-cpu": whole["calibration-cpu"] | change}))
+        assert isinstance(calibration("cpu", console), Calibration) == is_used, change
     monkeypatch.setattr(calibrate, "find_spec", lambda _: None)
     assert calibration("cpu", console) == "torch is not installed here"
+
+
+def test_a_folder_of_images_is_listed_once_for_a_plan_and_again_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photographs(tmp_path / "photos", 20, largest=90)
+    walks: list[Path] = []
+    walk = source._files
+    monkeypatch.setattr(source, "_files", lambda folder: walks.append(folder) or walk(folder))  # type: ignore[func-returns-value]
+    assert main(["study=best", "data=photos", "budget=1M", "do=plan", "engine=slurm"]) == 0
+    assert len(walks) == 3  # once each class
+    photographs(tmp_path / "photos", 1, first=20, largest=90)
+    assert main(["study=best", "data=photos", "budget=1M", "do=plan", "engine=slurm"]) == 0
+    assert "photos: 63 images" in capsys.readouterr().out
 
 
 def test_a_prediction_lies_between_the_measured_networks() -> None:

@@ -133,6 +133,18 @@ def test_a_finished_study_prints_its_verdict_and_trains_nothing(
     assert {path: path.read_bytes() for path in FOLDER.glob("*.*")} == before
 
 
+def test_a_fork_without_a_change_is_refused_with_what_to_say(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(Path("studies").iterdir())
+    assert main(["fork", "tiny"]) == 2
+    assert capsys.readouterr().err == (
+        "explorer: fork: nothing that decides a result is changed, so tiny would go on as it is; say what is to "
+        "differ, as in explorer fork tiny recipe.epochs=20, or continue it with explorer tiny\n"
+    )
+    assert main(["run", "tiny", "fork=true"]) == 0
+    assert "tiny goes on as it is" in capsys.readouterr().out
+    assert sorted(Path("studies").iterdir()) == before
+
+
 def test_a_verdict_is_printed_without_drawing_a_page_whatever_its_time(
     inside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ Only names, labels and the first bytes of some images are read, so that it takes
 import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -32,7 +33,13 @@ FEW = 20  # images of a class below which little can be said of it
 UNBALANCED = 5  # times as many images in the largest class as in the smallest
 MANY = 1000  # images from which on a tenth is enough to validate, and to test
 SHOWN = 12  # classes named
+MOST_KEPT = 200_000  # files of a folder up to which its list is kept for the next question: these take some 60 MB
 TEXTS = ("subset", "image_column", "label_column", "train_part", "val_part", "test_part")  # what is read from where
+Texts = tuple[tuple[str, str], ...]
+State = tuple[tuple[str, int], ...]
+_LISTED: dict[
+    tuple[str, Texts, State, str], source.Listings
+] = {}  # the last folder that was looked over, by what was asked
 
 
 @dataclass(frozen=True)
@@ -152,17 +159,51 @@ def discover(path: str, given: Mapping[str, str]) -> Discovery:
 
     Raises InputError if it holds neither, fewer than two classes, or no image that can be read.
     """
-    return _discovered(path, tuple((key, given[key]) for key in TEXTS if key in given))
+    return _discovered(path, _texts(given), _state(path))
+
+
+def listed(config: DataConfig) -> source.Listings:
+    """The unread parts of a folder of images or of parquet files; one that was just looked over is not listed again."""
+    assert config.path is not None
+    texts = {key: value for key in TEXTS if (value := getattr(config, key)) is not None}
+    key = config.path, _texts(texts), _state(config.path), config.source
+    return _LISTED[key] if key in _LISTED else source.listings(config, config.path)[0]
+
+
+def _state(path: str) -> State:
+    """What changes when files come to a folder or go: its place, and the times of the folders of parts and classes."""
+    parts = {name for names in source.PARTS.values() for name in names}
+    found = list[tuple[str, int]]()
+    with suppress(OSError, RuntimeError):  # reported by whoever lists it
+        due = [Path(path).expanduser().absolute()]
+        for folder in due:
+            found.append((str(folder), folder.stat().st_mtime_ns))
+            if folder == due[0] or folder.name.lower() in parts:
+                due += sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir())
+    return tuple(found)
+
+
+def _texts(given: Mapping[str, str]) -> Texts:
+    """What is read from where, as far as that is not what is read anyway."""
+    usual = {key: getattr(_unknown("", ""), key) for key in TEXTS}
+    return tuple((key, given[key]) for key in TEXTS if key in given and given[key] not in (usual[key], "null"))
+
+
+def _unknown(name: str, path: str) -> DataConfig:
+    """The settings of a data set that only its path is known of."""
+    return DataConfig(name, "images", 3, 32, 2, None, None, None, 0, path=path, unusable="skip")
 
 
 @lru_cache(maxsize=1)
-def _discovered(path: str, given: tuple[tuple[str, str], ...]) -> Discovery:
+def _discovered(path: str, given: Texts, state: State) -> Discovery:
     root = source.existing_folder(path, "a folder of images, or of parquet files")
-    config = DataConfig(root.name or path, "images", 3, 32, 2, None, None, None, 0, path=path, unusable="skip")
-    config = replace(config, **{key: None if text == "null" else text for key, text in given})  # type: ignore[arg-type]
+    config = replace(_unknown(root.name or path, path), **dict(given))  # type: ignore[arg-type]
     kind = "parquet" if _holds_tables(config, root) else "folder"
     config = replace(config, source=kind)  # type: ignore[arg-type]
     unread, _ = source.listings(config, path)
+    _LISTED.clear()
+    if sum(listing.count for listing in unread.values()) <= MOST_KEPT:
+        _LISTED[path, given, state, kind] = unread
     hidden = "test" in unread and unread["test"].is_hidden
     if hidden:
         unread = {name: listing for name, listing in unread.items() if name != "test"}
