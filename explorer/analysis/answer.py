@@ -80,10 +80,11 @@ def _of_final(study: OpenedStudy) -> Answer:
             f"{_of_search(study, name)}"
         )
     run = min(runs, key=lambda one: one.seed)
+    ended, error = counted(final.found.ended, "design"), percent(final.found.validation[chosen])
     why = (
-        f"{display_setting(chosen)} had the lowest validation error of {counted(final.found.tried, 'design')}, "
-        f"{percent(final.found.validation[chosen])}, and was trained anew on training and validation images together; "
-        f"this is the first of its {counted(len(runs), 'fresh seed')}"
+        f"{display_setting(chosen)} had the lowest validation error of the {ended} that came to their end, {error}, "
+        f"and was trained anew on training and validation images together; this is the first of its "
+        f"{counted(len(runs), 'fresh seed')}"
     )
     return Answer(final.folder, run, why)
 

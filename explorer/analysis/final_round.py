@@ -15,7 +15,7 @@ class FinalRound:
 
     settings     their names, by validation error in the search, the lowest first
     validation   that error of each, mean over the search's seeds
-    tried        number of designs that the search trained to their end
+    tried        number of designs that the search tried, and `ended` of those that it trained to their end
     done, wanted  number of its runs that are recorded, and of all
     seeds        of each design
     summaries    their test errors, in the order of `settings`; without designs that have no run yet
@@ -26,6 +26,7 @@ class FinalRound:
     settings: tuple[str, ...]
     validation: Mapping[str, float]
     tried: int
+    ended: int
     done: int
     wanted: int
     seeds: int
@@ -45,6 +46,11 @@ class FinalRound:
         return self.summaries[0] if self.complete and self.summaries else None
 
     @property
+    def undecided(self) -> tuple[Comparison, ...]:
+        """The comparisons that tell neither a difference nor equivalence."""
+        return tuple(one for one in self.comparisons if one.verdict == "inconclusive")
+
+    @property
     def learned(self) -> Learned:
         """Whether the answer has learned more than guessing; "no" until the round is complete."""
         found = self.answer
@@ -57,6 +63,14 @@ class FinalRound:
         if found is None:
             return False
         return self.learned != "yes" or not found.came_through or found.estimate.mean > 0.75 * found.chance
+
+
+VERDICTS = {"beats": "better", "loses to": "worse", "inconclusive": "not distinguishable"}
+
+
+def verdict_word(found: Comparison) -> str:
+    """What the answer is beside another design: better, worse, equivalent or not distinguishable."""
+    return VERDICTS.get(found.verdict, found.verdict)
 
 
 def compared(summaries: Sequence[SettingSummary], margin: float | None, images: int | None) -> tuple[Comparison, ...]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ from explorer.analysis.checks import CheckStudy, check_study
 from explorer.analysis.final_round import FinalRound, compared
 from explorer.analysis.summary import summarise
 from explorer.record import records
-from explorer.record.folder import CHECKS
+from explorer.record.folder import CHECKS, CONFIG, stored_config
 from explorer.record.progress import progress_of
 from explorer.study.final import final_study
 from explorer.study.plan import Plan
 from explorer.study.run import joined_hash
+from explorer.study.settings import StudyConfig
+
+MOST_SEEDS = 10_000  # as of `search.final_seeds`
 
 
 @dataclass(frozen=True)
@@ -43,29 +46,41 @@ def final_of(
         return None
     config = final_study(plan, [name for name, _ in ranked], str(execution["precision"]))
     own = folder / CHECKS / config.name
+    config = _with_seeds_of(own, config)
     found = check_study(own, config, joined_hash(str(environment["data_hash"])))
     return FinalStudy(own, found, judged_final(plan, record, found, environment))
+
+
+def _with_seeds_of(folder: Path, config: StudyConfig) -> StudyConfig:
+    """The settings of a final round, with as many seeds as its folder was last started with if these are more."""
+    search = (stored_config(folder) or {}).get("search") if (folder / CONFIG).exists() else None
+    seeds = search.get("seeds") if isinstance(search, dict) else None
+    if not isinstance(seeds, int) or isinstance(config.search.seeds, str) or seeds <= config.search.seeds:
+        return config
+    return replace(config, search=replace(config.search, seeds=min(seeds, MOST_SEEDS)))
 
 
 def judged_final(plan: Plan, record: records.Record, found: CheckStudy, environment: Mapping[str, Any]) -> FinalRound:
     """What the final round of a finished search found, from its own record, which `found` holds, and the search's."""
     errors = dict(best_by_validation(completed(record, plan.every_seed)))
     names = tuple([*errors][: plan.config.search.final])
-    return _judged(found, names, errors, plan.config.study.margin, int(environment["images"][2]))
-
-
-def _judged(
-    study: CheckStudy, names: tuple[str, ...], errors: Mapping[str, float], margin: float | None, images: int
-) -> FinalRound:
-    seeds = study.plan.seeds
-    validation = {name: errors[name] for name in names}
-    if study.fault or study.record is None:
-        return FinalRound(names, validation, len(errors), 0, study.plan.runs, seeds, fault=study.fault)
-    runs = study.record.runs
-    own = runs[runs["seed"].isin(study.plan.every_seed)]
+    none = FinalRound(
+        settings=names,
+        validation={name: errors[name] for name in names},
+        tried=record.runs["setting"].nunique(),
+        ended=len(errors),
+        done=0,
+        wanted=found.plan.runs,
+        seeds=found.plan.seeds,
+        fault=found.fault,
+    )
+    if found.fault or found.record is None:
+        return none
+    runs = found.record.runs
+    own = runs[runs["seed"].isin(found.plan.every_seed)]
     # Their validation errors are of images that they were trained on.
     summaries = tuple(summarise(own.assign(val_error=math.nan), [*names]))
-    done = study.progress.final
-    complete = done >= study.plan.runs and len(summaries) == len(names)
-    comparisons = compared(summaries, margin, images) if complete else ()
-    return FinalRound(names, validation, len(errors), done, study.plan.runs, seeds, summaries, comparisons, images)
+    done, images = found.progress.final, int(environment["images"][2])
+    complete = done >= found.plan.runs and len(summaries) == len(names)
+    comparisons = compared(summaries, plan.config.study.margin, images) if complete else ()
+    return replace(none, done=done, summaries=summaries, comparisons=comparisons, images=images)

@@ -57,6 +57,7 @@ class Finding:
     note         text that a person added to the result
     robustness   what its robustness checks say; None until the contrast is finished, or if it has none
     final_round  what the final round of a search says; None until the search is finished, or if it has none
+    final_runs   how many runs the final round of a search has or is to have; 0 if it has none
     """
 
     summaries: list[SettingSummary]
@@ -85,6 +86,7 @@ class Finding:
     note: str = ""
     robustness: Robustness | None = None
     final_round: FinalRound | None = None
+    final_runs: int = 0
 
     @property
     def complete(self) -> bool:

@@ -23,6 +23,7 @@ from explorer.record.changes import refuse_other_settings
 from explorer.record.progress import Progress, names_so_far, progress_of, settings_so_far
 from explorer.record.starts import started_study
 from explorer.study.designs import Setting
+from explorer.study.final import final_runs
 from explorer.study.plan import Plan, plan_of
 from explorer.study.run import BASELINE
 from explorer.study.settings import StudyConfig
@@ -189,7 +190,8 @@ def _found(
         own_images=environment.get("test_by_seed", 0) > 0,
         feasible={space: plan.draws.scan(plan.scopes[space]).feasible for space in spaces},
     )
-    return replace(found, only_some=bool(config.search.only) and config.study.contrast is not None)
+    only_some = bool(config.search.only) and config.study.contrast is not None
+    return replace(found, only_some=only_some, final_runs=final_runs(config))
 
 
 def _under(config: StudyConfig, names: Sequence[str]) -> str:

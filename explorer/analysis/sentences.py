@@ -106,9 +106,16 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
 
 
 def mood(finding: Finding) -> str:
-    """The colour class of a verdict: "yes" if the first side of the contrast is better, "no" if worse, else "open"."""
-    if finding.final_round is not None and finding.final_round.complete:
-        return "no" if finding.final_round.is_poor else "yes"
+    """The colour class of a verdict: "yes" if the first side of the contrast is better, "no" if worse, else "open".
+
+    Of a search's final round: "yes" if the answer is better than every other one, "no" if it is worse than one or at
+    chance or near it.
+    """
+    if (final := finding.final_round) is not None and final.complete:
+        verdicts = {one.verdict for one in final.comparisons}
+        if final.is_poor or "loses to" in verdicts:
+            return "no"
+        return "yes" if verdicts == {"beats"} else "open"
     judged = finding.populations.rivals[:1] if finding.populations else [finding.comparison]
     verdict = judged[0].verdict if judged and judged[0] and finding.complete else "inconclusive"
     if finding.robustness is not None and finding.robustness.found("explains"):
@@ -365,10 +372,16 @@ def _search_sentence(finding: Finding) -> str:
     if guessed := none_learned(finding):
         known = f"of {_tried(finding)} the lowest validation error is {percent(best.estimate.mean)}"
         return _joined(guessed, f"{state or 'No best design: '}{known} ({seeds}).", runs_failed(finding))
+    then = "the test images have not been looked at: train it anew (search.only) before you believe it."
+    if finding.final_runs:
+        then = (
+            f"no test image has been looked at yet: the final round, {counted(finding.final_runs, 'run')}, trains the "
+            "best anew and tests them."
+        )
     words = (
         f"{state}Of {_tried(finding)}, {display_setting(best.setting)} has the lowest "
         f"validation error, {best.estimate.mean * 100:.2f} % ({seeds}). The lowest of many is flattered by chance, and "
-        "the test images have not been looked at: train it anew (search.only) before you believe it."
+        f"{then}"
     )
     return _joined(words, runs_failed(finding))
 
@@ -387,7 +400,7 @@ def final_sentence(found: FinalRound) -> str:
     names = [display_setting(name) for name in found.settings]
     if not found.complete:
         far = found.fault or f"{found.done} of {found.wanted} runs of the final round are in"
-        return f"No answer yet, {far}: by validation {names[0]} is ahead of {counted(found.tried, 'design')}."
+        return f"No answer yet, {far}: by validation {names[0]} is ahead of {_of_tried(found).rstrip(',')}."
     best = found.answer
     assert best is not None
     if not best.came_through:
@@ -396,14 +409,35 @@ def final_sentence(found: FinalRound) -> str:
     between = f"95 % interval {interval(found_in.low, found_in.high)}, " if found_in.has_interval else ""
     error = f"test error {percent(found_in.mean)} ({between}{counted(found_in.n, 'seed')})"
     cost = f"{best.params:,} parameters, {millions(best.macs)} multiply-adds"
-    chosen = f"chosen by validation among {counted(found.tried, 'design')} and trained anew"
+    chosen = f"chosen by validation among {_of_tried(found)} and trained anew"
     guess = f"guessing has {percent(best.chance)}"
     if found.learned == "no":
         return f"No network here is better than guessing: {names[0]}, {chosen}, has a {error}, and {guess}. {TRY}."
     start = f"Best: {names[0]} ({cost}), {chosen}: {error}."
     if found.is_poor:
         start = f"Hardly better than guessing: {names[0]} ({cost}), {chosen}, has a {error}, and {guess}. {TRY}."
-    return _joined(start, *(_beside(one) for one in found.comparisons))
+    return _joined(start, *(_beside(one) for one in found.comparisons), _would_decide(found))
+
+
+def _of_tried(found: FinalRound) -> str:
+    """How many designs a search tried, and how many of them came to their end."""
+    tried = counted(found.tried, "design")
+    return tried if found.ended == found.tried else f"{tried}, {found.ended} of which came to their end,"
+
+
+def _would_decide(found: FinalRound) -> str:
+    """What would tell an answer from the designs that it is not distinguishable from; "" where it is from all."""
+    if not found.undecided:
+        return ""
+    needed = max((one.needed for one in found.undecided if one.needed is not None), default=0)
+    margin = found.undecided[0].margin
+    if margin is None or needed <= found.seeds:
+        return "More seeds (search.final_seeds) or more test images may decide."
+    return (
+        f"To find a difference of {margin * 100:.2f} points with 80 % power, {pairs_in_words(needed)} seeds each would "
+        f"be needed (search.final_seeds, now {found.seeds}), if seeds vary as much as these few may hide; more test "
+        "images make them vary less."
+    )
 
 
 def _beside(found: Comparison) -> str:
@@ -411,11 +445,12 @@ def _beside(found: Comparison) -> str:
     other, difference = display_setting(found.against), found.difference
     if not difference.n:
         return f"Of {other} no run came through."
-    numbers = f"{_size(difference.mean)}; {_interval(difference)}, {p_value(found.p)}"
+    size = f"its test error is {_size(difference.mean)}"
+    numbers = f"{size}; {_interval(difference)}, {p_value(found.p)}"
     if found.verdict == "beats":
         return f"It is better than {other} ({numbers})."
     if found.verdict == "loses to":
-        return f"On the test images {other} is better ({numbers}); but nothing is chosen by test images."
+        return f"On the test images it is worse than {other} ({numbers}); but nothing is chosen by test images."
     if found.verdict == "equivalent":
         return f"It is equivalent to {other} within the margin of {_margin(found)} ({numbers})."
     return f"It is not distinguishable from {other} ({numbers})."

@@ -25,7 +25,8 @@ from explorer.study.settings import DataConfig, StudyConfig
 # Keys that may differ between two starts of a study: where and how fast it runs, not what it finds. The source of the
 # images may differ too, since a start with other image content is refused by its hash.
 _FREE = (
-    *("name", "device", "engine", "storage", "report", "fork", "study.robustness", "search.seeds", "search.designs"),
+    *("name", "device", "engine", "storage", "report", "fork", "study.robustness"),
+    *("search.seeds", "search.designs", "search.final_seeds"),  # which may grow
     *(f"data.{field.name}" for field in fields(DataConfig) if not field.metadata.get("decides", True)),
 )
 _UNORDERED = ("search.rates", "search.forms")  # lists whose order has no meaning
@@ -128,6 +129,9 @@ def of_settings(study: Started, config: StudyConfig) -> list[Difference]:
         found.append(_difference("search.designs", designs, config.search.designs))
     elif isinstance(designs, int) and config.search.designs is not None and config.search.designs < designs:
         found.append(_fewer("search.designs", designs, config.search.designs))
+    final = before.get("search.final_seeds")
+    if isinstance(final, int) and config.search.final_seeds < final:
+        found.append(_fewer("search.final_seeds", final, config.search.final_seeds))
     return found
 
 

@@ -17,7 +17,6 @@ from explorer.host.formatting import ERROR_NAMES, percent
 from explorer.report.page import render
 from explorer.report.spark import Spark, spark_of
 from explorer.report.svg import small_svg
-from explorer.study.final import final_runs
 
 SCRIPTS = ("theme", "index")
 MOST_OF_HEAD = 2**14  # bytes at the beginning of a page in which its pool is named
@@ -136,7 +135,7 @@ def _of_final(study: OpenedStudy) -> tuple[int, int]:
     """How many runs of a search's final round are recorded, and how many it has or will have."""
     if found := study.finding.final_round:
         return found.done, found.wanted
-    return 0, 0 if study.finding.complete else final_runs(study.config)
+    return 0, 0 if study.finding.complete else study.finding.final_runs
 
 
 def broken(name: str, error: Exception) -> Entry:
@@ -160,7 +159,8 @@ def best_of(finding: Finding) -> Best | None:
     if learned(best.measured.values(), best.chance, finding.images) == "no":
         caution = f"No more than guessing, whose error is {percent(best.chance)}."
     elif searched:
-        caution = "The search chose by this error, which flatters it; the test images were not looked at."
+        caution = "The search chose by this error, which flatters it; "
+        caution += "the final round will test." if finding.final_runs else "the test images were not looked at."
     return Best(
         label=label[0].upper() + label[1:],
         design=display_setting(best.setting),

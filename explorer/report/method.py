@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pandas as pd
+
 from explorer.analysis.judging import OpenedStudy
 from explorer.design.budget import least_within
 from explorer.design.cost_measures import COUNTED
@@ -34,6 +36,18 @@ class ChecklistItem:
     words: str
 
 
+def _runs(study: OpenedStudy) -> pd.DataFrame:
+    """All runs of a study, those of a search's final round after its own."""
+    final = study.final.study.record if study.final is not None else None
+    return study.record.runs if final is None else pd.concat([study.record.runs, final.runs], ignore_index=True)
+
+
+def _is_complete(study: OpenedStudy) -> bool:
+    """Whether a search is finished, its final round included."""
+    final = study.finding.final_round
+    return final.complete if final is not None else study.finding.complete and not study.finding.final_runs
+
+
 def _code(study: OpenedStudy) -> tuple[Answer, str]:
     under = list(_starts_used(study).values())
     commits = list(dict.fromkeys(start.get("commit") for start in under))
@@ -60,6 +74,8 @@ def _alike(study: OpenedStudy) -> tuple[Answer, str]:
     )
     if steps := study.config.recipe.steps:
         words += f" Each run takes {steps:,} steps; with these its last epoch ends, be it whole or not."
+    if study.finding.final_runs:
+        words += " The final round trains on training and validation images together."
     if len(lengths) > 1:
         return "in part", f"{words} But epochs differ: {', '.join(map(str, lengths))}."
     return "yes", words
@@ -85,7 +101,7 @@ def _costs(study: OpenedStudy) -> tuple[Answer, str]:
 
 
 def _hardware(study: OpenedStudy) -> tuple[Answer, str]:
-    devices = sorted({str(name) for name in study.record.runs["device"]})
+    devices = sorted({str(name) for name in _runs(study)["device"]})
     words = f"{', '.join(devices) or 'No run yet'}; one plan of execution for all, with the versions below."
     first, *others = _starts_used(study).values()
     different = dict.fromkeys(key for start in others for key, _, _ in unlike(first, start) if key not in _OF_NO_USE)
@@ -127,6 +143,15 @@ def places(study: OpenedStudy) -> str:
 
 
 def _seeds(study: OpenedStudy) -> tuple[Answer, str]:
+    if runs := study.finding.final_runs:
+        fresh = study.finding.final_round.seeds if study.finding.final_round else study.config.search.final_seeds
+        first = "one seed" if study.plan.seeds == 1 else wording.counted(study.plan.seeds, "seed")
+        done = "" if _is_complete(study) else f", of whose {runs} runs some are to come"
+        words = (
+            f"{first[0].upper()}{first[1:]} each in the search; {wording.counted(fresh, 'fresh seed')} each in the "
+            f"final round, which judges the answer, paired between designs, with 95 % intervals{done}."
+        )
+        return "yes" if fresh >= ENOUGH_SEEDS and not done else "in part", words
     n, times = study.plan.seeds, "one seed" if study.plan.seeds == 1 else wording.counted(study.plan.seeds, "seed")
     if study.finding.populations is not None:
         designs = study.config.search.designs
@@ -141,18 +166,29 @@ def _seeds(study: OpenedStudy) -> tuple[Answer, str]:
 
 def _test(study: OpenedStudy) -> tuple[Answer, str]:
     if study.config.search.is_adaptive:
-        return "yes", "The search was led by validation images; the test images were not looked at."
+        if not study.finding.final_runs:
+            return "yes", "The search was led by validation images; the test images were not looked at."
+        judges = "judged" if _is_complete(study) else "judges"
+        return "yes", (
+            "The search was led by validation images, which chose the answer too; the test was looked at once per run "
+            f"of the final round, which {judges} it and chose nothing."
+        )
     return "yes", "Designs were fixed before the first run; the test was looked at once per run, at its end."
 
 
 def _beforehand(study: OpenedStudy) -> tuple[Answer, str]:
+    margin = study.config.study.margin
+    within = f" with a margin of {100 * margin:.2f} points" if margin else ""
+    if study.finding.final_runs:
+        return "yes", (
+            f"The answer, which validation chose, against each other design of the final round{within}, as one family "
+            "(Holm): declared before the first run, and settled before the first test."
+        )
     if study.config.study.contrast is None:
         return "does not apply", "No contrast is declared, and nothing is judged."
     if study.finding.only_some:
         return "does not apply", "Only some designs are trained, so the declared contrast is not judged."
-    margin = study.config.study.margin
-    words = f" with a margin of {100 * margin:.2f} points" if margin else ""
-    return "yes", f"One contrast{words}; all others are corrected as one family (Holm)."
+    return "yes", f"One contrast{within}; all others are corrected as one family (Holm)."
 
 
 def _chance(study: OpenedStudy) -> tuple[Answer, str]:
@@ -197,9 +233,10 @@ def _failed(study: OpenedStudy) -> tuple[Answer, str]:
 
 
 def _time(study: OpenedStudy) -> tuple[Answer, str]:
-    runs = study.record.runs
+    runs, final = _runs(study), len(_runs(study)) - len(study.record.runs)
     spent, count = wording.duration(float(runs["seconds"].sum())), wording.counted(len(runs), "run")
-    return "yes", f"{spent} of training and evaluation in {count}."
+    of_them = f", {final:,} of them of the final round" if final else ""
+    return "yes", f"{spent} of training and evaluation in {count}{of_them}."
 
 
 _QUESTIONS: dict[str, Callable[[OpenedStudy], tuple[Answer, str]]] = {
@@ -259,13 +296,13 @@ def _at_most(words: str, limit: LimitConfig) -> str:
 
 def failures(study: OpenedStudy) -> list[tuple[str, int]]:
     """The number of failed runs, by status."""
-    counts = study.record.runs["status"].value_counts()  # a run that a search stopped early has not failed
+    counts = _runs(study)["status"].value_counts()  # a run that a search stopped early has not failed
     return [(str(status), int(number)) for status, number in counts.items() if status not in ("ok", "pruned")]
 
 
 def failed_runs(study: OpenedStudy) -> list[dict[str, Any]]:
     """The failed runs one by one: setting, seed, status, epochs and message."""
-    runs = study.record.runs
+    runs = _runs(study)
     poor = runs[~runs["status"].isin(("ok", "pruned"))].head(MOST_FAILURES)
     return [
         {

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from explorer.analysis.caveats import failed_words, learned_words, spaces_failed, spaces_learned
 from explorer.analysis.check_sentences import robustness_sentence
+from explorer.analysis.final_round import verdict_word
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
@@ -75,6 +76,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         verdict=sentence(study.finding),
         regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
         mood=mood(study.finding),
+        verdict_word=verdict_word,
         rows=study.finding.summaries,
         axes=views.axes.to_dict("index"),
         error_words=error_words,

@@ -26,6 +26,7 @@ from PIL import ExifTags, Image, ImageCms
 from explorer.host.errors import InputError
 from explorer.study.settings import DataConfig
 from explorer.training.images import decoded_cache as pools_module
+from explorer.training.images import discovery
 from explorer.training.images import source as source_module
 from explorer.training.images import split as data_module
 from explorer.training.images.decode import check, decode, decode_cropped
@@ -103,6 +104,7 @@ def forget() -> None:
     """Nothing is remembered within the process."""
     data_module._LOADED.clear()
     data_module._pools.cache_clear()
+    discovery._discovered.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -15,14 +15,15 @@ from PIL import Image
 import explorer
 from explorer.__main__ import main
 from explorer.analysis.answer import answer_of
-from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.analysis.judging import OpenedStudy, begun_study, open_study
 from explorer.analysis.sentences import mood, sentence
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
 from explorer.report.drawing import draw
 from explorer.report.index import entry_of
+from explorer.report.method import checklist
 from explorer.report.terminal import print_verdict
-from explorer.study.plan import refuse_test_that_was_trained_on
+from explorer.study.plan import plan_of, refuse_test_that_was_trained_on
 from explorer.study.run import Run, joined_hash
 from explorer.study.settings import StudyConfig
 from explorer.training.images.split import load
@@ -30,14 +31,15 @@ from explorer.verbs.command_line import read_command
 from explorer.verbs.live import Live
 from explorer.verbs.status import status_of
 from explorer.verbs.tabulate import read_table, write_table
-from tests.made_up import all_ok, made_up, made_up_final
+from tests.made_up import DATA_HASH, all_ok, made_up, made_up_final
 from tests.photographs import photographs
 from tests.training.test_image_sources import config as data_config
 from tests.training.test_image_sources import forget, pictures, write_folder
 
 BEST = ["study=best", "data=digits", "budget=100k", "search.designs=8"]
 # From photographs in the folder `photos` to a network within seconds.
-SMALL = ["study=best", "data=photos", "budget=30k", "data.resize=16", "recipe.epochs=4", "search.designs=4"]
+SMALL = ["study=best", "data=photos", "budget=30k", "budget.params.tolerance=0.1", "data.resize=16"]
+SMALL += ["recipe.epochs=4", "search.designs=4"]
 SMALL += ["search.final_seeds=1", "device=cpu", "engine.precision=float32", "engine.forms=native", "engine.workers=1"]
 SMALL += ["engine.threads=1", "report.live=false", "space.depth=14", "space.width=[16,32]"]
 
@@ -45,6 +47,7 @@ SMALL += ["engine.threads=1", "report.live=false", "space.depth=14", "space.widt
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    forget()
 
 
 def searched(*words: str) -> StudyConfig:
@@ -85,7 +88,7 @@ def test_the_answer_is_the_first_by_validation_whatever_the_test_says() -> None:
     assert found.validation[found.settings[0]] == min(found.validation.values())
     words = sentence(study.finding)
     assert words.startswith("Best: ")
-    assert words.count("is better (5.") == 2
+    assert words.count("it is worse than") == words.count("points higher") == 2
     assert words.count("but nothing is chosen by test images") == 2
     answer = answer_of(study)
     assert answer.folder == Path("studies/best/checks/final-8")
@@ -94,17 +97,22 @@ def test_the_answer_is_the_first_by_validation_whatever_the_test_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("apart", "spread", "said"),
+    ("apart", "spread", "said", "colour"),
     [
-        (0.05, 0.004, "It is better than"),
-        (0.0, 0.03, "It is not distinguishable from"),
-        (0.0, 0.001, "is equivalent to"),
+        (0.05, 0.004, "It is better than", "yes"),
+        (-0.05, 0.004, "On the test images it is worse than", "no"),
+        (0.0, 0.03, "It is not distinguishable from", "open"),
+        (0.0, 0.001, "is equivalent to", "open"),
     ],
 )
-def test_the_answer_is_held_against_the_others(apart: float, spread: float, said: str) -> None:
+def test_the_answer_is_held_against_the_others(apart: float, spread: float, said: str, colour: str) -> None:
     study = finished(apart, spread=spread)
-    assert sentence(study.finding).count(said) == 2
-    assert mood(study.finding) == "yes"
+    words = sentence(study.finding)
+    assert words.count(said) == 2
+    assert words.count("(its test error is ") == 2
+    assert "chosen by validation among 8 designs, 6 of which came to their end, and trained anew" in words
+    assert ("seeds each would be needed (search.final_seeds, now 5)" in words) == ("distinguishable" in said)
+    assert mood(study.finding) == colour
     console = PlainConsole(record=True, width=160, file=io.StringIO())
     print_verdict(study.finding, study.config.study.question, console)
     printed = console.export_text()
@@ -173,7 +181,9 @@ def test_an_unfinished_round_has_no_answer_yet_and_other_images_are_refused() ->
     study = open_study(Path("studies/best"))
     assert study.final is not None
     assert study.final.found.wanted == 15
+    assert sentence(study.finding).endswith("is ahead of 8 designs, 6 of which came to their end.")
     assert "No answer yet, 0 of 15 runs of the final round are in" in sentence(study.finding)
+    assert status_of(Path("studies/best")).state == "stopped"
     with pytest.raises(InputError, match=r"no answer yet \(0 of 15 .*finish it with explorer best; explorer export"):
         answer_of(study)
     made_up_final(config, lambda setting, seed: all_ok(setting, seed) if seed < 3 else "")
@@ -187,6 +197,42 @@ def test_an_unfinished_round_has_no_answer_yet_and_other_images_are_refused() ->
     shutil.rmtree("studies/best/checks")
     made_up(study.final.study.plan.config, folder=study.final.folder)  # with the hash of other images
     assert "was trained on other images than the study" in sentence(open_study(Path("studies/best")).finding)
+
+
+def test_a_search_before_its_final_round_says_that_it_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    made_up(read_command(BEST).study, lambda setting, _: "ok" if setting.cost.params % 2 else "")
+    study = open_study(Path("studies/best"))
+    assert 0 < study.finding.final < 8
+    words = sentence(study.finding)
+    assert words.endswith("the final round, 15 runs, trains the best anew and tests them.")
+    entry = entry_of(study)
+    assert entry.best is not None
+    assert entry.best.caution.endswith("the final round will test.")
+    page = draw(study).read_text()
+    for told in (words, entry.best.caution, page):
+        assert "search.only" not in told.replace("only some designs", "")
+        assert "were not looked at" not in told
+        assert "are not looked at" not in told
+    answers = {item.asks: item for item in checklist(study)}
+    assert answers["Are results repeated, and given with their uncertainty?"].answer == "in part"
+    assert main(["status", "best"]) == 0
+    assert "explorer best trains what is left" in capsys.readouterr().out
+
+
+def test_more_seeds_of_the_final_round_go_on_with_it_and_fewer_are_refused() -> None:
+    finished(0.0, spread=0.03)
+    more = read_command([*BEST, "search.final_seeds=6"]).study
+    study = begun_study(Path("studies/best"), plan_of(more))
+    assert study is not None
+    assert study.final is not None
+    assert (study.final.found.done, study.final.found.wanted, study.final.folder.name) == (15, 18, "final-8")
+    shutil.rmtree(study.final.folder)
+    made_up(study.final.study.plan.config, folder=study.final.folder, data_hash=joined_hash(DATA_HASH))
+    again = open_study(Path("studies/best"))  # whose settings still say five
+    assert again.final is not None
+    assert (again.final.found.done, again.final.found.wanted, again.final.found.seeds) == (18, 18, 6)
+    with pytest.raises(InputError, match=r"search\.final_seeds"):
+        begun_study(Path("studies/best"), plan_of(read_command([*BEST, "search.final_seeds=4"]).study))
 
 
 def test_more_designs_make_another_final_round() -> None:
