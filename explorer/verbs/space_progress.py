@@ -1,4 +1,4 @@
-"""A progress bar while the designs of a large space are costed or drawn."""
+"""A progress bar while something takes long: the designs of a large space are costed, or many studies are read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

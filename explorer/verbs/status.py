@@ -13,7 +13,7 @@ from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
 from explorer.host.commands import command_for
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, PlainConsole
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, in_one_line, size_words
 from explorer.record.folder import (
@@ -33,6 +33,7 @@ from explorer.record.starts import starts_of
 from explorer.report.terminal import plain_table
 from explorer.study.settings import StatusConfig
 from explorer.verbs.grammar import studies_here
+from explorer.verbs.space_progress import space_progress
 
 State = Literal["finished", "running", "stopped", "not begun", "unusable"]
 
@@ -64,13 +65,28 @@ def carry_out(config: StatusConfig, console: Console) -> int:
         _print_one(study_folder(config.name), console, as_json=config.json)
         return 0
     folders = [study_folder(name) for name in studies_here()]
+    found = _all_of(folders)
     if config.json:
-        console.print(json.dumps([asdict(status_of(one)) for one in folders], ensure_ascii=False, indent=2), **PLAIN)
-    elif not folders:
+        console.print(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=2), **PLAIN)
+    elif not found:
         console.print(f"No study in {STUDIES}/ yet. Start one with: {command_for('', 'equal_params')}", **PLAIN)
     else:
-        _print_all([status_of(folder) for folder in folders], console)
+        _print_all(found, console)
     return 0
+
+
+def _all_of(folders: list[Path]) -> list[Status]:
+    """The state of every study; progress is shown on a terminal's standard error, apart from what is printed."""
+    from explorer.report.entry_cache import drop_oldest_of_user
+
+    with space_progress(PlainConsole(stderr=True)) as progress:
+        found = []
+        for done, folder in enumerate(folders):
+            if progress:
+                progress("Reading the studies", done, len(folders))
+            found.append(status_of(folder))
+    drop_oldest_of_user()
+    return found
 
 
 def status_of(folder: Path) -> Status:
@@ -92,15 +108,21 @@ def status_of(folder: Path) -> Status:
 
 
 def _found(folder: Path) -> tuple[int, int, str]:
-    """Runs done and wanted, and the verdict: from the index's cache, or from the record if that has changed since."""
-    from explorer.report.entry_cache import kept, key_of
-    from explorer.report.index import entry_of
+    """Runs done and wanted, and the verdict: from a cache, or from the record if that has changed since.
+
+    The cache is the index's, or the user's, which is filled here: nothing is written into a study that is only listed.
+    """
+    from explorer.report.entry_cache import keep_for_user, kept, kept_by_user, key_of
 
     refuse_later_record(folder)
-    if entry := kept(folder, key_of(stamps_of(folder))):
+    key = key_of(stamps_of(folder))
+    if entry := kept(folder, key) or kept_by_user(folder, key):
         return entry.final, entry.wanted, entry.verdict
+    from explorer.report.index import entry_of
+
     refuse_large(folder)
     entry = entry_of(open_study(folder))
+    keep_for_user(folder, key, entry)
     return entry.final, entry.wanted, entry.verdict
 
 

@@ -11,10 +11,13 @@ import pytest
 import yaml
 
 from explorer.__main__ import main
+from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.host.cache import cache_folder
 from explorer.record.folder import locked
 from explorer.study.designs import Setting
+from explorer.verbs import status
 from explorer.verbs.command_line import read_command
-from tests.conftest import TINY
+from tests.conftest import PATIENCE, TINY
 from tests.made_up import made_up
 
 OVERRIDDEN = [*TINY, "recipe.label_smoothing=0.05"]
@@ -99,6 +102,44 @@ def test_studies_are_listed_with_how_far_they_are(tiny: Path, capsys: pytest.Cap
     assert "explorer half trains what is left: 2 runs" in capsys.readouterr().out
     assert main(["status", "ill"]) == 0
     assert "explorer doctor ill" in capsys.readouterr().out
+
+
+def test_a_study_that_is_listed_is_judged_once_and_again_when_its_record_has_changed(
+    tiny: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr("explorer.report.entry_cache.COARSE", -PATIENCE)  # else the record is too new to be cached
+    opened: list[Path] = []
+
+    def watched(folder: Path) -> OpenedStudy:
+        opened.append(folder)
+        return open_study(folder)
+
+    monkeypatch.setattr(status, "open_study", watched)
+    before = tree(Path())
+
+    def listed() -> dict[str, object]:
+        assert main(["list", "--json"]) == 0
+        (one,) = json.loads(capsys.readouterr().out)
+        return dict(one)
+
+    first = listed()
+    assert listed() == first
+    assert opened == [tiny]
+    assert tree(Path()) == before
+    (tiny / "note.txt").write_text("A word on it.")
+    assert listed()["state"] == "finished"
+    assert opened == [tiny, tiny]
+    (kept,) = cache_folder("entries").glob("*.json")
+    kept.write_text(kept.read_text().replace('"final": 4', '"final": 3'))
+    assert listed()["done"] == 4
+    assert opened == [tiny, tiny, tiny]
+    monkeypatch.setattr("explorer.report.entry_cache.MOST_KEPT", 0)
+    assert listed()["done"] == 4
+    assert list(cache_folder("entries").iterdir()) == []
 
 
 def test_nothing_to_list_says_how_to_start(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
