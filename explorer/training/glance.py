@@ -4,26 +4,21 @@ It lets a plan report at once what a start would refuse only after reading all i
 checked, since a plan downloads nothing.
 """
 
-from collections import Counter
 from importlib.util import find_spec
 from itertools import islice
 
 from explorer.host.errors import InputError
 from explorer.study.settings import DataConfig
 from explorer.training.images import source
+from explorer.training.images.classes import Classes, classes_of, refuse_hidden, refuse_without_images
 from explorer.training.images.decode import look
-from explorer.training.images.decoded_cache import (
-    NEEDED,
-    class_numbers,
-    first_label,
-    refuse_hidden,
-    refuse_sizes,
-    refuse_small_resize,
-)
+from explorer.training.images.decoded_cache import Unusable, label_problem, refuse_small_resize
 from explorer.training.images.discovery import TEXTS, Discovery, discover, listed
+from explorer.training.images.drawing import refuse_undividable
+from explorer.training.images.stored import Labels
 
 DIGITS = 1797  # number of embedded images
-LOOKED_AT = 500  # images of each part whose size is checked
+LOOKED_AT = 1000  # images of each part whose size is checked
 
 
 def refuse_unlike(config: DataConfig) -> None:
@@ -36,17 +31,36 @@ def refuse_unlike(config: DataConfig) -> None:
     elif config.source == "hub":
         if source.HUB_NAME.fullmatch(config.path) is None:
             source.existing_folder(config.path, "a data set of the hub, OWNER/NAME, or a folder as there")
-    elif config.source == "folder":
-        found = source.class_folders(config, config.path).items()
-        classes = {name: tuple(sorted({*map(source.class_of, own)})) for name, (_, own) in found}
-        class_numbers(config, {name: source.Listing(0, lambda: iter(()), own) for name, own in classes.items()})
-        _refuse_sizes(config, listed(config))
     else:
         unread = listed(config)
+        refuse_small_resize(config)
         refuse_hidden(config, unread)
-        if class_numbers(config, unread) is None:
-            _refuse_numbers(config, unread)
-        _refuse_sizes(config, unread)
+        classes = classes_of(config, unread)
+        usable = _usable(config, unread, classes)
+        refuse_without_images(config, classes, usable)
+        refuse_undividable(config, usable, classes.names)
+
+
+def _usable(config: DataConfig, unread: source.Listings, classes: Classes) -> dict[str, Labels]:
+    """How many images of each class can be used, by part, as far as the first ones of each part show.
+
+    Raises InputError for those that a start would refuse. Where labels are known to be wrong all images are gone
+    through, so that the line names what the start's would name.
+    """
+    unusable, found = Unusable(config), dict[str, Labels]()
+    for part, listing in unread.items():
+        found[part] = classes.counts(listing)
+        is_wrong = config.unusable == "refuse" and int(found[part].sum()) < listing.count
+        for number, item in enumerate(islice(listing.items(), None if is_wrong else LOOKED_AT)):
+            problem = item.problem or (_problem(item, config) if number < LOOKED_AT else "")
+            wrong = label_problem(item, classes)
+            unusable.seen += 1
+            if problem or wrong:
+                unusable.note(f"{part} {item.name}", problem or wrong)
+            if problem and item.is_counted and item.label is not None and not wrong:
+                found[part][classes.numbers[item.label]] -= 1
+    unusable.refuse()
+    return found
 
 
 def counts(config: DataConfig) -> tuple[int, int, int] | None:
@@ -89,22 +103,6 @@ def _found(config: DataConfig) -> Discovery:
     return discover(config.path, usual)
 
 
-def _refuse_sizes(config: DataConfig, unread: source.Listings) -> None:
-    """Raise InputError if the first images of a part have another size than the settings say."""
-    refuse_small_resize(config)
-    if config.resize is not None:
-        return
-    sizes, seen = [], 0
-    for part, listing in unread.items():
-        for item in islice(listing.items(), LOOKED_AT):
-            problem = item.problem or _problem(item, config)
-            seen += 1
-            if NEEDED in problem:
-                sizes.append((f"{part} {item.name}", problem.partition(NEEDED)[0]))
-    if config.unusable == "refuse" or len(sizes) == seen:
-        refuse_sizes(config, sizes, seen, others=len(sizes))
-
-
 def _problem(item: source.Item, config: DataConfig) -> str:
     """Why an image cannot be used, as far as the first bytes of its file show; damage is found at the start."""
     try:
@@ -141,16 +139,3 @@ def absent_device(device: str) -> str:
     except InputError as error:
         return str(error)
     return ""
-
-
-def _refuse_numbers(config: DataConfig, unread: source.Listings) -> None:
-    """Raise InputError if numeric labels show another number of classes; a few labels that are too high are damage."""
-    labels = Counter[int]()
-    for listing in unread.values():
-        labels.update({one: number for one, number in listing.labels.items() if isinstance(one, int)})
-    seen, first = sum(listing.count for listing in unread.values()), first_label(config, unread)
-    beyond = sum(number for label, number in labels.items() if label - first >= config.classes)
-    highest = max([-1, *(label - first for label in labels)])
-    # If unusable images are left out, a class may lose all its images.
-    if beyond > seen / 100 or (highest + 1 < config.classes and config.unusable == "refuse"):
-        raise InputError(f"data.classes={config.classes}: {config.name} has {highest + 1}")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from explorer.study.run import EpochResult, Run
 from explorer.study.settings import Recipe, StudyConfig
 from explorer.training import loop
+from explorer.training.images import drawing
 from explorer.training.images import split as images_of
 from explorer.training.images.decoded_cache import Pools
 from explorer.training.images.split import Split, load
@@ -202,7 +203,7 @@ def test_the_digest_of_a_set_depends_on_every_image_and_label_and_on_their_order
         part = replace(plain.train, images=images, labels=labels)
         monkeypatch.setattr(images_of, "_digits", lambda: Pools(part, None, None, digest="", skipped=()))
         # The split itself goes by the labels: it is held still, so that the digest alone tells the difference.
-        monkeypatch.setattr(images_of, "_drawn", lambda config, labels, sizes, names: drawn)
+        monkeypatch.setattr(drawing, "_drawn", lambda config, labels, sizes, names: drawn)
         forget()
         return load(tiny.data).digest
 

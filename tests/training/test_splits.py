@@ -11,9 +11,11 @@ import torch
 
 from explorer.host.errors import InputError
 from explorer.study.settings import DataConfig, StudyConfig
+from explorer.training.images import drawing
 from explorer.training.images import split as images_of
+from explorer.training.images.drawing import _drawn, _refuse_sizes, _size
 from explorer.training.images.source import DIGITS
-from explorer.training.images.split import _digits, _drawn, _refuse_sizes, _size, _splits
+from explorer.training.images.split import _digits, _splits
 from explorer.training.images.stored import Labels
 
 
@@ -63,12 +65,11 @@ def test_a_share_is_rounded_and_a_number_is_taken_as_it_is(digits: DataConfig) -
     assert _size(replace(digits, val_images=0.1), "val", None, 1797) == 180
     assert _size(replace(digits, val_images=0.1), "val", None, 1794) == 179
     assert _size(digits, "test", None, 1797) == 1147
-    part = _digits().train
-    assert _size(replace(digits, test_images=None), "test", part, 20) == 1797
+    assert _size(replace(digits, test_images=None), "test", 1797, 20) == 1797
     with pytest.raises(InputError, match=re.escape("data.val_images is null, but digits has no val part")):
         _size(replace(digits, val_images=None), "val", None, 1797)
     with pytest.raises(InputError, match=r"data\.val_images=0\.1: a share is split off .* all its 1,797 images"):
-        _size(replace(digits, val_images=0.1), "val", part, 1797)
+        _size(replace(digits, val_images=0.1), "val", 1797, 1797)
 
 
 def test_the_training_part_takes_what_the_others_leave(digits: DataConfig, own_cache: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_draw_is_kept_and_taken_again(digits: DataConfig, own_cache: Path, mon
     assert len(list(own_cache.rglob("*.npy"))) == 1
     assert not [path for path in own_cache.rglob("*") if path.is_file() and path.suffix != ".npy"]
     with monkeypatch.context() as patch:
-        patch.setattr(images_of, "_newly_drawn", drawn_again)
+        patch.setattr(drawing, "_newly_drawn", drawn_again)
         assert [part.tolist() for part in _drawn(digits, labels, sizes)] == first
         others = [(replace(digits, split_seed=1), labels, sizes), (digits, labels[::-1].copy(), sizes)]
         for other in [*others, (digits, labels, [400, 240, 1147])]:

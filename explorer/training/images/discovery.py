@@ -7,16 +7,17 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from statistics import median
 
 from explorer.host.errors import InputError
-from explorer.host.formatting import counted
+from explorer.host.formatting import counted, one_line
 from explorer.study.settings import DataConfig
 from explorer.training.images import source
+from explorer.training.images.classes import classes_of, lacking
 from explorer.training.images.decode import header
 
 LOOKED_AT = 1000  # images of each part whose size and colours are looked at, evenly spread over a folder
@@ -47,27 +48,29 @@ class Discovery:
     """What is known of a data set that only its path was given of.
 
     source    folder or parquet
-    labels    by part, how many images each class has
+    labels    by part, how many images each class has, as far as was seen that they can be used; by its name or number
     classes   number of classes
     names     their names, if they have any, in the order of their numbers
     sizes     width and height of the images that were looked at
     grey      whether all of these are grey
     problems  names of images that cannot be used, each with the reason
     hidden    whether the labels of its test part are secret
+    asides    lines on what is not used, or cannot be judged
     """
 
     source: str
-    labels: dict[str, dict[str | int, int]]
+    labels: dict[str, dict[str, int]]
     classes: int
     names: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...]
     grey: bool
     problems: tuple[str, ...]
     hidden: bool = False
+    asides: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
-        """Number of images with a label, in all parts."""
+        """Number of images with a label, in all parts, without those that were seen to be of no use."""
         return sum(sum(part.values()) for part in self.labels.values())
 
     @property
@@ -106,7 +109,7 @@ class Discovery:
         some = ", ".join(f"{kind} {count:,}" for kind, count in [*kinds.items()][:SHOWN])
         more = ", ..." if len(kinds) > SHOWN else ""
         what = f"{counted(self.images, 'image')} in {self.classes} classes ({some}{more})"
-        found = [f"{name}: {what}, {self._sizes()}, {'grey' if self.grey else 'colour'}"]
+        found = [f"{one_line(name)}: {what}, {self._sizes()}, {'grey' if self.grey else 'colour'}"]
         if "resize" in settings:
             side = settings["resize"]
             found.append(
@@ -114,30 +117,24 @@ class Discovery:
                 f"(data.resize={side})"
             )
         if self.problems:
-            named = "; ".join(self.problems[:5]) + ("; ..." if len(self.problems) > 5 else "")
+            named = "; ".join(map(one_line, self.problems[:5])) + ("; ..." if len(self.problems) > 5 else "")
             found.append(f"{counted(len(self.problems), 'file')} cannot be used and will be left out: {named}")
         if self.hidden:
             found.append("The labels of its test part are hidden: test images are taken from the training part")
-        found += self._warnings(kinds)
-        return found
+        return [*found, *self.asides, *self._warnings(kinds)]
 
     def _by_class(self) -> dict[str, int]:
-        total = Counter[str | int]()
+        total: dict[str, int] = {}
         for part in self.labels.values():
-            total.update(part)
-        first = min((one for one in total if isinstance(one, int)), default=0)
-
-        def name(one: str | int) -> str:
-            if isinstance(one, str):
-                return one
-            place = one - first if len(self.names) == self.classes else one
-            return self.names[place] if 0 <= place < len(self.names) else str(one)
-
-        return {name(one): total[one] for one in sorted(total, key=lambda one: (isinstance(one, str), one))}
+            for name, count in part.items():
+                total[name] = total.get(name, 0) + count
+        return total
 
     def _sizes(self) -> str:
         low, high = min(self.sizes, key=_area), max(self.sizes, key=_area)
-        return f"{_by(low)} pixels" if low == high else f"{_by(low)} to {_by(high)} pixels"
+        words = f"{_by(low)} pixels" if low == high else f"{_by(low)} to {_by(high)} pixels"
+        looked = len(self.sizes)
+        return words if looked >= self.images else f"{words} (of {looked:,} looked at)"
 
     def _warnings(self, kinds: Mapping[str, int]) -> list[str]:
         found = []
@@ -200,30 +197,53 @@ def _discovered(path: str, given: Texts, state: State) -> Discovery:
     config = replace(_unknown(root.name or path, path), **dict(given))  # type: ignore[arg-type]
     kind = "parquet" if _holds_tables(config, root) else "folder"
     config = replace(config, source=kind)  # type: ignore[arg-type]
-    unread, _ = source.listings(config, path)
+    unread = listed(config)
+    is_kept = sum(listing.count for listing in unread.values()) <= MOST_KEPT
     _LISTED.clear()
-    if sum(listing.count for listing in unread.values()) <= MOST_KEPT:
+    if is_kept:
         _LISTED[path, given, state, kind] = unread
     hidden = "test" in unread and unread["test"].is_hidden
     if hidden:
         unread = {name: listing for name, listing in unread.items() if name != "test"}
-    labels = {name: _known(listing) for name, listing in unread.items()}
-    kinds = {one for part in labels.values() for one in part} | {
-        one for part in unread.values() for one in part.classes
+        if is_kept:  # for the settings that follow
+            _LISTED[path, (*given, ("test_part", source.NO_PART)), state, kind] = unread
+    kinds = {
+        one for part in unread.values() for one in (*part.classes, *part.labels) if isinstance(one, str) or one >= 0
     }
-    _refuse_few(path, root, kind, kinds)
-    sizes, grey, problems = _looked_at(unread)
-    if not sizes:
-        raise InputError(f"data.path={path}: none of its files can be read as an image: {'; '.join(problems[:5])}")
-    numbers = [one for one in kinds if isinstance(one, int)]
-    lowest = 1 if numbers and min(numbers) == 1 and len(numbers) == max(numbers) else 0
-    classes = max(numbers) + 1 - lowest if numbers else len(kinds)
-    names = tuple(sorted(map(str, kinds))) if not numbers else unread["train"].names
-    return Discovery(kind, labels, classes, names, tuple(sizes), grey, tuple(problems), hidden)
+    _refuse_few(path, root, kind, kinds, unread)
+    classes = classes_of(replace(config, classes=len(kinds)), unread)
+    seen = _looked_at(unread)
+    if not seen.sizes:
+        raise InputError(f"data.path={path}: none of its files can be read as an image: {'; '.join(seen.problems[:5])}")
+    counts = {part: classes.counts(listing) for part, listing in unread.items()}
+    labels = {
+        part: {
+            classes.name(number): int(own[number]) - seen.useless[part, label]
+            for label, number in classes.numbers.items()
+        }
+        for part, own in counts.items()
+    }
+    asides = [*_unused(config, path), *_unlabelled(unread), *lacking(classes, counts)]
+    sizes, problems = tuple(seen.sizes), tuple(seen.problems)
+    return Discovery(
+        kind, labels, len(kinds), classes.names, sizes, seen.is_grey, problems, hidden=hidden, asides=tuple(asides)
+    )
 
 
-def _known(listing: source.Listing) -> dict[str | int, int]:
-    return {one: number for one, number in listing.labels.items() if isinstance(one, str) or one >= 0}
+def _unused(config: DataConfig, path: str) -> list[str]:
+    """A line on what lies beside the parts of a data set."""
+    aside = [one_line(name) for name in source.left_aside(config, path)]
+    some = ", ".join(aside[:SHOWN]) + (", ..." if len(aside) > SHOWN else "")
+    return [f"Not used, since it is of no part: {some}"] if aside else []
+
+
+def _unlabelled(unread: source.Listings) -> list[str]:
+    """Lines on rows of tables without a label."""
+    return [
+        f"{counted(listing.unlabelled, 'row')} of its {part} part without a label will be left out"
+        for part, listing in unread.items()
+        if listing.unlabelled
+    ]
 
 
 def _holds_tables(config: DataConfig, root: Path) -> bool:
@@ -241,7 +261,7 @@ def _holds_tables(config: DataConfig, root: Path) -> bool:
     return False
 
 
-def _refuse_few(path: str, root: Path, kind: str, kinds: set[str | int]) -> None:
+def _refuse_few(path: str, root: Path, kind: str, kinds: set[str | int], unread: source.Listings) -> None:
     """Raise InputError unless there are two classes; a folder that only wraps the one with the classes is named."""
     if len(kinds) > 1:
         return
@@ -253,28 +273,43 @@ def _refuse_few(path: str, root: Path, kind: str, kinds: set[str | int]) -> None
                 f"data.path={path}: holds one folder, {only}, with {deeper} folders in it; say data={inner}"
             )
     has = f"one class, {only}" if only is not None else "no labels"
-    raise InputError(f"data.path={path}: has {has}; needed are two classes or more, a folder of images for each")
+    missing = sum(listing.unlabelled for listing in unread.values())
+    if missing:
+        has += f", and {counted(missing, 'row')} without a label (numbers below zero mean none)"
+    way = "a folder of images for each" if kind == "folder" else "in the column of labels text, or numbers from 0"
+    raise InputError(f"data.path={path}: has {has}; needed are two classes or more, {way}")
 
 
-def _looked_at(unread: source.Listings) -> tuple[list[tuple[int, int]], bool, list[str]]:
-    """Sizes of images, whether all are grey, and what cannot be used, of some images of each part."""
-    sizes, grey, problems = list[tuple[int, int]](), True, list[str]()
+@dataclass
+class _Seen:
+    """What some images of each part show: sizes, whether all are grey, what cannot be used, and how many by label."""
+
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    is_grey: bool = True
+    problems: list[str] = field(default_factory=list)
+    useless: Counter[tuple[str, str | int]] = field(default_factory=Counter)
+
+
+def _looked_at(unread: source.Listings) -> _Seen:
+    seen = _Seen()
     for part, listing in unread.items():
         step = max(1, listing.count // LOOKED_AT)
         # Rows of a table are read in order: those further down would take reading all before them.
-        items = islice(listing.items(), LOOKED_AT) if listing.names or listing.span else listing.items()
+        items, step = (islice(listing.items(), LOOKED_AT), 1) if listing.is_table else (listing.items(), step)
         for number, item in enumerate(items):
             problem = item.problem
             if not problem and number % step == 0:
                 try:
                     width, height, is_grey = header(Path(item.path) if item.path else item.read() or b"")
-                    sizes.append((width, height))
-                    grey = grey and is_grey
+                    seen.sizes.append((width, height))
+                    seen.is_grey = seen.is_grey and is_grey
                 except (ValueError, OSError) as error:
                     problem = str(error)
             if problem:
-                problems.append(f"{part} {item.name} ({problem})")
-    return sizes, grey, problems
+                seen.problems.append(f"{part} {item.name} ({problem})")
+            if problem and item.is_counted and item.label in listing.labels:
+                seen.useless[part, item.label] += 1
+    return seen
 
 
 def _area(size: tuple[int, int]) -> tuple[int, int]:

@@ -45,13 +45,17 @@ Listings = dict[str, "Listing"]
 
 @dataclass(frozen=True)
 class Item:
-    """An image file and its label (a number, a name, or None); `problem` says why it is unusable."""
+    """An image file and its label (a number, a name, or None); `problem` says why it is unusable.
+
+    `is_counted` says whether its label is among those that its listing counts.
+    """
 
     name: str
     label: int | str | None
     read: Callable[[], bytes | None]
     path: str = ""
     problem: str = ""
+    is_counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,23 +64,28 @@ class Listing:
 
     classes  the names of its classes, where labels are names
     names    by number, the names that a table gives the classes whose labels are numbers; they decide nothing
-    span     the lowest and the highest number among labels, without those below zero; None if it has none or they are
-             names
     labels   how many labels there are of each kind: a name, or a number, below zero where they are hidden; of folders
              the files, those that turn out to be no image as well
+    is_table whether it is read from its beginning: an item further down takes reading all before it
     """
 
     count: int
     items: Callable[[], Iterator[Item]]
     classes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    span: tuple[int, int] | None = None
     labels: dict[str | int, int] = field(default_factory=dict)
+    is_table: bool = False
 
     @property
     def is_hidden(self) -> bool:
         """Whether labels are numbers, and all of them below zero: those of a competition's test part are secret."""
-        return not self.classes and self.span is None and any(not isinstance(one, str) for one in self.labels)
+        return bool(self.labels) and all(not isinstance(one, str) and one < 0 for one in self.labels)
+
+    @property
+    def unlabelled(self) -> int:
+        """How many rows of a table have no label, or one below zero."""
+        known = sum(number for one, number in self.labels.items() if isinstance(one, str) or one >= 0)
+        return self.count - known if self.is_table else 0
 
 
 def listings(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
@@ -99,11 +108,44 @@ def class_folders(config: DataConfig, path: str) -> dict[str, tuple[Path, tuple[
     root = existing_folder(path, "a folder of images")
     parts = {name: root / found for name, found in parts_of(config, _folders(root)).items()}
     if parts and "train" not in parts:
-        raise InputError(f"data.path={path}: has {', '.join(parts)} but no train; allowed: train, val and test")
+        none = " ".join(f"data.{name}_part=none" for name in parts)
+        raise InputError(
+            f"data.path={path}: has {', '.join(parts)} but no train; allowed: train, val and test; where these are "
+            f"names of classes, set {none}"
+        )
     found = {name: (folder, tuple(_folders(folder))) for name, folder in (parts or {"train": root}).items()}
-    if empty := [folder for folder, classes in found.values() if not classes]:
-        raise InputError(f"data.path={empty[0]}: holds no folders; allowed: one folder of images for each class")
+    for name, (folder, classes) in found.items():
+        if not classes:
+            raise InputError(
+                f"data.path={folder}: holds no folders; allowed: one folder of images for each class"
+                f"{_without_part(config, root, name, folder)}"
+            )
     return found
+
+
+def _without_part(config: DataConfig, root: Path, name: str, folder: Path) -> str:
+    """What may be done about a part of a folder that has no folders of classes, in words for a message."""
+    if folder == root:
+        return ""
+    share = "" if name == "train" or getattr(config, f"{name}_images") is not None else f" data.{name}_images=0.2"
+    way = f"set data.{name}_part=none{share}"
+    if name == "train":
+        return f"; where {folder.name} is itself a class, {way}"
+    return f"; to take the {name} images from the training part, or where {folder.name} is itself a class, {way}"
+
+
+def left_aside(config: DataConfig, path: str) -> list[str]:
+    """What lies in a data set's folder and belongs to no part of it: folders, and tables of no part."""
+    root = existing_folder(path, "a folder of images, or of parquet files")
+    folders = _folders(root)
+    if config.source == "folder":
+        used = {*parts_of(config, folders).values()}
+        return [f"{name}/" for name in folders if used and name not in used]
+    by_part = parquet_files(config, path)
+    used = {*parts_of(config, [*by_part]).values()}
+    tables = [file for part, files in by_part.items() if part not in used for file in files]
+    places = {file.relative_to(root).parts[0] for files in by_part.values() for file in files}
+    return [f"{name}/" for name in folders if name not in places] + [str(file.relative_to(root)) for file in tables]
 
 
 def _folder(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
@@ -204,7 +246,8 @@ def _file_items(
         for kind, file, problem in files:
             # A problem found before opening the file takes precedence.
             told = problem or _problem(file, inside)
-            yield Item(_printable(str(file.relative_to(folder))), kind, file.read_bytes, os.path.realpath(file), told)
+            name, path = _printable(str(file.relative_to(folder))), os.path.realpath(file)
+            yield Item(name, kind, file.read_bytes, path, told, is_counted=not problem)
 
     return items
 
@@ -382,9 +425,7 @@ def _listing(
 ) -> Listing:
     """A listing whose labels have been counted: all names, or all numbers."""
     classes = tuple(sorted(one for one in labels if isinstance(one, str)))
-    numbers = sorted(one for one in labels if not isinstance(one, str) and one >= 0)
-    span = (int(numbers[0]), int(numbers[-1])) if numbers and not classes else None
-    return Listing(count, items, classes, () if classes else names, span, dict(labels))
+    return Listing(count, items, classes, () if classes else names, dict(labels), is_table=True)
 
 
 def _named_classes(metadata: dict[bytes, bytes] | None, label: str) -> tuple[str, ...]:

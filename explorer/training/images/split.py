@@ -3,7 +3,6 @@
 Reading the source is in `source.py` and `decoded_cache.py`.
 """
 
-import contextlib
 import gzip
 import hashlib
 from collections import deque
@@ -11,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,10 +18,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from explorer.host.cache import cache_folder
-from explorer.host.errors import InputError
-from explorer.host.files import replaced
-from explorer.host.formatting import counted, in_one_line
 from explorer.host.machine import cpu_count
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import joined_hash
@@ -31,12 +25,12 @@ from explorer.study.settings import DataConfig, Recipe
 from explorer.training.images.augment import ATTEMPTS, crop_boxes
 from explorer.training.images.decode import Box, decode, decode_cropped
 from explorer.training.images.decoded_cache import Pools, pools
+from explorer.training.images.drawing import places_of
 from explorer.training.images.source import BRIGHTEST, refuse_other_digits
 from explorer.training.images.stored import Encoded, EncodedPair, Labels, Part
 
 Bytes = npt.NDArray[np.uint8]
 SAMPLE = 4096  # streamed images from which mean, deviation and colour axes are computed
-SHOWN = 10  # classes named in a message
 AHEAD = 3  # batches read in advance while one is trained on
 
 
@@ -255,141 +249,12 @@ def _digits() -> Pools:
 
 
 def _splits(config: DataConfig, found: Pools, seed: int = 0) -> list[Split]:
-    """Training, validation and test images: from the set's own parts, or split off its training part.
-
-    With `data.test_images=rest` and a test part of the set's own there is a fourth split: what is left of the training
-    part. With `data.split_seed=each` only what is split off the training part depends on `seed`.
-    """
-    config, fixed = config.of_seed(seed), config.of_seed(0)
-    own = {"val": found.val, "test": found.test}
-    total, takes_rest = len(found.train.labels), config.test_images == "rest"
-    sizes = {
-        key: _size(config, key, part, total)
-        for key, part in own.items()
-        if not (takes_rest and (key, part) == ("test", None))
-    }
-    carved = {key: size for key, size in sizes.items() if own[key] is None}
-    wanted = config.train_images if config.train_images is not None else total - sum(carved.values())
-    _refuse_sizes(config, {"train": wanted, **carved}, total)
-    if takes_rest:
-        carved["test" if own["test"] is None else "rest"] = _rest(config, total - wanted - sum(carved.values()))
-    drawn = _drawn(config, found.train.labels, [wanted, *carved.values()], found.classes)
-    places = dict(zip(("train", *carved), drawn, strict=True))
-    splits = [_split(found.train, places["train"])]
-    for key in ("val", "test"):
-        part = own[key]
-        if part is None:
-            splits.append(_split(found.train, places[key]))
-        else:
-            _refuse_sizes(config, {key: sizes[key]}, len(part.labels))
-            splits.append(_split(part, _drawn(fixed, part.labels, [sizes[key]], found.classes)[0]))
-    return [*splits, *(_split(found.train, places[key]) for key in ("rest",) if key in places)]
-
-
-def _rest(config: DataConfig, left: int) -> int:
-    """Number of training-part images left over for testing. Raises InputError if there are too few."""
-    if left >= config.classes:
-        return left
-    given = ", ".join(f"data.{key}_images={getattr(config, f'{key}_images')}" for key in ("train", "val"))
-    given = given.replace("None", "null")
-    raise InputError(
-        f"data.test_images=rest: {given} leave {left} images of {config.name} over; a split by class needs at least "
-        f"{config.classes}: give a smaller data.train_images"
-    )
-
-
-def _size(config: DataConfig, key: str, own: Part | None, total: int) -> int:
-    """The number of validation or test images that a setting asks for."""
-    wanted = getattr(config, f"{key}_images")
-    if isinstance(wanted, float):
-        if own is not None:
-            raise InputError(
-                f"data.{key}_images={wanted}: a share is split off the training part, but {config.name} has a {key} "
-                f"part of its own; allowed: null for all its {len(own.labels):,} images, or a number"
-            )
-        return round(wanted * total)
-    if wanted is None or wanted == "rest":
-        if own is None:
-            raise InputError(
-                f"data.{key}_images is null, but {config.name} has no {key} part; give a number, or a share of the "
-                f"training part, as in data.{key}_images=0.1"
-            )
-        return len(own.labels)
-    return int(wanted)
-
-
-def _refuse_sizes(config: DataConfig, sizes: dict[str, int], total: int) -> None:
-    """Raise InputError for parts larger than what they are drawn from, or too small to hold every class."""
-    wanted, names = sum(sizes.values()), [f"{key}_images" for key in sizes]
-    if "train" in sizes and sizes["train"] < 1 and config.train_images is None:
-        given = ", ".join(f"data.{name}={getattr(config, name)}" for name in names[1:])
-        raise InputError(f"{given}: leaves none of the {total:,} images of {config.name} to train on")
-    if wanted > total or min(sizes.values()) < 1:
-        whole = f"{', '.join(names[:-1])} and {names[-1]} add up to" if len(names) > 1 else f"{names[0]} is"
-        raise InputError(f"data: {whole} {wanted:,}; {config.name} has {total:,}")
-    if 0 < total - wanted < config.classes:
-        raise InputError(
-            f"data.{names[-1]}={list(sizes.values())[-1]}: leaves {total - wanted} images over, too few to split off "
-            f"by class; allowed: all the rest or at least {config.classes} fewer"
-        )
-    for name, size in zip(names, sizes.values(), strict=True):
-        if size < config.classes:
-            raise InputError(f"data.{name}={size}: a split by class needs at least {config.classes}")
-
-
-def _drawn(config: DataConfig, labels: Labels, sizes: list[int], names: Sequence[str] = ()) -> list[Labels]:
-    """Positions of each part's images, drawn one part after the other, stratified by class.
-
-    The result is stored in the user's cache, since loading scikit-learn takes a second.
-    """
-    seed = f"{version('scikit-learn')} {config.split_seed} {sizes}"
-    path = cache_folder() / "splits" / f"{hashlib.sha256(seed.encode() + labels.tobytes()).hexdigest()[:16]}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        kept = np.load(path, allow_pickle=False)
-        if kept.shape == (sum(sizes),) and kept.dtype == np.int64 and 0 <= kept.min() <= kept.max() < len(labels):
-            return np.split(kept, np.cumsum(sizes)[:-1])
-    parts = _newly_drawn(config, labels, sizes, names)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(path) as partial_path, partial_path.open("wb") as file:
-            np.save(file, np.concatenate(parts))
-    return parts
-
-
-def _undivided(config: DataConfig, labels: Labels, names: Sequence[str]) -> str:
-    """A message on classes with too few images to be in two parts; "" if there are none."""
-    counts = np.bincount(labels, minlength=config.classes)
-    few = [
-        (names[number] if names else f"class {number}", int(counts[number]))
-        for number in np.flatnonzero(counts < 2).tolist()
-    ]
-    if not few:
-        return ""
-    shown = ", ".join(f"{name} ({counted(count, 'image')})" for name, count in few[:SHOWN])
-    return (
-        f"data: {config.name} cannot be split by class: too few images are left of {shown}"
-        f"{', ...' if len(few) > SHOWN else ''}; add some, or leave the class out"
-    )
-
-
-def _newly_drawn(config: DataConfig, labels: Labels, sizes: list[int], names: Sequence[str]) -> list[Labels]:
-    from sklearn.model_selection import train_test_split
-
-    assert config.split_seed != "each"
-    parts, rest, seed = [], np.arange(len(labels)), config.split_seed
-    for size in sizes:
-        if size == len(rest):
-            chosen = np.random.default_rng(seed).permutation(rest)
-        else:
-            try:
-                chosen, rest = train_test_split(rest, train_size=size, stratify=labels[rest], random_state=seed)
-            except ValueError as error:
-                raise InputError(
-                    _undivided(config, labels[rest], names)
-                    or (f"data: {config.name} cannot be split by class ({in_one_line(error)})")
-                ) from None
-        parts.append(chosen)
-    return parts
+    """Training, validation and test images, and where there is a fourth split what is left of the training part."""
+    own = {"train": found.train, "val": found.val, "test": found.test}
+    parts = {name: part for name, part in own.items() if part is not None}
+    labels = {name: part.labels for name, part in parts.items()}
+    places = places_of(config, labels, found.classes, seed)
+    return [_split(parts.get(name, found.train), chosen) for name, chosen in places.items()]
 
 
 def _split(part: Part, places: Labels) -> Split:
