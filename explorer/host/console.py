@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -46,4 +47,18 @@ class PlainConsole(Console):
         return super().status(status, spinner="line" if self.options.ascii_only else spinner, **options)
 
 
+_WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "replace_whitespace": False}
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+def say(console: Console, words: str, *, indent: int = 0) -> None:
+    """Print a sentence or more: on a terminal broken between words, elsewhere each line whole, for whatever reads it.
+
+    Further lines of a paragraph begin after `indent` spaces. Commands and file contents are printed `PLAIN` instead,
+    since a terminal's own line breaks are left out when they are copied.
+    """
+    if console.is_terminal:
+        room = max(console.width, 20)
+        lines = (fill(line, room, subsequent_indent=" " * indent, **_WHOLE) for line in words.split("\n"))
+        words = "\n".join(lines)
+    console.print(words, **PLAIN)

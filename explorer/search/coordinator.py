@@ -11,7 +11,7 @@ from rich.console import Console
 from explorer.engine.contract import Engine
 from explorer.engine.open import open_engine
 from explorer.host import signals as interrupt
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, say
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
 from explorer.record import folder as study
@@ -26,7 +26,7 @@ from explorer.search.fork import execution_of, reuse_runs
 from explorer.search.measuring import Measurer
 from explorer.search.mirror import mirror_of, mirrored
 from explorer.search.rungs import chosen
-from explorer.search.state import PageUpdater, State, checkpoints, forget, open_state
+from explorer.search.state import PageUpdater, State, checkpoints, forget, kept_seconds, open_state
 from explorer.study.designs import Setting
 from explorer.study.job import (
     Begun,
@@ -106,7 +106,7 @@ def run_study(
             state = open_state(measurer, plan, settings, past, folder, execution, workers, console)
             state.clock, state.page_updater, state.start = clock, page_updater, start.number
             _run_all(state, engine)
-            console.print(clock.summary(), markup=False, highlight=False)
+            say(console, clock.summary())
         except (InputError, KeyboardInterrupt):
             refused = True
             raise
@@ -159,7 +159,8 @@ def _execution(
     workers = measurer.engine.open(placement)
     merged = sum(any(own_execution(execution, setting, config.data.task).convolutions) for setting in settings)
     console.print(
-        f"{workers} at once on {execution.device_name}, {execution.threads} threads each, {execution.precision}"
+        f"{workers} at once on {execution.device_name}, {counted(execution.threads, 'thread')} each, "
+        f"{execution.precision}"
         f"{', fused batch norms' if execution.norms == 'fused' else ''}"
         f"{', channels first' if execution.layout == 'contiguous' else ''}"
         f"{'' if execution.deterministic else ', not deterministic'}"
@@ -238,7 +239,7 @@ def _loop(state: State, engine: Engine) -> None:
                 setting, run = state.waiting.popleft()
                 state.running[run.id] = (setting, run)
                 state.display.started(setting, run, queued=state.config.engine.name != "local")
-                state.clock.submitted(run.id)
+                state.clock.submitted(run.id, kept_seconds(state.folder, run.id))
                 engine.submit(_job(state, setting, run))
             if interrupt.requested():
                 state.display.tell("Leaving: what is being trained is saved; ask again to leave at once")
@@ -285,6 +286,8 @@ def _handle(event: Event, state: State) -> None:
             state.epochs[run_id] = [*kept, result]
             state.display.epoch(run_id, result)
         case Noted(run_id, message):
+            if run_id in state.continued:  # its own words for a checkpoint are those of a run that was interrupted
+                message = message.replace("goes on after", "continued by the search after", 1)
             state.display.note(*state.running[run_id], message)
         case RunDone(run_id, outcome):
             setting, run = state.running.pop(run_id)
@@ -320,6 +323,7 @@ def _judge(state: State, setting: Setting) -> None:
             state.display.stopped(setting, run, record)
     else:
         rungs.paused.pop(setting.name)
+        state.continued.update(run.id for run, _ in waiting)
         state.waiting.extendleft((setting, run) for run, _ in reversed(waiting))
 
 

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, say
 from explorer.host.formatting import counted, duration, percent
 from explorer.record.rows import RunRecord
 from explorer.study.designs import Setting
@@ -54,13 +54,17 @@ class Clock:
     began: float = field(default_factory=time.perf_counter)
     free_since: deque[float] = field(default_factory=deque)
     taken: dict[str, float] = field(default_factory=dict)
-    before: dict[str, float] = field(default_factory=dict)  # a run's training seconds until its pause, by run
-    runs: int = 0
+    before: dict[str, float] = field(default_factory=dict)  # seconds that a run's checkpoint had when it was submitted
+    runs: set[str] = field(default_factory=set)
     seconds: float = 0.0
     training: float = 0.0
 
-    def submitted(self, run_id: str) -> None:
-        """Note that a free worker got a run; a worker without an earlier run was free since the start."""
+    def submitted(self, run_id: str, kept: float = 0.0) -> None:
+        """Note that a free worker got a run; a worker without an earlier run was free since the start.
+
+        `kept` are the seconds of it that a checkpoint holds, from before a pause or of an earlier start.
+        """
+        self.before[run_id] = kept
         self.taken[run_id] = self.free_since.popleft() if self.free_since else self.began
 
     def begun(self, run_id: str) -> None:
@@ -68,19 +72,20 @@ class Clock:
         self.taken[run_id] = time.perf_counter()
 
     def ended(self, run_id: str, seconds: float) -> None:
-        """Note that a run ended or paused after `seconds` of training, and its worker is free."""
+        """Note that a run ended or paused after `seconds` of training in all, and its worker is free."""
         now = time.perf_counter()
-        self.runs += run_id not in self.before
-        self.seconds += now - self.taken.pop(run_id)
-        self.training += seconds - self.before.get(run_id, 0.0)
-        self.before[run_id] = seconds
+        self.runs.add(run_id)
+        worked = now - self.taken.pop(run_id)
+        self.seconds += worked
+        # Of a checkpoint that only another machine can read no seconds are known; more than have passed there are not.
+        self.training += min(worked, max(0.0, seconds - self.before.pop(run_id, 0.0)))
         self.free_since.append(now)
 
     def summary(self) -> str:
         """The measured times in one sentence."""
         lost = max(0.0, 1 - self.training / self.seconds) if self.seconds else 0.0
         return (
-            f"{counted(self.runs, 'run')} in {duration(time.perf_counter() - self.began)}; "
+            f"{counted(len(self.runs), 'run')} in {duration(time.perf_counter() - self.began)}; "
             f"{percent(lost, 1)} of the workers' time was not training: start, measuring, recording"
         )
 
@@ -163,7 +168,7 @@ class Display:
 
     def tell(self, message: str) -> None:
         """Show a message."""
-        self.console.print(message, highlight=False, markup=False)
+        say(self.console, message)
 
     def note(self, setting: Setting, run: Run, message: str) -> None:
         """Show a message about a run."""

@@ -1,5 +1,6 @@
 """The state of the coordinator between events, rebuilt from a study's record at every start."""
 
+import json
 import shutil
 from collections import deque
 from contextlib import AbstractContextManager
@@ -23,6 +24,8 @@ from explorer.study.plan import Plan
 from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
+
+LONGEST_HEADER = 64 << 20  # bytes of a checkpoint's header that are read
 
 
 class PageUpdater(AbstractContextManager[object], Protocol):
@@ -49,6 +52,7 @@ class State:
     running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
     fvcore_macs: dict[str, int] = field(default_factory=dict)
+    continued: set[str] = field(default_factory=set)  # runs that the search trains further since this start began
     failed: int = 0
     start: int = 0
     clock: Clock = field(default_factory=Clock)
@@ -58,6 +62,19 @@ class State:
     def config(self) -> StudyConfig:
         """The study's settings."""
         return self.plan.config
+
+
+def kept_seconds(folder: Path, run_id: str) -> float:
+    """Seconds of training that a run's newest checkpoint holds; 0 if there is none that can be read here."""
+    for path in sorted((checkpoints(folder) / run_id).glob("*.safetensors"), reverse=True):
+        try:
+            with path.open("rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(min(size, LONGEST_HEADER)))
+            return float(json.loads(header["__metadata__"]["about"])["seconds"])
+        except (OSError, ValueError, TypeError, LookupError):
+            continue  # its run says what is wrong with it
+    return 0.0
 
 
 def open_state(

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, say
 from explorer.host.errors import InputError
 from explorer.host.formatting import without_password
 from explorer.study.settings import StudyConfig
@@ -88,8 +88,9 @@ def dispatch(arguments: list[str], console: "Console") -> int:
         console.print(_version(), **PLAIN)
         return 0
     if {"-h", "--help", "help"} & asked:
-        listing = "\n".join(f"  {group}: {', '.join(names)}" for group, names in groups().items())
-        console.print(f"{HELP}\nGroups:\n{listing}", **PLAIN)
+        console.print(f"{HELP}\nGroups:", **PLAIN)
+        for group, names in groups().items():
+            say(console, f"  {group}: {', '.join(names)}", indent=4)
         return 0
     if (plain := _without_cfg(arguments)) is not None:
         import yaml
@@ -105,7 +106,7 @@ def dispatch(arguments: list[str], console: "Console") -> int:
     command = read_command(arguments)
     _check_urls(command)
     for line in command.aside:
-        console.print(line, **PLAIN)
+        say(console, line)
     if command.do in ("move", "report", "tabulate"):
         _tell_others(command, console)
     carry_out: Callable[..., int] = import_module(f"explorer.verbs.{_module(command)}").carry_out

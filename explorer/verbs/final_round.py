@@ -7,7 +7,7 @@ from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.design.name import display_setting
-from explorer.host.console import PLAIN
+from explorer.host.console import say
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
 from explorer.record.folder import locked, sweep
@@ -39,10 +39,10 @@ def finish(
     from explorer.search.coordinator import run_study
 
     names = ", ".join(map(display_setting, final.found.settings))
-    console.print(
+    say(
+        console,
         f"Final round: {names}, the best by validation, trained anew on training and validation images together with "
         f"{counted(final.found.seeds, 'fresh seed')} each, then tested: {counted(final.study.progress.left, 'run')}",
-        **PLAIN,
     )
     like, data_hash = execution_in(study.execution, study.folder), joined_hash(str(study.environment["data_hash"]))
     due = plan_of(final_study(plan.with_seeds(study.plan.seeds), final.found.settings, like.precision))

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
 from explorer.host.commands import command_for
-from explorer.host.console import PLAIN, PlainConsole
+from explorer.host.console import PLAIN, PlainConsole, say
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, in_one_line, size_words
 from explorer.record.folder import (
@@ -195,7 +195,11 @@ def _print_one(folder: Path, console: Console, *, as_json: bool) -> None:
     }
     widest = max(map(len, rows))
     for key, value in rows.items():
-        console.print(f"{key:{widest}}  {value}", **PLAIN)
+        line = f"{key:{widest}}  {value}"
+        if key == "next":  # a command is copied whole
+            console.print(line, **PLAIN)
+        else:
+            say(console, line, indent=widest + 2)
 
 
 def _details(folder: Path, study: OpenedStudy) -> dict[str, Any]:

@@ -1,14 +1,19 @@
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
+from explorer.host.console import PlainConsole, say
 from explorer.search.display import Clock, Display, work_of
+from explorer.search.state import checkpoints, kept_seconds
 from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
+from explorer.training.checkpoint import Checkpoint, save
 from tests.search.test_trials import record
 from tests.study.test_planning import EXECUTION
 
@@ -91,3 +96,39 @@ def test_epochs_found_in_a_checkpoint_are_done_but_took_this_start_no_time(
     for epoch in range(1, 6):
         display.epoch(run.id, EpochResult(epoch, 0.1, 2.0, 0.5, 0.25, 10.0))
     assert display._time_left() == "50 s left"
+
+
+def test_seconds_of_earlier_starts_are_not_time_of_this_ones_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    clock = Clock(began=now)
+    clock.submitted("a", kept=90.0)  # which a checkpoint holds
+    now = 110.0
+    clock.ended("a", 92.0)
+    clock.submitted("a", kept=92.0)  # continued after its rung
+    now = 120.0
+    clock.ended("a", 97.0)
+    clock.submitted("b")  # its checkpoint lies on another machine: no more than has passed counts
+    now = 130.0
+    clock.ended("b", 60.0)
+    assert clock.summary().startswith("2 runs in 30 s; 43.3 % of the workers' time was not training")
+
+
+def test_the_seconds_of_a_checkpoint_are_read_without_its_tensors(tmp_path: Path) -> None:
+    own = checkpoints(tmp_path) / "a"
+    assert kept_seconds(tmp_path, "a") == 0.0
+    save(own, "a", Checkpoint((), 12.5, 10.0, {"weight": torch.zeros(3)}, steps=2))
+    assert kept_seconds(tmp_path, "a") == 12.5
+    (own / "000009-00000000.safetensors").write_bytes(b"cut")  # a newer one that cannot be read
+    assert kept_seconds(tmp_path, "a") == 12.5
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_sentences_break_between_words_on_a_terminal_alone(terminal: bool) -> None:
+    output = io.StringIO()
+    words = "  budget: " + ", ".join(f"params-{number}_held_equal" for number in range(9))
+    say(PlainConsole(file=output, force_terminal=terminal, width=50), words, indent=4)
+    lines = output.getvalue().splitlines()
+    assert " ".join(line.strip() for line in lines) == words.strip()
+    assert (max(map(len, lines)) <= 50) == terminal
+    assert all(line.startswith("    params") for line in lines[1:])
