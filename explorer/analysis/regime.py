@@ -125,9 +125,11 @@ def regime_sentence(regime: Regime) -> str:
     parts = [f"Regime: {how_long} {paper:,} on {PAPER_DATA[regime.paper]}."]
     if not math.isnan(regime.slope):
         what = "the last epoch" if regime.last == 1 else f"the last {regime.last} epochs"
-        moved = {True: "fell by", False: "rose by"}[regime.slope < 0]
-        each = "" if regime.last == 1 else " an epoch"
-        parts.append(f"In {what} of {regime.epochs} the validation error {moved} {abs(regime.slope):.2f} points{each}.")
+        size = f"{abs(regime.slope):.2f}"
+        moved = f"{'fell' if regime.slope < 0 else 'rose'} by {size} points{'' if regime.last == 1 else ' an epoch'}"
+        if float(size) == 0:
+            moved = "neither fell nor rose"
+        parts.append(f"In {what} of {regime.epochs} the validation error {moved}.")
     if regime.longest and (ranks := regime.ranks):
         name, steps = regime.longest
         parts.append(

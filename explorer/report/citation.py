@@ -6,8 +6,7 @@ import explorer
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.sentences import sentence
 from explorer.host.formatting import counted
-from explorer.record.starts import starts_of
-from explorer.report.print_table import latex_text
+from explorer.report.print_table import commits_of, latex_text
 
 _SOFTWARE = "resnext-explorer"
 _PAPER = """@inproceedings{xie2017aggregated,
@@ -25,8 +24,7 @@ def citation(study: OpenedStudy) -> str:
     The study's entry names its author in a comment, since a record does not know who made it.
     """
     config, finding, environment = study.config, study.finding, study.environment
-    starts = starts_of(environment)
-    commits = dict.fromkeys(str(start.get("commit") or "unknown") for start in starts)
+    commits = [f"commit {', '.join(known)}"] if (known := commits_of(study)) else []
     ended = str(study.record.runs["finished"].max()) if len(study.record.runs) else ""
     date = (ended or str(environment.get("started", "")))[:10]
     so_far = "" if finding.complete else f" of {finding.wanted}, unfinished"
@@ -34,7 +32,7 @@ def citation(study: OpenedStudy) -> str:
         (
             f"{counted(finding.final, 'run')}{so_far}",
             f"{config.data.label}, content hash {environment['data_hash']}",
-            f"commit {', '.join(commits)}",
+            *commits,
             f"last run {date}" if ended else f"started {date}",
         )
     )
@@ -60,7 +58,7 @@ def citation(study: OpenedStudy) -> str:
             "author": "{The resnext-explorer maintainers}",
             "version": version,
             "year": date[:4],
-            "note": f"Commit {', '.join(commits)}; Apache-2.0",
+            "note": "; ".join([*(words.capitalize() for words in commits), "Apache-2.0"]),
         },
     )
     return f"{own}\n\n{software}\n\n{_PAPER}\n"

@@ -1,5 +1,6 @@
 """Panels of the training itself: error against epoch, and the seconds of each run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,8 +10,9 @@ import pandas as pd
 from explorer.analysis.intervals import estimates
 from explorer.analysis.summary import places_of
 from explorer.design.name import display_setting
-from explorer.report.panel import PALETTE, Axis, Mark, Panel
+from explorer.report.panel import PALETTE, Axis, Mark, Panel, bands
 
+MOST_WHOLE = 3  # most lines of designs with whole names in a printed legend: a line each is then still little of it
 LOWEST_DRAWN = 0.1  # percent; a logarithmic axis has no zero
 
 
@@ -74,11 +76,9 @@ def curves_panel(curves: list[Curve]) -> Panel:
     for curve in curves:
         index = names.index(curve.name)
         color, is_val = PALETTE[index % len(PALETTE)], curve.kind == "val_error"
-        ends = zip(curve.epochs, curve.low, curve.high, strict=True)
-        banded = [(at, max(low, LOWEST_DRAWN), high) for at, low, high in ends if low == low] if is_val else []
-        if banded:
-            at, low, high = ([*column] for column in zip(*banded, strict=True))
-            marks.append(Mark("band", at, low, color, high=high))
+        if is_val:
+            # NaN comes first, since max() keeps its first argument then.
+            marks += bands(curve.epochs, [max(low, LOWEST_DRAWN) for low in curve.low], curve.high, color)
         words = [
             f"{curve.name}, {'validation' if is_val else 'training'}\nepoch {epoch}: {value:.2f} %, "
             f"{'one seed' if curve.n == 1 else f'mean of {curve.n} seeds'}"
@@ -120,6 +120,32 @@ def time_panel(runs: pd.DataFrame, shown: dict[str, str]) -> Panel:
     )
     x_axis = Axis("Multiply-adds, logarithmic", log=True)
     return Panel("Seconds of each run against its multiply-adds", x_axis, Axis("Seconds of a run", low=0.0), [mark])
+
+
+def short_names(panel: Panel) -> dict[str, str]:
+    """Short names of a panel's designs, by their names in its legend, if each of many has a line of its own.
+
+    They are those of the record without the ending that all of them share: `26-16x3d-w48` of `26-16x3d-w48-regnet`.
+    """
+    names = {
+        mark.legend: mark.settings[0] for mark in panel.marks if mark.kind == "line" and len({*mark.settings}) == 1
+    }
+    names.pop("", None)
+    if len(names) <= MOST_WHOLE:
+        return {}
+    ending = shared_ending([*names.values()])
+    return {legend: name.removesuffix(ending) for legend, name in names.items()}
+
+
+def shared_ending(names: Sequence[str]) -> str:
+    """The parts with which all of several short names end, with the hyphens before them: `-regnet`; "" for none."""
+    split = [name.split("-")[2:] for name in names]  # depth and paths are never left out
+    shared: list[str] = []
+    for parts in zip(*map(reversed, split), strict=False):
+        if len({*parts}) > 1:
+            break
+        shared.insert(0, parts[0])
+    return "".join(f"-{part}" for part in shared)
 
 
 def _ends(rows: pd.DataFrame) -> tuple[list[float], list[float], list[float]]:

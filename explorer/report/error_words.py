@@ -1,8 +1,13 @@
 """The error of a setting as text for tables and cards; an error that no run has measured is a dash."""
 
+from collections.abc import Iterable
+
 from explorer.analysis.failures import how
+from explorer.analysis.finding import Finding
 from explorer.analysis.summary import SettingSummary
-from explorer.host.formatting import interval, percent
+from explorer.host.formatting import NO_INTERVAL, interval, percent
+
+NEEDED = f"An interval {NO_INTERVAL}; a dash where there are none."
 
 
 def mean_words(summary: SettingSummary) -> str:
@@ -11,8 +16,26 @@ def mean_words(summary: SettingSummary) -> str:
 
 
 def interval_words(summary: SettingSummary) -> str:
-    """The interval as text, `4.20 to 5.21 %`; a dash if runs count as chance, which is no measurement."""
-    return "-" if summary.failed else interval(summary.estimate.low, summary.estimate.high)
+    """The interval as text, `4.20 to 5.21 %`; a dash for none, or if runs count as chance, which is no measurement."""
+    known = summary.estimate.has_interval and not summary.failed
+    return interval(summary.estimate.low, summary.estimate.high) if known else "-"
+
+
+def lack_interval(summaries: Iterable[SettingSummary]) -> bool:
+    """Whether the table of these settings has a dash in place of an interval, which `NEEDED` explains."""
+    return any(not one.failed and not one.estimate.has_interval for one in summaries)
+
+
+def in_order(finding: Finding) -> list[SettingSummary]:
+    """The settings in the order of tables: as a study lists them, or of a search from the lowest error on."""
+    if finding.measure != "val_error":
+        return finding.summaries
+    return sorted(finding.summaries, key=lambda one: (not one.came_through, one.estimate.mean))
+
+
+def order_words(finding: Finding) -> str:
+    """The order of the rows of a table of settings, as a sentence."""
+    return "The lowest error is first." if finding.measure == "val_error" else "In the order of the study."
 
 
 def seeds_words(summary: SettingSummary) -> str:

@@ -19,13 +19,13 @@ from explorer.design.name import display_setting, paths_name
 from explorer.design.shape_axes import SHOWN
 from explorer.host.formatting import interval, millions, percent
 from explorer.report.error_words import mean_words, seed_words, seeds_words
-from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel
+from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel, bands
 from explorer.report.paper_table_3 import table_3
 from explorer.report.parallel import Parallel
 
 MOST_LINES = len(PALETTE)
 LEAST_GROWTH = 3  # fewest networks in one way to grow: two are a contrast
-SLIM = 1.02  # half the width of a band at a single cardinality, as a factor
+LEAST_BANDED = 4  # fewest designs of a cardinality with a band: an interval of fewer is several times their spread
 MOST_MARKED = 12  # most cardinalities with a tick of their own
 LONGEST_LEGEND = 60  # most characters of a name that people choose; hovering shows the whole
 
@@ -184,9 +184,10 @@ def _cloud(designs: list[SettingSummary]) -> list[Mark]:
     at = sorted(by_cardinality)
     means = [estimate(by_cardinality[number], within=ERRORS) for number in at]
     mean = [100 * one.mean for one in means]
+    banded = [one if one.n >= LEAST_BANDED else replace(one, low=math.nan, high=math.nan) for one in means]
     words = [f"cardinality {x}\nmean of {one.n} designs {percent(one.mean)}" for x, one in zip(at, means, strict=True)]
     return [
-        *_interval(at, means, PALETTE[0]),
+        *_interval(at, banded, PALETTE[0]),
         Mark(
             "dots",
             [one.cardinality for one in designs],
@@ -202,14 +203,9 @@ def _cloud(designs: list[SettingSummary]) -> list[Mark]:
 
 
 def _interval(at: Sequence[float], means: Sequence[Estimate], color: str) -> list[Mark]:
-    """The band of the means' 95 % intervals along a logarithmic axis; a narrow one for a single interval."""
-    known = [(x, 100 * one.low, 100 * one.high) for x, one in zip(at, means, strict=True) if one.has_interval]
-    if not known:
-        return []
-    x, low, high = ([*column] for column in zip(*known, strict=True))
-    if len(x) == 1:  # a band without width would be invisible
-        x, low, high = [x[0] / SLIM, x[0] * SLIM], low * 2, high * 2
-    return [Mark("band", x, low, color, high=high, legend="95 % interval")]
+    """The bands of the means' 95 % intervals along a logarithmic axis, with a gap at a mean that has none."""
+    low, high = [100 * one.low for one in means], [100 * one.high for one in means]
+    return bands(at, low, high, color, log=True, legend="95 % interval")
 
 
 def _few(names: list[str]) -> list[str]:

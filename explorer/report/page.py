@@ -40,7 +40,8 @@ from explorer.record.folder import LIVE_SECONDS
 from explorer.report import effects as effect_words
 from explorer.report import error_words, method
 from explorer.report.design_card import again, given_path
-from explorer.report.error_words import seed_words
+from explorer.report.error_words import in_order, seed_words
+from explorer.report.figures import LEAST_BANDED
 from explorer.report.forest import forest_svg
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
@@ -77,7 +78,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
         mood=mood(study.finding),
         verdict_word=verdict_word,
-        rows=study.finding.summaries,
+        rows=in_order(study.finding),
         axes=views.axes.to_dict("index"),
         error_words=error_words,
         shape=SHOWN,
@@ -110,6 +111,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         single=max((one.estimate.n for one in study.finding.summaries), default=0) < 2,
         seeds=wording.seed_counts([one.estimate.n for one in study.finding.summaries]),
         crowded=views.is_crowded,
+        least_banded=LEAST_BANDED,
         costs={name: MEASURES[name[5:]].words for name in figures if name.startswith("cost-")},
         effects=views.effects,
         steps=step_rows(study),

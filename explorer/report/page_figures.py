@@ -45,7 +45,7 @@ LEAST_PARALLEL = 8  # fewest designs for parallel axes: with fewer the table say
 LEAST_AXES = 4  # fewest parallel axes, costs and error included: with fewer a plain figure shows as much
 FEW_RUNS = 2000  # up to this many runs the page holds all epochs of all curves; with more runs only so many:
 THINNED = 25
-MOST_CURVES = 12  # most settings whose curves are drawn: those with the lowest validation error
+MOST_CURVES = MOST_LINES  # most settings whose curves are drawn: the lowest validation errors, no two of one colour
 Figure = Panel | Parallel
 
 

@@ -7,12 +7,15 @@ tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Literal
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 MOST_TICKS = 7
 MOST_DOTS = 2_000  # most dots of one mark: pages draw without WebGL, which would need code generated from text
+SLIM = 1.02  # half the width of a band at a single place, as a factor of it on a logarithmic axis
+SLIM_STEP = 0.25  # the same on an even axis, of epochs
 FEW = 4  # largest ratio of an axis's ends with evenly spaced ticks, even if the axis is logarithmic
 
 
@@ -87,6 +90,33 @@ class Panel:
         xs = [value for mark in marks for value in mark.x]
         ys = [value for mark in marks for value in (*mark.y, *mark.high)]
         return ends(self.x, xs), ends(self.y, ys)
+
+
+def bands(
+    x: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    color: str,
+    *,
+    log: bool = False,
+    legend: str = "",
+) -> list[Mark]:
+    """The bands of intervals along an axis, of which NaN ends are none: a band breaks where there is no interval.
+
+    One between two gaps would have no width and not be seen; it is drawn a little wide around its place.
+    """
+    found: list[Mark] = []
+    known = [math.isfinite(bottom) and math.isfinite(top) for bottom, top in zip(low, high, strict=True)]
+    for is_known, places in groupby(range(len(x)), key=known.__getitem__):
+        if not is_known:
+            continue
+        own = [*places]
+        at = [float(x[place]) for place in own]
+        if len(own) == 1:
+            own *= 2
+            at = [at[0] / SLIM, at[0] * SLIM] if log else [at[0] - SLIM_STEP, at[0] + SLIM_STEP]
+        found.append(Mark("band", at, [low[one] for one in own], color, high=[high[one] for one in own], legend=legend))
+    return found
 
 
 def _thinned(mark: Mark) -> Mark:

@@ -19,7 +19,9 @@ from explorer.report.svg import text as svg_text
 
 # Colours from the lowest error to the highest, distinguishable for colour-blind people and on light and dark pages.
 RAMP = ("#0072B2", "#7f9a9e", "#E69F00")
-SIDE, TOP, BOTTOM = 70, 52, FIGURE.height - 24
+SIDE, TOP, BOTTOM = 70, 56, FIGURE.height - 24
+LINE = 15  # pixels from one line of an axis's title to the next
+SHORT = 10  # fewest letters of a title in two lines
 STRIP = 26  # width in pixels of the strip along an axis that can be dragged
 
 
@@ -71,12 +73,14 @@ def parallel_svg(figure: Parallel) -> Markup:
         up = scale(axis, (low, high), BOTTOM, TOP)
         heights.append([up(value) for value in values])
         axes.append(f'<path class="grid" d="M{x:.1f} {TOP}V{BOTTOM}"/>')
-        labels.append(svg_text(x, TOP - 22, axis.title))
+        lines = folded(axis.title).split("\n")
+        above = zip(range(len(lines) - 1, -1, -1), lines, strict=True)
+        labels += [svg_text(x, TOP - 22 - LINE * place, words) for place, words in above]
         for value, words in ticks(axis, low, high):
             labels.append(svg_text(x - 5, up(value) + 4, words, "end", ' class="over"'))
         size = f'x="{x - STRIP / 2:.1f}" y="{TOP}" width="{STRIP}" height="{BOTTOM - TOP}"'
         strips.append(f'<rect class="strip" data-axis="{number}" {size}/>')
-    lines = [
+    ways = [
         f'<path d="M{_way(places, line)}" stroke="{color}" data-setting="{escape(setting)}">'
         f"<title>{escape(name)}</title></path>"
         for setting, name, color, line in zip(
@@ -84,7 +88,16 @@ def parallel_svg(figure: Parallel) -> Markup:
         )
     ]
     group = '<g fill="none" stroke-opacity=".6" stroke-width="1.3">'
-    return framed(figure.title, [*axes, group, *lines, "</g>", *labels, *strips])
+    return framed(figure.title, [*axes, group, *ways, "</g>", *labels, *strips])
+
+
+def folded(words: str) -> str:
+    """A title in two lines at the space nearest to its middle, since axes stand close to each other."""
+    spaces = [place for place, letter in enumerate(words) if letter == " "]
+    if len(words) < SHORT or not spaces:
+        return words
+    at = min(spaces, key=lambda place: abs(place - len(words) / 2))
+    return f"{words[:at]}\n{words[at + 1 :]}"
 
 
 def line_colors(figure: Parallel) -> list[str]:

@@ -2,8 +2,9 @@
 
 from explorer.analysis.judging import OpenedStudy
 from explorer.host.formatting import seed_counts
+from explorer.report.curves import shared_ending, short_names
 from explorer.report.forest import Forest
-from explorer.report.page_figures import Figure
+from explorer.report.page_figures import MOST_CURVES, Figure
 from explorer.report.panel import Panel
 from explorer.report.print_table import source
 
@@ -24,10 +25,15 @@ def caption(study: OpenedStudy, name: str, figure: Figure | Forest) -> str:
             parts.append(_BANDS.get(name, "Bands: 95 % intervals."))
         if name == "curves":
             parts.append("Thick: validation; thin: training.")
+            if short := short_names(figure):
+                ending = shared_ending([mark.settings[0] for mark in figure.marks if mark.legend in short])
+                parts.append(f"Names as in the record{f', each without {ending}' if ending else ''}.")
+            if len(study.finding.summaries) > MOST_CURVES:
+                parts.append(f"The {MOST_CURVES} settings with the lowest validation errors.")
     elif isinstance(figure, Forest):
         parts.append("Lines: 95 % intervals." + ("" if figure.margin is None else " Shaded: the margin."))
     else:
-        parts.append("One line for each design, the darker the lower its error.")
+        parts.append("One line for each design, from blue and dark for the lowest error to orange and light, by rank.")
     if name == "pairs" and finding.comparison is not None:
         parts.append(f"n = {finding.comparison.difference.n} pairs of seeds.")
     elif not isinstance(figure, Forest):

@@ -18,17 +18,20 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 import explorer
 from explorer.host.formatting import visible
+from explorer.report.curves import short_names
 from explorer.report.forest import Forest, ForestRow
 from explorer.report.panel import PALETTE, Axis, Mark, Panel, ends, ticks
-from explorer.report.parallel import Parallel, line_colors
+from explorer.report.parallel import Parallel, folded, line_colors
 
 POINTS = 8  # size of all text
 GOLDEN = 0.62  # height of a figure over its width
 PIXELS_PER_POINT = 2.1  # a panel's marks are sized for a page on which 1000 pixels are about 6.75 inches
+TITLES = 0.5  # inches
 NARROW = 5.0  # inches; narrower figures have smaller marks, and their forest plots no column of numbers
 RESOLUTION = 300  # dots per inch of a PNG
 MARKERS = {
@@ -48,6 +51,7 @@ DASHES: dict[str, Any] = dict(
         strict=True,
     )
 )
+HAIRLINE = 0.25  # points; the edges of bands
 GRID, INK = "#d0d0d0", "#202020"
 STYLE: Any = {
     "font.family": ["DejaVu Sans"],  # comes with matplotlib, so that a figure is the same on every machine
@@ -96,6 +100,8 @@ def print_figure(figure: Panel | Parallel | Forest, width: float, height: float 
     line, or that of a forest plot's rows.
     """
     usual = _forest_height(figure, width) if isinstance(figure, Forest) else GOLDEN * width
+    if isinstance(figure, Parallel) and width < NARROW:
+        usual += TITLES  # which stand upright there
     with mpl.rc_context(STYLE):
         room = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02)
         drawn = PrintFigure(figsize=(width, height or usual), layout=room)
@@ -136,12 +142,14 @@ def _panel(panel: Panel, axes: Axes, drawn: PrintFigure, *, grows: bool) -> None
     axes.set_ylim(*y_ends)
     scale = _scale(drawn)
     seen, handles, labels = {""}, [], []
+    firsts = {mark.color for mark in panel.marks if mark.kind in ("line", "steps") and not mark.dashed}
+    short = short_names(panel)
     for order, mark in enumerate(mark for mark in panel.ordered if not mark.optional):
-        handle = _mark(mark, axes, scale, order)
+        handle = _mark(mark, axes, scale, order, is_second=mark.dashed and mark.color in firsts)
         if mark.legend not in seen and len(mark.x):
             seen.add(mark.legend)
             handles.append(handle)
-            labels.append(_text(mark.legend))
+            labels.append(_text(short.get(mark.legend, mark.legend)))
     _plain_axes(axes)
     _ticks(axes, panel.y, y_ends, along="y")
     axes.set_xlabel(_text(panel.x.title))
@@ -161,17 +169,17 @@ def _scale(drawn: PrintFigure) -> float:
     return (0.8 if drawn.get_figwidth() < NARROW else 1.0) / PIXELS_PER_POINT
 
 
-def _mark(mark: Mark, axes: Axes, scale: float, order: int) -> Any:
-    """Draw a mark and return what its legend shows."""
+def _mark(mark: Mark, axes: Axes, scale: float, order: int, *, is_second: bool = False) -> Any:
+    """Draw a mark and return what its legend shows; `is_second`: it is a dotted line beside another of its colour."""
     known = [place for place, y in enumerate(mark.y) if math.isfinite(y)]
     x, y = [mark.x[place] for place in known], [mark.y[place] for place in known]
     faint = 0.5 if mark.quiet else 1.0
     dashes, z = DASHES.get(mark.color, SOLID), 2 + order / 1000
     if mark.kind == "band":
         high = [mark.high[place] for place in known]
-        # A thin edge in the dash of its line: two bands that overlap stay two without colour.
+        # A hairline in the dash of its line, fainter than any line: two bands that overlap stay two without colour.
         for edge in (y, high):
-            axes.plot(x, edge, color=mark.color, linewidth=0.35, linestyle=dashes, zorder=z)
+            axes.plot(x, edge, color=mark.color, linewidth=HAIRLINE, linestyle=dashes, alpha=0.5, zorder=z)
         return axes.fill_between(x, y, high, color=mark.color, alpha=0.16, linewidth=0, zorder=z)
     if mark.kind == "dots":
         sizes = [mark.sizes[place] for place in known] if mark.sizes else [7.0 if mark.quiet else 10.0] * len(x)
@@ -185,8 +193,8 @@ def _mark(mark: Mark, axes: Axes, scale: float, order: int) -> Any:
             linewidths=0,
             zorder=z,
         )
-    # What is dotted on the screen is thin in print, since dashes tell the colours apart.
-    width = mark.width * scale * (0.5 if mark.dashed else 1.0)
+    # What is dotted on the screen beside a line of its colour is thin in print, since dashes tell the colours apart.
+    width = mark.width * scale * (0.5 if is_second else 1.0)
     (line,) = axes.plot(
         x,
         y,
@@ -328,37 +336,26 @@ def _forest_row(row: ForestRow, y: float, axes: Axes) -> None:
 
 
 def _parallel(figure: Parallel, axes: Axes, *, is_wide: bool) -> None:
-    """Designs as lines across axes side by side; the darker a line the lower its error."""
+    """Designs as lines across axes side by side, coloured from blue and dark for the lowest error to light orange."""
     heights = []
     size = POINTS if is_wide else POINTS - 2
+    # Lines pass behind the labels of an axis, not through them.
+    halo: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground="white")]
     for place, (axis, values) in enumerate(zip(figure.axes, figure.columns, strict=True)):
         low, high = ends(axis, values)
         heights.append([_height(value, axis, low, high) for value in values])
         axes.axvline(place, color=INK, linewidth=0.6, zorder=3)
         for value, words in ticks(axis, low, high):
-            y, behind = (
-                _height(value, axis, low, high),
-                {"facecolor": "white", "alpha": 0.7, "pad": 0.4, "linewidth": 0},
-            )
-            axes.text(place - 0.04, y, _text(words), ha="right", va="center", fontsize=size, zorder=4, bbox=behind)
-        if is_wide:
-            axes.text(place, 1.03, _folded(_text(axis.title)), va="bottom", ha="center")
-        else:
-            axes.text(place, 1.03, _text(axis.title), va="bottom", ha="left", rotation=40, rotation_mode="anchor")
+            y = _height(value, axis, low, high)
+            label = axes.text(place - 0.06, y, _text(words), ha="right", va="center", fontsize=size, zorder=4)
+            label.set_path_effects(halo)
+        turned: dict[str, Any] = {} if is_wide else {"rotation": 90, "linespacing": 1.0}
+        axes.text(place, 1.03, folded(_text(axis.title)), va="bottom", ha="center", **turned)
     for line, color in zip(zip(*heights, strict=True), line_colors(figure), strict=True):
         axes.plot(range(len(line)), line, color=color, linewidth=0.5, alpha=0.7, zorder=2)
-    axes.set_xlim(-0.35, len(figure.axes) - 0.9)
+    axes.set_xlim(-0.5, len(figure.axes) - 0.9)
     axes.set_ylim(0, 1)
     axes.set_axis_off()
-
-
-def _folded(words: str) -> str:
-    """A title in two lines at the space nearest to its middle."""
-    spaces = [place for place, letter in enumerate(words) if letter == " "]
-    if len(words) < 10 or not spaces:
-        return words
-    at = min(spaces, key=lambda place: abs(place - len(words) / 2))
-    return f"{words[:at]}\n{words[at + 1 :]}"
 
 
 def _height(value: float, axis: Axis, low: float, high: float) -> float:

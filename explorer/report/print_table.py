@@ -29,7 +29,7 @@ from explorer.host.formatting import (
     signed_percent,
 )
 from explorer.record.starts import starts_of
-from explorer.report.error_words import interval_words, mean_words, seeds_words
+from explorer.report.error_words import in_order, interval_words, mean_words, seeds_words
 from explorer.report.robustness import check_rows, declared_gap
 
 ENDINGS = {"latex": "tex", "csv": "csv", "md": "md"}
@@ -84,7 +84,7 @@ def written(table: PrintTable, form: str) -> str:
 
 
 def _settings(study: OpenedStudy) -> PrintTable:
-    finding, summaries = study.finding, study.finding.summaries
+    finding, summaries = study.finding, in_order(study.finding)
     error = ERROR_NAMES[finding.measure]
     rows = study.record.runs.drop_duplicates("setting").set_index("setting")
     numbers = pd.DataFrame({"setting": [one.setting for one in summaries]})
@@ -113,7 +113,7 @@ def _settings(study: OpenedStudy) -> PrintTable:
             for one in summaries
         ]
     words[error.capitalize()] = [mean_words(one) for one in summaries]
-    words["95 % interval"] = [interval_words(one) if one.estimate.has_interval else "-" for one in summaries]
+    words["95 % interval"] = [interval_words(one) for one in summaries]
     words["Seeds"] = [seeds_words(one) for one in summaries]
     note = f"{error.capitalize()} after the last epoch, mean over seeds with its 95 % t interval. {source(study)}"
     return PrintTable(numbers, words, note)
@@ -223,14 +223,21 @@ def _ends_of(name: str, found: Estimate | None) -> dict[str, float]:
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
+def commits_of(study: OpenedStudy) -> list[str]:
+    """The commits of this software that trained a study, without starts of an installed wheel, which knows none."""
+    return [*dict.fromkeys(str(start["commit"]) for start in starts_of(study.environment) if start.get("commit"))]
+
+
 def source(study: OpenedStudy) -> str:
     """Where the numbers come from, in one sentence."""
     data, finding = study.config.data, study.finding
-    commits = dict.fromkeys(str(start.get("commit") or "unknown") for start in starts_of(study.environment))
+    commits = commits_of(study)
     runs = f"{finding.final} of {finding.wanted} runs so far"
     runs = counted(finding.final, "run") if finding.complete else runs
     images = f"{data.label}, content hash {study.environment['data_hash']}"
-    code = f"resnext-explorer {explorer.__version__}, commit {', '.join(commits)}"
+    code = f"resnext-explorer {explorer.__version__}"
+    if commits:
+        code += f", commit {', '.join(commits)}"
     return f"Study {study.config.name}: {images}, {runs}; {code}."
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from explorer.analysis.ranks import RankHistory
-from explorer.report.panel import PALETTE, Axis, Mark, Panel
+from explorer.report.panel import PALETTE, Axis, Mark, Panel, bands
 
 MOST_TOLD = 8  # most epochs whose correlation is told in words
 
@@ -17,12 +17,11 @@ def rank_panel(found: RankHistory) -> Panel:
     ]
     tau = [one.tau for one in known]
     marks = [
-        Mark(
-            "band",
+        *bands(
             found.epochs,
             [one.low for one in known],
+            [one.high for one in known],
             PALETTE[0],
-            high=[one.high for one in known],
             legend="95 % interval over designs",
         ),
         Mark("line", found.epochs, tau, PALETTE[0]),

@@ -11,7 +11,7 @@ from explorer.analysis.robustness import JudgedArm, Robustness
 from explorer.design.name import display_setting
 from explorer.host.formatting import interval_points, p_value, points
 from explorer.report.forest import Forest, ForestRow
-from explorer.report.panel import PALETTE, Axis, Mark, Panel
+from explorer.report.panel import PALETTE, Axis, Mark, Panel, bands
 from explorer.study.checks import RIVALS, Side
 
 LEAST_LENGTHS = 2  # fewest lengths of training, the declared one included, that are drawn
@@ -132,12 +132,10 @@ def length_panel(study: OpenedStudy) -> Panel | None:
     x = [float(steps) for steps in sorted(by_steps)]
     gaps = [by_steps[steps] for steps in sorted(by_steps)]
     y = [100 * gap.mean for gap in gaps]
-    known = [(at, 100 * gap.low, 100 * gap.high) for at, gap in zip(x, gaps, strict=True) if gap.has_interval]
     words = [f"{at:,.0f} steps\n{interval_words(gap)}, n = {gap.n}" for at, gap in zip(x, gaps, strict=True)]
     marks = [Mark("line", [x[0], x[-1]], [0.0, 0.0], PALETTE[6], dashed=True, width=1.5)]
-    if len(known) > 1:
-        places, low, high = ([*column] for column in zip(*known, strict=True))
-        marks.append(Mark("band", places, low, PALETTE[0], high=high, legend="95 % interval"))
+    low, high = [100 * gap.low for gap in gaps], [100 * gap.high for gap in gaps]
+    marks += bands(x, low, high, PALETTE[0], log=True, legend="95 % interval")
     marks.append(Mark("line", x, y, PALETTE[0]))
     marks.append(Mark("dots", x, y, PALETTE[0], legend="mean difference over seeds", words=words))
     return Panel(

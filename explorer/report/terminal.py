@@ -20,7 +20,7 @@ from explorer.analysis.sentences import (
     trend_sentence,
 )
 from explorer.host.formatting import ERROR_NAMES, NOTED, interval_points, millions, percent, points, signed_percent
-from explorer.report.error_words import interval_words, mean_words, seeds_words
+from explorer.report.error_words import NEEDED, in_order, interval_words, lack_interval, mean_words, seeds_words
 from explorer.report.robustness import declared_gap, word_of
 
 MOST_WIDTH = 10_000  # columns of text; more than any table has
@@ -29,12 +29,13 @@ MOST_ROWS = 100  # most settings in a table: laying out ten thousand rows would 
 
 def print_verdict(finding: Finding, question: str, console: Console, *, regime: str = "") -> None:
     """Print the table of settings and the sentence that answers the question, with that on the length of training."""
-    shown = finding.summaries
+    shown = in_order(finding)
     if len(shown) > MOST_ROWS:
         shown = sorted(shown, key=lambda summary: (not summary.came_through, summary.estimate.mean))[:MOST_ROWS]
 
     def table(between: str) -> Table:
-        columns = ("params", "MACs", ERROR_NAMES[finding.measure], "95 % interval", "seeds")
+        error = ERROR_NAMES[finding.measure].replace(" ", "\n")  # two short lines are narrower than one
+        columns = ("params", "MACs", error, "95 %\ninterval", "seeds")
         found = plain_table(question, "setting", *columns)
         for one in shown:
             found.add_row(
@@ -48,6 +49,8 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
         return found
 
     print_table(table, console)
+    if lack_interval(shown):
+        console.print(NEEDED, highlight=False)
     if len(shown) < len(finding.summaries):
         words = f"The {MOST_ROWS} lowest of {len(finding.summaries):,} settings; the page has all."
         console.print(words, highlight=False)
@@ -71,7 +74,7 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
 
 def _final_table(found: FinalRound) -> Table:
     """The designs of a search's final round, the one that validation chose first, with the errors of the round."""
-    columns = ("params", "MACs", "chosen by", "test error", "95 % interval", "seeds")
+    columns = ("params", "MACs", "chosen\nby", "test\nerror", "95 %\ninterval", "n")
     table = plain_table("The final round: trained anew, tested once", "design", *columns)
     for one in found.summaries:
         table.add_row(

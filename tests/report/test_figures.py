@@ -1,3 +1,4 @@
+import math
 import re
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 from explorer.analysis.finding import find
 from explorer.analysis.intervals import estimate
 from explorer.design.shape_axes import SHOWN
-from explorer.report.curves import curve_numbers, curves_panel
+from explorer.report.curves import curve_numbers, curves_panel, shared_ending, short_names
 from explorer.report.figures import (
     cardinality_lines,
     cardinality_panel,
@@ -17,6 +18,8 @@ from explorer.report.figures import (
     pairs_panel,
     parallel,
 )
+from explorer.report.page_figures import MOST_CURVES
+from explorer.report.panel import PALETTE, SLIM, bands
 from explorer.report.parallel import RAMP, parallel_plot, parallel_svg
 from explorer.report.plot import plot
 from explorer.report.svg import svg
@@ -83,7 +86,7 @@ def test_what_does_not_vary_has_no_band() -> None:
     growth = growth_panel(finding.summaries)
     assert growth is not None
     lines = cardinality_panel(cardinality_lines(finding))
-    panels = [(lines, []), (growth, []), (pairs_panel(finding.comparison), []), (curves_panel(curves), [[2]])]
+    panels = [(lines, []), (growth, []), (pairs_panel(finding.comparison), []), (curves_panel(curves), [[1.75, 2.25]])]
     for panel, at in panels:
         assert [list(mark.x) for mark in panel.marks if mark.kind == "band"] == at, panel.title
         assert "nan" not in svg(panel)
@@ -209,3 +212,30 @@ def test_whoever_points_at_a_design_is_told_its_middle_width() -> None:
     finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
     (one, several) = (hover_text(summary).splitlines() for summary in finding.summaries)
     assert (one[1], several[1]) == ("Middle width D = 64", "Middle width D = 128")
+
+
+def test_a_band_breaks_where_there_is_no_interval_and_is_left_out_for_few_designs() -> None:
+    names = [f"{depth}-{paths}x4d" for paths in (1, 2, 4, 8) for depth in (11, 20, 29, 38, 47, 56, 65, 74)]
+    errors = {name: [0.1 + 0.01 * (place % 5)] for place, name in enumerate(names)}
+    alike = {name: [0.2] for name in names if "-2x" in name}  # eight designs of one error: no interval
+    runs = frame(errors | alike)
+    runs["cardinality"] = [int(name.split("-")[1].split("x")[0]) for name in runs["setting"]]
+    few = runs[~((runs["cardinality"] == 8) & (runs["setting"] > "38"))]  # three designs of cardinality 8
+    panel = cardinality_panel(cardinality_lines(find(few, [*few["setting"]], (X, R), seeds=1)))
+    at = [list(mark.x) for mark in panel.marks if mark.kind == "band"]
+    assert at == [[1 / SLIM, SLIM], [4 / SLIM, 4 * SLIM]]
+    pieces = bands([1, 2, 3, 4, 5], [1, 1, math.nan, math.nan, 1], [2, 2, math.nan, math.nan, 2], PALETTE[0])
+    assert [list(mark.x) for mark in pieces] == [[1, 2], [4.75, 5.25]]
+
+
+def test_the_curves_of_a_legend_have_short_names_and_differ() -> None:
+    names = [f"26-{paths}x4d-w{32 * paths}-regnet" for paths in range(1, MOST_CURVES + 1)]
+    runs = frame({name: [0.1] for name in names}).assign(rate=1.0)
+    epochs = pd.DataFrame({"run": runs["run"], "epoch": 1, "val_error": 0.3, "train_error": 0.4})
+    numbers = curve_numbers(epochs, runs)
+    panel = curves_panel([curve for name in names for curve in numbers[name]])
+    solid = [mark for mark in panel.marks if mark.kind == "line" and not mark.dashed]
+    assert len({mark.color for mark in solid}) == len(names) == MOST_CURVES
+    assert [*short_names(panel).values()] == [name.removesuffix("-regnet") for name in names]
+    assert short_names(curves_panel([*numbers[names[0]]])) == {}  # few have room for whole names
+    assert shared_ending(["29-1x64d", "29-2x40d"]) == ""

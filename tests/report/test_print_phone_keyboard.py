@@ -2,15 +2,19 @@
 
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from benchmarks.synthetic import synthetic
+from explorer.analysis.finding import find
+from explorer.record.records import Record
 from explorer.report.page import write_page
 from explorer.verbs.command_line import read_command
+from tests.analysis.test_statistics import frame
 from tests.report.browsing import MARKS, Visit, opened
 from tests.report.test_page import study
 
@@ -185,3 +189,30 @@ def test_enter_sorts_and_picks(browser: Browser, path: Path) -> None:
     assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
     page.keyboard.press("Space")
     assert page.locator("tr.picked").count() == 0
+
+
+TABLES = """
+() => [...document.querySelectorAll(".scroll")]
+  .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1)
+  .map((one) => one.getAttribute("aria-label"))
+"""
+
+
+def test_tables_fit_a_screen_and_paper_and_a_phone_has_the_error_in_sight(browser: Browser, tmp_path: Path) -> None:
+    names = [f"20-{paths}x{width}d-w112-preact" for paths in (1, 16) for width in (3, 19)]
+    runs = frame({name: [0.1333, 0.1] for name in names}).assign(params=1_016_611, macs=17_010_000, activations=263_168)
+    whole = study()
+    found = find(runs, names, (names[0], names[1]), seeds=2)
+    path = tmp_path / "long.html"
+    write_page(replace(whole, record=Record(runs, whole.record.epochs), finding=found), path)
+    page = opened(browser, path, viewport={"width": 1280, "height": 900}).page
+    assert page.evaluate(TABLES) == []
+    page.emulate_media(media="print")
+    page.set_viewport_size(ViewportSize(width=688, height=900))  # A4 less its margins
+    assert page.evaluate(TABLES) == []
+    page.emulate_media(media="screen")
+    page.set_viewport_size(ViewportSize(width=360, height=800))
+    for column in ("test_error", "low"):
+        box = page.locator(f"#settings th[data-name={column}]").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= PHONE["width"]

@@ -7,7 +7,17 @@
   let curves = null;
   let titles = null;
   const overlaid = new Set();
+  const LONGEST_TITLE = 34; // letters of an axis's title on a phone
   const MOST_ROWS = 2000; // of the numbers of a figure; the record holds all
+
+  // A title that is longer than a phone is wide, in two lines at the space nearest to its middle.
+  const folded = (words) => {
+    const spaces = [...words.matchAll(/ /g)].map((found) => found.index);
+    if (words.length <= LONGEST_TITLE || !spaces.length) return words;
+    const off = (place) => Math.abs(place - words.length / 2);
+    const at = spaces.reduce((best, place) => (off(place) < off(best) ? place : best));
+    return `${words.slice(0, at)}<br>${words.slice(at + 1)}`;
+  };
 
   const themed = (layout) => {
     const axis = { gridcolor: css("--line"), linecolor: css("--line"), tickcolor: css("--line") };
@@ -21,7 +31,8 @@
       hoverlabel: { ...layout.hoverlabel, bgcolor: css("--panel"), bordercolor: css("--line"), font: { color: css("--text") } },
     };
     for (const name of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
-      result[name] = { ...layout[name], ...axis };
+      const title = { ...layout[name].title, text: narrow() ? folded(layout[name].title.text) : layout[name].title.text };
+      result[name] = { ...layout[name], ...axis, title };
     }
     return result;
   };
@@ -51,15 +62,22 @@
         x: epochs, y, name, mode: "lines", line: { color, ...more }, showlegend: kind === "validation",
         customdata: epochs.map(() => setting), hovertemplate: `${name}, ${kind}<br>epoch %{x}: %{y:.2f} %<extra></extra>`,
       });
-      const known = epochs.flatMap((epoch, place) => (low[place] === null ? [] : [[epoch, low[place], high[place]]]));
-      const back = [...known].reverse();
+      // A band breaks where there is no interval; one epoch between two gaps is drawn a little wide.
+      const pieces = [];
+      epochs.forEach((epoch, place) => {
+        if (low[place] === null) return;
+        if (!place || low[place - 1] === null) pieces.push([]);
+        pieces.at(-1).push([epoch, low[place], high[place]]);
+      });
+      const wide = (piece) => (piece.length > 1 ? piece : [-0.25, 0.25].map((by) => [piece[0][0] + by, piece[0][1], piece[0][2]]));
+      const outlines = pieces.map(wide).map((piece) => [...piece.map(([at, , top]) => [at, top]), ...piece.toReversed().map(([at, bottom]) => [at, bottom]), [null, null]]);
       const band = {
-        x: [...known, ...back].map(([epoch]) => epoch), fill: "toself", mode: "lines",
-        y: [...known.map(([, , top]) => top), ...back.map(([, bottom]) => bottom)],
+        x: outlines.flat().map(([at]) => at), fill: "toself", mode: "lines",
+        y: outlines.flat().map(([, value]) => value),
         fillcolor: `rgba(${red},${green},${blue},0.16)`, line: { width: 0 }, hoverinfo: "skip", showlegend: false,
       };
       const lines = [line(val, "validation", { width: 2 }), line(train, "training", { width: 1.5, dash: "dot" })];
-      return known.length ? [band, ...lines] : lines;
+      return pieces.length ? [band, ...lines] : lines;
     });
   };
 
