@@ -26,6 +26,8 @@ from explorer.verbs.trained_run import images_of, preprocessing_of_run, say_if_u
 SHOWN = 3  # classes of each image in text
 MANY = 100  # from so many images on it is said how far they are
 FIRST_SECONDS, SECONDS = 1.0, 10.0  # until that is said for the first time, and from then on
+HEAD = "path,class,probability"  # how a CSV of results begins
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet takes for a formula
 STDIN = "-"  # in place of images: their names are read from standard input
 
 
@@ -45,8 +47,8 @@ def carry_out(config: PredictConfig, console: Console) -> int:
         raise InputError(f"predict {config.name}: which images? say files or folders, as in: {example}")
     if config.to is not None and config.json:
         raise InputError("to=, json=true: a file of CSV and JSON are two forms; leave one of them out")
-    if config.to is not None and (Path(config.to).is_dir() or not Path(config.to).absolute().parent.is_dir()):
-        raise InputError(f"to={config.to}: is a folder, or lies in none; say a file, as to=found.csv")
+    if config.to is not None:
+        _refuse_other(config.to)
     run = trained_run(config)
     if not run.weights.is_file():
         raise run.lacks_weights(config)
@@ -96,6 +98,22 @@ def _with_progress(shares: Iterator[tuple[float, ...] | str], paths: list[str], 
             console.print(f"{done:,} of {len(paths):,} images, {done / passed:,.0f} a second", **PLAIN)
 
 
+def _refuse_other(to: str) -> None:
+    """Raise InputError for a file of results that cannot be written, or that is there and holds something else."""
+    path = Path(to).expanduser()
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError(f"to={to}: is a folder, or lies in none; say a file, as to=found.csv")
+    if not os.path.lexists(path):
+        return
+    first = b""
+    if path.is_file() and not path.is_symlink():
+        with path.open("rb") as file:
+            first = file.read(len(HEAD) + 1)
+        if not first or first.startswith(HEAD.encode()):
+            return
+    raise InputError(f"to={to}: is there and is no CSV of an earlier predict, which alone is overwritten; say another")
+
+
 @contextmanager
 def _written(config: PredictConfig, console: Console) -> Iterator[IO[str]]:
     """What results are written to: the file of `to`, which is there whole or not at all, or standard output."""
@@ -103,7 +121,7 @@ def _written(config: PredictConfig, console: Console) -> Iterator[IO[str]]:
         yield cast(IO[str], _Shown(console)) if console.is_terminal else console.file
         return
     with (
-        replaced(Path(config.to)) as partial,
+        replaced(Path(config.to).expanduser()) as partial,
         # A name that is no text is written with the bytes that it has.
         partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
@@ -174,15 +192,22 @@ def _as_text(console: Console, needs: Preprocessing) -> "Callable[[_Found], None
     return write
 
 
+def _harmless(name: str) -> str:
+    """A class's name that no spreadsheet takes for a formula, which it would compute."""
+    return f"'{name}" if name.startswith(FORMULAS) else name
+
+
 def _as_csv(file: IO[str], needs: Preprocessing) -> "Callable[[_Found], None]":
     """One row for each image that could be read: path, class, its probability, the probability of every class."""
     rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(["path", "class", "probability", *needs.classes])
+    names = [_harmless(name) for name in needs.classes]
+    rows.writerow([*HEAD.split(","), *names])
 
     def write(one: _Found) -> None:
         if not one.problem:
             best = _order(one)[0]
-            rows.writerow([one.path, needs.classes[best], one.shares[best], *one.shares])
+            path = f"./{one.path}" if one.path.startswith(FORMULAS) else one.path
+            rows.writerow([path, names[best], one.shares[best], *one.shares])
 
     return write
 

@@ -379,6 +379,33 @@ def test_predict_reads_a_folder_that_no_one_has_tidied(
     assert not [*copied.glob("*found.csv*")]
 
 
+def test_predict_overwrites_its_own_results_alone_and_writes_no_formulas(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red = next((copied / "images" / min(CLASSES)).glob("*.png"))
+    shutil.copy(red, copied / "plain.png")
+    monkeypatch.setenv("HOME", str(copied))
+    command = ["predict", "photos", "plain.png"]
+    for _ in range(2):  # the second time over the first
+        assert main([*command, "to=~/found.csv"]) == 0
+    assert (copied / "found.csv").read_text(encoding="utf-8").count("plain.png") == 1
+    (copied / "notes.txt").write_text("mine")
+    (copied / "linked.csv").symlink_to(copied / "found.csv")
+    os.mkfifo(copied / "pipe")
+    capsys.readouterr()
+    for other in ("notes.txt", "linked.csv", "pipe"):
+        assert main([*command, f"to={other}"]) == 2
+        assert f"to={other}: is there and is no CSV of an earlier predict" in capsys.readouterr().err
+    assert (copied / "notes.txt").read_text() == "mine"
+    text = io.StringIO()
+    needs = Preprocessing(("@home", "plain"), (0.0,), (1.0,), (0, 255), 1, 8, None)
+    verb._as_csv(text, needs)(verb._Found("=1+2.png", (0.75, 0.25)))
+    assert text.getvalue().splitlines() == [
+        "path,class,probability,'@home,plain",
+        "./=1+2.png,'@home,0.75,0.75,0.25",
+    ]
+
+
 def test_a_named_design_and_seed_are_taken(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (worse,) = {row.setting for row in records.as_records(records.load(copied / "studies" / "photos").runs)} - {
         "11-1x4d-w16"
