@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from explorer.design.architecture import Architecture
 from explorer.design.budget import Budget, solved
+from explorer.design.cost import Cost
 from explorer.design.designs import Designs
 from explorer.design.space import Columns, Part, Space
 from explorer.design.template import Task
@@ -18,6 +19,8 @@ EXACT = 100_000_000  # spaces up to this size are listed in full
 CHUNK = 1 << 14  # designs costed at once: their columns stay in the processor's cache
 SAMPLED = 1 << 20  # sampled points to estimate the feasible share of a larger space
 MOST_DRAWN = 1 << 27  # points tried before drawing rare designs is given up
+PROBED = 1 << 11  # points of a space in which nothing is feasible that are looked at for what would be
+MOVE, MOST_MOVES = 1.2, 20  # factor by which a target is moved at a time, and how often
 Z = 1.959963984540054  # the normal distribution's 97.5 % point
 Progress = Callable[[int, int], None]  # done, of all
 Rows = npt.NDArray[np.int64]
@@ -196,6 +199,59 @@ def _feasible(
         designs = solved(designs, budget, task)
     within = np.asarray(budget.within(designs.cost(task)))
     return designs, within & designs.exist
+
+
+def nearest_budget(space: Space, budget: Budget, task: Task, wanted: int) -> tuple[Cost, Budget] | None:
+    """For a budget that no design meets: the cost of the design nearest to it, and a budget that designs do meet.
+
+    It has other targets where that design misses them, moved on until `wanted` designs are there, if that many come.
+    Both are found among `PROBED` points of the space; None if none of these exists.
+    """
+    rng = np.random.default_rng(0)
+    sizes = np.array([float(part.size) for part in space.parts])
+    probes = []
+    for part, share in zip(space.parts, rng.multinomial(PROBED, sizes / sizes.sum()), strict=True):
+        if part.size <= PROBED:
+            probes.append((part, part.at(np.arange(part.size)), 1.0))
+        elif share:
+            points = part.points([rng.integers(len(factor), size=share) for factor in part.factors])
+            probes.append((part, points, part.size / share))
+    best: tuple[float, Cost] | None = None
+    for part, points, _ in probes:
+        designs = _feasible(space, budget, task, points, part)[0]
+        costs = designs.cost(task)
+        counts = [np.asarray(getattr(costs, one.axis), float) for one in budget.limits]
+        ratios = [np.log(count / one.target) for count, one in zip(counts, budget.limits, strict=True)]
+        miss = np.where(designs.exist, np.max(np.abs(ratios), axis=0), np.inf)
+        place = int(np.argmin(miss))
+        if math.isfinite(miss[place]) and (best is None or miss[place] < best[0]):
+            best = float(miss[place]), Cost(*(int(getattr(costs, one.name)[place]) for one in fields(Cost)))
+    if best is None:
+        return None
+    moved, near, most = budget, best[1], -1.0
+    for step in range(MOST_MOVES):
+        limits = []
+        for one in budget.limits:
+            cost = getattr(near, one.axis)
+            way = 1 if cost > one.target else -1
+            is_missed = not bool(Budget((one,)).within(near))
+            limits.append(replace(one, target=_rounded(cost * MOVE ** (way * step))) if is_missed else one)
+        tried = Budget(tuple(limits))
+        enough = sum(
+            weight * float(_feasible(space, tried, task, points, part)[1].sum()) for part, points, weight in probes
+        )
+        if enough > most:
+            moved, most = tried, enough
+        if enough >= 2 * wanted:  # some points are the same design
+            break
+    return near, moved
+
+
+def _rounded(count: float) -> int:
+    """A cost with three digits, rounded up."""
+    power = max(0, len(str(int(count))) - 3)
+    unit = int(10**power)
+    return max(1, math.ceil(count / unit)) * unit
 
 
 def _drawn(

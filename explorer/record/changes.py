@@ -191,7 +191,10 @@ def _way_on(folder: Path, differences: list[Difference]) -> str:
     if not any(keys):
         return f"go on under another name with {command_for('fork', name)}, or start a new study with name=..."
     fork = command_for("fork", name, *(keys if len(keys) <= FEW and all(keys) else ["KEY=VALUE..."]))
-    return f"continue it as it is with {command_for('', name)}, or go on under another name with {fork}"
+    return (
+        f"continue it as it is with {command_for('', name)}, begin another study by adding name=..., or go on under "
+        f"another name with {fork}"
+    )
 
 
 def _place(environment: dict[str, Any]) -> str:

@@ -87,7 +87,8 @@ def run_study(
             if data_hash and host_report.data_hash != data_hash:
                 raise InputError(
                     f"data.path={config.data.path}: holds other images than those of the study: their hash is "
-                    f"{host_report.data_hash}, needed is {data_hash}; restore them, or say where they are (data.path)"
+                    f"{host_report.data_hash}, needed is {data_hash}; restore them, say where they are "
+                    "(data.path), or begin another study for these by adding name=..."
                 )
             refuse_test_that_was_trained_on(config, host_report.test_by_seed)
             refuse_batch(config, host_report.images[0])

@@ -13,7 +13,7 @@ from explorer.design.architecture import Architecture
 from explorer.design.budget import Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
 from explorer.design.cost_measures import COUNTED
-from explorer.design.feasible import Pool, Scan, draw, scan, space_filling
+from explorer.design.feasible import Pool, Scan, draw, nearest_budget, scan, space_filling
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import MOST_LISTED, listed, matched
 from explorer.design.name import FORMED_BLOCKS, display_setting, parse_name, setting_name, short_name
@@ -215,10 +215,22 @@ def refuse_few(config: StudyConfig, scope: Scope, draws: Draws) -> None:
     if config.budget.match == "tight":
         raise InputError(f"budget.match=tight: sampler {search.sampler} matches by rule; set it to rule")
     if (found := len(draws.candidates(scope))) < search.designs:
-        raise _too_few(search.designs, found, scope.budget)
+        raise _too_few(search.designs, found, scope)
 
 
-def _too_few(wanted: int, found: int, budget: Budget | None) -> InputError:
+def _too_few(wanted: int, found: int, scope: Scope) -> InputError:
+    budget = scope.budget
+    if not found and budget and (near := nearest_budget(scope.space, budget, scope.task, wanted)):
+        cost, other = near
+        had = " and ".join(f"{getattr(cost, one.axis):,} {one.axis}" for one in budget.limits)
+        pairs = zip(budget.limits, other.limits, strict=True)
+        say = " ".join(f"budget.{new.axis}.target={new.target}" for old, new in pairs if new.target != old.target)
+        say = say or f"budget.{other.limits[0].axis}.tolerance=0.5"
+        less = f", or budget.{budget.limits[-1].axis}=null for one limit less" if len(budget.limits) > 1 else ""
+        return InputError(
+            f"search.designs={wanted}: no design of the space would {budget.verb} {budget}; the nearest has {had}; say "
+            f"{say}, with which designs are found{less}, or take a larger space"
+        )
     fewer = [f"search.designs={found}"] if found else []
     limits = budget.limits if budget else ()
     wider = [f"budget.{one.axis}.tolerance={min(2 * one.tolerance or 0.05, 0.99):g}" for one in limits[:1]]
@@ -357,7 +369,7 @@ def _chosen(scope: Scope, search: SearchConfig, draws: Draws) -> tuple[Setting, 
     assert count is not None
     pool, rng = draws.drawn(scope, CANDIDATES if search.sampler == "space_filling" else count)
     if len(pool) < count:
-        raise _too_few(count, len(pool), scope.budget)
+        raise _too_few(count, len(pool), scope)
     try:
         places = space_filling(pool, count, rng) if search.sampler == "space_filling" else range(count)
         return tuple(scope.setting(scope.matched(pool.architecture(place))) for place in places)

@@ -33,7 +33,7 @@ from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint, without_password
 from explorer.host.yaml_limits import MOST_BYTES, check_yaml, read_bytes
-from explorer.record.folder import CONFIG, STUDIES, stored_execution
+from explorer.record.folder import CONFIG, STUDIES, stored_execution, study_folder
 from explorer.study.renamed import RENAMED, notice, of_a_record, under_new_names
 from explorer.study.settings import NO_PATH, BenchmarkConfig, PoolConfig, StudyConfig, filled
 from explorer.study.tree import Steps, kinds_of
@@ -54,6 +54,7 @@ NO_DATA = (
     "say where your images are, as in data=photos: a folder with a folder of images for each class, itself or in "
     "train/, val/ and test/, or with parquet files as on the hub; to see how it goes: data=digits budget=100k"
 )
+GOES_ON = "{} goes on with the one that has begun; for another "
 _BESIDE = {"budget": "a number, as in budget=1M or budget=macs:50M", "data": "a folder of images, as in data=photos"}
 _SHOWN_NAME = re.compile(r"[A-Z][\w. -]* \([\w., -]*\)(, form \([abc]\))?")  # `ResNeXt-29 (32x4d)`
 
@@ -362,7 +363,9 @@ def _name_data(data: Any, study: str | None = None) -> None:
         return
     if data.get("name") is None:
         if not data.get("path") and data.get("source") is not None:
-            raise InputError(f"study={study}: {NO_DATA}" if study else NO_PATH)
+            begun = (study_folder(study) / CONFIG).exists() if study else False
+            way = GOES_ON.format(command_for("", study)) if study and begun else ""
+            raise InputError(f"study={study}: {way}{NO_DATA}" if study else NO_PATH)
         data["name"] = _last_part(str(data.get("path"))) or "images"
     if data.get("label") is None:
         data["label"] = data["name"]

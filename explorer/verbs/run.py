@@ -78,6 +78,7 @@ def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] =
         study, trained = begun_study(folder, plan), True
     assert study is not None
     if not trained:
+        _tell_of_other_images(study, config, console)
         _see_to_what_is_left_over(study, config.storage)
     problems = []
     if failed:
@@ -138,6 +139,15 @@ def _page_updater(config: StudyConfig, folder: Path, console: Console) -> Live |
     page = REPORTS / f"{config.name}.html"
     words = f"The page while it runs, drawn anew at most every {LIVE_SECONDS} s: {page}"
     return Live(folder, begins=partial(console.print, words, **PLAIN)) if config.report.live else None
+
+
+def _tell_of_other_images(study: OpenedStudy, config: StudyConfig, console: Console) -> None:
+    """Say that a study which is finished looks at no images, if the command says that they are elsewhere."""
+    path, own = config.data.path, study.config.data.path
+    if path is None or own is None or Path(path).expanduser().resolve() == Path(own).expanduser().resolve():
+        return
+    line = f"data.path={path} was not looked at: {config.name} is finished, on images that were in {own}."
+    console.print(f"{line} For a study of other images add name=... to the command.", **PLAIN)
 
 
 def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig) -> None:

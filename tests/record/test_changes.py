@@ -149,7 +149,10 @@ def test_an_execution_plan_of_an_earlier_version_is_of_deterministic_kernels_and
     assert method.convolutions(new) == ("112>112_k3_s1_g8_32px as 4 groups, padded to a multiple of 8 channels a group")
 
 
-WAY_ON = "continue it as it is with explorer tiny, or go on under another name with explorer fork tiny"
+WAY_ON = (
+    "continue it as it is with explorer tiny, begin another study by adding name=..., or go on under another name with "
+    "explorer fork tiny"
+)
 
 
 def test_much_that_differs_is_told_in_an_aligned_list_that_ends(

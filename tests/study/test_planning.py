@@ -84,6 +84,10 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
             "search.designs=9: the space holds 5 feasible designs; say search.designs=5, or a wider budget, as in bu",
         ),
         (["search=tpe", "search.designs=9"], "search.designs=9: the space holds 5 feasible designs; say "),
+        (
+            ["search=tpe", "search.designs=3", "budget=1_000"],
+            "search.designs=3: no design of the space would have 950 to 1,000 params; the nearest has ",
+        ),
         (["search=tpe", "budget.match=tight"], "budget.match=tight: sampler tpe matches by rule"),
         (["search.designs=3"], "search.designs=3: sampler listed takes all"),
         (["space=anynetx", "space.template=cifar", "budget=none"], "space: holds 50,096,498,540,544 points; a study"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from explorer.__main__ import main
 from explorer.analysis.judging import OpenedStudy, open_study
@@ -152,11 +153,15 @@ def test_a_key_that_would_change_a_finished_study_is_refused_with_the_command_th
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = tree(tiny)
+    assert main(["study=equal_params", "name=tiny", "recipe.epochs=3"]) == 2
+    assert read_command(["study=equal_params", "recipe.epochs=3", "name=other"]).study.name == "other"
+    capsys.readouterr()
     assert main(["tiny", "recipe.epochs=3"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         "explorer: studies/tiny: was started differently (recipe.epochs was 2, now 3); continue it as it is with "
-        "explorer tiny, or go on under another name with explorer fork tiny recipe.epochs=3"
+        "explorer tiny, begin another study by adding name=..., or go on under another name with explorer fork tiny "
+        "recipe.epochs=3"
     )
     assert tree(tiny) == before
     command = read_command(["fork", "tiny", "recipe.epochs=3"])
@@ -168,6 +173,24 @@ def test_a_key_that_would_change_a_finished_study_is_refused_with_the_command_th
     assert main(["plan", "tiny", "fork=longer"]) == 2
     assert "trains it again" in capsys.readouterr().err
     assert main(["tiny", "report.live=true", "engine.workers=1"]) == 0  # which decide nothing
+
+
+def test_another_set_of_images_is_a_study_of_its_own(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("first", "second"):
+        for part in "abc":
+            Path(name, part).mkdir(parents=True)
+            for number in range(9):
+                Image.new("RGB", (16, 16), (number, 0, 0)).save(Path(name, part, f"{number}.png"))
+    words = ["study=equal_params", "data=first", "data.image_size=16"]
+    made_up(read_command(words).study)
+    assert main(["equal_params", "data.path=second"]) == 0
+    printed = capsys.readouterr().out
+    assert "data.path=second was not looked at: equal_params is finished, on images that were in first." in printed
+    assert main(["equal_params"]) == 0
+    assert "not looked at" not in capsys.readouterr().out
+    made_up(read_command(["study=best", "data=digits", "budget=100k"]).study)
+    assert main(["study=best"]) == 2
+    assert "study=best: explorer best goes on with the one that has begun; for another say where" in said(capsys)
 
 
 def test_what_a_folder_may_not_decide_is_asked_of_the_command(
