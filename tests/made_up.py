@@ -41,18 +41,21 @@ def made_up(
     folder: Path | None = None,
     precision: str = "float32",
     data_hash: str | None = None,
+    images: tuple[int, int, int] = IMAGES,
+    answers: bool = False,
 ) -> Path:
     """Write a study's folder below the current one, as if each of its runs had ended as `end` says, and return it.
 
     Of a search the designs are spread evenly over those it may choose, the first of them drawn at random where it has
     a baseline; where it has rungs, every third design is stopped at the first. `error` gives the errors of runs that
-    came through.
+    came through. With `answers` each test error is that of the images said to be classified wrongly, as in a real
+    record: the harder an image is, the more runs have it wrong.
     """
     data_hash = data_hash or DATA_HASH
     folder = make_folder(folder or study_folder(config.name))
     make_folder(folder / "local")
     execution = Execution("cpu", "made up", "grouped", "channels_last", precision, 1, config.recipe.batch_size)
-    host_report = HostReport("cpu", "made up", data_hash, {"torch": "2"}, images=IMAGES)
+    host_report = HostReport("cpu", "made up", data_hash, {"torch": "2"}, images=images)
     some = {"searches": config.search.is_adaptive, "filters": config.records_filters}
     records.open_for_writing(folder, **some, rungs=config.rungs)
     begin(folder, None, config, execution, host_report)
@@ -60,7 +63,7 @@ def made_up(
     settings = _designs(config) if config.search.is_adaptive else plan.settings
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [
-        _ended(config, setting, run, end(setting, run.seed), stopped, error)
+        _ended(config, setting, run, end(setting, run.seed), stopped, error, images, answers)
         for setting, run in runs_of(plan, settings, execution, data_hash)
         if end(setting, run.seed)
     ]
@@ -68,13 +71,20 @@ def made_up(
     return folder
 
 
-def made_up_final(config: StudyConfig, end: End = all_ok, *, error: RunError | None = None) -> Path:
+def made_up_final(
+    config: StudyConfig,
+    end: End = all_ok,
+    *,
+    error: RunError | None = None,
+    images: tuple[int, int, int] = IMAGES,
+) -> Path:
     """Write the final round of a made-up search that is finished, and return its folder."""
     study = begun_study(study_folder(config.name))
     assert study is not None
     assert study.final is not None
     own = study.final.study.plan.config
-    return made_up(own, end, error=error, folder=study.final.folder, data_hash=joined_hash(DATA_HASH))
+    there = {"folder": study.final.folder, "data_hash": joined_hash(DATA_HASH)}
+    return made_up(own, end, error=error, images=images, answers=True, **there)  # type: ignore[arg-type]
 
 
 def made_up_checks(config: StudyConfig, *, error: RunError | None = None, most: int = 1000) -> int:
@@ -123,13 +133,20 @@ def _decided(config: StudyConfig, settings: tuple[Setting, ...], folder: Path) -
 
 
 def _ended(
-    config: StudyConfig, setting: Setting, run: Run, status: str, stopped: set[str], error: RunError | None
+    config: StudyConfig,
+    setting: Setting,
+    run: Run,
+    status: str,
+    stopped: set[str],
+    error: RunError | None,
+    images: tuple[int, int, int],
+    answers: bool,
 ) -> tuple[RunRecord, list[EpochResult], Outcome]:
     """One run: its errors fall over the epochs to a value that the design decides, and the seed a little."""
     rng = np.random.default_rng([*run.id.encode()])
     last = 0.25 + 0.05 * (setting.cost.params % 7) / 7 + 0.01 * float(rng.random())
     is_stopped = status == "ok" and setting.name in stopped
-    epochs = config.rungs[0] if is_stopped else config.recipe.epochs_on(IMAGES[0]) if status == "ok" else 1
+    epochs = config.rungs[0] if is_stopped else config.recipe.epochs_on(images[0]) if status == "ok" else 1
     if error is not None:
         last = error(config, run)
     curve = [
@@ -139,18 +156,22 @@ def _ended(
     if status == "diverged":
         curve = []
     judges = status == "ok" and is_judged(config, run)
-    right = rng.random(IMAGES[2]) > last
+    right = rng.random(images[2]) > last
+    if answers:
+        hard = np.random.default_rng(0).normal(size=images[2]) + rng.normal(0, 0.3, images[2])
+        right = np.ones(images[2], bool)
+        right[np.argsort(-hard)[: round(last * images[2])]] = False
     outcome = Outcome(
         status="pruned" if is_stopped else status,  # type: ignore[arg-type] # which `end` names
         epochs=epochs,
         train_error=curve[-1].train_error if curve else None,
         val_error=None if status != "ok" else last if error is not None else curve[-1].val_error,
-        test_error=None if not judges else last if error is not None else 1 - float(right.mean()),
+        test_error=None if not judges else last if error is not None and not answers else 1 - float(right.mean()),
         loss=curve[-1].loss if curve else None,
         seconds=setting.cost.macs / 1e6,
         images_per_second=100.0 if error is None else 1e7 / setting.cost.macs,
         correct=np.packbits(right).tobytes() if judges else b"",
-        test_images=IMAGES[2] if judges else 0,
+        test_images=images[2] if judges else 0,
         message="" if status == "ok" else f"{status.replace('_', ' ')} in epoch 1",
         host="somewhere",
         filters=() if error is None or status != "ok" else (_filters(run),),

@@ -8,10 +8,12 @@ from typing import Any
 
 from explorer.analysis.answer_choice import best_by_validation, completed
 from explorer.analysis.checks import CheckStudy, check_study
-from explorer.analysis.final_round import FinalRound, compared
+from explorer.analysis.final_round import FinalRound, compared, measured
+from explorer.analysis.seeds_and_images import Right
 from explorer.analysis.summary import summarise
+from explorer.host.errors import InputError
 from explorer.record import records
-from explorer.record.folder import CHECKS, CONFIG, stored_config
+from explorer.record.folder import CHECKS, CONFIG, RUNS, stored_config
 from explorer.record.progress import progress_of
 from explorer.study.final import final_study
 from explorer.study.plan import Plan
@@ -48,7 +50,25 @@ def final_of(
     own = folder / CHECKS / config.name
     config = _with_seeds_of(own, config)
     found = check_study(own, config, joined_hash(str(environment["data_hash"])))
-    return FinalStudy(own, found, judged_final(plan, record, found, environment))
+    try:
+        right = records.load_correct(own, record=found.record) if found.record is not None else {}
+    except InputError as error:
+        found, right = replace(found, record=None, fault=str(error)), {}
+    return FinalStudy(own, found, judged_final(plan, record, found, environment, right, _looks(own)))
+
+
+def _looks(own: Path) -> int:
+    """How many final rounds of a search have looked at its test images, that in the folder `own` included."""
+    others = [path for path in own.parent.glob("final-*") if path != own]
+    return 1 + sum(_has_runs(path) for path in others)
+
+
+def _has_runs(folder: Path) -> bool:
+    """Whether a final round has tested a network; where its record cannot be read, it may have."""
+    try:
+        return (folder / RUNS).exists() and bool(len(records.load(folder).runs))
+    except InputError:
+        return True
 
 
 def _with_seeds_of(folder: Path, config: StudyConfig) -> StudyConfig:
@@ -60,10 +80,24 @@ def _with_seeds_of(folder: Path, config: StudyConfig) -> StudyConfig:
     return replace(config, search=replace(config.search, seeds=min(seeds, MOST_SEEDS)))
 
 
-def judged_final(plan: Plan, record: records.Record, found: CheckStudy, environment: Mapping[str, Any]) -> FinalRound:
-    """What the final round of a finished search found, from its own record, which `found` holds, and the search's."""
+def judged_final(
+    plan: Plan,
+    record: records.Record,
+    found: CheckStudy,
+    environment: Mapping[str, Any],
+    right: Mapping[str, Right],
+    looks: int,
+) -> FinalRound:
+    """What the final round of a finished search found, from its own record, which `found` holds, and the search's.
+
+    `right` says by run of the round which test images it classified correctly, and `looks` how many final rounds of the
+    search have looked at these.
+    """
     errors = dict(best_by_validation(completed(record, plan.every_seed)))
     names = tuple([*errors][: plan.config.search.final])
+    fault, images = found.fault, int(environment["images"][2])
+    if not fault and {len(one) for one in right.values()} - {images}:
+        fault = f"{plan.config.name}: runs of its final round were tested on other numbers of images than {images}"
     none = FinalRound(
         settings=names,
         validation={name: errors[name] for name in names},
@@ -72,15 +106,28 @@ def judged_final(plan: Plan, record: records.Record, found: CheckStudy, environm
         done=0,
         wanted=found.plan.runs,
         seeds=found.plan.seeds,
-        fault=found.fault,
+        images=images,
+        looks=looks,
+        fault=fault,
     )
-    if found.fault or found.record is None:
+    if fault or found.record is None:
         return none
     runs = found.record.runs
-    own = runs[runs["seed"].isin(found.plan.every_seed)]
     # Their validation errors are of images that they were trained on.
-    summaries = tuple(summarise(own.assign(val_error=math.nan), [*names]))
-    done, images = found.progress.final, int(environment["images"][2])
+    own = runs[runs["seed"].isin(found.plan.every_seed)].assign(val_error=math.nan)
+    ok = own[own["status"] == "ok"]
+    answers: dict[str, dict[int, Right]] = {name: {} for name in names}
+    for name, seed, run in zip(ok["setting"], ok["seed"], ok["run"], strict=True):
+        answers[str(name)][int(seed)] = right[str(run)]
+    every = summarise(own, [*names])
+    summaries = [measured(one, answers[one.setting]) for one in every]
+    done = found.progress.final
     complete = done >= found.plan.runs and len(summaries) == len(names)
-    comparisons = compared(summaries, plan.config.study.margin, images) if complete else ()
-    return replace(none, done=done, summaries=summaries, comparisons=comparisons, images=images)
+    margin, seeds = plan.config.study.margin, found.plan.seeds
+    return replace(
+        none,
+        done=done,
+        summaries=tuple(summaries),
+        failed={one.setting: tuple(one.failed.values()) for one in every if one.failed},
+        comparisons=compared(summaries, answers, seeds, margin, images) if complete else (),
+    )

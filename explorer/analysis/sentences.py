@@ -14,14 +14,15 @@ from explorer.analysis.caveats import (
     spaces_learned,
 )
 from explorer.analysis.check_sentences import under_words
-from explorer.analysis.final_round import FinalRound
+from explorer.analysis.failures import how
+from explorer.analysis.final_round import Beside, FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.intervals import ROUNDING, Estimate
 from explorer.analysis.paired import ALPHA, MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
 from explorer.analysis.search_history import Drawn
-from explorer.analysis.summary import MIN_PAIRS, lowest
+from explorer.analysis.summary import MIN_PAIRS, SettingSummary, lowest
 from explorer.analysis.trend import Optimum
 from explorer.design.cost_measures import MEASURES
 from explorer.design.name import display_setting
@@ -44,7 +45,8 @@ def sentence(finding: Finding) -> str:
     if finding.populations is not None:
         return _populations_sentence(finding, finding.populations)
     if finding.final_round is not None:
-        return _joined(final_sentence(finding.final_round), runs_failed(finding))
+        lost = runs_failed(finding)
+        return _joined(final_sentence(finding.final_round), f"In the search {lost}" if lost else "")
     if finding.measure == "val_error":
         return _search_sentence(finding)
     if finding.comparison is not None:
@@ -395,7 +397,8 @@ TRY = (
 def final_sentence(found: FinalRound) -> str:
     """The answer of a search with a final round: the best network, by how much, and how sure.
 
-    That it is at chance or near it is said first, in plain words, with what to try.
+    That it is at chance or near it is said first, in plain words, with what to try. Runs that did not come through have
+    no error and count as none: their number is said.
     """
     names = [display_setting(name) for name in found.settings]
     if not found.complete:
@@ -403,20 +406,46 @@ def final_sentence(found: FinalRound) -> str:
         return f"No answer yet, {far}: by validation {names[0]} is ahead of {_of_tried(found).rstrip(',')}."
     best = found.answer
     assert best is not None
+    beside, looks = [_beside(one, found) for one in found.comparisons], looks_sentence(found)
     if not best.came_through:
-        return f"No answer: every run of {names[0]}, the best by validation, failed in the final round. {TRY}."
-    found_in = best.estimate
-    between = f"95 % interval {interval(found_in.low, found_in.high)}, " if found_in.has_interval else ""
-    error = f"test error {percent(found_in.mean)} ({between}{counted(found_in.n, 'seed')})"
+        start = f"No answer: every run of {names[0]}, the best by validation, failed in the final round"
+        return _joined(f"{start} ({_failed(found, best.setting)}).", *_that_learned(found), f"{TRY}.", looks)
+    error = final_error_words(found, best)
     cost = f"{best.params:,} parameters, {millions(best.macs)} multiply-adds"
     chosen = f"chosen by validation among {_of_tried(found)} and trained anew"
     guess = f"guessing has {percent(best.chance)}"
     if found.learned == "no":
-        return f"No network here is better than guessing: {names[0]}, {chosen}, has a {error}, and {guess}. {TRY}."
+        others = _that_learned(found)
+        start = f"The answer is no better than guessing: {names[0]}"
+        if not others:
+            start = f"No network of the final round is better than guessing: the best by validation is {names[0]}"
+        return _joined(f"{start}, {chosen}: {error}; {guess}. {TRY}.", *(beside if others else []), *others, looks)
     start = f"Best: {names[0]} ({cost}), {chosen}: {error}."
     if found.is_poor:
-        start = f"Hardly better than guessing: {names[0]} ({cost}), {chosen}, has a {error}, and {guess}. {TRY}."
-    return _joined(start, *(_beside(one) for one in found.comparisons), _would_decide(found))
+        start = f"Hardly better than guessing: {names[0]} ({cost}), {chosen}: {error}; {guess}. {TRY}."
+    return _joined(start, *beside, _would_decide(found), looks)
+
+
+def final_error_words(found: FinalRound, one: SettingSummary) -> str:
+    """The test error of a design of a final round, with its interval and of how many runs it is measured."""
+    if not one.came_through:
+        return f"no test error, since no run came through ({_failed(found, one.setting)})"
+    known, seeds = one.estimate, counted(found.seeds, "seed")
+    over = "over seeds and test images" if known.n > 1 else "over test images alone"
+    if known.n < found.seeds:
+        seeds = f"{known.n} of {seeds}, {_failed(found, one.setting)}"
+    images = f", {counted(found.images, 'test image')}" if found.images is not None else ""
+    return f"test error {percent(known.mean)} (95 % interval {over} {interval(known.low, known.high)}; {seeds}{images})"
+
+
+def looks_sentence(found: FinalRound) -> str:
+    """That several final rounds of a search were tested on the same images; "" if this is the only one."""
+    if found.looks < 2:
+        return ""
+    return (
+        f"The test images were looked at {found.looks} times, by as many final rounds of this search: an answer that "
+        "is taken because it did better than that of another round is flattered."
+    )
 
 
 def _of_tried(found: FinalRound) -> str:
@@ -427,30 +456,72 @@ def _of_tried(found: FinalRound) -> str:
 
 def _would_decide(found: FinalRound) -> str:
     """What would tell an answer from the designs that it is not distinguishable from; "" where it is from all."""
-    if not found.undecided:
+    open_yet = [one for one in found.undecided if not one.held_back]
+    if not open_yet:
         return ""
-    needed = max((one.needed for one in found.undecided if one.needed is not None), default=0)
-    margin = found.undecided[0].margin
-    if margin is None or needed <= found.seeds:
+    if any(one.is_too_few for one in open_yet):
+        return f"It takes {MIN_PAIRS} pairs of seeds or more (search.final_seeds, now {found.seeds})."
+    needed, margin = max((one.needed or 0 for one in open_yet), default=0), open_yet[0].margin
+    if margin is None:
         return "More seeds (search.final_seeds) or more test images may decide."
+    if needed <= found.seeds:
+        return "More test images may decide."
     return (
-        f"To find a difference of {margin * 100:.2f} points with 80 % power, {pairs_in_words(needed)} seeds each would "
-        f"be needed (search.final_seeds, now {found.seeds}), if seeds vary as much as these few may hide; more test "
-        "images make them vary less."
+        f"To find a difference of {margin * 100:.2f} points on these test images with 80 % power, "
+        f"{pairs_in_words(needed)} seeds each would be needed (search.final_seeds, now {found.seeds}), if seeds vary "
+        "as much as these few may hide; more test images make them vary less."
     )
 
 
-def _beside(found: Comparison) -> str:
+def _that_learned(found: FinalRound) -> list[str]:
+    """Which designs beside an answer without a result have learned more than guessing."""
+    return [
+        f"Beside it {display_setting(one.setting)} is better than guessing: {final_error_words(found, one)}."
+        for one in found.others_that_learned
+    ]
+
+
+def _failed(found: FinalRound, setting: str) -> str:
+    """How many runs of a design of a final round did not come through, and how: `2 diverged`, `all 5 diverged`."""
+    statuses = found.failed.get(setting, ())
+    number = f"all {len(statuses)}" if len(statuses) == found.seeds > 1 else str(len(statuses))
+    return f"{number} {how(statuses)}"
+
+
+def _beside(one: Beside, found: FinalRound) -> str:
     """How the answer of a search stands beside another of its best designs."""
-    other, difference = display_setting(found.against), found.difference
+    other, difference = display_setting(one.against), one.difference
+    failed = _failed(found, one.against) if one.failed[1] else ""
+    if one.failed[1] == found.seeds:
+        return f"Of {other} no run came through ({failed})."
+    lost = f" Of the {found.seeds} runs of {other} {failed}." if failed else ""
     if not difference.n:
-        return f"Of {other} no run came through."
+        return f"Beside {other} nothing can be said, since with no seed both runs came through.{lost}"
+    if one.is_too_few:
+        pairs = "1 pair of seeds is" if difference.n == 1 else f"{difference.n} pairs of seeds are"
+        lower = f"so far the answer's test error is {_size(difference.mean)}"
+        return f"Beside {other} {pairs} too few to say; {lower}.{lost}"
+    family = f", both corrected for {one.family} comparisons" if one.family > 1 else ""
+    ends = _interval(difference, "95 % interval over seeds and test images")
+    pairs = "" if difference.n == found.seeds else f", {difference.n} pairs of seeds"
     size = f"its test error is {_size(difference.mean)}"
-    numbers = f"{size}; {_interval(difference)}, {p_value(found.p)}"
-    if found.verdict == "beats":
-        return f"It is better than {other} ({numbers})."
-    if found.verdict == "loses to":
-        return f"On the test images it is worse than {other} ({numbers}); but nothing is chosen by test images."
-    if found.verdict == "equivalent":
-        return f"It is equivalent to {other} within the margin of {_margin(found)} ({numbers})."
-    return f"It is not distinguishable from {other} ({numbers})."
+    numbers = f"{size}; {ends}, {p_value(one.p)}{family}{pairs}"
+    if one.guesses:
+        return f"Neither it nor {other} has learned more than guessing ({numbers}).{lost}"
+    if one.held_back:
+        own, others = (f"{count} of {found.seeds}" for count in one.failed)
+        return (
+            f"Between it and {other} nothing is decided ({numbers}), since what fails more often cannot be called "
+            f"better: {own} of its runs failed, and {others} of the other's."
+        )
+    if one.verdict == "beats":
+        return f"It is better than {other} ({numbers}).{lost}"
+    if one.verdict == "loses to":
+        return f"On the test images it is worse than {other} ({numbers}); but nothing is chosen by test images.{lost}"
+    if one.verdict == "equivalent":
+        assert one.margin is not None
+        narrow = interval_points(one.narrow.low, one.narrow.high)
+        margin = f"the margin of {one.margin * 100:.2f} points"
+        numbers = f"{size}; 90 % interval over seeds and test images {narrow}{family}{pairs}"
+        return f"It is equivalent to {other} within {margin} ({numbers}).{lost}"
+    return f"It is not distinguishable from {other} ({numbers}).{lost}"

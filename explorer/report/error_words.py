@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from explorer.analysis.failures import how
+from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.summary import SettingSummary
 from explorer.host.formatting import NO_INTERVAL, interval, percent
@@ -49,3 +50,9 @@ def seeds_words(summary: SettingSummary) -> str:
 def seed_words(summary: SettingSummary, seed: int) -> str:
     """The error of one run as text, `4.71 %`, or its status if it failed: `diverged`."""
     return how([summary.failed[seed]]) if seed in summary.failed else percent(summary.errors[seed])
+
+
+def final_seeds_words(found: FinalRound, one: SettingSummary) -> str:
+    """The number of runs that a design's error in a final round is measured on: `5`, `3 of 5 (2 diverged)`."""
+    statuses = found.failed.get(one.setting, ())
+    return f"{one.estimate.n} of {found.seeds} ({len(statuses)} {how(statuses)})" if statuses else str(one.estimate.n)

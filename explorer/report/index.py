@@ -9,11 +9,12 @@ from explorer.analysis.chance import learned
 from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy
-from explorer.analysis.sentences import mood, sentence
+from explorer.analysis.sentences import looks_sentence, mood, sentence
 from explorer.analysis.summary import SettingSummary, lowest
 from explorer.design.name import display_setting
 from explorer.host.files import write_whole
 from explorer.host.formatting import ERROR_NAMES, percent
+from explorer.report.error_words import final_seeds_words
 from explorer.report.page import render
 from explorer.report.spark import Spark, spark_of
 from explorer.report.svg import small_svg
@@ -175,7 +176,12 @@ def best_of(finding: Finding) -> Best | None:
 
 
 def _best_of_final(found: FinalRound, answer: SettingSummary) -> Best:
-    guess = f"No more than guessing, whose error is {percent(answer.chance)}." if found.learned == "no" else ""
+    cautions = []
+    if found.learned == "no":
+        cautions.append(f"No more than guessing, whose error is {percent(answer.chance)}.")
+    if found.failed.get(answer.setting):
+        cautions.append(f"Of its runs {final_seeds_words(found, answer)} came through.")
+    cautions.append(looks_sentence(found))
     return Best(
         label=f"{'Mean test' if answer.estimate.n > 1 else 'Test'} error of the best by validation, trained anew",
         design=display_setting(answer.setting),
@@ -184,8 +190,7 @@ def _best_of_final(found: FinalRound, answer: SettingSummary) -> Best:
         high=answer.estimate.high,
         n=answer.estimate.n,
         of=found.tried,
-        failed=len(answer.failed),
-        caution=guess,
+        caution=" ".join(filter(None, cautions)),
     )
 
 

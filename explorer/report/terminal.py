@@ -19,8 +19,25 @@ from explorer.analysis.sentences import (
     sentence,
     trend_sentence,
 )
-from explorer.host.formatting import ERROR_NAMES, NOTED, interval_points, millions, percent, points, signed_percent
-from explorer.report.error_words import NEEDED, in_order, interval_words, lack_interval, mean_words, seeds_words
+from explorer.host.formatting import (
+    ERROR_NAMES,
+    NOTED,
+    counted,
+    interval_points,
+    millions,
+    percent,
+    points,
+    signed_percent,
+)
+from explorer.report.error_words import (
+    NEEDED,
+    final_seeds_words,
+    in_order,
+    interval_words,
+    lack_interval,
+    mean_words,
+    seeds_words,
+)
 from explorer.report.robustness import declared_gap, word_of
 
 MOST_WIDTH = 10_000  # columns of text; more than any table has
@@ -75,7 +92,9 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
 def _final_table(found: FinalRound) -> Table:
     """The designs of a search's final round, the one that validation chose first, with the errors of the round."""
     columns = ("params", "MACs", "chosen\nby", "test\nerror", "95 %\ninterval", "n")
-    table = plain_table("The final round: trained anew, tested once", "design", *columns)
+    images = f" on {counted(found.images, 'image')}" if found.images is not None else ""
+    often = "once" if found.looks == 1 else f"in {found.looks} rounds"
+    table = plain_table(f"The final round: trained anew, tested{images} {often}", "design", *columns)
     for one in found.summaries:
         table.add_row(
             one.setting,
@@ -84,7 +103,7 @@ def _final_table(found: FinalRound) -> Table:
             percent(found.validation[one.setting]),
             mean_words(one),
             interval_words(one),
-            seeds_words(one),
+            final_seeds_words(found, one),
         )
     return table
 

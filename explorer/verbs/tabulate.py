@@ -33,6 +33,7 @@ from explorer.record import records
 from explorer.record.records import Record
 from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, RunRecord
 from explorer.record.starts import starts_of
+from explorer.report.error_words import final_seeds_words
 from explorer.study.plan import Plan, plan_of
 from explorer.study.renamed import of_a_record
 from explorer.study.settings import StudyConfig
@@ -73,9 +74,9 @@ def read_table(root: Path) -> OpenedStudy:
     if (final := parts.get("final")) is None:
         return opened
     study.refuse_later_schema(final["environment"], root / STUDY)
-    own_plan, own, _ = _read(root, final, digests, FINAL)
+    own_plan, own, answers = _read(root, final, digests, FINAL)
     there = CheckStudy(own_plan, own)
-    found = judged_final(opened.plan, record, there, parts["environment"])
+    found = judged_final(opened.plan, record, there, parts["environment"], answers, int(final.get("looks", 1)))
     return replace(opened, finding=replace(opened.finding, final_round=found), final=FinalStudy(root, there, found))
 
 
@@ -113,7 +114,7 @@ def write_table(source: Path, target: Path) -> list[Path]:
         own = without_joined(final.study.plan.config, final.study.record)
         frames |= {f"{FINAL}{name}": frame for name, frame in _frames(final.folder, own).items()}
         environment, execution = study.stored_environment(final.folder), study.stored_execution(final.folder)
-        parts["final"] = _parts(final.folder, environment or {}, execution or {}, own)
+        parts["final"] = _parts(final.folder, environment or {}, execution or {}, own) | {"looks": final.found.looks}
     for name in (FILTERS, *(f"{FINAL}{name}" for name in (*KINDS, FILTERS))):  # of a table that was here before
         (target / f"{name}.parquet").unlink(missing_ok=True)
     for name, frame in frames.items():
@@ -243,14 +244,15 @@ def _final_of_card(found: FinalRound) -> tuple[str, str]:
     """What the data card says of a search's final round: its results, and where they are."""
     rows = [
         f"| {one.setting} | {wording.percent(found.validation[one.setting])} | {wording.percent(one.estimate.mean)} | "
-        f"{wording.interval(one.estimate.low, one.estimate.high)} | {one.estimate.n} |"
+        f"{wording.interval(one.estimate.low, one.estimate.high)} | {final_seeds_words(found, one)} |"
         for one in found.summaries
     ]
     table = f"""
 ## Final round
 
 The best designs of the search by validation, the best first, trained anew with fresh seeds on training and validation
-images together, and then tested. The first is the answer, whatever the test says.
+images together, and then tested. The first is the answer, whatever the test says. Errors are means over the runs that
+came through, with intervals over seeds and test images together.
 
 | setting | validation error in the search | test error | 95 % interval | seeds |
 |---|---|---|---|---|

@@ -1,21 +1,27 @@
 """study=best: a search, its best designs trained anew and tested once, and one network as the answer."""
 
+import html
 import io
 import json
 import re
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import binomtest
 
 import explorer
 from explorer.__main__ import main
 from explorer.analysis.answer import answer_of
 from explorer.analysis.judging import OpenedStudy, begun_study, open_study
+from explorer.analysis.seeds_and_images import apart, clopper_pearson
 from explorer.analysis.sentences import mood, sentence
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
@@ -23,6 +29,7 @@ from explorer.report.drawing import draw
 from explorer.report.index import entry_of
 from explorer.report.method import checklist
 from explorer.report.terminal import print_verdict
+from explorer.study.designs import Setting
 from explorer.study.plan import plan_of, refuse_test_that_was_trained_on
 from explorer.study.run import Run, joined_hash
 from explorer.study.settings import StudyConfig
@@ -31,7 +38,7 @@ from explorer.verbs.command_line import read_command
 from explorer.verbs.live import Live
 from explorer.verbs.status import status_of
 from explorer.verbs.tabulate import read_table, write_table
-from tests.made_up import DATA_HASH, all_ok, made_up, made_up_final
+from tests.made_up import DATA_HASH, IMAGES, all_ok, made_up, made_up_final
 from tests.photographs import photographs
 from tests.training.test_image_sources import config as data_config
 from tests.training.test_image_sources import forget, pictures, write_folder
@@ -50,15 +57,28 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forget()
 
 
-def searched(*words: str) -> StudyConfig:
+MANY = 10_000  # test images, so that seeds decide alone
+
+
+def searched(*words: str, images: int = IMAGES[2]) -> StudyConfig:
     config = read_command([*BEST, *words]).study
-    made_up(config)
+    made_up(config, images=(*IMAGES[:2], images))
     return config
 
 
-def finished(apart: float, *words: str, base: float = 0.2, spread: float = 0.004) -> OpenedStudy:
-    """A search whose answer is `apart` from the others in the final round, as a fraction."""
-    config = searched(*words)
+def finished(
+    apart: float,
+    *words: str,
+    base: float = 0.2,
+    spread: float = 0.004,
+    images: int = MANY,
+    lost: Callable[[int, int], bool] = lambda place, seed: False,
+) -> OpenedStudy:
+    """A search whose answer is `apart` from the others in the final round, as a fraction.
+
+    `lost` says by the place of a design, 0 for the answer, and seed which runs of the round diverged.
+    """
+    config = searched(*words, images=images)
     study = open_study(Path("studies") / "best")
     assert study.final is not None
     first = study.final.found.settings[0]
@@ -69,7 +89,10 @@ def finished(apart: float, *words: str, base: float = 0.2, spread: float = 0.004
         jitter = np.random.default_rng([run.seed, place[name]]).normal(0, spread)
         return float(min(1.0, base + (0 if name == first else apart) + jitter))
 
-    made_up_final(config, error=error)
+    def end(setting: Setting, seed: int) -> str:
+        return "diverged" if lost(place[setting.name], seed) else "ok"
+
+    made_up_final(config, end, error=error, images=(*IMAGES[:2], images))
     return open_study(Path("studies") / "best")
 
 
@@ -167,7 +190,7 @@ def test_errors_on_images_that_were_trained_on_are_shown_nowhere() -> None:
 def test_an_answer_at_chance_is_said_first_with_what_to_try() -> None:
     study = finished(0.0, base=0.9)
     words = sentence(study.finding)
-    assert words.startswith("No network here is better than guessing: ")
+    assert words.startswith("No network of the final round is better than guessing: ")
     assert "more images of each class; longer training (recipe.epochs=...)" in words
     assert mood(study.finding) == "no"
     shutil.rmtree("studies")
@@ -227,7 +250,8 @@ def test_more_seeds_of_the_final_round_go_on_with_it_and_fewer_are_refused() -> 
     assert study.final is not None
     assert (study.final.found.done, study.final.found.wanted, study.final.folder.name) == (15, 18, "final-8")
     shutil.rmtree(study.final.folder)
-    made_up(study.final.study.plan.config, folder=study.final.folder, data_hash=joined_hash(DATA_HASH))
+    there = {"folder": study.final.folder, "data_hash": joined_hash(DATA_HASH)}
+    made_up(study.final.study.plan.config, images=(*IMAGES[:2], MANY), answers=True, **there)  # type: ignore[arg-type]
     again = open_study(Path("studies/best"))  # whose settings still say five
     assert again.final is not None
     assert (again.final.found.done, again.final.found.wanted, again.final.found.seeds) == (18, 18, 6)
@@ -246,6 +270,12 @@ def test_more_designs_make_another_final_round() -> None:
     assert study.final is not None
     assert study.final.folder.name == "final-9"
     assert study.final.found.done == 0
+    made_up_final(more)
+    study = open_study(Path("studies/best"))
+    for told in (sentence(study.finding), draw(study).read_text(), entry_of(study).best.caution):  # type: ignore[union-attr]
+        assert "The test images were looked at 2 times, by as many final rounds of this search" in told
+    write_table(study.folder, Path("table"))
+    assert explorer.open_study(Path("table")).verdict == sentence(study.finding)
 
 
 def test_the_final_round_trains_on_training_and_validation_images(tmp_path: Path) -> None:
@@ -365,3 +395,70 @@ def test_photographs_in_one_network_out(
     assert "1 fresh seed each, then tested: 1 run\n" in re.sub(r" +", " ", capsys.readouterr().out).replace(" \n", "\n")
     again = answer_of(open_study(Path("studies/best")))
     assert (again.run.run, again.run.test_error) == (run.run, run.test_error)
+
+
+def test_every_sentence_on_an_answer_is_honest_alone() -> None:
+    """Runs that failed have no error; few images and few seeds leave wide intervals or none; chance is said of all."""
+
+    def told(apart: float, *words: str, **changes: Any) -> str:
+        shutil.rmtree("studies", ignore_errors=True)
+        study = finished(apart, *words, **changes)
+        page, said = draw(study).read_text(), sentence(study.finding)
+        assert html.escape(said, quote=False) in html.unescape(page) or said in html.unescape(page)
+        assert entry_of(study).verdict == said
+        return said
+
+    said = told(0.0, base=0.0, spread=0.0, images=36)
+    assert (
+        "test error 0.00 % (95 % interval over seeds and test images 0.00 to 9.74 %; 5 seeds, 36 test images)" in said
+    )
+    assert said.count("not distinguishable") == 2
+    assert "More test images may decide." in said
+    failed = told(0.05, lost=lambda place, seed: place == 0 and seed > 3)
+    assert "test error 20.35 % (" in failed
+    assert "3 of 5 seeds, 2 diverged, 10,000 test images)" in failed
+    assert failed.count("3 pairs of seeds are too few to say; so far the answer's test error is") == 2
+    assert "chance" not in failed
+    assert "3 of 5 (2 diverged)" in Path("reports/best.html").read_text()
+    best = entry_of(open_study(Path("studies/best"))).best
+    assert best is not None
+    assert (round(best.error, 4), best.n, best.failed) == (0.2035, 3, 0)
+    assert "Of its runs 3 of 5 (2 diverged) came through." in best.caution
+    lost = told(0.05, lost=lambda place, seed: place == 1)
+    assert "Of ResNet-14 (1x31d, w16, small) no run came through (all 5 diverged)." in lost
+    assert lost.count("It is better than") == 1
+    held = told(0.05, "search.final_seeds=7", lost=lambda place, seed: place == 0 and seed > 6)
+    assert held.count("cannot be called better: 1 of 7 of its runs failed, and 0 of 7 of the other's") == 2
+    assert "It is better than" not in held
+    nothing = told(0.05, lost=lambda place, seed: place == 0)
+    assert "No answer: every run of ResNet-20 (1x15d, w96, small), the best by validation, failed" in nothing
+    assert nothing.count("is better than guessing: test error 2") == 2
+    with pytest.raises(InputError, match=r"has no answer, since no run of .* architecture=.* takes a network of the"):
+        answer_of(open_study(Path("studies/best")))
+    few = told(-0.2, "search.final_seeds=3", base=0.4)
+    assert few.count("3 pairs of seeds are too few to say; so far the answer's test error is 20.") == 2
+    assert "distinguishable" not in few
+    assert "It takes 5 pairs of seeds or more (search.final_seeds, now 3)." in few
+    one = told(-0.2, "search.final_seeds=1", base=0.4)
+    assert "(95 % interval over test images alone 39." in one
+    assert one.count("1 pair of seeds is too few to say") == 2
+    guess = told(-0.6, base=0.9)
+    assert guess.startswith("The answer is no better than guessing: ")
+    assert guess.count("is better than guessing: test error") == 2
+
+
+def test_an_interval_of_the_round_and_its_p_never_contradict_each_other() -> None:
+    rng, verdicts = np.random.default_rng(0), Counter[bool]()
+    for _ in range(200):
+        hard, shift = rng.normal(size=(1, 60)), rng.normal(0, 0.4)
+        own, other = (dict(enumerate(hard + rng.normal(0, 1, (5, 60)) > level)) for level in (0, shift))
+        difference, narrow, p = apart(own, other, 0.025)
+        assert difference.mean == pytest.approx(np.mean([other[one].mean() - own[one].mean() for one in own]))
+        assert (difference.low <= 0 <= difference.high) == (p >= 0.025)
+        assert narrow.low <= difference.mean <= narrow.high
+        verdicts[p < 0.025] += 1
+    assert min(verdicts.values()) > 20
+    exact = binomtest(3, 36).proportion_ci(0.95, "exact")
+    assert clopper_pearson(3, 36) == pytest.approx((exact.low, exact.high))
+    same = {seed: np.ones(36, bool) for seed in range(5)}
+    assert apart(same, same, 0.025).narrow.high > 0.05  # so that few images never show equivalence
