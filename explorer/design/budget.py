@@ -89,7 +89,7 @@ class Budget:
 
     @property
     def verb(self) -> str:
-        """What designs do that are within it: `meet 1,000,000 params within 5.00%`, `have 950,000 to ...`."""
+        """What designs do that are within it: `meet 1,000,000 params within 5.00%`, `have 900,000 to ...`."""
         return "have" if self.limits[0].at_most else "meet"
 
 

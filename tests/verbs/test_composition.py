@@ -49,7 +49,7 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "literal_cifar10_jpeg": ("c85c67426a90", "a04396316b1a"),
     "literal_cifar10_jpeg_groups": ("7122953b50b0", "f6259939a416"),
     "neighbours": ("eed634c11737", "6a59e64317b3"),
-    "best": ("3257439e091b", "4f53cda18c2b"),
+    "best": ("bbc1492823c7", "4f53cda18c2b"),
     "pareto": ("4e60f0d6cabc", "4f53cda18c2b"),
     "shortcut": ("13542f6cdfe4", "6c4e0b503655"),
 }
