@@ -30,8 +30,12 @@ from explorer.host.formatting import (
 )
 from explorer.record.starts import starts_of
 from explorer.report.error_words import in_order, interval_words, mean_words, seeds_words
+from explorer.report.parallel import folded
 from explorer.report.robustness import check_rows, declared_gap
 
+GAP = 4  # points on either side of a column in LaTeX
+MOST_LETTERS = 66  # of a line of a table, in small letters on a page of article
+_BREAK = " \\\\ "
 ENDINGS = {"latex": "tex", "csv": "csv", "md": "md"}
 _LEFT = ("Setting", "First", "Second", "Verdict", "Check", "Trained", "Word")  # columns of words
 # What LaTeX would take for a command, or set in another font or not at all.
@@ -255,13 +259,43 @@ def _markdown(table: PrintTable) -> str:
 
 
 def _latex(table: PrintTable) -> str:
-    """A tabular with booktabs' rules; its note is a comment above it, to be used in a caption."""
-    words = table.words.map(latex_text)
-    words.columns = [latex_text(str(column)) for column in words.columns]
+    """A tabular with booktabs' rules; its note is a comment above it, to be used in a caption.
+
+    Heads of two words and more have two lines, columns stand closer than usual, and a table that would still be wider
+    than a page of one column has its long names in two lines too.
+    """
+    plain = table.words.map(str)
+    if _letters(plain) > MOST_LETTERS:
+        plain = plain.map(_in_two_lines)
+    words = plain.map(_stacked)
+    words.columns = [_stacked(folded(str(column)), at="b") for column in plain.columns]
     aligned = "".join("l" if column in _LEFT else "r" for column in table.words)
-    body = words.style.hide(axis="index").to_latex(hrules=True, column_format=aligned)
+    body = words.style.hide(axis="index").to_latex(hrules=True, column_format=f"@{{}}{aligned}@{{}}")
     note = "\n".join(f"% {line}" for line in table.note.splitlines())
-    return f"{note}\n% Needs \\usepackage{{booktabs}}.\n{body}"
+    closer = f"\\begingroup\\small\\setlength{{\\tabcolsep}}{{{GAP}pt}}"
+    return f"{note}\n% Needs \\usepackage{{booktabs}}.\n{closer}\n{body}\\endgroup\n"
+
+
+def _letters(words: pd.DataFrame) -> int:
+    """The letters of a table's widest line, its gaps included."""
+    heads = [max(map(len, folded(str(column)).split("\n"))) for column in words.columns]
+    cells = [max(map(len, words[column]), default=0) for column in words.columns]
+    return sum(map(max, heads, cells)) + len(heads)
+
+
+def _in_two_lines(cell: str) -> str:
+    """A name or a count with something in brackets behind it, in two lines: `ResNeXt-29 (16x2d, w64)`."""
+    before, bracket, rest = cell.partition(" (")
+    return f"{before}\n({rest}" if bracket else cell
+
+
+def _stacked(cell: str, at: str = "t") -> str:
+    """Text for LaTeX, its lines one above the other."""
+    lines = [latex_text(line) for line in cell.split("\n")]
+    side = "l" if cell[:1].isalpha() and at == "t" else "r"
+    if len(lines) == 1:
+        return lines[0]
+    return f"\\begin{{tabular}}[{at}]{{@{{}}{side}@{{}}}}{_BREAK.join(lines)}\\end{{tabular}}"
 
 
 def latex_text(words: str) -> str:

@@ -442,10 +442,17 @@ def _read(argument: str, known: dict[str, list[str]], root: type) -> _Given:
         value = _by_grammar(argument)
     if key in known and value not in known[key]:
         beside = f", or {_BESIDE[key]}" if key in _BESIDE else ""
-        raise InputError(
-            f"{argument}: no such {key}{hint(str(value), known[key])}; allowed: {', '.join(known[key])}{beside}"
-        )
+        near = hint(str(value), [*known[key], *(_folders_here() if key == "data" else ())])
+        raise InputError(f"{argument}: no such {key}{near}; allowed: {', '.join(known[key])}{beside}")
     return _Given(key, value, text, argument)
+
+
+def _folders_here() -> list[str]:
+    """The folders beside which a command is given, as `data=` takes them."""
+    try:
+        return sorted(f"./{path.name}" for path in Path().iterdir() if path.is_dir() and path.name[:1] != ".")
+    except OSError:
+        return []
 
 
 def _by_grammar(argument: str) -> Any:

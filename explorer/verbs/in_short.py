@@ -18,7 +18,7 @@ _LIMIT = re.compile(r"(?:([a-z]+):)?(?:<=?)?([\d._]+(?:[kKMGB]|[eE]\+?\d+)?)")
 TOLERANCE = 0.1  # of a budget given in short, as a fraction: so far below it a design may stay
 # By number of training images: up to so many, images of a batch and passes over them. Few images take many passes; with
 # very many a pass is long, and nearly all are seen for the first time.
-LENGTHS = ((200, 16, 30), (1_000, 32, 20), (5_000, 32, 20), (20_000, 64, 15), (100_000, 64, 10), (2**62, 128, 8))
+LENGTHS = ((200, 16, 30), (5_000, 32, 20), (20_000, 64, 15), (100_000, 64, 10), (2**62, 128, 8))
 RATE, RATE_BATCH = (
     0.05,
     64,

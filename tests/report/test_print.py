@@ -175,7 +175,9 @@ def test_tables_hold_the_finding_in_every_format(recorded: dict[str, OpenedStudy
     assert contrasts["p"][0] == pytest.approx(pair.p)
     latex, markdown = written(tables["contrasts"], "latex"), written(tables["contrasts"], "md")
     numbers_of_it = r"$-$2.27 & $-$2.53 to $-$2.01 & 10 & \textless{} 0.0001 & beats \\"
-    assert f"ResNeXt-29 (16x2d, w64) & ResNet-29 (1x16d, w64) & {numbers_of_it}" in latex
+    stacked = r"\begin{tabular}[t]{@{}l@{}}%s \\ %s\end{tabular}"  # a long name has two lines
+    names = [stacked % name for name in (("ResNeXt-29", "(16x2d, w64)"), ("ResNet-29", "(1x16d, w64)"))]
+    assert f"{' & '.join(names)} & {numbers_of_it}" in latex
     assert latex.count("rule\n") == 3
     assert "| ResNeXt-29 (16x2d, w64) | ResNet-29 (1x16d, w64) | -2.27 | -2.53 to -2.01 | 10 |" in markdown
     for text in (latex, markdown):
@@ -234,7 +236,7 @@ PAPER = (
 \usepackage{booktabs,graphicx}
 \begin{document}
 A study~\cite{equal_params_cifar10_jpeg_2026} made with~\cite{resnext-explorer_0.1.0,xie2017aggregated}.
-\begin{figure}\centering\includegraphics{cardinality.pdf}\caption{Error.}\end{figure}
+\begin{figure}\centering\includegraphics[width=\columnwidth]{cardinality.pdf}\caption{Error.}\end{figure}
 \begin{table*}\input{settings.tex}\end{table*}
 \begin{table*}\input{contrasts.tex}\end{table*}
 \begin{table}\begin{tabular}{l}"""
@@ -265,6 +267,13 @@ def test_latex_takes_figure_tables_and_citations(recorded: dict[str, OpenedStudy
         assert done.returncode == 0, done.stdout[-2000:]
         assert "Warning--" not in done.stdout
     assert "undefined" not in done.stdout
+    assert "Overfull" not in done.stdout
+    one = r"\documentclass{article}\usepackage{booktabs}\begin{document}\noindent %s\end{document}"
+    inputs = r"\par\noindent ".join(rf"\input{{{name}.tex}}" for name in print_tables(study))
+    (tmp_path / "one.tex").write_text(one % inputs, encoding="utf-8")
+    done = subprocess.run([*latex[:-1], "one"], cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout  # a page of one column holds it
     fonts = subprocess.run(["pdffonts", "paper.pdf"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert "DejaVuSans" in fonts
     for line in fonts.splitlines()[2:]:

@@ -540,6 +540,36 @@ def test_the_written_preprocessing_is_that_of_training_to_the_bit(channels: int,
     assert read >= (16 if resize else 2)
 
 
+def test_the_written_program_names_files_that_it_cannot_use_and_takes_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = module_for(replace(read_command(PHOTOS).study.data, resize=20, image_size=16))
+    monkeypatch.setattr(module, "trained", lambda: lambda _: torch.zeros(1, len(module.CLASSES)))
+    own = tmp_path / "new"
+    (own / "more").mkdir(parents=True)
+    for name in ("a.PNG", "more/b.jfif", ".hidden.png"):
+        Image.new("RGB", (30, 20)).save(own / name, "PNG")
+    (own / "notes.txt").write_text("words", encoding="utf-8")
+    assert module.main([str(own)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" ")[0] for line in lines] == [f"{own}/a.PNG", f"{own}/more/b.jfif"]
+    with pytest.raises(FileNotFoundError, match=r"nothere\.jpg"):
+        module.predict("nothere.jpg")
+    with pytest.raises(ValueError, match=r"notes\.txt: not an image"):
+        module.predict(own / "notes.txt")
+    (tmp_path / "empty").mkdir()
+    assert module.main([f"{own}/notes.txt", "nothere.jpg", f"{tmp_path}/empty"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{own}/notes.txt: not an image",
+        "nothere.jpg: No such file or directory",
+        f"{tmp_path}/empty: holds no file that is called as images are",
+    ]
+    assert (module.main(["--help"]), module.main([])) == (0, 2)
+    shown = capsys.readouterr()
+    assert shown.out == shown.err
+    assert shown.out.startswith("python model.py IMAGE_OR_FOLDER...")
+
+
 def test_tensors_of_another_shape_or_range_are_refused() -> None:
     module = module_for(read_command(PHOTOS).study.data)
     pixels = torch.arange(3 * 16 * 16).view(3, 16, 16) % 256

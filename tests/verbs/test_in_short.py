@@ -1,5 +1,6 @@
 """Short forms on the command line: a folder of images, a budget, numbers; written out in full in the settings."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,10 @@ def test_a_fitted_recipe_needs_to_know_how_many_images_there_are() -> None:
     assert (recipe.epochs, recipe.batch_size, recipe.flip) == (20, 32, False)
     with pytest.raises(InputError, match="recipe=fitted: needs the number of training images"):
         read_command([*fitted, "data=cifar10", "data.train_images=null"])
+
+
+def test_a_mistyped_folder_is_answered_with_the_one_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=re.escape("data=photo: no such data (did you mean ./photos?)")):
+        read_command(["study=best", "data=photo", "budget=1M"])

@@ -79,17 +79,28 @@ def pixels_of(image: Any) -> Tensor:
     """An image as bytes `(CHANNELS, IMAGE_SIZE, IMAGE_SIZE)`, values 0 to BRIGHTEST.
 
     `image` is the path of a file, the file's bytes, or an image of pillow; or a tensor that has this shape and these
-    values already. Raises ValueError for anything else, and for an image that training would not have taken.
+    values already. Raises ValueError for anything else, and for an image that training would not have taken; OSError,
+    FileNotFoundError among them, for a file that cannot be read. Both name the file.
     """
     if isinstance(image, Tensor):
         return _checked(image)
+    if not isinstance(image, (str, Path)):
+        return _pixels(image)
+    data = Path(image).read_bytes()
+    try:
+        return _pixels(data)
+    except ValueError as error:
+        raise ValueError(f"{image}: {error}") from None
+
+
+def _pixels(image: Any) -> Tensor:
+    """The pixels of a file's bytes, or of an image of pillow. Raises ValueError for what is none."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if isinstance(image, (str, Path, bytes)):
+    if isinstance(image, bytes):
         formats = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
         try:
-            data = image if isinstance(image, bytes) else Path(image).read_bytes()
-            opened: Image.Image = Image.open(io.BytesIO(data), formats=formats)
+            opened: Image.Image = Image.open(io.BytesIO(image), formats=formats)
             if opened.width * opened.height > (2**25 if opened.format == "WEBP" else 2**26):
                 raise ValueError(f"{opened.width}x{opened.height} pixels, more than an image should have")
             wide = opened.mode == "I" and opened.format not in ("PNG", "PPM")
@@ -160,17 +171,38 @@ def _checked(image: Tensor) -> Tensor:
     return image
 
 
-def main(paths: list[str]) -> int:
-    """Classify image files: for each a line with its three most probable classes; 1 if one cannot be read."""
+def images_in(folder: Path) -> list[Path]:
+    """The files of a folder, and of folders within it, that are called as images are; none that is hidden."""
+    endings = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in endings and path.is_file())
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def main(arguments: list[str]) -> int:
+    """Classify image files, and those of folders: for each a line with its three most probable classes.
+
+    Returns 1 if one cannot be read or a folder has none, and 2 if nothing was named.
+    """
+    usage = "python model.py IMAGE_OR_FOLDER...: the three most probable classes of each image"
+    if not arguments or {"-h", "--help"} & {*arguments}:
+        print(usage, file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
     failed = 0
-    for path in paths:
-        try:
-            found = predict(path)
-        except ValueError as error:
-            print(f"{path}: {error}", file=sys.stderr)
+    for argument in arguments:
+        paths = images_in(Path(argument)) if Path(argument).is_dir() else [Path(argument)]
+        if not paths:
+            print(f"{argument}: holds no file that is called as images are", file=sys.stderr)
             failed = 1
-        else:
-            print(path, *(f"{json.dumps(name, ensure_ascii=False)} {100 * share:.1f} %" for name, share in found[:3]))
-    if not paths:
-        print("python model.py IMAGE...", file=sys.stderr)
-    return failed if paths else 2
+        for path in paths:
+            try:
+                found = predict(path)
+            except OSError as error:
+                print(f"{path}: {error.strerror}", file=sys.stderr)
+                failed = 1
+            except ValueError as error:
+                print(error, file=sys.stderr)
+                failed = 1
+            else:
+                shown = (f"{json.dumps(name, ensure_ascii=False)} {100 * share:.1f} %" for name, share in found[:3])
+                print(path, *shown)
+    return failed

@@ -39,9 +39,11 @@ _FUNCTIONS: tuple[Callable[..., Any], ...] = (
     standalone.preprocess,
     standalone.normalised,
     standalone.pixels_of,
+    standalone._pixels,
     standalone._checked,
     standalone.trained,
     standalone.read_weights,
+    standalone.images_in,
     standalone.main,
 )
 _HOW = """\
