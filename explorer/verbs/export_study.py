@@ -15,7 +15,7 @@ import explorer
 from explorer.design.name import display_setting
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
-from explorer.host.formatting import duration, in_one_line, one_line, percent, printable
+from explorer.host.formatting import counted, duration, in_one_line, interval, one_line, percent, printable
 from explorer.record.folder import make_folder
 from explorer.record.starts import starts_of
 from explorer.study.preprocessing import Preprocessing
@@ -245,7 +245,8 @@ def _facts(found: TrainedRun, weights: _Weights) -> "Any":
     train, val, test = (int(one) for one in environment["images"])
     return Facts(
         study=found.opened.config.name,
-        question=study.config.study.question,
+        question=found.opened.config.study.question,
+        role=found.role,
         design=display_setting(row.setting),
         setting=row.setting,
         seed=row.seed,
@@ -255,7 +256,9 @@ def _facts(found: TrainedRun, weights: _Weights) -> "Any":
         data_hash=str(environment["data_hash"]),
         images=(train, val, test),
         val_error=None if found.is_joined else row.val_error or 0.0,
+        val_words=_val_words(found),
         test_error=row.test_error,
+        tested=_tested_words(found),
         params=row.params,
         macs=row.macs,
         epochs=row.epochs,
@@ -266,6 +269,26 @@ def _facts(found: TrainedRun, weights: _Weights) -> "Any":
         commit=f"; trained by commit {commit}" if commit else "",
         again=weights.again,
     )
+
+
+def _val_words(found: TrainedRun) -> str:
+    """What the validation images chose, of a run that was not trained on them."""
+    if found.is_answer:
+        return "these chose the design and the seed"
+    return "the search chose by these" if found.study.config.search.is_adaptive else "those by which the study chooses"
+
+
+def _tested_words(found: TrainedRun) -> tuple[str, str] | None:
+    """Of a design that was tested with several seeds: how many, and their mean error with its interval."""
+    one = found.tested
+    if one is None or one.estimate.n < 2:
+        return None
+    between = (
+        f", 95 % interval {interval(one.estimate.low, one.estimate.high)}"
+        if one.estimate.has_interval and not one.failed
+        else ""
+    )
+    return counted(one.estimate.n, "seed"), f"{percent(one.estimate.mean)}{between}"
 
 
 def _about(facts: "Any") -> dict[str, Any]:

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 
-from explorer.analysis.answer import answer_of
+from explorer.analysis.answer import Answer, answer_of
+from explorer.analysis.final_round import verdict_word
 from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.analysis.summary import SettingSummary
 from explorer.design.name import display_setting, parse_setting, setting_name
 from explorer.host.commands import command_for
+from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
-from explorer.host.formatting import duration, percent
+from explorer.host.formatting import counted, duration, percent
 from explorer.record.folder import study_folder
 from explorer.record.records import as_records, load_correct
 from explorer.record.rows import RunRecord
@@ -49,6 +52,8 @@ class TrainedRun:
     run      all that determines its result, with the images where they are now
     why      why it is this one, in one sentence without a full stop at its end
     right    which test images it classified correctly; None of a search
+    role     what it is in the study that the command names, in one sentence: its answer, or what else
+    is_answer  whether it is that study's answer
     """
 
     opened: OpenedStudy
@@ -57,6 +62,15 @@ class TrainedRun:
     run: Run
     why: str
     right: "npt.NDArray[np.bool_] | None"
+    role: str
+    is_answer: bool
+
+    @property
+    def tested(self) -> SettingSummary | None:
+        """The test errors of its design over all seeds of the study or round that trained it; None if it has none."""
+        if self.study.finding.measure != "test_error":
+            return None
+        return next((one for one in self.study.finding.summaries if one.setting == self.row.setting), None)
 
     @property
     def weights(self) -> Path:
@@ -98,11 +112,8 @@ class TrainedRun:
 def trained_run(asked: Choice) -> TrainedRun:
     """The run that a command asks for: the study's answer, or the one that it names. Raises InputError."""
     opened = open_study(study_folder(asked.name))
-    if asked.architecture is None and asked.seed is None:
-        answer = answer_of(opened)
-        folder, row, why = answer.folder, answer.run, answer.why
-    else:
-        folder, row, why = opened.folder, *_named(opened, asked)
+    is_named = asked.architecture is not None or asked.seed is not None
+    folder, row, why = _named(opened, asked) if is_named else answer_of(opened)
     study = opened if folder == opened.folder else open_study(folder)
     data = study.config.data
     if asked.data is not None:
@@ -120,10 +131,53 @@ def trained_run(asked: Choice) -> TrainedRun:
             "or use the version that wrote the record"
         )
     right = load_correct(study.folder, {row.run}, study.record)[row.run] if row.test_error is not None else None
-    return TrainedRun(opened, study, row, run, why, right)
+    answer = _answer_if_any(opened)
+    is_answer = answer is not None and answer.run.run == row.run
+    return TrainedRun(opened, study, row, run, why, right, _role(opened, folder, row, answer), is_answer)
 
 
-def _named(study: OpenedStudy, asked: Choice) -> tuple[RunRecord, str]:
+def _answer_if_any(study: OpenedStudy) -> Answer | None:
+    try:
+        return answer_of(study)
+    except InputError:  # which says what is missing
+        return None
+
+
+def _role(opened: OpenedStudy, folder: Path, row: RunRecord, answer: Answer | None) -> str:
+    """What a run is in a study, without a full stop at its end."""
+    name, final = f"the study `{opened.config.name}`", opened.finding.final_round
+    if answer is None:
+        return f"It is a network of {name}, which has no answer yet"
+    if answer.run.run == row.run:
+        return f"It is the answer of {name}"
+    other = display_setting(answer.run.setting)
+    if answer.run.setting == row.setting and answer.folder == folder:
+        return f"It is another seed of the design that is the answer of {name}"
+    if final is not None and folder == opened.folder:
+        found = next((one for one in final.summaries if one.setting == row.setting), None)
+        if found is not None:
+            error, seeds = percent(found.estimate.mean), counted(found.estimate.n, "seed")
+            return (
+                f"It is a run of the search of {name}, which was never tested itself; trained anew in the final round, "
+                f"its design had a test error of {error} (mean of {seeds})"
+            )
+        return f"It is a design that {name} searched and did not take into its final round; the answer is {other}"
+    beside = ""
+    if final is not None:
+        found_beside = next((one for one in final.comparisons if one.against == row.setting), None)
+        if found_beside is not None:
+            beside = f", which is {verdict_word(found_beside)} by its test error"
+    return f"It is a network of {name}, whose answer is another, {other}{beside}"
+
+
+def _named(study: OpenedStudy, asked: Choice) -> tuple[Path, RunRecord, str]:
+    """The run that a design or a seed names: its folder, its row, and why it is this one.
+
+    Of a design that the final round of a search trained anew it is a run of that round, unless the seed is one of the
+    search's.
+    """
+    final = study.final.study.record if study.final is not None and study.final.found.complete else None
+    again = [] if final is None else [row for row in as_records(final.runs) if row.status == "ok"]
     rows = [row for row in as_records(study.record.runs) if row.status == "ok" and row.rate == 1]
     if asked.architecture is not None:
         try:
@@ -137,16 +191,36 @@ def _named(study: OpenedStudy, asked: Choice) -> tuple[RunRecord, str]:
     else:
         name = answer_of(study).run.setting
         own = [row for row in rows if row.setting == name]
+    fresh = sorted((row for row in again if row.setting == name), key=lambda row: row.seed)
+    shown = display_setting(name)
     if asked.seed is not None:
-        seeds = ", ".join(str(row.seed) for row in own)
-        own = [row for row in own if row.seed == asked.seed]
-        if not own:
-            raise InputError(f"seed={asked.seed}: {name} has the seeds {seeds}")
-        return own[0], f"it was named: {display_setting(name)}, seed {asked.seed}"
+        both = {row.seed: (study.folder, row) for row in own}
+        if fresh:
+            assert study.final is not None
+            both |= {row.seed: (study.final.folder, row) for row in fresh}
+        if asked.seed not in both:
+            seeds = ", ".join(str(row.seed) for row in fresh or own)
+            more = f" in the final round, and {', '.join(str(row.seed) for row in own)} in the search" if fresh else ""
+            raise InputError(f"seed={asked.seed}: {name} has the seeds {seeds}{more}")
+        return *both[asked.seed], f"it was named: {shown}, seed {asked.seed}"
+    if fresh:
+        assert study.final is not None
+        why = (
+            "the design was named; it was trained anew in the final round, on training and validation images together, "
+            f"and this is the first of its {counted(len(fresh), 'fresh seed')}"
+        )
+        return study.final.folder, fresh[0], why
+    if len(own) == 1:
+        lone = percent(own[0].val_error or 0.0)
+        return study.folder, own[0], f"the design was named, and has one seed; its validation error is {lone}"
     best = min(own, key=lambda row: (row.val_error if row.val_error is not None else 1.0, row.seed))
-    return best, (
-        f"the design was named, and of its {len(own)} seeds {best.seed} has the lowest validation error, "
-        f"{percent(best.val_error or 0.0)}"
+    return (
+        study.folder,
+        best,
+        (
+            f"the design was named, and of its {len(own)} seeds {best.seed} has the lowest validation error, "
+            f"{percent(best.val_error or 0.0)}"
+        ),
     )
 
 
@@ -193,9 +267,8 @@ def images_of(found: TrainedRun, device: str) -> "tuple[Dataset | None, str]":
 
 def say_if_unfinished(found: TrainedRun, console: Console) -> None:
     """Say that a study has runs to do, so that another network may yet be its answer."""
-    if found.opened.progress.left:
-        console.print(
-            f"{found.opened.folder}: {found.opened.progress.left} of its runs are still to do; this is the best so far",
-            markup=False,
-            highlight=False,
-        )
+    final = found.opened.final
+    left = found.opened.progress.left or (final.study.progress.left if final is not None else 0)
+    if left:
+        which = "this is the best so far" if found.is_answer else "this network was named"
+        console.print(f"{found.opened.folder}: {left} of its runs are still to do; {which}", **PLAIN)

@@ -25,6 +25,7 @@ from explorer.analysis.seeds_and_images import apart, clopper_pearson
 from explorer.analysis.sentences import mood, sentence
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
+from explorer.host.formatting import percent
 from explorer.report.drawing import draw
 from explorer.report.index import entry_of
 from explorer.report.method import checklist
@@ -32,13 +33,16 @@ from explorer.report.terminal import print_verdict
 from explorer.study.designs import Setting
 from explorer.study.plan import plan_of, refuse_test_that_was_trained_on
 from explorer.study.run import Run, joined_hash
-from explorer.study.settings import StudyConfig
+from explorer.study.settings import NetworkConfig, StudyConfig
 from explorer.training.images.split import load
+from explorer.training.network.card import Facts
 from explorer.verbs.command_line import read_command
+from explorer.verbs.export_study import _facts, _Weights
 from explorer.verbs.live import Live
 from explorer.verbs.status import status_of
 from explorer.verbs.tabulate import read_table, write_table
 from tests.made_up import DATA_HASH, IMAGES, all_ok, made_up, made_up_final
+from explorer.verbs.trained_run import TrainedRun, trained_run
 from tests.photographs import photographs
 from tests.training.test_image_sources import config as data_config
 from tests.training.test_image_sources import forget, pictures, write_folder
@@ -259,6 +263,45 @@ def test_more_seeds_of_the_final_round_go_on_with_it_and_fewer_are_refused() -> 
         begun_study(Path("studies/best"), plan_of(read_command([*BEST, "search.final_seeds=4"]).study))
 
 
+def test_a_named_design_is_that_of_the_final_round_where_it_was_trained_anew() -> None:
+    study = finished(0.0, spread=0.03)
+    assert study.final is not None
+    assert study.final.study.record is not None
+    first, second, _ = study.final.found.settings
+    searched_only = next(
+        one.setting for one in study.finding.summaries if one.setting not in study.final.found.settings
+    )
+    final, search = study.final.folder, study.folder
+
+    def taken(**asked: str | int) -> tuple[TrainedRun, Facts]:
+        found = trained_run(NetworkConfig("best", **asked))  # type: ignore[arg-type]
+        return found, _facts(found, _Weights({}, ""))
+
+    for asked, folder, setting, seed, role in (
+        ({}, final, first, 1, "It is the answer of the study `best`"),
+        ({"architecture": first}, final, first, 1, "It is the answer of the study `best`"),
+        ({"seed": 3}, final, first, 3, "It is another seed of the design that is the answer"),
+        ({"architecture": second}, final, second, 1, "It is a network of the study `best`, whose answer is another"),
+        ({"architecture": second, "seed": 4}, final, second, 4, "whose answer is another"),
+        ({"architecture": second, "seed": 0}, search, second, 0, "which was never tested itself; trained anew in"),
+        ({"architecture": searched_only}, search, searched_only, 0, "did not take into its final round"),
+    ):
+        found, facts = taken(**asked)
+        assert (found.study.folder, found.row.setting, found.row.seed) == (folder, setting, seed)
+        assert role in facts.role
+        assert found.is_answer == (facts.role == "It is the answer of the study `best`")
+        assert not facts.question.startswith("Final round")
+        tested = folder == final
+        assert (facts.test_error is not None, facts.val_error is None, facts.tested is not None) == (tested,) * 3
+        if tested:
+            mean = next(one for one in study.final.found.summaries if one.setting == setting).estimate.mean
+            assert facts.tested is not None
+            assert facts.tested[0] == "5 seeds"
+            assert facts.tested[1].startswith(percent(mean))
+    with pytest.raises(InputError, match="has the seeds 1, 2, 3, 4, 5 in the final round, and 0 in the search"):
+        taken(architecture=second, seed=9)
+
+
 def test_more_designs_make_another_final_round() -> None:
     assert finished(0.0).final is not None
     more = read_command([*BEST, "search.designs=9"]).study
@@ -364,6 +407,15 @@ def test_photographs_in_one_network_out(
     assert "these chose" not in model_card
     assert "errors on the validation images (which it was trained on)" in model_card
     assert b"val_error" not in Path("exports/best/weights.safetensors").read_bytes()[:20_000]
+    second = study.final.found.settings[1]
+    assert main(["export", "best", f"architecture={second}", "folder=second"]) == 0
+    said = capsys.readouterr().out
+    assert "were not kept" not in said
+    other_card = Path("second/README.md").read_text()
+    assert "whose answer is another" in other_card
+    assert "It is the answer" not in other_card
+    assert "never tested" not in other_card
+    assert re.search(r"\| \d+ test images \| ", other_card)
     # Started again nothing is trained; and a round that was cut short goes on where it was.
     assert main(SMALL) == 0
     assert "Final round: " not in capsys.readouterr().out

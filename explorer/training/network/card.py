@@ -13,10 +13,13 @@ class Facts:
     """What the record says of a network.
 
     design        for people; `setting` is its short name
+    role          what it is in the study, as `It is the answer of the study `best``, without a full stop at its end
     why           why it is this run, in one sentence without a full stop at its end
     images        numbers of training, validation and test images
     val_error     None of a network that was trained on the validation images too
+    val_words     what the validation images chose
     test_error    None of a search, whose designs are not tested
+    tested        of a design that was tested with several seeds: how many, and their mean error in words; else None
     again         on a network trained again: in one sentence how that differs from the record; "" if it does not
     """
 
@@ -26,12 +29,15 @@ class Facts:
     setting: str
     seed: int
     run: str
+    role: str
     why: str
     data: str
     data_hash: str
     images: tuple[int, int, int]
     val_error: float | None
+    val_words: str
     test_error: float | None
+    tested: tuple[str, str] | None
     params: int
     macs: int
     epochs: int
@@ -52,9 +58,12 @@ def card(facts: Facts, found: Preprocessing, proof: Proof, *, onnx: bool) -> str
     )
     rows = []
     if facts.val_error is not None:
-        rows.append(f"| {val:,} validation images | {percent(facts.val_error)} | these chose the design and the seed |")
+        rows.append(f"| {val:,} validation images | {percent(facts.val_error)} | {facts.val_words} |")
     if facts.test_error is not None:
         rows.append(f"| {test:,} test images | {percent(facts.test_error)} | never used to choose |")
+    if facts.tested is not None:
+        seeds, words = facts.tested
+        rows.append(f"| {test:,} test images, {seeds} of this design | {words} | what to expect of the design |")
     if proof.float32_error is not None:
         rows.append(
             f"| {proof.images:,} {proof.part} images, the files of this folder, in float32 | "
@@ -63,8 +72,8 @@ def card(facts: Facts, found: Preprocessing, proof: Proof, *, onnx: bool) -> str
     untested = (
         ""
         if facts.test_error is not None
-        else "It was chosen by its validation error among many, which is therefore too low: it was never tested. Test "
-        "it on images of your own before you rely on it.\n\n"
+        else "No test image was looked at with it, and a validation error by which designs are chosen is too low for "
+        "the best of many. Test it on images of your own before you rely on it.\n\n"
     )
     resizing = (
         f"Images of any size are taken: the shorter side is resized to {found.resize} pixels (pillow's bilinear "
@@ -105,7 +114,7 @@ print(names[session.run(["scores"], {{"pixels": pixels}})[0][0].argmax()])
     return f"""# {facts.design}, trained on {facts.data}
 
 {useless}A network that says which of {len(found.classes)} classes an image is of.
-It is the answer of the study `{facts.study}`, which asked: {question}
+{facts.role}. The study asked: {question}
 
 Run `{facts.run}`, seed {facts.seed}: {facts.why}.{f" {facts.again}" if facts.again else ""}
 
