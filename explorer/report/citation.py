@@ -5,8 +5,7 @@ import re
 import explorer
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.sentences import sentence
-from explorer.host.formatting import counted
-from explorer.report.print_table import commits_of, latex_text
+from explorer.report.print_table import commits_of, latex_text, runs_words
 
 _SOFTWARE = "resnext-explorer"
 _PAPER = """@inproceedings{xie2017aggregated,
@@ -25,12 +24,13 @@ def citation(study: OpenedStudy) -> str:
     """
     config, finding, environment = study.config, study.finding, study.environment
     commits = [f"commit {', '.join(known)}"] if (known := commits_of(study)) else []
-    ended = str(study.record.runs["finished"].max()) if len(study.record.runs) else ""
+    final = study.final.study.record if study.final is not None else None
+    tables = [one.runs for one in (study.record, final) if one is not None]
+    ended = max((str(runs["finished"].max()) for runs in tables if len(runs)), default="")
     date = (ended or str(environment.get("started", "")))[:10]
-    so_far = "" if finding.complete else f" of {finding.wanted}, unfinished"
     note = "; ".join(
         (
-            f"{counted(finding.final, 'run')}{so_far}",
+            runs_words(finding),
             f"{config.data.label}, content hash {environment['data_hash']}",
             *commits,
             f"last run {date}" if ended else f"started {date}",

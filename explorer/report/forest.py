@@ -25,7 +25,7 @@ class ForestRow:
             without a mark, such as a prediction interval; hollow: a value that no summary here contains
     heavy   share of the largest weight among the rows, which the area of a square shows
     strong  whether the label is set in bold
-    more    further values of a hollow row, each with a mark of its own
+    more    further values of a hollow row, each with a mark of its own; of a square one what it is the mean of
     """
 
     label: str
@@ -47,6 +47,7 @@ class Forest:
     axis    names the difference and its unit
     margin  the largest difference that does not matter, which is shaded; None: none was declared
     heads   the heads of both columns of text
+    has_zero  whether values are differences, so that the axis holds zero, and a line stands there
     """
 
     title: str
@@ -54,14 +55,15 @@ class Forest:
     axis: str
     margin: float | None = None
     heads: tuple[str, str] = ("", "")
+    has_zero: bool = True
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The ends of the axis, which holds zero and the margin."""
+        """The ends of the axis, which holds zero, for differences, and the margin."""
         values = [
             value for row in self.rows for value in (row.mean, row.low, row.high, *row.more) if math.isfinite(value)
         ]
-        beside = [0.0, *([-self.margin, self.margin] if self.margin is not None else [])]
+        beside = [*([0.0] if self.has_zero else []), *([-self.margin, self.margin] if self.margin is not None else [])]
         return ends(Axis(self.axis), [*values, *beside])
 
 
@@ -77,7 +79,8 @@ def forest_svg(forest: Forest) -> Markup:
     for value, words in ticks(Axis(axis), low, high):
         parts.append(f'<path class="grid" d="M{across(value):.1f} {TOP}V{bottom}"/>')
         parts.append(text(across(value), bottom + 18, words))
-    parts.append(f'<path d="M{across(0.0):.1f} {TOP}V{bottom}" stroke="{PALETTE[6]}" stroke-width="1.5"/>')
+    if forest.has_zero:
+        parts.append(f'<path d="M{across(0.0):.1f} {TOP}V{bottom}" stroke="{PALETTE[6]}" stroke-width="1.5"/>')
     parts.append(text((MIDDLE + RIGHT) / 2, frame.height - 12, axis))
     parts += [text(0, 20, heads[0], "start"), text(RIGHT + 16, 20, heads[1], "start")]
     for place, row in enumerate(rows):
@@ -116,6 +119,10 @@ def _row(row: ForestRow, y: float, across: Place) -> list[str]:
             for at in places
         ]
     else:
+        found += [
+            f'<circle cx="{across(at):.1f}" cy="{y:.1f}" r="3.5" fill="none" stroke="{PALETTE[6]}" stroke-width="1.5"/>'
+            for at in row.more
+        ]
         half = 3 + 5 * math.sqrt(max(0.0, min(1.0, row.heavy)))
         size = f'width="{2 * half:.1f}" height="{2 * half:.1f}"'
         found.append(f'<rect x="{x - half:.1f}" y="{y - half:.1f}" {size} fill="{color}"/>')

@@ -42,6 +42,7 @@ from explorer.report import error_words, method
 from explorer.report.design_card import again, given_path
 from explorer.report.error_words import in_order, seed_words
 from explorer.report.figures import LEAST_BANDED
+from explorer.report.final import final_forests
 from explorer.report.forest import forest_svg
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
@@ -78,6 +79,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
         mood=mood(study.finding),
         verdict_word=verdict_word,
+        final_forests={name: forest_svg(one) for name, one in final_forests(study.finding.final_round).items()},
         rows=in_order(study.finding),
         axes=views.axes.to_dict("index"),
         error_words=error_words,

@@ -32,6 +32,7 @@ from explorer.report.figures import (
     parallel,
     search_history_panel,
 )
+from explorer.report.final import final_forests
 from explorer.report.forest import Forest
 from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
@@ -189,8 +190,12 @@ class Views:
 
 
 def printable(study: OpenedStudy) -> dict[str, Figure | Forest]:
-    """The figures of a study that can be drawn for print, by name: those of its page, and its robustness checks."""
-    finding, found = study.finding, dict[str, Figure | Forest](Views(study).figures)
+    """The figures of a study that can be drawn for print, by name: those of its page, and its robustness checks.
+
+    Those of a search's final round, which is its answer, come first.
+    """
+    finding = study.finding
+    found: dict[str, Figure | Forest] = {**final_forests(finding.final_round), **Views(study).figures}
     if finding.robustness is not None and finding.robustness.is_begun:
         found["checks"] = check_forest(finding, finding.robustness)
     return found

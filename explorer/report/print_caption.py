@@ -1,7 +1,7 @@
 """The caption of a figure for print: what is drawn, how often it was measured, and where the numbers come from."""
 
 from explorer.analysis.judging import OpenedStudy
-from explorer.host.formatting import seed_counts
+from explorer.host.formatting import counted, seed_counts
 from explorer.report.curves import shared_ending, short_names
 from explorer.report.forest import Forest
 from explorer.report.page_figures import MOST_CURVES, Figure
@@ -31,7 +31,11 @@ def caption(study: OpenedStudy, name: str, figure: Figure | Forest) -> str:
             if len(study.finding.summaries) > MOST_CURVES:
                 parts.append(f"The {MOST_CURVES} settings with the lowest validation errors.")
     elif isinstance(figure, Forest):
+        if any(row.more and row.kind == "square" for row in figure.rows):
+            parts.append("Circles: single seeds.")
         parts.append("Lines: 95 % intervals." + ("" if figure.margin is None else " Shaded: the margin."))
+        if name.startswith("final") and finding.final_round is not None:
+            parts.append(f"n = {counted(finding.final_round.seeds, 'seed')} a design.")
     else:
         parts.append("One line for each design, from blue and dark for the lowest error to orange and light, by rank.")
     if name == "pairs" and finding.comparison is not None:

@@ -289,7 +289,8 @@ def _forest(figure: Forest, axes: Axes, drawn: PrintFigure) -> None:
     axes.set_ylim(len(figure.rows) - 0.4, -0.9 if is_wide else -0.8)
     if figure.margin is not None:
         axes.axvspan(-figure.margin, figure.margin, color=PALETTE[6], alpha=0.2, linewidth=0)
-    axes.axvline(0.0, color=INK, linewidth=0.6)
+    if figure.has_zero:
+        axes.axvline(0.0, color=INK, linewidth=0.6)
     for place, row in enumerate(figure.rows):
         _forest_row(row, place + (0.0 if is_wide else 0.15), axes)
         weight = "bold" if row.strong else "normal"
@@ -328,6 +329,9 @@ def _forest_row(row: ForestRow, y: float, axes: Axes) -> None:
         places = [row.mean, *row.more]
         axes.scatter(places, [y] * len(places), s=14, facecolors="none", edgecolors=INK, linewidths=0.7, zorder=3)
     else:
+        if row.more:
+            edge: dict[str, Any] = {"facecolors": "none", "edgecolors": INK, "linewidths": 0.5}
+            axes.scatter([*row.more], [y] * len(row.more), s=9, zorder=2.5, **edge)
         side = 3.0 + 3.0 * math.sqrt(max(0.0, min(1.0, row.heavy)))
         axes.scatter([row.mean], [y], s=side**2, color=color, marker="s", linewidths=0, zorder=3)
 

@@ -12,9 +12,12 @@ from typing import Any
 import pandas as pd
 
 import explorer
+from explorer.analysis.final_round import FinalRound, verdict_word
+from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
+from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.design.shape_axes import SHOWN
@@ -67,11 +70,18 @@ class PrintTable:
 def print_tables(study: OpenedStudy) -> dict[str, PrintTable]:
     """The tables that a study has: `settings`; `contrasts` if it compares anything, `checks` if it has made any.
 
+    The first one of a search with a final round is `final`: that round, which is the answer.
+
     Before the first run has ended there is none.
     """
     if not study.finding.summaries:
         return {}
-    found = {"settings": _settings(study), "contrasts": _contrasts(study), "checks": _checks(study)}
+    found = {
+        "final": _final(study),
+        "settings": _settings(study),
+        "contrasts": _contrasts(study),
+        "checks": _checks(study),
+    }
     return {name: table for name, table in found.items() if table is not None}
 
 
@@ -121,6 +131,68 @@ def _settings(study: OpenedStudy) -> PrintTable:
     words["Seeds"] = [seeds_words(one) for one in summaries]
     note = f"{error.capitalize()} after the last epoch, mean over seeds with its 95 % t interval. {source(study)}"
     return PrintTable(numbers, words, note)
+
+
+# ---------------------------------------------------------------- the final round
+
+
+def _final(study: OpenedStudy) -> PrintTable | None:
+    """The designs of a search's final round, the answer first; None before its first run has ended, or without one."""
+    found = study.finding.final_round
+    if found is None or not found.summaries:
+        return None
+    beside = {one.against: one for one in found.comparisons}
+    words = pd.DataFrame(_final_row(found, one, beside.get(one.setting)) for one in found.summaries)
+    note = (
+        "The designs of the search with the lowest validation errors, trained anew with "
+        f"{counted(found.seeds, 'seed')} each on training and validation images together. The first is the answer, "
+        "whatever the test says. Test error after the last epoch, mean over seeds with its 95 % t interval. "
+        "Difference: the answer less the design, in points, paired by seed: below zero the answer is better; the "
+        f"verdict is on the answer, with p corrected as one family (Holm). {source(study)}"
+    )
+    return PrintTable(final_numbers(found), words, note)
+
+
+def _final_row(found: FinalRound, one: SettingSummary, beside: Comparison | None) -> dict[str, str]:
+    gap = beside.difference if beside is not None else None
+    verdict = "the answer" if one.setting == found.settings[0] else "-" if beside is None else verdict_word(beside)
+    return {
+        "Setting": one.display,
+        "Parameters": f"{one.params:,}",
+        "MACs": millions(one.macs),
+        "n": seeds_words(one),
+        "Test error": mean_words(one),
+        "95 % interval": interval_words(one) if one.estimate.has_interval else "-",
+        "Difference": points(gap.mean) if gap is not None else "-",
+        "Interval": interval_points(gap.low, gap.high) if gap is not None and gap.has_interval else "-",
+        "p": _p(beside.p) if beside is not None else "-",
+        "Verdict": verdict,
+    }
+
+
+def final_numbers(found: FinalRound) -> pd.DataFrame:
+    """The designs of a final round in full precision, the answer first; errors and differences are fractions.
+
+    `difference` is the answer's test error less that of the design, `verdict` what the answer is beside it.
+    """
+    beside, rows = {one.against: one for one in found.comparisons}, []
+    for one in found.summaries:
+        pair = beside.get(one.setting)
+        rows.append(
+            {
+                "setting": one.setting,
+                "answer": one.setting == found.settings[0],
+                **{cost: getattr(one, cost) for cost in COUNTED},
+                "val_error_in_search": found.validation[one.setting],
+                **_ends_of("test_error", one.estimate if one.came_through else None),
+                "seeds": one.estimate.n,
+                "failed": len(one.failed),
+                **_ends_of("difference", pair.difference if pair is not None else None),
+                "p": pair.p if pair is not None else math.nan,
+                "verdict": verdict_word(pair) if pair is not None else "",
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 # ---------------------------------------------------------------- contrasts
@@ -236,13 +308,23 @@ def source(study: OpenedStudy) -> str:
     """Where the numbers come from, in one sentence."""
     data, finding = study.config.data, study.finding
     commits = commits_of(study)
-    runs = f"{finding.final} of {finding.wanted} runs so far"
-    runs = counted(finding.final, "run") if finding.complete else runs
+    runs = runs_words(finding)
     images = f"{data.label}, content hash {study.environment['data_hash']}"
     code = f"resnext-explorer {explorer.__version__}"
     if commits:
         code += f", commit {', '.join(commits)}"
     return f"Study {study.config.name}: {images}, {runs}; {code}."
+
+
+def runs_words(finding: Finding) -> str:
+    """How many runs a study has, those of a search's final round apart: `24 runs and 15 of the final round, ...`."""
+    so_far = "" if finding.complete else " so far"
+    runs = counted(finding.final, "run") if finding.complete else f"{finding.final} of {finding.wanted} runs{so_far}"
+    if (final := finding.final_round) is None:
+        return runs
+    if final.complete:
+        return f"{counted(final.done, 'run')} of the final round, which gives the answer, after {runs} of the search"
+    return f"{runs} of the search and {final.done} of {final.wanted} of the final round so far"
 
 
 # ---------------------------------------------------------------- formats

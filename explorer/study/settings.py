@@ -653,7 +653,7 @@ class FigureConfig:
 class TableConfig:
     """`explorer table NAME`: tables of a study for a paper.
 
-    tables  settings, contrasts, checks; none: all that the study has
+    tables  final, settings, contrasts, checks; none: all that the study has
     format  of the files
     folder  in which they are written, as NAME-TABLE.tex
     """

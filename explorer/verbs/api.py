@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import plotly.graph_objects as go
 
+from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy, without_joined
@@ -27,7 +28,7 @@ from explorer.record.folder import study_folder
 from explorer.record.records import as_records
 from explorer.report.citation import citation
 from explorer.report.page_figures import Views, plotted, printable
-from explorer.report.print_table import ENDINGS, print_tables, written
+from explorer.report.print_table import ENDINGS, final_numbers, print_tables, written
 from explorer.verbs.tabulate import SCHEMA, read_table
 
 if TYPE_CHECKING:
@@ -63,11 +64,26 @@ class Answer:
     curves: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Final:
+    """The final round of a search: its best designs trained anew and tested, the first of which is the answer.
+
+    runs, epochs  its record, errors as fractions; without validation errors, since those images were trained on
+    finding  what it found: `answer`, `summaries` of the designs, and `comparisons` of the answer with each other one
+    table    a row for each design, the answer first: costs, test error, difference to the answer, with their intervals
+    """
+
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+    finding: FinalRound
+    table: pd.DataFrame
+
+
 class Study:
     """A recorded study in its present state, from its folder or from a shared table of it (`explorer tabulate`).
 
     runs, epochs, filters  the record's tables, errors as fractions
-    final_runs  those of a search's final round, which are not among `runs`; None where there are none
+    final    the final round of a search, whose runs are not among `runs`; None where there is none yet
     finding  all that the record shows, the verdict included
     verdict  the verdict in one sentence
     regime   how long it trained, beside the published training and what is known of longer ones, in sentences
@@ -82,7 +98,10 @@ class Study:
         self.filters: pd.DataFrame = study.record.filters
         final = study.final.study if study.final is not None else None
         known = None if final is None or final.record is None else without_joined(final.plan.config, final.record)
-        self.final_runs: pd.DataFrame | None = None if known is None else known.runs
+        self.final: Final | None = None
+        if study.final is not None and known is not None:
+            found = study.final.found
+            self.final = Final(known.runs, known.epochs, found, final_numbers(found))
         self.finding: Finding = study.finding
         self.verdict: str = sentence(study.finding)
         self.note: str = study.finding.note
@@ -110,12 +129,14 @@ class Study:
             raise InputError(f"{name}: no such figure; allowed: {', '.join(found)}")
         return print_figure(found[name], width, height)
 
-    def table(self, name: str = "settings", form: str = "latex") -> str:
-        """A table of the study as text: `settings`, `contrasts` or `checks`, in `latex`, `csv` or `md`.
+    def table(self, name: str | None = None, form: str = "latex") -> str:
+        """A table of the study as text: `final`, `settings`, `contrasts` or `checks`, in `latex`, `csv` or `md`.
 
+        Without a name it is the first that the study has: `final` of a search with a final round, else `settings`.
         Raises InputError for a table that the study does not have, or another format.
         """
         found = print_tables(self._study)
+        name = next(iter(found), "settings") if name is None else name
         if name not in found or form not in ENDINGS:
             allowed = f"{', '.join(found)}, in {', '.join(ENDINGS)}"
             raise InputError(f"{name}, {form}: no such table; allowed: {allowed}")

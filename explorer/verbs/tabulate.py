@@ -260,7 +260,7 @@ came through, with intervals over seeds and test images together.
 """
     words = (
         "The runs of the final round are in `final_runs.parquet`, `final_epochs.parquet` and `final_correct.parquet`\n"
-        "(`open_study(...).final_runs` in Python); they have no validation error, since those images were trained on.\n"
+        "(`open_study(...).final.runs` in Python); they have no validation error, since those images were trained on.\n"
     )
     return table, words
 

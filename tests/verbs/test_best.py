@@ -165,11 +165,11 @@ def test_a_table_holds_the_final_round_and_has_the_studys_verdict() -> None:
     table = explorer.open_study(Path("table"))
     assert repr(table.finding) == repr(study.finding)  # some costs are NaN
     assert table.verdict == sentence(study.finding)
-    assert table.final_runs is not None
+    assert table.final is not None
     assert study.final.study.record is not None
     own = study.final.study.record.runs
-    assert list(table.final_runs["test_error"]) == list(own["test_error"])
-    assert table.final_runs["val_error"].isna().all()
+    assert list(table.final.runs["test_error"]) == list(own["test_error"])
+    assert table.final.runs["val_error"].isna().all()
     assert not {*table.runs["run"]} & {*own["run"]}
     schema = json.loads(Path("table/schema.json").read_text())["tables"]
     assert schema["final_epochs"]["val_error"]["may_be_empty"]
@@ -261,6 +261,40 @@ def test_more_seeds_of_the_final_round_go_on_with_it_and_fewer_are_refused() -> 
     assert (again.final.found.done, again.final.found.wanted, again.final.found.seeds) == (18, 18, 6)
     with pytest.raises(InputError, match=r"search\.final_seeds"):
         begun_study(Path("studies/best"), plan_of(read_command([*BEST, "search.final_seeds=4"]).study))
+
+
+def test_the_final_round_is_the_first_table_and_figure_and_is_cited(capsys: pytest.CaptureFixture[str]) -> None:
+    study = finished(0.05)
+    found = study.finding.final_round
+    assert found is not None
+    own = explorer.open_study("best")
+    assert own.final is not None
+    assert repr(own.final.finding) == repr(found)  # some costs are NaN
+    assert len(own.final.runs) == 15
+    assert not {*own.final.runs["run"]} & {*own.runs["run"]}
+    table = own.final.table
+    assert list(table["setting"]) == list(found.settings)
+    assert list(table["test_error"]) == [one.estimate.mean for one in found.summaries]
+    assert list(table["difference"][1:]) == [one.difference.mean for one in found.comparisons]
+    assert list(table["verdict"]) == ["", "better", "better"]
+    assert own.table(form="csv") == own.table("final", "csv")
+    assert "the answer & \\\\" not in own.table()
+    rows = own.table(form="md").splitlines()
+    assert [row.split(" | ")[-1].rstrip(" |") for row in rows[2:5]] == ["the answer", "better", "better"]
+    runs = "15 runs of the final round, which gives the answer, after 8 runs of the search"
+    assert runs in own.table(form="md")
+    assert runs in own.citation
+    assert main(["figure", "best", "--format", "svg"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert Path("figures/best-final.svg").exists()
+    assert "Circles: single seeds. Lines: 95 % intervals. n = 5 seeds a design." in said
+    assert runs in said
+    assert main(["figure", "best", "final-differences", "--width", "page"]) == 0
+    assert main(["table", "best", "final", "--format", "latex,csv,md"]) == 0
+    page = draw(study).read_text()
+    assert page.count('class="plot forest"') == 2
+    for one in found.summaries:
+        assert page.count(percent(one.estimate.mean)) >= 2
 
 
 def test_a_named_design_is_that_of_the_final_round_where_it_was_trained_anew() -> None:
