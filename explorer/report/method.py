@@ -181,8 +181,8 @@ def _beforehand(study: OpenedStudy) -> tuple[Answer, str]:
     within = f" with a margin of {100 * margin:.2f} points" if margin else ""
     if study.finding.final_runs:
         return "yes", (
-            f"The answer, which validation chose, against each other design of the final round{within}, as one family "
-            "(Holm): declared before the first run, and settled before the first test."
+            f"The answer, which validation chose, against each other design of the final round{within}, corrected "
+            "together (Bonferroni): declared before the first run, and settled before the first test."
         )
     if study.config.study.contrast is None:
         return "does not apply", "No contrast is declared, and nothing is judged."

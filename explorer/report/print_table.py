@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 import explorer
-from explorer.analysis.final_round import FinalRound, verdict_word
+from explorer.analysis.final_round import Beside, FinalRound, verdict_word
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
@@ -147,13 +147,14 @@ def _final(study: OpenedStudy) -> PrintTable | None:
         "The designs of the search with the lowest validation errors, trained anew with "
         f"{counted(found.seeds, 'seed')} each on training and validation images together. The first is the answer, "
         "whatever the test says. Test error after the last epoch, mean over seeds with its 95 % t interval. "
-        "Difference: the answer less the design, in points, paired by seed: below zero the answer is better; the "
-        f"verdict is on the answer, with p corrected as one family (Holm). {source(study)}"
+        "Difference: the answer less the design, in points, paired by seed, with an interval over seeds and test images: "
+        "below zero the answer is better; the verdict is on the answer, and intervals and p are corrected for all "
+        f"comparisons (Bonferroni). {source(study)}"
     )
     return PrintTable(final_numbers(found), words, note)
 
 
-def _final_row(found: FinalRound, one: SettingSummary, beside: Comparison | None) -> dict[str, str]:
+def _final_row(found: FinalRound, one: SettingSummary, beside: Beside | None) -> dict[str, str]:
     gap = beside.difference if beside is not None else None
     verdict = "the answer" if one.setting == found.settings[0] else "-" if beside is None else verdict_word(beside)
     return {

@@ -41,8 +41,8 @@ from explorer.verbs.export_study import _facts, _Weights
 from explorer.verbs.live import Live
 from explorer.verbs.status import status_of
 from explorer.verbs.tabulate import read_table, write_table
-from tests.made_up import DATA_HASH, IMAGES, all_ok, made_up, made_up_final
 from explorer.verbs.trained_run import TrainedRun, trained_run
+from tests.made_up import DATA_HASH, IMAGES, all_ok, made_up, made_up_final
 from tests.photographs import photographs
 from tests.training.test_image_sources import config as data_config
 from tests.training.test_image_sources import forget, pictures, write_folder
