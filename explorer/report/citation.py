@@ -8,6 +8,8 @@ from explorer.analysis.sentences import sentence
 from explorer.report.print_table import commits_of, latex_text, runs_words
 
 _SOFTWARE = "resnext-explorer"
+LAST_LATIN = 0x17F  # Latin Extended-A: up to here pdflatex knows letters
+PUNCTUATION = "\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2026\u2022\u2122\u20ac"
 _PAPER = """@inproceedings{xie2017aggregated,
   title     = {Aggregated Residual Transformations for Deep Neural Networks},
   author    = {Xie, Saining and Girshick, Ross and Doll{\\'a}r, Piotr and Tu, Zhuowen and He, Kaiming},
@@ -48,7 +50,7 @@ def citation(study: OpenedStudy) -> str:
             "note": latex_text(note),
             "annote": latex_text(sentence(finding)),
         },
-        "  % author = {...}: whoever ran it; the record does not say\n",
+        f"  % author = {{...}}: whoever ran it; the record does not say\n{_other_letters(study)}",
     )
     software = _entry(
         "misc",
@@ -62,6 +64,15 @@ def citation(study: OpenedStudy) -> str:
         },
     )
     return f"{own}\n\n{software}\n\n{_PAPER}\n"
+
+
+def _other_letters(study: OpenedStudy) -> str:
+    """A comment where the study's own words have letters that pdflatex does not know, and stops at."""
+    words = f"{study.config.study.question}{study.config.data.label}{study.finding.note}"
+    found = sorted({letter for letter in latex_text(words) if ord(letter) > LAST_LATIN and letter not in PUNCTUATION})
+    if not found:
+        return ""
+    return f"  % {''.join(found[:20])}: compile with lualatex or xelatex and a font that has them, not pdflatex\n"
 
 
 def _entry(kind: str, key: str, values: dict[str, str], comment: str = "") -> str:

@@ -64,8 +64,10 @@ def curve_numbers(epochs: pd.DataFrame, runs: pd.DataFrame, most: int | None = N
     return found
 
 
-def curves_panel(curves: list[Curve]) -> Panel:
+def curves_panel(curves: list[Curve], of: int | None = None) -> Panel:
     """Error against epoch: validation solid with its interval as a band, training dotted.
+
+    `of` is the number of settings of which these are drawn; by default all are.
 
     Without validation errors, as of a final round, training is solid.
     """
@@ -102,7 +104,8 @@ def curves_panel(curves: list[Curve]) -> Panel:
     lowest = [curve for curve in curves if curve.kind == "val_error" or not validated]
     known = [value for curve in lowest for value in curve.mean if value > 0]
     y_axis = Axis("Error (%), logarithmic", log=True, low=min(known, default=1.0) / 1.3, high=100.0)
-    return Panel("Error against epoch for every setting", Axis("Epoch"), y_axis, marks)
+    which = "every setting" if of is None or of <= len(names) else f"the best {len(names)} of {of} settings"
+    return Panel(f"Error against epoch for {which}", Axis("Epoch"), y_axis, marks)
 
 
 def time_panel(runs: pd.DataFrame, shown: dict[str, str]) -> Panel:

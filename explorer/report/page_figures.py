@@ -127,7 +127,8 @@ class Views:
         ranked = sorted(self.measured, key=by_validation)
         drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
         names = [summary.setting for summary in found.summaries if summary.setting in drawn]
-        panels["curves"] = curves_panel([curve for name in names for curve in self.curves.get(name, [])])
+        curves = [curve for name in names for curve in self.curves.get(name, [])]
+        panels["curves"] = curves_panel(curves, len(found.summaries))
         if self.ranks is not None:
             panels["ranks"] = rank_panel(self.ranks)
         panels["time"] = time_panel(self.study.record.runs, {one.setting: one.display for one in found.summaries})

@@ -4,7 +4,7 @@ from explorer.analysis.judging import OpenedStudy
 from explorer.host.formatting import counted, seed_counts
 from explorer.report.curves import shared_ending, short_names
 from explorer.report.forest import Forest
-from explorer.report.page_figures import MOST_CURVES, Figure
+from explorer.report.page_figures import Figure
 from explorer.report.panel import Panel
 from explorer.report.print_table import source
 
@@ -18,6 +18,7 @@ _BANDS = {
 def caption(study: OpenedStudy, name: str, figure: Figure | Forest) -> str:
     """The caption of the figure of this name, as plain text."""
     finding, parts = study.finding, [f"{figure.title}."]
+    shown = finding.summaries
     if isinstance(figure, Panel):
         if any(mark.kind == "dots" and mark.legend == "one seed" for mark in figure.marks):
             parts.append("Small marks: single seeds.")
@@ -28,8 +29,10 @@ def caption(study: OpenedStudy, name: str, figure: Figure | Forest) -> str:
             if short := short_names(figure):
                 ending = shared_ending([mark.settings[0] for mark in figure.marks if mark.legend in short])
                 parts.append(f"Names as in the record{f', each without {ending}' if ending else ''}.")
-            if len(study.finding.summaries) > MOST_CURVES:
-                parts.append(f"The {MOST_CURVES} settings with the lowest validation errors.")
+            drawn = {setting for mark in figure.marks for setting in mark.settings}
+            if len(drawn) < len(finding.summaries):
+                parts.append("Best: by the lowest validation error.")
+            shown = [one for one in finding.summaries if one.setting in drawn] or shown
     elif isinstance(figure, Forest):
         if any(row.more and row.kind == "square" for row in figure.rows):
             parts.append("Circles: single seeds.")
@@ -41,5 +44,5 @@ def caption(study: OpenedStudy, name: str, figure: Figure | Forest) -> str:
     if name == "pairs" and finding.comparison is not None:
         parts.append(f"n = {finding.comparison.difference.n} pairs of seeds.")
     elif not isinstance(figure, Forest):
-        parts.append(f"n = {seed_counts([one.estimate.n for one in finding.summaries])} a setting.")
+        parts.append(f"n = {seed_counts([one.estimate.n for one in shown])} a setting.")
     return " ".join([*parts, source(study)])

@@ -342,7 +342,6 @@ def _forest_row(row: ForestRow, y: float, axes: Axes) -> None:
 def _parallel(figure: Parallel, axes: Axes, *, is_wide: bool) -> None:
     """Designs as lines across axes side by side, coloured from blue and dark for the lowest error to light orange."""
     heights = []
-    size = POINTS if is_wide else POINTS - 2
     # Lines pass behind the labels of an axis, not through them.
     halo: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground="white")]
     for place, (axis, values) in enumerate(zip(figure.axes, figure.columns, strict=True)):
@@ -351,7 +350,7 @@ def _parallel(figure: Parallel, axes: Axes, *, is_wide: bool) -> None:
         axes.axvline(place, color=INK, linewidth=0.6, zorder=3)
         for value, words in ticks(axis, low, high):
             y = _height(value, axis, low, high)
-            label = axes.text(place - 0.06, y, _text(words), ha="right", va="center", fontsize=size, zorder=4)
+            label = axes.text(place - 0.06, y, _text(words), ha="right", va="center", zorder=4)
             label.set_path_effects(halo)
         turned: dict[str, Any] = {} if is_wide else {"rotation": 90, "linespacing": 1.0}
         axes.text(place, 1.03, folded(_text(axis.title)), va="bottom", ha="center", **turned)

@@ -210,7 +210,24 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
     if problem["type"] == "too_short":
         message = "must have at least one item"
     message = message.replace("valid array", "list of values").replace("an object", mapping)
+    for theirs, ours in _PHRASES.items():
+        message = message.replace(theirs, ours)
     return f"{key}={json.dumps(value)}: {message}{place(path)}"
+
+
+# The checker's phrases, as people say them.
+_PHRASES = {
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "must be None": "must be null",
+    "or None": "or null",
+    "Tuple should have": "must have",
+    "List should have": "must have",
+    "String should have": "must have",
+    " after validation": "",
+}
 
 
 def _is_of_its_kind(location: tuple[int | str, ...], tree: dict[str, Any]) -> bool:

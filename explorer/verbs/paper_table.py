@@ -21,12 +21,13 @@ def carry_out(config: TableConfig, console: Console) -> int:
     tables = print_tables(open_study(folder))
     if not tables:
         raise InputError(f"{folder}: no run has come through yet, so there is nothing to tabulate")
-    for name in config.tables:
+    asked = [*tables] if config.tables in ((), ("all",)) else list(config.tables)
+    for name in asked:
         if name not in tables:
-            raise InputError(f"{name}: no such table{hint(name, [*tables])}; allowed: {', '.join(tables)}")
+            raise InputError(f"{name}: no such table{hint(name, [*tables])}; allowed: all, {', '.join(tables)}")
     target = Path(config.folder).expanduser()
     refuse_links(make_folder(target))
-    for name in dict.fromkeys(config.tables or tables):
+    for name in dict.fromkeys(asked):
         for form in dict.fromkeys(config.format):
             path = target / f"{config.name}-{name}.{ENDINGS[form]}"
             write_whole(path, written(tables[name], form))

@@ -190,7 +190,8 @@ def test_a_record_with_more_seeds_than_the_look_that_is_due_goes_on(
         assert "n = 6 paired seeds" in capsys.readouterr().out
     assert main([*wide, "search.seeds=20"]) == 2
     assert (
-        "(search.seeds was auto, now 20); continue it as it is with explorer tiny, or go on" in capsys.readouterr().err
+        "(search.seeds was auto, now 20); continue it as it is with explorer tiny, begin another study"
+        in capsys.readouterr().err
     )
     assert main([*wide, "search.seeds=20", "fork=true", "do=plan"]) == 0
 
@@ -199,7 +200,7 @@ def test_a_record_with_more_seeds_than_the_look_that_is_due_goes_on(
     ("change", "message"),
     [
         ("search.looks=[6,12,20]", "search.looks=[6, 12, 20]: unknown key"),
-        ("search.seeds=auto2", "search.seeds=\"auto2\": must be a valid integer or 'auto'"),
+        ("search.seeds=auto2", "search.seeds=\"auto2\": must be a whole number or 'auto'"),
     ],
 )
 def test_looks_are_not_for_people_to_set(change: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from explorer.report.forest import Forest, ForestRow
 from explorer.report.page_figures import Views
 from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel
 from explorer.report.parallel import Parallel
+from explorer.report.print_caption import caption
 from explorer.report.print_figure import DASHES, MARKERS, POINTS, PrintFigure, missing_letters, print_figure
 from explorer.report.print_table import latex_text, print_tables, written
 from explorer.report.robustness import check_forest
@@ -68,9 +70,9 @@ def test_every_figure_has_its_width_8_pt_no_title_and_no_text_over_another_or_ou
             assert min(box.x0, box.y0) >= -2, (key, one)
             assert box.x1 <= drawn.bbox.width + 2, (key, one)
             assert box.y1 <= drawn.bbox.height + 2, (key, one)
+        assert {one.get_fontsize() for one, _ in found} == {POINTS}
         if isinstance(figure, Parallel):
             continue
-        assert {one.get_fontsize() for one, _ in found} == {POINTS}
         for (one, box), (other, beside) in combinations(found, 2):
             assert not box.padded(-1).overlaps(beside.padded(-1)), (key, one, other)
 
@@ -248,6 +250,27 @@ A study~\cite{equal_params_cifar10_jpeg_2026} made with~\cite{resnext-explorer_0
 \end{document}
 """
 )
+
+
+def test_a_citation_says_which_letters_pdflatex_would_stop_at(recorded: dict[str, OpenedStudy]) -> None:
+    study = recorded[RECORDED[0]]
+    assert "lualatex" not in citation.citation(study)
+    config = study.config
+    labelled = replace(config, data=replace(config.data, label="Кошки \u2013 Öl"))
+    found = citation.citation(replace(study, plan=replace(study.plan, config=labelled)))
+    (line,) = [line for line in found.splitlines() if "lualatex" in line]
+    assert line.startswith("  % Кикош: ")
+    assert "Кошки" in found
+
+
+def test_the_caption_of_curves_says_how_many_of_the_settings_are_drawn(recorded: dict[str, OpenedStudy]) -> None:
+    study = recorded["design_space_cifar10_jpeg"]
+    figure = Views(study).figures["curves"]
+    assert isinstance(figure, Panel)
+    drawn = {setting for mark in figure.marks for setting in mark.settings}
+    assert f"the best {len(drawn)} of 128 settings. " in caption(study, "curves", figure)
+    study = recorded[RECORDED[0]]
+    assert "for every setting. " in caption(study, "curves", Views(study).figures["curves"])
 
 
 @pytest.mark.real

@@ -416,10 +416,10 @@ def test_a_bad_value_names_the_one_file_that_it_comes_from(workplace: Path) -> N
     search = written(workplace, "search/mine.yaml", "defaults: [listed, _self_]\nseeds: many\n")
     space = written(workplace, "space/mine.yaml", "defaults: [bottleneck, _self_]\nblock: [se]\n")
     for argument, said in (
-        ("search=mine", f"search.seeds=\"many\": must be a valid integer or 'auto' (in {search})"),
+        ("search=mine", f"search.seeds=\"many\": must be a whole number or 'auto' (in {search})"),
         ("space=mine", f"inception, alexnet (in {space})"),
         ("space.block=[se]", "inception, alexnet"),
-        ("space.cardinality=[1,x]", "must be a valid integer"),
+        ("space.cardinality=[1,x]", "must be a whole number"),
     ):
         with pytest.raises(InputError) as caught:
             read_command(["study=equal_params", argument])

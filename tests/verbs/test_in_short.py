@@ -47,7 +47,7 @@ def test_whole_numbers_are_read_wherever_one_is_expected() -> None:
     ).study
     assert (config.data.train_images, config.data.test_images, config.data.val_images) == (400, 1000, 0.1)
     assert config.space.cardinality == (1, 32)  # type: ignore[union-attr]
-    with pytest.raises(InputError, match="must be a valid integer"):
+    with pytest.raises(InputError, match="must be a whole number"):
         read_command([STUDY, "recipe.batch_size=1.5"])
 
 

@@ -86,7 +86,9 @@ def test_what_there_is_not_is_refused_with_what_there_is(
         ("figure", "tiny", "cardinalty"): "did you mean cardinality?",
         ("figure", "tiny", "--format", "gif"): "'pdf', 'svg' or 'png'",
         ("figure", "tiny", "--width", "wide"): "'column' or 'page'",
-        ("table", "tiny", "checks"): "allowed: settings, contrasts",
+        ("table", "tiny", "checks"): "allowed: all, settings, contrasts",
+        ("export", "tiny", "--onnx=maybe"): 'onnx="maybe": must be true or false',
+        ("figure", "tiny", "--height=tall"): 'height="tall": must be a number',
         ("cite", "none"): "no such study",
     }
     for command, expected in cases.items():
@@ -97,6 +99,8 @@ def test_what_there_is_not_is_refused_with_what_there_is(
     with pytest.raises(InputError, match="latex, csv, md"):
         open_study("tiny").table("settings", "word")
     assert open_study("tiny").print_figure("cardinality").get_figwidth() == 3.25
+    assert main(["table", "tiny", "all"]) == 0
+    assert sorted(path.name for path in Path("tables").iterdir()) == ["tiny-contrasts.tex", "tiny-settings.tex"]
     monkeypatch.setattr(figure, "find_spec", lambda name: None)
     assert main(["figure", "tiny"]) == 2
     assert "pip install 'resnext-explorer[paper]'" in capsys.readouterr().err
