@@ -147,9 +147,9 @@ def _final(study: OpenedStudy) -> PrintTable | None:
         "The designs of the search with the lowest validation errors, trained anew with "
         f"{counted(found.seeds, 'seed')} each on training and validation images together. The first is the answer, "
         "whatever the test says. Test error after the last epoch, mean over seeds with its 95 % t interval. "
-        "Difference: the answer less the design, in points, paired by seed, with an interval over seeds and test images: "
-        "below zero the answer is better; the verdict is on the answer, and intervals and p are corrected for all "
-        f"comparisons (Bonferroni). {source(study)}"
+        "Difference: the answer less the design, in points, paired by seed, with an interval over seeds and test "
+        "images: below zero the answer is better; the verdict is on the answer, and intervals and p are corrected for "
+        f"all comparisons (Bonferroni). {source(study)}"
     )
     return PrintTable(final_numbers(found), words, note)
 
