@@ -191,6 +191,8 @@ def _tell(measurer: Measurer, console: Console) -> None:
             f"{'; ...' if len(skipped) > 3 else ''}; all are named in environment.json",
             **PLAIN,
         )
+    for line in measurer.host_report.warnings:
+        console.print(line, **PLAIN)
 
 
 def _ask(state: State) -> None:

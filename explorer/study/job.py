@@ -68,6 +68,7 @@ class HostReport:
                   (`data.test_images=rest`)
     test_by_seed  how many test images every seed draws anew (`data.split_seed=each`); they come last
     skipped       images that were left out, each with the reason
+    warnings      lines on what makes errors say less, such as test images that are copies of training images
     has_bfloat16  the device can compute in bfloat16
     fast_bfloat16  the device has hardware units for bfloat16, so that it should be faster than float32
     has_float16   the device is a GPU that has hardware units for float16
@@ -89,6 +90,7 @@ class HostReport:
     rest_images: int = 0
     test_by_seed: int = 0
     skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     has_bfloat16: bool = False
     fast_bfloat16: bool = False
     has_float16: bool = False

@@ -290,6 +290,7 @@ def _survey(question: HostQuestion) -> HostReport:
         rest_images=rest,
         test_by_seed=by_seed if question.data.split_seed == "each" else 0,
         skipped=data.skipped,
+        warnings=data.warnings,
         has_bfloat16=devices.has_bfloat16(device),
         fast_bfloat16=devices.has_fast_bfloat16(device),
         has_float16=devices.has_float16(device),

@@ -1,6 +1,8 @@
 """Images as they lie on people's disks and on the hub: layouts, kinds of labels, names, endings, modes."""
 
+import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tests.training.test_image_sources import (
     CLASSES,
     config,
     content,
+    forget,
     picture,
     pictures,
     write_folder,
@@ -180,3 +183,40 @@ def test_a_photograph_of_any_mode_and_orientation_looks_as_people_see_it(mode: s
     assert images is not None
     near = [abs(image.numpy().astype(int) - seen[None]).max() for image in images]
     assert min(near) <= (20 if mode == "1" else 2)
+
+
+@pytest.mark.parametrize("keep", ["resident", "stream"])
+@pytest.mark.parametrize("source", ["folder", "parquet"])
+def test_copies_in_two_parts_and_classes_that_a_part_lacks_are_told(source: str, keep: str, tmp_path: Path) -> None:
+    rows, others = pictures(30), [row for row in pictures(12, 100) if row[1] < 2]
+    for part, own in (("train", rows), ("test", [*others, *rows[:2]])):
+        if source == "folder":
+            write_folder(tmp_path / part, own)
+        else:
+            write_parquet(tmp_path / f"{part}.parquet", own)
+    settings = config(tmp_path, source, keep=keep)
+    for _ in range(2):  # the second time from the cache
+        forget()
+        *copied, lacking = load(settings).warnings
+        assert sum(int(line.split()[0]) for line in copied) == 2  # of images to train on, or to validate
+        for line in copied:
+            assert re.match(
+                r"\d test images? (is a copy|are copies) of (training|validation) images, so that the test", line
+            )
+            assert re.search(r": train \S+.* and test \S+", line)
+        assert lacking == "Its test part has no image of 1 of the 3 classes (cat), of which its error says nothing"
+    twins = {*load(replace(settings, test_part="none", test_images=6)).warnings}
+    assert not twins  # no two files of the training part are equal
+
+
+def test_copies_within_one_folder_are_told_where_they_are_divided(tmp_path: Path) -> None:
+    write_folder(tmp_path, pictures(30))
+    for path in [*(tmp_path / "ant").iterdir()]:
+        path.with_name(f"copy of {path.name}").write_bytes(path.read_bytes())
+    settings = config(tmp_path, "folder", test_images=9)
+    found = load(settings)
+    of_train = next(line for line in found.warnings if "are copies of training images, so that the test error" in line)
+    assert "train ant/copy of " in of_train
+    joined = load(replace(settings, joined=True))
+    assert [line for line in joined.warnings if "validation error" in line] == []
+    assert any("test error is too low" in line for line in joined.warnings)

@@ -4,7 +4,7 @@ A plan and a start number the classes here, before an image is read, and refuse 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,11 +88,11 @@ def refuse_without_images(config: DataConfig, classes: Classes, counts: Mapping[
         )
 
 
-def lacking(classes: Classes, counts: Mapping[str, Labels]) -> list[str]:
+def lacking(name: Callable[[int], str], counts: Mapping[str, Labels]) -> list[str]:
     """Lines on parts of a data set's own that hold no image of some classes, which they cannot judge."""
     found = []
     for part, own in counts.items():
-        without = [classes.name(int(number)) for number in np.flatnonzero(own == 0)]
+        without = [name(int(number)) for number in np.flatnonzero(own == 0)]
         if part != "train" and without:
             found.append(
                 f"Its {part} part has no image of {len(without)} of the {len(own)} classes ({_some(without)}), "

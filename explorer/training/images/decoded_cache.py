@@ -28,6 +28,7 @@ from explorer.host.machine import cpu_count
 from explorer.study.settings import NO_PATH, DataConfig
 from explorer.training.images.classes import Classes, classes_of, refuse_hidden, refuse_without_images
 from explorer.training.images.decode import check, decode
+from explorer.training.images.equal import Prints, load_prints, print_of
 from explorer.training.images.source import Item, Listing, Listings, listings
 from explorer.training.images.stored import Growing, Labels, Packed, Part, hash_file, load_part
 
@@ -88,6 +89,9 @@ def _load(entry: Path, config: DataConfig) -> Pools | None:
     try:
         meta = json.loads((entry / "meta.json").read_text())
         parts = {name: load_part(entry, name, config, tuple(files)) for name, files in meta["parts"].items()}
+        for name, part in parts.items():
+            equal = {int(place): str(one) for place, one in meta.get("equal", {}).get(name, {}).items()}
+            parts[name] = replace(part, prints=load_prints(entry, name, len(part.labels)), named=equal)
         return Pools(
             parts["train"], parts.get("val"), parts.get("test"), str(meta["digest"]), tuple(map(str, meta["skipped"]))
         )
@@ -110,6 +114,7 @@ def _build(config: DataConfig, unread: Listings, entry: Path, classes: Classes) 
         parts = {name: reader.read(name, listing) for name, listing in unread.items()}
         reader.refuse()
         meta = {"digest": reader.digest.hexdigest()[:16], "skipped": reader.unusable.names, "parts": parts}
+        meta["equal"] = reader.prints.close()
         (partial / "meta.json").write_text(json.dumps(meta))
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -159,7 +164,7 @@ class _Reader:
         self.digest = hashlib.sha256()
         if streams:  # files are hashed undecoded, so settings of decoding do not matter
             self.digest.update(f"decoding {DECODING}".encode())
-        self.unusable = Unusable(config)
+        self.unusable, self.prints = Unusable(config), Prints(folder)
         self.usable: dict[str, Labels] = {}  # number of usable images of each class, by part
 
     def read(self, name: str, listing: Listing) -> list[str]:
@@ -167,9 +172,9 @@ class _Reader:
         labels: list[int] = []
         paths: list[str] = []
         writer = Packed(self.folder, name) if self.streams else Growing(self.folder / f"{name}.npy", self.config)
-        with closing(writer.file), ThreadPoolExecutor(cpu_count()) as threads:
+        with closing(writer.file), self.prints.of(name) as note, ThreadPoolExecutor(cpu_count()) as threads:
             for items in _chunks(listing.items()):
-                for item, found in zip(items, threads.map(self._looked_at, items), strict=True):
+                for item, (found, own) in zip(items, threads.map(self._looked_at, items), strict=True):
                     self.unusable.seen += 1
                     problem = found if isinstance(found, str) else label_problem(item, self.classes)
                     if problem:
@@ -177,6 +182,7 @@ class _Reader:
                         continue
                     assert item.label is not None
                     labels.append(self.classes.numbers[item.label])
+                    note(item.name, own)
                     if self.streams:
                         self.digest.update(found)
                     if self.streams and item.path:
@@ -199,20 +205,23 @@ class _Reader:
         self.unusable.refuse()
         refuse_without_images(self.config, self.classes, self.usable)
 
-    def _looked_at(self, item: Item) -> Any:
-        """The pixels of an image, or its bytes if it is streamed; if it is unusable, a text with the reason."""
+    def _looked_at(self, item: Item) -> tuple[Any, int]:
+        """The pixels of an image, or its bytes if it is streamed, or a text with the reason why it is unusable.
+
+        Beside it the hash of its file.
+        """
         if item.problem:
-            return item.problem
+            return item.problem, 0
         try:
             data = item.read()
             if data is None:
-                return "no image"
+                return "no image", 0
             if not self.streams:
-                return decode(data, self.config)
+                return decode(data, self.config), print_of(data)
             check(data, self.config)
-            return data
+            return data, print_of(data)
         except (ValueError, OSError) as error:
-            return str(error)
+            return str(error), 0
 
 
 @dataclass

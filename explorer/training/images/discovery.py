@@ -223,7 +223,7 @@ def _discovered(path: str, given: Texts, state: State) -> Discovery:
         }
         for part, own in counts.items()
     }
-    asides = [*_unused(config, path), *_unlabelled(unread), *lacking(classes, counts)]
+    asides = [*_unused(config, path), *_unlabelled(unread), *lacking(classes.name, counts)]
     sizes, problems = tuple(seen.sizes), tuple(seen.problems)
     return Discovery(
         kind, labels, len(kinds), classes.names, sizes, seen.is_grey, problems, hidden=hidden, asides=tuple(asides)

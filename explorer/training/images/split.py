@@ -18,14 +18,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from explorer.host.formatting import one_line
 from explorer.host.machine import cpu_count
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import joined_hash
 from explorer.study.settings import DataConfig, Recipe
 from explorer.training.images.augment import ATTEMPTS, crop_boxes
+from explorer.training.images.classes import lacking
 from explorer.training.images.decode import Box, decode, decode_cropped
 from explorer.training.images.decoded_cache import Pools, pools
 from explorer.training.images.drawing import places_of
+from explorer.training.images.equal import Drawn, copies
 from explorer.training.images.source import BRIGHTEST, refuse_other_digits
 from explorer.training.images.stored import Encoded, EncodedPair, Labels, Part
 
@@ -73,7 +76,7 @@ class Dataset:
     own test part (`data.test_images=rest`). `digest` is a hash of every image and label in split order: 16 hexadecimal
     digits; with `data.split_seed=each` it is the same for every seed, a hash of all images and of the split of seed 0.
     `own_test` says whether `test` is the set's own test part. `skipped` names images left out, `classes` the classes in
-    the order of their numbers, if the data set names them.
+    the order of their numbers, if the data set names them, `warnings` are lines on what makes errors say less.
     """
 
     config: DataConfig
@@ -89,6 +92,7 @@ class Dataset:
     loaders: int = 1
     skipped: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def _pools(config: DataConfig) -> Pools:
 def _load(config: DataConfig, device: str, seed: int) -> Dataset:
     found = _pools(replace(config, joined=False))
     splits = _splits(config, found, seed)
-    digest = _digest(config, found, splits, seed)
+    digest, warnings = _digest(config, found, splits, seed), _warnings(config, found, splits)
     if config.joined:
         splits[0], digest = _joined(splits[0], splits[1], found.val is None), joined_hash(digest)
     mean, std, axes = _statistics(config, splits[0])
@@ -145,7 +149,22 @@ def _load(config: DataConfig, device: str, seed: int) -> Dataset:
         own_test=found.test is not None,
         skipped=found.skipped,
         classes=found.classes,
+        warnings=warnings,
     )
+
+
+def _warnings(config: DataConfig, found: Pools, splits: list[Split]) -> tuple[str, ...]:
+    """Lines on images that are in two splits, and on classes that a part of the set's own lacks."""
+    own = {"train": found.train, "val": found.val, "test": found.test}
+    drawn = {}
+    for name, split in zip((*own, "rest"), splits, strict=False):
+        part = own.get(name)
+        drawn[name] = Drawn(part or found.train, "train" if part is None else name, split.index.numpy())
+    counts = {
+        name: np.bincount(part.labels, minlength=config.classes) for name, part in own.items() if part is not None
+    }
+    names = found.classes or tuple(map(str, range(config.classes)))
+    return (*copies(drawn, joined=config.joined), *lacking(lambda number: one_line(names[number]), counts))
 
 
 def preprocessing_of(data: Dataset) -> Preprocessing:

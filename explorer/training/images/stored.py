@@ -3,7 +3,8 @@
 No pickle is ever loaded.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,17 @@ class EncodedPair:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a data set: `labels` `(n,)` and `images` `(n, channels, size, size)`, or `encoded` where streamed."""
+    """One part of a data set: `labels` `(n,)` and `images` `(n, channels, size, size)`, or `encoded` where streamed.
+
+    `prints` `(n,)` are hashes of the images' files, None where they are not known; `named` has the names of images that
+    equal another one of the data set, by place.
+    """
 
     images: Bytes | None
     labels: Labels
     encoded: Encoded | None
+    prints: Labels | None = None
+    named: Mapping[int, str] = field(default_factory=dict)
 
 
 def load_part(entry: Path, name: str, config: DataConfig, paths: tuple[str, ...]) -> Part:
