@@ -103,7 +103,8 @@ def unknown_verb(verb: str) -> InputError:
 
 def studies_here() -> list[str]:
     """The names of the studies that have a folder here."""
-    return sorted(path.name for path in STUDIES.glob("*") if path.is_dir() and not path.name.startswith((".", "_")))
+    found = (path for path in STUDIES.glob("*") if path.is_dir() or path.is_symlink())
+    return sorted(path.name for path in found if not path.name.startswith((".", "_")))
 
 
 # ---------------------------------------------------------------- words
@@ -253,6 +254,8 @@ def _check_there(verb: str, name: str, shipped: list[str], keys: tuple[str, ...]
     """Raise InputError unless the study has a folder here."""
     if "/" not in name and study_folder(name).is_dir() and checked_name(name):
         return
+    if "/" not in name and study_folder(name).is_symlink():
+        raise InputError(f"{study_folder(name)}: is a link to something that is not there; delete the link")
     if name in shipped:
         keys = ("data=FOLDER",) if name == "best" else ()
         raise InputError(f"{name}: has no record here yet; train it first, with: {command_for('', name, *keys)}")
@@ -339,7 +342,9 @@ def _too_many(verb: str, name: str, others: list[str], shipped: list[str]) -> In
     if not verb and name not in (*studies_here(), *shipped):
         near = hint(name.lower(), [*VERBS])
         return InputError(f"{name[:120]}: no such verb{near}; verbs: {', '.join(VERBS)}")
-    return InputError(f"{others[0]}: is one word too many; allowed is one study, {name}, and then keys, as key=value")
+    return InputError(
+        f"{others[0] or repr('')}: is one word too many; allowed is one study, {name}, and then keys, as key=value"
+    )
 
 
 def _example(kind: type[Any]) -> str:

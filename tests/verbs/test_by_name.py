@@ -82,6 +82,10 @@ def test_studies_are_listed_with_how_far_they_are(tiny: Path, capsys: pytest.Cap
     shutil.copytree(tiny, "studies/ill")
     Path("studies/ill/config.yaml").write_text("recipe: [")
     Path("studies/linked").symlink_to(tiny.resolve())
+    Path("studies/nowhere").symlink_to("gone")
+    assert main(["status", "nowhere", "--json"]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, "studies/nowhere: is a link to something" in printed.err) == ("", True)
     assert main(["list", "--json"]) == 0
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
     states = {name: one["state"] for name, one in found.items()}
@@ -91,6 +95,7 @@ def test_studies_are_listed_with_how_far_they_are(tiny: Path, capsys: pytest.Cap
         "empty": "not begun",
         "ill": "unusable",
         "linked": "unusable",
+        "nowhere": "unusable",
     }
     assert (found["half"]["done"], found["half"]["wanted"]) == (2, 4)
     assert "studies/ill/config.yaml: is not a YAML mapping" in found["ill"]["verdict"]
