@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.sentences import looks_sentence
 from explorer.design.budget import least_within
 from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
@@ -169,6 +170,11 @@ def _test(study: OpenedStudy) -> tuple[Answer, str]:
         if not study.finding.final_runs:
             return "yes", "The search was led by validation images; the test images were not looked at."
         judges = "judged" if _is_complete(study) else "judges"
+        if (found := study.finding.final_round) is not None and found.looks > 1:
+            return (
+                "in part",
+                f"The search was led by validation images, which chose the answer. {looks_sentence(found)}",
+            )
         return "yes", (
             "The search was led by validation images, which chose the answer too; the test was looked at once per run "
             f"of the final round, which {judges} it and chose nothing."

@@ -351,8 +351,17 @@ def test_more_designs_make_another_final_round() -> None:
     study = open_study(Path("studies/best"))
     for told in (sentence(study.finding), draw(study).read_text(), entry_of(study).best.caution):  # type: ignore[union-attr]
         assert "The test images were looked at 2 times, by as many final rounds of this search" in told
+    tested = [item for item in checklist(study) if "looked at 2 times" in item.words]
+    assert [item.answer for item in tested] == ["in part"]
     write_table(study.folder, Path("table"))
     assert explorer.open_study(Path("table")).verdict == sentence(study.finding)
+
+
+def test_a_plan_says_where_seeds_of_the_final_round_are_too_few(capsys: pytest.CaptureFixture[str]) -> None:
+    few = "2 seeds of each design in the final round are too few to say how sure the answer is"
+    for seeds, told in ((2, True), (5, False)):
+        assert main(["plan", *BEST, f"search.final_seeds={seeds}"]) == 0
+        assert (few in re.sub(r"\s+", " ", capsys.readouterr().out)) is told
 
 
 def test_the_final_round_trains_on_training_and_validation_images(tmp_path: Path) -> None:
