@@ -3,7 +3,7 @@
 from explorer.analysis.final_round import FinalRound, verdict_word
 from explorer.design.name import display_setting
 from explorer.host.formatting import points
-from explorer.report.error_words import interval_words, mean_words, seeds_words
+from explorer.report.error_words import final_seeds_words, interval_words, mean_words
 from explorer.report.forest import Forest, ForestRow
 
 
@@ -20,9 +20,9 @@ def final_forests(found: FinalRound | None) -> dict[str, Forest]:
             100 * one.estimate.mean,
             100 * one.estimate.low,
             100 * one.estimate.high,
-            f"{mean_words(one)} ({interval_words(one)}), {seeds_words(one)}"
+            f"{mean_words(one)} ({interval_words(one)}), {final_seeds_words(found, one)}"
             if one.estimate.has_interval and not one.failed
-            else f"{mean_words(one)}, {seeds_words(one)}",
+            else f"{mean_words(one)}, {final_seeds_words(found, one)}",
             strong=one.setting == found.settings[0],
             more=tuple(100 * error for error in one.measured.values()) if len(one.errors) > 1 else (),
         )

@@ -32,7 +32,7 @@ from explorer.host.formatting import (
     signed_percent,
 )
 from explorer.record.starts import starts_of
-from explorer.report.error_words import in_order, interval_words, mean_words, seeds_words
+from explorer.report.error_words import final_seeds_words, in_order, interval_words, mean_words, seeds_words
 from explorer.report.parallel import folded
 from explorer.report.robustness import check_rows, declared_gap
 
@@ -146,7 +146,8 @@ def _final(study: OpenedStudy) -> PrintTable | None:
     note = (
         "The designs of the search with the lowest validation errors, trained anew with "
         f"{counted(found.seeds, 'seed')} each on training and validation images together. The first is the answer, "
-        "whatever the test says. Test error after the last epoch, mean over seeds with its 95 % t interval. "
+        "whatever the test says. Test error after the last epoch, mean over the runs that came through with its 95 % "
+        f"interval over seeds and {counted(found.images or 0, 'test image')}. "
         "Difference: the answer less the design, in points, paired by seed, with an interval over seeds and test "
         "images: below zero the answer is better; the verdict is on the answer, and intervals and p are corrected for "
         f"all comparisons (Bonferroni). {source(study)}"
@@ -161,7 +162,7 @@ def _final_row(found: FinalRound, one: SettingSummary, beside: Beside | None) ->
         "Setting": one.display,
         "Parameters": f"{one.params:,}",
         "MACs": millions(one.macs),
-        "n": seeds_words(one),
+        "n": final_seeds_words(found, one),
         "Test error": mean_words(one),
         "95 % interval": interval_words(one) if one.estimate.has_interval else "-",
         "Difference": points(gap.mean) if gap is not None else "-",
