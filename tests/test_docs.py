@@ -169,9 +169,13 @@ def with_images(data: DataConfig) -> None:
             (folder / name / f"{number}.png").write_bytes(picture(number, size=size))
     elif data.source == "parquet":
         folder.mkdir()
-        rows = {data.image_column: [{"bytes": picture(0, size=size), "path": None}] * data.classes}
+        numbers = [one for one in (data.train_images, data.val_images, data.test_images) if isinstance(one, int)]
+        each = 20 + sum(numbers) // data.classes  # as many as the settings want, and more than a split by class needs
+        image = {"bytes": picture(0, size=size), "path": None}
+        rows = {data.image_column: [image] * (each * data.classes)}
+        labels = {data.label_column: [*range(data.classes)] * each}
         for part in ("train", "test"):
-            pq.write_table(pa.table(rows | {data.label_column: range(data.classes)}), folder / f"{part}.parquet")
+            pq.write_table(pa.table(rows | labels), folder / f"{part}.parquet")
 
 
 PHOTOS = {"photos": 60, "digits": 12}  # folders of a person's own images that pages name, and photographs of a class
