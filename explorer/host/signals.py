@@ -86,6 +86,9 @@ def ignore() -> None:
 
 def exit_code() -> int:
     """The exit code that shells use for a program ended by the received signal: 128 + its number."""
+    # Python notes a KeyboardInterrupt that leaves `exec` of a text, as every dataclass is made with, as unhandled even
+    # if it is handled outside, and would end by SIGINT whatever the code; the next `exec` takes that note away.
+    exec("")  # noqa: S102 - no words at all
     first = _signals.asked[0] if _signals.asked else signal.SIGINT
     _signals.asked.clear()
     return 128 + first
