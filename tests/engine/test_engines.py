@@ -13,6 +13,8 @@ import pytest
 
 from explorer import __version__
 from explorer.__main__ import main
+from explorer.analysis.answer import answer_of
+from explorer.analysis.judging import open_study
 from explorer.engine import messages as letters
 from explorer.engine.contract import Engine
 from explorer.engine.open import open_engine
@@ -38,12 +40,15 @@ from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
 from explorer.training.images.split import load
 from explorer.verbs.command_line import read_command
-from tests.conftest import PATIENCE, TINY
+from tests.conftest import PATIENCE, TINY, undrawn
 from tests.faults.processes import MARK, Command, kill
 from tests.faults.record import differences, record_of
+from tests.made_up import made_up
+from tests.photographs import photographs
 from tests.search.test_sampler import SPACE
 from tests.study.test_planning import EXECUTION
 from tests.test_layers import ROOT
+from tests.verbs.test_best import SMALL
 
 ENGINES = {
     "local": ["engine=local"],
@@ -245,6 +250,29 @@ def test_all_engines_make_the_same_record(
 ) -> None:
     found = differences(recorded(tmp_path, name, *overrides), expected(*overrides))
     assert not found, found
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "local"])
+def test_the_weights_of_a_final_round_come_back_and_are_exported(
+    name: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The search is made up, on the hash of real images; the answer's one run is trained where the engine has it."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # others of this machine would have its processes wait for minutes
+    photographs(workplace / "photos", 12, largest=60)
+    config = read_command([*SMALL, "search.final=1", "recipe.epochs=2"]).study
+    data = load(config.data)
+    made_up(config, data_hash=data.digest, images=(len(data.train), len(data.val), len(data.test)))
+    undrawn(monkeypatch)
+    assert main(["best", *ENGINES[name], *COMMON, "engine.workers=1"]) == 0
+    assert "1 fresh seed each, then tested: 1 run" in " ".join(capsys.readouterr().out.split())
+    folder, run, _ = answer_of(open_study(Path("studies/best")))
+    (start,) = starts_of(stored_environment(folder) or {})
+    assert (start["engine"], run.status) == (name, "ok")
+    assert [path.name for path in (folder / "local" / "weights").iterdir()] == [f"{run.run}.safetensors"]
+    assert main(["export", "best"]) == 0
+    assert "the recorded answer on each of" in capsys.readouterr().out
 
 
 def test_what_is_not_written_to_its_end_is_no_letter(tmp_path: Path) -> None:
