@@ -55,7 +55,7 @@ def test_an_unfinished_study_says_so_and_an_empty_one_is_refused(
     said = capsys.readouterr().out
     assert ", 2 of 4 runs so far;" in said
     assert "2 of 4 runs so far" in Path("tables/tiny-settings.tex").read_text(encoding="utf-8")
-    assert "2 runs of 4, unfinished" in said
+    assert "2 of 4 runs" in said.split("@")[1]
     made_up(read_command([*TINY, "name=empty"]).study, lambda setting, seed: "")
     for command in (["figure", "empty"], ["table", "empty"]):
         assert main(command) == 2
