@@ -24,7 +24,7 @@ ROOMS = {
     "report": {"host", "design", "study", "record", "analysis"},
     "verbs": {"host", "design", "study", "record", "training", "analysis", "search", "report"},
     "__main__": {"host", "verbs"},
-    "__init__": {"verbs"},
+    "__init__": {"host", "verbs"},
 }
 # Packages that only some rooms may know, and libraries of clusters, which only the files of their own engine may.
 HEAVY = {

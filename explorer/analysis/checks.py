@@ -98,10 +98,12 @@ def _pace(plan: Plan, record: records.Record) -> float | None:
 def checks_of(folder: Path, declared: Declared, data_hash: str | None) -> Checks | None:
     """The checks of a study, as far as its folder has them; None if the study has no contrast that can be checked.
 
+    That is so too where another program trained it, which alone could train its checks.
+
     `data_hash` is that of the images that the study was started on; None before its first start.
     """
     plan = declared.plan
-    if plan.contrast is None or any(one.form != "grouped" for one in plan.contrast):
+    if plan.config.is_told or plan.contrast is None or any(one.form != "grouped" for one in plan.contrast):
         return None
     known: dict[str, CheckStudy] = {}
 

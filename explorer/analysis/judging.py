@@ -197,11 +197,15 @@ def _found(
 def _under(config: StudyConfig, names: Sequence[str]) -> str:
     """The initialisation under which designs with different numbers of paths were compared; "" if all have the same.
 
+    Another program may initialise them in any way.
+
     With most rules of initialisation the norm of a filter depends on the number of paths, and the result of short
     training depends on that norm, so the verdict names the rule.
     """
     if len({paths_in(name) for name in names}) < 2:
         return ""
+    if config.is_told:
+        return "as another program trained them"
     init, gain = config.recipe.init, config.recipe.init_gain
     if (init, gain) == ("fan_out", 1):
         return "under the paper's initialisation"

@@ -29,6 +29,7 @@ class Regime:
                of this one; None if there is none
     ranks      the rank correlation with that study; None as well if it has no interval
     published  published contrasts of as many paths on the same data set
+    is_told    another program trained the runs, and nothing is known of how long
     """
 
     steps: int
@@ -39,6 +40,7 @@ class Regime:
     longest: tuple[str, int] | None = None
     ranks: Agreement | None = None
     published: tuple[PublishedPair, ...] = ()
+    is_told: bool = False
 
 
 def regime_of(study: OpenedStudy) -> Regime:
@@ -62,6 +64,7 @@ def regime_of(study: OpenedStudy) -> Regime:
         longest=longest,
         ranks=ranks,
         published=pairs,
+        is_told=config.is_told,
     )
 
 
@@ -123,6 +126,8 @@ def regime_sentence(regime: Regime) -> str:
     paper = PAPER_STEPS[regime.paper]
     how_long = f"{counted(regime.steps, 'training step')}, {_share(regime.steps / paper)} the ResNeXt paper's"
     parts = [f"Regime: {how_long} {paper:,} on {PAPER_DATA[regime.paper]}."]
+    if regime.is_told:
+        parts = ["Regime: another program trained the runs; how long, its own account has to say."]
     if not math.isnan(regime.slope):
         what = "the last epoch" if regime.last == 1 else f"the last {regime.last} epochs"
         size = f"{abs(regime.slope):.2f}"

@@ -16,6 +16,7 @@ from explorer.engine.contract import accepted
 from explorer.engine.retries import CROWDED, Attempts
 from explorer.host import signals as interrupt
 from explorer.host.errors import InputError
+from explorer.host.spawning import start
 from explorer.study.job import (
     Alive,
     Answer,
@@ -252,7 +253,7 @@ class LocalEngine:
     def _started(self, device: int | None) -> _Worker:
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=work, args=(theirs, os.getpid(), device), daemon=True)
-        process.start()
+        start(process)
         theirs.close()
         self._workers.append(_Worker(process, ours, device))
         return self._workers[-1]

@@ -48,6 +48,14 @@ class PlainConsole(Console):
 
 
 _WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "replace_whitespace": False}
+
+
+def open_console(quiet: bool = False) -> PlainConsole:
+    """The console of a command: away from a terminal there is no width to keep to, and rich would fold tables at 80."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return PlainConsole(width=None if is_terminal or "COLUMNS" in os.environ else 120, quiet=quiet)
+
+
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 

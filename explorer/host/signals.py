@@ -1,12 +1,14 @@
 """SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first one saves and ends the program, the second ends it at once.
 
 A signal can arrive at any time. Usually it raises KeyboardInterrupt. Within `deferred` it is only recorded, and the
-code there checks `requested` or calls `check` at places where nothing is lost by leaving.
+code there checks `requested` or calls `check` at places where nothing is lost by leaving. A time limit asks in the same
+way, at those places alone.
 """
 
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,14 +20,22 @@ LONGEST_GOODBYE = 20.0  # seconds that worker processes have to save their state
 
 @dataclass
 class _Signals:
-    """The signals received since `watching` began, and whether they are only recorded. One instance per process."""
+    """The signals received since `watching` began, and whether they are only recorded. One instance per process.
+
+    gentle  the process belongs to somebody else, as a notebook's does: a second signal does not end it
+    end     the moment of `time.monotonic` at which the body's time is over
+    """
 
     asked: list[int] = field(default_factory=list)
     deferred: bool = False
+    gentle: bool = False
+    end: float = float("inf")
 
     def note(self, number: int, *_: object) -> None:
-        """Handle a signal: record it, then raise KeyboardInterrupt unless deferred; a second one ends the process."""
+        """Handle a signal: record it, then raise KeyboardInterrupt unless deferred; a second one ends all at once."""
         self.asked.append(number)
+        if len(self.asked) > 1 and self.gentle:
+            raise KeyboardInterrupt
         if len(self.asked) > 1:
             with suppress(OSError, ValueError):
                 os.write(sys.stderr.fileno(), b"\nexplorer: left at once; what is recorded is whole\n")
@@ -38,10 +48,11 @@ _signals = _Signals()
 
 
 @contextmanager
-def watching() -> Iterator[None]:
+def watching(gentle: bool = False, seconds: float = float("inf")) -> Iterator[None]:
     """Handle signals within the body: the first one asks the program to leave, the second one ends the process.
 
-    Signals that the parent process has set to be ignored, as nohup does, stay ignored.
+    If `gentle`, the second one only raises KeyboardInterrupt, at once. After so many `seconds` the body is asked to
+    leave as by a signal. Signals that the parent process has set to be ignored, as nohup does, stay ignored.
     """
     before = {}
     with suppress(ValueError):  # only the main thread may handle signals
@@ -49,9 +60,11 @@ def watching() -> Iterator[None]:
             one: signal.signal(one, _signals.note) for one in _ASKING if signal.getsignal(one) is not signal.SIG_IGN
         }
     _signals.asked.clear()
+    _signals.gentle, _signals.end = gentle, time.monotonic() + seconds
     try:
         yield
     finally:
+        _signals.gentle, _signals.end = False, float("inf")
         for one, handler in before.items():
             signal.signal(one, handler)
 
@@ -68,13 +81,18 @@ def deferred() -> Iterator[None]:
 
 
 def requested() -> bool:
-    """Whether a signal has asked the program to end."""
-    return bool(_signals.asked)
+    """Whether a signal has asked the program to end, or its time is over."""
+    return bool(_signals.asked) or is_late()
+
+
+def is_late() -> bool:
+    """Whether the time that `watching` allows is over."""
+    return time.monotonic() >= _signals.end
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if a signal has asked the program to end."""
-    if _signals.asked:
+    """Raise KeyboardInterrupt if a signal has asked the program to end, or its time is over."""
+    if requested():
         raise KeyboardInterrupt
 
 

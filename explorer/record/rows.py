@@ -100,11 +100,12 @@ class Decision:
 class CorrectRecord:
     """One row of `correct.csv`: which test images a run classified correctly.
 
-    `bits` is base64 of one bit per test image, most significant bit first, padded with zeros to a whole byte.
+    `bits` is base64 of one bit per test image, most significant bit first, padded with zeros to a whole byte. A run
+    whose result another program told without them has none.
     """
 
     run: str
-    images: Whole
+    images: Place
     bits: str
 
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Self
 
 from rich.console import Console, Group
@@ -36,6 +37,11 @@ def waiting(console: Console, first: str = "") -> Iterator[Callable[[str], None]
     if first:
         tell(first)
     yield tell
+
+
+def _is_notebook(console: Console) -> bool:
+    """Whether a display can be drawn again in one place of a notebook, for which rich needs ipywidgets."""
+    return console.is_jupyter and find_spec("ipywidgets") is not None
 
 
 @dataclass
@@ -116,7 +122,7 @@ class Display:
     _live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if self.console.is_terminal or _is_notebook(self.console):
             self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
         return self

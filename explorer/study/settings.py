@@ -136,7 +136,8 @@ class DataConfig:
                   share a split and other seeds have other ones. What is taken from the set's own validation and test
                   part is then the same in all of them, as with split_seed 0
     source        digits: embedded; hub: a data set of the Hugging Face hub; parquet: a local folder laid out as on the
-                  hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class
+                  hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class;
+                  elsewhere: read and trained on by another program, which tells its results
     path          name on the hub, or local folder
     subset        the hub's configuration of the data set, where it has several
     *_column, *_part  names of columns and of the set's parts, if they are not the usual ones; part "none": the set's
@@ -157,7 +158,7 @@ class DataConfig:
     val_images: Count | Share | None
     test_images: Count | Share | Literal["rest"] | None
     split_seed: Natural | Literal["each"]
-    source: Literal["digits", "hub", "parquet", "folder"] = field(default="digits", metadata=ASIDE)
+    source: Literal["digits", "hub", "parquet", "folder", "elsewhere"] = field(default="digits", metadata=ASIDE)
     path: str | None = field(default=None, metadata=ASIDE)
     subset: str | None = field(default=None, metadata=ASIDE)
     image_column: str = field(default="image", metadata=ASIDE)
@@ -182,7 +183,7 @@ class DataConfig:
     @property
     def lacks_path(self) -> bool:
         """Whether the source needs a path and none is given."""
-        return self.source != "digits" and self.path is None
+        return self.source not in ("digits", "elsewhere") and self.path is None
 
 
 @dataclass(frozen=True)
@@ -447,6 +448,11 @@ class StudyConfig:
     spaces: dict[str, Space] = field(default_factory=dict)
     report: ReportConfig = field(default_factory=ReportConfig)
     fork: bool | str = False
+
+    @property
+    def is_told(self) -> bool:
+        """Whether another program trains the runs and tells their results."""
+        return self.data.source == "elsewhere"
 
     @property
     def records_filters(self) -> bool:

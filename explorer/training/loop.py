@@ -128,17 +128,23 @@ def deterministic(wanted: bool = True) -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """A run's network, initialised by its seed and prepared for its device, and its optimiser."""
-    recipe, task = run.recipe, run.task
-    network = build(
+def first_network(run: Run) -> nn.Module:
+    """A run's network with the first weights of its seed, in the grouped form, on the CPU in float32."""
+    recipe = run.recipe
+    return build(
         run.architecture,
-        task,
+        run.task,
         stream(run.seed, "initialisation"),
         zero_init_residual=recipe.zero_init_residual,
         init=recipe.init,
         init_gain=recipe.init_gain,
     )
+
+
+def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A run's network, initialised by its seed and prepared for its device, and its optimiser."""
+    recipe, task = run.recipe, run.task
+    network = first_network(run)
     if run.execution.form != "grouped":
         network = reformed(network, run.architecture, task, run.execution.form)
     network = prepare(network, run.execution, task)

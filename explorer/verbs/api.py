@@ -1,40 +1,67 @@
-"""The Python interface: a recorded study as data frames, finding and figures, without running anything.
+"""The Python interface: a study is made, run and read as an object; errors are exceptions with the command's one line.
 
-from explorer import open_study
-study = open_study("equal_params")
-study.figures["cardinality"]
-study.query("29-32x4d").error
+import explorer as ex
+s = ex.Study("equal_params", recipe="short", seeds=6)
+s.plan()
+s.run(hours=2)
+s.verdict, s.figures["cardinality"]
 """
 
 import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+import re
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from explorer.analysis.answer_choice import best_by_validation, completed
 from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
-from explorer.analysis.judging import OpenedStudy, without_joined
+from explorer.analysis.judging import OpenedStudy, begun_study, without_joined
 from explorer.analysis.judging import open_study as opened
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.sentences import sentence
+from explorer.design.architecture import Architecture
+from explorer.design.cost import cost as cost_of
+from explorer.design.cost_measures import COUNTED
 from explorer.design.name import parse_setting, setting_name
+from explorer.design.template import Task
+from explorer.host import signals
+from explorer.host.console import PLAIN, PlainConsole, open_console
 from explorer.host.errors import InputError
-from explorer.record.folder import study_folder
+from explorer.host.formatting import counted
+from explorer.record.folder import CONFIG, stamps_of, study_folder
 from explorer.record.records import as_records
+from explorer.record.rows import RunRecord
 from explorer.report.citation import citation
 from explorer.report.page_figures import Views, plotted, printable
 from explorer.report.print_table import ENDINGS, final_numbers, print_tables, written
+from explorer.study.plan import plan_of
+from explorer.study.run import Run
+from explorer.study.settings import NetworkConfig, StudyConfig
+from explorer.study.settings import Recipe as RecipeConfig
+from explorer.study.tree import whole_number
+from explorer.verbs.command_line import Command, read_command
+from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage, words_of
 from explorer.verbs.tabulate import SCHEMA, read_table
+from explorer.verbs.trained_run import TrainedRun, trained_run
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import optuna
 
     from explorer.report.print_figure import PrintFigure
+    from explorer.search.asking import Asking
+    from explorer.training.network.usable import Network
+
+_AT_MOST = re.compile(r"\s*(?:<=?\s*)?(\S+)\s*")
+AS_DECLARED: Literal["as declared"] = "as declared"
 
 
 @dataclass(frozen=True)
@@ -79,42 +106,388 @@ class Final:
     table: pd.DataFrame
 
 
-class Study:
-    """A recorded study in its present state, from its folder or from a shared table of it (`explorer tabulate`).
+@dataclass(frozen=True)
+class AskedRun:
+    """A run that a program is to train in its own way: one design with one seed.
 
-    runs, epochs, filters  the record's tables, errors as fractions
-    final    the final round of a search, whose runs are not among `runs`; None where there is none yet
-    finding  all that the record shows, the verdict included
-    verdict  the verdict in one sentence
-    regime   how long it trained, beside the published training and what is known of longer ones, in sentences
-    note     text that a person added to the result; "" for none
-    figures  the figures of its page, as plotly figures by name
+    id            its name in the record
+    setting, architecture, task  the design, by name and as a value, and the sizes of its input and output
+    seed          of everything random, so that runs of one seed are paired
+    params, macs, activations  cost in closed form
+    recipe        how the study says that it is trained; another program may do otherwise
+    begun, until  a search that stops poor designs asks for a run in parts: `begun` epochs of it have been told, and it
+                  is to be trained on to epoch `until`; None: to its end
+    judged        whether its end is told with a test error; a search takes none, since it still chooses
     """
 
-    def __init__(self, study: OpenedStudy) -> None:
-        self._study = study
-        self.runs: pd.DataFrame = study.record.runs
-        self.epochs: pd.DataFrame = study.record.epochs
-        self.filters: pd.DataFrame = study.record.filters
-        final = study.final.study if study.final is not None else None
-        known = None if final is None or final.record is None else without_joined(final.plan.config, final.record)
-        self.final: Final | None = None
-        if study.final is not None and known is not None:
-            found = study.final.found
-            self.final = Final(known.runs, known.epochs, found, final_numbers(found))
-        self.finding: Finding = study.finding
-        self.verdict: str = sentence(study.finding)
-        self.note: str = study.finding.note
+    id: str
+    setting: str
+    architecture: Architecture
+    task: Task
+    seed: int
+    params: int
+    macs: int
+    activations: int
+    recipe: RecipeConfig
+    begun: int
+    until: int | None
+    judged: bool
+    _run: Run = field(repr=False)
+    _since: float = field(repr=False)
 
-    @cached_property
+    def build(self) -> "Network":
+        """The network as a torch module on the CPU in float32, with the first weights of this seed."""
+        from explorer.training.loop import first_network
+
+        return first_network(self._run)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network of a study.
+
+    setting, seed  the run; `why` says in a sentence why it is this one
+    val_error, test_error  of that run, as fractions; a search has no test error
+    params, macs, activations  cost in closed form
+    weights        the file of its weights after the last epoch, which is there if the study was run with
+                   `storage=Storage(weights="last")`
+    """
+
+    setting: str
+    seed: int
+    why: str
+    val_error: float | None
+    test_error: float | None
+    params: int
+    macs: int
+    activations: int
+    weights: Path
+    _run: TrainedRun = field(repr=False)
+    _asked: NetworkConfig = field(repr=False)
+
+    def build(self, weights: bool = False) -> "Network":
+        """The network as a module of torch on the CPU, in float32 and evaluation mode.
+
+        It takes normalised images `(batch, channels, side, side)` and gives scores `(batch, classes)`. Without
+        `weights` it has the first weights of its seed, before training. With them it has those after the last epoch;
+        raises InputError if they were not kept, with the command that trains the run again.
+        """
+        from explorer.verbs.trained_network import built
+
+        if weights and not self.weights.is_file():
+            raise self._run.lacks_weights(self._asked)
+        return built(self._run, weights)
+
+
+class Study:
+    """A study: made from settings, run, and read in its present state. What a command can say, this can say.
+
+    ex.Study("equal_params", data="cifar10", recipe="short", seeds=6)    of `conf`, or recorded here, by its name
+    ex.Study(question="...", space=ex.Space(cardinality=[1, 32]), budget=ex.Budget(params=0.05), name="mine")
+    ex.Study(Path("config.yaml"), name="again")                          from its stored settings
+
+    `space`, `budget`, `data`, `recipe`, `search`, `engine` and `storage` take a name, a mapping of keys, or the object
+    of that name; `data` also a folder, `budget` also a number as 1_000_000 or "1M". `contrast` is a pair, as
+    ("32x4d", "1x64d"). Any other key of a study may follow, with its group as `**{"recipe.epochs": 3}` or, where one
+    group alone has it, without: `epochs=3`. Settings are checked at once: raises InputError, with the line that the
+    command would print.
+
+    The record is read when it is first needed, and again when it has changed. `config` holds all settings, `folder` is
+    where the record is or will be.
+    """
+
+    def __init__(
+        self,
+        study: str | Path | None = None,
+        /,
+        *,
+        name: str | None = None,
+        question: str | None = None,
+        contrast: tuple[str, str] | Literal["as declared"] | None = AS_DECLARED,
+        space: Space | Mapping[str, Any] | str | None = None,
+        budget: Budget | Mapping[str, Any] | str | int | None = None,
+        data: Data | Mapping[str, Any] | str | Path | None = None,
+        recipe: Recipe | Mapping[str, Any] | str | None = None,
+        search: Search | Mapping[str, Any] | str | None = None,
+        engine: Engine | Mapping[str, Any] | str | None = None,
+        storage: Storage | Mapping[str, Any] | str | None = None,
+        **keys: Any,
+    ) -> None:
+        said: dict[str, Any] = {
+            "name": name,
+            "question": question,
+            "space": space,
+            "budget": budget,
+            "data": data,
+            "recipe": recipe,
+        }
+        said |= {"search": search, "engine": engine, "storage": storage}
+        settings = {key: value for key, value in said.items() if value is not None} | keys
+        if contrast != AS_DECLARED:
+            settings["contrast"] = contrast
+        command = read_command([*_first_words(study), *words_of(settings)])
+        self._bind(command.study, command, None)
+
+    def _bind(self, config: StudyConfig, command: Command | None, study: OpenedStudy | None) -> None:
+        self.config: StudyConfig = config
+        self.folder: Path = study.folder if study else study_folder(config.name)
+        self._command = command
+        self._opened = study
+        self._views: dict[str, go.Figure] | None = None
+        self._asking: Asking | None = None
+
+    @classmethod
+    def _of(cls, study: OpenedStudy) -> "Study":
+        found = cls.__new__(cls)
+        found._bind(study.config, None, study)
+        return found
+
+    def __repr__(self) -> str:
+        study = self._opened
+        if study is None:
+            return f"Study({self.config.name!r} in {self.folder})"
+        return f"Study({self.config.name!r} in {self.folder}: {study.progress.final} of {study.progress.wanted} runs)"
+
+    @property
+    def _study(self) -> OpenedStudy:
+        """The study as recorded, read again if its files have changed. Raises InputError if it has not begun."""
+        past = self._opened
+        if past is not None and (past.stamps is None or stamps_of(self.folder).files == past.stamps.files):
+            return past
+        plan = plan_of(self.config, chooses=False) if self._command is not None else None
+        study = begun_study(self.folder, plan)
+        if study is None:
+            raise InputError(f"{self.folder}: there is no such study yet; Study.run() begins it")
+        self._opened, self._views = study, None
+        return study
+
+    def plan(self) -> pd.DataFrame:
+        """What `run` would train: a row for each setting, as `explorer plan` prints them; nothing is trained.
+
+        setting; params, macs, activations, and how far each lies from the budget, as a fraction; done and left, runs in
+        the record and to do; seconds, of one run on this machine, NaN where nothing is known. A search has the settings
+        that it has chosen until now.
+        """
+        from explorer.verbs.plan import forecast
+
+        found, _ = forecast(self.config, PlainConsole(quiet=True))
+        progress = found.progress(found.plan.seeds)
+        rows = [
+            {
+                "setting": one.name,
+                **{axis: getattr(one.cost, axis) for axis in COUNTED},
+                **{f"{axis}_deviation": one.deviation(axis) for axis in COUNTED},
+                "done": progress.by_setting[one.name],
+                "left": found.plan.seeds - progress.by_setting[one.name],
+                "seconds": math.nan if (seconds := found.run_seconds(one)) is None else seconds,
+            }
+            for one in found.settings
+        ]
+        return pd.DataFrame(rows)
+
+    def run(self, hours: float | None = None, quiet: bool = False) -> "Study":
+        """Train what the record lacks, judge it and draw its page, as `explorer NAME` does; return the study.
+
+        After so many `hours` what is being trained is saved and this returns; calling it again goes on. Ctrl-C, or the
+        stop button of a notebook, saves in the same way and then raises KeyboardInterrupt. A finished study trains
+        nothing. Raises InputError for what can be repaired, and StudyStoppedError if runs failed or nothing could be
+        judged.
+        """
+        if hours is not None and not hours > 0:
+            raise InputError(f"hours={hours}: allowed are numbers above 0")
+        from explorer.verbs.run import carry_out
+
+        console = open_console(quiet=quiet)
+        config, withheld = self.config, self._command.withheld if self._command else ()
+        if self._command is None and self.folder != study_folder(config.name):
+            raise InputError(f"{self.folder}: is read only, since it is not {study_folder(config.name)}")
+        self._opened = None
+        with signals.watching(gentle=True, seconds=math.inf if hours is None else 3600 * hours):
+            try:
+                carry_out(config, console, withheld)
+            except KeyboardInterrupt:
+                is_over = signals.is_late()
+                words = f"The {hours:g} hours are over" if is_over else "Interrupted"
+                console.print(f"{words}. Everything done so far is kept; run() continues", **PLAIN)
+                if not is_over:
+                    raise
+        return self
+
+    def ask(self, fingerprint: str = "", at_once: int = 1) -> Generator[AskedRun, None, None]:
+        """Give out the runs that the record lacks, for a program that trains them in its own way and tells the results.
+
+        for run in study.ask():
+            ...
+            study.tell(run, val_error=0.12, test_error=0.13)
+
+        Designs, budget, seeds, pairing, stopping, record, verdict and page are those of any study; only the training is
+        the program's. `fingerprint` is text that identifies its data and its way of training: a study goes on only with
+        the same. `at_once` runs may be out at the same time. What was told is recorded at once; leave the loop at any
+        time and ask again later. After the last run the page is drawn. The images are not read, so their numbers are
+        given in the settings, as in `data=Data("elsewhere", classes=21, image_size=64, train_images=9000, ...)`.
+
+        Raises InputError for settings that only this project's own training can fulfil, as a measured latency.
+        """
+        from explorer.search.asking import Asking, told_settings
+        from explorer.verbs.draw_page import draw_page
+
+        if at_once < 1:
+            raise InputError(f"at_once={at_once}: allowed are whole numbers of at least 1")
+        if self._asking is not None:  # a loop that was left by an exception, whose frame still holds it
+            self._asking.close()
+        config = told_settings(self.config, at_once)
+        plan = plan_of(config)
+        study = begun_study(self.folder, plan)
+        if study is not None and not study.progress.left:
+            return
+        asking = self._asking = Asking(plan, self.folder, fingerprint, at_once)
+        try:
+            while (job := asking.ask()) is not None:
+                cost = cost_of(job.run.architecture, job.run.task)
+                yield AskedRun(
+                    id=job.run.id,
+                    setting=setting_name(job.run.architecture, job.run.execution.form),
+                    architecture=job.run.architecture,
+                    task=job.run.task,
+                    seed=job.run.seed,
+                    params=cost.params,
+                    macs=cost.macs,
+                    activations=cost.activations,
+                    recipe=job.run.recipe,
+                    begun=asking.told(job.run.id),
+                    until=job.until,
+                    judged=job.judges,
+                    _run=job.run,
+                    _since=time.perf_counter(),
+                )
+        finally:
+            asking.close()
+            if self._asking is asking:
+                self._asking = None
+        study = begun_study(self.folder, plan)
+        if study is not None:
+            draw_page(study, PlainConsole(quiet=True))
+
+    def tell(
+        self,
+        run: AskedRun,
+        *,
+        val_error: float | None = None,
+        test_error: float | None = None,
+        train_error: float | None = None,
+        loss: float | None = None,
+        epoch: int | None = None,
+        learning_rate: float = 0.0,
+        right: "npt.ArrayLike | None" = None,
+        seconds: float | None = None,
+        status: Literal["ok", "diverged", "out_of_memory", "failed"] = "ok",
+        message: str = "",
+    ) -> bool:
+        """Tell a result of a run that `ask` gave out; return whether the run is to be trained on now.
+
+        With an `epoch`, counted from 1, these are that epoch's `val_error`, `train_error`, `loss` and, if it is known,
+        `learning_rate`: for curves, and for a search that stops poor designs, which needs them up to `run.until`.
+        Without one these are the run's results after its last epoch, which end it. Errors are fractions; `test_error`
+        is that of the last epoch, never of the best, and is told where `run.judged` says so. `right` says of each test
+        image whether it was classified correctly, which makes the interval over images possible too. `seconds` is the
+        time of the run or the epoch; without it the time since it was asked for. A run that did not come through has a
+        `status` other than ok and a `message`. Raises InputError, and takes nothing in, for what is wrong.
+        """
+        if self._asking is None:
+            raise InputError(f"run {run.id}: nothing is asked for now; tell it within a loop over Study.ask")
+        from explorer.search import asking as told
+
+        took = time.perf_counter() - run._since if seconds is None else seconds
+        errors = told.Errors(val_error, test_error, train_error, loss)
+        if epoch is not None:
+            return self._asking.epoch(run.id, errors.of_epoch(run.id, epoch, learning_rate, took))
+        self._asking.end(run.id, partial(errors.of_run, status=status, message=message, seconds=took, right=right))
+        return False
+
+    def best(self, **most: int | float | str) -> Trained:
+        """The best trained network by validation, of all designs or of those that cost at most so much.
+
+        `best(macs="<400M", params=5_000_000)`: each limit, of params, macs or activations, is a number, or text.
+        Without limits it is what `explorer export` takes. Raises InputError if no run of such a design came through.
+        """
+        study, name = self._study, self.config.name
+        why, asked = "", NetworkConfig(name)
+        if most:
+            limits = {axis: _at_most(axis, limit) for axis, limit in most.items()}
+            words = " and ".join(f"{axis} of at most {limit:,}" for axis, limit in limits.items())
+            own = [row for row in completed(study.record, study.plan.every_seed) if _costs_at_most(row, limits)]
+            if not own:
+                raise InputError(f"{self.folder}: no run of a design with {words} has come through yet")
+            ranked = best_by_validation(own)
+            asked = NetworkConfig(name, architecture=ranked[0][0])
+            why = f"it has the lowest validation error of {counted(len(ranked), 'design')} with {words}"
+        found = trained_run(asked)
+        row = found.row
+        return Trained(
+            setting=row.setting,
+            seed=row.seed,
+            why=why or found.why,
+            val_error=row.val_error,
+            test_error=row.test_error,
+            params=row.params,
+            macs=row.macs,
+            activations=row.activations,
+            weights=found.weights,
+            _run=found,
+            _asked=asked,
+        )
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The table of runs: one row for each design and seed, errors as fractions."""
+        return self._study.record.runs
+
+    @property
+    def final(self) -> Final | None:
+        """The final round of a search, whose runs are not among `runs`; None where there is none yet."""
+        final = self._study.final
+        if final is None or final.study.record is None:
+            return None
+        known = without_joined(final.study.plan.config, final.study.record)
+        return Final(known.runs, known.epochs, final.found, final_numbers(final.found))
+
+    @property
+    def epochs(self) -> pd.DataFrame:
+        """The table of epochs: one row for each epoch of a run, errors as fractions."""
+        return self._study.record.epochs
+
+    @property
+    def filters(self) -> pd.DataFrame:
+        """The table of filters: for each run and k x k convolution, how long its filters are and how far they turn."""
+        return self._study.record.filters
+
+    @property
+    def finding(self) -> Finding:
+        """All that the record shows, the verdict included."""
+        return self._study.finding
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in one sentence."""
+        return sentence(self.finding)
+
+    @property
+    def note(self) -> str:
+        """Text that a person added to the result; "" for none."""
+        return self.finding.note
+
+    @property
     def regime(self) -> str:
-        """How long the study trained, beside the published training; read together with other records on first use."""
+        """How long the study trained, beside the published training and other records here, in sentences."""
         return regime_sentence(regime_of(self._study))
 
-    @cached_property
+    @property
     def figures(self) -> dict[str, go.Figure]:
-        """The figures of the study's page, as plotly figures by name; made on first use."""
-        return {name: plotted(figure) for name, figure in Views(self._study).figures.items()}
+        """The figures of the study's page, as plotly figures by name."""
+        study = self._study
+        if self._views is None:
+            self._views = {name: plotted(figure) for name, figure in Views(study).figures.items()}
+        return self._views
 
     def print_figure(self, name: str, width: float = 3.25, height: float | None = None) -> "PrintFigure":
         """A figure at its printed size, as a matplotlib figure: `.savefig("error.pdf")` writes it with fonts embedded.
@@ -129,8 +502,8 @@ class Study:
             raise InputError(f"{name}: no such figure; allowed: {', '.join(found)}")
         return print_figure(found[name], width, height)
 
-    def table(self, name: str | None = None, form: str = "latex") -> str:
-        """A table of the study as text: `final`, `settings`, `contrasts` or `checks`, in `latex`, `csv` or `md`.
+    def table(self, form: str = "latex", name: str | None = None) -> str:
+        """A table of the study as text: in `latex`, `csv` or `md`, of `final`, `settings`, `contrasts` or `checks`.
 
         Without a name it is the first that the study has: `final` of a search with a final round, else `settings`.
         Raises InputError for a table that the study does not have, or another format.
@@ -139,7 +512,7 @@ class Study:
         name = next(iter(found), "settings") if name is None else name
         if name not in found or form not in ENDINGS:
             allowed = f"{', '.join(found)}, in {', '.join(ENDINGS)}"
-            raise InputError(f"{name}, {form}: no such table; allowed: {allowed}")
+            raise InputError(f"{form}, {name}: no such table; allowed: {allowed}")
         return written(found[name], form)
 
     @property
@@ -172,7 +545,7 @@ class Study:
             curves=curves.reset_index(drop=True),
         )
 
-    def write_page(self, path: str | Path) -> Path:
+    def report(self, path: str | Path) -> Path:
         """Write the study's page to a file of your choice, and return its path."""
         from explorer.report.page import write_page
         from explorer.verbs.ped_anova import ped_anova
@@ -195,4 +568,27 @@ def open_study(name: str | Path) -> Study:
     Raises InputError if there is none, or its files cannot be used.
     """
     folder = name if isinstance(name, Path) else study_folder(name)
-    return Study(read_table(folder) if (folder / SCHEMA).exists() else opened(folder))
+    return Study._of(read_table(folder) if (folder / SCHEMA).exists() else opened(folder))
+
+
+def _first_words(study: str | Path | None) -> list[str]:
+    """The words of a command that say which study it is."""
+    if study is None:
+        return ["study=own"]
+    if isinstance(study, str):
+        return ["run", study]
+    return ["run", "--config", str(study / CONFIG if study.is_dir() else study)]
+
+
+def _at_most(axis: str, limit: int | float | str) -> int:
+    if axis not in COUNTED:
+        raise InputError(f"{axis}={limit}: allowed are limits on {', '.join(COUNTED)}")
+    match = _AT_MOST.fullmatch(limit) if isinstance(limit, str) else None
+    found = whole_number(match[1]) if match else None if isinstance(limit, str) else int(limit)
+    if found is None:
+        raise InputError(f"{axis}={limit!r}: allowed are a number, as 400_000_000, and text, as '<400M'")
+    return found - 1 if isinstance(limit, str) and re.match(r"\s*<(?!=)", limit) else found
+
+
+def _costs_at_most(row: RunRecord, limits: Mapping[str, int]) -> bool:
+    return all(getattr(row, axis) <= limit for axis, limit in limits.items())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from explorer.host import signals
 from explorer.host.commands import program_here
-from explorer.host.console import PLAIN, PlainConsole, spare_letters
+from explorer.host.console import PLAIN, PlainConsole, open_console, spare_letters
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import one_line, without_passwords
 from explorer.verbs.table import verb_of
@@ -40,9 +40,7 @@ def carried_out(work: "Callable[[Console], int]", arguments: list[str], program:
     the signal if a signal stopped it. `arguments` are the command's words; passwords in them are never shown.
     """
     spare_letters()
-    # Away from a terminal there is no width to keep to; rich would fold tables at 80 columns.
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = PlainConsole(width=None if is_terminal or "COLUMNS" in os.environ else 120)
+    console = open_console()
     errors = PlainConsole(stderr=True)
 
     def complain(line: str) -> None:

@@ -71,7 +71,12 @@ def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Conso
     if study.finding.lost is not None:  # without a verdict there is nothing to explain
         return 0, problems
     if study.checks is None:
-        raise InputError("study.robustness: the settings of this contrast differ in their form; allowed: []")
+        why = (
+            "another program trains this study"
+            if plan.config.is_told
+            else "the settings of this contrast differ in their form"
+        )
+        raise InputError(f"study.robustness: {why}; allowed: []")
     declared = replace(study.checks.declared, plan=plan.with_seeds(study.plan.seeds), tuned={})
 
     def stand() -> Checks:

@@ -678,11 +678,11 @@ def _leading(chosen: dict[str, str]) -> str:
 def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
     """The files in the order in which they are merged, each with the path in the tree where its content belongs."""
     own, *others = conf_folders()
-    overrides = [f"{group}={_quoted(name)}" for group, name in chosen.items()]
+    overrides = [f"{group}={quoted(name)}" for group, name in chosen.items()]
     Plugins.instance()  # registers Hydra's own plugins, once
     SourcesRegistry.instance().types[_Folder.scheme()] = _Folder
     if others:
-        overrides.append(f"hydra.searchpath=[{','.join(_quoted(f'file://{folder}') for folder in others)}]")
+        overrides.append(f"hydra.searchpath=[{','.join(quoted(f'file://{folder}') for folder in others)}]")
     with initialize_config_dir(str(own), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
@@ -693,7 +693,7 @@ def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
             yield one.config_path, package
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Quote text for Hydra's grammar, in which a backslash is literal unless a quote follows."""
     return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", text)) + "'"
 

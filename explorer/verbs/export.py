@@ -12,6 +12,7 @@ from explorer.host.errors import InputError
 from explorer.host.machine import memory_bytes
 from explorer.study.settings import ExportConfig, VerifyConfig
 from explorer.training.results import Exported
+from explorer.verbs.costs import usual_task
 
 
 def print_exported(found: Exported, console: Console) -> None:
@@ -60,9 +61,8 @@ def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> tu
         raise InputError("architecture is missing; say for example architecture=29-32x4d, or for export a study's name")
     try:
         architecture = parse_name(config.architecture)
-        usual = architecture.shape.task
-        given = {key: getattr(config, key) for key in ("channels", "image_size", "classes")}
-        task = replace(usual, **{key: value for key, value in given.items() if value is not None})
+        sizes = {key: getattr(config, key) for key in ("channels", "image_size", "classes")}
+        task = usual_task(architecture, **sizes)
         needed, there = bytes_per_weight * cost(architecture, task).params, memory_bytes()
     except ValueError as error:
         raise InputError(f"architecture={config.architecture}: {error}") from None

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from explorer.host.formatting import in_one_line
+from explorer.host.spawning import start
 from explorer.record.folder import LIVE_SECONDS, REPORTS, is_stale, now
 
 REST = 20.0  # pause after a drawing, in multiples of its time, so that drawing takes at most 5 % of the time
@@ -55,7 +56,7 @@ class Live:
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=_work, args=(theirs, self.folder, self.period, self.rest), daemon=True)
         try:
-            process.start()
+            start(process)
         except OSError:  # no memory for another process: the page is drawn at the end
             ours.close()
         else:

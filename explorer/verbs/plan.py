@@ -81,8 +81,8 @@ class Forecast:
         return max(cpu_count() // (self.begun.execution["threads"] if self.begun else threads), 1)
 
 
-def carry_out(config: StudyConfig, console: Console) -> int:
-    """`explorer plan`: show what a study would run, at what cost and time; trains nothing."""
+def forecast(config: StudyConfig, console: Console) -> tuple[Forecast, Path]:
+    """What a study would train, and from which other study it takes runs; says on the console what it finds."""
     forked = None
     if config.fork:  # judged by settings alone: no worker reports device and images
         folder, (name, differences) = study_folder(config.name), fork_of(config)
@@ -115,15 +115,22 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     plan = plan.with_seeds(opened.plan.seeds) if opened else plan
     sample = some_designs(plan, SAMPLE) if config.search.is_adaptive else ()
     measured |= {setting: near(setting, recorded) for setting in sample}
-    forecast = Forecast(plan, settings, opened, taken, images, measured, sample)
-    due = forecast.progress(plan.seeds).left or _final_left(forecast)
+    found = Forecast(plan, settings, opened, taken, images, measured, sample)
+    due = found.progress(plan.seeds).left or _final_left(found)
     if due and images and not all(measured.values()):
-        forecast = replace(forecast, speed=_speed(config, console))
-    print_forecast(forecast, console)
-    if (checks := _checks(plan, opened)) is not None:
-        for line in CheckForecast(checks, images, recorded, forecast.workers).lines():
+        found = replace(found, speed=_speed(config, console))
+    return found, source
+
+
+def carry_out(config: StudyConfig, console: Console) -> int:
+    """`explorer plan`: show what a study would run, at what cost and time; trains nothing."""
+    found, source = forecast(config, console)
+    plan, config = found.plan, found.plan.config
+    print_forecast(found, console)
+    if (checks := _checks(plan, found.begun)) is not None:
+        for line in CheckForecast(checks, found.images, recorded_here(config.device), found.workers).lines():
             console.print(line, highlight=False)
-    if taken := [one for one in taken if one[1].seed in plan.every_seed]:
+    if taken := [one for one in found.taken if one[1].seed in plan.every_seed]:
         runs = counted(len(taken), "run")
         console.print(f"Not among these: {runs}, which a start takes over from {source}", **PLAIN)
     if config.device != "cpu" and config.engine.name == "local" and has_mps():

@@ -188,7 +188,7 @@ def test_errors_on_images_that_were_trained_on_are_shown_nowhere() -> None:
     assert own.query(study.final.found.settings[0]).curves["val_error"].isna().all()
     assert "validation" not in str(own.figures["curves"].to_dict())
     assert [line.name for line in own.figures["curves"].data if line.showlegend]
-    assert own.write_page("page.html").exists()
+    assert own.report("page.html").exists()
 
 
 def test_an_answer_at_chance_is_said_first_with_what_to_try() -> None:
@@ -277,7 +277,7 @@ def test_the_final_round_is_the_first_table_and_figure_and_is_cited(capsys: pyte
     assert list(table["test_error"]) == [one.estimate.mean for one in found.summaries]
     assert list(table["difference"][1:]) == [one.difference.mean for one in found.comparisons]
     assert list(table["verdict"]) == ["", "better", "better"]
-    assert own.table(form="csv") == own.table("final", "csv")
+    assert own.table(form="csv") == own.table("csv", "final")
     assert "the answer & \\\\" not in own.table()
     rows = own.table(form="md").splitlines()
     assert [row.split(" | ")[-1].rstrip(" |") for row in rows[2:5]] == ["the answer", "better", "better"]

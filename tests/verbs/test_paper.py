@@ -71,7 +71,7 @@ def test_every_kind_of_study_has_something_for_a_paper(
 ) -> None:
     made_up(read_command([f"study={kind}"]).study)
     study = open_study(kind)
-    assert study.table("settings", "md").count("\n| ") == 1 + len(study.finding.summaries)
+    assert study.table("md", "settings").count("\n| ") == 1 + len(study.finding.summaries)
     assert main(["figure", kind, "all", "--format", "svg"]) == 0
     drawn = {path.name.removeprefix(f"{kind}-").removesuffix(".svg") for path in Path("figures").iterdir()}
     assert set(study.figures) <= drawn
@@ -97,7 +97,7 @@ def test_what_there_is_not_is_refused_with_what_there_is(
     with pytest.raises(InputError, match="allowed: cardinality"):
         open_study("tiny").print_figure("none")
     with pytest.raises(InputError, match="latex, csv, md"):
-        open_study("tiny").table("settings", "word")
+        open_study("tiny").table("word", "settings")
     assert open_study("tiny").print_figure("cardinality").get_figwidth() == 3.25
     assert main(["table", "tiny", "all"]) == 0
     assert sorted(path.name for path in Path("tables").iterdir()) == ["tiny-contrasts.tex", "tiny-settings.tex"]

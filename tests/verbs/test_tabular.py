@@ -65,7 +65,7 @@ def test_a_table_loads_into_optuna_and_draws_its_page(finished: Path, tmp_path: 
     assert [trial.user_attrs["setting"] for trial in study.trials] == ["11-1x4d-w16", "11-2x3d-w16"]
     means = table.runs.groupby("setting")["val_error"].mean()
     assert [trial.value for trial in study.trials] == pytest.approx(list(means))
-    page = table.write_page(tmp_path / "page.html").read_text()
+    page = table.report(tmp_path / "page.html").read_text()
     assert "11 (2x3d" in page or "2x3d" in page
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from explorer.host.errors import InputError
 from explorer.host.formatting import one_line
 from explorer.host.machine import cpu_count
 from explorer.study.preprocessing import Preprocessing
@@ -122,6 +123,11 @@ _LOADED: dict[tuple[DataConfig, DataConfig, str], Dataset] = {}
 @lru_cache(maxsize=2)
 def _pools(config: DataConfig) -> Pools:
     """All images of a data set. Kept, since listing a large set takes long; what is resident is mapped from a file."""
+    if config.source == "elsewhere":
+        raise InputError(
+            "data.source=elsewhere: is read by another program, which takes its runs from Study.ask and tells their "
+            "results; to train here say data=photos, a folder of images"
+        )
     if config.source == "digits":
         refuse_other_digits(config)
         return _digits()

@@ -22,6 +22,7 @@ from explorer.training.network.build import module_of
 from explorer.training.network.export import module_source
 from explorer.training.network.weights import fit_weights, save_weights
 
+Network = nn.Module  # for packages that do not know torch
 MODEL, WEIGHTS, ONNX, CARD = "model.py", "weights.safetensors", "model.onnx", "README.md"
 _IMPORTS = """\
 import functools

@@ -1,0 +1,321 @@
+"""The Python interface: a study made, run, asked for and told as an object, with the command's checks and words."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import explorer as ex
+from explorer.__main__ import main
+from explorer.design import Task, cost, parse_name
+from explorer.record.folder import CORRECT, EPOCHS, RUNS
+from explorer.study.settings import StudyConfig
+from explorer.verbs.command_line import read_command
+from tests.made_up import made_up
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+# As `TINY`, in Python's words.
+OWN: dict[str, Any] = {
+    "space": ex.Space(depth=11, width=16, cardinality=[1, 2]),
+    "budget": ex.Budget("1x4d", params=0.2),
+    "contrast": ("2x3d", "1x4d"),
+    "engine": ex.Engine(workers=1, threads=1, precision="float32", forms="native"),
+    "device": "cpu",
+    "storage": "none",
+}
+ELSEWHERE = ex.Data("elsewhere", channels=1, image_size=8, train_images=100, val_images=20, test_images=16)
+
+
+@pytest.fixture(autouse=True)
+def here(workplace: Path) -> None:
+    """Every test has a folder of its own."""
+
+
+def study(**keys: Any) -> ex.Study:
+    return ex.Study(**{"name": "mine", **OWN, **keys})
+
+
+def asked(**keys: Any) -> ex.Study:
+    return study(data=ELSEWHERE, batch_size=10, **keys)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: ex.Study("equal_params", recipe="short", seeds=6), ["recipe=short", "search.seeds=6"]),
+        (lambda: ex.Study("equal_params", data="cifar10", epochs=3), ["data=cifar10", "recipe.epochs=3"]),
+        (lambda: ex.Study("equal_params", budget="1M"), ["budget=1M"]),
+        (lambda: ex.Study("equal_params", budget=1_000_000), ["budget=1M"]),
+        (lambda: ex.Study("equal_params", budget=ex.Budget(params=0.03)), ["budget.params.tolerance=0.03"]),
+        (
+            lambda: ex.Study("equal_params", budget=ex.Budget(macs=("50M", 0.02))),
+            ["budget=none", "budget.macs.target=50M", "budget.macs.tolerance=0.02"],
+        ),
+        (
+            lambda: ex.Study("equal_params", space={"width": {"low": 64, "high": 256, "factor": 2}}, contrast=None),
+            ["space.width={low: 64, high: 256, factor: 2}", "study.contrast=null"],
+        ),
+        (
+            lambda: ex.Study("equal_params", recipe=ex.Recipe(milestones=(0.5, 0.75), schedule="step", nesterov=False)),
+            ["recipe.milestones=[0.5,0.75]", "recipe.schedule=step", "recipe.nesterov=false"],
+        ),
+        (
+            lambda: ex.Study("equal_params", question="Is \"it\", {data}? It's a=[b]", learning_rate=np.float64(0.1)),
+            ["study.question='Is \"it\", {data}? It\\'s a=[b]'", "recipe.learning_rate=0.1"],
+        ),
+        (lambda: ex.Study("equal_params", **{"recipe.epochs": 3, "search.forms": "sum"}), ["epochs=3", "forms=sum"]),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+def test_python_says_what_a_command_says(made: Any, words: list[str]) -> None:
+    full = {"epochs=3": "recipe.epochs=3", "forms=sum": "search.forms=sum"}
+    assert made().config == read_command(["study=equal_params", *(full.get(word, word) for word in words)]).study
+
+
+def test_a_study_needs_no_file() -> None:
+    config = study(question="Is it so?", seeds=3, margin=0.02).config
+    keys = ["space.depth=11", "space.width=16", "space.cardinality=[1,2]", "budget.reference=1x4d", "device=cpu"]
+    keys += [
+        "budget.params.tolerance=0.2",
+        "study.contrast.setting=2x3d",
+        "study.contrast.against=1x4d",
+        "storage=none",
+    ]
+    keys += ["engine.workers=1", "engine.threads=1", "engine.precision=float32", "engine.forms=native"]
+    keys += ["study.question=Is it so?", "search.seeds=3", "study.margin=0.02"]
+    assert config == read_command(["study=own", "name=mine", *keys]).study
+    assert ex.Study(name="x").config.study.contrast is None
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        (lambda: ex.Study("equal_parms"), "equal_params"),
+        (lambda: ex.Study("equal_params", epochs=0), "recipe.epochs=0"),
+        (lambda: ex.Study("equal_params", seed=3), "seed: unknown key; did you mean seeds?"),
+        (lambda: ex.Study("equal_params", path="x"), "data.path=x"),
+        (lambda: ex.Study("equal_params", forms="sum"), r"forms: is a key of search and of engine"),
+        (lambda: ex.Study("equal_params", data=ex.Recipe("short")), "is a recipe; say recipe="),  # type: ignore[arg-type]
+        (lambda: ex.Study("equal_params", space=[1]), r"space=\[1\]: allowed are a name, a mapping"),  # type: ignore[arg-type]
+        (lambda: ex.Study("equal_params", contrast="32x4d"), r"\('32x4d', '1x64d'\)"),  # type: ignore[arg-type]
+        (lambda: ex.Study("equal_params", budget=ex.Budget(params=1.5)), "budget.params=1.5: allowed are a tolerance"),
+        (lambda: ex.Study("equal_params", epochs=object()), "allowed are numbers, text"),
+        (lambda: ex.costs("29-32x4"), "29-32x4: "),
+        (lambda: ex.costs("29-32x4d", classes=0), "classes must be at least 1"),
+    ],
+)
+def test_errors_are_one_line(made: Any, line: str) -> None:
+    with pytest.raises(ex.InputError, match=line) as caught:
+        made()
+    assert "\n" not in str(caught.value)
+
+
+def test_costs_are_exact_and_load_no_torch() -> None:
+    assert ex.costs("29-32x4d") == cost(parse_name("29-32x4d"), Task(3, 32, 10))
+    assert ex.costs("50-32x4d-imagenet").params == 25_028_904
+    code = "import sys, explorer as ex; ex.costs('29-32x4d', classes=100); print({'torch', 'pandas'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "set()"
+
+
+def test_a_study_is_planned_and_read_without_running() -> None:
+    mine = study(seeds=3)
+    with pytest.raises(ex.InputError, match="no such study yet"):
+        _ = mine.verdict
+    table = mine.plan()
+    assert table["setting"].tolist() == ["11-1x4d-w16", "11-2x3d-w16"]
+    assert table["left"].tolist() == [3, 3]
+    assert table["params"].tolist() == [8902, 10336]
+    made_up(mine.config)
+    assert (len(mine.runs), mine.plan()["left"].tolist()) == (6, [0, 0])
+    assert mine.verdict == ex.open_study("mine").verdict == ex.Study("mine").verdict
+    assert "6 of 6 runs" in repr(mine)
+    assert "\\toprule" in mine.table("latex")
+    assert mine.report("page.html").stat().st_size > 1e6
+    best = mine.best(macs="<90k")
+    assert (best.setting, best.macs) == ("11-1x4d-w16", 80768)
+    assert "of 1 design with macs of at most 89,999" in best.why
+    assert best.build()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+    with pytest.raises(ex.InputError, match="were not kept"):
+        best.build(weights=True)
+    with pytest.raises(ex.InputError, match="no run of a design with params of at most 100 "):
+        mine.best(params=100)
+    with pytest.raises(ex.InputError, match="allowed are limits on params, macs, activations"):
+        mine.best(size=100)
+    first = mine.figures
+    assert mine.figures is first
+    made_up(study(seeds=4).config)
+    more = study(seeds=4)
+    assert len(more.runs) == 8
+
+
+@pytest.mark.real
+def test_a_script_without_a_main_guard_runs_a_study_for_a_time_and_goes_on(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import explorer as ex\n"
+        "s = ex.Study('own', name='mine', space=ex.Space(depth=11, width=16, cardinality=[1, 2]),\n"
+        "    budget=ex.Budget('1x4d', params=0.2), contrast=('2x3d', '1x4d'), seeds=2, epochs=40, device='cpu',\n"
+        "    storage=ex.Storage('none', weights='last'),\n"
+        "    engine=ex.Engine(workers=1, threads=1, precision='float32', forms='native', save_every=0))\n"
+        "seconds = 6\n"
+        "while s.run(hours=seconds / 3600).plan()['left'].any():\n"
+        "    print('AGAIN')\n"
+        "    seconds *= 2\n"
+        "print('THEN', len(s.runs), s.verdict)\n"
+        "network = s.best().build(weights=True)\n"
+        "print('BUILT', not network.training)\n"
+    )
+    words = [sys.executable, str(script)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env={**_environment(), "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    assert "hours are over. Everything done so far is kept; run() continues" in done.stdout
+    assert "AGAIN" in done.stdout
+    assert "THEN 4 Inconclusive" in done.stdout
+    assert "BUILT True" in done.stdout
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def error_of(run: Any) -> float:
+    """An error that is ten points lower for two paths, a little more or less by seed."""
+    return float(0.3 - 0.1 * ("2x" in run.setting) * (1 + run.seed / 100))
+
+
+def tell_all(mine: ex.Study, **keys: Any) -> list[str]:
+    told = []
+    for run in mine.ask(**keys):
+        mine.tell(run, val_error=0.2, test_error=error_of(run))
+        told.append(f"{run.setting} {run.seed}")
+    return told
+
+
+def test_what_was_told_is_kept_paired_and_judged() -> None:
+    mine = asked(seeds=5)
+    for number, run in enumerate(mine.ask()):
+        if number == 3:
+            break
+        assert (run.params, run.judged, run.until) == (ex.costs(run.setting, **SIZES).params, True, None)
+        assert run.build()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+        mine.tell(run, val_error=0.2, test_error=error_of(run))
+    assert len(mine.runs) == 3
+    assert tell_all(mine) == [f"{name} {seed}" for seed in (1, 2, 3, 4) for name in NAMES][1:]
+    assert tell_all(mine) == []
+    assert mine.verdict.startswith(
+        "ResNeXt-11 (2x3d, w16) beats ResNet-11 (1x4d, w16) as another program trained them: its test error is 10.2"
+    )
+    page = Path("reports/mine.html").read_text()
+    assert "as another program trained them" in page
+    assert "the paper&#39;s initialisation" not in page.split("<script")[0]
+    assert len(mine.epochs) == 0
+    assert tell_all(asked(seeds=6)) == [f"{name} 5" for name in NAMES]
+    with pytest.raises(ex.InputError, match=r"search.seeds was 6, now 5"):
+        _ = mine.verdict
+    with pytest.raises(ex.InputError, match="is read by another program"):
+        asked(seeds=7).run(quiet=True)
+    with pytest.raises(ex.InputError, match="data_hash"):
+        tell_all(asked(seeds=7), fingerprint="other images")
+    assert main(["doctor", "mine"]) == 0
+
+
+NAMES = ("11-1x4d-w16", "11-2x3d-w16")
+SIZES = {"channels": 1, "image_size": 8, "classes": 10}
+
+
+def test_epochs_and_answers_are_recorded_and_what_is_wrong_is_refused() -> None:
+    mine = asked(seeds=2)
+    runs = mine.ask(at_once=2)
+    one, two = next(runs), next(runs)
+    with pytest.raises(ex.InputError, match="has not been told; tell its result"):
+        next(runs)
+    runs = mine.ask(at_once=2)  # the loop before ended with the error
+    one, two = next(runs), next(runs)
+    with pytest.raises(ex.InputError, match="val_error is missing"):
+        mine.tell(one, test_error=0.5)
+    with pytest.raises(ex.InputError, match="test_error is missing"):
+        mine.tell(one, val_error=0.5)
+    for wrong in (12.0, -0.1, float("nan"), True, "0.1"):
+        with pytest.raises(ex.InputError, match=r"test_error=.*: allowed is a fraction, from 0 to 1"):
+            mine.tell(one, val_error=0.5, test_error=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ex.InputError, match="epoch 2 is told, and 1 is the next"):
+        mine.tell(one, epoch=2, val_error=0.5, train_error=0.5, loss=1)
+    with pytest.raises(ex.InputError, match="loss is missing"):
+        mine.tell(one, epoch=1, val_error=0.5, train_error=0.5)
+    with pytest.raises(ex.InputError, match=r"has shape \(3,\); expected one value for each of 16 test images"):
+        mine.tell(one, val_error=0.5, test_error=0.5, right=[1, 0, 1])
+    with pytest.raises(ex.InputError, match=r"0.500000 of the images are wrong, and test_error=0.25"):
+        mine.tell(one, val_error=0.5, test_error=0.25, right=[1, 0] * 8)
+    with pytest.raises(ex.InputError, match="status='bad': allowed are ok, diverged"):
+        mine.tell(one, status="bad")  # type: ignore[arg-type]
+    for epoch in (1, 2):
+        assert mine.tell(one, epoch=epoch, val_error=0.5, train_error=0.4, loss=1.5)
+    mine.tell(one, val_error=0.5, test_error=0.5, right=[1, 0] * 8)
+    mine.tell(two, status="diverged", message="the loss is no number")
+    with pytest.raises(ex.InputError, match="not one that was asked for"):
+        mine.tell(two, val_error=0.5, test_error=0.5)
+    runs.close()
+    found = mine.runs.set_index("setting")
+    assert found["status"].tolist() == ["ok", "diverged"]
+    assert mine.epochs["epoch"].tolist() == [1, 2]
+    assert found["loss"][NAMES[0]] == 1.5
+    with pytest.raises(ex.InputError, match="nothing is asked for now"):
+        mine.tell(two, val_error=0.5, test_error=0.5)
+    for name, lines in ((RUNS, 3), (EPOCHS, 3), (CORRECT, 2)):
+        assert len((mine.folder / name).read_text().splitlines()) == lines
+
+
+def test_a_search_stops_what_a_program_tells_is_poor() -> None:
+    search = ex.Search("tpe", designs=9, seeds=1, pruner="halving", final=0, baseline=0.0)
+    space = ex.Space(depth=11, width=[16, 20, 24], cardinality=[1, 2, 4], bottleneck_width=[2, 3])
+    mine = ex.Study(name="mine", data=ELSEWHERE, search=search, space=space, budget="none", batch_size=10, epochs=9,
+                    storage="none", contrast=None)  # fmt: skip
+    parts: dict[str, list[tuple[int, int | None]]] = {}
+    for run in mine.ask():
+        assert not run.judged
+        parts.setdefault(run.id, []).append((run.begun, run.until))
+        error, goes_on = 1 / (1 + run.params), True
+        for epoch in range(run.begun + 1, (run.until or 9) + 1):
+            goes_on = mine.tell(run, epoch=epoch, val_error=error, train_error=error, loss=error)
+            assert goes_on == (epoch != run.until)
+        if goes_on:
+            with pytest.raises(ex.InputError, match="test_error is told of a search, which still chooses"):
+                mine.tell(run, val_error=error, test_error=error)
+            mine.tell(run, val_error=error)
+    assert {"ok", "pruned"} == {*mine.runs["status"]}
+    assert parts[mine.runs.loc[mine.runs["status"] == "ok", "run"].iloc[0]] == [(0, 1), (1, 3), (3, None)]
+    assert mine.best().params == mine.runs["params"].max()
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({"objectives": ["error", "latency"], "sampler": "nsga2", "designs": 4}, "latency is measured"),
+        ({"sampler": "tpe", "designs": 4, "final": 2}, "search.final: the final round is trained by this project"),
+        ({"seeds": "auto"}, "search.seeds=auto: ask takes a number of seeds"),
+        ({"data": {"train_images": None}}, "data.train_images=None: nothing is read here"),
+    ],
+)
+def test_what_only_our_own_training_can_do_is_refused(keys: dict[str, Any], line: str) -> None:
+    contrast = {"contrast": None} if "sampler" in keys else {}
+    with pytest.raises(ex.InputError, match=line):
+        next(study(**{"data": ELSEWHERE, **contrast, **keys}).ask())
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_runs(example: Path) -> None:
+    done = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, env=_environment())
+    assert done.returncode == 0, done.stderr
+    assert "beats" in done.stdout
+
+
+def test_settings_come_from_a_file_too() -> None:
+    made_up(study(epochs=3).config)
+    again: StudyConfig = ex.Study(Path("studies/mine"), name="again").config
+    assert (again.name, again.recipe.epochs) == ("again", 3)
