@@ -574,7 +574,7 @@ def open_study(name: str | Path) -> Study:
 def _first_words(study: str | Path | None) -> list[str]:
     """The words of a command that say which study it is."""
     if study is None:
-        return ["study=own"]
+        return ["study=custom"]
     if isinstance(study, str):
         return ["run", study]
     return ["run", "--config", str(study / CONFIG if study.is_dir() else study)]

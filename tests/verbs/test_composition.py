@@ -30,6 +30,7 @@ from tests.conftest import broadly
 COMPOSED: dict[str, tuple[str, str]] = {
     "cardinality_or_width": ("13960e6039bd", "24df99b98714"),
     "cardinality_or_width_cifar10_jpeg": ("3bc559fbfd62", "20ed2b8eb958"),
+    "custom": ("b8fa6d9b940c", "b305f8c038cb"),
     "design_space": ("50052d1b0efe", "f0b6af1ee167"),
     "design_space_cifar10_jpeg": ("1caaea203f78", "3e5626d54db4"),
     "double_complexity": ("475708496b65", "6b1627a6d438"),

@@ -87,7 +87,7 @@ def test_a_study_needs_no_file() -> None:
     ]
     keys += ["engine.workers=1", "engine.threads=1", "engine.precision=float32", "engine.forms=native"]
     keys += ["study.question=Is it so?", "search.seeds=3", "study.margin=0.02"]
-    assert config == read_command(["study=own", "name=mine", *keys]).study
+    assert config == read_command(["study=custom", "name=mine", *keys]).study
     assert ex.Study(name="x").config.study.contrast is None
 
 
@@ -157,7 +157,7 @@ def test_a_script_without_a_main_guard_runs_a_study_for_a_time_and_goes_on(tmp_p
     script = tmp_path / "script.py"
     script.write_text(
         "import explorer as ex\n"
-        "s = ex.Study('own', name='mine', space=ex.Space(depth=11, width=16, cardinality=[1, 2]),\n"
+        "s = ex.Study('custom', name='mine', space=ex.Space(depth=11, width=16, cardinality=[1, 2]),\n"
         "    budget=ex.Budget('1x4d', params=0.2), contrast=('2x3d', '1x4d'), seeds=2, epochs=40, device='cpu',\n"
         "    storage=ex.Storage('none', weights='last'),\n"
         "    engine=ex.Engine(workers=1, threads=1, precision='float32', forms='native', save_every=0))\n"
