@@ -128,6 +128,7 @@ def test_from_photographs_to_a_network_with_the_installed_wheel_alone(installed:
     said = run(tmp_path, command, *SMALL)
     assert "Final round: " in said
     assert "Report: reports/best.html" in said
+    assert "The network, for use elsewhere: explorer export best" in said
     assert "Report: reports/best.html" in run(tmp_path, command, "best")
     (tmp_path / "reports" / "best.html").unlink()
     assert "Report: reports/best.html" in run(tmp_path, command, "report", "best")

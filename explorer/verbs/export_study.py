@@ -267,6 +267,7 @@ def _facts(found: TrainedRun, weights: _Weights) -> "Any":
         precision=found.run.execution.precision,
         version=explorer.__version__,
         commit=f"; trained by commit {commit}" if commit else "",
+        looks=final.found.looks if (final := found.opened.final) is not None else 1,
         again=weights.again,
     )
 

@@ -99,6 +99,8 @@ def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] =
         problems += draw_page(study, console)
     else:
         tell_of_page(study, console)
+    if study.final is not None and study.final.found.complete:
+        console.print(f"The network, for use elsewhere: {command_for('export', config.name)}", **PLAIN)
     if not failed and (asked := plan.config.study.robustness):
         problems += challenged(study, plan, asked, console)
     if study.finding.lost is not None and not failed:

@@ -351,6 +351,7 @@ def test_more_designs_make_another_final_round() -> None:
     study = open_study(Path("studies/best"))
     for told in (sentence(study.finding), draw(study).read_text(), entry_of(study).best.caution):  # type: ignore[union-attr]
         assert "The test images were looked at 2 times, by as many final rounds of this search" in told
+    assert _facts(trained_run(NetworkConfig("best")), _Weights({}, "")).looks == 2
     tested = [item for item in checklist(study) if "looked at 2 times" in item.words]
     assert [item.answer for item in tested] == ["in part"]
     write_table(study.folder, Path("table"))

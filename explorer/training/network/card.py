@@ -20,6 +20,7 @@ class Facts:
     val_words     what the validation images chose
     test_error    None of a search, whose designs are not tested
     tested        of a design that was tested with several seeds: how many, and their mean error in words; else None
+    looks         how often a search's final rounds have looked at these test images
     again         on a network trained again: in one sentence how that differs from the record; "" if it does not
     """
 
@@ -46,6 +47,7 @@ class Facts:
     precision: str
     version: str
     commit: str
+    looks: int = 1
     again: str = ""
 
 
@@ -60,7 +62,8 @@ def card(facts: Facts, found: Preprocessing, proof: Proof, *, onnx: bool) -> str
     if facts.val_error is not None:
         rows.append(f"| {val:,} validation images | {percent(facts.val_error)} | {facts.val_words} |")
     if facts.test_error is not None:
-        rows.append(f"| {test:,} test images | {percent(facts.test_error)} | never used to choose |")
+        often = f"looked at {facts.looks} times, by as many final rounds" if facts.looks > 1 else "never used to choose"
+        rows.append(f"| {test:,} test images | {percent(facts.test_error)} | {often} |")
     if facts.tested is not None:
         seeds, words = facts.tested
         rows.append(f"| {test:,} test images, {seeds} of this design | {words} | what to expect of the design |")
