@@ -8,7 +8,6 @@
 `Study` is described there; `python -m explorer --help` shows the same from the command line.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,22 +32,22 @@ __all__ = [
     "costs",
     "open_study",
 ]
-# Where each name is found once it is used: some load pandas and plotly, none loads torch.
-_PLACES = {
-    **dict.fromkeys(("InputError", "StudyStoppedError"), "explorer.host.errors"),
-    **dict.fromkeys(("Study", "open_study"), "explorer.verbs.api"),
-    **dict.fromkeys(
-        ("Budget", "Data", "Engine", "Recipe", "Search", "Space", "Storage"), "explorer.verbs.python_words"
-    ),
-    "costs": "explorer.verbs.costs",
-}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name only when it is used."""
-    if name not in _PLACES:
+    """Import a name only when it is used: some load pandas and plotly, none loads torch."""
+    place: Any
+    if name in ("InputError", "StudyStoppedError"):
+        from explorer.host import errors as place
+    elif name in ("Study", "open_study"):
+        from explorer.verbs import api as place
+    elif name == "costs":
+        from explorer.verbs import costs as place
+    elif name in __all__ and name != "__version__":
+        from explorer.verbs import python_words as place
+    else:
         raise AttributeError(f"module 'explorer' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(place, name)
 
 
 def __dir__() -> list[str]:

@@ -88,9 +88,9 @@ def test_the_command_that_reads_a_path_works(
     if kind == "folder":
         write_folder(workplace / "photos", pictures(60))
     else:
-        write_parquet(
-            workplace / "photos" / "train.parquet", [(pictures(1)[0][0], number % 10) for number in range(90)]
-        )
+        for part in ("train", "test"):
+            images = [(pictures(1)[0][0], number % 10) for number in range(200)]
+            write_parquet(workplace / "photos" / f"{part}.parquet", images)
     assert main([*plan, "data.path=photos"]) == 2
     said = capsys.readouterr().err
     assert says in said
