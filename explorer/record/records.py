@@ -156,7 +156,7 @@ def commit_all(folder: Path, runs: Iterable[tuple[RunRecord, list[EpochResult], 
     rows, right, ended, filters = list[EpochRecord](), list[CorrectRecord](), list[RunRecord](), list[FilterRecord]()
     for record, epochs, outcome in runs:
         rows += [EpochRecord(run=record.run, **vars(row)) for row in epochs]
-        if outcome.status == "ok" and outcome.test_error is not None:
+        if outcome.correct or (record.status == "ok" and record.test_error is not None):
             bits = base64.b64encode(outcome.correct).decode()
             right.append(CorrectRecord(run=record.run, images=outcome.test_images, bits=bits))
         filters += [FilterRecord(run=record.run, **vars(layer)) for layer in outcome.filters]
