@@ -105,7 +105,7 @@ class CorrectRecord:
     """
 
     run: str
-    images: Place
+    images: Annotated[int, Ge(0), Le(2**53)]
     bits: str
 
 

@@ -282,10 +282,10 @@ def test_every_column_of_numbers_has_a_range() -> None:
         ("bits", "A", "base64"),
         ("bits", "AAAA", "has 24 bits for 9 images"),
         ("images", "1000000000000", "has 16 bits for 1000000000000 images"),
-        ("images", "-1", "images='-1' is not a whole number from 1"),
+        ("images", "-1", "images='-1' is not a whole number from 0"),
         ("images", "17", "has 16 bits for 17 images"),
         ("images", "8", "has 16 bits for 8 images"),
-        ("images", "many", "images='many' is not a whole number from 1"),
+        ("images", "many", "images='many' is not a whole number from 0"),
     ],
 )
 def test_bits_of_other_images_are_refused(folder: Path, column: str, value: str, problem: str) -> None:
