@@ -28,7 +28,7 @@ def test_every_change_is_another_program(name: str) -> None:
         ("training/loop.py", "call left out", "network.eval()"),
         ("analysis/trend.py", "number", "LEAST = 3"),
         ("analysis/sentences.py", "branches swapped", "'lower' if mean < 0 else 'higher'"),
-        ("study/designs.py", "call unwrapped", "abs(distance) > limit.tolerance"),
+        ("study/designs.py", "comparison", "limit.miss(setting.cost) > limit.tolerance"),
     ],
 )
 def test_the_changes_that_went_unnoticed_once_can_be_drawn(name: str, kind: str, words: str) -> None:

@@ -46,6 +46,16 @@ def write_images(folder: Path) -> None:
         pq.write_table(pa.table({"image": files, "label": labels}), folder / f"{part}.parquet")
 
 
+def write_as_many(folder: Path) -> None:
+    """As many images as CIFAR-10 has, all alike: a plan counts them."""
+    folder.mkdir()
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(file, "JPEG")
+    for part, count in (("train", 50_000), ("test", 10_000)):
+        table = {"image": [{"bytes": file.getvalue(), "path": None}] * count, "label": [*range(10)] * (count // 10)}
+        pq.write_table(pa.table(table), folder / f"{part}.parquet")
+
+
 def checkout(folder: Path) -> Path:
     """A checkout of the project with the run prepared in its folder `.gpu`, as it travels."""
     folder.mkdir()
@@ -281,7 +291,7 @@ def test_its_studies_are_planned_from_its_own_conf(
 ) -> None:
     shutil.copytree(GPU / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
-    write_images(tmp_path / "images")
+    write_as_many(tmp_path / "images")
     for study, runs, designs in ((CONTRAST, 20, {"29-1x64d", "29-32x4d"}), (GROUPS, 10, {"29-32x4d"})):
         assert main([f"study={study}", "do=plan", "data.path=images"]) == 0
         told = capsys.readouterr().out

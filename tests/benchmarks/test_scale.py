@@ -136,6 +136,6 @@ def test_a_large_study_is_continued_listed_and_drawn_in_processes_of_their_own(
 ) -> None:
     assert measure(["size", "stored=20"]) == 0
     output = " ".join(capsys.readouterr().out.split())
-    for part in ("search: continue, half done", "5 seeds: do=report", "search: start it again when finished: verdict"):
+    for part in ("search: continue, half done", "5 seeds: report", "search: start it again when finished: verdict"):
         assert part in output
     assert list(workplace.iterdir()) == []

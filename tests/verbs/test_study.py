@@ -283,7 +283,7 @@ def test_a_changed_study_is_refused_and_left_alone(
 
 def test_a_study_that_never_ran_has_no_report(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TINY, "do=report"]) == 2
-    assert "there is no such study yet; start it with explorer " in capsys.readouterr().err
+    assert "there is no such study yet; explorer list shows those there are" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(
