@@ -22,8 +22,7 @@ def console() -> None:
     """The `explorer` command."""
     leave_ascii()
     code = main(sys.argv[1:])
-    if code > 128:
-        signals.ignore()
+    signals.ignore()  # all is done: a signal while Python takes itself down must not change the code
     sys.exit(code)
 
 
