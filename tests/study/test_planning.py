@@ -86,7 +86,7 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
         (["search=tpe", "search.designs=9"], "search.designs=9: the space holds 5 feasible designs; say "),
         (
             ["search=tpe", "search.designs=3", "budget=1_000"],
-            "search.designs=3: no design of the space would have 950 to 1,000 params; the nearest has ",
+            "search.designs=3: no design of the space would have 900 to 1,000 params; the nearest has ",
         ),
         (["search=tpe", "budget.match=tight"], "budget.match=tight: sampler tpe matches by rule"),
         (["search.designs=3"], "search.designs=3: sampler listed takes all"),
