@@ -102,7 +102,8 @@ def test_a_locale_of_ascii_opens_names_of_other_letters_and_prints_escapes(tmp_p
             Image.new("RGB", (8, 8)).save(tmp_path / "größe" / kind / f"{number}.png")
     study = tmp_path / "conf" / "study" / "mine.yaml"
     study.parent.mkdir(parents=True)
-    images = "data: {name: x, source: folder, path: größe, classes: 2, image_size: 8, channels: 3}\n"
+    images = "data: {name: x, source: folder, path: größe, classes: 2, image_size: 8, channels: 3, "
+    images += "train_images: null, val_images: 4, test_images: 4}\n"
     study.write_text(f"# @package _global_\ndefaults:\n  - fast_path\n{images}", encoding="utf-8")
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
     environment.pop("PYTHONIOENCODING", None)
