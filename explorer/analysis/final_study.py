@@ -18,9 +18,7 @@ from explorer.record.progress import progress_of
 from explorer.study.final import final_study
 from explorer.study.plan import Plan
 from explorer.study.run import joined_hash
-from explorer.study.settings import StudyConfig
-
-MOST_SEEDS = 10_000  # as of `search.final_seeds`
+from explorer.study.settings import MOST_FINAL_SEEDS, StudyConfig
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,10 @@ def final_of(
     `plan` is that of the search with the number of seeds that it has, and `environment` and `execution` are what it was
     started on.
     """
-    search = plan.config.search
-    if not search.final or not search.is_adaptive or search.cost is not None or progress_of(plan, record).left:
+    designs = plan.config.search.final_designs
+    if not designs or progress_of(plan, record).left:
         return None
-    ranked = best_by_validation(completed(record, plan.every_seed))[: search.final]
+    ranked = best_by_validation(completed(record, plan.every_seed))[:designs]
     if not ranked:
         return None
     config = final_study(plan, [name for name, _ in ranked], str(execution["precision"]))
@@ -77,7 +75,7 @@ def _with_seeds_of(folder: Path, config: StudyConfig) -> StudyConfig:
     seeds = search.get("seeds") if isinstance(search, dict) else None
     if not isinstance(seeds, int) or isinstance(config.search.seeds, str) or seeds <= config.search.seeds:
         return config
-    return replace(config, search=replace(config.search, seeds=min(seeds, MOST_SEEDS)))
+    return replace(config, search=replace(config.search, seeds=min(seeds, MOST_FINAL_SEEDS)))
 
 
 def judged_final(

@@ -32,7 +32,7 @@ class ToldEngine:
         """How many more jobs can be given out now."""
         return self._at_once - self._out
 
-    def ask(self, question: Question, workers: int = 1) -> list[Answer]:  # noqa: ARG002 - as in the contract  # noqa: ARG002 - as in the contract
+    def ask(self, question: Question, workers: int = 1) -> list[Answer]:  # noqa: ARG002 - as in the contract
         """Say what is known of the images; nothing can be measured. Raises InputError for any other question."""
         if not isinstance(question, HostQuestion):
             raise InputError(
@@ -49,7 +49,7 @@ class ToldEngine:
             )
         ]
 
-    def open(self, placement: Placement) -> int:  # noqa: ARG002  # noqa: ARG002
+    def open(self, placement: Placement) -> int:  # noqa: ARG002
         """How many jobs may be out at once."""
         return self._at_once
 

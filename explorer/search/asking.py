@@ -33,7 +33,7 @@ def told_settings(config: StudyConfig, at_once: int) -> StudyConfig:
         raise InputError(
             "search.objectives: latency is measured while nothing is trained; ask can minimise error and macs"
         )
-    if search.final and search.is_adaptive:
+    if search.final_designs:
         raise InputError("search.final: the final round is trained by this project; say final=0, and judge it yourself")
     if search.seeds == "auto":
         raise InputError("search.seeds=auto: ask takes a number of seeds; call ask again with more")

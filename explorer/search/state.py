@@ -6,11 +6,12 @@ from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from rich.console import Console
 
+from explorer.host.yaml_limits import opened
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.progress import refuse_foreign
@@ -25,7 +26,8 @@ from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Execution,
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
 
-LONGEST_HEADER = 64 << 20  # bytes of a checkpoint's header that are read
+LONGEST_HEADER = 2**25  # bytes of a checkpoint's header; a hundred thousand epochs take a third
+MOST_BYTES = 2**40  # of a checkpoint
 
 
 class PageUpdater(AbstractContextManager[object], Protocol):
@@ -64,15 +66,39 @@ class State:
         return self.plan.config
 
 
+class Header(NamedTuple):
+    """What a checkpoint says of itself, read without torch: about its run, and of each tensor; `size` in bytes."""
+
+    about: dict[str, Any]
+    tensors: dict[str, Any]
+    size: int
+
+
+def newest_first(folder: Path, run_id: str) -> list[Path]:
+    """The checkpoints of a run."""
+    return sorted((checkpoints(folder) / run_id).glob("*.safetensors"), reverse=True)
+
+
+def checkpoint_header(path: Path) -> Header:
+    """The header of a checkpoint, which may come from other people.
+
+    Raises OSError or InputError if it cannot be read, EOFError if it is cut short, and ValueError, TypeError,
+    LookupError, AttributeError or RecursionError if the header is none.
+    """
+    with opened(path, MOST_BYTES) as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > LONGEST_HEADER or size > path.stat().st_size:
+            raise EOFError("it is no safetensors file, or cut short")
+        tensors = json.loads(file.read(size))
+    return Header(json.loads(tensors.pop("__metadata__")["about"]), tensors, size)
+
+
 def kept_seconds(folder: Path, run_id: str) -> float:
     """Seconds of training that a run's newest checkpoint holds; 0 if there is none that can be read here."""
-    for path in sorted((checkpoints(folder) / run_id).glob("*.safetensors"), reverse=True):
+    for path in newest_first(folder, run_id):
         try:
-            with path.open("rb") as file:
-                size = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(min(size, LONGEST_HEADER)))
-            return float(json.loads(header["__metadata__"]["about"])["seconds"])
-        except (OSError, ValueError, TypeError, LookupError):
+            return float(checkpoint_header(path).about["seconds"])
+        except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             continue  # its run says what is wrong with it
     return 0.0
 

@@ -23,8 +23,7 @@ from explorer.study.settings import (
 
 def final_runs(config: StudyConfig) -> int:
     """How many runs the final round of a study's search has, if that many designs come through; 0 if it has none."""
-    search = config.search
-    return 0 if not search.is_adaptive or search.cost is not None else search.final * search.final_seeds
+    return config.search.final_designs * config.search.final_seeds
 
 
 def final_name(plan: Plan) -> str:

@@ -194,8 +194,8 @@ def refuse_test_that_was_trained_on(config: StudyConfig, test_by_seed: int = 0) 
     So it is where every seed draws test images of its own from the training part: as settings say before the images
     are read, and as the number of such images, `test_by_seed`, says afterwards.
     """
-    data, search = config.data, config.search
-    if data.split_seed != "each" or not search.final or not search.is_adaptive or search.cost is not None:
+    data = config.data
+    if data.split_seed != "each" or not config.search.final_designs:
         return
     carved = data.source == "digits" or data.test_part == "none" or isinstance(data.test_images, float | str)
     if carved or test_by_seed:

@@ -26,6 +26,7 @@ Pruner = Literal["none", "halving", "hyperband", "median"]
 Precision = Literal["float32", "bfloat16", "float16"]
 LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
 MOST_EPOCHS = 100_000
+MOST_FINAL_SEEDS = 10_000
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
 # The robustness checks of a contrast, each by the rival explanation that it takes away (see `explorer.study.checks`).
 # length_16 is the check of length with an arm more, of sixteen times the epochs.
@@ -308,7 +309,7 @@ class SearchConfig:
     forms: Annotated[tuple[Literal["sum", "concat", "grouped"], ...], MinLen(1)] = ("grouped",)
     first_seed: Annotated[int, Ge(0), Le(1_000_000_000)] = 0
     final: Annotated[int, Ge(0), Le(100)] = 0
-    final_seeds: Annotated[int, Ge(1), Le(10_000)] = 5
+    final_seeds: Annotated[int, Ge(1), Le(MOST_FINAL_SEEDS)] = 5
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -324,6 +325,11 @@ class SearchConfig:
     def random_designs(self) -> int:
         """Number of a search's designs that are drawn at random, for comparison with the search."""
         return round((self.designs or 0) * self.baseline)
+
+    @property
+    def final_designs(self) -> int:
+        """Number of designs that a final round trains anew; 0 if none follows the search."""
+        return self.final if self.is_adaptive and self.cost is None else 0
 
     @property
     def is_adaptive(self) -> bool:
@@ -489,7 +495,7 @@ class StudyConfig:
         if not search.is_adaptive or not search.designs:
             return 1.0
         drawn = search.random_designs / search.designs
-        final = search.final * search.final_seeds / (search.designs * seeds)
+        final = search.final_designs * search.final_seeds / (search.designs * seeds)
         return drawn + (1 - drawn) * self.trained_share + final
 
 

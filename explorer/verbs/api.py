@@ -172,11 +172,16 @@ class Trained:
         `weights` it has the first weights of its seed, before training. With them it has those after the last epoch;
         raises InputError if they were not kept, with the command that trains the run again.
         """
-        from explorer.verbs.trained_network import built
+        from explorer.training.loop import first_network
+        from explorer.training.network.usable import float32_network
+        from explorer.verbs.export_study import stored_weights
 
-        if weights and not self.weights.is_file():
-            raise self._run.lacks_weights(self._asked)
-        return built(self._run, weights)
+        run = self._run
+        if not weights:
+            return first_network(run.run).eval()
+        if not self.weights.is_file():
+            raise run.lacks_weights(self._asked)
+        return float32_network(run.run, stored_weights(run), str(run.weights))
 
 
 class Study:

@@ -3,7 +3,6 @@
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,19 +46,8 @@ def carry_out(config: NetworkConfig, console: Console) -> int:
     """Write the network of a study that a command asks for, prove what was written, and say where it is."""
     folder = Path(config.folder).expanduser() if config.folder else Path("exports") / config.name
     _refuse_others(folder)
-    parent = folder.absolute().parent
-    is_new = not parent.exists()
-    make_folder(folder if folder.exists() else parent)  # before all that takes time
-    try:
-        return _exported(config, folder, console)
-    except BaseException:
-        if is_new:
-            with suppress(OSError):  # something has been written into it after all
-                parent.rmdir()
-        raise
-
-
-def _exported(config: NetworkConfig, folder: Path, console: Console) -> int:
+    whole = folder.absolute()
+    make_folder(next(place for place in (whole, *whole.parents) if place.exists()))  # before all that takes time
     found = trained_run(config)
     say_if_unfinished(found, console)
     console.print(f"{found.title}: {found.why}", **PLAIN)

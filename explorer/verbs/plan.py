@@ -42,7 +42,8 @@ class Forecast:
     begun     the study as it is on disk; None before its first start
     taken     runs that the next start will reuse from the forked study
     images    numbers of images to train, validate and test on; None before they have been counted
-    measured  recorded runs on this machine whose cost is near that of a setting
+    recorded  runs of all studies that ran on this machine
+    measured  those of them whose cost is near that of a setting
     sample    some designs that a search may choose, which stand for those it has yet to choose
     speed     what a time is predicted from where nothing like it is recorded: this machine's calibration, or why there
               is none
@@ -53,6 +54,7 @@ class Forecast:
     begun: OpenedStudy | None
     taken: Taken
     images: Images | None
+    recorded: list[Measured]
     measured: dict[Setting, list[Measured]]
     sample: tuple[Setting, ...] = ()
     speed: Calibration | str = ""
@@ -115,7 +117,7 @@ def forecast(config: StudyConfig, console: Console) -> tuple[Forecast, Path]:
     plan = plan.with_seeds(opened.plan.seeds) if opened else plan
     sample = some_designs(plan, SAMPLE) if config.search.is_adaptive else ()
     measured |= {setting: near(setting, recorded) for setting in sample}
-    found = Forecast(plan, settings, opened, taken, images, measured, sample)
+    found = Forecast(plan, settings, opened, taken, images, recorded, measured, sample)
     due = found.progress(plan.seeds).left or _final_left(found)
     if due and images and not all(measured.values()):
         found = replace(found, speed=_speed(config, console))
@@ -128,7 +130,7 @@ def carry_out(config: StudyConfig, console: Console) -> int:
     plan, config = found.plan, found.plan.config
     print_forecast(found, console)
     if (checks := _checks(plan, found.begun)) is not None:
-        for line in CheckForecast(checks, found.images, recorded_here(config.device), found.workers).lines():
+        for line in CheckForecast(checks, found.images, found.recorded, found.workers).lines():
             console.print(line, highlight=False)
     if taken := [one for one in found.taken if one[1].seed in plan.every_seed]:
         runs = counted(len(taken), "run")
@@ -191,7 +193,7 @@ def print_forecast(found: Forecast, console: Console) -> None:
     if config.spaces and config.study.contrast and not config.search.only:
         rivals = config.study.contrast
         console.print(f"Contrast: designs of {rivals.setting} against those of {rivals.against}.", highlight=False)
-    if final_runs(config) and config.search.final > 1 and config.search.final_seeds < MIN_PAIRS:
+    if config.search.final_designs > 1 and config.search.final_seeds < MIN_PAIRS:
         seeds = counted(config.search.final_seeds, "seed")
         few = f"{seeds} of each design in the final round {'is' if config.search.final_seeds == 1 else 'are'} too few"
         console.print(f"{few} to say how sure the answer is; say search.final_seeds={MIN_PAIRS} or more.", **PLAIN)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,14 @@ class Command:
     def ended(self) -> int:
         """Wait for its end and give its exit code."""
         return self.process.wait(LONGEST)
+
+    def until(self, done: Callable[[], bool], seconds: float) -> None:
+        """Wait for something to be so. Raises AssertionError where it takes too long, or the command ends before."""
+        end = time.monotonic() + seconds
+        while not done():
+            assert self.process.poll() is None, self.told()
+            assert time.monotonic() < end, self.told()
+            time.sleep(0.01)
 
     def killed_at(self, moment: float) -> bool:
         """Kill it so many seconds from now, unless it ends before."""

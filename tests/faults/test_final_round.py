@@ -4,7 +4,6 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,14 +52,6 @@ def before_the_final_round(whole: Path, place: Path) -> Path:
     return place
 
 
-def until(running: Command, there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not there():
-        assert running.process.poll() is None, running.told()
-        assert time.monotonic() < deadline, running.told()
-        time.sleep(0.01)
-
-
 def recorded(place: Path) -> int:
     """How many runs of the final round are recorded."""
     path = place / FINAL / RUNS
@@ -86,17 +77,17 @@ def test_whatever_ends_a_final_round_the_name_alone_goes_on(whole: Path, tmp_pat
     """One after the other: a worker is killed, then the command; the next one is interrupted, the last one ends."""
     place = before_the_final_round(whole, tmp_path)
     with command(place, ["best"]) as running:
-        until(running, lambda: has_checkpoint(place))
+        running.until(lambda: has_checkpoint(place), PATIENCE)
         (worker, *_) = running.workers()
         kill(worker)
-        until(running, lambda: recorded(place) == 1)
+        running.until(lambda: recorded(place) == 1, PATIENCE)
         running.process.kill()
         running.process.wait()
         running.gone_after(PATIENCE)
     assert "another one goes on" in running.told()
     done = recorded(place)
     with command(place, ["best"]) as running:
-        until(running, lambda: recorded(place) > done)
+        running.until(lambda: recorded(place) > done, PATIENCE)
         running.process.send_signal(signal.SIGINT)
         code = running.ended()
     assert (code, "Interrupted. Everything done so far is kept" in running.told()) == (130, True), running.told()

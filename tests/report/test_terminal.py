@@ -35,7 +35,7 @@ def test_a_deviation_stays_with_its_unit_on_a_narrow_terminal(show: str, width: 
         print_verdict(replace(found, summaries=met), "Which?", console)
     else:
         plan = plan_of(config)
-        forecast = Forecast(plan, plan.settings, None, [], None, {one: [] for one in plan.settings})
+        forecast = Forecast(plan, plan.settings, None, [], None, [], {one: [] for one in plan.settings})
         print_forecast(forecast, console)
     lines = [line.split() for line in output.getvalue().splitlines()]
     assert [words for words in lines if words[:1] == ["%"]] == []

@@ -30,7 +30,7 @@ from explorer.search.trials import open_trials
 from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from tests.conftest import PATIENCE, TINY, undrawn
-from tests.faults.processes import Command, command, free_port
+from tests.faults.processes import command, free_port
 from tests.faults.record import differences, record_of
 from tests.search.postgres import IS_THERE, PASSWORD, QUOTED, Server, server
 from tests.search.test_coordinator import OK, Engine, finishing
@@ -511,14 +511,6 @@ def test_a_server_that_the_folder_alone_names_is_told_no_password(
 LONGER = [*TINY, "recipe.epochs=40", "search.seeds=4", "engine.save_every=0"]
 
 
-def until(done: Callable[[], bool], one: Command, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert one.process.poll() is None, one.told()
-        assert time.monotonic() < end, one.told()
-        time.sleep(0.2)
-
-
 def runs(place: Path) -> int:
     path = place / FOLDER / study.RUNS
     return path.read_bytes().count(b"\n") - 1 if path.exists() else 0
@@ -531,11 +523,11 @@ def test_a_server_that_restarts_in_the_middle_of_a_study_changes_nothing_and_is_
     with command(tmp_path / "undisturbed", words) as one:
         assert one.ended() == 0, one.told()
     with command(tmp_path / "disturbed", words) as one:
-        until(lambda: len(names(running, database)) == 2 and runs(tmp_path / "disturbed") > 1, one)
+        one.until(lambda: len(names(running, database)) == 2 and runs(tmp_path / "disturbed") > 1, 120.0)
         running.stop()
         try:
             before = runs(tmp_path / "disturbed")
-            until(lambda: runs(tmp_path / "disturbed") > before + 1, one)
+            one.until(lambda: runs(tmp_path / "disturbed") > before + 1, 120.0)
         finally:
             running.start()
         assert one.ended() == 0, one.told()

@@ -1,20 +1,14 @@
 """Examines a study's checkpoints by their headers, without torch, and the partial files of interrupted writes."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from explorer.host.errors import InputError
 from explorer.host.formatting import place_in_run
-from explorer.host.yaml_limits import opened
 from explorer.record.folder import CHECKS
-from explorer.search.state import checkpoints, forget
+from explorer.search.state import checkpoint_header, checkpoints, forget, newest_first
 from explorer.verbs.doctor.fault import Fault, set_aside
-
-LONGEST_HEADER = 2**25  # bytes; a hundred thousand epochs take a third
-MOST_BYTES = 2**40
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,7 @@ class Position:
 
 def position(folder: Path, run_id: str) -> Position | None:
     """Where a run resumes from its newest usable checkpoint; None if it starts from the beginning."""
-    usable = (found for path in _checkpoints(folder, run_id) if isinstance(found := _read(path, run_id), Position))
+    usable = (found for path in newest_first(folder, run_id) if isinstance(found := _read(path, run_id), Position))
     return next(usable, None)
 
 
@@ -44,7 +38,7 @@ def examine_checkpoints(folder: Path, final: set[str]) -> list[Fault]:
             what = f"{own}: checkpoints of a run that has ended"
             found.append(Fault(what, "drop them", partial(forget, folder, own.name)))
             continue
-        for path in _checkpoints(folder, own.name):
+        for path in newest_first(folder, own.name):
             if isinstance(wrong := _read(path, own.name), str):
                 goes = position(folder, own.name)
                 remedy = f"set it aside; the run {goes.words if goes else 'begins anew'}"
@@ -60,26 +54,18 @@ def examine_leftovers(folder: Path, page: Path) -> list[Fault]:
     return [Fault(f"{path}: left by an interrupted write", "drop it", path.unlink) for path in sorted(paths)]
 
 
-def _checkpoints(folder: Path, run_id: str) -> Iterator[Path]:
-    """A run's checkpoints, the newest first."""
-    yield from sorted((checkpoints(folder) / run_id).glob("*.safetensors"), reverse=True)
-
-
 def _read(path: Path, run_id: str) -> Position | str:
     """The position of a checkpoint, or why it cannot be used. The run that resumes from it checks its tensors."""
     try:
-        with opened(path, MOST_BYTES) as file:
-            size = int.from_bytes(file.read(8), "little")
-            if size > LONGEST_HEADER or size > path.stat().st_size:
-                return "it is no safetensors file, or cut short"
-            header = json.loads(file.read(size))
-        about = json.loads(header.pop("__metadata__")["about"])
-        end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+        about, tensors, size = checkpoint_header(path)
+        end = max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
         if 8 + size + end != path.stat().st_size:
             return "it is cut short"
         if about["run"] != run_id:
             return f"it is of run {about['run']}"
         return Position(len(about["results"]), int(about.get("steps", 0)))
+    except EOFError as error:
+        return str(error)
     except OSError as error:
         return str(error.strerror)
     except InputError as error:
