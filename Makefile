@@ -16,7 +16,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-demo: $(VENV)/.ready ## set up, run the study equal_params (about 3 minutes on 2 cores) and draw its page
+demo: $(VENV)/.ready ## set up, run the study equal_params (about 4 minutes on 2 cores) and draw its page
 	$(BIN)/explorer equal_params
 
 test: $(VENV)/.ready-dev ## set up and run the fast tests; with EXPLORER_REQUIRE_REAL=1 all of them, as .ci/run does

@@ -11,8 +11,10 @@ from explorer.report.panel import PALETTE, Axis, ends, ticks
 from explorer.report.svg import DIGIT, LETTER, Frame, Place, framed, scale, text
 
 ROW, TOP, BOTTOM = 30, 34, 56  # heights in pixels of a row, of the heads of the columns, and of the axis below
-WIDTH, MIDDLE, RIGHT = 1000, 300, 700  # of the picture; where its axis begins and ends
-LONGEST_LABEL = int((MIDDLE - 16) / LETTER)  # characters
+WIDTH, LEFT, RIGHT = 1000, 300, 700  # of the picture; where its axis begins, and ends if the words beside it are short
+GAP = 16  # between the axis and the text at its sides
+NARROWEST = 240  # width of the axis that longer words leave it; what is longer still is cut
+LONGEST_LABEL, LONGEST_WORDS = int((LEFT - GAP) / LETTER), int((WIDTH - LEFT - NARROWEST - GAP) / LETTER)  # characters
 Kind = Literal["square", "diamond", "span", "hollow"]
 
 
@@ -70,21 +72,21 @@ class Forest:
 def forest_svg(forest: Forest) -> Markup:
     """The picture of all rows in their order, with a line at zero. The page gives the same numbers as a table."""
     rows, axis, margin, heads = forest.rows, forest.axis, forest.margin, forest.heads
-    frame = Frame(
-        WIDTH, TOP + ROW * len(rows) + BOTTOM, left=MIDDLE, right=WIDTH - RIGHT, top=TOP, bottom=BOTTOM, gap=8
-    )
+    longest = min(max(map(len, [heads[1], *(row.words for row in rows)])), LONGEST_WORDS)
+    right = min(RIGHT, WIDTH - GAP - math.ceil(LETTER * longest))
+    frame = Frame(WIDTH, TOP + ROW * len(rows) + BOTTOM, left=LEFT, right=WIDTH - right, top=TOP, bottom=BOTTOM, gap=8)
     low, high = forest.ends
-    across, bottom = scale(Axis(axis), (low, high), MIDDLE, RIGHT), TOP + ROW * len(rows)
+    across, bottom = scale(Axis(axis), (low, high), LEFT, right), TOP + ROW * len(rows)
     parts = [] if margin is None else [_shade(across(-margin), across(margin), bottom)]
     for value, words in ticks(Axis(axis), low, high):
         parts.append(f'<path class="grid" d="M{across(value):.1f} {TOP}V{bottom}"/>')
         parts.append(text(across(value), bottom + 18, words))
     if forest.has_zero:
         parts.append(f'<path d="M{across(0.0):.1f} {TOP}V{bottom}" stroke="{PALETTE[6]}" stroke-width="1.5"/>')
-    parts.append(text((MIDDLE + RIGHT) / 2, frame.height - 12, axis))
-    parts += [text(0, 20, heads[0], "start"), text(RIGHT + 16, 20, heads[1], "start")]
+    parts.append(text((LEFT + right) / 2, frame.height - 12, axis))
+    parts += [text(0, 20, heads[0], "start"), text(right + GAP, 20, heads[1], "start")]
     for place, row in enumerate(rows):
-        parts += _row(row, TOP + ROW * (place + 0.5), across)
+        parts += _row(row, TOP + ROW * (place + 0.5), across, right)
     return framed(forest.title, parts, frame)
 
 
@@ -95,10 +97,16 @@ def _shade(left: float, right: float, bottom: float) -> str:
     )
 
 
-def _row(row: ForestRow, y: float, across: Place) -> list[str]:
+def _cut(words: str, longest: int) -> str:
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"
+
+
+def _row(row: ForestRow, y: float, across: Place, axis_ends: float) -> list[str]:
     bold = ' font-weight="700"' if row.strong else ""
-    label = row.label if len(row.label) <= LONGEST_LABEL else f"{row.label[: LONGEST_LABEL - 1]}…"
-    found = [text(0, y + 4.5, label, "start", bold), text(RIGHT + 16, y + 4.5, row.words, "start", bold)]
+    found = [
+        text(0, y + 4.5, _cut(row.label, LONGEST_LABEL), "start", bold),
+        text(axis_ends + GAP, y + 4.5, _cut(row.words, LONGEST_WORDS), "start", bold),
+    ]
     color = PALETTE[1] if row.kind in ("diamond", "span") else PALETTE[0]
     has_interval = math.isfinite(row.low) and math.isfinite(row.high)
     if has_interval and row.kind != "diamond":

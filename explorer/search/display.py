@@ -100,10 +100,11 @@ class Clock:
 class Display:
     """Shows how many runs are done, the epoch and error of each running one, and the time left.
 
-    `work_left` is the cost of the known runs still to do, in the unit of `work_of`; `unknown_runs` counts the runs of
-    designs that a search has yet to choose, which are assumed to cost as much on average. `epochs` is the number of
-    epochs of a run. `validates` says whether validation images are apart from those trained on: else their error says
-    nothing, and of a run that has ended the test error is shown.
+    `known_work` is the cost of all runs known by now, ended ones included, in the unit of `work_of`, and `work_left`
+    that of those still to do; `unknown_runs` counts the runs of designs that a search has yet to choose, which are
+    assumed to cost as much on average. `final_runs` is the length of the final round that follows, in whole runs of
+    this study. `epochs` is the number of epochs of a run. `validates` says whether validation images are apart from
+    those trained on: else their error says nothing, and of a run that has ended the test error is shown.
     """
 
     console: Console
@@ -111,12 +112,15 @@ class Display:
     finished_runs: int
     work_left: float
     epochs: int
+    known_work: float = 0.0
     unknown_runs: int = 0
+    final_runs: float = 0.0
     validates: bool = True
     _started: float | None = None  # when this start's first epoch began; the time before it is spent only once
     _done: float = 0.0  # work of runs that have ended
     _underway: dict[str, float] = field(default_factory=dict)  # work done of runs that have not ended, by run
     _known: dict[str, float] = field(default_factory=dict)  # the most work ever done of a run, by run
+    _spared: float = 0.0  # work that stopped runs no longer have to do
     _recalled: float = 0.0  # part of `_done` and `_underway` that earlier starts did, found in checkpoints
     _running: dict[str, _Running] = field(default_factory=dict)
     _live: Live | None = None
@@ -134,6 +138,7 @@ class Display:
     def expect(self, work: float, runs: int) -> None:
         """Note that a search has chosen a design: `runs` unknown runs are now known, with this `work` in all."""
         self.work_left += work
+        self.known_work += work
         self.unknown_runs -= runs
 
     def started(self, setting: Setting, run: Run, *, queued: bool = False) -> None:
@@ -165,7 +170,8 @@ class Display:
         self.finished_runs += 1
         done = self._forget(run.id)
         self._done += done
-        self.work_left -= work_of(run, setting) - done
+        self.work_left -= (spared := work_of(run, setting) - done)
+        self._spared += spared
         assert record.val_error is not None
         self._ended(
             record,
@@ -209,13 +215,18 @@ class Display:
         return self._underway.pop(run_id, 0.0)
 
     def _time_left(self) -> str:
-        """The time left in words, from the share of work done since the start, epochs of running runs included."""
+        """The time left in words, from the share of work done since the start, epochs of running runs included.
+
+        A run yet to be chosen may be stopped as others were; those of the final round are trained to their end.
+        """
         done = self._done + sum(self._underway.values())
         own = done - self._recalled
         if own <= 0 or self._started is None:
             return "time left unknown yet"
-        known = self.total_runs - self.unknown_runs
-        whole = self.work_left * self.total_runs / known if known else self.work_left
+        whole = self.work_left
+        if known := self.total_runs - self.unknown_runs:
+            whole += (self.known_work - self._spared) / known * self.unknown_runs
+            whole += self.known_work / known * self.final_runs
         seconds = (time.perf_counter() - self._started) * (whole - done) / own
         return f"{duration(max(seconds, 0))} left"
 

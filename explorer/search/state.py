@@ -21,6 +21,7 @@ from explorer.search.measuring import Measurer
 from explorer.search.rungs import Rungs, chosen
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.study.designs import Setting
+from explorer.study.final import final_runs
 from explorer.study.plan import Plan
 from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Execution, Run
 from explorer.study.runs import runs_of
@@ -137,13 +138,17 @@ def open_state(
         forget(folder, run_id)
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
     refuse_foreign(config, folder, runs, past)
+    images, rest, _ = measurer.host_report.images
     display = Display(
         console=console,
         total_runs=len(runs) + to_ask * plan.seeds,
         finished_runs=len(runs) - len(waiting),
         work_left=sum(work_of(run, setting) for setting, run in waiting),
-        epochs=config.recipe.epochs_on(measurer.host_report.images[0]),
+        epochs=config.recipe.epochs_on(images),
+        known_work=sum(work_of(run, setting) for setting, run in runs),
         unknown_runs=to_ask * plan.seeds,
+        # On the validation images too; with as many steps whatever the images are where steps are what is given.
+        final_runs=final_runs(config) * (1.0 if config.recipe.steps else (images + rest) / images),
         validates=not config.data.joined,
     )
     counted = past.runs.dropna(subset="fvcore_macs")

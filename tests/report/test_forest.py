@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ElementTree
 
 from explorer.report.forest import Forest, ForestRow, forest_svg
+from explorer.report.svg import LETTER
 
 HOSTILE = "</svg><script>alert(1)</script>&\"'<b>"
 
@@ -37,3 +38,16 @@ def test_text_stays_text_and_a_row_without_a_number_has_no_mark() -> None:
     assert {element.tag for element in root.iter()} <= {"svg", "path", "rect", "text"}
     assert len([*root.iter("rect")]) == 1
     assert len(root.attrib["viewBox"].split()) == 4
+
+
+def test_words_lie_within_the_picture_however_long_and_the_axis_gives_way() -> None:
+    short, long, longest = (
+        drawn(ForestRow("one", 1.0, 0.5, 1.5, words)) for words in ("+1.00", "word " * 9 + "end", "word " * 40)
+    )
+    for root, is_cut in ((short, False), (long, False), (longest, True)):
+        words = next(element for element in root.iter("text") if (element.text or "").startswith(("+1", "word")))
+        assert words.text is not None
+        assert float(words.attrib["x"]) + LETTER * len(words.text) <= float(root.attrib["viewBox"].split()[2])
+        assert words.text.endswith("…") is is_cut
+    (mark,), (at,) = ([*root.iter("rect")] for root in (short, long))
+    assert float(at.attrib["x"]) < float(mark.attrib["x"])

@@ -132,3 +132,28 @@ def test_sentences_break_between_words_on_a_terminal_alone(terminal: bool) -> No
     assert " ".join(line.strip() for line in lines) == words.strip()
     assert (max(map(len, lines)) <= 50) == terminal
     assert all(line.startswith("    params") for line in lines[1:])
+
+
+def test_time_left_holds_the_runs_yet_to_be_chosen_and_the_final_round(
+    tiny: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, ((setting, run), *_) = 100.0, runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, "hash")
+    run = replace(run, recipe=replace(run.recipe, epochs=10))
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    # Four of ten runs ended earlier, two are to do, four to be chosen, and then six.
+    work = work_of(run, setting)
+    display = Display(
+        Console(file=io.StringIO()), 10, 4, 2 * work, epochs=10, known_work=6 * work, unknown_runs=4, final_runs=6.0
+    )
+    display.started(setting, run)
+    display.begun(run.id)
+    now += 10.0
+    display.epoch(run.id, EpochResult(1, 0.1, 2.0, 0.5, 0.25, 10.0))
+    assert display._time_left() == "19 min 50 s left"  # 12 runs of 100 s each, less the one epoch
+    display.paused(run.id)
+    display.stopped(setting, run, replace(record(setting.name, 0, 0.5), run=run.id, status="pruned", epochs=1))
+    # The six known runs are cheaper by 0.9 of one, and so is each of the four in six that are yet to be chosen.
+    assert display._time_left() == "17 min 20 s left"
+    assert Display(Console(file=io.StringIO()), 10, 10, 0.0, 10, known_work=10 * work)._time_left() == (
+        "time left unknown yet"
+    )
