@@ -14,22 +14,27 @@ if TYPE_CHECKING:
     from explorer.host.errors import InputError, StudyStoppedError
     from explorer.verbs.api import Study, open_study
     from explorer.verbs.costs import costs
+    from explorer.verbs.extend import Block, Cost, Stage, extend
     from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage
 
 __version__ = "0.1.0"
 __all__ = [
+    "Block",
     "Budget",
+    "Cost",
     "Data",
     "Engine",
     "InputError",
     "Recipe",
     "Search",
     "Space",
+    "Stage",
     "Storage",
     "Study",
     "StudyStoppedError",
     "__version__",
     "costs",
+    "extend",
     "open_study",
 ]
 
@@ -41,6 +46,8 @@ def __getattr__(name: str) -> Any:
         from explorer.host import errors as place
     elif name in ("Study", "open_study"):
         from explorer.verbs import api as place
+    elif name in ("Block", "Cost", "Stage", "extend"):
+        from explorer.verbs import extend as place
     elif name == "costs":
         from explorer.verbs import costs as place
     elif name in __all__ and name != "__version__":

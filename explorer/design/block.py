@@ -1,6 +1,12 @@
-"""The blocks of stages. Each has a cost in `cost.py` and a module in `explorer/training/network/modules.py`."""
+"""The blocks of stages. Each has a cost in `cost.py` and a module in `explorer/training/network/modules.py`.
 
+Blocks that an extension adds bring both with them (`explorer/training/network/added_block.py`).
+"""
+
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -12,14 +18,19 @@ class Block:
     cardinality    the only number of paths allowed, or None for any
     reason         why only that number, for the message
     family         the name shown to people
+    module, cost   of a block that an extension adds: what makes its torch module from a stage, and the cost of a block
+                   with its shortcut from a stage, its input's width, its stride and the side of its input's maps
+    last_norm      name of the batch norm that ends such a block and may start at zero; "" if there is none
     """
 
-    name: str
     layers: int
     preactivated: bool
     family: str
     cardinality: int | None = None
     reason: str = ""
+    module: Callable[..., Any] | None = None
+    cost: Callable[..., Any] | None = None
+    last_norm: str = ""
 
 
 _ONE_PATH = (
@@ -27,21 +38,19 @@ _ONE_PATH = (
     "so a basic block has cardinality 1"
 )
 
-BLOCKS = {
-    block.name: block
-    for block in (
-        Block("bottleneck", layers=3, preactivated=False, family="ResNeXt"),
-        Block("preact", layers=3, preactivated=True, family="Pre-activation ResNeXt"),
-        Block("basic", layers=2, preactivated=False, family="Basic ResNet", cardinality=1, reason=_ONE_PATH),
-        Block("preact_basic", layers=2, preactivated=True, family="Wide ResNet", cardinality=1, reason=_ONE_PATH),
-        Block(
-            "inception",
-            layers=3,
-            preactivated=False,
-            family="Inception-style",
-            cardinality=4,
-            reason="an Inception-style block has four unlike paths (1x1, 3x3, 5x5, pooling), so its cardinality is 4",
-        ),
-        Block("alexnet", layers=1, preactivated=False, family="AlexNet"),
-    )
+_OURS = {
+    "bottleneck": Block(layers=3, preactivated=False, family="ResNeXt"),
+    "preact": Block(layers=3, preactivated=True, family="Pre-activation ResNeXt"),
+    "basic": Block(layers=2, preactivated=False, family="Basic ResNet", cardinality=1, reason=_ONE_PATH),
+    "preact_basic": Block(layers=2, preactivated=True, family="Wide ResNet", cardinality=1, reason=_ONE_PATH),
+    "inception": Block(
+        layers=3,
+        preactivated=False,
+        family="Inception-style",
+        cardinality=4,
+        reason="an Inception-style block has four unlike paths (1x1, 3x3, 5x5, pooling), so its cardinality is 4",
+    ),
+    "alexnet": Block(layers=1, preactivated=False, family="AlexNet"),
 }
+ADDED: dict[str, Block] = {}  # by extensions
+BLOCKS: Mapping[str, Block] = ChainMap(ADDED, _OURS)

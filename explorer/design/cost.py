@@ -13,6 +13,7 @@ activations the outputs of the stem's pooling (200,704 at 224 pixels) and of the
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 from explorer.design.alexnet import AlexNetLayout, alexnet_layout
 from explorer.design.architecture import Architecture
@@ -55,6 +56,8 @@ def linear_cost(features: int, width: int) -> Cost:
 
 def block_cost(stage: Stage, *, in_width: int, stride: int, map_size: int) -> Cost:
     """Cost of one block of a stage, with its shortcut: a 1x1 projection where shapes differ (shortcut type B)."""
+    if (own := BLOCKS[stage.block].cost) is not None:
+        return cast(Cost, own(stage, in_width=in_width, stride=stride, map_size=map_size))
     out_size = reduced(map_size, stride)
     total = _BLOCK_COSTS[stage.block](stage, in_width, map_size, out_size)
     if stage.shortcut:

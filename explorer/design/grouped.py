@@ -53,7 +53,9 @@ def grouped_convs(architecture: Architecture, task: Task) -> Counter[GroupedConv
             if layer.groups > 1
         )
     found: Counter[GroupedConv] = Counter()
-    if BLOCKS[architecture.block].cardinality is not None:  # a block with one path, or with paths that are not groups
+    kind = BLOCKS[architecture.block]
+    # A block with one path, or with paths that are not groups; of an added block nothing is known.
+    if kind.cardinality is not None or kind.module is not None:
         return found
     for stage in layout(architecture, task).stages:
         width, kernel, paths = stage.group_width, stage.kernel_size, stage.cardinality

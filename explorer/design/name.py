@@ -25,7 +25,6 @@ _PARTS = {
     "blocks": re.compile(r"b([1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,9})"),
     "shortcut": re.compile("(plain)"),
     "template": re.compile(f"({'|'.join(TEMPLATES)})"),
-    "block": re.compile(f"({'|'.join(BLOCKS)})"),
 }
 _EXAMPLE = "expected a name like 29-32x4d, 50-1x64d or 29-32x4d-w64"
 _KNOWN = "or one known from papers and libraries, such as resnet50, resnext50_32x4d, wrn-28-10 or regnetx_032"
@@ -34,11 +33,6 @@ FORM_LETTERS = {"sum": "a", "concat": "b", "grouped": "c"}
 FORMED_BLOCKS = ("bottleneck", "preact")
 _DISPLAYED = re.compile(r"([A-Z][A-Za-z -]*?)-([1-9]\d*)(?:-([1-9]\d*))? \(([^()]+)\)")
 _DISPLAYED_FORM = re.compile(r"(.+), form \(([abc])\)")
-_FAMILIES = {
-    family.casefold(): kind.name
-    for kind in BLOCKS.values()
-    for family in (kind.family, kind.family.replace("ResNeXt", "ResNet"))
-}
 
 
 def short_name(architecture: Architecture) -> str:
@@ -57,6 +51,11 @@ def short_name(architecture: Architecture) -> str:
     if architecture.template != _usual_template(depth):
         name += f"-{architecture.template}"
     return name
+
+
+def is_part(text: str) -> bool:
+    """Whether a part of a name with this text would be read as something other than an added block."""
+    return text in BLOCKS or text in FORM_LETTERS or any(pattern.fullmatch(text) for pattern in _PARTS.values())
 
 
 def paths_name(architecture: Architecture) -> str:
@@ -176,7 +175,12 @@ def _short_for(name: str) -> str:
 
 def _of_display(family: str, depth: str, factor: str | None, listed: str) -> str | None:
     """The short name that corresponds to a displayed one; None for an unknown family."""
-    block = _FAMILIES.get(family.casefold())
+    families = {
+        shown.casefold(): name
+        for name, kind in BLOCKS.items()
+        for shown in (kind.family, kind.family.replace("ResNeXt", "ResNet"))
+    }
+    block = families.get(family.casefold())
     parts = ["plain" if part == "without shortcuts" else part for part in listed.split(", ")]
     if block is None or not re.fullmatch(f"{_NUMBERS}x{_NUMBERS}d", parts[0]):
         return None
@@ -199,16 +203,17 @@ def _is_readable(name: str) -> bool:
 def _parse_parts(name: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in name.split("-")[2:]:
-        kinds = [(kind, match) for kind, pattern in _PARTS.items() if (match := pattern.fullmatch(part))]
+        kinds = [(kind, match[1]) for kind, pattern in _PARTS.items() if (match := pattern.fullmatch(part))]
+        kinds += [("block", part)] if part in BLOCKS and not kinds else []
         if not kinds:
             raise ValueError(
                 f"part {part!r} is not understood; {_EXAMPLE}; "
                 f"blocks: {', '.join(BLOCKS)}; templates: {', '.join(TEMPLATES)}"
             )
-        kind, match = kinds[0]
+        kind, value = kinds[0]
         if kind in found:
             raise ValueError(f"{kind} is given twice")
-        found[kind] = match.group(1)
+        found[kind] = value
     return found
 
 

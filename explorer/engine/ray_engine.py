@@ -29,6 +29,7 @@ from explorer.engine.retries import CROWDED, Attempts
 from explorer.engine.transfer import Files, SentFile, arrived, images, newest, run_files
 from explorer.host import signals as interrupt
 from explorer.host.errors import InputError, StudyStoppedError
+from explorer.host.extensions import packed
 from explorer.record.folder import make_folder
 from explorer.study.job import (
     Answer,
@@ -335,12 +336,12 @@ class RayEngine:
         data = placed(self.study.data)
         make_folder(self.folder / "local")
         token = mark(self.folder)
-        here = look(self.folder, token, data)
+        here = look(self.folder, token, data, sent := packed())
         remote = self._ray.remote(num_cpus=0, max_retries=0)(look)
         asked = {
             remote.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-            ).remote(self.folder, token, data): f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            ).remote(self.folder, token, data, sent): f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
             for node in self._nodes()
             if node["Resources"].get("GPU" if self._needs.gpus else "CPU", 0) >= 1
         }

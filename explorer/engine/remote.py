@@ -7,16 +7,18 @@ others the result would not be that of the run that the row names.
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from explorer.engine.local import LOOK, LocalEngine
 from explorer.host.errors import InputError
+from explorer.host.extensions import Packed, adopt, packed
 from explorer.host.machine import described
 from explorer.record.folder import TOKEN
 from explorer.study.job import Answer, Begun, Event, HostQuestion, HostReport, Job, Mismatch, Question, Refused, RunDone
 from explorer.study.settings import DataConfig
+from explorer.training.homes import HOMES
 from explorer.training.sources import decisive_sources
 
 LIBRARIES = ("torch", "numpy", "fvcore")  # whose versions are compared before anything starts
@@ -29,6 +31,7 @@ class RemoteTask:
     task      a run, or a question for `workers` processes at once
     planned   report on the machine that the study was planned on, for a run
     retries, silence  as of the local engine there
+    extensions  files that this process has loaded
     """
 
     task: Job | Question
@@ -36,10 +39,12 @@ class RemoteTask:
     planned: HostReport | None = None
     retries: int = 0
     silence: float = float("inf")
+    extensions: Packed = field(default_factory=packed)
 
 
 def carry_out(remote: RemoteTask) -> Iterator[Event | Answer]:
     """Carry out a task on this machine and yield each event as it comes; KeyboardInterrupt saves the run."""
+    adopt(remote.extensions, HOMES)
     engine = LocalEngine(remote.retries, remote.silence)
     try:
         if isinstance(remote.task, Job):
@@ -114,8 +119,9 @@ def mark(folder: Path) -> str:
     return token
 
 
-def look(folder: Path, token: str, data: DataConfig) -> Look:
-    """Report libraries, sources and visible folders of this machine."""
+def look(folder: Path, token: str, data: DataConfig, extensions: Packed) -> Look:
+    """Report libraries, sources and visible folders of this machine; `extensions` are loaded first."""
+    adopt(extensions, HOMES)
     sees = False
     with suppress(OSError):
         sees = (folder / TOKEN).read_text(encoding="utf-8") == token

@@ -14,8 +14,10 @@ from explorer.engine.local import LOOK, LocalEngine
 from explorer.engine.messages import Box, Goodbye, Hello
 from explorer.engine.remote import answered, unfit
 from explorer.host import signals as interrupt
+from explorer.host.extensions import adopt, packed
 from explorer.record.folder import LEAVE
 from explorer.study.job import Begun, Job, Placement, Refused
+from explorer.training.homes import HOMES
 
 PAUSE = 0.25  # seconds between two reads of the message file
 MOST = 1000  # runs at once in one job, far more than the coordinator ever gives it
@@ -31,9 +33,11 @@ class SlurmJob:
     def __init__(self, root: Path, name: str, retries: int, silence: float) -> None:
         """`root` is the folder of all jobs of this start of the study, `name` the folder of this job in it."""
         self.root, self.name, self.retries, self.silence = root, name, retries, silence
+        self.extensions = packed()
 
     def __call__(self) -> None:
         """Work in a second thread: signals interrupt the main thread, so no message is ever written half."""
+        adopt(self.extensions, HOMES)
         self._ended = ""  # why the cluster ends this job, if it does
         signal.signal(signal.SIGTERM, self._end)
         self._thread = threading.Thread(target=self._serve)

@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from explorer.host import extensions
+
 PROGRAM = "explorer"
 # A study may be called as a verb is; then its name alone would be the verb.
 VERBS = (
@@ -23,7 +25,7 @@ def command_for(verb: str, name: str = "", *keys: str, program: str | None = Non
     """
     if not verb and name in (*VERBS, *ABOUT):
         verb = "run"
-    words = (word for word in (verb, name, *keys) if word)
+    words = (word for word in (verb, name, *keys, *extensions.words()) if word)
     return " ".join([program or program_here(), *map(shlex.quote, words)])
 
 

@@ -15,9 +15,10 @@ from typing import Any
 import explorer
 from explorer.host.commands import command_for
 from explorer.host.errors import InputError
+from explorer.host.extensions import FOLDER
 from explorer.host.formatting import one_line
 from explorer.record.folder import CONFIG, EXECUTION, study_folder
-from explorer.record.starts import Started, as_tree, started_study
+from explorer.record.starts import Started, as_tree, started_study, used_sources
 from explorer.study.job import HostReport
 from explorer.study.run import Execution
 from explorer.study.settings import DataConfig, StudyConfig
@@ -155,7 +156,7 @@ def of_host(study: Started, config: StudyConfig, host_report: HostReport) -> lis
     for key, value in environment.get("execution", {}).items():
         if study.execution.get(key) != value:
             found.append(_difference(f"{EXECUTION}: {key}", value, study.execution.get(key)))
-    return [*found, *_of_sources(environment.get("sources"), host_report.sources)]
+    return [*found, *_of_sources(environment.get("sources"), used_sources(config, host_report.sources))]
 
 
 def _of_sources(then: dict[str, str] | None, now: dict[str, str]) -> Iterator[Difference]:
@@ -163,7 +164,7 @@ def _of_sources(then: dict[str, str] | None, now: dict[str, str]) -> Iterator[Di
     for path in sorted({*then, *now} if then is not None else ()):
         before, after = (f"version {tree[path]}" if path in tree else "absent" for tree in (then or {}, now))
         if before != after:
-            yield Difference(f"explorer/{path}", before, after)
+            yield Difference(path if path.startswith(f"{FOLDER}/") else f"explorer/{path}", before, after)
 
 
 def _differences(study: Started | None, config: StudyConfig, host_report: HostReport | None) -> list[Difference]:

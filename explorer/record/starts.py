@@ -6,6 +6,7 @@ row. What may not differ at all is compared in `changes`.
 
 import hashlib
 import json
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import yaml
 
 import explorer
+from explorer.host import extensions
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.formatting import without_password
@@ -35,6 +37,8 @@ from explorer.study.job import HostReport
 from explorer.study.preprocessing import Preprocessing, as_stored, of_stored
 from explorer.study.run import Convolution, Execution
 from explorer.study.settings import StudyConfig
+
+_OF_EXTENSIONS = f"{extensions.FOLDER}/"
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,11 @@ class Started:
 def started_study(folder: Path) -> Started | None:
     """Read the stored state of a study; None if it has not been started.
 
-    Raises InputError if a file of a started study is missing or cannot be used, or the record is of a later schema.
+    Raises InputError if a file of a started study is missing or cannot be used, the record is of a later schema, or an
+    extension that it uses is not loaded.
     """
     environment = stored_environment(folder)  # first: it says how the rest is laid out
+    refuse_without_extensions(folder, environment)
     refuse_gaps(folder)
     # The settings are written last: without them the first start was interrupted before anything depended on it.
     tree = stored_config(folder)
@@ -87,6 +93,30 @@ def started_study(folder: Path) -> Started | None:
     assert environment is not None
     assert execution is not None
     return Started(folder, tree, environment, execution)
+
+
+def refuse_without_extensions(folder: Path, environment: dict[str, Any] | None = None) -> None:
+    """Raise InputError if a study uses an extension that is not loaded. Another version of it is no reason yet."""
+    environment = environment or stored_environment(folder) or {}
+    here = {one.name for one in extensions.loaded()}
+    names = [name.partition("/")[2] for name in environment.get("sources") or {} if name.startswith(_OF_EXTENSIONS)]
+    if absent := [name for name in names if name not in here]:
+        files = [name for name in absent if name.endswith(".py")]
+        way = f"say extensions={','.join(files)}, with the path of the file" if files else "install it"
+        raise InputError(f"{folder}: uses the extension {', '.join(absent)}; {way}")
+
+
+def used_sources(config: StudyConfig, sources: dict[str, str]) -> dict[str, str]:
+    """The digests of sources that a study depends on: of extensions those of which its settings name something."""
+    if not extensions.loaded():
+        return sources
+    said = set(re.findall(r"[a-z]\w*", json.dumps(as_tree(config)).lower()))
+    idle = {
+        _OF_EXTENSIONS + one.name
+        for one in extensions.loaded()
+        if not said & {name for names in one.adds.values() for name in names}
+    }
+    return {path: digest for path, digest in sources.items() if path not in idle}
 
 
 def execution_in(tree: dict[str, Any], folder: Path) -> Execution:
@@ -128,7 +158,7 @@ def begin(
     # Raised for a study of an earlier schema too: its tables have the present columns by now, and rows of this version
     # follow. A version that knows an earlier schema alone then refuses the record; one that knows none ignores the key.
     environment = {"schema": SCHEMA} | environment | {"schema": SCHEMA}
-    environment.setdefault("sources", host_report.sources)
+    environment.setdefault("sources", used_sources(config, host_report.sources))
     if host_report.preprocessing is not None:  # its images are those of the first start: their hash was compared
         own_splits: dict[str, Any] = {"by_seed": {}} if config.data.split_seed == "each" else {}
         environment.setdefault("preprocessing", as_stored(host_report.preprocessing) | own_splits)
@@ -239,7 +269,7 @@ def _entry(config: StudyConfig, host_report: HostReport) -> dict[str, Any]:
         "versions": host_report.versions,
         "commit": _commit(),
         "version": explorer.__version__,
-        "sources": digest(host_report.sources),
+        "sources": digest(used_sources(config, host_report.sources)),
     }
 
 

@@ -22,7 +22,16 @@ from explorer.record import records
 from explorer.record.changes import difference_lines, fork_of, of_host, of_settings
 from explorer.record.progress import Progress, progress_of
 from explorer.record.rows import RunRecord, record_of
-from explorer.record.starts import Fork, Start, digest, placed, started_study, starts_of, write_environment
+from explorer.record.starts import (
+    Fork,
+    Start,
+    digest,
+    placed,
+    started_study,
+    starts_of,
+    used_sources,
+    write_environment,
+)
 from explorer.search.display import waiting
 from explorer.search.measuring import Measurer
 from explorer.study.designs import Setting
@@ -127,7 +136,7 @@ def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str 
     if source == folder or config.search.is_adaptive or (theirs := started_study(source)) is None:
         return source, []
     known = own or theirs
-    sources, data_hash = decisive_sources(), str(known.environment["data_hash"])
+    sources, data_hash = used_sources(config, decisive_sources()), str(known.environment["data_hash"])
     execution, torch = known.plan, {"torch": installed("torch")}
     there = HostReport(execution.device, execution.device_name, data_hash, torch, has_kernels=True, sources=sources)
     other_images = any(one.key.startswith("data.") for one in of_settings(known, config))

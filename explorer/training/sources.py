@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from explorer.host.cache import remember, remembered
+from explorer.host.extensions import FOLDER as EXTENSIONS
+from explorer.host.extensions import loaded
 
 PACKAGE = Path(__file__).parents[1]
 ENTRY = "training/worker.py"  # the code of the process that computes every result
@@ -30,10 +32,17 @@ class _Kept(TypedDict):
 
 
 def decisive_sources(package: Path = PACKAGE) -> dict[str, str]:
-    """Digests by path below the package. Parsing takes a quarter of a second, so the last result is cached.
+    """Digests by path below the package, and by name of the extensions that are loaded.
 
-    Comments, docstrings and layout do not count, nor does the version of Python.
+    Comments, docstrings and layout do not count, nor does the version of Python. Parsing the package takes a quarter of
+    a second, so the last result is cached.
     """
+    added = {f"{EXTENSIONS}/{one.name}": _digest(meaning(one.text)) for one in loaded()}
+    return package_sources(package) | added
+
+
+def package_sources(package: Path = PACKAGE) -> dict[str, str]:
+    """The digests without those of extensions."""
     state, known = _state(package), remembered("sources", _Kept)
     if known is not None and known["of"] == state:
         return dict(known["digests"])

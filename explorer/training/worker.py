@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
+from explorer.host.extensions import load_shared
 from explorer.host.formatting import in_one_line
 from explorer.host.machine import (
     cpu_count,
@@ -100,6 +101,9 @@ def work(pipe: Connection, parent: int, device: int | None = None) -> None:
     import torch  # noqa: F401 - at once, while the first message is on its way: loading it takes seconds
 
     from explorer.training import forms_timing, loop  # noqa: F401
+    from explorer.training.homes import HOMES
+
+    load_shared(HOMES)
 
     try:
         while not life.asked and (message := pipe.recv()) is not None:

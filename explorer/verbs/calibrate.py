@@ -20,7 +20,7 @@ from explorer.host.console import PLAIN
 from explorer.host.machine import cpu_features, cpu_name, driver_version, machine_id
 from explorer.study.designs import Setting
 from explorer.study.settings import Recipe
-from explorer.training.sources import decisive_sources
+from explorer.training.sources import package_sources
 from explorer.verbs.estimate import Images, passes
 
 MOST_DAYS = 90  # after which a machine is measured again: its cooling, its other users and its system change
@@ -83,7 +83,7 @@ def calibration(device: str, console: Console) -> Calibration | str:
 def _of() -> str:
     """A hash of all that the speed depends on, as far as it can be known without loading torch."""
     torch = version("torch") if find_spec("torch") else "none"
-    parts = machine_id(), cpu_name(), cpu_features(), driver_version(), torch, decisive_sources()
+    parts = machine_id(), cpu_name(), cpu_features(), driver_version(), torch, package_sources()
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

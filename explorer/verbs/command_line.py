@@ -6,9 +6,11 @@ from typing import Any
 from explorer.host.commands import ABOUT, VERBS
 from explorer.host.errors import InputError
 from explorer.record.folder import CONFIG, study_folder
+from explorer.record.starts import refuse_without_extensions
 from explorer.study.settings import BenchmarkConfig, DoctorConfig, StudyConfig
 from explorer.study.tree import checked_name, checked_tree, to_config
 from explorer.verbs.compose import OF_DOCTOR, Composed, composed, groups, named_database, reading_groups
+from explorer.verbs.extend import extended
 from explorer.verbs.grammar import Words, read_words
 from explorer.verbs.unused import refuse_unused, set_aside
 
@@ -47,7 +49,7 @@ def read_command(arguments: list[str]) -> Command:
 
     Raises InputError with one line that names the key, the value and what is allowed.
     """
-    said = read_words(arguments, groups()["study"])
+    said = read_words(extended(arguments), groups()["study"])
     found = composed(said)
     command = _command(said, found)
     told = (*found.seen, *found.found) if command.do == "run" else found.found if command.do == "plan" else ()
@@ -62,6 +64,8 @@ def _command(said: Words, composed: Composed) -> Command:
         if isinstance(keys, BenchmarkConfig) and keys.subject == "latency" and "steps" in composed.given:
             raise InputError("steps: subject=latency does not use it, subject=training does; leave it out")
         return Command(verb, keys, is_named=said.is_named)
+    if said.name is not None:
+        refuse_without_extensions(study_folder(said.name))
     yes = tree.pop("yes", False)
     if not isinstance(yes, bool) or (yes and verb != "doctor"):
         raise InputError(f"yes={yes}: says that doctor need not ask; allowed: true with that, and false")

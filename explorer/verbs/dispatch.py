@@ -78,6 +78,7 @@ def dispatch(arguments: list[str], console: "Console") -> int:
     """Parse a command, carry it out, and return the exit code."""
     from explorer.verbs.command_line import read_command
     from explorer.verbs.compose import compose, groups
+    from explorer.verbs.extend import extended
 
     _refuse_undecoded(arguments)
     if not arguments:
@@ -92,6 +93,7 @@ def dispatch(arguments: list[str], console: "Console") -> int:
         for group, names in groups().items():
             say(console, f"  {group}: {', '.join(names)}", indent=4)
         return 0
+    arguments = extended(arguments)
     if (plain := _without_cfg(arguments)) is not None:
         import yaml
 

@@ -17,7 +17,7 @@ from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, duration, in_one_line, interval, one_line, percent, printable
 from explorer.record.folder import make_folder
-from explorer.record.starts import starts_of
+from explorer.record.starts import starts_of, used_sources
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import NetworkConfig
 from explorer.verbs.exported import FILES, MARK
@@ -227,7 +227,8 @@ def _is_same_machine(found: TrainedRun) -> bool:
     environment, row = found.study.environment, found.row
     starts, own = starts_of(environment), here(found.run.execution)
     versions = starts[min(row.start, len(starts) - 1)].get("versions") or {}
-    return (own.device_name, own.torch, own.sources) == (row.device, versions.get("torch"), environment.get("sources"))
+    sources = used_sources(found.study.config, own.sources)
+    return (own.device_name, own.torch, sources) == (row.device, versions.get("torch"), environment.get("sources"))
 
 
 def _recorded(found: TrainedRun) -> "Any":

@@ -20,9 +20,11 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Self
 
+from explorer.host.extensions import load_shared
 from explorer.host.formatting import in_one_line
 from explorer.host.spawning import start
 from explorer.record.folder import LIVE_SECONDS, REPORTS, is_stale, now
+from explorer.verbs.extend import homes
 
 REST = 20.0  # pause after a drawing, in multiples of its time, so that drawing takes at most 5 % of the time
 NICENESS = 10  # with a lower priority a drawing would take minutes while workers are busy
@@ -105,6 +107,7 @@ class Live:
 def _work(pipe: Connection, folder: Path, period: float, rest: float) -> None:
     """The body of the process. If the coordinator is killed it ends soon after, even in the middle of a drawing."""
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    load_shared(homes())
     try:
         keep_drawn(pipe, folder, period, rest)
     except SystemExit:

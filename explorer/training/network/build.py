@@ -1,9 +1,10 @@
 """Build a network from an architecture: choose its modules and initialise them."""
 
 import math
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from explorer.design.alexnet import alexnet_layout
 from explorer.design.architecture import Architecture
@@ -39,11 +40,16 @@ def build(
     numbers from the stream, so networks with one path start the same under the first two. Batch norm: one and zero;
     linear layers: uniform within 1 / sqrt(features), bias zero (models/resnext.lua). With `zero_init_residual` the
     batch norm that ends a block, where one does and there is a shortcut beside it, starts at zero (Goyal et al., 2017,
-    section 5.1).
+    section 5.1). Other layers, which added blocks may have, start as their modules say, from the same seed.
     """
-    with torch.device("meta"):
-        network = module_of(architecture, task)
-    network.to_empty(device="cpu")
+    if architecture.kind.module is None:
+        with torch.device("meta"):
+            network = module_of(architecture, task)
+        network.to_empty(device="cpu")
+    else:  # whose parameters of other kinds of layers start as they say themselves
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            network = module_of(architecture, task)
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             gain = init_gain if module.kernel_size != (1, 1) and name not in STEMS else 1.0
@@ -62,6 +68,10 @@ def build(
                 nn.init.zeros_(module.bn3.weight)
             elif isinstance(module, Basic):
                 nn.init.zeros_(module.bn2.weight)
+        if name := architecture.kind.last_norm:
+            for stage in network.stage_names:
+                for one in network.get_submodule(stage).children():
+                    nn.init.zeros_(cast(Tensor, one.get_submodule(name).weight))
     return network
 
 

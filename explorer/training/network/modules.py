@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from torch import Tensor, nn
 
 from explorer.design.alexnet import AlexNetLayout
+from explorer.design.block import BLOCKS
 from explorer.design.layout import Layout, Stage
 
 
@@ -223,13 +224,18 @@ class AlexNet(nn.Module):
         return cast(Tensor, self.fc(F.relu(self.fc7(F.relu(self.fc6(flat))))))
 
 
-BLOCK_MODULES: dict[str, type[nn.Module]] = {
-    "bottleneck": Bottleneck,
-    "preact": PreactBottleneck,
-    "basic": Basic,
-    "preact_basic": PreactBasic,
-    "inception": Inception,
-}
+class _Modules(dict[str, Callable[..., nn.Module]]):
+    """What makes the module of each block; of blocks that extensions add, too."""
+
+    def __missing__(self, name: str) -> Callable[..., nn.Module]:
+        module = BLOCKS[name].module
+        assert module is not None
+        return module
+
+
+BLOCK_MODULES = _Modules(
+    bottleneck=Bottleneck, preact=PreactBottleneck, basic=Basic, preact_basic=PreactBasic, inception=Inception
+)
 
 
 def stage_module(stage: Stage, module: Callable[..., nn.Module]) -> nn.Sequential:

@@ -113,7 +113,7 @@ def prepare(network: nn.Module, execution: Execution, task: Task) -> nn.Module:
             choice = choices.get(_shape_of(module, sizes[name]).key)
             if choice is not None:
                 exchange(module, choice)
-        elif isinstance(module, nn.Linear) and execution.precision != "float32":
+        elif isinstance(module, nn.Linear) and "." not in name and execution.precision != "float32":  # in no block
             module.__class__ = PreciseLinear
     if execution.norms == "fused":
         fuse(network, execution.device)

@@ -1,0 +1,7 @@
+"""Where a worker keeps what extensions add: the tables of the kinds that decide what a run does."""
+
+from explorer.design import block
+from explorer.host.extensions import Home, Homes
+from explorer.training.network import added_block
+
+HOMES: Homes = {"BLOCKS": Home(block.ADDED, added_block.check)}

@@ -1,0 +1,256 @@
+"""A block from outside: a torch module that an extension gives, with costs counted on what it builds.
+
+A stage repeats its blocks, so the cost of a network needs few different ones. Each is built without storage, once, and
+counted by torch's counter, and by fvcore unless it is very large, and the two have to agree; the counts are kept in the
+user's cache under the extension's code. A closed form is held to the counts for the first blocks that it is asked for,
+and is then taken at its word.
+"""
+
+import dataclasses
+import hashlib
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from explorer.design.block import BLOCKS, Block
+from explorer.design.cost import Cost
+from explorer.design.layout import Stage, reduced
+from explorer.design.name import is_part
+from explorer.host.cache import remember, remembered
+from explorer.host.errors import InputError
+from explorer.host.extensions import source_of
+from explorer.host.formatting import in_one_line
+
+CHECKED = 8  # different blocks for which a closed form is held to the counts
+TRACED = 1 << 28  # multiply-adds, or parameters, up to which fvcore counts too: it has to compute the block's maps
+TOO_LARGE = 1 << 50  # cost of a block that cannot be built: within no budget
+_VARIED = ("in_width", "cardinality", "bottleneck_width", "width", "kernel_size", "normalised")  # of a stage
+_PRODUCTS = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "baddbmm", "einsum")  # fvcore's names of what is counted
+Module = Callable[..., Any]  # of a stage, with the keywords in_width, stride and, pre-activated, normalised
+Key = tuple[int, ...]  # what distinguishes a block: `_VARIED`, then stride, map size, shortcut
+
+
+def block(
+    module: Module,
+    *,
+    layers: int,
+    family: str = "",
+    preactivated: bool = False,
+    cardinality: int | None = None,
+    reason: str = "",
+    cost: Callable[..., Cost] | None = None,
+    last_norm: str = "",
+) -> Block:
+    """A block to be repeated in stages, for the dictionary `BLOCKS` of an extension.
+
+    module        a class or function that makes a torch module from a stage: `module(stage, in_width=..., stride=...)`.
+                  The module takes maps (batch, in_width, height, width) and gives (batch, stage.width,
+                  ceil(height / stride), ceil(width / stride)), its shortcut included. It may raise ValueError for
+                  numbers that do not go together: such designs are within no budget. See `explorer.Stage` for what a
+                  stage says
+    layers        convolutions on its longest path, which the depth of a network counts
+    family        name shown to people, before depth and paths, of letters, spaces and dashes, the first one upper case;
+                  by default the name in the dictionary and "ResNeXt"
+    preactivated  whether batch norm and ReLU stand before its convolutions: the network then ends with both, and the
+                  first block of a stage may be given `normalised=True`, where the stem has done them already
+    cardinality   the only number of paths that it can have, and `reason` why; None: any number
+    cost          the cost of one block with its shortcut, in closed form: `cost(stage, in_width=..., stride=...,
+                  map_size=...)` gives an `explorer.Cost`; by default counted on the module. See `explorer.design.cost`
+                  for what is counted
+    last_norm     name of the batch norm that ends the block, for recipes that start it at zero
+
+    Raises ValueError for fewer layers than one and for paths below one.
+    """
+    if layers < 1 or (cardinality is not None and cardinality < 1):
+        raise ValueError("layers and cardinality are at least 1")
+    if not callable(module):
+        raise ValueError("module has to be a class or a function that makes a torch module")
+    one = Block(layers, preactivated, family, cardinality, reason, module, None, last_norm)
+    return replace(one, cost=_Costs(one, cost))
+
+
+def check(name: str, value: Any) -> None:
+    """Raise ValueError for a name or a value that is no block."""
+    if not isinstance(value, Block) or value.module is None:
+        raise ValueError(f"is a {type(value).__name__}; allowed: explorer.Block(...)")
+    if name in BLOCKS:
+        raise ValueError(f"is a block already; allowed: another name than {', '.join(BLOCKS)}")
+    if is_part(name):
+        raise ValueError("would be read as another part of a design's name, such as a width; choose another")
+    if not value.family:
+        shown = " ".join(re.sub("[^a-z]", " ", name).split()).capitalize()
+        object.__setattr__(value, "family", f"{shown} ResNeXt")
+    if not re.fullmatch("[A-Z][A-Za-z -]*", value.family) or value.family in {one.family for one in BLOCKS.values()}:
+        raise ValueError(
+            f"family={value.family!r}: allowed are letters, spaces and dashes, the first one upper case, and a "
+            "family of its own"
+        )
+    costs = value.cost
+    assert isinstance(costs, _Costs)
+    costs.name = name
+
+
+def count(kind: Block, stage: Stage, in_width: int, stride: int, map_size: int) -> Cost:
+    """The cost of a block as it is built. Raises ValueError, as its module does, and where the counters disagree."""
+    import torch
+
+    with torch.device("meta"):
+        built = module_of(kind, stage, in_width=in_width, stride=stride)
+        images = torch.empty(1, in_width, map_size, map_size)
+    out_size = reduced(map_size, stride)
+    maps, macs, activations = _counted(built, images)
+    if tuple(maps.shape) != (1, stage.width, out_size, out_size):
+        raise InputError(
+            f"gives maps of {tuple(maps.shape)} for {tuple(images.shape)} at stride {stride}; "
+            f"allowed: {(1, stage.width, out_size, out_size)}"
+        )
+    params = sum(one.numel() for one in built.parameters())
+    if max(macs, params) <= TRACED and (other := _by_fvcore(built, images)) != macs:
+        raise InputError(
+            f"torch counts {macs:,} multiply-adds and fvcore {other:,}; use convolutions and linear layers, or matrix "
+            "products, that both know"
+        )
+    return Cost(params, macs, activations)
+
+
+def module_of(kind: Block, stage: Stage, *, in_width: int, stride: int, **more: Any) -> Any:
+    """The torch module of a block. Raises ValueError as the module does, and InputError for what is no module."""
+    from torch import nn
+
+    assert kind.module is not None
+    built = kind.module(stage, in_width=in_width, stride=stride, **more)
+    if not isinstance(built, nn.Module):
+        raise InputError(f"makes a {type(built).__name__}; allowed: a torch.nn.Module")
+    return built
+
+
+@dataclass
+class _Costs:
+    """Costs of a block, for one stage or for many at once, in columns; each different block is counted once.
+
+    name     of the block in its extension, once it is added
+    formula  the closed form that the extension gives; None: counts
+    checked  how many blocks the closed form has been held to
+    """
+
+    kind: Block
+    formula: Callable[..., Cost] | None
+    name: str = ""
+    known: dict[Key, Cost | str] = field(default_factory=dict)
+    checked: int = 0
+    place: str = ""  # of the counts in the cache
+
+    def __call__(self, stage: Stage, *, in_width: int, stride: int, map_size: int) -> Cost:
+        values = [in_width if name == "in_width" else getattr(stage, name) for name in _VARIED]
+        rest = (stride, map_size, int(stage.shortcut))
+        columns = np.broadcast_arrays(*values)
+        if not columns[0].ndim:
+            found = self._of((*map(int, values), *rest), stage)
+            if isinstance(found, str):
+                raise ValueError(f"block {self.name}: {found}")
+            self._keep()
+            return found
+        rows, places = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+        costs = [self._of((*map(int, row), *rest), stage) for row in rows]
+        self._keep()
+        numbers = np.array(
+            [(TOO_LARGE,) * 3 if isinstance(one, str) else dataclasses.astuple(one) for one in costs], dtype=np.int64
+        )
+        return Cost(*(numbers[places.ravel(), column] for column in range(3)))
+
+    def _of(self, key: Key, stage: Stage) -> Cost | str:
+        """The cost of one block, or why it cannot be built."""
+        self._recall()
+        if key not in self.known:
+            try:
+                self.known[key] = self._computed(key, stage)
+            except InputError as error:
+                raise InputError(f"block {self.name}: {error}") from error
+            except (ValueError, ZeroDivisionError) as error:
+                self.known[key] = in_one_line(error)
+            except Exception as error:
+                words = in_one_line(f"{type(error).__name__}: {error}")
+                raise InputError(f"block {self.name}: {words}; at {_said(key)}") from error
+        return self.known[key]
+
+    def _computed(self, key: Key, stage: Stage) -> Cost:
+        numbers = dict(zip(_VARIED, key, strict=False))
+        in_width, (stride, map_size, _) = numbers.pop("in_width"), key[len(_VARIED) :]
+        one = replace(
+            stage,
+            **{**numbers, "normalised": bool(numbers["normalised"])},  # type: ignore[arg-type]
+            depth=1,
+            in_width=in_width,
+            stride=stride,
+            map_size=map_size,
+        )
+        if self.formula is None:
+            return count(self.kind, one, in_width, stride, map_size)
+        said = self.formula(one, in_width=in_width, stride=stride, map_size=map_size)
+        if not isinstance(said, Cost):
+            raise InputError(f"cost gives a {type(said).__name__}; allowed: an explorer.Cost")
+        if self.checked < CHECKED:
+            counted = count(self.kind, one, in_width, stride, map_size)
+            self.checked += 1
+            if counted != said:
+                raise InputError(f"cost gives {said}, and what is built has {counted}; at {_said(key)}")
+        return said
+
+    def _recall(self) -> None:
+        """Read the counts of earlier commands, once."""
+        if not self.place and self.formula is None:
+            code = (one.text if (one := source_of("BLOCKS", self.name)) else "").encode()
+            self.place = f"block {self.name} {hashlib.sha256(code).hexdigest()[:16]}"
+            for key, value in (remembered(self.place, dict[str, list[int]]) or {}).items():
+                self.known[tuple(map(int, key.split(",")))] = Cost(*value)
+            self._kept = len(self.known)
+
+    def _keep(self) -> None:
+        """Store the counts, if there are new ones."""
+        if self.place and len(self.known) > self._kept:
+            self._kept = len(self.known)
+            counted = {key: one for key, one in self.known.items() if isinstance(one, Cost)}
+            remember({self.place: {",".join(map(str, key)): dataclasses.astuple(one) for key, one in counted.items()}})
+
+
+def _said(key: Key) -> str:
+    """What a block was built from, for a message."""
+    return ", ".join(f"{name}={value}" for name, value in zip((*_VARIED, "stride", "map_size"), key, strict=False))
+
+
+def _counted(built: Any, images: Any) -> tuple[Any, int, int]:
+    """The maps that a module makes, with the multiply-adds, and the output values of convolutions, on the way."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import flop_registry
+
+    macs, activations = 0, 0
+
+    class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal macs, activations
+            found = func(*args, **(kwargs or {}))
+            if (formula := flop_registry.get(func._overloadpacket)) is not None:
+                macs += int(formula(*args, **(kwargs or {}), out_val=found)) // 2  # torch counts two operations each
+                if "convolution" in func.name():
+                    activations += found.numel()
+            return found
+
+    with Counting(), torch.no_grad():  # type: ignore[no-untyped-call]
+        maps = built.eval()(images)
+    return maps, macs, activations
+
+
+def _by_fvcore(built: Any, images: Any) -> int:
+    """Fvcore's multiply-adds; on the CPU, as it traces no module without storage. The values do not matter."""
+    import torch
+    from fvcore.nn import FlopCountAnalysis
+
+    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+    images = torch.zeros(images.shape)
+    counts = FlopCountAnalysis(built.to_empty(device="cpu"), images).unsupported_ops_warnings(False).by_operator()
+    return int(sum(number for name, number in counts.items() if name in _PRODUCTS))

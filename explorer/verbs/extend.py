@@ -1,0 +1,55 @@
+"""Extensions: files that a command names with `extensions=`, and installed packages."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from explorer.design.cost import Cost
+from explorer.design.layout import Stage
+from explorer.host import extensions
+from explorer.host.errors import InputError
+from explorer.host.extensions import Homes
+from explorer.training.homes import HOMES as OF_WORKERS
+from explorer.training.network.added_block import block as Block  # noqa: N812 - to a caller it is a kind of value
+
+__all__ = ["Block", "Cost", "Stage", "extend", "extended"]
+KEY = "extensions"
+
+
+def homes() -> Homes:
+    """Where everything that extensions can add belongs."""
+    return OF_WORKERS
+
+
+def extend(*files: str | Path) -> None:
+    """Load extensions into this process: files of Python code that add blocks and other parts.
+
+    A study that uses one of their parts records its digest, and goes on only with it. Raises InputError for a file that
+    cannot be loaded, or adds what cannot be added; see docs/extending.md for what can be.
+    """
+    extensions.load_installed(homes())
+    extensions.load(files, homes())
+
+
+def extended(arguments: Iterable[str]) -> list[str]:
+    """The words of a command without `extensions=FILE`, whose files are loaded. Raises InputError as `extend` does."""
+    rest, files, waiting = list[str](), list[str](), list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if word == "--":
+            rest += [word, *waiting]
+            break
+        key, equals, value = word.removeprefix("--").partition("=")
+        if key != KEY:
+            rest.append(word)
+            continue
+        if not equals:
+            if not word.startswith("--"):
+                rest.append(word)
+                continue
+            value = waiting.pop(0) if waiting else ""
+        named = [one.strip().strip("'\"") for one in value.strip().removeprefix("[").removesuffix("]").split(",")]
+        if not all(named):
+            raise InputError(f"{word}: names no file; say extensions=FILE.py, several with commas between them")
+        files += named
+    extend(*files)
+    return rest
