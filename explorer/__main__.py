@@ -6,6 +6,7 @@ from functools import partial
 from explorer.host import signals
 from explorer.verbs.carry_out import carried_out, leave_ascii
 from explorer.verbs.dispatch import dispatch
+from explorer.verbs.result import without_json
 
 
 def main(arguments: list[str]) -> int:
@@ -13,9 +14,11 @@ def main(arguments: list[str]) -> int:
 
     A verdict of any kind gives 0, "inconclusive" and "neither has learned more than guessing" included: the study has
     run. If every run that decides the verdict diverged or ran out of memory, nothing can be judged, and the code is 1.
-    A command that a signal stopped gives 128 plus the signal: 130 after Ctrl-C, 143 after SIGTERM.
+    A command that a signal stopped gives 128 plus the signal: 130 after Ctrl-C, 143 after SIGTERM. With `--json` the
+    result, or the error, is one JSON document on standard output.
     """
-    return carried_out(partial(dispatch, arguments), arguments)
+    words, as_json = without_json(arguments)
+    return carried_out(partial(dispatch, words), words, as_json=as_json)
 
 
 def console() -> None:

@@ -50,10 +50,20 @@ class PlainConsole(Console):
 _WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "replace_whitespace": False}
 
 
-def open_console(quiet: bool = False) -> PlainConsole:
-    """The console of a command: away from a terminal there is no width to keep to, and rich would fold tables at 80."""
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return PlainConsole(width=None if is_terminal or "COLUMNS" in os.environ else 120, quiet=quiet)
+def open_console(quiet: bool = False, aside: bool = False) -> PlainConsole:
+    """The console of a command: away from a terminal there is no width to keep to, and rich would fold tables at 80.
+
+    With `aside` it is standard error, since the result goes to standard output as JSON.
+    """
+    stream = sys.stderr if aside else sys.stdout
+    is_terminal = stream is not None and stream.isatty()
+    width = None if is_terminal or "COLUMNS" in os.environ else 120
+    return PlainConsole(width=width, quiet=quiet, stderr=aside)
+
+
+def is_aside(console: Console) -> bool:
+    """Whether what is printed is beside the result, which a program reads as JSON."""
+    return console.stderr
 
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}

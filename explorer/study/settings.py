@@ -501,10 +501,9 @@ class StudyConfig:
 
 @dataclass(frozen=True)
 class StatusConfig:
-    """`explorer list`, `explorer status NAME`: the study to describe, or None for all; `json`: for programs."""
+    """`explorer list`, `explorer status NAME`: the study to describe, or None for all."""
 
     name: str | None = None
-    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -594,7 +593,6 @@ class PredictConfig:
     images        files, or folders, all of whose images are taken; `-`: names from standard input
     architecture, seed  as in `NetworkConfig`
     to            a CSV file for all results; null: folders are printed as CSV, files as text
-    json          print all results as JSON
     data          where the images of the study are now; needed only of a record that says nothing of them
     """
 
@@ -603,7 +601,6 @@ class PredictConfig:
     architecture: str | None = None
     seed: Natural | None = None
     to: str | None = None
-    json: bool = False
     data: str | None = None
 
 

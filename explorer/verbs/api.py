@@ -273,22 +273,11 @@ class Study:
         the record and to do; seconds, of one run on this machine, NaN where nothing is known. A search has the settings
         that it has chosen until now.
         """
-        from explorer.verbs.plan import forecast
+        from explorer.verbs.plan import forecast, rows_of
 
-        found, _ = forecast(self.config, PlainConsole(quiet=True))
-        progress = found.progress(found.plan.seeds)
-        rows = [
-            {
-                "setting": one.name,
-                **{axis: getattr(one.cost, axis) for axis in COUNTED},
-                **{f"{axis}_deviation": one.deviation(axis) for axis in COUNTED},
-                "done": progress.by_setting[one.name],
-                "left": found.plan.seeds - progress.by_setting[one.name],
-                "seconds": math.nan if (seconds := found.run_seconds(one)) is None else seconds,
-            }
-            for one in found.settings
-        ]
-        return pd.DataFrame(rows)
+        found = pd.DataFrame(rows_of(forecast(self.config, PlainConsole(quiet=True))[0]))
+        unknown = {name: float for name in found if name == "seconds" or str(name).endswith("_deviation")}
+        return found.astype(unknown)
 
     def run(self, hours: float | None = None, quiet: bool = False) -> "Study":
         """Train what the record lacks, judge it and draw its page, as `explorer NAME` does; return the study.

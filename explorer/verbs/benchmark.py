@@ -1,6 +1,7 @@
 """`explorer benchmark`: speed of training and inference here, against a plain PyTorch loop and hardware limits."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from explorer.report.terminal import plain_table
 from explorer.study.memory import passing_bytes, refuse_beyond
 from explorer.study.settings import BenchmarkConfig
 from explorer.training.results import Figure, Latency, Limits, Together, TrainingSpeed
+from explorer.verbs.result import Result
 
 
 def print_limits(limits: Limits, console: Console) -> None:
@@ -118,7 +120,7 @@ def print_latencies(found: list[Latency], console: Console) -> None:
     console.print(table)
 
 
-def _training(config: BenchmarkConfig, console: Console) -> int:
+def _training(config: BenchmarkConfig, console: Console) -> Result:
     from explorer.search.measuring import small_runs
     from explorer.training.device import device_memory, resolve
     from explorer.training.latency import exclusive
@@ -155,11 +157,28 @@ def _training(config: BenchmarkConfig, console: Console) -> int:
             best = at_best_batch(architectures[0], conditions, found[0]) if device == "cuda" else found[0]
     print_training(found, limits, console)
     print_together(together, console)
-    print_figures(training_figures(found, best, limits, together, gpu=device == "cuda"), console)
-    return 0
+    figures = training_figures(found, best, limits, together, gpu=device == "cuda")
+    print_figures(figures, console)
+    return Result(
+        lambda: {
+            "limits": asdict(limits),
+            "training": [
+                {
+                    **{key: value for key, value in asdict(one).items() if key not in ("execution", "native")},
+                    "speedup": one.speedup,
+                    "precision": one.execution.precision,
+                    "share_of_peak": one.share_of_peak(limits),
+                    "share_of_bandwidth": one.share_of_bandwidth(limits),
+                }
+                for one in found
+            ],
+            "together": asdict(together),
+            "figures": [asdict(one) for one in figures],
+        }
+    )
 
 
-def _latency(config: BenchmarkConfig, console: Console) -> int:
+def _latency(config: BenchmarkConfig, console: Console) -> Result:
     from explorer.training.device import device_memory, has_bfloat16, has_fast_bfloat16, has_float16, resolve
     from explorer.training.latency import measure_latency
 
@@ -171,6 +190,7 @@ def _latency(config: BenchmarkConfig, console: Console) -> int:
         )
     has_float16_instead = has_float16(device) and not has_fast_bfloat16(device)
     short = "float16" if has_float16_instead else "bfloat16" if has_bfloat16(device) else None
+    measured: list[Latency] = []
     for precision in filter(None, ("float32", short)):
         found = measure_latency(
             architectures,
@@ -182,7 +202,8 @@ def _latency(config: BenchmarkConfig, console: Console) -> int:
             seed=config.seed,
         )
         print_latencies(found, console)
-    return 0
+        measured += found
+    return Result(lambda: {"latency": [asdict(one) for one in measured]})
 
 
 def _candidates(config: BenchmarkConfig) -> tuple[list[Architecture], Task]:
@@ -208,6 +229,6 @@ def _refuse_beyond(config: BenchmarkConfig, what: str, needed: Callable[[Task, i
     refuse_beyond(what, needed_with, {"image_size": config.image_size, "batch_size": config.batch_size}, there)
 
 
-def carry_out(config: BenchmarkConfig, console: Console) -> int:
+def carry_out(config: BenchmarkConfig, console: Console) -> Result:
     """`explorer benchmark`: measure this machine. The exit code is always 0: a missed target is not an error."""
     return {"training": _training, "latency": _latency}[config.subject](config, console)

@@ -4,15 +4,17 @@ import codecs
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from explorer.host import signals
 from explorer.host.commands import program_here
 from explorer.host.console import PLAIN, PlainConsole, open_console, spare_letters
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import one_line, without_passwords
+from explorer.host.json_document import Document, document
+from explorer.verbs.result import AS_JSON, Result
 from explorer.verbs.table import verb_of
 
 if TYPE_CHECKING:
@@ -33,41 +35,72 @@ KEPT = {
 }
 
 
-def carried_out(work: "Callable[[Console], int]", arguments: list[str], program: str = "explorer") -> int:
+def carried_out(
+    work: "Callable[[Console], int | Result]", arguments: list[str], program: str = "explorer", *, as_json: bool = False
+) -> int:
     """Run `work`, the body of a command of `explorer` or `python -m PROGRAM`, with a console, and return the exit code.
 
     The code is what `work` returns, 0 or 1; 1 if a study stopped, 2 for input or files that cannot be used, 128 plus
     the signal if a signal stopped it. `arguments` are the command's words; passwords in them are never shown.
+
+    With `as_json` the result, or an `error` in its place, is one JSON document on standard output, and what people read
+    goes to standard error.
     """
     spare_letters()
-    console = open_console()
+    if not as_json:
+        return _carried_out(work, arguments, program, open_console(), None)
+    with document() as out:
+        return _carried_out(work, [*arguments, AS_JSON], program, open_console(aside=True), out)
+
+
+def _carried_out(
+    work: "Callable[[Console], int | Result]",
+    arguments: list[str],
+    program: str,
+    console: "Console",
+    out: Document | None,
+) -> int:
     errors = PlainConsole(stderr=True)
 
-    def complain(line: str) -> None:
+    def complain(line: str, *more: str, data: Mapping[str, Any] | None = None) -> None:
+        hidden = [without_passwords(one, arguments) for one in (line, *more)]
         with suppress(OSError):  # the reader has closed the pipe
-            errors.print(without_passwords(line, arguments), **PLAIN)
+            for one in (f"{program}: {hidden[0]}", *hidden[1:]):
+                errors.print(one, **PLAIN)
+        if out is not None:
+            with suppress(OSError):
+                out.fail({**(data or {}), "error": hidden[0], **({"more": hidden[1:]} if more else {})})
 
     try:
         with signals.watching():
-            return work(console)
+            result = work(console)
+            if isinstance(result, int):
+                return result
+            if out is not None:
+                out.write(result.data())
+            return result.code
     except InputError as error:
-        for line in (one_line(f"{program}: {error}"), *error.more):
-            complain(line)
+        complain(one_line(str(error)), *error.more)
         return 2
     except StudyStoppedError as error:
-        complain(one_line(f"{program}: {error}"))
+        complain(one_line(str(error)), data=error.data() if out is not None and error.data else None)
         return 1
     except OSError as error:
         if error.filename is None:
             raise
-        complain(one_line(f"{program}: {error.filename}: {error.strerror}"))
+        complain(one_line(f"{error.filename}: {error.strerror}"))
         return 2
     except UnicodeEncodeError as error:  # a file name with characters that the locale cannot encode
-        complain(one_line(f"{program}: {error.object}: cannot be said in {error.encoding}; {UTF8}"))
+        complain(one_line(f"{error.object}: cannot be said in {error.encoding}; {UTF8}"))
         return 2
     except KeyboardInterrupt:
         command = f"{program_here(program)} {shlex.join(arguments)}"
-        complain(f"\nInterrupted. {KEPT.get(verb_of(arguments), NOTHING_KEPT)}: {command}")
+        words = f"Interrupted. {KEPT.get(verb_of(arguments), NOTHING_KEPT)}: {command}"
+        with suppress(OSError):
+            errors.print(f"\n{without_passwords(words, arguments)}", **PLAIN)
+        if out is not None:
+            with suppress(OSError):
+                out.fail({"error": without_passwords(words, arguments)})
         return signals.exit_code()
 
 

@@ -6,22 +6,24 @@ from dataclasses import replace
 from rich.console import Console
 
 from explorer.analysis.checks import Checks, CheckStudy, checks_of
-from explorer.analysis.judging import OpenedStudy, begun_study
+from explorer.analysis.judging import OpenedStudy, begun_study, open_study
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
 from explorer.record.folder import CHECKS, locked, refuse_links, stored_config, study_folder, sweep
+from explorer.report.finding_data import study_data
 from explorer.report.terminal import print_verdict
 from explorer.study.checks import ALLOWED, CheckArm, is_asked
 from explorer.study.plan import Plan, plan_of
 from explorer.study.settings import NO_PATH, StudyConfig
 from explorer.verbs.draw_page import draw_page
+from explorer.verbs.result import Result
 from explorer.verbs.space_progress import space_progress
 
 
-def carry_out(config: StudyConfig, console: Console) -> int:
+def carry_out(config: StudyConfig, console: Console) -> Result:
     """Train what the checks that are asked for lack, judge them and draw the study's page.
 
     Raises InputError if the study is not finished or has no contrast to check, and StudyStoppedError if runs failed.
@@ -43,9 +45,11 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         raise InputError(
             f"study.robustness is empty; say for example study.robustness=[init,rate]; allowed: {', '.join(ALLOWED)}"
         )
-    if problems := challenged(study, plan, asked, console, always=True):
-        raise StudyStoppedError("; ".join(problems))
-    return 0
+    problems = challenged(study, plan, asked, console, always=True)
+    result = Result(lambda: study_data(open_study(folder)))
+    if problems:
+        raise StudyStoppedError("; ".join(problems), result.data)
+    return result
 
 
 def challenged(

@@ -7,11 +7,13 @@ from explorer.host.console import PLAIN
 from explorer.record.folder import refuse_links, study_folder
 from explorer.report.citation import citation
 from explorer.study.settings import CiteConfig
+from explorer.verbs.result import Result
 
 
-def carry_out(config: CiteConfig, console: Console) -> int:
+def carry_out(config: CiteConfig, console: Console) -> Result:
     """Print the entries of the study, of this software and of the paper."""
     folder = study_folder(config.name)
     refuse_links(folder)
-    console.print(citation(open_study(folder)), **PLAIN, end="")
-    return 0
+    bibtex = citation(open_study(folder))
+    console.print(bibtex, **PLAIN, end="")
+    return Result(lambda: {"study": config.name, "bibtex": bibtex})

@@ -5,6 +5,7 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.prompt import Confirm
@@ -31,9 +32,10 @@ from explorer.record.folder import (
     study_folder,
 )
 from explorer.study.settings import DeleteConfig, StorageConfig
+from explorer.verbs.result import Result
 
 
-def carry_out(config: DeleteConfig, console: Console) -> int:
+def carry_out(config: DeleteConfig, console: Console) -> Result:
     """Say what goes, ask, and delete it; 1 if it was not agreed to.
 
     Raises InputError for a study that is being run, for links, and for a folder that holds something else.
@@ -54,15 +56,18 @@ def carry_out(config: DeleteConfig, console: Console) -> int:
     going = [f"{folder}: {_recorded(folder)}{counted(len(files), 'file')}, {size_words(size)}"]
     going += [f"{page}, and its entry in {REPORTS / 'index.html'}"] if page.exists() else []
     going += [f"{config.name} in the database {without_password(database)}"] if database else []
-    for line in ("This deletes for good:", *(f"  {one}" for one in going), *_stays(config.name, folder, database)):
+    stays = _stays(config.name, folder, database)
+    for line in ("This deletes for good:", *(f"  {one}" for one in going), *stays):
         console.print(line, **PLAIN)
+    told: dict[str, Any] = {"study": config.name, "deleted": False, "goes": going, "stays": stays}
+    told |= {"files": len(files), "bytes": size}
     asks = sys.stdin is not None and sys.stdin.isatty() and console.is_terminal
     if not config.yes and not (asks and Confirm.ask(Text(printable(f"Delete {config.name}?")), console=console)):
         console.print("Nothing was deleted." if asks else "Nothing was deleted; add --yes to delete.", **PLAIN)
-        return 1
+        return Result(lambda: told, 1)
     _delete(folder, page, config.name, database)
     console.print(f"Deleted: {config.name}", **PLAIN)
-    return 0
+    return Result(lambda: told | {"deleted": True})
 
 
 def _delete(folder: Path, page: Path, name: str, database: str | None) -> None:

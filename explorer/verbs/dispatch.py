@@ -12,6 +12,7 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import without_password
 from explorer.study.settings import StudyConfig
 from explorer.verbs.carry_out import UTF8
+from explorer.verbs.result import Result
 from explorer.verbs.table import NAMED_VERBS
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Which network shape is best at a fixed compute budget?
                                     does a finished contrast hold with a rival
                                     explanation taken away?
   explorer report equal_params      draw the page again from the record
-  explorer status                   all studies here, or one; --json
+  explorer status                   all studies here, or one
   explorer doctor equal_params      what is wrong with its folder; can repair it
   explorer fork equal_params recipe.epochs=20
                                     go on under another name, otherwise
@@ -56,6 +57,7 @@ Which network shape is best at a fixed compute budget?
   explorer equal_params --cfg job   print the settings; --help: all choices;
                                     --version: what is installed
 
+With --json any command prints its result, or its error, as one JSON document.
 Any key can be overridden: recipe.epochs=20  data=digits  name=my_study
 python -m explorer does the same. The record goes to studies/NAME/, the page to
 reports/NAME.html.
@@ -74,8 +76,8 @@ def _refuse_undecoded(arguments: list[str]) -> None:
             raise InputError(f"{shown}: is not text in {encoding}; {remedy}")
 
 
-def dispatch(arguments: list[str], console: "Console") -> int:
-    """Parse a command, carry it out, and return the exit code."""
+def dispatch(arguments: list[str], console: "Console") -> Result:
+    """Parse a command, carry it out, and return its result."""
     from explorer.verbs.command_line import read_command
     from explorer.verbs.compose import compose, groups
     from explorer.verbs.extend import extended
@@ -83,16 +85,21 @@ def dispatch(arguments: list[str], console: "Console") -> int:
     _refuse_undecoded(arguments)
     if not arguments:
         console.print(f"{HELP}\nStudies, and whatever else there is to choose: --help", **PLAIN)
-        return 0
+        return Result(_choices)
     asked = {*arguments[:1], *_options(arguments)}
     if {"-V", "--version", "version"} & asked:
-        console.print(_version(), **PLAIN)
-        return 0
+        found = _versions()
+        console.print(
+            f"resnext-explorer {found['version']} in {found['folder']}\n"
+            f"Python {found['python']}, torch {found['torch'] or 'missing'}, {found['platform']}",
+            **PLAIN,
+        )
+        return Result(lambda: found)
     if {"-h", "--help", "help"} & asked:
         console.print(f"{HELP}\nGroups:", **PLAIN)
         for group, names in groups().items():
             say(console, f"  {group}: {', '.join(names)}", indent=4)
-        return 0
+        return Result(_choices)
     arguments = extended(arguments)
     if (plain := _without_cfg(arguments)) is not None:
         import yaml
@@ -104,14 +111,14 @@ def dispatch(arguments: list[str], console: "Console") -> int:
             tree["from"] = without_password(str(tree["from"]))
         text = yaml.safe_dump(tree, sort_keys=False)
         console.print(text, **PLAIN, end="")
-        return 0
+        return Result(lambda: tree)
     command = read_command(arguments)
     _check_urls(command)
     for line in command.aside:
         say(console, line)
     if command.do in ("move", "report", "tabulate"):
         _tell_others(command, console)
-    carry_out: Callable[..., int] = import_module(f"explorer.verbs.{_module(command)}").carry_out
+    carry_out: Callable[..., Result] = import_module(f"explorer.verbs.{_module(command)}").carry_out
     if command.do == "run":
         return carry_out(command.config, console, command.withheld, must_fork=command.must_fork)
     if command.withheld and command.do == "challenge":
@@ -185,7 +192,15 @@ def _is_given(key: str, given: "frozenset[str]") -> bool:
     return any(".".join(steps[:end]) in given - {"study"} for end in range(1, len(steps) + 1))
 
 
-def _version() -> str:
+def _choices() -> dict[str, object]:
+    """The verbs, and what each group offers."""
+    from explorer.host.commands import VERBS
+    from explorer.verbs.compose import groups
+
+    return {"verbs": VERBS, "groups": groups()}
+
+
+def _versions() -> dict[str, str | None]:
     """Versions, install location and platform, as a bug report needs them."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
@@ -195,8 +210,11 @@ def _version() -> str:
     try:
         torch = version("torch")
     except PackageNotFoundError:
-        torch = "missing"
-    return (
-        f"resnext-explorer {explorer.__version__} in {Path(explorer.__file__).parent}\n"
-        f"Python {platform.python_version()}, torch {torch}, {platform.platform()}"
-    )
+        torch = None
+    return {
+        "version": explorer.__version__,
+        "folder": str(Path(explorer.__file__).parent),
+        "python": platform.python_version(),
+        "torch": torch,
+        "platform": platform.platform(),
+    }

@@ -1,6 +1,6 @@
 """`explorer export architecture=NAME`: write a design as files that work without this project."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from explorer.host.machine import memory_bytes
 from explorer.study.settings import ExportConfig, VerifyConfig
 from explorer.training.results import Exported
 from explorer.verbs.costs import usual_task
+from explorer.verbs.result import Result
 
 
 def print_exported(found: Exported, console: Console) -> None:
@@ -29,7 +30,7 @@ def print_exported(found: Exported, console: Console) -> None:
         console.print(f"ONNX against torch: largest difference {found.onnx_difference:.1e}", highlight=False)
 
 
-def carry_out(config: ExportConfig, console: Console) -> int:
+def carry_out(config: ExportConfig, console: Console) -> Result:
     """`export` of a design: write it as a Python module of its own, with weights and as ONNX where asked for."""
     # Two copies of the weights in float32, and two more for ONNX.
     _design(config, bytes_per_weight=20)
@@ -46,8 +47,16 @@ def carry_out(config: ExportConfig, console: Console) -> int:
     )
     folder = Path(config.folder).expanduser() / short_name(architecture)
     _tell_namesake(config, console)
-    print_exported(export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed), console)
-    return 0
+    found = export(architecture, task, folder, weights=weights, onnx=config.onnx, seed=config.seed)
+    print_exported(found, console)
+    return Result(
+        lambda: {
+            "architecture": short_name(architecture),
+            **asdict(cost(architecture, task)),
+            "folder": folder,
+            **asdict(found),
+        }
+    )
 
 
 def _tell_namesake(config: VerifyConfig | ExportConfig, console: Console) -> None:

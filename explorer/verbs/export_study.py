@@ -12,6 +12,7 @@ from rich.prompt import Confirm
 from rich.text import Text
 
 import explorer
+from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
@@ -21,6 +22,7 @@ from explorer.record.starts import starts_of, used_sources
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import NetworkConfig
 from explorer.verbs.exported import FILES, MARK
+from explorer.verbs.result import Result
 from explorer.verbs.trained_run import TrainedRun, images_of, preprocessing_of_run, say_if_unfinished, trained_run
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class _Weights:
     again: str = ""
 
 
-def carry_out(config: NetworkConfig, console: Console) -> int:
+def carry_out(config: NetworkConfig, console: Console) -> Result:
     """Write the network of a study that a command asks for, prove what was written, and say where it is."""
     folder = Path(config.folder).expanduser() if config.folder else Path("exports") / config.name
     _refuse_others(folder)
@@ -64,7 +66,7 @@ def carry_out(config: NetworkConfig, console: Console) -> int:
     return _written(config, found, weights, folder, console)
 
 
-def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder: Path, console: Console) -> int:
+def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder: Path, console: Console) -> Result:
     from explorer.training.network.again import not_executable
     from explorer.training.network.card import card
     from explorer.training.network.proof import Proof, prove_weights, prove_written
@@ -111,7 +113,24 @@ def _written(config: NetworkConfig, found: TrainedRun, weights: _Weights, folder
         (place / CARD).write_text(card(facts, needs, proof, onnx=config.onnx), encoding="utf-8")
         _put(place, folder)
     _say(found, needs, proof, folder, console)
-    return 0
+    row = found.row
+    return Result(
+        lambda: {
+            "study": config.name,
+            "folder": folder,
+            "files": sorted(path.name for path in folder.iterdir() if path.name in FILES),
+            "setting": row.setting,
+            "seed": row.seed,
+            "why": found.why,
+            **{axis: getattr(row, axis) for axis in COUNTED},
+            "val_error": None if found.is_joined else row.val_error,
+            "test_error": row.test_error,
+            "classes": needs.classes,
+            "trained_again": weights.again or None,
+            "shown": proof.shown,
+            "not_shown": proof.unproven,
+        }
+    )
 
 
 def _say(found: TrainedRun, needs: Preprocessing, proof: "Proof", folder: Path, console: Console) -> None:

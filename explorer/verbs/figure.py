@@ -13,11 +13,12 @@ from explorer.record.folder import make_folder, refuse_links, study_folder
 from explorer.report.page_figures import printable
 from explorer.report.print_caption import caption
 from explorer.study.settings import FIGURE_WIDTHS, FigureConfig
+from explorer.verbs.result import Result
 
 MISSING = "figures for print are drawn with matplotlib, which is not installed; pip install 'resnext-explorer[paper]'"
 
 
-def carry_out(config: FigureConfig, console: Console) -> int:
+def carry_out(config: FigureConfig, console: Console) -> Result:
     """Write the named figures, by default the first of the study's page, each in every format, with its caption."""
     if find_spec("matplotlib") is None:
         raise InputError(MISSING)
@@ -36,14 +37,17 @@ def carry_out(config: FigureConfig, console: Console) -> int:
     width = FIGURE_WIDTHS[config.width] if isinstance(config.width, str) else config.width
     target = Path(config.folder).expanduser()
     refuse_links(make_folder(target))
+    made = []
     for name in dict.fromkeys(asked):
+        paths = [target / f"{config.name}-{name}.{form}" for form in dict.fromkeys(config.format)]
         with missing_letters() as missing:
             drawn = print_figure(figures[name], width, config.height)
-            for form in dict.fromkeys(config.format):
-                path = target / f"{config.name}-{name}.{form}"
+            for path in paths:
                 drawn.savefig(path)
                 console.print(f"Wrote {path}", **PLAIN)
         if missing:
             console.print(f"Its font lacks {' '.join(missing)}, shown as boxes", **PLAIN)
-        console.print(f"Caption: {caption(study, name, figures[name])}", **PLAIN)
-    return 0
+        words = caption(study, name, figures[name])
+        console.print(f"Caption: {words}", **PLAIN)
+        made.append({"figure": name, "files": paths, "caption": words, "missing_letters": missing})
+    return Result(lambda: {"study": config.name, "figures": made})

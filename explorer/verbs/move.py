@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -21,6 +22,7 @@ from explorer.search.mirror import Mirror, Writer, mirror_of, mirrored, own_mirr
 from explorer.search.state import replayed
 from explorer.search.trials import Trials
 from explorer.study.settings import StorageConfig, StudyConfig
+from explorer.verbs.result import Result
 
 
 def catch_up(study: OpenedStudy, asked: StorageConfig) -> None:
@@ -38,8 +40,10 @@ def catch_up(study: OpenedStudy, asked: StorageConfig) -> None:
             pass
 
 
-def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | None = None) -> None:
+def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | None = None) -> dict[str, Any]:
     """Create a study's mirror in another database, check it, record the new place, and delete the old mirror.
+
+    Returns where it is now (None: nowhere), its number of trials, where it was, and whether it is gone from there.
 
     The folder may come from other people: the study is deleted from a database outside it only if the command names
     that database, as the one it `leaves` or the one it writes to.
@@ -66,16 +70,25 @@ def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | Non
         write_whole(folder / CONFIG, yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
         (folder / BEHIND).unlink(missing_ok=True)
         say(f"Recorded in {folder / CONFIG}: storage.mirror={asked.mirror}{f', {_shown(asked)}' if asked.url else ''}")
+        done = {
+            "study": config.name,
+            "mirror": new.place if new else None,
+            "trials": len(trials.study.trials) if new else None,
+            "before": old.place if old else None,
+            "removed": False,
+        }
         if old is None or (new is not None and old.place == new.place):
-            return
+            return done
         if old.path is None and named is None:
             say(f"Left where it is: the old mirror {old.place}; the same command with from={old.place} removes it")
-            return
+            return done
         try:
             is_gone = remove(old, config.name)
             say(f"Removed: the mirror {old.place}" if is_gone else f"Nothing to remove: {old.place} lacks the study")
+            done["removed"] = is_gone
         except Exception as error:  # noqa: BLE001 - the study has moved, whatever is wrong with the old place
             say(f"Left where it is: the old mirror {old.place} cannot be removed now: {understood(error)[0]}")
+        return done
 
 
 def elsewhere(folder: Path, asked: StorageConfig) -> str:
@@ -118,8 +131,8 @@ def _shown(config: StorageConfig) -> str | None:
     return without_password(config.url) if config.url else None
 
 
-def carry_out(config: StudyConfig, leaves: str | None, console: Console) -> int:
+def carry_out(config: StudyConfig, leaves: str | None, console: Console) -> Result:
     """`explorer move`: copy a study's trials to another database, which is used from now on."""
     refuse_links(study_folder(config.name))
-    move(study_folder(config.name), config.storage, console, leaves)
-    return 0
+    done = move(study_folder(config.name), config.storage, console, leaves)
+    return Result(lambda: done)

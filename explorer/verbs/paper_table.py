@@ -12,9 +12,10 @@ from explorer.host.formatting import hint
 from explorer.record.folder import make_folder, refuse_links, study_folder
 from explorer.report.print_table import ENDINGS, print_tables, written
 from explorer.study.settings import TableConfig
+from explorer.verbs.result import Result
 
 
-def carry_out(config: TableConfig, console: Console) -> int:
+def carry_out(config: TableConfig, console: Console) -> Result:
     """Write the named tables, by default all that the study has, each in every format."""
     folder = study_folder(config.name)
     refuse_links(folder)
@@ -27,9 +28,13 @@ def carry_out(config: TableConfig, console: Console) -> int:
             raise InputError(f"{name}: no such table{hint(name, [*tables])}; allowed: all, {', '.join(tables)}")
     target = Path(config.folder).expanduser()
     refuse_links(make_folder(target))
+    made = []
     for name in dict.fromkeys(asked):
+        paths = []
         for form in dict.fromkeys(config.format):
             path = target / f"{config.name}-{name}.{ENDINGS[form]}"
             write_whole(path, written(tables[name], form))
             console.print(f"Wrote {path}", **PLAIN)
-    return 0
+            paths.append(path)
+        made.append({"table": name, "files": paths, "rows": tables[name].numbers.to_dict("records")})
+    return Result(lambda: {"study": config.name, "tables": made})

@@ -1,8 +1,8 @@
 """`explorer plan`: show what a study would run, its cost and its time on this machine; trains nothing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +27,7 @@ from explorer.study.settings import NO_PATH, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
 from explorer.verbs.plan_checks import CheckForecast
+from explorer.verbs.result import Result
 from explorer.verbs.space_progress import space_progress
 
 MOST_SHOWN = 60
@@ -124,17 +125,18 @@ def forecast(config: StudyConfig, console: Console) -> tuple[Forecast, Path]:
     return found, source
 
 
-def carry_out(config: StudyConfig, console: Console) -> int:
+def carry_out(config: StudyConfig, console: Console) -> Result:
     """`explorer plan`: show what a study would run, at what cost and time; trains nothing."""
     found, source = forecast(config, console)
     plan, config = found.plan, found.plan.config
     print_forecast(found, console)
-    if (checks := _checks(plan, found.begun)) is not None:
-        for line in CheckForecast(checks, found.images, found.recorded, found.workers).lines():
-            console.print(line, highlight=False)
-    if taken := [one for one in found.taken if one[1].seed in plan.every_seed]:
-        runs = counted(len(taken), "run")
-        console.print(f"Not among these: {runs}, which a start takes over from {source}", **PLAIN)
+    declared = _checks(plan, found.begun)
+    checks = None if declared is None else CheckForecast(declared, found.images, found.recorded, found.workers)
+    for line in checks.lines() if checks else ():
+        console.print(line, highlight=False)
+    taken = len([one for one in found.taken if one[1].seed in plan.every_seed])
+    if taken:
+        console.print(f"Not among these: {counted(taken, 'run')}, which a start takes over from {source}", **PLAIN)
     if config.device != "cpu" and config.engine.name == "local" and has_mps():
         console.print("NVIDIA's MPS runs here: runs that share a GPU compute at the same time.", highlight=False)
     if config.device == "cuda" and config.engine.name == "local":
@@ -147,7 +149,73 @@ def carry_out(config: StudyConfig, console: Console) -> int:
         console.print(f"engine.deterministic=false: a GPU's fastest kernels; {what}", **PLAIN)
     if config.data.lacks_path:
         console.print(f"A start would be refused: {NO_PATH}", **PLAIN)
-    return 0
+    return Result(lambda: _data(found, checks, taken, source))
+
+
+def rows_of(found: Forecast) -> list[dict[str, Any]]:
+    """A row for each setting: its exact costs and how far each lies from the budget, runs recorded and to do, seconds.
+
+    A deviation is a fraction, None without a budget; `seconds` are of one run on this machine, None where unknown.
+    """
+    progress, seeds = found.progress(found.plan.seeds), found.plan.seeds
+    return [
+        {
+            "setting": one.name,
+            **{axis: getattr(one.cost, axis) for axis in COUNTED},
+            **{f"{axis}_deviation": one.deviation(axis) for axis in COUNTED},
+            "done": progress.by_setting[one.name],
+            "left": seeds - progress.by_setting[one.name],
+            "seconds": found.run_seconds(one),
+        }
+        for one in found.settings
+    ]
+
+
+def _data(found: Forecast, checks: CheckForecast | None, taken: int, source: Path) -> dict[str, Any]:
+    """The plan as plain data."""
+    plan, config, search = found.plan, found.plan.config, found.plan.config.search
+    progress, final, pair = found.progress(plan.seeds), _final_left(found), found.plan.contrast
+    names = None if pair is None else (pair[0].name, pair[1].name)
+    if config.spaces and config.study.contrast and not search.only:
+        names = (config.study.contrast.setting, config.study.contrast.against)
+    contrast = None if names is None else {"setting": names[0], "against": names[1], "margin": config.study.margin}
+    return {
+        "study": config.name,
+        "question": config.study.question,
+        "spaces": [_space_data(plan, name, scope) for name, scope in plan.scopes.items()],
+        "settings": rows_of(found),
+        "contrast": contrast,
+        "seeds": plan.seeds,
+        "first_seed": search.first_seed,
+        "search": {
+            "sampler": search.sampler,
+            "designs": plan.designs,
+            "chosen": len(found.settings) if search.is_adaptive else None,
+            "rungs": config.rungs,
+            "looks": search.looks if search.seeds == "auto" else None,
+        },
+        "images": None if found.images is None else dict(zip(("train", "val", "test"), found.images, strict=True)),
+        "runs": {"done": progress.final, "left": progress.left, "wanted": progress.wanted, "final_round": final},
+        "taken": {"runs": taken, "from": source.name} if taken else None,
+        "time": asdict(time_of(found, progress)),
+        "checks": [] if checks is None else checks.data(),
+    }
+
+
+def _space_data(plan: Plan, name: str, scope: Scope) -> dict[str, Any]:
+    """The size of a space, and how many of its designs are feasible: exactly, or as a share where it is too large."""
+    scan = plan.draws.scan(scope)
+    limits = scope.budget.limits if scope.budget else ()
+    return {
+        "space": name or None,
+        "points": scan.size,
+        "feasible": scan.feasible,
+        "share": scan.share,
+        "budget": [
+            {"measure": one.axis, "target": one.target, "tolerance": one.tolerance, "at_most": one.at_most}
+            for one in limits
+        ],
+    }
 
 
 def _are_gone(config: StudyConfig) -> bool:
@@ -272,31 +340,56 @@ def _images(config: StudyConfig, environment: dict[str, Any] | None) -> Images |
     return counts(config.data)
 
 
-def _total(found: Forecast, progress: Progress) -> str:
-    config = found.plan.config
-    runs = f"{progress.left} of {progress.wanted} runs to do"
-    if final := _final_left(found):
-        runs += f", and then {counted(final, 'run')} of the final round"
+@dataclass(frozen=True)
+class Time:
+    """How long all that is to do takes here with `workers` runs at once.
+
+    seconds  None where that is unknown, 0 where nothing is to do
+    how      recorded: from runs of about this cost on this machine; predicted: from cost and this machine's
+             calibration, right within a factor of two or so; unknown; nothing to do
+    words    how it was found, or why it is unknown, in words
+    """
+
+    seconds: float | None
+    workers: int
+    how: Literal["recorded", "predicted", "unknown", "nothing to do"]
+    words: str
+
+
+def time_of(found: Forecast, progress: Progress) -> Time:
+    """How long the runs that are to do take on this machine, those of a search's final round included."""
+    config, final, workers = found.plan.config, _final_left(found), found.workers
+
+    def unknown(why: str) -> Time:
+        return Time(None, workers, "unknown", f"time unknown{why}")
+
     if not progress.left and not final:
-        return f"{runs}."
+        return Time(0, workers, "nothing to do", "")
     if config.engine.name != "local" and not all(found.measured.values()):
-        return f"{runs}; time unknown: engine={config.engine.name} trains elsewhere, as fast as the machines there are."
+        return unknown(f": engine={config.engine.name} trains elsewhere, as fast as the machines there are")
     if found.images is None:
-        return f"{runs}; time unknown until the study's start has counted its images."
+        return unknown(" until the study's start has counted its images")
     seconds = _seconds(found, progress, found.plan.seeds, final)
     if seconds is None:
-        return (
-            f"{runs}; time unknown: this machine has recorded no run of a network of this size yet, and {found.speed}."
-        )
-    at_once = f"about {duration(seconds / found.workers)} with {found.workers} at once"
+        return unknown(f": this machine has recorded no run of a network of this size yet, and {found.speed}")
+    at_once = f"about {duration(seconds / workers)} with {workers} at once"
     if all(found.measured.values()):
         basis = len({id(run) for near_ones in found.measured.values() for run in near_ones})
-        return f"{runs}; {at_once}, from {counted(basis, 'run')} recorded on this machine."
+        words = f"{at_once}, from {counted(basis, 'run')} recorded on this machine"
+        return Time(seconds / workers, workers, "recorded", words)
     assert isinstance(found.speed, Calibration)
     when = (
         f"predicted from cost and this machine's calibration of {found.speed.date}, right within a factor of two or so"
     )
-    return f"{runs}; {at_once}, {when}."
+    return Time(seconds / workers, workers, "predicted", f"{at_once}, {when}")
+
+
+def _total(found: Forecast, progress: Progress) -> str:
+    runs = f"{progress.left} of {progress.wanted} runs to do"
+    if final := _final_left(found):
+        runs += f", and then {counted(final, 'run')} of the final round"
+    words = time_of(found, progress).words
+    return f"{runs}; {words}." if words else f"{runs}."
 
 
 def _seconds(found: Forecast, progress: Progress, seeds: int, final: int = 0) -> float | None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from explorer.analysis.checks import Checks
 from explorer.host.formatting import counted, duration
@@ -38,6 +39,23 @@ class CheckForecast:
             lines.append(f"Robustness checks that study.robustness=[...] would add: {self._listed(others)}.")
         return lines
 
+    def data(self) -> list[dict[str, Any]]:
+        """Each check that is not made: the runs, or at most so many, that it would train, and their seconds."""
+        asked = self.checks.declared.config.study.robustness
+        found = []
+        for own in _by_check([arm for arm in self.checks.foreseen if not self._is_made(arm)]):
+            runs, seconds = self._left(own)
+            found.append(
+                {
+                    "check": own[0].check,
+                    "asked": any(is_asked(arm, asked) for arm in own),
+                    "runs": runs,
+                    "at_most": self._is_bound(own),
+                    "seconds": seconds / self.workers,
+                }
+            )
+        return found
+
     def _is_made(self, arm: CheckArm) -> bool:
         """Whether an arm has nothing left to train, or cannot be made."""
         return bool(arm.why_not) or self._left([arm])[0] == 0
@@ -47,10 +65,13 @@ class CheckForecast:
 
     def _cost(self, arms: list[CheckArm]) -> str:
         runs, seconds = self._left(arms)
-        # What tuning finds to suit best is trained again unless it is what the recipe says.
-        bound = "at most " if any(arm.candidates and arm.name not in self.checks.declared.tuned for arm in arms) else ""
+        bound = "at most " if self._is_bound(arms) else ""
         about = "" if math.isnan(seconds) else f", about {duration(seconds / self.workers)}"
         return f"{bound}{counted(runs, 'run')}{about}"
+
+    def _is_bound(self, arms: list[CheckArm]) -> bool:
+        """Whether fewer runs may do: what tuning finds to suit best is trained again unless the recipe says it."""
+        return any(arm.candidates and arm.name not in self.checks.declared.tuned for arm in arms)
 
     def _left(self, arms: list[CheckArm]) -> tuple[int, float]:
         """How many runs some arms lack, and the seconds of these one after the other; NaN if they are unknown."""

@@ -11,14 +11,16 @@ from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import interval_points, points
 from explorer.record.folder import CONFIG, REPORTS, make_folder, refuse_links, study_folder
+from explorer.report.finding_data import pool_data
 from explorer.report.terminal import plain_table
 from explorer.study.settings import PoolConfig
 from explorer.study.tree import refuse_name
 from explorer.verbs.compose import groups
 from explorer.verbs.grammar import unknown_study
+from explorer.verbs.result import Result
 
 
-def carry_out(config: PoolConfig, console: Console) -> int:
+def carry_out(config: PoolConfig, console: Console) -> Result:
     """`explorer pool`: judge one contrast over the data sets of recorded studies, print it and draw its page."""
     folders, page, shipped = _folders(config), _page(config), groups()["study"]
     if unknown := [name for name in config.studies if not study_folder(name).is_dir() and name not in shipped]:
@@ -32,7 +34,7 @@ def carry_out(config: PoolConfig, console: Console) -> int:
     write_pool_page(pool, page)
     draw_index()
     console.print(f"Report: {page}", **PLAIN)
-    return 0
+    return Result(lambda: {**pool_data(pool), "page": page})
 
 
 def _folders(config: PoolConfig) -> list[Path]:

@@ -1,26 +1,27 @@
 """`explorer predict NAME IMAGE...`: the classes of image files, by the trained network that answers a study."""
 
 import csv
-import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from rich.console import Console
 
 from explorer.host.commands import command_for
-from explorer.host.console import PLAIN, PlainConsole
+from explorer.host.console import PLAIN, PlainConsole, is_aside
 from explorer.host.errors import InputError
 from explorer.host.files import replaced
 from explorer.host.formatting import counted, one_line, printable
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.settings import PredictConfig
 from explorer.verbs.export_study import stored_weights
+from explorer.verbs.result import Result
 from explorer.verbs.trained_run import images_of, preprocessing_of_run, say_if_unfinished, trained_run
 
 SHOWN = 3  # classes of each image in text
@@ -40,13 +41,17 @@ class _Found:
     problem: str = ""
 
 
-def carry_out(config: PredictConfig, console: Console) -> int:
-    """Classify image files; 0 if all could be read, 1 if some could not, which are named and stop nothing."""
+def carry_out(config: PredictConfig, console: Console) -> Result:
+    """Classify image files; the code is 0 if all could be read, 1 if some could not, which are named and stop nothing.
+
+    As JSON it is a list with an item for each image, which is written as they are classified.
+    """
     if not config.images:
         example = command_for("predict", config.name, "folder")
         raise InputError(f"predict {config.name}: which images? say files or folders, as in: {example}")
-    if config.to is not None and config.json:
-        raise InputError("to=, json=true: a file of CSV and JSON are two forms; leave one of them out")
+    as_json = is_aside(console)
+    if config.to is not None and as_json:
+        raise InputError("to=, --json: a file of CSV and JSON are two forms; leave one of them out")
     if config.to is not None:
         _refuse_other(config.to)
     run = trained_run(config)
@@ -64,27 +69,36 @@ def carry_out(config: PredictConfig, console: Console) -> int:
     data, missing = (None, "") if recorded else images_of(run, "cpu")
     needs = preprocessing_of_run(run, data, missing)
     is_table = config.to is not None or STDIN in config.images or any(Path(one).is_dir() for one in config.images)
-    tells = beside if config.json or is_table else console
+    tells = beside if as_json or is_table else console
     for one in closed:
         tells.print(f"{one_line(one.path)}: cannot be used: {one.problem}", **PLAIN)
     if not is_table:
         say_if_unfinished(run, tells)
-    unread = 0
-    with _written(config, console) as file:
-        write = _as_json(file, needs) if config.json else _as_csv(file, needs) if is_table else _as_text(console, needs)
+    result = Result(lambda: _items(images(), needs, closed))
+
+    def images() -> Iterator[_Found]:
+        unread = 0
         for told in _with_progress(classified(paths, network, needs, run.run.data), paths, beside):
-            write(told)
+            yield told
             if told.problem:
                 unread += 1
                 tells.print(f"{one_line(told.path)}: cannot be used: {told.problem}", **PLAIN)
-        if config.json:
-            file.write("\n]\n" if paths else "[]\n")
-    read, lost = len(paths) - unread, unread + len(closed)
+        read, lost = len(paths) - unread, unread + len(closed)
+        if lost and read + lost > 1:
+            tells.print(f"{lost:,} of {read + lost:,} cannot be used", **PLAIN)
+        result.code = 1 if lost else 0
+
+    if as_json:
+        return result
+    with _written(config, console) as file:
+        write = _as_csv(file, needs) if is_table else _as_text(console, needs)
+        read = 0
+        for told in images():
+            write(told)
+            read += not told.problem
     if config.to is not None:
         console.print(f"Wrote {config.to}: {counted(read, 'image')}", **PLAIN)
-    if lost and read + lost > 1:
-        tells.print(f"{lost:,} of {read + lost:,} cannot be used", **PLAIN)
-    return 1 if lost else 0
+    return result
 
 
 def _with_progress(shares: Iterator[tuple[float, ...] | str], paths: list[str], console: Console) -> Iterator[_Found]:
@@ -212,15 +226,8 @@ def _as_csv(file: IO[str], needs: Preprocessing) -> "Callable[[_Found], None]":
     return write
 
 
-def _as_json(file: IO[str], needs: Preprocessing) -> "Callable[[_Found], None]":
-    """One list, an entry for each image."""
-    begin = "[\n "
-
-    def write(one: _Found) -> None:
-        nonlocal begin
+def _items(found: Iterable[_Found], needs: Preprocessing, closed: list[_Found]) -> Iterator[dict[str, Any]]:
+    """An item for each image: its classes, the most probable first, or its problem; then folders that are closed."""
+    for one in chain(found, closed):
         classes = [[needs.classes[number], one.shares[number]] for number in _order(one)]
-        row = {"path": one.path, **({"problem": one.problem} if one.problem else {"classes": classes})}
-        file.write(begin + json.dumps(row, ensure_ascii=False))
-        begin = ",\n "
-
-    return write
+        yield {"path": one.path, **({"problem": one.problem} if one.problem else {"classes": classes})}

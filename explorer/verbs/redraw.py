@@ -6,14 +6,16 @@ from explorer.analysis.judging import open_study
 from explorer.host.console import PLAIN
 from explorer.record.folder import refuse_links, study_folder
 from explorer.report import drawing
+from explorer.report.finding_data import study_data
 from explorer.study.settings import StudyConfig
 from explorer.verbs.ped_anova import ped_anova
+from explorer.verbs.result import Result
 
 
-def carry_out(config: StudyConfig, console: Console) -> int:
+def carry_out(config: StudyConfig, console: Console) -> Result:
     """`explorer report`: draw a study's page again from its record."""
     folder = study_folder(config.name)
     refuse_links(folder)  # before anything is read through one
     study = open_study(folder)
     console.print(f"Report: {drawing.draw(study, ped_anova(study))}", **PLAIN)
-    return 0
+    return Result(lambda: study_data(study))

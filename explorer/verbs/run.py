@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from explorer.analysis.judging import OpenedStudy, begun_study
+from explorer.analysis.judging import OpenedStudy, begun_study, open_study
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.summary import lowest
 from explorer.host.commands import command_for
@@ -28,6 +28,7 @@ from explorer.record.folder import (
 )
 from explorer.record.progress import refuse_foreign, without_weights
 from explorer.record.starts import execution_in
+from explorer.report.finding_data import study_data
 from explorer.report.terminal import print_verdict
 from explorer.study.plan import plan_of
 from explorer.study.runs import runs_of
@@ -36,11 +37,14 @@ from explorer.verbs.challenge import challenged
 from explorer.verbs.draw_page import draw_page, tell_of_page
 from explorer.verbs.final_round import finish
 from explorer.verbs.live import Live
+from explorer.verbs.result import Result
 from explorer.verbs.space_progress import space_progress
 
 
-def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] = (), *, must_fork: bool = False) -> int:
-    """Train what a study lacks, judge it, draw its page; 0 once it has its verdict.
+def carry_out(
+    config: StudyConfig, console: Console, withheld: tuple[str, ...] = (), *, must_fork: bool = False
+) -> Result:
+    """Train what a study lacks, judge it, draw its page.
 
     The verdict of a finished study is printed, and nothing is written. `withheld` are the keys of a stored study that
     are needed for training and must come from the command. With `must_fork` a study that would go on as it is
@@ -105,9 +109,10 @@ def carry_out(config: StudyConfig, console: Console, withheld: tuple[str, ...] =
         problems += challenged(study, plan, asked, console)
     if study.finding.lost is not None and not failed:
         problems.append(f"{study.config.name}: no run came through that could be judged; see the verdict above")
+    result = Result(lambda: study_data(open_study(folder)))
     if problems:
-        raise StudyStoppedError("; ".join(problems))
-    return 0
+        raise StudyStoppedError("; ".join(problems), result.data)
+    return result
 
 
 def _missing_weights(study: OpenedStudy) -> str:

@@ -1,6 +1,5 @@
 """`explorer list` and `explorer status`: how far the studies of this folder are, without changing anything."""
 
-import json
 import os
 import time
 from contextlib import suppress
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
 from explorer.host.commands import command_for
-from explorer.host.console import PLAIN, PlainConsole, say
+from explorer.host.console import PLAIN, PlainConsole, is_aside, say
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, in_one_line, size_words
 from explorer.record.folder import (
@@ -33,6 +32,7 @@ from explorer.record.starts import starts_of
 from explorer.report.terminal import plain_table
 from explorer.study.settings import StatusConfig
 from explorer.verbs.grammar import studies_here
+from explorer.verbs.result import Result
 from explorer.verbs.space_progress import space_progress
 
 State = Literal["finished", "running", "stopped", "not begun", "unusable"]
@@ -59,20 +59,19 @@ class Status:
     changed: str | None
 
 
-def carry_out(config: StatusConfig, console: Console) -> int:
-    """Print one study, or all of this folder; 0 whatever state they are in."""
+def carry_out(config: StatusConfig, console: Console) -> Result:
+    """Print one study, or all of this folder; the code is 0 whatever state they are in."""
     if config.name is not None:
-        _print_one(study_folder(config.name), console, as_json=config.json)
-        return 0
+        return _one(study_folder(config.name), console)
     folders = [study_folder(name) for name in studies_here()]
     found = _all_of(folders)
-    if config.json:
-        console.print(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=2), **PLAIN)
+    if is_aside(console):
+        pass  # the lines say no more than the document does
     elif not found:
         console.print(f"No study in {STUDIES}/ yet. Start one with: {command_for('', 'equal_params')}", **PLAIN)
     else:
         _print_all(found, console)
-    return 0
+    return Result(lambda: [asdict(one) for one in found])
 
 
 def _all_of(folders: list[Path]) -> list[Status]:
@@ -174,14 +173,15 @@ def _print_all(found: list[Status], console: Console) -> None:
         console.print(shown, **PLAIN)
 
 
-def _print_one(folder: Path, console: Console, *, as_json: bool) -> None:
+def _one(folder: Path, console: Console) -> Result:
+    """Print one study."""
     one, study = status_of(folder), None
     if one.state not in ("unusable", "not begun"):
         study = open_study(folder)
     details = _details(folder, study) if study else {}
-    if as_json:
-        console.print(json.dumps({**asdict(one), **details}, ensure_ascii=False, indent=2), **PLAIN)
-        return
+    result = Result(lambda: {**asdict(one), **details})
+    if is_aside(console):
+        return result
     where = f", {one.running_on}" if one.running_on else ""
     rows = {
         one.name: f"{one.state}{where}",
@@ -200,6 +200,7 @@ def _print_one(folder: Path, console: Console, *, as_json: bool) -> None:
             console.print(line, **PLAIN)
         else:
             say(console, line, indent=widest + 2)
+    return result
 
 
 def _details(folder: Path, study: OpenedStudy) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Another verb on one recorded study takes five things: a frozen dataclass in `explorer/study/settings.py`, whose first
 field is `name`; a line in `NAMED_VERBS`; its word in `VERBS` of `explorer/host/commands.py`; a file of this folder with
-`carry_out(config, console) -> int`; and a line in `HELP` of `dispatch`.
+`carry_out(config, console) -> Result`, which holds what `--json` prints; and a line in `HELP` of `dispatch`.
 """
 
 from dataclasses import dataclass, fields

@@ -38,6 +38,7 @@ from explorer.study.plan import Plan, plan_of
 from explorer.study.renamed import of_a_record
 from explorer.study.settings import StudyConfig
 from explorer.study.tree import to_config
+from explorer.verbs.result import Result
 
 TABLES = Path("tables")
 # Of the table's own files: which there are, and what schema.json and study.json hold. The record it was made of has a
@@ -281,8 +282,9 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def carry_out(config: StudyConfig, console: Console) -> int:
+def carry_out(config: StudyConfig, console: Console) -> Result:
     """`explorer tabulate`: write a finished study as a table to share, in `tables/`."""
-    for path in write_table(study.study_folder(config.name), TABLES / config.name):
+    files = write_table(study.study_folder(config.name), TABLES / config.name)
+    for path in files:
         console.print(f"Wrote {path}", **PLAIN)
-    return 0
+    return Result(lambda: {"study": config.name, "folder": TABLES / config.name, "files": files})

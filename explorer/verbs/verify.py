@@ -11,6 +11,7 @@ from explorer.report.terminal import plain_table
 from explorer.study.settings import VerifyConfig
 from explorer.training.results import ALLOWED, Distances, Verification
 from explorer.verbs.export import _design, _tell_namesake
+from explorer.verbs.result import Result
 
 
 def print_verification(found: Verification, console: Console) -> None:
@@ -66,7 +67,7 @@ def _shown(apart: Distances) -> list[str]:
     return [f"{distance:.0e}" if distance else "0" for distance in asdict(apart).values()]
 
 
-def carry_out(config: VerifyConfig, console: Console) -> int:
+def carry_out(config: VerifyConfig, console: Console) -> Result:
     """`explorer verify`: compare the cost of a design by every referee, and its three forms side by side."""
     # Memory for three forms in float64 with gradients, momentum and copies of their weights.
     architecture, task = _design(config, bytes_per_weight=100)
@@ -83,6 +84,8 @@ def carry_out(config: VerifyConfig, console: Console) -> int:
     )
     _tell_namesake(config, console)
     print_verification(found, console)
+    result = Result(lambda: asdict(found) | {"agrees": found.agrees, "vague": found.vague})
     if not found.agrees:
-        raise StudyStoppedError(f"{found.name}: the referees or the forms disagree; this is a defect of the program")
-    return 0
+        words = f"{found.name}: the referees or the forms disagree; this is a defect of the program"
+        raise StudyStoppedError(words, result.data)
+    return result

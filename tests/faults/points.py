@@ -236,7 +236,7 @@ def start(case: str, config: StudyConfig, place: Path, last: int | None = None, 
                 os.dup2(output.fileno(), 1)
                 os.dup2(output.fileno(), 2)
                 patch(case, config, Points(last, labels))
-                code = run.carry_out(config, Console(file=output, width=160))
+                code = run.carry_out(config, Console(file=output, width=160)).code
         except BaseException:  # noqa: BLE001 - whatever it is, the fork ends here
             sys.excepthook(*sys.exc_info())
         finally:

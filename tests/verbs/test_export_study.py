@@ -169,7 +169,9 @@ def test_ten_lines_elsewhere_classify_new_files_as_well_as_the_study_said(
     assert "is not the file that was written with this module, or was changed or cut short" in done.stderr
 
 
-def test_the_files_say_what_they_are(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_say_what_they_are(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["export", "photos", "folder=out"]) == 0
     environment = json.loads((copied / "studies" / "photos" / "environment.json").read_text())
     with safe_open(copied / "out" / "weights.safetensors", framework="pt") as file:
@@ -184,7 +186,13 @@ def test_the_files_say_what_they_are(copied: Path, monkeypatch: pytest.MonkeyPat
         assert word in card
     place = (copied / "out").stat().st_ino
     (copied / "out" / "model.onnx").write_text("of an earlier export")
-    assert main(["export", "photos", "folder=out"]) == 0  # an earlier export is written anew
+    capsys.readouterr()
+    assert main(["export", "photos", "folder=out", "--json"]) == 0  # an earlier export is written anew
+    found = json.loads(capsys.readouterr().out)
+    assert (found["folder"], found["files"]) == ("out", ["README.md", "model.py", "weights.safetensors"])
+    assert (found["classes"], found["not_shown"], found["trained_again"]) == (sorted(CLASSES), [], None)
+    assert any("bit for bit" in line for line in found["shown"])
+    assert 0 <= found["test_error"] <= 1
     assert place == (copied / "out").stat().st_ino  # a folder that was there stays: it may be the current one
     assert not (copied / "out" / "model.onnx").exists()
     monkeypatch.setenv("HOME", str(copied))
@@ -320,6 +328,8 @@ def test_predict_names_classes_and_goes_on_after_what_cannot_be_read(
     assert main(["predict", "photos", "some", "json=true"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert [set(one) for one in found] == [{"path", "problem"}, {"path", "classes"}]
+    assert main(["predict", "photos", "some", "to=found.csv", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"].startswith("to=, --json: a file of CSV and JSON are two forms")
     assert main(["predict", "photos", "some", "to=found.csv"]) == 1
     assert (copied / "found.csv").read_text(encoding="utf-8").count("b.png") == 1
     capsys.readouterr()

@@ -138,7 +138,6 @@ def test_a_study_may_be_called_as_a_verb_is(tiny: Path) -> None:
         ([" "], "' ': is no name of a study"),
         (["plan", "studies"], "studies: is a folder here and no study; .* say explorer plan study=best data=studies$"),
         (["predict", "studies"], "is a file or folder here; a study comes first, as in explorer predict tiny studies$"),
-        (["export", "tiny", "--json"], "json=True: unknown key; allowed: architecture, "),
         (["benchmark", "speed"], "subject=\"speed\": must be 'training' or 'latency'$"),
         (["run", "--config", "none.yaml"], "none.yaml: is missing, .*; name another file$"),
         (["../tiny"], "../tiny: is no name of a study, which is said without a folder or an ending; say explorer tiny"),
@@ -173,7 +172,7 @@ def test_the_form_of_earlier_versions_names_the_study_of_every_verb(tiny: Path, 
 
 
 def test_a_flag_before_the_verb_takes_no_value(tiny: Path) -> None:
-    for words in (["--json", "status"], ["--json", "status", "tiny"], ["--yes", "delete", "tiny"]):
+    for words in (["--onnx", "export", "tiny"], ["--yes", "delete", "tiny"]):
         assert read_command(words) == read_command([*words[1:], words[0]])
     assert read_command(["--name", "tiny", "plan"]) == read_command(["plan", "tiny"])
 

@@ -33,6 +33,7 @@ from explorer.study.tree import to_config
 from explorer.verbs.doctor.fault import Fault
 from explorer.verbs.doctor.leftovers import examine_checkpoints, examine_leftovers, position
 from explorer.verbs.doctor.tables import MOST_NAMED, examine_tables
+from explorer.verbs.result import Result
 
 
 @dataclass
@@ -58,12 +59,14 @@ class _Known:
         return runs_of(self.plan, settings, self.execution, self.environment["data_hash"])
 
 
-def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None, database: str | None = None) -> int:
-    """Examine a study, repair the faults for which `agrees` returns True (None: none), and return the exit code.
+def visit(
+    folder: Path, console: Console, agrees: Callable[[Fault], bool] | None, database: str | None = None
+) -> Result:
+    """Examine a study, repair the faults for which `agrees` returns True (None: none), and say what was found.
 
     A database outside the folder is connected to only if it is the study's and `database` names it too.
-    0: nothing is wrong, or all is repaired; 1: a fault is left. Raises InputError if there is no such study, or if it
-    was recorded by a later version, which this one cannot read.
+    Code 0: nothing is wrong, or all is repaired; 1: a fault is left. Raises InputError if there is no such study, or if
+    it was recorded by a later version, which this one cannot read.
     """
 
     def say(line: str) -> None:
@@ -81,18 +84,39 @@ def visit(folder: Path, console: Console, agrees: Callable[[Fault], bool] | None
     for one in found.faults:
         say(f"- {one.what}")
         say(f"  {'No fault' if not one.is_fault else 'Can be repaired' if one.cure else 'To do'}: {one.remedy}")
+    left = found.faults
+
+    def ended(code: int) -> Result:
+        kept = {one.what for one in left}
+        told = {
+            "study": folder.name,
+            "running_on": holder,
+            "found": [line.strip() for line in found.lines],
+            "faults": [
+                {
+                    "what": one.what,
+                    "remedy": one.remedy,
+                    "is_fault": one.is_fault,
+                    "can_be_repaired": one.cure is not None,
+                    "repaired": one.what not in kept,
+                }
+                for one in [*found.faults, *(one for one in left if one not in found.faults)]
+            ],
+        }
+        return Result(lambda: told, code)
+
     is_well = not any(one.is_fault for one in found.faults)
     if is_well and (agrees is None or not found.faults or holder):
         say("Nothing is wrong.")
-        return 0
+        return ended(0)
     curable = any(one.cure for one in found.faults)
     if agrees is None and curable and not holder:
         say("Nothing was changed; add --yes to repair.")
     if agrees is None or not curable or holder:
-        return 1
+        return ended(1)
     left = _repaired(folder, found, agrees, say, partial(look, running=False))
     say(f"{len(left)} left: {'; '.join(one.what for one in left)}" if left else "All is repaired.")
-    return 1 if any(one.is_fault for one in left) else 0
+    return ended(1 if any(one.is_fault for one in left) else 0)
 
 
 def _repaired(
@@ -288,7 +312,7 @@ def _page(folder: Path) -> Path:
     return study.REPORTS / f"{folder.name}.html"
 
 
-def carry_out(config: DoctorConfig, database: str | None, console: Console) -> int:
+def carry_out(config: DoctorConfig, database: str | None, console: Console) -> Result:
     """`explorer doctor`: report what is wrong with a study's folder, and repair what the person agrees to."""
 
     def agrees(fault: Fault) -> bool:

@@ -1,0 +1,233 @@
+"""A study and its finding as plain data, in the glossary's words, for programs that read `--json`.
+
+Errors and their differences are fractions; an interval has `n`, `mean`, `low` and `high`, whose ends are null where
+none is claimed. What a study does not have, such as the contrast of a search, is null.
+"""
+
+from typing import Any
+
+from explorer.analysis.final_round import Beside, FinalRound
+from explorer.analysis.finding import Finding
+from explorer.analysis.intervals import Estimate
+from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.paired import Comparison
+from explorer.analysis.pooled_studies import PooledStudies, pooled_sentence, published_sentence
+from explorer.analysis.population import Populations
+from explorer.analysis.regime import regime_of, regime_sentence
+from explorer.analysis.robustness import JudgedArm, Robustness
+from explorer.analysis.sentences import sentence
+from explorer.analysis.summary import MIN_PAIRS, SettingSummary
+from explorer.design.cost_measures import COUNTED
+from explorer.record.folder import REPORTS, is_stale
+
+Data = dict[str, Any]
+
+
+def study_data(study: OpenedStudy) -> Data:
+    """A study, its verdict and the numbers of its finding; `page` is null where it is not drawn or behind the record.
+
+    The verdict's `word` is beats, loses to, equivalent, inconclusive or preliminary; null where nothing is judged.
+    """
+    finding, page = study.finding, REPORTS / f"{study.folder.name}.html"
+    return {
+        "study": study.config.name,
+        "folder": study.folder,
+        "question": study.config.study.question,
+        "verdict": {"word": verdict_word(finding), "sentence": sentence(finding)},
+        "runs": {
+            "done": finding.final,
+            "wanted": finding.wanted,
+            "failed": finding.failures.counts,
+        },
+        "measure": finding.measure,
+        "settings": [_setting(one, finding.measure) for one in finding.summaries],
+        "contrast": None if finding.comparison is None else _contrast(finding.comparison, finding),
+        "others": [_contrast(one, None) for one in finding.others],
+        "spaces": None if finding.populations is None else _spaces(finding.populations),
+        "trend": None
+        if (trend := finding.trend) is None
+        else {"slope": _interval(trend.slope), "p": trend.p, "cardinalities": trend.cardinalities},
+        "front": None
+        if (front := finding.front) is None
+        else [
+            {"setting": setting, front.cost: cost, finding.measure: error, "sure": sure}
+            for setting, cost, error, ahead, sure in zip(
+                front.settings, front.costs, front.errors, front.ahead, front.sure, strict=True
+            )
+            if ahead
+        ],
+        "final_round": None if finding.final_round is None else _final(finding.final_round),
+        "robustness": None if finding.robustness is None else _robustness(finding.robustness),
+        "regime": regime_sentence(regime_of(study)),
+        "note": finding.note or None,
+        "page": None if is_stale(page, study.folder) else page,
+    }
+
+
+def verdict_word(finding: Finding) -> str | None:
+    """The verdict in one word; None where the study declares nothing that is judged, or nothing could be."""
+    rivals = finding.populations.rivals[:1] if finding.populations and finding.has_rivals else []
+    judged = rivals[0] if rivals else finding.comparison
+    if judged is None or finding.lost is not None or judged.guesses:
+        return None
+    if not finding.complete:
+        return "preliminary"
+    return judged.verdict
+
+
+def pool_data(pool: PooledStudies) -> Data:
+    """Several studies of one contrast, and what they say together."""
+    found = pool.found
+    return {
+        "setting": pool.setting,
+        "against": pool.against,
+        "sentence": pooled_sentence(pool),
+        "difference": _interval(found.mean),
+        "prediction": {"low": found.low, "high": found.high},
+        "spread": found.spread,
+        "same_sign": found.same_sign,
+        "studies": [
+            {
+                "study": part.name,
+                "data": part.label,
+                "difference": _interval(part.gap),
+                "weight": part.weight,
+                "steps": part.steps,
+                "explained_by": part.explained_by,
+            }
+            for part in pool.parts
+        ],
+        "published": published_sentence(pool) or None,
+    }
+
+
+def _interval(found: Estimate) -> Data:
+    return {"n": found.n, "mean": found.mean, "low": found.low, "high": found.high}
+
+
+def _setting(one: SettingSummary, measure: str) -> Data:
+    """A setting with its exact cost; a run that failed counts as chance in its mean, and is named in `failed`."""
+    return {
+        "setting": one.setting,
+        "display": one.display,
+        "cardinality": one.cardinality,
+        "bottleneck_width": one.bottleneck_width,
+        **{axis: getattr(one, axis) for axis in COUNTED},
+        **{f"{axis}_deviation": one.deviation(axis) for axis in COUNTED},
+        **({} if one.latency is None else {"latency": one.latency}),
+        measure: _interval(one.estimate),
+        "errors": one.measured,
+        "failed": one.failed,
+        "validation": one.validation,
+        "seconds": one.seconds,
+    }
+
+
+def _contrast(found: Comparison, finding: Finding | None) -> Data:
+    """A contrast; of the declared one also the interval over seeds and test images together."""
+    too_few = found.difference.n < MIN_PAIRS
+    own = {} if finding is None else {"with_images": finding.with_images and _interval(finding.with_images)}
+    return {
+        "setting": found.setting,
+        "against": found.against,
+        "verdict": found.verdict,
+        "too_few": too_few,
+        "difference": _interval(found.difference),
+        "differences": found.differences,
+        "n": found.difference.n,
+        "p": found.p,
+        "alpha": found.alpha,
+        "margin": found.margin,
+        "narrow": _interval(found.narrow),
+        **own,
+        "effect": found.effect,
+        "correlation": _interval(found.correlation),
+        "needed": found.needed,
+        "failed": found.failed,
+    }
+
+
+def _spaces(found: Populations) -> Data:
+    return {
+        "spaces": [
+            {
+                "space": name,
+                "designs": one.n,
+                "mean": one.mean,
+                "best": one.best,
+                "failed": one.failed,
+                "feasible": found.feasible.get(name),
+            }
+            for name, one in found.distributions.items()
+        ],
+        "contrasts": [
+            {
+                "setting": one.space,
+                "against": one.against,
+                "verdict": one.verdict,
+                "difference": _interval(one.difference),
+                "p": one.p,
+                "distance": one.distance,
+                "designs": one.designs,
+                "failed": one.failed,
+            }
+            for one in found.rivals
+        ],
+    }
+
+
+def _final(found: FinalRound) -> Data:
+    """The final round of a search; its `answer` is null until all its runs are in."""
+    return {
+        "runs": {"done": found.done, "wanted": found.wanted},
+        "seeds": found.seeds,
+        "images": found.images,
+        "looks": found.looks,
+        "answer": None if found.answer is None else found.answer.setting,
+        "settings": [
+            {**_setting(one, "test_error"), "validation": found.validation[one.setting]} for one in found.summaries
+        ],
+        "contrasts": [_beside(one) for one in found.comparisons],
+        "fault": found.fault or None,
+    }
+
+
+def _beside(one: Beside) -> Data:
+    return {
+        "setting": one.setting,
+        "against": one.against,
+        "verdict": one.verdict,
+        "too_few": one.is_too_few,
+        "difference": _interval(one.difference),
+        "n": one.difference.n,
+        "p": one.p,
+        "margin": one.margin,
+        "narrow": _interval(one.narrow),
+        "needed": one.needed,
+        "failed": one.failed,
+    }
+
+
+def _robustness(found: Robustness) -> Data:
+    """The robustness checks that are made, how far others are, and why some cannot be made."""
+    return {
+        "checks": [
+            {"check": check.name, "verdict": check.word, "arms": [_arm(one) for one in check.arms]}
+            for check in found.checks
+        ],
+        "begun": found.far,
+        "not_made": found.undone,
+        "faults": found.faults,
+    }
+
+
+def _arm(one: JudgedArm) -> Data:
+    return {
+        "arm": one.arm.name,
+        "main": one.arm.main,
+        "verdict": one.word,
+        "difference": _interval(one.gap),
+        "change": _interval(one.change),
+        "p": one.p,
+        "needed": one.needed,
+    }
