@@ -15,6 +15,8 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from explorer.analysis.judging import OpenedStudy
+from explorer.design.cost import cost
+from explorer.host import extensions
 from explorer.record.folder import REPORTS
 from explorer.study.settings import StudyConfig
 from explorer.verbs.calibrate import Calibration
@@ -80,6 +82,15 @@ def calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans predict times from a calibration that takes no time."""
     speeds = ((1e6, 1000.0), (1e9, 1.0))
     monkeypatch.setattr("explorer.verbs.plan.calibration", lambda *_: Calibration("2026-01-01", speeds))
+
+
+@pytest.fixture(autouse=True)
+def unextended() -> Iterator[None]:
+    """No extension outlives the test that loaded it, and no cost of what it added."""
+    yield
+    if extensions.loaded():
+        extensions.forget()
+        cost.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ from explorer.design.template import Task
 
 Ints = npt.NDArray[np.int64]
 
+WIDEST = 2**40  # channels of a path, beyond any budget that a 64-bit integer holds
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -113,7 +115,10 @@ def solve_bottleneck_width(
     raises ValueError, naming both neighbours, when neither is within tolerance.
     """
     narrowest = replace(architecture, bottleneck_width=1)
-    least = cost(narrowest, task)
+    try:
+        least = cost(narrowest, task)
+    except ValueError as error:
+        raise ValueError(f"cardinality {architecture.cardinality}: {error}") from None
     if max(least.params, least.macs, least.activations) > LARGEST:
         raise ValueError(f"{short_name(narrowest)} would cost more than 2^62; give smaller values")
     base = one(architecture)
@@ -160,6 +165,8 @@ def _neighbours(cost_at: Callable[[Ints], Cost], count: int, budget: Budget) -> 
 
     high = np.ones(count, dtype=np.int64)
     while not (wide := too_wide(high)).all():
+        if high.max() > WIDEST:  # an added block may do without paths
+            raise ValueError("its cost does not grow with the width of a path; list values of bottleneck_width")
         high = np.where(wide, high, 2 * high)
     low = high // 2
     while (high - low > 1).any():

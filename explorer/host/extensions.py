@@ -71,6 +71,7 @@ class Extension:
 Packed = tuple[tuple[str, str], ...]  # files to load on another machine: name and text of each
 
 _loaded: dict[str, Extension] = {}
+_filled: list[Home] = []
 
 
 def loaded() -> tuple[Extension, ...]:
@@ -134,6 +135,18 @@ def adopt(files: Packed, homes: Homes) -> None:
     _share()
 
 
+def forget() -> None:
+    """Take everything that was added away again, as in a new process."""
+    for home in _filled:
+        home.table.clear()
+    for one in _loaded.values():
+        if one.path is not None:
+            sys.modules.pop(_module_name(one.path), None)
+    _filled.clear()
+    _loaded.clear()
+    os.environ.pop(_PATHS, None)
+
+
 def _load_text(name: str, text: str, path: Path, homes: Homes) -> None:
     if (before := _loaded.get(name)) is not None:
         if before.text == text:
@@ -142,7 +155,7 @@ def _load_text(name: str, text: str, path: Path, homes: Homes) -> None:
             f"extensions={path}: another file {name} is loaded already, or it was changed meanwhile; start a new "
             "process, or give one of them another name"
         )
-    module = ModuleType("explorer_extension_" + re.sub(r"\W", "_", path.stem))
+    module = ModuleType(_module_name(path))
     module.__file__ = str(path.resolve())
     sys.modules[module.__name__] = module  # so that its classes can be sent to other processes
     try:
@@ -155,6 +168,10 @@ def _load_text(name: str, text: str, path: Path, homes: Homes) -> None:
     except Exception as error:
         del sys.modules[module.__name__]
         raise InputError(f"extensions={path}: {_where(error, module.__file__)}") from error
+
+
+def _module_name(path: Path) -> str:
+    return "explorer_extension_" + re.sub(r"\W", "_", path.stem)
 
 
 def _imported(name: str, entry: EntryPoint) -> ModuleType:
@@ -207,6 +224,7 @@ def _add(extension: Extension, module: ModuleType, homes: Homes) -> None:
                 raise InputError(f"extension {extension.name}: {kind}: {name}: {error}") from None
     for kind in extension.adds.keys() & homes.keys():
         homes[kind].table.update(getattr(module, kind))
+        _filled.append(homes[kind])
     _loaded[extension.name] = extension
 
 

@@ -58,6 +58,11 @@ ENGINES = {
 COMMON = ["engine.workers=2", "engine.threads=1", "engine.precision=float32", "engine.forms=native"]
 EACH = [pytest.param(name, marks=[] if name == "local" else pytest.mark.real) for name in ENGINES]
 FOLDER = Path("studies/tiny")
+EXTENDED = (
+    f"extensions={ROOT / 'examples' / 'shuffle.py'}",
+    *("space.block=[shuffle]", "budget.reference=11-1x8d-w16", "space.cardinality=[1,4]"),
+    *("study.contrast.setting=4x4d", "study.contrast.against=1x8d"),
+)
 SEARCH = [*SPACE, "search=tpe", "search.designs=5", "recipe.epochs=9", "search.pruner=halving", "search.baseline=0"]
 
 
@@ -243,7 +248,9 @@ def recorded(place: Path, name: str, *overrides: str) -> dict[str, list[tuple[st
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("overrides", [(), ("engine.workers=1", *SEARCH)], ids=["listed", "search with rungs"])
+@pytest.mark.parametrize(
+    "overrides", [(), ("engine.workers=1", *SEARCH), EXTENDED], ids=["listed", "search with rungs", "an added block"]
+)
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "local"])
 def test_all_engines_make_the_same_record(
     name: str, overrides: tuple[str, ...], tmp_path: Path, expected: Callable[..., dict[str, list[tuple[str, ...]]]]

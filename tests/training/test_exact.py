@@ -42,7 +42,7 @@ def _of_the_family(rng: np.random.Generator) -> Architecture:
         return Architecture(
             (1,) * 5, int(rng.integers(1, 5)), int(rng.integers(1, 20)), template=template.name, block="alexnet"
         )
-    block = BLOCKS[["bottleneck", "preact", "basic", "preact_basic", "inception"][rng.integers(5)]]
+    name = ["bottleneck", "preact", "basic", "preact_basic", "inception"][rng.integers(5)]
 
     def axis(most: int, times: int = 1) -> int | tuple[int, ...]:
         if rng.random() < 0.5:
@@ -51,12 +51,12 @@ def _of_the_family(rng: np.random.Generator) -> Architecture:
 
     return Architecture(
         depths=tuple(int(depth) for depth in rng.integers(1, 3, size=template.stages)),
-        cardinality=block.cardinality or axis(8),
+        cardinality=BLOCKS[name].cardinality or axis(8),
         bottleneck_width=axis(12),
         width=axis(24, 4),
-        kernel_size=3 if block.name == "inception" else int(rng.choice([1, 3, 5])),
+        kernel_size=3 if name == "inception" else int(rng.choice([1, 3, 5])),
         template=template.name,
-        block=block.name,
+        block=name,
         shortcut=bool(rng.random() < 0.8),
     )
 

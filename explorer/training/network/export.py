@@ -25,6 +25,7 @@ from explorer.host.errors import InputError
 from explorer.host.machine import memory_bytes
 from explorer.study.memory import BASE_BYTES, passing_bytes, refuse_beyond
 from explorer.training.network import modules as modules
+from explorer.training.network.added_source import refuse_double, source_of_block
 from explorer.training.network.build import build
 from explorer.training.network.weights import fit_weights, read_weights, save_weights
 from explorer.training.results import Exported
@@ -94,21 +95,27 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
     """A Python module that builds the network: the classes of this project it needs, and its numbers spelled out."""
     needed: list[type | Callable[..., Any]]
     kind: type[nn.Module]
+    added = None
     if architecture.block == "alexnet":
         numbers: Any = alexnet_layout(architecture, task)
         kind, needed = modules.AlexNet, [ConvLayer, AlexNetLayout]
         tables = ""
     else:
         numbers = layout(architecture, task)
-        block = modules.BLOCK_MODULES[architecture.block]
         kind, needed = (
             modules.ResNeXt,
             [Stem, Stage, Layout, modules.NormReLU, modules.projection, modules.stage_module],
         )
         needed += [] if BLOCKS[architecture.block].preactivated else [modules.shortcut_of]
         needed += [modules._conv_bn_relu] if architecture.block == "inception" else []
-        needed.append(block)
-        tables = f'BLOCK_MODULES = {{"{architecture.block}": {block.__name__}}}\n\n\n'
+        if architecture.kind.module is None:
+            needed.append(modules.BLOCK_MODULES[architecture.block])
+            made_by = needed[-1].__name__
+        else:
+            added = source_of_block(architecture.block)
+            made_by = added.name
+            needed += [one for name in added.ours if (one := getattr(modules, name)) not in needed]
+        tables = f'BLOCK_MODULES = {{"{architecture.block}": {made_by}}}\n\n\n'
     own: Cost = cost(architecture, task)
     header = _HEADER.format(
         display=display_name(architecture),
@@ -120,13 +127,23 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
         weights=_WITH_WEIGHTS if trained else "",
     )
     sources = [inspect.getsource(item) for item in (*needed, kind)]
-    return (
+    if added is not None:
+        header = (
+            header.rstrip("\n")
+            + "".join(f"\n{line}" for line in dict.fromkeys(added.imports) if line not in header)
+            + "\n\n"
+        )
+        sources.insert(-1, f"\n{added.code}\n")
+    found = (
         header
         + "\n".join(f"\n{source}" for source in sources)
         + f"\n\n{tables}LAYOUT = (\n{textwrap.indent(pprint.pformat(numbers, width=110), '    ')}\n)\n\n\n"
         + f'def network() -> {kind.__name__}:\n    """The network, with torch\'s own initial weights."""\n'
         + f"    return {kind.__name__}(LAYOUT)\n"
     )
+    if added is not None:
+        refuse_double(found, architecture.block)
+    return found
 
 
 def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:

@@ -1,0 +1,294 @@
+"""Code from outside: loaded once, recorded, wanted again, and held to what it says; every fault is one line."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from explorer.__main__ import main
+from explorer.analysis.judging import open_study
+from explorer.design import parse_name, short_name
+from explorer.design.cost import cost
+from explorer.host import extensions
+from explorer.host.errors import InputError
+from explorer.record import folder as study
+from explorer.verbs.extend import extend
+from tests.conftest import PATIENCE, TINY, only_line
+from tests.faults.processes import command
+from tests.faults.record import differences, record_of
+from tests.test_layers import ROOT
+
+SHUFFLE = f"extensions={ROOT / 'examples' / 'shuffle.py'}"
+# The added block beside the reference, solved to its parameters: the contrast of this study.
+STUDY = [
+    *TINY,
+    SHUFFLE,
+    "space.block=[bottleneck,shuffle]",
+    "space.cardinality=[1,4]",
+    "budget.reference=11-1x8d-w16",
+    "study.contrast.setting=11-4x4d-w16-shuffle",
+    "study.contrast.against=11-1x8d-w16",
+    "storage.weights=last",
+]
+FOLDER = study.study_folder("tiny")
+# A block that multiplies channel by channel after one 1x1 convolution: few words, and a parameter of a kind of its own.
+SCALED = """
+import explorer as ex
+from torch import nn
+import torch
+
+class Scaled(nn.Module):
+    def __init__(self, stage, *, in_width, stride):
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, stage.width, 1, stride, bias=False)
+        self.scale = nn.Parameter(torch.full((stage.width, 1, 1), 0.5))
+
+    def forward(self, maps):
+        return torch.relu(self.conv(maps) * self.scale)
+
+def formula(stage, *, in_width, stride, map_size):
+    side = -(-map_size // stride)
+    weights = in_width * stage.width
+    return ex.Cost(weights + stage.width, weights * side**2, stage.width * side**2)
+
+BLOCKS = {"scaled": ex.Block(Scaled, layers=1, cardinality=1, reason="it has one path")}
+"""
+
+
+def written(place: Path, text: str, name: str = "mine.py") -> Path:
+    (place / name).write_text(text)
+    return place / name
+
+
+# ---------------------------------------------------------------- an added block, all the way
+
+
+def test_a_block_from_outside_is_planned_trained_judged_and_exported(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*STUDY, "do=plan"]) == 0
+    planned = capsys.readouterr().out
+    assert "11-4x4d-w16-shuffle" in planned
+    assert not FOLDER.exists()
+    assert main(STUDY) == 0
+    found = open_study(FOLDER)
+    contrast = found.finding.comparison
+    assert contrast is not None
+    assert contrast.difference.n == 2
+    runs = found.record.runs
+    # With one path nothing is grouped and nothing shuffled: the same network from the same numbers, to the last bit.
+    same = runs.set_index(["setting", "seed"])["test_error"]
+    assert same["11-1x8d-w16"].tolist() == same["11-1x8d-w16-shuffle"].tolist()
+    assert runs["fvcore_macs"].notna().all()
+    sources = json.loads((FOLDER / study.ENVIRONMENT).read_text())["sources"]
+    assert [name for name in sources if name.startswith("extensions/")] == ["extensions/shuffle.py"]
+    capsys.readouterr()
+    name = "11-4x4d-w16-shuffle"
+    assert main(["export", "tiny", f"architecture={name}", SHUFFLE]) == 0
+    assert "the recorded answer on each of" in " ".join(capsys.readouterr().out.split())
+    source = (Path("exports/tiny") / "model.py").read_text()
+    assert "import explorer" not in source
+    assert source.count("def shuffled") == 1
+    page = study.REPORTS.joinpath("tiny.html").read_text()
+    assert "Shuffle ResNeXt-11 (4x4d, w16)" in page
+
+
+def test_a_study_wants_its_extension_again(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = written(workplace, (ROOT / "examples" / "shuffle.py").read_text(), "shuffle.py")
+    words = [f"extensions={copy}" if word == SHUFFLE else word for word in STUDY]
+    assert main([*words, "search.seeds=1"]) == 0
+    extensions.forget()
+    capsys.readouterr()
+    told = "studies/tiny: uses the extension shuffle.py; say extensions=shuffle.py, with the path of the file\n"
+    for verb in ("run", "plan", "report", "table", "export", "cite"):
+        assert main([verb, "tiny"]) == 2
+        assert capsys.readouterr().err == f"explorer: {told}"
+    assert main(["list"]) == 0
+    assert "uses the extension shuffle.py" in capsys.readouterr().out
+    # A comment changes nothing; what it computes does.
+    copy.write_text(f"# Mine.\n{copy.read_text()}")
+    assert main(["tiny", "search.seeds=2", f"extensions={copy}"]) == 0
+    extensions.forget()
+    copy.write_text(copy.read_text().replace("channels // groups", "channels // groups // 1"))
+    capsys.readouterr()
+    assert main(["tiny", "search.seeds=3", f"extensions={copy}"]) == 2
+    assert re.search(r"extensions/shuffle\.py was version \w+, now version", capsys.readouterr().err)
+
+
+def test_a_study_that_names_nothing_of_an_extension_does_not_depend_on_it(workplace: Path) -> None:
+    assert main([*TINY, SHUFFLE, "search.seeds=1"]) == 0
+    extensions.forget()
+    assert "extensions" not in (FOLDER / study.ENVIRONMENT).read_text()
+    assert main([*TINY, "search.seeds=2"]) == 0
+
+
+@pytest.mark.real
+def test_a_study_of_an_added_block_that_is_killed_goes_on_with_the_same_bits(tmp_path: Path) -> None:
+    words = [*STUDY, "recipe.epochs=6", "engine.save_every=0"]
+    with command(tmp_path / "whole", words) as one:
+        assert one.ended() == 0, one.told()
+    place = tmp_path / "killed"
+    rows = place / FOLDER / study.RUNS
+    for times in (1, 3):
+        with command(place, words) as one:
+            one.until(lambda times=times: rows.exists() and rows.read_text().count("\n") > times, PATIENCE)  # type: ignore[misc]
+            one.process.kill()
+            one.process.wait()
+            assert one.gone_after(PATIENCE) < PATIENCE
+    with command(place, words) as one:
+        assert one.ended() == 0, one.told()
+    found = differences(record_of(place / FOLDER), record_of(tmp_path / "whole" / FOLDER))
+    assert not found, found
+
+
+def test_costs_are_counted_on_what_is_built_for_one_design_and_for_columns(tmp_path: Path) -> None:
+    extend(written(tmp_path, SCALED))
+    extend(
+        written(tmp_path, SCALED.replace("reason=", "cost=formula, reason=").replace("scaled", "formed"), "formed.py")
+    )
+    one, formed = (parse_name(f"5-1x4d-w16-{name}") for name in ("scaled", "formed"))
+    assert cost(one) == cost(formed)
+    # Stem 3*3*3*4 and its norm; three blocks 4>16, 16>32, 32>64, each with a scale; the classifier of ten classes.
+    assert cost(one).params == 108 + 8 + (4 * 16 + 16) + (16 * 32 + 32) + (32 * 64 + 64) + 65 * 10
+    assert parse_name("Scaled ResNeXt-5 (1x4d, w16)".replace("ResNeXt", "ResNet")) == one
+    assert short_name(one) == "5-1x4d-w16-scaled"
+
+
+def test_parameters_of_other_kinds_start_as_the_module_says_and_from_the_seed(tmp_path: Path) -> None:
+    import torch
+
+    from explorer.design import Task
+    from explorer.training.network.build import build
+
+    extend(written(tmp_path, SCALED))
+    first, again, other = (
+        build(parse_name("5-1x4d-w16-scaled"), Task(1, 8, 10), torch.Generator().manual_seed(seed)).state_dict()
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first["layer1.0.scale"], torch.full((16, 1, 1), 0.5))
+    assert torch.equal(first["layer1.0.conv.weight"], again["layer1.0.conv.weight"])
+    assert not torch.equal(first["layer1.0.conv.weight"], other["layer1.0.conv.weight"])
+
+
+# ---------------------------------------------------------------- what is wrong is said in one line
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = ", "mine.py: line 1: invalid syntax"),
+        ("import nowhere_at_all", "mine.py: line 1: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("\n1 / 0", "mine.py: line 2: ZeroDivisionError: division by zero"),
+        ("x = 1", "mine.py: adds nothing; allowed: dictionaries called BLOCKS, "),
+        ("BLOCKS = [1]", "mine.py: BLOCKS is a list; allowed: a dictionary by name"),
+        ("BLOCKS = {'A b': 1}", "mine.py: BLOCKS has the name 'A b'; allowed: a letter"),
+        ("BLOCKS = {'one': 1}", "mine.py: BLOCKS: one: is a int; allowed: explorer.Block(...)"),
+        (SCALED.replace('"scaled"', '"basic"'), "mine.py: BLOCKS: basic: is a block already"),
+        (SCALED.replace('"scaled"', '"w12"'), "mine.py: BLOCKS: w12: would be read as another part"),
+        (SCALED.replace("cardinality=1", "family='x'"), "mine.py: BLOCKS: scaled: family='x': allowed are letters"),
+        (SCALED.replace("layers=1", "layers=0"), "mine.py: line 20: ValueError: layers and cardinality are at least 1"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_adds_nothing(
+    text: str, told: str, workplace: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = written(tmp_path_factory.mktemp("code"), text)
+    assert main(["plan", "equal_params", f"extensions={file}"]) == 2
+    assert told in only_line(capsys, workplace)
+    assert not extensions.loaded()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["extensions=nowhere.py"], "extensions=nowhere.py: No such file or directory; allowed: files of Python code"),
+        (["extensions="], "extensions=: names no file; say extensions=FILE.py"),
+        (["--extensions"], "--extensions: names no file; say extensions=FILE.py"),
+        (["space.block=[shuffle]"], "block 'shuffle' is unknown; allowed: bottleneck, preact"),
+    ],
+)
+def test_words_that_name_no_extension(
+    words: list[str], told: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "equal_params", *words]) == 2
+    assert told in only_line(capsys, workplace)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("1, stride, bias", "1, 1, bias"), "gives maps of (1, 32, 32, 32) for (1, 16, 32, 32) at stride 2; allowed"),
+        (("return torch.relu", "raise KeyError(3)  #"), "KeyError: 3; at in_width=4, "),
+        (("reason=", "cost=lambda *_, **__: 3, reason="), "cost gives a int; allowed: an explorer.Cost"),
+        (("reason=", "cost=lambda *_, **__: ex.Cost(1, 2, 3), reason="), "cost gives Cost(params=1, macs=2, "),
+        (("Scaled, layers", "lambda stage, **_: stage, layers"), "makes a Stage; allowed: a torch.nn.Module"),
+        (("self.conv = ", "raise ValueError('too narrow')  #"), "block scaled: too narrow"),
+    ],
+)
+def test_a_block_that_does_not_do_what_it_says(change: tuple[str, str], told: str, tmp_path: Path) -> None:
+    extend(written(tmp_path, SCALED.replace(*change)))
+    with pytest.raises(ValueError, match=re.escape(told)):
+        cost(parse_name("5-1x4d-w16-scaled"))
+
+
+def test_two_files_do_not_share_a_name(tmp_path: Path) -> None:
+    extend(written(tmp_path, SCALED))
+    extend(tmp_path / "mine.py")  # the same once more
+    with pytest.raises(InputError, match=r"BLOCKS: scaled: is added by mine\.py already"):
+        extend(written(tmp_path, SCALED + "\n", "other.py"))
+    with pytest.raises(InputError, match=r"another file mine\.py is loaded already, or it was changed meanwhile"):
+        extend(written(tmp_path, SCALED + "\n"))
+    assert [one.name for one in extensions.loaded()] == ["mine.py"]
+
+
+def test_a_design_that_cannot_be_built_is_within_no_budget(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three paths divide no width of the stem, so the shuffled block cannot have them; the bottleneck can."""
+    words = [word.replace("space.cardinality=[1,4]", "space.cardinality=[1,3,4]") for word in STUDY]
+    assert main([*words, "do=plan"]) == 2
+    assert "space: cardinality 3: block shuffle: in_channels must be divisible by groups" in capsys.readouterr().err
+    drawn = [word for word in words if not word.startswith("study.contrast")]
+    assert main([*drawn, "do=plan", "study.contrast=null", "search=uniform", "search.designs=4"]) == 0
+    assert "The space holds 6 points; 5 meet" in capsys.readouterr().out
+
+
+def test_a_block_without_paths_cannot_be_solved_for_a_budget(
+    workplace: Path, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = written(tmp_path_factory.mktemp("code"), SCALED)
+    words = [
+        "plan",
+        "equal_params",
+        f"extensions={file}",
+        "space.block=[scaled]",
+        "space.cardinality=1",
+        "space.depth=5",
+    ]
+    assert main([*words, "budget.reference=29-1x64d"]) == 2
+    assert "its cost does not grow with the width of a path; list values of bottleneck_width" in capsys.readouterr().err
+
+
+def test_an_installed_package_extends_by_its_entry_point(tmp_path: Path) -> None:
+    package = tmp_path / "fancy_blocks"
+    package.mkdir()
+    (package / "__init__.py").write_text("from fancy_blocks.scaled import BLOCKS\n")
+    written(package, SCALED, "scaled.py")
+    about = tmp_path / "fancy_blocks-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fancy-blocks\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[resnext_explorer.extensions]\nblocks = fancy_blocks\n")
+    code = (
+        "import explorer as ex; ex.extend(); from explorer.host import extensions; (one,) = extensions.loaded(); "
+        "print(one.name, one.adds, ex.costs('5-1x4d-w16-scaled').params)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=_environment(tmp_path)
+    )
+    assert done.stdout == f"fancy-blocks {{'BLOCKS': ('scaled',)}} {108 + 8 + 80 + 544 + 2112 + 650}\n", done.stderr
+
+
+def _environment(place: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{ROOT}"}
