@@ -58,6 +58,8 @@ class Finding:
     robustness   what its robustness checks say; None until the contrast is finished, or if it has none
     final_round  what the final round of a search says; None until the search is finished, or if it has none
     final_runs   how many runs the final round of a search has or is to have; 0 if it has none
+    has_told_costs  whether costs are those of networks of the program that trained the runs, as it told them
+    unequal      a sentence on those of them that do not meet the budget; "" for none
     """
 
     summaries: list[SettingSummary]
@@ -87,6 +89,8 @@ class Finding:
     robustness: Robustness | None = None
     final_round: FinalRound | None = None
     final_runs: int = 0
+    has_told_costs: bool = False
+    unequal: str = ""
 
     @property
     def complete(self) -> bool:

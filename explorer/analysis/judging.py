@@ -14,6 +14,7 @@ from explorer.analysis.checks import Checks, checks_of, declared_of, robustness_
 from explorer.analysis.final_study import FinalStudy, final_of
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
+from explorer.analysis.told_costs import are_told, unequal_words, with_told_budget
 from explorer.design.name import paths_in
 from explorer.host.commands import command_for
 from explorer.host.errors import InputError
@@ -165,8 +166,9 @@ def _found(
     contrast = (pair[0].name, pair[1].name) if pair else None
     names = names_so_far(plan, record)
     measure = "val_error" if config.search.is_adaptive else "test_error"
+    has_told_costs = config.is_told and are_told(record.runs, plan.scope.task)
     found = find(
-        record.runs,
+        with_told_budget(plan, record.runs) if has_told_costs else record.runs,
         names,
         contrast,
         plan.seeds,
@@ -191,7 +193,10 @@ def _found(
         feasible={space: plan.draws.scan(plan.scopes[space]).feasible for space in spaces},
     )
     only_some = bool(config.search.only) and config.study.contrast is not None
-    return replace(found, only_some=only_some, final_runs=final_runs(config))
+    found = replace(found, only_some=only_some, final_runs=final_runs(config))
+    if not has_told_costs:
+        return found
+    return replace(found, has_told_costs=True, unequal=unequal_words(plan, record.runs))
 
 
 def _under(config: StudyConfig, names: Sequence[str]) -> str:

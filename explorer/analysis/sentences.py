@@ -38,8 +38,12 @@ def sentence(finding: Finding) -> str:
     """The verdict in words, with size, interval, n and p.
 
     What makes the verdict worthless comes first: that every run failed, or that nothing was learned. Runs that count as
-    chance come last.
+    chance come last, and networks of another program that are not equal in cost.
     """
+    return _joined(_sentence(finding), finding.unequal)
+
+
+def _sentence(finding: Finding) -> str:
     if finding.lost is not None:
         return lost_sentence(finding, finding.lost)
     if finding.populations is not None:

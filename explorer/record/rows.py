@@ -135,8 +135,8 @@ def record_of(
     own = {field.name for field in fields(RunRecord)}
     results: dict[str, Any] = {one.name: getattr(outcome, one.name) for one in fields(outcome) if one.name in own}
     shape: dict[str, Any] = {axis.name: axis.of(setting.architecture) for axis in OWN}
-    costs: dict[str, Any] = {name: getattr(setting.cost, name) for name in COUNTED}
-    costs |= {f"{name}_deviation": setting.deviation(name) for name in COUNTED}
+    costs: dict[str, Any] = {name: getattr(outcome.cost or setting.cost, name) for name in COUNTED}
+    costs |= {f"{name}_deviation": setting.deviation(name, outcome.cost) for name in COUNTED}
     return RunRecord(
         run=run.id,
         setting=setting.name,

@@ -8,6 +8,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.summary import SettingSummary
 from explorer.host.formatting import NO_INTERVAL, interval, percent
 
+TOLD_COSTS = "Costs are those of the other program's own networks, as it told them."
 NEEDED = f"An interval {NO_INTERVAL}; a dash where there are none."
 
 

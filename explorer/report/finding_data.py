@@ -58,6 +58,7 @@ def study_data(study: OpenedStudy) -> Data:
         ],
         "final_round": None if finding.final_round is None else _final(finding.final_round),
         "robustness": None if finding.robustness is None else _robustness(finding.robustness),
+        "told_costs": finding.has_told_costs,
         "regime": regime_sentence(regime_of(study)),
         "note": finding.note or None,
         "page": None if is_stale(page, study.folder) else page,

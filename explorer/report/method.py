@@ -14,6 +14,7 @@ from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host import formatting as wording
 from explorer.record.starts import starts_of, unlike
+from explorer.report.error_words import TOLD_COSTS
 from explorer.study.checks import RIVALS
 from explorer.study.run import BASELINE, Convolution
 from explorer.study.settings import BudgetConfig, DataConfig, LimitConfig
@@ -98,7 +99,8 @@ def _costs(study: OpenedStudy) -> tuple[Answer, str]:
     )
     widest = max(limit.tolerance for limit in study.config.budget.held.values())
     answer: Answer = "yes" if all(deviation <= widest for deviation in most.values()) else "in part"
-    return answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else "")
+    told = f" {TOLD_COSTS}" if study.finding.has_told_costs else ""
+    return answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else "") + told
 
 
 def _hardware(study: OpenedStudy) -> tuple[Answer, str]:

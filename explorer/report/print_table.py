@@ -32,7 +32,14 @@ from explorer.host.formatting import (
     signed_percent,
 )
 from explorer.record.starts import starts_of
-from explorer.report.error_words import final_seeds_words, in_order, interval_words, mean_words, seeds_words
+from explorer.report.error_words import (
+    TOLD_COSTS,
+    final_seeds_words,
+    in_order,
+    interval_words,
+    mean_words,
+    seeds_words,
+)
 from explorer.report.parallel import folded
 from explorer.report.robustness import check_rows, declared_gap
 
@@ -129,7 +136,8 @@ def _settings(study: OpenedStudy) -> PrintTable:
     words[error.capitalize()] = [mean_words(one) for one in summaries]
     words["95 % interval"] = [interval_words(one) for one in summaries]
     words["Seeds"] = [seeds_words(one) for one in summaries]
-    note = f"{error.capitalize()} after the last epoch, mean over seeds with its 95 % t interval. {source(study)}"
+    note = f"{error.capitalize()} after the last epoch, mean over seeds with its 95 % t interval. "
+    note += f"{TOLD_COSTS} {source(study)}" if finding.has_told_costs else source(study)
     return PrintTable(numbers, words, note)
 
 

@@ -31,6 +31,7 @@ from explorer.host.formatting import (
 )
 from explorer.report.error_words import (
     NEEDED,
+    TOLD_COSTS,
     final_seeds_words,
     in_order,
     interval_words,
@@ -71,6 +72,8 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
     if len(shown) < len(finding.summaries):
         words = f"The {MOST_ROWS} lowest of {len(finding.summaries):,} settings; the page has all."
         console.print(words, highlight=False)
+    if finding.has_told_costs:
+        console.print(TOLD_COSTS, highlight=False)
     if not finding.complete:
         console.print(f"{finding.final} of {finding.wanted} runs are in.", highlight=False)
     if finding.final_round is not None and finding.final_round.summaries:

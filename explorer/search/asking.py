@@ -11,11 +11,16 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from explorer.analysis.told_costs import closed_form, recorded_costs
+from explorer.design.cost import Cost
+from explorer.design.name import setting_name
+from explorer.design.template import Task
 from explorer.engine.told import ToldEngine, told_execution
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
+from explorer.record.records import Record
 from explorer.search.coordinator import run_study
-from explorer.study.job import EpochDone, Job, RunDone
+from explorer.study.job import Counted, EpochDone, Job, RunDone
 from explorer.study.plan import Plan
 from explorer.study.run import EpochResult, Outcome
 from explorer.study.settings import EngineConfig, StudyConfig
@@ -48,14 +53,77 @@ def told_settings(config: StudyConfig, at_once: int) -> StudyConfig:
     return replace(config, engine=engine, storage=storage, data=data)
 
 
+@dataclass(frozen=True)
+class ToldCost:
+    """The cost of a program's own network, and fvcore's count of its multiply-adds where it was counted here."""
+
+    cost: Cost
+    fvcore_macs: int | None = None
+
+
+class Costs:
+    """What the networks of a study cost, by setting: as their program told it, else what the designs cost.
+
+    A setting has one network, whatever its seed; and where costs are told of one setting, they are told of all, since
+    a count and a closed form of something else cannot be compared. `recorded` is the record until now.
+    """
+
+    def __init__(self, task: Task, recorded: Record | None) -> None:
+        self._task = task
+        self._known = {} if recorded is None else recorded_costs(recorded.runs)
+        counted = set() if recorded is None else {*recorded.runs.dropna(subset="fvcore_macs")["setting"]}
+        self._untold = {name for name in self._known if self._is_designs(name) and name not in counted}
+
+    def of(self, run_id: str, setting: str, told: Cost | None) -> Cost | None:
+        """The cost that a run is recorded with. Raises InputError for what contradicts others, and takes nothing in."""
+        known = self._known.get(setting)
+        if told is None:
+            if known is None and any(not self._is_designs(name) for name in self._known):
+                raise InputError(
+                    f"run {run_id}: what the networks of other settings cost was told; tell it of {setting} too, with "
+                    "network=... or costs=..."
+                )
+            if known is None:
+                self._untold.add(setting)
+                known = closed_form(setting, self._task)
+        elif known is not None and known != told:
+            raise InputError(
+                f"run {run_id}: its network has {_cost_words(told)}, and the other runs of {setting} are recorded with "
+                f"{_cost_words(known)}; all seeds of a setting train one network"
+            )
+        elif known is None and self._untold and told != closed_form(setting, self._task):
+            raise InputError(
+                f"run {run_id}: the runs of {min(self._untold)} are recorded with what the design costs, and the "
+                f"network of this one has {_cost_words(told)}; tell costs from the first run on, in a study of another "
+                "name"
+            )
+        else:
+            self._untold.discard(setting)
+            known = told
+        if known is not None:
+            self._known[setting] = known
+        return known
+
+    def _is_designs(self, setting: str) -> bool:
+        return self._known[setting] == closed_form(setting, self._task)
+
+
+def _cost_words(cost: Cost) -> str:
+    return f"{cost.params:,} params, {cost.macs:,} macs and {cost.activations:,} activations"
+
+
 class Asking:
     """A study whose runs are given out by `ask` and come back by `tell`.
 
     The coordinator runs in a thread of its own from the start to `close`, and holds the study's lock meanwhile.
+    `recorded` is the record until now; None before the first start.
     """
 
-    def __init__(self, plan: Plan, folder: Path, fingerprint: str, at_once: int) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, fingerprint: str, at_once: int, recorded: Record | None = None
+    ) -> None:
         data = plan.config.data
+        self._costs = Costs(plan.scope.task, recorded)
         images = (data.train_images, data.val_images, data.test_images)
         self.engine = ToldEngine(images, fingerprint, at_once)  # type: ignore[arg-type] # whole, as told_settings says
         self.at_once = at_once
@@ -96,26 +164,41 @@ class Asking:
         """Number of epochs of a run that have been told."""
         return len(self._epochs.get(run_id, []))
 
-    def epoch(self, run_id: str, result: EpochResult) -> bool:
+    def epoch(self, run_id: str, result: EpochResult, told: ToldCost | None = None) -> bool:
         """Take in an epoch of a run, and return whether it goes on now: not if it was asked for until this one.
 
-        Raises InputError if the run is not out, or an epoch before it is missing.
+        Raises InputError if the run is not out, an epoch before it is missing, or its cost is not that of its setting.
         """
         job, own = self._job(run_id), self._epochs.setdefault(run_id, [])
         if result.epoch != len(own) + 1:
             raise InputError(f"run {run_id}: epoch {result.epoch} is told, and {len(own) + 1} is the next")
+        paused = result.epoch == job.until
+        cost = self._cost(job, told) if paused or told is not None else None
         own.append(result)
         self.engine.tell(EpochDone(run_id, result), is_last=False)
-        if result.epoch != job.until:
+        if not paused:
             return True
-        pause = Outcome("paused", result.epoch, result.train_error, result.val_error, seconds=_seconds(own))
-        self._ended(run_id, pause)
+        seconds = _seconds(own)
+        self._ended(
+            run_id,
+            Outcome("paused", result.epoch, result.train_error, result.val_error, seconds=seconds, cost=cost),
+        )
         return False
 
-    def end(self, run_id: str, outcome: Callable[[Job, list[EpochResult]], Outcome]) -> None:
-        """Take in how a run ended, as `outcome` says of it and of its epochs."""
+    def end(
+        self, run_id: str, outcome: Callable[[Job, list[EpochResult]], Outcome], told: ToldCost | None = None
+    ) -> None:
+        """Take in how a run ended, as `outcome` says of it and of its epochs, and what its network costs."""
         job = self._job(run_id)
-        self._ended(run_id, outcome(job, self._epochs.get(run_id, [])))
+        found = outcome(job, self._epochs.get(run_id, []))
+        self._ended(run_id, replace(found, cost=self._cost(job, told)))
+
+    def _cost(self, job: Job, told: ToldCost | None) -> Cost | None:
+        setting = setting_name(job.run.architecture, job.run.execution.form)
+        found = self._costs.of(job.run.id, setting, told.cost if told else None)
+        if told is not None and told.fvcore_macs is not None:
+            self.engine.tell(Counted(job.run.id, told.fvcore_macs), is_last=False)
+        return found
 
     def _ended(self, run_id: str, outcome: Outcome) -> None:
         del self._out[run_id]

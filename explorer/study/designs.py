@@ -90,10 +90,10 @@ class Setting:
         """Its cost on the study's images. Raises ValueError if it cannot be built on them."""
         return cost(self.architecture, self.scope.task)
 
-    def deviation(self, measure: str) -> float | None:
-        """Signed deviation of a cost from the budget's reference, as a fraction; None if there is none."""
+    def deviation(self, measure: str, cost: Cost | None = None) -> float | None:
+        """Signed deviation of its cost, or another one, from the budget's reference, as a fraction; or None."""
         target = self.scope.targets.get(measure)
-        return target and deviation(getattr(self.cost, measure), target)
+        return target and deviation(getattr(cost or self.cost, measure), target)
 
     def value(self, axis: str) -> float:
         """One of its costs: a counted measure, or the median latency in milliseconds."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from explorer.design import Architecture, Task
+from explorer.design import Architecture, Cost, Task
 from explorer.study.settings import DataConfig, Recipe
 
 # "paused": the run waits for its search to decide whether it continues; never recorded. "pruned": it was stopped.
@@ -144,6 +144,7 @@ class Outcome:
     filters            of its k x k convolutions, if that was asked for and the run came to its end
     normalisation      mean and standard deviation of each channel of its training images, where its seed has a split of
                        its own
+    cost               of the network that another program trained in place of the design, as it told it
     """
 
     status: Status
@@ -160,6 +161,7 @@ class Outcome:
     host: str = ""
     filters: tuple[Filters, ...] = ()
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    cost: Cost | None = None
 
 
 # Bounds of the numbers in a table: a larger one cannot be a result, and could keep a reader busy without end.

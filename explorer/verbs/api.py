@@ -8,10 +8,11 @@ s.verdict, s.figures["cardinality"]
 """
 
 import math
+import operator
 import re
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,7 @@ from explorer.analysis.judging import open_study as opened
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.sentences import sentence
 from explorer.design.architecture import Architecture
+from explorer.design.cost import Cost
 from explorer.design.cost import cost as cost_of
 from explorer.design.cost_measures import COUNTED
 from explorer.design.name import parse_setting, setting_name
@@ -48,6 +50,8 @@ from explorer.study.settings import NetworkConfig, StudyConfig
 from explorer.study.settings import Recipe as RecipeConfig
 from explorer.study.tree import whole_number
 from explorer.verbs.command_line import Command, read_command
+from explorer.verbs.costs import counted as counted_module
+from explorer.verbs.costs import is_module
 from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage, words_of
 from explorer.verbs.tabulate import SCHEMA, read_table
 from explorer.verbs.trained_run import TrainedRun, trained_run
@@ -57,10 +61,11 @@ if TYPE_CHECKING:
     import optuna
 
     from explorer.report.print_figure import PrintFigure
-    from explorer.search.asking import Asking
+    from explorer.search.asking import Asking, ToldCost
     from explorer.training.network.usable import Network
 
 _AT_MOST = re.compile(r"\s*(?:<=?\s*)?(\S+)\s*")
+MOST_COST = 2**53  # as a record takes it
 AS_DECLARED: Literal["as declared"] = "as declared"
 
 
@@ -334,7 +339,8 @@ class Study:
         study = begun_study(self.folder, plan)
         if study is not None and not study.progress.left:
             return
-        asking = self._asking = Asking(plan, self.folder, fingerprint, at_once)
+        recorded = study.record if study is not None else None
+        asking = self._asking = Asking(plan, self.folder, fingerprint, at_once, recorded)
         try:
             while (job := asking.ask()) is not None:
                 cost = cost_of(job.run.architecture, job.run.task)
@@ -372,6 +378,8 @@ class Study:
         loss: float | None = None,
         epoch: int | None = None,
         learning_rate: float = 0.0,
+        network: "Network | None" = None,
+        costs: Cost | Mapping[str, int] | None = None,
         right: "npt.ArrayLike | None" = None,
         seconds: float | None = None,
         status: Literal["ok", "diverged", "out_of_memory", "failed"] = "ok",
@@ -383,7 +391,14 @@ class Study:
         `learning_rate`: for curves, and for a search that stops poor designs, which needs them up to `run.until`.
         Without one these are the run's results after its last epoch, which end it. Errors are fractions; `test_error`
         is that of the last epoch, never of the best, and is told where `run.judged` says so. `right` says of each test
-        image whether it was classified correctly, which makes the interval over images possible too. `seconds` is the
+        image whether it was classified correctly, which makes the interval over images possible too.
+
+        Where the network is not that of the design, `network` is the torch module that was trained, whose cost is then
+        counted and recorded; `costs` are what a program has counted itself, as by `explorer.costs(module, inputs=...)`.
+        Equal budget is then judged by these. All seeds of a setting have one cost, and what is told of one setting is
+        told of all.
+
+        `seconds` is the
         time of the run or the epoch; without it the time since it was asked for. A run that did not come through has a
         `status` other than ok and a `message`. Raises InputError, and takes nothing in, for what is wrong.
         """
@@ -392,10 +407,12 @@ class Study:
         from explorer.search import asking as told
 
         took = time.perf_counter() - run._since if seconds is None else seconds
+        cost = _told_cost(run, network, costs)
         errors = told.Errors(val_error, test_error, train_error, loss)
         if epoch is not None:
-            return self._asking.epoch(run.id, errors.of_epoch(run.id, epoch, learning_rate, took))
-        self._asking.end(run.id, partial(errors.of_run, status=status, message=message, seconds=took, right=right))
+            return self._asking.epoch(run.id, errors.of_epoch(run.id, epoch, learning_rate, took), cost)
+        ended = partial(errors.of_run, status=status, message=message, seconds=took, right=right)
+        self._asking.end(run.id, ended, cost)
         return False
 
     def best(self, **most: int | float | str) -> Trained:
@@ -572,6 +589,38 @@ def _first_words(study: str | Path | None) -> list[str]:
     if isinstance(study, str):
         return ["run", study]
     return ["run", "--config", str(study / CONFIG if study.is_dir() else study)]
+
+
+def _told_cost(run: AskedRun, network: "Network | None", costs: Cost | Mapping[str, int] | None) -> "ToldCost | None":
+    """What a program says that the network of a run costs. Raises InputError."""
+    from explorer.search.asking import ToldCost
+
+    if network is not None and costs is not None:
+        raise InputError(f"run {run.id}: network and costs are told; one of them is enough")
+    if network is not None:
+        if not is_module(network):
+            raise InputError(f"run {run.id}: network={type(network).__name__}: allowed is a torch.nn.Module")
+        task = run.task
+        found = counted_module(network, image_size=task.image_size, channels=task.channels)
+        return ToldCost(found.cost, found.fvcore_macs)
+    if costs is None:
+        return None
+    values = asdict(costs) if isinstance(costs, Cost) else costs
+    if not isinstance(values, Mapping) or {*values} != {*COUNTED}:
+        raise InputError(f"run {run.id}: costs={costs!r}: allowed are explorer.costs(...), or {', '.join(COUNTED)}")
+    numbers = {axis: _whole(value) for axis, value in values.items()}
+    for axis, number in numbers.items():
+        if number is None or not 1 <= number <= MOST_COST:
+            raise InputError(f"run {run.id}: costs: {axis}={values[axis]!r}: allowed are whole numbers from 1")
+    return ToldCost(Cost(**{axis: number for axis, number in numbers.items() if number is not None}))
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number, of numpy too; None for anything else."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def _at_most(axis: str, limit: int | float | str) -> int:

@@ -14,6 +14,7 @@ from explorer.__main__ import main
 from explorer.design import Task, cost, parse_name
 from explorer.record.folder import CORRECT, EPOCHS, RUNS
 from explorer.study.settings import StudyConfig
+from explorer.training.network.build import build
 from explorer.verbs.command_line import read_command
 from tests.made_up import made_up
 
@@ -119,6 +120,113 @@ def test_costs_are_exact_and_load_no_torch() -> None:
     assert ex.costs("50-32x4d-imagenet").params == 25_028_904
     code = "import sys, explorer as ex; ex.costs('29-32x4d', classes=100); print({'torch', 'pandas'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "set()"
+
+
+class Own(torch.nn.Module):
+    """A small network of somebody else's, with `width` channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, width, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(width)
+        self.head = torch.nn.Linear(width, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.head(self.norm(self.conv(images)).mean((2, 3)))
+        return scores
+
+
+def test_any_module_is_counted_by_two_counters_and_left_as_it_was() -> None:
+    network = parse_name("11-2x3d-w16")
+    for name in NAMES:
+        built = build(parse_name(name), Task(1, 8, 10), torch.Generator())
+        assert ex.costs(built, image_size=8) == ex.costs(name, **SIZES)
+    assert ex.costs(network, **SIZES) == ex.costs("11-2x3d-w16", **SIZES)
+    own = Own(4)
+    own.norm.eval()
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    wanted = ex.Cost(4 * 9 + 4 + 2 * 4 + 4 * 10 + 10, 64 * 4 * 9 + 40, 64 * 4)
+    assert ex.costs(own, image_size=8, classes=10) == ex.costs(own, inputs=torch.zeros(1, 1, 8, 8)) == wanted
+    assert (own.training, own.norm.training, own.head.training) == (True, False, True)
+    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
+    sound = torch.nn.Sequential(torch.nn.Conv1d(1, 2, 3), torch.nn.ConvTranspose1d(2, 1, 3), torch.nn.Linear(16, 5))
+    assert ex.costs(sound.double(), inputs=torch.zeros(1, 1, 16)) == ex.Cost(8 + 7 + 85, 14 * 6 + 14 * 6 + 80, 28 + 16)
+
+    class Attention(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            rows = images.flatten(1, 2)
+            found: torch.Tensor = torch.nn.functional.scaled_dot_product_attention(rows, rows, rows)
+            return found
+
+    with pytest.warns(UserWarning, match=r"Attention: 1,024 multiply-adds by torch's counter and 0 by fvcore"):
+        assert ex.costs(Attention(), inputs=torch.zeros(1, 1, 8, 8)).macs == 1024
+    wrong: list[tuple[Any, str]] = [
+        (lambda: ex.costs(own), r"Own: say image_size=\.\.\., or give inputs="),
+        (lambda: ex.costs(own, image_size=8, channels=3), r"Own: takes no input of shape \(1, 3, 8, 8\)"),
+        (lambda: ex.costs(own, image_size=8, classes=7), r"gives scores of shape \(1, 10\), and classes=7"),
+        (lambda: ex.costs(29), "int: allowed are a name"),  # type: ignore[arg-type]
+        (lambda: ex.costs("29-32x4d", inputs=1), "inputs: are for a torch module"),
+    ]
+    for made, line in wrong:
+        with pytest.raises(ex.InputError, match=line):
+            made()
+
+
+def test_networks_of_a_program_are_counted_and_the_budget_is_judged_by_them() -> None:
+    mine = asked(seeds=5)
+    widths = {"11-1x4d-w16": 50, "11-2x3d-w16": 70}
+    for number, run in enumerate(mine.ask()):
+        network = Own(widths[run.setting])
+        if number == 1:
+            with pytest.raises(ex.InputError, match=r"tell it of 11-2x3d-w16 too, with network=\.\.\. or costs=\.\.\."):
+                mine.tell(run, val_error=0.2, test_error=0.2)
+        if number == 2:
+            with pytest.raises(ex.InputError, match=r"2x3d-w16|1x4d-w16 are recorded with 1,110 params"):
+                mine.tell(run, val_error=0.2, test_error=0.2, network=Own(51))
+            break
+        mine.tell(run, val_error=0.2, test_error=error_of(run), network=network)
+    # Later starts know what the networks cost; the budget's reference is the program's own.
+    for number, run in enumerate(mine.ask()):
+        told = ex.costs(Own(widths[run.setting]), image_size=8)
+        more: dict[str, Any] = {} if number % 2 else {"costs": told if number % 4 else dict(vars(told))}
+        mine.tell(run, val_error=0.2, test_error=error_of(run), **more)
+    found = mine.runs.drop_duplicates("setting").set_index("setting")
+    assert found["params"].to_dict() == {name: 22 * width + 10 for name, width in widths.items()}
+    assert found["fvcore_macs"].to_dict() == {name: 64 * 9 * width + 10 * width for name, width in widths.items()}
+    first, second = mine.finding.summaries
+    assert (first.params_deviation, second.params_deviation) == (0, pytest.approx(1550 / 1110 - 1))
+    assert mine.finding.has_told_costs
+    assert "not equal: ResNeXt-11 (2x3d, w16) 39.64 % above the budget's params" in mine.verdict
+    words = "Costs are those of the other program"
+    assert words in mine.table("latex")
+    assert words in Path("reports/mine.html").read_text()
+    assert main(["doctor", "mine"]) == 0
+    assert mine.query("11-2x3d-w16").params == 1550
+
+
+def test_costs_told_late_or_wrongly_are_refused() -> None:
+    mine = asked(seeds=2)
+    runs = mine.ask()
+    mine.tell(next(runs), val_error=0.2, test_error=0.2)
+    run = next(runs)
+    cost = ex.costs(Own(9), image_size=8)
+    for costs, line in (
+        (cost, r"the runs of 11-.*-w16 are recorded with what the design costs, .* tell costs from the first run on"),
+        ({"params": 1}, r"costs=\{'params': 1\}: allowed are explorer\.costs"),
+        ({"params": 1.5, "macs": 2, "activations": 3}, r"costs: params=1\.5: allowed are whole numbers from 1"),
+        ({"params": True, "macs": 2, "activations": 3}, r"costs: params=True: allowed"),
+        ({"params": 1, "macs": -2, "activations": 3}, r"costs: macs=-2: allowed"),
+    ):
+        with pytest.raises(ex.InputError, match=line):
+            mine.tell(run, val_error=0.2, test_error=0.2, costs=costs)  # type: ignore[arg-type]
+    with pytest.raises(ex.InputError, match=r"network=int: allowed is a torch\.nn\.Module"):
+        mine.tell(run, val_error=0.2, test_error=0.2, network=3)  # type: ignore[arg-type]
+    with pytest.raises(ex.InputError, match="network and costs are told; one of them is enough"):
+        mine.tell(run, val_error=0.2, test_error=0.2, network=Own(9), costs=cost)
+    mine.tell(run, val_error=0.2, test_error=0.2, network=run.build())  # as the design costs
+    runs.close()
+    assert not mine.finding.has_told_costs
+    assert len(mine.runs) == 2
 
 
 def test_a_study_is_planned_and_read_without_running() -> None:

@@ -1,14 +1,21 @@
-"""Measured cost: fvcore's counts of a built network, to check the closed form."""
+"""Measured cost: counts of a built network, to check the closed form, and of any other module of torch."""
 
 import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from fvcore.nn import FlopCountAnalysis
+from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer.design import Architecture, Task, cost, short_name
+from explorer.design import Architecture, Cost, Task, cost, short_name
+from explorer.host.errors import InputError
+from explorer.host.formatting import in_one_line
 from explorer.training.network.build import module_of
 
 
@@ -77,3 +84,117 @@ def check_cost(architecture: Architecture, task: Task) -> Count:
             f"built network {counted.params} params, fvcore {counted.macs} MACs"
         )
     return counted
+
+
+# ---------------------------------------------------------------- any module
+
+PRODUCTS = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "baddbmm", "einsum")  # fvcore's names of what is counted
+CHANNELS = 3  # of images, for a module whose first convolution does not say
+
+
+@dataclass(frozen=True)
+class ModuleCount:
+    """What a module costs for one input.
+
+    cost         its weights and biases, torch's count of the multiply-adds of convolutions, linear layers and matrix
+                 products, and the output values of convolutions
+    fvcore_macs  fvcore's count of these multiply-adds; None if it cannot follow the module
+    difference   how the two counters differ, in a sentence; "" if they agree
+    outputs      what the module gave
+    """
+
+    cost: Cost
+    fvcore_macs: int | None
+    difference: str
+    outputs: Any
+
+
+def images_for(module: nn.Module, image_size: int, channels: int | None = None) -> torch.Tensor:
+    """One image for a module; without `channels` it has those of its first convolution."""
+    first = next((one for one in module.modules() if isinstance(one, nn.Conv2d) and one.in_channels), None)
+    return torch.zeros(1, channels or (first.in_channels if first else CHANNELS), image_size, image_size)
+
+
+def count_module(module: nn.Module, inputs: Any) -> ModuleCount:
+    """Count a module on inputs of its own, a batch of one: a tensor, or a tuple of arguments. The module is unchanged.
+
+    Raises InputError for inputs that it does not take.
+    """
+    given = _placed(inputs if isinstance(inputs, tuple) else (inputs,), module)
+    name = type(module).__name__
+    with _evaluated(module), torch.no_grad():
+        try:
+            with FlopCounterMode(display=False) as counter, _Outputs() as maps:
+                outputs = module(*given)
+        except Exception as error:
+            shapes = ", ".join(str(tuple(one.shape)) for one in given if isinstance(one, torch.Tensor))
+            why = in_one_line(f"{type(error).__name__}: {error}")
+            raise InputError(
+                f"{name}: takes no input of shape {shapes} ({why}); say channels=..., image_size=..., or inputs=..."
+            ) from error
+        found = Cost(
+            sum(parameter.numel() for parameter in module.parameters()), counter.get_total_flops() // 2, maps.values
+        )
+        try:
+            by_fvcore = _by_fvcore(module, given)
+        except Exception as error:  # noqa: BLE001 - whatever a module is that cannot be traced
+            why = in_one_line(f"{type(error).__name__}: {error}")
+            return ModuleCount(found, None, f"{name}: fvcore cannot follow it ({why}); torch alone counted", outputs)
+    differences = [
+        f"{one:,} {what} by torch's counter and {other:,} by fvcore"
+        for what, one, other in zip(
+            ("multiply-adds", "activations"), (found.macs, found.activations), by_fvcore, strict=True
+        )
+        if one != other
+    ]
+    words = f"{name}: {' and '.join(differences)}; torch's are taken" if differences else ""
+    return ModuleCount(found, by_fvcore[0], words, outputs)
+
+
+class _Outputs(TorchDispatchMode):
+    """Counts the output values of all convolutions, also of those that are called as functions."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.values = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if "convolution" in func.name():
+            self.values += found.numel()
+        return found
+
+
+@contextmanager
+def _evaluated(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while, after which every part has the mode that it had."""
+    modes = [(one, one.training) for one in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for one, mode in modes:
+            one.training = mode
+
+
+def _placed(inputs: tuple[Any, ...], module: nn.Module) -> tuple[Any, ...]:
+    """Inputs on the module's device, those of floating-point numbers in its type too."""
+    own = next(iter(module.parameters()), None)
+    if own is None:
+        return inputs
+    return tuple(
+        one.to(own.device, own.dtype if one.is_floating_point() and own.is_floating_point() else one.dtype)
+        if isinstance(one, torch.Tensor)
+        else one
+        for one in inputs
+    )
+
+
+def _by_fvcore(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[int, int]:
+    """The multiply-adds as fvcore counts them, and its output values of convolutions."""
+    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's tracing, which the counts do not depend on
+        work = FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False).by_operator()
+        maps = ActivationCountAnalysis(module, inputs).unsupported_ops_warnings(False).by_operator()
+    return int(sum(number for what, number in work.items() if what in PRODUCTS)), int(maps["conv"])
