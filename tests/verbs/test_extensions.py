@@ -11,7 +11,7 @@ import pytest
 
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
-from explorer.design import parse_name, short_name
+from explorer.design import display_name, parse_name, short_name
 from explorer.design.cost import cost
 from explorer.host import extensions
 from explorer.host.errors import InputError
@@ -156,6 +156,16 @@ def test_costs_are_counted_on_what_is_built_for_one_design_and_for_columns(tmp_p
     assert cost(one).params == 108 + 8 + (4 * 16 + 16) + (16 * 32 + 32) + (32 * 64 + 64) + 65 * 10
     assert parse_name("Scaled ResNeXt-5 (1x4d, w16)".replace("ResNeXt", "ResNet")) == one
     assert short_name(one) == "5-1x4d-w16-scaled"
+
+
+def test_the_documented_block_does_what_is_said_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "extending.md").read_text()
+    code = text[text.index("```python\nimport explorer as ex\nfrom explorer.training.network") :].split("```")[1]
+    file = written(tmp_path, code.removeprefix("python\n"))
+    assert main(["verify", "26-8x14d-simple", f"extensions={file}"]) == 0
+    told = capsys.readouterr().out
+    assert told.endswith("All agree.\n")
+    assert display_name(parse_name("26-8x14d-simple")) == "Simple ResNeXt-26 (8x14d)"
 
 
 def test_parameters_of_other_kinds_start_as_the_module_says_and_from_the_seed(tmp_path: Path) -> None:
