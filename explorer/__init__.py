@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from explorer.host.errors import InputError, StudyStoppedError
     from explorer.verbs.api import Study, open_study
     from explorer.verbs.costs import costs
-    from explorer.verbs.extend import Block, Cost, Stage, extend
+    from explorer.verbs.extend import Block, Cost, Sampler, Stage, extend
     from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage
 
 __version__ = "0.1.0"
@@ -26,6 +26,7 @@ __all__ = [
     "Engine",
     "InputError",
     "Recipe",
+    "Sampler",
     "Search",
     "Space",
     "Stage",
@@ -46,7 +47,7 @@ def __getattr__(name: str) -> Any:
         from explorer.host import errors as place
     elif name in ("Study", "open_study"):
         from explorer.verbs import api as place
-    elif name in ("Block", "Cost", "Stage", "extend"):
+    elif name in ("Block", "Cost", "Sampler", "Stage", "extend"):
         from explorer.verbs import extend as place
     elif name == "costs":
         from explorer.verbs import costs as place

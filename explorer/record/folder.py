@@ -33,7 +33,8 @@ from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
 from explorer.study.preprocessing import StoredPreprocessing
 from explorer.study.renamed import of_a_record
 from explorer.study.run import Execution
-from explorer.study.settings import ADAPTIVE, Count, Natural
+from explorer.study.samplers import FIXED
+from explorer.study.settings import Count, Natural
 
 MOST_TABLE = 2**33  # bytes of a table; ten million epochs take about a gigabyte
 STUDIES, REPORTS = Path("studies"), Path("reports")
@@ -92,6 +93,7 @@ class _Start(TypedDict, total=False):
     commit: str | None
     version: str | None
     sources: str
+    sampler: str
 
 
 class _Fork(TypedDict):
@@ -408,7 +410,7 @@ def some_tables(folder: Path) -> tuple[str, ...]:
     if not isinstance(search, dict):
         return ()
     by_name = bool(search.get("only"))  # designs listed by name are not chosen by a search
-    if not by_name and search.get("sampler") in ADAPTIVE:
+    if not by_name and search.get("sampler") not in (*FIXED, None):  # also one whose extension is not loaded
         return (DECISIONS,)
     is_listed = by_name or (search.get("sampler") == "listed" and not tree.get("spaces"))
     return (FILTERS,) if is_listed and _schema(folder) >= 3 else ()

@@ -135,12 +135,14 @@ def begin(
     execution: Execution,
     host_report: HostReport,
     fork: Fork | None = None,
+    sampler: str = "",
 ) -> Start:
     """Write what every later start must share with this one, a description of this start, and the present settings.
 
-    `before` is the stored state of the earlier starts; None for the first start.
+    `before` is the stored state of the earlier starts; None for the first start. `sampler` says what the sampler is
+    that an extension adds.
     """
-    entry, messages = _entry(config, host_report), []
+    entry, messages = _entry(config, host_report) | ({"sampler": sampler} if sampler else {}), []
     environment = dict(before.environment) if before else None
     if environment is None:
         environment = _first(host_report, entry) | ({"forked_from": asdict(fork)} if fork else {})

@@ -328,8 +328,10 @@ def tried(study: OpenedStudy) -> list[str]:
     """What a search chose, stopped and finished, in sentences."""
     by = Counter(one.by for one in study.record.decisions if one.decision == "chosen")
     stops = Counter(one.epochs for one in study.record.decisions if one.decision == "stopped")
+    kinds = dict.fromkeys(str(start["sampler"]) for start in starts_of(study.environment) if "sampler" in start)
+    added = f", {' and '.join(kinds)}" if kinds else ""
     parts = [
-        f"{number:,} at random, as the baseline" if name == BASELINE else f"{number:,} by {name}"
+        f"{number:,} at random, as the baseline" if name == BASELINE else f"{number:,} by {name}{added}"
         for name, number in by.items()
     ]
     chosen = f"{wording.counted(by.total(), 'design')} {_were(by.total())} chosen: {', '.join(parts)}."

@@ -26,6 +26,7 @@ from explorer.search.fork import execution_of, reuse_runs
 from explorer.search.measuring import Measurer
 from explorer.search.mirror import mirror_of, mirrored
 from explorer.search.rungs import chosen
+from explorer.search.sampler import sampler_name
 from explorer.search.state import PageUpdater, State, checkpoints, forget, kept_seconds, open_state
 from explorer.study.designs import Setting
 from explorer.study.job import (
@@ -69,6 +70,7 @@ def run_study(
     cannot be written.
     """
     config, clock = plan.config, Clock()
+    sampler = sampler_name(config.search.sampler, config.search.sampler_seed) if config.search.is_adaptive else ""
     with _stopped_by_files(), study.locked(folder):
         study.drop_partial(folder)
         before = started_study(folder)
@@ -99,7 +101,7 @@ def run_study(
             measurer = Measurer(config, host_report, engine)
             settings = settings_so_far(plan, past)
             workers, execution = _execution(measurer, plan, settings, before, console, fork, like)
-            start = begin(folder, before, config, execution, host_report, fork)
+            start = begin(folder, before, config, execution, host_report, fork, sampler)
             for line in start.messages:
                 console.print(line, **PLAIN)
             if reuse_runs(plan, past, folder, execution, start, console):

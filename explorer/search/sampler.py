@@ -4,8 +4,13 @@ A proposal is replaced by the nearest feasible design that was not tried yet, an
 every trial is feasible, none is repeated, and any sampler of Optuna can be used unchanged.
 """
 
+import inspect
+import sys
+import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
 import numpy as np
@@ -24,6 +29,10 @@ from optuna.trial import FrozenTrial, TrialState
 from explorer.design.architecture import Architecture
 from explorer.design.designs import one
 from explorer.design.feasible import Pool, Ranks
+from explorer.host.errors import InputError
+from explorer.host.extensions import source_of
+from explorer.host.formatting import in_one_line
+from explorer.study.samplers import ADDED
 
 WIDE = 8  # an axis whose largest value is this many times its smallest is searched on a logarithmic scale
 
@@ -35,14 +44,19 @@ class ExhaustedError(Exception):
 class FeasibleSampler(BaseSampler):
     """Wraps a sampler; `pool` holds the designs it may choose from, one column of parameters per free axis.
 
-    `make` returns the sampler for the trial with a given number. Each trial has a new one, so its proposal depends only
-    on the trials before it and not on the state of a process: a resumed search proposes what it would have proposed.
+    `make` returns the sampler for the trial with a given number. Each of our trials has a new one, so its proposal
+    depends only on the trials before it and not on the state of a process: a resumed search proposes what it would have
+    proposed. A sampler that an extension adds, as `added`, may have a state of its own: it is one for all trials, and a
+    resumed search asks it for each of them again, which brings it into the state in which it was.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], pool: Pool) -> None:
+    def __init__(self, make: Callable[[int], BaseSampler], pool: Pool, added: str = "") -> None:
         self._make = make
-        self._inner = make(0)
+        self.added = added
+        with _naming(self.added):
+            self._inner = make(0)
         self.pool = pool
+        self._fixed: int | None = None  # the place of the next trial's design, where an earlier start has chosen it
         self.distributions = {name: _distribution(column) for name, column in pool.parameters.items()}
         self._ranks = Ranks(pool.parameters)
         self._columns = np.ascontiguousarray(self._ranks.coordinates.T)  # contiguous: read for every choice
@@ -61,6 +75,10 @@ class FeasibleSampler(BaseSampler):
         if isinstance(self._inner, optuna.samplers.QMCSampler | optuna.samplers.NSGAIISampler):
             self._proposal(study, trial, self.distributions)  # these count points or generations in the study
         self._claim(trial.number, place)
+
+    def again(self, place: int) -> None:
+        """Let the next trial have the design at a place, whatever the wrapped sampler proposes when it is asked."""
+        self._fixed = place
 
     def reserve(self, place: int) -> None:
         """Exclude a design from all further trials."""
@@ -86,9 +104,11 @@ class FeasibleSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The free design nearest to the wrapped sampler's proposal. Raises ExhaustedError if none is left."""
-        if not self._free.any():
+        if self._fixed is None and not self._free.any():
             raise ExhaustedError
-        place = self._nearest(self._proposal(study, trial, search_space))
+        with _naming(self.added):
+            nearest = self._nearest(self._proposal(study, trial, search_space))
+        place, self._fixed = nearest if self._fixed is None else self._fixed, None
         self._claim(trial.number, place)
         return self.at(place)
 
@@ -100,7 +120,8 @@ class FeasibleSampler(BaseSampler):
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Call the wrapped sampler's method."""
-        self._inner.after_trial(study, trial, state, values)
+        with _naming(self.added):
+            self._inner.after_trial(study, trial, state, values)
 
     def _proposal(self, study: Study, trial: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
         self._inner = self._make(trial.number)
@@ -123,7 +144,10 @@ class FeasibleSampler(BaseSampler):
     def _nearest(self, proposal: dict[str, Any]) -> int:
         """The position of the nearest free design: Euclidean distance over the axes, each as a rank from 0 to 1."""
         distance = np.where(self._free, 0.0, np.inf)
-        for column, own in zip(self._columns, self._ranks.of(proposal), strict=True):
+        own_ranks = self._ranks.of(proposal)
+        if not np.isfinite(own_ranks).all():
+            raise InputError(f"proposes {proposal}, which are no numbers of the space")
+        for column, own in zip(self._columns, own_ranks, strict=True):
             distance += (column - own) ** 2
         return int(distance.argmin())
 
@@ -135,6 +159,75 @@ class FeasibleSampler(BaseSampler):
         """The values of the free axes of the design at a position of the pool."""
         values = {name: column[place] for name, column in self.pool.parameters.items()}
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+
+
+@contextmanager
+def _naming(added: str) -> Iterator[None]:
+    """Raise InputError, with the name of an added sampler, for whatever goes wrong in it."""
+    try:
+        yield
+    except Exception as error:
+        if not added:
+            raise
+        words = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        raise InputError(f"search.sampler={added}: {in_one_line(words)}{_line_of(error, added)}") from error
+
+
+def sampler_name(name: str, seed: int) -> str:
+    """What an added sampler is: its class, with its package and version, or the extension that has it.
+
+    As `optuna.samplers.CmaEsSampler (optuna 5.0.0)`; "" for a sampler of ours. Raises InputError if it cannot be made.
+    """
+    if name not in ADDED:
+        return ""
+    with _naming(name):
+        return _true_name(added_sampler(name, seed), name)
+
+
+def added_sampler(name: str, seed: int) -> BaseSampler:
+    """Make the sampler that an extension adds under a name. Raises InputError for what is no sampler of Optuna."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        found = ADDED[name].make(seed)
+    if not isinstance(found, BaseSampler):
+        raise InputError(f"make(seed) gives a {type(found).__name__}; allowed: an optuna.samplers.BaseSampler")
+    return found
+
+
+def _true_name(sampler: BaseSampler, name: str) -> str:
+    kind = type(sampler)
+    top = kind.__module__.partition(".")[0]
+    public = next(
+        (
+            module
+            for module in _parents(kind.__module__)
+            if getattr(sys.modules.get(module), kind.__name__, None) is kind
+        ),
+        kind.__module__,
+    )
+    extension = source_of("SAMPLERS", name)
+    if extension is not None and inspect.getfile(kind) == str(extension.path and extension.path.resolve()):
+        return f"{kind.__qualname__} ({extension.name})"
+    package = next(iter(packages_distributions().get(top, ())), top)
+    try:
+        package += f" {version(package)}"
+    except PackageNotFoundError:
+        package += " without a version"
+    return f"{public}.{kind.__qualname__} ({package})"
+
+
+def _parents(module: str) -> list[str]:
+    """A module and the packages that hold it, the outermost first; a class is best known by the first that has it."""
+    parts = module.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def _line_of(error: Exception, name: str) -> str:
+    """Where in its extension a sampler went wrong: `, line 12 of cmaes.py`; "" if elsewhere."""
+    extension = source_of("SAMPLERS", name)
+    path = str(extension.path.resolve()) if extension is not None and extension.path is not None else ""
+    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if path and one.filename == path]
+    return f", line {lines[-1]} of {extension.name}" if lines and extension is not None else ""
 
 
 def make_sampler(name: str, seed: int, number: int, designs: int) -> BaseSampler:

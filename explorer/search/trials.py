@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from statistics import fmean
 from typing import Any
 
@@ -26,10 +27,11 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import counted
 from explorer.record.rows import RunRecord
 from explorer.search.rungs import goes_on, make_pruner
-from explorer.search.sampler import ExhaustedError, FeasibleSampler, make_sampler
+from explorer.search.sampler import ExhaustedError, FeasibleSampler, added_sampler, make_sampler
 from explorer.study.designs import Scope, Setting
 from explorer.study.plan import Plan
 from explorer.study.run import BASELINE, FINAL_STATUSES
+from explorer.study.samplers import ADDED
 from explorer.study.settings import StudyConfig
 
 
@@ -158,17 +160,27 @@ class Trials:
                 # Optuna opens the trial before it asks the sampler.
                 self.study.tell(len(self.study.trials) - 1, state=optuna.trial.TrialState.FAIL)
                 return None
-            setting = self.scope.setting(self.sampler.architecture(trial.number))
-            for key, value in _attributes(setting, self.by).items():
-                trial.set_user_attr(key, value)
-            self._by_setting[setting.name] = _Open(self.study, trial)
-            return setting
+            return self._opened(trial)
+
+    def _opened(self, trial: optuna.Trial) -> Setting:
+        """The setting of a trial that the sampler was asked for."""
+        assert self.sampler is not None
+        assert self.scope is not None
+        setting = self.scope.setting(self.sampler.architecture(trial.number))
+        for key, value in _attributes(setting, self.by).items():
+            trial.set_user_attr(key, value)
+        self._by_setting[setting.name] = _Open(self.study, trial)
+        return setting
 
     def again(self, setting: Setting) -> None:
         """Open the trial of a setting that an earlier start chose. Raises InputError if it is no longer in the pool."""
         assert self.sampler is not None
         place = self._place(setting)
         with self._lock:
+            if self.sampler.added:  # it is asked again, so that it is in the state in which it was
+                self.sampler.again(place)
+                self._opened(self.study.ask(self.sampler.distributions))
+                return
             trial = self._begin(self.study, setting, place, self.by)
             self.sampler.claim(self.study, self.study._storage.get_trial(trial._trial_id), place)
 
@@ -303,7 +315,11 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         pruner = make_pruner(config)
     chosen = search.designs - search.random_designs
-    sampler = FeasibleSampler(lambda number: make_sampler(search.sampler, seed, number, chosen), pool)
+    if search.sampler in ADDED:
+        one = cache(lambda: added_sampler(search.sampler, seed))
+        sampler = FeasibleSampler(lambda _: one(), pool, search.sampler)
+    else:
+        sampler = FeasibleSampler(lambda number: make_sampler(search.sampler, seed, number, chosen), pool)
     directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.objectives)
     study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
     factor = search.factor if config.rungs else 0

@@ -18,6 +18,7 @@ from explorer.study.designs import (
     settings_of,
 )
 from explorer.study.memory import passing_bytes, refuse_beyond, training_bytes
+from explorer.study.samplers import adaptive
 from explorer.study.settings import LARGEST_SIDE, StudyConfig
 
 
@@ -113,7 +114,7 @@ def _refuse_recipe(config: StudyConfig) -> None:
         if not config.search.is_adaptive:
             raise InputError(
                 f"search.objectives={list(objectives)}: sampler {config.search.sampler} chooses by no objective; "
-                "allowed: random, tpe, nsga2, gp, qmc"
+                f"allowed: {', '.join(adaptive())}"
             )
     if rates and (config.study.contrast is None or config.spaces or config.search.only):
         raise InputError(

@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.space import Space
 from explorer.design.template import Task
+from explorer.study import samplers
 
 Count = Annotated[int, Ge(1), Le(2**31 - 1)]
 Natural = Annotated[int, Ge(0), Le(2**31 - 1)]
@@ -21,7 +22,6 @@ Target = Annotated[int, Ge(1), Le(2**59)]
 Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
-Sampler = Literal["listed", "uniform", "space_filling", "random", "tpe", "nsga2", "gp", "qmc"]
 Pruner = Literal["none", "halving", "hyperband", "median"]
 Precision = Literal["float32", "bfloat16", "float16"]
 LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
@@ -31,7 +31,6 @@ LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the 
 # The robustness checks of a contrast, each by the rival explanation that it takes away (see `explorer.study.checks`).
 # length_16 is the check of length with an arm more, of sixteen times the epochs.
 Check = Literal["init", "rate", "length", "cost", "width", "time", "precision", "split", "length_16"]
-ADAPTIVE = ("random", "tpe", "nsga2", "gp", "qmc")  # samplers that choose designs one by one while the study runs
 ASIDE = {"decides": False}  # marks a field that does not affect a run's result
 WORDS = {"words": True}  # marks the field of a verb's settings that takes words of a command without a key
 OF_RAY, OF_SLURM = {"of": "ray"}, {"of": "slurm"}  # mark a field that only one engine has
@@ -263,7 +262,8 @@ class SearchConfig:
     """Which designs of the space a study trains, and with which seeds.
 
     sampler       listed: every one; uniform, space_filling: `designs` of the feasible ones, drawn before the first run;
-                  random, tpe, nsga2, gp, qmc: `designs` of them, each chosen by Optuna from the results before it
+                  random, tpe, nsga2, gp, qmc: `designs` of them, each chosen by Optuna from the results before it, as
+                  by a sampler that an extension adds, under its name
     seeds         of each design; auto: as many as the first of 6, 12 and 20 at which the contrast is decided, each look
                   at a third of the threshold, so that looking thrice does not find differences that are not there
     first_seed    the lowest seed; the others follow it, so that two studies of one question can divide its seeds
@@ -293,7 +293,7 @@ class SearchConfig:
                   validation images alone: does the verdict hold when each has the rate that suits it best?
     """
 
-    sampler: Sampler
+    sampler: str
     seeds: Annotated[int, Ge(1), Le(10_000)] | Literal["auto"]
     designs: Annotated[int, Ge(1), Le(100_000)] | None = None
     sampler_seed: Natural = 0
@@ -310,6 +310,12 @@ class SearchConfig:
     first_seed: Annotated[int, Ge(0), Le(1_000_000_000)] = 0
     final: Annotated[int, Ge(0), Le(100)] = 0
     final_seeds: Annotated[int, Ge(1), Le(MOST_FINAL_SEEDS)] = 5
+
+    def __post_init__(self) -> None:
+        if self.sampler not in samplers.known():
+            raise ValueError(
+                f"sampler={self.sampler}: allowed: {', '.join(samplers.known())}, and those of extensions=FILE.py"
+            )
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -334,7 +340,7 @@ class SearchConfig:
     @property
     def is_adaptive(self) -> bool:
         """Whether results decide what is trained next; the test images are not evaluated then."""
-        return self.sampler in ADAPTIVE and not self.only
+        return self.sampler in samplers.adaptive() and not self.only
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,8 @@ def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Pl
         return f"{key} is missing{place(path)}"
     if problem["type"] == "value_error":
         reason = str(problem["ctx"]["error"])
+        if said := re.match(r"([a-z_.]+)=", reason):  # a key below this one
+            return f"{key}.{reason}{place((*path, *said[1].split('.')))}"
         axes = {axis for kind in KINDS.values() for axis in get_type_hints(kind)}
         axis = reason.partition(" ")[0]
         if axis in axes and (path == ("space",) or path[:-1] == ("spaces",)):

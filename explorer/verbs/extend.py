@@ -7,17 +7,19 @@ from explorer.design.cost import Cost
 from explorer.design.layout import Stage
 from explorer.host import extensions
 from explorer.host.errors import InputError
-from explorer.host.extensions import Homes
+from explorer.host.extensions import Home, Homes
+from explorer.study import samplers
+from explorer.study.samplers import Sampler
 from explorer.training.homes import HOMES as OF_WORKERS
 from explorer.training.network.added_block import block as Block  # noqa: N812 - to a caller it is a kind of value
 
-__all__ = ["Block", "Cost", "Stage", "extend", "extended"]
+__all__ = ["Block", "Cost", "Sampler", "Stage", "extend", "extended"]
 KEY = "extensions"
 
 
 def homes() -> Homes:
     """Where everything that extensions can add belongs."""
-    return OF_WORKERS
+    return {**OF_WORKERS, "SAMPLERS": Home(samplers.ADDED, samplers.check)}
 
 
 def extend(*files: str | Path) -> None:

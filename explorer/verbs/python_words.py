@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from explorer.design.space import Space as AnySpace
 from explorer.host.errors import InputError
-from explorer.study.settings import Precision, Pruner, Sampler, StudyConfig
+from explorer.study.settings import Precision, Pruner, StudyConfig
 from explorer.study.tree import kinds_of
 from explorer.verbs.compose import quoted
 from explorer.verbs.in_short import TOLERANCE
@@ -89,7 +89,7 @@ class RecipeKeys(TypedDict, total=False):
 class SearchKeys(TypedDict, total=False):
     """Keys of which designs are trained, and with which seeds, as in `conf/search`."""
 
-    sampler: Sampler
+    sampler: str
     seeds: int | Literal["auto"]
     first_seed: int
     designs: int | None

@@ -1,6 +1,8 @@
 """Whatever an Optuna sampler proposes, only feasible designs are tried, and each of them once."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -10,12 +12,13 @@ from optuna.trial import TrialState
 
 from explorer.design import Architecture, short_name
 from explorer.host.errors import InputError
-from explorer.search.sampler import ExhaustedError, FeasibleSampler
+from explorer.search.sampler import ExhaustedError, FeasibleSampler, sampler_name
 from explorer.search.trials import Trials, open_search
 from explorer.study.designs import Setting
 from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
+from explorer.verbs.extend import extend
 from tests.conftest import TINY, broadly
 from tests.search.test_trials import record
 
@@ -99,6 +102,107 @@ def test_a_search_that_starts_again_goes_on_as_it_would_have(sampler: str, told:
     assert values == pytest.approx([error_of(setting.architecture) for setting in undisturbed[:told]])
     assert searched(config, later, 16 - told) == undisturbed[told:]
     assert len({setting.name for setting in undisturbed}) == 16
+
+
+@pytest.mark.parametrize("kind", ["CmaEsSampler(seed=seed, popsize=4)", "TPESampler(seed=seed)", "Counting()"])
+def test_a_sampler_from_outside_goes_on_as_it_would_have(kind: str, tmp_path: Path) -> None:
+    extend(written(tmp_path, f"lambda seed: {kind}"))
+    config = searching("tpe", 16)
+    config = replace(config, search=replace(config.search, sampler="mine"))
+    undisturbed = searched(config, opened(config), 16)
+    later = opened(config)
+    for setting in undisturbed[:7]:
+        later.again(setting)
+        later.add(record(setting.name, 0, error_of(setting.architecture)))
+    assert searched(config, later, 9) == undisturbed[7:]
+    assert len({setting.name for setting in undisturbed}) == 16
+    assert {trial.user_attrs["chosen_by"] for trial in later.frozen()} == {"mine"}
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        ("lambda seed: 7", r"make\(seed\) gives a int; allowed: an optuna.samplers.BaseSampler"),
+        ("lambda seed: 1 / 0", r"ZeroDivisionError: division by zero, line \d+ of mine.py"),
+        ("lambda: RandomSampler()", r"TypeError: .*takes 0 positional arguments but 1 was given"),
+        ("lambda seed: Counting(fails=True)", r"RuntimeError: no more, line \d+ of mine.py"),
+        ("lambda seed: Counting(value=math.nan)", "proposes .*nan.*, which are no numbers of the space"),
+        ("lambda seed: Counting(value='many')", "ValueError: could not convert string to float"),
+    ],
+)
+def test_a_sampler_from_outside_that_goes_wrong_is_named_in_one_line(make: str, why: str, tmp_path: Path) -> None:
+    extend(written(tmp_path, make))
+    config = searching("tpe", 16)
+    config = replace(config, search=replace(config.search, sampler="mine"))
+    with pytest.raises(InputError, match=f"^search.sampler=mine: {why}") as caught:
+        opened(config).ask()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("adds", "why"),
+    [
+        ("{'mine': RandomSampler}", "SAMPLERS: mine: is a ABCMeta; allowed: explorer.Sampler(...)"),
+        ("{'mine': ex.Sampler(RandomSampler())}", "SAMPLERS: mine: make is a RandomSampler; allowed: a function"),
+        ("{'tpe': ex.Sampler(RandomSampler)}", "SAMPLERS: tpe: is a sampler already; allowed: another name than"),
+    ],
+)
+def test_what_is_no_sampler_is_refused_when_it_is_loaded(adds: str, why: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "RandomSampler")
+    path.write_text(path.read_text().replace("SAMPLERS = ", f"SAMPLERS = {adds}\nunused = "))
+    with pytest.raises(InputError, match=re.escape(why)):
+        extend(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        ("lambda seed: Counting()", "Counting (mine.py)"),
+        ("lambda seed: CmaEsSampler(seed=seed)", f"optuna.samplers.CmaEsSampler (optuna {optuna.__version__})"),
+    ],
+)
+def test_a_sampler_from_outside_is_known_by_class_package_and_version(make: str, name: str, tmp_path: Path) -> None:
+    extend(written(tmp_path, make))
+    assert sampler_name("mine", 0) == name
+    assert sampler_name("tpe", 0) == ""
+
+
+def written(folder: Path, make: str) -> Path:
+    """An extension with the sampler `mine`; one of its kinds has a state of its own, which no trial holds."""
+    path = folder / "mine.py"
+    path.write_text(EXTENSION + f'SAMPLERS = {{"mine": ex.Sampler({make})}}\n')
+    return path
+
+
+EXTENSION = """import math
+import explorer as ex
+from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+
+class Counting(BaseSampler):
+    def __init__(self, fails=False, value=0):
+        self.asked, self.told, self.fails, self.value = 0, 0.0, fails, value
+
+    def infer_relative_search_space(self, study, trial):
+        return {}
+
+    def sample_relative(self, study, trial, space):
+        self.asked += 1
+        self.told = 0.5 * self.told
+        if self.fails:
+            raise RuntimeError("no more")
+        return {}
+
+    def after_trial(self, study, trial, state, values):
+        self.told += 100 * values[0]
+
+    def sample_independent(self, study, trial, name, axis):
+        if hasattr(axis, "choices"):
+            return axis.choices[(self.asked + int(self.told)) % len(axis.choices)]
+        if self.value != 0:
+            return self.value
+        return axis.low + (self.asked * int(7 * self.told)) % (1 + axis.high - axis.low)
+
+"""
 
 
 def test_the_same_seed_proposes_the_same_designs_and_another_does_not() -> None:
