@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSIONS = ("3.12", "3.13")
 OF_TORCH = ("torch", "fvcore")  # fvcore asks for torch
-OF_EXTRAS = ("datasets", "matplotlib", "onnx", "onnxruntime", "optuna_dashboard", "psycopg", "ray", "submitit")
+OF_EXTRAS = ("cmaes", "datasets", "matplotlib", "onnx", "onnxruntime", "optuna_dashboard", "psycopg", "ray", "submitit")
 LIMIT = 600  # seconds; on an idle machine nothing here takes a tenth of it
 # Few tries of few seconds: a machine without network is told of soon.
 PIP = ("-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--timeout=20", "--retries=1")
