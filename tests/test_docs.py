@@ -206,7 +206,6 @@ def headers() -> list[Command]:
     [*OF_EXPLORER, *(pytest.param(one, marks=pytest.mark.real) for one in headers())],
     ids=str,
 )
-@pytest.mark.usefixtures("unloaded")
 def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: Path) -> None:
     """As far as that can be tried without training, a cluster, a server or the network."""
     (workplace / "examples").symlink_to(ROOT / "examples")
@@ -310,7 +309,6 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("body", BLOCKS)
-@pytest.mark.usefixtures("unloaded")
 def test_a_python_block_runs_and_gives_what_it_says(body: str, workplace: Path) -> None:
     made_up(read_command(["study=equal_params"]).study)
     assert main(["study=equal_params", "do=tabulate"]) == 0
