@@ -1,15 +1,16 @@
 """A block from outside: a torch module that an extension gives, with costs counted on what it builds.
 
 A stage repeats its blocks, so the cost of a network needs few different ones. Each is built without storage, once, and
-counted by torch's counter, and by fvcore unless it is very large, and the two have to agree; the counts are kept in the
-user's cache under the extension's code. A closed form is held to the counts for the first blocks that it is asked for,
-and is then taken at its word.
+counted by torch's counter; the counts are kept in the user's cache under the extension's code. For the first blocks,
+which it is asked for, fvcore has to agree, and so has a closed form; it does so for a whole network before that is
+trained. fvcore computes what it counts, which for all designs of a space would take minutes.
 """
 
 import dataclasses
 import hashlib
 import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,12 +22,14 @@ from explorer.design.cost import Cost
 from explorer.design.layout import Stage, reduced
 from explorer.design.name import is_part
 from explorer.host.cache import remember, remembered
+from explorer.host.console import open_console, say
 from explorer.host.errors import InputError
 from explorer.host.extensions import source_of
 from explorer.host.formatting import in_one_line
 
-CHECKED = 8  # different blocks for which a closed form is held to the counts
-TRACED = 1 << 28  # multiply-adds, or parameters, up to which fvcore counts too: it has to compute the block's maps
+CHECKED = 8  # different blocks that fvcore counts, and for which a closed form is held to the counts
+TRACED = 1 << 28  # multiply-adds, or parameters, above which fvcore counts none of them
+PATIENCE = 1.0  # seconds of counting after which a person is told
 TOO_LARGE = 1 << 50  # cost of a block that cannot be built: within no budget
 _VARIED = ("in_width", "cardinality", "bottleneck_width", "width", "kernel_size", "normalised")  # of a stage
 _PRODUCTS = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "baddbmm", "einsum")  # fvcore's names of what is counted
@@ -94,8 +97,11 @@ def check(name: str, value: Any) -> None:
     costs.name = name
 
 
-def count(kind: Block, stage: Stage, in_width: int, stride: int, map_size: int) -> Cost:
-    """The cost of a block as it is built. Raises ValueError, as its module does, and where the counters disagree."""
+def count(kind: Block, stage: Stage, in_width: int, stride: int, map_size: int, *, checked: bool) -> Cost:
+    """The cost of a block as it is built; where `checked`, fvcore has to agree with torch's counter.
+
+    Raises ValueError, as its module does, and InputError where the counters disagree.
+    """
     import torch
 
     with torch.device("meta"):
@@ -109,7 +115,7 @@ def count(kind: Block, stage: Stage, in_width: int, stride: int, map_size: int) 
             f"allowed: {(1, stage.width, out_size, out_size)}"
         )
     params = sum(one.numel() for one in built.parameters())
-    if max(macs, params) <= TRACED and (other := _by_fvcore(built, images)) != macs:
+    if checked and max(macs, params) <= TRACED and (other := _by_fvcore(built, images)) != macs:
         raise InputError(
             f"torch counts {macs:,} multiply-adds and fvcore {other:,}; use convolutions and linear layers, or matrix "
             "products, that both know"
@@ -134,7 +140,7 @@ class _Costs:
 
     name     of the block in its extension, once it is added
     formula  the closed form that the extension gives; None: counts
-    checked  how many blocks the closed form has been held to
+    checked  how many blocks fvcore has counted
     """
 
     kind: Block
@@ -143,6 +149,7 @@ class _Costs:
     known: dict[Key, Cost | str] = field(default_factory=dict)
     checked: int = 0
     place: str = ""  # of the counts in the cache
+    seconds: float = 0.0  # that counting has taken; a person is told once it takes long
 
     def __call__(self, stage: Stage, *, in_width: int, stride: int, map_size: int) -> Cost:
         values = [in_width if name == "in_width" else getattr(stage, name) for name in _VARIED]
@@ -166,6 +173,7 @@ class _Costs:
         """The cost of one block, or why it cannot be built."""
         self._recall()
         if key not in self.known:
+            before = time.monotonic()
             try:
                 self.known[key] = self._computed(key, stage)
             except InputError as error:
@@ -175,6 +183,10 @@ class _Costs:
             except Exception as error:
                 words = in_one_line(f"{type(error).__name__}: {error}")
                 raise InputError(f"block {self.name}: {words}; at {_said(key)}") from error
+            told, self.seconds = self.seconds > PATIENCE, self.seconds + time.monotonic() - before
+            if self.seconds > PATIENCE and not told:
+                line = f"Counting what block {self.name} costs in each size; counts are kept for the next time"
+                say(open_console(aside=True), line)
         return self.known[key]
 
     def _computed(self, key: Key, stage: Stage) -> Cost:
@@ -188,14 +200,15 @@ class _Costs:
             stride=stride,
             map_size=map_size,
         )
+        checked = self.checked < CHECKED
+        self.checked += checked
         if self.formula is None:
-            return count(self.kind, one, in_width, stride, map_size)
+            return count(self.kind, one, in_width, stride, map_size, checked=checked)
         said = self.formula(one, in_width=in_width, stride=stride, map_size=map_size)
         if not isinstance(said, Cost):
             raise InputError(f"cost gives a {type(said).__name__}; allowed: an explorer.Cost")
-        if self.checked < CHECKED:
-            counted = count(self.kind, one, in_width, stride, map_size)
-            self.checked += 1
+        if checked:
+            counted = count(self.kind, one, in_width, stride, map_size, checked=True)
             if counted != said:
                 raise InputError(f"cost gives {said}, and what is built has {counted}; at {_said(key)}")
         return said
