@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         notice=notice,
         error_name=wording.ERROR_NAMES[study.finding.measure].capitalize(),
         budget=method.budget_words(study.config.budget),
-        recipe=asdict(study.config.recipe),
+        recipe=study.config.recipe.shown,
         path=given_path(study.config),
         again=again(study.config),
         goes_on=command_for("", study.config.name, program=PROGRAM),

@@ -84,7 +84,7 @@ def run_study(
         try:
             with waiting(console, f"{BEGINNINGS[config.engine.name]}, reading images"):
                 engine = engine or open_engine(config, folder, progress_of(plan, past).left)
-                (host_report,) = engine.ask(HostQuestion(config.data, config.device))
+                (host_report,) = engine.ask(HostQuestion(config.data, config.device, config.recipe))
             assert isinstance(host_report, HostReport)
             if data_hash and host_report.data_hash != data_hash:
                 raise InputError(

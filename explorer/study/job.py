@@ -11,7 +11,7 @@ from explorer.design.template import Task
 from explorer.host.machine import described
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import Convolution, EpochResult, Execution, Outcome, Run
-from explorer.study.settings import DataConfig
+from explorer.study.settings import DataConfig, Recipe
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,14 @@ class Job:
 
 @dataclass(frozen=True)
 class HostQuestion:
-    """A question to a worker: which device, versions and data does it have?"""
+    """A question to a worker: which device, versions and data does it have?
+
+    Parts of the `recipe` that extensions add are tried there, and refused where they cannot work.
+    """
 
     data: DataConfig
     device: str
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ and workers can read the configuration without loading a heavy package.
 """
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
@@ -22,6 +22,7 @@ Target = Annotated[int, Ge(1), Le(2**59)]
 Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
+Number = Annotated[float, Gt(-math.inf), Lt(math.inf)]
 Pruner = Literal["none", "halving", "hyperband", "median"]
 Precision = Literal["float32", "bfloat16", "float16"]
 LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
@@ -186,12 +187,20 @@ class DataConfig:
         return self.source not in ("digits", "elsewhere") and self.path is None
 
 
+class Numbers(dict[str, dict[str, float]]):
+    """Numbers by name, by the name of their part; not changed once they are made, so that they can be hashed."""
+
+    def __hash__(self) -> int:  # type: ignore[override] # that of a dictionary is None
+        return hash(tuple((name, tuple(sorted(own.items()))) for name, own in sorted(self.items())))
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained: SGD with momentum on cross-entropy, the same for every setting of a study.
+    """How networks are trained, the same for every setting: SGD with momentum on cross-entropy, or what extensions add.
 
     epochs              passes over the training images; null: `steps` gives the length
-    schedule            one_cycle: linear warm-up, then a cosine to zero; step: a tenth at each milestone
+    schedule            one_cycle: linear warm-up, then a cosine to zero; step: a tenth at each milestone; or the name
+                        of one that an extension adds
     warmup              fraction of all steps spent warming up (one_cycle)
     milestones          fractions of all steps after which the rate falls (step)
     weight_decay        on all parameters, as in the paper's code
@@ -211,12 +220,15 @@ class Recipe:
     micro_batch         images per forward pass, over which batch norm computes its statistics; null: the whole batch
     steps               of SGD that a run takes in place of whole epochs: warm-up and schedule lie over these, and the
                         last epoch ends with the last step; null: `epochs` gives the length
+    optimizer, loss     sgd and cross_entropy, or the names of those that an extension adds
+    augmentation        names of those that extensions add, in their order, after all of ours
+    numbers             of such parts, by the part's name: {mixup: {alpha: 0.4}}; others stand at the part's defaults
     """
 
     epochs: Annotated[int, Ge(1), Le(MOST_EPOCHS)] | None
     batch_size: Count
     learning_rate: Annotated[float, Gt(0), Lt(math.inf)]
-    schedule: Literal["one_cycle", "step"]
+    schedule: str
     warmup: Fraction
     milestones: tuple[Annotated[float, Gt(0), Le(1)], ...]
     momentum: Fraction
@@ -234,6 +246,19 @@ class Recipe:
     init: Literal["fan_out", "fan_out_groups", "fan_in"] = "fan_out"
     init_gain: Annotated[float, Gt(0), Lt(math.inf)] = 1.0
     steps: Count | None = None
+    optimizer: str = "sgd"
+    augmentation: tuple[str, ...] = ()
+    loss: str = "cross_entropy"
+    numbers: dict[str, dict[str, Number]] = field(default=Numbers())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", Numbers(self.numbers))
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """All of it by key, without what only extensions give where none does."""
+        mine = {"optimizer": "sgd", "augmentation": (), "loss": "cross_entropy", "numbers": {}}
+        return {key: value for key, value in asdict(self).items() if key not in mine or value != mine[key]}
 
     def steps_on(self, images: int) -> int:
         """Number of steps of a run with so many training images."""

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from explorer.host.files import replaced
 from explorer.host.formatting import in_one_line
 from explorer.study.run import EpochResult
+from explorer.training.optimizer_state import LAYOUT, packed, unpack
+from explorer.training.scaling import ScaledOther
 
 KEPT = 2
 REST = 50.0  # seconds until the next checkpoint, as a multiple of those that writing one took
@@ -72,10 +74,16 @@ class Checkpoint:
         return len(self.results), self.steps
 
 
-def captured(network: nn.Module, optimizer: torch.optim.Optimizer, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copy to the CPU everything that the next step depends on: weights, momentum and `others`."""
+def captured(
+    network: nn.Module, optimizer: torch.optim.Optimizer, others: Mapping[str, Tensor], *, added: bool = False
+) -> dict[str, Tensor]:
+    """Copy to the CPU everything that the next step depends on: weights, momentum and `others`.
+
+    Of an optimiser that an extension has `added` this is its whole state. Raises ValueError where that cannot be kept.
+    """
     state = {f"network.{key}": tensor for key, tensor in network.state_dict().items()}
-    for name, parameter in network.named_parameters():
+    state |= packed(_inner(optimizer)) if added else {}
+    for name, parameter in () if added else network.named_parameters():
         momentum = optimizer.state[parameter].get("momentum_buffer")
         if momentum is not None:
             state[f"momentum.{name}"] = momentum
@@ -86,11 +94,17 @@ def restore(tensors: Mapping[str, Tensor], network: nn.Module, optimizer: torch.
     """Restore a network and its optimiser to a captured state."""
     prefix = "network."
     network.load_state_dict({key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)})
+    if LAYOUT in tensors:
+        unpack(tensors, _inner(optimizer))
     for name, parameter in network.named_parameters():
         momentum = tensors.get(f"momentum.{name}")
         if momentum is not None:
             # In the weight's memory order, as the optimiser itself creates it.
             optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter.detach()).copy_(momentum)
+
+
+def _inner(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    return optimizer.inner if isinstance(optimizer, ScaledOther) else optimizer
 
 
 def save(folder: Path, run_id: str, checkpoint: Checkpoint) -> None:

@@ -17,6 +17,7 @@ from explorer.training.device import finish, is_out_of_memory, is_usable, timed
 from explorer.training.loop import deterministic, ready, step
 from explorer.training.network.narrow import fits
 from explorer.training.network.prepare import NUMBERS, ORDERS, UNIT, arithmetic, exchange
+from explorer.training.parts import has_added
 from explorer.training.replayed import LEAST_CALLS, PLAIN_CALLS, Replayed
 from explorer.training.speeds import LEAST_STEPS, is_faster, is_settled
 
@@ -241,7 +242,7 @@ def _step(run: Run) -> Callable[[], None]:
     def own(images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         return step(network, optimizer, images, labels, run.recipe, run.execution)
 
-    replayed = Replayed(own, run.execution.device, LEAST_CALLS)
+    replayed = Replayed(own, run.execution.device, 0 if has_added(run.recipe) else LEAST_CALLS)
 
     def one() -> None:
         replayed(images, labels)

@@ -2,6 +2,10 @@
 
 from explorer.design import block
 from explorer.host.extensions import Home, Homes
+from explorer.study import parts
 from explorer.training.network import added_block
 
-HOMES: Homes = {"BLOCKS": Home(block.ADDED, added_block.check)}
+HOMES: Homes = {
+    "BLOCKS": Home(block.ADDED, added_block.check),
+    **{kind: Home(table, parts.checked(key)) for key, (kind, table, _, _) in parts.ADDED.items()},
+}

@@ -29,8 +29,9 @@ from explorer.training.network.build import build
 from explorer.training.network.forms import State, convert, reformed
 from explorer.training.network.prepare import arithmetic, prepare
 from explorer.training.network.weights import save_weights
+from explorer.training.parts import added_loss, added_optimizer, augmented_by, has_added, step_of
 from explorer.training.replayed import Replayed, graph_memory
-from explorer.training.scaling import LEAST_SCALE, ScaledSGD
+from explorer.training.scaling import LEAST_SCALE, Scaled, ScaledOther, ScaledSGD
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import stream
 
@@ -149,6 +150,9 @@ def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
         network = reformed(network, run.architecture, task, run.execution.form)
     network = prepare(network, run.execution, task)
     scales = run.execution.precision == "float16"
+    if recipe.optimizer != "sgd":
+        added = added_optimizer(recipe, list(network.parameters()))
+        return network, ScaledOther(added) if scales else added
     optimizer = (ScaledSGD if scales else torch.optim.SGD)(
         network.parameters(),
         lr=recipe.learning_rate,
@@ -173,20 +177,29 @@ def step(
     labels: Tensor,
     recipe: Recipe,
     execution: Execution,
+    targets: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One step of the optimiser on a prepared batch: its mean loss and number of errors, still on the device."""
+    """One step of the optimiser on a prepared batch: its mean loss and number of errors, still on the device.
+
+    `targets` are what the loss is computed for, if not for the labels: shares of classes for each image.
+    """
     optimizer.zero_grad(set_to_none=True)
     loss_sum, wrong = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
-    size, scale = execution.micro_batch, optimizer.scale if isinstance(optimizer, ScaledSGD) else None
-    for part, part_labels in zip(torch.split(images, size), torch.split(labels, size), strict=True):
+    size, scale = execution.micro_batch, optimizer.scale if isinstance(optimizer, Scaled) else None
+    goals = labels if targets is None else targets
+    parts = zip(torch.split(images, size), torch.split(labels, size), torch.split(goals, size), strict=True)
+    for part, part_labels, part_goals in parts:
         with arithmetic(execution):
             scores = network(part)
-        loss = F.cross_entropy(scores.float(), part_labels, label_smoothing=recipe.label_smoothing)
+        if recipe.loss == "cross_entropy":
+            loss = F.cross_entropy(scores.float(), part_goals, label_smoothing=recipe.label_smoothing)
+        else:
+            loss = added_loss(recipe, scores.float(), part_goals)
         loss = loss * (len(part) / len(images))
         loss.backward(scale)  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         wrong += (scores.detach().argmax(dim=1) != part_labels).sum()
-    optimizer.step()
+    step_of(recipe, optimizer)
     return loss_sum, wrong
 
 
@@ -206,25 +219,36 @@ class Steps:
         self._optimizer = optimizer
         device = run.execution.device
         self._rate: Tensor | None = None
-        if device in replayed.DEVICES:  # a graph reads it from the device, where the optimiser wants it in float32
+        adds = has_added(run.recipe)
+        self._parts = [float(group["lr"]) / run.recipe.learning_rate for group in optimizer.param_groups]
+        if (
+            device in replayed.DEVICES and not adds
+        ):  # a graph reads it from the device, where the optimiser wants it in float32
             self._rate = torch.zeros((), device=device, dtype=torch.float32 if device == "cuda" else torch.float64)
             self._use(self._rate)
-        steps = run.recipe.steps_on(len(data.train))
+        steps = 0 if adds else run.recipe.steps_on(len(data.train))  # no graph of what may wait for the device
         # Functions that do not hold this object: graphs keep a GPU's memory, which must be free as soon as it is gone.
         body, changed = partial(_taken, run, network, optimizer, data), partial(_changed, network, optimizer)
         self._replayed = Replayed(body, device, steps, pool, tell, changes=changed)
 
-    def take(self, pixels: Tensor, labels: Tensor, draws: Draws, rate: float) -> tuple[Tensor, ...]:
-        """Train on a batch of bytes: its mean loss and number of errors, on the device until the next step."""
+    def take(self, pixels: Tensor, labels: Tensor, draws: Draws, rate: float, number: int) -> tuple[Tensor, ...]:
+        """Train on a batch of bytes: its mean loss and number of errors, on the device until the next step.
+
+        `number` is that of the step in its run, from 0.
+        """
         if self._rate is None:
             self._use(rate)
         else:
             self._rate.fill_(rate)
+        if self.run.recipe.augmentation:
+            own = self.run, self.network, self._optimizer, self.data
+            return _taken(*own, pixels, labels, *draws.tensors, number=number)
         return self._replayed(pixels, labels, *draws.tensors)
 
     def _use(self, rate: Tensor | float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        """Give every group of weights its rate: the same, unless an added optimiser has begun with other ones."""
+        for group, part in zip(self._optimizer.param_groups, self._parts, strict=True):
+            group["lr"] = rate if part == 1 else rate * part
 
 
 def _taken(
@@ -235,18 +259,22 @@ def _taken(
     pixels: Tensor,
     labels: Tensor,
     *drawn: Tensor,
+    number: int = 0,
 ) -> tuple[Tensor, ...]:
-    """A step on a batch of bytes."""
+    """A step on a batch of bytes; its number in the run is needed for what extensions draw."""
     draws, recipe = Draws(*drawn), run.recipe
     floats = coloured(pixels.float(), draws, recipe, data.axes)
     batch = augmented(normalised(floats, data.mean, data.std), draws, recipe)
-    return step(network, optimizer, batch, labels, recipe, run.execution)
+    goals = labels
+    if recipe.augmentation:
+        batch, goals = augmented_by(recipe, batch, labels, run.task.classes, run.seed, number)
+    return step(network, optimizer, batch, labels, recipe, run.execution, goals)
 
 
 def _changed(network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Tensor, ...]:
     """The tensors that a step changes."""
     momentum = (state.get("momentum_buffer") for state in optimizer.state.values())
-    scaling = optimizer.scaling.values() if isinstance(optimizer, ScaledSGD) else ()
+    scaling = optimizer.scaling.values() if isinstance(optimizer, Scaled) else ()
     return (*network.state_dict().values(), *(one for one in momentum if one is not None), *scaling)
 
 
@@ -327,7 +355,9 @@ class _Training:
             for name, count in (("loss", steps), ("wrong", steps * run.recipe.batch_size))
         )
         under_way.trained = time.perf_counter()
-        if problem := _problem(self.network, self.optimizer, loss, epoch, data.config.classes):
+        # A loss that an extension adds has a scale of its own.
+        most = EXPLODED * math.log(data.config.classes) if run.recipe.loss == "cross_entropy" else math.inf
+        if problem := _problem(self.network, self.optimizer, loss, epoch, most):
             return problem
         val_error = error_of(self._correct(data.val))
         seconds, training = under_way.times()
@@ -364,7 +394,7 @@ class _Training:
                 self.keeping.tell("begins anew")
             return
         restore(found.tensors, self.network, self.optimizer)
-        if isinstance(self.optimizer, ScaledSGD):
+        if isinstance(self.optimizer, Scaled):
             self.optimizer.restore(found.tensors)
         for name, generator in self.streams.items():
             generator.set_state(found.tensors[f"stream.{name}"])
@@ -392,8 +422,8 @@ class _Training:
         others = {f"stream.{name}": state for name, state in streams.items()}
         others |= {f"sum.{name}": total for name, total in under_way.sums.items()} if under_way else {}
         others |= self.filters.state() if self.filters else {}
-        others |= self.optimizer.scaling if isinstance(self.optimizer, ScaledSGD) else {}
-        tensors = captured(self.network, self.optimizer, others)
+        others |= self.optimizer.scaling if isinstance(self.optimizer, Scaled) else {}
+        tensors = captured(self.network, self.optimizer, others, added=self.run.recipe.optimizer != "sgd")
         times = under_way.times() if under_way else (0.0, 0.0)
         kept = Checkpoint(tuple(self.results), now - self.started, self.training_seconds, tensors, position[1], *times)
         try:
@@ -405,7 +435,7 @@ class _Training:
 
     def _skipped(self) -> str:
         """How many steps were skipped, in words; "" if none was."""
-        skipped = int(self.optimizer.skipped) if isinstance(self.optimizer, ScaledSGD) else 0
+        skipped = int(self.optimizer.skipped) if isinstance(self.optimizer, Scaled) else 0
         return f"{skipped:,} of {self.steps:,} steps skipped: gradients too large for float16" if skipped else ""
 
     def _keep_weights(self, path: Path) -> str:
@@ -455,7 +485,8 @@ def epoch_steps(
     taking.network.train()
     for number, (pixels, labels) in enumerate(fetched(data, data.train, places[skip:], crops), start=skip):
         own = draws.batch(number * recipe.batch_size, (number + 1) * recipe.batch_size)
-        yield taking.take(pixels, labels, own, learning_rate(recipe, before + number, recipe.steps_on(images)))
+        rate = learning_rate(recipe, before + number, recipe.steps_on(images))
+        yield taking.take(pixels, labels, own, rate, before + number)
 
 
 def taken_before(recipe: Recipe, images: int, epoch: int) -> tuple[int, int]:
@@ -511,14 +542,14 @@ def error_of(right: Right) -> float:
     return int((~right).sum()) / len(right)
 
 
-def _problem(network: nn.Module, optimizer: torch.optim.Optimizer, loss: float, epoch: int, classes: int) -> str:
+def _problem(network: nn.Module, optimizer: torch.optim.Optimizer, loss: float, epoch: int, most: float) -> str:
     """Why a run is ended as diverged after an epoch's steps; "" if it is not."""
     if not math.isfinite(loss):
         return f"the loss was not finite in epoch {epoch}"
-    if loss > EXPLODED * math.log(classes):
+    if loss > most:
         return f"the loss exploded to {loss:.3g} in epoch {epoch}"
     if not torch.stack([weight.isfinite().all() for weight in network.parameters()]).all():
         return f"weights were not finite after epoch {epoch}"
-    if isinstance(optimizer, ScaledSGD) and float(optimizer.scale) < LEAST_SCALE:
+    if isinstance(optimizer, Scaled) and float(optimizer.scale) < LEAST_SCALE:
         return f"gradients were too large for float16 in epoch {epoch}, whatever the scale of the loss"
     return ""

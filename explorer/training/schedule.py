@@ -2,6 +2,9 @@
 
 import math
 
+from explorer.host.errors import InputError
+from explorer.host.formatting import in_one_line
+from explorer.study.parts import SCHEDULES
 from explorer.study.settings import Recipe
 
 
@@ -10,8 +13,26 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
     one_cycle: rises linearly over the warm-up, then follows half a cosine to zero (after Smith, 1708.07120).
     step: falls to a tenth once a milestone's fraction of all steps is behind (He et al., 1512.03385).
+    Others are added by extensions. Raises InputError for one that gives anything but a number from 0 on.
     """
-    return _SHAPES[recipe.schedule](recipe, step, steps) * recipe.learning_rate
+    shape = _SHAPES.get(recipe.schedule, _added)
+    return shape(recipe, step, steps) * recipe.learning_rate
+
+
+def _added(recipe: Recipe, step: int, steps: int) -> float:
+    name, progress = recipe.schedule, step / steps
+    try:
+        factor = float(SCHEDULES[name](progress, recipe, **recipe.numbers.get(name, {})))
+    except Exception as error:
+        raise InputError(
+            f"recipe.schedule={name}: {in_one_line(f'{type(error).__name__}: {error}')} (at {progress:g} of the run)"
+        ) from error
+    if not 0 <= factor < math.inf:
+        raise InputError(
+            f"recipe.schedule={name}: gives {factor:g} at {progress:g} of the run; allowed: a factor on "
+            "recipe.learning_rate, from 0 on"
+        )
+    return factor
 
 
 def _one_cycle(recipe: Recipe, step: int, steps: int) -> float:

@@ -152,6 +152,7 @@ def _prepare(message: Prepare) -> None:
 def _run(job: Job, pipe: Connection, life: _Life) -> None:
     import torch
 
+    from explorer.host.errors import InputError
     from explorer.training.checkpoint import Checkpointing
     from explorer.training.loop import StoppedError, train
     from explorer.training.network.count import CostMismatchError, check_cost
@@ -189,7 +190,8 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # noqa: BLE001 - one run's failure must not end the others; it is recorded, not hidden
-        message = in_one_line(f"{type(error).__name__}: {error}")
+        told = isinstance(error, InputError)  # of a part that an extension adds
+        message = in_one_line(error) if told else in_one_line(f"{type(error).__name__}: {error}")
         _leave_where_lost(run, pipe, message, traceback.format_exc())
         failed = Outcome("failed", 0, seconds=time.perf_counter() - started, message=message)
         pipe.send(RunDone(run.id, failed, details=traceback.format_exc()))
@@ -265,6 +267,7 @@ def _survey(question: HostQuestion) -> HostReport:
     from explorer.training import device as devices
     from explorer.training.images.split import load, preprocessing_of
     from explorer.training.network import kernels
+    from explorer.training.parts import try_out
     from explorer.training.sources import decisive_sources
 
     device = devices.resolve(question.device)
@@ -276,6 +279,8 @@ def _survey(question: HostQuestion) -> HostReport:
         raise InputError(
             f"data={question.data.name}: its images do not fit into the memory; set data.keep=stream"
         ) from None
+    if question.recipe is not None:
+        try_out(question.recipe, question.data.task, len(data.train), device)
     rest = len(data.rest) if data.rest is not None else 0
     by_seed = rest if data.own_test else len(data.test)
     versions = {

@@ -68,7 +68,7 @@ class RecipeKeys(TypedDict, total=False):
     batch_size: int
     micro_batch: int | None
     learning_rate: float
-    schedule: Literal["one_cycle", "step"]
+    schedule: str
     warmup: float
     milestones: Sequence[float]
     momentum: float
@@ -84,6 +84,10 @@ class RecipeKeys(TypedDict, total=False):
     crop_area: tuple[float, float] | None
     jitter: float
     lighting: float
+    optimizer: str
+    augmentation: Sequence[str] | str
+    loss: str
+    numbers: Mapping[str, Mapping[str, float]]
 
 
 class SearchKeys(TypedDict, total=False):

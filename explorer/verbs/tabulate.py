@@ -199,7 +199,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *,
     filters = "`filters.parquet` has one per run and k x k convolution: how long its filters are, how far they turn.\n"
     filters = filters if has_filters else ""
     round_table, round_words = _final_of_card(finding.final_round) if finding.final_round else ("", "")
-    recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in asdict(config.recipe).items())
+    recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in config.recipe.shown.items())
     return f"""# {config.name}
 
 {config.study.question}

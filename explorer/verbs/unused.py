@@ -62,7 +62,7 @@ def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]
             yield f"data.{key}", "folders of image files have none; allowed with data=parquet and data=hub"
     if recipe.schedule == "step":
         yield "recipe.warmup", "recipe.schedule=step does not warm up; allowed with recipe.schedule=one_cycle"
-    else:
+    elif recipe.schedule == "one_cycle":
         yield "recipe.milestones", "recipe.schedule=one_cycle has none; allowed with recipe.schedule=step"
     if isinstance(config.space, DesignSpace) and not config.spaces and not any(config.space.shortcut):
         yield "recipe.zero_init_residual", "space.shortcut=[false] has no residual branches; leave it out"
