@@ -7,12 +7,19 @@ from typing import Any
 class InputError(ValueError):
     """Input from the user cannot be used: one line that says what is wrong, where, and what is allowed.
 
-    `more` are further lines, such as a list of differences. The command line prints them all and exits with code 2.
+    `more` are further lines, such as a list of differences. The command line prints them all and exits with code 2; a
+    traceback shows them below the first one, and a notebook shows the lines alone.
     """
 
     def __init__(self, line: str, *more: str) -> None:
         super().__init__(line)
         self.more = more
+        for one in more:
+            self.add_note(one)
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}", *self.more]
 
 
 class StudyStoppedError(Exception):
@@ -24,3 +31,7 @@ class StudyStoppedError(Exception):
     def __init__(self, line: str, data: Callable[[], Mapping[str, Any]] | None = None) -> None:
         super().__init__(line)
         self.data = data
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]

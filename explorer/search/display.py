@@ -126,7 +126,7 @@ class Display:
     _live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal or _is_notebook(self.console):
+        if not self.console.quiet and (self.console.is_terminal or _is_notebook(self.console)):
             self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
         return self

@@ -11,11 +11,11 @@ import math
 import operator
 import re
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -38,6 +38,7 @@ from explorer.host import signals
 from explorer.host.console import PLAIN, PlainConsole, open_console
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
+from explorer.host.json_document import plain
 from explorer.record.folder import CONFIG, stamps_of, study_folder
 from explorer.record.records import as_records
 from explorer.record.rows import RunRecord
@@ -46,9 +47,9 @@ from explorer.report.page_figures import Views, plotted, printable
 from explorer.report.print_table import ENDINGS, final_numbers, print_tables, written
 from explorer.study.plan import plan_of
 from explorer.study.run import Run
-from explorer.study.settings import NetworkConfig, StudyConfig
+from explorer.study.settings import NetworkConfig, PredictConfig, StudyConfig
 from explorer.study.settings import Recipe as RecipeConfig
-from explorer.study.tree import whole_number
+from explorer.study.tree import checked_tree, whole_number
 from explorer.verbs.command_line import Command, read_command
 from explorer.verbs.costs import counted as counted_module
 from explorer.verbs.costs import is_module
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from explorer.search.asking import Asking, ToldCost
     from explorer.training.network.usable import Network
 
+_Named = TypeVar("_Named", NetworkConfig, PredictConfig)
 _AT_MOST = re.compile(r"\s*(?:<=?\s*)?(\S+)\s*")
 MOST_COST = 2**53  # as a record takes it
 AS_DECLARED: Literal["as declared"] = "as declared"
@@ -398,9 +400,9 @@ class Study:
         Equal budget is then judged by these. All seeds of a setting have one cost, and what is told of one setting is
         told of all.
 
-        `seconds` is the
-        time of the run or the epoch; without it the time since it was asked for. A run that did not come through has a
-        `status` other than ok and a `message`. Raises InputError, and takes nothing in, for what is wrong.
+        `seconds` is the time of the run or the epoch; without it the time since it was asked for. A run that did not
+        come through has a `status` other than ok and a `message`. Raises InputError, and takes nothing in, for what is
+        wrong.
         """
         if self._asking is None:
             raise InputError(f"run {run.id}: nothing is asked for now; tell it within a loop over Study.ask")
@@ -421,7 +423,7 @@ class Study:
         `best(macs="<400M", params=5_000_000)`: each limit, of params, macs or activations, is a number, or text.
         Without limits it is what `explorer export` takes. Raises InputError if no run of such a design came through.
         """
-        study, name = self._study, self.config.name
+        study, name = self._study, self._name_here()
         why, asked = "", NetworkConfig(name)
         if most:
             limits = {axis: _at_most(axis, limit) for axis, limit in most.items()}
@@ -447,6 +449,72 @@ class Study:
             _run=found,
             _asked=asked,
         )
+
+    def export(
+        self,
+        folder: str | Path | None = None,
+        *,
+        architecture: str | None = None,
+        seed: int | None = None,
+        onnx: bool = False,
+        train: bool = False,
+        data: str | Path | None = None,
+        quiet: bool = False,
+    ) -> Path:
+        """Write the study's trained network as a folder that needs no project, as `explorer export` does; return it.
+
+        In the folder, `exports/NAME` by default, are `model.py`, its weights, preprocessing and card, each proven
+        first. It is the network of the best design by validation, or of `architecture`, with the best seed or `seed`.
+        Where its weights were not kept, `train=True` trains the run again. `data` is where the images are now. Raises
+        InputError for what cannot be exported.
+        """
+        from explorer.verbs.export_study import carry_out
+
+        given = {"architecture": architecture, "seed": seed, "onnx": onnx, "train": train}
+        config = self._named(NetworkConfig, **given, folder=folder, data=data)
+        carry_out(config, open_console(quiet=quiet))
+        return Path(config.folder) if config.folder else Path("exports") / config.name
+
+    def predict(
+        self,
+        *images: str | Path,
+        architecture: str | None = None,
+        seed: int | None = None,
+        data: str | Path | None = None,
+    ) -> pd.DataFrame:
+        """The classes of image files, and of all in folders, by the study's network, as `explorer predict` finds them.
+
+        A row for each: path; class, the most probable one, and its probability; probabilities, by class; problem, in
+        words, where a file cannot be used, which stops nothing. The network is as in `export`, and its weights must
+        have been kept. Raises InputError where there is none.
+        """
+        from explorer.verbs.predict import carry_out
+
+        given = {"architecture": architecture, "seed": seed, "data": data}
+        config = self._named(PredictConfig, images=images, **given)
+        found = [
+            {"path": one["path"], "class": None, "probability": math.nan, "probabilities": None, "problem": ""}
+            | ({"problem": one["problem"]} if "problem" in one else _classified(one["classes"]))
+            for one in carry_out(config, open_console(quiet=True, aside=True)).data()
+        ]
+        return pd.DataFrame(found, columns=["path", "class", "probability", "probabilities", "problem"])
+
+    def _name_here(self) -> str:
+        """The name by which commands find this study. Raises InputError for one that lies elsewhere."""
+        name = self.folder.name
+        if self.folder.absolute() != study_folder(name).absolute():
+            raise InputError(f"{self.folder}: a network is taken from a study in {study_folder(name).parent} alone")
+        return name
+
+    def _named(self, kind: type[_Named], **keys: Any) -> _Named:
+        """The settings of a verb on this study. Raises InputError for a value that its key does not take."""
+        tree: dict[str, Any] = {"name": self._name_here()}
+        for key, value in keys.items():
+            try:
+                tree[key] = plain(value)
+            except TypeError:
+                raise InputError(f"{key}={value!r}: allowed are numbers and text") from None
+        return checked_tree(tree, kind, lambda _: "")
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -591,18 +659,25 @@ def _first_words(study: str | Path | None) -> list[str]:
     return ["run", "--config", str(study / CONFIG if study.is_dir() else study)]
 
 
+def _classified(classes: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """The columns of a classified image, from its classes and their probabilities, the most probable first."""
+    name, probability = classes[0]
+    return {"class": name, "probability": probability, "probabilities": dict(classes)}
+
+
 def _told_cost(run: AskedRun, network: "Network | None", costs: Cost | Mapping[str, int] | None) -> "ToldCost | None":
     """What a program says that the network of a run costs. Raises InputError."""
     from explorer.search.asking import ToldCost
 
     if network is not None and costs is not None:
         raise InputError(f"run {run.id}: network and costs are told; one of them is enough")
+    by_fvcore = None
     if network is not None:
         if not is_module(network):
             raise InputError(f"run {run.id}: network={type(network).__name__}: allowed is a torch.nn.Module")
         task = run.task
         found = counted_module(network, image_size=task.image_size, channels=task.channels)
-        return ToldCost(found.cost, found.fvcore_macs)
+        costs, by_fvcore = found.cost, found.fvcore_macs
     if costs is None:
         return None
     values = asdict(costs) if isinstance(costs, Cost) else costs
@@ -612,7 +687,7 @@ def _told_cost(run: AskedRun, network: "Network | None", costs: Cost | Mapping[s
     for axis, number in numbers.items():
         if number is None or not 1 <= number <= MOST_COST:
             raise InputError(f"run {run.id}: costs: {axis}={values[axis]!r}: allowed are whole numbers from 1")
-    return ToldCost(Cost(**{axis: number for axis, number in numbers.items() if number is not None}))
+    return ToldCost(Cost(**{axis: number for axis, number in numbers.items() if number is not None}), by_fvcore)
 
 
 def _whole(value: Any) -> int | None:

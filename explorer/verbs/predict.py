@@ -57,7 +57,7 @@ def carry_out(config: PredictConfig, console: Console) -> Result:
     run = trained_run(config)
     if not run.weights.is_file():
         raise run.lacks_weights(config)
-    beside = PlainConsole(stderr=True)
+    beside = console if as_json else PlainConsole(stderr=True)
     paths, closed = _paths(config.images)
     if len(paths) >= MANY:
         beside.print(f"{counted(len(paths), 'image')} to classify", **PLAIN)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import explorer
 from explorer.__main__ import main
 from explorer.record import records
 from explorer.record.folder import make_folder, study_folder
@@ -339,6 +341,42 @@ def test_predict_names_classes_and_goes_on_after_what_cannot_be_read(
         ["predict", "photos", "some", "to=none/x.csv"],
     ):
         assert main(words) == 2
+
+
+def test_python_exports_and_predicts_as_the_commands_do(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copied / "some").mkdir()
+    shutil.copy(next((copied / "images" / min(CLASSES)).glob("*.png")), copied / "some" / "b.png")
+    (copied / "some" / "a.jpg").write_text("no image")
+    capsys.readouterr()
+    study = explorer.Study("photos")
+    found = study.predict(Path("some"), seed=np.int64(0))  # type: ignore[arg-type]
+    assert found["path"].tolist() == ["some/a.jpg", "some/b.png"]
+    assert found["problem"].str.startswith("not an image").tolist() == [True, False]
+    assert found["class"][1] == min(CLASSES)
+    assert found["probability"][1] == max(found["probabilities"][1].values())
+    assert sum(found["probabilities"][1].values()) == pytest.approx(1)
+    assert study.export(copied / "out", quiet=True) == copied / "out"
+    assert {path.name for path in (copied / "out").iterdir()} == {"README.md", "model.py", "weights.safetensors"}
+    assert capsys.readouterr() == ("", "")
+    wrong: list[tuple[Any, str]] = [
+        (study.predict, "predict photos: which images"),
+        (lambda: study.predict("none.png", seed=9), "seed=9"),
+        (lambda: study.predict(object()), r"images=.*: allowed are numbers and text"),  # type: ignore[arg-type]
+        (lambda: study.export(folder="some"), "folder=some: holds other things"),
+        (lambda: study.export(onnx="yes"), 'onnx="yes": must be true or false'),  # type: ignore[arg-type]
+    ]
+    for made, line in wrong:
+        with pytest.raises(explorer.InputError, match=line):
+            made()
+    shutil.copytree("studies", "elsewhere")
+    other = explorer.open_study(Path("elsewhere/photos"))
+    with pytest.raises(explorer.InputError, match="a network is taken from a study in studies alone"):
+        other.best()
+    shutil.copytree("studies/photos", "studies/copy")  # whose settings still say photos
+    monkeypatch.setattr("explorer.verbs.export_study.carry_out", lambda *_: None)
+    assert explorer.open_study("copy").export() == Path("exports/copy")
 
 
 def test_predict_reads_a_folder_that_no_one_has_tidied(

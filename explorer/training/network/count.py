@@ -11,7 +11,7 @@ import torch
 from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from explorer.design import Architecture, Cost, Task, cost, short_name
 from explorer.host.errors import InputError
@@ -97,7 +97,7 @@ class ModuleCount:
     """What a module costs for one input.
 
     cost         its weights and biases, torch's count of the multiply-adds of convolutions, linear layers and matrix
-                 products, and the output values of convolutions
+                 products, and the output values of convolutions or, where there are none, of the others
     fvcore_macs  fvcore's count of these multiply-adds; None if it cannot follow the module
     difference   how the two counters differ, in a sentence; "" if they agree
     outputs      what the module gave
@@ -152,16 +152,23 @@ def count_module(module: nn.Module, inputs: Any) -> ModuleCount:
 
 
 class _Outputs(TorchDispatchMode):
-    """Counts the output values of all convolutions, also of those that are called as functions."""
+    """Counts the output values of all convolutions, or matrix products, also of those that are called as functions."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.values = 0
+        self._convolved = self._multiplied = 0
+
+    @property
+    def values(self) -> int:
+        """Output values of convolutions; of linear layers and matrix products where there are none."""
+        return self._convolved or self._multiplied
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
         if "convolution" in func.name():
-            self.values += found.numel()
+            self._convolved += found.numel()
+        elif func._overloadpacket in flop_registry:
+            self._multiplied += (found[0] if isinstance(found, tuple) else found).numel()
         return found
 
 
@@ -191,10 +198,11 @@ def _placed(inputs: tuple[Any, ...], module: nn.Module) -> tuple[Any, ...]:
 
 
 def _by_fvcore(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[int, int]:
-    """The multiply-adds as fvcore counts them, and its output values of convolutions."""
+    """The multiply-adds as fvcore counts them, and the output values of what does them."""
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's tracing, which the counts do not depend on
         work = FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False).by_operator()
         maps = ActivationCountAnalysis(module, inputs).unsupported_ops_warnings(False).by_operator()
-    return int(sum(number for what, number in work.items() if what in PRODUCTS)), int(maps["conv"])
+    values = maps["conv"] or sum(number for what, number in maps.items() if what in PRODUCTS)
+    return int(sum(number for what, number in work.items() if what in PRODUCTS)), int(values)
