@@ -32,6 +32,11 @@ class Block:
     cost: Callable[..., Any] | None = None
     last_norm: str = ""
 
+    @property
+    def can_have_any_paths(self) -> bool:
+        """Whether an extension adds it and it takes any number of paths."""
+        return self.module is not None and self.cardinality is None
+
 
 _ONE_PATH = (
     "a sum of C two-layer paths of width d equals one dense block of width C*d (ResNeXt paper, figure 4), "
@@ -52,5 +57,8 @@ _OURS = {
     ),
     "alexnet": Block(layers=1, preactivated=False, family="AlexNet"),
 }
+UNBUILDABLE = (
+    1 << 50
+)  # cost of an added block, in every measure, where its module refuses the numbers: within no budget
 ADDED: dict[str, Block] = {}  # by extensions
 BLOCKS: Mapping[str, Block] = ChainMap(ADDED, _OURS)

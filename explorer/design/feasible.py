@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from explorer.design.architecture import Architecture
+from explorer.design.block import BLOCKS, UNBUILDABLE
 from explorer.design.budget import Budget, solved
 from explorer.design.cost import Cost
 from explorer.design.designs import Designs
@@ -194,7 +195,9 @@ def _feasible(
     """The designs of points, with a solved axis solved, and which of them exist and meet the budget."""
     designs = part.build(points)
     if budget is None:
-        return designs, designs.exist
+        if BLOCKS[designs.block].module is None:
+            return designs, designs.exist
+        return designs, np.asarray(designs.cost(task).params < UNBUILDABLE) & designs.exist
     if space.is_solved:
         designs = solved(designs, budget, task)
     within = np.asarray(budget.within(designs.cost(task)))

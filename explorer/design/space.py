@@ -19,7 +19,7 @@ from explorer.design.architecture import Architecture, by_rule
 from explorer.design.block import BLOCKS
 from explorer.design.cost import cost
 from explorer.design.designs import LARGEST, Column, Designs, one
-from explorer.design.name import parse_name, short_name
+from explorer.design.name import FORMED_BLOCKS, parse_name, short_name
 from explorer.design.ranges import Axis, Factor, RealAxis, refuse_repeats, rising, single, values_of, whole_values
 from explorer.design.template import TEMPLATES, Task
 
@@ -243,6 +243,9 @@ class _StageByStage:
         _refuse_unknown(self.template)
         if TEMPLATES[self.template].block == "alexnet":
             raise ValueError(f"template {self.template} has no stages to vary; list its networks by name")
+        allowed = [name for name, kind in BLOCKS.items() if name in FORMED_BLOCKS or kind.can_have_any_paths]
+        if self.block not in allowed:
+            raise ValueError(f"block {self.block!r}: stages differ in their paths; allowed: {', '.join(allowed)}")
         for axis in ("depth", width, "bottleneck_ratio", "group_width", "kernel_size"):
             if (lowest := min(whole_values(axis, getattr(self, axis)))) < 1:
                 raise ValueError(f"{axis} must be at least 1, not {lowest}")
@@ -278,6 +281,7 @@ class _StageByStage:
             width=(width,) * self.stages,
             kernel_size=kernel_size,
             template=self.template,
+            block=self.block,
         )
 
 
@@ -303,7 +307,7 @@ class AnyNetX(_StageByStage):
     kernel_size: Axis = (3,)
     shared: tuple[Literal["depth", "width", "bottleneck_ratio", "group_width"], ...] = ()
     rising: tuple[Literal["depth", "width"], ...] = ()
-    block: Literal["bottleneck", "preact"] = "bottleneck"
+    block: str = "bottleneck"
     kind: Literal["anynetx"] = "anynetx"
 
     def __post_init__(self) -> None:
@@ -362,7 +366,7 @@ class RegNetX(_StageByStage):
     bottleneck_ratio: Axis
     group_width: Axis
     kernel_size: Axis = (3,)
-    block: Literal["bottleneck", "preact"] = "bottleneck"
+    block: str = "bottleneck"
     kind: Literal["regnetx"] = "regnetx"
 
     def __post_init__(self) -> None:

@@ -5,13 +5,15 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
-from explorer.design import display_name, parse_name, short_name
+from explorer.design import AnyNetX, Task, display_name, draw, parse_name, scan, short_name
 from explorer.design.cost import cost
 from explorer.host import extensions
 from explorer.host.errors import InputError
@@ -171,7 +173,6 @@ def test_the_documented_block_does_what_is_said_of_it(tmp_path: Path, capsys: py
 def test_parameters_of_other_kinds_start_as_the_module_says_and_from_the_seed(tmp_path: Path) -> None:
     import torch
 
-    from explorer.design import Task
     from explorer.training.network.build import build
 
     extend(written(tmp_path, SCALED))
@@ -263,6 +264,22 @@ def test_a_design_that_cannot_be_built_is_within_no_budget(workplace: Path, caps
     drawn = [word for word in words if not word.startswith("study.contrast")]
     assert main([*drawn, "do=plan", "study.contrast=null", "search=uniform", "search.designs=4"]) == 0
     assert "The space holds 6 points; 5 meet" in capsys.readouterr().out
+
+
+def test_spaces_stage_by_stage_take_added_blocks_with_paths(tmp_path: Path) -> None:
+    extend(ROOT / "examples" / "shuffle.py", written(tmp_path, SCALED))
+    space = AnyNetX("cifar", (1,), (16, 48), (1,), (4, 8), block="shuffle")
+    task, chance = Task(1, 8, 10), np.random.default_rng(0)
+    scanned = scan(space, None, task, chance)
+    pool = draw(scanned, scanned.feasible or 0, chance)
+    found = [pool.architecture(row) for row in range(len(pool))]
+    assert len(found) < scanned.size  # twelve paths divide no stem of four channels
+    assert {one.block for one in found} == {"shuffle"}
+    assert all(0 < cost(one, task).macs < 10**9 for one in found)
+    with pytest.raises(
+        ValueError, match=r"block 'scaled': stages differ in their paths; allowed: bottleneck, preact, sh"
+    ):
+        replace(space, block="scaled")
 
 
 def test_a_block_without_paths_cannot_be_solved_for_a_budget(

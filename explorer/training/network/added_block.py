@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.design.block import BLOCKS, Block
+from explorer.design.block import BLOCKS, UNBUILDABLE, Block
 from explorer.design.cost import Cost
 from explorer.design.layout import Stage, reduced
 from explorer.design.name import is_part
@@ -30,7 +30,6 @@ from explorer.host.formatting import in_one_line
 CHECKED = 8  # different blocks that fvcore counts, and for which a closed form is held to the counts
 TRACED = 1 << 28  # multiply-adds, or parameters, above which fvcore counts none of them
 PATIENCE = 1.0  # seconds of counting after which a person is told
-TOO_LARGE = 1 << 50  # cost of a block that cannot be built: within no budget
 _VARIED = ("in_width", "cardinality", "bottleneck_width", "width", "kernel_size", "normalised")  # of a stage
 _PRODUCTS = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "baddbmm", "einsum")  # fvcore's names of what is counted
 Module = Callable[..., Any]  # of a stage, with the keywords in_width, stride and, pre-activated, normalised
@@ -165,7 +164,7 @@ class _Costs:
         costs = [self._of((*map(int, row), *rest), stage) for row in rows]
         self._keep()
         numbers = np.array(
-            [(TOO_LARGE,) * 3 if isinstance(one, str) else dataclasses.astuple(one) for one in costs], dtype=np.int64
+            [(UNBUILDABLE,) * 3 if isinstance(one, str) else dataclasses.astuple(one) for one in costs], dtype=np.int64
         )
         return Cost(*(numbers[places.ravel(), column] for column in range(3)))
 
