@@ -19,6 +19,14 @@ def opened(url: str, name: str) -> Iterator[optuna.Study]:
         yield optuna.load_study(study_name=name, storage=storage)
 
 
+def noted(folder: Path, name: str = "tiny") -> str:
+    """The note beside a study in the database of its folder, as optuna-dashboard reads it."""
+    from optuna_dashboard import get_note
+
+    with opened(own_mirror(folder).url, name) as study:
+        return str(get_note(study))
+
+
 def trials_of(folder: Path, name: str = "tiny") -> list[FrozenTrial]:
     """The trials in the database of a study's folder."""
     with opened(own_mirror(folder).url, name) as study:

@@ -56,6 +56,10 @@ OTHERS = {
     "echo",
     "export",
     "optuna-dashboard",
+    "tensorboard",
+    "mlflow",
+    "wandb",
+    "hf",
     "pre-commit",
     "nvidia-cuda-mps-control",
 }
@@ -245,7 +249,9 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
         made_up(read_command([f"study={name}"]).study)
         assert main(arguments) == 0
     else:  # what trains, moves or measures is tried by its own tests
-        trains = read.do in ("move", "benchmark", "export", "predict") or getattr(read.config, "fork", False)
+        trains = read.do in ("move", "benchmark", "export", "predict", "track", "push") or getattr(
+            read.config, "fork", False
+        )
         assert trains or main(arguments) == 0
 
 

@@ -41,9 +41,12 @@ HEAVY = {
     "plotly": "report verbs",
     "hydra": "verbs",
     "omegaconf": "verbs",
+    "huggingface_hub": "verbs",
+    **dict.fromkeys(["mlflow", "wandb", "tensorboard"], "search"),
     "pydantic": "study engine report",
 }
 CLUSTERS = {"ray": "ray_", "submitit": "slurm_"}
+TRACKERS = ("mlflow", "wandb", "tensorboard")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -97,6 +100,12 @@ def test_a_library_of_a_cluster_is_known_to_its_engine_alone(package: str) -> No
     knowing = [path for path in FILES if package in {name.split(".")[0] for name in modules(path)}]
     assert knowing
     assert all(path.parent.name == "engine" and path.stem.startswith(CLUSTERS[package]) for path in knowing)
+
+
+@pytest.mark.parametrize("package", TRACKERS)
+def test_the_library_of_a_tracker_is_known_to_its_own_file_alone(package: str) -> None:
+    knowing = [path for path in FILES if package in {name.split(".")[0] for name in modules(path)}]
+    assert [path.name for path in knowing] == [f"to_{package}.py"]
 
 
 @pytest.mark.parametrize(

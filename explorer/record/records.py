@@ -245,6 +245,15 @@ def as_records(runs: pd.DataFrame) -> list[RunRecord]:
     return _values(runs, RunRecord)
 
 
+def validation_curves(record: Record) -> dict[str, dict[int, float]]:
+    """The validation error by epoch of each run that has one."""
+    found: dict[str, dict[int, float]] = {}
+    rows = record.epochs[record.epochs["val_error"].notna()]
+    for run, epoch, error in _cells(rows, "run", "epoch", "val_error"):
+        found.setdefault(run, {})[epoch] = error
+    return found
+
+
 def _lost(folder: Path, lost: Mapping[str, list[str]]) -> InputError:
     name, gone = next(iter(lost.items()))
     return InputError(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -25,9 +26,11 @@ from explorer.search.execution_plan import propose, resumed, with_convolutions, 
 from explorer.search.fork import execution_of, reuse_runs
 from explorer.search.measuring import Measurer
 from explorer.search.mirror import mirror_of, mirrored
+from explorer.search.note import note_in
 from explorer.search.rungs import chosen
 from explorer.search.sampler import sampler_name
 from explorer.search.state import PageUpdater, State, checkpoints, forget, kept_seconds, open_state
+from explorer.search.trackers.process import Trackers, of_study
 from explorer.study.designs import Setting
 from explorer.study.job import (
     Begun,
@@ -211,7 +214,7 @@ def _ask(state: State) -> None:
     state.to_ask = state.to_ask - len(asked) if len(asked) == count else 0
     if not asked:
         return
-    with state.page_updater.still() if measures and state.page_updater else nullcontext():
+    with _still(state) if measures else nullcontext():
         settings = with_latency(state.measurer, state.execution, asked)
     decisions = [chosen(setting, state.config.search.sampler) for setting in settings]
     records.decide(state.folder, decisions)
@@ -226,9 +229,19 @@ def _ask(state: State) -> None:
     state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
 
 
+@contextmanager
+def _still(state: State) -> Iterator[None]:
+    """Let nothing of this study but the body use the machine, so that times can be measured."""
+    page, trackers = state.page_updater, state.trackers
+    with page.still() if page else nullcontext(), trackers.still() if trackers else nullcontext():
+        yield
+
+
 def _run_all(state: State, engine: Engine) -> None:
     mirror = mirror_of(state.config.storage, state.config.name, state.folder)
-    with state.display, mirrored(state.trials, mirror), state.page_updater or nullcontext():
+    state.trackers = Trackers(of_study(state.folder), state.config.storage.trackers)
+    mirroring = mirrored(state.trials, mirror, partial(note_in, state.folder))
+    with state.display, mirroring, state.trackers, state.page_updater or nullcontext():
         _loop(state, engine)
 
 
@@ -338,8 +351,9 @@ def _record(state: State, setting: Setting, run: Run, outcome: Outcome) -> RunRe
     record = record_of(config, setting, run, outcome, fvcore_macs=macs, finished=study.now(), start=state.start)
     if outcome.normalisation is not None:
         keep_normalisation(state.folder, run.seed, *outcome.normalisation)
-    records.commit(state.folder, record, state.epochs.pop(run.id, []), outcome)
-    state.trials.add(record)
+    epochs = state.epochs.pop(run.id, [])
+    records.commit(state.folder, record, epochs, outcome)
+    state.trials.add(record, {one.epoch: one.val_error for one in epochs})
     if outcome.status in FINAL_STATUSES:
         state.rungs.end(setting.name, run.seed)
         forget(state.folder, run.id)

@@ -40,6 +40,9 @@ _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 # The last bytes of a journal that names another file (SQLite's file format, section 3.5).
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
 OWNER = "explorer"  # attribute of a study in a shared database that identifies its owner
+# Where optuna-dashboard keeps the note of a study, and how much of it in one place (its `_note.py`).
+NOTE_VERSION, NOTE_TEXT, NOTE_PART = "dashboard:note_ver", "dashboard:note_str:", 2045
+NOTED = "explorer:note_ver"  # the version of the note that this project wrote last
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -90,8 +93,8 @@ def mirror_of(config: StorageConfig, name: str, folder: Path) -> Mirror | None:
 
 
 @contextlib.contextmanager
-def mirrored(trials: Trials, mirror: Mirror | None) -> Iterator[None]:
-    """Keep a mirror up to date from a thread while the body runs, and once more when it ends.
+def mirrored(trials: Trials, mirror: Mirror | None, note: Callable[[], str | None] = lambda: None) -> Iterator[None]:
+    """Keep a mirror up to date from a thread while the body runs, and once more when it ends, then with its `note`.
 
     While it is behind, a marker file in the folder says so: the next start then updates it, even if nothing is trained.
     """
@@ -109,6 +112,7 @@ def mirrored(trials: Trials, mirror: Mirror | None) -> Iterator[None]:
             writer.catch_up()
             pause = max(PERIOD_SECONDS, REST * (time.perf_counter() - began))
         writer.forget()  # the last synchronisation compares everything
+        writer.note = note()
         if writer.catch_up():
             with contextlib.suppress(OSError):
                 mark.unlink(missing_ok=True)
@@ -132,16 +136,19 @@ class Writer:
     """Writes trials to a mirror: first whatever differs from the stored study, later only what has changed since.
 
     wrote   called after each trial
+    note    what the dashboard is to say of the study, as Markdown; None: nothing
     leaves  once it is set, nothing more is written
     """
 
     trials: Trials
     mirror: Mirror
     wrote: Callable[[], object] = lambda: None
+    note: str | None = None
     leaves: threading.Event = field(default_factory=threading.Event)
     _warned: set[str] = field(default_factory=set)
     _storage: RDBStorage | None = None
     _study_id: int = -1
+    _noted: str | None = None
     _known: dict[int, tuple[int, FrozenTrial]] = field(default_factory=dict)  # by number: id and content as stored
 
     def catch_up(self) -> bool:
@@ -180,11 +187,14 @@ class Writer:
                 if self.leaves.is_set():
                     return False
                 self._write(storage, trial)
+            if self.note is not None and self.note != self._noted:
+                _write_note(storage, self._study_id, self.note)
+                self._noted = self.note
         return True
 
     def forget(self) -> None:
         """Make the next synchronisation compare everything with the database again."""
-        self._storage, self._study_id, self._known = None, -1, {}
+        self._storage, self._study_id, self._noted, self._known = None, -1, None, {}
 
     def tell(self, key: str, words: str) -> None:
         """Warn of something once."""
@@ -376,6 +386,26 @@ def _created(storage: BaseStorage, names: tuple[str, ...], objectives: int) -> o
         with contextlib.suppress(optuna.exceptions.DuplicatedStudyError):
             return optuna.create_study(storage=storage, study_name=name, directions=["minimize"] * objectives)
     return optuna.create_study(storage=storage, study_name=last, directions=["minimize"] * objectives)
+
+
+def _write_note(storage: BaseStorage, study_id: int, note: str) -> None:
+    """Write the note that optuna-dashboard shows of a study, as its `save_note` does; a person's own is left alone.
+
+    The dashboard counts the versions of a note: one that is not the last of ours was written by somebody else.
+    """
+    found = storage.get_study_system_attrs(study_id)
+    version = found.get(NOTE_VERSION, 0)
+    if version != found.get(NOTED, 0):
+        return
+    parts = [note[begin : begin + NOTE_PART] for begin in range(0, len(note), NOTE_PART)]
+    before = sum(key.startswith(NOTE_TEXT) for key in found)
+    parts += [""] * (before - len(parts))
+    if [found.get(f"{NOTE_TEXT}{place}") for place in range(len(parts))] == parts:
+        return
+    for place, part in enumerate(parts):
+        storage.set_study_system_attr(study_id, f"{NOTE_TEXT}{place}", part)
+    storage.set_study_system_attr(study_id, NOTED, version + 1)
+    storage.set_study_system_attr(study_id, NOTE_VERSION, version + 1)
 
 
 def _update(storage: BaseStorage, trial_id: int, old: FrozenTrial, new: FrozenTrial) -> None:

@@ -19,6 +19,7 @@ from explorer.search.display import Clock, Display, work_of
 from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Measurer
 from explorer.search.rungs import Rungs, chosen
+from explorer.search.trackers.process import Trackers
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.study.designs import Setting
 from explorer.study.final import final_runs
@@ -60,6 +61,7 @@ class State:
     start: int = 0
     clock: Clock = field(default_factory=Clock)
     page_updater: PageUpdater | None = None
+    trackers: Trackers | None = None
 
     @property
     def config(self) -> StudyConfig:
@@ -166,16 +168,16 @@ def replayed(plan: Plan, settings: tuple[Setting, ...], past: records.Record) ->
     """
     trials, by_name = _trials(plan, settings, past), {setting.name: setting for setting in settings}
     last = {decision.setting: number for number, decision in enumerate(past.decisions)}
-    left = deque(records.as_records(past.runs))
+    left, curves = deque(records.as_records(past.runs)), records.validation_curves(past)
     for number, decision in enumerate(past.decisions):
         if decision.error is not None:
             trials.goes_on(by_name[decision.setting], decision.epochs, decision.error)
         elif decision.by != BASELINE:
             while left and last.get(left[0].setting, -1) < number:
-                trials.add(left.popleft())
+                trials.add(left[0], curves.get(left.popleft().run))
             trials.again(by_name[decision.setting])
     for record in left:
-        trials.add(record)
+        trials.add(record, curves.get(record.run))
     return trials
 
 

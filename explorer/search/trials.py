@@ -1,8 +1,8 @@
 """Settings as Optuna trials, through Optuna's ask-and-tell interface in memory, rebuilt from the record at every start.
 
-A trial is one setting. Its value is the mean validation error over the seeds, each seed's validation error is an
-intermediate value (the step is the seed), and other facts for the dashboard are attributes. If a search stops poor
-designs early, intermediate values are instead the mean errors at its rungs (the step is the epoch).
+A trial is one setting. Its value is the mean validation error over the seeds; what each seed came to and other facts
+for the dashboard are attributes. If a search stops poor designs early, intermediate values are the mean errors at its
+rungs (the step is the epoch). The dashboard is shown more: the mean validation error of a trial after each epoch.
 """
 
 import copy
@@ -33,6 +33,9 @@ from explorer.study.plan import Plan
 from explorer.study.run import BASELINE, FINAL_STATUSES
 from explorer.study.samplers import ADDED
 from explorer.study.settings import StudyConfig
+
+MOST_STEPS = 50  # epochs of a trial that the dashboard is shown at most: each costs a statement
+Curve = Mapping[int, float]  # of a run: the validation error by epoch
 
 
 @dataclass
@@ -66,7 +69,8 @@ class Trials:
     first_seed: int = 0
     by: str = ""
     _drawn: optuna.Study | None = None
-    _later: dict[int, FrozenTrial] = field(default_factory=dict)
+    _shown: dict[str, FrozenTrial] = field(default_factory=dict)
+    _curves: dict[str, list[Curve]] = field(default_factory=dict)
     _at_rung: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     _by_setting: dict[str, _Open] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -76,12 +80,15 @@ class Trials:
         """The names of a trial's values, in order."""
         return ("val_error",) if self.cost is None else ("val_error", self.cost)
 
-    def add(self, record: RunRecord) -> None:
-        """Add a finished run; its trial is finished with the last of its seeds. Repeated rows count once."""
-        with self._lock:
-            self._add(record)
+    def add(self, record: RunRecord, curve: Curve | None = None) -> None:
+        """Add a finished run, and its validation error by epoch, where it is known.
 
-    def _add(self, record: RunRecord) -> None:
+        Its trial is finished with the last of its seeds. Repeated rows count once.
+        """
+        with self._lock:
+            self._add(record, curve or {})
+
+    def _add(self, record: RunRecord, curve: Curve) -> None:
         entry = self._by_setting.get(record.setting)
         if entry is None or record.seed in entry.finished or entry.is_finished:
             return
@@ -92,9 +99,9 @@ class Trials:
         entry.finished.add(record.seed)
         if record.val_error is not None:
             entry.errors[record.seed] = record.val_error
-            # Optuna supports no intermediate values with several objectives, and with rungs they are means.
-            if self.cost is None and not self.factor:
-                entry.trial.report(record.val_error, step=record.seed)
+            curve = curve or {record.epochs: record.val_error}
+        if self.cost is None and curve:  # Optuna supports no intermediate values with several objectives
+            self._curves.setdefault(record.setting, []).append(curve)
         entry.trial.set_user_attr(f"seed {record.seed}", _seed_summary(record))
         entry.pruned |= record.status == "pruned"
         if len(entry.finished) == self.seeds:
@@ -203,24 +210,24 @@ class Trials:
         return trial
 
     def frozen(self) -> list[FrozenTrial]:
-        """A snapshot of all trials, in the order of the settings; another thread may call `add` meanwhile.
+        """A snapshot of all trials as the dashboard shows them; another thread may call `add` meanwhile.
 
-        Designs drawn at random come first, as they do in a search. Finished trials never change and are returned
-        themselves; open ones are copied.
+        They are in the order of the settings, but designs drawn at random come first, as they do in a search. A
+        finished trial never changes and is the same object each time.
         """
         with self._lock:
             drawn = self._drawn.get_trials(deepcopy=False) if self._drawn else []
-            chosen = self.study.get_trials(deepcopy=False)
-            if drawn:
-                chosen = [self._moved(one, len(drawn)) for one in chosen]
-            return [one if one.state.is_finished() else _copied(one) for one in [*drawn, *chosen]]
+            every = [*drawn, *self.study.get_trials(deepcopy=False)]
+            return [self._as_shown(trial, number) for number, trial in enumerate(every)]
 
-    def _moved(self, trial: FrozenTrial, by: int) -> FrozenTrial:
-        """A copy of a trial with its number shifted by `by`; copies of finished trials are reused."""
-        known = self._later.get(trial.number)
-        if known is None or not known.state.is_finished() or known.number != trial.number + by:
-            known = self._later[trial.number] = copy.copy(trial)
-            known.number += by
+    def _as_shown(self, trial: FrozenTrial, number: int) -> FrozenTrial:
+        """A copy of a trial under another number, with the mean validation error of its seeds after each epoch."""
+        name = str(trial.user_attrs.get("setting", number))
+        known = self._shown.get(name)
+        if known is None or not known.state.is_finished() or known.number != number:
+            known = self._shown[name] = _copied(trial)
+            known.number = number
+            known.intermediate_values |= _mean_curve(self._curves.get(name, []))
         return known
 
 
@@ -324,6 +331,15 @@ def new_search(config: StudyConfig, scope: Scope, pool: Pool, seed: int) -> Tria
     study = optuna.create_study(study_name=config.name, directions=directions, sampler=sampler, pruner=pruner)
     factor = search.factor if config.rungs else 0
     return Trials(study, search.looks[0], sampler, scope, search.cost, factor, search.first_seed, search.sampler)
+
+
+def _mean_curve(curves: list[Curve]) -> dict[int, float]:
+    """The mean over runs after each epoch that some of them reached, or after about `MOST_STEPS` of these."""
+    epochs = sorted({epoch for curve in curves for epoch in curve})
+    if len(epochs) > MOST_STEPS:
+        every = (len(epochs) - 1) / (MOST_STEPS - 1)
+        epochs = [epochs[round(place * every)] for place in range(MOST_STEPS)]
+    return {epoch: fmean(curve[epoch] for curve in curves if epoch in curve) for epoch in epochs}
 
 
 def _copied(trial: FrozenTrial) -> FrozenTrial:

@@ -49,7 +49,7 @@ def final_study(plan: Plan, names: Sequence[str], precision: str) -> StudyConfig
         data=replace(config.data, joined=True),
         search=SearchConfig("listed", config.search.final_seeds, first_seed=plan.every_seed[-1] + 1),
         engine=replace(config.engine, precision=cast(Precision, precision)),
-        storage=StorageConfig("none", "last"),
+        storage=StorageConfig("none", "last", trackers=config.storage.trackers),
         report=ReportConfig(),
         fork=False,
     )

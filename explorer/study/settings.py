@@ -25,6 +25,7 @@ Share = Annotated[float, Gt(0), Lt(1)]
 Number = Annotated[float, Gt(-math.inf), Lt(math.inf)]
 Pruner = Literal["none", "halving", "hyperband", "median"]
 Precision = Literal["float32", "bfloat16", "float16"]
+Tracker = Literal["mlflow", "wandb", "tensorboard"]
 LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
 MOST_EPOCHS = 100_000
 MOST_FINAL_SEEDS = 10_000
@@ -442,14 +443,16 @@ class EngineConfig:
 class StorageConfig:
     """What is stored in addition to the record, which is always in the study's folder.
 
-    mirror   a database for optuna-dashboard: sqlite is a file in the study's folder, url a database that many may share
-    weights  last: each run's weights after its last epoch, as local/weights/<run>.safetensors
-    url      an Optuna storage URL; its password is never written to a file
+    mirror    a database for optuna-dashboard: sqlite is a file in the study's folder, url one that many may share
+    weights   last: each run's weights after its last epoch, as local/weights/<run>.safetensors
+    url       an Optuna storage URL; its password is never written to a file
+    trackers  experiment trackers that this start keeps up to date, where their own settings say; never stored
     """
 
     mirror: Literal["sqlite", "url", "none"]
     weights: Literal["none", "last"] = "none"
     url: Annotated[str, MinLen(1)] | None = None
+    trackers: tuple[Tracker, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -547,6 +550,38 @@ class DeleteConfig:
     name: str
     yes: bool = False
     database: str | None = None
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """`explorer track NAME TRACKER...`: experiment trackers into which a recorded study is written, from its record."""
+
+    name: str
+    trackers: tuple[Tracker, ...] = field(default=(), metadata=WORDS)
+
+
+@dataclass(frozen=True)
+class PushConfig:
+    """`explorer push NAME to=USER/REPO`: a finished study on the Hugging Face hub.
+
+    parts    table: its runs as a data set; network: what `explorer export` writes, as a model; page: a static Space;
+             none: all three
+    to       the repositories' name, the same for data set, model and Space; with `dry` it may be left out
+    public   whether repositories that are made are public; those that are there stay as they are
+    license  of what is uploaded, as the hub calls it (mit, cc-by-4.0); null: the cards name none
+    dry      write the folders here and upload nothing
+    folder   in which they are written; null: push/NAME
+    data     where the images are now, if no longer where the study had them
+    """
+
+    name: str
+    parts: tuple[Literal["table", "network", "page"], ...] = field(default=(), metadata=WORDS)
+    to: str | None = None
+    public: bool = False
+    license: str | None = None
+    dry: bool = False
+    folder: str | None = None
+    data: str | None = None
 
 
 @dataclass(frozen=True)

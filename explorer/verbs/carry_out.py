@@ -30,6 +30,8 @@ KEPT = {
     "pool": "The records are as they were; draw the page with",
     "tabulate": "The record is as it was, and the table may lack files; write it with",
     "export": "Files may be missing or not whole; write them with",
+    "track": "The record is as it was; write the rest with",
+    "push": "What was uploaded is whole; upload the rest with",
     "doctor": "Repairs that were made are kept; see what is left with",
     "move": "The record is whole, and the new database may not be; finish it with",
 }

@@ -789,9 +789,12 @@ def is_text(steps: Steps, root: type) -> bool:
 
 # ---------------------------------------------------------------- files of others
 
-# Keys that only the command may set to other than these harmless values: shell commands, and machines that runs or
-# passwords are sent to. The file of a group may set them if the command names that file.
-_OUTWARD: dict[str, dict[str, Any]] = {"engine": {"setup": [], "address": "local"}, "storage": {"url": None}}
+# Keys that only the command may set to other than these harmless values: shell commands, and machines that runs, their
+# results or passwords are sent to. The file of a group may set them if the command names that file.
+_OUTWARD: dict[str, dict[str, Any]] = {
+    "engine": {"setup": [], "address": "local"},
+    "storage": {"url": None, "trackers": []},
+}
 _OF_THE_COMMAND = {"do": "run", "yes": False, "fork": False, "from": None}
 
 

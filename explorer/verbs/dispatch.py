@@ -36,6 +36,11 @@ Which network shape is best at a fixed compute budget?
                                     go on under another name, otherwise
   explorer move equal_params storage=postgres storage.url=URL
                                     make the dashboard's database elsewhere
+  explorer track equal_params mlflow tensorboard
+                                    write it into experiment trackers
+  explorer push equal_params to=USER/REPO
+                                    table, network and page on the Hugging Face
+                                    hub; --dry: what would be uploaded
   explorer delete equal_params      its folder, page and entry in the index
 
   explorer study=best data=photos budget=1M

@@ -19,6 +19,7 @@ from explorer.host.formatting import without_password
 from explorer.record.folder import BEHIND, CONFIG, locked, refuse_links, stored_config, study_folder
 from explorer.search.database import read_url, refuse_closed, understood
 from explorer.search.mirror import Mirror, Writer, mirror_of, mirrored, own_mirror, problem, remove
+from explorer.search.note import note_of
 from explorer.search.state import replayed
 from explorer.search.trials import Trials
 from explorer.study.settings import StorageConfig, StudyConfig
@@ -36,7 +37,7 @@ def catch_up(study: OpenedStudy, asked: StorageConfig) -> None:
     with suppress(InputError), locked(study.folder):
         known = replace(config.storage, url=asked.url) if config.storage.url else config.storage  # with its password
         place = mirror_of(known, config.name, study.folder)
-        with mirrored(replayed(study.plan, study.settings, study.record), place):
+        with mirrored(replayed(study.plan, study.settings, study.record), place, lambda: note_of(study)):
             pass
 
 
@@ -63,7 +64,7 @@ def move(folder: Path, asked: StorageConfig, console: Console, leaves: str | Non
         named = StorageConfig("url", url=leaves) if leaves else None
         old = mirror_of(named, config.name, folder) if named else stored
         if new is not None:
-            _write(trials, new, console)
+            _write(trials, new, note_of(study), console)
             say(f"Written: {new.place}, {len(trials.study.trials)} trials as the record has them")
         tree = stored_config(folder) or {}
         tree["storage"] = {**asdict(config.storage), "mirror": asked.mirror, "url": _shown(asked)}
@@ -116,11 +117,11 @@ def _asked_for(place: Mirror) -> Iterator[None]:
         raise InputError(f"{place.place}: cannot be written: {understood(error)[0]}; nothing has been moved") from error
 
 
-def _write(trials: Trials, place: Mirror, console: Console) -> None:
+def _write(trials: Trials, place: Mirror, note: str, console: Console) -> None:
     """Create a mirror with all trials, and check that it has them."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Writing trials", total=len(trials.study.trials))
-        writer = Writer(trials, place, wrote=lambda: bar.advance(task))
+        writer = Writer(trials, place, wrote=lambda: bar.advance(task), note=note)
         with _asked_for(place):
             writer.synchronise()
     if wrong := problem(trials, place)[0]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from explorer.design.space import Space as AnySpace
 from explorer.host.errors import InputError
-from explorer.study.settings import Precision, Pruner, StudyConfig
+from explorer.study.settings import Precision, Pruner, StudyConfig, Tracker
 from explorer.study.tree import kinds_of
 from explorer.verbs.compose import quoted
 from explorer.verbs.in_short import TOLERANCE
@@ -132,6 +132,7 @@ class StorageKeys(TypedDict, total=False):
     mirror: Literal["sqlite", "url", "none"]
     weights: Literal["none", "last"]
     url: str
+    trackers: Sequence[Tracker]
 
 
 class Group:

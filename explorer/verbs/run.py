@@ -4,6 +4,7 @@ The steps of the command, from top to bottom: make the plan, open the record, tr
 final round of a search, print the verdict, draw the page; then the same for the robustness checks.
 """
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from explorer.record.folder import (
     CONFIG,
     LIVE_SECONDS,
     REPORTS,
+    locked,
     make_folder,
     refuse_links,
     study_folder,
@@ -95,6 +97,10 @@ def carry_out(
         updater = partial(_page_updater, plan.config, folder, console)
         study, more = finish(study, plan, console, updater)
         trained, problems = trained or study is not before, problems + more
+        if study is not before:  # the dashboard says what the final round found
+            from explorer.verbs.move import catch_up
+
+            catch_up(study, config.storage)
     print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
     if config.storage.weights == "last" and (line := _missing_weights(study)):
         console.print(line, **PLAIN)
@@ -166,3 +172,8 @@ def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig) -> Non
         from explorer.verbs.move import catch_up
 
         catch_up(study, storage)
+    if storage.trackers:
+        from explorer.search.trackers.process import Trackers
+
+        with suppress(InputError), locked(study.folder), Trackers(study.folder, storage.trackers):
+            pass

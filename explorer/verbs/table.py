@@ -18,9 +18,11 @@ from explorer.study.settings import (
     NetworkConfig,
     PoolConfig,
     PredictConfig,
+    PushConfig,
     StatusConfig,
     StudyConfig,
     TableConfig,
+    TrackConfig,
     VerbConfig,
     VerifyConfig,
 )
@@ -62,6 +64,8 @@ NAMED_VERBS: dict[str, NamedVerb] = {
     "list": NamedVerb(StatusConfig, "status"),
     "status": NamedVerb(StatusConfig),
     "delete": NamedVerb(DeleteConfig),
+    "track": NamedVerb(TrackConfig),
+    "push": NamedVerb(PushConfig),
 }
 
 

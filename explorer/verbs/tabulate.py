@@ -9,7 +9,7 @@ others) and `README.md`, the data card.
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -95,8 +95,11 @@ def _read(
     return plan, record, records.unpacked(frames["correct"].to_dict("records"))
 
 
-def write_table(source: Path, target: Path) -> list[Path]:
-    """Write the table of the study in a folder and return its files. Raises InputError for an unfinished study."""
+def write_table(source: Path, target: Path, head: Callable[[Collection[str]], str] = lambda _: "") -> list[Path]:
+    """Write the table of the study in a folder and return its files. Raises InputError for an unfinished study.
+
+    `head` gives what stands before the text of its card, from the names of its parquet files.
+    """
     opened = open_study(source)
     config, record, finding = opened.config, opened.record, opened.finding
     if not finding.complete:
@@ -121,7 +124,8 @@ def write_table(source: Path, target: Path) -> list[Path]:
     for name, frame in frames.items():
         frame.to_parquet(target / f"{name}.parquet", index=False)
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
-    write_whole(target / CARD, _card(config, finding, opened.environment, has_filters=FILTERS in frames))
+    card = _card(config, finding, opened.environment, has_filters=FILTERS in frames)
+    write_whole(target / CARD, head(frames.keys()) + card)
     kinds, files = KINDS | {FILTERS: FilterRecord}, (*(f"{name}.parquet" for name in frames), STUDY, CARD)
     schema = {
         "format": FORMAT,

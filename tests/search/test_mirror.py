@@ -14,6 +14,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from optuna_dashboard import save_note
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -27,7 +28,7 @@ from explorer.verbs.command_line import read_command
 from tests.conftest import PATIENCE, broadly
 from tests.made_up import made_up
 from tests.search.test_trials import record
-from tests.stored import trials_of
+from tests.stored import noted, opened, trials_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -68,6 +69,17 @@ def test_the_mirror_follows_trials_as_they_go_on(folder: Path, trials: Trials) -
         Writer(trials, own_mirror(folder)).catch_up()
         assert_equal(folder, trials)
     assert trials_of(folder)[0].value == pytest.approx(0.2)
+
+
+def test_the_note_follows_the_study_and_a_persons_own_is_left_alone(folder: Path, trials: Trials) -> None:
+    long = "x" * 5000
+    for words in ("first", long, "short"):
+        assert Writer(trials, own_mirror(folder), note=words).catch_up()
+        assert noted(folder) == words
+    with opened(own_mirror(folder).url, "tiny") as study:
+        save_note(study, "mine")
+    assert Writer(trials, own_mirror(folder), note="later").catch_up()
+    assert noted(folder) == "mine"
 
 
 def test_a_deleted_or_damaged_mirror_is_made_anew(folder: Path, trials: Trials) -> None:

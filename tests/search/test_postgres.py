@@ -286,7 +286,7 @@ def test_studies_of_one_name_leave_each_other_alone(
     assert start(*shared(url), "search.seeds=3") == 0  # a told trial is opened again, so the study is written anew
     assert names(running, database) == [mine, yours]
     assert content(stored(url, mine)) == content(before)
-    assert sorted(stored(url, yours)[0].intermediate_values) == [0, 1, 2]
+    assert len([key for key in stored(url, yours)[0].user_attrs if key.startswith("seed ")]) == 3
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     assert start("do=move", "storage=none", f"from={url}") == 0
     assert names(running, database) == [mine]
@@ -535,7 +535,7 @@ def test_a_server_that_restarts_in_the_middle_of_a_study_changes_nothing_and_is_
     assert not found, found
     first, second = names(running, database)
     assert content(stored(url, first)) == content(stored(url, second))
-    assert len(stored(url, second)[0].intermediate_values) == 4
+    assert sorted(stored(url, second)[0].intermediate_values) == [*range(1, 41)]
 
 
 def test_two_coordinators_write_different_studies_at_once(

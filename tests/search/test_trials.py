@@ -5,7 +5,7 @@ import pytest
 from optuna.trial import TrialState
 
 from explorer.record.rows import RunRecord
-from explorer.search.trials import Trials, open_trials
+from explorer.search.trials import MOST_STEPS, Trials, open_trials
 from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
@@ -43,8 +43,20 @@ def test_a_trial_is_told_the_mean_over_seeds_when_the_last_seed_is_in(trials: Tr
     trials.add(record("11-1x4d-w16", 0, 0.1))
     told = trials.frozen()[0]
     assert (told.state, told.value) == (TrialState.COMPLETE, pytest.approx(0.2))
-    assert told.intermediate_values == {0: 0.1, 1: 0.3}
+    assert told.intermediate_values == {2: pytest.approx(0.2)}
     assert told.user_attrs["seed 1"] == "val_error 0.3000, test_error 0.3333"
+
+
+def test_the_dashboard_is_shown_the_mean_over_seeds_after_each_epoch(trials: Trials) -> None:
+    trials.add(record("11-1x4d-w16", 0, 0.1), {1: 0.5, 2: 0.1})
+    assert trials.frozen()[0].intermediate_values == {1: 0.5, 2: 0.1}
+    trials.add(record("11-1x4d-w16", 1, 0.3), {1: 0.3, 2: 0.3})
+    assert trials.frozen()[0].intermediate_values == pytest.approx({1: 0.4, 2: 0.2})
+    trials.add(record("11-2x3d-w16", 0, 0.1), {epoch: 1 / epoch for epoch in range(1, 301)})
+    trials.add(record("11-2x3d-w16", 1, None, "diverged"), {1: 0.5})
+    shown = trials.frozen()[1].intermediate_values
+    assert (len(shown), min(shown), max(shown)) == (MOST_STEPS, 1, 300)
+    assert (shown[1], shown[300]) == (0.75, 1 / 300)
 
 
 def test_a_run_counts_once_and_only_if_the_study_wants_it(trials: Trials) -> None:
@@ -57,7 +69,7 @@ def test_a_run_counts_once_and_only_if_the_study_wants_it(trials: Trials) -> Non
         record("11-1x4d-w16", 1, None, "failed"),
     ):
         trials.add(ignored)
-    assert trials.frozen()[0].intermediate_values == {0: 0.1}
+    assert trials.frozen()[0].intermediate_values == {2: 0.1}
     assert trials.frozen()[0].state == TrialState.RUNNING
 
 
@@ -86,7 +98,7 @@ def test_an_open_trial_that_was_handed_out_stays_as_it_was(trials: Trials) -> No
     before = trials.frozen()[0]
     trials.add(record("11-1x4d-w16", 0, 0.1))
     after = trials.frozen()[0]
-    assert (before.intermediate_values, after.intermediate_values) == ({}, {0: 0.1})
+    assert (before.intermediate_values, after.intermediate_values) == ({}, {2: 0.1})
     assert "seed 0" not in before.user_attrs
     trials.add(record("11-1x4d-w16", 1, 0.1))
     assert trials.frozen()[0] is trials.frozen()[0]

@@ -79,6 +79,8 @@ CASES: dict[str, tuple[list[str], set[str]]] = {
     ),
     "doctor": (["doctor", "tiny"], {"study", "running_on", "found", "faults"}),
     "move": (["move", "tiny", "storage=none"], {"study", "mirror", "trials", "before", "removed"}),
+    "track": (["track", "tiny", "tensorboard"], {"study", "runs", "trackers"}),
+    "push": (["push", "tiny", "table", "--dry"], {"study", "to", "parts"}),
     "delete": (["delete", "tiny", "--yes"], {"study", "deleted", "goes", "stays", "files", "bytes"}),
     "figure": (["figure", "tiny", "--format", "png"], {"study", "figures"}),
     "table": (["table", "tiny", "--format", "csv,md"], {"study", "tables"}),

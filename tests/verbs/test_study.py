@@ -19,6 +19,8 @@ import yaml
 
 from benchmarks.__main__ import main as measure
 from explorer.__main__ import main
+from explorer.analysis.judging import open_study
+from explorer.analysis.sentences import sentence
 from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
@@ -31,7 +33,7 @@ from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.conftest import PATIENCE, TINY, broadly
 from tests.faults.processes import children, is_running
-from tests.stored import trials_of
+from tests.stored import noted, trials_of
 from tests.training.test_image_sources import pictures, write_parquet
 
 FOLDER = Path("studies/tiny")
@@ -85,11 +87,14 @@ def test_every_run_keeps_which_test_images_it_got_right(finished: Path) -> None:
     assert {run: round(1 - bits.mean(), 9) for run, bits in right.items()} == runs["test_error"].round(9).to_dict()
 
 
-def test_the_dashboards_database_shows_means_and_seeds(finished: Path) -> None:
+def test_the_dashboards_database_shows_means_curves_and_a_note(finished: Path) -> None:
     trials = trials_of(finished / FOLDER)
     means = records.load(finished / FOLDER).runs.groupby("setting")["val_error"].mean()
     assert {trial.user_attrs["setting"]: trial.value for trial in trials} == pytest.approx(means.to_dict())
-    assert all(sorted(trial.intermediate_values) == [0, 1] for trial in trials)
+    assert all(sorted(trial.intermediate_values) == [1, 2] for trial in trials)
+    note = noted(finished / FOLDER)
+    assert sentence(open_study(finished / FOLDER).finding) in note
+    assert "reports/tiny.html" in note
 
 
 @pytest.fixture
