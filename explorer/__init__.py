@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from explorer.host.errors import InputError, StudyStoppedError
     from explorer.verbs.api import Study, open_study
     from explorer.verbs.costs import costs
-    from explorer.verbs.extend import Block, Cost, Sampler, Stage, extend
+    from explorer.verbs.extend import Block, Cost, Sampler, Source, Stage, extend
     from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage
 
 __version__ = "0.1.0"
@@ -28,6 +28,7 @@ __all__ = [
     "Recipe",
     "Sampler",
     "Search",
+    "Source",
     "Space",
     "Stage",
     "Storage",
@@ -47,7 +48,7 @@ def __getattr__(name: str) -> Any:
         from explorer.host import errors as place
     elif name in ("Study", "open_study"):
         from explorer.verbs import api as place
-    elif name in ("Block", "Cost", "Sampler", "Stage", "extend"):
+    elif name in ("Block", "Cost", "Sampler", "Source", "Stage", "extend"):
         from explorer.verbs import extend as place
     elif name == "costs":
         from explorer.verbs import costs as place

@@ -91,7 +91,7 @@ def run_study(
             assert isinstance(host_report, HostReport)
             if data_hash and host_report.data_hash != data_hash:
                 raise InputError(
-                    f"data.path={config.data.path}: holds other images than those of the study: their hash is "
+                    f"{config.data.place}: holds other images than those of the study: their hash is "
                     f"{host_report.data_hash}, needed is {data_hash}; restore them, say where they are "
                     "(data.path), or begin another study for these by adding name=..."
                 )

@@ -139,7 +139,8 @@ class DataConfig:
                   part is then the same in all of them, as with split_seed 0
     source        digits: embedded; hub: a data set of the Hugging Face hub; parquet: a local folder laid out as on the
                   hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class;
-                  elsewhere: read and trained on by another program, which tells its results
+                  elsewhere: read and trained on by another program, which tells its results; or the name of a source
+                  that an extension adds
     path          name on the hub, or local folder
     subset        the hub's configuration of the data set, where it has several
     *_column, *_part  names of columns and of the set's parts, if they are not the usual ones; part "none": the set's
@@ -160,7 +161,7 @@ class DataConfig:
     val_images: Count | Share | None
     test_images: Count | Share | Literal["rest"] | None
     split_seed: Natural | Literal["each"]
-    source: Literal["digits", "hub", "parquet", "folder", "elsewhere"] = field(default="digits", metadata=ASIDE)
+    source: str = field(default="digits", metadata=ASIDE)
     path: str | None = field(default=None, metadata=ASIDE)
     subset: str | None = field(default=None, metadata=ASIDE)
     image_column: str = field(default="image", metadata=ASIDE)
@@ -185,7 +186,12 @@ class DataConfig:
     @property
     def lacks_path(self) -> bool:
         """Whether the source needs a path and none is given."""
-        return self.source not in ("digits", "elsewhere") and self.path is None
+        return self.source in ("hub", "parquet", "folder") and self.path is None
+
+    @property
+    def place(self) -> str:
+        """The setting that says where the images come from, for messages."""
+        return f"data.source={self.source}" if self.path is None else f"data.path={self.path}"
 
 
 class Numbers(dict[str, dict[str, float]]):

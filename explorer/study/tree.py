@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from explorer.design.space import KINDS
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint
-from explorer.study.parts import refuse_unknown
+from explorer.study import data_sources, parts
 from explorer.study.settings import (
     EngineConfig,
     LimitConfig,
@@ -62,7 +62,8 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
     config = checked_tree(tree, StudyConfig, place)
     if config.search.seeds == "auto" and config.study.contrast is None:
         raise InputError("search.seeds=auto: stops when the contrast is decided, and study.contrast is null")
-    refuse_unknown(config.recipe)
+    parts.refuse_unknown(config.recipe)
+    data_sources.refuse_unknown(config.data)
     checked_name(config.name)
     if isinstance(config.fork, str):
         checked_name(config.fork)

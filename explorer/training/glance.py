@@ -8,12 +8,13 @@ from importlib.util import find_spec
 from itertools import islice
 
 from explorer.host.errors import InputError
+from explorer.study.data_sources import SOURCES
 from explorer.study.settings import DataConfig
 from explorer.training.images import source
 from explorer.training.images.classes import Classes, classes_of, refuse_hidden, refuse_without_images
 from explorer.training.images.decode import look
 from explorer.training.images.decoded_cache import Unusable, label_problem, refuse_small_resize
-from explorer.training.images.discovery import TEXTS, Discovery, discover, listed
+from explorer.training.images.discovery import TEXTS, Discovery, discover, discover_source, listed
 from explorer.training.images.drawing import refuse_undividable
 from explorer.training.images.stored import Labels
 
@@ -26,9 +27,10 @@ def refuse_unlike(config: DataConfig) -> None:
     if config.source == "digits":
         source.refuse_other_digits(config)
         _refuse_split(config)
-    elif config.path is None:
+    elif config.lacks_path:
         return
     elif config.source == "hub":
+        assert config.path is not None
         if source.HUB_NAME.fullmatch(config.path) is None:
             source.existing_folder(config.path, "a data set of the hub, OWNER/NAME, or a folder as there")
     else:
@@ -87,7 +89,7 @@ def counts(config: DataConfig) -> tuple[int, int, int] | None:
 
 def data_lines(config: DataConfig) -> list[str]:
     """What a folder of images or of parquet files holds, for people; nothing of other sources."""
-    if config.path is None or config.source not in ("folder", "parquet"):
+    if config.lacks_path or config.source not in ("folder", "parquet", *SOURCES):
         return []
     settings = {} if config.resize is None else {"resize": str(config.resize)}
     lines = _found(config).lines(config.label, settings)
@@ -97,10 +99,11 @@ def data_lines(config: DataConfig) -> list[str]:
 
 
 def _found(config: DataConfig) -> Discovery:
-    assert config.path is not None
-    texts = {key: getattr(config, key) for key in TEXTS}
+    texts = {key: getattr(config, key) for key in (*TEXTS, "path")}
     usual = {key: value for key, value in texts.items() if value is not None}
-    return discover(config.path, usual)
+    if config.source in SOURCES:
+        return discover_source(config.source, usual)
+    return discover(usual.pop("path"), usual)
 
 
 def _problem(item: source.Item, config: DataConfig) -> str:

@@ -2,10 +2,11 @@
 
 from explorer.design import block
 from explorer.host.extensions import Home, Homes
-from explorer.study import parts
+from explorer.study import data_sources, parts
 from explorer.training.network import added_block
 
 HOMES: Homes = {
     "BLOCKS": Home(block.ADDED, added_block.check),
+    "SOURCES": Home(data_sources.SOURCES, data_sources.check),
     **{kind: Home(table, parts.checked(key)) for key, (kind, table, _, _) in parts.ADDED.items()},
 }

@@ -362,11 +362,12 @@ def _name_data(data: Any, study: str | None = None) -> None:
     if not isinstance(data, dict):
         return
     if data.get("name") is None:
-        if not data.get("path") and data.get("source") is not None:
+        source = data.get("source")
+        if not data.get("path") and source in ("hub", "parquet", "folder"):
             begun = (study_folder(study) / CONFIG).exists() if study else False
             way = GOES_ON.format(command_for("", study)) if study and begun else ""
             raise InputError(f"study={study}: {way}{NO_DATA}" if study else NO_PATH)
-        data["name"] = _last_part(str(data.get("path"))) or "images"
+        data["name"] = _last_part(str(data.get("path") or source)) or "images"
     if data.get("label") is None:
         data["label"] = data["name"]
 

@@ -9,11 +9,12 @@ from explorer.host import extensions
 from explorer.host.errors import InputError
 from explorer.host.extensions import Home, Homes
 from explorer.study import samplers
+from explorer.study.data_sources import Source
 from explorer.study.samplers import Sampler
 from explorer.training.homes import HOMES as OF_WORKERS
 from explorer.training.network.added_block import block as Block  # noqa: N812 - to a caller it is a kind of value
 
-__all__ = ["Block", "Cost", "Sampler", "Stage", "extend", "extended"]
+__all__ = ["Block", "Cost", "Sampler", "Source", "Stage", "extend", "extended"]
 KEY = "extensions"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from explorer.design.cost_measures import COUNTED
 from explorer.host.errors import InputError
+from explorer.study.data_sources import SOURCES
 from explorer.study.tree import whole_number
 
 AUTO = "auto"
@@ -42,6 +43,16 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
             for axis, target in limits.items():
                 limit = {"target": target, "tolerance": TOLERANCE, "at_most": "true"}
                 first += [f"budget.{axis}.{key}={value}" for key, value in limit.items()]
+        elif key == "data" and text in SOURCES:
+            if text in known["data"]:
+                raise InputError(
+                    f"data={text}: is a group of conf, and a source that an extension adds; rename one of the two"
+                )
+            given = dict(_data_key(one) for one in arguments if one.startswith("data."))
+            found, lines = _of_source(text, given)
+            rest.append(found.pop("data"))
+            first += [f"data.{key}={value}" for key, value in found.items()]
+            told += lines
         elif key == "data" and text not in known["data"] and _is_folder(text):
             given = dict(_data_key(one) for one in arguments if one.startswith("data."))
             found, lines = _of_folder(text, given)
@@ -89,6 +100,19 @@ def _of_folder(path: str, given: Mapping[str, str]) -> tuple[dict[str, str], lis
     found = discover(path, given)
     settings = found.settings(given)
     return {"data": f"data={found.source}", **settings}, found.lines(Path(path).name or path, settings)
+
+
+def _of_source(name: str, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The group for a source that an extension adds (as `data`) and the keys that its images decide, with lines."""
+    from explorer.training.images.discovery import discover_source
+    from explorer.verbs.compose import quoted
+
+    found, label = discover_source(name, given), SOURCES[name].label or name
+    settings = {"source": name} | {
+        key: value for key, value in {"name": name, "label": quoted(label)}.items() if key not in given
+    }
+    decided = found.settings(given)
+    return {"data": "data=folder", **settings, **decided}, found.lines(label, decided)
 
 
 def settle(tree: dict[str, Any], given: Mapping[str, Any]) -> list[str]:

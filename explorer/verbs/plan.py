@@ -20,6 +20,7 @@ from explorer.record.progress import Progress
 from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.checks import Declared
+from explorer.study.data_sources import SOURCES
 from explorer.study.designs import Scope, Setting
 from explorer.study.final import final_runs
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
@@ -96,7 +97,7 @@ def forecast(config: StudyConfig, console: Console) -> tuple[Forecast, Path]:
     if _are_gone(config) and (folder / CONFIG).exists():
         gone = f"The images are not at data.path={config.data.path} now; a start that trains needs data.path=FOLDER"
         console.print(gone, **PLAIN)
-    elif config.data.path is not None or config.data.source == "digits":
+    elif config.data.path is not None or config.data.source in ("digits", *SOURCES):
         from explorer.training.glance import data_lines, refuse_unlike
 
         refuse_unlike(config.data)
@@ -333,7 +334,7 @@ def _images(config: StudyConfig, environment: dict[str, Any] | None) -> Images |
         return given  # type: ignore[return-value]
     if environment is not None:
         return tuple(environment["images"])
-    if config.data.path is None or config.data.source not in ("folder", "parquet"):
+    if config.data.lacks_path or config.data.source not in ("folder", "parquet", *SOURCES):
         return None
     from explorer.training.glance import counts
 

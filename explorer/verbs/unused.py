@@ -12,6 +12,7 @@ from typing import Any
 
 from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
+from explorer.study.data_sources import SOURCES, takes_path
 from explorer.study.settings import DataConfig, StudyConfig
 
 _OF_READ = [one.name for one in fields(DataConfig) if one.default is not MISSING and one.name not in ("source", "path")]
@@ -60,6 +61,11 @@ def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]
     if data.source == "folder":
         for key in _OF_TABLES:
             yield f"data.{key}", "folders of image files have none; allowed with data=parquet and data=hub"
+    if data.source in SOURCES:
+        for key in _OF_TABLES:
+            yield f"data.{key}", f"{data.source} is read by an extension; allowed with data=parquet and data=hub"
+        if not takes_path(data.source):
+            yield "data.path", f"{data.source} is read by an extension, whose function takes no path; leave it out"
     if recipe.schedule == "step":
         yield "recipe.warmup", "recipe.schedule=step does not warm up; allowed with recipe.schedule=one_cycle"
     elif recipe.schedule == "one_cycle":

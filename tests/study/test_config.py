@@ -71,7 +71,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
     [
         ([], ["study is missing", "equal_params"]),
         (["study=eqal_params"], ["study=eqal_params", "did you mean equal_params?", "allowed: "]),
-        ([STUDY, "recipe.epohcs=3"], ["recipe.epohcs=3: unknown key (did you mean epochs?)", "allowed: batch_size"]),
+        ([STUDY, "recipe.epohcs=3"], ["recipe.epohcs=3: unknown key (did you mean epochs?)", "allowed: augmentation"]),
         ([STUDY, "foo=3"], ["foo=3: unknown key", "allowed: budget"]),
         ([STUDY, "recipe.epochs=-3"], ["recipe.epochs=-3: must be greater than or equal to 1"]),
         ([STUDY, "recipe.epochs=abc"], ['recipe.epochs="abc": must be a whole number']),

@@ -86,7 +86,7 @@ def config(path: Path, source: str = "parquet", **changes: Any) -> DataConfig:
         val_images=6,
         test_images=None,
         split_seed=0,
-        source=source,  # type: ignore[arg-type]
+        source=source,
         path=str(path),
     )
     return replace(plain, **changes)

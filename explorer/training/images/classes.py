@@ -79,11 +79,11 @@ def refuse_without_images(config: DataConfig, classes: Classes, counts: Mapping[
     """Raise InputError for a part, or a class to train on, without an image that can be used; `counts` are by part."""
     for part, own in counts.items():
         if not own.any():
-            raise InputError(f"data.path={config.path}: its {part} part holds no images that can be used")
+            raise InputError(f"{config.place}: its {part} part holds no images that can be used")
     without = [classes.name(int(number)) for number in np.flatnonzero(counts["train"] == 0)]
     if without:
         raise InputError(
-            f"data.path={config.path}: no image to train on that can be used is of class {_some(without)}; "
+            f"{config.place}: no image to train on that can be used is of class {_some(without)}; "
             f"add some, or {leaving_out(config)}"
         )
 
@@ -107,7 +107,7 @@ def refuse_hidden(config: DataConfig, unread: Listings) -> None:
         if part != "train" and listing.is_hidden:
             share = "" if getattr(config, f"{part}_images") is not None else f" data.{part}_images=0.2"
             raise InputError(
-                f"data.path={config.path}: no image of its {part} part has a label (all are below zero, hidden); set "
+                f"{config.place}: no image of its {part} part has a label (all are below zero, hidden); set "
                 f"data.{part}_part=none{share} to take the {part} images from the training part"
             )
 
@@ -141,7 +141,7 @@ def _refuse_absent(config: DataConfig, unread: Listings, absent: set[str] | set[
         own: list[str | int] = [one for one in sorted(absent) if one in listing.labels or one in listing.classes]
         if own and part != "train":
             raise InputError(
-                f"data.path={config.path}: {_some(own)} not among train's classes, but in its {part} part; add images "
+                f"{config.place}: {_some(own)} not among train's classes, but in its {part} part; add images "
                 f"to train on, or leave that part out with data.{part}_part=none"
             )
 

@@ -60,10 +60,10 @@ def pools(config: DataConfig) -> Pools:
 
     Raises InputError for a source that is missing or of the wrong kind, and for unusable images.
     """
-    if config.path is None:
+    if config.lacks_path:
         raise InputError(NO_PATH)
     refuse_small_resize(config)
-    parts, fingerprint = listings(config, config.path)
+    parts, fingerprint = listings(config, config.path or "")
     refuse_hidden(config, parts)
     classes = classes_of(config, parts)
     root = cache_folder()
@@ -243,7 +243,7 @@ class Unusable:
         """Raise InputError if the settings do not leave out what cannot be used, or nothing else is there."""
         config, count = self.config, len(self.names)
         if self.seen == 0:
-            raise InputError(f"data.path={config.path}: holds no images")
+            raise InputError(f"{config.place}: holds no images")
         if not count or (config.unusable != "refuse" and count < self.seen):
             return
         refuse_sizes(config, self.sizes, self.seen, others=count)
@@ -251,7 +251,7 @@ class Unusable:
         size = f"set data.resize={config.image_size} for those of another size, " if self.sizes else ""
         remedy = f"{size}repair {'the others' if size else 'them'}"
         remedy += "" if count == self.seen else ", or set data.unusable=skip"
-        raise InputError(f"data.path={config.path}: {count:,} of {self.seen:,} images cannot be used: {some}; {remedy}")
+        raise InputError(f"{config.place}: {count:,} of {self.seen:,} images cannot be used: {some}; {remedy}")
 
 
 def label_problem(item: Item, classes: Classes) -> str:

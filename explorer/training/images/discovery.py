@@ -12,9 +12,11 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, one_line
+from explorer.study.data_sources import SOURCES
 from explorer.study.settings import DataConfig
 from explorer.training.images import source
 from explorer.training.images.classes import classes_of, lacking
@@ -161,6 +163,8 @@ def discover(path: str, given: Mapping[str, str]) -> Discovery:
 
 def listed(config: DataConfig) -> source.Listings:
     """The unread parts of a folder of images or of parquet files; one that was just looked over is not listed again."""
+    if config.source in SOURCES:
+        return source.listings(config, "")[0]
     assert config.path is not None
     texts = {key: value for key in TEXTS if (value := getattr(config, key)) is not None}
     key = config.path, _texts(texts), _state(config.path), config.source
@@ -196,7 +200,7 @@ def _discovered(path: str, given: Texts, state: State) -> Discovery:
     root = source.existing_folder(path, "a folder of images, or of parquet files")
     config = replace(_unknown(root.name or path, path), **dict(given))  # type: ignore[arg-type]
     kind = "parquet" if _holds_tables(config, root) else "folder"
-    config = replace(config, source=kind)  # type: ignore[arg-type]
+    config = replace(config, source=kind)
     unread = listed(config)
     is_kept = sum(listing.count for listing in unread.values()) <= MOST_KEPT
     _LISTED.clear()
@@ -207,14 +211,49 @@ def _discovered(path: str, given: Texts, state: State) -> Discovery:
         unread = {name: listing for name, listing in unread.items() if name != "test"}
         if is_kept:  # for the settings that follow
             _LISTED[path, (*given, ("test_part", source.NO_PART)), state, kind] = unread
-    kinds = {
+    kinds = _kinds(unread)
+    _refuse_few(path, root, kind, kinds, unread)
+    asides = [*_unused(config, path), *_unlabelled(unread)]
+    return _described(config, f"data.path={path}", unread, hidden=hidden, asides=asides)
+
+
+def discover_source(name: str, given: Mapping[str, str]) -> Discovery:
+    """Look over the images of a source that an extension adds; `given` are settings of `data` in the command.
+
+    Raises InputError if its function raises, or gives fewer than two classes or anything but images and labels.
+    """
+    named: dict[str, Any] = {**dict(_texts(given)), "source": name, "path": given.get("path")}
+    config = replace(_unknown(name, ""), **named)
+    unread = listed(config)
+    kinds = _kinds(unread)
+    if len(kinds) < 2:
+        raise InputError(
+            f"data={name}: has {len(kinds) or 'no'} class{'' if len(kinds) == 1 else 'es'}; needed are two"
+        )
+    hidden = "test" in unread and unread["test"].is_hidden
+    return _described(
+        config,
+        f"data={name}",
+        {part: one for part, one in unread.items() if part != "test" or not hidden},
+        hidden=hidden,
+        asides=_unlabelled(unread),
+    )
+
+
+def _kinds(unread: source.Listings) -> set[str | int]:
+    return {
         one for part in unread.values() for one in (*part.classes, *part.labels) if isinstance(one, str) or one >= 0
     }
-    _refuse_few(path, root, kind, kinds, unread)
+
+
+def _described(
+    config: DataConfig, place: str, unread: source.Listings, *, hidden: bool, asides: list[str]
+) -> Discovery:
+    kinds = _kinds(unread)
     classes = classes_of(replace(config, classes=len(kinds)), unread)
     seen = _looked_at(unread)
     if not seen.sizes:
-        raise InputError(f"data.path={path}: none of its files can be read as an image: {'; '.join(seen.problems[:5])}")
+        raise InputError(f"{place}: none of its files can be read as an image: {'; '.join(seen.problems[:5])}")
     counts = {part: classes.counts(listing) for part, listing in unread.items()}
     labels = {
         part: {
@@ -223,10 +262,16 @@ def _discovered(path: str, given: Texts, state: State) -> Discovery:
         }
         for part, own in counts.items()
     }
-    asides = [*_unused(config, path), *_unlabelled(unread), *lacking(classes.name, counts)]
-    sizes, problems = tuple(seen.sizes), tuple(seen.problems)
     return Discovery(
-        kind, labels, len(kinds), classes.names, sizes, seen.is_grey, problems, hidden=hidden, asides=tuple(asides)
+        config.source,
+        labels,
+        len(kinds),
+        classes.names,
+        tuple(seen.sizes),
+        seen.is_grey,
+        tuple(seen.problems),
+        hidden=hidden,
+        asides=(*asides, *lacking(classes.name, counts)),
     )
 
 

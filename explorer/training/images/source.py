@@ -21,6 +21,7 @@ from typing import Any
 
 from explorer.host.errors import InputError
 from explorer.host.formatting import in_one_line
+from explorer.study.data_sources import SOURCES
 from explorer.study.settings import DataConfig
 
 NO_PART = "none"  # as the name of a part: do not use the set's own part
@@ -93,6 +94,10 @@ def listings(config: DataConfig, path: str) -> tuple[Listings, list[object]]:
 
     Raises InputError for a source that is missing or of the wrong kind.
     """
+    if config.source in SOURCES:
+        from explorer.training.images.given import given
+
+        return given(config)
     return _SOURCES[config.source](config, path)
 
 

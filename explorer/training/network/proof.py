@@ -234,11 +234,11 @@ def _fetched(data: Dataset, split: Split, numbers: npt.NDArray[np.int64]) -> Any
 def _some_files(data: Dataset) -> list[tuple[bytes, npt.NDArray[np.uint8]]]:
     """Some image files of the data set, each with the pixels that training has of it; none of the embedded digits."""
     config = data.config
-    if config.source == "digits" or config.path is None:
+    if config.source == "digits" or config.lacks_path:
         return []
     found: list[tuple[bytes, npt.NDArray[np.uint8]]] = []
     left = MOST_OF_FILES
-    for listing in listings(config, config.path)[0].values():
+    for listing in listings(config, config.path or "")[0].values():
         for item in islice(listing.items(), FEW_FILES):
             if len(found) < FEW_FILES and not item.problem:
                 try:
