@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from explorer.verbs.api import Study, open_study
     from explorer.verbs.costs import costs
     from explorer.verbs.extend import Block, Cost, Sampler, Source, Stage, extend
+    from explorer.verbs.import_results import import_results
     from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "costs",
     "extend",
+    "import_results",
     "open_study",
 ]
 
@@ -52,6 +54,8 @@ def __getattr__(name: str) -> Any:
         from explorer.verbs import extend as place
     elif name == "costs":
         from explorer.verbs import costs as place
+    elif name == "import_results":
+        from explorer.verbs import import_results as place
     elif name in __all__ and name != "__version__":
         from explorer.verbs import python_words as place
     else:

@@ -12,6 +12,7 @@ from explorer.analysis.failures import Failures, failures_of
 from explorer.analysis.family import simultaneous
 from explorer.analysis.final_round import FinalRound
 from explorer.analysis.front import Front, front
+from explorer.analysis.imported import ImportedFinding, imported_finding
 from explorer.analysis.intervals import DIFFERENCES, Estimate, estimate
 from explorer.analysis.learning_rate_check import LearningRateCheck, learning_rate_check
 from explorer.analysis.linear_guess import LinearGuess, linear_guess
@@ -22,6 +23,7 @@ from explorer.analysis.search_history import SearchHistory, search_history
 from explorer.analysis.seeds_and_images import with_images
 from explorer.analysis.summary import SettingSummary, summarise
 from explorer.analysis.trend import Trend, trend
+from explorer.record.imported import Imported
 from explorer.study.run import FINAL_STATUSES
 
 
@@ -60,6 +62,7 @@ class Finding:
     final_runs   how many runs the final round of a search has or is to have; 0 if it has none
     has_told_costs  whether costs are those of networks of the program that trained the runs, as it told them
     unequal      a sentence on those of them that do not meet the budget; "" for none
+    imported     what is made of results that were imported from a file; None for a study that was trained
     """
 
     summaries: list[SettingSummary]
@@ -91,6 +94,7 @@ class Finding:
     final_runs: int = 0
     has_told_costs: bool = False
     unequal: str = ""
+    imported: ImportedFinding | None = None
 
     @property
     def complete(self) -> bool:
@@ -139,6 +143,7 @@ def find(
     own_splits: bool = False,
     own_images: bool = False,
     feasible: dict[str, int | None] | None = None,
+    imported: Imported | None = None,
 ) -> Finding:
     """Judge a record on the error after the last epoch, a fraction.
 
@@ -156,8 +161,10 @@ def find(
     under       the condition under which the verdict holds, for its sentence
     own_splits  whether every seed has a split of its own; `own_images`: and test images of its own
     feasible    by space, the number of designs from which those of the space were drawn; None if unknown
+    imported    what the record says of the file that the runs were imported from; they are then all that there will be
     """
     images = val_images if measure == "val_error" else test_images
+    searched = measure == "val_error" and imported is None
     every = runs[runs["setting"].isin(settings) & runs["seed"].isin(range(first_seed, first_seed + seeds))]
     wanted = every[every["rate"] == 1]
     summaries = summarise(wanted, settings, measure)
@@ -168,27 +175,29 @@ def find(
     comparison = compare(first, second, margin, alpha, images=images) if first and second else None
     failures = failures_of(wanted)
     telling = contrast or [name for space in rivals or () for name in (spaces or {}).get(space, [])] or settings
+    final = int(wanted["status"].isin(FINAL_STATUSES).sum())
     deciding = failures if failures.all else failures_of(wanted[wanted["setting"].isin(telling)])
     return Finding(
         summaries=summaries,
         comparison=comparison,
         measure=measure,
-        wanted=(len(settings) if designs is None else designs) * seeds,
-        final=int(wanted["status"].isin(FINAL_STATUSES).sum()),
+        wanted=final if imported is not None else (len(settings) if designs is None else designs) * seeds,
+        final=final,
         has_contrast=contrast is not None,
         others=simultaneous([compare(one, other, margin, images=images) for one, other in family]),
-        trend=trend(summaries) if contrast is not None else None,
+        # Imported designs need not cost the same: a trend over cardinality would be one over cost as well.
+        trend=trend(summaries) if contrast is not None and imported is None else None,
         # Images of a seed's own are nested in it: the interval over seeds holds both.
         with_images=_with_images(wanted, comparison, right) if comparison and right and not own_images else None,
         by_part=_by_part(wanted, comparison, right, rest_images) if comparison and right and rest_images else None,
-        front=front(summaries, cost, val_images or 1, float(1 - 1 / runs["classes"].max()))
+        front=front(summaries, cost, images if imported else val_images or 1, float(1 - 1 / runs["classes"].max()))
         if cost and summaries
         else None,
-        search_history=search_history(wanted, random or [], seeds, cost) if measure == "val_error" else None,
+        search_history=search_history(wanted, random or [], seeds, cost) if searched else None,
         learning_rate_check=learning_rate_check(every, contrast, margin, alpha, images=val_images)
         if contrast
         else None,
-        linear_guess=linear_guess(summaries, random) if measure == "val_error" and random else None,
+        linear_guess=linear_guess(summaries, random) if searched and random else None,
         has_rivals=rivals is not None,
         failures=failures,
         lost=deciding if deciding.all else None,
@@ -202,6 +211,11 @@ def find(
             margin,
             images=images,
             feasible=feasible,
+        ),
+        imported=None
+        if imported is None
+        else imported_finding(
+            imported, summaries, dict(zip(wanted["setting"].tolist(), wanted["space"].fillna("").tolist(), strict=True))
         ),
     )
 

@@ -23,7 +23,8 @@ class Front:
     cost          "params", "macs", "activations" or "latency" (milliseconds)
     errors, costs of each design: mean over seeds as a fraction, and the cost
     ahead         whether no other design dominates it: is no worse in error and cost, and better in one of them
-    sure          share of draws of the errors, within their uncertainty, in which the design is on the front
+    sure          share of draws of the errors, within their uncertainty, in which the design is on the front; NaN where
+                  nothing is known of that
     covered       hypervolume of the front, as a share of the rectangle below chance error and the largest cost
 
     A design of which every run failed has no error and is left out.
@@ -38,12 +39,15 @@ class Front:
     covered: float
 
 
-def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: float, *, seed: int = 0) -> Front | None:
+def front(
+    summaries: Sequence[SettingSummary], cost: str, images: int | None, chance: float, *, seed: int = 0
+) -> Front | None:
     """The front of error against cost; None without designs.
 
-    `images` is the number of images that a run is evaluated on, `chance` the error of guessing. The standard deviation
-    over seeds is pooled over all designs with several completed runs. With single seeds, or seeds that do not differ,
-    it is the binomial one of an error counted on `images` images, which is the least it can be.
+    `images` is the number of images that a run is evaluated on, if known, `chance` the error of guessing. The standard
+    deviation over seeds is pooled over all designs with several completed runs. With single seeds, or seeds that do not
+    differ, it is the binomial one of an error counted on `images` images, which is the least it can be; without their
+    number it is not known.
     """
     every = np.array([getattr(one, cost) for one in summaries], dtype=float)
     costs = every[[one.came_through for one in summaries]]
@@ -64,12 +68,14 @@ def front(summaries: Sequence[SettingSummary], cost: str, images: int, chance: f
     )
 
 
-def _sure(summaries: Sequence[SettingSummary], errors: Floats, costs: Floats, images: int, seed: int) -> Floats:
+def _sure(summaries: Sequence[SettingSummary], errors: Floats, costs: Floats, images: int | None, seed: int) -> Floats:
     seeds = np.array([len(one.errors) for one in summaries])
     several = [np.fromiter(one.measured.values(), float) for one in summaries if len(one.measured) > 1]
     if any(np.ptp(own) > ROUNDING for own in several):
         pooled = sum(float(((own - own.mean()) ** 2).sum()) for own in several) / sum(len(own) - 1 for own in several)
         spread = np.full(len(errors), math.sqrt(pooled)) / np.sqrt(seeds)
+    elif images is None:
+        return np.full(len(errors), math.nan)
     else:
         spread = np.sqrt(errors * (1 - errors) / images)
     rng = np.random.default_rng(seed)

@@ -21,6 +21,7 @@ from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import refuse_other_settings
+from explorer.record.imported import imported_of
 from explorer.record.progress import Progress, names_so_far, progress_of, settings_so_far
 from explorer.record.starts import started_study
 from explorer.study.designs import Setting
@@ -164,9 +165,12 @@ def _found(
     config, pair = plan.config, plan.contrast
     spaces = {} if config.search.only else config.spaces
     contrast = (pair[0].name, pair[1].name) if pair else None
-    names = names_so_far(plan, record)
+    names, imported = names_so_far(plan, record), imported_of(environment)
     measure = "val_error" if config.search.is_adaptive else "test_error"
-    has_told_costs = config.is_told and are_told(record.runs, plan.scope.task)
+    has_told_costs = config.is_told and imported is None and are_told(record.runs, plan.scope.task)
+    cost = None if config.search.only else config.search.cost
+    if imported is not None:
+        measure, cost = imported.judged, imported.cost
     found = find(
         with_told_budget(plan, record.runs) if has_told_costs else record.runs,
         names,
@@ -178,9 +182,9 @@ def _found(
         margin=config.study.margin,
         alpha=ALPHA / len(config.search.looks),
         right=right,
-        cost=None if config.search.only else config.search.cost,
-        val_images=images[0],
-        test_images=images[1],
+        cost=cost,
+        val_images=images[0] or None if imported else images[0],
+        test_images=images[1] or None if imported else images[1],
         rest_images=environment.get("rest_images", 0),
         random=record.chosen(BASELINE),
         spaces={space: [one.name for one in plan.settings if space in one.spaces] for space in spaces},
@@ -191,6 +195,7 @@ def _found(
         own_splits=config.data.split_seed == "each",
         own_images=environment.get("test_by_seed", 0) > 0,
         feasible={space: plan.draws.scan(plan.scopes[space]).feasible for space in spaces},
+        imported=imported,
     )
     only_some = bool(config.search.only) and config.study.contrast is not None
     found = replace(found, only_some=only_some, final_runs=final_runs(config))
@@ -208,6 +213,8 @@ def _under(config: StudyConfig, names: Sequence[str]) -> str:
     training depends on that norm, so the verdict names the rule.
     """
     if len({paths_in(name) for name in names}) < 2:
+        return ""
+    if config.is_imported:
         return ""
     if config.is_told:
         return "as another program trained them"

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.analysis.imported_sentences import source_sentence
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
 from explorer.analysis.published_runs import PAPER_STEPS, PublishedPair, data_key, published
 from explorer.analysis.ranks import Agreement, agreement
@@ -30,6 +31,7 @@ class Regime:
     ranks      the rank correlation with that study; None as well if it has no interval
     published  published contrasts of as many paths on the same data set
     is_told    another program trained the runs, and nothing is known of how long
+    imported   where imported results come from, in sentences; "" for a study that was trained
     """
 
     steps: int
@@ -41,6 +43,7 @@ class Regime:
     ranks: Agreement | None = None
     published: tuple[PublishedPair, ...] = ()
     is_told: bool = False
+    imported: str = ""
 
 
 def regime_of(study: OpenedStudy) -> Regime:
@@ -49,7 +52,7 @@ def regime_of(study: OpenedStudy) -> Regime:
     epochs = config.recipe.epochs_on(int(study.environment["images"][0]))
     last = max(1, round(LAST * epochs))
     template = next((one.design[0].template for one in finding.summaries), "cifar")
-    longest, ranks = _longest(study) if finding.complete else (None, None)
+    longest, ranks = _longest(study) if finding.complete and not config.is_imported else (None, None)
     pairs: tuple[PublishedPair, ...] = ()
     if (found := finding.comparison) is not None and (key := data_key(config.data.name)) is not None:
         by_name = {one.setting: one.cardinality for one in finding.summaries}
@@ -65,6 +68,7 @@ def regime_of(study: OpenedStudy) -> Regime:
         ranks=ranks,
         published=pairs,
         is_told=config.is_told,
+        imported=source_sentence(finding.imported) if finding.imported else "",
     )
 
 
@@ -126,6 +130,8 @@ def regime_sentence(regime: Regime) -> str:
     paper = PAPER_STEPS[regime.paper]
     how_long = f"{counted(regime.steps, 'training step')}, {_share(regime.steps / paper)} the ResNeXt paper's"
     parts = [f"Regime: {how_long} {paper:,} on {PAPER_DATA[regime.paper]}."]
+    if regime.imported:
+        return regime.imported
     if regime.is_told:
         parts = ["Regime: another program trained the runs; how long, its own account has to say."]
     if not math.isnan(regime.slope):

@@ -18,6 +18,7 @@ from explorer.analysis.failures import how
 from explorer.analysis.final_round import Beside, FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
+from explorer.analysis.imported_sentences import KNOWN_BEFORE, imported_sentence
 from explorer.analysis.intervals import ROUNDING, Estimate
 from explorer.analysis.paired import ALPHA, MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
@@ -26,7 +27,18 @@ from explorer.analysis.summary import MIN_PAIRS, SettingSummary, lowest
 from explorer.analysis.trend import Optimum
 from explorer.design.cost_measures import MEASURES
 from explorer.design.name import display_setting
-from explorer.host.formatting import cost, counted, interval, interval_points, millions, p_value, percent, points, share
+from explorer.host.formatting import (
+    ERROR_NAMES,
+    cost,
+    counted,
+    interval,
+    interval_points,
+    millions,
+    p_value,
+    percent,
+    points,
+    share,
+)
 
 FEW_VALUES = "no interval, since no two of the values differ"
 FEW_DESIGNS = "no interval, which takes two designs of each space, and some within a space that differ"
@@ -51,12 +63,15 @@ def _sentence(finding: Finding) -> str:
     if finding.final_round is not None:
         lost = runs_failed(finding)
         return _joined(final_sentence(finding.final_round), f"In the search {lost}" if lost else "")
-    if finding.measure == "val_error":
+    if finding.imported is not None and finding.comparison is None:
+        return _joined(none_learned(finding), imported_sentence(finding, finding.imported), runs_failed(finding))
+    if finding.measure == "val_error" and finding.imported is None:
         return _search_sentence(finding)
     if finding.comparison is not None:
         found = finding.comparison
         names = (display_setting(found.setting), display_setting(found.against))
-        return _joined(learned_words(found, names), _verdict_sentence(finding, found), failed_words(found, names))
+        words = _joined(learned_words(found, names), _verdict_sentence(finding, found), failed_words(found, names))
+        return _joined(words, KNOWN_BEFORE if finding.imported else "")
     if finding.has_contrast:
         return "No verdict yet: the declared contrast has no pair of finished runs."
     why = "the study declares no contrast"
@@ -73,7 +88,7 @@ def _joined(*sentences: str) -> str:
 def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
     first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
     difference = comparison.difference
-    size = f"test error is {_size(difference.mean)}"
+    size = f"{ERROR_NAMES[finding.measure]} is {_size(difference.mean)}"
     far = f"{finding.final} of {finding.wanted} runs are in"
     if not difference.n:
         return "No verdict yet: of no pair of seeds has a run come through."
@@ -93,8 +108,8 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
     if comparison.verdict == "equivalent":
         narrow = _interval(comparison.narrow, f"{share(1 - 2 * comparison.alpha)} interval")
         return (
-            f"{first} and {second} are equivalent: their test errors differ by less than the margin of "
-            f"{_margin(comparison)} ({narrow}, n = {difference.n} paired seeds"
+            f"{first} and {second} are equivalent: their {ERROR_NAMES[finding.measure]}s differ by less than the "
+            f"margin of {_margin(comparison)} ({narrow}, n = {difference.n} paired seeds"
             f"{', each with a split of its own' if finding.own_splits else ''})."
         )
     if comparison.held_back:

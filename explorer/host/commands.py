@@ -12,7 +12,7 @@ PROGRAM = "explorer"
 VERBS = (
     "run", "plan", "challenge", "report", "tabulate", "doctor", "move", "fork",
     "figure", "table", "cite", "export", "predict", "list", "status", "delete", "track", "push",
-    "verify", "benchmark", "pool",
+    "verify", "benchmark", "pool", "import",
 )  # fmt: skip
 ABOUT = ("help", "version")  # words about the program, in a verb's place
 

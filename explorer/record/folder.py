@@ -30,6 +30,7 @@ import explorer
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
+from explorer.record.imported import Imported
 from explorer.study.preprocessing import StoredPreprocessing
 from explorer.study.renamed import of_a_record
 from explorer.study.run import Execution
@@ -115,6 +116,7 @@ class _Later(TypedDict, total=False):
     starts: list[_Start]
     version: str | None
     preprocessing: StoredPreprocessing
+    imported: Imported
 
 
 class _Environment(_Later):

@@ -81,6 +81,9 @@ def progress_of(plan: Plan, recorded: records.Record | None) -> Progress:
     runs = recorded.runs
     final = runs.drop_duplicates(["setting", "seed", "rate"], keep="last")
     final = final[final["status"].isin(FINAL_STATUSES) & final["seed"].isin(plan.every_seed)]
+    if plan.config.is_imported:
+        counts = Counter(final["setting"])
+        return Progress({name: counts[name] for name in names}, len(final))
     own, others = final[final["rate"] == 1], final[final["rate"].isin(plan.config.search.rates)]
     counts = Counter(own["setting"])
     return Progress({name: counts[name] for name in names}, plan.runs, len(others))

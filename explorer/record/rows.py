@@ -62,15 +62,15 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One row of `epochs.csv`: the results of one epoch of a run."""
+    """One row of `epochs.csv`: the results of one epoch of a run; None for what an imported file does not say."""
 
     run: str
     epoch: Epochs
-    learning_rate: Annotated[float, Ge(0)]
-    loss: Amount
-    train_error: Error
+    learning_rate: Annotated[float, Ge(0)] | None
+    loss: Amount | None
+    train_error: Error | None
     val_error: Error
-    seconds: Amount
+    seconds: Amount | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,14 @@ def citation(study: OpenedStudy) -> str:
     note = "; ".join(
         (
             runs_words(finding),
+            *([f"imported from {finding.imported.source.file}, made by others"] if finding.imported else []),
             f"{config.data.label}, content hash {environment['data_hash']}",
             *commits,
             f"last run {date}" if ended else f"started {date}",
         )
     )
     version = explorer.__version__
+    did = "made" if finding.imported else "ran"
     own = _entry(
         "misc",
         _key(f"{config.name}_{date[:4]}"),
@@ -50,7 +52,7 @@ def citation(study: OpenedStudy) -> str:
             "note": latex_text(note),
             "annote": latex_text(sentence(finding)),
         },
-        f"  % author = {{...}}: whoever ran it; the record does not say\n{_other_letters(study)}",
+        f"  % author = {{...}}: whoever {did} it; the record does not say\n{_other_letters(study)}",
     )
     software = _entry(
         "misc",

@@ -44,7 +44,12 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
 
 
 def command(setting: str, config: StudyConfig) -> str:
-    """The command that trains one design of a study again, by itself, with the study's own settings."""
+    """The command that trains one design of a study again, by itself, with the study's own settings.
+
+    Of imported results it is the one that tells what the design costs, since they cannot be trained again.
+    """
+    if config.is_imported:
+        return command_for("verify", setting, program=PROGRAM)
     name, _, form = setting.partition("@")
     formed = f" 'search.forms=[{form}]'" if form else ""
     return f"{again(config)} 'search.only=[{name}]'{formed}"

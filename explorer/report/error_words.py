@@ -29,15 +29,16 @@ def lack_interval(summaries: Iterable[SettingSummary]) -> bool:
 
 
 def in_order(finding: Finding) -> list[SettingSummary]:
-    """The settings in the order of tables: as a study lists them, or of a search from the lowest error on."""
-    if finding.measure != "val_error":
+    """The settings in the order of tables: as a study lists them; of a search and of a file the lowest error first."""
+    if finding.measure != "val_error" and finding.imported is None:
         return finding.summaries
     return sorted(finding.summaries, key=lambda one: (not one.came_through, one.estimate.mean))
 
 
 def order_words(finding: Finding) -> str:
     """The order of the rows of a table of settings, as a sentence."""
-    return "The lowest error is first." if finding.measure == "val_error" else "In the order of the study."
+    lowest_first = finding.measure == "val_error" or finding.imported is not None
+    return "The lowest error is first." if lowest_first else "In the order of the study."
 
 
 def seeds_words(summary: SettingSummary) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -234,11 +234,15 @@ def pairs_panel(found: Comparison) -> Panel:
 
 
 def distribution_numbers(found: Populations) -> dict[str, Distribution]:
-    """The distributions in percent, with steps drawn from zero."""
+    """The distributions of spaces in percent; a space of which every run failed has no error to draw (NaN)."""
+    return in_percent({name: one for name, one in found.distributions.items() if one.best == one.best})
+
+
+def in_percent(found: Mapping[str, Distribution]) -> dict[str, Distribution]:
+    """Distributions with their errors in percent."""
     return {
         name: replace(one, errors=100 * one.errors, mean=100 * one.mean, best=100 * one.best)
-        for name, one in found.distributions.items()
-        if one.best == one.best  # NaN: every run failed, and there is no error to draw
+        for name, one in found.items()
     }
 
 
@@ -281,16 +285,20 @@ def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Val
                 legend=legend,
                 settings=[found.settings[place] for place in places],
                 words=[
-                    f"{hover_text(by_name[found.settings[place]])}\n"
-                    f"on the front in {found.sure[place]:.0%} of redrawn errors"
+                    "\n".join([hover_text(by_name[found.settings[place]]), *_sure_words(float(found.sure[place]))])
                     for place in places
                 ],
-                sizes=[8 + 6 * float(found.sure[place]) for place in places],
+                # Where nothing is known of the errors' uncertainty, all marks of a kind are of one size.
+                sizes=[8 + 6 * (float(ahead) if math.isnan(sure) else sure) for sure in map(float, found.sure[places])],
                 quiet=not ahead and len(places) > MOST_MARKED,
             )
         )
     x_axis = Axis(f"{words.capitalize()}, logarithmic", log=True)
     return Panel(f"{error} against {words} of all designs", x_axis, Axis(error), marks)
+
+
+def _sure_words(sure: float) -> list[str]:
+    return [] if math.isnan(sure) else [f"on the front in {sure:.0%} of redrawn errors"]
 
 
 def search_history_panel(found: SearchHistory) -> Panel:

@@ -4,10 +4,12 @@ Errors and their differences are fractions; an interval has `n`, `mean`, `low` a
 none is claimed. What a study does not have, such as the contrast of a search, is null.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from explorer.analysis.final_round import Beside, FinalRound
 from explorer.analysis.finding import Finding
+from explorer.analysis.imported import ImportedFinding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
@@ -59,10 +61,26 @@ def study_data(study: OpenedStudy) -> Data:
         "final_round": None if finding.final_round is None else _final(finding.final_round),
         "robustness": None if finding.robustness is None else _robustness(finding.robustness),
         "told_costs": finding.has_told_costs,
+        "imported": None if finding.imported is None else _imported(finding.imported),
         "regime": regime_sentence(regime_of(study)),
         "note": finding.note or None,
         "page": None if is_stale(page, study.folder) else page,
     }
+
+
+def _imported(found: ImportedFinding) -> Data:
+    """Where imported results come from, and the mean error of designs by group, at any and at equal cost."""
+    weighted = found.weighted.distributions if found.weighted else {}
+    groups = [
+        {
+            "group": name,
+            "designs": one.n,
+            "mean": one.mean,
+            "mean_at_equal_cost": weighted[name].mean if name in weighted else None,
+        }
+        for name, one in found.distributions.items()
+    ]
+    return {**asdict(found.source), "single": found.single, "grouped_by": found.grouped_by or None, "groups": groups}
 
 
 def verdict_word(finding: Finding) -> str | None:

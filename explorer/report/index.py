@@ -153,8 +153,9 @@ def best_of(finding: Finding) -> Best | None:
         return None
     count, found = len(finding.summaries), best.estimate
     what = ("mean " if found.n > 1 else "") + ERROR_NAMES[finding.measure]
-    searched = finding.measure == "val_error"
-    chosen = f"Lowest {what}" if searched else f"{what} of the best by validation"
+    searched = finding.measure == "val_error" and finding.imported is None
+    lowest_of = searched or finding.imported is not None
+    chosen = f"Lowest {what}" if lowest_of else f"{what} of the best by validation"
     label = f"{chosen if count > 1 else what}{'' if finding.complete else ' so far'}"
     caution = ""
     if learned(best.measured.values(), best.chance, finding.images) == "no":

@@ -43,6 +43,7 @@ from explorer.report.error_words import in_order, seed_words
 from explorer.report.figures import LEAST_BANDED
 from explorer.report.final import final_forests
 from explorer.report.forest import forest_svg
+from explorer.report.imported import MOST_UNREAD, facts_of, import_again, imported_checklist, weighted_words
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
@@ -69,6 +70,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
     views = Views(study)
     figures = views.figures
     plotly, notice = packed_plotly()
+    imported = study.finding.imported
     return render(
         "study.html.j2",
         SCRIPTS,
@@ -107,7 +109,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         rank_words=rank_words(views.ranks, study.config.rungs),
         looks=", ".join(map(str, study.config.search.looks)) if study.config.search.seeds == "auto" else "",
         figures=figures,
-        overlaid=_is_overlaid(figures),
+        overlaid=_is_overlaid(figures) and imported is None,
         banded={name for name, figure in figures.items() if isinstance(figure, Panel) and figure.has_band},
         single=max((one.estimate.n for one in study.finding.summaries), default=0) < 2,
         seeds=wording.seed_counts([one.estimate.n for one in study.finding.summaries]),
@@ -126,12 +128,17 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         budget=method.budget_words(study.config.budget),
         recipe=study.config.recipe.shown,
         path=given_path(study.config),
-        again=again(study.config),
+        again=import_again(study, imported.source) if imported else again(study.config),
         goes_on=command_for("", study.config.name, program=PROGRAM),
         failures=method.failures(study),
         failed=method.failed_runs(study),
         tried=method.tried(study),
-        checklist=method.checklist(study),
+        checklist=imported_checklist(study, imported) if imported else method.checklist(study),
+        imported=imported,
+        facts=facts_of(imported.source) if imported else [],
+        most_unread=MOST_UNREAD,
+        weighted=weighted_words(imported.weighted, imported.source.cost) if imported and imported.weighted else "",
+        is_timed=views.is_timed,
         images=method.images(study.environment, study.config.data),
         starts=method.starts(study),
         places=method.places(study),

@@ -34,6 +34,7 @@ from explorer.report.figures import (
 )
 from explorer.report.final import final_forests
 from explorer.report.forest import Forest
+from explorer.report.imported import imported_panels
 from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
 from explorer.report.plot import plot
@@ -94,6 +95,12 @@ class Views:
         return rank_history(self.study.record.runs, self.study.record.epochs)
 
     @property
+    def is_timed(self) -> bool:
+        """Whether it is known how long runs took; an imported file may not say."""
+        imported = self.study.finding.imported
+        return imported is None or imported.source.timed
+
+    @property
     def is_crowded(self) -> bool:
         """Whether there are too many designs to draw a line for each."""
         return len(self.lines) > MOST_LINES
@@ -108,6 +115,11 @@ class Views:
             panels["cardinality"] = cardinality_panel(self.lines, self.error)
         else:
             panels["distribution"] = distribution_panel(distribution_numbers(found.populations), self.error)
+        if found.imported is not None:
+            panels |= imported_panels(found.imported, self.error)
+            # With too many lines their mean over designs of any cost would say nothing.
+            if len({one.cardinality for one in self.measured}) > 1 and not self.is_crowded:
+                panels["cardinality"] = cardinality_panel(self.lines, self.error)
         if (growth := growth_panel(found.summaries, self.error)) is not None:
             panels["growth"] = growth
         for each in self._fronts():
@@ -131,7 +143,8 @@ class Views:
         panels["curves"] = curves_panel(curves, len(found.summaries))
         if self.ranks is not None:
             panels["ranks"] = rank_panel(self.ranks)
-        panels["time"] = time_panel(self.study.record.runs, {one.setting: one.display for one in found.summaries})
+        if self.is_timed:
+            panels["time"] = time_panel(self.study.record.runs, {one.setting: one.display for one in found.summaries})
         shown: dict[str, Figure] = {name: panel for name, panel in panels.items() if _has_marks(panel)}
         if (across := self._parallel()) is not None:
             shown["parallel"] = across
@@ -174,7 +187,7 @@ class Views:
         study, found, runs = self.study, self.study.finding, self.study.record.runs
         if len(self.measured) < LEAST_ON_FRONT:
             return []
-        images = int(study.environment["images"][1 if found.measure == "val_error" else 2])
+        images = int(study.environment["images"][1 if found.measure == "val_error" else 2]) or None
         chance = float(1 - 1 / runs["classes"].max())
         timed = ["latency"] if "latency" in study.config.search.objectives else []
         axes = [axis for axis in (*COUNTED, *timed) if found.front is None or axis != found.front.cost]

@@ -321,6 +321,9 @@ def source(study: OpenedStudy) -> str:
     runs = runs_words(finding)
     images = f"{data.label}, content hash {study.environment['data_hash']}"
     code = f"resnext-explorer {explorer.__version__}"
+    if finding.imported is not None:
+        file = finding.imported.source.file
+        return f"Study {study.config.name}: {data.label}, {runs} imported from {file}; costs by {code}."
     if commits:
         code += f", commit {', '.join(commits)}"
     return f"Study {study.config.name}: {images}, {runs}; {code}."

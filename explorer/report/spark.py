@@ -59,7 +59,7 @@ def _of(finding: Finding) -> Spark | None:
         return None
     if finding.populations is not None:
         return _of_spaces(finding.populations, error)
-    if finding.measure == "val_error":
+    if finding.measure == "val_error" and finding.imported is None:
         return _of_a_search(finding.search_history) if finding.search_history else None
     if not measured:
         return None

@@ -10,7 +10,7 @@ from explorer.host.errors import InputError
 from explorer.host.formatting import hint
 from explorer.study.settings import DataConfig
 
-OURS = ("digits", "hub", "parquet", "folder", "elsewhere")
+OURS = ("digits", "hub", "parquet", "folder", "elsewhere", "imported")
 Read = Callable[..., Any]
 _LABEL = re.compile(r"[^\x00-\x1f]{0,100}")
 

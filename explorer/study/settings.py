@@ -139,8 +139,8 @@ class DataConfig:
                   part is then the same in all of them, as with split_seed 0
     source        digits: embedded; hub: a data set of the Hugging Face hub; parquet: a local folder laid out as on the
                   hub; folder: image files in train/, val/ and test/, or in one folder, with one folder for each class;
-                  elsewhere: read and trained on by another program, which tells its results; or the name of a source
-                  that an extension adds
+                  elsewhere: read and trained on by another program, which tells its results; imported: never read, the
+                  results were imported from a file (`explorer import`); or the name of a source that an extension adds
     path          name on the hub, or local folder
     subset        the hub's configuration of the data set, where it has several
     *_column, *_part  names of columns and of the set's parts, if they are not the usual ones; part "none": the set's
@@ -497,8 +497,13 @@ class StudyConfig:
 
     @property
     def is_told(self) -> bool:
-        """Whether another program trains the runs and tells their results."""
-        return self.data.source == "elsewhere"
+        """Whether another program trains the runs and tells their results, or they were imported from a file."""
+        return self.data.source in ("elsewhere", "imported")
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the results were imported from a file: nothing can be trained in such a study."""
+        return self.data.source == "imported"
 
     @property
     def records_filters(self) -> bool:
@@ -708,6 +713,80 @@ class PoolConfig:
     name: str | None = None
 
 
+@dataclass(frozen=True)
+class ColumnsConfig:
+    """Which column of an imported file holds what; null: it is found by its usual names, none: it is not used.
+
+    design         names of networks; in their place axes may be given: depth, cardinality and bottleneck_width, and
+                   where they are not the usual ones width, kernel_size, block and template
+    error, accuracy  on test images, of which the error is judged; val_* on validation images, train_* while training
+    seed           the runs of one seed are paired
+    epoch          of a row that tells a run's result after it; where there is one row for each run, its last one
+    data, recipe, image_size  what results must have in common to be compared
+    group          names of the groups whose distributions are shown beside each other
+    status         how a run ended, where some did not come through
+    """
+
+    design: str | None = None
+    error: str | None = None
+    accuracy: str | None = None
+    val_error: str | None = None
+    val_accuracy: str | None = None
+    train_error: str | None = None
+    train_accuracy: str | None = None
+    seed: str | None = None
+    epoch: str | None = None
+    data: str | None = None
+    recipe: str | None = None
+    image_size: str | None = None
+    classes: str | None = None
+    seconds: str | None = None
+    params: str | None = None
+    group: str | None = None
+    status: str | None = None
+    depth: str | None = None
+    cardinality: str | None = None
+    bottleneck_width: str | None = None
+    width: str | None = None
+    kernel_size: str | None = None
+    block: str | None = None
+    template: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """`explorer import FILE`: results of others as a study that is read only.
+
+    file         a table as .csv, .tsv, .parquet, .json or .jsonl, an Optuna database (a file of SQLite or a URL), or
+                 what W&B or MLflow export
+    name         of the study; null: the file's
+    part         which study, where an Optuna database holds several
+    data         one data set of the file, or that of all its rows; each: a study for each
+    recipe       one recipe of the file, or that of all its rows; each: a study for each
+    image_size, channels, classes, test_images  of the images, where the name of the data set does not say
+    unit         of errors and accuracies; auto: as their values say
+    cost         against which the error is drawn
+    contrast     two designs that are compared, paired by seed; `margin` is the largest difference that does not matter
+    question     above the page; null: one that names the data set
+    """
+
+    file: str | None = field(default=None, metadata=WORDS)
+    name: str | None = None
+    part: str | None = None
+    data: str | None = None
+    recipe: str | None = None
+    image_size: Count | None = None
+    channels: Literal[1, 3] | None = None
+    classes: Annotated[int, Ge(2)] | None = None
+    test_images: Count | None = None
+    unit: Literal["auto", "fraction", "percent"] = "auto"
+    cost: Literal["params", "macs", "activations"] = "params"
+    contrast: tuple[str, ...] = ()
+    margin: Share | None = None
+    question: str | None = None
+    columns: ColumnsConfig = field(default_factory=ColumnsConfig)
+
+
 FIGURE_WIDTHS = {"column": 3.25, "page": 6.75}  # inches, of a journal's page with two columns
 
 
@@ -752,4 +831,4 @@ class CiteConfig:
     name: str
 
 
-VerbConfig = VerifyConfig | ExportConfig | BenchmarkConfig | PoolConfig
+VerbConfig = VerifyConfig | ExportConfig | BenchmarkConfig | PoolConfig | ImportConfig

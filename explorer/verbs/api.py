@@ -54,6 +54,7 @@ from explorer.verbs.command_line import Command, read_command
 from explorer.verbs.costs import counted as counted_module
 from explorer.verbs.costs import is_module
 from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage, words_of
+from explorer.verbs.read_only import refuse_training
 from explorer.verbs.tabulate import SCHEMA, read_table
 from explorer.verbs.trained_run import TrainedRun, trained_run
 
@@ -336,6 +337,7 @@ class Study:
             raise InputError(f"at_once={at_once}: allowed are whole numbers of at least 1")
         if self._asking is not None:  # a loop that was left by an exception, whose frame still holds it
             self._asking.close()
+        refuse_training(self.config, "tell results of")
         config = told_settings(self.config, at_once)
         plan = plan_of(config)
         study = begun_study(self.folder, plan)

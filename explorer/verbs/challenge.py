@@ -19,6 +19,7 @@ from explorer.study.checks import ALLOWED, CheckArm, is_asked
 from explorer.study.plan import Plan, plan_of
 from explorer.study.settings import NO_PATH, StudyConfig
 from explorer.verbs.draw_page import draw_page
+from explorer.verbs.read_only import refuse_training
 from explorer.verbs.result import Result
 from explorer.verbs.space_progress import space_progress
 
@@ -28,6 +29,7 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
 
     Raises InputError if the study is not finished or has no contrast to check, and StudyStoppedError if runs failed.
     """
+    refuse_training(config, "train again")
     folder = study_folder(config.name)
     refuse_links(folder)
     with space_progress(console) as progress:

@@ -171,6 +171,8 @@ def compose(arguments: list[str]) -> Composed:
 def composed(words: Words) -> Composed:
     """The settings that the words of a command describe, as `compose` gives them."""
     known, kind = groups(), words.kind
+    if kind is not StudyConfig:  # a key of a verb's own may be called as a group is
+        known = {group: names for group, names in known.items() if not kinds_of(kind, (group,))}
     if kind is BenchmarkConfig:
         _refuse_own_subject(words)
     keys, told = in_full(words.keys, known) if kind is StudyConfig else ([*words.keys], [])

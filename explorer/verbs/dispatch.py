@@ -56,6 +56,7 @@ Which network shape is best at a fixed compute budget?
   explorer verify 29-32x4d          its cost by every referee, its three forms
   explorer export architecture=29-32x4d       a Python module of its own
   explorer pool a b c               one claim over several recorded studies
+  explorer import FILE              results of others as a study to look at
   explorer benchmark                training speed here; latency: of one pass
 
   explorer run --config FILE name=again       a study from its stored settings
@@ -159,7 +160,7 @@ def _module(command: "Command") -> str:
     """The module of a command's verb, below `explorer.verbs`."""
     if command.is_named:
         return NAMED_VERBS[command.do].file or command.do
-    return {"report": "redraw", "doctor": "doctor.examine"}.get(command.do, command.do)
+    return {"report": "redraw", "doctor": "doctor.examine", "import": "import_results"}.get(command.do, command.do)
 
 
 def _check_urls(command: "Command") -> None:

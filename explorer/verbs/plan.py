@@ -28,6 +28,7 @@ from explorer.study.settings import NO_PATH, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
 from explorer.verbs.plan_checks import CheckForecast
+from explorer.verbs.read_only import refuse_training
 from explorer.verbs.result import Result
 from explorer.verbs.space_progress import space_progress
 
@@ -87,6 +88,7 @@ class Forecast:
 
 def forecast(config: StudyConfig, console: Console) -> tuple[Forecast, Path]:
     """What a study would train, and from which other study it takes runs; says on the console what it finds."""
+    refuse_training(config, "plan")
     forked = None
     if config.fork:  # judged by settings alone: no worker reports device and images
         folder, (name, differences) = study_folder(config.name), fork_of(config)

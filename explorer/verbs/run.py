@@ -39,6 +39,7 @@ from explorer.verbs.challenge import challenged
 from explorer.verbs.draw_page import draw_page, tell_of_page
 from explorer.verbs.final_round import finish
 from explorer.verbs.live import Live
+from explorer.verbs.read_only import refuse_changes
 from explorer.verbs.result import Result
 from explorer.verbs.space_progress import space_progress
 
@@ -54,6 +55,7 @@ def carry_out(
 
     Raises StudyStoppedError if runs failed, none could be judged, or the page could not be drawn.
     """
+    refuse_changes(config)
     with space_progress(console) as progress:
         plan = plan_of(config, progress)
     fork = None

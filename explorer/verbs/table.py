@@ -15,6 +15,7 @@ from explorer.study.settings import (
     DeleteConfig,
     ExportConfig,
     FigureConfig,
+    ImportConfig,
     NetworkConfig,
     PoolConfig,
     PredictConfig,
@@ -33,12 +34,14 @@ STUDY_VERBS = ("run", "plan", "challenge", "report", "tabulate", "doctor", "move
 FLAGS_OF_STUDIES = ("yes", "fork")  # keys that are true or false beside those of a study's settings
 # Of these, the ones that go by the record of a study that has begun; the others may begin one.
 RECORD_VERBS = ("challenge", "report", "tabulate", "doctor", "move")
-# Verbs with keys of their own, each in a file in `conf`: on a design, without a study, or on several recorded studies.
+# Verbs with keys of their own, each in a file in `conf`: on a design, without a study, on several recorded studies, or
+# on a file of results.
 OWN_VERBS: dict[str, type[VerbConfig]] = {
     "verify": VerifyConfig,
     "export": ExportConfig,
     "benchmark": BenchmarkConfig,
     "pool": PoolConfig,
+    "import": ImportConfig,
 }
 
 

@@ -204,6 +204,16 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *,
     filters = filters if has_filters else ""
     round_table, round_words = _final_of_card(finding.final_round) if finding.final_round else ("", "")
     recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in config.recipe.shown.items())
+    made = f"""{runs} on {environment["platform"]}, started {environment["started"]}, commit {commits};
+{versions}. Seconds and images per second are of that machine."""
+    images = f"{train:,} images to train, {val:,} to validate, {test:,} to test, of"
+    if finding.imported is not None:
+        source = finding.imported.source
+        recipe = f"{source.recipe or 'Not said'}, by name alone; config.yaml holds none that was used."
+        made = (
+            f"{runs} made by others, imported from {source.file} (SHA-256 `{source.digest}`) {environment['started']}."
+        )
+        images = f"{f'{test:,} images to test' if test else 'number of images not known'}, of"
     return f"""# {config.name}
 
 {config.study.question}
@@ -216,7 +226,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *,
 {round_table}
 ## Data
 
-{data.label}: {train:,} images to train, {val:,} to validate, {test:,} to test, of {data.channels} x {data.image_size} x
+{data.label}: {images} {data.channels} x {data.image_size} x
 {data.image_size} pixels and {data.classes} classes; content hash `{hashed}`. The images are not part of this table.
 
 ## Recipe
@@ -225,8 +235,7 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *,
 
 ## Hardware and versions
 
-{runs} on {environment["platform"]}, started {environment["started"]}, commit {commits};
-{versions}. Seconds and images per second are of that machine.
+{made}
 
 ## Use
 

@@ -22,6 +22,7 @@ from explorer.record.starts import execution_in, preprocessing_in
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import Run
 from explorer.study.runs import runs_of
+from explorer.verbs.read_only import refuse_training
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,6 +113,7 @@ class TrainedRun:
 def trained_run(asked: Choice) -> TrainedRun:
     """The run that a command asks for: the study's answer, or the one that it names. Raises InputError."""
     opened = open_study(study_folder(asked.name))
+    refuse_training(opened.config, "take a trained network from")
     is_named = asked.architecture is not None or asked.seed is not None
     folder, row, why = _named(opened, asked) if is_named else answer_of(opened)
     study = opened if folder == opened.folder else open_study(folder)

@@ -253,8 +253,9 @@ def test_a_row_that_is_whole_and_senseless_is_refused_naming_its_column(folder: 
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        *((column, value) for column in ("train_error", "val_error") for value in ("nan", "1.5", "-0.1", "")),
-        *((column, value) for column in ("learning_rate", "loss", "seconds") for value in ("nan", "inf", "-1", "")),
+        *((column, value) for column in ("train_error", "val_error") for value in ("nan", "1.5", "-0.1")),
+        *((column, value) for column in ("learning_rate", "loss", "seconds") for value in ("nan", "inf", "-1")),
+        ("val_error", ""),  # the others an imported file may not say
         ("epoch", "-1"),
     ],
 )

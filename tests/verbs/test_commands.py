@@ -18,7 +18,7 @@ from explorer.verbs.table import NAMED_VERBS, OWN_VERBS, STUDY_VERBS
 from tests.made_up import made_up
 
 SOURCES = sorted(Path(explorer.__file__).parent.rglob("*.py"))
-COMMAND = re.compile(rf"\bexplorer ({'|'.join(VERBS)}|\{{)|python -m explorer\b(?!\.)|\bdo=\w")
+COMMAND = re.compile(rf"(?<!from )\bexplorer ({'|'.join(VERBS)}|\{{)|python -m explorer\b(?!\.)|\bdo=\w")
 # What stands in a message for something that is known only then.
 FILLED = {
     "verb": "report",

@@ -1,0 +1,66 @@
+"""Reads names of networks as papers and libraries write them, with what such a name says of data and recipe."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from explorer.design.architecture import Architecture
+from explorer.design.name import parse_name, parse_setting
+from explorer.study.known_data import known_data
+
+UNKNOWN = "is not known by this name"
+_TAG = re.compile(r"(.+?)\.([A-Za-z]\w*)")  # `resnext50_32x4d.a1_in1k`
+_WEIGHTS = re.compile(r"_weights$", re.IGNORECASE)  # `ResNeXt50_32X4D_Weights.IMAGENET1K_V2`
+_ON = re.compile(r"(.+?)[_-]((?:cifar-?100?|svhn|imagenet(?:1k)?|in1k|mnist|fashion_?mnist))", re.IGNORECASE)
+_OF_IMAGENET = re.compile(r"(?:.*_)?(?:ft_)?in1k|imagenet1k(?:_\w+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a name says.
+
+    design  the network; None if it does not exist here, and `why` says why
+    data    the data set that the name says it was trained on; "" if it says none
+    recipe  the tag of its weights; "" if it has none
+    """
+
+    design: Architecture | None
+    why: str = ""
+    data: str = ""
+    recipe: str = ""
+
+
+@lru_cache(maxsize=100_000)
+def named(text: str) -> Named:
+    """The network of a name, and what the name says of data and recipe."""
+    base, tag = text.strip(), ""
+    if match := _TAG.fullmatch(base):
+        base, tag = _WEIGHTS.sub("", match[1]), match[2]
+    data = "imagenet" if tag and _OF_IMAGENET.fullmatch(tag) else ""
+    design, why = _design(base)
+    if design is None and (match := _ON.fullmatch(base)) and (known := known_data(match[2])):
+        other, other_why = _design(match[1])
+        design, why, data = other, other_why, known.name
+    return Named(design, "" if design else why, data, tag.lower())
+
+
+def of_axes(depth: str, cardinality: str, bottleneck_width: str, **others: str) -> Named:
+    """The network of numbers as text; `others` are width, kernel_size, block and template, where they are given."""
+    letters = {"width": "w", "kernel_size": "k", "block": "", "template": ""}
+    parts = [f"{letters[axis]}{_whole(value)}" for axis, value in others.items() if value]
+    return named("-".join([_whole(depth), f"{_whole(cardinality)}x{_whole(bottleneck_width)}d", *parts]))
+
+
+def _whole(text: str) -> str:
+    return re.sub(r"\.0+$", "", text.strip())
+
+
+def _design(name: str) -> tuple[Architecture | None, str]:
+    try:
+        design, form = parse_setting(name) if "@" in name else (parse_name(name), "grouped")
+    except ValueError as error:
+        words = str(error).partition(": ")[2]
+        return None, UNKNOWN if words.startswith("expected a name like") else words
+    if form != "grouped":
+        return None, f"is a network in another form ({form}), which computes the same"
+    return design, ""

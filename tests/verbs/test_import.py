@@ -1,0 +1,500 @@
+"""`explorer import`: results of others, from a table or another tool, as a study that is read only."""
+
+# ruff: noqa: E501 - rows of tables and messages are read better whole
+
+import csv
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+
+import explorer
+from explorer.__main__ import main
+from explorer.analysis.judging import open_study
+from explorer.design.cost import cost
+from explorer.design.name import parse_name, short_name
+from explorer.host.errors import InputError
+from explorer.study.known_data import known_data
+from explorer.verbs.command_line import read_command
+from explorer.verbs.importing.names import named
+from explorer.verbs.importing.numbers import counted_alike
+from tests.made_up import made_up
+from tests.verbs.test_every_study import looked_at
+
+PUBLIC = Path(__file__).parents[2] / "examples" / "public_results.csv"
+Said = Callable[..., str]
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Carry out a command in a folder of its own, and give all that it says; `code` is what it ends with."""
+    monkeypatch.chdir(tmp_path)
+
+    def carry_out(*words: str, code: int = 0) -> str:
+        assert main([*words]) == code, capsys.readouterr()
+        found = capsys.readouterr()
+        if code == 2:
+            assert len(found.err.splitlines()) == 1
+            assert found.out == ""
+        return " ".join((found.out + found.err).split())
+
+    return carry_out
+
+
+def table(path: Path, rows: Sequence[dict[str, Any]]) -> str:
+    """Write rows as CSV and give the name of the file."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*dict.fromkeys(key for row in rows for key in row)])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path.name
+
+
+def replicated(seeds: Sequence[int] = (7, 3, 42, 5, 11, 13)) -> list[dict[str, Any]]:
+    """Two designs that differ by about two points at each seed."""
+    return [
+        {"model": name, "seed": seed, "test_acc": round(base - 0.001 * (seed % 5) + extra * (seed % 3), 4)}
+        for name, base, extra in (("resnext50_32x4d", 0.79, 0.0005), ("resnet50", 0.77, 0.0))
+        for seed in seeds
+    ]
+
+
+# ---------------------------------------------------------------- the public table
+
+
+def test_every_parameter_count_of_the_public_table_is_ours(said: Said) -> None:
+    rows = list(csv.DictReader(line for line in PUBLIC.read_text().splitlines() if not line.startswith("#")))
+    counted = 0
+    for row in rows:
+        known = known_data(row["data"])
+        assert known is not None
+        ours = cost(parse_name(row["design"]), known.task).params
+        if row["params"]:
+            assert counted_alike(row["params"], ours), row
+            counted += 1
+        else:
+            assert ours
+    assert counted == 13 * 2 + 7 + 14
+    told = said("import", str(PUBLIC), "data=cifar10", "recipe=imgclsmob")
+    assert "parameters of 20 designs in public_results.csv are the exact ones" in told
+    assert "one run each, so no intervals: the lowest test error is 2.87 %, of ResNet-56 (1x64d)" in told
+    study = explorer.open_study("public_results")
+    assert study.query("ResNeXt-56 (32x2d)").params == 4_817_482
+    assert study.query("56-32x2d").error.mean == pytest.approx(0.0314)
+
+
+def test_the_page_of_the_public_table_shows_what_there_is_and_makes_nothing_up(said: Said) -> None:
+    said("import", str(PUBLIC), "data=cifar10", "recipe=imgclsmob", "name=public")
+    study, page = looked_at(Path("studies/public"))
+    for words in ("Distributions", "The best of some designs", "Where the results come from", "Weighted to equal"):
+        assert words in page
+    for words in ("Mean time of a run", "zero_init_residual", "validation error", "None"):
+        assert words not in page
+    found = study.finding.imported
+    assert found is not None
+    assert found.single
+    assert not any(one.estimate.has_interval for one in study.finding.summaries)
+    assert {*explorer.open_study("public").figures} >= {"front", "distribution", "distribution-equal", "best-of"}
+
+
+def test_a_file_of_several_data_sets_or_recipes_is_never_mixed(said: Said) -> None:
+    words = said("import", str(PUBLIC), code=2)
+    assert "4 data sets, which one study does not mix: imagenet (24), cifar10 (23), cifar100 (15), svhn (13)" in words
+    assert "say data=imagenet, or data=each" in words
+    words = said("import", str(PUBLIC), "data=ImageNet-1k", code=2)
+    assert "8 recipes" in words
+    assert "say recipe=paper, or recipe=each" in words
+    assert "recipe=b7: public_results.csv holds no such results" in said(
+        "import", str(PUBLIC), "data=imagenet", "recipe=b7", code=2
+    )
+    assert not Path("studies").exists()
+    told = said("import", str(PUBLIC), "data=imagenet", "recipe=each", "name=in")
+    assert sorted(path.name for path in Path("studies").iterdir()) == sorted(
+        f"in-{recipe}" for recipe in ("paper", "tv", "gluon", "ra", "a1", "a2", "a3", "tv2")
+    )
+    assert "Not taken: data cifar10 (23), data cifar100 (15), data svhn (13)." in told
+    errors = explorer.open_study("in-a1").runs.set_index("setting")["test_error"]
+    assert errors["50-1x64d"] - errors["50-32x4d"] == pytest.approx(0.0015, abs=1e-9)
+
+
+def test_the_same_import_again_writes_nothing_and_another_one_is_refused(said: Said) -> None:
+    words = ["import", str(PUBLIC), "data=svhn", "name=public"]
+    said(*words)
+    before = {path: path.read_bytes() for path in Path("studies/public").glob("*.*")}
+    assert "holds these results already; nothing was written" in said(*words)
+    assert "name=public: studies/public holds other results" in said(
+        "import", str(PUBLIC), "data=cifar100", "recipe=imgclsmob", "name=public", code=2
+    )
+    assert {path: path.read_bytes() for path in Path("studies/public").glob("*.*")} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["public", "search.seeds=3"],
+        ["public", "recipe.epochs=3"],
+        ["plan", "public"],
+        ["challenge", "public", "study.robustness=[init]"],
+        ["fork", "public", "recipe.epochs=3"],
+        ["export", "public"],
+        ["predict", "public", "cat.png"],
+    ],
+)
+def test_every_verb_that_would_train_or_needs_weights_refuses_in_one_line(said: Said, words: list[str]) -> None:
+    said("import", str(PUBLIC), "data=svhn", "name=public")
+    before = sorted(Path().rglob("*"))
+    assert "public: holds imported results, which are read only" in said(*words, code=2)
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_with_json_the_studies_are_told_with_where_they_come_from(said: Said) -> None:
+    told = said("import", str(PUBLIC), "data=cifar100", "recipe=each", "name=public", "--json")
+    found, _ = json.JSONDecoder().raw_decode(told)
+    assert [one["study"] for one in found["studies"]] == ["public-imgclsmob", "public-paper"]
+    first = found["studies"][0]
+    assert first["imported"]["compared"] == 0  # the file gives none for 100 classes
+    assert first["imported"]["groups"][0]["designs"] == 4
+    assert first["settings"][0]["test_error"]["low"] is None
+
+
+def test_every_verb_that_reads_goes_by_the_record(said: Said) -> None:
+    said("import", str(PUBLIC), "data=svhn", "name=public")
+    assert "lowest test error is 2.93 %" in said("public")
+    assert "4 of 4" in said("status", "public")
+    assert "Nothing is wrong" in said("doctor", "public")
+    assert r"imported from public\_results.csv, made by others" in said("cite", "public")
+    said("table", "public", "--format", "md")
+    assert "imported from public_results.csv" in Path("tables/public-settings.md").read_text()
+    said("tabulate", "public")
+    again = explorer.open_study(Path("tables/public"))
+    assert again.verdict == explorer.open_study("public").verdict
+    assert again.finding.imported is not None
+    assert "data.source=imported" in said("equal_params", "data.source=imported", code=2)
+    explorer.open_study("public").run()  # prints what it says
+    with pytest.raises(InputError, match="read only"):
+        explorer.open_study("public").plan()
+    with pytest.raises(InputError, match="read only"):
+        next(explorer.open_study("public").ask())
+
+
+# ---------------------------------------------------------------- kinds of files
+
+
+def as_files(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The same results as other tools write them, each with the key that it needs, by the name of its file."""
+    frame = pd.DataFrame(rows)
+    frame.to_parquet("plain.parquet")
+    Path("lines.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    Path("columns.json").write_text(json.dumps({name: frame[name].tolist() for name in frame}))
+    runs = [
+        {"name": f"fancy-sun-{number}", "state": "finished", "config": {"arch": {"value": row["model"]}, "seed": {"value": row["seed"]}}, "summary": {"test_acc": row["test_acc"], "_runtime": 60}}
+        for number, row in enumerate(rows)
+    ]  # fmt: skip
+    runs.append({"name": "dark-moon-99", "state": "crashed", "config": {"arch": {"value": "resnet50"}}, "summary": {}})
+    Path("wandb.json").write_text(json.dumps({"runs": runs}))
+    wandb = [
+        {"Name": f"fancy-sun-{number}", "State": "finished", "Runtime": 60, "arch": row["model"], "seed": row["seed"], "test_acc": row["test_acc"]}
+        for number, row in enumerate(rows)
+    ]  # fmt: skip
+    table(Path("wandb.csv"), [*wandb, {"Name": "dark-moon-99", "State": "crashed", "arch": "resnet50"}])
+    mlflow = [
+        {"run_id": f"{number:032x}", "status": "FINISHED", "start_time": "2026-01-01 10:00:00.500000+00:00", "end_time": "2026-01-01 10:01:00.500000+00:00", "metrics.test_acc": row["test_acc"], "params.arch": row["model"], "params.seed": row["seed"], "params.lr": "0.1", "tags.mlflow.runName": f"run-{number}"}
+        for number, row in enumerate(rows)
+    ]  # fmt: skip
+    table(Path("mlflow.csv"), [*mlflow, {**mlflow[0], "status": "FAILED", "metrics.test_acc": ""}])
+    Path("german.csv").write_text(
+        "Modell;model;seed;test_acc (%)\n"
+        + "".join(f"x;{row['model']};{row['seed']};{100 * row['test_acc']:.2f}\n".replace(".", ",") for row in rows)
+    )
+    return {"plain.parquet": "", "lines.jsonl": "", "columns.json": "", "wandb.json": "1 runs that are crashed", "wandb.csv": "1 runs that are crashed", "mlflow.csv": "1 runs that are failed", "german.csv": "errors are per cent"}  # fmt: skip
+
+
+def test_one_set_of_results_is_the_same_from_every_kind_of_file(said: Said) -> None:
+    rows = replicated()
+    table(Path("plain.csv"), rows)
+    said("import", "plain.csv", "data=imagenet")
+    first = explorer.open_study("plain").runs.sort_values(["setting", "seed"])
+    assert len(first) == 12
+    for file, words in as_files(rows).items():
+        name = file.replace(".", "-")
+        assert words in said("import", file, "data=imagenet", f"name={name}")
+        runs = explorer.open_study(name).runs.sort_values(["setting", "seed"])
+        for column in ("setting", "seed", "params", "macs"):
+            assert runs[column].tolist() == first[column].tolist(), file
+        assert runs["test_error"].tolist() == pytest.approx(first["test_error"].tolist(), abs=1e-12), file
+        if "wandb.csv" in file or "mlflow" in file:
+            assert runs["seconds"].tolist() == [60.0] * 12
+
+
+def test_an_optuna_study_is_imported_with_its_finished_trials(said: Said) -> None:
+    study = optuna.create_study(storage="sqlite:///trials.db", study_name="mine", direction="maximize")
+    for cardinality, width in ((1, 16), (2, 10), (4, 6), (8, 4)):
+        trial = study.ask({
+            "depth": optuna.distributions.IntDistribution(29, 29),
+            "cardinality": optuna.distributions.IntDistribution(1, 8),
+            "bottleneck_width": optuna.distributions.IntDistribution(1, 16),
+        })  # fmt: skip
+        del trial
+        study.tell(len(study.trials) - 1, state=optuna.trial.TrialState.FAIL)
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"depth": 29, "cardinality": cardinality, "bottleneck_width": width, "width": 64},
+                distributions={
+                    name: optuna.distributions.IntDistribution(1, 64)
+                    for name in ("depth", "cardinality", "bottleneck_width", "width")
+                },
+                value=0.9 + cardinality / 100,
+            )
+        )
+    told = said("import", "trials.db", "data=cifar10")
+    assert "4 trials that are fail" in told
+    assert "validation" in told
+    found = explorer.open_study("trials")
+    assert found.finding.measure == "val_error"
+    assert found.runs.set_index("setting")["val_error"].to_dict() == pytest.approx(
+        {"29-1x16d-w64": 0.09, "29-2x10d-w64": 0.08, "29-4x6d-w64": 0.06, "29-8x4d-w64": 0.02}
+    )
+    looked_at(Path("studies/trials"))
+    optuna.create_study(storage="sqlite:///trials.db", study_name="other")
+    assert "trials.db: holds 2 studies; say part=NAME, one of mine, other" in said(
+        "import", "trials.db", "name=b", "data=cifar10", code=2
+    )
+    said("import", "trials.db", "name=b", "data=cifar10", "part=mine")
+    assert "holds no trial that came to its end" in said("import", "trials.db", "name=c", "part=other", code=2)
+
+
+def test_a_record_of_this_project_comes_back_as_it_was(said: Said, tmp_path: Path) -> None:
+    config = read_command(["study=equal_params", "name=own", "search.seeds=5", "recipe.epochs=2"]).study
+    folder = made_up(config, error=lambda _, run: 0.05 + run.seed / 1000 + run.seed / 2000 + len(run.id) / 1000)
+    told = said("import", str(folder / "runs.csv"), "name=again", "image_size=8", "channels=1", "columns.group=none")
+    assert "parameters of 5 designs in runs.csv are the exact ones" in told
+    first, again = open_study(folder), open_study(tmp_path / "studies" / "again")
+    errors = [{one.setting: one.errors for one in study.finding.summaries} for study in (first, again)]
+    assert errors[0] == errors[1]
+
+
+def test_python_imports_a_data_frame_and_gives_its_study(said: Said) -> None:
+    frame = pd.DataFrame(replicated())
+    (study,) = explorer.import_results(frame, name="frame", data="imagenet", contrast=("50-32x4d", "50-1x64d"))
+    assert study.finding.comparison is not None
+    assert study.query("resnet50").params == 25_557_032
+    with pytest.raises(InputError, match="name is missing"):
+        explorer.import_results(frame, data="imagenet")
+    with pytest.raises(InputError, match="cost"):
+        explorer.import_results(frame, name="b", data="imagenet", cost="flops")
+    with pytest.raises(InputError, match=r"columns\.desing"):
+        explorer.import_results(frame, name="b", data="imagenet", columns={"desing": "model"})
+    assert "6 of 6" not in said("status", "frame")
+    assert "12 of 12" in said("status", "frame")
+
+
+# ---------------------------------------------------------------- seeds, contrast, curves
+
+
+def test_a_contrast_is_judged_where_the_file_gives_seeds_and_says_when_it_was_declared(said: Said) -> None:
+    file = table(Path("two.csv"), replicated())
+    words = ["import", file, "data=imagenet", "contrast=[resnext50_32x4d,resnet50]", "margin=0.005"]
+    told = said(*words)
+    assert "Seeds 3, 5, 7, 11, 13, 42 are numbered from 0 on here" in told
+    assert "its test error is 2.05 points lower" in told
+    assert "declared when the results were there" in told
+    study, page = looked_at(Path("studies/two"))
+    assert study.finding.comparison is not None
+    assert study.finding.comparison.verdict == "beats"
+    assert "The contrast was declared before" not in page
+    no_seeds = [{key: value for key, value in row.items() if key != "seed"} for row in replicated()]
+    file = table(Path("none.csv"), no_seeds)
+    assert "has no column of seeds" in said(*[words[0], file, *words[2:]], code=2)
+    told = said("import", file, "data=imagenet")
+    assert "12 runs" in told
+    assert "Single runs" not in told
+
+
+def test_epochs_of_a_run_become_its_curve_and_the_last_one_counts(said: Said) -> None:
+    rows = [
+        {"arch": name, "seed": seed, "epoch": epoch, "val_err": round(50 / (epoch + 1) + bias + seed, 2), "dataset": "CIFAR-10"}
+        for name, bias in (("29-32x4d", 0.0), ("29-1x64d", 1.0))
+        for seed in (1, 2)
+        for epoch in range(6)
+    ]  # fmt: skip
+    said("import", table(Path("curves.csv"), rows))
+    study = explorer.open_study("curves")
+    assert study.query("29-32x4d").errors == pytest.approx({0: 0.0933, 1: 0.1033})
+    assert study.query("29-32x4d").curves["val_error"].tolist()[:2] == pytest.approx([0.51, 0.26])
+    looked_at(Path("studies/curves"))
+    sparse = [row for row in rows if row["epoch"] in (1, 3, 5)]
+    assert "8 rows of epochs before the last" in said("import", table(Path("sparse.csv"), sparse))
+    two = [{**row, "seed": 1} for row in rows if row["epoch"] in (2, 5)]
+    assert "are both of 29-32x4d with one seed" in said("import", table(Path("two.csv"), two), code=2)
+
+
+# ---------------------------------------------------------------- names, units, numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "design", "data", "recipe"),
+    [
+        ("resnext50_32x4d.a1_in1k", "50-32x4d", "imagenet", "a1_in1k"),
+        ("resnet50.tv2_in1k", "50-1x64d", "imagenet", "tv2_in1k"),
+        ("resnext101_32x8d.fb_swsl_ig1b_ft_in1k", "101-32x8d", "imagenet", "fb_swsl_ig1b_ft_in1k"),
+        ("ResNeXt50_32X4D_Weights.IMAGENET1K_V2", "50-32x4d", "imagenet", "imagenet1k_v2"),
+        ("ResNeXt-50 (32x4d)", "50-32x4d", "", ""),
+        ("ResNeXt-29, 8x64d", "29-8x64d", "", ""),
+        ("ResNeXt-29, 16\N{MULTIPLICATION SIGN}64d", "29-16x64d", "", ""),
+        ("WRN-28-10", "28-1x160d-w160-wide", "", ""),
+        ("wide_resnet50_2", "50-1x128d", "", ""),
+        ("regnetx_032", short_name(parse_name("regnetx_032")), "", ""),
+        ("regnet_x_3_2gf", short_name(parse_name("regnetx_032")), "", ""),
+        ("resnext20_16x4d_cifar10", "20-16x4d", "cifar10", ""),
+        ("29-8x14.24.58d", "29-8x14.24.58d", "", ""),
+        ("preresnet164", "164-1x16d-w64-preact", "", ""),
+    ],
+)
+def test_names_are_read_as_papers_and_libraries_write_them(text: str, design: str, data: str, recipe: str) -> None:
+    found = named(text)
+    assert found.design is not None
+    assert (short_name(found.design), found.data, found.recipe) == (design, data, recipe)
+
+
+def test_networks_that_do_not_exist_here_are_counted_and_named(said: Said) -> None:
+    rows = [
+        {"model": f"{name}.a1_in1k", "top1": top1, "param_count": params}
+        for name, top1, params in (
+            ("resnext50_32x4d", 80.53, 25.03),
+            ("resnet50", 80.38, 25.56),
+            ("resnet101", 81.3, 44.55),
+            ("seresnext50_32x4d", 81.3, 27.56),
+            ("resnet50d", 80.5, 25.58),
+            ("vit_base_patch16_224", 81.8, 86.57),
+            ("no_such_thing", 70.0, 1.0),
+        )
+    ]
+    told = said("import", table(Path("timm.csv"), rows))
+    assert "recipe a1_in1k" in told
+    assert "4 designs in 4 rows do not exist here: seresnext50_32x4d.a1_in1k it has squeeze-and-excitation" in told
+    assert "no_such_thing.a1_in1k is not known by this name" in told
+    assert "Parameters that are not the exact ones" not in told
+    study, page = looked_at(Path("studies/timm"))
+    assert "vit_base_patch16_224.a1_in1k" in page
+    assert study.finding.imported is not None
+    assert [one.name.partition(".")[0] for one in study.finding.imported.source.unread] == [
+        *("seresnext50_32x4d", "resnet50d", "vit_base_patch16_224", "no_such_thing"),
+    ]
+    rows[0]["param_count"] = 25.10
+    told = said("import", table(Path("wrong.csv"), rows))
+    assert "Parameters that are not the exact ones in wrong.csv: 50-32x4d 25.1, here 25,028,904" in told
+    assert "In the file" in looked_at(Path("studies/wrong"))[1]
+    assert "none of its 1 row is of a network that exists here: vit_base_patch16_224" in said(
+        "import", table(Path("vit.csv"), rows[5:6]), code=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "errors"),
+    [
+        ("error", ("4.33", "4.53"), (0.0433, 0.0453)),
+        ("error", ("0.0433", "0.0453"), (0.0433, 0.0453)),
+        ("error", ("0.3", "0.12"), (0.3, 0.12)),  # so few per cent are not reported with so few digits
+        ("error", ("0.2197", "0.31"), (0.2197, 0.31)),
+        ("error (%)", ("0.31", "0.45"), (0.0031, 0.0045)),
+        ("err", ("0.31%", "0.45 %"), (0.0031, 0.0045)),
+        ("err", ("3.65 ± 0.10", "3.58 ± 0.08"), (0.0365, 0.0358)),
+        ("top1", ("76.16", "77.63"), (0.2384, 0.2237)),
+        ("acc", ("0.95", "1.0"), (0.05, 0.0)),
+        ("test_accuracy_percent", ("95", "94.5"), (0.05, 0.055)),
+    ],
+)
+def test_errors_and_accuracies_are_read_as_fractions_or_per_cent(
+    said: Said, column: str, values: tuple[str, str], errors: tuple[float, float]
+) -> None:
+    rows = [{"net": name, column: value} for name, value in zip(("29-32x4d", "29-1x64d"), values, strict=True)]
+    said("import", table(Path("unit.csv"), rows), "data=cifar10")
+    assert explorer.open_study("unit").runs["test_error"].tolist() == pytest.approx(errors)
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys", "words"),
+    [
+        ([{"net": "29-32x4d", "error": "0.31"}, {"net": "29-1x64d", "error": "0.45"}], (), "may be fractions or per cent; say unit=fraction or unit=percent"),
+        ([{"net": "29-32x4d", "acc": "95.31"}, {"net": "29-1x64d", "acc": "0.9531"}], (), r"holds 95.31 (row 1) and 0.9531 (row 2), so that some seem to be per cent"),
+        ([{"net": "29-32x4d", "error": "104"}], (), "104 is no share; allowed is 0 to 100"),
+        ([{"net": "29-32x4d", "error": "good"}], (), "row 1, column error: 'good' is not a number"),
+        ([{"net": "29-32x4d", "loss": "0.3"}], (), "no column is known to hold an error or an accuracy; say columns.error=COLUMN"),
+        ([{"who": "29-32x4d", "error": "4.1"}], (), "no column is known to name the networks; say columns.design=COLUMN"),
+        ([{"net": "29-32x4d", "error": "4.1"}], ("columns.design=nett",), "columns.design=nett: bad.csv has no such column (did you mean net?)"),
+        ([{"net": "29-32x4d", "error": "4.1"}], ("data=birds",), "data=birds: is not known, and costs depend on the images; say image_size and classes"),
+        ([{"net": "29-32x4d", "error": "4.1"}], (), "does not say which data set these results are of; say data=NAME"),
+        ([{"net": "29-32x4d", "error": "4.1", "seed": "1.5"}], ("data=cifar10",), "column seed: 1.5 is no seed"),
+        ([{"net": "29-32x4d", "error": "4.1", "seed": ""}, {"net": "29-1x64d", "error": "4.1", "seed": "1"}], ("data=cifar10",), "row 1: has no seed; say columns.seed=none"),
+        ([{"net": "29-32x4d", "error": "4.1", "seed": "1"}] * 2, ("data=cifar10",), "rows 1 and 2 are both of 29-32x4d with one seed"),
+        ([{"net": "29-32x4d", "error": "4.1"}], ("data=cifar10", "margin=0.01"), "margin=0.01: is that of a contrast"),
+        ([{"net": "29-32x4d", "error": "4.1", "err": "4.2"}], ("data=cifar10", "contrast=[a,b,c]"), "allowed are two designs"),
+        ([{"net": "29-32x4d", "error": "4.1"}], ("data=cifar10", "part=x"), "part=x: names a study of an Optuna database"),
+        ([{"net": "", "error": ""}], (), "bad.csv: holds no rows"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused_in_one_line(
+    said: Said, rows: list[dict[str, str]], keys: tuple[str, ...], words: str
+) -> None:
+    keys = (
+        keys if any(key.startswith("data=") for key in keys) or "which data set" in words else (*keys, "data=cifar10")
+    )
+    assert words in said("import", table(Path("bad.csv"), rows), *keys, code=2)
+    assert not Path("studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.xlsx", b"PK", "a.xlsx: is not of a kind that is read here; allowed are .csv"),
+        ("a.json", b"{", "a.json: cannot be read as json"),
+        ("a.json", b"[1, 2]", "a.json: holds no list of records"),
+        ("a.csv", b"", "a.csv: is empty"),
+        ("a.csv", b"\xff\xfe\x00", "a.csv: cannot be read as csv"),
+        ("a.parquet", b"PAR1", "a.parquet: cannot be read as parquet"),
+        ("a.db", b"SQLite format 3\0 and no more", "a.db: "),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(said: Said, name: str, content: bytes, words: str) -> None:
+    Path(name).write_bytes(content)
+    assert words in said("import", name, "data=cifar10", code=2)
+    assert "no.csv: cannot be read (No such file or directory)" in said("import", "no.csv", code=2)
+    assert "file is missing" in said("import", code=2)
+
+
+def test_groups_of_the_file_are_set_beside_each_other_and_weighted_to_equal_cost(said: Said) -> None:
+    rows = [
+        {"net": f"{depth}-{paths}x{width}d-w64", "error": round(5 + 40 / depth + 0.1 * paths + width / 50, 3), "group": group}
+        for group, paths in (("few", 2), ("many", 8))
+        for depth in (11, 20, 29, 38, 47)
+        for width in (2, 4, 8)
+    ]  # fmt: skip
+    said("import", table(Path("groups.csv"), rows), "data=cifar10", "cost=macs")
+    study, page = looked_at(Path("studies/groups"))
+    found = study.finding.imported
+    assert found is not None
+    assert found.grouped_by == "group"
+    assert found.weighted is not None
+    assert {*found.weighted.distributions} == {"few", "many"}
+    assert "Which axes matter" in page  # 30 designs that differ in numbers alone
+    assert "against multiply-adds" in page
+
+
+def test_results_on_images_of_unknown_number_claim_nothing_of_how_sure_the_front_is(said: Said) -> None:
+    rows = [{"net": f"29-{paths}x4d", "error": 5 - paths / 8} for paths in (1, 2, 4, 8)]
+    said("import", table(Path("own.csv"), rows), "data=birds", "classes=20", "image_size=32")
+    study, page = looked_at(Path("studies/own"))
+    assert study.finding.front is not None
+    assert study.finding.front.ahead.all()
+    assert "redrawn within" not in page
+    assert re.search(r"redrawn errors\s+.*?-", page)
+    with_number = said(
+        "import", "own.csv", "name=known", "data=birds", "classes=20", "image_size=32", "test_images=500"
+    )
+    assert "4 designs" in with_number
+    assert "counting on 500 images alone" in looked_at(Path("studies/known"))[1]
