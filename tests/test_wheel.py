@@ -20,6 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import explorer
+from explorer.verbs.importing.files import SHIPPED
 from tests.conftest import TINY
 from tests.photographs import CLASSES, photographs
 from tests.test_pythons import LIMIT, environment, install, run
@@ -86,7 +87,7 @@ def test_the_wheel_holds_the_package_and_its_conf_and_nothing_else(wheel: Path) 
         for place, folder in places.items()
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
-    }
+    } | {f"explorer/examples/{SHIPPED}"}
     assert {name.rpartition("/")[2] for name in about} >= {"METADATA", "entry_points.txt", "LICENSE"}
     # That these are among them, whatever stands in the folders.
     for one in ("conf/study/equal_params.yaml", "report/templates/study.html.j2", "training/network/kernels/grouped.c"):
@@ -117,6 +118,7 @@ def test_the_installed_wheel_plans_trains_and_draws_in_an_empty_folder(installed
     (tmp_path / "conf" / "study").mkdir(parents=True)
     (tmp_path / "conf" / "study" / "mine.yaml").write_text("\n".join(lines))
     assert "10 of 10 runs to do" in run(tmp_path, *command, "study=mine", "do=plan")
+    assert "Report: reports/svhn.html" in run(tmp_path, *command, "import", SHIPPED, "data=svhn", "name=svhn")
 
 
 @pytest.mark.real

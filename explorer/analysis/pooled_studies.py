@@ -169,6 +169,11 @@ ALIKE: dict[str, Callable[[OpenedStudy], str]] = {
 def _refuse_unfit(study: OpenedStudy) -> None:
     """Raise InputError for a study that has no measured contrast of two settings, or is not finished."""
     name, finding = study.config.name, study.finding
+    if study.finding.imported is not None:
+        raise InputError(
+            f"studies: {study.config.name} holds imported results, of whose training only a name is known; allowed "
+            "are studies that were trained here"
+        )
     if study.plan.contrast is None:
         raise InputError(
             f"studies: {name} has no contrast of two settings to judge; allowed are studies that declare one"

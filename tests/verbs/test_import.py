@@ -80,7 +80,7 @@ def test_every_parameter_count_of_the_public_table_is_ours(said: Said) -> None:
         else:
             assert ours
     assert counted == 13 * 2 + 7 + 14
-    told = said("import", str(PUBLIC), "data=cifar10", "recipe=imgclsmob")
+    told = said("import", PUBLIC.name, "data=cifar10", "recipe=imgclsmob")  # which ships with the package
     assert "parameters of 20 designs in public_results.csv are the exact ones" in told
     assert "one run each, so no intervals: the lowest test error is 2.87 %, of ResNet-56 (1x64d)" in told
     study = explorer.open_study("public_results")
@@ -498,3 +498,14 @@ def test_results_on_images_of_unknown_number_claim_nothing_of_how_sure_the_front
     )
     assert "4 designs" in with_number
     assert "counting on 500 images alone" in looked_at(Path("studies/known"))[1]
+
+
+def test_imported_contrasts_are_not_pooled(said: Said) -> None:
+    for data in ("cifar10", "svhn"):
+        rows = [
+            {**row, "model": row["model"].replace("resnet50", "29-1x64d").replace("resnext50_32x4d", "29-32x4d")}
+            for row in replicated()
+        ]
+        file = table(Path(f"{data}.csv"), rows)
+        said("import", file, f"data={data}", "contrast=[29-32x4d,29-1x64d]")
+    assert "cifar10 holds imported results" in said("pool", "cifar10", "svhn", code=2)

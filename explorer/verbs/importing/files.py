@@ -18,6 +18,7 @@ from explorer.host.yaml_limits import opened
 
 MOST_BYTES = 2**28  # of a file
 MOST_ROWS = 1_000_000
+SHIPPED = "public_results.csv"  # is found by its name alone, wherever the command is given
 SQLITE = b"SQLite format 3\0"
 _URL = re.compile(r"[a-z][a-z0-9+]*://")
 _FLAT = re.compile(r"(\.value|\.wandb)$")  # W&B wraps each setting: {"lr": {"value": 0.1}}
@@ -49,6 +50,8 @@ def read(file: str, part: str | None = None) -> Raw:
     if _URL.match(file):
         return _optuna(file, without_password(file), "", part)
     path = Path(file).expanduser()
+    if file == SHIPPED and not path.exists():
+        path = shipped()
     try:
         with opened(path, MOST_BYTES) as stream:
             content = stream.read(MOST_BYTES)
@@ -71,6 +74,13 @@ def read(file: str, part: str | None = None) -> Raw:
     except Exception as error:  # noqa: BLE001 - whatever a library says of a damaged file
         raise InputError(f"{file}: cannot be read as {ending[1:]} ({in_one_line(error)})") from None
     return Raw(_with_seconds(_checked(found, file)), path.name, ending[1:], digest, decimal=decimal)
+
+
+def shipped() -> Path:
+    """The table of published results that comes with the package, in a clone among its examples."""
+    package = Path(__file__).parents[2]
+    own = package / "examples" / SHIPPED
+    return own if own.exists() else package.parent / "examples" / SHIPPED
 
 
 def of_frame(frame: pd.DataFrame) -> Raw:
