@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from explorer.host.formatting import one_line
+
 
 class InputError(ValueError):
     """Input from the user cannot be used: one line that says what is wrong, where, and what is allowed.
@@ -12,7 +14,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, line: str, *more: str) -> None:
-        super().__init__(line)
+        super().__init__(one_line(line))
         self.more = more
         for one in more:
             self.add_note(one)
@@ -29,7 +31,7 @@ class StudyStoppedError(Exception):
     """
 
     def __init__(self, line: str, data: Callable[[], Mapping[str, Any]] | None = None) -> None:
-        super().__init__(line)
+        super().__init__(one_line(line))
         self.data = data
 
     def _render_traceback_(self) -> list[str]:

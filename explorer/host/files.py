@@ -1,6 +1,7 @@
 """Atomic file writes: a reader sees the old content or the new, and a crash loses neither."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,8 +19,9 @@ def replaced(path: Path) -> Iterator[Path]:
 
     A reader sees the old content or the new, never a part, and a crash loses neither.
     """
-    # Two processes may write one file at once: studies that run side by side all write the index.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Two processes may write one file at once, or two threads: studies that run side by side all write the index.
+    own = "" if threading.current_thread() is threading.main_thread() else f"-{threading.get_ident()}"
+    partial = path.with_name(f".{path.name}.{os.getpid()}{own}.partial")
     try:
         with named(path):
             yield partial

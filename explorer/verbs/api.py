@@ -8,13 +8,12 @@ s.verdict, s.figures["cardinality"]
 """
 
 import math
-import operator
 import re
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
@@ -49,7 +48,7 @@ from explorer.study.plan import plan_of
 from explorer.study.run import Run
 from explorer.study.settings import NetworkConfig, PredictConfig, StudyConfig
 from explorer.study.settings import Recipe as RecipeConfig
-from explorer.study.tree import checked_tree, whole_number
+from explorer.study.tree import checked_name, checked_tree, whole_number
 from explorer.verbs.command_line import Command, read_command
 from explorer.verbs.costs import counted as counted_module
 from explorer.verbs.costs import is_module
@@ -57,6 +56,7 @@ from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Sp
 from explorer.verbs.read_only import refuse_training
 from explorer.verbs.tabulate import SCHEMA, read_table
 from explorer.verbs.trained_run import TrainedRun, trained_run
+from explorer.verbs.values import number, scalar, shown, text, whole
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -236,7 +236,7 @@ class Study:
         }
         said |= {"search": search, "engine": engine, "storage": storage}
         settings = {key: value for key, value in said.items() if value is not None} | keys
-        if contrast != AS_DECLARED:
+        if not (isinstance(contrast, str) and contrast == AS_DECLARED):
             settings["contrast"] = contrast
         command = read_command([*_first_words(study), *words_of(settings)])
         self._bind(command.study, command, None)
@@ -295,7 +295,7 @@ class Study:
         nothing. Raises InputError for what can be repaired, and StudyStoppedError if runs failed or nothing could be
         judged.
         """
-        if hours is not None and not hours > 0:
+        if hours is not None and not number("hours", hours) > 0:
             raise InputError(f"hours={hours}: allowed are numbers above 0")
         from explorer.verbs.run import carry_out
 
@@ -333,8 +333,7 @@ class Study:
         from explorer.search.asking import Asking, told_settings
         from explorer.verbs.draw_page import draw_page
 
-        if at_once < 1:
-            raise InputError(f"at_once={at_once}: allowed are whole numbers of at least 1")
+        at_once, fingerprint = whole("at_once", at_once), text("fingerprint", fingerprint)
         if self._asking is not None:  # a loop that was left by an exception, whose frame still holds it
             self._asking.close()
         refuse_training(self.config, "tell results of")
@@ -406,15 +405,20 @@ class Study:
         come through has a `status` other than ok and a `message`. Raises InputError, and takes nothing in, for what is
         wrong.
         """
+        if not isinstance(run, AskedRun):
+            raise InputError(f"{shown(run)}: is no run that Study.ask gave out")
         if self._asking is None:
             raise InputError(f"run {run.id}: nothing is asked for now; tell it within a loop over Study.ask")
         from explorer.search import asking as told
 
-        took = time.perf_counter() - run._since if seconds is None else seconds
+        named = f"run {run.id}: "
+        took = time.perf_counter() - run._since if seconds is None else number(f"{named}seconds", seconds)
+        rate = number(f"{named}learning_rate", learning_rate)
+        message = text(f"{named}message", message)
         cost = _told_cost(run, network, costs)
-        errors = told.Errors(val_error, test_error, train_error, loss)
+        errors = told.Errors(*map(scalar, (val_error, test_error, train_error, loss)))
         if epoch is not None:
-            return self._asking.epoch(run.id, errors.of_epoch(run.id, epoch, learning_rate, took), cost)
+            return self._asking.epoch(run.id, errors.of_epoch(run.id, whole(f"{named}epoch", epoch), rate, took), cost)
         ended = partial(errors.of_run, status=status, message=message, seconds=took, right=right)
         self._asking.end(run.id, ended, cost)
         return False
@@ -521,7 +525,7 @@ class Study:
     @property
     def runs(self) -> pd.DataFrame:
         """The table of runs: one row for each design and seed, errors as fractions."""
-        return self._study.record.runs
+        return self._study.record.runs.copy()
 
     @property
     def final(self) -> Final | None:
@@ -530,17 +534,17 @@ class Study:
         if final is None or final.study.record is None:
             return None
         known = without_joined(final.study.plan.config, final.study.record)
-        return Final(known.runs, known.epochs, final.found, final_numbers(final.found))
+        return Final(known.runs.copy(), known.epochs.copy(), final.found, final_numbers(final.found))
 
     @property
     def epochs(self) -> pd.DataFrame:
         """The table of epochs: one row for each epoch of a run, errors as fractions."""
-        return self._study.record.epochs
+        return self._study.record.epochs.copy()
 
     @property
     def filters(self) -> pd.DataFrame:
         """The table of filters: for each run and k x k convolution, how long its filters are and how far they turn."""
-        return self._study.record.filters
+        return self._study.record.filters.copy()
 
     @property
     def finding(self) -> Finding:
@@ -567,7 +571,7 @@ class Study:
         """The figures of the study's page, as plotly figures by name."""
         study = self._study
         if self._views is None:
-            self._views = {name: plotted(figure) for name, figure in Views(study).figures.items()}
+            self._views = _Figures({name: plotted(figure) for name, figure in Views(study).figures.items()})
         return self._views
 
     def print_figure(self, name: str, width: float = 3.25, height: float | None = None) -> "PrintFigure":
@@ -581,7 +585,8 @@ class Study:
         found = printable(self._study)
         if name not in found:
             raise InputError(f"{name}: no such figure; allowed: {', '.join(found)}")
-        return print_figure(found[name], width, height)
+        tall = None if height is None else number("height", height, 0.5, 40)
+        return print_figure(found[name], number("width", width, 1, 40), tall)
 
     def table(self, form: str = "latex", name: str | None = None) -> str:
         """A table of the study as text: in `latex`, `csv` or `md`, of `final`, `settings`, `contrasts` or `checks`.
@@ -603,6 +608,7 @@ class Study:
 
     def query(self, architecture: str) -> Answer:
         """The results of an architecture, by any of its names. Raises InputError if the study did not train it."""
+        text("architecture", architecture)
         try:
             name = setting_name(*parse_setting(architecture))
         except ValueError as error:
@@ -631,6 +637,8 @@ class Study:
         from explorer.report.page import write_page
         from explorer.verbs.ped_anova import ped_anova
 
+        if not isinstance(path, (str, PurePath)) or Path(path).is_dir():
+            raise InputError(f"path={shown(path)}: allowed is the name of a file, as 'page.html'")
         write_page(self._study, Path(path), importance=ped_anova(self._study))
         return Path(path)
 
@@ -648,17 +656,28 @@ def open_study(name: str | Path) -> Study:
 
     Raises InputError if there is none, or its files cannot be used.
     """
-    folder = name if isinstance(name, Path) else study_folder(name)
+    if not isinstance(name, (str, PurePath)):
+        raise InputError(f"{shown(name)}: allowed are the name of a study and the Path of its folder")
+    folder = Path(name) if isinstance(name, PurePath) else study_folder(checked_name(name))
     return Study._of(read_table(folder) if (folder / SCHEMA).exists() else opened(folder))
+
+
+class _Figures(dict[str, go.Figure]):
+    """Figures by name; one that is not there is refused with the names of those that are."""
+
+    def __missing__(self, name: object) -> go.Figure:
+        raise InputError(f"{shown(name)}: no such figure; allowed: {', '.join(self)}")
 
 
 def _first_words(study: str | Path | None) -> list[str]:
     """The words of a command that say which study it is."""
     if study is None:
         return ["study=custom"]
-    if isinstance(study, str):
+    if isinstance(study, str) and not study.startswith("-") and "=" not in study:
         return ["run", study]
-    return ["run", "--config", str(study / CONFIG if study.is_dir() else study)]
+    if isinstance(study, str) or not isinstance(study, PurePath):
+        raise InputError(f"{shown(study)}: is no study; allowed are a name and the Path of stored settings")
+    return ["run", "--config", str(Path(study) / CONFIG if Path(study).is_dir() else study)]
 
 
 def _classified(classes: Sequence[tuple[str, float]]) -> dict[str, Any]:
@@ -685,28 +704,22 @@ def _told_cost(run: AskedRun, network: "Network | None", costs: Cost | Mapping[s
     values = asdict(costs) if isinstance(costs, Cost) else costs
     if not isinstance(values, Mapping) or {*values} != {*COUNTED}:
         raise InputError(f"run {run.id}: costs={costs!r}: allowed are explorer.costs(...), or {', '.join(COUNTED)}")
-    numbers = {axis: _whole(value) for axis, value in values.items()}
-    for axis, number in numbers.items():
-        if number is None or not 1 <= number <= MOST_COST:
-            raise InputError(f"run {run.id}: costs: {axis}={values[axis]!r}: allowed are whole numbers from 1")
-    return ToldCost(Cost(**{axis: number for axis, number in numbers.items() if number is not None}), by_fvcore)
-
-
-def _whole(value: Any) -> int | None:
-    """A whole number, of numpy too; None for anything else."""
-    try:
-        return None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        return None
+    numbers = {axis: whole(f"run {run.id}: costs: {axis}", values[axis]) for axis in COUNTED}
+    for axis, value in numbers.items():
+        if value > MOST_COST:
+            raise InputError(f"run {run.id}: costs: {axis}={value}: allowed are numbers up to {MOST_COST}")
+    return ToldCost(Cost(**numbers), by_fvcore)
 
 
 def _at_most(axis: str, limit: int | float | str) -> int:
     if axis not in COUNTED:
         raise InputError(f"{axis}={limit}: allowed are limits on {', '.join(COUNTED)}")
     match = _AT_MOST.fullmatch(limit) if isinstance(limit, str) else None
-    found = whole_number(match[1]) if match else None if isinstance(limit, str) else int(limit)
+    own = scalar(limit)
+    is_number = isinstance(own, (int, float)) and not isinstance(own, bool) and math.isfinite(own)
+    found = whole_number(match[1]) if match else int(own) if is_number else None
     if found is None:
-        raise InputError(f"{axis}={limit!r}: allowed are a number, as 400_000_000, and text, as '<400M'")
+        raise InputError(f"{axis}={shown(limit)}: allowed are a number, as 400_000_000, and text, as '<400M'")
     return found - 1 if isinstance(limit, str) and re.match(r"\s*<(?!=)", limit) else found
 
 

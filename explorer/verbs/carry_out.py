@@ -82,10 +82,10 @@ def _carried_out(
                 out.write(result.data())
             return result.code
     except InputError as error:
-        complain(one_line(str(error)), *error.more)
+        complain(str(error), *error.more)
         return 2
     except StudyStoppedError as error:
-        complain(one_line(str(error)), data=error.data() if out is not None and error.data else None)
+        complain(str(error), data=error.data() if out is not None and error.data else None)
         return 1
     except OSError as error:
         if error.filename is None:

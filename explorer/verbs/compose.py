@@ -7,6 +7,7 @@ written, and a message can name the one file that a value comes from.
 
 import re
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,6 +42,7 @@ from explorer.verbs.grammar import Words, read_words
 from explorer.verbs.in_short import in_full, settle
 from explorer.verbs.table import words_field
 
+_HYDRA = threading.Lock()  # Hydra is one for a process, in which threads may make studies
 # Hydra imports every module of a package named `hydra_plugins`, under `python -m` also from the current folder.
 sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
 sys.modules["hydra_plugins"].__path__ = []
@@ -686,7 +688,7 @@ def _defaults(root: str, chosen: dict[str, str]) -> Iterator[tuple[str, Steps]]:
     SourcesRegistry.instance().types[_Folder.scheme()] = _Folder
     if others:
         overrides.append(f"hydra.searchpath=[{','.join(quoted(f'file://{folder}') for folder in others)}]")
-    with initialize_config_dir(str(own), version_base="1.3"):
+    with _HYDRA, initialize_config_dir(str(own), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         found = hydra.config_loader.compute_defaults_list(root, overrides, RunMode.RUN).defaults

@@ -10,6 +10,7 @@ from explorer.design.cost import Cost, cost
 from explorer.design.name import parse_name
 from explorer.design.template import Task
 from explorer.host.errors import InputError
+from explorer.verbs.values import whole
 
 if TYPE_CHECKING:
     from explorer.training.network.count import ModuleCount
@@ -43,6 +44,8 @@ def costs(
 
     Raises InputError for what is no name, or a network that such images do not fit.
     """
+    given = {"image_size": image_size, "classes": classes, "channels": channels}
+    image_size, classes, channels = (None if one is None else whole(key, one) for key, one in given.items())
     if is_module(network):
         found = counted(network, image_size=image_size, classes=classes, channels=channels, inputs=inputs)
         return found.cost

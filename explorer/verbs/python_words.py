@@ -7,7 +7,7 @@ are the command's.
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from explorer.design.space import Space as AnySpace
@@ -16,6 +16,7 @@ from explorer.study.settings import Precision, Pruner, StudyConfig, Tracker
 from explorer.study.tree import kinds_of
 from explorer.verbs.compose import quoted
 from explorer.verbs.in_short import TOLERANCE
+from explorer.verbs.values import scalar, shown
 
 Axis = Sequence[int] | Mapping[str, int] | int
 Limit = float | int | str | tuple[int | str, float]
@@ -141,6 +142,8 @@ class Group:
     group = ""
 
     def __init__(self, base: str | None, keys: Mapping[str, Any]) -> None:
+        if base is not None and not isinstance(base, str):
+            raise InputError(f"{self.group}={shown(base)}: allowed is the name of a file of conf/{self.group}")
         self.base, self.keys = base, dict(keys)
 
     def __repr__(self) -> str:
@@ -240,17 +243,18 @@ class Budget(Group):
 
 
 def _limit(key: str, limit: Limit) -> dict[str, Any]:
-    if isinstance(limit, tuple):
-        target, tolerance = limit
-        return {"target": target, "tolerance": tolerance}
-    if isinstance(limit, float) and 0 <= limit < 1:
-        return {"tolerance": limit}
-    if isinstance(limit, bool) or (isinstance(limit, float) and not limit.is_integer()):
+    own = scalar(limit)
+    if isinstance(limit, (tuple, list)) and len(limit) == 2:
+        return {"target": scalar(limit[0]), "tolerance": scalar(limit[1])}
+    if isinstance(own, float) and 0 <= own < 1:
+        return {"tolerance": own}
+    is_whole = isinstance(own, float) and own.is_integer()
+    if isinstance(own, bool) or not (isinstance(own, (int, str)) or is_whole):
         raise InputError(
-            f"{key}={limit}: allowed are a tolerance as a fraction of the reference's cost, a target as 1_000_000 or "
-            "'1M', or both as ('1M', 0.02)"
+            f"{key}={shown(limit)}: allowed are a tolerance as a fraction of the reference's cost, a target as "
+            "1_000_000 or '1M', or both as ('1M', 0.02)"
         )
-    return {"target": int(limit) if isinstance(limit, float) else limit, "tolerance": TOLERANCE}
+    return {"target": int(own) if isinstance(own, float) else own, "tolerance": TOLERANCE}
 
 
 GROUPS: dict[str, type[Group]] = {kind.group: kind for kind in (Space, Budget, Data, Recipe, Search, Engine, Storage)}
@@ -265,6 +269,8 @@ def words_of(settings: Mapping[str, Any]) -> list[str]:
     for name, value in settings.items():
         if name in GROUPS:
             words += _of_group(name, value)
+        elif name == "study" and isinstance(value, Mapping):
+            words += _nested(name, value)
         elif name == "contrast" and value is not None and not isinstance(value, Mapping):
             words += _contrast(value)
         else:
@@ -273,21 +279,23 @@ def words_of(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _of_group(group: str, value: Any) -> list[str]:
+    value = scalar(value)
     if isinstance(value, Group):
         if value.group != group:
-            raise InputError(f"{group}={value!r}: is a {value.group}; say {value.group}=... or give a {group}")
+            raise InputError(f"{group}={shown(value)}: is a {value.group}; say {value.group}=... or give a {group}")
         return value.words()
     if isinstance(value, Mapping):
         return _nested(group, value)
-    if isinstance(value, (str, Path, int, float)) and not isinstance(value, bool):
+    if isinstance(value, (str, PurePath, int, float)) and not isinstance(value, bool):
         return [f"{group}={quoted(str(value))}"]
     of = GROUPS[group].__name__
-    raise InputError(f"{group}={value!r}: allowed are a name, a mapping of keys, or explorer.{of}(...)")
+    raise InputError(f"{group}={shown(value)}: allowed are a name, a mapping of keys, or explorer.{of}(...)")
 
 
 def _contrast(pair: Any) -> list[str]:
+    pair = pair.tolist() if hasattr(pair, "tolist") else pair
     if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
-        raise InputError(f"contrast={pair!r}: say which setting is compared with which, as in ('32x4d', '1x64d')")
+        raise InputError(f"contrast={shown(pair)}: say which setting is compared with which, as in ('32x4d', '1x64d')")
     return [f"study.contrast.{key}={_text(one)}" for key, one in zip(("setting", "against"), pair, strict=True)]
 
 
@@ -331,15 +339,15 @@ def _text(value: Any) -> str:
     """A value in the grammar of the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (int, float)):  # numpy's are among them, and show themselves otherwise
+    if isinstance(value, (int, float)):  # some of numpy's are among them, and show themselves otherwise
         return repr(int(value) if isinstance(value, int) else float(value))
-    if isinstance(value, (str, Path)):
+    if isinstance(value, (str, PurePath)):
         return quoted(str(value))
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{key}:{_text(item)}' for key, item in value.items())}}}"
     if hasattr(value, "item") and not hasattr(value, "__len__"):  # a scalar of numpy
-        return _text(value.item())
-    if isinstance(value, Sequence) or hasattr(value, "tolist"):
+        return _text(scalar(value))
+    if (isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray))) or hasattr(value, "tolist"):
         items = value if isinstance(value, Sequence) else value.tolist()
         return f"[{','.join(map(_text, items))}]"
-    raise InputError(f"{value!r}: allowed are numbers, text, true and false, None, lists and mappings of these")
+    raise InputError(f"{shown(value)}: allowed are numbers, text, true and false, None, lists and mappings of these")

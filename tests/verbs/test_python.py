@@ -1,11 +1,15 @@
 """The Python interface: a study made, run, asked for and told as an object, with the command's checks and words."""
 
+import shutil
 import subprocess
 import sys
-from pathlib import Path
+import threading
+import traceback
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -69,6 +73,14 @@ def asked(**keys: Any) -> ex.Study:
             lambda: ex.Study("equal_params", question="Is \"it\", {data}? It's a=[b]", learning_rate=np.float64(0.1)),
             ["study.question='Is \"it\", {data}? It\\'s a=[b]'", "recipe.learning_rate=0.1"],
         ),
+        (lambda: ex.Study("equal_params", learning_rate=np.float32(0.1)), ["recipe.learning_rate=0.1"]),
+        (lambda: ex.Study("equal_params", budget=np.int64(10**6)), ["budget=1M"]),  # type: ignore[arg-type]
+        (lambda: ex.Study("equal_params", budget=ex.Budget(params=np.float32(0.03))), ["budget.params.tolerance=0.03"]),  # type: ignore[arg-type]
+        (lambda: ex.Study("equal_params", study={"margin": 0.02}), ["study.margin=0.02"]),
+        (
+            lambda: ex.Study("equal_params", contrast=np.array(["32x4d", "2x40d"]), space={"depth": pd.Series([29])}),  # type: ignore[arg-type]
+            ["study.contrast.setting=32x4d", "study.contrast.against=2x40d", "space.depth=29"],
+        ),
         (lambda: ex.Study("equal_params", **{"recipe.epochs": 3, "search.forms": "sum"}), ["epochs=3", "forms=sum"]),  # type: ignore[arg-type]
     ],
 )  # fmt: skip
@@ -105,8 +117,23 @@ def test_a_study_needs_no_file() -> None:
         (lambda: ex.Study("equal_params", contrast="32x4d"), r"\('32x4d', '1x64d'\)"),  # type: ignore[arg-type]
         (lambda: ex.Study("equal_params", budget=ex.Budget(params=1.5)), "budget.params=1.5: allowed are a tolerance"),
         (lambda: ex.Study("equal_params", epochs=object()), "allowed are numbers, text"),
+        (lambda: ex.Study(3), "3: is no study; allowed are a name and the Path"),  # type: ignore[arg-type]
+        (lambda: ex.Study("--help"), "'--help': is no study"),
+        (lambda: ex.Study("recipe.epochs=3"), "'recipe.epochs=3': is no study"),
+        (lambda: ex.Study(PureWindowsPath("C:/x/config.yaml")), r"config\.yaml: is missing"),  # type: ignore[arg-type]
+        (lambda: ex.open_study(3), "3: allowed are the name of a study and the Path"),  # type: ignore[arg-type]
+        (lambda: ex.open_study("../x"), r"name='\.\./x': allowed are 1 to 100"),
+        (lambda: ex.open_study(""), "name='': allowed are"),
+        (lambda: ex.Study("equal_params", data=pd.DataFrame({"a": [1]})), "data=a 0 1: allowed are a name"),  # type: ignore[arg-type]
+        (lambda: ex.Study("equal_params", name=b"x"), "b'x': allowed are numbers, text"),  # type: ignore[arg-type]
+        (lambda: ex.Study("equal_params", question="a\nb\0"), "holds a NUL character"),
+        (lambda: ex.Study("equal_params", budget=ex.Budget(params=(1, 2, 3))), r"budget\.params=\(1, 2, 3\): allowed"),  # type: ignore[arg-type]
+        (lambda: ex.Study("equal_params", budget=ex.Budget(params={"a": 1})), r"budget\.params={'a': 1}: allowed"),  # type: ignore[arg-type]
+        (lambda: ex.Recipe(3), "recipe=3: allowed is the name of a file of conf/recipe"),  # type: ignore[arg-type]
+        (lambda: ex.costs("29-32x4d", image_size=32.5), r"image_size=32\.5: allowed are whole numbers"),  # type: ignore[arg-type]
+        (lambda: ex.costs("29-32x4d", classes=True), "classes=True: allowed are whole numbers"),
         (lambda: ex.costs("29-32x4"), "29-32x4: "),
-        (lambda: ex.costs("29-32x4d", classes=0), "classes must be at least 1"),
+        (lambda: ex.costs("29-32x4d", classes=0), "classes=0: allowed are whole numbers of at least 1"),
     ],
 )
 def test_errors_are_one_line(made: Any, line: str) -> None:
@@ -213,7 +240,7 @@ def test_costs_told_late_or_wrongly_are_refused() -> None:
     for costs, line in (
         (cost, r"the runs of 11-.*-w16 are recorded with what the design costs, .* tell costs from the first run on"),
         ({"params": 1}, r"costs=\{'params': 1\}: allowed are explorer\.costs"),
-        ({"params": 1.5, "macs": 2, "activations": 3}, r"costs: params=1\.5: allowed are whole numbers from 1"),
+        ({"params": 1.5, "macs": 2, "activations": 3}, r"costs: params=1\.5: allowed are whole numbers of at least 1"),
         ({"params": True, "macs": 2, "activations": 3}, r"costs: params=True: allowed"),
         ({"params": 1, "macs": -2, "activations": 3}, r"costs: macs=-2: allowed"),
     ):
@@ -253,6 +280,24 @@ def test_a_study_is_planned_and_read_without_running() -> None:
         mine.best(params=100)
     with pytest.raises(ex.InputError, match="allowed are limits on params, macs, activations"):
         mine.best(size=100)
+    wrong: list[tuple[Any, str]] = [
+        (lambda: mine.best(params=float("nan")), "params=nan: allowed are a number"),
+        (lambda: mine.best(params=None), "params=None: allowed are a number"),  # type: ignore[arg-type]
+        (lambda: mine.run(hours="2"), "hours='2': allowed are numbers"),  # type: ignore[arg-type]
+        (lambda: mine.report("."), r"path='\.': allowed is the name of a file"),
+        (lambda: mine.figures["nope"], "'nope': no such figure; allowed: cardinality"),
+        (lambda: mine.print_figure("cardinality", width="wide"), "width='wide': allowed are numbers from 1 to 40"),  # type: ignore[arg-type]
+        (lambda: mine.query(3), "architecture=3: allowed is text"),  # type: ignore[arg-type]
+        (lambda: mine.table("tex"), "tex, settings: no such table"),
+    ]
+    for made, line in wrong:
+        with pytest.raises(ex.InputError, match=line):
+            made()
+    taken = mine.runs  # a copy, which is a person's own
+    taken["test_error"] = 0.0
+    del taken["seed"]
+    assert mine.runs["seed"].nunique() == 3
+    assert mine.runs["test_error"].min() > 0
     first = mine.figures
     assert mine.figures is first
     made_up(study(seeds=4).config)
@@ -352,6 +397,23 @@ def test_epochs_and_answers_are_recorded_and_what_is_wrong_is_refused() -> None:
     for wrong in (12.0, -0.1, float("nan"), True, "0.1"):
         with pytest.raises(ex.InputError, match=r"test_error=.*: allowed is a fraction, from 0 to 1"):
             mine.tell(one, val_error=0.5, test_error=wrong)  # type: ignore[arg-type]
+    for keys, line in (
+        ({"seconds": "3"}, "seconds='3': allowed are numbers"),
+        ({"seconds": float("nan")}, "seconds=nan: allowed are numbers"),
+        ({"learning_rate": "x", "epoch": 1}, "learning_rate='x': allowed are numbers"),
+        ({"epoch": 1.5}, r"epoch=1\.5: allowed are whole numbers"),
+        ({"message": 3}, "message=3: allowed is text"),
+    ):
+        with pytest.raises(ex.InputError, match=line):
+            mine.tell(one, val_error=0.5, test_error=0.5, **keys)
+    with pytest.raises(ex.InputError, match=r"'x': is no run that Study\.ask gave out"):
+        mine.tell("x", val_error=0.5, test_error=0.5)  # type: ignore[arg-type]
+    for keys, line in (
+        ({"at_once": "2"}, "at_once='2': allowed"),
+        ({"fingerprint": 3}, "fingerprint=3: allowed is text"),
+    ):
+        with pytest.raises(ex.InputError, match=line):
+            next(mine.ask(**keys))
     with pytest.raises(ex.InputError, match="epoch 2 is told, and 1 is the next"):
         mine.tell(one, epoch=2, val_error=0.5, train_error=0.5, loss=1)
     with pytest.raises(ex.InputError, match="loss is missing"):
@@ -364,7 +426,7 @@ def test_epochs_and_answers_are_recorded_and_what_is_wrong_is_refused() -> None:
         mine.tell(one, status="bad")  # type: ignore[arg-type]
     for epoch in (1, 2):
         assert mine.tell(one, epoch=epoch, val_error=0.5, train_error=0.4, loss=1.5)
-    mine.tell(one, val_error=0.5, test_error=0.5, right=[1, 0] * 8)
+    mine.tell(one, val_error=np.float32(0.5), test_error=torch.tensor(0.5), right=[1, 0] * 8)  # type: ignore[arg-type]
     mine.tell(two, status="diverged", message="the loss is no number")
     with pytest.raises(ex.InputError, match="not one that was asked for"):
         mine.tell(two, val_error=0.5, test_error=0.5)
@@ -427,3 +489,39 @@ def test_settings_come_from_a_file_too() -> None:
     made_up(study(epochs=3).config)
     again: StudyConfig = ex.Study(Path("studies/mine"), name="again").config
     assert (again.name, again.recipe.epochs) == ("again", 3)
+
+
+@pytest.mark.real
+def test_two_studies_run_in_threads_of_one_process(workplace: Path) -> None:
+    own = {
+        "seeds": 1,
+        "epochs": 1,
+        "batch_size": 20,
+        "data": {"train_images": 80, "val_images": 40, "test_images": 100},
+    }
+    ended: dict[str, str] = {}
+
+    def run(name: str) -> None:
+        try:
+            study(name=name, **own).run(quiet=True)
+            ended[name] = "done"
+        except Exception as error:  # noqa: BLE001 - told below
+            ended[name] = repr(error)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert ended == {"one": "done", "two": "done"}
+    assert all(f"{name}.html" in Path("reports/index.html").read_text() for name in ended)
+    shutil.rmtree("studies/one")
+    with pytest.raises(ex.InputError, match="there is no such study yet"):
+        _ = ex.open_study("one").verdict
+
+
+def test_an_error_shows_its_lines_alone_in_a_notebook_and_all_of_them_in_a_traceback() -> None:
+    error = ex.InputError("what\nis wrong", "a difference", "another")
+    assert str(error) == "what\\nis wrong"
+    assert error._render_traceback_() == ["InputError: what\\nis wrong", "a difference", "another"]
+    assert traceback.format_exception(error)[-2:] == ["a difference\n", "another\n"]
