@@ -71,6 +71,8 @@ def carry_out(config: PushConfig, console: Console) -> Result:
     folder = study_folder(config.name)
     refuse_links(folder)
     study = open_study(folder)
+    if study.config.is_imported and not config.parts:
+        parts = tuple(part for part in parts if part != "network")  # it holds none
     if hub is not None and config.to is not None:
         _refuse_repositories(hub, config.to, parts)
     root = Path(config.folder).expanduser() if config.folder else Path("push") / config.name

@@ -176,6 +176,9 @@ def test_every_verb_that_reads_goes_by_the_record(said: Said) -> None:
     assert again.finding.imported is not None
     assert "data.source=imported" in said("equal_params", "data.source=imported", code=2)
     explorer.open_study("public").run()  # prints what it says
+    told = said("push", "public", "--dry")
+    assert "Nothing was uploaded" in told
+    assert sorted(path.name for path in Path("push/public").iterdir()) == ["page", "table"]
     with pytest.raises(InputError, match="read only"):
         explorer.open_study("public").plan()
     with pytest.raises(InputError, match="read only"):
