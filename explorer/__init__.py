@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from explorer.host.errors import InputError, StudyStoppedError
     from explorer.verbs.api import Study, open_study
     from explorer.verbs.costs import costs
-    from explorer.verbs.extend import Block, Cost, Sampler, Source, Stage, extend
+    from explorer.verbs.extend import Block, Cost, Figure, Line, Points, Sampler, Source, Stage, extend
     from explorer.verbs.import_results import import_results
     from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage
 
@@ -25,7 +25,10 @@ __all__ = [
     "Cost",
     "Data",
     "Engine",
+    "Figure",
     "InputError",
+    "Line",
+    "Points",
     "Recipe",
     "Sampler",
     "Search",
@@ -50,7 +53,7 @@ def __getattr__(name: str) -> Any:
         from explorer.host import errors as place
     elif name in ("Study", "open_study"):
         from explorer.verbs import api as place
-    elif name in ("Block", "Cost", "Sampler", "Source", "Stage", "extend"):
+    elif name in ("Block", "Cost", "Figure", "Line", "Points", "Sampler", "Source", "Stage", "extend"):
         from explorer.verbs import extend as place
     elif name == "costs":
         from explorer.verbs import costs as place

@@ -114,7 +114,7 @@ def used_sources(config: StudyConfig, sources: dict[str, str]) -> dict[str, str]
     idle = {
         _OF_EXTENSIONS + one.name
         for one in extensions.loaded()
-        if not said & {name for names in one.adds.values() for name in names}
+        if not said & {name for kind, names in one.adds.items() if kind != "FIGURES" for name in names}
     }
     return {path: digest for path, digest in sources.items() if path not in idle}
 

@@ -38,6 +38,7 @@ from explorer.host.files import write_whole
 from explorer.record.folder import LIVE_SECONDS
 from explorer.report import effects as effect_words
 from explorer.report import error_words, method
+from explorer.report.described import table_of
 from explorer.report.design_card import again, given_path
 from explorer.report.error_words import in_order, seed_words
 from explorer.report.figures import LEAST_BANDED
@@ -52,6 +53,7 @@ from explorer.report.robustness import CheckRow, check_forest, check_rows, filte
 from explorer.report.steps import step_rows
 
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
+LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the page has them
 
 
 def write_page(
@@ -109,6 +111,9 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         rank_words=rank_words(views.ranks, study.config.rungs),
         looks=", ".join(map(str, study.config.search.looks)) if study.config.search.seeds == "auto" else "",
         figures=figures,
+        added={name: table_of(one) for name, one in views.added[0].items()},
+        undrawn=views.added[1],
+        longest_table=LONGEST_TABLE,
         overlaid=_is_overlaid(figures) and imported is None,
         banded={name for name, figure in figures.items() if isinstance(figure, Panel) and figure.has_band},
         single=max((one.estimate.n for one in study.finding.summaries), default=0) < 2,

@@ -16,6 +16,7 @@ from explorer.analysis.summary import SettingSummary, by_validation
 from explorer.design.cost_measures import COUNTED
 from explorer.design.shape_axes import SHOWN
 from explorer.host import formatting as wording
+from explorer.report.added_figures import added_figures
 from explorer.report.curves import LOWEST_DRAWN, Curve, curve_numbers, curves_panel, time_panel
 from explorer.report.design_card import card
 from explorer.report.effects import effect_panel
@@ -148,7 +149,12 @@ class Views:
         shown: dict[str, Figure] = {name: panel for name, panel in panels.items() if _has_marks(panel)}
         if (across := self._parallel()) is not None:
             shown["parallel"] = across
-        return shown
+        return {**shown, **self.added[0]}
+
+    @cached_property
+    def added(self) -> tuple[dict[str, Panel], dict[str, str]]:
+        """The figures that extensions add, by name, and why others of them could not be made."""
+        return added_figures(self.study)
 
     def stills(self) -> dict[str, Markup]:
         """Every figure as an SVG picture, which needs no script."""

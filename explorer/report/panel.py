@@ -66,12 +66,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure: its title, which screen readers read out, its axes and its marks."""
+    """One figure: its title, which screen readers read out, its axes and its marks, and its own caption, if any."""
 
     title: str
     x: Axis
     y: Axis
     marks: list[Mark] = field(default_factory=list)
+    caption: str = ""
 
     @property
     def ordered(self) -> list[Mark]:

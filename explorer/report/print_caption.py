@@ -3,6 +3,7 @@
 from explorer.analysis.judging import OpenedStudy
 from explorer.host.formatting import counted, seed_counts
 from explorer.report.curves import shared_ending, short_names
+from explorer.report.described import FIGURES
 from explorer.report.forest import Forest
 from explorer.report.page_figures import Figure
 from explorer.report.panel import Panel
@@ -18,6 +19,8 @@ _BANDS = {
 def caption(study: OpenedStudy, name: str, figure: Figure | Forest) -> str:
     """The caption of the figure of this name, as plain text."""
     finding, parts = study.finding, [f"{figure.title}."]
+    if name in FIGURES and isinstance(figure, Panel):
+        return " ".join([*parts, *filter(None, [figure.caption]), source(study)])
     shown = finding.summaries
     if isinstance(figure, Panel):
         if any(mark.kind == "dots" and mark.legend == "one seed" for mark in figure.marks):

@@ -797,7 +797,7 @@ class FigureConfig:
     figures  their names, or all; none: the first one of the study's page
     width    column (3.25 inches), page (6.75 inches), or a number of inches
     height   in inches; null: 0.62 of the width, and what the legend takes beyond one line
-    format   of the files
+    format   of the files; csv: the numbers of a figure as a table
     folder   in which they are written, as NAME-FIGURE.pdf
     """
 
@@ -805,7 +805,7 @@ class FigureConfig:
     figures: tuple[str, ...] = field(default=(), metadata=WORDS)
     width: Literal["column", "page"] | Annotated[float, Ge(1), Le(40)] = "column"
     height: Annotated[float, Ge(0.5), Le(40)] | None = None
-    format: Annotated[tuple[Literal["pdf", "svg", "png"], ...], MinLen(1)] = ("pdf",)
+    format: Annotated[tuple[Literal["pdf", "svg", "png", "csv"], ...], MinLen(1)] = ("pdf",)
     folder: str = "figures"
 
 

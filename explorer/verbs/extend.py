@@ -8,19 +8,25 @@ from explorer.design.layout import Stage
 from explorer.host import extensions
 from explorer.host.errors import InputError
 from explorer.host.extensions import Home, Homes
+from explorer.report import described
+from explorer.report.described import Figure, Line, Points
 from explorer.study import samplers
 from explorer.study.data_sources import Source
 from explorer.study.samplers import Sampler
 from explorer.training.homes import HOMES as OF_WORKERS
 from explorer.training.network.added_block import block as Block  # noqa: N812 - to a caller it is a kind of value
 
-__all__ = ["Block", "Cost", "Sampler", "Source", "Stage", "extend", "extended"]
+__all__ = ["Block", "Cost", "Figure", "Line", "Points", "Sampler", "Source", "Stage", "extend", "extended"]
 KEY = "extensions"
 
 
 def homes() -> Homes:
     """Where everything that extensions can add belongs."""
-    return {**OF_WORKERS, "SAMPLERS": Home(samplers.ADDED, samplers.check)}
+    return {
+        **OF_WORKERS,
+        "SAMPLERS": Home(samplers.ADDED, samplers.check),
+        "FIGURES": Home(described.FIGURES, described.check),
+    }
 
 
 def extend(*files: str | Path) -> None:

@@ -3,14 +3,19 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from explorer.analysis.judging import open_study
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
+from explorer.host.files import write_whole
 from explorer.host.formatting import hint
 from explorer.record.folder import make_folder, refuse_links, study_folder
+from explorer.report.added_figures import added_figures
+from explorer.report.described import table_of
 from explorer.report.page_figures import printable
+from explorer.report.panel import Panel
 from explorer.report.print_caption import caption
 from explorer.study.settings import FIGURE_WIDTHS, FigureConfig
 from explorer.verbs.result import Result
@@ -31,7 +36,10 @@ def carry_out(config: FigureConfig, console: Console) -> Result:
     if not figures:
         raise InputError(f"{folder}: no run has come through yet, so there is nothing to draw")
     asked = [*figures] if config.figures == ("all",) else list(config.figures) or [next(iter(figures))]
+    undrawn = added_figures(study)[1]
     for name in asked:
+        if name in undrawn:
+            raise InputError(f"{name}: could not be drawn: {undrawn[name]}")
         if name not in figures:
             raise InputError(f"{name}: no such figure{hint(name, [*figures])}; allowed: all, {', '.join(figures)}")
     width = FIGURE_WIDTHS[config.width] if isinstance(config.width, str) else config.width
@@ -39,11 +47,18 @@ def carry_out(config: FigureConfig, console: Console) -> Result:
     refuse_links(make_folder(target))
     made = []
     for name in dict.fromkeys(asked):
+        figure = figures[name]
         paths = [target / f"{config.name}-{name}.{form}" for form in dict.fromkeys(config.format)]
         with missing_letters() as missing:
-            drawn = print_figure(figures[name], width, config.height)
+            drawn = print_figure(figure, width, config.height)
             for path in paths:
-                drawn.savefig(path)
+                if path.suffix == ".csv":
+                    if not isinstance(figure, Panel):
+                        raise InputError(f"format=csv: {name} has no axes x and y; explorer table has its numbers")
+                    columns, rows = table_of(figure)
+                    write_whole(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+                else:
+                    drawn.savefig(path)
                 console.print(f"Wrote {path}", **PLAIN)
         if missing:
             console.print(f"Its font lacks {' '.join(missing)}, shown as boxes", **PLAIN)

@@ -84,7 +84,7 @@ def test_what_there_is_not_is_refused_with_what_there_is(
     made()
     cases = {
         ("figure", "tiny", "cardinalty"): "did you mean cardinality?",
-        ("figure", "tiny", "--format", "gif"): "'pdf', 'svg' or 'png'",
+        ("figure", "tiny", "--format", "gif"): "'pdf', 'svg', 'png' or 'csv'",
         ("figure", "tiny", "--width", "wide"): "'column' or 'page'",
         ("table", "tiny", "checks"): "allowed: all, settings, contrasts",
         ("export", "tiny", "--onnx=maybe"): 'onnx="maybe": must be true or false',
