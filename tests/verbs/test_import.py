@@ -209,12 +209,14 @@ def as_files(rows: list[dict[str, Any]]) -> dict[str, str]:
         {"run_id": f"{number:032x}", "status": "FINISHED", "start_time": "2026-01-01 10:00:00.500000+00:00", "end_time": "2026-01-01 10:01:00.500000+00:00", "metrics.test_acc": row["test_acc"], "params.arch": row["model"], "params.seed": row["seed"], "params.lr": "0.1", "tags.mlflow.runName": f"run-{number}"}
         for number, row in enumerate(rows)
     ]  # fmt: skip
+    times = {"start_time": 1764329202473, "end_time": 1764329262473}
+    Path("mlflow.json").write_text(json.dumps([{**row, **times} for row in mlflow]))
     table(Path("mlflow.csv"), [*mlflow, {**mlflow[0], "status": "FAILED", "metrics.test_acc": ""}])
     Path("german.csv").write_text(
         "Modell;model;seed;test_acc (%)\n"
         + "".join(f"x;{row['model']};{row['seed']};{100 * row['test_acc']:.2f}\n".replace(".", ",") for row in rows)
     )
-    return {"plain.parquet": "", "lines.jsonl": "", "columns.json": "", "wandb.json": "1 runs that are crashed", "wandb.csv": "1 runs that are crashed", "mlflow.csv": "1 runs that are failed", "german.csv": "errors are per cent"}  # fmt: skip
+    return {"plain.parquet": "", "lines.jsonl": "", "columns.json": "", "wandb.json": "1 runs that are crashed", "wandb.csv": "1 runs that are crashed", "mlflow.csv": "1 runs that are failed", "mlflow.json": "", "german.csv": "errors are per cent"}  # fmt: skip
 
 
 def test_one_set_of_results_is_the_same_from_every_kind_of_file(said: Said) -> None:

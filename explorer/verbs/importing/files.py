@@ -105,9 +105,15 @@ def _with_seconds(table: pd.DataFrame) -> pd.DataFrame:
     """A table with the seconds between the two times at which MLflow says that a run began and ended."""
     if not {"start_time", "end_time"} <= {*table.columns} or "seconds" in table:
         return table
-    begun, ended = (pd.to_datetime(table[name], utc=True, errors="coerce") for name in ("start_time", "end_time"))
-    seconds = (ended - begun).dt.total_seconds()
+    seconds = (_times(table["end_time"]) - _times(table["start_time"])).dt.total_seconds()
     return table.assign(seconds=[_text(value) for value in seconds])
+
+
+def _times(cells: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
+    """Times as text, or as milliseconds since 1970, as pandas writes them into JSON; NaT for anything else."""
+    if cells.str.fullmatch(r"\d*").all():
+        return pd.to_datetime(pd.to_numeric(cells, errors="coerce"), unit="ms", utc=True)
+    return pd.to_datetime(cells, format="ISO8601", utc=True, errors="coerce")
 
 
 def _csv(content: bytes) -> tuple[pd.DataFrame, str]:
