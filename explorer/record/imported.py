@@ -50,6 +50,7 @@ class Imported:
     unread     designs that do not exist here
     compared   designs whose number of parameters the file gives; `different` are those where ours is another
     unused     other columns in which rows differ, with their numbers of values
+    asked      the keys of the command beside file and name, as it takes them, by which the same is imported again
     """
 
     file: str
@@ -72,6 +73,7 @@ class Imported:
     compared: Natural = 0
     different: list[OtherCount] = field(default_factory=list)
     unused: dict[str, Natural] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
 
     @property
     def unread_rows(self) -> int:

@@ -121,12 +121,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def import_again(study: OpenedStudy, source: Imported) -> str:
     """The command that imports the same results from the same file."""
-    keys = [f"name={study.config.name}", f"data={study.config.data.name}"]
-    keys += [f"recipe={source.recipe}"] if source.recipe else []
-    keys += [f"cost={source.cost}"] if source.cost != "params" else []
-    if (contrast := study.config.study.contrast) is not None:
-        keys.append(f"contrast=[{contrast.setting},{contrast.against}]")
-    return command_for("import", "", source.file, *keys, program=PROGRAM)
+    keys = [f"{key}={value}" for key, value in source.asked.items()]
+    return command_for("import", "", source.file, f"name={study.config.name}", *keys, program=PROGRAM)
 
 
 def imported_checklist(study: OpenedStudy, found: ImportedFinding) -> Sequence[ChecklistItem]:

@@ -102,9 +102,12 @@ def _import(raw: Raw, config: ImportConfig, console: Console) -> list[Path]:
     """
     problems, folders = list[str](), list[Path]()
     # All parts are read and planned before the first is written.
-    for plan, source, results in [
-        (*study_of(raw, config, own, name_of(raw, config, parts)), own) for parts, own in [*studies_of(raw, config)]
-    ]:
+    parts, nothing = studies_of(raw, config)
+    planned = [(*study_of(raw, config, own, name_of(raw, config, names)), own) for names, own in parts]
+    if nothing:
+        more = f" and {len(nothing) - MOST_NAMED} more" if len(nothing) > MOST_NAMED else ""
+        say(console, f"Nothing of these can be taken: {', '.join(nothing[:MOST_NAMED])}{more}.")
+    for plan, source, results in planned:
         is_there = already(plan, source)
         for line in lines(raw, results):
             say(console, line)

@@ -390,6 +390,12 @@ def test_networks_that_do_not_exist_here_are_counted_and_named(said: Said) -> No
     assert [one.name.partition(".")[0] for one in study.finding.imported.source.unread] == [
         *("seresnext50_32x4d", "resnet50d", "vit_base_patch16_224", "no_such_thing"),
     ]
+    others = [{**row, "model": str(row["model"]).replace("a1_", "b_")} for row in rows[5:6]]
+    assert "Nothing of these can be taken: b_in1k." in said(
+        "import", table(Path("two.csv"), [*rows, *others]), "recipe=each", "columns.params=none"
+    )
+    again = "explorer import two.csv name=two-a1_in1k data=imagenet recipe=a1_in1k columns.params=none"
+    assert again in looked_at(Path("studies/two-a1_in1k"))[1]
     rows[0]["param_count"] = 25.10
     told = said("import", table(Path("wrong.csv"), rows))
     assert "Parameters that are not the exact ones in wrong.csv: 50-32x4d 25.1, here 25,028,904" in told

@@ -94,15 +94,24 @@ class Results:
         return tuple(dict.fromkeys(run.setting for run in self.runs))
 
 
-def studies_of(raw: Raw, config: ImportConfig) -> Iterator[tuple[tuple[str, ...], Results]]:
+class NothingHereError(InputError):
+    """No row of some results is of a network that exists here, or none has an error."""
+
+
+Part = tuple[tuple[str, ...], list[Row], dict[str, int]]
+
+
+def studies_of(raw: Raw, config: ImportConfig) -> tuple[list[tuple[tuple[str, ...], Results]], list[str]]:
     """The results of a file, apart by what `each` asks for: the names that tell them apart, and the results.
+
+    And the names of those of which nothing can be taken, where there are others.
 
     Raises InputError for a file that mixes what the command does not choose from, and for what cannot be read.
     """
     columns = found_columns(raw, config.columns)
     refuse_without(columns, raw)
     rows, left_out = _rows(raw, columns, config)
-    parts: list[tuple[tuple[str, ...], list[Row], dict[str, int]]] = [((), rows, {})]
+    parts: list[Part] = [((), rows, {})]
     for what, asked in (("data", config.data), ("recipe", config.recipe), ("image_size", config.image_size)):
         several = []
         for names, own, others in parts:
@@ -110,8 +119,16 @@ def studies_of(raw: Raw, config: ImportConfig) -> Iterator[tuple[tuple[str, ...]
                 more = (name,) if asked == EACH else ()
                 several.append(((*names, *more), chosen, {**others, **rest}))
         parts = several
+    found, nothing, why = list[tuple[tuple[str, ...], Results]](), list[str](), None
     for names, own, others in parts:
-        yield names, _results(raw, columns, config, own, dict(left_out), others)
+        try:
+            found.append((names, _results(raw, columns, config, own, dict(left_out), others)))
+        except NothingHereError as error:
+            nothing.append(" ".join(names))
+            why = error
+    if why is not None and not found:
+        raise why
+    return found, nothing
 
 
 def _rows(raw: Raw, columns: Mapping[str, str], config: ImportConfig) -> tuple[list[Row], dict[str, int]]:
@@ -220,7 +237,9 @@ def _results(
     readable, unread = _readable(rows, task)
     if not readable:
         first = f": {unread[0].name} {unread[0].why}" if unread else ""
-        raise InputError(f"{raw.name}: none of its {counted(len(rows), 'row')} is of a network that exists here{first}")
+        raise NothingHereError(
+            f"{raw.name}: none of its {counted(len(rows), 'row')} is of a network that exists here{first}"
+        )
     units, errors = _errors(raw, columns, config, rows)
     judged = "test" if any("test" in errors[row.number] for row, _ in readable) else "val"
     with_error = []
@@ -230,7 +249,7 @@ def _results(
         else:
             _count(left_out, f"rows without a {'test' if judged == 'test' else 'validation'} error")
     if not with_error:
-        raise InputError(f"{raw.name}: no row has both a network that exists here and an error")
+        raise NothingHereError(f"{raw.name}: no row has both a network that exists here and an error")
     runs, seeds, lengths, earlier = _runs(raw, columns, with_error, errors, judged)
     if earlier:
         left_out["rows of epochs before the last"] = earlier

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ DEVICE = "imported"  # in the record, instead of a device's name
 
 def study_of(raw: Raw, config: ImportConfig, results: Results, name: str) -> tuple[Plan, Imported]:
     """The plan of the study that holds some results, and what its record says of the file. Raises InputError."""
-    source = Imported(file=raw.name, digest=raw.digest, kind=raw.kind, cost=config.cost, **facts(results))
+    own = facts(results) | {"asked": _asked(config, results)}
+    source = Imported(file=raw.name, digest=raw.digest, kind=raw.kind, cost=config.cost, **own)
     contrast = _contrast(config, results, raw)
     base = read_command(
         [
@@ -71,6 +72,17 @@ def study_of(raw: Raw, config: ImportConfig, results: Results, name: str) -> tup
         storage=base.storage,
     )
     return plan_of(settings), source
+
+
+def _asked(config: ImportConfig, results: Results) -> dict[str, str]:
+    """The keys by which the same results are imported again: what was said, and the one of each that this study is."""
+    said = {one.name: getattr(config, one.name) for one in fields(config)}
+    columns = {f"columns.{one.name}": getattr(config.columns, one.name) for one in fields(config.columns)}
+    said = {key: value for key, value in said.items() if key not in ("file", "name", "columns")} | columns
+    said |= {"data": results.data, "recipe": results.recipe or None}
+    usual = {"unit": "auto", "cost": "params"}
+    found = {key: value for key, value in said.items() if value not in (None, (), usual.get(key, ""))}
+    return {key: f"[{','.join(value)}]" if isinstance(value, tuple) else str(value) for key, value in found.items()}
 
 
 def _contrast(config: ImportConfig, results: Results, raw: Raw) -> Contrast | None:
