@@ -33,7 +33,7 @@ from explorer.training.parts import added_loss, added_optimizer, augmented_by, h
 from explorer.training.replayed import Replayed, graph_memory
 from explorer.training.scaling import LEAST_SCALE, Scaled, ScaledOther, ScaledSGD
 from explorer.training.schedule import learning_rate
-from explorer.training.streams import stream
+from explorer.training.streams import host_state, seed_all, stream
 
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
 EVALUATION_PIXELS = {"cpu": 2**18, "cuda": 2**19}
@@ -230,6 +230,7 @@ class Steps:
         # Functions that do not hold this object: graphs keep a GPU's memory, which must be free as soon as it is gone.
         body, changed = partial(_taken, run, network, optimizer, data), partial(_changed, network, optimizer)
         self._replayed = Replayed(body, device, steps, pool, tell, changes=changed)
+        self._draws = run.architecture.kind.module is not None  # an added block may, as dropout does
 
     def take(self, pixels: Tensor, labels: Tensor, draws: Draws, rate: float, number: int) -> tuple[Tensor, ...]:
         """Train on a batch of bytes: its mean loss and number of errors, on the device until the next step.
@@ -240,10 +241,17 @@ class Steps:
             self._use(rate)
         else:
             self._rate.fill_(rate)
+        if self._draws:
+            seed_all(self.run.seed, "block", number)
+            before = host_state()
         if self.run.recipe.augmentation:
             own = self.run, self.network, self._optimizer, self.data
             return _taken(*own, pixels, labels, *draws.tensors, number=number)
-        return self._replayed(pixels, labels, *draws.tensors)
+        found = self._replayed(pixels, labels, *draws.tensors)
+        if self._draws and self._replayed.calls and host_state() != before:
+            # A graph would repeat what was drawn on the host in one step in all others.
+            self._replayed = Replayed(self._replayed.body, self._replayed.device, calls=0)
+        return found
 
     def _use(self, rate: Tensor | float) -> None:
         """Give every group of weights its rate: the same, unless an added optimiser has begun with other ones."""
@@ -373,6 +381,8 @@ class _Training:
         return {name: generator.get_state() for name, generator in self.streams.items()}
 
     def _correct(self, split: Split) -> Right:
+        if self.run.architecture.kind.module is not None:
+            seed_all(self.run.seed, "block in evaluation", 0)
         return correct(self.network, split, self.data, self.run.execution, self._pulse, self.classified)
 
     def _pulse(self) -> None:

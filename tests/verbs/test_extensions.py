@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,13 @@ from explorer.design.cost import cost
 from explorer.host import extensions
 from explorer.host.errors import InputError
 from explorer.record import folder as study
+from explorer.study.plan import plan_of
+from explorer.study.run import EpochResult, Execution
+from explorer.study.runs import runs_of
+from explorer.study.settings import StudyConfig
+from explorer.training.checkpoint import Checkpointing
+from explorer.training.images.split import load
+from explorer.training.loop import StoppedError, train
 from explorer.verbs.extend import extend
 from tests.conftest import PATIENCE, TINY, only_line
 from tests.faults.processes import command
@@ -109,6 +117,7 @@ def test_a_study_wants_its_extension_again(workplace: Path, capsys: pytest.Captu
     for verb in ("run", "plan", "report", "table", "export", "cite"):
         assert main([verb, "tiny"]) == 2
         assert capsys.readouterr().err == f"explorer: {told}"
+    (FOLDER / study.RUNS).touch()  # so that no line of a list is kept
     assert main(["list"]) == 0
     assert "uses the extension shuffle.py" in capsys.readouterr().out
     # A comment changes nothing; what it computes does.
@@ -183,6 +192,80 @@ def test_parameters_of_other_kinds_start_as_the_module_says_and_from_the_seed(tm
     assert torch.equal(first["layer1.0.scale"], torch.full((16, 1, 1), 0.5))
     assert torch.equal(first["layer1.0.conv.weight"], again["layer1.0.conv.weight"])
     assert not torch.equal(first["layer1.0.conv.weight"], other["layer1.0.conv.weight"])
+
+
+# One block with what blocks of others have: attention, as one function or einsum, buffers that forward indexes with,
+# numbers computed when it is made, arrays of numpy, a linear layer without bias, dropout, and a choice on the host.
+ATTENDING = """
+import random
+import explorer as ex
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Attending(nn.Module):
+    def __init__(self, stage, *, in_width, stride):
+        super().__init__()
+        self.conv = nn.Conv2d(in_width, stage.width, 1, stride)
+        self.qkv = nn.Linear(stage.width, 3 * stage.width, bias=False)
+        self.register_buffer("places", torch.arange(stage.width).flip(0))
+        self.scale = nn.Parameter(torch.from_numpy(np.random.rand(stage.width).astype("float32")))
+        self.dropout = nn.Dropout(float(torch.linspace(0, 0.5, 2)[1]))
+
+    def forward(self, maps):
+        maps = self.conv(maps)
+        words = maps.flatten(2).mT
+        query, key, value = self.qkv(words).chunk(3, dim=-1)
+        if USES_EINSUM:
+            shares = torch.einsum("bqc,bkc->bqk", query, key).softmax(-1)
+            words = torch.einsum("bqk,bkc->bqc", shares, value)
+        else:
+            words = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])[:, 0]
+        words = self.dropout(words * self.scale[self.places])
+        if self.training and random.random() + np.random.rand() < 1:
+            words = 0 * words
+        return torch.relu(maps + words.mT.unflatten(2, maps.shape[2:]))
+
+BLOCKS = {"attending": ex.Block(Attending, layers=3, cardinality=1, reason="it has one path")}
+"""
+
+
+@pytest.mark.parametrize("einsum", [True, False])
+def test_attention_is_counted_however_it_is_written(einsum: bool, tmp_path: Path) -> None:
+    from explorer.training.network.count import check_cost, torch_count
+
+    extend(written(tmp_path, ATTENDING.replace("USES_EINSUM", str(einsum))))
+    one, task = parse_name("11-1x4d-w4-attending"), Task(1, 8, 10)
+    macs, width, maps = 9 * 64, 1, 64
+    for wider in (4, 8, 16):
+        maps = maps if wider == 4 else maps // 4
+        macs += maps * width * wider + maps * 3 * wider**2 + 2 * maps**2 * wider
+        width = wider
+    assert cost(one, task).macs == macs + 16 * 10
+    assert check_cost(one, task).macs == torch_count(one, task).macs == cost(one, task).macs
+
+
+def test_a_block_that_draws_gives_the_same_bits_wherever_it_is_trained(tiny: StudyConfig, tmp_path: Path) -> None:
+    """Whichever generator it draws from, and whatever was drawn before; a run that was stopped goes on alike."""
+    extend(written(tmp_path, ATTENDING.replace("USES_EINSUM", "True")))
+    execution = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
+    run = runs_of(plan_of(tiny), plan_of(tiny).settings, execution, load(tiny.data).digest)[0][1]
+    run = replace(run, architecture=parse_name("11-1x4d-w4-attending"))
+
+    def trained(**more: Any) -> list[EpochResult]:
+        results: list[EpochResult] = []
+        assert train(run, results.append, **more).status == "ok"
+        return [replace(one, seconds=0.0) for one in results]
+
+    first = trained()
+    assert trained() == first  # after what the first one drew
+    keeping, left = Checkpointing(tmp_path / "kept", lambda _: None, every=0), iter(range(6))
+    with pytest.raises(StoppedError):
+        train(run, lambda _: None, keeping=keeping, goes_on=lambda: next(left, None) is not None)
+    assert trained(keeping=keeping) == first
+    run = replace(run, seed=1)
+    assert trained() != first
 
 
 # ---------------------------------------------------------------- what is wrong is said in one line

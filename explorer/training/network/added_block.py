@@ -8,11 +8,13 @@ trained. fvcore computes what it counts, which for all designs of a space would 
 
 import dataclasses
 import hashlib
+import json
 import logging
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -26,12 +28,23 @@ from explorer.host.console import open_console, say
 from explorer.host.errors import InputError
 from explorer.host.extensions import source_of
 from explorer.host.formatting import in_one_line
+from explorer.training.sources import package_sources
 
 CHECKED = 8  # different blocks that fvcore counts, and for which a closed form is held to the counts
 TRACED = 1 << 28  # multiply-adds, or parameters, above which fvcore counts none of them
 PATIENCE = 1.0  # seconds of counting after which a person is told
 _VARIED = ("in_width", "cardinality", "bottleneck_width", "width", "kernel_size", "normalised")  # of a stage
-_PRODUCTS = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "baddbmm", "einsum")  # fvcore's names of what is counted
+PRODUCTS = (
+    "conv",
+    "linear",
+    "addmm",
+    "mm",
+    "matmul",
+    "bmm",
+    "baddbmm",
+    "einsum",
+    "attention",
+)  # fvcore's names of what is counted
 Module = Callable[..., Any]  # of a stage, with the keywords in_width, stride and, pre-activated, normalised
 Key = tuple[int, ...]  # what distinguishes a block: `_VARIED`, then stride, map size, shortcut
 
@@ -103,22 +116,36 @@ def count(kind: Block, stage: Stage, in_width: int, stride: int, map_size: int, 
     """
     import torch
 
-    with torch.device("meta"):
-        built = module_of(kind, stage, in_width=in_width, stride=stride)
-        images = torch.empty(1, in_width, map_size, map_size)
+    from explorer.training.streams import seeded
+
+    def counted(device: str) -> tuple[Any, Any, Any, int, int]:
+        with torch.device(device), seeded(0):
+            built = module_of(kind, stage, in_width=in_width, stride=stride)
+            images = torch.zeros(1, in_width, map_size, map_size)
+            return (built, images, *_counted(built, images))
+
     out_size = reduced(map_size, stride)
-    maps, macs, activations = _counted(built, images)
+    try:
+        built, images, maps, macs, activations = counted("meta")
+    except ValueError:
+        raise
+    except Exception:  # noqa: BLE001 - it may compute with numbers when it is made, or make tensors from arrays
+        built, images, maps, macs, activations = counted("cpu")
     if tuple(maps.shape) != (1, stage.width, out_size, out_size):
         raise InputError(
             f"gives maps of {tuple(maps.shape)} for {tuple(images.shape)} at stride {stride}; "
             f"allowed: {(1, stage.width, out_size, out_size)}"
         )
     params = sum(one.numel() for one in built.parameters())
-    if checked and max(macs, params) <= TRACED and (other := _by_fvcore(built, images)) != macs:
-        raise InputError(
-            f"torch counts {macs:,} multiply-adds and fvcore {other:,}; use convolutions and linear layers, or matrix "
-            "products, that both know"
-        )
+    if checked and max(macs, params) <= TRACED:
+        with torch.device("cpu"), seeded(0):  # anew: it may compute with what its buffers hold
+            traced = module_of(kind, stage, in_width=in_width, stride=stride)
+            other = _by_fvcore(traced, torch.zeros(images.shape))
+        if other != macs:
+            raise InputError(
+                f"torch counts {macs:,} multiply-adds and fvcore {other:,}; use convolutions and linear layers, or "
+                "matrix products, that both know"
+            )
     return Cost(params, macs, activations)
 
 
@@ -216,7 +243,9 @@ class _Costs:
         """Read the counts of earlier commands, once."""
         if not self.place and self.formula is None:
             code = (one.text if (one := source_of("BLOCKS", self.name)) else "").encode()
-            self.place = f"block {self.name} {hashlib.sha256(code).hexdigest()[:16]}"
+            ours = {path: one for path, one in package_sources().items() if path.startswith("training/network/")}
+            on = json.dumps([ours, version("torch"), version("fvcore")], sort_keys=True).encode()
+            self.place = f"block {self.name} {hashlib.sha256(code + on).hexdigest()[:16]}"
             for key, value in (remembered(self.place, dict[str, list[int]]) or {}).items():
                 self.known[tuple(map(int, key.split(",")))] = Cost(*value)
             self._kept = len(self.known)
@@ -240,6 +269,8 @@ def _counted(built: Any, images: Any) -> tuple[Any, int, int]:
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import flop_registry
 
+    from explorer.training.network.count import plain_attention
+
     macs, activations = 0, 0
 
     class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -252,17 +283,15 @@ def _counted(built: Any, images: Any) -> tuple[Any, int, int]:
                     activations += found.numel()
             return found
 
-    with Counting(), torch.no_grad():  # type: ignore[no-untyped-call]
+    with Counting(), torch.no_grad(), plain_attention():  # type: ignore[no-untyped-call]
         maps = built.eval()(images)
     return maps, macs, activations
 
 
 def _by_fvcore(built: Any, images: Any) -> int:
-    """Fvcore's multiply-adds; on the CPU, as it traces no module without storage. The values do not matter."""
-    import torch
-    from fvcore.nn import FlopCountAnalysis
+    """Fvcore's multiply-adds; on the CPU, as it traces no module without storage."""
+    from explorer.training.network.count import fvcore_counts
 
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    images = torch.zeros(images.shape)
-    counts = FlopCountAnalysis(built.to_empty(device="cpu"), images).unsupported_ops_warnings(False).by_operator()
-    return int(sum(number for name, number in counts.items() if name in _PRODUCTS))
+    counts = fvcore_counts(built.eval(), images)
+    return int(sum(counts[name] for name in PRODUCTS))

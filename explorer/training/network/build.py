@@ -11,6 +11,7 @@ from explorer.design.architecture import Architecture
 from explorer.design.layout import layout
 from explorer.design.template import Task
 from explorer.training.network.modules import AlexNet, Basic, Bottleneck, Inception, ResNeXt
+from explorer.training.streams import seeded
 
 STEMS = ("conv1", "conv1.0")  # names of the first convolution of a ResNeXt and of an AlexNet, which is in no block
 
@@ -40,15 +41,15 @@ def build(
     numbers from the stream, so networks with one path start the same under the first two. Batch norm: one and zero;
     linear layers: uniform within 1 / sqrt(features), bias zero (models/resnext.lua). With `zero_init_residual` the
     batch norm that ends a block, where one does and there is a shortcut beside it, starts at zero (Goyal et al., 2017,
-    section 5.1). Other layers, which added blocks may have, start as their modules say, from the same seed.
+    section 5.1). Other layers, which added blocks may have, start as their modules say, from the same seed, whichever
+    generator they draw from: torch's, numpy's or Python's.
     """
     if architecture.kind.module is None:
         with torch.device("meta"):
             network = module_of(architecture, task)
         network.to_empty(device="cpu")
     else:  # whose parameters of other kinds of layers start as they say themselves
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
+        with seeded(generator.initial_seed()):
             network = module_of(architecture, task)
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
@@ -61,7 +62,8 @@ def build(
         elif isinstance(module, nn.Linear):
             bound = 1 / math.sqrt(module.in_features)
             nn.init.uniform_(module.weight, -bound, bound, generator=generator)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     if zero_init_residual and architecture.shortcut:
         for module in network.modules():
             if isinstance(module, (Bottleneck, Inception)):

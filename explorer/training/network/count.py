@@ -1,22 +1,29 @@
 """Measured cost: counts of a built network, to check the closed form, and of any other module of torch."""
 
 import logging
+import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+from fvcore.nn.jit_handles import einsum_flop_jit, get_shape
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from explorer.design import Architecture, Cost, Task, cost, short_name
 from explorer.host.errors import InputError
 from explorer.host.formatting import in_one_line
+from explorer.training.network.added_block import PRODUCTS
 from explorer.training.network.build import module_of
+from explorer.training.network.modules import NormReLU
+from explorer.training.streams import seeded
 
 
 @dataclass(frozen=True)
@@ -34,16 +41,17 @@ class CostMismatchError(Exception):
 def count(network: nn.Module, task: Task) -> Count:
     """Count a network of the given task with fvcore, in evaluation mode and with one image.
 
-    fvcore's total also holds batch norm and grows with the batch, so its convolution and linear counts are added up.
+    fvcore's total also holds batch norm and grows with the batch, so those of convolutions, linear layers and matrix
+    products are added up.
     """
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     device = next(network.parameters()).device
     image = torch.zeros(1, task.channels, task.image_size, task.image_size, device=device)
     was_training = network.training
-    by_operator = FlopCountAnalysis(network.eval(), image).unsupported_ops_warnings(False).by_operator()
+    by_operator = fvcore_counts(network.eval(), image)
     network.train(was_training)
     return Count(
-        macs=int(by_operator["conv"] + by_operator["linear"]),
+        macs=int(sum(by_operator[name] for name in PRODUCTS)),
         params=sum(parameter.numel() for parameter in network.parameters()),
     )
 
@@ -54,17 +62,69 @@ def torch_count(architecture: Architecture, task: Task) -> Count:
     torch counts a multiply-add as two operations. Batch norms, which it counts as none, are replaced for the pass: the
     counter would split each into small operations, which takes two thirds of the time.
     """
-    with torch.device("meta"):
+    if architecture.kind.module is None:
+        return _torch_count(architecture, task, "meta")
+    with seeded(0):
+        try:
+            return _torch_count(architecture, task, "meta")
+        except Exception:  # noqa: BLE001 - an added block may compute with numbers, or make tensors from arrays
+            return _torch_count(architecture, task, "cpu")
+
+
+def _torch_count(architecture: Architecture, task: Task, device: str) -> Count:
+    with torch.device(device):
         network = module_of(architecture, task).eval()
-        image = torch.empty(1, task.channels, task.image_size, task.image_size)
+        image = torch.zeros(1, task.channels, task.image_size, task.image_size)
     params = sum(parameter.numel() for parameter in network.parameters())
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d):
+            if type(child) in (nn.BatchNorm2d, NormReLU):
                 setattr(module, name, _Aside())
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), plain_attention():
         network(image)
     return Count(counter.get_total_flops() // 2, params)
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Have attention computed by matrix products, which torch counts; of some fused ones it counts nothing."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def fvcore_counts(module: nn.Module, inputs: Any) -> Counter[str]:
+    """Fvcore's multiply-adds by operator; of einsum exactly, where it rounds, and of attention, which it misses."""
+    analysis = FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False)
+    analysis.set_op_handle("aten::einsum", _einsum_macs, "aten::scaled_dot_product_attention", _attention_macs)
+    with plain_attention():
+        return cast("Counter[str]", analysis.by_operator())
+
+
+def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> Any:
+    terms = str(inputs[0].toIValue()).replace(" ", "").partition("->")[0].split(",")
+    shapes = [get_shape(one) for one in inputs[1].node().inputs()]
+    if len(terms) != 2 or any("." in term for term in terms):
+        return einsum_flop_jit(inputs, outputs)
+    kept = str(inputs[0].toIValue()).replace(" ", "").partition("->")[2]
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for label, size in zip(term, shape, strict=True):
+            sizes[label] = max(size, sizes.get(label, 1))
+    both = set(terms[0]) & set(terms[1])
+    if not both - set(kept):
+        return Counter()  # nothing is summed over, so nothing is added
+    return Counter({"einsum": math.prod(size for label, size in sizes.items() if label in both or label in kept)})
+
+
+def _attention_macs(inputs: list[Any], _: list[Any]) -> Any:
+    query, key, value = (get_shape(one) for one in inputs[:3])
+    *batch, places, width = query
+    return Counter({"attention": math.prod(batch) * places * key[-2] * (width + value[-1])})
 
 
 class _Aside(nn.Module):
@@ -88,7 +148,6 @@ def check_cost(architecture: Architecture, task: Task) -> Count:
 
 # ---------------------------------------------------------------- any module
 
-PRODUCTS = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "baddbmm", "einsum")  # fvcore's names of what is counted
 CHANNELS = 3  # of images, for a module whose first convolution does not say
 
 
@@ -124,7 +183,7 @@ def count_module(module: nn.Module, inputs: Any) -> ModuleCount:
     name = type(module).__name__
     with _evaluated(module), torch.no_grad():
         try:
-            with FlopCounterMode(display=False) as counter, _Outputs() as maps:
+            with FlopCounterMode(display=False) as counter, _Outputs() as maps, plain_attention():
                 outputs = module(*given)
         except Exception as error:
             shapes = ", ".join(str(tuple(one.shape)) for one in given if isinstance(one, torch.Tensor))
@@ -202,7 +261,7 @@ def _by_fvcore(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[int, int]:
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's tracing, which the counts do not depend on
-        work = FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False).by_operator()
+        work = fvcore_counts(module, inputs)
         maps = ActivationCountAnalysis(module, inputs).unsupported_ops_warnings(False).by_operator()
     values = maps["conv"] or sum(number for what, number in maps.items() if what in PRODUCTS)
-    return int(sum(number for what, number in work.items() if what in PRODUCTS)), int(values)
+    return int(sum(work[what] for what in PRODUCTS)), int(values)
