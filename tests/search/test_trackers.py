@@ -27,17 +27,19 @@ from explorer.record import folder as study
 from explorer.search import coordinator
 from explorer.search.trackers import process
 from explorer.search.trackers.content import TrackedStudy, tracked
-from explorer.search.trackers.process import Trackers, behind
+from explorer.search.trackers.process import Trackers, behind, of_study
 from explorer.search.trackers.to_mlflow import NOTE, OWNER, RUN, Mlflow
 from explorer.search.trackers.to_tensorboard import FOLDER, TensorBoard
 from explorer.search.trackers.to_wandb import Wandb
 from explorer.study.designs import Setting
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
+from explorer.verbs.extend import extend
 from tests.conftest import PATIENCE, TINY, undrawn
 from tests.faults.processes import end_with_the_tests, free_port
 from tests.made_up import FINISHED, made_up, made_up_final
 from tests.search.test_coordinator import OK, Engine, finishing
+from tests.test_layers import ROOT
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
@@ -394,6 +396,18 @@ def test_nothing_is_written_while_times_are_measured(small: Path) -> None:
             until(lambda: Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T")
         until(lambda: Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T")
     assert len([*(small / FOLDER).iterdir()]) == 4
+
+
+def test_a_study_with_a_part_of_an_extension_and_a_final_round_are_written_too(workplace: Path) -> None:
+    extend(ROOT / "examples" / "cmaes.py")
+    config = read_command([*SEARCH, "search.sampler=cmaes"]).study
+    folder = made_up(config)
+    final = made_up_final(config)
+    assert of_study(final) == of_study(folder) == folder
+    with Trackers(of_study(final), ("tensorboard",), period=3600):
+        pass
+    assert len([*(folder / FOLDER).glob("final *")]) == 4
+    assert not behind(folder, "tensorboard").exists()
 
 
 def until(done: Any) -> None:
