@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import explorer
 from benchmarks.__main__ import main as measure
 from benchmarks.__main__ import read_subject
 from explorer import open_study
@@ -626,3 +627,11 @@ def test_every_exit_code_of_the_table_is_tried() -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"\| code \| means \|\n\|---\|---\|\n(.*?)\n\n", text, re.DOTALL)
     assert [int(row.split("|")[1]) for row in table.splitlines()] == [*EXITS]
+
+
+def test_every_public_name_has_an_example_that_runs() -> None:
+    """In a Python block of a page, or in an example of a file; both are carried out by tests."""
+    files = [*(ROOT / "examples").glob("*.py"), *(ROOT / "examples").glob("*.ipynb")]
+    code = "\n".join([body for page in PAGES for body in fences(page, "python")])
+    code += "\n".join(path.read_text(encoding="utf-8") for path in files)
+    assert [name for name in explorer.__all__ if not re.search(rf"\bex\.{name}\b", code)] == []
