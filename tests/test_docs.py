@@ -182,6 +182,7 @@ def with_images(data: DataConfig) -> None:
             pq.write_table(pa.table(rows | {data.label_column: labels}), folder / f"{part}.parquet")
 
 
+SOURCES = ("stripes", "squares")  # of examples/numpy_data.py, and of docs/extending.md
 PHOTOS = {"photos": 60, "digits": 12}  # folders of a person's own images that pages name, and photographs of a class
 
 
@@ -439,7 +440,7 @@ def names_of(kind: Any) -> set[str]:
 def test_every_key_of_a_page_is_a_key_of_a_study() -> None:
     known = {name: kind for name, kind in get_type_hints(StudyConfig).items() if is_dataclass(kind) or get_args(kind)}
     limits = {f"{axis}.{key}" for axis in (*COSTS, "AXIS") for key in names_of(LimitConfig)}
-    nested = limits | {"contrast.setting", "contrast.against"}
+    nested = limits | {"contrast.setting", "contrast.against"} | {"numbers.mixup.alpha"}  # of examples/augmentation.py
     nested |= {f"final.{name}" for name in ("runs", "table")}  # of a study that Python has opened
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -454,7 +455,9 @@ def test_every_choice_of_a_page_is_there_to_be_chosen(workplace: Path) -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for group, name in re.findall(rf"[`' ]({'|'.join(offered)})=(\w+)", text):
-            in_short = {"data": name in ("FOLDER", *PHOTOS), "budget": whole_number(name) is not None}.get(group, False)
+            in_short = {"data": name in ("FOLDER", *PHOTOS, *SOURCES), "budget": whole_number(name) is not None}.get(
+                group, False
+            )
             of_a_file = group == "recipe" and name in ("each", "imgclsmob", "a1")  # what `import` chooses from
             assert name in offered[group] or name in ("NAME", "ex") or in_short or of_a_file, (
                 f"{page.name}: {group}={name}"
