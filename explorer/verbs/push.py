@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, open_study
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
@@ -64,7 +65,8 @@ def carry_out(config: PushConfig, console: Console) -> Result:
     """
     parts = tuple(dict.fromkeys(config.parts or _PARTS))
     if config.to is None and not config.dry:
-        raise InputError(f"push: say where to, as in explorer push {config.name} to=USER/{config.name}; or --dry")
+        way = command_for("push", config.name, f"to=USER/{config.name}")
+        raise InputError(f"push: say where to, as in {way}; or --dry")
     if config.to is not None:
         _refuse_name(config.to)
     hub = None if config.dry else _hub(is_terminal=console.is_terminal)
@@ -122,9 +124,8 @@ def _network(folder: Path, to: str, config: PushConfig, console: Console) -> Non
     asked = NetworkConfig(config.name, folder=str(folder), data=config.data)
     found = trained_run(asked)
     if not found.weights.is_file():
-        others = " ".join(part for part in _PARTS if part != "network")
-        lacks = found.lacks_weights(asked)
-        raise InputError(f"{lacks}; or push the rest alone: explorer push {config.name} {others} to={to}")
+        rest = command_for("push", config.name, "table", "page", f"to={to}")
+        raise InputError(f"{found.lacks_weights(asked)}; or push the rest alone: {rest}")
     export(asked, console)
     path = folder / README
     write_whole(path, hub_cards.of_network(found, to, config.license) + path.read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from explorer.analysis.judging import open_study
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
@@ -26,7 +27,8 @@ def carry_out(config: TrackConfig, console: Console) -> Result:
     """
     folder = study_folder(config.name)
     if not config.trackers:
-        raise InputError(f"track: say into which, as in explorer track {config.name} tensorboard; allowed: {ALLOWED}")
+        way = command_for("track", config.name, "tensorboard")
+        raise InputError(f"track: say into which, as in {way}; allowed: {ALLOWED}")
     refuse_links(folder)
     wrong = [f"{tracker}: {words}" for tracker in config.trackers if (words := lacks(tracker))]
     if wrong:

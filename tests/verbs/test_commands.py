@@ -38,6 +38,9 @@ FILLED = {
     "f'search.forms=[{form}]'": "search.forms=[sum]",
     "f'storage.url={now}'": "storage.url=postgresql://explorer@dbserver/explorer",
     "f'architecture={design}'": "architecture=29-1x64d",
+    "tracker": "tensorboard",
+    "f'to=USER/{config.name}'": "to=USER/equal_params",
+    "f'to={to}'": "to=USER/equal_params",
 }
 
 
