@@ -7,6 +7,7 @@ import pandas as pd
 from rich.console import Console
 
 from explorer.analysis.judging import open_study
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
@@ -54,7 +55,8 @@ def carry_out(config: FigureConfig, console: Console) -> Result:
             for path in paths:
                 if path.suffix == ".csv":
                     if not isinstance(figure, Panel):
-                        raise InputError(f"format=csv: {name} has no axes x and y; explorer table has its numbers")
+                        numbers = command_for("table", config.name)
+                        raise InputError(f"format=csv: {name} has no axes x and y; {numbers} has its numbers")
                     columns, rows = table_of(figure)
                     write_whole(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
                 else:
