@@ -31,7 +31,9 @@ _KNOWN = "or one known from papers and libraries, such as resnet50, resnext50_32
 # The equivalent forms of a bottleneck, by their letters in the ResNeXt paper's figure 3.
 FORM_LETTERS = {"sum": "a", "concat": "b", "grouped": "c"}
 FORMED_BLOCKS = ("bottleneck", "preact")
-_DISPLAYED = re.compile(r"([A-Z][A-Za-z -]*?)-([1-9]\d*)(?:-([1-9]\d*))? \(([^()]+)\)")
+# The family of a block, as people see it: a dash before a number begins the depth.
+FAMILY = r"[A-Z](?:[A-Za-z0-9 ]|-(?=[A-Za-z]))*"
+_DISPLAYED = re.compile(rf"({FAMILY}?)-([1-9]\d*)(?:-([1-9]\d*))? \(([^()]+)\)")
 _DISPLAYED_FORM = re.compile(r"(.+), form \(([abc])\)")
 
 

@@ -6,19 +6,23 @@ said in docs/extending.md. Loading puts the values into the tables of the rooms 
 as `Homes`.
 
 A command, or a program in Python, names the files; the settings of a study never do (SECURITY.md). Processes of workers
-load the same text: a copy in the cache, whose path stands in an environment variable, so that a file that is edited
-meanwhile changes nothing in a study that runs.
+load the same text: a copy in the cache, whose path stands in an environment variable (as JSON, since it may have any
+sign), so that a file that is edited meanwhile changes nothing in a study that runs.
 """
 
+import ast
 import hashlib
+import json
 import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,6 +39,7 @@ KINDS = (
 GROUP = "resnext_explorer.extensions"  # of entry points
 FOLDER = "extensions"  # in the cache, and before the name of an extension among a study's sources
 _PATHS = "EXPLORER_EXTENSIONS"  # environment variable: what processes of workers load
+_PACKAGE = "explorer"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -87,6 +92,8 @@ def source_of(kind: str, name: str) -> Extension | None:
 def words() -> tuple[str, ...]:
     """The keys with which a command names the files that are loaded here, as `extensions=my_blocks.py`."""
     paths = [str(one.path) for one in _loaded.values() if one.path is not None]
+    if any("," in path for path in paths):  # each then needs a key of its own
+        return tuple(f"extensions={path}" for path in paths)
     return (f"extensions={','.join(paths)}",) if paths else ()
 
 
@@ -95,14 +102,44 @@ def load(files: Iterable[str | Path], homes: Homes) -> None:
     for file in files:
         path = Path(file).expanduser()
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "is not text in UTF-8"
             raise InputError(f"extensions={file}: {reason}; allowed: files of Python code") from None
         if path.suffix != ".py":
             raise InputError(f"extensions={file}: is no file of Python code; its name has to end in .py")
+        _refuse_beside(text, path)
         _load_text(path.name, text, path, homes)
     _share()
+
+
+def _refuse_beside(text: str, path: Path) -> None:
+    """Raise InputError if a file imports a module that is installed nowhere: found beside it, or in this folder."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):  # said with its line when it is executed
+        return
+    imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    imported += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+    folders = {path.resolve().parent, Path.cwd()}
+    for root in sorted({name.partition(".")[0] for name in imported} - sys.stdlib_module_names - {_PACKAGE, ""}):
+        place = _place(root)
+        if place is None or not folders & set(place.parents) or "site-packages" in place.parts:
+            continue
+        if root not in packages_distributions():
+            raise InputError(
+                f"extensions={path}: imports {root}, a file that workers elsewhere do not have, and whose changes no "
+                "record would notice; write its code into this one, or install it as a package"
+            )
+
+
+def _place(module: str) -> Path | None:
+    """Where a module lies that can be imported here; None if none can, or it lies nowhere."""
+    with suppress(ImportError, ValueError):
+        found = find_spec(module)
+        places = [found.origin, *(found.submodule_search_locations or ())] if found else []
+        return next((Path(one).resolve() for one in places if one and Path(one).exists()), None)
+    return None
 
 
 def load_installed(homes: Homes) -> None:
@@ -165,13 +202,17 @@ def _load_text(name: str, text: str, path: Path, homes: Homes) -> None:
     except InputError:
         del sys.modules[module.__name__]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise InputError(f"extensions={path}: {_where(error, module.__file__)}") from error
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
 
 
 def _module_name(path: Path) -> str:
-    return "explorer_extension_" + re.sub(r"\W", "_", path.stem)
+    """A name that no module of others has, and no other extension: each sign that it cannot have is written out."""
+    return "explorer_extension_" + re.sub(r"\W", lambda sign: f"_{ord(sign[0]):x}_", path.stem)
 
 
 def _imported(name: str, entry: EntryPoint) -> ModuleType:
@@ -183,13 +224,13 @@ def _imported(name: str, entry: EntryPoint) -> ModuleType:
         ) from error
 
 
-def _where(error: Exception, file: str) -> str:
+def _where(error: BaseException, file: str) -> str:
     """What went wrong in a file, with the line of that file."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.lineno is not None:
         return f"line {error.lineno}: {error.msg}"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     place = f"line {lines[-1]}: " if lines else ""
-    return in_one_line(f"{place}{type(error).__name__}: {error}")
+    return in_one_line(f"{place}{type(error).__name__}: {error}".rstrip(": "))
 
 
 def _adds(module: ModuleType, name: str) -> dict[str, tuple[str, ...]]:
@@ -219,12 +260,15 @@ def _add(extension: Extension, module: ModuleType, homes: Homes) -> None:
                 if (other := source_of(kind, name)) is not None:
                     raise ValueError(f"is added by {other.name} already")
                 if kind in homes:
-                    homes[kind].check(name, getattr(module, kind)[name])
+                    homes[kind].check(name, value := getattr(module, kind)[name])
+                    homes[kind].table[name] = value  # now: the next one may not go together with it
             except ValueError as error:
+                for other_kind in extension.adds.keys() & homes.keys():
+                    for added in extension.adds[other_kind]:
+                        if source_of(other_kind, added) is None:
+                            homes[other_kind].table.pop(added, None)
                 raise InputError(f"extension {extension.name}: {kind}: {name}: {error}") from None
-    for kind in extension.adds.keys() & homes.keys():
-        homes[kind].table.update(getattr(module, kind))
-        _filled.append(homes[kind])
+    _filled.extend(homes[kind] for kind in extension.adds.keys() & homes.keys())
     _loaded[extension.name] = extension
 
 
@@ -232,11 +276,11 @@ def _share() -> None:
     """Let processes that this one starts load the same files."""
     files = [one for one in _loaded.values() if one.path is not None]
     if files:
-        os.environ[_PATHS] = os.pathsep.join(str(_copy(one.name, one.text)) for one in files)
+        os.environ[_PATHS] = json.dumps([str(_copy(one.name, one.text)) for one in files])
 
 
 def _shared() -> list[str]:
-    return [one for one in os.environ.get(_PATHS, "").split(os.pathsep) if one]
+    return [str(one) for one in json.loads(os.environ.get(_PATHS) or "[]")]
 
 
 def _copy(name: str, text: str) -> Path:

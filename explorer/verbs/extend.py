@@ -56,7 +56,8 @@ def extended(arguments: Iterable[str]) -> list[str]:
                 rest.append(word)
                 continue
             value = waiting.pop(0) if waiting else ""
-        named = [one.strip().strip("'\"") for one in value.strip().removeprefix("[").removesuffix("]").split(",")]
+        listed = value.strip().removeprefix("[").removesuffix("]").split(",")
+        named = [value] if Path(value).is_file() else [one.strip().strip("'\"") for one in listed]
         if not all(named):
             raise InputError(f"{word}: names no file; say extensions=FILE.py, several with commas between them")
         files += named

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.design import AnyNetX, Task, display_name, draw, parse_name, scan, short_name
+from explorer.design.block import BLOCKS
 from explorer.design.cost import cost
 from explorer.host import extensions
 from explorer.host.errors import InputError
@@ -24,9 +26,10 @@ from explorer.study.run import EpochResult, Execution
 from explorer.study.runs import runs_of
 from explorer.study.settings import StudyConfig
 from explorer.training.checkpoint import Checkpointing
+from explorer.training.homes import HOMES
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
-from explorer.verbs.extend import extend
+from explorer.verbs.extend import extend, extended
 from tests.conftest import PATIENCE, TINY, only_line
 from tests.faults.processes import command
 from tests.faults.record import differences, record_of
@@ -268,6 +271,78 @@ def test_a_block_that_draws_gives_the_same_bits_wherever_it_is_trained(tiny: Stu
     assert trained() != first
 
 
+# The same block, written as people write files: names that several statements make, imports of several kinds.
+LOOSE = """
+from __future__ import annotations
+import explorer as ex
+import torch.nn.functional, torch
+import torch.utils.checkpoint as checkpoint
+from math import *
+from torch import nn
+from explorer.training.network.modules import Bottleneck
+
+try:
+    import nowhere_at_all as fast
+except ImportError:
+    fast = None
+GAINS = {}
+GAINS.update(one=sqrt(1.0))
+GAINS["two"] = 2.0
+class Options:
+    halves = 1
+Options.halves += 1
+if fast is None:
+    def scaled(maps: Later, gain: float):
+        return maps * gain
+TOTAL = 0
+for one in GAINS.values():
+    TOTAL += one
+
+class Loose(Bottleneck):
+    def forward(self, images: ex.Stage) -> Later:
+        return scaled(super().forward(images), TOTAL / Options.halves)
+
+class Later:
+    pass
+
+BLOCKS = {"loose": ex.Block(Loose, layers=3)}
+"""
+
+
+def test_a_file_as_people_write_it_is_exported_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from explorer.training.network.build import build
+    from explorer.training.network.export import module_source
+
+    extend(written(tmp_path, LOOSE))
+    one, task = parse_name("11-2x4d-w16-loose"), Task(1, 8, 10)
+    own = build(one, task, torch.Generator().manual_seed(0)).eval()
+    source = module_source(one, task, trained=False)
+    assert not re.search("(from|import) explorer", source)
+    place = ModuleType("exported")
+    monkeypatch.setitem(sys.modules, "exported", place)  # where dataclasses look for their annotations
+    exec(compile(source, "exported.py", "exec"), place.__dict__)
+    network = place.network().eval()
+    network.load_state_dict(own.state_dict())
+    images = torch.rand(2, 1, 8, 8)
+    assert torch.equal(network(images), own(images))
+    extensions.forget()
+    extend(written(tmp_path, LOOSE.replace("    fast = None", "    import explorer as fast")))
+    with pytest.raises(InputError, match="import explorer as fast: cannot be written into a file of its own"):
+        module_source(one, task, trained=False)
+
+
+def test_a_file_beside_an_extension_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers elsewhere would not have it, and what it computes would be in no record."""
+    written(tmp_path, "HALF = 0.5\n", "my_helper.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = written(tmp_path, SCALED.replace("import torch\n", "import torch\nfrom my_helper import HALF\n"))
+    with pytest.raises(InputError, match=r"mine\.py: imports my_helper, a file that workers elsewhere do not have"):
+        extend(file)
+    assert not extensions.loaded()
+
+
 # ---------------------------------------------------------------- what is wrong is said in one line
 
 
@@ -284,6 +359,10 @@ def test_a_block_that_draws_gives_the_same_bits_wherever_it_is_trained(tiny: Stu
         (SCALED.replace('"scaled"', '"basic"'), "mine.py: BLOCKS: basic: is a block already"),
         (SCALED.replace('"scaled"', '"w12"'), "mine.py: BLOCKS: w12: would be read as another part"),
         (SCALED.replace("cardinality=1", "family='x'"), "mine.py: BLOCKS: scaled: family='x': allowed are letters"),
+        ("import sys\nsys.exit(3)", "mine.py: line 2: SystemExit: 3"),
+        ("x = 1\0", "mine.py: "),
+        (SCALED + "BLOCKS['again'] = BLOCKS['scaled']", "mine.py: BLOCKS: again: is the same explorer.Block as scaled"),
+        (SCALED.replace("cardinality=1", "family='ResNet'"), "mine.py: BLOCKS: scaled: family='ResNet': allowed are"),
         (SCALED.replace("layers=1", "layers=0"), "mine.py: line 20: ValueError: layers and cardinality are at least 1"),
     ],
 )
@@ -327,6 +406,25 @@ def test_a_block_that_does_not_do_what_it_says(change: tuple[str, str], told: st
     extend(written(tmp_path, SCALED.replace(*change)))
     with pytest.raises(ValueError, match=re.escape(told)):
         cost(parse_name("5-1x4d-w16-scaled"))
+
+
+def test_files_of_any_name_are_loaded_here_and_by_workers(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["a,b.py", "c d.py", "e:f.py", "g-h.py", "g_h.py", "torch.py", "\N{LATIN SMALL LETTER U WITH DIAERESIS}.py"]
+    for number, name in enumerate(names):
+        text = SCALED.replace('"scaled"', f'"v{number}"').replace("\n", "\r\n")
+        (workplace / name).write_bytes(text.encode("utf-8-sig"))
+    assert extended([f"extensions={name}" for name in names] + ["plan"]) == ["plan"]
+    first = {name: BLOCKS[name].module for one in extensions.loaded() for name in one.adds["BLOCKS"]}
+    assert len(first) == len({sys.modules[made.__module__] for made in first.values() if made}) == len(names)
+    assert display_name(parse_name("V1 ResNeXt-5 (1x4d, w16)")) == "V1 ResNet-5 (1x4d, w16)"
+    again, shared = list(extensions.words()), os.environ["EXPLORER_EXTENSIONS"]
+    extensions.forget()
+    assert extended(again) == []
+    assert [one.name for one in extensions.loaded()] == names
+    extensions.forget()
+    monkeypatch.setenv("EXPLORER_EXTENSIONS", shared)
+    extensions.load_shared(HOMES)
+    assert [one.name for one in extensions.loaded()] == names
 
 
 def test_two_files_do_not_share_a_name(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from explorer.design.block import BLOCKS, UNBUILDABLE, Block
 from explorer.design.cost import Cost
 from explorer.design.layout import Stage, reduced
-from explorer.design.name import is_part
+from explorer.design.name import FAMILY, is_part
 from explorer.host.cache import remember, remembered
 from explorer.host.console import open_console, say
 from explorer.host.errors import InputError
@@ -68,8 +68,8 @@ def block(
                   numbers that do not go together: such designs are within no budget. See `explorer.Stage` for what a
                   stage says
     layers        convolutions on its longest path, which the depth of a network counts
-    family        name shown to people, before depth and paths, of letters, spaces and dashes, the first one upper case;
-                  by default the name in the dictionary and "ResNeXt"
+    family        name shown to people, before depth and paths, of letters, digits, spaces and dashes before letters,
+                  the first one upper case; by default the name in the dictionary and "ResNeXt"
     preactivated  whether batch norm and ReLU stand before its convolutions: the network then ends with both, and the
                   first block of a stage may be given `normalised=True`, where the stem has done them already
     cardinality   the only number of paths that it can have, and `reason` why; None: any number
@@ -96,17 +96,25 @@ def check(name: str, value: Any) -> None:
         raise ValueError(f"is a block already; allowed: another name than {', '.join(BLOCKS)}")
     if is_part(name):
         raise ValueError("would be read as another part of a design's name, such as a width; choose another")
+    if same := [known for known, one in BLOCKS.items() if one is value]:
+        raise ValueError(f"is the same explorer.Block as {same[0]}; make one for each name")
     if not value.family:
-        shown = " ".join(re.sub("[^a-z]", " ", name).split()).capitalize()
+        shown = " ".join(name.replace("_", " ").split()).capitalize()
         object.__setattr__(value, "family", f"{shown} ResNeXt")
-    if not re.fullmatch("[A-Z][A-Za-z -]*", value.family) or value.family in {one.family for one in BLOCKS.values()}:
+    taken = {_of_one_path(one.family) for one in BLOCKS.values()}
+    if not re.fullmatch(FAMILY, value.family) or _of_one_path(value.family) in taken:
         raise ValueError(
-            f"family={value.family!r}: allowed are letters, spaces and dashes, the first one upper case, and a "
-            "family of its own"
+            f"family={value.family!r}: allowed are letters, digits, spaces and dashes before letters, the first one "
+            "upper case, and a family of its own"
         )
     costs = value.cost
     assert isinstance(costs, _Costs)
     costs.name = name
+
+
+def _of_one_path(family: str) -> str:
+    """A family as people see it where a design has one path, which no two families may share."""
+    return family.replace("ResNeXt", "ResNet")
 
 
 def count(kind: Block, stage: Stage, in_width: int, stride: int, map_size: int, *, checked: bool) -> Cost:

@@ -114,7 +114,11 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
         else:
             added = source_of_block(architecture.block)
             made_by = added.name
-            needed += [one for name in added.ours if (one := getattr(modules, name)) not in needed]
+            used = [
+                getattr(modules, name) for name in added.ours
+            ]  # and what the blocks of ours use, which it may extend
+            used += [modules.shortcut_of, *([modules._conv_bn_relu] if modules.Inception in used else [])]
+            needed += [one for one in used if one not in needed]
         tables = f'BLOCK_MODULES = {{"{architecture.block}": {made_by}}}\n\n\n'
     own: Cost = cost(architecture, task)
     header = _HEADER.format(
@@ -133,6 +137,9 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
             + "".join(f"\n{line}" for line in dict.fromkeys(added.imports) if line not in header)
             + "\n\n"
         )
+        if added.future:
+            first = "from collections.abc"
+            header = header.replace(f"\n{first}", f"\nfrom __future__ import annotations\n\n{first}", 1)
         sources.insert(-1, f"\n{added.code}\n")
     found = (
         header
@@ -142,7 +149,7 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
         + f"    return {kind.__name__}(LAYOUT)\n"
     )
     if added is not None:
-        refuse_double(found, architecture.block)
+        refuse_double(found, added.code, architecture.block)
     return found
 
 
