@@ -14,12 +14,26 @@ if TYPE_CHECKING:
     from explorer.host.errors import InputError, StudyStoppedError
     from explorer.verbs.api import Study, open_study
     from explorer.verbs.costs import costs
-    from explorer.verbs.extend import Block, Cost, Figure, Line, Points, Sampler, Source, Stage, extend
+    from explorer.verbs.extend import (
+        Architecture,
+        Block,
+        Cost,
+        Figure,
+        Line,
+        Measure,
+        Points,
+        Sampler,
+        Source,
+        Stage,
+        Task,
+        extend,
+    )
     from explorer.verbs.import_results import import_results
     from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage
 
 __version__ = "0.1.0"
 __all__ = [
+    "Architecture",
     "Block",
     "Budget",
     "Cost",
@@ -28,6 +42,7 @@ __all__ = [
     "Figure",
     "InputError",
     "Line",
+    "Measure",
     "Points",
     "Recipe",
     "Sampler",
@@ -38,6 +53,7 @@ __all__ = [
     "Storage",
     "Study",
     "StudyStoppedError",
+    "Task",
     "__version__",
     "costs",
     "extend",
@@ -53,7 +69,20 @@ def __getattr__(name: str) -> Any:
         from explorer.host import errors as place
     elif name in ("Study", "open_study"):
         from explorer.verbs import api as place
-    elif name in ("Block", "Cost", "Figure", "Line", "Points", "Sampler", "Source", "Stage", "extend"):
+    elif name in (
+        "Architecture",
+        "Measure",
+        "Task",
+        "Block",
+        "Cost",
+        "Figure",
+        "Line",
+        "Points",
+        "Sampler",
+        "Source",
+        "Stage",
+        "extend",
+    ):
         from explorer.verbs import extend as place
     elif name == "costs":
         from explorer.verbs import costs as place

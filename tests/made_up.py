@@ -56,7 +56,11 @@ def made_up(
     make_folder(folder / "local")
     execution = Execution("cpu", "made up", "grouped", "channels_last", precision, 1, config.recipe.batch_size)
     host_report = HostReport("cpu", "made up", data_hash, {"torch": "2"}, images=images)
-    some = {"searches": config.search.is_adaptive, "filters": config.records_filters}
+    some = {
+        "searches": config.search.is_adaptive,
+        "filters": config.records_filters,
+        "measures": bool(config.measures),
+    }
     records.open_for_writing(folder, **some, rungs=config.rungs)
     begin(folder, None, config, execution, host_report)
     plan = plan_of(config).with_seeds(config.search.looks[-1])

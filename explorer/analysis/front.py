@@ -20,7 +20,7 @@ WIDE = 4.0  # standard deviations to each side within which a design's error is 
 class Front:
     """Error against one cost over the designs of a search, in the order in which they were tried.
 
-    cost          "params", "macs", "activations" or "latency" (milliseconds)
+    cost          "params", "macs", "activations", "latency" (milliseconds), or a measure of an extension
     errors, costs of each design: mean over seeds as a fraction, and the cost
     ahead         whether no other design dominates it: is no worse in error and cost, and better in one of them
     sure          share of draws of the errors, within their uncertainty, in which the design is on the front; NaN where
@@ -49,7 +49,7 @@ def front(
     differ, it is the binomial one of an error counted on `images` images, which is the least it can be; without their
     number it is not known.
     """
-    every = np.array([getattr(one, cost) for one in summaries], dtype=float)
+    every = np.array([one.value(cost) for one in summaries], dtype=float)
     costs = every[[one.came_through for one in summaries]]
     summaries = [one for one in summaries if one.came_through]
     if not summaries:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from explorer.analysis.intervals import ERRORS, Estimate, estimate
 from explorer.design.architecture import Architecture
-from explorer.design.cost_measures import COUNTED
+from explorer.design.cost_measures import ADDED, COUNTED
 from explorer.design.name import display_name, parse_setting, paths_name, setting_name
 from explorer.study.run import JUDGED_STATUSES
 
@@ -32,6 +32,7 @@ class SettingSummary:
     failed    by seed, the status of each run that did not come through
     chance    the error of guessing, 1 - 1/classes; NaN where it is not known
     validation  mean validation error, by which one of several settings is chosen; NaN where it is not known
+    added     its numbers by the measures of extensions that the study uses
     """
 
     setting: str
@@ -50,6 +51,7 @@ class SettingSummary:
     failed: Mapping[int, str] = field(default_factory=dict)
     chance: float = math.nan
     validation: float = math.nan
+    added: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def design(self) -> tuple[Architecture, str]:
@@ -75,6 +77,10 @@ class SettingSummary:
     def came_through(self) -> bool:
         """Whether any run came through: only then does the setting have a measured error."""
         return len(self.failed) < len(self.errors)
+
+    def value(self, measure: str) -> float:
+        """What it costs by a measure."""
+        return float(self.added[measure] if measure in self.added else getattr(self, measure))
 
     def deviation(self, axis: str) -> float:
         """Signed distance of a cost from the budget's reference, as a fraction; NaN where there is none."""
@@ -109,7 +115,7 @@ def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_erro
     """One summary per setting, in the given order; a setting without any final run is left out."""
     final = judged(runs, measure)
     # As lists: with thousands of settings, one data frame for each would take most of the time.
-    columns = {name: final[name].tolist() for name in SUMMARISED if name in final}
+    columns = {name: final[name].tolist() for name in (*SUMMARISED, *ADDED) if name in final}
     places = places_of(columns["setting"])
     return [_summary(name, columns, places[name]) for name in settings if name in places]
 
@@ -142,6 +148,7 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
         failed=failed,
         chance=float(first["chance"]),
         validation=_mean([columns["chosen"][place] for place in places]),
+        added={one: float(first[one]) for one in ADDED if pd.notna(first.get(one))},
     )
 
 

@@ -1,17 +1,21 @@
 """The measures of cost: the single list used by budgets, objectives, records, trials, figures and tables."""
 
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Measure:
     """One measure of what a design costs.
 
-    name       of the field of a cost, the key of a budget, the objective of a search and the column of a record
+    name         of the field of a cost, the key of a budget, the objective of a search and the column of a record
     words        its name in a sentence; for a measured one its unit
     title        heading of a column
-    is_counted   whether `design/cost.py` counts it in closed form; otherwise it is measured on a device
+    is_counted   whether it follows from the design; otherwise it is measured on a device
     in_millions  whether tables show it as `4.91 M`
+    function     of one that an extension adds: what gives its number. `design/cost.py` counts the others
     """
 
     name: str
@@ -19,9 +23,10 @@ class Measure:
     title: str
     is_counted: bool = True
     in_millions: bool = False
+    function: Callable[..., Any] | None = None
 
 
-MEASURES = {
+OURS = {
     measure.name: measure
     for measure in (
         Measure("params", "parameters", "params"),
@@ -30,4 +35,6 @@ MEASURES = {
         Measure("latency", "milliseconds", "latency (ms)", is_counted=False),
     )
 }
-COUNTED = {name: measure for name, measure in MEASURES.items() if measure.is_counted}
+COUNTED = {name: measure for name, measure in OURS.items() if measure.is_counted}
+ADDED: dict[str, Measure] = {}  # by extensions
+MEASURES: Mapping[str, Measure] = ChainMap(ADDED, OURS)

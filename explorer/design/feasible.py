@@ -78,6 +78,16 @@ class Pool:
             place -= len(designs)
         raise IndexError(place)
 
+    def take(self, places: Rows) -> "Pool":
+        """Some of the designs, by rising positions."""
+        starts = np.cumsum([0, *map(len, self.designs)])
+        parts = [
+            designs.take(own)
+            for designs, start in zip(self.designs, starts, strict=False)
+            if len(own := places[(places >= start) & (places < start + len(designs))] - start)
+        ]
+        return Pool(tuple(parts), {name: column[places] for name, column in self.parameters.items()})
+
 
 def scan(
     space: Space, budget: Budget | None, task: Task, rng: np.random.Generator, progress: Progress | None = None

@@ -137,8 +137,10 @@ def millions(count: int) -> str:
 
 
 def cost(axis: str, value: float) -> str:
-    """A cost without its unit: an integer count such as `4,775,754`, or milliseconds such as `12.3`."""
-    return f"{value:.3g}" if axis == "latency" else f"{value:,.0f}"
+    """A cost without its unit: an integer count such as `4,775,754`, milliseconds such as `12.3`, or another number."""
+    if axis == "latency":
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if float(value).is_integer() or value >= 1e4 else f"{value:.4g}"
 
 
 def duration(seconds: float) -> str:

@@ -27,6 +27,7 @@ import filelock
 import yaml
 
 import explorer
+from explorer.design.cost_measures import OURS
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.yaml_limits import check_yaml, misfit, opened, read_json
@@ -43,7 +44,8 @@ CONFIG, EXECUTION, ENVIRONMENT = "config.yaml", "execution.json", "environment.j
 TABLES = RUNS, EPOCHS, CORRECT = "runs.csv", "epochs.csv", "correct.csv"
 DECISIONS = "decisions.csv"  # only a search has one
 FILTERS = "filters.csv"  # only a study of listed designs has one, from schema 3 on
-SOME = DECISIONS, FILTERS
+MEASURES = "measures.csv"  # only a study that uses a measure of an extension has one
+SOME = DECISIONS, FILTERS, MEASURES
 CHECKS = "checks"  # holds the robustness checks of the study's contrast, each a study with a folder of its own
 NOTE, LONGEST_NOTE = "note.txt", 2000  # a person's remarks on the result, and most characters of it
 TOKEN, JOBS = "local/here", "local/slurm"  # identifies the folder to another machine; messages of Slurm jobs
@@ -412,10 +414,19 @@ def some_tables(folder: Path) -> tuple[str, ...]:
     if not isinstance(search, dict):
         return ()
     by_name = bool(search.get("only"))  # designs listed by name are not chosen by a search
+    measures = (MEASURES,) if _measures(tree, search, by_name=by_name) else ()
     if not by_name and search.get("sampler") not in (*FIXED, None):  # also one whose extension is not loaded
-        return (DECISIONS,)
+        return (DECISIONS, *measures)
     is_listed = by_name or (search.get("sampler") == "listed" and not tree.get("spaces"))
-    return (FILTERS,) if is_listed and _schema(folder) >= 3 else ()
+    return (*((FILTERS,) if is_listed and _schema(folder) >= 3 else ()), *measures)
+
+
+def _measures(tree: dict[str, Any], search: dict[str, Any], *, by_name: bool) -> bool:
+    """Whether stored settings use a measure of an extension, which need not be loaded."""
+    budget, objectives = tree.get("budget"), search.get("objectives")
+    if isinstance(budget, dict) and budget.get("limits"):
+        return True
+    return not by_name and isinstance(objectives, list) and not {*objectives} <= {"error", *OURS}
 
 
 def _schema(folder: Path) -> int:

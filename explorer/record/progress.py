@@ -1,7 +1,7 @@
 """How far a study has come, according to its record."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from explorer.design import parse_name
@@ -47,10 +47,22 @@ def names_so_far(plan: Plan, recorded: records.Record | None) -> list[str]:
 
 def settings_so_far(plan: Plan, recorded: records.Record | None) -> tuple[Setting, ...]:
     """The study's settings known so far: those fixed in advance, or those that a search has chosen, in that order."""
-    if not plan.config.search.is_adaptive or recorded is None:
+    if recorded is None:
         return plan.settings
+    if not plan.config.search.is_adaptive:
+        if not recorded.readings:
+            return plan.settings
+        return tuple(replace(one, readings=recorded.readings.get(one.name, ())) for one in plan.settings)
     chosen = [one for one in recorded.decisions if one.decision == "chosen"]
-    return tuple(Setting(parse_name(one.setting), plan.scope, latency=_latency(one)) for one in chosen)
+    return tuple(
+        Setting(
+            parse_name(one.setting),
+            plan.scope,
+            latency=_latency(one),
+            readings=recorded.readings.get(one.setting, ()),
+        )
+        for one in chosen
+    )
 
 
 def _latency(chosen: Decision) -> Latency | None:

@@ -19,10 +19,12 @@ import pandas as pd
 from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.record import table
-from explorer.record.folder import CORRECT, DECISIONS, EPOCHS, FILTERS, RUNS
-from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, RunRecord
+from explorer.record.folder import CORRECT, DECISIONS, EPOCHS, FILTERS, MEASURES, RUNS
+from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, MeasureRecord, RunRecord
+from explorer.study.designs import Reading
 from explorer.study.run import BASELINE, FINAL_STATUSES, EpochResult, Outcome
 
+_OF_SOME = {"searches": DECISIONS, "filters": FILTERS, "measures": MEASURES}  # tables that not every study has
 _OF_RUNS: dict[str, type] = {EPOCHS: EpochRecord, CORRECT: CorrectRecord}
 Rows = Mapping[str, pd.DataFrame]  # the rows of each table, by its name
 
@@ -39,13 +41,15 @@ class Record:
     """A study's tables in memory: `runs` has the last row of each run, `epochs` one row per run and epoch.
 
     `decisions` are those of a search, in order; empty for other studies. `filters` has one row per run and k x k
-    convolution; none in a study whose designs are not listed, and of runs of earlier versions.
+    convolution; none in a study whose designs are not listed, and of runs of earlier versions. `readings` has what
+    measures of extensions gave for each setting; `runs` has a column for each of these measures.
     """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
     decisions: tuple[Decision, ...] = ()
     filters: pd.DataFrame = field(default_factory=no_filters)
+    readings: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
 
     def chosen(self, by: str | None = None) -> list[str]:
         """The names of the settings that a search chose, in order; with `by`, only those that this sampler chose."""
@@ -53,14 +57,19 @@ class Record:
 
 
 def open_for_writing(
-    folder: Path, *, searches: bool = False, filters: bool = False, rungs: tuple[int, ...] = ()
+    folder: Path,
+    *,
+    searches: bool = False,
+    filters: bool = False,
+    measures: bool = False,
+    rungs: tuple[int, ...] = (),
 ) -> tuple[list[str], Record]:
     """Create the tables, or repair them after an interrupted write; return messages about repairs, and the record.
 
-    With `searches` the study has a table of decisions, and judges its designs at `rungs`; with `filters` it has one of
-    filters. Raises InputError for damage that a repair would hide; nothing is changed then.
+    With `searches` the study has a table of decisions, and judges its designs at `rungs`; with `filters` and `measures`
+    it has one of these. Raises InputError for damage that a repair would hide; nothing is changed then.
     """
-    kinds = kinds_of(searches=searches, filters=filters)
+    kinds = kinds_of(searches=searches, filters=filters, measures=measures)
     for name, kind in reversed(kinds.items()):  # runs.csv is created last: if it exists, so do the others
         table.create(folder / name, kind)
     found = {
@@ -84,9 +93,10 @@ def open_for_writing(
     return messages, assembled(rows)
 
 
-def kinds_of(*, searches: bool, filters: bool = False) -> dict[str, type]:
+def kinds_of(*, searches: bool, filters: bool = False, measures: bool = False) -> dict[str, type]:
     """The row type of each table of a study, in reading order: runs first, then the rows that they imply."""
-    some = {FILTERS: FilterRecord} if filters else {}
+    some: dict[str, type] = {FILTERS: FilterRecord} if filters else {}
+    some |= {MEASURES: MeasureRecord} if measures else {}
     return {RUNS: RunRecord, **_OF_RUNS, **some, **({DECISIONS: Decision} if searches else {})}
 
 
@@ -125,7 +135,11 @@ def holding(rows: Rows, rungs: tuple[int, ...] = ()) -> Rows:
         if not runs and not designs:
             return rows
         rows = {
-            name: _chosen_once(own, designs) if name == DECISIONS else own[~own["run"].isin(runs)]
+            name: _chosen_once(own, designs)
+            if name == DECISIONS
+            else own
+            if name == MEASURES
+            else own[~own["run"].isin(runs)]
             for name, own in rows.items()
         }
 
@@ -174,6 +188,13 @@ def decide(folder: Path, decisions: list[Decision]) -> None:
     table.append(folder / DECISIONS, decisions)
 
 
+def measure(folder: Path, readings: Iterable[tuple[str, Reading]]) -> None:
+    """Write what measures of extensions gave for settings; to be done before anything that depends on it."""
+    rows = [MeasureRecord(name, one.measure, one.median, one.lower, one.upper) for name, one in readings]
+    if rows:
+        table.append(folder / MEASURES, rows)
+
+
 def load(folder: Path) -> Record:
     """Read a study's record without changing it.
 
@@ -183,7 +204,8 @@ def load(folder: Path) -> Record:
         raise InputError(f"{folder}: there is no record here; start the study first")
     if not (folder / EPOCHS).exists():
         raise InputError(f"{folder}: {EPOCHS} is missing; restore it, or start anew with name=...")
-    kinds = kinds_of(searches=(folder / DECISIONS).exists(), filters=(folder / FILTERS).exists())
+    there = {key: (folder / name).exists() for key, name in _OF_SOME.items()}
+    kinds = kinds_of(**there)
     rows = {name: table.read(folder / name, kind) for name, kind in kinds.items() if name != CORRECT}
     # While a study runs, tables that are read later may hold runs that had not ended when runs.csv was read.
     if lost := {name: gone for name, gone in missing(rows).items() if name != RUNS}:
@@ -203,7 +225,19 @@ def assembled(rows: Rows) -> Record:
     decisions = _values(rows[DECISIONS], Decision) if DECISIONS in rows else []
     filters = rows[FILTERS] if FILTERS in rows else no_filters()
     filters = filters[filters["run"].isin(places)].drop_duplicates(["run", "layer"], keep="last")
-    return Record(runs, epochs.reset_index(drop=True), tuple(decisions), filters.reset_index(drop=True))
+    readings = readings_of(rows[MEASURES]) if MEASURES in rows else {}
+    for name in dict.fromkeys(one.measure for own in readings.values() for one in own):
+        values = {setting: one.median for setting, own in readings.items() for one in own if one.measure == name}
+        runs[name] = runs["setting"].map(values).astype(float)
+    return Record(runs, epochs.reset_index(drop=True), tuple(decisions), filters.reset_index(drop=True), readings)
+
+
+def readings_of(rows: pd.DataFrame) -> dict[str, tuple[Reading, ...]]:
+    """The readings of each setting, from the rows of `measures.csv`; of repeated rows the first counts."""
+    found: dict[str, tuple[Reading, ...]] = {}
+    for row in _values(rows.drop_duplicates(["setting", "measure"]), MeasureRecord):
+        found[row.setting] = (*found.get(row.setting, ()), Reading(row.measure, row.lower, row.value, row.upper))
+    return found
 
 
 def load_correct(

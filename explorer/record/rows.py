@@ -110,6 +110,21 @@ class CorrectRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasureRecord:
+    """One row of `measures.csv`: a design by a measure that an extension adds, be it trained or not.
+
+    value  the number of a measure that follows from the design, or the median over the turns of one that is measured on
+           a device, with its quartiles
+    """
+
+    setting: str
+    measure: str
+    value: Amount
+    lower: Amount
+    upper: Amount
+
+
+@dataclass(frozen=True, slots=True)
 class FilterRecord:
     """One row of `filters.csv`: a k x k convolution of a run; the fields are those of `explorer.study.run.Filters`."""
 

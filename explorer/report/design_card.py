@@ -3,7 +3,7 @@
 from typing import Any
 
 from explorer.analysis.summary import SettingSummary
-from explorer.design.cost_measures import COUNTED
+from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.layout import layout
 from explorer.design.template import Task
 from explorer.host.commands import PROGRAM, command_for
@@ -35,12 +35,19 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
         "kernel": architecture.kernel_size,
         "form": form,
         "stages": stages,
-        "costs": [[measure.words.capitalize(), getattr(summary, axis)] for axis, measure in COUNTED.items()],
+        "costs": [
+            *([measure.words.capitalize(), getattr(summary, axis)] for axis, measure in COUNTED.items()),
+            *([_upper(MEASURES[name].words), value] for name, value in summary.added.items()),
+        ],
         "mean": mean_words(summary),
         "interval": interval_words(summary),
         "errors": {str(seed): seed_words(summary, seed) for seed in summary.errors},
         "command": command(summary.setting, config),
     }
+
+
+def _upper(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def command(setting: str, config: StudyConfig) -> str:

@@ -17,7 +17,7 @@ from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting, paths_name
 from explorer.design.shape_axes import SHOWN
-from explorer.host.formatting import interval, millions, percent
+from explorer.host.formatting import cost, interval, millions, percent
 from explorer.report.error_words import mean_words, seed_words, seeds_words
 from explorer.report.panel import FEW, PALETTE, SYMBOLS, Axis, Mark, Panel, bands
 from explorer.report.paper_table_3 import table_3
@@ -160,7 +160,8 @@ def parallel(axes: pd.DataFrame, summaries: list[SettingSummary], error: str = "
     rows = axes.loc[[one.setting for one in summaries]]
     found, columns = [], []
     shape = ((axis.label, [float(value) for value in rows[axis.name]]) for axis in SHOWN)
-    costs = ((one.words.capitalize(), [float(getattr(own, one.name)) for own in summaries]) for one in COUNTED.values())
+    measures = [*COUNTED.values(), *(MEASURES[name] for name in summaries[0].added if name in MEASURES)]
+    costs = ((one.words[0].upper() + one.words[1:], [own.value(one.name) for own in summaries]) for one in measures)
     for label, values in (*shape, *costs):
         if len(set(values)) > 1:
             found.append(Axis(label, log=_spread(values)))
@@ -293,7 +294,8 @@ def front_panel(found: Front, summaries: list[SettingSummary], error: str = "Val
                 quiet=not ahead and len(places) > MOST_MARKED,
             )
         )
-    x_axis = Axis(f"{words.capitalize()}, logarithmic", log=True)
+    is_log = bool((found.costs > 0).all())  # a measure of an extension may be zero
+    x_axis = Axis(f"{words[0].upper()}{words[1:]}{', logarithmic' if is_log else ''}", log=is_log)
     return Panel(f"{error} against {words} of all designs", x_axis, Axis(error), marks)
 
 
@@ -341,6 +343,8 @@ def hover_text(summary: SettingSummary) -> str:
     ]
     if summary.latency is not None:
         lines.insert(-1, f"{summary.latency:.3g} ms")
+    for name, value in summary.added.items():
+        lines.insert(-1, f"{cost(name, value)} {MEASURES[name].words}")
     if found.has_interval:
         lines.append(f"95 % interval {interval(found.low, found.high)}")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ import pandas as pd
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.sentences import looks_sentence
 from explorer.design.budget import least_within
-from explorer.design.cost_measures import COUNTED
+from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
 from explorer.host import formatting as wording
 from explorer.record.starts import starts_of, unlike
@@ -89,6 +89,8 @@ def _costs(study: OpenedStudy) -> tuple[Answer, str]:
         return "does not apply", "Nothing is compared here."
     if not held:
         return "no", "No budget was set; the figures show error against cost."
+    if not study.config.budget.held:
+        return "in part", f"{held[0].upper()}{held[1:]}; their other costs differ."
     most = {
         axis: max(known)
         for axis in COUNTED
@@ -100,7 +102,7 @@ def _costs(study: OpenedStudy) -> tuple[Answer, str]:
     widest = max(limit.tolerance for limit in study.config.budget.held.values())
     answer: Answer = "yes" if all(deviation <= widest for deviation in most.values()) else "in part"
     told = f" {TOLD_COSTS}" if study.finding.has_told_costs else ""
-    return answer, f"{held.capitalize()}." + (f" They deviate: {found}." if found else "") + told
+    return answer, f"{held[0].upper()}{held[1:]}." + (f" They deviate: {found}." if found else "") + told
 
 
 def _hardware(study: OpenedStudy) -> tuple[Answer, str]:
@@ -291,7 +293,8 @@ def budget_words(budget: BudgetConfig) -> str:
         if not limit.at_most
     ]
     below = [_at_most(COUNTED[axis].words, limit) for axis, limit in budget.held.items() if limit.at_most]
-    held = [*([f"equal {' and '.join(near)}"] if near else []), *below]
+    bounded = [f"{bounds} {MEASURES[name].words}" for name, bounds in budget.limits.items() if bounds.has_any]
+    held = [*([f"equal {' and '.join(near)}"] if near else []), *below, *bounded]
     tight = ", widths solved stage by stage" if budget.match == "tight" else ""
     return f"{' and '.join(held)}{tight}" if held else ""
 
@@ -336,7 +339,9 @@ def tried(study: OpenedStudy) -> list[str]:
     ]
     chosen = f"{wording.counted(by.total(), 'design')} {_were(by.total())} chosen: {', '.join(parts)}."
     stopped = [f"{number:,} {_were(number)} stopped after epoch {epochs}." for epochs, number in sorted(stops.items())]
-    return [chosen, *stopped] if by else stopped
+    left_out = len(study.record.readings.keys() - {*study.record.chosen()}) if by else 0
+    words = f"{wording.counted(left_out, 'design')} {_were(left_out)} measured and left out, as outside the bounds."
+    return [chosen, *([words] if left_out else []), *stopped] if by else stopped
 
 
 def _were(number: int) -> str:

@@ -93,6 +93,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         comparison=study.finding.comparison,
         populations=study.finding.populations,
         front=_front_rows(study.finding),
+        own_measures=[MEASURES[name] for name in study.config.measures],
         timed="latency" in study.config.search.objectives,
         checks=_checks(study.finding),
         pairs=_pairs(study.finding),

@@ -196,8 +196,9 @@ class Views:
         images = int(study.environment["images"][1 if found.measure == "val_error" else 2]) or None
         chance = float(1 - 1 / runs["classes"].max())
         timed = ["latency"] if "latency" in study.config.search.objectives else []
-        axes = [axis for axis in (*COUNTED, *timed) if found.front is None or axis != found.front.cost]
-        differ = [axis for axis in axes if len({getattr(one, axis) for one in found.summaries}) > 1]
+        added = [axis for axis in study.config.measures if all(axis in one.added for one in found.summaries)]
+        axes = [axis for axis in (*COUNTED, *timed, *added) if found.front is None or axis != found.front.cost]
+        differ = [axis for axis in axes if len({one.value(axis) for one in found.summaries}) > 1]
         return [one for axis in differ if (one := front_of(found.summaries, axis, images, chance)) is not None]
 
     def _parallel(self) -> Parallel | None:

@@ -18,7 +18,7 @@ from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.paired import Comparison
 from explorer.analysis.summary import SettingSummary
-from explorer.design.cost_measures import COUNTED
+from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
 from explorer.design.shape_axes import SHOWN
 from explorer.host.formatting import (
@@ -31,6 +31,7 @@ from explorer.host.formatting import (
     share,
     signed_percent,
 )
+from explorer.host.formatting import cost as cost_words
 from explorer.record.starts import starts_of
 from explorer.report.error_words import (
     TOLD_COSTS,
@@ -115,6 +116,8 @@ def _settings(study: OpenedStudy) -> PrintTable:
     for cost in COUNTED:
         numbers[cost] = [getattr(one, cost) for one in summaries]
         numbers[f"{cost}_deviation"] = [one.deviation(cost) for one in summaries]
+    for name in study.config.measures:
+        numbers[name] = [one.added.get(name, math.nan) for one in summaries]
     for column, value in (("", "mean"), ("_low", "low"), ("_high", "high")):
         numbers[f"{finding.measure}{column}"] = [
             getattr(one.estimate, value) if one.came_through else float("nan") for one in summaries
@@ -132,6 +135,11 @@ def _settings(study: OpenedStudy) -> PrintTable:
             if deviates
             else millions(getattr(one, cost))
             for one in summaries
+        ]
+    for name in study.config.measures:
+        title = MEASURES[name].title
+        words[title[0].upper() + title[1:]] = [
+            cost_words(name, one.added[name]) if name in one.added else "-" for one in summaries
         ]
     words[error.capitalize()] = [mean_words(one) for one in summaries]
     words["95 % interval"] = [interval_words(one) for one in summaries]

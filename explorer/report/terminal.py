@@ -19,9 +19,11 @@ from explorer.analysis.sentences import (
     sentence,
     trend_sentence,
 )
+from explorer.design.cost_measures import MEASURES
 from explorer.host.formatting import (
     ERROR_NAMES,
     NOTED,
+    cost,
     counted,
     interval_points,
     millions,
@@ -53,13 +55,16 @@ def print_verdict(finding: Finding, question: str, console: Console, *, regime: 
 
     def table(between: str) -> Table:
         error = ERROR_NAMES[finding.measure].replace(" ", "\n")  # two short lines are narrower than one
-        columns = ("params", "MACs", error, "95 %\ninterval", "seeds")
+        added = list(dict.fromkeys(name for one in shown for name in one.added))
+        titles = [MEASURES[name].title.replace(" ", "\n", 1) for name in added]
+        columns = ("params", "MACs", *titles, error, "95 %\ninterval", "seeds")
         found = plain_table(question, "setting", *columns)
         for one in shown:
             found.add_row(
                 one.setting,
                 with_deviation(f"{one.params:,}", one.params_deviation, between),
                 with_deviation(millions(one.macs), one.macs_deviation, between),
+                *(cost(name, one.added[name]) if name in one.added else "-" for name in added),
                 mean_words(one),
                 interval_words(one),
                 seeds_words(one),

@@ -38,6 +38,8 @@ def told_settings(config: StudyConfig, at_once: int) -> StudyConfig:
         raise InputError(
             "search.objectives: latency is measured while nothing is trained; ask can minimise error and macs"
         )
+    if config.measured:
+        raise InputError(f"{config.measured[0]}: is measured on networks that this project builds; leave it out")
     if search.final_designs:
         raise InputError("search.final: the final round is trained by this project; say final=0, and judge it yourself")
     if search.seeds == "auto":

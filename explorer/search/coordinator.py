@@ -27,6 +27,7 @@ from explorer.search.fork import execution_of, reuse_runs
 from explorer.search.measuring import Measurer
 from explorer.search.mirror import mirror_of, mirrored
 from explorer.search.note import note_in
+from explorer.search.readings import Readings
 from explorer.search.rungs import chosen
 from explorer.search.sampler import sampler_name
 from explorer.search.state import PageUpdater, State, checkpoints, forget, kept_seconds, open_state
@@ -79,7 +80,11 @@ def run_study(
         before = started_study(folder)
         if before is not None:
             refuse_other_settings(before, config)
-        kept = {"searches": config.search.is_adaptive, "filters": config.records_filters}
+        kept = {
+            "searches": config.search.is_adaptive,
+            "filters": config.records_filters,
+            "measures": bool(config.measures),
+        }
         healed, past = records.open_for_writing(folder, **kept, rungs=config.rungs)
         for line in healed:
             console.print(line, **PLAIN)
@@ -104,12 +109,17 @@ def run_study(
             measurer = Measurer(config, host_report, engine)
             settings = settings_so_far(plan, past)
             workers, execution = _execution(measurer, plan, settings, before, console, fork, like)
+            readings = Readings(measurer, execution, folder, dict(past.readings))
+            settings = readings.of(settings)
+            if not config.search.is_adaptive:
+                readings.refuse_outside(settings)
             start = begin(folder, before, config, execution, host_report, fork, sampler)
+            readings.write()
             for line in start.messages:
                 console.print(line, **PLAIN)
             if reuse_runs(plan, past, folder, execution, start, console):
                 past = records.load(folder)
-            state = open_state(measurer, plan, settings, past, folder, execution, workers, console)
+            state = open_state(measurer, plan, settings, past, folder, execution, workers, console, readings)
             state.clock, state.page_updater, state.start = clock, page_updater, start.number
             _run_all(state, engine)
             say(console, clock.summary())
@@ -203,19 +213,20 @@ def _tell(measurer: Measurer, console: Console) -> None:
 def _ask(state: State) -> None:
     """Ask the search for its next design, if it may have one more, and queue the runs of that design.
 
-    If latency is measured, nothing else may run: this waits until nothing is trained, and then takes one design for
-    each worker.
+    If latency or a measure of an extension is measured, nothing else may run: this waits until nothing is trained, and
+    then takes one design for each worker.
     """
-    measures = "latency" in state.config.search.objectives
+    measures = "latency" in state.config.search.objectives or state.readings.measures
     if measures and state.running:
         return
     count = min(state.to_ask, state.workers if measures else 1)
-    asked = [setting for setting in (state.trials.ask() for _ in range(count)) if setting is not None]
-    state.to_ask = state.to_ask - len(asked) if len(asked) == count else 0
-    if not asked:
-        return
     with _still(state) if measures else nullcontext():
-        settings = with_latency(state.measurer, state.execution, asked)
+        asked = [setting for setting in (state.trials.ask() for _ in range(count)) if setting is not None]
+        state.to_ask = state.to_ask - len(asked) if len(asked) == count else 0
+        if not asked:
+            return
+        settings = state.readings.of(with_latency(state.measurer, state.execution, asked))
+    state.trials.note(settings)
     decisions = [chosen(setting, state.config.search.sampler) for setting in settings]
     records.decide(state.folder, decisions)
     for decision in decisions:

@@ -64,6 +64,10 @@ class FeasibleSampler(BaseSampler):
         self._by_key = np.argsort(keys, kind="stable")  # so that a design is found without looking at all of them
         self._keys = keys[self._by_key]
         self._free = np.ones(len(pool), dtype=np.bool_)
+        self._refused = np.zeros(len(pool), dtype=np.bool_)
+        self.holds: Callable[[int], bool] = lambda _: (
+            True
+        )  # whether a design may be tried, which may have to be measured
         self._places: dict[int, int] = {}
 
     def architecture(self, trial_number: int) -> Architecture:
@@ -84,8 +88,17 @@ class FeasibleSampler(BaseSampler):
         """Exclude a design from all further trials."""
         self._free[place] = False
 
+    def refuse(self, place: int) -> None:
+        """Exclude a design that was measured and is outside the bounds of a budget."""
+        self._refused[place] = True
+
+    @property
+    def has_free(self) -> bool:
+        """Whether there is a design left that may be tried."""
+        return bool((self._free & ~self._refused).any())
+
     def free_places(self) -> npt.NDArray[np.int64]:
-        """Positions in the pool of the designs that are neither tried nor reserved."""
+        """Positions in the pool of the designs that are neither tried nor reserved; also of such as were refused."""
         return np.flatnonzero(self._free)
 
     def place(self, architecture: Architecture) -> int | None:
@@ -104,11 +117,18 @@ class FeasibleSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The free design nearest to the wrapped sampler's proposal. Raises ExhaustedError if none is left."""
-        if self._fixed is None and not self._free.any():
+        fixed, self._fixed = self._fixed, None
+        if fixed is None and not self.has_free:
             raise ExhaustedError
         with _naming(self.added):
-            nearest = self._nearest(self._proposal(study, trial, search_space))
-        place, self._fixed = nearest if self._fixed is None else self._fixed, None
+            proposal = self._proposal(study, trial, search_space)
+            place = self._nearest(proposal)
+        while fixed is None and not self.holds(place):
+            self.refuse(place)
+            if not self.has_free:
+                raise ExhaustedError
+            place = self._nearest(proposal)
+        place = place if fixed is None else fixed
         self._claim(trial.number, place)
         return self.at(place)
 
@@ -143,7 +163,7 @@ class FeasibleSampler(BaseSampler):
 
     def _nearest(self, proposal: dict[str, Any]) -> int:
         """The position of the nearest free design: Euclidean distance over the axes, each as a rank from 0 to 1."""
-        distance = np.where(self._free, 0.0, np.inf)
+        distance = np.where(self._free & ~self._refused, 0.0, np.inf)
         own_ranks = self._ranks.of(proposal)
         if not np.isfinite(own_ranks).all():
             raise InputError(f"proposes {proposal}, which are no numbers of the space")

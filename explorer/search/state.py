@@ -18,6 +18,7 @@ from explorer.record.progress import refuse_foreign
 from explorer.search.display import Clock, Display, work_of
 from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Measurer
+from explorer.search.readings import Readings
 from explorer.search.rungs import Rungs, chosen
 from explorer.search.trackers.process import Trackers
 from explorer.search.trials import Trials, open_search, open_trials
@@ -52,6 +53,7 @@ class State:
     measurer: Measurer
     workers: int
     rungs: Rungs
+    readings: Readings
     to_ask: int = 0
     running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
@@ -115,13 +117,18 @@ def open_state(
     execution: Execution,
     workers: int,
     console: Console,
+    readings: Readings,
 ) -> State:
     """Build the state of a study from its record, `past`."""
     config, data_hash = plan.config, measurer.host_report.data_hash
+    settings = readings.of(settings)  # of a search: should a measure have been lost
     trials, rungs = replayed(plan, settings, past), Rungs(config.rungs, plan.seeds, config.search.rung_error)
+    if config.search.is_adaptive and readings.bounds:
+        trials.hold_to(readings.holds, readings.refused_names())
     decisions = list(past.decisions)
     if numbers := range(len(past.chosen(BASELINE)), config.search.random_designs):
-        drawn = _drawn(measurer, execution, trials, numbers)
+        drawn = readings.of(_drawn(measurer, execution, trials, numbers))
+        trials.note(drawn)
         decisions += (new := [chosen(setting, BASELINE) for setting in drawn])
         records.decide(folder, new)
         # Before any of them is trained: the execution chosen later for another design must not change these runs.
@@ -156,7 +163,18 @@ def open_state(
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
     return State(
-        plan, folder, trials, display, waiting, execution, measurer, workers, rungs, to_ask, fvcore_macs=fvcore_macs
+        plan,
+        folder,
+        trials,
+        display,
+        waiting,
+        execution,
+        measurer,
+        workers,
+        rungs,
+        readings,
+        to_ask,
+        fvcore_macs=fvcore_macs,
     )
 
 
@@ -167,6 +185,7 @@ def replayed(plan: Plan, settings: tuple[Setting, ...], past: records.Record) ->
     soon as all decisions about its design have been replayed.
     """
     trials, by_name = _trials(plan, settings, past), {setting.name: setting for setting in settings}
+    trials.note(settings)
     last = {decision.setting: number for number, decision in enumerate(past.decisions)}
     left, curves = deque(records.as_records(past.runs)), records.validation_curves(past)
     for number, decision in enumerate(past.decisions):

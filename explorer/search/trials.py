@@ -9,7 +9,7 @@ import copy
 import logging
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -20,8 +20,10 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
+from explorer.design.cost_measures import ADDED as ADDED_MEASURES
 from explorer.design.cost_measures import COUNTED
 from explorer.design.feasible import Pool
+from explorer.design.name import parse_name
 from explorer.design.shape_axes import OWN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
@@ -57,7 +59,8 @@ class Trials:
     A search asks for its settings one by one; `sampler` and `scope` then give the designs, and `cost` is the cost that
     it minimises beside the error, if there is one. `factor` is the reduction factor of its rungs, 0 without rungs. Of
     `seeds` seeds `first_seed` is the lowest. `by` is the name of the sampler. Designs drawn at random for comparison
-    have trials in a separate Optuna study, which the sampler never sees.
+    have trials in a separate Optuna study, which the sampler never sees. `costs` has the cost of each setting where an
+    extension's measure gives it.
     """
 
     study: optuna.Study
@@ -68,6 +71,7 @@ class Trials:
     factor: int = 0
     first_seed: int = 0
     by: str = ""
+    costs: dict[str, float] = field(default_factory=dict)
     _drawn: optuna.Study | None = None
     _shown: dict[str, FrozenTrial] = field(default_factory=dict)
     _curves: dict[str, list[Curve]] = field(default_factory=dict)
@@ -110,9 +114,19 @@ class Trials:
                 entry.study.tell(entry.trial, state=optuna.trial.TrialState.PRUNED)
             elif len(entry.errors) == self.seeds:
                 error = fmean(entry.errors.values())
-                entry.study.tell(entry.trial, error if self.cost is None else [error, getattr(record, self.cost)])
+                entry.study.tell(entry.trial, error if self.cost is None else [error, self._cost_of(record)])
             else:
                 entry.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
+
+    def _cost_of(self, record: RunRecord) -> float:
+        assert self.cost is not None
+        known = self.costs.get(record.setting)
+        return float(getattr(record, self.cost)) if known is None else known
+
+    def note(self, settings: Iterable[Setting]) -> None:
+        """Take in the costs of settings, where an extension's measure gives them."""
+        if self.cost in ADDED_MEASURES:
+            self.costs |= {one.name: one.value(self.cost) for one in settings}
 
     def tell(self, setting: Setting, error: float | None) -> None:
         """Finish a trial whose `error` is known without runs, as in a replayed benchmark; None: it was stopped."""
@@ -137,10 +151,29 @@ class Trials:
         """Draw a design at random among those without a trial; the search can no longer choose it."""
         assert self.sampler is not None
         assert self.scope is not None
-        architecture = self.sampler.pool.architecture(int(rng.choice(self.sampler.free_places())))
-        setting = self.scope.setting(architecture)
+        while True:
+            place = int(rng.choice(self.sampler.free_places()))
+            if self.sampler.holds(place):
+                break
+            self.sampler.refuse(place)
+            if not self.sampler.has_free:
+                raise InputError(
+                    "budget.limits: every design of the space was measured, and too few are within; widen the bounds, "
+                    "take a larger space, or a smaller search.designs"
+                )
+        setting = self.scope.setting(self.sampler.pool.architecture(place))
         self.reserve(setting)
         return setting
+
+    def hold_to(self, holds: Callable[[Setting], bool], refused: Iterable[str]) -> None:
+        """Try only designs of which `holds` says so; of those called `refused` that is known."""
+        assert self.sampler is not None
+        assert self.scope is not None
+        sampler, scope = self.sampler, self.scope
+        sampler.holds = lambda place: holds(scope.setting(sampler.pool.architecture(place)))
+        for name in refused:
+            if (place := sampler.place(parse_name(name))) is not None:
+                sampler.refuse(place)
 
     def reserve(self, setting: Setting) -> None:
         """Exclude a design from the search and open a trial for it in the separate study of random designs.
@@ -250,6 +283,7 @@ def open_trials(
     formed = any(setting.form != "grouped" for setting in settings)
     parameters = [_parameters(setting, formed=formed) for setting in settings]
     choices = _distributions(parameters)
+    trials.note(settings)
     for setting, own in zip(settings, parameters, strict=True):
         trial = _begun(study, own, choices, _attributes(setting, (by or {}).get(setting.name, "")))
         trials._by_setting[setting.name] = _Open(study, trial)

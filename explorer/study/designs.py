@@ -1,7 +1,7 @@
 """The designs of a study, made from its configuration: which ones, their cost, their deviation from the budget."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice, product
@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from explorer.design.added_measure import value_of
 from explorer.design.architecture import Architecture
 from explorer.design.budget import Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
-from explorer.design.cost_measures import COUNTED
+from explorer.design.cost_measures import ADDED, COUNTED
 from explorer.design.feasible import Pool, Scan, draw, nearest_budget, scan, space_filling
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import MOST_LISTED, listed, matched
@@ -22,7 +23,7 @@ from explorer.design.shape_axes import SHAPE_AXES
 from explorer.design.space import DesignSpace, NamedSpace, Space
 from explorer.design.template import TEMPLATES, Task
 from explorer.host.errors import InputError
-from explorer.study.settings import SearchConfig, StudyConfig
+from explorer.study.settings import Bounds, SearchConfig, StudyConfig
 
 _AXES = tuple(axis.name for axis in SHAPE_AXES if axis.name != "template")  # keys of a space
 _PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: the paths part of a name alone
@@ -43,14 +44,35 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """The number of a design by a measure that an extension adds: lower quartile, median and upper quartile.
+
+    They are equal for a measure that follows from the design.
+    """
+
+    measure: str
+    lower: float
+    median: float
+    upper: float
+
+
+@dataclass(frozen=True)
 class Scope:
-    """What a study draws designs from: its space, the budget, and the cost that deviations are relative to."""
+    """What a study draws designs from: its space, the budget, and the cost that deviations are relative to.
+
+    bounds  of the measures of extensions that follow from a design, by their names
+    """
 
     space: Space
     task: Task
     budget: Budget | None
     reference: Cost | None
     tight: bool
+    bounds: tuple[tuple[str, Bounds], ...] = ()
+
+    def holds(self, architecture: Architecture) -> bool:
+        """Whether a design is within the bounds. Raises InputError where a measure gives no number."""
+        return all(one.holds(_value_of(name, architecture, self.task)) for name, one in self.bounds)
 
     def setting(self, architecture: Architecture) -> "Setting":
         """The setting of an architecture. Raises ValueError if it cannot be built on the study's images."""
@@ -77,6 +99,7 @@ class Setting:
     spaces   names of the spaces that it was drawn from, in a study that compares several
     form     the equivalent form in which its blocks are trained
     latency  of a forward pass, in a search that measures it
+    readings  by measures that extensions add, once they are known
     """
 
     architecture: Architecture
@@ -84,6 +107,7 @@ class Setting:
     spaces: tuple[str, ...] = ()
     form: str = "grouped"
     latency: Latency | None = None
+    readings: tuple[Reading, ...] = ()
 
     @cached_property
     def cost(self) -> Cost:
@@ -96,7 +120,17 @@ class Setting:
         return target and deviation(getattr(cost or self.cost, measure), target)
 
     def value(self, axis: str) -> float:
-        """One of its costs: a counted measure, or the median latency in milliseconds."""
+        """One of its costs: a counted measure, the median latency in milliseconds, or a measure of an extension.
+
+        Raises InputError where that gives no number.
+        """
+        if axis in ADDED and ADDED[axis].is_counted:
+            return _value_of(axis, self.architecture, self.scope.task)
+        if axis in ADDED:
+            known = [one.median for one in self.readings if one.measure == axis]
+            if not known:
+                raise InputError(f"{self.name}: {axis} is not in the record; start the study, which measures it")
+            return known[0]
         if axis != "latency":
             return float(getattr(self.cost, axis))
         assert self.latency is not None
@@ -147,11 +181,24 @@ class Draws:
         """`count` feasible designs, or all if there are fewer, and the generator for further drawing."""
         rng = np.random.default_rng([self.seed, 2])
         try:
-            return draw(self.scan(scope), count, rng, self._telling("Drawing designs")), rng
+            pool = draw(self.scan(scope), CANDIDATES if scope.bounds else count, rng, self._telling("Drawing designs"))
+            return (self._within(scope, pool, count, rng) if scope.bounds else pool), rng
         except InputError:
             raise
         except ValueError as error:
             raise InputError(f"space: {error}") from None
+
+    def _within(self, scope: Scope, pool: Pool, count: int, rng: np.random.Generator) -> Pool:
+        """At most `count` designs of a pool that measures of extensions allow, drawn uniformly, in the pool's order."""
+        tell, found = self._telling("Measuring designs"), list[int]()
+        for done, place in enumerate(rng.permutation(len(pool)).tolist(), start=1):
+            if scope.holds(pool.architecture(place)):
+                found.append(place)
+            if tell is not None and (done % 1000 == 0 or done == len(pool)):
+                tell(done, len(pool))
+            if len(found) == count:
+                break
+        return pool.take(np.sort(np.array(found, dtype=np.int64)))
 
     def _telling(self, what: str) -> Callable[[int, int], None] | None:
         tell = self.progress
@@ -178,7 +225,17 @@ def scope_of(config: StudyConfig) -> Scope:
                 f"{template.total_stride} pixels or more"
             ) from None
     reference, budget = _budget(config, task)
-    return Scope(config.space, task, budget, reference, config.budget.match == "tight")
+    limits = {} if config.search.only else config.budget.limits
+    bounds = tuple((name, own) for name, own in limits.items() if ADDED[name].is_counted and own.has_any)
+    return Scope(config.space, task, budget, reference, config.budget.match == "tight", bounds)
+
+
+def _value_of(measure: str, architecture: Architecture, task: Task) -> float:
+    """The number of a design by a measure of an extension. Raises InputError where it gives none."""
+    try:
+        return value_of(measure, architecture, task)
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def settings_of(config: StudyConfig, scopes: dict[str, Scope], draws: Draws) -> tuple[Setting, ...]:
@@ -220,6 +277,14 @@ def refuse_few(config: StudyConfig, scope: Scope, draws: Draws) -> None:
 
 def _too_few(wanted: int, found: int, scope: Scope) -> InputError:
     budget = scope.budget
+    if scope.bounds:
+        words = " and ".join(f"{own} {ADDED[name].words}" for name, own in scope.bounds)
+        less = f"search.designs={found}, " if found else ""
+        keys = " or ".join(f"budget.limits.{name}" for name, _ in scope.bounds)
+        return InputError(
+            f"search.designs={wanted}: {found:,} designs of the space that meet the budget have {words}; say {less}"
+            f"a wider {keys}, or a larger space"
+        )
     if not found and budget and (near := nearest_budget(scope.space, budget, scope.task, wanted)):
         cost, other = near
         had = " and ".join(f"{getattr(cost, one.axis):,} {one.axis}" for one in budget.limits)
@@ -312,7 +377,12 @@ def _populations(scopes: dict[str, Scope], search: SearchConfig, draws: Draws) -
 def _listed(scope: Scope) -> tuple[Setting, ...]:
     """All designs of a space whose values a person listed; of a space with ranges, those within the budget."""
     space = scope.space
-    if isinstance(space, DesignSpace) and scope.budget and _ranges(space) and points_of(space) <= MOST_LISTED:
+    if (
+        isinstance(space, DesignSpace)
+        and (scope.budget or scope.bounds)
+        and _ranges(space)
+        and points_of(space) <= MOST_LISTED
+    ):
         return _within(scope, space)
     return _all(scope)
 
@@ -324,7 +394,21 @@ def _all(scope: Scope) -> tuple[Setting, ...]:
     except ValueError as error:
         raise InputError(f"space: {error}") from None
     _refuse_outside(settings, scope.budget)
+    if not isinstance(scope.space, DesignSpace | NamedSpace):  # whose designs no person listed
+        return tuple(setting for setting in settings if scope.holds(setting.architecture))
+    for setting in settings:
+        refuse_beyond_bounds(setting, dict(scope.bounds))
     return settings
+
+
+def refuse_beyond_bounds(setting: Setting, bounds: Mapping[str, Bounds]) -> None:
+    """Raise InputError if a listed design is outside the bounds of a measure that an extension adds."""
+    for name, own in bounds.items():
+        if not own.holds(value := setting.value(name)):
+            raise InputError(
+                f"space: {setting.name} has {value:.4g} {ADDED[name].words}; allowed: {own} (budget.limits.{name}), "
+                "or leave it out of the space"
+            )
 
 
 def _within(scope: Scope, space: DesignSpace) -> tuple[Setting, ...]:

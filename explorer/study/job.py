@@ -189,6 +189,27 @@ class Latencies:
 
 
 @dataclass(frozen=True)
+class MeasureQuestion:
+    """A question: what does a measure of an extension give for each network, in turns, with nothing else running?
+
+    precision  of the study's execution
+    """
+
+    measure: str
+    architectures: tuple[Architecture, ...]
+    task: Task
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A worker's answer to `MeasureQuestion`: lower quartile, median and upper quartile over the turns per network."""
+
+    quartiles: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
 class FormsQuestion:
     """A question: how is each convolution shape executed fastest, given the number of passes that the study plans?
 
@@ -283,5 +304,5 @@ class Mismatch:
 
 
 Event = Begun | Counted | EpochDone | Noted | RunDone | Mismatch
-Question = HostQuestion | SpeedQuestion | TogetherQuestion | LatencyQuestion | FormsQuestion
-Answer = HostReport | Speed | Latencies | Forms | Refused
+Question = HostQuestion | SpeedQuestion | TogetherQuestion | LatencyQuestion | MeasureQuestion | FormsQuestion
+Answer = HostReport | Speed | Latencies | Measured | Forms | Refused

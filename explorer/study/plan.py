@@ -18,7 +18,7 @@ from explorer.study.designs import (
     settings_of,
 )
 from explorer.study.memory import passing_bytes, refuse_beyond, training_bytes
-from explorer.study.samplers import adaptive
+from explorer.study.samplers import FIXED, adaptive
 from explorer.study.settings import LARGEST_SIDE, StudyConfig
 
 
@@ -127,6 +127,7 @@ def _refuse_recipe(config: StudyConfig) -> None:
             "two; allowed: []"
         )
     _refuse_search(config)
+    _refuse_bounds(config)
     recipe, images, size = config.recipe, config.data.train_images, config.data.image_size
     for key in ("image_size", "resize"):
         if (getattr(config.data, key) or 0) > LARGEST_SIDE:
@@ -146,6 +147,23 @@ def _refuse_recipe(config: StudyConfig) -> None:
         raise InputError("recipe.momentum=0: recipe.nesterov=true needs a momentum; allowed with recipe.nesterov=false")
     if recipe.crop_area is not None and recipe.crop_area[0] > recipe.crop_area[1]:
         raise InputError(f"recipe.crop_area={list(recipe.crop_area)}: the first number must not exceed the second")
+
+
+def _refuse_bounds(config: StudyConfig) -> None:
+    """Raise InputError where the bounds of an extension's measure cannot decide what is trained."""
+    search, bounded = config.search, [name for name, own in config.budget.limits.items() if own.has_any]
+    if not bounded or search.only:
+        return
+    drawn = search.sampler in FIXED and (search.sampler != "listed" or config.spaces)
+    if drawn and (measured := [name for name in bounded if name in config.measured]):
+        raise InputError(
+            f"budget.limits.{measured[0]}: is measured when a design is chosen, and sampler {search.sampler} draws all "
+            f"before; allowed with listed, {', '.join(adaptive())}"
+        )
+    if drawn and config.budget.match == "tight":
+        raise InputError(
+            f"budget.match=tight: changes designs after budget.limits.{bounded[0]} has chosen them; set it to rule"
+        )
 
 
 def _refuse_length(config: StudyConfig) -> None:

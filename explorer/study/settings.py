@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from explorer.design.cost_measures import COUNTED, MEASURES
+from explorer.design.cost_measures import ADDED, COUNTED, MEASURES
 from explorer.design.space import Space
 from explorer.design.template import Task
 from explorer.study import samplers
@@ -20,6 +20,7 @@ Count = Annotated[int, Ge(1), Le(2**31 - 1)]
 Natural = Annotated[int, Ge(0), Le(2**31 - 1)]
 Target = Annotated[int, Ge(1), Le(2**59)]
 Rate = Annotated[float, Ge(0), Lt(math.inf)]
+Bound = Annotated[float, Ge(0), Le(1e18)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
 Number = Annotated[float, Gt(-math.inf), Lt(math.inf)]
@@ -96,6 +97,35 @@ class LimitConfig:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The limits on a measure that an extension adds; without any it is only shown.
+
+    least, most  bounds of its number, both included; null: none
+    """
+
+    least: Bound | None = None
+    most: Bound | None = None
+
+    def __post_init__(self) -> None:
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"least={self.least:g}: allowed is at most most, {self.most:g}")
+
+    def holds(self, value: float) -> bool:
+        """Whether a number is within the bounds."""
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    def __str__(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f"{self.least:g} to {self.most:g}"
+        return f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is a bound."""
+        return self.least is not None or self.most is not None
+
+
+@dataclass(frozen=True)
 class BudgetConfig:
     """The cost that all settings have in common; any combination of measures may be limited, null ones are not.
 
@@ -104,6 +134,7 @@ class BudgetConfig:
     macs         multiply-adds, the papers' "FLOPs"
     activations  output values of all convolutions
     match        rule: one bottleneck width, doubled from stage to stage; tight: one for each stage
+    limits       bounds of measures that extensions add, by name; a design outside is never trained
     """
 
     reference: str | None
@@ -111,6 +142,13 @@ class BudgetConfig:
     macs: LimitConfig | None = None
     activations: LimitConfig | None = None
     match: Literal["rule", "tight"] = "rule"
+    limits: dict[str, Bounds] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.limits:
+            if name not in ADDED:
+                known = f"{', '.join(ADDED)}, and those" if ADDED else "those"
+                raise ValueError(f"limits.{name}=...: allowed: the measures {known} of extensions=FILE.py")
 
     @property
     def held(self) -> dict[str, LimitConfig]:
@@ -304,7 +342,8 @@ class SearchConfig:
     forms         equivalent forms of the blocks in which each design is trained, from the same first weights: sum (a),
                   concat (b), grouped (c) (ResNeXt paper, figure 3)
     objectives    what a search minimises: the validation error alone, or that and a cost, as [error, macs]; latency
-                  is measured when a design is chosen, while nothing is trained
+                  is measured when a design is chosen, while nothing is trained, as is a measure of an extension that
+                  does not follow from the design
     latency_batch images of the forward pass that is timed
     only          names of designs to train in place of the sampler's choice, to the end and with a test: to train a
                   design again, or one that a search has chosen
@@ -329,7 +368,7 @@ class SearchConfig:
     seeds: Annotated[int, Ge(1), Le(10_000)] | Literal["auto"]
     designs: Annotated[int, Ge(1), Le(100_000)] | None = None
     sampler_seed: Natural = 0
-    objectives: tuple[Literal["error", "params", "macs", "activations", "latency"], ...] = ("error",)
+    objectives: tuple[str, ...] = ("error",)
     latency_batch: Count = 1
     rates: tuple[Annotated[float, Ge(1e-6), Le(1e6)], ...] = ()
     only: tuple[str, ...] = ()
@@ -348,6 +387,10 @@ class SearchConfig:
             raise ValueError(
                 f"sampler={self.sampler}: allowed: {', '.join(samplers.known())}, and those of extensions=FILE.py"
             )
+        for name in self.objectives:
+            if name != "error" and name not in MEASURES:
+                known = ", ".join(("error", *MEASURES))
+                raise ValueError(f"objectives={name}: allowed: {known}, and measures of extensions=FILE.py")
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -504,6 +547,17 @@ class StudyConfig:
     def is_imported(self) -> bool:
         """Whether the results were imported from a file: nothing can be trained in such a study."""
         return self.data.source == "imported"
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures of extensions that the study uses: as an objective, or in its budget."""
+        objectives = () if self.search.only else self.search.objectives
+        return tuple(dict.fromkeys((*self.budget.limits, *(one for one in objectives if one in ADDED))))
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Those of these measures that are measured on a device."""
+        return tuple(name for name in self.measures if not ADDED[name].is_counted)
 
     @property
     def records_filters(self) -> bool:

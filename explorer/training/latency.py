@@ -38,20 +38,12 @@ def measure_latency(
     Returns median and quartiles over all passes. Raises InputError if another measurement holds the device for more
     than `wait` seconds.
     """
-    plain = Execution(
-        device=device,
-        device_name=device_name(device),
-        form="grouped",
-        layout="channels_last",
-        precision=precision,
-        threads=cpu_count() if device == "cpu" else 1,
-        micro_batch=batch_size,
-    )
+    plain = plain_execution(device, precision, batch_size)
     with exclusive(device, wait), torch.inference_mode():
         torch.set_num_threads(plain.threads)
         images = torch.randn(batch_size, task.channels, task.image_size, task.image_size, device=device)
         images = images.contiguous(memory_format=torch.channels_last)
-        networks = [_network(architecture, task, plain, seed) for architecture in architectures]
+        networks = [network_of(architecture, task, plain, seed) for architecture in architectures]
         times: list[list[float]] = [[] for _ in architectures]
         for _ in range(turns):
             for network, seconds in zip(networks, times, strict=True):
@@ -62,6 +54,19 @@ def measure_latency(
         name = short_name(architecture)
         found.append(Latency(name, batch_size, precision, plain.device_name, lower, middle, upper, len(seconds)))
     return found
+
+
+def plain_execution(device: str, precision: str, batch_size: int) -> Execution:
+    """How a network is executed where it alone has the device: on all cores, in the usual forms."""
+    return Execution(
+        device=device,
+        device_name=device_name(device),
+        form="grouped",
+        layout="channels_last",
+        precision=precision,
+        threads=cpu_count() if device == "cpu" else 1,
+        micro_batch=batch_size,
+    )
 
 
 @contextmanager
@@ -79,7 +84,8 @@ def exclusive(device: str, wait: float = 0.0) -> Iterator[None]:
         raise InputError(f"device={device}: another measurement is running on it; wait for its end") from None
 
 
-def _network(architecture: Architecture, task: Task, execution: Execution, seed: int) -> nn.Module:
+def network_of(architecture: Architecture, task: Task, execution: Execution, seed: int) -> nn.Module:
+    """A network with its first weights on its device, in evaluation mode."""
     network = build(architecture, task, torch.Generator().manual_seed(seed)).eval()
     return prepare(network, execution, task)
 

@@ -39,6 +39,8 @@ from explorer.study.job import (
     Latencies,
     LatencyQuestion,
     Lost,
+    Measured,
+    MeasureQuestion,
     Mismatch,
     Noted,
     Prepare,
@@ -252,6 +254,8 @@ def _answer(question: Question) -> Answer:
                 raise AssertionError("it is answered between two cues")
             case LatencyQuestion():
                 return _latency(question)
+            case MeasureQuestion():
+                return _measured(question)
             case FormsQuestion():
                 return _forms(question)
     except InputError as error:
@@ -349,6 +353,21 @@ def _latency(question: LatencyQuestion) -> Latencies:
         wait=LONGEST_WAIT,
     )
     return Latencies(tuple((1000 * one.lower, 1000 * one.median, 1000 * one.upper) for one in found))
+
+
+def _measured(question: MeasureQuestion) -> Measured:
+    from explorer.training.readings import measured
+
+    found = measured(
+        question.measure,
+        question.architectures,
+        question.task,
+        device=question.device,
+        precision=question.precision,
+        turns=TURNS,
+        wait=LONGEST_WAIT,
+    )
+    return Measured(found)
 
 
 def _forms(question: FormsQuestion) -> Forms:

@@ -1,13 +1,20 @@
 """Extensions: files that a command names with `extensions=`, and installed packages."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from explorer.design import added_measure, cost_measures
+from explorer.design.added_measure import measure as Measure  # noqa: N812 - to a caller it is a kind of value
+from explorer.design.architecture import Architecture
 from explorer.design.cost import Cost
 from explorer.design.layout import Stage
+from explorer.design.template import Task
 from explorer.host import extensions
 from explorer.host.errors import InputError
 from explorer.host.extensions import Home, Homes
+from explorer.record.rows import RunRecord
 from explorer.report import described
 from explorer.report.described import Figure, Line, Points
 from explorer.study import samplers
@@ -16,7 +23,21 @@ from explorer.study.samplers import Sampler
 from explorer.training.homes import HOMES as OF_WORKERS
 from explorer.training.network.added_block import block as Block  # noqa: N812 - to a caller it is a kind of value
 
-__all__ = ["Block", "Cost", "Figure", "Line", "Points", "Sampler", "Source", "Stage", "extend", "extended"]
+__all__ = [
+    "Architecture",
+    "Block",
+    "Cost",
+    "Figure",
+    "Line",
+    "Measure",
+    "Points",
+    "Sampler",
+    "Source",
+    "Stage",
+    "Task",
+    "extend",
+    "extended",
+]
 KEY = "extensions"
 
 
@@ -24,9 +45,17 @@ def homes() -> Homes:
     """Where everything that extensions can add belongs."""
     return {
         **OF_WORKERS,
+        "MEASURES": Home(cost_measures.ADDED, _check_measure),
         "SAMPLERS": Home(samplers.ADDED, samplers.check),
         "FIGURES": Home(described.FIGURES, described.check),
     }
+
+
+def _check_measure(name: str, value: Any) -> None:
+    """Raise ValueError for what is no measure, and for the name of a column of the record, beside which it stands."""
+    if name in {one.name for one in fields(RunRecord)} - {*cost_measures.OURS}:
+        raise ValueError("is a column of the record; choose another name")
+    added_measure.check(name, value)
 
 
 def extend(*files: str | Path) -> None:

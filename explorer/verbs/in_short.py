@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from explorer.design.cost_measures import COUNTED
+from explorer.design.cost_measures import ADDED, COUNTED
 from explorer.host.errors import InputError
 from explorer.study.data_sources import SOURCES
 from explorer.study.tree import whole_number
 
 AUTO = "auto"
-_LIMIT = re.compile(r"(?:([a-z]+):)?(?:<=?)?([\d._]+(?:[kKMGB]|[eE]\+?\d+)?)")
+_LIMIT = re.compile(r"(?:([a-z][a-z0-9_]*):)?(?:<=?)?([\d._]+(?:[kKMGB]|[eE]\+?\d+)?)")
 TOLERANCE = 0.1  # of a budget given in short, as a fraction: so far below it a design may stay
 # By number of training images: up to so many, images of a batch and passes over them. Few images take many passes; with
 # very many a pass is long, and nearly all are seen for the first time.
@@ -40,7 +40,10 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
         text = _bare(text)
         if key == "budget" and text not in known["budget"] and (limits := _limits(text)):
             rest.append("budget=none")
+            first += [f"budget.limits.{axis}.most={most}" for axis, most in limits.items() if axis in ADDED]
             for axis, target in limits.items():
+                if axis in ADDED:
+                    continue
                 limit = {"target": target, "tolerance": TOLERANCE, "at_most": "true"}
                 first += [f"budget.{axis}.{key}={value}" for key, value in limit.items()]
         elif key == "data" and text in SOURCES:
@@ -74,16 +77,31 @@ def _data_key(argument: str) -> tuple[str, str]:
     return key.removeprefix("data."), _bare(text)
 
 
-def _limits(text: str) -> dict[str, int]:
-    """The targets that a budget in short means, by measure; empty if it is none."""
-    found: dict[str, int] = {}
+def _limits(text: str) -> dict[str, float]:
+    """The targets that a budget in short means, by measure; empty if it is none.
+
+    They are whole numbers, but for those of measures that extensions add.
+    """
+    found: dict[str, float] = {}
     for part in text.split(","):
         match = _LIMIT.fullmatch(part.strip())
-        axis, target = (match[1] or "params", whole_number(match[2])) if match else ("", None)
-        if target is None or axis not in COUNTED or axis in found:
+        axis = (match[1] or "params") if match else ""
+        target = _number(match[2], is_whole=axis not in ADDED) if match else None
+        if target is None or axis not in (*COUNTED, *ADDED) or axis in found:
             return {}
         found[axis] = target
     return found
+
+
+def _number(text: str, *, is_whole: bool) -> float | None:
+    """What a limit means: a whole number as `1M`, or of an extension's measure any number; None if it means none."""
+    found = whole_number(text)
+    if found is not None or is_whole:
+        return found
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _is_folder(text: str) -> bool:

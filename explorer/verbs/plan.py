@@ -1,5 +1,6 @@
 """`explorer plan`: show what a study would run, its cost and its time on this machine; trains nothing."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,8 +11,9 @@ from rich.table import Table
 from explorer.analysis.checks import Checks, checks_of
 from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.analysis.summary import MIN_PAIRS
-from explorer.design.cost_measures import COUNTED
+from explorer.design.cost_measures import ADDED, COUNTED
 from explorer.host.console import PLAIN
+from explorer.host.formatting import cost as cost_words
 from explorer.host.formatting import counted, duration
 from explorer.host.machine import cpu_count, driver_version, has_mps, memory_bytes
 from explorer.record.changes import difference_lines, fork_of
@@ -21,10 +23,10 @@ from explorer.report.terminal import plain_table, print_table, with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.checks import Declared
 from explorer.study.data_sources import SOURCES
-from explorer.study.designs import Scope, Setting
+from explorer.study.designs import CANDIDATES, Scope, Setting
 from explorer.study.final import final_runs
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
-from explorer.study.settings import NO_PATH, StudyConfig
+from explorer.study.settings import NO_PATH, Bounds, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
 from explorer.verbs.plan_checks import CheckForecast
@@ -240,11 +242,14 @@ def print_forecast(found: Forecast, console: Console) -> None:
 
     def table(between: str) -> Table:
         titles = [measure.title for measure in COUNTED.values()]
+        known = [name for name in config.measures if ADDED[name].is_counted or all(one.readings for one in settings)]
+        titles += [ADDED[name].title for name in known]
         rows = plain_table(config.study.question, "setting", *titles, "in record", "a run")
         for one in settings[:MOST_SHOWN]:
             rows.add_row(
                 one.name,
                 *(with_deviation(f"{getattr(one.cost, name):,}", one.deviation(name), between) for name in COUNTED),
+                *(cost_words(name, one.value(name)) for name in known),
                 f"{progress.by_setting[one.name]}/{found.plan.seeds}",
                 "-" if (seconds := found.run_seconds(one)) is None else duration(seconds),
             )
@@ -296,6 +301,15 @@ def _space_line(plan: Plan, name: str, scope: Scope) -> str:
             f"about {share.estimate:.3%} {budget} (95 % interval {share.low:.3%} to {share.high:.3%} from "
             f"{share.drawn:,} drawn points, that is {low:.1e} to {high:.1e})"
         )
+    bounds = {key: own for key, own in plan.config.budget.limits.items() if own.has_any and not search.only}
+    following = {key: own for key, own in bounds.items() if ADDED[key].is_counted}
+    if following and not (scope.tight or search.sampler == "listed"):
+        pool = len(plan.draws.candidates(scope))
+        meet += f", and {pool:,} of up to {CANDIDATES:,} of these have {_bounds(following)}"
+    elif following:
+        meet += f", and {_bounds(following)}"
+    if measured := {key: own for key, own in bounds.items() if key not in following}:
+        meet += f"; each is measured before it is trained, which it is with {_bounds(measured)}"
     missed, _ = plan.left_out
     if missed:
         meet += f"; {missed:,} {'does not and is' if missed == 1 else 'do not and are'} left out"
@@ -309,6 +323,10 @@ def _space_line(plan: Plan, name: str, scope: Scope) -> str:
     if search.is_adaptive:
         taken = _searched(plan.config)
     return f"The space {name + ' ' if name else ''}holds {found.size:,} points; {meet}. {taken}"
+
+
+def _bounds(bounds: Mapping[str, Bounds]) -> str:
+    return " and ".join(f"{own} {ADDED[key].words}" for key, own in bounds.items())
 
 
 def _searched(config: StudyConfig) -> str:

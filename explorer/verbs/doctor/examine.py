@@ -176,6 +176,7 @@ def _examine_one(folder: Path, *, running: bool, database: str | None = None, is
         folder,
         searches=plan.config.search.is_adaptive if plan else (folder / study.DECISIONS).exists(),
         filters=(folder / study.FILTERS).exists() or (plan is not None and study.FILTERS in study.some_tables(folder)),
+        measures=bool(plan.config.measures) if plan else (folder / study.MEASURES).exists(),
         rungs=plan.config.rungs if plan else (),
         # From the settings alone, since the row of a run may be damaged.
         labels={

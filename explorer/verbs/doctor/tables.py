@@ -8,7 +8,7 @@ from pathlib import Path
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
 from explorer.record import records, table
-from explorer.record.folder import DECISIONS, FILTERS, RUNS
+from explorer.record.folder import DECISIONS, FILTERS, MEASURES, RUNS
 from explorer.verbs.doctor.fault import Fault, set_aside
 
 Contents = Mapping[str, table.Content]
@@ -30,14 +30,21 @@ class Tables:
 
 
 def examine_tables(
-    folder: Path, *, searches: bool, filters: bool, rungs: tuple[int, ...], labels: Mapping[str, str], running: bool
+    folder: Path,
+    *,
+    searches: bool,
+    filters: bool,
+    measures: bool,
+    rungs: tuple[int, ...],
+    labels: Mapping[str, str],
+    running: bool,
 ) -> Tables:
     """Read every table row by row; `labels` names runs by id, since the row of a run may itself be damaged.
 
     While the study is `running`, its last rows may still be being written.
     """
     contents, unreadable = {}, []
-    for name, kind in records.kinds_of(searches=searches, filters=filters).items():
+    for name, kind in records.kinds_of(searches=searches, filters=filters, measures=measures).items():
         try:
             contents[name] = table.inspect(folder / name, kind)
         except InputError as error:
@@ -93,7 +100,7 @@ def _torn(
     again = sorted(set().union(*records.uncommitted(rows).values()))
     if again:
         wrong.append(f"{folder / RUNS}: {named.get(again[0], again[0])} was not recorded to its end")
-    kept = {"searches": DECISIONS in rows, "filters": FILTERS in rows}
+    kept = {"searches": DECISIONS in rows, "filters": FILTERS in rows, "measures": MEASURES in rows}
     cure = partial(records.open_for_writing, folder, **kept, rungs=rungs)
     remedy = f"cut it off, as the next start does; {_again(again, named)}"
     return [Fault("; ".join(wrong), remedy, cure)] if wrong else []
