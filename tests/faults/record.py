@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from explorer.record import table
-from explorer.record.folder import CONFIG, CORRECT, DECISIONS, EPOCHS, EXECUTION, FILTERS, RUNS
-from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, RunRecord
+from explorer.record.folder import CONFIG, CORRECT, DECISIONS, EPOCHS, EXECUTION, FILTERS, MEASURES, RUNS
+from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, MeasureRecord, RunRecord
 
 TIMES = {"seconds", "images_per_second", "finished", "latency", "latency_lower", "latency_upper", "crc"}
 KINDS = {
@@ -13,6 +13,7 @@ KINDS = {
     CORRECT: CorrectRecord,
     DECISIONS: Decision,
     FILTERS: FilterRecord,
+    MEASURES: MeasureRecord,
 }
 
 Rows = list[tuple[str, ...]]

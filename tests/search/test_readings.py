@@ -178,7 +178,7 @@ def test_a_measure_that_follows_from_the_design_decides_which_there_are(workplac
         planned("budget=halves:1.5", "search=listed", "search.designs=null", "space.cardinality=[1,8]")
     with pytest.raises(InputError, match=r"budget.limits.weights: is measured when a design is chosen, and sampler"):
         planned("budget=weights:16", "search=uniform")
-    both = planned("budget=params:16k,halves:1.5", "budget.params.tolerance=0.9").scope
+    both = planned("budget=params:16k,halves:1.5", "budget.params.tolerance=0.9", "search.designs=3").scope
     assert both.budget is not None
     assert both.budget.limits[0].target == 16000
 
