@@ -1,4 +1,4 @@
-"""The examples of a sampler and of a measure: searches on digits that are killed, go on, and end as undisturbed ones."""
+"""The examples of a sampler and of a measure: searches on digits that are killed, and end as undisturbed ones."""
 
 from pathlib import Path
 
