@@ -293,7 +293,7 @@ def budget_words(budget: BudgetConfig) -> str:
         if not limit.at_most
     ]
     below = [_at_most(COUNTED[axis].words, limit) for axis, limit in budget.held.items() if limit.at_most]
-    bounded = [f"{bounds} {MEASURES[name].words}" for name, bounds in budget.limits.items() if bounds.has_any]
+    bounded = [f"{bounds} {MEASURES[name].words}" for name, bounds in budget.bounds.items() if bounds.has_any]
     held = [*([f"equal {' and '.join(near)}"] if near else []), *below, *bounded]
     tight = ", widths solved stage by stage" if budget.match == "tight" else ""
     return f"{' and '.join(held)}{tight}" if held else ""

@@ -42,7 +42,7 @@ class Readings:
     def bounds(self) -> dict[str, Bounds]:
         """The bounds of measures that are measured; those of the others the space has met already."""
         config = self.measurer.config
-        limits = {} if config.search.only else config.budget.limits
+        limits = {} if config.search.only else config.budget.bounds
         return {name: limits[name] for name in config.measured if name in limits and limits[name].has_any}
 
     def of(self, settings: Sequence[Setting]) -> tuple[Setting, ...]:

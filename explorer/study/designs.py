@@ -225,7 +225,7 @@ def scope_of(config: StudyConfig) -> Scope:
                 f"{template.total_stride} pixels or more"
             ) from None
     reference, budget = _budget(config, task)
-    limits = {} if config.search.only else config.budget.limits
+    limits = {} if config.search.only else config.budget.bounds
     bounds = tuple((name, own) for name, own in limits.items() if ADDED[name].is_counted and own.has_any)
     return Scope(config.space, task, budget, reference, config.budget.match == "tight", bounds)
 

@@ -151,7 +151,7 @@ def _refuse_recipe(config: StudyConfig) -> None:
 
 def _refuse_bounds(config: StudyConfig) -> None:
     """Raise InputError where the bounds of an extension's measure cannot decide what is trained."""
-    search, bounded = config.search, [name for name, own in config.budget.limits.items() if own.has_any]
+    search, bounded = config.search, [name for name, own in config.budget.bounds.items() if own.has_any]
     if not bounded or search.only:
         return
     drawn = search.sampler in FIXED and (search.sampler != "listed" or config.spaces)

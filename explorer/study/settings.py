@@ -134,7 +134,7 @@ class BudgetConfig:
     macs         multiply-adds, the papers' "FLOPs"
     activations  output values of all convolutions
     match        rule: one bottleneck width, doubled from stage to stage; tight: one for each stage
-    limits       bounds of measures that extensions add, by name; a design outside is never trained
+    limits       bounds of measures that extensions add, by name; a design outside is never trained. null: none
     """
 
     reference: str | None
@@ -142,13 +142,18 @@ class BudgetConfig:
     macs: LimitConfig | None = None
     activations: LimitConfig | None = None
     match: Literal["rule", "tight"] = "rule"
-    limits: dict[str, Bounds] = field(default_factory=dict)
+    limits: dict[str, Bounds] | None = None
 
     def __post_init__(self) -> None:
-        for name in self.limits:
+        for name in self.bounds:
             if name not in ADDED:
                 known = f"{', '.join(ADDED)}, and those" if ADDED else "those"
                 raise ValueError(f"limits.{name}=...: allowed: the measures {known} of extensions=FILE.py")
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """The bounds of measures that extensions add, by name."""
+        return self.limits or {}
 
     @property
     def held(self) -> dict[str, LimitConfig]:
@@ -552,7 +557,7 @@ class StudyConfig:
     def measures(self) -> tuple[str, ...]:
         """The measures of extensions that the study uses: as an objective, or in its budget."""
         objectives = () if self.search.only else self.search.objectives
-        return tuple(dict.fromkeys((*self.budget.limits, *(one for one in objectives if one in ADDED))))
+        return tuple(dict.fromkeys((*self.budget.bounds, *(one for one in objectives if one in ADDED))))
 
     @property
     def measured(self) -> tuple[str, ...]:

@@ -161,8 +161,9 @@ def _kinds_of(item: Any) -> set[type]:
 def _member(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any:
     """The member of a union that a mapping describes: by its `kind`, or the only dataclass among them."""
     members = [option for option in get_args(kind) if dataclasses.is_dataclass(option)]
-    if get_origin(kind) is dict:
-        return kind
+    tables = [option for option in (kind, *get_args(kind)) if get_origin(option) is dict]
+    if tables and isinstance(value, dict):
+        return tables[0]
     if not isinstance(value, dict) or not members:
         return kind
     if len(members) == 1:

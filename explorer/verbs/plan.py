@@ -301,7 +301,7 @@ def _space_line(plan: Plan, name: str, scope: Scope) -> str:
             f"about {share.estimate:.3%} {budget} (95 % interval {share.low:.3%} to {share.high:.3%} from "
             f"{share.drawn:,} drawn points, that is {low:.1e} to {high:.1e})"
         )
-    bounds = {key: own for key, own in plan.config.budget.limits.items() if own.has_any and not search.only}
+    bounds = {key: own for key, own in plan.config.budget.bounds.items() if own.has_any and not search.only}
     following = {key: own for key, own in bounds.items() if ADDED[key].is_counted}
     if following and not (scope.tight or search.sampler == "listed"):
         pool = len(plan.draws.candidates(scope))
