@@ -199,7 +199,8 @@ print("LOADED", *outcomes, *(sys.modules[name].__file__ for name in sys.modules 
 
 def test_every_import_can_be_followed() -> None:
     for path in PACKAGE.rglob("*.py"):
-        if path.parent.name == "verbs":  # no run reaches a verb, and dispatch imports the one that is asked for
+        # No run reaches a verb, and dispatch imports the one that is asked for; extensions have digests of their own.
+        if path.parent.name == "verbs" or path == PACKAGE / "host" / "extensions.py":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             assert not (isinstance(node, ast.ImportFrom) and node.level), path
