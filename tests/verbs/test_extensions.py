@@ -212,7 +212,7 @@ class Attending(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_width, stage.width, 1, stride)
         self.qkv = nn.Linear(stage.width, 3 * stage.width, bias=False)
-        self.register_buffer("places", torch.arange(stage.width).flip(0))
+        self.register_buffer("places", torch.arange(stage.width).flip(0), persistent=False)
         self.scale = nn.Parameter(torch.from_numpy(np.random.rand(stage.width).astype("float32")))
         self.dropout = nn.Dropout(float(torch.linspace(0, 0.5, 2)[1]))
 
@@ -251,6 +251,11 @@ def test_attention_is_counted_however_it_is_written(einsum: bool, tmp_path: Path
 
 def test_a_block_that_draws_gives_the_same_bits_wherever_it_is_trained(tiny: StudyConfig, tmp_path: Path) -> None:
     """Whichever generator it draws from, and whatever was drawn before; a run that was stopped goes on alike."""
+    import torch
+
+    from explorer.training.network.build import build
+    from explorer.training.network.usable import float32_network
+
     extend(written(tmp_path, ATTENDING.replace("USES_EINSUM", "True")))
     execution = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
     run = runs_of(plan_of(tiny), plan_of(tiny).settings, execution, load(tiny.data).digest)[0][1]
@@ -267,6 +272,9 @@ def test_a_block_that_draws_gives_the_same_bits_wherever_it_is_trained(tiny: Stu
     with pytest.raises(StoppedError):
         train(run, lambda _: None, keeping=keeping, goes_on=lambda: next(left, None) is not None)
     assert trained(keeping=keeping) == first
+    own = build(run.architecture, run.task, torch.Generator().manual_seed(0)).eval()
+    images = torch.rand(2, 1, 8, 8)
+    assert torch.equal(float32_network(run, own.state_dict(), "")(images), own(images))
     run = replace(run, seed=1)
     assert trained() != first
 

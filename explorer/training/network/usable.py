@@ -18,7 +18,7 @@ from explorer.host.files import replaced
 from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import Run
 from explorer.training.network import standalone
-from explorer.training.network.build import module_of
+from explorer.training.network.build import with_storage
 from explorer.training.network.export import module_source
 from explorer.training.network.weights import fit_weights, save_weights
 
@@ -112,9 +112,7 @@ def float32_network(run: Run, state: dict[str, Tensor], source: str) -> nn.Modul
 
     Raises InputError if the weights do not fit.
     """
-    with torch.device("meta"):
-        network: nn.Module = module_of(run.architecture, run.task)
-    network.to_empty(device="cpu")
+    network: nn.Module = with_storage(run.architecture, run.task)
     fit_weights(network, state, source)
     return network.eval()
 
