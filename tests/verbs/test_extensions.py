@@ -341,6 +341,15 @@ def test_a_file_as_people_write_it_is_exported_whole(tmp_path: Path, monkeypatch
         module_source(one, task, trained=False)
 
 
+def test_what_onnx_cannot_say_is_one_line(tmp_path: Path) -> None:
+    from explorer.training.network.export import export
+
+    text = SCALED.replace("torch.relu(", "torch.special.bessel_j0(")
+    extend(written(tmp_path, text))
+    with pytest.raises(InputError, match="onnx=true: torch cannot write this network as ONNX"):
+        export(parse_name("5-1x4d-w16-scaled"), Task(1, 8, 10), tmp_path / "out", weights=None, onnx=True, seed=0)
+
+
 def test_a_file_beside_an_extension_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers elsewhere would not have it, and what it computes would be in no record."""
     written(tmp_path, "HALF = 0.5\n", "my_helper.py")

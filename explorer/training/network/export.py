@@ -8,7 +8,7 @@ import logging
 import pprint
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from explorer.design.alexnet import AlexNetLayout, ConvLayer, alexnet_layout
 from explorer.design.block import BLOCKS
 from explorer.design.layout import Layout, Stage, Stem, layout
 from explorer.host.errors import InputError
+from explorer.host.formatting import in_one_line
 from explorer.host.machine import memory_bytes
 from explorer.study.memory import BASE_BYTES, passing_bytes, refuse_beyond
 from explorer.training.network import modules as modules
@@ -163,6 +164,7 @@ def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:
     )
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators of packages not installed
     with (
+        written_as_onnx(),
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
@@ -183,6 +185,16 @@ def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:
         expected = network(images).numpy()
     (found,) = session.run(None, {"images": images.numpy()})
     return float(np.abs(found - expected).max())
+
+
+@contextlib.contextmanager
+def written_as_onnx() -> Iterator[None]:
+    """Give what torch raises for a network that it cannot write, as of an added block, as an InputError."""
+    try:
+        yield
+    except Exception as error:
+        words = in_one_line(f"{type(error).__name__}: {error.__cause__ or error}")
+        raise InputError(f"onnx=true: torch cannot write this network as ONNX ({words}); export it without") from error
 
 
 def refuse_without_onnx() -> None:

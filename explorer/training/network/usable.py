@@ -19,7 +19,7 @@ from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import Run
 from explorer.training.network import standalone
 from explorer.training.network.build import with_storage
-from explorer.training.network.export import module_source
+from explorer.training.network.export import module_source, written_as_onnx
 from explorer.training.network.weights import fit_weights, save_weights
 
 Network = nn.Module  # for packages that do not know torch
@@ -125,6 +125,7 @@ def write_pixels_onnx(network: nn.Module, found: Preprocessing, path: Path, abou
     pixels = torch.randint(0, found.range[1] + 1, size, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators of packages not installed
     with (
+        written_as_onnx(),
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
