@@ -455,9 +455,8 @@ def test_every_choice_of_a_page_is_there_to_be_chosen(workplace: Path) -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for group, name in re.findall(rf"[`' ]({'|'.join(offered)})=(\w+)", text):
-            in_short = {"data": name in ("FOLDER", *PHOTOS, *SOURCES), "budget": whole_number(name) is not None}.get(
-                group, False
-            )
+            is_limit = whole_number(name) is not None or name == "peak_memory"  # of examples/peak_memory.py
+            in_short = {"data": name in ("FOLDER", *PHOTOS, *SOURCES), "budget": is_limit}.get(group, False)
             of_a_file = group == "recipe" and name in ("each", "imgclsmob", "a1")  # what `import` chooses from
             assert name in offered[group] or name in ("NAME", "ex") or in_short or of_a_file, (
                 f"{page.name}: {group}={name}"

@@ -222,7 +222,9 @@ def _ask(state: State) -> None:
     count = min(state.to_ask, state.workers if measures else 1)
     with _still(state) if measures else nullcontext():
         asked = [setting for setting in (state.trials.ask() for _ in range(count)) if setting is not None]
-        state.to_ask = state.to_ask - len(asked) if len(asked) == count else 0
+        if not asked and state.readings.bounds:  # only measuring shows how many there are
+            raise state.readings.too_few(state.plan.designs)
+        state.to_ask = state.to_ask - len(asked) if len(asked) == count or state.readings.bounds else 0
         if not asked:
             return
         settings = state.readings.of(with_latency(state.measurer, state.execution, asked))

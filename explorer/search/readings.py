@@ -89,6 +89,15 @@ class Readings:
             )
         return False
 
+    def too_few(self, wanted: int) -> InputError:
+        """What is said where every design has been measured, and fewer than are wanted lie within the bounds."""
+        within = len(self.known) - len(self.refused_names())
+        words = " and ".join(f"{own} {ADDED[name].words}" for name, own in self.bounds.items())
+        return InputError(
+            f"search.designs={wanted}: every design of the space was measured, and {within} have {words}; begin "
+            f"another study by adding name=... with search.designs={within}, with wider budget.limits, or with a larger space"
+        )
+
     def refused_names(self) -> list[str]:
         """The names of known designs that are outside the bounds."""
         bounds = self.bounds

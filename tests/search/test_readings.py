@@ -213,6 +213,20 @@ def test_a_search_that_finds_nothing_within_a_limit_says_so(
     assert len(engine.asked) == 5
 
 
+def test_a_search_that_has_measured_everything_says_how_many_designs_there_are(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = Measuring(answered)
+    monkeypatch.setattr(coordinator, "open_engine", lambda *_: engine)
+    few = ["space.cardinality=[1,2,4,8]", "search.baseline=0", "budget=weights:10"]
+    assert main([*SEARCH, written(workplace), *few]) == 2
+    said = capsys.readouterr().err
+    within = len(load(FOLDER).runs)
+    assert f"every design of the space was measured, and {within} have at most 10 thousands of weights" in said
+    assert 0 < within < 8
+    assert len(engine.asked) == 16
+
+
 # ---------------------------------------------------------------- faults
 
 

@@ -44,10 +44,17 @@ def test_a_search_by_cma_es_that_is_killed_goes_on_as_it_would_have(tmp_path: Pa
 
 def test_a_search_within_measured_memory_that_is_killed_goes_on_as_it_would_have(tmp_path: Path) -> None:
     example = f"extensions={ROOT / 'examples' / 'peak_memory.py'}"
-    words = [*SEARCH, *ALONE, example, "budget=peak_memory:1.5", "search.objectives=[error,peak_memory]"]
+    words = [
+        *SEARCH,
+        *ALONE,
+        example,
+        "budget=peak_memory:1.5",
+        "search.designs=4",
+        "search.objectives=[error,peak_memory]",
+    ]
     with command(tmp_path / "whole", words) as one:
         assert one.ended() == 0, one.told()
-    killed(tmp_path / "killed", words, 1, 4)
+    killed(tmp_path / "killed", words, 1, 3)
     found = differences(record_of(tmp_path / "killed" / FOLDER), record_of(tmp_path / "whole" / FOLDER))
     assert not found, found
     record = load(tmp_path / "killed" / FOLDER)
