@@ -95,7 +95,7 @@ class Readings:
         words = " and ".join(f"{own} {ADDED[name].words}" for name, own in self.bounds.items())
         return InputError(
             f"search.designs={wanted}: every design of the space was measured, and {within} have {words}; begin "
-            f"another study by adding name=... with search.designs={within}, with wider budget.limits, or with a larger space"
+            f"another study by adding name=... with search.designs={within}, wider budget.limits or a larger space"
         )
 
     def refused_names(self) -> list[str]:
