@@ -36,6 +36,7 @@ from explorer.study.tree import whole_number
 from explorer.verbs.carry_out import carried_out
 from explorer.verbs.command_line import read_command
 from explorer.verbs.compose import groups
+from explorer.verbs.result import without_json
 from explorer.verbs.table import verb_of
 from tests.made_up import made_up, made_up_checks
 from tests.photographs import photographs
@@ -216,7 +217,7 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
     """As far as that can be tried without training, a cluster, a server or the network."""
     (workplace / "examples").symlink_to(ROOT / "examples")
     with_files_of_pages(workplace)
-    arguments = command.arguments
+    arguments, _ = without_json(command.arguments)
     with_photographs(arguments)
     named = next((word for word in arguments if word in groups()["study"] and word != "best"), None)
     named = None if "pool" in arguments else named
@@ -441,6 +442,8 @@ def test_every_key_of_a_page_is_a_key_of_a_study() -> None:
     known = {name: kind for name, kind in get_type_hints(StudyConfig).items() if is_dataclass(kind) or get_args(kind)}
     limits = {f"{axis}.{key}" for axis in (*COSTS, "AXIS") for key in names_of(LimitConfig)}
     nested = limits | {"contrast.setting", "contrast.against"} | {"numbers.mixup.alpha"}  # of examples/augmentation.py
+    measures = ("NAME", "peak_memory")  # which extensions add, those of the examples among them
+    nested |= {f"limits.{name}{end}" for name in measures for end in ("", ".least", ".most")}
     nested |= {f"final.{name}" for name in ("runs", "table")}  # of a study that Python has opened
     for page in PAGES:
         text = page.read_text(encoding="utf-8")

@@ -39,6 +39,9 @@ FILLED = {
     "f'storage.url={now}'": "storage.url=postgresql://explorer@dbserver/explorer",
     "f'architecture={design}'": "architecture=29-1x64d",
     "tracker": "tensorboard",
+    "source.file": "results.csv",
+    "f'name={study.config.name}'": "name=public",
+    "keys": "data=cifar10",
     "f'to=USER/{config.name}'": "to=USER/equal_params",
     "f'to={to}'": "to=USER/equal_params",
 }
