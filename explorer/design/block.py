@@ -33,6 +33,11 @@ class Block:
     last_norm: str = ""
 
     @property
+    def has_formula(self) -> bool:
+        """Whether its cost is a closed form: of a block that an extension adds it may be counted instead."""
+        return getattr(self.cost, "formula", True) is not None
+
+    @property
     def can_have_any_paths(self) -> bool:
         """Whether an extension adds it and it takes any number of paths."""
         return self.module is not None and self.cardinality is None

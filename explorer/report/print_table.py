@@ -144,7 +144,9 @@ def _settings(study: OpenedStudy) -> PrintTable:
     words[error.capitalize()] = [mean_words(one) for one in summaries]
     words["95 % interval"] = [interval_words(one) for one in summaries]
     words["Seeds"] = [seeds_words(one) for one in summaries]
-    note = f"{error.capitalize()} after the last epoch, mean over seeds with its 95 % t interval. "
+    is_single = all(one.estimate.n <= 1 for one in summaries)
+    how = "of one run each" if is_single else "mean over seeds with its 95 % t interval"
+    note = f"{error.capitalize()} after the last epoch, {how}. "
     note += f"{TOLD_COSTS} {source(study)}" if finding.has_told_costs else source(study)
     return PrintTable(numbers, words, note)
 

@@ -355,8 +355,8 @@ def test_machines_that_see_no_common_folder_send_checkpoints_images_and_weights(
     script = (
         "import sys\nfrom explorer.engine import ray_engine\nfrom dataclasses import replace\n"
         "look = ray_engine.look\n"
-        "def blind(folder, token, data):\n"
-        "    return replace(look(folder, token, data), sees=False, has_data=False)\n"
+        "def blind(*given):\n"
+        "    return replace(look(*given), sees=False, has_data=False)\n"
         "ray_engine.look = blind\n"
         "from explorer.__main__ import main\n"
         "if __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n"

@@ -14,7 +14,6 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from optuna_dashboard import save_note
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -73,6 +72,8 @@ def test_the_mirror_follows_trials_as_they_go_on(folder: Path, trials: Trials) -
 
 def test_the_note_follows_the_study_and_a_persons_own_is_left_alone(folder: Path, trials: Trials) -> None:
     long = "x" * 5000
+    from optuna_dashboard import save_note  # here: other tests of this file run where it is not installed
+
     for words in ("first", long, "short"):
         assert Writer(trials, own_mirror(folder), note=words).catch_up()
         assert noted(folder) == words

@@ -370,7 +370,7 @@ def test_a_study_moves_to_a_server_and_back_and_to_nothing(
     assert content(stored(url)) == expected
     assert not mirror_path(FOLDER).exists()
     settings = yaml.safe_load((FOLDER / study.CONFIG).read_text())["storage"]
-    assert settings == {"mirror": "url", "weights": "last", "url": shown}
+    assert settings == {"mirror": "url", "weights": "last", "url": shown, "trackers": []}
     assert start("do=move", *shared(url)) == 0  # to where it is
     assert content(stored(url)) == expected
     monkeypatch.setenv("PGPASSWORD", PASSWORD)

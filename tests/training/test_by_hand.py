@@ -181,7 +181,7 @@ def test_a_run_is_given_up_for_what_no_network_comes_back_from(loss: float, weig
     with torch.no_grad():
         network.weight[1, 2] = weight
     optimizer = torch.optim.SGD(network.parameters())
-    assert loop._problem(network, optimizer, loss, 3, 10) == problem
+    assert loop._problem(network, optimizer, loss, 3, loop.EXPLODED * math.log(10)) == problem
 
 
 def forget() -> None:

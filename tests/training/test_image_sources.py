@@ -471,7 +471,7 @@ def test_what_is_no_regular_file_is_named_and_never_opened(tmp_path: Path) -> No
 @pytest.mark.parametrize("source", ["folder", "parquet", "hub"])
 @pytest.mark.parametrize("path", ["x" * 5000, "~nobody-here/x", "a/b/c", "/dev/null", "pandas"])
 def test_a_path_that_is_none_is_refused(path: str, source: str) -> None:
-    with pytest.raises(InputError, match=f"data.path={path}: "):
+    with pytest.raises(InputError, match=f"data.path={path}: " if len(path) < 1000 else r"data\.path=x+ \.\.\. x+: "):
         load(replace(config(Path(), source), path=path))
 
 

@@ -185,7 +185,7 @@ def test_any_module_is_counted_by_two_counters_and_left_as_it_was() -> None:
             found: torch.Tensor = torch.nn.functional.scaled_dot_product_attention(rows, rows, rows)
             return found
 
-    with pytest.warns(UserWarning, match=r"Attention: 1,024 multiply-adds by torch's counter and 0 by fvcore"):
+    with pytest.warns(UserWarning, match=r"Attention: 128 activations by torch's counter and 0 by fvcore"):
         assert ex.costs(Attention(), inputs=torch.zeros(1, 1, 8, 8)).macs == 1024
     wrong: list[tuple[Any, str]] = [
         (lambda: ex.costs(own), r"Own: say image_size=\.\.\., or give inputs="),
