@@ -62,8 +62,7 @@ _OURS = {
     ),
     "alexnet": Block(layers=1, preactivated=False, family="AlexNet"),
 }
-UNBUILDABLE = (
-    1 << 50
-)  # cost of an added block, in every measure, where its module refuses the numbers: within no budget
+# Cost of an added block, in every measure, where its module refuses the numbers: within no budget.
+UNBUILDABLE = 1 << 50
 ADDED: dict[str, Block] = {}  # by extensions
 BLOCKS: Mapping[str, Block] = ChainMap(ADDED, _OURS)

@@ -144,23 +144,29 @@ def _setting(one: SettingSummary, measure: str) -> Data:
 
 def _contrast(found: Comparison, finding: Finding | None) -> Data:
     """A contrast; of the declared one also the interval over seeds and test images together."""
-    too_few = found.difference.n < MIN_PAIRS
     own = {} if finding is None else {"with_images": finding.with_images and _interval(finding.with_images)}
+    return {
+        **_pair(found),
+        "differences": found.differences,
+        "alpha": found.alpha,
+        **own,
+        "effect": found.effect,
+        "correlation": _interval(found.correlation),
+    }
+
+
+def _pair(found: Comparison | Beside) -> Data:
+    """What a contrast and a comparison of a final round have alike: two settings over pairs of seeds."""
     return {
         "setting": found.setting,
         "against": found.against,
         "verdict": found.verdict,
-        "too_few": too_few,
+        "too_few": found.difference.n < MIN_PAIRS,
         "difference": _interval(found.difference),
-        "differences": found.differences,
         "n": found.difference.n,
         "p": found.p,
-        "alpha": found.alpha,
         "margin": found.margin,
         "narrow": _interval(found.narrow),
-        **own,
-        "effect": found.effect,
-        "correlation": _interval(found.correlation),
         "needed": found.needed,
         "failed": found.failed,
     }
@@ -206,24 +212,8 @@ def _final(found: FinalRound) -> Data:
         "settings": [
             {**_setting(one, "test_error"), "validation": found.validation[one.setting]} for one in found.summaries
         ],
-        "contrasts": [_beside(one) for one in found.comparisons],
+        "contrasts": [_pair(one) for one in found.comparisons],
         "fault": found.fault or None,
-    }
-
-
-def _beside(one: Beside) -> Data:
-    return {
-        "setting": one.setting,
-        "against": one.against,
-        "verdict": one.verdict,
-        "too_few": one.is_too_few,
-        "difference": _interval(one.difference),
-        "n": one.difference.n,
-        "p": one.p,
-        "margin": one.margin,
-        "narrow": _interval(one.narrow),
-        "needed": one.needed,
-        "failed": one.failed,
     }
 
 

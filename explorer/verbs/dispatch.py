@@ -106,11 +106,10 @@ def dispatch(arguments: list[str], console: "Console") -> Result:
         for group, names in groups().items():
             say(console, f"  {group}: {', '.join(names)}", indent=4)
         return Result(_choices)
-    arguments = extended(arguments)
     if (plain := _without_cfg(arguments)) is not None:
         import yaml
 
-        tree = compose(plain).tree
+        tree = compose(extended(plain)).tree
         if isinstance(storage := tree.get("storage"), dict) and storage.get("url"):
             storage["url"] = without_password(str(storage["url"]))
         if tree.get("from"):

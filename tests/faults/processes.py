@@ -11,8 +11,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from tests.conftest import PATIENCE
 from tests.test_layers import ROOT
 
 MARK = "EXPLORER_FAULTS_MARK"  # in the environment of a command, which all its descendants inherit
@@ -70,6 +72,23 @@ class Command:
     def told(self) -> str:
         """The last of what it said."""
         return self.output.read_text()[-3000:]
+
+
+def killed_and_continued(place: Path, arguments: list[str], table: Path, *after: int) -> None:
+    """Kill a study each time that one of its tables has more than so many lines, and let it go on to its end."""
+    rows = place / table
+    for lines in after:
+        with command(place, arguments) as one:
+            one.until(partial(_has_lines, rows, lines), PATIENCE)
+            one.process.kill()
+            one.process.wait()
+            one.gone_after(PATIENCE)
+    with command(place, arguments) as one:
+        assert one.ended() == 0, one.told()
+
+
+def _has_lines(rows: Path, lines: int) -> bool:
+    return rows.exists() and rows.read_text().count("\n") > lines
 
 
 @contextlib.contextmanager

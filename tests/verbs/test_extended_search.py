@@ -6,8 +6,7 @@ import pytest
 
 from explorer.record import folder as study
 from explorer.record.records import load
-from tests.conftest import PATIENCE
-from tests.faults.processes import command
+from tests.faults.processes import command, killed_and_continued
 from tests.faults.record import differences, record_of
 from tests.search.test_readings import SEARCH
 from tests.test_layers import ROOT
@@ -17,25 +16,12 @@ FOLDER = study.study_folder("tiny")
 ALONE = ["search.designs=6", "recipe.epochs=1", "space.width=[16]", "engine.workers=1"]
 
 
-def killed(place: Path, words: list[str], *after: int) -> None:
-    """Kill a search each time that so many of its designs are decided, and let it go on to its end."""
-    rows = place / FOLDER / study.DECISIONS
-    for number in after:
-        with command(place, words) as one:
-            one.until(lambda number=number: rows.exists() and rows.read_text().count("\n") > number, PATIENCE)  # type: ignore[misc]
-            one.process.kill()
-            one.process.wait()
-            assert one.gone_after(PATIENCE) < PATIENCE
-    with command(place, words) as one:
-        assert one.ended() == 0, one.told()
-
-
 def test_a_search_by_cma_es_that_is_killed_goes_on_as_it_would_have(tmp_path: Path) -> None:
     example = f"extensions={ROOT / 'examples' / 'cmaes.py'}"
     words = [*SEARCH, *ALONE, example, "search.sampler=cmaes"]
     with command(tmp_path / "whole", words) as one:
         assert one.ended() == 0, one.told()
-    killed(tmp_path / "killed", words, 3, 5)
+    killed_and_continued(tmp_path / "killed", words, FOLDER / study.DECISIONS, 3, 5)
     found = differences(record_of(tmp_path / "killed" / FOLDER), record_of(tmp_path / "whole" / FOLDER))
     assert not found, found
     assert "optuna.samplers.CmaEsSampler (optuna " in (tmp_path / "killed" / FOLDER / study.ENVIRONMENT).read_text()
@@ -54,7 +40,7 @@ def test_a_search_within_measured_memory_that_is_killed_goes_on_as_it_would_have
     ]
     with command(tmp_path / "whole", words) as one:
         assert one.ended() == 0, one.told()
-    killed(tmp_path / "killed", words, 1, 3)
+    killed_and_continued(tmp_path / "killed", words, FOLDER / study.DECISIONS, 1, 3)
     found = differences(record_of(tmp_path / "killed" / FOLDER), record_of(tmp_path / "whole" / FOLDER))
     assert not found, found
     record = load(tmp_path / "killed" / FOLDER)

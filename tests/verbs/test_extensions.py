@@ -30,8 +30,8 @@ from explorer.training.homes import HOMES
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
 from explorer.verbs.extend import extend, extended
-from tests.conftest import PATIENCE, TINY, only_line
-from tests.faults.processes import command
+from tests.conftest import TINY, only_line
+from tests.faults.processes import command, killed_and_continued
 from tests.faults.record import differences, record_of
 from tests.test_layers import ROOT
 
@@ -146,15 +146,7 @@ def test_a_study_of_an_added_block_that_is_killed_goes_on_with_the_same_bits(tmp
     with command(tmp_path / "whole", words) as one:
         assert one.ended() == 0, one.told()
     place = tmp_path / "killed"
-    rows = place / FOLDER / study.RUNS
-    for times in (1, 3):
-        with command(place, words) as one:
-            one.until(lambda times=times: rows.exists() and rows.read_text().count("\n") > times, PATIENCE)  # type: ignore[misc]
-            one.process.kill()
-            one.process.wait()
-            assert one.gone_after(PATIENCE) < PATIENCE
-    with command(place, words) as one:
-        assert one.ended() == 0, one.told()
+    killed_and_continued(place, words, FOLDER / study.RUNS, 1, 3)
     found = differences(record_of(place / FOLDER), record_of(tmp_path / "whole" / FOLDER))
     assert not found, found
 

@@ -9,7 +9,6 @@ trained. fvcore computes what it counts, which for all designs of a space would 
 import dataclasses
 import hashlib
 import json
-import logging
 import re
 import time
 from collections.abc import Callable
@@ -34,17 +33,6 @@ CHECKED = 8  # different blocks that fvcore counts, and for which a closed form 
 TRACED = 1 << 28  # multiply-adds, or parameters, above which fvcore counts none of them
 PATIENCE = 1.0  # seconds of counting after which a person is told
 _VARIED = ("in_width", "cardinality", "bottleneck_width", "width", "kernel_size", "normalised")  # of a stage
-PRODUCTS = (
-    "conv",
-    "linear",
-    "addmm",
-    "mm",
-    "matmul",
-    "bmm",
-    "baddbmm",
-    "einsum",
-    "attention",
-)  # fvcore's names of what is counted
 Module = Callable[..., Any]  # of a stage, with the keywords in_width, stride and, pre-activated, normalised
 Key = tuple[int, ...]  # what distinguishes a block: `_VARIED`, then stride, map size, shortcut
 
@@ -124,37 +112,39 @@ def count(kind: Block, stage: Stage, in_width: int, stride: int, map_size: int, 
     """
     import torch
 
+    from explorer.training.network.count import Counting, fvcore_macs, plain_attention
     from explorer.training.streams import seeded
 
-    def counted(device: str) -> tuple[Any, Any, Any, int, int]:
+    def counted(device: str) -> tuple[Any, Any, Any, Counting]:
         with torch.device(device), seeded(0):
-            built = module_of(kind, stage, in_width=in_width, stride=stride)
+            built = module_of(kind, stage, in_width=in_width, stride=stride).eval()
             images = torch.zeros(1, in_width, map_size, map_size)
-            return (built, images, *_counted(built, images))
+            with Counting() as counts, torch.no_grad(), plain_attention():
+                return built, images, built(images), counts
 
     out_size = reduced(map_size, stride)
     try:
-        built, images, maps, macs, activations = counted("meta")
+        built, images, maps, counts = counted("meta")
     except ValueError:
         raise
     except Exception:  # noqa: BLE001 - it may compute with numbers when it is made, or make tensors from arrays
-        built, images, maps, macs, activations = counted("cpu")
+        built, images, maps, counts = counted("cpu")
     if tuple(maps.shape) != (1, stage.width, out_size, out_size):
         raise InputError(
             f"gives maps of {tuple(maps.shape)} for {tuple(images.shape)} at stride {stride}; "
             f"allowed: {(1, stage.width, out_size, out_size)}"
         )
     params = sum(one.numel() for one in built.parameters())
-    if checked and max(macs, params) <= TRACED:
-        with torch.device("cpu"), seeded(0):  # anew: it may compute with what its buffers hold
-            traced = module_of(kind, stage, in_width=in_width, stride=stride)
-            other = _by_fvcore(traced, torch.zeros(images.shape))
-        if other != macs:
+    if checked and max(counts.macs, params) <= TRACED:
+        with torch.device("cpu"), seeded(0):  # anew: fvcore traces no module without storage
+            traced = module_of(kind, stage, in_width=in_width, stride=stride).eval()
+            other = fvcore_macs(traced, torch.zeros(images.shape))
+        if other != counts.macs:
             raise InputError(
-                f"torch counts {macs:,} multiply-adds and fvcore {other:,}; use convolutions and linear layers, or "
-                "matrix products, that both know"
+                f"torch counts {counts.macs:,} multiply-adds and fvcore {other:,}; use convolutions and linear "
+                "layers, or matrix products, that both know"
             )
-    return Cost(params, macs, activations)
+    return Cost(params, counts.macs, counts.convolved)
 
 
 def module_of(kind: Block, stage: Stage, *, in_width: int, stride: int, **more: Any) -> Any:
@@ -184,6 +174,7 @@ class _Costs:
     checked: int = 0
     place: str = ""  # of the counts in the cache
     seconds: float = 0.0  # that counting has taken; a person is told once it takes long
+    kept: int = 0  # how many counts the cache has
 
     def __call__(self, stage: Stage, *, in_width: int, stride: int, map_size: int) -> Cost:
         values = [in_width if name == "in_width" else getattr(stage, name) for name in _VARIED]
@@ -256,12 +247,12 @@ class _Costs:
             self.place = f"block {self.name} {hashlib.sha256(code + on).hexdigest()[:16]}"
             for key, value in (remembered(self.place, dict[str, list[int]]) or {}).items():
                 self.known[tuple(map(int, key.split(",")))] = Cost(*value)
-            self._kept = len(self.known)
+            self.kept = len(self.known)
 
     def _keep(self) -> None:
         """Store the counts, if there are new ones."""
-        if self.place and len(self.known) > self._kept:
-            self._kept = len(self.known)
+        if self.place and len(self.known) > self.kept:
+            self.kept = len(self.known)
             counted = {key: one for key, one in self.known.items() if isinstance(one, Cost)}
             remember({self.place: {",".join(map(str, key)): dataclasses.astuple(one) for key, one in counted.items()}})
 
@@ -269,37 +260,3 @@ class _Costs:
 def _said(key: Key) -> str:
     """What a block was built from, for a message."""
     return ", ".join(f"{name}={value}" for name, value in zip((*_VARIED, "stride", "map_size"), key, strict=False))
-
-
-def _counted(built: Any, images: Any) -> tuple[Any, int, int]:
-    """The maps that a module makes, with the multiply-adds, and the output values of convolutions, on the way."""
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils.flop_counter import flop_registry
-
-    from explorer.training.network.count import plain_attention
-
-    macs, activations = 0, 0
-
-    class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            nonlocal macs, activations
-            found = func(*args, **(kwargs or {}))
-            if (formula := flop_registry.get(func._overloadpacket)) is not None:
-                macs += int(formula(*args, **(kwargs or {}), out_val=found)) // 2  # torch counts two operations each
-                if "convolution" in func.name():
-                    activations += found.numel()
-            return found
-
-    with Counting(), torch.no_grad(), plain_attention():  # type: ignore[no-untyped-call]
-        maps = built.eval()(images)
-    return maps, macs, activations
-
-
-def _by_fvcore(built: Any, images: Any) -> int:
-    """Fvcore's multiply-adds; on the CPU, as it traces no module without storage."""
-    from explorer.training.network.count import fvcore_counts
-
-    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    counts = fvcore_counts(built.eval(), images)
-    return int(sum(counts[name] for name in PRODUCTS))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
@@ -20,10 +20,12 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from explorer.design import Architecture, Cost, Task, cost, short_name
 from explorer.host.errors import InputError
 from explorer.host.formatting import in_one_line
-from explorer.training.network.added_block import PRODUCTS
 from explorer.training.network.build import module_of
 from explorer.training.network.modules import NormReLU
 from explorer.training.streams import seeded
+
+# fvcore's names of what is counted.
+PRODUCTS = ("conv", "linear", "addmm", "mm", "matmul", "bmm", "baddbmm", "einsum", "attention")
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,12 @@ def count(network: nn.Module, task: Task) -> Count:
     fvcore's total also holds batch norm and grows with the batch, so those of convolutions, linear layers and matrix
     products are added up.
     """
-    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     device = next(network.parameters()).device
     image = torch.zeros(1, task.channels, task.image_size, task.image_size, device=device)
     was_training = network.training
-    by_operator = fvcore_counts(network.eval(), image)
+    macs = fvcore_macs(network.eval(), image)
     network.train(was_training)
-    return Count(
-        macs=int(sum(by_operator[name] for name in PRODUCTS)),
-        params=sum(parameter.numel() for parameter in network.parameters()),
-    )
+    return Count(macs, params=sum(parameter.numel() for parameter in network.parameters()))
 
 
 def torch_count(architecture: Architecture, task: Task) -> Count:
@@ -97,12 +95,14 @@ def plain_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def fvcore_counts(module: nn.Module, inputs: Any) -> Counter[str]:
-    """Fvcore's multiply-adds by operator; of einsum exactly, where it rounds, and of attention, which it misses."""
+def fvcore_macs(module: nn.Module, inputs: Any) -> int:
+    """Fvcore's multiply-adds; of einsum exactly, where it rounds, and of attention, which it misses."""
+    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     analysis = FlopCountAnalysis(module, inputs).unsupported_ops_warnings(False)
     analysis.set_op_handle("aten::einsum", _einsum_macs, "aten::scaled_dot_product_attention", _attention_macs)
     with plain_attention():
-        return cast("Counter[str]", analysis.by_operator())
+        by_operator = analysis.by_operator()
+    return int(sum(by_operator[name] for name in PRODUCTS))
 
 
 def _einsum_macs(inputs: list[Any], outputs: list[Any]) -> Any:
@@ -183,7 +183,7 @@ def count_module(module: nn.Module, inputs: Any) -> ModuleCount:
     name = type(module).__name__
     with _evaluated(module), torch.no_grad():
         try:
-            with FlopCounterMode(display=False) as counter, _Outputs() as maps, plain_attention():
+            with FlopCounterMode(display=False) as counter, Counting() as maps, plain_attention():
                 outputs = module(*given)
         except Exception as error:
             shapes = ", ".join(str(tuple(one.shape)) for one in given if isinstance(one, torch.Tensor))
@@ -192,7 +192,9 @@ def count_module(module: nn.Module, inputs: Any) -> ModuleCount:
                 f"{name}: takes no input of shape {shapes} ({why}); say channels=..., image_size=..., or inputs=..."
             ) from error
         found = Cost(
-            sum(parameter.numel() for parameter in module.parameters()), counter.get_total_flops() // 2, maps.values
+            sum(parameter.numel() for parameter in module.parameters()),
+            counter.get_total_flops() // 2,
+            maps.convolved or maps.multiplied,
         )
         try:
             by_fvcore = _by_fvcore(module, given)
@@ -210,24 +212,26 @@ def count_module(module: nn.Module, inputs: Any) -> ModuleCount:
     return ModuleCount(found, by_fvcore[0], words, outputs)
 
 
-class _Outputs(TorchDispatchMode):
-    """Counts the output values of all convolutions, or matrix products, also of those that are called as functions."""
+class Counting(TorchDispatchMode):
+    """Counts what is computed in its body, also what is called as a function.
+
+    macs        multiply-adds of convolutions, linear layers and matrix products; torch's own counter, which gives the
+                same, also takes batch norms apart
+    convolved, multiplied  output values of the convolutions, and of the others
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._convolved = self._multiplied = 0
-
-    @property
-    def values(self) -> int:
-        """Output values of convolutions; of linear layers and matrix products where there are none."""
-        return self._convolved or self._multiplied
+        self.macs = self.convolved = self.multiplied = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
+        if (formula := flop_registry.get(func._overloadpacket)) is not None:
+            self.macs += int(formula(*args, **(kwargs or {}), out_val=found)) // 2  # torch counts two operations each
         if "convolution" in func.name():
-            self._convolved += found.numel()
-        elif func._overloadpacket in flop_registry:
-            self._multiplied += (found[0] if isinstance(found, tuple) else found).numel()
+            self.convolved += found.numel()
+        elif formula is not None:
+            self.multiplied += (found[0] if isinstance(found, tuple) else found).numel()
         return found
 
 
@@ -258,10 +262,9 @@ def _placed(inputs: tuple[Any, ...], module: nn.Module) -> tuple[Any, ...]:
 
 def _by_fvcore(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[int, int]:
     """The multiply-adds as fvcore counts them, and the output values of what does them."""
-    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's tracing, which the counts do not depend on
-        work = fvcore_counts(module, inputs)
+        macs = fvcore_macs(module, inputs)
         maps = ActivationCountAnalysis(module, inputs).unsupported_ops_warnings(False).by_operator()
     values = maps["conv"] or sum(number for what, number in maps.items() if what in PRODUCTS)
-    return int(sum(work[what] for what in PRODUCTS)), int(values)
+    return macs, int(values)
