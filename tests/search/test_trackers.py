@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
@@ -389,6 +390,17 @@ def test_the_end_of_a_study_does_not_wait_for_a_tracker_that_says_nothing(
     assert "is not up to date at the end" in caplog.text
 
 
+def test_of_what_keeps_a_tracker_from_being_written_the_first_reason_is_told(
+    small: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = process._Kept(small, "mlflow", period=1, again=1)
+    ours, theirs = multiprocessing.Pipe()
+    for said in (("away", "refused"), ("away", "reset"), ("tell", "another name"), ("wrote", None), ("done", True)):
+        theirs.send(said)
+    one._hear(ours)
+    assert [record.args for record in caplog.records] == [("mlflow", "refused"), ("mlflow", "another name")]
+
+
 def test_nothing_is_written_while_times_are_measured(small: Path) -> None:
     with Trackers(small, ("tensorboard",), period=3600) as kept:
         pid = kept._kept[0]._process.pid  # type: ignore[union-attr]
@@ -472,7 +484,7 @@ def test_a_server_that_is_killed_in_the_middle_has_everything_once_afterwards(
         with server(place, empty, port) as uri:
             until(lambda: count(uri) == 3)
         completed(small, tiny)  # the study goes on without it
-        until(lambda: "Connection refused" in caplog.text)
+        until(lambda: "cannot be written now" in caplog.text)
         with server(place, empty, port) as uri:
             until(lambda: count(uri) == 4)
     assert caplog.text.count("cannot be written now") == 1

@@ -176,7 +176,9 @@ class _Kept:
                 if kind == "done":
                     self._is_done = words
                     break
-                if kind == "tell":
+                if kind == "away":
+                    self.tell(kind, words)
+                elif kind == "tell":
                     self.tell(words, words)
         self._over.set()
 
@@ -261,8 +263,8 @@ def keep(pipe: Any, folder: Path, tracker: Tracker, period: float, again: float)
 
     After an error it is tried again after `again` seconds.
 
-    What is sent through the pipe: ("tell", words) of an error, ("wrote", None) as a sign of life, and at the end
-    ("done", whether it is up to date).
+    What is sent through the pipe: ("away", words) of an error, ("tell", words) of anything else a person should know,
+    ("wrote", None) as a sign of life, and at the end ("done", whether it is up to date).
     """
 
     def say(kind: str, words: object = None) -> None:
@@ -289,7 +291,7 @@ def keep(pipe: Any, folder: Path, tracker: Tracker, period: float, again: float)
             if writer is not None:
                 writer.forget()
             seen, pause = None, again
-            say("tell", f"cannot be written now: {writer.place if writer else tracker}: {reason(error)}")
+            say("away", f"cannot be written now: {writer.place if writer else tracker}: {reason(error)}")
         if is_last:
             say("done", seen is not None)
             return
