@@ -108,6 +108,34 @@ def interval_points(low: float, high: float) -> str:
     return NO_INTERVAL if math.isnan(low) else f"{points(low)} to {points(high)}"
 
 
+def less(difference: float) -> str:
+    """How many points an error is less, from its difference to another one: `2.27`, `-0.39` with a true minus sign."""
+    return _true_minus(f"{-100 * difference + 0.0:.2f}")
+
+
+def less_interval(low: float, high: float) -> str:
+    """The ends of an interval of a difference, turned as in `less`: `2.01 to 2.53`, or what is needed to compute it."""
+    return NO_INTERVAL if math.isnan(low) else f"{less(high)} to {less(low)}"
+
+
+def _true_minus(number: str) -> str:
+    """A number as text with a true minus sign; one that is rounded to zero has none."""
+    return number.lstrip("-") if not number.strip("-0.") else number.replace("-", "\N{MINUS SIGN}")
+
+
+def ends_in_words(difference: float, low: float, high: float) -> str:
+    """The ends of an interval of a difference, counted as its size is: `2.01 to 2.53` of one of 2.27 points lower.
+
+    Where zero lies between, each end has its side: `0.39 higher to 1.72 lower`.
+    """
+    first, second = (low, high) if difference > 0 else (high, low)  # the end nearer to zero comes first
+    sizes = [f"{abs(100 * end):.2f}" for end in (first, second)]
+    if (low < 0) == (high < 0) or not low or not high:
+        return " to ".join(sizes)
+    sides = ("lower", "higher") if difference > 0 else ("higher", "lower")
+    return " to ".join(f"{size} {side}" for size, side in zip(sizes, sides, strict=True))
+
+
 def p_value(p: float) -> str:
     """`p = 0.012`, or `p < 0.0001` below that."""
     return "p is unknown" if math.isnan(p) else "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"

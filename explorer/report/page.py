@@ -51,6 +51,7 @@ from explorer.report.panel import Panel
 from explorer.report.rank_figure import rank_words
 from explorer.report.robustness import CheckRow, check_forest, check_rows, filter_rows
 from explorer.report.steps import step_rows
+from explorer.report.verdict_svg import verdict_svgs
 
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
 LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the page has them
@@ -73,6 +74,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
     figures = views.figures
     plotly, notice = packed_plotly()
     imported = study.finding.imported
+    picture = views.verdict
     return render(
         "study.html.j2",
         SCRIPTS,
@@ -82,6 +84,8 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
         mood=mood(study.finding),
         verdict_word=verdict_word,
+        drawn=picture,
+        verdict_svgs=verdict_svgs(picture) if picture else {},
         final_forests={name: forest_svg(one) for name, one in final_forests(study.finding.final_round).items()},
         rows=in_order(study.finding),
         axes=views.axes.to_dict("index"),

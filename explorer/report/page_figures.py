@@ -42,6 +42,7 @@ from explorer.report.plot import plot
 from explorer.report.rank_figure import rank_panel
 from explorer.report.robustness import check_forest, length_panel
 from explorer.report.svg import svg
+from explorer.report.verdict_picture import VerdictPicture, verdict_picture
 
 LEAST_ON_FRONT = 3  # fewest designs for which a front is drawn
 LEAST_PARALLEL = 8  # fewest designs for parallel axes: with fewer the table says as much
@@ -50,6 +51,7 @@ FEW_RUNS = 2000  # up to this many runs the page holds all epochs of all curves;
 THINNED = 25
 MOST_CURVES = MOST_LINES  # most settings whose curves are drawn: the lowest validation errors, no two of one colour
 Figure = Panel | Parallel
+Printable = Figure | Forest | VerdictPicture
 
 
 class Views:
@@ -57,6 +59,11 @@ class Views:
 
     def __init__(self, study: OpenedStudy) -> None:
         self.study = study
+
+    @cached_property
+    def verdict(self) -> VerdictPicture | None:
+        """The verdict as one picture; None where there is nothing to draw yet."""
+        return verdict_picture(self.study)
 
     @cached_property
     def error(self) -> str:
@@ -210,16 +217,19 @@ class Views:
         return across if len(across.axes) >= LEAST_AXES else None
 
 
-def printable(study: OpenedStudy) -> dict[str, Figure | Forest]:
+def printable(study: OpenedStudy) -> dict[str, Printable]:
     """The figures of a study that can be drawn for print, by name: those of its page, and its robustness checks.
 
-    Those of a search's final round, which is its answer, come first.
+    The verdict as one picture comes first where anything is compared, then those of a search's final round.
     """
-    finding = study.finding
-    found: dict[str, Figure | Forest] = {**final_forests(finding.final_round), **Views(study).figures}
+    finding, views = study.finding, Views(study)
+    found: dict[str, Printable] = {**final_forests(finding.final_round), **views.figures}
     if finding.robustness is not None and finding.robustness.is_begun:
         found["checks"] = check_forest(finding, finding.robustness)
-    return found
+    picture = views.verdict
+    if picture is None or not found:
+        return found
+    return {"verdict": picture, **found} if picture.effects else {**found, "verdict": picture}
 
 
 def plotted(figure: Figure) -> Any:

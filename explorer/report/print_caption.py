@@ -5,9 +5,10 @@ from explorer.host.formatting import counted, seed_counts
 from explorer.report.curves import shared_ending, short_names
 from explorer.report.described import FIGURES
 from explorer.report.forest import Forest
-from explorer.report.page_figures import Figure
+from explorer.report.page_figures import Printable
 from explorer.report.panel import Panel
 from explorer.report.print_table import source
+from explorer.report.verdict_picture import VerdictPicture
 
 # What the bands of a figure are, where they are no 95 % intervals over seeds or designs.
 _BANDS = {
@@ -16,8 +17,10 @@ _BANDS = {
 }
 
 
-def caption(study: OpenedStudy, name: str, figure: Figure | Forest) -> str:
+def caption(study: OpenedStudy, name: str, figure: Printable) -> str:
     """The caption of the figure of this name, as plain text."""
+    if isinstance(figure, VerdictPicture):
+        return " ".join([f"{figure.name}.", figure.caption, source(study)])
     finding, parts = study.finding, [f"{figure.title}."]
     if name in FIGURES and isinstance(figure, Panel):
         return " ".join([*parts, *filter(None, [figure.caption]), source(study)])

@@ -27,6 +27,8 @@ from explorer.report.curves import short_names
 from explorer.report.forest import Forest, ForestRow
 from explorer.report.panel import PALETTE, Axis, Mark, Panel, ends, ticks
 from explorer.report.parallel import Parallel, folded, line_colors
+from explorer.report.print_verdict import draw, height_of, layout
+from explorer.report.verdict_picture import VerdictPicture
 
 POINTS = 8  # size of all text
 GOLDEN = 0.62  # height of a figure over its width
@@ -93,12 +95,16 @@ class PrintFigure(Figure):
             super().savefig(fname, **options)
 
 
-def print_figure(figure: Panel | Parallel | Forest, width: float, height: float | None = None) -> PrintFigure:
+def print_figure(
+    figure: Panel | Parallel | Forest | VerdictPicture, width: float, height: float | None = None
+) -> PrintFigure:
     """A figure of a page, drawn for print.
 
     `width` and `height` are in inches. By default the height is 0.62 of the width and what the legend takes beyond one
-    line, or that of a forest plot's rows.
+    line, or that of a forest plot's rows. The picture of a verdict is never lower than its rows need.
     """
+    if isinstance(figure, VerdictPicture):
+        return _verdict(figure, width, height)
     usual = _forest_height(figure, width) if isinstance(figure, Forest) else GOLDEN * width
     if isinstance(figure, Parallel) and width < NARROW:
         usual += TITLES  # which stand upright there
@@ -112,6 +118,15 @@ def print_figure(figure: Panel | Parallel | Forest, width: float, height: float 
             _forest(figure, axes, drawn)
         else:
             _parallel(figure, axes, is_wide=width >= NARROW)
+    return drawn
+
+
+def _verdict(picture: VerdictPicture, width: float, height: float | None) -> PrintFigure:
+    drawings = layout(picture, 72 * width, POINTS, is_wide=width >= NARROW)
+    size = 72 * width, max(height_of(drawings), 72 * (height or 0))
+    with mpl.rc_context(STYLE):
+        drawn = PrintFigure(figsize=(width, size[1] / 72))
+        draw(drawings, drawn.add_subplot(), *size)
     return drawn
 
 

@@ -18,6 +18,7 @@ from explorer.report.described import table_of
 from explorer.report.page_figures import printable
 from explorer.report.panel import Panel
 from explorer.report.print_caption import caption
+from explorer.report.verdict_picture import VerdictPicture
 from explorer.study.settings import FIGURE_WIDTHS, FigureConfig
 from explorer.verbs.result import Result
 
@@ -54,10 +55,10 @@ def carry_out(config: FigureConfig, console: Console) -> Result:
             drawn = print_figure(figure, width, config.height)
             for path in paths:
                 if path.suffix == ".csv":
-                    if not isinstance(figure, Panel):
+                    if not isinstance(figure, Panel | VerdictPicture):
                         numbers = command_for("table", config.name)
                         raise InputError(f"format=csv: {name} has no axes x and y; {numbers} has its numbers")
-                    columns, rows = table_of(figure)
+                    columns, rows = table_of(figure) if isinstance(figure, Panel) else figure.table
                     write_whole(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
                 else:
                     drawn.savefig(path)

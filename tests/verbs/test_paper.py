@@ -34,7 +34,7 @@ def test_files_are_written_where_and_as_asked_with_a_caption_that_says_n_and_sou
     assert said.count("Caption: ") == 2
     assert "n = 2 seeds a setting. Study tiny: Digits" in said
     assert main(["figure", "tiny", "--folder", "mine", "format=svg"]) == 0
-    assert [path.name for path in Path("mine").iterdir()] == ["tiny-cardinality.svg"]
+    assert [path.name for path in Path("mine").iterdir()] == ["tiny-verdict.svg"]
     assert main(["table", "tiny", "--format", "latex,csv,md"]) == 0
     endings = ("csv", "md", "tex")
     assert sorted(path.name for path in Path("tables").iterdir()) == [
@@ -94,7 +94,7 @@ def test_what_there_is_not_is_refused_with_what_there_is(
     for command, expected in cases.items():
         assert main([*command]) == 2
         assert expected in capsys.readouterr().err
-    with pytest.raises(InputError, match="allowed: cardinality"):
+    with pytest.raises(InputError, match="allowed: verdict, cardinality"):
         open_study("tiny").print_figure("none")
     with pytest.raises(InputError, match="latex, csv, md"):
         open_study("tiny").table("word", "settings")
