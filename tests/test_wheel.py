@@ -90,6 +90,7 @@ def test_the_wheel_holds_the_package_and_its_conf_and_nothing_else(wheel: Path) 
     } | {f"explorer/examples/{SHIPPED}"}
     assert {name.rpartition("/")[2] for name in about} >= {"METADATA", "entry_points.txt", "LICENSE"}
     # That these are among them, whatever stands in the folders.
+    assert "explorer/py.typed" in names
     for one in ("conf/study/equal_params.yaml", "report/templates/study.html.j2", "training/network/kernels/grouped.c"):
         assert f"explorer/{one}" in names
     assert wheel.name.endswith("-py3-none-any.whl")

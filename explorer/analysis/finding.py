@@ -96,6 +96,13 @@ class Finding:
     unequal: str = ""
     imported: ImportedFinding | None = None
 
+    def __repr__(self) -> str:
+        """The verdict, and the names of what there is: all values would fill many screens of a notebook."""
+        from explorer.analysis.sentences import sentence
+
+        own = {key: value for key, value in vars(self).items() if value not in (None, "", []) and value is not False}
+        return f"Finding({sentence(self)!r}, {self.final} of {self.wanted} runs; has {', '.join(own)})"
+
     @property
     def complete(self) -> bool:
         """Whether the record holds every final run that the study is meant to have."""

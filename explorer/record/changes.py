@@ -177,10 +177,23 @@ def _differences(study: Started | None, config: StudyConfig, host_report: HostRe
 def _refuse(study: Started, differences: list[Difference]) -> None:
     if not differences:
         return
-    way = _way_on(study.folder, differences)
+    way = _told_way_on(study.folder, differences) if _is_told(study) else _way_on(study.folder, differences)
     if any(one.key.startswith("explorer/") for one in differences) and (there := _place(study.environment)):
         way = f"go back to {there}, or {way}"
     raise InputError(*difference_lines(study.folder, differences, way))
+
+
+def _is_told(study: Started) -> bool:
+    """Whether another program trains the runs of a study."""
+    return bool(study.config.get("data", {}).get("source") == "elsewhere")
+
+
+def _told_way_on(folder: Path, differences: list[Difference]) -> str:
+    """What to do where another program asks for the runs of a study in another way than at its start."""
+    begin = "or begin another study with name=..."
+    if any(one.setting() for one in differences):
+        return f"ask for its runs as it is, by explorer.Study('{folder.name}').ask(...), {begin}"
+    return f"ask with the fingerprint with which it began, {begin}"
 
 
 def _way_on(folder: Path, differences: list[Difference]) -> str:

@@ -26,8 +26,10 @@ from explorer.study.run import EpochResult, Outcome
 from explorer.study.settings import EngineConfig, StudyConfig
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
+NEAR = 1e-6  # how far a told test error may lie from that of the told images: float32 has seven digits
 STATUSES = ("ok", "diverged", "out_of_memory", "failed")
 
 
@@ -259,6 +261,8 @@ class Errors:
         run_id = job.run.id
         if status not in STATUSES:
             raise InputError(f"run {run_id}: status={status!r}: allowed are {', '.join(STATUSES)}")
+        if message and status == "ok":
+            raise InputError(f"run {run_id}: message={message!r}: is recorded of a run with a status other than ok")
         if status != "ok":
             return Outcome(status, len(epochs), seconds=seconds, message=message or "told so, without a reason")
         if job.until is not None and len(epochs) < job.until:
@@ -268,14 +272,16 @@ class Errors:
         self._refuse(run_id, ("val_error", "test_error") if job.judges else ("val_error",))
         images = job.run.data.test_images
         assert isinstance(images, int)
-        found = bits(right, images, self.test_error)
+        found, test_error = b"", self.test_error
+        if right is not None:
+            found, test_error = bits(run_id, right, images, test_error)
         last = epochs[-1] if epochs else None
         return Outcome(
             "ok",
             len(epochs),
             _told(self.train_error, last.train_error if last else None),
             _told(self.val_error, None),
-            _told(self.test_error, None),
+            _told(test_error, None),
             _told(self.loss, last.loss if last else None),
             seconds=float(seconds),
             correct=found,
@@ -291,15 +297,36 @@ def _seconds(epochs: list[EpochResult]) -> float:
     return sum(one.seconds for one in epochs)
 
 
-def bits(right: "npt.ArrayLike | None", test_images: int, test_error: float | None) -> bytes:
-    """Which test images were right, one bit each. Raises InputError if they disagree with their number or the error."""
-    if right is None:
-        return b""
+def bits(run_id: str, right: "npt.ArrayLike", test_images: int, test_error: float | None) -> tuple[bytes, float]:
+    """Which test images were right, one bit each, and the test error that they make.
+
+    Raises InputError for what says no right or wrong of each image, or makes another error than the one that is told,
+    whose digits may be those of float32.
+    """
     import numpy as np
 
-    found: npt.NDArray[np.bool_] = np.asarray(right).astype(bool)
+    found = _right_or_wrong(right)
+    if found is None:
+        raise InputError(f"run {run_id}: right: allowed are True and False, or 1 and 0, one for each test image")
     if found.shape != (test_images,):
-        raise InputError(f"right: has shape {found.shape}; expected one value for each of {test_images:,} test images")
-    if test_error is None or abs((1 - float(found.mean())) - test_error) > 1e-9:
-        raise InputError(f"right: {1 - float(found.mean()):.6f} of the images are wrong, and test_error={test_error}")
-    return np.packbits(found).tobytes()
+        raise InputError(
+            f"run {run_id}: right: has shape {found.shape}; expected one value for each of {test_images:,} test images"
+        )
+    error = (test_images - int(found.sum())) / test_images
+    if test_error is None or abs(error - test_error) > NEAR:
+        raise InputError(f"run {run_id}: right: {error:.6f} of the images are wrong, and test_error={test_error}")
+    return np.packbits(found).tobytes(), error
+
+
+def _right_or_wrong(right: "npt.ArrayLike") -> "npt.NDArray[np.bool_] | None":
+    """What a program says of each image, also as a tensor on any device; None where some of it is neither 0 nor 1."""
+    import numpy as np
+
+    try:
+        found = np.asarray(right.cpu() if hasattr(right, "cpu") else right)
+        numbers = found.astype(float)
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: torch's, of a tensor with gradients
+        return None
+    if found.dtype.kind not in "biuf" or not np.isin(numbers, (0, 1)).all():
+        return None
+    return numbers.astype(np.bool_)

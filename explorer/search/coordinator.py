@@ -323,6 +323,8 @@ def _handle(event: Event, state: State) -> None:
         case RunDone(run_id, outcome):
             setting, run = state.running.pop(run_id)
             state.clock.ended(run_id, outcome.seconds)
+            if outcome.cost is not None:
+                state.trials.note_told(setting.name, outcome.cost)
             if outcome.status == "paused":
                 state.rungs.pause(setting.name, run, outcome)
                 state.display.paused(run_id)

@@ -17,13 +17,14 @@ def note_in(folder: Path) -> str | None:
         return None
 
 
-def note_of(study: OpenedStudy) -> str:
-    """The question, the verdict, a person's remark and the path of the page, as Markdown."""
+def note_of(study: OpenedStudy, *, has_page: bool = False) -> str:
+    """The question, the verdict, a person's remark and, unless it stands beside the page, its path, as Markdown."""
     finding, name = study.finding, study.folder.name
+    page = "" if has_page else f" Page: `{REPORTS / f'{name}.html'}`"
     parts = [
         f"**{study.config.study.question}**",
         sentence(finding),
         f"{NOTED} {finding.note}" if finding.note else "",
-        f"{finding.final} of {counted(finding.wanted, 'run')} recorded. Page: `{REPORTS / f'{name}.html'}`",
+        f"{finding.final} of {counted(finding.wanted, 'run')} recorded.{page}",
     ]
     return "\n\n".join(part for part in parts if part)

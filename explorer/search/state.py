@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from rich.console import Console
 
+from explorer.analysis.told_costs import recorded_costs
 from explorer.host.yaml_limits import opened
 from explorer.record import folder as study
 from explorer.record import records
@@ -186,6 +187,9 @@ def replayed(plan: Plan, settings: tuple[Setting, ...], past: records.Record) ->
     """
     trials, by_name = _trials(plan, settings, past), {setting.name: setting for setting in settings}
     trials.note(settings)
+    if plan.config.is_told:
+        for name, cost in recorded_costs(past.runs).items():
+            trials.note_told(name, cost)
     last = {decision.setting: number for number, decision in enumerate(past.decisions)}
     left, curves = deque(records.as_records(past.runs)), records.validation_curves(past)
     for number, decision in enumerate(past.decisions):

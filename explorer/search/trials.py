@@ -44,6 +44,7 @@ Curve = Mapping[int, float]  # of a run: the validation error by epoch
 class _Open:
     """The trial of a setting, the Optuna study to which it belongs, and which of its seeds have ended."""
 
+    setting: Setting
     study: optuna.Study
     trial: optuna.Trial
     errors: dict[int, float] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class Trials:
     it minimises beside the error, if there is one. `factor` is the reduction factor of its rungs, 0 without rungs. Of
     `seeds` seeds `first_seed` is the lowest. `by` is the name of the sampler. Designs drawn at random for comparison
     have trials in a separate Optuna study, which the sampler never sees. `costs` has the cost of each setting where an
-    extension's measure gives it.
+    extension's measure gives it, `told` where another program told what its own network costs.
     """
 
     study: optuna.Study
@@ -72,10 +73,11 @@ class Trials:
     first_seed: int = 0
     by: str = ""
     costs: dict[str, float] = field(default_factory=dict)
+    told: dict[str, float] = field(default_factory=dict)
     _drawn: optuna.Study | None = None
     _shown: dict[str, FrozenTrial] = field(default_factory=dict)
     _curves: dict[str, list[Curve]] = field(default_factory=dict)
-    _at_rung: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
+    _at_rung: dict[int, list[tuple[float, Setting]]] = field(default_factory=dict)
     _by_setting: dict[str, _Open] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -107,6 +109,8 @@ class Trials:
         if self.cost is None and curve:  # Optuna supports no intermediate values with several objectives
             self._curves.setdefault(record.setting, []).append(curve)
         entry.trial.set_user_attr(f"seed {record.seed}", _seed_summary(record))
+        for key, value in _told_attributes(entry.setting, record).items():
+            entry.trial.set_user_attr(key, value)
         entry.pruned |= record.status == "pruned"
         if len(entry.finished) == self.seeds:
             entry.is_finished = True
@@ -128,6 +132,11 @@ class Trials:
         if self.cost in ADDED_MEASURES:
             self.costs |= {one.name: one.value(self.cost) for one in settings}
 
+    def note_told(self, setting: str, cost: object) -> None:
+        """Take in what another program told of the cost of its own network, in all measures that are counted."""
+        if self.cost in COUNTED:
+            self.told[setting] = float(getattr(cost, self.cost))
+
     def tell(self, setting: Setting, error: float | None) -> None:
         """Finish a trial whose `error` is known without runs, as in a replayed benchmark; None: it was stopped."""
         with self._lock:
@@ -144,8 +153,14 @@ class Trials:
                 trial.report(error, step=epochs)
                 return not trial.should_prune()
             points = self._at_rung.setdefault(epochs, [])
-            points.append((error, setting.value(self.cost)))
-            return goes_on(points, self.factor)
+            points.append((error, setting))
+            # Where costs are told, that of a run which was left between two rungs is told anew, and unknown until then.
+            known = [point for point in points if not self.told or point[1].name in self.told or point[1] == setting]
+            return goes_on([(one, self._cost_at_rung(of, self.cost)) for one, of in known], self.factor)
+
+    def _cost_at_rung(self, setting: Setting, cost: str) -> float:
+        found = self.told.get(setting.name)
+        return setting.value(cost) if found is None else found
 
     def draw(self, rng: np.random.Generator) -> Setting:
         """Draw a design at random among those without a trial; the search can no longer choose it."""
@@ -209,7 +224,7 @@ class Trials:
         setting = self.scope.setting(self.sampler.architecture(trial.number))
         for key, value in _attributes(setting, self.by).items():
             trial.set_user_attr(key, value)
-        self._by_setting[setting.name] = _Open(self.study, trial)
+        self._by_setting[setting.name] = _Open(setting, self.study, trial)
         return setting
 
     def again(self, setting: Setting) -> None:
@@ -239,7 +254,7 @@ class Trials:
         """Open a trial with the design at a place of the pool."""
         assert self.sampler is not None
         trial = _begun(study, self.sampler.at(place), self.sampler.distributions, _attributes(setting, by))
-        self._by_setting[setting.name] = _Open(study, trial)
+        self._by_setting[setting.name] = _Open(setting, study, trial)
         return trial
 
     def frozen(self) -> list[FrozenTrial]:
@@ -286,7 +301,7 @@ def open_trials(
     trials.note(settings)
     for setting, own in zip(settings, parameters, strict=True):
         trial = _begun(study, own, choices, _attributes(setting, (by or {}).get(setting.name, "")))
-        trials._by_setting[setting.name] = _Open(study, trial)
+        trials._by_setting[setting.name] = _Open(setting, study, trial)
     return trials
 
 
@@ -406,6 +421,22 @@ def _attributes(setting: Setting, by: str) -> dict[str, Any]:
         **({"chosen_by": by} if by else {}),
         **{name: getattr(setting.cost, name) for name in COUNTED},
         **{f"{name}_deviation": setting.deviation(name) for name in COUNTED},
+    }
+
+
+def _told_attributes(setting: Setting, record: RunRecord) -> dict[str, Any]:
+    """The attributes of a trial whose run was recorded with another cost than the design's, as its program told it.
+
+    From a target that is the cost of a design nothing deviates that is not that design; the page has deviations from
+    what the program's own network for it costs.
+    """
+    if all(getattr(record, name) == getattr(setting.cost, name) for name in COUNTED):
+        return {}
+    reference, targets = setting.scope.reference, setting.scope.targets
+    is_own = {name: reference is None or targets.get(name) != getattr(reference, name) for name in COUNTED}
+    return {
+        **{name: getattr(record, name) for name in COUNTED},
+        **{f"{name}_deviation": getattr(record, f"{name}_deviation") if is_own[name] else None for name in COUNTED},
     }
 
 

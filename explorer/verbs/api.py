@@ -14,7 +14,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -375,16 +375,16 @@ class Study:
         self,
         run: AskedRun,
         *,
-        val_error: float | None = None,
-        test_error: float | None = None,
-        train_error: float | None = None,
-        loss: float | None = None,
-        epoch: int | None = None,
-        learning_rate: float = 0.0,
+        val_error: SupportsFloat | None = None,
+        test_error: SupportsFloat | None = None,
+        train_error: SupportsFloat | None = None,
+        loss: SupportsFloat | None = None,
+        epoch: SupportsIndex | None = None,
+        learning_rate: SupportsFloat = 0.0,
         network: "Network | None" = None,
-        costs: Cost | Mapping[str, int] | None = None,
+        costs: Cost | Mapping[str, SupportsIndex] | None = None,
         right: "npt.ArrayLike | None" = None,
-        seconds: float | None = None,
+        seconds: SupportsFloat | None = None,
         status: Literal["ok", "diverged", "out_of_memory", "failed"] = "ok",
         message: str = "",
     ) -> bool:
@@ -394,7 +394,8 @@ class Study:
         `learning_rate`: for curves, and for a search that stops poor designs, which needs them up to `run.until`.
         Without one these are the run's results after its last epoch, which end it. Errors are fractions; `test_error`
         is that of the last epoch, never of the best, and is told where `run.judged` says so. `right` says of each test
-        image whether it was classified correctly, which makes the interval over images possible too.
+        image whether it was classified correctly, by True and False or 1 and 0, which makes the interval over images
+        possible too.
 
         Where the network is not that of the design, `network` is the torch module that was trained, whose cost is then
         counted and recorded; `costs` are what a program has counted itself, as by `explorer.costs(module, inputs=...)`.
@@ -418,6 +419,13 @@ class Study:
         cost = _told_cost(run, network, costs)
         errors = told.Errors(*map(scalar, (val_error, test_error, train_error, loss)))
         if epoch is not None:
+            whole(f"{named}epoch", epoch)
+            given = {"test_error": test_error, "right": right, "message": message or None}
+            if status != "ok" or any(value is not None for value in given.values()):
+                key = "status" if status != "ok" else next(key for key, value in given.items() if value is not None)
+                raise InputError(
+                    f"{named}{key} is told of the run's end, without epoch=; tell the epoch first, and then its end"
+                )
             return self._asking.epoch(run.id, errors.of_epoch(run.id, whole(f"{named}epoch", epoch), rate, took), cost)
         ended = partial(errors.of_run, status=status, message=message, seconds=took, right=right)
         self._asking.end(run.id, ended, cost)
@@ -433,7 +441,10 @@ class Study:
         why, asked = "", NetworkConfig(name)
         if most:
             limits = {axis: _at_most(axis, limit) for axis, limit in most.items()}
-            words = " and ".join(f"{axis} of at most {limit:,}" for axis, limit in limits.items())
+            words = " and ".join(
+                f"{axis} {f'below {limit + 1:,}' if _is_below(most[axis]) else f'of at most {limit:,}'}"
+                for axis, limit in limits.items()
+            )
             own = [row for row in completed(study.record, study.plan.every_seed) if _costs_at_most(row, limits)]
             if not own:
                 raise InputError(f"{self.folder}: no run of a design with {words} has come through yet")
@@ -686,7 +697,9 @@ def _classified(classes: Sequence[tuple[str, float]]) -> dict[str, Any]:
     return {"class": name, "probability": probability, "probabilities": dict(classes)}
 
 
-def _told_cost(run: AskedRun, network: "Network | None", costs: Cost | Mapping[str, int] | None) -> "ToldCost | None":
+def _told_cost(
+    run: AskedRun, network: "Network | None", costs: Cost | Mapping[str, SupportsIndex] | None
+) -> "ToldCost | None":
     """What a program says that the network of a run costs. Raises InputError."""
     from explorer.search.asking import ToldCost
 
@@ -720,7 +733,12 @@ def _at_most(axis: str, limit: int | float | str) -> int:
     found = whole_number(match[1]) if match else int(own) if is_number else None
     if found is None:
         raise InputError(f"{axis}={shown(limit)}: allowed are a number, as 400_000_000, and text, as '<400M'")
-    return found - 1 if isinstance(limit, str) and re.match(r"\s*<(?!=)", limit) else found
+    return found - 1 if _is_below(limit) else found
+
+
+def _is_below(limit: int | float | str) -> bool:
+    """Whether a limit is one that a cost may not reach, as `<400M`."""
+    return isinstance(limit, str) and re.match(r"\s*<(?!=)", limit) is not None
 
 
 def _costs_at_most(row: RunRecord, limits: Mapping[str, int]) -> bool:

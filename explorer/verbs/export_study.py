@@ -185,6 +185,8 @@ def _trained_again(found: TrainedRun, console: Console) -> tuple[TrainedRun, _We
     from explorer.training.network.again import not_executable, train_again
     from explorer.training.network.weights import read_weights
 
+    if found.study.config.is_told:
+        raise found.of_another_program
     reason = not_executable(found.run.execution)
     if not reason and (missing := images_of(found, "cpu")[1]):
         reason = f"{missing}; where its images are now says data=/where/they/are"

@@ -57,7 +57,7 @@ def of_network(found: "TrainedRun", to: str, licence: str | None) -> str:
 def of_page(study: OpenedStudy, to: str, licence: str | None) -> str:
     """The card of a Space that shows a study's page."""
     about = {"title": study.config.name[:60], "sdk": "static", "app_file": PAGE, "pinned": False}
-    return f"{_block(licence, **about, tags=TAGS, datasets=[to], models=[to])}{note_of(study)}\n"
+    return f"{_block(licence, **about, tags=TAGS, datasets=[to], models=[to])}{note_of(study, has_page=True)}\n"
 
 
 def _block(licence: str | None, **keys: Any) -> str:

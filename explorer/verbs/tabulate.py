@@ -9,7 +9,9 @@ others) and `README.md`, the data card.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -49,6 +51,8 @@ KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
 FILTERS = "filters"  # a further table, of studies that have rows of it
 FINAL = "final_"  # before the names of the tables of a search's final round, which is a study of its own
 SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
+_PLACES_OF_ENGINES = ("address", "setup", "partition", "account", "qos", "constraint")
+_SKIPPED = re.compile(r"^(\w+) .*?( \([^()]*\))?$", re.DOTALL)  # part, file, and in brackets the reason
 FILES = (*(f"{name}.parquet" for name in KINDS), STUDY, CARD)  # of a table, without its schema
 
 
@@ -111,14 +115,16 @@ def write_table(source: Path, target: Path, head: Callable[[Collection[str]], st
         far = final.found.fault or f"{final.found.done} of {final.found.wanted} runs of the final round are in"
         raise InputError(f"{source}: {far}; finish it before the study is tabulated: explorer {config.name}")
     study.refuse_links(study.make_folder(target))
-    frames, parts = _frames(source, record), _parts(source, opened.environment, opened.execution, record)
+    hosts = _Hosts()
+    frames, parts = _frames(source, record, hosts), _parts(source, opened.environment, opened.execution, record, hosts)
     parts["note"] = finding.note
     if final is not None:
         assert final.study.record is not None
         own = without_joined(final.study.plan.config, final.study.record)
-        frames |= {f"{FINAL}{name}": frame for name, frame in _frames(final.folder, own).items()}
+        frames |= {f"{FINAL}{name}": frame for name, frame in _frames(final.folder, own, hosts).items()}
         environment, execution = study.stored_environment(final.folder), study.stored_execution(final.folder)
-        parts["final"] = _parts(final.folder, environment or {}, execution or {}, own) | {"looks": final.found.looks}
+        there = _parts(final.folder, environment or {}, execution or {}, own, hosts)
+        parts["final"] = there | {"looks": final.found.looks}
     for name in (FILTERS, *(f"{FINAL}{name}" for name in (*KINDS, FILTERS))):  # of a table that was here before
         (target / f"{name}.parquet").unlink(missing_ok=True)
     for name, frame in frames.items():
@@ -137,26 +143,56 @@ def write_table(source: Path, target: Path, head: Callable[[Collection[str]], st
     return [target / name for name in (*files, SCHEMA)]
 
 
-def _frames(source: Path, record: Record) -> dict[str, pd.DataFrame]:
+class _Hosts(dict[str, str]):
+    """Names of machines as a table has them: which runs one machine ended is told, and not what it is called."""
+
+    def __missing__(self, host: str) -> str:
+        return self.setdefault(host, f"machine {len(self) + 1}" if host else "")
+
+
+def _frames(source: Path, record: Record, hosts: _Hosts) -> dict[str, pd.DataFrame]:
     """The tables of a study's record, by name."""
     correct = records.load_correct(source, record=record)
     answers = [{"run": run, "images": len(bits), "bits": records.packed(bits)} for run, bits in correct.items()]
     frames = {
-        "runs": record.runs,
+        "runs": record.runs.assign(host=[hosts[str(host)] for host in record.runs["host"].fillna("")]),
         "epochs": record.epochs,
         "correct": pd.DataFrame(answers, columns=["run", "images", "bits"]),
     }
     return frames | ({FILTERS: record.filters} if len(record.filters) else {})
 
 
-def _parts(source: Path, environment: dict[str, Any], execution: dict[str, Any], record: Record) -> dict[str, Any]:
+def _parts(
+    source: Path, environment: dict[str, Any], execution: dict[str, Any], record: Record, hosts: _Hosts
+) -> dict[str, Any]:
     """What `study.json` says of a study beside its tables."""
     return {
-        "config": study.stored_config(source),
-        "environment": environment,
+        "config": _without_places(study.stored_config(source) or {}),
+        "environment": _without_names(environment, hosts),
         "execution": execution,
         "decisions": [asdict(decision) for decision in record.decisions],
     }
+
+
+def _without_places(config: dict[str, Any]) -> dict[str, Any]:
+    """Stored settings without those that name places and accounts of their owner, and decide nothing."""
+    found = deepcopy(config)
+    found.get("data", {}).update({"path": None})
+    for key in _PLACES_OF_ENGINES:
+        found.get("engine", {}).pop(key, None)
+    found["storage"] = found.get("storage", {}) | {"mirror": "none", "url": None}
+    return found
+
+
+def _without_names(environment: dict[str, Any], hosts: _Hosts) -> dict[str, Any]:
+    """A stored environment without names of machines, and of files that were left out; why they were is kept."""
+    found = deepcopy(environment)
+    for start in found.get("starts", []):
+        if "host" in start:
+            start["host"] = hosts[str(start["host"])]
+    if "skipped" in found:
+        found["skipped"] = [_SKIPPED.sub(r"\1\2", str(one)) for one in found["skipped"]]
+    return found
 
 
 def _frame(path: Path, kind: type) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def _written(study: TrackedStudy, folder: Path, tracker: Tracker, console: Conso
         writer = open_writer(tracker, folder)
         try:
             name = writer.write(study, lambda: bar.advance(task))
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a tracker's library raises
             raise ConnectionError(f"{writer.place}: {reason(error)}") from None
     behind(folder, tracker).unlink(missing_ok=True)
     called = "" if name == study.name else f", as {name}, since {study.name} there is another study"

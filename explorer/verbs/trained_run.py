@@ -101,8 +101,18 @@ class TrainedRun:
         given = [f"{key}={value}" for key, value in keys.items() if value is not None]
         return command_for("export", asked.name, *given, "train=true")
 
+    @property
+    def of_another_program(self) -> InputError:
+        """The error for weights that never were here, since another program trained the run."""
+        return InputError(
+            f"{self.study.folder}: another program trained {self.title} and told its result, so that program has the "
+            "weights; explorer.Study.best(...).build() gives the design's network with its first weights"
+        )
+
     def lacks_weights(self, asked: Choice) -> InputError:
         """The error for weights that were not kept: what to do, and what it takes."""
+        if self.study.config.is_told:
+            return self.of_another_program
         return InputError(
             f"{self.study.folder}: the weights of {self.title} were not kept (storage.weights=none); train this run "
             f"again, which took {duration(self.row.seconds)} on {self.row.device}, and export it with: "

@@ -55,6 +55,13 @@ def nothing() -> None:
     """Called after each run."""
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a crowded machine a tracker's process may have no processor for long; that it is silent has a test."""
+    monkeypatch.setattr(process, "SILENT_SECONDS", PATIENCE)
+    monkeypatch.setattr(process, "LONGEST_SECONDS", PATIENCE)
+
+
 @pytest.fixture
 def search(workplace: Path) -> TrackedStudy:
     """A search with pruned runs and a final round of which one run diverged."""
@@ -325,7 +332,6 @@ def test_the_experiments_of_others_are_left_alone(small: Path, uri: str) -> None
 @pytest.fixture
 def start(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the tiny study with an engine that answers at once; gives the exit code."""
-    monkeypatch.setattr(process, "LONGEST_SECONDS", PATIENCE)
     monkeypatch.setattr(coordinator, "open_engine", lambda *_: Engine(finishing(OK)))
     undrawn(monkeypatch)
     return lambda *overrides: main([*TINY, *overrides])
@@ -365,7 +371,16 @@ def test_a_tracker_that_is_down_or_missing_is_told_of_once_and_caught_up_with_la
     assert "is not up to date at the end; explorer track tiny mlflow" in late
     assert behind(folder, "mlflow").exists()
     assert main(["track", "tiny", "mlflow"]) == 2
-    assert "Connection refused" in capsys.readouterr().err
+    assert "mlflow: cannot be written now: MLflow at http://127.0.0.1:" in (said := capsys.readouterr().err)
+    assert "Connection refused" in said
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "ftp://nowhere")
+    monkeypatch.setenv("WANDB_MODE", "disabled")  # which writes nothing, and is not taken for written
+    monkeypatch.setitem(process.PACKAGES, "wandb", "wandb")
+    assert main(["track", "tiny", "mlflow", "wandb"]) == 2
+    said = capsys.readouterr().err
+    assert "got unsupported URI 'ftp://nowhere'" in said
+    assert "wandb: cannot be written now: WANDB_MODE=disabled: nothing would be written" in said
+    assert not (folder / "local" / "wandb.json").exists()
     uri = f"sqlite:///{shutil.copyfile(empty, Path('later.db').absolute())}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert start("storage.trackers=mlflow") == 0  # finished: nothing is trained
@@ -378,6 +393,7 @@ def test_the_end_of_a_study_does_not_wait_for_a_tracker_that_says_nothing(
 ) -> None:
     monkeypatch.setattr(process, "SILENT_SECONDS", 1.0)
     with closing(socket.create_server(("127.0.0.1", 0))) as mute:
+        mute.settimeout(PATIENCE)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mute.getsockname()[1]}")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "300")
         with Trackers(small, ("mlflow",), period=0.1) as kept:

@@ -163,7 +163,7 @@ def test_a_table_holds_the_final_round_and_has_the_studys_verdict() -> None:
     assert study.final is not None
     write_table(study.folder, Path("table"))
     table = explorer.open_study(Path("table"))
-    assert repr(table.finding) == repr(study.finding)  # some costs are NaN
+    assert repr(vars(table.finding)) == repr(vars(study.finding))  # some costs are NaN
     assert table.verdict == sentence(study.finding)
     assert table.final is not None
     assert study.final.study.record is not None

@@ -15,8 +15,11 @@ import torch
 
 import explorer as ex
 from explorer.__main__ import main
+from explorer.analysis.judging import open_study
 from explorer.design import Task, cost, parse_name
 from explorer.record.folder import CORRECT, EPOCHS, RUNS
+from explorer.search.rungs import goes_on
+from explorer.search.trackers.content import tracked
 from explorer.study.settings import StudyConfig
 from explorer.training.network.build import build
 from explorer.verbs.command_line import read_command
@@ -229,6 +232,15 @@ def test_networks_of_a_program_are_counted_and_the_budget_is_judged_by_them() ->
     assert words in Path("reports/mine.html").read_text()
     assert main(["doctor", "mine"]) == 0
     assert mine.query("11-2x3d-w16").params == 1550
+    # Optuna and trackers have the same costs.
+    by_setting = {trial.user_attrs["setting"]: trial.user_attrs for trial in mine.to_optuna().trials}
+    assert {name: (own["params"], own["params_deviation"]) for name, own in by_setting.items()} == {
+        "11-1x4d-w16": (1110, None),
+        "11-2x3d-w16": (1550, None),
+    }
+    shown = {run.params["setting"]: run.params for run in tracked(open_study(mine.folder)).runs}
+    assert shown["11-2x3d-w16"]["params"] == 1550
+    assert shown["11-2x3d-w16"]["params_deviation"] == pytest.approx(1550 / 1110 - 1)
 
 
 def test_costs_told_late_or_wrongly_are_refused() -> None:
@@ -272,7 +284,7 @@ def test_a_study_is_planned_and_read_without_running() -> None:
     assert mine.report("page.html").stat().st_size > 1e6
     best = mine.best(macs="<90k")
     assert (best.setting, best.macs) == ("11-1x4d-w16", 80768)
-    assert "of 1 design with macs of at most 89,999" in best.why
+    assert "of 1 design with macs below 90,000" in best.why
     assert best.build()(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
     with pytest.raises(ex.InputError, match="were not kept"):
         best.build(weights=True)
@@ -422,11 +434,25 @@ def test_epochs_and_answers_are_recorded_and_what_is_wrong_is_refused() -> None:
         mine.tell(one, val_error=0.5, test_error=0.5, right=[1, 0, 1])
     with pytest.raises(ex.InputError, match=r"0.500000 of the images are wrong, and test_error=0.25"):
         mine.tell(one, val_error=0.5, test_error=0.25, right=[1, 0] * 8)
+    for right in ([0.9] * 8 + [0] * 8, ["yes"] * 16, "abc", torch.tensor([2] * 16)):
+        with pytest.raises(ex.InputError, match=r"run .*: right: allowed are True and False, or 1 and 0"):
+            mine.tell(one, val_error=0.5, test_error=0.5, right=right)
+    for ended, line in (
+        ({"test_error": 0.5}, "test_error is told of the run's end, without epoch="),
+        ({"right": [1, 0] * 8}, "right is told of the run's end"),
+        ({"status": "diverged"}, "status is told of the run's end"),
+        ({"message": "x"}, "message is told of the run's end"),
+    ):
+        with pytest.raises(ex.InputError, match=line):
+            mine.tell(one, epoch=1, val_error=0.5, train_error=0.5, loss=1, **ended)
+    with pytest.raises(ex.InputError, match="message='x': is recorded of a run with a status other than ok"):
+        mine.tell(one, val_error=0.5, test_error=0.5, message="x")
     with pytest.raises(ex.InputError, match="status='bad': allowed are ok, diverged"):
         mine.tell(one, status="bad")  # type: ignore[arg-type]
     for epoch in (1, 2):
         assert mine.tell(one, epoch=epoch, val_error=0.5, train_error=0.4, loss=1.5)
-    mine.tell(one, val_error=np.float32(0.5), test_error=torch.tensor(0.5), right=[1, 0] * 8)  # type: ignore[arg-type]
+    near = 0.5 + 1e-7  # as float32 gives it; the images are exact
+    mine.tell(one, val_error=np.float32(0.5), test_error=torch.tensor(near), right=torch.tensor([1, 0] * 8))
     mine.tell(two, status="diverged", message="the loss is no number")
     with pytest.raises(ex.InputError, match="not one that was asked for"):
         mine.tell(two, val_error=0.5, test_error=0.5)
@@ -435,8 +461,19 @@ def test_epochs_and_answers_are_recorded_and_what_is_wrong_is_refused() -> None:
     assert found["status"].tolist() == ["ok", "diverged"]
     assert mine.epochs["epoch"].tolist() == [1, 2]
     assert found["loss"][NAMES[0]] == 1.5
+    assert found["test_error"][NAMES[0]] == 0.5
     with pytest.raises(ex.InputError, match="nothing is asked for now"):
         mine.tell(two, val_error=0.5, test_error=0.5)
+    # What to do next is what a program can do: a command trains none of its runs, and has none of its weights.
+    with pytest.raises(ex.InputError, match=r"data_hash was .*; ask with the fingerprint with which it began, or"):
+        next(asked(seeds=2).ask(fingerprint="another"))
+    with pytest.raises(ex.InputError, match=r"epochs was 7, now 3\); ask for its .* explorer\.Study\('mine'\)\.ask\("):
+        next(asked(seeds=2, epochs=3).ask())
+    for made in (lambda: mine.best().build(weights=True), lambda: mine.export(train=True)):
+        with pytest.raises(ex.InputError, match=r"another program trained .* seed 0 and told its result"):
+            made()
+    assert mine.best(params="<1M").why.endswith("of 1 design with params below 1,000,000")
+    assert len(repr(mine.finding)) < 1000
     for name, lines in ((RUNS, 3), (EPOCHS, 3), (CORRECT, 2)):
         assert len((mine.folder / name).read_text().splitlines()) == lines
 
@@ -461,6 +498,40 @@ def test_a_search_stops_what_a_program_tells_is_poor() -> None:
     assert {"ok", "pruned"} == {*mine.runs["status"]}
     assert parts[mine.runs.loc[mine.runs["status"] == "ok", "run"].iloc[0]] == [(0, 1), (1, 3), (3, None)]
     assert mine.best().params == mine.runs["params"].max()
+
+
+def test_a_search_chooses_and_stops_by_the_costs_that_a_program_tells() -> None:
+    """Its networks are the larger, the smaller the designs are; the loop is left in the middle once."""
+    search = ex.Search(
+        "nsga2", designs=9, seeds=1, objectives=["error", "macs"], pruner="halving", final=0, baseline=0.0
+    )
+    space = ex.Space(depth=11, width=[16, 20, 24], cardinality=[1, 2, 4], bottleneck_width=[2, 3])
+    mine = ex.Study(name="mine", data=ELSEWHERE, search=search, space=space, budget="none", batch_size=10, epochs=9,
+                    storage="none", contrast=None)  # fmt: skip
+    at_rung: dict[int, list[tuple[float, float]]] = {}
+    wanted: dict[str, str] = {}
+    for part in range(2):
+        for number, run in enumerate(mine.ask()):
+            cost = ex.Cost(10**6 - run.params, 10**9 - run.macs, run.activations)
+            assert wanted.get(run.id, "ok") == "ok"  # what was stopped is not asked for again
+            if part == 0 and number == 8:
+                break
+            error = 0.3 + (run.params % 7) / 100
+            for epoch in range(run.begun + 1, (run.until or 9) + 1):
+                mine.tell(run, epoch=epoch, val_error=error, train_error=error, loss=error, costs=cost)
+            if run.until is None:
+                mine.tell(run, val_error=error, costs=cost)
+            else:
+                points = at_rung.setdefault(run.until, [])
+                points.append((error, float(cost.macs)))
+                wanted[run.id] = "ok" if goes_on(points, 3) else "pruned"
+    found = mine.runs.set_index("run")
+    assert found["status"].to_dict() == wanted
+    assert {*wanted.values()} == {"ok", "pruned"}
+    trials = mine.to_optuna().trials
+    told = {trial.values[1]: trial.user_attrs["macs"] for trial in trials if trial.values}  # noqa: PD011
+    assert len(told) > 1
+    assert all(macs == own > 9 * 10**8 for macs, own in told.items())
 
 
 @pytest.mark.parametrize(

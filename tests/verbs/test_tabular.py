@@ -6,19 +6,23 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import explorer
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.host.errors import InputError
-from explorer.record.folder import SCHEMA, study_folder
+from explorer.record.folder import CONFIG, ENVIRONMENT, SCHEMA, study_folder
 from explorer.verbs.api import Study
+from explorer.verbs.command_line import read_command
 from explorer.verbs.tabulate import read_table, write_table
 from tests.conftest import TINY
+from tests.made_up import made_up
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,30 @@ def test_a_table_answers_as_the_record_does(finished: Path, monkeypatch: pytest.
     assert len(found.curves) == int(record.epochs["run"].isin(runs).sum()) == 4
     assert list(found.curves["seed"]) == [0, 0, 1, 1]
     assert found.measure == "test_error"
+
+
+def test_a_table_names_no_places_machines_and_files(workplace: Path) -> None:
+    folder = made_up(read_command([*TINY, "storage=none"]).study)  # on the host somewhere
+
+    def change(name: str, change: Callable[[dict[str, Any]], object]) -> None:
+        tree = yaml.safe_load((folder / name).read_text())
+        change(tree)
+        (folder / name).write_text(json.dumps(tree))
+
+    change(CONFIG, lambda tree: tree["data"].update(path="/home/jane/photos"))
+    change(CONFIG, lambda tree: tree["engine"].update(name="slurm", account="jane", setup=["source /home/jane/env"]))
+    change(CONFIG, lambda tree: tree["storage"].update(mirror="url", url="postgresql://jane@db/explorer"))
+    change(ENVIRONMENT, lambda tree: tree["starts"][0].update(host="janes-laptop"))
+    change(ENVIRONMENT, lambda tree: tree.update(skipped=["train jane/a (1).png (not an image)", "val b.png"]))
+    assert main(["tabulate", "tiny"]) == 0
+    table = Path("tables") / "tiny"
+    assert not any(word in path.read_bytes() for path in table.iterdir() for word in (b"jane", b"b.png", b"somewhere"))
+    parts = json.loads((table / "study.json").read_text())
+    assert parts["environment"]["skipped"] == ["train (not an image)", "val"]
+    read = explorer.open_study(table)
+    assert read.runs["host"].tolist() == ["machine 1"] * 4
+    assert parts["environment"]["starts"][0]["host"] == "machine 2"
+    assert read.verdict == explorer.open_study("tiny").verdict
 
 
 def test_what_was_not_trained_is_refused_with_what_was(finished: Path) -> None:

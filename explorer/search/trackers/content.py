@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.told_costs import with_told_budget
 from explorer.design.cost_measures import COUNTED
 from explorer.design.shape_axes import OWN
 from explorer.host.formatting import plain
@@ -94,7 +95,10 @@ class TrackedStudy:
 def tracked(study: OpenedStudy) -> TrackedStudy:
     """What trackers show of a study, with the final round of a search."""
     about = {"data_hash": str(study.environment["data_hash"]), "precision": str(study.execution.get("precision", ""))}
-    runs = [*_runs(study.config, study.record, about, "")]
+    record = study.record
+    if study.finding.has_told_costs:
+        record = replace(record, runs=with_told_budget(study.plan, record.runs))
+    runs = [*_runs(study.config, record, about, "")]
     if study.final is not None and study.final.study.record is not None and not study.final.found.fault:
         own = study.final.study
         assert own.record is not None

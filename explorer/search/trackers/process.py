@@ -309,8 +309,17 @@ def _write(writer: Writer, folder: Path, say: Callable[..., None]) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """An error of a library in one line, by its innermost cause that says something."""
+    """An error of a library in one line, by its innermost cause that says something in words.
+
+    One word, as of a KeyError, says something only to who knows where it was raised.
+    """
     chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+    while (cause := _cause(chain[-1])) is not None and cause not in chain:
         chain.append(cause)
-    return in_one_line(next((one for one in reversed(chain) if str(one).strip()), error))
+    said = [one for one in chain if str(one).strip()]
+    return in_one_line(next((one for one in reversed(said) if " " in str(one)), said[0] if said else error))
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What an error was raised from, or while; None where that is not to be told."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)

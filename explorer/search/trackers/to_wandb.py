@@ -33,6 +33,8 @@ class Wandb:
         self._wandb, self._folder, self._ids = wandb, folder, dict[str, str]()
         settings = wandb.Settings()
         settings.update_from_env_vars(dict(os.environ))
+        if settings.mode == "disabled":
+            raise RuntimeError("WANDB_MODE=disabled: nothing would be written; say WANDB_MODE=online or offline")
         self._offline = settings.mode in ("offline", "dryrun")
         self._project = settings.project or PROJECT
         self._root = Path(settings.root_dir)
