@@ -674,7 +674,10 @@ def open_study(name: str | Path) -> Study:
 
 
 class _Figures(dict[str, go.Figure]):
-    """Figures by name; one that is not there is refused with the names of those that are."""
+    """Figures by name, shown as their names; one that is not there is refused with the names of those that are."""
+
+    def __repr__(self) -> str:
+        return f"Figures({', '.join(map(repr, self))})"
 
     def __missing__(self, name: object) -> go.Figure:
         raise InputError(f"{shown(name)}: no such figure; allowed: {', '.join(self)}")

@@ -280,6 +280,7 @@ def test_a_study_is_planned_and_read_without_running() -> None:
     assert (len(mine.runs), mine.plan()["left"].tolist()) == (6, [0, 0])
     assert mine.verdict == ex.open_study("mine").verdict == ex.Study("mine").verdict
     assert "6 of 6 runs" in repr(mine)
+    assert repr(mine.figures).startswith("Figures('cardinality', ")
     assert "\\toprule" in mine.table("latex")
     assert mine.report("page.html").stat().st_size > 1e6
     best = mine.best(macs="<90k")
