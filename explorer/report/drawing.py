@@ -2,7 +2,7 @@
 
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +62,13 @@ def draw_index() -> None:
     from explorer.report.index import write_index
 
     write_index(entries({}), REPORTS / "index.html")
+
+
+def draw_recorded(names: Sequence[str], pages: frozenset[str]) -> Path:
+    """Draw the index of these studies, the recorded ones, with links to these pages, and return its path."""
+    from explorer.report.index import write_recorded
+
+    return write_recorded([one for one in entries({}) if one.name in names], REPORTS, pages)
 
 
 def entries(known: dict[Path, "Entry"]) -> list["Entry"]:

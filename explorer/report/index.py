@@ -1,28 +1,49 @@
-"""`reports/index.html`: every study with its question, its verdict and its best design."""
+"""`reports/index.html`, the atlas: the effects of all studies as one picture, their runs to explore, and a list.
+
+`reports/recorded.html` is the same of recorded studies alone, whose pages lead there: it is committed with them.
+"""
 
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from explorer.analysis.chance import learned
+from explorer.analysis.claims import Claim, claim_of
 from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.sentences import looks_sentence, mood, sentence
 from explorer.analysis.summary import SettingSummary, lowest
 from explorer.design.name import display_setting
+from explorer.host.errors import InputError
 from explorer.host.files import write_whole
-from explorer.host.formatting import ERROR_NAMES, percent
+from explorer.host.formatting import ERROR_NAMES, percent, visible
+from explorer.report.atlas import (
+    OVER_DATA,
+    Effect,
+    Group,
+    Row,
+    atlas_of,
+    budget_of,
+    effect_of,
+    effect_words,
+    pooled_rows,
+)
+from explorer.report.atlas_runs import Recipe, Runs, columns, differing, recipe_of, runs_of
 from explorer.report.error_words import final_seeds_words
-from explorer.report.page import render
+from explorer.report.pack import packed_json
+from explorer.report.page import RECORDED, render
 from explorer.report.spark import Spark, spark_of
 from explorer.report.svg import small_svg
 
-SCRIPTS = ("theme", "index")
+SCRIPTS = ("theme", "address", "index", "atlas_runs", "atlas_plots", "atlas")
+STYLES = ("page", "atlas")
 MOST_OF_HEAD = 2**14  # bytes at the beginning of a page in which its pool is named
+MOST_RUNS = 60_000  # in the atlas; those of the newest studies
 _POOL = re.compile(
-    r'<meta name="pool" content="([^"]*)" data-question="([^"]*)" data-data="([^"]*)" data-mood="(\w*)">'
+    r'<meta name="pool" content="([^"]*)" data-question="([^"]*)" data-data="([^"]*)" data-mood="(\w*)"'
+    r'(?: data-studies="([^"]*)")?>'
 )
 
 
@@ -60,6 +81,11 @@ class Entry:
     spark  the small picture; None before a run came through
     lost   whether all runs that have ended diverged or ran out of memory
     note   text that a person added to the result; "" for none
+    budget  what its designs have in common
+    effect  its declared difference; None for none
+    claim   that difference as it can be pooled; None where it cannot
+    recipe  how its networks are trained, by key
+    runs    its runs, packed; None before the first
     """
 
     name: str
@@ -75,13 +101,19 @@ class Entry:
     spark: Spark | None = None
     lost: bool = False
     note: str = ""
+    budget: str = ""
+    effect: Effect | None = None
+    claim: Claim | None = None
+    recipe: Recipe = field(default_factory=dict)
+    runs: Runs | None = None
 
 
 @dataclass(frozen=True)
 class PoolEntry:
     """One page of `explorer pool` in the index: its file name, the question, the data sets and what was found.
 
-    mood  the colour class, as that of a study
+    mood     the colour class, as that of a study
+    studies  the names of the pooled studies; empty for a page of an earlier version
     """
 
     page: str
@@ -89,6 +121,7 @@ class PoolEntry:
     data: str
     verdict: str
     mood: str
+    studies: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -106,8 +139,8 @@ def pools_in(folder: Path) -> list[PoolEntry]:
         except OSError:  # whatever is wrong with one page, the index still lists the others
             continue
         if match := _POOL.search(head):
-            verdict, question, data, its_mood = map(html.unescape, match.groups())
-            found.append(PoolEntry(path.name, question, data, verdict, its_mood))
+            verdict, question, data, its_mood, studies = (html.unescape(one or "") for one in match.groups())
+            found.append(PoolEntry(path.name, question, data, verdict, its_mood, frozenset(studies.split())))
     return found
 
 
@@ -129,7 +162,20 @@ def entry_of(study: OpenedStudy) -> Entry:
         spark=spark_of(finding),
         lost=finding.failures.all,
         note=finding.note,
+        budget=budget_of(study),
+        effect=effect_of(finding),
+        claim=_claim(study),
+        recipe=recipe_of(study),
+        runs=runs_of(study),
     )
+
+
+def _claim(study: OpenedStudy) -> Claim | None:
+    """The claim of a study; None for one that cannot be pooled."""
+    try:
+        return claim_of(study)
+    except InputError:
+        return None
 
 
 def _of_final(study: OpenedStudy) -> tuple[int, int]:
@@ -195,19 +241,100 @@ def _best_of_final(found: FinalRound, answer: SettingSummary) -> Best:
     )
 
 
-def write_index(entries: list[Entry], path: Path) -> None:
-    """Write the index, newest study first; the file is replaced atomically."""
+def write_index(entries: list[Entry], path: Path, *, pages: frozenset[str] | None = None) -> None:
+    """Write the index, newest study first; the file is replaced atomically.
+
+    With `pages` it is that of recorded studies: it links to these files alone, which are there wherever it is.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(entries, key=lambda entry: (entry.date, entry.name), reverse=True)
+    pools = pools_in(path.parent)
+    if pages is not None:
+        ordered = [replace(entry, page=entry.page if entry.page in pages else None) for entry in ordered]
+        pools = [pool for pool in pools if pool.page in pages]
+    shown = _with_runs(ordered)
+    recipe = differing([entry.recipe for entry in shown])
+    measures = dict.fromkeys(name for entry in shown if entry.runs for name in entry.runs.measures)
     page = render(
         "index.html.j2",
         SCRIPTS,
-        title="Studies",
+        styles=STYLES,
+        title="Studies" if pages is None else "Recorded studies",
+        is_recorded=pages is not None,
+        recorded=RECORDED if pages is None and (path.parent / RECORDED).exists() else None,
         entries=ordered,
-        pools=pools_in(path.parent),
+        atlas=atlas_of(_groups(ordered, pools)),
+        pools=pools,
         runs=sum(entry.final for entry in entries),
         running=sum(entry.final < entry.wanted for entry in entries),
         broken=sum(entry.mood == "broken" for entry in entries),
         picture=small_svg,
+        packs=[entry.runs.packed for entry in shown if entry.runs],
+        explored=sum(entry.runs.count for entry in shown if entry.runs),
+        thinned=[entry.name for entry in shown if entry.runs and entry.runs.count < entry.runs.of],
+        left_out=sum(entry.runs is not None for entry in ordered) - len(shown),
+        told=packed_json(
+            {
+                "columns": [asdict(one) for one in columns(measures, recipe)],
+                "studies": [
+                    {
+                        "study": visible(entry.name),
+                        "data": visible(entry.data),
+                        "budget": visible(entry.budget),
+                        "page": entry.page,
+                        "recipe": {key: value for key, value in entry.recipe.items() if key in recipe},
+                    }
+                    for entry in shown
+                ],
+            }
+        ),
     )
     write_whole(path, page)
+
+
+def write_recorded(entries: list[Entry], folder: Path, pages: frozenset[str]) -> Path:
+    """Write the index of these studies as that of the recorded ones, with links to these pages, and return its path."""
+    write_index(entries, folder / RECORDED, pages=pages)
+    return folder / RECORDED
+
+
+def _with_runs(ordered: list[Entry]) -> list[Entry]:
+    """The entries whose runs are explored: the newest ones, up to `MOST_RUNS`."""
+    shown, runs = [], 0
+    for entry in ordered:
+        if entry.runs is not None and runs + entry.runs.count <= MOST_RUNS:
+            shown.append(entry)
+            runs += entry.runs.count
+    return shown
+
+
+def _groups(ordered: list[Entry], pools: list[PoolEntry]) -> list[Group]:
+    """The rows of the picture by data set and budget; means over data sets first, what cannot be read last."""
+    means = pooled_rows([one.claim for one in ordered if one.claim], {one.studies: one.page for one in pools})
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for entry in ordered:
+        if entry.mood != "broken":
+            rows.setdefault((entry.data, entry.budget), []).append(_row(entry))
+    broken_ones = [Row(one.name, one.verdict, "broken") for one in ordered if one.mood == "broken"]
+    return [
+        *([Group(OVER_DATA, "", means)] if means else []),
+        *(Group(*key, sorted(own, key=_by_effect)) for key, own in sorted(rows.items())),
+        *([Group("Cannot be read", "", broken_ones)] if broken_ones else []),
+    ]
+
+
+def _by_effect(row: Row) -> tuple[bool, float, str]:
+    return row.effect is None, row.effect.mean if row.effect else 0.0, row.name
+
+
+def _row(entry: Entry) -> Row:
+    base = Row(entry.name, "", entry.mood, link=entry.page, done=entry.final, wanted=entry.wanted)
+    if entry.effect is not None:
+        words, beside = effect_words(entry.effect)
+        about = f"{entry.effect.setting} against {entry.effect.against}"
+        return replace(base, about=about, words=words, beside=beside, effect=entry.effect)
+    if entry.best is None:
+        return replace(base, about="No run came through." if entry.lost else "No run has finished yet.")
+    best = entry.best
+    many = f" of {best.of:,} designs" if best.of > 1 else ""
+    return replace(base, about=f"{best.label}: {percent(best.error)}, {best.design}{many}")

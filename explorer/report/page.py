@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import html
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -53,6 +55,9 @@ from explorer.report.robustness import CheckRow, check_forest, check_rows, filte
 from explorer.report.steps import step_rows
 from explorer.report.verdict_svg import verdict_svgs
 
+INDEX, RECORDED = "index.html", "recorded.html"  # beside the pages
+MOST_OF_HEAD = 2**16  # bytes at the beginning of `RECORDED` in which its studies are named
+_RECORDED = re.compile(r'<meta name="recorded" content="([^"]*)">')
 SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
 LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the page has them
 
@@ -65,11 +70,34 @@ def write_page(
     `importance` is that of each axis by PED-ANOVA, where it was computed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, render_page(study, importance) + (f"<!-- runs: {runs} -->\n" if runs else ""))
+    home = home_of([path.stem], path.parent)
+    write_whole(path, render_page(study, importance, home=home) + (f"<!-- runs: {runs} -->\n" if runs else ""))
 
 
-def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = None) -> str:
-    """The page as HTML. Text from settings and data is always escaped; nothing is loaded from other addresses."""
+def home_of(names: Sequence[str], folder: Path) -> str:
+    """The file to which a page of these studies leads back: the index of recorded studies if that lists them all.
+
+    The index of all studies is made by every run and committed by nobody, so that on the pages of a repository a link
+    to it leads nowhere.
+    """
+    return RECORDED if recorded_in(folder).issuperset(names) else INDEX
+
+
+def recorded_in(folder: Path) -> frozenset[str]:
+    """The names of the studies that the index of recorded ones in a folder lists; empty if there is no such index."""
+    try:
+        with (folder / RECORDED).open("rb") as file:
+            found = _RECORDED.search(file.read(MOST_OF_HEAD).decode("utf-8", "replace"))
+    except OSError:
+        return frozenset()
+    return frozenset(html.unescape(found[1]).split()) if found else frozenset()
+
+
+def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = None, *, home: str = INDEX) -> str:
+    """The page as HTML. Text from settings and data is always escaped; nothing is loaded from other addresses.
+
+    `home` is the file beside it to which it leads back.
+    """
     views = Views(study)
     figures = views.figures
     plotly, notice = packed_plotly()
@@ -79,6 +107,8 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         "study.html.j2",
         SCRIPTS,
         study=study,
+        home=home,
+        home_words="Recorded studies" if home == RECORDED else "All studies",
         title=study.config.name,
         verdict=sentence(study.finding),
         regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
@@ -157,9 +187,9 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
     )
 
 
-def render(template: str, scripts: Sequence[str], **values: Any) -> str:
-    """Render one of the package's templates with these of its scripts, and the style and functions of every page."""
-    style = Markup(_asset("page.css"))  # noqa: S704 - our own file
+def render(template: str, scripts: Sequence[str], *, styles: Sequence[str] = ("page",), **values: Any) -> str:
+    """Render one of the package's templates with these of its scripts and styles, and the functions of every page."""
+    style = Markup("".join(_asset(f"{name}.css") for name in styles))  # noqa: S704 - our own files
     script = Markup("".join(_asset(f"{name}.js") for name in scripts))  # noqa: S704 - program text, not input
     values |= {"wording": wording, "style": style, "script": script, "policy": _policy(script)}
     return _templates().get_template(template).render(display=display_setting, **values)

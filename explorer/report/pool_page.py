@@ -13,16 +13,19 @@ from explorer.analysis.pooled_studies import (
 from explorer.host.files import write_whole
 from explorer.host.formatting import interval_points, plain, points
 from explorer.report.forest import Forest, ForestRow, forest_svg
-from explorer.report.page import render
+from explorer.report.page import RECORDED, home_of, render
 
 AXIS = "Difference of test errors (points)"
 
 
 def write_pool_page(pool: PooledStudies, path: Path) -> None:
     """Write the page; the file is replaced atomically."""
+    home = home_of([part.name for part in pool.parts], path.parent)
     page = render(
         "pool.html.j2",
         ("theme",),
+        home=home,
+        home_words="Recorded studies" if home == RECORDED else "All studies",
         title=path.name.removesuffix(".html"),
         pool=pool,
         question=f"Over {len(pool.parts)} data sets, does {pool.setting} have a lower test error than {pool.against}?",

@@ -884,6 +884,14 @@ class TableConfig:
 
 
 @dataclass(frozen=True)
+class RecordedConfig:
+    """`explorer report --recorded`: the index of all studies that git tracks; a name is refused."""
+
+    name: str | None = None
+    recorded: bool = False
+
+
+@dataclass(frozen=True)
 class CiteConfig:
     """`explorer cite NAME`: how a study is cited, as BibTeX."""
 

@@ -90,8 +90,9 @@ def _check_url(storage: StorageConfig) -> None:
 def checked_name(name: str) -> str:
     """Check a study's name, which is also its folder's, and return it. Raises InputError if it is not allowed."""
     refuse_name("name", name)
-    if name.lower() == "index":
-        raise InputError(f"name={name}: reports/index.html lists all studies; choose another name")
+    if (page := name.lower()) in ("index", "recorded"):
+        which = {"index": "all studies", "recorded": "the recorded studies"}[page]
+        raise InputError(f"name={name}: reports/{page}.html lists {which}; choose another name")
     return name
 
 

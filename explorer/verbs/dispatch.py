@@ -29,7 +29,8 @@ Which network shape is best at a fixed compute budget?
   explorer challenge equal_params study.robustness=[init,rate]
                                     does a finished contrast hold with a rival
                                     explanation taken away?
-  explorer report equal_params      draw the page again from the record
+  explorer report equal_params      draw the page again from the record;
+                                    --recorded: of all studies that git tracks
   explorer status                   all studies here, or one
   explorer doctor equal_params      what is wrong with its folder; can repair it
   explorer fork equal_params recipe.epochs=20
@@ -121,7 +122,7 @@ def dispatch(arguments: list[str], console: "Console") -> Result:
     _check_urls(command)
     for line in command.aside:
         say(console, line)
-    if command.do in ("move", "report", "tabulate"):
+    if command.do in ("move", "report", "tabulate") and not command.is_named:
         _tell_others(command, console)
     carry_out: Callable[..., Result] = import_module(f"explorer.verbs.{_module(command)}").carry_out
     if command.do == "run":

@@ -89,7 +89,8 @@ def read_words(arguments: list[str], shipped: list[str]) -> Words:
     verb = verb or (asked[-1] if asked else "")
     if verb and verb not in VERBS:
         raise unknown_verb(verb)
-    if verb in NAMED_VERBS and (verb not in OWN_VERBS or bare or _has(words, "name") or _has(words, "study")):
+    is_named = verb not in OWN_VERBS or bare or _has(words, "name") or _has(words, "study")
+    if verb in NAMED_VERBS and is_named and (verb not in STUDY_VERBS or _has(words, "recorded")):
         return _of_named_verb(verb, words, shipped)
     if verb in OWN_VERBS:
         return _of_own_verb(verb, words)

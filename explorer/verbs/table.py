@@ -20,6 +20,7 @@ from explorer.study.settings import (
     PoolConfig,
     PredictConfig,
     PushConfig,
+    RecordedConfig,
     StatusConfig,
     StudyConfig,
     TableConfig,
@@ -69,6 +70,7 @@ NAMED_VERBS: dict[str, NamedVerb] = {
     "delete": NamedVerb(DeleteConfig),
     "track": NamedVerb(TrackConfig),
     "push": NamedVerb(PushConfig),
+    "report": NamedVerb(RecordedConfig, "recorded"),  # with --recorded; else it is a verb on a study's settings
 }
 
 
@@ -85,6 +87,7 @@ def verb_of(arguments: list[str]) -> str:
 
 def _is_flag(verb: str, key: str) -> bool:
     kinds = [NAMED_VERBS[verb].kind] if verb in NAMED_VERBS else [OWN_VERBS.get(verb, StudyConfig)]
+    kinds += [StudyConfig] if verb in STUDY_VERBS else []
     own = verb in STUDY_VERBS and key in FLAGS_OF_STUDIES
     return own or any(kinds_of(kind, tuple(key.split("."))) == {bool} for kind in kinds)
 

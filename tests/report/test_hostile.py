@@ -114,7 +114,7 @@ def test_the_index_shows_hostile_text_as_text_too(tmp_path: Path) -> None:
     write_index([Entry(NAME, LONG, LONG, LONG, 1, 2, "2026-01-01", None)], tmp_path / "index.html")
     page = (tmp_path / "index.html").read_text()
     assert "\u202e" not in page
-    assert sum(text == SHOWN for _, text in texts(page)) == 3
+    assert sum(text == SHOWN for _, text in texts(page)) == 4
 
 
 @pytest.fixture(scope="module")

@@ -116,7 +116,7 @@ def test_studies_are_listed_newest_first(tmp_path: Path, page: str | None) -> No
     newest = replace(old, name="newest", date="2026-02-01T09:00:00Z")
     text = written([old, newest, newer], tmp_path)
     assert re.findall(r'data-name="(\w+)"', text) == ["newest", "newer", "old"]
-    assert [tag for tag, _ in elements(text)].count("a") == (3 if page else 0)
+    assert [tag for tag, _ in elements(text)].count("a") == (6 if page else 0)  # in the picture and in the list
     assert ("page not drawn yet" in text) == (page is None)
 
 
@@ -151,7 +151,8 @@ def test_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["javascript:alert(1)", "a#b.html", 'a"b.html', "50%.html"])
 def test_a_link_leads_to_a_file_beside_the_index_and_nowhere_else(tmp_path: Path, name: str) -> None:
     page = written([entry(page=name)], tmp_path)
-    (address,) = [attributes["href"] for tag, attributes in elements(page) if tag == "a"]
+    address, again = [attributes["href"] for tag, attributes in elements(page) if tag == "a"]
+    assert address == again
     assert address is not None
     assert re.match(r"[\w.%-]+$", address)
 
@@ -160,11 +161,11 @@ def test_the_index_loads_nothing_and_allows_its_one_script_by_hash(tmp_path: Pat
     page = written([entry()], tmp_path)
     tags = elements(page)
     assert all("src" not in attributes for _, attributes in tags)
-    assert [tag for tag, _ in tags].count("script") == 1
+    assert [own.get("type") for tag, own in tags if tag == "script"] == [*["application/gzip"] * 2, None]
     (policy,) = [one["content"] for _, one in tags if one.get("http-equiv") == "Content-Security-Policy"]
     assert policy is not None
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert len(page) < 40_000
+    assert len(page) < 100_000
 
 
 def test_an_index_without_studies_says_so(tmp_path: Path) -> None:
