@@ -74,10 +74,12 @@ def source_sentence(found: ImportedFinding) -> str:
 
 def _params_words(found: ImportedFinding) -> str:
     source = found.source
+    if source.compared == 1 and not source.different:
+        return "The one number of parameters in the file is the exact one"
     if not source.different:
         return f"All {source.compared} numbers of parameters in the file are the exact ones"
-    first = source.different[0]
+    first, are = source.different[0], "is not the exact one" if len(source.different) == 1 else "are not the exact ones"
     return (
-        f"Of {source.compared} numbers of parameters in the file {len(source.different)} are not the exact ones, such "
+        f"Of {source.compared} numbers of parameters in the file {len(source.different)} {are}, such "
         f"as {first.given} for {first.setting}, which has {first.ours:,}"
     )

@@ -166,11 +166,21 @@ def _has(words: list[_Word], key: str) -> bool:
 def _of_own_verb(verb: str, words: list[_Word]) -> Words:
     """A verb on a design, or on several studies: the words without a key go to the field that takes them."""
     kind = OWN_VERBS[verb]
-    keys, others = [word.text for word in words if word.key], [word.text for word in words if not word.key]
     field = words_field(kind)
+    own = {one.name for one in fields(kind)}
+    keys, others = list[str](), list[str]()
+    for word in words:
+        (others if _is_plain(word, own, takes=field is not None) else keys).append(word.text)
     if others and field is None:
         raise InputError(f"{others[0]}: {verb} takes keys alone, as in {_example(kind)}")
     return Words(verb, kind, None, None, tuple(keys), tuple(others))
+
+
+def _is_plain(word: _Word, own: set[str], *, takes: bool) -> bool:
+    """Whether a word has no key, for a verb whose keys are `own`. Where it `takes` words, a file or URL may look so."""
+    if word.key is None or not takes:
+        return word.key is None
+    return (word.key not in own and Path(word.text).exists()) or not _KEY.fullmatch(word.key)
 
 
 def _of_named_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
@@ -179,12 +189,9 @@ def _of_named_verb(verb: str, words: list[_Word], shipped: list[str]) -> Words:
     own, takes = {one.name for one in fields(kind)}, words_field(kind)
     keys, others = list[str](), list[str]()
     for word in words:
-        # A file's name may look like a key.
-        is_file = takes is not None and word.key is not None and word.key not in own and Path(word.text).exists()
-        is_word = word.key is None or is_file or (takes is not None and not _KEY.fullmatch(word.key))
         if word.key in ("do", "study", "name"):
             continue
-        (others if is_word else keys).append(word.text)
+        (others if _is_plain(word, own, takes=takes is not None) else keys).append(word.text)
     # `study=` is the form of earlier versions, in which `name=` beside it is the name of the record.
     named = sorted((word for word in words if word.key in ("study", "name")), key=lambda word: word.key == "name")
     first = fields(kind)[0]

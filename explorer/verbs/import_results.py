@@ -148,9 +148,10 @@ def lines(raw: Raw, results: Results) -> list[str]:
         told.append(f"Left out: {', '.join(f'{number:,} {what}' for what, number in results.left_out.items())}.")
     if unread := results.unread:
         rows = sum(one.rows for one in unread)
-        named = "; ".join(f"{one.name} {one.why}" for one in unread[:MOST_NAMED])
+        named = "; ".join(f"{one.name} ({one.why})" for one in unread[:MOST_NAMED])
         more = f"; and {len(unread) - MOST_NAMED} more" if len(unread) > MOST_NAMED else ""
-        told.append(f"{counted(len(unread), 'design')} in {counted(rows, 'row')} do not exist here: {named}{more}.")
+        do = "does" if len(unread) == 1 else "do"
+        told.append(f"{counted(len(unread), 'design')} in {counted(rows, 'row')} {do} not exist here: {named}{more}.")
     if results.different:
         named = "; ".join(f"{one.setting} {one.given}, here {one.ours:,}" for one in results.different[:MOST_NAMED])
         more = f"; and {len(results.different) - MOST_NAMED} more" if len(results.different) > MOST_NAMED else ""

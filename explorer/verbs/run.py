@@ -125,6 +125,8 @@ def carry_out(
 
 def _missing_weights(study: OpenedStudy) -> str:
     """What is said where weights are wanted that were not kept: how many lack, and the commands that train them."""
+    if study.config.is_imported:
+        return "storage.weights=last: imported results have no weights"
     words, name = without_weights(study.record, study.folder), study.folder.name
     if not words:
         return ""

@@ -3,9 +3,13 @@
 # ruff: noqa: E501 - rows of tables and messages are read better whole
 
 import csv
+import fcntl
 import json
+import os
 import re
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +24,12 @@ from explorer.design.cost import cost
 from explorer.design.name import parse_name, short_name
 from explorer.host.errors import InputError
 from explorer.study.known_data import known_data
+from explorer.study.settings import ImportConfig
 from explorer.verbs.command_line import read_command
+from explorer.verbs.importing.files import of_frame, read
 from explorer.verbs.importing.names import named
 from explorer.verbs.importing.numbers import counted_alike
+from explorer.verbs.importing.results import studies_of
 from tests.made_up import made_up
 from tests.verbs.test_every_study import looked_at
 
@@ -117,6 +124,14 @@ def test_a_file_of_several_data_sets_or_recipes_is_never_mixed(said: Said) -> No
     assert sorted(path.name for path in Path("studies").iterdir()) == sorted(
         f"in-{recipe}" for recipe in ("paper", "tv", "gluon", "ra", "a1", "a2", "a3", "tv2")
     )
+    both = [
+        {"net": f"resnet50.{recipe}", "img_size": size, "error": 20}
+        for recipe, size in (("a", 224), ("b", 288), ("c", 224))
+    ]
+    table(Path("sizes.csv"), both)
+    told_of_sizes = said("import", "sizes.csv", "data=imagenet", "recipe=each", "image_size=224")
+    assert sorted(path.name for path in Path("studies").glob("sizes*")) == ["sizes-a", "sizes-c"]
+    assert "Not taken: image_size 288 (1)." in told_of_sizes
     assert "Not taken: data cifar10 (23), data cifar100 (15), data svhn (13)." in told
     errors = explorer.open_study("in-a1").runs.set_index("setting")["test_error"]
     assert errors["50-1x64d"] - errors["50-32x4d"] == pytest.approx(0.0015, abs=1e-9)
@@ -216,7 +231,7 @@ def as_files(rows: list[dict[str, Any]]) -> dict[str, str]:
         "Modell;model;seed;test_acc (%)\n"
         + "".join(f"x;{row['model']};{row['seed']};{100 * row['test_acc']:.2f}\n".replace(".", ",") for row in rows)
     )
-    return {"plain.parquet": "", "lines.jsonl": "", "columns.json": "", "wandb.json": "1 runs that are crashed", "wandb.csv": "1 runs that are crashed", "mlflow.csv": "1 runs that are failed", "mlflow.json": "", "german.csv": "errors are per cent"}  # fmt: skip
+    return {"plain.parquet": "", "lines.jsonl": "", "columns.json": "", "wandb.json": "1 with status crashed", "wandb.csv": "1 with status crashed", "mlflow.csv": "1 with status failed", "mlflow.json": "", "german.csv": "errors are per cent"}  # fmt: skip
 
 
 def test_one_set_of_results_is_the_same_from_every_kind_of_file(said: Said) -> None:
@@ -234,6 +249,45 @@ def test_one_set_of_results_is_the_same_from_every_kind_of_file(said: Said) -> N
         assert runs["test_error"].tolist() == pytest.approx(first["test_error"].tolist(), abs=1e-12), file
         if "wandb.csv" in file or "mlflow" in file:
             assert runs["seconds"].tolist() == [60.0] * 12
+
+
+def test_a_table_is_the_same_however_it_is_written(said: Said) -> None:
+    frame = pd.DataFrame(replicated())
+    frame["test_acc"] = frame["test_acc"].map("{:.4f}".format)
+    named_rows = frame.drop(columns="seed").drop_duplicates("model").set_index("model")
+    frame.to_csv("utf16.csv", index=False, encoding="utf-16", sep="\t")
+    frame.to_csv("bar.csv", index=False, sep="|")
+    frame.to_csv("numbered.csv")
+    Path("excel.csv").write_text("sep=;\n" + frame.to_csv(index=False, sep=";"), encoding="utf-8-sig")
+    Path("r.csv").write_text(frame.to_csv().removeprefix(","))  # the head has no name for the rows' numbers
+    frame.to_json("by_column.json")
+    frame.to_json("by_row.json", orient="index")
+    frame.set_index(pd.Index([0] * len(frame))).to_json("split.json", orient="split")
+    frame.set_index("model").to_parquet("index.parquet")
+    frame.astype({"seed": "uint8", "model": "category"}).to_parquet("odd.parquet")
+    (frame.assign(model=frame["model"].str.encode("utf-8"))).to_parquet("bytes.parquet")
+    objects = [json.dumps(row) if place else str(row) for place, row in enumerate(frame.to_dict("records"))]
+    pd.DataFrame({"config": objects, "name": range(len(objects))}).to_csv("wandb.csv")
+    for path in sorted(Path().glob("*.*")):
+        found = read(path.name).table.rename(columns=lambda name: name.removeprefix("config."))
+        assert found[["model", "seed", "test_acc"]].to_numpy().tolist() == frame.astype(str).to_numpy().tolist(), path
+    named_rows.to_csv("names.csv", header=["top1"], index_label="")
+    named_rows.rename_axis(None).to_json("names.json")
+    named_rows.to_json("names_first.json", orient="index")
+    tables = [read(path.name).table for path in sorted(Path().glob("names*"))]
+    tables += [of_frame(named_rows.rename_axis(None)).table]
+    assert [[*one["name"]] for one in tables] == [["resnext50_32x4d", "resnet50"]] * 4
+    assert Path("a b=1.csv").write_text("net,error\n29-32x4d,4.5\n")
+    assert "lowest test error is 4.50 %" in said("import", "a b=1.csv", "data=cifar10")
+    folders = [Path(f".importing-{name}") for name in ("killed", "running")]
+    for folder in folders:
+        (folder / "x").mkdir(parents=True)
+        os.utime(folder, (0, 0))
+    descriptor = os.open(folders[1], os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    said("import", "a b=1.csv", "data=cifar10", "name=next")
+    os.close(descriptor)
+    assert [folder.exists() for folder in folders] == [False, True]
 
 
 def test_an_optuna_study_is_imported_with_its_finished_trials(said: Said) -> None:
@@ -257,7 +311,7 @@ def test_an_optuna_study_is_imported_with_its_finished_trials(said: Said) -> Non
             )
         )
     told = said("import", "trials.db", "data=cifar10")
-    assert "4 trials that are fail" in told
+    assert "4 with status fail" in told
     assert "validation" in told
     found = explorer.open_study("trials")
     assert found.finding.measure == "val_error"
@@ -271,6 +325,42 @@ def test_an_optuna_study_is_imported_with_its_finished_trials(said: Said) -> Non
     )
     said("import", "trials.db", "name=b", "data=cifar10", "part=mine")
     assert "holds no trial that came to its end" in said("import", "trials.db", "name=c", "part=other", code=2)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_database_is_only_read_and_of_several_objectives_names_say_which_is_the_error(said: Said) -> None:
+    study = optuna.create_study(storage="sqlite:///two.db", directions=["minimize", "maximize"])
+    for number in range(6):
+        trial = optuna.trial.create_trial(
+            params={"arch": f"29-{2**number}x4d", "lr": 0.1 + number / 100},
+            distributions={
+                "arch": optuna.distributions.CategoricalDistribution([f"29-{2**place}x4d" for place in range(6)]),
+                "lr": optuna.distributions.FloatDistribution(0, 1),
+            },
+            values=[4.1 + number, 0.9 + number / 100],
+        )
+        study.add_trial(trial)
+    before = Path("two.db").read_bytes()
+    words = said("import", "two.db", "data=cifar10", code=2)
+    assert "no column is known to hold an error or an accuracy" in words
+    assert "values_0, values_1" in words
+    told = said("import", "sqlite:///two.db", "name=two", "data=cifar10", "columns.val_accuracy=values_1")
+    assert "lowest validation error is 5.00 %" in told
+    assert "lr (6 values)" in told  # which differs from trial to trial
+    assert Path("two.db").read_bytes() == before
+    study.set_metric_names(["gmacs", "val_acc"])
+    assert "val accuracy in val_acc" in said("import", "two.db", "name=named", "data=cifar10")
+    with closing(sqlite3.connect("mlflow.db")) as store:
+        store.executescript("CREATE TABLE experiments (x); CREATE TABLE runs (x); CREATE TABLE metrics (x);")
+    assert "is a store of MLflow" in said("import", "mlflow.db", code=2)
+    for url, words in (
+        ("sqlite:///none.db", "there is no such file"),
+        ("sqlite://", "names no file"),
+        ("https://here/runs.csv", "is no database of sqlite"),
+        ("postgresql://me:secret@localhost:1/x", "postgresql://me@localhost:1/x: cannot be opened"),
+    ):
+        assert words in said("import", url, code=2)
+    assert not Path("none.db").exists()
 
 
 def test_a_record_of_this_project_comes_back_as_it_was(said: Said, tmp_path: Path) -> None:
@@ -333,9 +423,38 @@ def test_epochs_of_a_run_become_its_curve_and_the_last_one_counts(said: Said) ->
     assert study.query("29-32x4d").curves["val_error"].tolist()[:2] == pytest.approx([0.51, 0.26])
     looked_at(Path("studies/curves"))
     sparse = [row for row in rows if row["epoch"] in (1, 3, 5)]
-    assert "8 rows of epochs before the last" in said("import", table(Path("sparse.csv"), sparse))
-    two = [{**row, "seed": 1} for row in rows if row["epoch"] in (2, 5)]
-    assert "are both of 29-32x4d with one seed" in said("import", table(Path("two.csv"), two), code=2)
+    assert "8 of epochs before the last" in said("import", table(Path("sparse.csv"), sparse))
+    two = [{**row, "epochs": row["epoch"], "epoch": ""} for row in rows if row["epoch"] in (2, 5)]
+    words = said("import", table(Path("two.csv"), two), code=2)
+    assert "are both of 29-32x4d with one seed, and end at other epochs" in words
+    assert "say columns.epoch=epochs if they are points of one run" in words
+    # Tested once, after the last epoch; one row is there twice.
+    tested = [{**row, "test_err": 9 if row["epoch"] == 5 else ""} for row in rows]
+    told = said("import", table(Path("tested.csv"), [*tested, tested[3]]))
+    assert "Left out: 1 that repeat another row." in told
+    study = explorer.open_study("tested")
+    assert study.query("29-32x4d").errors == {0: 0.09, 1: 0.09}
+    assert len(study.query("29-32x4d").curves) == 12
+
+
+def test_epochs_of_runs_without_seeds_are_never_mixed(said: Said) -> None:
+    def rows(*epochs: int) -> list[dict[str, Any]]:
+        return [
+            {"arch": "29-32x4d", "epoch": epoch, "val_err": 50 - 5 * epoch + place}
+            for place, epoch in enumerate(epochs)
+        ]
+
+    def errors(*epochs: int) -> list[float]:
+        table(Path("a.csv"), rows(*epochs))
+        raw = read("a.csv")
+        ((_, found),) = studies_of(raw, ImportConfig(file="a.csv", data="cifar10"))[0]
+        return [round(100 * run.errors["val"], 6) for run in found.runs]
+
+    assert errors(1, 2, 3, 1, 2, 3) == [37, 40]  # one after the other
+    assert errors(1, 1, 2, 2, 3, 3) == [39, 40]  # side by side
+    assert errors(1, 2, 1, 2, 3, 4) == [41, 35]  # the first was stopped
+    table(Path("b.csv"), rows(1, 2, 1, 3, 2, 4, 3))
+    assert "epochs do not tell which run of 29-32x4d a row is of" in said("import", "b.csv", "data=cifar10", code=2)
 
 
 # ---------------------------------------------------------------- names, units, numbers
@@ -358,6 +477,9 @@ def test_epochs_of_a_run_become_its_curve_and_the_last_one_counts(said: Said) ->
         ("resnext20_16x4d_cifar10", "20-16x4d", "cifar10", ""),
         ("29-8x14.24.58d", "29-8x14.24.58d", "", ""),
         ("preresnet164", "164-1x16d-w64-preact", "", ""),
+        ("gluon_resnext50_32x4d", "50-32x4d", "imagenet", "gluon"),
+        ("resnext101_32x8d_wsl", "101-32x8d", "imagenet", "wsl"),
+        ("torchvision.models.resnet50", "50-1x64d", "", ""),
     ],
 )
 def test_names_are_read_as_papers_and_libraries_write_them(text: str, design: str, data: str, recipe: str) -> None:
@@ -381,8 +503,8 @@ def test_networks_that_do_not_exist_here_are_counted_and_named(said: Said) -> No
     ]
     told = said("import", table(Path("timm.csv"), rows))
     assert "recipe a1_in1k" in told
-    assert "4 designs in 4 rows do not exist here: seresnext50_32x4d.a1_in1k it has squeeze-and-excitation" in told
-    assert "no_such_thing.a1_in1k is not known by this name" in told
+    assert "4 designs in 4 rows do not exist here: seresnext50_32x4d.a1_in1k (it has squeeze-and-excitation" in told
+    assert "no_such_thing.a1_in1k (is not known by this name)" in told
     assert "Parameters that are not the exact ones" not in told
     study, page = looked_at(Path("studies/timm"))
     assert "vit_base_patch16_224.a1_in1k" in page
@@ -414,7 +536,8 @@ def test_networks_that_do_not_exist_here_are_counted_and_named(said: Said) -> No
         ("error", ("0.2197", "0.31"), (0.2197, 0.31)),
         ("error (%)", ("0.31", "0.45"), (0.0031, 0.0045)),
         ("err", ("0.31%", "0.45 %"), (0.0031, 0.0045)),
-        ("err", ("3.65 ± 0.10", "3.58 ± 0.08"), (0.0365, 0.0358)),
+        ("err", ("3.65 ± 0.10", "3.58 (0.08)"), (0.0365, 0.0358)),
+        ("err", ("3,65", "3,581"), (0.0365, 0.03581)),
         ("top1", ("76.16", "77.63"), (0.2384, 0.2237)),
         ("acc", ("0.95", "1.0"), (0.05, 0.0)),
         ("test_accuracy_percent", ("95", "94.5"), (0.05, 0.055)),
@@ -442,7 +565,13 @@ def test_errors_and_accuracies_are_read_as_fractions_or_per_cent(
         ([{"net": "29-32x4d", "error": "4.1"}], (), "does not say which data set these results are of; say data=NAME"),
         ([{"net": "29-32x4d", "error": "4.1", "seed": "1.5"}], ("data=cifar10",), "column seed: 1.5 is no seed"),
         ([{"net": "29-32x4d", "error": "4.1", "seed": ""}, {"net": "29-1x64d", "error": "4.1", "seed": "1"}], ("data=cifar10",), "row 1: has no seed; say columns.seed=none"),
-        ([{"net": "29-32x4d", "error": "4.1", "seed": "1"}] * 2, ("data=cifar10",), "rows 1 and 2 are both of 29-32x4d with one seed"),
+        ([{"net": "29-32x4d", "error": error, "seed": "1"} for error in ("4.1", "4.2")], ("data=cifar10",), "rows 1 and 2 are both of 29-32x4d with seed 1, and do not say the same"),
+        ([{"net": "29-32x4d", "error": "1.2"}, {"net": "29-1x64d", "error": "0.054"}], (), "so that some seem to be per cent"),
+        ([{"net": "29-32x4d", "acc": "95.2"}, {"net": "29-1x64d", "acc": "0.95"}], (), "so that some seem to be per cent"),
+        ([{"net": "29-32x4d", "error": "5.2%"}, {"net": "29-1x64d", "error": "0.051"}], (), "some cells have a sign of per cent, and that of row 2 has none"),
+        ([{"net": "29-32x4d", "error": "94.6"}, {"net": "29-1x64d", "error": "95.1"}], (), "all are worse than guessing (an error of 90 %); say columns.accuracy=error if they are accuracies"),
+        ([{"net": "29-32x4d", "test_acc": "5.4"}], (), "all are worse than guessing (an error of 90 %); say columns.error=test_acc if they are errors"),
+        ([{"net": "29-32x4d", "error": "5.1", "acc": "93.0"}], (), "row 1: error is 5.1 and acc is 93.0, which do not agree; say columns.error=error or columns.accuracy=acc"),
         ([{"net": "29-32x4d", "error": "4.1"}], ("data=cifar10", "margin=0.01"), "margin=0.01: is that of a contrast"),
         ([{"net": "29-32x4d", "error": "4.1", "err": "4.2"}], ("data=cifar10", "contrast=[a,b,c]"), "allowed are two designs"),
         ([{"net": "29-32x4d", "error": "4.1"}], ("data=cifar10", "part=x"), "part=x: names a study of an Optuna database"),
@@ -466,7 +595,15 @@ def test_what_cannot_be_read_is_refused_in_one_line(
         ("a.json", b"{", "a.json: cannot be read as json"),
         ("a.json", b"[1, 2]", "a.json: holds no list of records"),
         ("a.csv", b"", "a.csv: is empty"),
-        ("a.csv", b"\xff\xfe\x00", "a.csv: cannot be read as csv"),
+        ("a.csv", b"\xff\xfe\x00", "a.csv: is not text in UTF-8"),
+        ("a.csv", b"mod\xe8le,error", "a.csv: is not text in UTF-8 (byte 0xe8 at 3); save it as UTF-8"),
+        ("a.csv", b"net,error,error\n29-32x4d,4,5\n", "a.csv: has two columns 'error'"),
+        ("a.csv", b"net,error\n29-32x4d,4,5\n29-1x64d,4\n", "a.csv: line 2 has 3 cells, and the head 2"),
+        (
+            "a.csv",
+            b'net,error\n"29-32x4d,4\n29-1x64d,4\n',
+            "a.csv: cannot be read as CSV (a quotation mark is not closed",
+        ),
         ("a.parquet", b"PAR1", "a.parquet: cannot be read as parquet"),
         ("a.db", b"SQLite format 3\0 and no more", "a.db: "),
     ],

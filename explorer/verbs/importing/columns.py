@@ -59,6 +59,7 @@ ERRORS = {
     for part, before in (("test", ""), ("val", "val_"), ("train", "train_"))
 }
 # What other tools put before the names of settings and of results.
+_SETTINGS = re.compile(r"^(?:params|config|hparams|args)[./_](?=.)")
 _BEFORE = re.compile(r"^(?:params|metrics|config|summary|summary_metrics|tags|hparams|user_attrs|data|args)[./_](?=.)")
 _PERCENT = re.compile(r"%|(?<![a-z])(?:percent|pct)(?![a-z])")
 
@@ -70,10 +71,13 @@ def found_columns(raw: Raw, named: ColumnsConfig) -> dict[str, str]:
     """
     there = [str(name) for name in raw.table.columns]
     found: dict[str, str] = {}
+    # A column that is an error by the kind of the file may say by its name which one it is.
+    usual_errors = {name for roles in ERRORS.values() for role in roles for name in USUAL[role]}
+    implied = {role: column for role, column in raw.implied.items() if not _plain(column) & usual_errors}
     for role in USUAL:
         said = getattr(named, role)
         if said is None:
-            if (column := raw.implied.get(role) or _usual(role, there, raw)) is not None:
+            if (column := implied.get(role) or _usual(role, there, raw)) is not None:
                 found[role] = column
         elif said != NONE:
             if said not in there:
@@ -84,12 +88,20 @@ def found_columns(raw: Raw, named: ColumnsConfig) -> dict[str, str]:
             found[role] = said
     given = {getattr(named, role) for role in USUAL} - {None, NONE}
     # A column that a person named for one thing is not taken for another by its name.
-    found = {role: column for role, column in found.items() if column not in given or getattr(named, role) == column}
+    return {role: column for role, column in found.items() if column not in given or getattr(named, role) == column}
+
+
+def one_of_each(columns: Mapping[str, str], named: ColumnsConfig) -> tuple[dict[str, str], dict[str, str]]:
+    """The columns with one for each error, and the others by the one that is used, where a table has two.
+
+    That is the one that a person named, else the error and not the accuracy.
+    """
+    found, other = dict(columns), {}
     for error, accuracy in ERRORS.values():
         if error in found and accuracy in found:
             keep = error if getattr(named, accuracy) is None else accuracy
-            del found[accuracy if keep == error else error]
-    return found
+            other[keep] = found.pop(accuracy if keep == error else error)
+    return found, other
 
 
 def _usual(role: str, there: Sequence[str], raw: Raw) -> str | None:
@@ -119,6 +131,16 @@ def _plain(column: str) -> set[str]:
     forms = {lower, _BEFORE.sub("", lower)}
     forms |= {_PERCENT.sub(" ", form) for form in forms}
     return {re.sub(r"[^a-z0-9]+", "_", form).strip("_") for form in forms}
+
+
+def says_settings(column: str) -> bool:
+    """Whether the name of a column says, as trackers write it, that it holds how runs were set up."""
+    return _SETTINGS.match(column.strip().lower()) is not None
+
+
+def says_point(column: str) -> bool:
+    """Whether a column of epochs says by its name that each row is a point of a run, and not how long a run was."""
+    return "epoch" in _plain(column)
 
 
 def says_percent(column: str) -> bool:

@@ -11,6 +11,9 @@ from explorer.study.known_data import known_data
 UNKNOWN = "is not known by this name"
 _TAG = re.compile(r"(.+?)\.([A-Za-z]\w*)")  # `resnext50_32x4d.a1_in1k`
 _WEIGHTS = re.compile(r"_weights$", re.IGNORECASE)  # `ResNeXt50_32X4D_Weights.IMAGENET1K_V2`
+_PREFIX = re.compile(r"(?:torchvision\.)?models\.", re.IGNORECASE)  # `torchvision.models.resnet50`
+# Before timm had tags, where weights come from stood before or behind a name: `gluon_resnext50_32x4d`.
+_ORIGIN = re.compile(r"(?:.*[/.:])?(tv|gluon|ig|ssl|swsl)_.*|.*_(ssl|swsl|wsl)", re.IGNORECASE)
 _ON = re.compile(r"(.+?)[_-]((?:cifar-?100?|svhn|imagenet(?:1k)?|in1k|mnist|fashion_?mnist))", re.IGNORECASE)
 _OF_IMAGENET = re.compile(r"(?:.*_)?(?:ft_)?in1k|imagenet1k(?:_\w+)?", re.IGNORECASE)
 
@@ -33,7 +36,7 @@ class Named:
 @lru_cache(maxsize=100_000)
 def named(text: str) -> Named:
     """The network of a name, and what the name says of data and recipe."""
-    base, tag = text.strip(), ""
+    base, tag = _PREFIX.sub("", text.strip(), count=1), ""
     if match := _TAG.fullmatch(base):
         base, tag = _WEIGHTS.sub("", match[1]), match[2]
     data = "imagenet" if tag and _OF_IMAGENET.fullmatch(tag) else ""
@@ -41,6 +44,8 @@ def named(text: str) -> Named:
     if design is None and (match := _ON.fullmatch(base)) and (known := known_data(match[2])):
         other, other_why = _design(match[1])
         design, why, data = other, other_why, known.name
+    if not tag and design is not None and (match := _ORIGIN.fullmatch(base)):
+        tag, data = match[1] or match[2], data or "imagenet"
     return Named(design, "" if design else why, data, tag.lower())
 
 

@@ -10,8 +10,9 @@ from explorer.host.errors import InputError
 Unit = Literal["fraction", "percent"]
 EMPTY = ("", "-", "--", "nan", "none", "null", "n/a", "na", "?", "inf", "-inf", "infinity")
 LEAST_PERCENT = Decimal("0.15")  # an error of less than this many per cent has hardly been reported
+MOST_RATIO = 30  # of the largest error in per cent to one below 1
 DECIMALS = 2  # of an error in per cent, counted on 10,000 images
-_SPREAD = re.compile(r"\s*(?:±|\+/-|\+-|\\pm).*$")  # `3.65 ± 0.1`
+_SPREAD = re.compile(r"\s*(?:(?:±|\+/-|\+-|\\pm).*|\(\s*\d*[.,]\d+\s*%?\s*\))$")  # `3.65 ± 0.1`, `3.65 (0.1)`
 _WHOLE_TEXT = re.compile(r"\d{1,3}(?:,\d{3})+")
 
 
@@ -36,8 +37,20 @@ def number(text: str, decimal: str = ".") -> Decimal | None:
     return found
 
 
-def unit_of(values: Mapping[int, Decimal], column: str, *, accuracy: bool, says_percent: bool) -> Unit:
-    """Whether errors or accuracies, by row, are fractions or per cent. Raises InputError if that cannot be told."""
+def unit_of(
+    values: Mapping[int, Decimal],
+    column: str,
+    *,
+    accuracy: bool,
+    says_percent: bool,
+    chance: Decimal = Decimal(0),
+    training: bool = False,
+) -> Unit:
+    """Whether errors or accuracies, by row, are fractions or per cent. Raises InputError if that cannot be told.
+
+    `chance` is the accuracy of guessing in per cent: far below it accuracies are fractions. Errors while `training` may
+    be as small as can be.
+    """
     ways = "; say unit=fraction or unit=percent"
     every = [*values.values()]
     if says_percent or not every:
@@ -47,24 +60,19 @@ def unit_of(values: Mapping[int, Decimal], column: str, *, accuracy: bool, says_
     if accuracy:
         if most <= 1:
             return "fraction"
-        small = [value for value in every if 0 < value < 1 and _decimals(value) > DECIMALS]
-        if small:
-            raise InputError(
-                f"{column}: holds {most} (row {rows[most]}) and {small[0]} (row {rows[small[0]]}), so that some seem "
-                f"to be per cent and some fractions{ways}"
-            )
-        return "percent"
-    fine = [value for value in every if value < 1 and _decimals(value) > DECIMALS]
-    if most > 1:
-        if fine and most / max(min(fine), Decimal("1e-9")) > 30:
-            raise InputError(
-                f"{column}: holds {most} (row {rows[most]}) and {fine[0]} (row {rows[fine[0]]}), so that some seem to "
-                f"be per cent and some fractions{ways}"
-            )
-        return "percent"
-    if fine or least < LEAST_PERCENT:
-        return "fraction"
-    raise InputError(f"{column}: errors from {least} to {most} may be fractions or per cent{ways}")
+        other = [value for value in every if 0 < value < 1 and (_decimals(value) > DECIMALS or value < chance / 2)]
+    else:
+        other = [value for value in every if 0 < value < LEAST_PERCENT or (0 < value < 1 and most / value > MOST_RATIO)]
+        if most <= 1:
+            if least < LEAST_PERCENT or any(_decimals(value) > DECIMALS for value in every):
+                return "fraction"
+            raise InputError(f"{column}: errors from {least} to {most} may be fractions or per cent{ways}")
+    if other and not training:
+        raise InputError(
+            f"{column}: holds {most} (row {rows[most]}) and {other[0]} (row {rows[other[0]]}), so that some seem to be "
+            f"per cent and some fractions{ways}"
+        )
+    return "percent"
 
 
 def as_error(value: Decimal, unit: Unit, *, accuracy: bool) -> float:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from explorer.design.architecture import Architecture
@@ -17,7 +17,16 @@ from explorer.record.imported import OtherCount, Unread
 from explorer.study.known_data import KNOWN, known_data, plain
 from explorer.study.run import JUDGED_STATUSES
 from explorer.study.settings import ImportConfig
-from explorer.verbs.importing.columns import AXES, ERRORS, found_columns, refuse_without, says_percent
+from explorer.verbs.importing.columns import (
+    AXES,
+    ERRORS,
+    found_columns,
+    one_of_each,
+    refuse_without,
+    says_percent,
+    says_point,
+    says_settings,
+)
 from explorer.verbs.importing.files import Raw
 from explorer.verbs.importing.names import Named, named, of_axes
 from explorer.verbs.importing.numbers import Unit, as_error, counted_alike, number, unit_of
@@ -108,12 +117,15 @@ def studies_of(raw: Raw, config: ImportConfig) -> tuple[list[tuple[tuple[str, ..
 
     Raises InputError for a file that mixes what the command does not choose from, and for what cannot be read.
     """
-    columns = found_columns(raw, config.columns)
-    refuse_without(columns, raw)
+    there = found_columns(raw, config.columns)
+    refuse_without(there, raw)
+    columns, beside = one_of_each(there, config.columns)
     rows, left_out = _rows(raw, columns, config)
     parts: list[Part] = [((), rows, {})]
-    for what, asked in (("data", config.data), ("recipe", config.recipe), ("image_size", config.image_size)):
-        several = []
+    asks = {"data": config.data, "recipe": config.recipe, "image_size": config.image_size}
+    # What is chosen holds for the whole file, and what is left of it is then taken apart.
+    for what in sorted(asks, key=lambda one: asks[one] in (None, EACH)):
+        asked, several = asks[what], list[Part]()
         for names, own, others in parts:
             for name, chosen, rest in _apart(raw, what, own, None if asked is None else str(asked)):
                 more = (name,) if asked == EACH else ()
@@ -122,7 +134,7 @@ def studies_of(raw: Raw, config: ImportConfig) -> tuple[list[tuple[tuple[str, ..
     found, nothing, why = list[tuple[tuple[str, ...], Results]](), list[str](), None
     for names, own, others in parts:
         try:
-            found.append((names, _results(raw, columns, config, own, dict(left_out), others)))
+            found.append((names, _results(raw, columns, beside, config, own, dict(left_out), others)))
         except NothingHereError as error:
             nothing.append(" ".join(names))
             why = error
@@ -139,7 +151,7 @@ def _rows(raw: Raw, columns: Mapping[str, str], config: ImportConfig) -> tuple[l
         own = {role: values[place] for role, values in cells.items()}
         status = own.get("status", "").lower()
         if status not in (*ENDED, *JUDGED_STATUSES):
-            _count(left_out, f"runs that are {status[:40]}")
+            _count(left_out, f"with status {status[:40]}")
             continue
         said, name = _named(own)
         data = own.get("data") or said.data or ("" if config.data in (None, EACH) else str(config.data))
@@ -228,6 +240,7 @@ def _task(raw: Raw, config: ImportConfig, rows: Sequence[Row]) -> tuple[str, str
 def _results(
     raw: Raw,
     columns: Mapping[str, str],
+    beside: Mapping[str, str],
     config: ImportConfig,
     rows: list[Row],
     left_out: dict[str, int],
@@ -236,23 +249,35 @@ def _results(
     data, label, task, images = _task(raw, config, rows)
     readable, unread = _readable(rows, task)
     if not readable:
-        first = f": {unread[0].name} {unread[0].why}" if unread else ""
+        first = f": {unread[0].name} ({unread[0].why})" if unread else ""
         raise NothingHereError(
             f"{raw.name}: none of its {counted(len(rows), 'row')} is of a network that exists here{first}"
         )
-    units, errors = _errors(raw, columns, config, rows)
+    unit, errors = _errors(raw, columns, beside, config, rows, task)
     judged = "test" if any("test" in errors[row.number] for row, _ in readable) else "val"
+    words = f"without a {'test' if judged == 'test' else 'validation'} error"
     with_error = []
     for row, design in readable:
-        if judged in errors[row.number] or row.cells.get("status", "").lower() in JUDGED_STATUSES[1:]:
+        own = errors[row.number]
+        # A row without a test error may be a point of the curve of a run that has one.
+        is_point = judged == "test" and "val" in own and "epoch" in columns
+        if judged in own or is_point or row.cells.get("status", "").lower() in JUDGED_STATUSES[1:]:
             with_error.append((row, design))
         else:
-            _count(left_out, f"rows without a {'test' if judged == 'test' else 'validation'} error")
-    if not with_error:
+            _count(left_out, words)
+    read = _runs(raw, columns, config, with_error, errors, judged)
+    runs = read.runs
+    if not runs:
         raise NothingHereError(f"{raw.name}: no row has both a network that exists here and an error")
-    runs, seeds, lengths, earlier = _runs(raw, columns, with_error, errors, judged)
-    if earlier:
-        left_out["rows of epochs before the last"] = earlier
+    for many, what in (
+        (read.pointless, words),
+        (read.repeated, "that repeat another row"),
+        (read.earlier, "of epochs before the last"),
+        (read.later, f"of epochs after the last with a {judged} error"),
+    ):
+        if many:
+            left_out[what] = left_out.get(what, 0) + many
+    _refuse_worse_than_guessing(raw, columns, config, runs, judged, task, images)
     designs = {run.setting: run.design for run in runs}
     if len(designs) > MOST_DESIGNS:
         raise InputError(f"{raw.name}: holds {len(designs):,} designs; a study holds at most {MOST_DESIGNS:,}")
@@ -263,22 +288,22 @@ def _results(
         label=label,
         task=task,
         test_images=images,
-        recipe=next((row.recipe for row, _ in with_error), "")
+        recipe=next((row.recipe for row in read.used), "")
         or ("" if config.recipe in (None, EACH) else str(config.recipe)),
         judged=f"{judged}_error",
         columns=columns,
-        unit=units,
+        unit=unit,
         rows=len(raw.table),
         paired="seed" in columns,
-        seeds=seeds,
-        epochs=lengths,
+        seeds=read.seeds,
+        epochs=read.lengths,
         timed=any(run.seconds for run in runs),
         left_out=left_out,
         others=others,
         unread=unread,
         compared=compared,
         different=different,
-        unused=_unused(raw, columns, [row.number - 1 for row, _ in with_error]),
+        unused=_unused(raw, columns, [row.number - 1 for row in read.used]),
     )
 
 
@@ -309,35 +334,113 @@ def _fault(design: Architecture, task: Task) -> str:
 
 
 def _errors(
-    raw: Raw, columns: Mapping[str, str], config: ImportConfig, rows: Sequence[Row]
+    raw: Raw,
+    columns: Mapping[str, str],
+    beside: Mapping[str, str],
+    config: ImportConfig,
+    rows: Sequence[Row],
+    task: Task,
 ) -> tuple[Unit, dict[int, dict[str, float]]]:
-    """The unit of the judged error, and by row the errors of each part as fractions."""
+    """The unit of the judged error, and by row the errors of each part as fractions.
+
+    Raises InputError for an error and an accuracy of one row that say different things, unless one was named.
+    """
     found: dict[int, dict[str, float]] = {row.number: {} for row in rows}
     units: list[Unit] = []
     for part, roles in ERRORS.items():
         role = next((one for one in roles if one in columns), None)
         if role is None:
             continue
-        column, accuracy = columns[role], role.endswith("accuracy")
-        values: dict[int, Decimal] = {}
-        for row in rows:
-            if (value := _cell(raw, row, role, column)) is not None:
-                values[row.number] = value
-        signs = any(row.cells[role].rstrip().endswith("%") for row in rows)
-        unit: Unit = (
-            config.unit
-            if config.unit != "auto"
-            else unit_of(
-                values, f"{raw.name}, column {column}", accuracy=accuracy, says_percent=signs or says_percent(column)
-            )
-        )
+        unit, values = _values(raw, role, columns[role], config, rows, task)
         units.append(unit)
         for place, value in values.items():
-            try:
-                found[place][part] = as_error(value, unit, accuracy=accuracy)
-            except ValueError as error:
-                raise InputError(f"{raw.name}, row {place}, column {column}: {error}") from None
+            found[place][part] = _share(raw, place, columns[role], value, unit, role)
+        if role in beside and all(getattr(config.columns, one) is None for one in roles):
+            other = roles[1 - roles.index(role)]
+            own_unit, own = _values(raw, other, beside[role], config, rows, task)
+            for place in own.keys() & values.keys():
+                error = _share(raw, place, beside[role], own[place], own_unit, other)
+                if abs(error - found[place][part]) > _half(values[place], unit) + _half(own[place], own_unit) + 1e-9:
+                    raise InputError(
+                        f"{raw.name}, row {place}: {columns[role]} is {values[place]} and {beside[role]} is "
+                        f"{own[place]}, which do not agree; say columns.{role}={columns[role]} or "
+                        f"columns.{other}={beside[role]}"
+                    )
     return units[0], found
+
+
+def _values(
+    raw: Raw, role: str, column: str, config: ImportConfig, rows: Sequence[Row], task: Task
+) -> tuple[Unit, dict[int, Decimal]]:
+    """The unit of a column of errors or accuracies, and its numbers by row."""
+    every = raw.table[column].tolist()
+    cells = {row.number: every[row.number - 1] for row in rows}
+    values: dict[int, Decimal] = {}
+    for place, cell in cells.items():
+        try:
+            value = number(cell, ",")  # no share has thousands
+        except ValueError as error:
+            raise InputError(f"{raw.name}, row {place}, column {column}: {error}") from None
+        if value is not None:
+            values[place] = value
+    if config.unit != "auto":
+        return config.unit, values
+    signs = {place: "%" in cells[place] for place in values}
+    if len({*signs.values()}) > 1 and not says_percent(column):
+        first = next(place for place, sign in signs.items() if not sign)
+        raise InputError(
+            f"{raw.name}, column {column}: some cells have a sign of per cent, and that of row {first} has none; say "
+            "unit=percent or unit=fraction"
+        )
+    return (
+        unit_of(
+            values,
+            f"{raw.name}, column {column}",
+            accuracy=role.endswith("accuracy"),
+            says_percent=any(signs.values()) or says_percent(column),
+            chance=Decimal(100) / task.classes,
+            training=role.startswith("train"),
+        ),
+        values,
+    )
+
+
+def _share(raw: Raw, place: int, column: str, value: Decimal, unit: Unit, role: str) -> float:
+    try:
+        return as_error(value, unit, accuracy=role.endswith("accuracy"))
+    except ValueError as error:
+        raise InputError(f"{raw.name}, row {place}, column {column}: {error}") from None
+
+
+def _half(value: Decimal, unit: Unit) -> float:
+    """Half a unit of the last digit of a number, as a fraction."""
+    exponent = value.as_tuple().exponent
+    return 0.5 * 10.0 ** min(exponent if isinstance(exponent, int) else 0, 0) / (100 if unit == "percent" else 1)
+
+
+def _refuse_worse_than_guessing(
+    raw: Raw,
+    columns: Mapping[str, str],
+    config: ImportConfig,
+    runs: Sequence[Result],
+    judged: str,
+    task: Task,
+    images: int | None,
+) -> None:
+    """Raise InputError if all runs are clearly worse than guessing, unless the column was named by a person."""
+    role = next(one for one in ERRORS[judged] if one in columns)
+    errors = [run.errors[judged] for run in runs if judged in run.errors]
+    chance = 1 - 1 / task.classes
+    clearly = chance + 4 * (chance * (1 - chance) / (images or 1000)) ** 0.5
+    if not errors or min(errors) <= clearly or getattr(config.columns, role) is not None:
+        return
+    other = ERRORS[judged][1 - ERRORS[judged].index(role)]
+    what, instead = ("errors", "accuracies") if role.endswith("error") else ("accuracies", "errors")
+    raise InputError(
+        f"{raw.name}, column {columns[role]}: read as {what}, all are worse than guessing (an error of "
+        f"{100 * chance:.4g} %); say columns.{other}={columns[role]} if they are {instead}, and "
+        f"columns.{role}={columns[role]} if they are not"
+    )
 
 
 def _cell(raw: Raw, row: Row, role: str, column: str) -> Decimal | None:
@@ -360,47 +463,70 @@ def _whole(raw: Raw, row: Row, role: str, columns: Mapping[str, str], most: int)
     return int(value)
 
 
+@dataclass(frozen=True)
+class _Runs:
+    """What the rows with errors are together.
+
+    used       the row of each run that is its result
+    seeds      the file's own seeds in order; none where it has none
+    lengths    of runs in epochs
+    pointless  rows of runs that have no judged error at all
+    repeated   rows that say what another one of the same run says
+    earlier    rows of epochs before the last that are no curve; `later` those after the last judged error
+    """
+
+    runs: tuple[Result, ...]
+    used: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    lengths: tuple[int, ...]
+    pointless: int
+    repeated: int
+    earlier: int
+    later: int
+
+
+Point = tuple[int | None, Row, Architecture]
+
+
 def _runs(
     raw: Raw,
     columns: Mapping[str, str],
+    config: ImportConfig,
     rows: Sequence[tuple[Row, Architecture]],
     errors: Mapping[int, Mapping[str, float]],
     judged: str,
-) -> tuple[list[Result], tuple[int, ...], tuple[int, ...], int]:
-    """The runs, the file's own seeds in order, the lengths of runs in epochs, and the rows of earlier epochs.
+) -> _Runs:
+    """The runs of a file's rows, each of a design and seed.
 
     Where the file has no seeds, the runs of a design are numbered in the order of the file, and pair nothing.
     """
-    grouped: dict[tuple[str, int], list[tuple[int | None, Row, Architecture]]] = {}
-    before = Counter[tuple[str, int | None]]()
-    names: dict[Architecture, str] = {}
-    for row, design in rows:
-        if design not in names:
-            names[design] = short_name(design)
-        name = names[design]
-        epoch = _whole(raw, row, "epoch", columns, 100_000)
-        if "seed" in columns:
-            seed = _whole(raw, row, "seed", columns, MOST_SEED)
-            if seed is None:
-                raise InputError(
-                    f"{raw.name}, row {row.number}: has no seed; say columns.seed=none to number the runs of a design"
-                )
-        else:
-            seed = before[name, epoch]
-            before[name, epoch] += 1
-        grouped.setdefault((name, seed), []).append((epoch, row, design))
+    grouped = _by_run(raw, columns, rows)
+    # What a person named, or what is called `epoch`, tells the points of a run and not how long it was.
+    is_point = "epoch" in columns and (config.columns.epoch is not None or says_point(columns["epoch"]))
     own_seeds = sorted({seed for _, seed in grouped})
     numbers = {seed: place for place, seed in enumerate(own_seeds)}
-    found, lengths, earlier = [], set[int](), 0
+    found, used, lengths = list[Result](), list[Row](), set[int]()
+    counts: Counter[str] = Counter()
     for (name, seed), rows_of_run in grouped.items():
-        own = _in_order(raw, name, rows_of_run)
+        own = _in_order(raw, columns, name, seed, rows_of_run, errors, is_point=is_point)
+        counts["repeated"] += len(rows_of_run) - len(own)
+        judging = [
+            place
+            for place, (_, row, _) in enumerate(own)
+            if judged in errors[row.number] or row.cells.get("status", "").lower() in JUDGED_STATUSES[1:]
+        ]
+        if not judging:
+            counts["pointless"] += len(own)
+            continue
+        counts["later"] += len(own) - 1 - judging[-1]
+        own = own[: judging[-1] + 1]
         last, row, design = own[-1]
         curve = _curve(own, errors)
-        earlier += len(own) - 1 - (len(curve) - 1 if curve else 0)
+        counts["earlier"] += len(own) - 1 - (len(curve) - 1 if curve else 0)
         if last is not None:
             lengths.add(len(curve) or last)
         status = row.cells.get("status", "").lower()
-        seconds = _seconds(raw, row, columns)
+        used.append(row)
         found.append(
             Result(
                 setting=name,
@@ -408,39 +534,120 @@ def _runs(
                 seed=numbers[seed],
                 status=status if status in JUDGED_STATUSES[1:] and judged not in errors[row.number] else "ok",
                 errors=errors[row.number],
-                seconds=seconds,
+                seconds=_seconds(raw, row, columns),
                 group=row.cells.get("group", ""),
                 curve=curve,
             )
         )
-    paired = "seed" in columns
-    return found, tuple(own_seeds) if paired else (), tuple(sorted(lengths)), earlier
+    return _Runs(
+        runs=tuple(found),
+        used=tuple(used),
+        seeds=tuple(own_seeds) if "seed" in columns else (),
+        lengths=tuple(sorted(lengths)),
+        **{name: counts[name] for name in ("pointless", "repeated", "earlier", "later")},
+    )
+
+
+def _by_run(
+    raw: Raw, columns: Mapping[str, str], rows: Sequence[tuple[Row, Architecture]]
+) -> dict[tuple[str, int], list[Point]]:
+    """The rows of each run with their epochs, by the design and the seed, or else the number, of the run."""
+    by_design: dict[Architecture, list[Point]] = {}
+    for row, design in rows:
+        by_design.setdefault(design, []).append((_whole(raw, row, "epoch", columns, 100_000), row, design))
+    names = {design: short_name(design) for design in by_design}
+    grouped: dict[tuple[str, int], list[Point]] = {}
+    for design, own in by_design.items():
+        if "seed" in columns:
+            seeds = [_seed(raw, row, columns) for _, row, _ in own]
+        else:
+            seeds = _numbered(raw, names[design], [epoch for epoch, _, _ in own])
+        for seed, point in zip(seeds, own, strict=True):
+            grouped.setdefault((names[design], seed), []).append(point)
+    return grouped
+
+
+def _seed(raw: Raw, row: Row, columns: Mapping[str, str]) -> int:
+    seed = _whole(raw, row, "seed", columns, MOST_SEED)
+    if seed is None:
+        raise InputError(
+            f"{raw.name}, row {row.number}: has no seed; say columns.seed=none to number the runs of a design"
+        )
+    return seed
+
+
+def _numbered(raw: Raw, name: str, epochs: Sequence[int | None]) -> list[int]:
+    """The numbers of the runs of a design to which rows of some epochs belong, where the file has no seeds.
+
+    Where all runs are equally long, the first row of an epoch is of the first run, and so on. Else the rows of a run
+    must follow each other: an epoch that is no later than the one before begins another run.
+    """
+    counts = Counter(epochs)
+    if None in counts or len({*counts.values()}) == 1:
+        seen, found = Counter[int | None](), list[int]()
+        for epoch in epochs:
+            found.append(seen[epoch])
+            seen[epoch] += 1
+        return found
+    known = [epoch or 0 for epoch in epochs]
+    begins = [place == 0 or known[place] <= known[place - 1] for place in range(len(known))]
+    if any(known[place] != min(known) for place, one in enumerate(begins) if one):
+        raise InputError(
+            f"{raw.name}: has no column of seeds, and epochs do not tell which run of {name} a row is of; "
+            "say columns.seed=COLUMN, or columns.epoch=none if each is a run"
+        )
+    return [count - 1 for count in accumulate(begins)]
 
 
 def _in_order(
-    raw: Raw, name: str, own: list[tuple[int | None, Row, Architecture]]
-) -> list[tuple[int | None, Row, Architecture]]:
-    """The rows of one run by epoch. Raises InputError if they are not the epochs of one run."""
+    raw: Raw,
+    columns: Mapping[str, str],
+    name: str,
+    seed: int,
+    own: list[Point],
+    errors: Mapping[int, Mapping[str, float]],
+    *,
+    is_point: bool,
+) -> list[Point]:
+    """The rows of one run by epoch, without those that repeat another. Raises InputError if they contradict each other.
+
+    Where a column may tell how long a run was trained, rows of one seed whose epochs do not follow each other are
+    refused, since they may be runs of their own.
+    """
     if len(own) == 1:
         return own
-    first, second = own[0][1], own[1][1]
-    both = f"{raw.name}: rows {first.number} and {second.number} are both of {name} with one seed"
-    epochs = [epoch for epoch, _, _ in own]
-    if None in epochs or len({*epochs}) < len(epochs):
-        raise InputError(f"{both}; say columns.seed=COLUMN, or columns.seed=none to number the runs of a design")
-    ordered = sorted(own, key=lambda one: one[0] or 0)
-    steps = {(after[0] or 0) - (at[0] or 0) for at, after in pairwise(ordered)}
-    if steps != {1} and (len(steps) > 1 or len(own) < 3):
+    by_epoch: dict[int | None, Point] = {}
+    for point in own:
+        epoch, row, _ = point
+        first = by_epoch.setdefault(epoch, point)[1]
+        same = ("seconds", "status")
+        if errors[first.number] != errors[row.number] or any(
+            first.cells.get(one) != row.cells.get(one) for one in same
+        ):
+            at = f" after epoch {epoch}" if epoch is not None else ""
+            with_seed = f" with seed {seed}{at}" if "seed" in columns else at
+            raise InputError(
+                f"{raw.name}: rows {first.number} and {row.number} are both of {name}{with_seed}, and do not say the "
+                "same; say columns.seed=COLUMN, or columns.seed=none to number the runs of a design"
+            )
+    if None in by_epoch and len(by_epoch) > 1:
+        empty = by_epoch[None][1].number
         raise InputError(
-            f"{both}, and end at other epochs, which do not follow each other; say columns.epoch=none and "
-            "columns.seed=none if they are runs of their own"
+            f"{raw.name}, row {empty}: has no epoch, and others of {name} with its seed have; say columns.epoch=none "
+            "and columns.seed=none if they are runs of their own"
+        )
+    ordered = sorted(by_epoch.values(), key=lambda one: one[0] or 0)
+    if not is_point and any((after[0] or 0) - (at[0] or 0) != 1 for at, after in pairwise(ordered)):
+        rows = " and ".join(str(row.number) for _, row, _ in ordered[:2])
+        raise InputError(
+            f"{raw.name}: rows {rows} are both of {name} with one seed, and end at other epochs, which do not follow "
+            f"each other; say columns.epoch={columns['epoch']} if they are points of one run, or columns.epoch=none "
+            "and columns.seed=none if they are runs of their own"
         )
     return ordered
 
 
-def _curve(
-    own: Sequence[tuple[int | None, Row, Architecture]], errors: Mapping[int, Mapping[str, float]]
-) -> tuple[tuple[float | None, float], ...]:
+def _curve(own: Sequence[Point], errors: Mapping[int, Mapping[str, float]]) -> tuple[tuple[float | None, float], ...]:
     """The errors by epoch, where the rows are those of all epochs from the first on; else none."""
     epochs = [epoch for epoch, _, _ in own]
     if len(own) < 2 or epochs[0] not in (0, 1) or epochs != [*range(epochs[0], epochs[0] + len(own))]:
@@ -481,8 +688,11 @@ def _unused(raw: Raw, columns: Mapping[str, str], places: Sequence[int]) -> dict
     for column in raw.table.columns:
         if column in columns.values():
             continue
-        values = {raw.table[column].iloc[place] for place in places} - {""}
-        if 1 < len(values) < len(places):  # a column of other values everywhere is a name or a result
+        cells = raw.table[column].tolist()
+        values = {cells[place] for place in places} - {""}
+        is_setting = column in raw.settings or says_settings(str(column))
+        # A column of other values everywhere is a name or a result, where no tool says that it is a setting.
+        if 1 < len(values) < len(places) + is_setting:
             found[str(column)[:80]] = len(values)
     return dict([*found.items()][:20])
 

@@ -1,8 +1,12 @@
 """Writes imported results as a study: a record like any other, of runs that nobody can train again here."""
 
+import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,8 @@ from explorer.verbs.command_line import read_command
 from explorer.verbs.importing.files import Raw
 from explorer.verbs.importing.results import Result, Results, facts
 
+_UNFINISHED = ".importing-"  # begins the name of a folder that is being written
+_JUST_MADE = 2.0  # seconds after which a folder that is being written is surely locked
 DEVICE = "imported"  # in the record, instead of a device's name
 
 
@@ -92,12 +98,12 @@ def _contrast(config: ImportConfig, results: Results, raw: Raw) -> Contrast | No
         return None
     if len(config.contrast) != 2:
         raise InputError(
-            f"contrast={list(config.contrast)}: allowed are two designs, as in contrast=[29-32x4d,29-1x64d]"
+            f"contrast=[{','.join(config.contrast)}]: allowed are two designs, as in contrast=[29-32x4d,29-1x64d]"
         )
     if not results.paired:
         raise InputError(
-            f"contrast={list(config.contrast)}: pairs are runs of one seed, and {raw.name} has no column of seeds; say "
-            "columns.seed=COLUMN, or leave the contrast out"
+            f"contrast=[{','.join(config.contrast)}]: pairs are runs of one seed, and {raw.name} has no column of "
+            "seeds; say columns.seed=COLUMN, or leave the contrast out"
         )
     return Contrast(*config.contrast)
 
@@ -125,8 +131,11 @@ def write(plan: Plan, source: Imported, results: Results) -> Path:
     """Write the study's folder, whole or not at all, and return it."""
     make_folder(STUDIES)
     folder = study_folder(plan.config.name)
-    begun = Path(tempfile.mkdtemp(prefix=".importing-", dir=STUDIES.parent))
+    _drop_unfinished()
+    begun = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=STUDIES.parent))
+    descriptor = os.open(begun, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         place = begun / folder.name
         _write(place, plan, source, results)
         place.rename(folder)
@@ -136,7 +145,21 @@ def write(plan: Plan, source: Imported, results: Results) -> Path:
         ) from None
     finally:
         shutil.rmtree(begun, ignore_errors=True)
+        os.close(descriptor)
     return folder
+
+
+def _drop_unfinished() -> None:
+    """Delete what an import that was killed had written, which is as long as it runs locked."""
+    for left in STUDIES.parent.glob(f"{_UNFINISHED}*"):
+        with suppress(OSError):
+            descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - left.stat().st_mtime > _JUST_MADE:
+                    shutil.rmtree(left)
+            finally:
+                os.close(descriptor)
 
 
 def _write(folder: Path, plan: Plan, source: Imported, results: Results) -> None:
