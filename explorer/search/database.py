@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from optuna.storages import RDBStorage
 from sqlalchemy import create_engine, make_url
@@ -119,6 +120,16 @@ def opened(text: str, *, skip_table_creation: bool = False) -> RDBStorage:
     options = {"connect_args": _bounds(url)}
     whole = url.render_as_string(hide_password=False)
     return RDBStorage(whole, engine_kwargs=options, skip_table_creation=skip_table_creation)
+
+
+def opened_to_read(url: URL) -> RDBStorage:
+    """Open Optuna's storage in a database that is only read: a file of SQLite is neither made nor changed."""
+    options = {"connect_args": _bounds(url)}
+    if url.get_backend_name() == "sqlite":
+        file = quote(str(Path(url.database or "").expanduser().resolve()))
+        url = URL.create("sqlite", database=f"file:{file}", query={"mode": "ro", "uri": "true"})
+    whole = url.render_as_string(hide_password=False)
+    return RDBStorage(whole, engine_kwargs=options, skip_table_creation=True)
 
 
 @contextlib.contextmanager

@@ -355,8 +355,8 @@ def test_a_database_is_only_read_and_of_several_objectives_names_say_which_is_th
     assert "is a store of MLflow" in said("import", "mlflow.db", code=2)
     for url, words in (
         ("sqlite:///none.db", "there is no such file"),
-        ("sqlite://", "names no file"),
-        ("https://here/runs.csv", "is no database of sqlite"),
+        ("sqlite://", "there is no such file"),
+        ("https://here/runs.csv", "is no URL of a database"),
         ("postgresql://me:secret@localhost:1/x", "postgresql://me@localhost:1/x: cannot be opened"),
     ):
         assert words in said("import", url, code=2)

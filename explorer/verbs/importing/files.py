@@ -29,7 +29,6 @@ MOST_ROWS = 1_000_000
 SHIPPED = "public_results.csv"  # is found by its name alone, wherever the command is given
 SQLITE = b"SQLite format 3\0"
 _URL = re.compile(r"[a-z][a-z0-9+]*://")
-_DATABASES = ("sqlite", "mysql", "mariadb", "postgresql")  # that Optuna keeps studies in
 # By the first bytes of a text, how it is encoded: Excel writes "Unicode text" so.
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d(?:e[-+]?\d+)?\s*%?", re.IGNORECASE)
@@ -65,7 +64,7 @@ class Raw:
 def read(file: str, part: str | None = None) -> Raw:
     """The table of a file, or of an Optuna study, of which `part` names one of several. Raises InputError."""
     if _URL.match(file):
-        return _optuna(_database(file), without_password(file), part)
+        return _optuna(file, without_password(file), part)
     path = Path(file).expanduser()
     if file == SHIPPED and not path.exists():
         path = shipped()
@@ -76,7 +75,7 @@ def read(file: str, part: str | None = None) -> Raw:
         raise InputError(f"{file}: cannot be read ({error.strerror}); {_ALLOWED}") from None
     digest = hashlib.sha256(content).hexdigest()
     if content.startswith(SQLITE):
-        return _optuna(_read_only(path, path.name), path.name, part)
+        return _optuna(f"sqlite:///{path.resolve()}", path.name, part)
     if part is not None:
         raise InputError(f"part={part}: names a study of an Optuna database, and {file} is none; leave it out")
     readers = {".csv": _csv, ".tsv": _csv, ".txt": _csv, ".parquet": _parquet, ".pq": _parquet}
@@ -342,45 +341,23 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _database(url: str) -> str:
-    """The URL of a database that Optuna reads; a file is opened read only. Raises InputError for what is none."""
-    from sqlalchemy.engine import make_url
-
-    shown = without_password(url)
+def _refuse_others(path: Path, shown: str) -> None:
+    """Raise InputError for a file that is no SQLite database of Optuna. Makes and changes nothing."""
     try:
-        found = make_url(url)
-    except Exception as error:  # noqa: BLE001 - of SQLAlchemy
-        raise InputError(f"{shown}: cannot be read ({without_password(in_one_line(error))}); {_ALLOWED}") from None
-    if found.get_backend_name() not in _DATABASES:
-        raise InputError(
-            f"{shown}: is no database of {', '.join(_DATABASES)}; what lies elsewhere is downloaded first; {_ALLOWED}"
-        )
-    if found.get_backend_name() != "sqlite":
-        return url
-    if not found.database:
-        raise InputError(f"{shown}: names no file; say sqlite:///trials.db")
-    return _read_only(Path(found.database), shown)
-
-
-def _read_only(path: Path, shown: str) -> str:
-    """The URL by which the SQLite file of an Optuna database is read and never written; others are refused."""
-    file = f"file:{quote(str(path.expanduser().resolve()))}?mode=ro"
-    try:
-        if not path.expanduser().is_file():
+        if not path.is_file():
             raise InputError(f"{shown}: there is no such file; {_ALLOWED}")
-        with closing(sqlite3.connect(file, uri=True)) as connection:
+        with closing(sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except (OSError, sqlite3.Error) as error:
         raise InputError(f"{shown}: cannot be opened as an Optuna database ({in_one_line(error)})") from None
     tables = {name for (name,) in rows}
-    if {"studies", "trials", "version_info"} <= tables:
-        return f"sqlite:///{file}&uri=true"
     if {"experiments", "runs", "metrics"} <= tables:
         raise InputError(
             f"{shown}: is a store of MLflow, whose runs are read from a table; write one in Python with "
             "mlflow.search_runs(search_all_experiments=True).to_csv('runs.csv')"
         )
-    raise InputError(f"{shown}: is not an Optuna database; {_ALLOWED}")
+    if not {"studies", "trials", "version_info"} <= tables:
+        raise InputError(f"{shown}: is not an Optuna database; {_ALLOWED}")
 
 
 def _optuna(url: str, name: str, part: str | None) -> Raw:
@@ -388,20 +365,22 @@ def _optuna(url: str, name: str, part: str | None) -> Raw:
     import optuna
     from optuna.trial import TrialState
 
-    from explorer.search.database import released
+    from explorer.search.database import opened_to_read, read_url, released, understood
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    address = read_url(url, "file")
+    if address.get_backend_name() == "sqlite":
+        _refuse_others(Path(address.database or "").expanduser(), name)
     try:
-        storage = optuna.storages.RDBStorage(url, skip_table_creation=True)
+        storage = opened_to_read(address)
     except Exception as error:  # noqa: BLE001 - of SQLAlchemy, a driver or Optuna
-        # Optuna says of a server that it does not reach no more than that something went wrong.
-        words = without_password(in_one_line(error.__cause__ or error))
+        words = without_password(understood(error)[0])
         raise InputError(f"{name}: cannot be opened as an Optuna database ({words})") from None
     with released(storage):
         try:
             names = [one.study_name for one in optuna.get_all_study_summaries(storage, include_best_trial=False)]
         except Exception as error:  # noqa: BLE001 - a database of something else
-            words = without_password(in_one_line(error))
+            words = without_password(understood(error)[0])
             raise InputError(f"{name}: is not an Optuna database ({words})") from None
         if part is None and len(names) != 1:
             way = f"; say part=NAME, one of {', '.join(sorted(names)[:20])}" if names else ""
