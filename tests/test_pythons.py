@@ -34,7 +34,7 @@ TESTS = (
 COMMANDS = {
     "study=neighbours do=plan": "42 of 42 runs to do",
     "study=pareto do=plan": "64 of 64 runs to do",
-    "study=equal_params_cifar10_jpeg": "2.27 points lower (95 % interval of the difference -2.53 to -2.01, n = 10",
+    "study=equal_params_cifar10_jpeg": "2.27 points lower (95 % interval 2.01 to 2.53, n = 10",
     "study=design_space_cifar10_jpeg do=report": "Report: reports/design_space_cifar10_jpeg.html",
     "study=equal_params_cifar10_jpeg do=tabulate": "Wrote tables/equal_params_cifar10_jpeg/runs.parquet",
     "study=equal_params_cifar10_jpeg do=doctor": "Nothing is wrong.",

@@ -5,7 +5,7 @@ from explorer.analysis.intervals import Estimate
 from explorer.analysis.paired import MOST_PAIRS
 from explorer.analysis.robustness import JudgedArm, JudgedCheck, Robustness, declared_side
 from explorer.design.name import display_setting
-from explorer.host.formatting import counted, points
+from explorer.host.formatting import counted, ends_in_words, size_in_words
 from explorer.study.checks import RIVALS
 
 # What a verdict depends on where the check of this name explains the difference.
@@ -84,9 +84,10 @@ def needed_words(arm: JudgedArm) -> str:
 
 
 def interval_words(gap: Estimate, more: str = "") -> str:
-    """A gap with its interval in points, and `more` about it: `-0.30 points (-0.50 to -0.10)`."""
-    inside = "; ".join(filter(None, (f"{points(gap.low)} to {points(gap.high)}" if gap.has_interval else "", more)))
-    return f"{points(gap.mean)} points{f' ({inside})' if inside else ''}"
+    """How much lower an error is with its interval, and `more` about it: `0.30 points lower (0.10 to 0.50)`."""
+    ends = ends_in_words(gap.mean, gap.low, gap.high) if gap.has_interval else ""
+    inside = "; ".join(filter(None, (ends, more)))
+    return f"{size_in_words(gap.mean)}{f' ({inside})' if inside else ''}"
 
 
 def _main_words(found: Robustness, check: JudgedCheck) -> list[str]:
@@ -105,7 +106,7 @@ def _gap(found: Robustness, arm: JudgedArm) -> str:
     if not gap.n or sides is None:
         return "nothing is known"
     if not gap.has_interval or gap.low <= 0 <= gap.high:
-        return f"the difference is {interval_words(gap)}"
+        return f"the error is {interval_words(gap)}"
     better = display_setting(sides[0 if gap.mean < 0 else 1].setting)
     low, high = sorted((abs(100 * gap.low), abs(100 * gap.high)))
     return f"{better} is better by {abs(100 * gap.mean):.2f} points ({low:.2f} to {high:.2f})"

@@ -13,7 +13,7 @@ from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.pooling import LEAST_STUDIES, Pooled
 from explorer.analysis.published_runs import PublishedPair, published
 from explorer.host.errors import InputError
-from explorer.host.formatting import counted, interval_points, points
+from explorer.host.formatting import counted, ends_in_words, range_in_words, size_in_words
 from explorer.study.checks import RIVALS
 
 
@@ -100,8 +100,8 @@ def pool_studies(studies: Sequence[OpenedStudy]) -> PooledStudies:
 def pooled_sentence(pool: PooledStudies) -> str:
     """What several studies say together: the mean over data sets, its interval, and what a further one may show."""
     found, mean = pool.found, pool.found.mean
-    size = f"{abs(100 * mean.mean):.2f} points {'lower' if mean.mean < 0 else 'higher'}"
-    whole = f"95 % interval {interval_points(mean.low, mean.high)}"
+    size = size_in_words(mean.mean)
+    whole = f"95 % interval {ends_in_words(mean.mean, mean.low, mean.high)}"
     where = f"Over {counted(found.n, 'data set')}{f' {pool.under}' if pool.under else ''}"
     start = f"{where}, the test error is {size} for {pool.setting} than for {pool.against}"
     sure = mean.low > 0 or mean.high < 0
@@ -116,7 +116,7 @@ def prediction_sentence(found: Pooled) -> str:
     """What a further data set may show, or that too few were studied to say."""
     if found.n < LEAST_STUDIES:
         return f"Two studies do not show how much data sets differ: a prediction takes {LEAST_STUDIES} or more."
-    return f"On a further data set 95 % of true differences are expected at {interval_points(found.low, found.high)}."
+    return f"On a further data set it is expected to be {range_in_words(found.low, found.high)}, in 95 % of cases."
 
 
 def published_by_data(pool: PooledStudies) -> dict[str, list[PublishedPair]]:
@@ -132,8 +132,8 @@ def published_sentence(pool: PooledStudies) -> str:
     parts = []
     for label, pairs in published_by_data(pool).items():
         gaps = sorted(pair.gap for pair in pairs)
-        several = f"{points(gaps[0])} to {points(gaps[-1])}, {len(gaps)} recipes and depths"
-        parts.append(f"{label} {several if len(gaps) > 1 else points(gaps[0])}")
+        several = f", {len(gaps)} recipes and depths" if len(gaps) > 1 else ""
+        parts.append(f"{label} {range_in_words(gaps[0], gaps[-1])}{several}")
     if not parts:
         return ""
     return f"Published single runs of as many paths, trained to the end and not in the mean: {'; '.join(parts)}."

@@ -9,7 +9,7 @@ from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
 from explorer.analysis.published_runs import PAPER_STEPS, PublishedPair, data_key, published
 from explorer.analysis.ranks import Agreement, agreement
 from explorer.host.errors import InputError
-from explorer.host.formatting import counted, number, points
+from explorer.host.formatting import counted, number, range_in_words
 from explorer.record.folder import CONFIG
 from explorer.record.starts import started_study
 
@@ -149,11 +149,11 @@ def regime_sentence(regime: Regime) -> str:
         )
     if regime.published:
         gaps = sorted({pair.gap for pair in regime.published})
-        said = " to ".join(points(gap) for gap in dict.fromkeys((gaps[0], gaps[-1])))
+        said = range_in_words(gaps[0], gaps[-1])
         sources = ", ".join(dict.fromkeys(pair.source.partition(",")[0] for pair in regime.published))
-        names = ", ".join(dict.fromkeys(f"{pair.setting} less {pair.against}" for pair in regime.published))
+        names = ", ".join(dict.fromkeys(f"{pair.setting} beside {pair.against}" for pair in regime.published))
         label = regime.published[0].label
-        parts.append(f"Published single runs trained to the end on {label}: {names} {said} points ({sources}).")
+        parts.append(f"Published single runs trained to the end on {label}: {names} {said} ({sources}).")
     return " ".join(parts)
 
 

@@ -31,13 +31,13 @@ from explorer.host.formatting import (
     ERROR_NAMES,
     cost,
     counted,
+    ends_in_words,
     interval,
-    interval_points,
     millions,
     p_value,
     percent,
-    points,
     share,
+    size_in_words,
 )
 
 FEW_VALUES = "no interval, since no two of the values differ"
@@ -88,7 +88,7 @@ def _joined(*sentences: str) -> str:
 def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
     first, second = (display_setting(name) for name in (comparison.setting, comparison.against))
     difference = comparison.difference
-    size = f"{ERROR_NAMES[finding.measure]} is {_size(difference.mean)}"
+    size = f"{ERROR_NAMES[finding.measure]} is {size_in_words(difference.mean)}"
     far = f"{finding.final} of {finding.wanted} runs are in"
     if not difference.n:
         return "No verdict yet: of no pair of seeds has a run come through."
@@ -97,7 +97,7 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
         start = f"Preliminary, {far}" if not finding.complete else "Inconclusive"
         return f"{start}: {pairs} too few for a verdict; so far the {size} for {first} than for {second}."
     numbers = (
-        f"{_interval(difference, f'{share(1 - comparison.alpha)} interval of the difference')}, "
+        f"{_interval(difference, f'{share(1 - comparison.alpha)} interval')}, "
         f"n = {difference.n} paired seeds{', each with a split of its own' if finding.own_splits else ''}, "
         f"{p_value(comparison.p)}"
     )
@@ -107,10 +107,11 @@ def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:
         return f"No verdict: the {size} for {first} than for {second} ({numbers})."
     if comparison.verdict == "equivalent":
         narrow = _interval(comparison.narrow, f"{share(1 - 2 * comparison.alpha)} interval")
+        splits = ", each with a split of its own" if finding.own_splits else ""
         return (
             f"{first} and {second} are equivalent: their {ERROR_NAMES[finding.measure]}s differ by less than the "
-            f"margin of {_margin(comparison)} ({narrow}, n = {difference.n} paired seeds"
-            f"{', each with a split of its own' if finding.own_splits else ''})."
+            f"margin of {_margin(comparison)}; that of {first} is {size_in_words(difference.mean)} ({narrow}, "
+            f"n = {difference.n} paired seeds{splits})."
         )
     if comparison.held_back:
         return (
@@ -157,8 +158,8 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     difference = rivals.difference
     designs = f"n = {first.n} and {second.n} designs"
     numbers = (
-        f"mean test error {percent(first.mean)} against {percent(second.mean)}, that is {_size(difference.mean)}; "
-        f"{_interval(difference, none=FEW_DESIGNS)}, {designs}, {p_value(rivals.p)}; "
+        f"mean test error {percent(first.mean)} against {percent(second.mean)}, that is "
+        f"{size_in_words(difference.mean)}; {_interval(difference, none=FEW_DESIGNS)}, {designs}, {p_value(rivals.p)}; "
         f"their distributions lie {rivals.distance:.2f} apart (Kolmogorov-Smirnov)"
     )
     under = f" {finding.under}" if finding.under else ""
@@ -180,12 +181,12 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
 def _adjusted(rivals: Rivals) -> str:
     """The difference of two spaces among designs that are alike in something else; "" if they are alike anyway."""
     parts = [
-        f"{points(one.difference.mean)} points among designs of equal {one.held} "
+        f"{size_in_words(one.difference.mean)} among designs of equal {one.held} "
         f"({_interval(one.difference, none=FEW_DESIGNS)})"
         for one in rivals.adjusted
     ]
     *first, last = parts or [""]
-    return f"The difference is {', '.join(first)}{' and ' if first else ''}{last}." if parts else ""
+    return f"It is {', '.join(first)}{' and ' if first else ''}{last}." if parts else ""
 
 
 def _by_depth(rivals: Rivals) -> str:
@@ -193,7 +194,7 @@ def _by_depth(rivals: Rivals) -> str:
     found = rivals.by_depth
     if found is None or not found.p < ALPHA:
         return ""
-    each = ", ".join(f"{points(one)} at {depth} layers" for depth, (one, _, _) in found.differences.items())
+    each = ", ".join(f"{size_in_words(one)} at {depth} layers" for depth, (one, _, _) in found.differences.items())
     return f"It depends on depth ({p_value(found.p)}): {each}."
 
 
@@ -280,13 +281,6 @@ def _drawn_failed(found: Drawn) -> str:
     return f" Of the random ones {found.failed} came to no end and {counts} as chance."
 
 
-def _size(mean: float) -> str:
-    """A difference in words: `1.23 points lower`; a zero difference is called none."""
-    if abs(mean) < ROUNDING:
-        return "no lower or higher"
-    return f"{abs(mean) * 100:.2f} points {'lower' if mean < 0 else 'higher'}"
-
-
 def _margin(comparison: Comparison) -> str:
     assert comparison.margin is not None
     return f"{comparison.margin * 100:.2f} points"
@@ -308,10 +302,13 @@ def pairs_in_words(count: int) -> str:
 
 
 def _interval(found: Estimate, what: str = "95 % interval", *, none: str = FEW_VALUES) -> str:
-    """An interval in words: `95 % interval -1.50 to +0.22`; `none` says why there is no interval."""
+    """The interval of a difference in words, counted as its size is: `95 % interval 2.01 to 2.53`.
+
+    `none` says why there is no interval.
+    """
     if not found.has_interval:
         return none
-    return f"{what} {interval_points(found.low, found.high)}"
+    return f"{what} {ends_in_words(found.mean, found.low, found.high)}"
 
 
 def learning_rate_sentence(finding: Finding) -> str:
@@ -327,7 +324,7 @@ def learning_rate_sentence(finding: Finding) -> str:
             f"{' or of '.join(lost)} come through."
         )
     level = f"{share(1 - found.best.alpha)} interval"
-    own = f"against {points(base.mean)} ({_interval(base, level)}) at the recipe's own"
+    own = f"while it is {size_in_words(base.mean)} ({_interval(base, level)}) at the recipe's own"
     if not base.n:
         own = "while at the recipe's own no pair came through"
     holds = {
@@ -336,7 +333,7 @@ def learning_rate_sentence(finding: Finding) -> str:
     }[found.holds]
     words = (
         f"{holds} when each setting has the learning rate that suits it best, x{found.rates[0]:g} for {first} and "
-        f"x{found.rates[1]:g} for {second}: a difference of {points(difference.mean)} points "
+        f"x{found.rates[1]:g} for {second}: the error of {first} is then {size_in_words(difference.mean)} "
         f"({_interval(difference, level)}, n = {difference.n}), {own}."
     )
     return _joined(words, learned_words(found.best, names), failed_words(found.best, names))
@@ -360,7 +357,7 @@ def trend_sentence(finding: Finding) -> str:
     numbers = f"{seeds}, {_interval(slope)}, {p_value(found.p)}"
     over = f"{cardinalities} {under}" if under else cardinalities
     words = (
-        f"Over cardinality {over}, each doubling goes with a test error {_size(slope.mean)} on average "
+        f"Over cardinality {over}, each doubling goes with a test error {size_in_words(slope.mean)} on average "
         f"({numbers if slope.n > 1 else seeds})."
     )
     return _joined(words, left_out, *map(_optimum_sentence, found.optima))
@@ -518,12 +515,12 @@ def _beside(one: Beside, found: FinalRound) -> str:
         return f"Beside {other} nothing can be said, since with no seed both runs came through.{lost}"
     if one.is_too_few:
         pairs = "1 pair of seeds is" if difference.n == 1 else f"{difference.n} pairs of seeds are"
-        lower = f"so far the answer's test error is {_size(difference.mean)}"
+        lower = f"so far the answer's test error is {size_in_words(difference.mean)}"
         return f"Beside {other} {pairs} too few to say; {lower}.{lost}"
     family = f", both corrected for {one.family} comparisons" if one.family > 1 else ""
     ends = _interval(difference, "95 % interval over seeds and test images")
     pairs = "" if difference.n == found.seeds else f", {difference.n} pairs of seeds"
-    size = f"its test error is {_size(difference.mean)}"
+    size = f"its test error is {size_in_words(difference.mean)}"
     numbers = f"{size}; {ends}, {p_value(one.p)}{family}{pairs}"
     if one.guesses:
         return f"Neither it nor {other} has learned more than guessing ({numbers}).{lost}"
@@ -539,7 +536,7 @@ def _beside(one: Beside, found: FinalRound) -> str:
         return f"On the test images it is worse than {other} ({numbers}); but nothing is chosen by test images.{lost}"
     if one.verdict == "equivalent":
         assert one.margin is not None
-        narrow = interval_points(one.narrow.low, one.narrow.high)
+        narrow = ends_in_words(one.narrow.mean, one.narrow.low, one.narrow.high)
         margin = f"the margin of {one.margin * 100:.2f} points"
         numbers = f"{size}; 90 % interval over seeds and test images {narrow}{family}{pairs}"
         return f"It is equivalent to {other} within {margin} ({numbers}).{lost}"

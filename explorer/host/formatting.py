@@ -123,6 +123,21 @@ def _true_minus(number: str) -> str:
     return number.lstrip("-") if not number.strip("-0.") else number.replace("-", "\N{MINUS SIGN}")
 
 
+def size_in_words(difference: float) -> str:
+    """A difference of two errors in words: `1.23 points lower`; a zero difference is called none."""
+    if abs(difference) < 1e-12:
+        return "no lower or higher"
+    return f"{abs(difference) * 100:.2f} points {'lower' if difference < 0 else 'higher'}"
+
+
+def range_in_words(low: float, high: float) -> str:
+    """What differences lie between, in words: `0.13 to 0.39 points lower`, or each end with its side."""
+    first, last = size_in_words(high), size_in_words(low)
+    if first == last or low < 0 <= high:
+        return first if first == last else f"{first} to {last}"
+    return f"{first.partition(' ')[0]} to {last}" if high < 0 else f"{last.partition(' ')[0]} to {first}"
+
+
 def ends_in_words(difference: float, low: float, high: float) -> str:
     """The ends of an interval of a difference, counted as its size is: `2.01 to 2.53` of one of 2.27 points lower.
 

@@ -12,13 +12,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from explorer.analysis.caveats import failed_words, learned_words, spaces_failed, spaces_learned
+from explorer.analysis.caveats import spaces_failed, spaces_learned
 from explorer.analysis.check_sentences import robustness_sentence
 from explorer.analysis.final_round import verdict_word
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
-from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Rivals
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.sentences import (
@@ -51,7 +50,7 @@ from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import MOST_CURVES, Figure, Views
 from explorer.report.panel import Panel
 from explorer.report.rank_figure import rank_words
-from explorer.report.robustness import CheckRow, check_forest, check_rows, filter_rows
+from explorer.report.robustness import CheckRow, check_rows, filter_rows
 from explorer.report.steps import step_rows
 from explorer.report.verdict_svg import verdict_svgs
 
@@ -131,7 +130,7 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         timed="latency" in study.config.search.objectives,
         checks=_checks(study.finding),
         pairs=_pairs(study.finding),
-        others=_others(study.finding),
+        others=study.finding.others,
         rivals=_rivals(study.finding),
         trend=trend_sentence(study.finding),
         curves=MOST_CURVES,
@@ -139,7 +138,6 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         robustness=robustness_sentence(study.finding),
         check_rows=_check_rows(study.finding),
         filter_rows=filter_rows(study),
-        check_forest=_check_forest(study.finding),
         search_history=study.finding.search_history,
         against_chance=search_history_sentence(study.finding),
         against_fit=linear_guess_sentence(study.finding),
@@ -218,14 +216,14 @@ def _policy(script: str) -> str:
 
 
 def _pairs(finding: Finding) -> list[tuple[int, str, str, str]]:
-    """For each seed of the contrast: both errors, or the statuses of failed runs, and the difference, as text."""
+    """For each seed of the contrast, as text: both errors, or the statuses of failed runs, and how much less it is."""
     found = finding.comparison
     if found is None:
         return []
     by_name = {one.setting: one for one in finding.summaries}
     first, second = by_name[found.setting], by_name[found.against]
     shared = sorted(set(first.errors) & set(second.errors))
-    apart = {seed: wording.points(value) for seed, value in found.differences.items()}
+    apart = {seed: wording.less(value) for seed, value in found.differences.items()}
     return [(seed, seed_words(first, seed), seed_words(second, seed), apart.get(seed, "-")) for seed in shared]
 
 
@@ -233,20 +231,6 @@ def _check_rows(finding: Finding) -> list[CheckRow]:
     """The robustness checks that were made, below the declared contrast; empty if none was."""
     found = finding.robustness
     return check_rows(finding, found) if found is not None and found.is_begun else []
-
-
-def _check_forest(finding: Finding) -> Markup | None:
-    found = finding.robustness
-    return forest_svg(check_forest(finding, found)) if found is not None and found.is_begun else None
-
-
-def _others(finding: Finding) -> list[tuple[Comparison, str]]:
-    """The other contrasts, each with its caveats: runs that failed, networks that learned nothing."""
-    found = []
-    for one in finding.others:
-        names = display_setting(one.setting), display_setting(one.against)
-        found.append((one, f"{learned_words(one, names)} {failed_words(one, names)}".strip()))
-    return found
 
 
 def _rivals(finding: Finding) -> list[tuple[Rivals, str]]:
@@ -266,7 +250,7 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
     found, words = finding.comparison, wording
 
     def points_apart(one: Estimate) -> str:
-        return words.interval_points(one.low, one.high) + (" points" if one.has_interval else "")
+        return words.less_interval(one.low, one.high) + (" points less" if one.has_interval else "")
 
     if found is None or found.difference.n < 2:
         return []
@@ -295,7 +279,7 @@ def _checks(finding: Finding) -> list[tuple[str, str]]:
         rows.append((label, "that over seeds: each has a split, and so test images, of its own"))
     where = ("On the set's own test part alone", "On the images left over from its training part alone")
     for label, one in zip(where, finding.by_part or (), strict=False):
-        rows.append((label, f"{words.points(one.mean)} ({points_apart(one)})"))
+        rows.append((label, f"{words.less(one.mean)} ({points_apart(one)})"))
     if (chances := found.beyond_margin) is not None:
         margin, name = f"{100 * (found.margin or 0):.2f} points", display_setting(found.setting)
         label = f"Probability that {name} is better by more than {margin}, within {margin}, worse by more than {margin}"

@@ -11,11 +11,9 @@ from explorer.analysis.pooled_studies import (
     published_by_data,
 )
 from explorer.host.files import write_whole
-from explorer.host.formatting import interval_points, plain, points
+from explorer.host.formatting import less, less_interval, plain
 from explorer.report.forest import Forest, ForestRow, forest_svg
 from explorer.report.page import RECORDED, home_of, render
-
-AXIS = "Difference of test errors (points)"
 
 
 def write_pool_page(pool: PooledStudies, path: Path) -> None:
@@ -51,9 +49,9 @@ def pool_forest(pool: PooledStudies) -> Forest:
     rows = [
         ForestRow(
             f"{part.label}, n = {part.gap.n}",
-            100 * part.gap.mean,
-            100 * part.gap.low,
-            100 * part.gap.high,
+            -100 * part.gap.mean,
+            -100 * part.gap.high,
+            -100 * part.gap.low,
             _numbers(part.gap.mean, part.gap.low, part.gap.high),
             heavy=part.weight / heaviest,
         )
@@ -63,22 +61,24 @@ def pool_forest(pool: PooledStudies) -> Forest:
     words = _numbers(mean.mean, mean.low, mean.high)
     rows.append(
         ForestRow(
-            "Mean over data sets", 100 * mean.mean, 100 * mean.low, 100 * mean.high, words, "diamond", strong=True
+            "Mean over data sets", -100 * mean.mean, -100 * mean.high, -100 * mean.low, words, "diamond", strong=True
         )
     )
     if math.isfinite(found.low):
-        words = interval_points(found.low, found.high)
-        rows.append(ForestRow("A further data set", math.nan, 100 * found.low, 100 * found.high, words, "span"))
+        words = less_interval(found.low, found.high)
+        rows.append(ForestRow("A further data set", math.nan, -100 * found.high, -100 * found.low, words, "span"))
     for label, pairs in published_by_data(pool).items():
-        first, *more = sorted(100 * pair.gap for pair in pairs)
-        words = f"{points(first / 100)}{f' to {points(more[-1] / 100)}, {len(pairs)} runs' if more else ''}"
+        first, *more = sorted(-100 * pair.gap for pair in pairs)
+        words = f"{less(-first / 100)}{f' to {less(-more[-1] / 100)}, {len(pairs)} runs' if more else ''}"
         rows.append(ForestRow(f"{label}, published", first, words=words, kind="hollow", more=more))
-    title = f"{pool.setting} less {pool.against} on each data set, and their mean"
-    return Forest(title, rows, AXIS, heads=("Data", "Points, 95 % interval"))
+    title = f"Points of test error less than {pool.against}, on each data set and on the mean"
+    return Forest(
+        title, rows, f"Points of test error less than {pool.against}", heads=("Data", "Points less, 95 % interval")
+    )
 
 
 def _numbers(mean: float, low: float, high: float) -> str:
-    return f"{points(mean)} ({interval_points(low, high)})"
+    return f"{less(mean)} ({less_interval(low, high)})"
 
 
 def recipe_differences(pool: PooledStudies) -> list[tuple[str, list[str]]]:

@@ -24,10 +24,10 @@ from explorer.design.shape_axes import SHOWN
 from explorer.host.formatting import (
     ERROR_NAMES,
     counted,
-    interval_points,
+    less,
+    less_interval,
     millions,
     p_value,
-    points,
     share,
     signed_percent,
 )
@@ -166,9 +166,9 @@ def _final(study: OpenedStudy) -> PrintTable | None:
         f"{counted(found.seeds, 'seed')} each on training and validation images together. The first is the answer, "
         "whatever the test says. Test error after the last epoch, mean over the runs that came through with its 95 % "
         f"interval over seeds and {counted(found.images or 0, 'test image')}. "
-        "Difference: the answer less the design, in points, paired by seed, with an interval over seeds and test "
-        "images: below zero the answer is better; the verdict is on the answer, and intervals and p are corrected for "
-        f"all comparisons (Bonferroni). {source(study)}"
+        "Points less: of test error that the answer has less than the design, paired by seed, with an interval over "
+        "seeds and test images; the verdict is on the answer, and intervals and p are corrected for all comparisons "
+        f"(Bonferroni). {source(study)}"
     )
     return PrintTable(final_numbers(found), words, note)
 
@@ -183,8 +183,8 @@ def _final_row(found: FinalRound, one: SettingSummary, beside: Beside | None) ->
         "n": final_seeds_words(found, one),
         "Test error": mean_words(one),
         "95 % interval": interval_words(one) if one.estimate.has_interval else "-",
-        "Difference": points(gap.mean) if gap is not None else "-",
-        "Interval": interval_points(gap.low, gap.high) if gap is not None and gap.has_interval else "-",
+        "Points less": less(gap.mean) if gap is not None else "-",
+        "Interval": less_interval(gap.low, gap.high) if gap is not None and gap.has_interval else "-",
         "p": _p(beside.p) if beside is not None else "-",
         "Verdict": verdict,
     }
@@ -232,7 +232,7 @@ def _contrasts(study: OpenedStudy) -> PrintTable | None:
     if not rows:
         return None
     error = ERROR_NAMES[finding.measure]
-    note = f"Difference of the {error}, the first less the second, in points: below zero the first is better. "
+    note = f"Points less: of {error} that the first has less than the second. "
     if pairs:
         note += f"Paired by seed, {share(1 - pairs[0].alpha)} t interval. "
     if finding.others:
@@ -257,8 +257,8 @@ def _row(
     words = {
         "First": shown[0],
         "Second": shown[1],
-        "Difference": points(gap.mean),
-        "Interval": interval_points(gap.low, gap.high) if gap.has_interval else "-",
+        "Points less": less(gap.mean),
+        "Interval": less_interval(gap.low, gap.high) if gap.has_interval else "-",
         "n": str(gap.n),
         "p": _p(p),
         "Verdict": verdict,
@@ -296,7 +296,7 @@ def _checks(study: OpenedStudy) -> PrintTable | None:
         {
             "Check": row.check,
             "Trained": row.words,
-            "Difference": row.gap,
+            "Points less": row.gap,
             "95 % interval": row.interval,
             "n": str(row.n),
             "Change": row.change or "-",
@@ -307,7 +307,7 @@ def _checks(study: OpenedStudy) -> PrintTable | None:
     )
     first, second = _ends(finding.comparison)[1]
     note = (
-        f"{first} less {second} in points of {ERROR_NAMES[finding.measure]}, as declared and with one rival "
+        f"Points of {ERROR_NAMES[finding.measure]} that {first} has less than {second}, as declared and with one rival "
         "explanation taken away; p is that of the change, adjusted over all checks. In brackets: arms by which a check "
         f"is not judged. {source(study)}"
     )
@@ -406,4 +406,5 @@ def _stacked(cell: str, at: str = "t") -> str:
 def latex_text(words: str) -> str:
     """Text for LaTeX: its special letters escaped, numbers below zero with a minus sign."""
     escaped = "".join(_LATEX.get(letter, letter) for letter in words)
-    return re.sub(r"(?<![\w.])([-+])(?=\d)", r"$\1$", escaped)
+    escaped = re.sub(r"(?<![\w.])([-+])(?=\d)", r"$\1$", escaped)
+    return escaped.replace("\N{MINUS SIGN}", "$-$")

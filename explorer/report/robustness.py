@@ -9,7 +9,7 @@ from explorer.analysis.intervals import DIFFERENCES, Estimate, estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.robustness import JudgedArm, Robustness
 from explorer.design.name import display_setting
-from explorer.host.formatting import interval_points, p_value, points
+from explorer.host.formatting import less, less_interval, p_value
 from explorer.report.forest import Forest, ForestRow
 from explorer.report.panel import PALETTE, Axis, Mark, Panel, bands
 from explorer.study.checks import RIVALS, Side
@@ -19,7 +19,7 @@ LEAST_LENGTHS = 2  # fewest lengths of training, the declared one included, that
 
 @dataclass(frozen=True)
 class CheckRow:
-    """One row of the table: an arm of a check, or the declared contrast, as text."""
+    """One row of the table, as text: an arm of a check, or the declared contrast; in points less than the rival."""
 
     check: str
     words: str
@@ -41,18 +41,18 @@ def declared_gap(finding: Finding) -> Estimate:
 def check_rows(finding: Finding, found: Robustness) -> list[CheckRow]:
     """The declared contrast and every arm that was made."""
     gap = declared_gap(finding)
-    rows = [CheckRow("-", "as declared", points(gap.mean), interval_points(gap.low, gap.high), gap.n)]
+    rows = [CheckRow("-", "as declared", less(gap.mean), less_interval(gap.low, gap.high), gap.n)]
     for check in found.checks:
         for arm in check.arms:
-            ends = f" ({interval_points(arm.change.low, arm.change.high)})" if arm.change.has_interval else ""
+            ends = f" ({less_interval(arm.change.low, arm.change.high)})" if arm.change.has_interval else ""
             rows.append(
                 CheckRow(
                     RIVALS[check.name],
                     found.named(arm.arm.name).words,
-                    points(arm.gap.mean),
-                    interval_points(arm.gap.low, arm.gap.high) if arm.gap.n else "-",
+                    less(arm.gap.mean),
+                    less_interval(arm.gap.low, arm.gap.high) if arm.gap.n else "-",
                     arm.gap.n,
-                    f"{points(arm.change.mean)}{ends}",
+                    f"{less(arm.change.mean)}{ends}",
                     p_value(arm.p) if arm.p == arm.p else "-",
                     word_of(arm),
                     arm_note(found, arm),
@@ -75,16 +75,20 @@ def check_forest(finding: Finding, found: Robustness) -> Forest:
     rows = [_row("as declared", gap, "", strong=True)]
     rows += [_row(found.named(arm.arm.name).words, arm.gap, word_of(arm)) for arm in arms]
     margin = None if comparison.margin is None else 100 * comparison.margin
-    title = f"{first} less {second}, as declared and in each robustness check"
+    title = f"Points of error that {first} has less than {second}, as declared and in each robustness check"
     return Forest(
-        title, rows, "Difference (points)", margin=margin, heads=("Trained", "Difference, interval, pairs, rule")
+        title,
+        rows,
+        f"Points less than {second}",
+        margin=margin,
+        heads=("Trained", "Points less, interval, pairs, rule"),
     )
 
 
 def _row(label: str, gap: Estimate, word: str, *, strong: bool = False) -> ForestRow:
-    ends = f" ({points(gap.low)} to {points(gap.high)})" if gap.has_interval else ""
-    shown = ", ".join(filter(None, (f"{points(gap.mean)}{ends}", str(gap.n), word)))
-    return ForestRow(label, 100 * gap.mean, 100 * gap.low, 100 * gap.high, shown, strong=strong)
+    ends = f" ({less_interval(gap.low, gap.high)})" if gap.has_interval else ""
+    shown = ", ".join(filter(None, (f"{less(gap.mean)}{ends}", str(gap.n), word)))
+    return ForestRow(label, -100 * gap.mean, -100 * gap.high, -100 * gap.low, shown, strong=strong)
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,16 @@ from explorer.analysis.sentences import (
     trend_sentence,
 )
 from explorer.design.cost_measures import MEASURES
+from explorer.design.name import display_setting
 from explorer.host.formatting import (
     ERROR_NAMES,
     NOTED,
     cost,
     counted,
-    interval_points,
+    less,
+    less_interval,
     millions,
     percent,
-    points,
     signed_percent,
 )
 from explorer.report.error_words import (
@@ -118,14 +119,14 @@ def _final_table(found: FinalRound) -> Table:
 
 def checks_table(finding: Finding, found: Robustness) -> Table:
     """The declared contrast and every arm of its robustness checks; words of arms that decide nothing in brackets."""
-    table = plain_table("Robustness checks (points of test error)", "arm", "gap", "95 % interval", "n", "change", "")
+    assert finding.comparison is not None
+    title = f"Robustness checks (points of error less than {display_setting(finding.comparison.against)})"
+    table = plain_table(title, "arm", "less", "95 % interval", "n", "change", "")
     gap = declared_gap(finding)
-    table.add_row("declared", points(gap.mean), interval_points(gap.low, gap.high), str(gap.n), "", "")
+    table.add_row("declared", less(gap.mean), less_interval(gap.low, gap.high), str(gap.n), "", "")
     for arm in (arm for check in found.checks for arm in check.arms):
-        interval = interval_points(arm.gap.low, arm.gap.high) if arm.gap.n else "-"
-        table.add_row(
-            arm.arm.name, points(arm.gap.mean), interval, str(arm.gap.n), points(arm.change.mean), word_of(arm)
-        )
+        interval = less_interval(arm.gap.low, arm.gap.high) if arm.gap.n else "-"
+        table.add_row(arm.arm.name, less(arm.gap.mean), interval, str(arm.gap.n), less(arm.change.mean), word_of(arm))
     return table
 
 

@@ -430,8 +430,8 @@ def _of_final(picture: VerdictPicture, found: FinalRound) -> VerdictPicture:
     """The answer of a search beside each other design of its final round."""
     answer = found.summaries[0]
     by_name = {one.setting: one for one in found.summaries}
-    rows = [_beside(one, answer, by_name[one.against]) for one in found.comparisons if one.difference.n]
-    if not rows:
+    rows = [_beside(one, answer, by_name[one.against]) for one in found.comparisons]
+    if not any(one.n for one in rows):
         return picture
     margin = found.comparisons[0].margin
     picture = replace(

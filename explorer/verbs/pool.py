@@ -9,7 +9,7 @@ from explorer.analysis.judging import open_study
 from explorer.analysis.pooled_studies import PooledStudies, pool_studies, pooled_sentence, published_sentence
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
-from explorer.host.formatting import interval_points, points
+from explorer.host.formatting import less, less_interval
 from explorer.record.folder import CONFIG, REPORTS, make_folder, refuse_links, study_folder
 from explorer.report.finding_data import pool_data
 from explorer.report.terminal import plain_table
@@ -60,11 +60,11 @@ def _page(config: PoolConfig) -> Path:
 
 def print_pool(pool: PooledStudies, console: Console) -> None:
     """Print a row for each study, and what they say together."""
-    title = f"{pool.setting} less {pool.against}, over {len(pool.parts)} data sets"
-    table = plain_table(title, "study", "data", "seeds", "points", "95 % interval")
+    title = f"Points of test error that {pool.setting} has less than {pool.against}"
+    table = plain_table(title, "study", "data", "seeds", "less", "95 % interval")
     for part in pool.parts:
         gap = part.gap
-        table.add_row(part.name, escape(part.label), str(gap.n), points(gap.mean), interval_points(gap.low, gap.high))
+        table.add_row(part.name, escape(part.label), str(gap.n), less(gap.mean), less_interval(gap.low, gap.high))
     console.print(table)
     console.print(escape(pooled_sentence(pool)), style="bold", highlight=False)
     if words := published_sentence(pool):

@@ -252,12 +252,13 @@ def test_the_recorded_spaces_differ_less_the_more_is_held_equal() -> None:
     assert said.startswith(
         "Designs of many_paths have lower errors on the mean than those of one_path under the paper's"
     )
+    assert "0.88 points lower among designs of equal depth and multiply-adds (95 % interval 0.38 to 1.38)" in said
     assert (
-        "-0.88 points among designs of equal depth and multiply-adds (95 % interval -1.38 to -0.38) and -0.24" in said
+        "0.24 points lower among designs of equal depth, width and middle width D (95 % interval 0.25 higher to" in said
     )
     assert said.endswith(
-        "It depends on depth (p = 0.0092): -0.99 at 20 layers, -1.41 at 29 layers, -3.01 at 38 layers, -4.89 at 47 "
-        "layers, -2.50 at 56 layers."
+        "It depends on depth (p = 0.0092): 0.99 points lower at 20 layers, 1.41 points lower at 29 layers, 3.01 points "
+        "lower at 38 layers, 4.89 points lower at 47 layers, 2.50 points lower at 56 layers."
     )
     assert "better" not in said
 

@@ -42,7 +42,7 @@ def test_steps_slope_and_published_gap_stand_under_the_verdict_on_terminal_and_p
     assert words == (
         "Regime: 100 training steps, less than 0.1 % of the ResNeXt paper's 117,187 on CIFAR. In the last 2 epochs of "
         f"20 the validation error fell by {-slope:.2f} points an epoch. Published single runs trained to the end on "
-        "CIFAR-10: 20-32x4d less 20-1x64d -0.13 points (imgclsmob)."
+        "CIFAR-10: 20-32x4d beside 20-1x64d 0.13 points lower (imgclsmob)."
     )
     assert main(["study=equal_params", "name=own", "recipe.epochs=20", "search.seeds=4", "recipe.batch_size=16",
                  "data.name=cifar10_small"]) == 0  # fmt: skip

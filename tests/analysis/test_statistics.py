@@ -164,7 +164,7 @@ def test_a_sentence_gives_direction_size_interval_n_and_p() -> None:
     assert finding.complete
     assert sentence(finding) == (
         "ResNeXt-29 (32x4d) beats ResNet-29 (1x64d): its test error is 1.00 points lower "
-        "(95 % interval of the difference -1.12 to -0.88, n = 5 paired seeds, p < 0.0001)."
+        "(95 % interval 0.88 to 1.12, n = 5 paired seeds, p < 0.0001)."
     )
 
 

@@ -123,8 +123,8 @@ def test_test_images_beside_the_sets_own_are_told_with_what_each_of_the_two_says
     parts = Estimate(6, -0.01, -0.02, -0.005), Estimate(6, -0.03, -0.04, -0.01)
     page = render_page(replace(made, environment=environment, finding=replace(made.finding, by_part=parts)))
     assert "300 to test (100 of the set&#39;s own test part, then 200 left over from its training part)" in page
-    assert "own test part alone<td>-1.00 (-2.00 to -0.50 points)" in page
-    assert "left over from its training part alone<td>-3.00 (-4.00 to -1.00 points)" in page
+    assert "own test part alone<td>1.00 (0.50 to 2.00 points less)" in page
+    assert "left over from its training part alone<td>3.00 (1.00 to 4.00 points less)" in page
     data = replace(made.config.data, test_images="rest")
     assert images(environment | {"rest_images": 0}, data) == (
         "80 to train, 40 to validate, 300 to test (every labelled image that is neither trained nor validated on)"

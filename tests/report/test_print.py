@@ -176,17 +176,17 @@ def test_tables_hold_the_finding_in_every_format(recorded: dict[str, OpenedStudy
     assert contrasts["difference"][0] == pytest.approx(pair.difference.mean)
     assert contrasts["p"][0] == pytest.approx(pair.p)
     latex, markdown = written(tables["contrasts"], "latex"), written(tables["contrasts"], "md")
-    numbers_of_it = r"$-$2.27 & $-$2.53 to $-$2.01 & 10 & \textless{} 0.0001 & beats \\"
+    numbers_of_it = r"2.27 & 2.01 to 2.53 & 10 & \textless{} 0.0001 & beats \\"
     stacked = r"\begin{tabular}[t]{@{}l@{}}%s \\ %s\end{tabular}"  # a long name has two lines
     names = [stacked % name for name in (("ResNeXt-29", "(16x2d, w64)"), ("ResNet-29", "(1x16d, w64)"))]
     assert f"{' & '.join(names)} & {numbers_of_it}" in latex
     assert latex.count("rule\n") == 3
-    assert "| ResNeXt-29 (16x2d, w64) | ResNet-29 (1x16d, w64) | -2.27 | -2.53 to -2.01 | 10 |" in markdown
+    assert "| ResNeXt-29 (16x2d, w64) | ResNet-29 (1x16d, w64) | 2.27 | 2.01 to 2.53 | 10 |" in markdown
     for text in (latex, markdown):
         assert f"content hash {study.environment['data_hash']}" in text
         assert "commit 065346845cf3" in text
     spaces = print_tables(recorded[RECORDED[1]])
-    assert spaces["contrasts"].words.loc[0, "Difference"] == "-2.95"
+    assert spaces["contrasts"].words.loc[0, "Points less"] == "2.95"
     assert set(spaces["settings"].words["95 % interval"]) == {"-"}  # of one seed there is none
 
 

@@ -25,7 +25,7 @@ from explorer.analysis.seeds_and_images import apart, clopper_pearson
 from explorer.analysis.sentences import mood, sentence
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
-from explorer.host.formatting import percent
+from explorer.host.formatting import less_interval, percent
 from explorer.report.drawing import draw
 from explorer.report.index import entry_of
 from explorer.report.method import checklist
@@ -286,13 +286,16 @@ def test_the_final_round_is_the_first_table_and_figure_and_is_cited(capsys: pyte
     assert runs in own.citation
     assert main(["figure", "best", "--format", "svg"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert Path("figures/best-final.svg").exists()
-    assert "Circles: single seeds. Lines: 95 % intervals. n = 5 seeds a design." in said
+    assert Path("figures/best-verdict.svg").exists()
+    assert "right of zero it has the lower error. Small circles: single pairs of seeds (n = 5)." in said
     assert runs in said
-    assert main(["figure", "best", "final-differences", "--width", "page"]) == 0
+    assert main(["figure", "best", "final", "--width", "page"]) == 0
+    assert "Circles: single seeds. Lines: 95 % intervals. n = 5 seeds a design." in capsys.readouterr().out
     assert main(["table", "best", "final", "--format", "latex,csv,md"]) == 0
     page = draw(study).read_text()
-    assert page.count('class="plot forest"') == 2
+    assert page.count('class="plot forest"') == 1
+    for one in found.comparisons:
+        assert page.count(less_interval(one.difference.low, one.difference.high)) >= 3  # twice drawn, and in a table
     for one in found.summaries:
         assert page.count(percent(one.estimate.mean)) >= 2
 

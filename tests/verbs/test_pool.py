@@ -13,7 +13,7 @@ from explorer.analysis.judging import open_study
 from explorer.analysis.pooled_studies import pool_studies, pooled_sentence
 from explorer.analysis.published_runs import NEARLY_EQUAL, every_pair, published
 from explorer.analysis.robustness import JudgedCheck, Robustness
-from explorer.host.formatting import points
+from explorer.host.formatting import less, range_in_words
 from explorer.study.designs import Setting
 from explorer.verbs.command_line import read_command
 from tests.made_up import End, all_ok, made_up
@@ -52,10 +52,10 @@ def test_three_data_sets_give_a_mean_a_prediction_and_a_page_that_the_index_list
     assert all(len(line) <= 80 for line in told.splitlines())
     pool = pool_studies([open_study(tmp_path / "studies" / name) for name in THREE])
     for part in pool.parts:
-        assert re.search(rf"{part.name} +Set {part.name} +5 +{re.escape(points(part.gap.mean))} ", told)
+        assert re.search(rf"{part.name} +Set {part.name} +5 +{re.escape(less(part.gap.mean))} ", told)
     words = " ".join(told.split())
     assert f"in {pool.found.same_sign} of 3" in words
-    assert f"expected at {100 * pool.found.low:+.2f} to {100 * pool.found.high:+.2f}" in words
+    assert f"expected to be {range_in_words(pool.found.low, pool.found.high)}, in 95 % of cases" in words
     assert sum(part.weight for part in pool.parts) == pytest.approx(1)
     page = (tmp_path / "reports" / "pool-all.html").read_text()
     (picture,) = [own for tag, own in elements(page) if tag == "svg"]
