@@ -69,6 +69,8 @@ class Question:
 def filled(question: str, label: str, held: list[str], cost: str) -> str:
     """Fill the placeholders of a question: the images, the costs held equal, and the cost that is minimised."""
     equal = " and ".join(one.words for axis, one in COUNTED.items() if axis in held)
+    if not equal:
+        question = question.replace(" within a budget of {budget}", ", whatever it costs")
     words = {
         "{data}": label,
         "{budget}": equal or "cost, though none is held,",

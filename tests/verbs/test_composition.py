@@ -144,6 +144,10 @@ def test_the_question_of_a_shipped_study_leaves_open_what_a_group_decides(name: 
             "At equal cost, though none is held, which of the related families has the lowest error?",
         ),
         (
+            ["study=best", "data=digits", "budget=none"],
+            "Which network is best for Digits (scikit-learn), whatever it costs?",
+        ),
+        (
             ["study=pareto", "search.objectives=[error,params]"],
             "Which networks have the lowest error at each number of parameters?",
         ),
