@@ -1,5 +1,7 @@
 """Print the results of benchmarks on the terminal."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from rich.console import Console
 
@@ -9,7 +11,8 @@ from benchmarks.results import Choices, CostSpeed, Large, PageSpeed, Scale, Scan
 from explorer.analysis.caveats import failed_words, learned_words
 from explorer.analysis.ranks import Agreement
 from explorer.host import formatting as wording
-from explorer.report.terminal import plain_table
+from explorer.host.console import say
+from explorer.host.tables import Cell, print_rows
 from explorer.study.settings import StudyConfig
 from explorer.training.results import Figure
 from explorer.verbs.benchmark import print_figures
@@ -17,12 +20,11 @@ from explorer.verbs.benchmark import print_figures
 
 def print_speeds(found: list[CostSpeed], console: Console) -> None:
     """Print the designs costed per second by each method, and the ratio to fvcore."""
-    table = plain_table(
-        "Designs costed per second", "method", "designs", "seconds", "per second", "x fvcore", "disagree"
-    )
+    title = "Designs costed per second"
+    columns = ["method", "designs", "seconds", "per second", "x fvcore", "disagree"]
     slowest = found[-1].per_second
-    for speed in found:
-        table.add_row(
+    rows: list[Sequence[Cell]] = [
+        (
             speed.method,
             f"{speed.designs:,}",
             f"{speed.seconds:.2f}",
@@ -30,20 +32,22 @@ def print_speeds(found: list[CostSpeed], console: Console) -> None:
             f"{speed.per_second / slowest:,.0f}",
             str(speed.disagreements),
         )
-    console.print(table)
-    console.print(
+        for speed in found
+    ]
+    print_rows(console, title, columns, rows)
+    say(
+        console,
         "Random ResNeXts of 11 to 56 layers at 32 pixels; the later methods cost the first of the same designs. "
         "Disagree: with the first line, in parameters, multiply-adds or activations.",
-        highlight=False,
     )
 
 
 def print_scan(found: ScanSpeed, console: Console) -> None:
     """Print time and memory of scanning a space for designs within a budget."""
-    console.print(
+    say(
+        console,
         f"Scan: {found.points:,} points, {found.feasible:,} meet {found.budget}; {found.seconds:.2f} s, "
         f"{found.points / found.seconds:,.0f} points per second on one core, {found.peak_bytes / 2**20:.0f} MiB.",
-        highlight=False,
     )
 
 
@@ -62,7 +66,7 @@ def print_accuracy(found: Equivalence, fast: str, plain: str, console: Console) 
     print_figures([figure], console)
     for words in (learned_words(found.paired, (fast, plain)), failed_words(found.paired, (fast, plain))):
         if words:
-            console.print(words, markup=False, highlight=False)
+            say(console, words)
 
 
 def _length(study: StudyConfig) -> str:
@@ -79,30 +83,25 @@ def print_ranks(
     interval = f"95 % interval over seeds {found.low:.2f} to {found.high:.2f}"
     if found.low != found.low:
         interval = "no interval, since that needs two seeds of each setting in both studies"
-    console.print(
+    say(
+        console,
         f"{short.name} ({_length(short)}) against {long.name} ({_length(long)}): Kendall's tau "
         f"{found.tau:.2f} over {found.settings} settings, {interval}. 1: the same order; 0: no relation.",
-        highlight=False,
     )
     if not same_images:
-        console.print(
-            f"Other images of {long.data.label} in the two: what they differ by is not the epochs alone.",
-            markup=False,
-            highlight=False,
-        )
+        say(console, f"Other images of {long.data.label} in the two: what they differ by is not the epochs alone.")
     if found.left_out:
-        console.print(
-            f"Left out, since a run of theirs diverged or ran out of memory: {found.left_out} settings.",
-            highlight=False,
-        )
+        say(console, f"Left out, since a run of theirs diverged or ran out of memory: {found.left_out} settings.")
 
 
 def print_replay(found: Replay, margin: float, console: Console) -> None:
     """Print the regrets of searches that were replayed in a recorded study."""
     curves, draws = found.curves, len(found.regrets[found.base])
-    table = plain_table(
+    title = (
         f"{draws} searches of each kind replayed among {len(curves.names)} designs of {curves.errors.shape[1]} epochs, "
-        f"each for {found.share:.0%} of the epochs of all",
+        f"each for {found.share:.0%} of the epochs of all"
+    )
+    columns = [
         "search",
         "designs begun",
         "median regret",
@@ -110,19 +109,22 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
         f"within {100 * margin:g}",
         f"mean less {found.base}",
         "95 % of draws",
-    )
+    ]
+    rows: list[Sequence[Cell]] = []
     for kind, regrets in found.regrets.items():
         mean, low, high = found.difference(kind)
-        table.add_row(
-            kind,
-            f"{found.trained[kind]:.1f}",
-            wording.points(float(np.median(regrets))),
-            wording.points(float(np.percentile(regrets, 90))),
-            f"{100 * found.within(kind, margin):.0f} %",
-            wording.points(mean),
-            wording.interval_points(low, high),
+        rows.append(
+            (
+                kind,
+                f"{found.trained[kind]:.1f}",
+                wording.points(float(np.median(regrets))),
+                wording.points(float(np.percentile(regrets, 90))),
+                f"{100 * found.within(kind, margin):.0f} %",
+                wording.points(mean),
+                wording.interval_points(low, high),
+            )
         )
-    console.print(table)
+    print_rows(console, title, columns, rows)
     taus = ", ".join(f"{curves.tau(rung):.2f} after {rung}" for rung in found.rungs)
     judged = (
         "Regret: points of test error by which the design that validation errors chose lies above the lowest there was."
@@ -130,11 +132,11 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
         else "Regret: points of validation error above the best design there was. The searches chose by these same "
         "errors, so that regrets are too small and tell no kind of search from another."
     )
-    console.print(
+    say(
+        console,
         f"{judged} Linear fit: random designs for all epochs but those of two, then the two for which depth, log2 "
         "width and log2 D predict the lowest errors. Draws share their runs, so they are no sample of studies. "
         f"Kendall's tau of errors with the last ones: {taus} epochs.",
-        highlight=False,
     )
     figures = []
     for kind in [kind for kind in found.regrets if "halving" in kind]:
@@ -148,18 +150,10 @@ def print_replay(found: Replay, margin: float, console: Console) -> None:
 
 def print_pages(found: list[PageSpeed], console: Console) -> None:
     """Print size, drawing time and loading time of pages."""
-    table = plain_table(
-        "Pages of synthetic studies",
-        "runs",
-        "epochs of each",
-        "size",
-        "drawn in",
-        "peak memory",
-        "first view",
-        "interactive",
-    )
-    for speed in found:
-        table.add_row(
+    title = "Pages of synthetic studies"
+    columns = ["runs", "epochs of each", "size", "drawn in", "peak memory", "first view", "interactive"]
+    rows: list[Sequence[Cell]] = [
+        (
             f"{speed.runs:,}",
             f"{speed.epochs:,}",
             f"{speed.size / 1e6:.2f} MB",
@@ -168,20 +162,22 @@ def print_pages(found: list[PageSpeed], console: Console) -> None:
             "-" if speed.first is None else f"{speed.first:.2f} s",
             "-" if speed.interactive is None else f"{speed.interactive:.2f} s",
         )
-    console.print(table)
-    console.print(
+        for speed in found
+    ]
+    print_rows(console, title, columns, rows)
+    say(
+        console,
         "Drawn: of a record in memory, already judged. Peak memory: of the process that makes the study and draws it. "
         "First view: verdict, key figure and the table's first row painted. Interactive: all figures live. Both from "
         "navigation, in Chromium, the file on disk, median of the loads.",
-        highlight=False,
     )
 
 
 def print_scale(found: list[Scale], console: Console) -> None:
     """Print how busy slots were kept, and the coordinator's cost."""
     how = "real" if found[0].is_real else "simulated"
-    table = plain_table(
-        f"Runs that only take time, {how} clock, sampler {found[0].sampler}, lengths +-{found[0].spread:.0%}",
+    title = f"Runs that only take time, {how} clock, sampler {found[0].sampler}, lengths +-{found[0].spread:.0%}"
+    columns = [
         "slots",
         "run",
         "runs",
@@ -192,9 +188,9 @@ def print_scale(found: list[Scale], console: Console) -> None:
         "wait",
         "longest wait",
         "runs/s",
-    )
-    for one in found:
-        table.add_row(
+    ]
+    rows: list[Sequence[Cell]] = [
+        (
             f"{one.slots:,}",
             f"{one.run_seconds:g} s",
             f"{one.runs:,}",
@@ -206,20 +202,14 @@ def print_scale(found: list[Scale], console: Console) -> None:
             f"{1000 * one.usage.longest_wait:,.0f} ms",
             f"{one.runs / one.usage.seconds:,.1f}",
         )
-    console.print(table)
+        for one in found
+    ]
+    print_rows(console, title, columns, rows)
     parts = list(found[0].parts)
-    table = plain_table(
-        "What the coordinator cost, for each run: milliseconds of the processor, and in brackets those that passed",
-        "slots",
-        "run",
-        "in all",
-        *parts,
-        "record",
-        "memory by quarters of the runs",
-        "memory per run",
-    )
-    for one in found:
-        table.add_row(
+    title = "What the coordinator cost, for each run: milliseconds of the processor, and in brackets those that passed"
+    columns = ["slots", "run", "in all", *parts, "record", "memory by quarters of the runs", "memory per run"]
+    rows = [
+        (
             f"{one.slots:,}",
             f"{one.run_seconds:g} s",
             f"{1000 * one.processor:.2f}",
@@ -228,30 +218,32 @@ def print_scale(found: list[Scale], console: Console) -> None:
             f"{', '.join(f'{size / 2**20:,.0f}' for size in one.memory)} MiB",
             f"{one.bytes_per_run / 2**10:.1f} KiB",
         )
-    console.print(table)
-    console.print(
+        for one in found
+    ]
+    print_rows(console, title, columns, rows)
+    say(
+        console,
         "Slots in use: slot-seconds of runs over slots times the time from the first submission to the last; with the "
         "tail: until the last run has ended. Wait: of a slot, from the end of a run to the next. In all: every thread, "
         "the start included. Receive: the engine's own, waiting included. Memory per run: by which the process grew "
         "with each of the second half of the runs.",
-        highlight=False,
     )
 
 
 def print_choices(found: list[Choices], console: Console) -> None:
     """Print how long samplers take for a choice, and how many runs they can supply."""
     lengths = {"1 min": 60, "10 min": 600, "1 h": 3600, "8 h": 28800}
-    table = plain_table(
-        "Choices of one design among 100,000",
+    title = "Choices of one design among 100,000"
+    columns = [
         "sampler",
         "results known",
         "median",
         "longest",
         "choices/s",
         *(f"slots, runs of {name}" for name in lengths),
-    )
-    for one in found:
-        table.add_row(
+    ]
+    rows: list[Sequence[Cell]] = [
+        (
             one.sampler,
             f"{one.told:,}",
             f"{1000 * one.seconds:,.1f} ms",
@@ -259,18 +251,22 @@ def print_choices(found: list[Choices], console: Console) -> None:
             f"{1 / one.seconds:,.2f}",
             *(f"{length / one.seconds:,.0f}" for length in lengths.values()),
         )
-    console.print(table)
-    console.print(
+        for one in found
+    ]
+    print_rows(console, title, columns, rows)
+    say(
+        console,
         "Slots: length of a run over the time of a choice, the most that a sampler alone could keep busy with one "
         "seed for each design. A level after choices of more than 5 s is not measured.",
-        highlight=False,
     )
 
 
 def print_large(found: list[Large], console: Console) -> None:
     """Print time and memory of working with large studies."""
-    table = plain_table("Large studies", "study", "runs", "what", "seconds", "peak memory")
+    title = "Large studies"
+    columns = ["study", "runs", "what", "seconds", "peak memory"]
+    rows: list[Sequence[Cell]] = []
     for one in found:
         memory = "-" if one.memory is None else f"{one.memory / 2**20:,.0f} MiB"
-        table.add_row(one.kind, f"{one.runs:,}", one.what, f"{one.seconds:,.1f}", memory)
-    console.print(table)
+        rows.append((one.kind, f"{one.runs:,}", one.what, f"{one.seconds:,.1f}", memory))
+    print_rows(console, title, columns, rows)

@@ -52,7 +52,7 @@ class Limit:
 
     def __str__(self) -> str:
         if not self.at_most:
-            return f"{self.target:,} {self.axis} within {self.tolerance:.2%}"
+            return f"{self.target:,} {self.axis} within {100 * self.tolerance:.2f} %"
         return f"{least_within(self.target, self.tolerance):,} to {self.target:,} {self.axis}"
 
 
@@ -147,7 +147,9 @@ def solved(designs: Designs, budget: Budget, task: Task) -> Designs:
 def described(architecture: Architecture, budget: Budget, task: Task) -> str:
     """A design with its cost and deviation for every measure of the budget, for a message."""
     value = cost(architecture, task)
-    costs = ", ".join(f"{getattr(value, limit.axis):,}, {limit.deviation(value):+.2%}" for limit in budget.limits)
+    costs = ", ".join(
+        f"{getattr(value, limit.axis):,}, {100 * limit.deviation(value):+.2f} %" for limit in budget.limits
+    )
     return f"{short_name(architecture)} ({costs})"
 
 

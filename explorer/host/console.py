@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from explorer.host.formatting import printable
+from explorer.host.formatting import UNBROKEN, printable, unbroken
 
 
 def spare_letters() -> None:
@@ -69,14 +69,15 @@ def is_aside(console: Console) -> bool:
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
-def say(console: Console, words: str, *, indent: int = 0) -> None:
+def say(console: Console, words: str, *, indent: int = 0, style: str = "") -> None:
     """Print a sentence or more: on a terminal broken between words, elsewhere each line whole, for whatever reads it.
 
-    Further lines of a paragraph begin after `indent` spaces. Commands and file contents are printed `PLAIN` instead,
-    since a terminal's own line breaks are left out when they are copied.
+    A number stays with its unit, and a name in one piece. Further lines of a paragraph begin after `indent` spaces.
+    Commands and file contents are printed `PLAIN` instead, since a terminal's own line breaks are left out when they
+    are copied.
     """
     if console.is_terminal:
         room = max(console.width, 20)
-        lines = (fill(line, room, subsequent_indent=" " * indent, **_WHOLE) for line in words.split("\n"))
-        words = "\n".join(lines)
-    console.print(words, **PLAIN)
+        lines = (fill(line, room, subsequent_indent=" " * indent, **_WHOLE) for line in unbroken(words).split("\n"))
+        words = "\n".join(lines).replace(UNBROKEN, " ")
+    console.print(words, **PLAIN, style=style)

@@ -15,6 +15,15 @@ NOTED = "Noted beside this result:"  # introduces the text of a study's note.txt
 NO_INTERVAL = "needs 2 values that differ"
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
 
+UNBROKEN = "\N{NO-BREAK SPACE}"
+_NUMBER = r"[-+]?\d[\d.,]*(?: [%MGk]\b| %)?"
+_UNITS = "points?|pairs?|seeds?|runs?|designs?|settings?|epochs?|steps?|images?|layers?|at once|s|ms|min|h|d|[kMG]?B"
+# What no line break may tear: `p < 0.0001`, `6 min 20 s`, `-2.53 to -2.01 points`, `95 %`, `ResNeXt-29 (32x4d)`.
+_TOGETHER = re.compile(
+    rf"\b[pn] [=<] [\d.]+|\b[A-Z]\w+-\d+ \([^()]{{1,30}}\)|\d+ (?:h \d+ min|min \d+ s)\b"
+    rf"|{_NUMBER}(?: to {_NUMBER})?(?: (?:{_UNITS})\b)?"
+)
+
 
 def _blank(found: re.Match[str]) -> str:
     return found[2] or f"{found[1]}@"
@@ -32,6 +41,11 @@ def visible(text: str) -> str:
 def printable(text: str) -> str:
     r"""Text with control characters shown as escapes, for terminals: `\x1b`."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), visible(text))
+
+
+def unbroken(text: str) -> str:
+    """Text in which a number is not torn from its unit, nor a name from its brackets, where lines are broken."""
+    return _TOGETHER.sub(lambda found: found[0].replace(" ", UNBROKEN), text)
 
 
 def one_line(text: str) -> str:

@@ -12,7 +12,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
+from explorer.design.name import display_setting
 from explorer.host.console import PLAIN, say
 from explorer.host.formatting import counted, duration, percent
 from explorer.record.rows import RunRecord
@@ -20,7 +22,8 @@ from explorer.study.designs import Setting
 from explorer.study.run import EpochResult, Run
 
 RECALLED = 0.5  # an epoch that arrives within this share of its own seconds comes from a checkpoint
-FRAME = 4  # lines of the live display besides those of running runs
+KEPT = 3  # finished runs that are shown on a terminal; a log has a line for each
+FRAME = 4 + KEPT  # lines of the live display besides those of running runs
 
 
 @contextmanager
@@ -124,6 +127,7 @@ class Display:
     _recalled: float = 0.0  # part of `_done` and `_underway` that earlier starts did, found in checkpoints
     _running: dict[str, _Running] = field(default_factory=dict)
     _live: Live | None = None
+    _ended_last: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def __enter__(self) -> Self:
         if not self.console.quiet and (self.console.is_terminal or _is_notebook(self.console)):
@@ -134,6 +138,8 @@ class Display:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+            for line in self._ended_last:
+                self.tell(line)
 
     def expect(self, work: float, runs: int) -> None:
         """Note that a search has chosen a design: `runs` unknown runs are now known, with this `work` in all."""
@@ -184,7 +190,7 @@ class Display:
 
     def note(self, setting: Setting, run: Run, message: str) -> None:
         """Show a message about a run."""
-        self.tell(f"{setting.name} seed {run.seed}: {message}")
+        self.tell(f"{setting.display} seed {run.seed}: {message}")
 
     def finished(self, record: RunRecord) -> None:
         """Show the result of a run that has ended and is recorded."""
@@ -198,11 +204,13 @@ class Display:
         self._ended(record, words)
 
     def _ended(self, record: RunRecord, words: str) -> None:
-        """Show a line about a recorded run."""
-        self.tell(
-            f"[{self.finished_runs}/{self.total_runs}] {record.setting} seed {record.seed}: {words}, "
-            f"{record.seconds:.1f} s, {self._time_left()}"
-        )
+        """Show a line about a recorded run: on a terminal beside the last others, but for one that failed."""
+        line = f"[{self.finished_runs}/{self.total_runs}] {display_setting(record.setting)} seed {record.seed}: {words}"
+        line += f", {record.seconds:.1f} s, {self._time_left()}"
+        if self._live is None or record.status not in ("ok", "pruned"):
+            self.tell(line)
+        else:
+            self._ended_last.append(line)
 
     def _has_trained(self, seconds: float) -> None:
         """Set the start of the measured time, `seconds` ago, if this is the first work of this start."""
@@ -253,7 +261,8 @@ class Display:
             row = [entry.setting.display, str(entry.run.seed), f"{cells[0]}/{self.epochs}", *cells[1:]]
             table.add_row(*row[: len(columns)])
         left = len(running) - len(shown)
-        return Group(bar, table, *([f"and {left:,} more"] if left else []))
+        lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in self._ended_last]
+        return Group(*lines, bar, table, *([f"and {left:,} more"] if left else []))
 
 
 def work_of(run: Run, setting: Setting) -> float:

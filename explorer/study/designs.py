@@ -469,9 +469,9 @@ def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> Non
             if limit.miss(setting.cost) > limit.tolerance:
                 below = " below it, none above" if limit.at_most else ""
                 raise InputError(
-                    f"space: {setting.name} is {distance:+.2%} off {limit.target:,} {limit.axis}; allowed: "
-                    f"{limit.tolerance:.2%}{below} (budget.{limit.axis}.tolerance), or budget.{limit.axis}=null for no "
-                    "limit"
+                    f"space: {setting.name} is {100 * distance:+.2f} % off {limit.target:,} {limit.axis}; allowed: "
+                    f"{100 * limit.tolerance:.2f} %{below} (budget.{limit.axis}.tolerance), or "
+                    f"budget.{limit.axis}=null for no limit"
                 )
 
 

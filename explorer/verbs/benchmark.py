@@ -7,8 +7,9 @@ from functools import partial
 from rich.console import Console
 
 from explorer.design import Architecture, Task, cost, parse_name, short_name
+from explorer.host.console import say
 from explorer.host.errors import InputError
-from explorer.report.terminal import plain_table
+from explorer.host.tables import print_rows
 from explorer.study.memory import passing_bytes, refuse_beyond
 from explorer.study.settings import BenchmarkConfig
 from explorer.training.results import Figure, Latency, Limits, Together, TrainingSpeed
@@ -17,31 +18,30 @@ from explorer.verbs.result import Result
 
 def print_limits(limits: Limits, console: Console) -> None:
     """Print the measured limits of the device: matrix products and memory bandwidth."""
-    console.print(
+    say(
+        console,
         f"{limits.device}, {limits.cores} cores. A large matrix product: {limits.float32 / 1e12:.2f} Tflop/s in "
         f"float32, {limits.bfloat16 / 1e12:.2f} in bfloat16; a large copy: {limits.bandwidth / 1e9:.0f} GB/s.",
-        highlight=False,
     )
 
 
 def print_training(found: list[TrainingSpeed], limits: Limits, console: Console) -> None:
     """Print images per second of this program and of the reference, and how near it is to the device's limits."""
-    table = plain_table(
-        f"Training, images per second, batch {found[0].batch_size}",
+    columns = [
         "network",
         "ours",
         "reference",
-        "its channels last",
+        "its channels\nlast",
         "ours / ref.",
         "time / first",
-        "activations / first",
+        "activations\n/ first",
         "of peak",
-        "of memory limit",
+        "of memory\nlimit",
         "GiB",
         "choosing",
-    )
-    for speed in found:
-        table.add_row(
+    ]
+    rows = [
+        (
             speed.name,
             f"{speed.ours:,.1f}",
             f"{speed.reference:,.1f}",
@@ -54,18 +54,20 @@ def print_training(found: list[TrainingSpeed], limits: Limits, console: Console)
             "/".join(map(_gib, (speed.memory, speed.reference_memory, speed.channels_last_memory))),
             f"{speed.choosing:.1f} s",
         )
-    console.print(table)
+        for speed in found
+    ]
+    print_rows(console, f"Training, images per second, batch {found[0].batch_size}", columns, rows)
     accesses = " or ".join(map(str, sorted({speed.accesses for speed in found})))
-    console.print(
+    say(
+        console,
         f"Ours: {', '.join(sorted({speed.execution.precision for speed in found}))}, forms as below. "
         "Reference: what a tutorial writes, float32 with torch's own settings (on a GPU TF32 in convolutions), two "
         "loader processes, numpy augmentation. GiB: the peak of memory of each loop alone. Of peak: 6 operations "
         "per multiply-add against the matrix product in the same precision. Of memory limit: "
         f"{accesses} accesses to each value that a convolution gives, against the copy.",
-        highlight=False,
     )
     for speed in found:
-        console.print(f"{speed.name}: {_forms(speed)}", highlight=False)
+        say(console, f"{speed.name}: {_forms(speed)}")
 
 
 def _gib(memory: int | None) -> str:
@@ -82,42 +84,34 @@ def _forms(speed: TrainingSpeed) -> str:
 
 def print_together(found: Together, console: Console) -> None:
     """Print the throughput of several small runs at once."""
-    console.print(
+    say(
+        console,
         f"{found.name}: {found.alone:,.0f} images/s alone; {found.workers} runs at once {found.together:,.0f}, "
         f"{found.together / found.alone:.2f}x.",
-        highlight=False,
     )
 
 
 def print_figures(found: list[Figure], console: Console) -> None:
     """Print each performance target: the measured value, and whether it was reached."""
-    table = plain_table("Figures to reach", "figure", "found", "")
-    table.columns[0].no_wrap = False  # sentences, beside which the numbers must keep their place
-    for figure in found:
-        verdict = "undecided" if figure.passed is None else "pass" if figure.passed else "FAIL"
-        table.add_row(figure.what, figure.found, verdict)
-    console.print(table)
+    words = {None: "undecided", True: "pass", False: "FAIL"}
+    rows = [(figure.what, figure.found, words[figure.passed]) for figure in found]
+    print_rows(console, "Figures to reach", ("figure", "found", ""), rows, wraps=True)
 
 
 def print_latencies(found: list[Latency], console: Console) -> None:
     """Print the milliseconds of one forward pass of each network."""
-    table = plain_table(
-        f"Latency of a batch of {found[0].batch_size}, {found[0].precision}, {found[0].device}",
-        "network",
-        "median",
-        "quartiles",
-        "time / first",
-        "passes",
-    )
-    for latency in found:
-        table.add_row(
+    rows = [
+        (
             latency.name,
             f"{latency.median * 1000:.2f} ms",
             f"{latency.lower * 1000:.2f} to {latency.upper * 1000:.2f} ms",
             f"{latency.median / found[0].median:.2f}x",
             str(latency.passes),
         )
-    console.print(table)
+        for latency in found
+    ]
+    title = f"Latency of a batch of {found[0].batch_size}, {found[0].precision}, {found[0].device}"
+    print_rows(console, title, ("network", "median", "quartiles", "time / first", "passes"), rows)
 
 
 def _training(config: BenchmarkConfig, console: Console) -> Result:

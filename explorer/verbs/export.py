@@ -7,7 +7,7 @@ from rich.console import Console
 
 from explorer.design import Architecture, Task, cost, parse_name, short_name
 from explorer.design.published import namesake
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, say
 from explorer.host.errors import InputError
 from explorer.host.machine import memory_bytes
 from explorer.study.settings import ExportConfig, VerifyConfig
@@ -21,13 +21,13 @@ def print_exported(found: Exported, console: Console) -> None:
     for path in found.files:
         console.print(f"Wrote {path}", **PLAIN)
     if not found.trained:
-        console.print(
+        say(
+            console,
             "No trained weights: keep them with storage.weights=last and name one of studies/<name>/local/weights/ "
             "with weights=...",
-            highlight=False,
         )
     if found.onnx_difference is not None:
-        console.print(f"ONNX against torch: largest difference {found.onnx_difference:.1e}", highlight=False)
+        say(console, f"ONNX against torch: largest difference {found.onnx_difference:.1e}")
 
 
 def carry_out(config: ExportConfig, console: Console) -> Result:
@@ -61,7 +61,7 @@ def carry_out(config: ExportConfig, console: Console) -> Result:
 
 def _tell_namesake(config: VerifyConfig | ExportConfig, console: Console) -> None:
     if words := namesake(config.architecture or ""):
-        console.print(words, highlight=False)
+        say(console, words)
 
 
 def _design(config: VerifyConfig | ExportConfig, *, bytes_per_weight: int) -> tuple[Architecture, Task]:

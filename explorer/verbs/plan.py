@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 
 from explorer.analysis.checks import Checks, checks_of
 from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.cost_measures import ADDED, COUNTED
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, say
 from explorer.host.formatting import cost as cost_words
 from explorer.host.formatting import counted, duration
 from explorer.host.machine import cpu_count, driver_version, has_mps, memory_bytes
+from explorer.host.tables import print_rows
 from explorer.record.changes import difference_lines, fork_of
 from explorer.record.folder import CONFIG, study_folder
 from explorer.record.progress import Progress
-from explorer.report.terminal import plain_table, print_table, with_deviation
+from explorer.report.terminal import with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
 from explorer.study.checks import Declared
 from explorer.study.data_sources import SOURCES
@@ -113,7 +113,7 @@ def forecast(config: StudyConfig, console: Console) -> tuple[Forecast, Path]:
         words = [_space_line(plan, name, scope) for name, scope in plan.scopes.items()]
     if config.engine.name == "local" and (config.device == "cpu" or driver_version() == "unknown"):
         refuse_beyond_memory(plan, plan.settings, memory_bytes(), 4 if config.engine.precision == "float32" else 2)
-    console.print("\n".join(words), highlight=False)
+    say(console, "\n".join(words))
     at_most = plan.with_seeds(config.search.looks[-1])
     source, taken = foreseen(at_most, opened.record if opened else None, folder, forked)
     settings = opened.settings if opened else plan.settings
@@ -138,12 +138,12 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
     declared = _checks(plan, found.begun)
     checks = None if declared is None else CheckForecast(declared, found.images, found.recorded, found.workers)
     for line in checks.lines() if checks else ():
-        console.print(line, highlight=False)
+        say(console, line)
     taken = len([one for one in found.taken if one[1].seed in plan.every_seed])
     if taken:
         console.print(f"Not among these: {counted(taken, 'run')}, which a start takes over from {source}", **PLAIN)
     if config.device != "cpu" and config.engine.name == "local" and has_mps():
-        console.print("NVIDIA's MPS runs here: runs that share a GPU compute at the same time.", highlight=False)
+        say(console, "NVIDIA's MPS runs here: runs that share a GPU compute at the same time.")
     if config.device == "cuda" and config.engine.name == "local":
         from explorer.training.glance import absent_device
 
@@ -240,43 +240,40 @@ def print_forecast(found: Forecast, console: Console) -> None:
     config, settings = found.plan.config, found.settings
     progress = found.progress(found.plan.seeds)
 
-    def table(between: str) -> Table:
-        titles = [measure.title for measure in COUNTED.values()]
+    if settings:
         known = [name for name in config.measures if ADDED[name].is_counted or all(one.readings for one in settings)]
-        titles += [ADDED[name].title for name in known]
-        rows = plain_table(config.study.question, "setting", *titles, "in record", "a run")
-        for one in settings[:MOST_SHOWN]:
-            rows.add_row(
-                one.name,
-                *(with_deviation(f"{getattr(one.cost, name):,}", one.deviation(name), between) for name in COUNTED),
+        titles = [measure.title for measure in COUNTED.values()] + [ADDED[name].title for name in known]
+        rows = [
+            (
+                one.display,
+                *(with_deviation(f"{getattr(one.cost, name):,}", one.deviation(name)) for name in COUNTED),
                 *(cost_words(name, one.value(name)) for name in known),
                 f"{progress.by_setting[one.name]}/{found.plan.seeds}",
                 "-" if (seconds := found.run_seconds(one)) is None else duration(seconds),
             )
-        return rows
-
-    if settings:
-        print_table(table, console)
+            for one in settings[:MOST_SHOWN]
+        ]
+        print_rows(console, config.study.question, ("setting", *titles, "in record", "a run"), rows)
     if len(settings) > MOST_SHOWN:
-        console.print(f"... and {len(settings) - MOST_SHOWN:,} more settings.", highlight=False)
+        say(console, f"... and {len(settings) - MOST_SHOWN:,} more settings.")
     own_splits = config.data.split_seed == "each"
     if pair := found.plan.contrast:
-        console.print(
+        say(
+            console,
             f"Contrast: {pair[0].display} against {pair[1].display}, on the test error, paired over "
             f"{seeds_in_words(found.plan)}{', each with a split of its own' if own_splits else ''}.",
-            highlight=False,
         )
     if config.spaces and config.study.contrast and not config.search.only:
         rivals = config.study.contrast
-        console.print(f"Contrast: designs of {rivals.setting} against those of {rivals.against}.", highlight=False)
+        say(console, f"Contrast: designs of {rivals.setting} against those of {rivals.against}.")
     if config.search.final_designs > 1 and config.search.final_seeds < MIN_PAIRS:
         seeds = counted(config.search.final_seeds, "seed")
         few = f"{seeds} of each design in the final round {'is' if config.search.final_seeds == 1 else 'are'} too few"
         console.print(f"{few} to say how sure the answer is; say search.final_seeds={MIN_PAIRS} or more.", **PLAIN)
-    console.print("MACs are multiply-adds, which the papers call FLOPs.", highlight=False)
-    console.print(_total(found, progress), highlight=False)
+    say(console, "MACs are multiply-adds, which the papers call FLOPs.")
+    say(console, _total(found, progress))
     if config.search.seeds == "auto" and progress.left:
-        console.print(_looks(found), highlight=False)
+        say(console, _looks(found))
 
 
 def seeds_in_words(plan: Plan) -> str:

@@ -3,16 +3,15 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from explorer.analysis.judging import open_study
 from explorer.analysis.pooled_studies import PooledStudies, pool_studies, pooled_sentence, published_sentence
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, say
 from explorer.host.errors import InputError
 from explorer.host.formatting import less, less_interval
+from explorer.host.tables import print_rows
 from explorer.record.folder import CONFIG, REPORTS, make_folder, refuse_links, study_folder
 from explorer.report.finding_data import pool_data
-from explorer.report.terminal import plain_table
 from explorer.study.settings import PoolConfig
 from explorer.study.tree import refuse_name
 from explorer.verbs.compose import groups
@@ -61,11 +60,9 @@ def _page(config: PoolConfig) -> Path:
 def print_pool(pool: PooledStudies, console: Console) -> None:
     """Print a row for each study, and what they say together."""
     title = f"Points of test error that {pool.setting} has less than {pool.against}"
-    table = plain_table(title, "study", "data", "seeds", "less", "95 % interval")
-    for part in pool.parts:
-        gap = part.gap
-        table.add_row(part.name, escape(part.label), str(gap.n), less(gap.mean), less_interval(gap.low, gap.high))
-    console.print(table)
-    console.print(escape(pooled_sentence(pool)), style="bold", highlight=False)
+    gaps = [(part, part.gap) for part in pool.parts]
+    rows = [(part.name, part.label, str(gap.n), less(gap.mean), less_interval(gap.low, gap.high)) for part, gap in gaps]
+    print_rows(console, title, ("study", "data", "seeds", "less", "95 % interval"), rows)
     if words := published_sentence(pool):
-        console.print(escape(words), highlight=False)
+        say(console, words)
+    say(console, pooled_sentence(pool), style="bold")

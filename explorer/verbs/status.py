@@ -15,6 +15,7 @@ from explorer.host.commands import command_for
 from explorer.host.console import PLAIN, PlainConsole, is_aside, say
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted, in_one_line, size_words
+from explorer.host.tables import print_rows
 from explorer.record.folder import (
     CONFIG,
     REPORTS,
@@ -29,7 +30,6 @@ from explorer.record.folder import (
     study_folder,
 )
 from explorer.record.starts import starts_of
-from explorer.report.terminal import plain_table
 from explorer.study.settings import StatusConfig
 from explorer.verbs.grammar import studies_here
 from explorer.verbs.result import Result
@@ -161,11 +161,8 @@ def _ago(when: str | None) -> str:
 
 
 def _print_all(found: list[Status], console: Console) -> None:
-    table = plain_table("", "study", "runs", "state", "size", "changed")
-    table.title = None
-    for one in found:
-        table.add_row(one.name, _runs(one), one.state, size_words(one.bytes), _ago(one.changed))
-    console.print(table)
+    rows = [(one.name, _runs(one), one.state, size_words(one.bytes), _ago(one.changed)) for one in found]
+    print_rows(console, "", ("study", "runs", "state", "size", "changed"), rows)
     for one in found:
         where = f"running, {one.running_on}. " if one.running_on else ""
         line = f"{one.name}: {where}{one.verdict}"

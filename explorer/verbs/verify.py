@@ -1,13 +1,14 @@
 """`explorer verify`: check the counts of a design by several referees, and that its three forms compute the same."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.markup import escape
 
+from explorer.host.console import say
 from explorer.host.errors import StudyStoppedError
 from explorer.host.formatting import FORM_NAMES
-from explorer.report.terminal import plain_table
+from explorer.host.tables import print_rows
 from explorer.study.settings import VerifyConfig
 from explorer.training.results import ALLOWED, Distances, Verification
 from explorer.verbs.export import _design, _tell_namesake
@@ -16,45 +17,50 @@ from explorer.verbs.result import Result
 
 def print_verification(found: Verification, console: Console) -> None:
     """Print the counts by every referee, then the forms side by side."""
-    table = plain_table(f"{found.name}: counted for one image", "by", "params", "MACs", "activations")
+    rows = []
     for referee in found.referees:
         activations = "-" if referee.activations is None else f"{referee.activations:,}"
-        table.add_row(referee.name, f"{referee.params:,}", f"{referee.macs:,}", activations)
-    console.print(table)
+        rows.append((referee.name, f"{referee.params:,}", f"{referee.macs:,}", activations))
+    columns = ("by", "params", "MACs", "activations")
+    print_rows(console, f"{found.name}: counted for one image", columns, rows)
     if found.no_forms:
-        console.print(escape(f"One form only: {found.no_forms}."), highlight=False)
+        say(console, f"One form only: {found.no_forms}.")
     else:
         _print_forms(found, console)
-    console.print("All agree." if found.agrees else "They do NOT agree.", style="bold", highlight=False)
+    say(console, "All agree." if found.agrees else "They do NOT agree.", style="bold")
 
 
 def _print_forms(found: Verification, console: Console) -> None:
-    title = "The same function in three forms: difference to (c) in float64, time of a batch in float32"
-    columns = ("params", "MACs", *_columns(found.steps).values(), "forward", "backward")
-    table = plain_table(title, "form", *columns)
-    for form in found.forms:
-        times = (f"{seconds * 1000:.0f} ms" for seconds in (form.forward, form.backward))
-        table.add_row(FORM_NAMES[form.form], f"{form.params:,}", f"{form.macs:,}", *_shown(form.apart), *times)
     assert found.rounding is not None
-    table.add_row("(c), each weight rounded", "", "", *_shown(found.rounding), "", "")
-    console.print(table)
-    console.print(
+    forms, titles = found.forms, _columns(found.steps)
+    columns = [_shown(form.apart) for form in forms] + [_shown(found.rounding)]
+    rows: list[Sequence[str]] = [
+        ("parameters", *(f"{form.params:,}" for form in forms), ""),
+        ("multiply-adds", *(f"{form.macs:,}" for form in forms), ""),
+        *((title, *apart) for title, apart in zip(titles.values(), zip(*columns, strict=True), strict=True)),
+        ("time forward", *(f"{form.forward * 1000:.0f} ms" for form in forms), ""),
+        ("time backward", *(f"{form.backward * 1000:.0f} ms" for form in forms), ""),
+    ]
+    heads = [FORM_NAMES[form.form].replace(" ", "\n", 2).replace("\n", " ", 1) for form in forms]
+    title = "The same function in three forms: difference to (c) in float64, time of a batch in float32"
+    print_rows(console, title, ("", *heads, "(c) each\nweight rounded"), rows)
+    say(
+        console,
         "Difference: the largest, over the largest value. Gradients: of all weights and of the images. Steps: SGD with "
         "momentum and weight decay, after which weights and running statistics are compared. Rounded: (c) from weights "
         f"one unit in the last place apart; forms may differ by {ALLOWED} times as much. Time: median, batch of "
         f"{found.batch_size}, {found.device}. Parameters and MACs are equal; time is not.",
-        highlight=False,
     )
     if found.vague:
-        console.print(
+        say(
+            console,
             f"In this network rounding alone grows so large that it might hide a difference in: "
-            f"{', '.join(_columns(found.steps)[kind] for kind in found.vague)}.",
-            highlight=False,
+            f"{', '.join(titles[kind] for kind in found.vague)}.",
         )
 
 
 def _columns(steps: int) -> dict[str, str]:
-    """The fields of `Distances` with their column titles."""
+    """The fields of `Distances` with their titles."""
     return {
         "outputs": "outputs",
         "gradients": "gradients",

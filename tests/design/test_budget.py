@@ -56,12 +56,12 @@ def test_by_multiply_adds_8x13d_is_nearer_than_the_papers_8x14d() -> None:
 
 
 def test_a_budget_out_of_reach_names_the_neighbours_on_both_sides() -> None:
-    with pytest.raises(ValueError, match=r"within 1\.00%; nearest: 29-32x4d \(4,775,754, -2\.82%\) and 29-32x5d"):
+    with pytest.raises(ValueError, match=r"within 1\.00 %; nearest: 29-32x4d \(4,775,754, -2\.82 %\) and 29-32x5d"):
         solved(29, 32, "params", CIFAR, tolerance=0.01)
 
 
 def test_a_budget_below_the_narrowest_design_names_the_one_neighbour() -> None:
-    with pytest.raises(ValueError, match=r"nearest: 29-32x1d \([\d,]+, \+[\d,.]+%\)$"):
+    with pytest.raises(ValueError, match=r"nearest: 29-32x1d \([\d,]+, \+[\d,.]+ %\)$"):
         solve_bottleneck_width(parse_name("29-32x1d"), budget("params", 1000, 0.05), CIFAR)
 
 
@@ -144,7 +144,7 @@ def test_a_target_that_is_the_most_is_never_exceeded_and_comes_as_near_as_widths
 
 def test_a_limit_says_what_it_allows() -> None:
     assert str(Budget((Limit("params", 1_000_000, 0.05, at_most=True),))) == "950,000 to 1,000,000 params"
-    assert str(Limit("params", 1_000_000, 0.05)) == "1,000,000 params within 5.00%"
+    assert str(Limit("params", 1_000_000, 0.05)) == "1,000,000 params within 5.00 %"
     assert [least_within(target, tolerance) for target, tolerance in ((10, 0.05), (20, 0.05), (7, 0.0))] == [10, 19, 7]
 
 

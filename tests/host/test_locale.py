@@ -15,7 +15,7 @@ from PIL import Image
 from explorer.__main__ import main
 from explorer.host.cache import cache_folder
 from explorer.host.console import PlainConsole
-from explorer.report.terminal import plain_table
+from explorer.host.tables import print_rows
 from explorer.verbs.command_line import read_command
 from tests.conftest import TINY
 from tests.made_up import made_up
@@ -54,10 +54,8 @@ def ascii_terminal() -> tuple[PlainConsole, io.BytesIO]:
 
 def test_a_terminal_of_ascii_shows_other_letters_as_escapes_in_straight_columns() -> None:
     console, shown = ascii_terminal()
-    table = plain_table(QUESTION, "setting", "error in percent", "seeds in all")
-    table.add_row("größer", "1 %", "6")
-    table.add_row("a", "2 %", "6")
-    console.print(table)
+    columns = ("setting", "error in percent", "seeds in all")
+    print_rows(console, QUESTION, columns, [("größer", "1 %", "6"), ("a", "2 %", "6")])
     console.print(QUESTION, markup=False, highlight=False)
     with console.status(QUESTION):
         pass

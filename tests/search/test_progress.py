@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from explorer.host.console import PlainConsole, say
-from explorer.search.display import Clock, Display, work_of
+from explorer.search.display import FRAME, Clock, Display, work_of
 from explorer.search.state import checkpoints, kept_seconds
 from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult
@@ -37,7 +37,7 @@ def show(tiny: StudyConfig, *, terminal: bool) -> str:
 
 def test_away_from_a_terminal_there_is_one_plain_line_per_run(tiny: StudyConfig) -> None:
     (line,) = show(tiny, terminal=False).splitlines()
-    assert line.startswith("[1/4] 11-1x4d-w16 seed 0: val error 12.50 %, 1.5 s, ")
+    assert line.startswith("[1/4] ResNet-11 (1x4d, w16) seed 0: val error 12.50 %, 1.5 s, ")
     assert line.endswith(" left")
 
 
@@ -48,7 +48,7 @@ def test_on_a_terminal_running_settings_show_epoch_and_error(tiny: StudyConfig) 
 
 
 def test_a_terminal_shows_as_many_runs_as_it_has_lines_for(tiny: StudyConfig) -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=7)
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, height=FRAME + 3)
     runs = runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, "hash")
     display = Display(console, len(runs), 0, 1.0, 2)
     for setting, run in runs:

@@ -147,7 +147,7 @@ def test_a_range_keeps_the_values_that_meet_the_budget_and_says_how_many_do_not(
     assert plan_of(config()).left_out == (0, 5)
     assert main(["study=equal_params", "space.cardinality={low: 1, high: 64}", "do=plan"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "32 meet 4,913,098 params within 5.00%; 32 do not and are left out. The study takes all of them." in told
+    assert "32 meet 4,913,098 params within 5.00 %; 32 do not and are left out. The study takes all of them." in told
     assert "192 of 192 runs to do" in told
 
 

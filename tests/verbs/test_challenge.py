@@ -76,7 +76,7 @@ def found(study: OpenedStudy) -> tuple[Finding, Robustness]:
 
 def printed(finding: Finding, width: int = 80) -> str:
     text = io.StringIO()
-    print_verdict(finding, "?", Console(file=text, width=width))
+    print_verdict(finding, "?", Console(file=text, width=width, force_terminal=True, color_system=None))
     return text.getvalue()
 
 
