@@ -144,15 +144,19 @@ def test_what_is_told_of_the_narrow_pair_is_what_the_script_computes() -> None:
     for mean, low, high, n in (own for name, own in found.items() if name in ("as drawn", "both at 2.0", "fan_in")):
         assert f"| {mean}, {low} to {high} | {n} |" in results
     change, drawn, large, small = (found[key] for key in ("change", "as drawn", "both at 2.0", "both at 0.125"))
+
+    def less(points: str) -> str:
+        return points.lstrip("-")
+
     mean, low, high, n = change
     assert f"loses {mean.lstrip('+')} points ({low} to {high}, n = {n})" in results
-    assert f"{drawn[0]} points (95 % interval {drawn[1]} to {drawn[2]})" in note
-    assert f"{large[0]} ({large[1]} to {large[2]}) with 2.0 for both" in note
+    assert f"{less(drawn[0])} better ({less(drawn[2])} to {less(drawn[1])})" in note
+    assert f"{large[0].lstrip('+')} points worse (95 % interval {large[1]} to {large[2]}) with 2.0 for both" in note
     assert f"{drawn[3]} of 10 pairs so far" in note
     assert f"worse by {large[0].lstrip('+')} points ({large[1]} to {large[2]})" in readme
     assert f"from {drawn[0]} to {large[0]} points" in recipes
     mean, low, high, n = small
     assert f"| {mean}, {low} to {high} | {n} |" in results
-    assert f"{mean} ({low} to {high}) with 0.125 for both" in note
+    assert f"{mean.lstrip('+')} ({low} to {high}) with 0.125 for both" in note
     assert f"by {mean.lstrip('+')} ({low} to {high}) at 0.125: preliminary, {n} of 10 declared pairs" in readme
     assert f"it is {mean} ({low} to {high})" in recipes

@@ -83,7 +83,7 @@ def test_a_recorded_headline_names_its_initialisation_and_what_is_known_of_that(
     assert "under the paper's initialisation" in sentence(finding)
     assert "under the paper's initialisation" in finding.note
     if config.spaces:
-        assert "-0.88 (-1.38 to -0.38)" in finding.note
+        assert "0.88 (0.38 to 1.38)" in finding.note
     else:
         assert "the initialisation explains" in " ".join(finding.note.split()).lower()
         assert "narrow analogue" in finding.note
