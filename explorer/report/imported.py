@@ -84,7 +84,7 @@ def facts_of(source: Imported) -> list[Fact]:
     found = [
         Fact("file", f"{source.file}, read as {source.kind}"),
         Fact("SHA-256", source.digest),
-        Fact("rows", f"{source.used:,} runs of {counted(source.rows, 'row')}"),
+        Fact("rows", f"{counted(source.used, 'run')} of {counted(source.rows, 'row')}"),
         Fact("columns", used),
         Fact("unit of errors", "per cent" if source.unit == "percent" else "fractions"),
         Fact("recipe", source.recipe or "not said"),
@@ -134,6 +134,7 @@ def imported_checklist(study: OpenedStudy, found: ImportedFinding) -> Sequence[C
     known = (
         f"{source.compared} numbers of parameters in the file were compared with them, {len(source.different)} differ."
     )
+    recipes = " and one recipe by name" if source.recipe else "; of recipes nothing is said"
     return [
         ChecklistItem("Is the code that was run known?", "no", "The file does not say."),
         ChecklistItem(
@@ -144,8 +145,8 @@ def imported_checklist(study: OpenedStudy, found: ImportedFinding) -> Sequence[C
         ChecklistItem(
             "Were all designs trained and judged alike?",
             "in part",
-            f"One data set and one recipe by name; the {error} is as the file gives it."
-            + (f" Rows differ in {', '.join(source.unused)}." if source.unused else ""),
+            f"One data set{recipes}; the {error} is "
+            "as the file gives it." + (f" Rows differ in {', '.join(source.unused)}." if source.unused else ""),
         ),
         ChecklistItem(
             "Are the costs exact?",
