@@ -1,9 +1,11 @@
 """A measure from outside: a number of each design, which follows from it or is measured on a device."""
 
 import math
+import traceback
 from collections.abc import Callable
 from functools import lru_cache
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from explorer.design.architecture import Architecture
@@ -53,9 +55,12 @@ def _value(found: Measure, architecture: Architecture, task: Task) -> float:
     assert found.function is not None
     try:
         value = found.function(architecture, task)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        file = getattr(getattr(found.function, "__code__", None), "co_filename", "")
+        lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if file and one.filename == file]
+        place = f"{Path(file).name} line {lines[-1]}: " if lines else ""
         raise ValueError(
-            f"measure {found.name}: {type(error).__name__}: {error}; at {short_name(architecture)}"
+            f"measure {found.name}: {place}{type(error).__name__}: {error}; at {short_name(architecture)}"
         ) from error
     return number(found.name, value, architecture)
 

@@ -40,6 +40,7 @@ GROUP = "resnext_explorer.extensions"  # of entry points
 FOLDER = "extensions"  # in the cache, and before the name of an extension among a study's sources
 _PATHS = "EXPLORER_EXTENSIONS"  # environment variable: what processes of workers load
 _PACKAGE = "explorer"
+MISTAKES = (Exception, SystemExit)  # what code from outside may raise: sys.exit in it must end nothing without a word
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -87,6 +88,16 @@ def loaded() -> tuple[Extension, ...]:
 def source_of(kind: str, name: str) -> Extension | None:
     """The extension that adds something; None if no extension does."""
     return next((one for one in _loaded.values() if name in one.adds.get(kind, ())), None)
+
+
+def mistake(kind: str, name: str, error: BaseException) -> str:
+    """What a part of an extension raised, in one line with the line of its file: `mine.py line 7: KeyError: 'a'`."""
+    extension = source_of(kind, name)
+    if extension is None or extension.path is None:
+        return in_one_line(_where(error, ""))
+    files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+    file = next((one for one in sorted(files) if Path(one).name == extension.name), "")
+    return f"{extension.name} {said}" if (said := _where(error, file)).startswith("line ") and file else said
 
 
 def words() -> tuple[str, ...]:
@@ -202,7 +213,7 @@ def _load_text(name: str, text: str, path: Path, homes: Homes) -> None:
     except InputError:
         del sys.modules[module.__name__]
         raise
-    except (Exception, SystemExit) as error:
+    except MISTAKES as error:
         del sys.modules[module.__name__]
         raise InputError(f"extensions={path}: {_where(error, module.__file__)}") from error
     except BaseException:
@@ -218,7 +229,7 @@ def _module_name(path: Path) -> str:
 def _imported(name: str, entry: EntryPoint) -> ModuleType:
     try:
         return import_module(entry.module)
-    except Exception as error:
+    except MISTAKES as error:
         raise InputError(
             f"the installed extension {name}: {in_one_line(f'{type(error).__name__}: {error}')}; mend or uninstall it"
         ) from error

@@ -8,7 +8,7 @@ import pandas as pd
 
 from explorer.analysis.judging import OpenedStudy
 from explorer.design.shape_axes import SHOWN
-from explorer.host.extensions import source_of
+from explorer.host.extensions import MISTAKES, source_of
 from explorer.host.formatting import in_one_line
 from explorer.report.described import FIGURES, panel_of
 from explorer.report.panel import Panel
@@ -55,12 +55,12 @@ def added_figures(study: OpenedStudy) -> tuple[dict[str, Panel], dict[str, str]]
     for name, function in FIGURES.items():
         try:
             made[name] = panel_of(function(view_of(study)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the page is drawn without this figure
+        except MISTAKES as error:  # whatever it is, the page is drawn without this figure
             failed[name] = _where(name, error)
     return made, failed
 
 
-def _where(name: str, error: Exception) -> str:
+def _where(name: str, error: BaseException) -> str:
     extension = source_of("FIGURES", name)
     file = extension.name if extension is not None else ""
     lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if file and one.filename.endswith(file)]

@@ -21,7 +21,7 @@ from explorer.record.changes import refuse_other_settings, settled
 from explorer.record.progress import progress_of, settings_so_far
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import Fork, Started, begin, keep_normalisation, started_study
-from explorer.search.display import Clock, waiting, work_of
+from explorer.search.display import Clock, Counter, waiting, work_of
 from explorer.search.execution_plan import propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import execution_of, reuse_runs
 from explorer.search.measuring import Measurer
@@ -110,7 +110,8 @@ def run_study(
             settings = settings_so_far(plan, past)
             workers, execution = _execution(measurer, plan, settings, before, console, fork, like)
             readings = Readings(measurer, execution, folder, dict(past.readings))
-            settings = readings.of(settings)
+            with Counter(console).shown() as readings.count:
+                settings = readings.of(settings)
             if not config.search.is_adaptive:
                 readings.refuse_outside(settings)
             start = begin(folder, before, config, execution, host_report, fork, sampler)
@@ -119,7 +120,9 @@ def run_study(
                 console.print(line, **PLAIN)
             if reuse_runs(plan, past, folder, execution, start, console):
                 past = records.load(folder)
-            state = open_state(measurer, plan, settings, past, folder, execution, workers, console, readings)
+            with Counter(console).shown() as readings.count:
+                state = open_state(measurer, plan, settings, past, folder, execution, workers, console, readings)
+            readings.count = state.display.counter
             state.clock, state.page_updater, state.start = clock, page_updater, start.number
             _run_all(state, engine)
             say(console, clock.summary())
@@ -246,7 +249,8 @@ def _ask(state: State) -> None:
 def _still(state: State) -> Iterator[None]:
     """Let nothing of this study but the body use the machine, so that times can be measured."""
     page, trackers = state.page_updater, state.trackers
-    with page.still() if page else nullcontext(), trackers.still() if trackers else nullcontext():
+    still = page.still() if page else nullcontext(), trackers.still() if trackers else nullcontext()
+    with still[0], still[1], state.display.counter.shown(draws=False):
         yield
 
 

@@ -1,16 +1,17 @@
 """Shows progress: a live display on a terminal, one line per event in a log."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,7 @@ from explorer.study.run import EpochResult, Run
 RECALLED = 0.5  # an epoch that arrives within this share of its own seconds comes from a checkpoint
 KEPT = 3  # finished runs that are shown on a terminal; a log has a line for each
 FRAME = 4 + KEPT  # lines of the live display besides those of running runs
+LINES_APART = 10.0  # seconds between two lines of a log about what is being counted
 
 
 @contextmanager
@@ -40,6 +42,43 @@ def waiting(console: Console, first: str = "") -> Iterator[Callable[[str], None]
     if first:
         tell(first)
     yield tell
+
+
+class Counter:
+    """Shows how far something is that is counted: a bar on a terminal, in a log a line at once and one now and then.
+
+    A bar is drawn here while the body of `with` runs; a display that is live already draws `bar` itself.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar: Progress | None = None
+        self._said = -math.inf
+
+    def __call__(self, what: str, done: int, wanted: int | None = None) -> None:
+        """Show that `done` of `wanted` are done; None where nobody knows how many it takes."""
+        numbers = f"{done:,}" if wanted is None else f"{done:,} of {wanted:,}"
+        if self.bar is not None:
+            self.bar.update(self.bar.tasks[0].id, description=what, numbers=numbers, completed=done, total=wanted)
+            self.bar.update(self.bar.tasks[0].id, visible=True)
+        elif not self.console.is_terminal and (now := time.monotonic()) - self._said >= LINES_APART:
+            self._said = now
+            say(self.console, f"{what}: {numbers}")
+
+    @contextmanager
+    def shown(self, *, draws: bool = True) -> Iterator[Self]:
+        """Have a bar for what is counted in the body, which appears with the first number."""
+        if not self.console.is_terminal:
+            yield self
+            return
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}")
+        self.bar = Progress(*columns, TimeElapsedColumn(), console=self.console, transient=True)
+        self.bar.add_task("", visible=False, numbers="", total=None)
+        try:
+            with self.bar if draws else nullcontext():
+                yield self
+        finally:
+            self.bar = None
 
 
 def _is_notebook(console: Console) -> bool:
@@ -128,6 +167,10 @@ class Display:
     _running: dict[str, _Running] = field(default_factory=dict)
     _live: Live | None = None
     _ended_last: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
+    counter: Counter = field(init=False)  # of what is measured while nothing is trained
+
+    def __post_init__(self) -> None:
+        self.counter = Counter(self.console)
 
     def __enter__(self) -> Self:
         if not self.console.quiet and (self.console.is_terminal or _is_notebook(self.console)):
@@ -262,7 +305,9 @@ class Display:
             table.add_row(*row[: len(columns)])
         left = len(running) - len(shown)
         lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in self._ended_last]
-        return Group(*lines, bar, table, *([f"and {left:,} more"] if left else []))
+        counting = self.counter.bar  # read once: the body that it is for may end meanwhile
+        more = [f"and {left:,} more"] if left else []
+        return Group(*lines, bar, *([counting] if counting is not None else []), table, *more)
 
 
 def work_of(run: Run, setting: Setting) -> float:

@@ -1,6 +1,6 @@
 """What measures of extensions give for designs: known from the record, or measured by a worker now and written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ from explorer.study.job import Measured, MeasureQuestion
 from explorer.study.run import Execution
 from explorer.study.settings import Bounds
 
+AT_ONCE = 8  # designs that are measured in turns, before a person is told how far it is
 MOST_REFUSED = 200  # designs in a row that are measured and lie outside the bounds, before the search is given up
 
 
@@ -23,6 +24,7 @@ class Readings:
 
     known    those that are in the record, or are to be written there
     refused  how many of the designs that were measured last lie outside the bounds
+    count    called with what is measured, the number of designs that were, and how many there are, if that is known
     """
 
     measurer: Measurer
@@ -30,6 +32,8 @@ class Readings:
     folder: Path
     known: dict[str, tuple[Reading, ...]]
     refused: int = 0
+    count: Callable[[str, int, int | None], None] = lambda *_: None
+    _asked: int = 0
     _unwritten: list[tuple[str, Reading]] = field(default_factory=list)
     _is_begun: bool = False
 
@@ -114,8 +118,23 @@ class Readings:
         if ADDED[name].is_counted:
             values = [one.value(name) for one in settings]
             return [Reading(name, value, value, value) for value in values]
-        designs, task = tuple(one.architecture for one in settings), self.measurer.config.data.task
-        self.measurer.tell(f"Measuring {ADDED[name].words} of {', '.join(one.name for one in settings[:3])}")
-        question = MeasureQuestion(name, designs, task, self.execution.device, self.execution.precision)
-        (answer,) = self.measurer.engine.ask(question)
-        return [Reading(name, *quartiles) for quartiles in cast(Measured, answer).quartiles]
+        task, found = self.measurer.config.data.task, list[Reading]()
+        for place in range(0, len(settings), AT_ONCE):
+            self._tell(name, place, len(settings))
+            designs = tuple(one.architecture for one in settings[place : place + AT_ONCE])
+            question = MeasureQuestion(name, designs, task, self.execution.device, self.execution.precision)
+            (answer,) = self.measurer.engine.ask(question)
+            found += [Reading(name, *quartiles) for quartiles in cast(Measured, answer).quartiles]
+            self._asked += len(designs)
+        return found
+
+    def _tell(self, name: str, done: int, wanted: int) -> None:
+        """Say what is measured now: how many of the designs that are given, or of those that a search has looked at."""
+        what = f"Measuring {ADDED[name].words}"
+        if not self.measurer.config.search.is_adaptive:
+            self.count(what, done, wanted)
+        elif self.refused:
+            last = "the last design is" if self.refused == 1 else f"the last {self.refused} designs are"
+            self.count(f"{what}, {last} outside the limits", self._asked, None)
+        else:
+            self.count(what, self._asked, None)

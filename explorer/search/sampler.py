@@ -6,7 +6,6 @@ every trial is feasible, none is repeated, and any sampler of Optuna can be used
 
 import inspect
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,8 +29,7 @@ from explorer.design.architecture import Architecture
 from explorer.design.designs import one
 from explorer.design.feasible import Pool, Ranks
 from explorer.host.errors import InputError
-from explorer.host.extensions import source_of
-from explorer.host.formatting import in_one_line
+from explorer.host.extensions import MISTAKES, mistake, source_of
 from explorer.study.samplers import ADDED
 
 WIDE = 8  # an axis whose largest value is this many times its smallest is searched on a logarithmic scale
@@ -186,11 +184,11 @@ def _naming(added: str) -> Iterator[None]:
     """Raise InputError, with the name of an added sampler, for whatever goes wrong in it."""
     try:
         yield
-    except Exception as error:
+    except MISTAKES as error:
         if not added:
             raise
-        words = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        raise InputError(f"search.sampler={added}: {in_one_line(words)}{_line_of(error, added)}") from error
+        words = str(error) if isinstance(error, InputError) else mistake("SAMPLERS", added, error)
+        raise InputError(f"search.sampler={added}: {words}") from error
 
 
 def sampler_name(name: str, seed: int) -> str:
@@ -240,14 +238,6 @@ def _parents(module: str) -> list[str]:
     """A module and the packages that hold it, the outermost first; a class is best known by the first that has it."""
     parts = module.split(".")
     return [".".join(parts[: end + 1]) for end in range(len(parts))]
-
-
-def _line_of(error: Exception, name: str) -> str:
-    """Where in its extension a sampler went wrong: `, line 12 of cmaes.py`; "" if elsewhere."""
-    extension = source_of("SAMPLERS", name)
-    path = str(extension.path.resolve()) if extension is not None and extension.path is not None else ""
-    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if path and one.filename == path]
-    return f", line {lines[-1]} of {extension.name}" if lines and extension is not None else ""
 
 
 def make_sampler(name: str, seed: int, number: int, designs: int) -> BaseSampler:

@@ -230,7 +230,8 @@ class Steps:
         # Functions that do not hold this object: graphs keep a GPU's memory, which must be free as soon as it is gone.
         body, changed = partial(_taken, run, network, optimizer, data), partial(_changed, network, optimizer)
         self._replayed = Replayed(body, device, steps, pool, tell, changes=changed)
-        self._draws = run.architecture.kind.module is not None  # an added block may, as dropout does
+        # An added block may, as dropout does, and so may a loss or an optimiser.
+        self._draws = adds or run.architecture.kind.module is not None
 
     def take(self, pixels: Tensor, labels: Tensor, draws: Draws, rate: float, number: int) -> tuple[Tensor, ...]:
         """Train on a batch of bytes: its mean loss and number of errors, on the device until the next step.

@@ -4,7 +4,6 @@ They are tried once before a study begins, so that a part that cannot work costs
 """
 
 import math
-import traceback
 from typing import Any
 
 import torch
@@ -13,14 +12,14 @@ from torch import Tensor, nn
 
 from explorer.design.template import Task
 from explorer.host.errors import InputError
-from explorer.host.extensions import source_of
+from explorer.host.extensions import MISTAKES, mistake
 from explorer.host.formatting import in_one_line
 from explorer.study.parts import ADDED, LABELS, mixes_labels, named
 from explorer.study.settings import Recipe
 from explorer.training.device import is_out_of_memory
 from explorer.training.optimizer_state import packed, unpack
 from explorer.training.schedule import learning_rate
-from explorer.training.streams import step_stream
+from explorer.training.streams import seeded, step_stream
 
 TRIED = 32  # images of the batch with which parts are tried
 
@@ -63,11 +62,13 @@ def _augmented_by(
     recipe: Recipe, name: str, images: Tensor, targets: Tensor, classes: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     if not mixes_labels(ADDED["augmentation"][1][name]):
-        found = _called(recipe, "augmentation", name, images, generator)
+        with torch.no_grad():
+            found = _called(recipe, "augmentation", name, images, generator)
     else:
         if not targets.is_floating_point():
             targets = F.one_hot(targets, classes).float()
-        found = _called(recipe, "augmentation", name, images, generator, **{LABELS: targets})
+        with torch.no_grad():
+            found = _called(recipe, "augmentation", name, images, generator, **{LABELS: targets})
         if not isinstance(found, tuple) or len(found) != 2:
             raise _wrong("augmentation", name, f"gives a {type(found).__name__}; allowed: (images, labels)")
         found, mixed = found
@@ -78,8 +79,15 @@ def _augmented_by(
 
 
 def added_loss(recipe: Recipe, scores: Tensor, targets: Tensor) -> Tensor:
-    """The mean loss of a batch by a loss that an extension adds."""
+    """The mean loss of a batch by a loss that an extension adds, which may not change what it is given.
+
+    The errors are counted from the scores afterwards, and the labels are those of all later steps.
+    """
+    versions = scores._version, targets._version
     found = _called(recipe, "loss", recipe.loss, scores, targets, recipe)
+    for name, one, version in zip(("scores", "labels"), (scores, targets), versions, strict=True):
+        if one._version != version:
+            raise _wrong("loss", recipe.loss, f"changes the {name} that it is given; let it work on a copy of them")
     if not isinstance(found, Tensor) or found.shape != () or not found.is_floating_point():
         shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
         raise _wrong("loss", recipe.loss, f"gives {shape}; allowed: one number, as a tensor without dimensions")
@@ -89,13 +97,15 @@ def added_loss(recipe: Recipe, scores: Tensor, targets: Tensor) -> Tensor:
 def try_out(recipe: Recipe, task: Task, images: int, device: str) -> None:
     """Try the added parts of a recipe on a small network and random images.
 
-    Raises InputError for a part that raises, gives something else than it should, or other images for the same random
-    numbers, and for an optimiser whose state cannot be kept.
+    Raises InputError for a part that raises, gives something else than it should, or something else for the same input
+    and random numbers, and for an optimiser whose state cannot be kept: a run that goes on would get other weights.
     """
     parts = named(recipe)
     steps = max(1, recipe.steps_on(images))
-    for step in {0, steps // 2, steps - 1}:
-        learning_rate(recipe, step, steps)
+    for step in sorted({0, steps // 2, steps - 1}):
+        factors = {learning_rate(recipe, step, steps) for _ in range(2)}
+        if len(factors) > 1:
+            raise _wrong("schedule", recipe.schedule, f"gives another factor each time ({step / steps:g} of the run)")
     if not has_added(recipe):
         return
     count = min(TRIED, recipe.batch_size)
@@ -116,10 +126,30 @@ def try_out(recipe: Recipe, task: Task, images: int, device: str) -> None:
     network, optimizer = _small(recipe, task, device)
     for _ in range(2):
         _trial_step(recipe, network, optimizer, *once)
+    if "optimizer" in parts.values():
+        _try_to_keep(recipe, task, device, network, optimizer)
+
+
+def _try_to_keep(recipe: Recipe, task: Task, device: str, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Raise InputError unless an optimiser that was kept and restored takes the step that it would have taken."""
+    other, restored = _small(recipe, task, device)
+    other.load_state_dict(network.state_dict())
     try:
-        unpack(packed(optimizer), _small(recipe, task, device)[1])
+        unpack(packed(optimizer), restored)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise _wrong("optimizer", recipe.optimizer, f"its state cannot be kept: {in_one_line(error)}") from error
+    for one, own in zip(network.parameters(), other.parameters(), strict=True):
+        own.grad = None if one.grad is None else one.grad.clone()
+    for goes_on in (optimizer, restored):
+        with seeded(0):
+            step_of(recipe, goes_on)
+    if not all(map(torch.equal, network.parameters(), other.parameters())):
+        raise _wrong(
+            "optimizer",
+            recipe.optimizer,
+            "takes another step after its state was kept and restored; keep all that it remembers in its state or its "
+            "groups, and draw no random numbers of its own",
+        )
 
 
 def _small(recipe: Recipe, task: Task, device: str) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -137,7 +167,12 @@ def _trial_step(
     optimizer.zero_grad(set_to_none=True)
     scores = network(images)
     if "loss" in named(recipe).values():
-        loss = added_loss(recipe, scores, targets)
+        with seeded(0):
+            before = added_loss(recipe, scores, targets)
+        with seeded(0):
+            loss = added_loss(recipe, scores, targets)
+        if before.item() != loss.item() and loss.isfinite():
+            raise _wrong("loss", recipe.loss, "gives another number each time; a part remembers nothing between calls")
         if not loss.requires_grad:
             raise _wrong("loss", recipe.loss, "does not depend on the scores, so that nothing would be learned")
         if not math.isfinite(loss.item()):
@@ -157,7 +192,7 @@ def step_of(recipe: Recipe, optimizer: torch.optim.Optimizer) -> None:
         return
     try:
         optimizer.step()
-    except Exception as error:
+    except MISTAKES as error:
         raise _named_error("optimizer", recipe.optimizer, error) from error
 
 
@@ -175,18 +210,14 @@ def _called(recipe: Recipe, key: str, name: str, *given: Any, **more: Any) -> An
     """What a part gives. Raises InputError, with the line of its file, for whatever it raises but too little memory."""
     try:
         return ADDED[key][1][name](*given, **more, **recipe.numbers.get(name, {}))
-    except Exception as error:
+    except MISTAKES as error:
         raise _named_error(key, name, error) from error
 
 
-def _named_error(key: str, name: str, error: Exception) -> Exception:
-    if is_out_of_memory(error) or isinstance(error, InputError):
+def _named_error(key: str, name: str, error: BaseException) -> BaseException:
+    if isinstance(error, InputError) or (isinstance(error, Exception) and is_out_of_memory(error)):
         return error
-    extension = source_of(ADDED[key][0], name)
-    file = extension.name if extension is not None else ""
-    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename.endswith(file)]
-    place = f"{file} line {lines[-1]}: " if file and lines else ""
-    return _wrong(key, name, f"{place}{type(error).__name__}: {error}")
+    return _wrong(key, name, mistake(ADDED[key][0], name, error))
 
 
 def _wrong(key: str, name: str, what: str) -> InputError:

@@ -1,8 +1,5 @@
 """Measure networks by what an extension adds: a function of a network on its device."""
 
-import traceback
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -12,8 +9,7 @@ from explorer.design.cost_measures import ADDED
 from explorer.design.name import short_name
 from explorer.design.template import Task
 from explorer.host.errors import InputError
-from explorer.host.extensions import source_of
-from explorer.host.formatting import in_one_line
+from explorer.host.extensions import MISTAKES, mistake
 from explorer.study.run import Execution
 from explorer.training.device import release_memory
 from explorer.training.latency import exclusive, network_of, plain_execution
@@ -63,14 +59,9 @@ def _value(name: str, architecture: Architecture, task: Task, execution: Executi
         if str(error).startswith(f"measure {name}: "):
             raise InputError(str(error)) from None
         raise _failed(name, architecture, error) from error
-    except Exception as error:
+    except MISTAKES as error:
         raise _failed(name, architecture, error) from error
 
 
-def _failed(name: str, architecture: Architecture, error: Exception) -> InputError:
-    extension = source_of("MEASURES", name)
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [one.lineno for one in frames if extension and Path(one.filename).name == extension.name]
-    where = f", line {lines[-1]} of {extension.name}" if lines and extension else ""
-    words = in_one_line(f"{type(error).__name__}: {error}")
-    return InputError(f"measure {name}: {words}{where}; at {short_name(architecture)}")
+def _failed(name: str, architecture: Architecture, error: BaseException) -> InputError:
+    return InputError(f"measure {name}: {mistake('MEASURES', name, error)}; at {short_name(architecture)}")

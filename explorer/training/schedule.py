@@ -3,7 +3,7 @@
 import math
 
 from explorer.host.errors import InputError
-from explorer.host.formatting import in_one_line
+from explorer.host.extensions import MISTAKES, mistake
 from explorer.study.parts import SCHEDULES
 from explorer.study.settings import Recipe
 
@@ -23,9 +23,9 @@ def _added(recipe: Recipe, step: int, steps: int) -> float:
     name, progress = recipe.schedule, step / steps
     try:
         factor = float(SCHEDULES[name](progress, recipe, **recipe.numbers.get(name, {})))
-    except Exception as error:
+    except MISTAKES as error:
         raise InputError(
-            f"recipe.schedule={name}: {in_one_line(f'{type(error).__name__}: {error}')} (at {progress:g} of the run)"
+            f"recipe.schedule={name}: {mistake('SCHEDULES', name, error)} (at {progress:g} of the run)"
         ) from error
     if not 0 <= factor < math.inf:
         raise InputError(

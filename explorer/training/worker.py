@@ -191,7 +191,7 @@ def _run(job: Job, pipe: Connection, life: _Life) -> None:
         pass  # the caller asked for the end
     except (BrokenPipeError, ConnectionResetError):
         raise
-    except Exception as error:  # noqa: BLE001 - one run's failure must not end the others; it is recorded, not hidden
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - one run's failure must not end the others; it is recorded, not hidden
         told = isinstance(error, InputError)  # of a part that an extension adds
         message = in_one_line(error) if told else in_one_line(f"{type(error).__name__}: {error}")
         _leave_where_lost(run, pipe, message, traceback.format_exc())

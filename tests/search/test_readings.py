@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from explorer.__main__ import main
 from explorer.analysis.judging import open_study
@@ -16,7 +18,7 @@ from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record.records import load
 from explorer.report.page_figures import Views
-from explorer.search import coordinator, readings
+from explorer.search import coordinator, display, readings
 from explorer.study.job import Answer, EpochDone, Event, Job, Measured, MeasureQuestion, Question, RunDone
 from explorer.study.plan import Plan, plan_of
 from explorer.study.run import EpochResult, Outcome
@@ -227,6 +229,49 @@ def test_a_search_that_has_measured_everything_says_how_many_designs_there_are(
     assert len(engine.asked) == 16
 
 
+def test_a_person_sees_how_far_measuring_is(
+    start: Callable[..., Measuring],
+    workplace: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(readings, "AT_ONCE", 3)
+    monkeypatch.setattr(display, "LINES_APART", 0.0)
+    few = [
+        "search=listed",
+        "search.designs=null",
+        "search.baseline=0",
+        "space.cardinality=[1,2,4,8]",
+        "space.width=[16]",
+    ]
+    engine = start([*SEARCH, *few, written(workplace), "budget.limits.weights.most=1000", "recipe.epochs=1"])
+    assert len(engine.asked) == 8
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("Measuring")] == [
+        f"Measuring thousands of weights: {done} of 8" for done in (0, 3, 6)
+    ]
+    start([*SEARCH, written(workplace), "budget=weights:16", "name=searched", "search.designs=4"])
+    said = capsys.readouterr().out
+    assert "Measuring thousands of weights: 0\n" in said
+    assert re.search(r"thousands of weights, the last (design is|\d designs are) outside the limits: \d+\n", said)
+
+
+def test_on_a_terminal_it_is_a_bar_alone_and_within_the_display_of_runs() -> None:
+    screen = StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    with display.Counter(console).shown() as count:
+        assert count.bar is not None
+        assert not count.bar.tasks[0].visible  # nothing is shown where nothing is measured
+        count("Measuring modules", 3, 40)
+        count.bar.refresh()
+        assert re.search(r"Measuring modules .*3 of 40", screen.getvalue())
+    shown = display.Display(console, 8, 0, 1.0, 2)
+    with shown, shown.counter.shown(draws=False):
+        shown.counter("Measuring modules, the last 7 designs are outside the limits", 12)
+        console.print(shown._render())
+        assert "the last 7 designs are outside the limits" in screen.getvalue()
+    assert shown.counter.bar is None
+
+
 # ---------------------------------------------------------------- faults
 
 
@@ -238,13 +283,14 @@ def test_a_search_that_has_measured_everything_says_how_many_designs_there_are(
         ("'many'", "gives 'many' for"),
         ("None", "gives None for"),
         ("True", "gives True for"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("1 / 0", "mine.py line {line}: ZeroDivisionError: division by zero; at 11-2x4d-w16"),
+        ("exit('x')", "mine.py line {line}: SystemExit: x; at 11-2x4d-w16"),
     ],
 )
 def test_a_measure_that_gives_no_number_is_named_in_one_line(gives: str, why: str, tmp_path: Path) -> None:
     key = written(tmp_path, halves=f"lambda architecture, task: {gives}", weights=gives)
     extend(key.partition("=")[2])
-    with pytest.raises(InputError, match=f"^measure weights: {re.escape(why)}"):
+    with pytest.raises(InputError, match=f"^measure weights: {re.escape(why.format(line=9))}"):
         measured("weights", (parse_name("11-2x4d-w16"),), TASK, device="cpu", precision="float32", turns=1)
     own = [
         "search=listed",
@@ -254,7 +300,7 @@ def test_a_measure_that_gives_no_number_is_named_in_one_line(gives: str, why: st
         "space.width=[16]",
     ]
     config = read_command([*SEARCH, "search.designs=null", *own, "budget.limits.halves.most=3"]).study
-    with pytest.raises(InputError, match=f"^measure halves: {re.escape(why)}"):
+    with pytest.raises(InputError, match=f"^measure halves: {re.escape(why.format(line=12))}"):
         plan_of(config)
 
 

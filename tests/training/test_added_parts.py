@@ -34,8 +34,20 @@ EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "floa
 EXAMPLE = ROOT / "examples" / "augmentation.py"
 # Two groups of weights, one at a tenth of the rate; state in tensors of two types; a schedule, noise and a loss.
 PARTS = """
+import itertools
 import math
 import torch
+
+counted = itertools.count(1)
+
+class Worn(torch.optim.Adam):
+    steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 / self.steps
+        super().step()
 
 def adam(parameters, recipe, *, beta=0.9):
     wide = [one for one in parameters if one.ndim > 1]
@@ -202,7 +214,7 @@ def test_parts_that_are_not_there(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("return images +", "return images[1:] +"), "augmentation=noise: mine.py line 15: RuntimeError: The size"),
+        (("return images +", "return images[1:] +"), "augmentation=noise: mine.py line 27: RuntimeError: The size"),
         (("return images + std", "return (images + std).double() + 0"), "gives images float64 of shape"),
         (("return images", "return 0 * images / 0"), "augmentation=mixup,noise: gives numbers that are not finite"),
         ((", generator=generator)", ")"), "gives other images each time; draw all random numbers from the generator"),
@@ -210,9 +222,15 @@ def test_parts_that_are_not_there(
         ((".sum(1).mean()", ".sum(1).mean() * math.inf"), "recipe.loss=focal: gives "),
         (("logs = scores", "logs = scores.detach()"), "recipe.loss=focal: does not depend on the scores"),
         (("0.5 * (1 + math", "0.5 * (-2 + math"), "recipe.schedule=waves: gives -0.5 at 0 of the run; allowed"),
-        (("return torch.optim.Adam(", "return len("), "recipe.optimizer=adam: mine.py line 9: "),
+        (("return torch.optim.Adam(", "return len("), "recipe.optimizer=adam: mine.py line 21: "),
         (("[{\"params\": wide}, {", "[{"), "recipe.optimizer=adam: holds "),
         (("return torch.optim.Adam(", "return torch.optim.LBFGS(parameters)  # ("), "recipe.optimizer=adam: "),
+        (("0.5 * (1 + math", "__import__('random').random() + 0 * (1 + math"), "waves: gives another factor each time"),
+        (("return 0.5 * (", "exit('now') or ("), "recipe.schedule=waves: mine.py line 24: SystemExit: now (at"),
+        (("return images +", "exit() or images +"), "recipe.augmentation=noise: mine.py line 27: SystemExit"),
+        (("logs = scores", "labels.zero_(); logs = scores"), "loss=focal: changes the labels that it is given; let it"),
+        (("logs = scores", "logs = (scores * next(counted))"), "gives another number each time; a part"),
+        (("return torch.optim.Adam(", "return Worn("), "takes another step after its state was kept and restored"),
     ],
 )  # fmt: skip
 def test_a_part_that_does_not_do_what_it_should_costs_no_run(
@@ -259,3 +277,33 @@ def test_a_part_that_fails_while_a_run_is_trained_names_itself_and_its_line(run:
     assert (diverged.status, diverged.message) == ("diverged", "the loss was not finite in epoch 1")
     with pytest.raises(InputError, match=r"recipe\.loss=worse: late\.py line 6: KeyError: 'x'"):
         train(replace(run, recipe=replace(run.recipe, loss="worse")), lambda _: None)
+
+
+def test_a_loss_may_draw_and_draws_alike_in_a_run_that_was_stopped(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "drawing.py").write_text(
+        "import torch, random, numpy as np\nimport torch.nn.functional as F\n\n"
+        "def drawing(scores, labels, recipe):\n"
+        "    shift = torch.randn_like(scores) * random.random() * float(np.random.rand())\n"
+        "    return F.cross_entropy(scores + shift, labels)\n\n"
+        "LOSSES = {'drawing': drawing}\n"
+    )
+    extend(tmp_path / "drawing.py")
+    run = replace(run, recipe=replace(run.recipe, loss="drawing"))
+    try_out(run.recipe, run.task, 80, "cpu")
+    whole, keeping = outcome(run), Checkpointing(tmp_path / "kept", lambda _: None, every=0)
+    left = iter(range(7))
+    with pytest.raises(StoppedError):
+        train(run, lambda _: None, keeping=keeping, goes_on=lambda: next(left, None) is not None)
+    torch.rand(5)
+    assert outcome(run, keeping=keeping) == whole
+
+
+def test_an_augmentation_that_leaves_a_graph_is_trained_with(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "graph.py").write_text(
+        "import torch\none = torch.ones(1, requires_grad=True)\n"
+        "AUGMENTATIONS = {'graph': lambda images, generator: images * one}\n"
+    )
+    extend(tmp_path / "graph.py")
+    recipe = replace(run.recipe, augmentation=("graph", "mixup"))
+    try_out(recipe, run.task, 80, "cpu")
+    assert outcome(replace(run, recipe=recipe))[0].status == "ok"

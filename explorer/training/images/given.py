@@ -6,7 +6,6 @@ through once to see what it is, and once more if the images are not in the cache
 
 import hashlib
 import io
-import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from explorer.host.errors import InputError
-from explorer.host.extensions import source_of
+from explorer.host.extensions import MISTAKES, mistake
 from explorer.host.formatting import in_one_line
 from explorer.study.data_sources import SOURCES, Source, takes_path
 from explorer.study.settings import DataConfig
@@ -134,7 +133,7 @@ def _pairs(config: DataConfig, part: str) -> Pairs:
             pair = next(pairs)
         except StopIteration:
             return
-        except Exception as error:
+        except MISTAKES as error:
             raise _failed(config, error) from error
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise _wrong(config, f"{part}: gives a {type(pair).__name__}; allowed: pairs (image, label)")
@@ -146,7 +145,7 @@ def _made(config: DataConfig) -> Any:
     more = {"path": config.path} if takes_path(config.source) else {}
     try:
         made = SOURCES[config.source].read(**more)
-    except Exception as error:
+    except MISTAKES as error:
         raise _failed(config, error) from error
     if isinstance(made, Mapping) and not (made and all(isinstance(one, str) for one in made)):
         raise _wrong(config, "gives a dictionary without names of parts; allowed: train, val and test")
@@ -192,14 +191,10 @@ def _as_png(image: Any) -> bytes:
     return held.getvalue()
 
 
-def _failed(config: DataConfig, error: Exception) -> InputError:
+def _failed(config: DataConfig, error: BaseException) -> InputError:
     if isinstance(error, InputError):
         return error
-    extension = source_of("SOURCES", config.source)
-    file = extension.name if extension is not None else ""
-    lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if file and one.filename.endswith(file)]
-    place = f"{file} line {lines[-1]}: " if lines else ""
-    return _wrong(config, f"{place}{type(error).__name__}: {error}")
+    return _wrong(config, mistake("SOURCES", config.source, error))
 
 
 def _wrong(config: DataConfig, what: str) -> InputError:

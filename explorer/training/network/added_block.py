@@ -25,7 +25,7 @@ from explorer.design.name import FAMILY, is_part
 from explorer.host.cache import remember, remembered
 from explorer.host.console import open_console, say
 from explorer.host.errors import InputError
-from explorer.host.extensions import source_of
+from explorer.host.extensions import MISTAKES, mistake, source_of
 from explorer.host.formatting import in_one_line
 from explorer.training.sources import package_sources
 
@@ -205,8 +205,8 @@ class _Costs:
                 raise InputError(f"block {self.name}: {error}") from error
             except (ValueError, ZeroDivisionError) as error:
                 self.known[key] = in_one_line(error)
-            except Exception as error:
-                words = in_one_line(f"{type(error).__name__}: {error}")
+            except MISTAKES as error:
+                words = mistake("BLOCKS", self.name, error)
                 raise InputError(f"block {self.name}: {words}; at {_said(key)}") from error
             told, self.seconds = self.seconds > PATIENCE, self.seconds + time.monotonic() - before
             if self.seconds > PATIENCE and not told:
