@@ -106,7 +106,7 @@ def _designs(runs: pd.DataFrame, seeds: int, cost: str | None) -> dict[str, _Des
     final = runs[runs["status"].isin(FINAL_STATUSES)]
     status, epochs = final["status"].tolist(), final["epochs"].tolist()
     errors = judged(final, "val_error")["judged"].reindex(final.index).tolist()
-    costs = final[cost].tolist() if cost else [0.0] * len(final)
+    costs = final[cost].tolist() if cost in final else [0.0] * len(final)  # no column before anything is measured
     found = {}
     for name, own in sorted(places_of(final["setting"]).items(), key=lambda item: item[1][-1]):
         if len(own) < seeds:

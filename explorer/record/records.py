@@ -101,7 +101,7 @@ def kinds_of(*, searches: bool, filters: bool = False, measures: bool = False) -
 
 
 def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
-    """Runs of which a table lacks whole rows, by the name of the table; for decisions, designs.
+    """Runs of which a table lacks whole rows, by the name of the table; for decisions and measures, designs.
 
     The checksum of a row cannot show this, but the other tables still refer to these runs. One run may be incomplete
     at the end of a table: it was being written.
@@ -115,6 +115,7 @@ def missing(rows: Rows, rungs: tuple[int, ...] = ()) -> dict[str, list[str]]:
         CORRECT: _judged(rows[RUNS]) - _runs(rows[CORRECT]) if CORRECT in rows else set(),
         FILTERS: _without_filters(rows),
         DECISIONS: _undecided(rows, rungs) if DECISIONS in rows else set(),
+        MEASURES: _unmeasured(rows) if MEASURES in rows else set(),
     }
     return {name: sorted(runs) for name, runs in found.items() if runs}
 
@@ -129,7 +130,7 @@ def holding(rows: Rows, rungs: tuple[int, ...] = ()) -> Rows:
         rows = {**rows, DECISIONS: rows[DECISIONS].drop_duplicates()}
     while True:
         lost = missing(rows, rungs)
-        designs = set(lost.pop(DECISIONS, []))
+        designs = {*lost.pop(DECISIONS, []), *lost.pop(MEASURES, [])}
         runs = set().union(*lost.values(), *uncommitted(rows).values())
         runs |= _runs(rows[RUNS][rows[RUNS]["setting"].isin(designs)])
         if not runs and not designs:
@@ -301,6 +302,8 @@ def lost_rows(name: str, count: int) -> str:
     if name == DECISIONS:
         designs = "1 design" if count == 1 else f"{count} designs"
         return f"what was decided about {designs} is not all there, or is there twice"
+    if name == MEASURES:
+        return f"numbers of {'1 design' if count == 1 else f'{count} designs'} are missing"
     return f"rows of {count} {'run' if count == 1 else 'runs'} are missing"
 
 
@@ -369,6 +372,17 @@ def _undecided(rows: Rows, rungs: tuple[int, ...]) -> set[str]:
         for setting in {*decided, *ended}
         if not _is_whole(decided.get(setting, []), ended.get(setting, set()), rungs)
     }
+
+
+def _unmeasured(rows: Rows) -> set[str]:
+    """Designs that were trained and lack the number of a measure that others have, or all numbers if no row is left.
+
+    It was known before they were trained: a search has judged by it, and the page shows it.
+    """
+    found = {*_cells(rows[MEASURES], "setting", "measure")}
+    used = {*rows[RUNS]["setting"].tolist()}
+    measures = {measure for _, measure in found}
+    return {one for one in used if not measures or any((one, measure) not in found for measure in measures)}
 
 
 def _is_whole(decided: list[tuple[str, int, str]], ended: set[str], rungs: tuple[int, ...]) -> bool:

@@ -58,8 +58,10 @@ ENGINES = {
 COMMON = ["engine.workers=2", "engine.threads=1", "engine.precision=float32", "engine.forms=native"]
 EACH = [pytest.param(name, marks=[] if name == "local" else pytest.mark.real) for name in ENGINES]
 FOLDER = Path("studies/tiny")
-EXTENDED = (
-    f"extensions={ROOT / 'examples' / 'shuffle.py'}",
+EXTENDED = (  # a block, a part of the recipe and two measures, one of which a worker measures
+    f"extensions={','.join(str(ROOT / 'examples' / name) for name in ('shuffle.py', 'augmentation.py'))}",
+    f"extensions={ROOT / 'tests' / 'engine' / 'added_measures.py'}",
+    *("recipe.augmentation=mixup", "budget.limits.widest.most=64", "budget.limits.weights.most=100"),
     *("space.block=[shuffle]", "budget.reference=11-1x8d-w16", "space.cardinality=[1,4]"),
     *("study.contrast.setting=4x4d", "study.contrast.against=1x8d"),
 )
