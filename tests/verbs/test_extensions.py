@@ -29,6 +29,7 @@ from explorer.training.checkpoint import Checkpointing
 from explorer.training.homes import HOMES
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
+from explorer.training.network.count import check_cost
 from explorer.verbs.extend import extend, extended
 from tests.conftest import TINY, only_line
 from tests.faults.processes import command, killed_and_continued
@@ -509,3 +510,22 @@ def test_an_installed_package_extends_by_its_entry_point(tmp_path: Path) -> None
 
 def _environment(place: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{place}{os.pathsep}{ROOT}"}
+
+
+def test_a_block_that_is_sized_by_what_its_stage_says_of_itself_is_built_as_it_was_counted(tmp_path: Path) -> None:
+    """Each block is given a stage of its own: depth 1, and its own stride and map."""
+    (tmp_path / "sized.py").write_text(
+        "from torch import nn\nimport explorer as ex\n\n"
+        "class Sized(nn.Module):\n"
+        "    def __init__(self, stage, *, in_width, stride):\n"
+        "        super().__init__()\n"
+        "        assert (stage.stride, stage.in_width) == (stride, in_width)\n"
+        "        middle = stage.group_width * stage.depth + stage.map_size * stage.stride\n"
+        "        self.one = nn.Conv2d(in_width, middle, 3, stage.stride, 1)\n"
+        "        self.two = nn.Conv2d(middle, stage.width, 1)\n\n"
+        "    def forward(self, images):\n"
+        "        return self.two(self.one(images))\n\n"
+        "BLOCKS = {'sized': ex.Block(Sized, layers=2)}\n"
+    )
+    extend(tmp_path / "sized.py")
+    check_cost(parse_name("20-2x4d-w16-sized"), Task(1, 8, 10))

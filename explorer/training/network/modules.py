@@ -5,6 +5,7 @@ beside those numbers, and the file stands on its own.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from explorer.design.alexnet import AlexNetLayout
 from explorer.design.block import BLOCKS
-from explorer.design.layout import Layout, Stage
+from explorer.design.layout import Layout, Stage, reduced
 
 
 class NormReLU(nn.BatchNorm2d):
@@ -239,10 +240,19 @@ BLOCK_MODULES = _Modules(
 
 
 def stage_module(stage: Stage, module: Callable[..., nn.Module]) -> nn.Sequential:
-    """The blocks of a stage, each made by `module`: the first changes width and map."""
+    """The blocks of a stage, each made by `module`: the first changes width and map.
+
+    A block that an extension adds is given a stage of that block alone, as where its cost is counted: what it makes of
+    the stage's depth, stride or map is then what was counted.
+    """
     stem_did_it = {"normalised": True} if stage.normalised else {}
-    first = module(stage, in_width=stage.in_width, stride=stage.stride, **stem_did_it)
-    return nn.Sequential(first, *(module(stage, in_width=stage.width, stride=1) for _ in range(stage.depth - 1)))
+    begins = others = stage
+    if BLOCKS[stage.block].module is not None:
+        begins = replace(stage, depth=1)
+        side = reduced(stage.map_size, stage.stride)
+        others = replace(stage, depth=1, in_width=stage.width, stride=1, map_size=side)
+    first = module(begins, in_width=stage.in_width, stride=stage.stride, **stem_did_it)
+    return nn.Sequential(first, *(module(others, in_width=stage.width, stride=1) for _ in range(stage.depth - 1)))
 
 
 def shortcut_of(block: nn.Module, images: Tensor) -> Tensor | None:
