@@ -149,7 +149,7 @@ def only_line(capsys: pytest.CaptureFixture[str], folder: Path) -> str:
 def undrawn(patch: pytest.MonkeyPatch) -> None:
     """Pages take seconds to draw: an empty one will do."""
 
-    def touch(study: OpenedStudy, importance: object = None) -> None:
+    def touch(study: OpenedStudy, importance: object = None, pictures: object = None) -> None:
         REPORTS.mkdir(exist_ok=True)
         (REPORTS / f"{study.folder.name}.html").touch()
 

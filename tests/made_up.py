@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from explorer.analysis.checks import checks_of
 from explorer.analysis.judging import begun_study
 from explorer.record import records
 from explorer.record.folder import CHECKS, make_folder, study_folder
+from explorer.record.labels import keep_labels
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import begin
 from explorer.search.rungs import chosen
@@ -25,6 +27,7 @@ DATA_HASH = "0123456789abcdef"
 IMAGES = (80, 40, 96)
 FINISHED = "2026-11-24T05:09:10Z"
 RunError = Callable[[StudyConfig, Run], float]  # the error of a run that came through, as a fraction
+Right = Callable[[Run], npt.NDArray[np.bool_]]  # which test images a run has right
 End = Callable[[Setting, int], str]  # what becomes of a run, by its setting and seed: a status, or "" while it lasts
 
 
@@ -43,13 +46,16 @@ def made_up(
     data_hash: str | None = None,
     images: tuple[int, int, int] = IMAGES,
     answers: bool = False,
+    right: Right | None = None,
+    labels: str = "",
 ) -> Path:
     """Write a study's folder below the current one, as if each of its runs had ended as `end` says, and return it.
 
     Of a search the designs are spread evenly over those it may choose, the first of them drawn at random where it has
     a baseline; where it has rungs, every third design is stopped at the first. `error` gives the errors of runs that
     came through. With `answers` each test error is that of the images said to be classified wrongly, as in a real
-    record: the harder an image is, the more runs have it wrong.
+    record: the harder an image is, the more runs have it wrong. `right` says itself which images a run has right;
+    `labels` are the classes of the test images.
     """
     data_hash = data_hash or DATA_HASH
     folder = make_folder(folder or study_folder(config.name))
@@ -63,11 +69,12 @@ def made_up(
     }
     records.open_for_writing(folder, **some, rungs=config.rungs)
     begin(folder, None, config, execution, host_report)
+    keep_labels(folder, labels)
     plan = plan_of(config).with_seeds(config.search.looks[-1])
     settings = _designs(config) if config.search.is_adaptive else plan.settings
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [
-        _ended(config, setting, run, end(setting, run.seed), stopped, error, images, answers)
+        _ended(config, setting, run, end(setting, run.seed), stopped, error, images, answers, right)
         for setting, run in runs_of(plan, settings, execution, data_hash)
         if end(setting, run.seed)
     ]
@@ -145,6 +152,7 @@ def _ended(
     error: RunError | None,
     images: tuple[int, int, int],
     answers: bool,
+    said: Right | None,
 ) -> tuple[RunRecord, list[EpochResult], Outcome]:
     """One run: its errors fall over the epochs to a value that the design decides, and the seed a little."""
     rng = np.random.default_rng([*run.id.encode()])
@@ -165,6 +173,8 @@ def _ended(
         hard = np.random.default_rng(0).normal(size=images[2]) + rng.normal(0, 0.3, images[2])
         right = np.ones(images[2], bool)
         right[np.argsort(-hard)[: round(last * images[2])]] = False
+    if said is not None:
+        answers, right = True, said(run)
     outcome = Outcome(
         status="pruned" if is_stopped else status,  # type: ignore[arg-type] # which `end` names
         epochs=epochs,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from explorer.analysis.checks import Checks, checks_of, declared_of, robustness_of
+from explorer.analysis.disagreement import Disagreement, disagreement
 from explorer.analysis.final_study import FinalStudy, final_of
 from explorer.analysis.finding import Finding, find
 from explorer.analysis.paired import ALPHA
@@ -22,6 +23,7 @@ from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import refuse_other_settings
 from explorer.record.imported import imported_of
+from explorer.record.labels import Labels, load_labels
 from explorer.record.progress import Progress, names_so_far, progress_of, settings_so_far
 from explorer.record.starts import started_study
 from explorer.study.designs import Setting
@@ -47,6 +49,8 @@ class OpenedStudy:
     checks       the robustness checks of its contrast as they stand; None if it is not to be checked
     final        the final round of a search as it stands; None until the search is finished, or if it has none
     stamps, digest  the state of its files and the hash of its runs before they were read; None and "" of a table
+    right        by run of its contrast, which test images it classified correctly
+    labels       the classes of its test images, as far as they are recorded
     """
 
     folder: Path
@@ -59,6 +63,8 @@ class OpenedStudy:
     final: FinalStudy | None = None
     stamps: study.Stamps | None = None
     digest: str = ""
+    right: Right = field(default_factory=dict)
+    labels: Labels = field(default_factory=Labels)
 
     @property
     def config(self) -> StudyConfig:
@@ -69,6 +75,24 @@ class OpenedStudy:
     def settings(self) -> tuple[Setting, ...]:
         """The settings that were fixed in advance, or that a search has chosen until now."""
         return settings_so_far(self.plan, self.record)
+
+    @cached_property
+    def disagreement(self) -> Disagreement | None:
+        """What the two settings of its contrast disagree on; None without a contrast, or without answers to compare."""
+        pair, runs = self.plan.contrast, self.record.runs
+        if pair is None or not self.right:
+            return None
+        wanted = runs[(runs["status"] == "ok") & (runs["rate"] == 1) & runs["seed"].isin(self.plan.every_seed)]
+        first, second = (
+            {
+                int(seed): self.right[str(run)]
+                for seed, run in zip(own["seed"], own["run"], strict=True)
+                if len(self.right.get(str(run), ()))  # none of a run whose answers were not told
+            }
+            for own in (wanted[wanted["setting"] == one.name] for one in pair)
+        )
+        labels = self.labels.of if self.labels.is_known else None
+        return disagreement(first, second, labels, own_images=self.finding.own_images)
 
     @property
     def steps(self) -> int:
@@ -101,11 +125,14 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     if plan is not None:
         refuse_other_settings(started, plan.config)
     config = to_config(started.config, lambda _: f" (in {folder / study.CONFIG})")
+    config = replace(config, report=replace(config.report, images="auto"))  # only a command decides it
     if plan is None:
         plan = plan_of(config, chooses=False)
     else:
         question = replace(config.study, robustness=plan.config.study.robustness)
-        plan = replace(plan, config=replace(config, study=question, search=plan.config.search))
+        plan = replace(
+            plan, config=replace(config, study=question, search=plan.config.search, report=plan.config.report)
+        )
     record = without_joined(config, records.load(folder))
     right = records.load_correct(folder, _contrasted(plan, record), record) if config.study.contrast else {}
     found = judged(folder, plan, record, right, started.environment, started.execution)
@@ -116,7 +143,9 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
         finding = replace(finding, robustness=robustness_of(finding, checks))
     final = final_of(folder, found.plan, record, started.environment, started.execution)
     finding = replace(finding, final_round=final.found if final else None)
-    return replace(found, finding=finding, checks=checks, final=final, stamps=stamps, digest=digest)
+    images = int(started.environment["images"][2])
+    labels = load_labels(folder, config.data.classes, images) if right else Labels()
+    return replace(found, finding=finding, checks=checks, final=final, stamps=stamps, digest=digest, labels=labels)
 
 
 def without_joined(config: StudyConfig, record: records.Record) -> records.Record:
@@ -150,7 +179,7 @@ def judged(
         decided = found.comparison is not None and found.comparison.verdict != "inconclusive"
         if decided or found.lost or not found.complete:
             break
-    return OpenedStudy(folder, plan, record, found, environment, execution)
+    return OpenedStudy(folder, plan, record, found, environment, execution, right=right)
 
 
 def _contrasted(plan: Plan, record: records.Record) -> set[str]:
@@ -226,7 +255,8 @@ def _under(config: StudyConfig, names: Sequence[str]) -> str:
 
 def refuse_large(folder: Path) -> None:
     """Raise InputError for a record too large to read only for the index; the folder may come from other people."""
-    size = sum((folder / name).stat().st_size for name in (*study.TABLES, *study.SOME) if (folder / name).exists())
+    tables = (*study.TABLES, *study.SOME, study.LABELS)
+    size = sum((folder / name).stat().st_size for name in tables if (folder / name).exists())
     search = (study.stored_config(folder) or {}).get("search")
     designs = search.get("designs") if isinstance(search, dict) else None
     what = f"its record of {size / 2**20:,.0f} MiB" if size > MOST_BESIDE else ""

@@ -11,7 +11,7 @@ PROGRAM = "explorer"
 # A study may be called as a verb is; then its name alone would be the verb.
 VERBS = (
     "run", "plan", "challenge", "report", "tabulate", "doctor", "move", "fork",
-    "figure", "table", "cite", "export", "predict", "list", "status", "delete", "track", "push",
+    "figure", "table", "cite", "export", "predict", "list", "status", "delete", "label", "track", "push",
     "verify", "benchmark", "pool", "import",
 )  # fmt: skip
 ABOUT = ("help", "version")  # words about the program, in a verb's place

@@ -46,6 +46,7 @@ DECISIONS = "decisions.csv"  # only a search has one
 FILTERS = "filters.csv"  # only a study of listed designs has one, from schema 3 on
 MEASURES = "measures.csv"  # only a study that uses a measure of an extension has one
 SOME = DECISIONS, FILTERS, MEASURES
+LABELS = "labels.csv"  # the classes of the test images; a study of an earlier version has none until they are added
 CHECKS = "checks"  # holds the robustness checks of the study's contrast, each a study with a folder of its own
 NOTE, LONGEST_NOTE = "note.txt", 2000  # a person's remarks on the result, and most characters of it
 TOKEN, JOBS = "local/here", "local/slurm"  # identifies the folder to another machine; messages of Slurm jobs
@@ -170,7 +171,7 @@ def refuse_links(folder: Path) -> None:
 
 def stamps_of(folder: Path) -> Stamps:
     """The state of a study's files. Take it before reading them, so that a change while reading is noticed later."""
-    names = [*TABLES, *SOME, CONFIG, ENVIRONMENT, EXECUTION, NOTE]
+    names = [*TABLES, *SOME, LABELS, CONFIG, ENVIRONMENT, EXECUTION, NOTE]
     names += [str(check.relative_to(folder) / name) for check in checks_in(folder) for name in (RUNS, CONFIG)]
     return Stamps({name: stamp(folder / name) for name in names}, time.time_ns())
 
@@ -387,7 +388,7 @@ def drop_unbegun(folder: Path) -> None:
     if _has_begun(folder):
         return
     with suppress(OSError):
-        for name in (*TABLES, *SOME, "local/holder.json", "local/lock", TOKEN):
+        for name in (*TABLES, *SOME, LABELS, "local/holder.json", "local/lock", TOKEN):
             (folder / name).unlink(missing_ok=True)
         for place in (folder / JOBS, folder / "local"):
             if place.exists():

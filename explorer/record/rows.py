@@ -110,6 +110,19 @@ class CorrectRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelsRecord:
+    """One row of `labels.csv`: the classes of the test images, in the order of the bits of `correct.csv`.
+
+    seed    whose test images they are, where each seed has its own; None: those of every seed
+    labels  numbers of the classes, in the order of the networks' outputs and from 0, with spaces between them
+    """
+
+    seed: Place | None
+    images: Annotated[int, Ge(1), Le(2**53)]
+    labels: str
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureRecord:
     """One row of `measures.csv`: a design by a measure that an extension adds, be it trained or not.
 

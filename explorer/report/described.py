@@ -17,7 +17,7 @@ MOST_VALUES = 100_000  # of one series
 LONGEST = {"title": 200, "x": 100, "y": 100, "caption": 2000, "label": 60}  # characters
 OURS = (
     *("all", "front", "cardinality", "distribution", "growth", "course", "deviation", "pairs", "lengths", "curves"),
-    *("ranks", "time", "parallel", "checks", "final", "verdict"),
+    *("ranks", "time", "parallel", "checks", "final", "verdict", "disagreement", "classes"),
 )
 
 

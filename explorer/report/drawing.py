@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 FAULT = "page.log"  # in `local/`: the traceback of the last failure to draw the page
 
 
-def draw(study: OpenedStudy, importance: Mapping[str, float] | None = None) -> Path:
+def draw(
+    study: OpenedStudy,
+    importance: Mapping[str, float] | None = None,
+    pictures: Mapping[int, str] | None = None,
+) -> Path:
     """Draw a study's page and the index from the records, and return the path of the page.
 
-    The page file gets the modification time of the record it shows, so that rows added since then make it stale.
+    `importance` and `pictures` are as in `write_page`. The page file gets the modification time of the record it shows,
+    so that rows added since then make it stale.
     Raises InputError for a folder that cannot be written, and StudyStoppedError if drawing fails by a defect.
     """
     folder = study.folder
     try:
-        return _drawn(study, importance)
+        return _drawn(study, importance, pictures)
     except (InputError, OSError):
         raise
     except Exception as error:
@@ -39,7 +44,7 @@ def draw(study: OpenedStudy, importance: Mapping[str, float] | None = None) -> P
         raise StudyStoppedError(f"{words}; this is a defect of the program, and the record is whole") from error
 
 
-def _drawn(study: OpenedStudy, importance: Mapping[str, float] | None) -> Path:
+def _drawn(study: OpenedStudy, importance: Mapping[str, float] | None, pictures: Mapping[int, str] | None) -> Path:
     from explorer.report.entry_cache import keep, key_of
     from explorer.report.index import entry_of, write_index
     from explorer.report.page import write_page
@@ -49,7 +54,7 @@ def _drawn(study: OpenedStudy, importance: Mapping[str, float] | None) -> Path:
     page = REPORTS / f"{study.folder.name}.html"
     assert study.stamps is not None
     written = study.stamps.written
-    write_page(study, page, study.digest, importance=importance)
+    write_page(study, page, study.digest, importance=importance, pictures=pictures)
     os.utime(page, ns=(written, written))
     entry = entry_of(study)
     keep(study.folder, key_of(study.stamps), entry)

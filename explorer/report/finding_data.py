@@ -7,6 +7,7 @@ none is claimed. What a study does not have, such as the contrast of a search, i
 from dataclasses import asdict
 from typing import Any
 
+from explorer.analysis.disagreement import Disagreement, OneSided
 from explorer.analysis.final_round import Beside, FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.imported import ImportedFinding
@@ -21,6 +22,7 @@ from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import MIN_PAIRS, SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.record.folder import REPORTS, is_stale
+from explorer.report.disagreement import class_name
 
 Data = dict[str, Any]
 
@@ -60,6 +62,7 @@ def study_data(study: OpenedStudy) -> Data:
         ],
         "final_round": None if finding.final_round is None else _final(finding.final_round),
         "robustness": None if finding.robustness is None else _robustness(finding.robustness),
+        "disagreement": None if study.disagreement is None else _disagreement(study, study.disagreement),
         "told_costs": finding.has_told_costs,
         "imported": None if finding.imported is None else _imported(finding.imported),
         "regime": regime_sentence(regime_of(study)),
@@ -239,4 +242,60 @@ def _arm(one: JudgedArm) -> Data:
         "change": _interval(one.change),
         "p": one.p,
         "needed": one.needed,
+    }
+
+
+def _disagreement(study: OpenedStudy, found: Disagreement) -> Data:
+    """What the two settings of the contrast disagree on; what the record cannot tell is null, or an empty list."""
+    churn, cells = found.churn, found.cells
+    return {
+        "seeds": found.seeds,
+        "images": found.images,
+        "both_right": _interval(cells.both),
+        "only_setting": _interval(cells.setting),
+        "only_against": _interval(cells.against),
+        "neither": _interval(cells.neither),
+        "disagree": _interval(found.disagree),
+        "churn": None
+        if churn is None
+        else {
+            "setting": _interval(churn.setting),
+            "against": _interval(churn.against),
+            "across": _interval(churn.across),
+            "excess": _interval(churn.excess),
+        },
+        "classes": [
+            {
+                "class": class_name(study, one.number),
+                "images": one.images,
+                "setting": _interval(one.setting),
+                "against": _interval(one.against),
+                "difference": _interval(one.difference),
+                "p": one.p,
+            }
+            for one in found.classes
+        ],
+        "only_setting_images": None if found.setting is None else _one_sided(study, found, found.setting),
+        "only_against_images": None if found.against is None else _one_sided(study, found, found.against),
+    }
+
+
+def _one_sided(study: OpenedStudy, found: Disagreement, one: OneSided) -> Data:
+    """Test images that one setting alone gets right: how many, how many by chance, and which."""
+    labels = study.labels.of(found.seeds[0])
+    return {
+        "least": found.least,
+        "most": found.most,
+        "count": len(one.images),
+        "expected": one.expected,
+        "p": one.p,
+        "images": [
+            {
+                "image": image,
+                "class": None if labels is None else class_name(study, int(labels[image])),
+                "right_setting": right[0],
+                "right_against": right[1],
+            }
+            for image, right in zip(one.images, one.right, strict=True)
+        ],
     }

@@ -41,6 +41,8 @@ from explorer.report import effects as effect_words
 from explorer.report import error_words, method
 from explorer.report.described import table_of
 from explorer.report.design_card import again, given_path
+from explorer.report.disagreement import MOST_CLASSES, PRIVATE, disagreement_forests
+from explorer.report.disagreement import section as disagreement_section
 from explorer.report.error_words import in_order, seed_words
 from explorer.report.figures import LEAST_BANDED
 from explorer.report.final import final_forests
@@ -62,15 +64,23 @@ LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the pa
 
 
 def write_page(
-    study: OpenedStudy, path: Path, runs: str = "", *, importance: Mapping[str, float] | None = None
+    study: OpenedStudy,
+    path: Path,
+    runs: str = "",
+    *,
+    importance: Mapping[str, float] | None = None,
+    pictures: Mapping[int, str] | None = None,
 ) -> None:
     """Write the page of a study; the file is replaced atomically. `runs` is the hash of the runs that it shows.
 
-    `importance` is that of each axis by PED-ANOVA, where it was computed.
+    `importance` is that of each axis by PED-ANOVA, where it was computed; `pictures` are addresses of test images by
+    their places, which the page shows.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     home = home_of([path.stem], path.parent)
-    write_whole(path, render_page(study, importance, home=home) + (f"<!-- runs: {runs} -->\n" if runs else ""))
+    write_whole(
+        path, render_page(study, importance, pictures, home=home) + (f"<!-- runs: {runs} -->\n" if runs else "")
+    )
 
 
 def home_of(names: Sequence[str], folder: Path) -> str:
@@ -92,7 +102,13 @@ def recorded_in(folder: Path) -> frozenset[str]:
     return frozenset(html.unescape(found[1]).split()) if found else frozenset()
 
 
-def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = None, *, home: str = INDEX) -> str:
+def render_page(
+    study: OpenedStudy,
+    importance: Mapping[str, float] | None = None,
+    pictures: Mapping[int, str] | None = None,
+    *,
+    home: str = INDEX,
+) -> str:
     """The page as HTML. Text from settings and data is always escaped; nothing is loaded from other addresses.
 
     `home` is the file beside it to which it leads back.
@@ -138,6 +154,10 @@ def render_page(study: OpenedStudy, importance: Mapping[str, float] | None = Non
         robustness=robustness_sentence(study.finding),
         check_rows=_check_rows(study.finding),
         filter_rows=filter_rows(study),
+        disagreement=disagreement_section(study, pictures),
+        disagreement_forests={name: forest_svg(one) for name, one in disagreement_forests(study).items()},
+        most_classes=MOST_CLASSES,
+        private=Markup(PRIVATE),  # noqa: S704 - our own text
         search_history=study.finding.search_history,
         against_chance=search_history_sentence(study.finding),
         against_fit=linear_guess_sentence(study.finding),

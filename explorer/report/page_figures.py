@@ -19,6 +19,7 @@ from explorer.host import formatting as wording
 from explorer.report.added_figures import added_figures
 from explorer.report.curves import LOWEST_DRAWN, Curve, curve_numbers, curves_panel, time_panel
 from explorer.report.design_card import card
+from explorer.report.disagreement import disagreement_forests
 from explorer.report.effects import effect_panel
 from explorer.report.figures import (
     MOST_LINES,
@@ -218,7 +219,7 @@ class Views:
 
 
 def printable(study: OpenedStudy) -> dict[str, Printable]:
-    """The figures of a study that can be drawn for print, by name: those of its page, and its robustness checks.
+    """The figures of a study that can be drawn for print, by name: those of its page, checks, and what is disagreed on.
 
     The verdict as one picture comes first where anything is compared, then those of a search's final round.
     """
@@ -226,6 +227,7 @@ def printable(study: OpenedStudy) -> dict[str, Printable]:
     found: dict[str, Printable] = {**final_forests(finding.final_round), **views.figures}
     if finding.robustness is not None and finding.robustness.is_begun:
         found["checks"] = check_forest(finding, finding.robustness)
+    found |= disagreement_forests(study)
     picture = views.verdict
     if picture is None or not found:
         return found

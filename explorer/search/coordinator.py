@@ -18,6 +18,7 @@ from explorer.host.formatting import counted
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import refuse_other_settings, settled
+from explorer.record.labels import keep_labels
 from explorer.record.progress import progress_of, settings_so_far
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import Fork, Started, begin, keep_normalisation, started_study
@@ -94,6 +95,7 @@ def run_study(
                 engine = engine or open_engine(config, folder, progress_of(plan, past).left)
                 (host_report,) = engine.ask(HostQuestion(config.data, config.device, config.recipe))
             assert isinstance(host_report, HostReport)
+            labels, host_report = host_report.test_labels, replace(host_report, test_labels="")  # jobs need none
             if data_hash and host_report.data_hash != data_hash:
                 raise InputError(
                     f"{config.data.place}: holds other images than those of the study: their hash is "
@@ -116,6 +118,7 @@ def run_study(
                 readings.refuse_outside(settings)
             start = begin(folder, before, config, execution, host_report, fork, sampler)
             readings.write()
+            keep_labels(folder, labels)
             for line in start.messages:
                 console.print(line, **PLAIN)
             if reuse_runs(plan, past, folder, execution, start, console):
@@ -370,6 +373,7 @@ def _record(state: State, setting: Setting, run: Run, outcome: Outcome) -> RunRe
     record = record_of(config, setting, run, outcome, fvcore_macs=macs, finished=study.now(), start=state.start)
     if outcome.normalisation is not None:
         keep_normalisation(state.folder, run.seed, *outcome.normalisation)
+    keep_labels(state.folder, outcome.test_labels, run.seed)
     epochs = state.epochs.pop(run.id, [])
     records.commit(state.folder, record, epochs, outcome)
     state.trials.add(record, {one.epoch: one.val_error for one in epochs})

@@ -80,6 +80,8 @@ class HostReport:
     memory        of the device in bytes, for a GPU what no other process holds; 2^63 if it is not known
     held          bytes of a GPU's memory that each worker needs for the images
     preprocessing  what a network needs of its images; with `data.split_seed=each` that of the split of seed 0
+    test_labels   the class of each test image in test order, as numbers with spaces between them; "" if each seed draws
+                  test images of its own, or they are not known
     sources       digests of the sources that affect results, by path (explorer/training/sources.py)
     machine       description of the machine; by default that of the current process
     cores         that a process may use there
@@ -106,6 +108,7 @@ class HostReport:
     devices: tuple[int, ...] = (0,)
     held: int = 0
     preprocessing: Preprocessing | None = None
+    test_labels: str = ""
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,7 @@ class Outcome:
     normalisation      mean and standard deviation of each channel of its training images, where its seed has a split of
                        its own
     cost               of the network that another program trained in place of the design, as it told it
+    test_labels        the class of each test image, as in `HostReport`, where its seed has test images of its own
     """
 
     status: Status
@@ -162,6 +163,7 @@ class Outcome:
     filters: tuple[Filters, ...] = ()
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     cost: Cost | None = None
+    test_labels: str = ""
 
 
 # Bounds of the numbers in a table: a larger one cannot be a result, and could keep a reader busy without end.

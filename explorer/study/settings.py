@@ -515,10 +515,13 @@ class StorageConfig:
 class ReportConfig:
     """How a study's page is drawn.
 
-    live  true: a separate process redraws the page while the study runs; false: it is drawn when the study ends
+    live    true: a separate process redraws the page while the study runs; false: it is drawn when the study ends
+    images  whether the page shows test images; auto: those of the digits, which come with the program. Only a command
+            decides it, and it is not recorded: pictures may be private or belong to others
     """
 
     live: bool = True
+    images: bool | Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -622,6 +625,17 @@ class DeleteConfig:
     name: str
     yes: bool = False
     database: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelConfig:
+    """`explorer label NAME`: the labels of a study's test images, for a record that does not hold them.
+
+    data  where the images are now, if no longer where the study had them
+    """
+
+    name: str
+    data: str | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from explorer.training.checkpoint import Checkpoint, Checkpointing, captured, la
 from explorer.training.device import is_out_of_memory
 from explorer.training.filters import Turning, turning
 from explorer.training.images.augment import Draws, augmented, coloured, draw, normalised
-from explorer.training.images.split import Crops, Dataset, Split, fetched, load
+from explorer.training.images.split import Crops, Dataset, Split, fetched, load, test_labels
 from explorer.training.network.build import build
 from explorer.training.network.forms import State, convert, reformed
 from explorer.training.network.prepare import arithmetic, prepare
@@ -340,6 +340,7 @@ class _Training:
             message="; ".join(filter(None, lines)),
             filters=filters,
             normalisation=(tuple(self.data.mean.tolist()), tuple(self.data.std.tolist())) if own else None,
+            test_labels=test_labels(self.data) if judges and self.data.test_by_seed else "",
         )
 
     def _epoch(self, epoch: int) -> str:

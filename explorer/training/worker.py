@@ -269,7 +269,7 @@ def _survey(question: HostQuestion) -> HostReport:
 
     from explorer.host.errors import InputError
     from explorer.training import device as devices
-    from explorer.training.images.split import load, preprocessing_of
+    from explorer.training.images.split import load, preprocessing_of, test_labels
     from explorer.training.network import kernels
     from explorer.training.parts import try_out
     from explorer.training.sources import decisive_sources
@@ -286,7 +286,6 @@ def _survey(question: HostQuestion) -> HostReport:
     if question.recipe is not None:
         try_out(question.recipe, question.data.task, len(data.train), device)
     rest = len(data.rest) if data.rest is not None else 0
-    by_seed = rest if data.own_test else len(data.test)
     versions = {
         "python": sys.version.split()[0],
         "torch": str(torch.__version__),
@@ -301,7 +300,7 @@ def _survey(question: HostQuestion) -> HostReport:
         versions,
         images=(len(data.train), len(data.val), len(data.test) + rest),
         rest_images=rest,
-        test_by_seed=by_seed if question.data.split_seed == "each" else 0,
+        test_by_seed=data.test_by_seed,
         skipped=data.skipped,
         warnings=data.warnings,
         has_bfloat16=devices.has_bfloat16(device),
@@ -315,6 +314,7 @@ def _survey(question: HostQuestion) -> HostReport:
         devices=devices.like_devices(device),
         held=devices.held_memory(device),
         preprocessing=preprocessing_of(data),
+        test_labels="" if data.test_by_seed else test_labels(data),
     )
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from explorer.analysis.answer_choice import best_by_validation, completed
+from explorer.analysis.disagreement import Disagreement
 from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
@@ -563,6 +564,14 @@ class Study:
         return self._study.finding
 
     @property
+    def disagreement(self) -> Disagreement | None:
+        """On which test images the two settings of the contrast disagree; None without one, or without their answers.
+
+        Shares of test images, errors by class, and the images that one setting alone gets right.
+        """
+        return self._study.disagreement
+
+    @property
     def verdict(self) -> str:
         """The verdict in one sentence."""
         return sentence(self.finding)
@@ -647,10 +656,12 @@ class Study:
         """Write the study's page to a file of your choice, and return its path."""
         from explorer.report.page import write_page
         from explorer.verbs.ped_anova import ped_anova
+        from explorer.verbs.pictures import pictures_of
 
         if not isinstance(path, (str, PurePath)) or Path(path).is_dir():
             raise InputError(f"path={shown(path)}: allowed is the name of a file, as 'page.html'")
-        write_page(self._study, Path(path), importance=ped_anova(self._study))
+        pictures = pictures_of(self._study, self.config.report.images)
+        write_page(self._study, Path(path), importance=ped_anova(self._study), pictures=pictures)
         return Path(path)
 
     def to_optuna(self) -> "optuna.Study":

@@ -84,6 +84,8 @@ def _command(said: Words, composed: Composed) -> Command:
         verb = "run"
         tree["fork"] = _forked(said, tree, composed.given)
     config = to_config(tree, place)
+    if not {"report", "report.images"} & composed.given.keys():  # a file may come from others
+        config = replace(config, report=replace(config.report, images="auto"))
     if verb in ("run", "plan"):
         _refuse_words(config)
     if verb == "move" and not any(key.partition(".")[0] == "storage" for key in composed.given):

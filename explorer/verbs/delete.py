@@ -19,6 +19,7 @@ from explorer.record.folder import (
     CONFIG,
     ENVIRONMENT,
     EXECUTION,
+    LABELS,
     NOTE,
     REPORTS,
     RUNS,
@@ -91,7 +92,7 @@ def _refuse_others(folder: Path) -> None:
     """Raise InputError for a folder that is no study's: one that has not begun has nothing but what a start leaves."""
     if (folder / CONFIG).exists() or (folder / RUNS).exists():
         return
-    left = {*TABLES, *SOME, EXECUTION, ENVIRONMENT, NOTE, "local", CHECKS}
+    left = {*TABLES, *SOME, LABELS, EXECUTION, ENVIRONMENT, NOTE, "local", CHECKS}
     for path in sorted(folder.iterdir()):
         if path.name not in left and not path.name.endswith(".partial"):
             raise InputError(f"{folder}: holds {path.name} and no study; delete it yourself, if it can go")

@@ -43,6 +43,8 @@ Which network shape is best at a fixed compute budget?
                                     table, network and page on the Hugging Face
                                     hub; --dry: what would be uploaded
   explorer delete equal_params      its folder, page and entry in the index
+  explorer label equal_params       add the labels of its test images to a record
+                                    without them: errors by class; data=FOLDER
 
   explorer study=best data=photos budget=1M
                                     the best network for your own images

@@ -9,7 +9,7 @@ from rich.text import Text
 from explorer.analysis.judging import OpenedStudy
 from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
-from explorer.host.errors import StudyStoppedError
+from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import printable
 from explorer.record.folder import REPORTS, is_stale
 
@@ -26,19 +26,24 @@ def tell_of_page(study: OpenedStudy, console: Console) -> None:
 
 def draw_page(study: OpenedStudy, console: Console) -> list[str]:
     """Draw the page; return the error that prevented it, if any."""
-    page = REPORTS / f"{study.folder.name}.html"
+    page, problems = REPORTS / f"{study.folder.name}.html", list[str]()
     try:
         from explorer.report.drawing import draw
         from explorer.verbs.ped_anova import ped_anova
+        from explorer.verbs.pictures import pictures_of
 
-        draw(study, ped_anova(study))
+        try:
+            pictures = pictures_of(study, study.config.report.images)
+        except InputError as error:  # the page is drawn without them
+            pictures, problems = {}, [str(error)]
+        draw(study, ped_anova(study), pictures)
     except OSError as error:
         again = command_for("report", study.folder.name)
         return [f"{error.filename or page}: {error.strerror}; make room and draw the page with {again}"]
     except StudyStoppedError as error:
         return [str(error)]
     _say_where(page, console)
-    return []
+    return problems
 
 
 def _say_where(page: Path, console: Console) -> None:

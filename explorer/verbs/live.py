@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from explorer.host.extensions import load_shared
 from explorer.host.formatting import in_one_line
@@ -44,19 +44,23 @@ class Live:
     period  least seconds between two drawings, and before the first one
     rest    pause after a drawing, in multiples of its processor time
     begins  called when the body is entered
+    images  `report.images` of the command
     """
 
     folder: Path
     period: float = LIVE_SECONDS
     rest: float = REST
     begins: Callable[[], object] = lambda: None
+    images: bool | Literal["auto"] = "auto"
     _process: SpawnProcess | None = field(default=None, init=False)
     _pipe: Connection | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         self.begins()
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=_work, args=(theirs, self.folder, self.period, self.rest), daemon=True)
+        process = _CONTEXT.Process(
+            target=_work, args=(theirs, self.folder, self.period, self.rest, self.images), daemon=True
+        )
         try:
             start(process)
         except OSError:  # no memory for another process: the page is drawn at the end
@@ -104,12 +108,12 @@ class Live:
         return False
 
 
-def _work(pipe: Connection, folder: Path, period: float, rest: float) -> None:
+def _work(pipe: Connection, folder: Path, period: float, rest: float, images: bool | Literal["auto"] = "auto") -> None:
     """The body of the process. If the coordinator is killed it ends soon after, even in the middle of a drawing."""
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     load_shared(homes())
     try:
-        keep_drawn(pipe, folder, period, rest)
+        keep_drawn(pipe, folder, period, rest, images)
     except SystemExit:
         os._exit(0)  # at low priority the interpreter's shutdown takes seconds, and there is nothing to clean up
 
@@ -124,7 +128,9 @@ def _leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def keep_drawn(pipe: Connection, folder: Path, period: float, rest: float) -> None:
+def keep_drawn(
+    pipe: Connection, folder: Path, period: float, rest: float, images: bool | Literal["auto"] = "auto"
+) -> None:
     """Draw a stale page, at most once every `period` seconds, until the other end of the pipe is closed.
 
     The pipe is also closed if the coordinator is killed. A message is answered, and nothing is drawn until the next
@@ -139,17 +145,17 @@ def keep_drawn(pipe: Connection, folder: Path, period: float, rest: float) -> No
         while True:
             if pipe.poll(max(0.0, due - time.monotonic())):
                 if pipe.recv() == LAST:
-                    _draw_stale(folder)
+                    _draw_stale(folder, images)
                 else:
                     pipe.send(None)
                     pipe.recv()
                 pipe.send(None)
             else:
-                busy = _draw_stale(folder)
+                busy = _draw_stale(folder, images)
                 due = time.monotonic() + max(period, rest * busy)
 
 
-def _draw_stale(folder: Path) -> float:
+def _draw_stale(folder: Path, images: bool | Literal["auto"] = "auto") -> float:
     """Draw the page if it is older than its record, and return the processor seconds that this took.
 
     An error must not harm the study: it is written as one line to `local/live.log`, and the page is drawn later.
@@ -159,8 +165,10 @@ def _draw_stale(folder: Path) -> float:
         if is_stale(REPORTS / f"{folder.name}.html", folder):
             from explorer.analysis.judging import open_study
             from explorer.report.drawing import draw
+            from explorer.verbs.pictures import pictures_of
 
-            draw(open_study(folder))
+            study = open_study(folder)
+            draw(study, None, pictures_of(study, images))
     except Exception as error:  # noqa: BLE001 - a page that cannot be drawn now must not harm the study
         with suppress(OSError):
             words = in_one_line(f"{type(error).__name__}: {error}")

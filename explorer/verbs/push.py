@@ -23,6 +23,7 @@ from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.host.formatting import in_one_line, size_words
 from explorer.record.folder import REPORTS, is_stale, make_folder, refuse_links, study_folder
+from explorer.report.disagreement import PRIVATE
 from explorer.study.settings import NetworkConfig, PushConfig
 from explorer.verbs import hub_cards, tabulate
 from explorer.verbs.result import Result
@@ -133,13 +134,22 @@ def _network(folder: Path, to: str, config: PushConfig, console: Console) -> Non
 
 def _page(study: OpenedStudy, folder: Path, to: str, config: PushConfig) -> None:
     page = REPORTS / f"{study.folder.name}.html"
-    if is_stale(page, study.folder):
+    target = make_folder(folder) / hub_cards.PAGE
+    stale = is_stale(page, study.folder)
+    is_private = not stale and PRIVATE in page.read_text(encoding="utf-8")
+    if stale or is_private:
         from explorer.report.drawing import draw
+        from explorer.report.page import write_page
         from explorer.verbs.ped_anova import ped_anova
+        from explorer.verbs.pictures import pictures_of
 
-        draw(study, ped_anova(study))
-    make_folder(folder)
-    shutil.copyfile(page, folder / hub_cards.PAGE)
+        importance, pictures = ped_anova(study), pictures_of(study, "auto")
+        if stale:
+            draw(study, importance, pictures)
+        else:  # pictures that were asked for here are not published by another command
+            write_page(study, target, study.digest, importance=importance, pictures=pictures)
+    if stale or not is_private:
+        shutil.copyfile(page, target)
     write_whole(folder / README, hub_cards.of_page(study, to, config.license))
 
 

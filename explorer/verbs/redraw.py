@@ -9,6 +9,7 @@ from explorer.report import drawing
 from explorer.report.finding_data import study_data
 from explorer.study.settings import StudyConfig
 from explorer.verbs.ped_anova import ped_anova
+from explorer.verbs.pictures import pictures_of
 from explorer.verbs.result import Result
 
 
@@ -17,5 +18,6 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
     folder = study_folder(config.name)
     refuse_links(folder)  # before anything is read through one
     study = open_study(folder)
-    console.print(f"Report: {drawing.draw(study, ped_anova(study))}", **PLAIN)
+    pictures = pictures_of(study, config.report.images, config.data.path)
+    console.print(f"Report: {drawing.draw(study, ped_anova(study), pictures)}", **PLAIN)
     return Result(lambda: study_data(study))

@@ -155,7 +155,8 @@ def _page_updater(config: StudyConfig, folder: Path, console: Console) -> Live |
         make_folder(path)
     page = REPORTS / f"{config.name}.html"
     words = f"The page while it runs, drawn anew at most every {LIVE_SECONDS} s: {page}"
-    return Live(folder, begins=partial(console.print, words, **PLAIN)) if config.report.live else None
+    begins, images = partial(console.print, words, **PLAIN), config.report.images
+    return Live(folder, begins=begins, images=images) if config.report.live else None
 
 
 def _tell_of_other_images(study: OpenedStudy, config: StudyConfig, console: Console) -> None:

@@ -16,6 +16,7 @@ from explorer.study.settings import (
     ExportConfig,
     FigureConfig,
     ImportConfig,
+    LabelConfig,
     NetworkConfig,
     PoolConfig,
     PredictConfig,
@@ -68,6 +69,7 @@ NAMED_VERBS: dict[str, NamedVerb] = {
     "list": NamedVerb(StatusConfig, "status"),
     "status": NamedVerb(StatusConfig),
     "delete": NamedVerb(DeleteConfig),
+    "label": NamedVerb(LabelConfig),
     "track": NamedVerb(TrackConfig),
     "push": NamedVerb(PushConfig),
     "report": NamedVerb(RecordedConfig, "recorded"),  # with --recorded; else it is a verb on a study's settings

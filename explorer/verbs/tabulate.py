@@ -1,9 +1,9 @@
 """`explorer tabulate`: write a finished study as a small tabular benchmark, to share; `explorer.open_study` reads it.
 
-A folder holds `runs.parquet`, `epochs.parquet`, `correct.parquet` and, where the study has them, `filters.parquet` (the
-study's tables), those of a search's final round under the same names after `final_`, `study.json` (settings, execution
-plan, environment and what a search decided, and those of the final round), `schema.json` (columns and SHA-256 of the
-others) and `README.md`, the data card.
+A folder holds `runs.parquet`, `epochs.parquet`, `correct.parquet` and, where the study has them, `filters.parquet` and
+`labels.parquet` (the study's tables), those of a search's final round under the same names after `final_`,
+`study.json` (settings, execution plan, environment and what a search decided, and those of the final round),
+`schema.json` (columns and SHA-256 of the others) and `README.md`, the data card.
 """
 
 import hashlib
@@ -32,9 +32,12 @@ from explorer.host.errors import InputError
 from explorer.host.files import write_whole
 from explorer.record import folder as study
 from explorer.record import records
+from explorer.record.folder import LABELS as LABELS_FILE
+from explorer.record.labels import Labels, labels_of
 from explorer.record.records import Record
-from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, RunRecord
+from explorer.record.rows import CorrectRecord, Decision, EpochRecord, FilterRecord, LabelsRecord, RunRecord
 from explorer.record.starts import starts_of
+from explorer.record.table import read as read_rows
 from explorer.report.error_words import final_seeds_words
 from explorer.study.plan import Plan, plan_of
 from explorer.study.renamed import of_a_record
@@ -48,7 +51,8 @@ TABLES = Path("tables")
 # columns that an earlier version did not write have their defaults here too.
 FORMAT = 1
 KINDS = {"runs": RunRecord, "epochs": EpochRecord, "correct": CorrectRecord}
-FILTERS = "filters"  # a further table, of studies that have rows of it
+FILTERS, LABELS = "filters", "labels"  # further tables, of studies that have rows of them
+SOME_KINDS = {FILTERS: FilterRecord, LABELS: LabelsRecord}
 FINAL = "final_"  # before the names of the tables of a search's final round, which is a study of its own
 SCHEMA, STUDY, CARD = "schema.json", "study.json", "README.md"
 _PLACES_OF_ENGINES = ("address", "setup", "partition", "account", "qos", "constraint")
@@ -76,6 +80,8 @@ def read_table(root: Path) -> OpenedStudy:
     plan, record, right = _read(root, parts, digests)
     opened = judged(root, plan, record, right, parts["environment"], parts["execution"])
     opened = replace(opened, finding=replace(opened.finding, note=str(parts.get("note", ""))))
+    if (name := f"{LABELS}.parquet") in digests:
+        opened = replace(opened, labels=_labels(root / name, opened))
     if (final := parts.get("final")) is None:
         return opened
     study.refuse_later_schema(final["environment"], root / STUDY)
@@ -99,6 +105,15 @@ def _read(
     return plan, record, records.unpacked(frames["correct"].to_dict("records"))
 
 
+def _labels(path: Path, opened: OpenedStudy) -> Labels:
+    """The classes of the test images. Raises InputError for what cannot be."""
+    rows = _frame(path, LabelsRecord).to_dict("records")
+    try:
+        return labels_of(rows, opened.config.data.classes, int(opened.environment["images"][2]))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; fetch the table again") from None
+
+
 def write_table(source: Path, target: Path, head: Callable[[Collection[str]], str] = lambda _: "") -> list[Path]:
     """Write the table of the study in a folder and return its files. Raises InputError for an unfinished study.
 
@@ -118,6 +133,8 @@ def write_table(source: Path, target: Path, head: Callable[[Collection[str]], st
     hosts = _Hosts()
     frames, parts = _frames(source, record, hosts), _parts(source, opened.environment, opened.execution, record, hosts)
     parts["note"] = finding.note
+    if (source / LABELS_FILE).exists():
+        frames[LABELS] = read_rows(source / LABELS_FILE, LabelsRecord)
     if final is not None:
         assert final.study.record is not None
         own = without_joined(final.study.plan.config, final.study.record)
@@ -125,14 +142,17 @@ def write_table(source: Path, target: Path, head: Callable[[Collection[str]], st
         environment, execution = study.stored_environment(final.folder), study.stored_execution(final.folder)
         there = _parts(final.folder, environment or {}, execution or {}, own, hosts)
         parts["final"] = there | {"looks": final.found.looks}
-    for name in (FILTERS, *(f"{FINAL}{name}" for name in (*KINDS, FILTERS))):  # of a table that was here before
+    for name in (FILTERS, LABELS, *(f"{FINAL}{name}" for name in (*KINDS, FILTERS))):  # of a table that was here before
         (target / f"{name}.parquet").unlink(missing_ok=True)
     for name, frame in frames.items():
         frame.to_parquet(target / f"{name}.parquet", index=False)
     write_whole(target / STUDY, json.dumps(parts, indent=2) + "\n")
-    card = _card(config, finding, opened.environment, has_filters=FILTERS in frames)
+    card = _card(config, finding, opened.environment, has_filters=FILTERS in frames, has_labels=LABELS in frames)
     write_whole(target / CARD, head(frames.keys()) + card)
-    kinds, files = KINDS | {FILTERS: FilterRecord}, (*(f"{name}.parquet" for name in frames), STUDY, CARD)
+    kinds, files = (
+        KINDS | {FILTERS: FilterRecord, LABELS: LabelsRecord},
+        (*(f"{name}.parquet" for name in frames), STUDY, CARD),
+    )
     schema = {
         "format": FORMAT,
         "version": explorer.__version__,
@@ -221,7 +241,9 @@ def _columns(frame: pd.DataFrame, kind: type) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *, has_filters: bool) -> str:
+def _card(
+    config: StudyConfig, finding: Finding, environment: dict[str, Any], *, has_filters: bool, has_labels: bool
+) -> str:
     """The data card: what a user of the table must know about its numbers."""
     rows = [
         f"| {one.setting} | {one.params:,} | {one.macs:,} | {wording.percent(one.estimate.mean)} | "
@@ -238,6 +260,8 @@ def _card(config: StudyConfig, finding: Finding, environment: dict[str, Any], *,
     order = "; of the split of its seed" if finding.own_splits else ""
     filters = "`filters.parquet` has one per run and k x k convolution: how long its filters are, how far they turn.\n"
     filters = filters if has_filters else ""
+    if has_labels:
+        filters += "`labels.parquet` has the class of each test image, in the same order.\n"
     round_table, round_words = _final_of_card(finding.final_round) if finding.final_round else ("", "")
     recipe = "\n".join(f"- {key}: {wording.plain(value)}" for key, value in config.recipe.shown.items())
     made = f"""{runs} on {environment["platform"]}, started {environment["started"]}, commit {commits};

@@ -19,6 +19,7 @@ from explorer.training import loop
 from explorer.training.images import drawing
 from explorer.training.images import split as images_of
 from explorer.training.images.decoded_cache import Pools
+from explorer.training.images.digits import digit_pools
 from explorer.training.images.split import Split, load
 from explorer.training.loop import correct, train
 from explorer.training.network.build import build
@@ -193,7 +194,7 @@ def forget() -> None:
 def test_the_digest_of_a_set_depends_on_every_image_and_label_and_on_their_order(
     tiny: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = images_of._digits()
+    plain = digit_pools()
     assert plain.train.images is not None
 
     def digest_with(number: int, label: int = 0, pixel: int = 0) -> str:
@@ -201,7 +202,7 @@ def test_the_digest_of_a_set_depends_on_every_image_and_label_and_on_their_order
         labels[number] = (labels[number] + label) % 10
         images[number, 0, 3, 3] += pixel
         part = replace(plain.train, images=images, labels=labels)
-        monkeypatch.setattr(images_of, "_digits", lambda: Pools(part, None, None, digest="", skipped=()))
+        monkeypatch.setattr(images_of, "digit_pools", lambda: Pools(part, None, None, digest="", skipped=()))
         # The split itself goes by the labels: it is held still, so that the digest alone tells the difference.
         monkeypatch.setattr(drawing, "_drawn", lambda config, labels, sizes, names: drawn)
         forget()

@@ -13,9 +13,10 @@ from explorer.host.errors import InputError
 from explorer.study.settings import DataConfig, StudyConfig
 from explorer.training.images import drawing
 from explorer.training.images import split as images_of
+from explorer.training.images.digits import digit_pools
 from explorer.training.images.drawing import _drawn, _refuse_sizes, _size
 from explorer.training.images.source import DIGITS
-from explorer.training.images.split import _digits, _splits
+from explorer.training.images.split import _splits
 from explorer.training.images.stored import Labels
 
 
@@ -73,21 +74,21 @@ def test_a_share_is_rounded_and_a_number_is_taken_as_it_is(digits: DataConfig) -
 
 
 def test_the_training_part_takes_what_the_others_leave(digits: DataConfig, own_cache: Path) -> None:
-    train, val, test = _splits(replace(digits, train_images=None, test_images=100), _digits())
+    train, val, test = _splits(replace(digits, train_images=None, test_images=100), digit_pools())
     assert (len(train), len(val), len(test)) == (1447, 250, 100)
     places = np.concatenate([split.index.numpy() for split in (train, val, test)])
     assert sorted(places.tolist()) == list(range(1797))
-    labels = _digits().train.labels
+    labels = digit_pools().train.labels
     for split in (train, val, test):
         assert split.labels.tolist() == labels[split.index.numpy()].tolist()
         shares = np.bincount(split.labels.numpy(), minlength=10) / len(split)
         assert np.abs(shares - np.bincount(labels) / 1797).max() <= 1 / len(split)
     with pytest.raises(InputError, match=re.escape("leaves none of the 1,797 images of digits to train on")):
-        _splits(replace(digits, train_images=None, test_images=1547), _digits())
+        _splits(replace(digits, train_images=None, test_images=1547), digit_pools())
 
 
 def test_digits_are_what_they_were_published_as(digits: DataConfig) -> None:
-    found = _digits().train
+    found = digit_pools().train
     assert found.images is not None
     assert (found.images.shape, found.images.dtype, found.images.max()) == ((1797, 1, 8, 8), np.uint8, 16)
     assert found.images[0, 0, :2].tolist() == [[0, 0, 5, 13, 9, 1, 0, 0], [0, 0, 13, 15, 10, 15, 5, 0]]
@@ -97,7 +98,7 @@ def test_digits_are_what_they_were_published_as(digits: DataConfig) -> None:
 
 
 def test_only_the_images_of_a_part_go_to_another_device(digits: DataConfig, own_cache: Path) -> None:
-    _, val, _ = _splits(digits, _digits())
+    _, val, _ = _splits(digits, digit_pools())
     assert val.to("cpu") is val
     there = val.to("meta")  # a device on which nothing but shapes is kept
     assert val.images is not None
@@ -114,7 +115,7 @@ def drawn_again(*_: object) -> list[Labels]:
 
 
 def test_a_draw_is_kept_and_taken_again(digits: DataConfig, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    labels, sizes = _digits().train.labels, [400, 250, 1147]
+    labels, sizes = digit_pools().train.labels, [400, 250, 1147]
     first = [part.tolist() for part in _drawn(digits, labels, sizes)]
     assert [len(part) for part in first] == sizes
     assert len(list(own_cache.rglob("*.npy"))) == 1
@@ -141,7 +142,7 @@ def test_a_draw_is_kept_and_taken_again(digits: DataConfig, own_cache: Path, mon
 def test_a_kept_draw_that_cannot_be_one_is_made_again(
     digits: DataConfig, own_cache: Path, damage: Callable[[Labels], Labels]
 ) -> None:
-    labels, sizes = _digits().train.labels, [400, 250, 1147]
+    labels, sizes = digit_pools().train.labels, [400, 250, 1147]
     first = [part.tolist() for part in _drawn(digits, labels, sizes)]
     (path,) = own_cache.rglob("*.npy")
     whole = path.read_bytes()

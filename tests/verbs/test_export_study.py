@@ -24,7 +24,8 @@ from safetensors.torch import load_file, save_file
 import explorer
 from explorer.__main__ import main
 from explorer.record import records
-from explorer.record.folder import make_folder, study_folder
+from explorer.record.folder import LABELS, make_folder, study_folder
+from explorer.record.labels import keep_labels, load_labels
 from explorer.record.rows import record_of
 from explorer.record.starts import begin, keep_normalisation, preprocessing_in
 from explorer.study.job import HostQuestion, HostReport
@@ -92,6 +93,7 @@ def train_all(config: StudyConfig, precision: str = "float32") -> Path:
     execution = Execution("cpu", device_name("cpu"), form, "channels_last", precision, 1, config.recipe.batch_size)
     records.open_for_writing(folder, filters=config.records_filters)
     begin(folder, None, config, execution, there)
+    keep_labels(folder, there.test_labels)
     plan = plan_of(config)
     for setting, run in runs_of(plan, plan.settings, execution, there.data_hash):
         epochs: list[EpochResult] = []
@@ -99,6 +101,7 @@ def train_all(config: StudyConfig, precision: str = "float32") -> Path:
         outcome = train(run, epochs.append, judges=is_judged(config, run), weights=path, filters=config.records_filters)
         if outcome.normalisation is not None:
             keep_normalisation(folder, run.seed, *outcome.normalisation)
+        keep_labels(folder, outcome.test_labels, run.seed)
         macs, when = setting.cost.macs, "2026-11-24T05:09:10Z"
         record = record_of(config, setting, run, outcome, fvcore_macs=macs, finished=when, start=0)
         records.commit(folder, record, epochs, outcome)
@@ -648,7 +651,7 @@ def test_tensors_of_another_shape_or_range_are_refused() -> None:
     assert set(digits.pixels_of(file.getvalue()).flatten().tolist()) == {16}
 
 
-def test_a_split_of_each_seed_keeps_the_mean_of_each(workplace: Path) -> None:
+def test_a_split_of_each_seed_keeps_the_mean_and_the_labels_of_each(workplace: Path) -> None:
     config = read_command([*TINY, "data.split_seed=each", "recipe.epochs=1", "search.only=[11-1x4d-w16]"]).study
     folder = train_all(config)
     environment = json.loads((folder / "environment.json").read_text())
@@ -657,6 +660,14 @@ def test_a_split_of_each_seed_keeps_the_mean_of_each(workplace: Path) -> None:
     assert len({str(own) for own in environment["preprocessing"]["by_seed"].values()}) == 2
     assert preprocessing_in(environment, folder, 2) is None
     assert main(["export", "tiny", "seed=1"]) == 0
+    labels = load_labels(folder, 10, 100)
+    own = [load(config.data, seed=seed).test.labels.tolist() for seed in (0, 1)]
+    assert (labels.shared, [one.tolist() for one in (labels.by_seed or {}).values()]) == (None, own)
+    assert own[0] != own[1]
+    kept = (folder / LABELS).read_bytes()
+    (folder / LABELS).unlink()
+    assert main(["label", "tiny"]) == 0
+    assert sorted((folder / LABELS).read_bytes().splitlines()) == sorted(kept.splitlines())
 
 
 def test_a_worker_reports_what_its_images_need(tiny: StudyConfig) -> None:

@@ -64,6 +64,7 @@ def best(*words: str) -> None:
 SETTING = {"setting", "params", "macs", "activations", "params_deviation", "macs_deviation", "activations_deviation"}
 STUDY = {"study", "folder", "question", "verdict", "runs", "measure", "settings", "contrast", "others", "spaces"}
 STUDY |= {"trend", "front", "final_round", "robustness", "told_costs", "imported", "regime", "note", "page"}
+STUDY |= {"disagreement"}
 CASES: dict[str, tuple[list[str], set[str]]] = {
     "run": (["run", "tiny"], STUDY),
     "report": (["report", "tiny"], STUDY),
@@ -97,7 +98,7 @@ CASES: dict[str, tuple[list[str], set[str]]] = {
     ),
 }
 # `list` gives a list; the others are tested below, or beside the studies that they need.
-ELSEWHERE = {"import", "list", "pool", "challenge", "fork", "predict"}
+ELSEWHERE = {"import", "list", "pool", "challenge", "fork", "predict", "label"}
 
 
 def test_every_verb_is_tested() -> None:

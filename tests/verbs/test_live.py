@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
@@ -105,7 +106,7 @@ def test_a_long_drawing_is_followed_by_a_rest_many_times_as_long(
                 raise EOFError
             return False
 
-    monkeypatch.setattr("explorer.verbs.live._draw_stale", lambda folder: 3.0)
+    monkeypatch.setattr("explorer.verbs.live._draw_stale", lambda *_: 3.0)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr("os.nice", lambda _: None)
     keep_drawn(Pipe(), FOLDER, 10.0, REST)  # type: ignore[arg-type]
@@ -227,7 +228,7 @@ def test_an_interrupted_study_does_not_wait_long_for_a_page(
 def stuck(pipe: Connection, folder: Path, period: float, rest: float) -> None:
     """The process, when a drawing takes minutes."""
 
-    def draw_for_long(folder: Path) -> float:
+    def draw_for_long(folder: Path, images: bool | Literal["auto"] = "auto") -> float:
         PAGE.touch()
         time.sleep(600)
         return 600.0

@@ -25,11 +25,13 @@ from explorer.host.errors import InputError
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import settled
+from explorer.record.labels import load_labels
 from explorer.record.records import open_for_writing
 from explorer.record.starts import begin, started_study
 from explorer.study.job import HostReport
 from explorer.study.run import Execution
 from explorer.study.settings import StudyConfig
+from explorer.training.images.split import load
 from explorer.verbs.command_line import read_command
 from tests.conftest import PATIENCE, TINY, broadly
 from tests.faults.processes import children, is_running
@@ -77,6 +79,7 @@ def test_a_study_ends_with_record_verdict_and_pages(finished: Path) -> None:
         "epochs.csv",
         "correct.csv",
         "filters.csv",
+        "labels.csv",
         "local",
     }
 
@@ -85,6 +88,13 @@ def test_every_run_keeps_which_test_images_it_got_right(finished: Path) -> None:
     right = records.load_correct(finished / FOLDER)
     runs = records.load(finished / FOLDER).runs.set_index("run")
     assert {run: round(1 - bits.mean(), 9) for run, bits in right.items()} == runs["test_error"].round(9).to_dict()
+
+
+def test_the_classes_of_the_test_images_are_kept(finished: Path) -> None:
+    digits = read_command(TINY).study.data
+    labels = load_labels(finished / FOLDER, 10, 100).shared
+    assert labels is not None
+    assert labels.tolist() == load(digits).test.labels.tolist()
 
 
 def test_the_dashboards_database_shows_means_curves_and_a_note(finished: Path) -> None:

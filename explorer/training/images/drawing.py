@@ -5,7 +5,7 @@ A plan draws them from what a data set lists, a start from the images that can b
 
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -44,6 +44,14 @@ def places_of(
         else:
             found[key] = places[key]
     return found | ({"rest": places["rest"]} if "rest" in places else {})
+
+
+def split_digest(pool_digest: str, splits: Iterable[tuple[Labels, Labels]]) -> str:
+    """Hash of the content of a whole data set and of what is drawn from it: labels and places of each split."""
+    digest = hashlib.sha256(pool_digest.encode())
+    for labels, places in splits:
+        digest.update(str(len(labels)).encode() + labels.tobytes() + places.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def refuse_undividable(config: DataConfig, counts: Mapping[str, Labels], names: Sequence[str]) -> None:

@@ -3,15 +3,12 @@
 Reading the source is in `source.py` and `decoded_cache.py`.
 """
 
-import gzip
 import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +25,8 @@ from explorer.training.images.augment import ATTEMPTS, crop_boxes
 from explorer.training.images.classes import lacking
 from explorer.training.images.decode import Box, decode, decode_cropped
 from explorer.training.images.decoded_cache import Pools, pools
-from explorer.training.images.drawing import places_of
+from explorer.training.images.digits import digit_pools
+from explorer.training.images.drawing import places_of, split_digest
 from explorer.training.images.equal import Drawn, copies
 from explorer.training.images.source import BRIGHTEST, refuse_other_digits
 from explorer.training.images.stored import Encoded, EncodedPair, Labels, Part
@@ -95,6 +93,13 @@ class Dataset:
     classes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def test_by_seed(self) -> int:
+        """How many test images each seed draws anew (`data.split_seed=each`); they come last."""
+        if self.config.split_seed != "each":
+            return 0
+        return len(self.test) if not self.own_test else len(self.rest) if self.rest is not None else 0
+
 
 @dataclass(frozen=True)
 class Crops:
@@ -130,7 +135,7 @@ def _pools(config: DataConfig) -> Pools:
         )
     if config.source == "digits":
         refuse_other_digits(config)
-        return _digits()
+        return digit_pools()
     return pools(config)
 
 
@@ -185,6 +190,12 @@ def preprocessing_of(data: Dataset) -> Preprocessing:
         image_size=config.image_size,
         resize=config.resize,
     )
+
+
+def test_labels(data: Dataset) -> str:
+    """The class of each test image in test order, as numbers with spaces between them."""
+    splits = (data.test, data.rest)
+    return " ".join(str(label) for split in splits if split is not None for label in split.labels.tolist())
 
 
 def fetched(
@@ -261,18 +272,6 @@ def _read(config: DataConfig, split: Split, crops: Crops | None, number: int) ->
     return decode_cropped(encoded, config, box_of)
 
 
-def _digits() -> Pools:
-    """Handwritten digits as bytes `(1797, 1, 8, 8)` with values 0 to 16 (UCI "optdigits", scikit-learn's copy)."""
-    # Read the file in scikit-learn's package directly: importing the library takes a second.
-    package = find_spec("sklearn")
-    assert package is not None
-    assert package.origin is not None
-    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", "rt") as file:
-        rows = np.loadtxt(file, delimiter=",", dtype=np.int64)
-    images, labels = rows[:, :64].reshape(-1, 1, 8, 8).astype(np.uint8), rows[:, 64].copy()
-    return Pools(Part(images, labels, None), None, None, digest="", skipped=())
-
-
 def _splits(config: DataConfig, found: Pools, seed: int = 0) -> list[Split]:
     """Training, validation and test images, and where there is a fourth split what is left of the training part."""
     own = {"train": found.train, "val": found.val, "test": found.test}
@@ -325,10 +324,7 @@ def _content(splits: list[Split]) -> str:
 
 def _chosen(pool_digest: str, splits: list[Split]) -> str:
     """Hash of the whole set's content and of the places drawn from it."""
-    digest = hashlib.sha256(pool_digest.encode())
-    for split in splits:
-        digest.update(str(len(split)).encode() + split.labels.numpy().tobytes() + split.index.numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return split_digest(pool_digest, [(split.labels.numpy(), split.index.numpy()) for split in splits])
 
 
 def _statistics(config: DataConfig, train: Split) -> tuple[Tensor, Tensor, Tensor]:

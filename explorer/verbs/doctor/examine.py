@@ -32,7 +32,8 @@ from explorer.study.settings import DoctorConfig, StudyConfig
 from explorer.study.tree import to_config
 from explorer.verbs.doctor.fault import Fault
 from explorer.verbs.doctor.leftovers import examine_checkpoints, examine_leftovers, position
-from explorer.verbs.doctor.tables import MOST_NAMED, examine_tables
+from explorer.verbs.doctor.tables import MOST_NAMED, Tables, examine_labels, examine_tables
+from explorer.verbs.pictures import pictures_of
 from explorer.verbs.result import Result
 
 
@@ -184,8 +185,12 @@ def _examine_one(folder: Path, *, running: bool, database: str | None = None, is
         },
         running=running,
     )
-    found.lines.append(f"  {', '.join(tables.lines)}")
-    found.faults += tables.faults
+    of_labels = Tables([], {}, [])
+    if plan and known.environment:
+        images = int(known.environment["images"][2])
+        of_labels = examine_labels(folder, plan.config.data.classes, images, running=running)
+    found.lines.append(f"  {', '.join([*tables.lines, *of_labels.lines])}")
+    found.faults += [*tables.faults, *of_labels.faults]
     if tables.kept is None or plan is None or known.execution is None or known.environment is None:
         return found
     record = records.assembled(tables.kept)
@@ -201,7 +206,7 @@ def _examine_one(folder: Path, *, running: bool, database: str | None = None, is
     if not running:
         found.faults += examine_checkpoints(folder, final)
         found.faults += examine_leftovers(folder, _page(folder))
-        if not tables.faults:
+        if not tables.faults and not of_labels.faults:
             mirror = _mirror_to_look_at(folder, plan.config, database, found.lines)
             if mirror:
                 trials = replayed(opened.plan, opened.settings, record)
@@ -306,7 +311,12 @@ def _stale(folder: Path) -> list[Fault]:
     what = "is older than the record" if behind is None else f"is behind the record by {counted(behind, 'run')}"
     words = f"{page}: {what if page.exists() else 'is not there'}"
     remedy = f"{command_for('report', folder.name)} draws it from the record"
-    return [Fault(words, remedy, lambda: drawing.draw(open_study(folder)), is_fault=False)]
+    return [Fault(words, remedy, lambda: _draw(folder), is_fault=False)]
+
+
+def _draw(folder: Path) -> None:
+    opened = open_study(folder)
+    drawing.draw(opened, None, pictures_of(opened, "auto"))
 
 
 def _page(folder: Path) -> Path:

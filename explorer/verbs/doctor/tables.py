@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from explorer.host.commands import command_for
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
 from explorer.record import records, table
-from explorer.record.folder import DECISIONS, FILTERS, MEASURES, RUNS
+from explorer.record.folder import DECISIONS, FILTERS, LABELS, MEASURES, RUNS
+from explorer.record.labels import load_labels
+from explorer.record.rows import LabelsRecord
 from explorer.verbs.doctor.fault import Fault, set_aside
 
 Contents = Mapping[str, table.Content]
@@ -64,6 +67,30 @@ def examine_tables(
         remedy = f"set copies of {', '.join(changed)} aside and keep every row that checks; {_again(gone, named)}"
         return Tables(lines, kept, [Fault("; ".join(wrong), remedy, partial(_keep, folder, changed, contents, kept))])
     return Tables(lines, kept, [] if running else _torn(folder, contents, rows, rungs, named))
+
+
+def examine_labels(folder: Path, classes: int, images: int, *, running: bool) -> Tables:
+    """Read `labels.csv`, if the study has it; a file that cannot be used is set aside, since it can be made anew.
+
+    While the study is `running`, its last row may still be being written.
+    """
+    path = folder / LABELS
+    if not path.exists():
+        return Tables([], {}, [])
+    again = f"the next start writes it anew, and so does {command_for('label', folder.name)}"
+    try:
+        load_labels(folder, classes, images)
+        content = table.inspect(path, LabelsRecord)
+    except InputError as error:
+        what = str(error).partition("; ")[0]
+        cure = partial(set_aside, folder, [path], move=True)
+        return Tables([], None, [Fault(what, f"set it aside; {again}", cure)])
+    lines = [f"{LABELS}: {counted(len(content.rows), 'row')}"]
+    if running or not (content.torn or content.unended):
+        return Tables(lines, {}, [])
+    remedy = f"cut it off, as the next start does; {again}"
+    what = f"{path}: the last line was not written to its end"
+    return Tables(lines, {}, [Fault(what, remedy, partial(table.heal, path, content))])
 
 
 def _damaged(folder: Path, contents: Contents) -> list[str]:
