@@ -10,7 +10,7 @@ from explorer.analysis.paired import ALPHA
 from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.name import display_setting
 from explorer.host.commands import PROGRAM, command_for
-from explorer.host.formatting import counted, interval, interval_points, number, p_value, percent, points
+from explorer.host.formatting import counted, interval, less, less_interval, number, p_value, percent
 from explorer.report.forest import Forest, ForestRow
 
 MOST_CLASSES = 20  # classes in the figure: of more those with the largest differences
@@ -31,13 +31,16 @@ class CellRow:
 
 @dataclass(frozen=True)
 class ClassWords:
-    """A row of the table of classes, as text; `is_clear` where the corrected p is below 0.05."""
+    """A row of the table of classes, as text; `is_clear` where the corrected p is below 0.05.
+
+    less  the points of error that the first setting has less than the second
+    """
 
     name: str
     images: str
     setting: str
     against: str
-    difference: str
+    less: str
     interval: str
     p: str
     is_clear: bool
@@ -187,7 +190,10 @@ def share_forest(study: OpenedStudy) -> Forest | None:
 
 
 def class_forest(study: OpenedStudy) -> Forest | None:
-    """The difference of both errors by class, with intervals corrected for their number; None without labels."""
+    """The points of error that the first setting has less than the second, by class; None without labels.
+
+    Intervals are corrected for the number of classes, and the class at which it has the most less comes first.
+    """
     found = study.disagreement
     if found is None or not found.classes:
         return None
@@ -196,9 +202,9 @@ def class_forest(study: OpenedStudy) -> Forest | None:
     rows = [
         ForestRow(
             _cut(class_name(study, row.number)),
-            100 * row.difference.mean,
-            100 * row.difference.low,
-            100 * row.difference.high,
+            -100 * row.difference.mean,
+            -100 * row.difference.high,
+            -100 * row.difference.low,
             _gap_words(row),
             strong=row.p < ALPHA,
         )
@@ -206,10 +212,10 @@ def class_forest(study: OpenedStudy) -> Forest | None:
     ]
     some = "" if len(drawn) == len(found.classes) else f", the {len(drawn)} of {len(found.classes)} furthest from zero"
     return Forest(
-        f"Errors by class, {first} less {second}{some}",
+        f"Points of test error that {first} has less than {second}, by class{some}",
         rows,
-        "Difference of the test error (points)",
-        heads=("Class", "Difference, interval for all classes at once"),
+        f"Points less than {second}",
+        heads=("Class", "Points less, interval for all at once"),
     )
 
 
@@ -232,8 +238,8 @@ def _class_words(study: OpenedStudy, row: ClassRow) -> ClassWords:
         f"{row.images:,}",
         _error_words(row.setting),
         _error_words(row.against),
-        points(row.difference.mean),
-        interval_points(row.difference.low, row.difference.high) if row.difference.has_interval else "-",
+        less(row.difference.mean),
+        less_interval(row.difference.low, row.difference.high) if row.difference.has_interval else "-",
         p_value(row.p) if row.p == row.p else "-",
         row.p < ALPHA,
     )
@@ -285,7 +291,7 @@ def _share_words(one: Estimate) -> str:
 
 def _gap_words(row: ClassRow) -> str:
     gap = row.difference
-    return f"{points(gap.mean)}{f' ({interval_points(gap.low, gap.high)})' if gap.has_interval else ''}"
+    return f"{less(gap.mean)}{f' ({less_interval(gap.low, gap.high)})' if gap.has_interval else ''}"
 
 
 def _error_words(one: Estimate) -> str:

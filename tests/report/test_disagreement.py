@@ -83,7 +83,9 @@ def test_the_figures_are_those_numbers_and_can_be_printed(study: OpenedStudy) ->
     assert found.churn is not None
     wanted = [found.churn.setting, found.churn.against, found.churn.across, found.disagree]
     assert [(row.mean, row.low) for row in shares.rows] == [(100 * one.mean, 100 * one.low) for one in wanted]
-    assert [row.mean for row in classes.rows] == sorted(100 * one.difference.mean for one in found.classes)
+    assert [row.mean for row in classes.rows] == sorted(
+        (-100 * one.difference.mean for one in found.classes), reverse=True
+    )
     assert [*printable(study)][-2:] == ["disagreement", "classes"]
     assert "Lines: 95 % intervals" in caption(study, "classes", classes)
     many = replace(study, labels=Labels(np.arange(IMAGES)))  # a class for each image
