@@ -33,6 +33,10 @@ FORM_LETTERS = {"sum": "a", "concat": "b", "grouped": "c"}
 FORMED_BLOCKS = ("bottleneck", "preact")
 # The family of a block, as people see it: a dash before a number begins the depth.
 FAMILY = r"[A-Z](?:[A-Za-z0-9 ]|-(?=[A-Za-z]))*"
+# As people write it: `resnet29_1x64d`, `ResNeXt-29 8x64`, `resnext-50 (32 x 4d)`.
+_LOOSE = re.compile(
+    r"res(?:net|next)[-_ ]?([1-9]\d{0,3})(?:[-_ ]+\(?|\() ?([1-9]\d{0,5}) ?x ?([1-9]\d{0,5})d? ?\)?", re.IGNORECASE
+)
 _DISPLAYED = re.compile(rf"({FAMILY}?)-([1-9]\d*)(?:-([1-9]\d*))? \(([^()]+)\)")
 _DISPLAYED_FORM = re.compile(r"(.+), form \(([abc])\)")
 
@@ -169,6 +173,8 @@ def _short_for(name: str) -> str:
         return found
     if found := of_ours(name):
         return found
+    if loose := _LOOSE.fullmatch(text):
+        return f"{loose[1]}-{loose[2]}x{loose[3]}d"
     reason, near = why_not(name)
     if not reason:
         raise ValueError(f"{_EXAMPLE}, {_KNOWN}")

@@ -146,7 +146,8 @@ def _settings(study: OpenedStudy) -> PrintTable:
     words["Seeds"] = [seeds_words(one) for one in summaries]
     is_single = all(one.estimate.n <= 1 for one in summaries)
     how = "of one run each" if is_single else "mean over seeds with its 95 % t interval"
-    note = f"{error.capitalize()} after the last epoch, {how}. "
+    when = "" if finding.imported else " after the last epoch"
+    note = f"{error.capitalize()}{when}, {how}. "
     note += f"{TOLD_COSTS} {source(study)}" if finding.has_told_costs else source(study)
     return PrintTable(numbers, words, note)
 
