@@ -31,7 +31,15 @@ from explorer.design import parse_name
 from explorer.host.commands import VERBS
 from explorer.host.formatting import p_value
 from explorer.record.rows import RunRecord
-from explorer.study.settings import DataConfig, ExportConfig, LimitConfig, PoolConfig, StudyConfig, VerifyConfig
+from explorer.study.settings import (
+    DataConfig,
+    ExportConfig,
+    LimitConfig,
+    PoolConfig,
+    RecordedConfig,
+    StudyConfig,
+    VerifyConfig,
+)
 from explorer.study.tree import whole_number
 from explorer.verbs.carry_out import carried_out
 from explorer.verbs.command_line import read_command
@@ -247,6 +255,8 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
             made_up(read.study)
         made_up_checks(read.study)
         assert main(arguments) == 0
+    elif isinstance(read.config, RecordedConfig):  # tests/report/test_atlas.py has a repository of git
+        assert read.config.recorded
     elif read.do in ("report", "tabulate", "doctor") and not named:
         name = next(word.partition("=")[2] for word in arguments if word.startswith(("study=", "name=")))
         made_up(read_command([f"study={name}"]).study)

@@ -216,7 +216,7 @@ def pooled_rows(claims: Sequence[Claim], pages: dict[frozenset[str], str]) -> li
         found, (setting, against) = pool_of(own), side_names(own)
         mean, names = found.mean, sorted(one.study for one in own)
         effect = Effect(setting, against, mean.mean, mean.low, mean.high, found.n, "data set", "mean", "test error")
-        beside = f"mean of {counted(found.n, 'data set')}; same sign in {found.same_sign}"
+        beside = f"mean of {counted(found.n, 'data set')}; same sign in {found.same_sign} of {found.n}"
         if found.n >= LEAST_STUDIES:
             beside += f"; of a further one {interval_points(found.low, found.high)}"
         rows.append(

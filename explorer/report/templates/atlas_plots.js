@@ -111,9 +111,11 @@ const plots = {
 
   fitted(context, words, width) {
     if (context.measureText(words).width <= width) return words;
-    let end = words.length;
-    while (end > 1 && context.measureText(`${words.slice(0, end)}\u2026`).width > width) end -= 1;
-    return `${words.slice(0, end)}\u2026`;
+    // Cut in the middle: names of one study's kin differ at their ends.
+    const cut = (letters) => `${words.slice(0, Math.ceil(letters * 0.4))}\u2026${words.slice(words.length - Math.floor(letters * 0.6))}`;
+    let letters = words.length - 1;
+    while (letters > 1 && context.measureText(cut(letters)).width > width) letters -= 1;
+    return cut(letters);
   },
 };
 
@@ -266,7 +268,8 @@ const lines = {
   canvas: document.getElementById("lines"),
   behind: document.createElement("canvas"), // of all runs that are there, faint
   TOP: 12,
-  BOTTOM: 34,
+  BOTTOM: 10,
+  BELOW: 34, // where runs without a value pass
   SIDE: 58,
   LEAST: 92, // pixels from one axis to the next
 
@@ -281,7 +284,7 @@ const lines = {
     lines.size = { width, height };
     lines.span = view.axes.length > 1 ? (width - left - lines.SIDE) / (view.axes.length - 1) : 0;
     lines.across = view.axes.map((_, place) => (view.axes.length > 1 ? left + lines.span * place : width / 2));
-    const bottom = height - lines.BOTTOM;
+    const bottom = height - (view.axes.some((axis) => axis.hasNone) ? lines.BELOW : lines.BOTTOM);
     lines.bottom = bottom;
     // A run without a value passes below the axis.
     lines.ups = view.axes.map((axis) => Float32Array.from(axis.at, (place) => (Number.isNaN(place) ? bottom + 22 : bottom - (bottom - lines.TOP) * place)));
