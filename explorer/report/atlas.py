@@ -1,4 +1,4 @@
-"""The effects of all studies as one picture: a row each, on one axis of points of error, by data set and budget."""
+"""The effects of all studies as one picture: a row each, on one axis of points less error, by data set and budget."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,13 @@ from explorer.analysis.pooling import LEAST_STUDIES
 from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
-from explorer.host.formatting import ERROR_NAMES, counted, interval_points, millions, points, share
+from explorer.host.formatting import ERROR_NAMES, counted, less, less_interval, millions, share
 from explorer.report.panel import Axis, ticks
 from explorer.study.checks import RIVALS
 
 MOST_VALUES = 30  # single differences that an effect without an interval keeps
 NO_BUDGET = "no budget"
 OVER_DATA = "Over data sets"
-MINUS = "\u2212"
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Group:
 class Atlas:
     """The picture as plain numbers.
 
-    low, high  ends of its axis, in points; longer intervals are cut there
+    low, high  ends of its axis, in points by which an error is less; longer intervals are cut there
     errors     which errors the differences are of
     """
 
@@ -164,18 +163,19 @@ class Atlas:
     def ticks(self) -> list[tuple[float, str]]:
         """Places on the axis in per cent of its width, and their labels."""
         found = ticks(Axis(""), self.low, self.high)
-        return [
-            (self.place(value / 100), "0" if value == 0 else f"{value:+g}".replace("-", MINUS)) for value, _ in found
-        ]
+        return [(self.place(-value / 100), f"{value:g}".replace("-", "\N{MINUS SIGN}")) for value, _ in found]
 
     def place(self, difference: float) -> float:
-        """The place of a difference on the axis, in per cent of its width; beyond an end it is the end."""
-        share_of = (100 * difference - self.low) / (self.high - self.low)
+        """The place of a difference on the axis, in per cent of its width: of a lower error on the right.
+
+        Beyond an end it is the end.
+        """
+        share_of = (-100 * difference - self.low) / (self.high - self.low)
         return round(100 * min(1.0, max(0.0, share_of)), 2)
 
     def cut(self, effect: Effect) -> tuple[bool, bool]:
         """Whether an interval goes beyond the left end of the axis, and beyond the right one."""
-        return 100 * effect.low < self.low - 1e-9, 100 * effect.high > self.high + 1e-9
+        return -100 * effect.high < self.low - 1e-9, -100 * effect.low > self.high + 1e-9
 
 
 def atlas_of(groups: Sequence[Group]) -> Atlas:
@@ -186,12 +186,12 @@ def atlas_of(groups: Sequence[Group]) -> Atlas:
 
 
 def _ends(effects: Sequence[Effect]) -> tuple[float, float]:
-    means = [100 * value for one in effects for value in (one.mean, *one.values)]
+    means = [-100 * value for one in effects for value in (one.mean, *one.values)]
     inner = [0.0, *means, *(100 * sign * one.margin for one in effects if one.margin for sign in (-1, 1))]
     reach = sorted(100 * max(abs(one.low), abs(one.high)) for one in effects if one.low == one.low)
     # One study of a few seeds would press all others together.
     longest = max(2.5 * max(map(abs, inner)), 1.5 * reach[len(reach) // 2] if reach else 0.0) or 1.0
-    ends = [100 * value for one in effects if one.low == one.low for value in (one.low, one.high)]
+    ends = [-100 * value for one in effects if one.low == one.low for value in (one.low, one.high)]
     values = [*inner, *(min(longest, max(-longest, value)) for value in ends)]
     low, high = min(values), max(values)
     room = 0.04 * (high - low) or 1.0
@@ -200,9 +200,9 @@ def _ends(effects: Sequence[Effect]) -> tuple[float, float]:
 
 def effect_words(effect: Effect) -> tuple[str, str]:
     """An effect as text: its size with the interval, and what stands beside it."""
-    size = points(effect.mean)
+    size = less(effect.mean)
     if effect.low == effect.low:
-        size += f" ({interval_points(effect.low, effect.high)})"
+        size += f" ({less_interval(effect.low, effect.high)})"
     level = "" if abs(effect.level - 0.95) < 1e-9 or effect.low != effect.low else f", {share(effect.level)} interval"
     error = "" if effect.error == "test error" else f", {effect.error}"
     many = counted(effect.n, effect.of) + (" of seeds" if effect.of == "pair" else "")
@@ -218,13 +218,13 @@ def pooled_rows(claims: Sequence[Claim], pages: dict[frozenset[str], str]) -> li
         effect = Effect(setting, against, mean.mean, mean.low, mean.high, found.n, "data set", "mean", "test error")
         beside = f"mean of {counted(found.n, 'data set')}; same sign in {found.same_sign} of {found.n}"
         if found.n >= LEAST_STUDIES:
-            beside += f"; of a further one {interval_points(found.low, found.high)}"
+            beside += f"; of a further one {less_interval(found.low, found.high)}"
         rows.append(
             Row(
                 name=" + ".join(names),
                 about=f"{setting} against {against}{f', {own[0].under}' if own[0].under else ''}",
                 mood="yes" if mean.high < 0 else "no" if mean.low > 0 else "open",
-                words=f"{points(mean.mean)} ({interval_points(mean.low, mean.high)})",
+                words=f"{less(mean.mean)} ({less_interval(mean.low, mean.high)})",
                 beside=beside,
                 effect=effect,
                 link=pages.get(frozenset(names)),

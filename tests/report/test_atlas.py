@@ -131,9 +131,10 @@ def test_the_axis_holds_zero_and_all_means_and_cuts_what_would_press_the_others_
         return Row("a", "", effect=Effect("x", "y", mean, low, high, 5, "pair", "beats", "test error", margin=0.005))
 
     atlas = atlas_of([Group("d", "b", [row(-0.02, -0.03, -0.01), row(0.01, -0.4, 0.42), row(-0.01, -0.02, 0.0)])])
-    assert atlas.low < -3.0 < 0.5 < atlas.high < 10
+    assert -10 < atlas.low < -1.0 < 3.0 < atlas.high < 10
+    assert atlas.place(-0.02) > atlas.place(0.0) > atlas.place(0.01)  # a lower error is on the right
     assert [0 < atlas.place(value) < 100 for value in (-0.02, 0.01, 0.0, 0.005)] == [True] * 4
-    assert atlas.place(-0.4) == 0
+    assert (atlas.place(0.42), atlas.place(-0.4)) == (0, 100)
     cut = [atlas.cut(one.effect) for group in atlas.groups for one in group.rows if one.effect]
     assert cut == [(False, False), (True, True), (False, False)]
     assert "0" in [words for _, words in atlas.ticks]

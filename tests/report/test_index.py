@@ -193,7 +193,7 @@ def test_a_recorded_study_has_an_interval_over_seeds_and_images_of_its_two_setti
 def test_a_page_that_cannot_be_drawn_says_where_the_reason_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(study: OpenedStudy, importance: object) -> Path:
+    def fails(study: OpenedStudy, *more: object) -> Path:
         raise KeyError("paths")
 
     monkeypatch.setattr(drawing, "_drawn", fails)
