@@ -262,7 +262,7 @@ def test_a_command_does_what_its_page_says_it_can(command: Command, workplace: P
         made_up(read_command([f"study={name}"]).study)
         assert main(arguments) == 0
     else:  # what trains, moves or measures is tried by its own tests
-        trains = read.do in ("move", "benchmark", "export", "predict", "track", "push") or getattr(
+        trains = read.do in ("move", "benchmark", "export", "predict", "track", "push", "label") or getattr(
             read.config, "fork", False
         )
         assert trains or main(arguments) == 0
