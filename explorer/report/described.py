@@ -132,7 +132,7 @@ def _marks(one: Any, color: str, symbol: str, axes: tuple[Axis, Axis]) -> list[M
         return [Mark("dots", x, y, color, symbol=symbol, legend=one.label, settings=settings, words=words)]
     if axes[1].log and any(value <= 0 for value in low):
         raise ValueError("low has values that are not above zero, on a logarithmic axis")
-    found = bands(x, of(low), of(high), color, log=axes[0].log) if low else []
+    found = bands(x, of(low), of(high), color) if low else []
     found.append(Mark("line", x, y, color, legend="" if one.marked else one.label))
     if one.marked:
         found.append(Mark("dots", x, y, color, symbol=symbol, legend=one.label, settings=settings))

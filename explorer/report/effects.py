@@ -4,16 +4,18 @@ import math
 
 from explorer.analysis.importance import AxisEffect, AxisEffects
 from explorer.host.formatting import interval_points, number, percent, points
-from explorer.report.panel import PALETTE, Axis, Mark, Panel
+from explorer.report.colors import Colors
+from explorer.report.panel import GREY, Mark, Panel, axis_of, error_axis
 
 MOST_TICKS = 8  # most values of an axis with a tick of their own
 
 
-def effect_panel(effect: AxisEffect, settings: tuple[str, ...], error: str) -> Panel:
+def effect_panel(effect: AxisEffect, settings: tuple[str, ...], error: str, colors: Colors | None = None) -> Panel:
     """The fitted error along one axis at the mean of the others, with its band, and every design beside it."""
+    colors = colors or Colors()
     curve = effect.curve
     line = [100 * value for value in curve.fitted]
-    low, high = ([100 * value for value in side] for side in (curve.low, curve.high))
+    low, high = ([100 * min(max(value, 0.0), 1.0) for value in side] for side in (curve.low, curve.high))
     places = [place for place, _ in curve.designs]
     partial = [100 * value for _, value in curve.designs]
     words = [
@@ -24,23 +26,26 @@ def effect_panel(effect: AxisEffect, settings: tuple[str, ...], error: str) -> P
         for name, place, value in zip(settings, places, partial, strict=True)
     ]
     marks = [
-        Mark("band", curve.values, low, PALETTE[0], high=high, legend="95 % band of the fit"),
-        Mark("line", curve.values, line, PALETTE[0], legend="fit", words=words),
-        Mark(
-            "dots",
-            places,
-            partial,
-            PALETTE[1],
-            symbol="square",
-            legend="one design, other axes at their mean",
-            settings=settings,
-            words=told,
-            quiet=True,
-        ),
+        Mark("band", curve.values, low, GREY, high=high, legend="95 % band of the fit"),
+        Mark("line", curve.values, line, GREY, legend="fit", words=words),
     ]
+    for (color, group), own in colors.grouped(settings).items():
+        marks.append(
+            Mark(
+                "dots",
+                [places[place] for place in own],
+                [partial[place] for place in own],
+                color,
+                symbol="square",
+                legend=group or "one design",
+                settings=[settings[place] for place in own],
+                words=[told[place] for place in own],
+                quiet=True,
+            )
+        )
     ticks = tuple((value, f"{value:g}") for value in curve.values) if len(curve.values) <= MOST_TICKS else ()
-    x_axis = Axis(f"{effect.label}, logarithmic", log=True, ticks=ticks)
-    return Panel(f"{error} along {effect.label}, the other axes at their mean", x_axis, Axis(error), marks)
+    x_axis = axis_of(effect.label, curve.values, ticks)
+    return Panel(f"{error} along {effect.label}, the other axes at their mean", x_axis, error_axis(error), marks)
 
 
 def slope_words(effect: AxisEffect) -> str:

@@ -1,15 +1,18 @@
 """The error of a setting as text for tables and cards; an error that no run has measured is a dash."""
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from explorer.analysis.failures import how
 from explorer.analysis.final_round import FinalRound
 from explorer.analysis.finding import Finding
-from explorer.analysis.summary import SettingSummary
-from explorer.host.formatting import NO_INTERVAL, interval, percent
+from explorer.analysis.intervals import Estimate
+from explorer.analysis.summary import MIN_PAIRS, SettingSummary
+from explorer.host.formatting import interval, percent
 
 TOLD_COSTS = "Costs are those of the other program's own networks, as it told them."
-NEEDED = f"An interval {NO_INTERVAL}; a dash where there are none."
+NEEDED = f"An interval needs {MIN_PAIRS} seeds or more, which differ; a dash where there are none."
 
 
 def mean_words(summary: SettingSummary) -> str:
@@ -17,15 +20,20 @@ def mean_words(summary: SettingSummary) -> str:
     return percent(summary.estimate.mean) if summary.came_through else "-"
 
 
+def claimed(found: Estimate) -> Estimate:
+    """An estimate as pages show it: with fewer than five values no interval is claimed, and the values are shown."""
+    return found if found.n >= MIN_PAIRS else replace(found, low=math.nan, high=math.nan)
+
+
 def interval_words(summary: SettingSummary) -> str:
     """The interval as text, `4.20 to 5.21 %`; a dash for none, or if runs count as chance, which is no measurement."""
-    known = summary.estimate.has_interval and not summary.failed
-    return interval(summary.estimate.low, summary.estimate.high) if known else "-"
+    found = claimed(summary.estimate)
+    return interval(found.low, found.high) if found.has_interval and not summary.failed else "-"
 
 
 def lack_interval(summaries: Iterable[SettingSummary]) -> bool:
     """Whether the table of these settings has a dash in place of an interval, which `NEEDED` explains."""
-    return any(not one.failed and not one.estimate.has_interval for one in summaries)
+    return any(not one.failed and not claimed(one.estimate).has_interval for one in summaries)
 
 
 def in_order(finding: Finding) -> list[SettingSummary]:

@@ -1,7 +1,7 @@
 """The figure of a search's final round: the errors of its designs."""
 
 from explorer.analysis.final_round import FinalRound
-from explorer.report.error_words import final_seeds_words, interval_words, mean_words
+from explorer.report.error_words import claimed, final_seeds_words, interval_words, mean_words
 from explorer.report.forest import Forest, ForestRow
 
 
@@ -13,10 +13,10 @@ def final_forests(found: FinalRound | None) -> dict[str, Forest]:
         ForestRow(
             one.display,
             100 * one.estimate.mean,
-            100 * one.estimate.low,
-            100 * one.estimate.high,
+            100 * claimed(one.estimate).low,
+            100 * claimed(one.estimate).high,
             f"{mean_words(one)} ({interval_words(one)}), {final_seeds_words(found, one)}"
-            if one.estimate.has_interval and not one.failed
+            if claimed(one.estimate).has_interval and not one.failed
             else f"{mean_words(one)}, {final_seeds_words(found, one)}",
             strong=one.setting == found.settings[0],
             more=tuple(100 * error for error in one.measured.values()) if len(one.errors) > 1 else (),

@@ -7,7 +7,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from explorer.report.panel import PALETTE, Axis, ends, ticks
+from explorer.report.panel import PALETTE, Axis, ends, paint, ticks
 from explorer.report.svg import DIGIT, LETTER, Frame, Place, framed, scale, text
 
 ROW, TOP, BOTTOM = 30, 34, 56  # heights in pixels of a row, of the heads of the columns, and of the axis below
@@ -82,7 +82,7 @@ def forest_svg(forest: Forest) -> Markup:
         parts.append(f'<path class="grid" d="M{across(value):.1f} {TOP}V{bottom}"/>')
         parts.append(text(across(value), bottom + 18, words))
     if forest.has_zero:
-        parts.append(f'<path d="M{across(0.0):.1f} {TOP}V{bottom}" stroke="{PALETTE[6]}" stroke-width="1.5"/>')
+        parts.append(f'<path d="M{across(0.0):.1f} {TOP}V{bottom}" stroke="{paint(PALETTE[6])}" stroke-width="1.5"/>')
     parts.append(text((LEFT + right) / 2, frame.height - 12, axis))
     parts += [text(0, 20, heads[0], "start"), text(right + GAP, 20, heads[1], "start")]
     for place, row in enumerate(rows):
@@ -92,7 +92,7 @@ def forest_svg(forest: Forest) -> Markup:
 
 def _shade(left: float, right: float, bottom: float) -> str:
     return (
-        f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{bottom - TOP}" fill="{PALETTE[6]}" '
+        f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{bottom - TOP}" fill="{paint(PALETTE[6])}" '
         'fill-opacity=".18"/>'
     )
 
@@ -107,7 +107,7 @@ def _row(row: ForestRow, y: float, across: Place, axis_ends: float) -> list[str]
         text(0, y + 4.5, _cut(row.label, LONGEST_LABEL), "start", bold),
         text(axis_ends + GAP, y + 4.5, _cut(row.words, LONGEST_WORDS), "start", bold),
     ]
-    color = PALETTE[1] if row.kind in ("diamond", "span") else PALETTE[0]
+    color = paint(PALETTE[1] if row.kind in ("diamond", "span") else PALETTE[0])
     has_interval = math.isfinite(row.low) and math.isfinite(row.high)
     if has_interval and row.kind != "diamond":
         left, right = across(row.low), across(row.high)
@@ -123,12 +123,12 @@ def _row(row: ForestRow, y: float, across: Place, axis_ends: float) -> list[str]
     elif row.kind == "hollow":
         places = [x, *map(across, row.more)]
         found += [
-            f'<circle cx="{at:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{PALETTE[6]}" stroke-width="2"/>'
+            f'<circle cx="{at:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{paint(PALETTE[6])}" stroke-width="2"/>'
             for at in places
         ]
     else:
         found += [
-            f'<circle cx="{across(at):.1f}" cy="{y:.1f}" r="3.5" fill="none" stroke="{PALETTE[6]}" stroke-width="1.5"/>'
+            f'<circle cx="{across(at):.1f}" cy="{y:.1f}" r="3.5" fill="none" stroke="{paint(PALETTE[6])}" stroke-width="1.5"/>'
             for at in row.more
         ]
         half = 3 + 5 * math.sqrt(max(0.0, min(1.0, row.heavy)))

@@ -9,35 +9,37 @@ from explorer.design.cost_measures import MEASURES
 from explorer.host.commands import PROGRAM, command_for
 from explorer.host.formatting import ERROR_NAMES, counted
 from explorer.record.imported import Imported
+from explorer.report.colors import Colors
 from explorer.report.figures import distribution_panel, in_percent
 from explorer.report.method import ChecklistItem
-from explorer.report.panel import PALETTE, Axis, Mark, Panel
+from explorer.report.panel import Axis, Mark, Panel, axis_of, error_axis
 
 _FAIR = ", so that a group whose designs cost more is not taken for a better one"
 MOST_UNREAD = 200  # designs that are listed one by one
 
 
-def imported_panels(found: ImportedFinding, error: str) -> dict[str, Panel]:
+def imported_panels(found: ImportedFinding, error: str, colors: Colors | None = None) -> dict[str, Panel]:
     """The figures of imported results by name; `error` is the label of the judged error."""
+    colors = colors or Colors()
     panels = {}
     if found.distributions:
-        panels["distribution"] = distribution_panel(in_percent(found.distributions), error)
+        panels["distribution"] = distribution_panel(in_percent(found.distributions), error, colors)
     if found.weighted is not None:
         measure = MEASURES[found.source.cost].words
-        panel = distribution_panel(in_percent(found.weighted.distributions), error)
+        panel = distribution_panel(in_percent(found.weighted.distributions), error, colors)
         title = f"Weighted share of designs below each {error.lower()}, at equal {measure}"
         y_axis = Axis("Weighted share of designs", low=0.0, high=1.02, share=True)
         panels["distribution-equal"] = Panel(title, panel.x, y_axis, panel.marks)
     if found.best_of:
-        panels["best-of"] = best_of_panel(found.best_of, error)
+        panels["best-of"] = best_of_panel(found.best_of, error, colors)
     return panels
 
 
-def best_of_panel(curves: Mapping[str, BestOf], error: str) -> Panel:
+def best_of_panel(curves: Mapping[str, BestOf], error: str, colors: Colors | None = None) -> Panel:
     """The expected lowest error of so many designs drawn at random, with the central 95 % of draws as a band."""
-    marks = []
-    for number, (name, curve) in enumerate(curves.items()):
-        color, x = PALETTE[number % len(PALETTE)], [float(count) for count in curve.counts]
+    marks, colors = [], colors or Colors()
+    for name, curve in curves.items():
+        color, x = colors.group(name), [float(count) for count in curve.counts]
         mean, low, high = ([100 * value for value in values] for values in (curve.mean, curve.low, curve.high))
         words = [
             f"{name}\nlowest of {counted(count, 'random design')}: {value:.2f} % on average"
@@ -47,10 +49,9 @@ def best_of_panel(curves: Mapping[str, BestOf], error: str) -> Panel:
             marks.append(Mark("band", x, low, color, high=high))
         legend = f"{name}, n = {curve.n}"
         marks.append(Mark("line" if len(x) > 1 else "dots", x, mean, color, legend=legend, words=words))
-    x_axis = Axis("Designs drawn at random, logarithmic", log=True)
-    return Panel(
-        f"Lowest {error.lower()} of some designs drawn at random", x_axis, Axis(f"Lowest {error.lower()}"), marks
-    )
+    x_axis = axis_of("Designs drawn at random", [float(count) for curve in curves.values() for count in curve.counts])
+    y_axis = error_axis(f"Lowest {error.lower()}")
+    return Panel(f"Lowest {error.lower()} of some designs drawn at random", x_axis, y_axis, marks)
 
 
 def weighted_words(found: Weighted, cost: str) -> str:

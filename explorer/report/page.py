@@ -39,6 +39,7 @@ from explorer.host.files import write_whole
 from explorer.record.folder import LIVE_SECONDS
 from explorer.report import effects as effect_words
 from explorer.report import error_words, method
+from explorer.report.curves import MOST_CURVES
 from explorer.report.described import table_of
 from explorer.report.design_card import again, given_path
 from explorer.report.disagreement import MOST_CLASSES, PRIVATE, disagreement_forests
@@ -48,18 +49,21 @@ from explorer.report.figures import LEAST_BANDED
 from explorer.report.final import final_forests
 from explorer.report.forest import forest_svg
 from explorer.report.imported import MOST_UNREAD, facts_of, import_again, imported_checklist, weighted_words
+from explorer.report.kinds import FIRST
 from explorer.report.pack import packed_json, packed_plotly
-from explorer.report.page_figures import MOST_CURVES, Figure, Views
-from explorer.report.panel import Panel
+from explorer.report.page_figures import Figure, Views
+from explorer.report.panel import Panel, paint, palette_css
+from explorer.report.parallel import Parallel
 from explorer.report.rank_figure import rank_words
 from explorer.report.robustness import CheckRow, check_rows, filter_rows
+from explorer.report.rows import LEAST_CLAIMED, MOST_ROWS, Rows
 from explorer.report.steps import step_rows
 from explorer.report.verdict_svg import verdict_svgs
 
 INDEX, RECORDED = "index.html", "recorded.html"  # beside the pages
 MOST_OF_HEAD = 2**16  # bytes at the beginning of `RECORDED` in which its studies are named
 _RECORDED = re.compile(r'<meta name="recorded" content="([^"]*)">')
-SCRIPTS = ("core", "theme", "cards", "parallel", "views", "table", "live")
+SCRIPTS = ("core", "theme", "cards", "parallel", "rows", "views", "table", "live")
 LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the page has them
 
 
@@ -150,6 +154,8 @@ def render_page(
         rivals=_rivals(study.finding),
         trend=trend_sentence(study.finding),
         curves=MOST_CURVES,
+        curved=len(views.curves),
+        few_seeds=1 < max((one.estimate.n for one in study.finding.summaries), default=0) < LEAST_CLAIMED,
         learning_rate_check=learning_rate_sentence(study.finding),
         robustness=robustness_sentence(study.finding),
         check_rows=_check_rows(study.finding),
@@ -168,7 +174,12 @@ def render_page(
         undrawn=views.added[1],
         longest_table=LONGEST_TABLE,
         overlaid=_is_overlaid(figures) and imported is None,
-        banded={name for name, figure in figures.items() if isinstance(figure, Panel) and figure.has_band},
+        banded={name for name, figure in figures.items() if not isinstance(figure, Parallel) and figure.has_band},
+        drawn_as={name: _drawn_as(figure) for name, figure in figures.items()},
+        kind=views.kind,
+        first=FIRST[views.kind],
+        colors=views.colors,
+        most_rows=MOST_ROWS,
         single=max((one.estimate.n for one in study.finding.summaries), default=0) < 2,
         seeds=wording.seed_counts([one.estimate.n for one in study.finding.summaries]),
         crowded=views.is_crowded,
@@ -207,9 +218,9 @@ def render_page(
 
 def render(template: str, scripts: Sequence[str], *, styles: Sequence[str] = ("page",), **values: Any) -> str:
     """Render one of the package's templates with these of its scripts and styles, and the functions of every page."""
-    style = Markup("".join(_asset(f"{name}.css") for name in styles))  # noqa: S704 - our own files
+    style = Markup(palette_css() + "".join(_asset(f"{name}.css") for name in styles))  # noqa: S704 - our own files
     script = Markup("".join(_asset(f"{name}.js") for name in scripts))  # noqa: S704 - program text, not input
-    values |= {"wording": wording, "style": style, "script": script, "policy": _policy(script)}
+    values |= {"wording": wording, "paint": paint, "style": style, "script": script, "policy": _policy(script)}
     return _templates().get_template(template).render(display=display_setting, **values)
 
 
@@ -251,6 +262,15 @@ def _check_rows(finding: Finding) -> list[CheckRow]:
     """The robustness checks that were made, below the declared contrast; empty if none was."""
     found = finding.robustness
     return check_rows(finding, found) if found is not None and found.is_begun else []
+
+
+def _drawn_as(figure: Figure) -> Markup:
+    """The further class and the style of the place of a figure."""
+    if isinstance(figure, Rows):
+        return Markup(" rowed")
+    if isinstance(figure, Panel) and figure.height != Panel.height:
+        return Markup('" style="height:{}px').format(figure.height)
+    return Markup("")
 
 
 def _rivals(finding: Finding) -> list[tuple[Rivals, str]]:

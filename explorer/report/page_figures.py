@@ -1,6 +1,7 @@
 """Chooses the figures of a study's page, and collects the data that its scripts read."""
 
 import json
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,17 +13,25 @@ from explorer.analysis.front import front as front_of
 from explorer.analysis.importance import AxisEffects, axis_effects
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.ranks import RankHistory, rank_history
-from explorer.analysis.summary import SettingSummary, by_validation
+from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.design.shape_axes import SHOWN
 from explorer.host import formatting as wording
 from explorer.report.added_figures import added_figures
-from explorer.report.curves import LOWEST_DRAWN, Curve, curve_numbers, curves_panel, time_panel
+from explorer.report.colors import Colors, colors_of
+from explorer.report.curves import (
+    LOWEST_DRAWN,
+    MOST_CURVES,
+    Curve,
+    curve_numbers,
+    curves_panel,
+    difference_panel,
+    seeds_of,
+)
 from explorer.report.design_card import card
 from explorer.report.disagreement import disagreement_forests
 from explorer.report.effects import effect_panel
 from explorer.report.figures import (
-    MOST_LINES,
     cardinality_lines,
     cardinality_panel,
     deviation_panel,
@@ -33,15 +42,20 @@ from explorer.report.figures import (
     pairs_panel,
     parallel,
     search_history_panel,
+    time_panel,
 )
 from explorer.report.final import final_forests
 from explorer.report.forest import Forest
 from explorer.report.imported import imported_panels
+from explorer.report.kinds import FIRST, MOST_LINES, Kind, kind_of, shapes_of, ways_to_grow
 from explorer.report.panel import PALETTE, Panel
 from explorer.report.parallel import Parallel, parallel_plot, parallel_svg
 from explorer.report.plot import plot
 from explorer.report.rank_figure import rank_panel
 from explorer.report.robustness import check_forest, length_panel
+from explorer.report.row_figures import design_rows, deviation_rows, form_rows, rate_rows, time_rows
+from explorer.report.rows import LEAST_CLAIMED, MOST_ROWS, Rows, rows_plot, rows_svg, rows_table
+from explorer.report.short_labels import short_labels
 from explorer.report.svg import svg
 from explorer.report.verdict_picture import VerdictPicture, verdict_picture
 
@@ -50,8 +64,7 @@ LEAST_PARALLEL = 8  # fewest designs for parallel axes: with fewer the table say
 LEAST_AXES = 4  # fewest parallel axes, costs and error included: with fewer a plain figure shows as much
 FEW_RUNS = 2000  # up to this many runs the page holds all epochs of all curves; with more runs only so many:
 THINNED = 25
-MOST_CURVES = MOST_LINES  # most settings whose curves are drawn: the lowest validation errors, no two of one colour
-Figure = Panel | Parallel
+Figure = Panel | Parallel | Rows
 Printable = Figure | Forest | VerdictPicture
 
 
@@ -65,6 +78,16 @@ class Views:
     def verdict(self) -> VerdictPicture | None:
         """The verdict as one picture; None where there is nothing to draw yet."""
         return verdict_picture(self.study)
+
+    @cached_property
+    def kind(self) -> Kind:
+        """The kind of the study, by which its first figure is chosen."""
+        return kind_of(self.study)
+
+    @cached_property
+    def colors(self) -> Colors:
+        """The colour of each setting and space, in every figure."""
+        return colors_of(self.study)
 
     @cached_property
     def error(self) -> str:
@@ -114,50 +137,108 @@ class Views:
         """Whether there are too many designs to draw a line for each."""
         return len(self.lines) > MOST_LINES
 
+    @property
+    def at_equal_cost(self) -> bool:
+        """Whether the budget holds a cost equal for all designs, as the ResNeXt paper's Table 3 does."""
+        return any(not one.at_most for one in self.study.config.budget.held.values())
+
     @cached_property
     def figures(self) -> dict[str, Figure]:
-        """All figures by name, the key figure first; those with nothing to show are left out."""
-        found, panels = self.study.finding, {}
-        if found.front is not None:
-            panels["front"] = front_panel(found.front, found.summaries, self.error)
-        elif found.populations is None:
-            panels["cardinality"] = cardinality_panel(self.lines, self.error)
-        else:
-            panels["distribution"] = distribution_panel(distribution_numbers(found.populations), self.error)
+        """All figures by name, the first one of its kind first; those with nothing to show are left out."""
+        found = self.study.finding
+        panels: dict[str, Figure | None] = dict.fromkeys([FIRST[self.kind]])
+        panels |= self._first()
         if found.imported is not None:
-            panels |= imported_panels(found.imported, self.error)
-            # With too many lines their mean over designs of any cost would say nothing.
-            if len({one.cardinality for one in self.measured}) > 1 and not self.is_crowded:
-                panels["cardinality"] = cardinality_panel(self.lines, self.error)
-        if (growth := growth_panel(found.summaries, self.error)) is not None:
-            panels["growth"] = growth
+            panels |= imported_panels(found.imported, self.error, self.colors)
+        if "cardinality" not in panels and self._has_cardinalities():
+            panels["cardinality"] = cardinality_panel(self.lines, self.error, self.colors)
         for each in self._fronts():
-            panels[f"cost-{each.cost}"] = front_panel(each, found.summaries, self.error)
+            panels[f"cost-{each.cost}"] = front_panel(each, found.summaries, self.error, self.colors)
         if self.effects is not None:
             for one in self.effects.effects:
-                panels[f"effect-{one.axis}"] = effect_panel(one, self.effects.settings, self.error)
+                panels[f"effect-{one.axis}"] = effect_panel(one, self.effects.settings, self.error, self.colors)
         if found.search_history is not None:
-            panels["course"] = search_history_panel(found.search_history)
-        if held := self.study.config.budget.held:
-            allowed = {axis: (-one.tolerance, 0 if one.at_most else one.tolerance) for axis, one in held.items()}
-            panels["deviation"] = deviation_panel(found.summaries, allowed)
+            panels["course"] = search_history_panel(found.search_history, self.colors)
+        panels["deviation"] = self._deviation()
         if found.comparison is not None and found.comparison.differences:
             panels["pairs"] = pairs_panel(found.comparison)
-        if (lengths := length_panel(self.study)) is not None:
-            panels["lengths"] = lengths
-        ranked = sorted(self.measured, key=by_validation)
-        drawn = {summary.setting for summary in ranked[:MOST_CURVES]}
-        names = [summary.setting for summary in found.summaries if summary.setting in drawn]
-        curves = [curve for name in names for curve in self.curves.get(name, [])]
-        panels["curves"] = curves_panel(curves, len(found.summaries))
+        panels["lengths"] = length_panel(self.study)
+        panels["curves"] = self._drawn_curves()
+        panels["difference"] = self._difference()
         if self.ranks is not None:
             panels["ranks"] = rank_panel(self.ranks)
         if self.is_timed:
-            panels["time"] = time_panel(self.study.record.runs, {one.setting: one.display for one in found.summaries})
-        shown: dict[str, Figure] = {name: panel for name, panel in panels.items() if _has_marks(panel)}
-        if (across := self._parallel()) is not None:
-            shown["parallel"] = across
+            panels["time"] = self._time()
+        panels["parallel"] = self._parallel()
+        shown = {name: one for name, one in panels.items() if one is not None and has_marks(one)}
         return {**shown, **self.added[0]}
+
+    def _first(self) -> dict[str, Figure | None]:
+        """The first figure of each kind of study, by its name."""
+        found, colors, error = self.study.finding, self.colors, self.error
+        if self.kind == "populations" and found.populations is not None:
+            return {"distribution": distribution_panel(distribution_numbers(found.populations), error, colors)}
+        if self.kind == "front" and found.front is not None:
+            return {"front": front_panel(found.front, found.summaries, error, colors)}
+        if self.kind == "growth":
+            ways = ways_to_grow(shapes_of(found.summaries, self.study.settings))
+            return {"growth": growth_panel(self.measured, error, colors, ways)}
+        if self.kind == "paths":
+            lines = cardinality_panel(self.lines, error, colors, at_equal_cost=self.at_equal_cost)
+            return {"cardinality": lines}
+        if self.kind == "forms":
+            return {"forms": form_rows(self.measured, self.study.record.runs, colors, error)}
+        if self.kind == "rates" and self.study.plan.contrast is not None:
+            setting, against = self.study.plan.contrast
+            return {"rates": rate_rows(self.study.record.runs, (setting.name, against.name), colors)}
+        return {} if self.kind == "search" else {"designs": design_rows(self.measured, colors, error)}
+
+    def _has_cardinalities(self) -> bool:
+        """Whether many designs, too many for a list, are of several cardinalities, as a figure beside the first one."""
+        several = len({one.cardinality for one in self.measured}) > 1
+        if self.study.finding.imported is not None:
+            # With too many lines their mean over designs of any cost would say nothing.
+            return several and not self.is_crowded
+        return several and self.kind in ("search", "list") and len(self.measured) >= LEAST_PARALLEL
+
+    def _deviation(self) -> Figure | None:
+        """How far costs are from the budget's reference, for those that it holds."""
+        summaries, held = self.study.finding.summaries, self.study.config.budget.held
+        allowed = {axis: (-one.tolerance, 0 if one.at_most else one.tolerance) for axis, one in held.items()}
+        if not allowed or not summaries:
+            return None
+        if len(summaries) > MOST_ROWS:
+            return deviation_panel(summaries, allowed, self.colors)
+        return deviation_rows(summaries, allowed, self.colors)
+
+    def _drawn_curves(self) -> Panel:
+        names = [one.setting for one in self.study.finding.summaries if one.setting in self.curves]
+        if len(names) <= MOST_CURVES:
+            return curves_panel({name: [*map(self._with_seeds, self.curves[name])] for name in names}, self.colors)
+        pair = self.study.plan.contrast
+        own = (pair[0].name, pair[1].name) if pair else None
+        return curves_panel({name: self.curves[name] for name in names}, self.colors, own)
+
+    def _with_seeds(self, curve: Curve) -> Curve:
+        """A curve with those of its seeds, where these are too few for an interval."""
+        if not 1 < curve.n < LEAST_CLAIMED or curve.kind != "val_error":
+            return curve
+        record = self.study.record
+        return replace(curve, each=seeds_of(record.epochs, record.runs, curve))
+
+    def _difference(self) -> Panel | None:
+        pair, record = self.study.plan.contrast, self.study.record
+        if pair is None or not len(record.epochs):
+            return None
+        names = [one.setting for one in self.study.finding.summaries]
+        return difference_panel(record.epochs, record.runs, names, (pair[0].name, pair[1].name), self.colors)
+
+    def _time(self) -> Figure:
+        """The seconds of runs: a row for each setting, or where these are many against their multiply-adds."""
+        runs, summaries = self.study.record.runs, self.study.finding.summaries
+        if len(summaries) > MOST_ROWS:
+            return time_panel(runs, {one.setting: one.display for one in summaries}, self.colors)
+        return time_rows(runs, self.colors)
 
     @cached_property
     def added(self) -> tuple[dict[str, Panel], dict[str, str]]:
@@ -166,20 +247,26 @@ class Views:
 
     def stills(self) -> dict[str, Markup]:
         """Every figure as an SVG picture, which needs no script."""
-        return {name: svg(one) if isinstance(one, Panel) else parallel_svg(one) for name, one in self.figures.items()}
+        return {name: still(one) for name, one in self.figures.items()}
 
     def data(self) -> dict[str, Any]:
         """The data for the page's scripts: figures, curves and cards of designs."""
         study, task = self.study, self.study.config.data.task
+        summaries = study.finding.summaries
+        labels = short_labels([one.setting for one in summaries])
         return {
             "figures": {
                 name: json.loads(plot(one).to_json()) for name, one in self.figures.items() if isinstance(one, Panel)
             },
+            "tables": {name: _table(one) for name, one in self.figures.items() if isinstance(one, Rows)},
             "titles": {name: one.title for name, one in self.figures.items()},
             "palette": PALETTE,
+            "colors": {one.setting: self.colors.of(one.setting) for one in summaries},
             "most": MOST_CURVES,
             "curves": self._curves(),
-            "designs": {one.setting: card(one, study.config, task) for one in study.finding.summaries},
+            "designs": {
+                one.setting: card(one, study.config, task) | {"short": labels[one.setting]} for one in summaries
+            },
             "error": wording.ERROR_NAMES[study.finding.measure].capitalize(),
         }
 
@@ -206,7 +293,9 @@ class Views:
         timed = ["latency"] if "latency" in study.config.search.objectives else []
         added = [axis for axis in study.config.measures if all(axis in one.added for one in found.summaries)]
         axes = [axis for axis in (*COUNTED, *timed, *added) if found.front is None or axis != found.front.cost]
-        differ = [axis for axis in axes if len({one.value(axis) for one in found.summaries}) > 1]
+        # Along a cost that is held equal there is nothing to weigh.
+        equal = {axis for axis, one in study.config.budget.held.items() if not one.at_most}
+        differ = [axis for axis in axes if len({one.value(axis) for one in found.summaries}) > 1 and axis not in equal]
         return [one for axis in differ if (one := front_of(found.summaries, axis, images, chance)) is not None]
 
     def _parallel(self) -> Parallel | None:
@@ -214,7 +303,7 @@ class Views:
         summaries = self.measured
         if len(summaries) < LEAST_PARALLEL:
             return None
-        across = parallel(self.axes, summaries, self.error)
+        across = parallel(self.axes, summaries, self.error, self.colors)
         return across if len(across.axes) >= LEAST_AXES else None
 
 
@@ -236,11 +325,30 @@ def printable(study: OpenedStudy) -> dict[str, Printable]:
 
 def plotted(figure: Figure) -> Any:
     """A figure as a plotly figure."""
+    if isinstance(figure, Rows):
+        return rows_plot(figure)
     return plot(figure) if isinstance(figure, Panel) else parallel_plot(figure)
 
 
-def _has_marks(panel: Panel) -> bool:
-    return any(len(mark.x) for mark in panel.marks if not mark.optional)
+def still(figure: Figure) -> Markup:
+    """A figure as an SVG picture."""
+    if isinstance(figure, Rows):
+        return rows_svg(figure)
+    return svg(figure) if isinstance(figure, Panel) else parallel_svg(figure)
+
+
+def has_marks(figure: Figure) -> bool:
+    """Whether a figure shows anything."""
+    if isinstance(figure, Rows):
+        return bool(figure.rows)
+    return not isinstance(figure, Panel) or any(len(mark.x) for mark in figure.marks if not mark.optional)
+
+
+def _table(figure: Rows) -> dict[str, Any]:
+    """The numbers of a figure as text, for the page's table of them."""
+    columns, rows = rows_table(figure)
+    shown = [[f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    return {"columns": columns, "rows": shown}
 
 
 def _rounded(values: list[float]) -> list[float | None]:

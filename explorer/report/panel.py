@@ -1,7 +1,8 @@
 """A figure as plain numbers, which `svg` draws without any script and `plot` as an interactive plotly figure.
 
-Colours that depend on light or dark are set by the page; lines and markers use a palette that colour-blind people can
-tell apart (Okabe and Ito, 2008), with a marker shape of their own beside it.
+Lines and markers use a palette that colour-blind people can tell apart (`tests/report/test_colors.py` computes how far
+each pair is apart for them), with a marker shape of its own beside each colour. On a dark page each colour has its
+counterpart of the dark palette, by `paint` and in the page's scripts.
 """
 
 import math
@@ -10,13 +11,17 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+# Blue, vermilion, green, purple, gold, sky and grey: on light pages, and in the same order on dark ones.
+PALETTE = ("#0074cc", "#a83a00", "#33a769", "#792784", "#b48d00", "#219dd1", "#757575")
+DARK = ("#55a7f8", "#ea7d3b", "#53c884", "#bc55b2", "#fcd761", "#9ad9ff", "#9a9a9a")
+GREY = PALETTE[-1]
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 MOST_TICKS = 7
 MOST_DOTS = 2_000  # most dots of one mark: pages draw without WebGL, which would need code generated from text
-SLIM = 1.02  # half the width of a band at a single place, as a factor of it on a logarithmic axis
-SLIM_STEP = 0.25  # the same on an even axis, of epochs
+BAR = 10  # width in pixels of a band at a single place: that of a mark
 FEW = 4  # largest ratio of an axis's ends with evenly spaced ticks, even if the axis is logarithmic
+MOST_EVEN = 2  # largest ratio of largest to smallest value that is drawn on a linear axis
+PERCENT = (0.0, 100.0)  # within which errors lie, and with them their axes
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Axis:
     ticks   values and their labels, in which a line break starts another line; empty: they are chosen automatically
     low, high  ends; None: those of the marks, with some room
     share   whether values are fractions that are labelled in percent
+    whole   whether values are whole numbers, such as epochs, and ticks with them
+    within  what values there can be: the axis ends there, with no room beyond
     """
 
     title: str
@@ -34,6 +41,8 @@ class Axis:
     low: float | None = None
     high: float | None = None
     share: bool = False
+    whole: bool = False
+    within: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class Mark:
     sizes     the diameter of each dot in pixels
     quiet     drawn behind the others, and fainter
     optional  hidden until the reader asks for it
+    names     the text beside each dot, where these are few
+    end       the text at the right end of a line, in place of a legend
     """
 
     kind: Literal["dots", "line", "steps", "band"]
@@ -62,6 +73,8 @@ class Mark:
     quiet: bool = False
     optional: bool = False
     width: float = 2.5
+    names: Sequence[str] = ()
+    end: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,7 @@ class Panel:
     y: Axis
     marks: list[Mark] = field(default_factory=list)
     caption: str = ""
+    height: int = 420  # pixels on a page
 
     @property
     def ordered(self) -> list[Mark]:
@@ -93,18 +107,50 @@ class Panel:
         return ends(self.x, xs), ends(self.y, ys)
 
 
+def is_wide(values: Sequence[float]) -> bool:
+    """Whether values are so far apart, all above zero, that only a logarithmic axis shows the small ones."""
+    known = [value for value in values if math.isfinite(value)]
+    return bool(known) and min(known) > 0 and max(known) > MOST_EVEN * min(known)
+
+
+def axis_of(title: str, values: Sequence[float], ticks: tuple[tuple[float, str], ...] = ()) -> Axis:
+    """The axis of these values: linear, or logarithmic, which its title says, where they are far apart."""
+    return Axis(f"{title}, logarithmic", log=True, ticks=ticks) if is_wide(values) else Axis(title, ticks=ticks)
+
+
+def error_axis(title: str) -> Axis:
+    """The axis of an error in percent, which ends where errors end."""
+    return Axis(title, within=PERCENT)
+
+
+def paint(color: str) -> str:
+    """A colour as pages have it: one of the palette is that of a dark page there."""
+    known = [one.lower() for one in PALETTE]
+    return f"var(--c{known.index(color.lower())},{color})" if color.lower() in known else color
+
+
+def palette_css() -> str:
+    """The palette as variables of a page's style: for light pages and paper, and for dark pages."""
+    light, dark = (";".join(f"--c{place}:{one}" for place, one in enumerate(own)) for own in (PALETTE, DARK))
+    return (
+        f":root{{{light}}}"
+        f'@media (prefers-color-scheme:dark){{:root:not([data-theme="light"]){{{dark}}}}}'
+        f':root[data-theme="dark"]{{{dark}}}'
+        f"@media print{{:root:root{{{light}}}}}"
+    )
+
+
 def bands(
     x: Sequence[float],
     low: Sequence[float],
     high: Sequence[float],
     color: str,
     *,
-    log: bool = False,
     legend: str = "",
 ) -> list[Mark]:
     """The bands of intervals along an axis, of which NaN ends are none: a band breaks where there is no interval.
 
-    One between two gaps would have no width and not be seen; it is drawn a little wide around its place.
+    One between two gaps would have no width and not be seen; it is a bar, as wide as a mark, at its place.
     """
     found: list[Mark] = []
     known = [math.isfinite(bottom) and math.isfinite(top) for bottom, top in zip(low, high, strict=True)]
@@ -113,9 +159,6 @@ def bands(
             continue
         own = [*places]
         at = [float(x[place]) for place in own]
-        if len(own) == 1:
-            own *= 2
-            at = [at[0] / SLIM, at[0] * SLIM] if log else [at[0] - SLIM_STEP, at[0] + SLIM_STEP]
         found.append(Mark("band", at, [low[one] for one in own], color, high=[high[one] for one in own], legend=legend))
     return found
 
@@ -145,14 +188,18 @@ def ends(axis: Axis, values: Sequence[float]) -> tuple[float, float]:
         room = (high / low) ** 0.04 if high > low else 1.5
         return low if axis.low is not None else low / room, high if axis.high is not None else high * room
     room = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
-    return low if axis.low is not None else low - room, high if axis.high is not None else high + room
+    first, last = axis.within
+    return (
+        low if axis.low is not None else min(low, max(first, low - room)),
+        high if axis.high is not None else max(high, min(last, high + room)),
+    )
 
 
 def ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
     """The ticks of an axis between both ends, with their labels: as given, or round values."""
     if axis.ticks:
         return [(value, words) for value, words in axis.ticks if low <= value <= high]
-    found = _log_ticks(low, high) if axis.log and high > FEW * low else _even_ticks(low, high)
+    found = _log_ticks(low, high) if axis.log and high > FEW * low else _even_ticks(low, high, whole=axis.whole)
     return [(value, label(value, share=axis.share)) for value in found]
 
 
@@ -162,14 +209,26 @@ def label(value: float, *, share: bool = False) -> str:
         return f"{100 * value:.4g} %"
     for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
         if abs(value) >= limit:
-            return f"{value / (1e3 if unit == ' k' else limit):.4g}{unit}"
-    return f"{value:.4g}"
+            return _signed(f"{value / (1e3 if unit == ' k' else limit):.4g}{unit}")
+    return _signed(f"{value:.4g}")
 
 
-def _even_ticks(low: float, high: float) -> list[float]:
+def _signed(words: str) -> str:
+    """A number with a true minus sign."""
+    return words.replace("-", "\N{MINUS SIGN}", 1) if words.startswith("-") else words
+
+
+def even_step(low: float, high: float, *, whole: bool = False) -> float:
+    """The distance of evenly spaced ticks with round values; of whole numbers it is one as well."""
     raw = (high - low) / (MOST_TICKS - 1)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * (1 - 1e-9))
+    steps = [power * factor for factor in ((1, 2, 5, 10) if whole else (1, 2, 2.5, 5, 10))]
+    step = next(one for one in steps if one >= raw * (1 - 1e-9))
+    return max(1.0, step) if whole else step
+
+
+def _even_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    step = even_step(low, high, whole=whole)
     first = math.ceil(low / step - 1e-9)
     return [round(step * number, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 

@@ -12,13 +12,13 @@ from itertools import pairwise
 import plotly.graph_objects as go
 from markupsafe import Markup, escape
 
-from explorer.report.panel import Axis, ends, ticks
+from explorer.report.panel import GREY, Axis, ends, paint, ticks
 from explorer.report.plot import text
 from explorer.report.svg import FIGURE, framed, scale
 from explorer.report.svg import text as svg_text
 
 # Colours from the lowest error to the highest, distinguishable for colour-blind people and on light and dark pages.
-RAMP = ("#0072B2", "#7f9a9e", "#E69F00")
+RAMP = ("#0074cc", "#7f9a9e", "#e69f00")
 SIDE, TOP, BOTTOM = 70, 56, FIGURE.height - 24
 LINE = 15  # pixels from one line of an axis's title to the next
 SHORT = 10  # fewest letters of a title in two lines
@@ -32,6 +32,7 @@ class Parallel:
     columns   the values of each axis, one for each design
     settings  the setting of each design, by which figures are linked
     names     the name of each design as pages show it
+    colors    that of each line, where the designs are in groups; empty: by the value of the last axis
     """
 
     title: str
@@ -39,6 +40,7 @@ class Parallel:
     columns: list[list[float]]
     settings: list[str]
     names: list[str]
+    colors: Sequence[str] = ()
 
 
 def parallel_plot(figure: Parallel) -> go.Figure:
@@ -56,8 +58,16 @@ def parallel_plot(figure: Parallel) -> go.Figure:
                 "ticktext": [text(words) for _, words in marked],
             }
         )
-    steps = [[place / (len(RAMP) - 1), color] for place, color in enumerate(RAMP)]
-    line = {"color": _ranks(figure.columns[-1]), "colorscale": steps, "cmin": 0, "cmax": 1}
+    if figure.colors:
+        known = [*dict.fromkeys(figure.colors)]
+        last = max(1, len(known) - 1)
+        steps = [[place / last, color] for place, color in enumerate(known)] or [[0, GREY]]
+        steps = steps if len(steps) > 1 else [*steps, [1, known[0]]]
+        ranks = [known.index(color) / last for color in figure.colors]
+    else:
+        steps = [[place / (len(RAMP) - 1), color] for place, color in enumerate(RAMP)]
+        ranks = _ranks(figure.columns[-1])
+    line = {"color": ranks, "colorscale": steps, "cmin": 0, "cmax": 1}
     drawn = go.Figure(go.Parcoords(dimensions=dimensions, line=line, customdata=figure.settings))
     drawn.update_layout(template="none", margin={"l": SIDE, "r": SIDE, "t": TOP, "b": FIGURE.height - BOTTOM})
     return drawn
@@ -81,7 +91,7 @@ def parallel_svg(figure: Parallel) -> Markup:
         size = f'x="{x - STRIP / 2:.1f}" y="{TOP}" width="{STRIP}" height="{BOTTOM - TOP}"'
         strips.append(f'<rect class="strip" data-axis="{number}" {size}/>')
     ways = [
-        f'<path d="M{_way(places, line)}" stroke="{color}" data-setting="{escape(setting)}">'
+        f'<path d="M{_way(places, line)}" stroke="{paint(color)}" data-setting="{escape(setting)}">'
         f"<title>{escape(name)}</title></path>"
         for setting, name, color, line in zip(
             figure.settings, figure.names, line_colors(figure), zip(*heights, strict=True), strict=True
@@ -101,7 +111,9 @@ def folded(words: str) -> str:
 
 
 def line_colors(figure: Parallel) -> list[str]:
-    """The colour of each design's line, by the rank of its value on the last axis."""
+    """The colour of each design's line: that of its group, or by the rank of its value on the last axis."""
+    if figure.colors:
+        return [*figure.colors]
     return [_color(rank) for rank in _ranks(figure.columns[-1])]
 
 

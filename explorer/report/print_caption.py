@@ -2,12 +2,12 @@
 
 from explorer.analysis.judging import OpenedStudy
 from explorer.host.formatting import counted, seed_counts
-from explorer.report.curves import shared_ending, short_names
 from explorer.report.described import FIGURES
 from explorer.report.forest import Forest
 from explorer.report.page_figures import Printable
 from explorer.report.panel import Panel
 from explorer.report.print_table import source
+from explorer.report.rows import Rows
 from explorer.report.verdict_picture import VerdictPicture
 
 # What the bands of a figure are, where they are no 95 % intervals over seeds or designs.
@@ -31,20 +31,25 @@ def caption(study: OpenedStudy, name: str, figure: Printable) -> str:
         if figure.has_band:
             parts.append(_BANDS.get(name, "Bands: 95 % intervals."))
         if name == "curves":
-            parts.append("Thick: validation; thin: training.")
-            if short := short_names(figure):
-                ending = shared_ending([mark.settings[0] for mark in figure.marks if mark.legend in short])
-                parts.append(f"Names as in the record{f', each without {ending}' if ending else ''}.")
             drawn = {setting for mark in figure.marks for setting in mark.settings}
-            if len(drawn) < len(finding.summaries):
-                parts.append("Best: by the lowest validation error.")
-            shown = [one for one in finding.summaries if one.setting in drawn] or shown
+            if len(drawn) < len(shown):
+                parts[-1:] = ["Bands: from the lowest to the highest validation error; lines: median, best, worst."]
+            else:
+                parts.append("Thick: validation; thin: training.")
     elif isinstance(figure, Forest):
         if any(row.more and row.kind == "square" for row in figure.rows):
             parts.append("Circles: single seeds.")
         parts.append("Lines: 95 % intervals." + ("" if figure.margin is None else " Shaded: the margin."))
         if name.startswith("final") and finding.final_round is not None:
             parts.append(f"n = {counted(finding.final_round.seeds, 'seed')} a design.")
+    elif isinstance(figure, Rows):
+        if any(len(cell.each) for row in figure.rows for cell in row.cells):
+            parts.append("Rings: single runs.")
+        parts += ["Lines: 95 % intervals."] if figure.has_band else []
+        parts += ["Shaded: what the budget allows."] if any(figure.shades) else []
+        parts += [figure.caption] if figure.caption else []
+    elif figure.colors:
+        parts.append("One line for each design, in the colour of its group.")
     else:
         parts.append("One line for each design, from blue and dark for the lowest error to orange and light, by rank.")
     if name == "pairs" and finding.comparison is not None:

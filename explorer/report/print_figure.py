@@ -23,17 +23,22 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 import explorer
 from explorer.host.formatting import visible
-from explorer.report.curves import short_names
 from explorer.report.forest import Forest, ForestRow
-from explorer.report.panel import PALETTE, Axis, Mark, Panel, ends, ticks
+from explorer.report.layout import POSITIONS, Box, apart, beside
+from explorer.report.panel import BAR, PALETTE, Axis, Mark, Panel, ends, ticks
 from explorer.report.parallel import Parallel, folded, line_colors
+from explorer.report.print_rows import draw_rows, rows_height
 from explorer.report.print_verdict import draw, height_of, layout
+from explorer.report.rows import Rows
+from explorer.report.svg import line_ends
 from explorer.report.verdict_picture import VerdictPicture
 
 POINTS = 8  # size of all text
 GOLDEN = 0.62  # height of a figure over its width
 PIXELS_PER_POINT = 2.1  # a panel's marks are sized for a page on which 1000 pixels are about 6.75 inches
+PRINTED_LETTER = 12.5  # pixels of a page's text that is as high as printed text
 TITLES = 0.5  # inches
+LONGEST_TITLE = 30  # letters of the vertical axis's title in one line, which stands beside a column's figure
 NARROW = 5.0  # inches; narrower figures have smaller marks, and their forest plots no column of numbers
 RESOLUTION = 300  # dots per inch of a PNG
 MARKERS = {
@@ -96,7 +101,7 @@ class PrintFigure(Figure):
 
 
 def print_figure(
-    figure: Panel | Parallel | Forest | VerdictPicture, width: float, height: float | None = None
+    figure: Panel | Parallel | Rows | Forest | VerdictPicture, width: float, height: float | None = None
 ) -> PrintFigure:
     """A figure of a page, drawn for print.
 
@@ -106,11 +111,24 @@ def print_figure(
     if isinstance(figure, VerdictPicture):
         return _verdict(figure, width, height)
     usual = _forest_height(figure, width) if isinstance(figure, Forest) else GOLDEN * width
+    if isinstance(figure, Rows):
+        usual = rows_height(figure, is_wide=width >= NARROW)
     if isinstance(figure, Parallel) and width < NARROW:
         usual += TITLES  # which stand upright there
     with mpl.rc_context(STYLE):
         room = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02)
         drawn = PrintFigure(figsize=(width, height or usual), layout=room)
+        if isinstance(figure, Rows):
+            columns = [drawn.add_subplot(1, len(figure.axes), place + 1) for place in range(len(figure.axes))]
+
+            def set_ticks(axis: Axis, between: tuple[float, float], axes: Axes) -> None:
+                axes.grid(visible=True, axis="x", color=GRID, linewidth=0.4)
+                axes.set_axisbelow(True)
+                axes.tick_params(axis="x", width=0.6, length=2.5, pad=2)
+                _x_ticks(axis, between, axes, drawn)
+
+            draw_rows(figure, columns, _text, set_ticks, is_wide=width >= NARROW)
+            return drawn
         axes = drawn.add_subplot()
         if isinstance(figure, Panel):
             _panel(figure, axes, drawn, grows=height is None)
@@ -158,20 +176,82 @@ def _panel(panel: Panel, axes: Axes, drawn: PrintFigure, *, grows: bool) -> None
     scale = _scale(drawn)
     seen, handles, labels = {""}, [], []
     firsts = {mark.color for mark in panel.marks if mark.kind in ("line", "steps") and not mark.dashed}
-    short = short_names(panel)
-    for order, mark in enumerate(mark for mark in panel.ordered if not mark.optional):
+    shown = [mark for mark in panel.ordered if not mark.optional]
+    for order, mark in enumerate(shown):
         handle = _mark(mark, axes, scale, order, is_second=mark.dashed and mark.color in firsts)
         if mark.legend not in seen and len(mark.x):
             seen.add(mark.legend)
             handles.append(handle)
-            labels.append(_text(short.get(mark.legend, mark.legend)))
+            labels.append(_text(mark.legend))
     _plain_axes(axes)
     _ticks(axes, panel.y, y_ends, along="y")
     axes.set_xlabel(_text(panel.x.title))
-    axes.set_ylabel(_text(panel.y.title))
+    title = _text(panel.y.title)
+    axes.set_ylabel(folded(title) if len(title) > LONGEST_TITLE else title)
     if handles:
         _legend(drawn, handles, labels, grows=grows)
     _x_ticks(panel.x, x_ends, axes, drawn)
+    taken = _line_ends(shown, axes, drawn)
+    _names(shown, axes, drawn, taken)
+
+
+def _line_ends(marks: list[Mark], axes: Axes, drawn: PrintFigure) -> list[Box]:
+    """The names at the ends of lines, moved apart, each led to from its line; gives their places."""
+    found = line_ends(marks)
+    if not found:
+        return []
+    points = drawn.dpi / 72
+    # The names take some of the room of the axes, which moves the ends of the lines: they are placed in two steps.
+    words = [
+        axes.annotate(_text(mark.end), (x, y), xytext=(POINTS, 0), textcoords="offset points", va="center")
+        for mark, x, y in found
+    ]
+    drawn.draw_without_rendering()
+    heights = [float(axes.transData.transform((x, y))[1]) for _, x, y in found]
+    box = axes.get_window_extent()
+    moved = apart(heights, box.y0, box.y1, 1.25 * POINTS * points)
+    for one, (mark, x, y), at, height in zip(words, found, heights, moved, strict=True):
+        up = (height - at) / points
+        one.xyann = (POINTS, up)
+        lead: dict[str, Any] = {"arrowstyle": "-", "color": mark.color, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 1}
+        axes.annotate("", (x, y), xytext=(POINTS - 1, up), textcoords="offset points", arrowprops=lead)
+    return [_box(one.get_window_extent(), _pixel(drawn)) for one in words]
+
+
+def _pixel(drawn: PrintFigure) -> float:
+    """Dots of a figure for a pixel of a page, in which the widths of letters are known."""
+    return POINTS * drawn.dpi / 72 / PRINTED_LETTER
+
+
+def _box(box: Any, pixel: float) -> Box:
+    """A rectangle of a figure in the pixels of a page, which count from the top."""
+    return Box(box.x0 / pixel, -box.y1 / pixel, box.x1 / pixel, -box.y0 / pixel)
+
+
+def _names(marks: list[Mark], axes: Axes, drawn: PrintFigure, taken: list[Box]) -> None:
+    """The names beside dots, each where it meets no other and no dot."""
+    if not any(any(mark.names) for mark in marks):
+        return
+    drawn.draw_without_rendering()
+    pixel = _pixel(drawn)
+    places = [
+        [
+            (float(one[0]) / pixel, -float(one[1]) / pixel)
+            for one in axes.transData.transform([*zip(mark.x, mark.y, strict=True)])
+        ]
+        if len(mark.x)
+        else []
+        for mark in marks
+    ]
+    frame = _box(axes.get_window_extent(), pixel)
+    for mark, names in zip(marks, beside(marks, places, frame, taken), strict=True):
+        for x, y, name in zip(mark.x, mark.y, names, strict=False):
+            if name is None:
+                continue
+            across, down, anchor = next(one[1:] for one in POSITIONS if one[0] == name.position)
+            side = {"start": "left", "end": "right", "middle": "center"}[anchor]
+            away = (0.75 * POINTS * across, -POINTS * down)
+            axes.annotate(_text(name.words), (x, y), xytext=away, textcoords="offset points", ha=side, va="center")
 
 
 def _text(words: str) -> str:
@@ -190,6 +270,10 @@ def _mark(mark: Mark, axes: Axes, scale: float, order: int, *, is_second: bool =
     x, y = [mark.x[place] for place in known], [mark.y[place] for place in known]
     faint = 0.5 if mark.quiet else 1.0
     dashes, z = DASHES.get(mark.color, SOLID), 2 + order / 1000
+    if mark.kind == "band" and len(known) == 1:
+        ends_of_it = [y[0], mark.high[known[0]]]
+        style: dict[str, Any] = {"linewidth": BAR * scale, "solid_capstyle": "butt", "alpha": 0.3}
+        return axes.plot([x[0]] * 2, ends_of_it, color=mark.color, zorder=z, **style)[0]
     if mark.kind == "band":
         high = [mark.high[place] for place in known]
         # A hairline in the dash of its line, fainter than any line: two bands that overlap stay two without colour.

@@ -28,7 +28,7 @@ def rank_panel(found: RankHistory) -> Panel:
         Mark("dots", found.epochs, tau, PALETTE[0], legend=f"{found.designs} designs", words=words),
     ]
     title = "Rank correlation of validation errors after each epoch with the last ones"
-    return Panel(title, Axis("Epoch"), Axis("Kendall's tau", high=1.0), marks)
+    return Panel(title, Axis("Epoch", whole=True), Axis("Kendall's tau", high=1.0), marks)
 
 
 def rank_words(found: RankHistory | None, rungs: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ from explorer.analysis.robustness import JudgedArm, Robustness
 from explorer.design.name import display_setting
 from explorer.host.formatting import less, less_interval, p_value
 from explorer.report.forest import Forest, ForestRow
-from explorer.report.panel import PALETTE, Axis, Mark, Panel, bands
+from explorer.report.panel import GREY, PALETTE, Axis, Mark, Panel, axis_of, bands
 from explorer.study.checks import RIVALS, Side
 
 LEAST_LENGTHS = 2  # fewest lengths of training, the declared one included, that are drawn
@@ -137,11 +137,11 @@ def length_panel(study: OpenedStudy) -> Panel | None:
     gaps = [by_steps[steps] for steps in sorted(by_steps)]
     y = [100 * gap.mean for gap in gaps]
     words = [f"{at:,.0f} steps\n{interval_words(gap)}, n = {gap.n}" for at, gap in zip(x, gaps, strict=True)]
-    marks = [Mark("line", [x[0], x[-1]], [0.0, 0.0], PALETTE[6], dashed=True, width=1.5)]
+    marks = [Mark("line", [x[0], x[-1]], [0.0, 0.0], GREY, dashed=True, width=1.5)]
     low, high = [100 * gap.low for gap in gaps], [100 * gap.high for gap in gaps]
-    marks += bands(x, low, high, PALETTE[0], log=True, legend="95 % interval")
+    marks += bands(x, low, high, PALETTE[0], legend="95 % interval")
     marks.append(Mark("line", x, y, PALETTE[0]))
     marks.append(Mark("dots", x, y, PALETTE[0], legend="mean difference over seeds", words=words))
     return Panel(
-        "The difference against the length of training", Axis("Steps", log=True), Axis("Difference (points)"), marks
+        "The difference against the length of training", axis_of("Steps", x), Axis("Difference (points)"), marks
     )

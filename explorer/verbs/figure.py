@@ -1,7 +1,9 @@
 """`explorer figure NAME [FIGURE ...]`: write figures of a study for a paper."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -18,6 +20,7 @@ from explorer.report.described import table_of
 from explorer.report.page_figures import printable
 from explorer.report.panel import Panel
 from explorer.report.print_caption import caption
+from explorer.report.rows import Rows, rows_table
 from explorer.report.verdict_picture import VerdictPicture
 from explorer.study.settings import FIGURE_WIDTHS, FigureConfig
 from explorer.verbs.result import Result
@@ -55,11 +58,11 @@ def carry_out(config: FigureConfig, console: Console) -> Result:
             drawn = print_figure(figure, width, config.height)
             for path in paths:
                 if path.suffix == ".csv":
-                    if not isinstance(figure, Panel | VerdictPicture):
+                    if not isinstance(figure, Panel | Rows | VerdictPicture):
                         numbers = command_for("table", config.name)
                         raise InputError(f"format=csv: {name} has no axes x and y; {numbers} has its numbers")
-                    columns, rows = table_of(figure) if isinstance(figure, Panel) else figure.table
-                    write_whole(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+                    columns, rows = numbers_of(figure)
+                    write_whole(path, pd.DataFrame(rows, columns=[*columns]).to_csv(index=False))
                 else:
                     drawn.savefig(path)
                 console.print(f"Wrote {path}", **PLAIN)
@@ -69,3 +72,10 @@ def carry_out(config: FigureConfig, console: Console) -> Result:
         console.print(f"Caption: {words}", **PLAIN)
         made.append({"figure": name, "files": paths, "caption": words, "missing_letters": missing})
     return Result(lambda: {"study": config.name, "figures": made})
+
+
+def numbers_of(figure: Panel | Rows | VerdictPicture) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+    """The numbers of a figure: its columns, and its rows."""
+    if isinstance(figure, Rows):
+        return rows_table(figure)
+    return table_of(figure) if isinstance(figure, Panel) else figure.table

@@ -1,6 +1,7 @@
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from explorer.analysis.finding import find
 from explorer.analysis.intervals import estimate
 from explorer.design.shape_axes import SHOWN
-from explorer.report.curves import curve_numbers, curves_panel, shared_ending, short_names
+from explorer.report.colors import Colors
+from explorer.report.curves import MOST_CURVES, curve_numbers, curves_panel, difference_panel, seeds_of
 from explorer.report.figures import (
     cardinality_lines,
     cardinality_panel,
@@ -18,24 +20,40 @@ from explorer.report.figures import (
     pairs_panel,
     parallel,
 )
-from explorer.report.page_figures import MOST_CURVES
-from explorer.report.panel import PALETTE, SLIM, bands
+from explorer.report.layout import Box, apart, beside, fitted, width_of
+from explorer.report.panel import GREY, PALETTE, PERCENT, Axis, Mark, Panel, bands, ends, error_axis, is_wide, ticks
 from explorer.report.parallel import RAMP, parallel_plot, parallel_svg
 from explorer.report.plot import plot
+from explorer.report.short_labels import shared_ending, short_labels
 from explorer.report.svg import svg
 from tests.analysis.test_statistics import R, X, frame
 
 
-def test_the_key_figure_holds_every_seed_mean_and_interval_in_percent() -> None:
-    finding = find(frame({X: [0.04, 0.06], R: [0.05, 0.09]}), [X, R], (X, R), seeds=2)
+def test_the_figure_of_paths_holds_every_seed_mean_and_interval_in_percent() -> None:
+    errors = {X: [0.04, 0.06, 0.05, 0.03, 0.05], R: [0.01, 0.3, 0.02, 0.03, 0.01]}
+    finding = find(frame(errors), [X, R], (X, R), seeds=5)
     lines = cardinality_lines(finding)
     assert list(lines) == ["29"]
     assert [one.display for one in lines["29"]] == ["ResNet-29 (1x64d)", "ResNeXt-29 (32x4d)"]
-    band, seeds, _, means = cardinality_panel({"29": lines["29"]}).marks[:4]
-    assert list(seeds.y) == pytest.approx([5, 9, 4, 6])
-    expected = estimate([5, 9])
+    colors = Colors({X: PALETTE[0], R: GREY})
+    band, line, seeds, mean, others, other = cardinality_panel({"29": lines["29"]}, colors=colors).marks
+    assert list(seeds.y) == pytest.approx([1, 30, 2, 3, 1])
+    expected = estimate([1, 30, 2, 3, 1])
     assert expected.low < 0
-    assert (means.y[0], band.y[0], band.high[0]) == pytest.approx((7, 0, expected.high))
+    assert (mean.y[0], band.y[0], band.high[0]) == pytest.approx((7.4, 0, expected.high))
+    assert list(line.y) == pytest.approx([7.4, 4.6])
+    assert [mark.color for mark in (seeds, mean, others, other)] == [GREY, GREY, PALETTE[0], PALETTE[0]]
+
+
+def test_with_fewer_than_five_seeds_these_are_shown_and_no_interval_is_claimed() -> None:
+    finding = find(frame({X: [0.04, 0.06, 0.05, 0.07], R: [0.05, 0.09, 0.05, 0.06]}), [X, R], (X, R), seeds=4)
+    panel = cardinality_panel(cardinality_lines(finding))
+    assert not panel.has_band
+    assert [len(mark.x) for mark in panel.marks if mark.kind == "dots"] == [4, 1, 4, 1]
+    assert not any("interval" in words for mark in panel.marks for words in mark.words)
+    assert finding.comparison is not None
+    assert finding.comparison.difference.has_interval  # statistics are as they were
+    assert not pairs_panel(finding.comparison).has_band
 
 
 def test_other_depths_and_widths_are_lines_of_their_own() -> None:
@@ -50,8 +68,8 @@ def test_listed_widths_of_one_cardinality_are_lines_of_their_own() -> None:
     runs.loc[1:, "cardinality"] = 2
     runs["bottleneck_width"] = [64, 4, 8]
     lines = cardinality_lines(find(runs, names, (X, R), seeds=1))
-    assert sorted(lines) == ["29", "29, 4d", "29, 8d"]
-    assert cardinality_panel(lines).x.ticks == ((1, "1\n1x64d"), (2, "2\n2x4d\n2x8d"))
+    assert sorted(lines) == ["29, 4d", "29, 64d", "29, 8d"]
+    assert cardinality_panel(lines).x.ticks == ((1, "1"), (2, "2"))
 
 
 def test_curves_are_means_over_the_seeds_that_came_through() -> None:
@@ -70,7 +88,11 @@ def test_curves_are_means_over_the_seeds_that_came_through() -> None:
     validation, training = numbers[R]
     assert (validation.kind, validation.epochs, validation.n) == ("val_error", [1, 2], 2)
     assert validation.mean == pytest.approx([60, 20])
-    assert (validation.low[0], validation.high[0]) == (0, 100)  # what two seeds allow, of what there is
+    assert math.isnan(validation.low[0])  # two seeds are too few for an interval, and are shown
+    each = seeds_of(epochs, runs, validation)
+    assert [list(one) for one in each] == [pytest.approx([50, 10]), pytest.approx([70, 30])]
+    panel = curves_panel({R: [replace(validation, each=each), training]})
+    assert [mark.quiet for mark in panel.marks] == [True, True, False, False]
     assert training.mean == pytest.approx([40, 40])
 
 
@@ -86,7 +108,12 @@ def test_what_does_not_vary_has_no_band() -> None:
     growth = growth_panel(finding.summaries)
     assert growth is not None
     lines = cardinality_panel(cardinality_lines(finding))
-    panels = [(lines, []), (growth, []), (pairs_panel(finding.comparison), []), (curves_panel(curves), [[1.75, 2.25]])]
+    panels: list[tuple[Panel, list[list[float]]]] = [
+        (lines, []),
+        (growth, []),
+        (pairs_panel(finding.comparison), []),
+        (curves_panel({R: curves}), []),
+    ]
     for panel, at in panels:
         assert [list(mark.x) for mark in panel.marks if mark.kind == "band"] == at, panel.title
         assert "nan" not in svg(panel)
@@ -102,12 +129,11 @@ def test_many_curves_are_thinned_to_some_epochs_and_the_last() -> None:
 
 
 def test_figures_name_their_axes_with_units_and_draw_without_data() -> None:
-    finding = find(frame({R: [0.1, 0.2]}), [R], (X, R), seeds=2)
+    finding = find(frame({R: [0.1, 0.2, 0.1, 0.1, 0.2]}), [R], (X, R), seeds=5)
     figure = plot(cardinality_panel(cardinality_lines(finding)))
     assert figure.layout.yaxis.title.text == "Test error (%)"
     assert figure.layout.xaxis.ticktext == ("1<br>1x64d",)
-    assert {trace.name for trace in figure.data} == {"95 % interval", "one seed", "mean, depth 29"}
-    assert len(plot(cardinality_panel({})).data) == len(plot(curves_panel([])).data) == 0
+    assert len(plot(cardinality_panel({})).data) == len(plot(curves_panel({})).data) == 0
 
 
 def test_a_single_seed_has_no_band() -> None:
@@ -115,30 +141,30 @@ def test_a_single_seed_has_no_band() -> None:
     assert {mark.kind for mark in cardinality_panel(cardinality_lines(finding)).marks} == {"dots"}
 
 
-def test_a_mark_with_many_settings_below_it_names_one_and_counts_the_rest() -> None:
+def test_numbers_of_paths_with_several_settings_stand_alone() -> None:
     names = ["20-1x64d", "29-1x40d", "38-1x30d"]
     finding = find(frame({name: [0.1] for name in names}).assign(cardinality=1), names, (X, R), seeds=1)
-    lines = cardinality_lines(finding)
-    assert cardinality_panel(lines).x.ticks == ((1, "1\n1x64d\nand 2 more"),)
+    assert cardinality_panel(cardinality_lines(finding)).x.ticks == ((1, "1"),)
 
 
 def test_pairs_are_shown_seed_by_seed_with_their_mean_and_interval() -> None:
-    finding = find(frame({R: [0.10, 0.12, 0.2], X: [0.05, 0.06, 0.1]}), [R, X], (X, R), seeds=3)
+    errors = {R: [0.10, 0.12, 0.2, 0.1, 0.1], X: [0.05, 0.06, 0.1, 0.05, 0.04]}
+    finding = find(frame(errors), [R, X], (X, R), seeds=5)
     assert finding.comparison is not None
     panel = pairs_panel(finding.comparison)
     (dots,) = [mark for mark in panel.marks if mark.kind == "dots"]
-    assert list(dots.x) == [0, 1, 2]
-    assert list(dots.y) == pytest.approx([-5, -6, -10])
+    assert list(dots.x) == [0, 1, 2, 3, 4]
+    assert list(dots.y) == pytest.approx([5, 6, 10, 5, 6])
     (band,) = [mark for mark in panel.marks if mark.kind == "band"]
     difference = finding.comparison.difference
-    assert (band.y[0], band.high[0]) == pytest.approx((100 * difference.low, 100 * difference.high))
+    assert (band.y[0], band.high[0]) == pytest.approx((-100 * difference.high, -100 * difference.low))
 
 
 def test_points_carry_the_setting_by_which_views_are_linked() -> None:
     finding = find(frame({X: [0.04, 0.06], R: [0.05, 0.09]}), [X, R], (X, R), seeds=2)
     figure = plot(cardinality_panel(cardinality_lines(finding)))
     linked = [list(trace.customdata) for trace in figure.data if trace.customdata is not None]
-    assert linked == [[R, R, X, X], [R, X]]
+    assert sorted(linked) == [[R], [R, R], [X], [X, X]]
 
 
 def test_more_lines_than_can_be_told_apart_become_one() -> None:
@@ -156,10 +182,9 @@ def test_more_lines_than_can_be_told_apart_become_one() -> None:
 def test_deviations_are_shown_beside_what_the_budget_allows() -> None:
     finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
     panel = deviation_panel(finding.summaries, {"params": (-0.05, 0.05)})
-    band, params, macs, activations = panel.marks
+    band, params = panel.marks  # what is not held is not drawn
     assert (band.kind, band.legend, set(band.y), set(band.high)) == ("band", "allowed, parameters", {-5.0}, {5.0})
-    assert [list(mark.y) for mark in (params, macs, activations)] == [[0, 0], [1, 1], [30, 30]]
-    assert list(params.x) == [1, 32]
+    assert (list(params.x), list(params.y)) == ([1, 32], [0, 0])
     assert panel.y.title == "Deviation (%)"
 
 
@@ -176,19 +201,26 @@ def test_lines_cross_the_axes_in_which_designs_differ() -> None:
     assert picture.count("data-setting=") == 2
     # The lower error is blue, and its line ends lower.
     first, second = re.findall(r'd="M[^"]* ([\d.]+)" stroke="([^"]+)" data-setting', picture)
-    assert (first[1], second[1]) == (RAMP[0].lower(), RAMP[-1].lower())
+    assert (first[1], second[1]) == (f"var(--c0,{RAMP[0]})", RAMP[-1])
     assert float(first[0]) > float(second[0])
     assert parallel_plot(across).data[0].dimensions[0].ticktext[0] == "1"
+    groups = Colors({R: GREY, X: PALETTE[0]}, {"one": GREY, "other": PALETTE[0]}, {R: "one", X: "other"})
+    assert [*parallel(axes, finding.summaries, colors=groups).colors] == [GREY, PALETTE[0]]
 
 
-def test_the_papers_table_is_offered_where_a_line_begins_with_one_path() -> None:
-    finding = find(frame({R: [0.1], X: [0.2]}), [R, X], (X, R), seeds=1)
-    panel = cardinality_panel(cardinality_lines(finding))
+def test_the_papers_table_is_offered_at_equal_cost_where_a_line_begins_with_one_path() -> None:
+    runs = frame({R: [0.1], "29-4x24d": [0.15], X: [0.2]})
+    runs.loc[1, "cardinality"] = 4
+    lines = cardinality_lines(find(runs, [R, "29-4x24d", X], (X, R), seeds=1))
+    panel = cardinality_panel(lines, at_equal_cost=True)
     optional = [mark for mark in panel.marks if mark.optional]
     assert [mark.y[0] for mark in optional] == pytest.approx([10] * 4)
     assert panel.ends == replace(panel, marks=[mark for mark in panel.marks if not mark.optional]).ends
     assert "Table 3" not in svg(panel)
     assert all(trace.visible is False for trace in plot(panel).data if trace.meta == "optional")
+    assert not any(mark.optional for mark in cardinality_panel(lines).marks)  # costs are not equal
+    two = {"29": [lines["29"][0], lines["29"][2]]}
+    assert not any(mark.optional for mark in cardinality_panel(two, at_equal_cost=True).marks)  # no course to compare
 
 
 def test_two_ways_to_grow_are_drawn_against_parameters() -> None:
@@ -200,9 +232,11 @@ def test_two_ways_to_grow_are_drawn_against_parameters() -> None:
     summaries = find(runs, names, None, seeds=2).summaries
     panel = growth_panel(summaries)
     assert panel is not None
-    wider, more = (mark for mark in panel.marks if mark.kind == "dots")
-    assert (wider.legend, list(wider.x), list(wider.settings)) == ("one wider path", [5, 9, 17], names[:3])
-    assert (more.legend, list(more.x), list(more.settings)) == ("more paths", [5, 9, 18], [names[0], *names[3:]])
+    assert [mark.end for mark in panel.marks if mark.kind == "line"] == ["one wider path", "more paths"]
+    wider, more = (mark for mark in panel.marks if mark.kind == "dots" and not mark.quiet)
+    assert (list(wider.x), list(wider.settings)) == ([5, 9, 17], names[:3])
+    assert (list(more.x), list(more.settings)) == ([5, 9, 18], [names[0], *names[3:]])
+    assert [*wider.names, *more.names] == ["1x64d", "1x99d", "1x148d", "", "2x64d", "4x64d"]
     assert list(more.y) == pytest.approx([31, 28, 27])
     assert growth_panel(summaries[:4]) is None  # two networks are no way
     assert growth_panel([]) is None
@@ -223,19 +257,88 @@ def test_a_band_breaks_where_there_is_no_interval_and_is_left_out_for_few_design
     few = runs[~((runs["cardinality"] == 8) & (runs["setting"] > "38"))]  # three designs of cardinality 8
     panel = cardinality_panel(cardinality_lines(find(few, [*few["setting"]], (X, R), seeds=1)))
     at = [list(mark.x) for mark in panel.marks if mark.kind == "band"]
-    assert at == [[1 / SLIM, SLIM], [4 / SLIM, 4 * SLIM]]
+    assert at == [[1], [4]]
     pieces = bands([1, 2, 3, 4, 5], [1, 1, math.nan, math.nan, 1], [2, 2, math.nan, math.nan, 2], PALETTE[0])
-    assert [list(mark.x) for mark in pieces] == [[1, 2], [4.75, 5.25]]
+    assert [list(mark.x) for mark in pieces] == [[1, 2], [5]]
+    # A band at a single place is as wide as a mark, whatever the axis is.
+    drawn = Panel("", Axis("x"), Axis("y"), [pieces[1], Mark("dots", [5], [1.5], PALETTE[0])])
+    assert re.search(r'<path d="M[\d.]+ [\d.]+V[\d.]+" stroke="[^"]+" stroke-width="10"', svg(drawn))
+    assert next(iter(plot(drawn).data)).line.width == 10
 
 
-def test_the_curves_of_a_legend_have_short_names_and_differ() -> None:
-    names = [f"26-{paths}x4d-w{32 * paths}-regnet" for paths in range(1, MOST_CURVES + 1)]
+def test_curves_have_short_names_at_their_ends_and_many_become_a_band() -> None:
+    names = [f"26-{paths}x4d-w{32 * paths}-regnet" for paths in range(1, MOST_CURVES + 2)]
     runs = frame({name: [0.1] for name in names}).assign(rate=1.0)
-    epochs = pd.DataFrame({"run": runs["run"], "epoch": 1, "val_error": 0.3, "train_error": 0.4})
-    numbers = curve_numbers(epochs, runs)
-    panel = curves_panel([curve for name in names for curve in numbers[name]])
-    solid = [mark for mark in panel.marks if mark.kind == "line" and not mark.dashed]
-    assert len({mark.color for mark in solid}) == len(names) == MOST_CURVES
-    assert [*short_names(panel).values()] == [name.removesuffix("-regnet") for name in names]
-    assert short_names(curves_panel([*numbers[names[0]]])) == {}  # few have room for whole names
+    epochs = pd.DataFrame({"run": runs["run"], "epoch": 1, "val_error": [0.3 + 0.01 * one for one in range(len(runs))]})
+    numbers = curve_numbers(epochs.assign(train_error=0.4), runs)
+    few = curves_panel({name: numbers[name] for name in names[:-1]})
+    assert [mark.end for mark in few.marks if mark.end] == [name.removesuffix("-regnet") for name in names[:-1]]
+    assert not any(mark.legend for mark in few.marks)
+    many = curves_panel(numbers)
+    ended = {mark.end: mark.y[-1] for mark in many.marks if mark.end}
+    assert ended == {"median": pytest.approx(33), "best": pytest.approx(30), "worst": pytest.approx(36)}
+    (band,) = [mark for mark in many.marks if mark.kind == "band"]
+    assert (band.y[0], band.high[0]) == pytest.approx((30, 36))
+    halves = {name: "one" if place % 2 else "other" for place, name in enumerate(names)}
+    colors = Colors({}, {"one": GREY, "other": PALETTE[0]}, halves)
+    grouped = curves_panel(numbers, colors)
+    assert {mark.end: mark.color for mark in grouped.marks if mark.end} == {"one": GREY, "other": PALETTE[0]}
+
+
+def test_labels_say_what_differs_and_no_more() -> None:
+    assert short_labels(["29-1x64d", "29-32x4d"]) == {"29-1x64d": "1x64d", "29-32x4d": "32x4d"}
+    assert [*short_labels(["29-8x14d", "29-8x14d@sum"]).values()] == ["form (c)", "form (a)"]
+    assert [*short_labels(["14-1x8d-regnet", "26-2x8d-regnet"]).values()] == ["14-1x8d", "26-2x8d"]
+    assert short_labels([R]) == {R: R}
     assert shared_ending(["29-1x64d", "29-2x40d"]) == ""
+
+
+def test_the_difference_by_epoch_is_paired_by_seed() -> None:
+    runs = frame({R: [0.1] * 5, X: [0.1] * 5}).assign(rate=1.0)
+    rows = []
+    for seed in range(5):
+        for epoch in (1, 2):
+            rows.append({"run": f"{R}/{seed}", "epoch": epoch, "val_error": 0.5 + 0.1 * seed})
+            rows.append(
+                {"run": f"{X}/{seed}", "epoch": epoch, "val_error": 0.5 + 0.1 * seed - 0.01 * epoch * (1 + seed)}
+            )
+    panel = difference_panel(pd.DataFrame(rows), runs, [R, X], (X, R), Colors({R: GREY, X: PALETTE[0]}))
+    assert panel is not None
+    zero, band, mean = panel.marks
+    assert (zero.end, zero.color, list(zero.y)) == ("1x64d", GREY, [0, 0])
+    assert (mean.end, mean.color, list(mean.y)) == ("32x4d", PALETTE[0], [pytest.approx(3), pytest.approx(6)])
+    expected = estimate([1, 2, 3, 4, 5])
+    assert (band.y[0], band.high[0]) == pytest.approx((expected.low, expected.high))
+    some = pd.DataFrame([row for row in rows if not str(row["run"]).endswith(("/3", "/4"))])
+    few = difference_panel(some, runs, [R, X], (X, R), Colors())
+    assert few is not None
+    assert not few.has_band
+    assert sum(mark.quiet for mark in few.marks) == 3
+    assert difference_panel(some[some["run"].str.startswith(X)], runs, [X], (X, R), Colors()) is None
+
+
+def test_axes_end_where_errors_end_and_are_even_unless_values_are_far_apart() -> None:
+    assert ends(error_axis("Error (%)"), [0.5, 99.0]) == PERCENT
+    assert ends(Axis("Difference"), [0.5, 99.0])[0] < 0
+    assert [is_wide(values) for values in ([1, 2], [1, 2.1], [0, 5], [5, 5], [])] == [False, True, False, False, False]
+    assert [words for _, words in ticks(Axis("Epoch", whole=True), 0.9, 3.1)] == ["1", "2", "3"]
+    assert all(value == int(value) for value, _ in ticks(Axis("Epoch", whole=True), 1, 26))
+
+
+def test_words_of_a_figure_never_touch() -> None:
+    marked = [(float(number), f"{number}\n{number}x4d") for number in range(1, 60)]
+    places = [17.0 * number for number in range(1, 60)]
+    shown = fitted(marked, places)
+    at = dict(zip((value for value, _ in marked), places, strict=True))
+    boxes = [(at[value] - width_of(words) / 2, at[value] + width_of(words) / 2) for value, words in shown]
+    assert all(right[0] > left[1] for left, right in pairwise(boxes))
+    assert len(shown) > 10
+    assert not any("\n" in words for _, words in shown)
+    assert fitted(marked[:3], [0, 200, 400]) == marked[:3]
+    heights = apart([10.0, 10.0, 11.0, 300.0], 0, 300)
+    assert sorted(heights) == heights
+    assert min(right - left for left, right in pairwise(heights)) == 15
+    marks = [Mark("dots", [0] * 9, [0] * 9, PALETTE[0], names=["29-32x4d"] * 9)]
+    (names,) = beside(marks, [[(100.0 + number, 100.0) for number in range(9)]], Box(0, 0, 300, 300))
+    assert any(name is None for name in names)  # there is no room for nine at one place
+    assert len({(name.x, name.y) for name in names if name is not None}) >= 2

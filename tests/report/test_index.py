@@ -15,9 +15,9 @@ from explorer.report.spark import spark_of
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.opened import opened
+from tests.report.test_colors import contrast
 from tests.report.test_page import HOSTILE, elements
 from tests.report.test_page import study as page_study
-from tests.report.test_spark import contrast
 from tests.test_layers import ROOT
 
 TEMPLATES = Path(__file__).parents[2] / "explorer" / "report" / "templates"

@@ -93,7 +93,8 @@ def test_a_page_claims_no_interval_where_nothing_varies() -> None:
     whole = replace(study(), record=Record(runs, study().record.epochs), finding=find(runs, [R, X], (X, R), seeds=3))
     page = render_page(whole)
     assert "90.00 to 90.00" not in page
-    assert page.count("needs 2 values that differ") == 2  # once for all settings, and the interval for equivalence
+    assert page.count("needs 2 values that differ") == 1  # the interval for equivalence
+    assert page.count("needs 5 seeds or more, which differ") == 1  # once for all settings
     assert "mean, 3 pairs<td><td><th>40.00, p = 0.25</tr>" in page  # as many signs alike: 2 / 2 ** 3
     assert not re.search(r">[^<]*\bnan\b", page.split("<script")[0])
 

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
 from explorer.record.folder import REPORTS
 from explorer.report.drawing import draw
+from explorer.report.kinds import FIRST, Kind, kind_of_finding
+from explorer.report.page_figures import Figure, Views
+from explorer.report.panel import Panel
+from explorer.report.parallel import Parallel
+from explorer.report.rows import Rows
 from explorer.report.terminal import print_verdict
 from explorer.study.designs import Setting
 from explorer.study.final import final_runs
@@ -28,7 +33,24 @@ from tests.made_up import End, all_ok, few_epochs, made_up, made_up_final
 
 STUDIES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "study").glob("*.yaml"))
 # One of each kind, and the one whose blocks have unlike paths; the others differ in numbers.
-FIRST = ("neighbours", "cardinality_or_width", "design_space", "fast_path", "forms", "pareto", "shortcut")
+FIRST_DRAWN = ("neighbours", "cardinality_or_width", "design_space", "fast_path", "forms", "pareto", "shortcut")
+# The kind of each shipped study; the others are of settings alike but for their paths.
+FIRST_FIGURE: dict[str, Kind] = {
+    "best": "search",
+    "cardinality_or_width": "growth",
+    "cardinality_or_width_cifar10_jpeg": "growth",
+    "design_space": "populations",
+    "design_space_cifar10_jpeg": "populations",
+    "double_complexity": "list",
+    "fast_path": "list",
+    "forms": "forms",
+    "init_narrow_cifar10_jpeg_groups": "list",
+    "init_narrow_cifar10_jpeg_quarter": "list",
+    "literal_16px_cifar10_jpeg_groups": "list",
+    "literal_cifar10_jpeg_groups": "list",
+    "neighbours": "list",
+    "pareto": "front",
+}
 # What Python and JavaScript call what they do not have; no word of a page.
 FOREIGN = re.compile(r"\b(None|nan|NaN|inf|Infinity|undefined|True|False)\b")
 
@@ -84,8 +106,55 @@ def looked_at(folder: Path) -> tuple[OpenedStudy, str]:
     return study, told[1]
 
 
+def drawn_as(study: OpenedStudy, kind: Kind) -> None:
+    """Hold that a study has the first figure of its kind, and that every colour means one setting or group."""
+    views = Views(study)
+    assert views.kind == kind_of_finding(study.finding) == kind
+    assert next(iter(views.figures)) == FIRST[kind]
+    page = (REPORTS / f"{study.folder.name}.html").read_text()
+    assert page.count(f'data-figure="{FIRST[kind]}"') == 1
+    held = {axis for axis, one in study.config.budget.held.items() if not one.at_most}
+    assert not held & {name.removeprefix("cost-") for name in views.figures}
+    colors: dict[str, set[str]] = {}
+    for name, figure in views.figures.items():
+        for setting, color in colors_in(figure):
+            colors.setdefault(setting, set()).add(color)
+        if not isinstance(figure, Parallel):
+            within(figure, name)
+    mixed = {setting: found for setting, found in colors.items() if len(found) > 1}
+    assert not mixed if kind != "growth" else len(mixed) <= 1  # where both ways to grow begin
+
+
+def colors_in(figure: Figure) -> Iterator[tuple[str, str]]:
+    """Each setting that a figure shows by itself, with the colour that it has there."""
+    if isinstance(figure, Parallel):
+        yield from zip(figure.settings, figure.colors, strict=False)
+    elif isinstance(figure, Rows):
+        yield from ((row.setting, row.color) for row in figure.rows)
+    else:
+        for mark in figure.marks:
+            if mark.kind == "dots" or mark.end:
+                yield from ((setting, mark.color) for setting in mark.settings if mark.end not in ("best", "worst"))
+
+
+def within(figure: Panel | Rows, name: str) -> None:
+    """Hold that intervals of errors, and the axes of these, lie within 0 to 100 %."""
+    if isinstance(figure, Rows):
+        for row in figure.rows:
+            for axis, cell in zip(figure.axes, row.cells, strict=True):
+                if "(%)" in axis.title and "error" in axis.title:
+                    assert not cell.low < 0, name
+                    assert not cell.high > 100, name
+    elif figure.y.title.endswith("error (%)"):
+        for mark in figure.marks:
+            assert min(mark.y, default=0) >= 0, name
+            assert max(mark.high, default=0) <= 100, name
+        low, high = figure.ends[1]
+        assert 0 <= low < high <= 100, name
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in FIRST else pytest.mark.real) for name in STUDIES]
+    "name", [pytest.param(name, marks=[] if name in FIRST_DRAWN else pytest.mark.real) for name in STUDIES]
 )
 def test_a_shipped_study_is_judged_printed_drawn_listed_and_tabulated(workplace: Path, name: str) -> None:
     images = ["data=digits"] if name == "best" else []  # it is asked of a person's own images
@@ -95,6 +164,7 @@ def test_a_shipped_study_is_judged_printed_drawn_listed_and_tabulated(workplace:
         made_up_final(config)
     study, _ = looked_at(folder)
     assert study.finding.complete
+    drawn_as(study, FIRST_FIGURE.get(name, "paths"))
     table = explorer.open_study(Path("tables") / name)
     for one in study.finding.summaries:
         assert table.query(one.setting).errors == one.errors

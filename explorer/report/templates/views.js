@@ -5,9 +5,13 @@
   const places = [...document.querySelectorAll(".plot")];
   let figures = null;
   let curves = null;
+  let colors = null;
   let titles = null;
+  let tables = null;
   const overlaid = new Set();
   const LONGEST_TITLE = 34; // letters of an axis's title on a phone
+  const APART = 8; // fewest pixels between two labels of ticks
+  const [LINE, LEADER] = [15, 14]; // pixels of a line of text, and from the end of a curve to its name
   const MOST_ROWS = 2000; // of the numbers of a figure; the record holds all
 
   // A title that is longer than a phone is wide, in two lines at the space nearest to its middle.
@@ -19,21 +23,67 @@
     return `${words.slice(0, at)}<br>${words.slice(at + 1)}`;
   };
 
-  const themed = (layout) => {
+  // A colour of the palette as the page shows it, in light and dark; any other colour as it is.
+  const shade = (color) => {
+    const place = typeof color === "string" ? colors.palette.indexOf(color.toLowerCase()) : -1;
+    return place < 0 ? color : css(`--c${place}`);
+  };
+  const parts = (color) => [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
+  const faded = (color) => `rgba(${parts(color).join(",")},0.16)`;
+  const fills = (color) => colors.palette.find((one) => faded(one) === color.replaceAll(" ", ""));
+
+  const painted = (trace) => {
+    const result = { ...trace };
+    for (const part of ["marker", "line"]) {
+      if (trace[part]?.color) result[part] = { ...trace[part], color: shade(trace[part].color) };
+    }
+    const filled = trace.fillcolor && fills(trace.fillcolor);
+    return filled ? { ...result, fillcolor: faded(shade(filled)) } : result;
+  };
+
+  // The labels below a figure that have room side by side: whole ones, their first lines, or fewer of these.
+  const pen = document.createElement("canvas").getContext("2d");
+  const width = (words) => Math.max(...words.split("<br>").map((line) => pen.measureText(line).width));
+  const fitted = (place, layout, size) => {
+    const { ticks, ends } = layout.meta ?? {};
+    if (!ticks) return {};
+    pen.font = `${size}px system-ui, sans-serif`;
+    const room = place.clientWidth - layout.margin.l - layout.margin.r;
+    const at = (value) => (((layout.xaxis.type === "log" ? Math.log10(value) : value) - ends[0]) / (ends[1] - ends[0])) * room;
+    const free = ([values, words]) => {
+      const boxes = values.map((value, number) => [at(value) - width(words[number]) / 2, at(value) + width(words[number]) / 2]);
+      return boxes.every(([left], number) => !number || left - boxes[number - 1][1] >= APART);
+    };
+    const [tickvals, ticktext] = ticks.find(free) ?? ticks.at(-1).map((all) => all.slice(0, 1));
+    return { tickvals, ticktext };
+  };
+
+  const themed = (layout, place) => {
+    const size = narrow() ? 12 : 14;
     const axis = { gridcolor: css("--line"), linecolor: css("--line"), tickcolor: css("--line") };
     const result = {
       ...layout,
       dragmode: narrow() ? false : "select",
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: css("--text"), family: "system-ui, sans-serif", size: narrow() ? 12 : 14 },
+      font: { color: css("--text"), family: "system-ui, sans-serif", size },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--text") },
       hoverlabel: { ...layout.hoverlabel, bgcolor: css("--panel"), bordercolor: css("--line"), font: { color: css("--text") } },
     };
     for (const name of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
-      const title = { ...layout[name].title, text: narrow() ? folded(layout[name].title.text) : layout[name].title.text };
+      const title = { ...layout[name].title, font: { size }, text: narrow() ? folded(layout[name].title.text) : layout[name].title.text };
       result[name] = { ...layout[name], ...axis, title };
     }
+    if (place) Object.assign(result.xaxis, fitted(place, layout, size));
+    // The title of the vertical axis stands above it, to be read without turning one's head.
+    const above = {
+      text: result.yaxis.title.text, name: "title", showarrow: false, xref: "paper", yref: "paper", x: 0, y: 1, xanchor: "left",
+      yanchor: "bottom", align: "left", xshift: -layout.margin.l + 2, yshift: 5, font: { weight: 600 },
+    };
+    result.yaxis.title = { text: "" };
+    if (above.text.includes("<br>")) result.margin = { ...layout.margin, t: layout.margin.t + LINE };
+    const ends = (layout.annotations ?? []).map((one) => ({ ...one, arrowcolor: shade(one.arrowcolor), font: { size } }));
+    result.annotations = [...ends, above];
     return result;
   };
 
@@ -42,7 +92,7 @@
     if (!trace.customdata) return trace;
     const names = [...trace.customdata];
     const some = page.picked.size > 0;
-    if (trace.mode === "markers") {
+    if (trace.mode.startsWith("markers")) {
       const points = names.flatMap((name, place) => (page.picked.has(name) ? [place] : []));
       const opacity = some ? 1 : trace.opacity; // what is drawn faint is not, once it is picked
       return { ...trace, opacity, selectedpoints: some ? points : null, unselected: { marker: { opacity: 0.12 } } };
@@ -50,16 +100,46 @@
     return { ...trace, opacity: some && !page.picked.has(names[0]) ? 0.12 : trace.opacity };
   };
 
+  const pickedNames = () => [...page.picked].filter((name) => name in curves.all).slice(0, curves.most);
+
+  // A design has its own colour, or where many share one that of its place among those that are picked.
+  const curveColor = (setting, names) => {
+    const own = names.map((name) => colors.settings[name] ?? colors.palette[0]);
+    return new Set(own).size === own.length ? own[names.indexOf(setting)] : colors.palette[names.indexOf(setting) % colors.palette.length];
+  };
+
+  // The names at the ends of the picked curves, moved apart.
+  const pickedEnds = (layout, place) => {
+    const names = pickedNames();
+    const last = (setting) => {
+      const { epochs, val, train } = curves.all[setting];
+      const y = val.some((one) => one !== null) ? val : train;
+      const at = y.findLastIndex((one) => one !== null && one > 0);
+      return { setting, x: epochs[at], y: y[at] };
+    };
+    const found = names.map(last).filter((one) => one.x !== undefined).sort((one, other) => other.y - one.y);
+    const isLog = layout.yaxis.type === "log";
+    const [low, high] = layout.yaxis.range;
+    const tall = place.clientHeight - layout.margin.t - layout.margin.b;
+    const up = (y) => tall * (1 - ((isLog ? Math.log10(y) : y) - low) / (high - low));
+    let before = -Infinity;
+    const heights = found.map((one) => (before = Math.max(up(one.y), before + LINE)));
+    const over = Math.max(0, (heights.at(-1) ?? 0) - tall);
+    return found.map((one, number) => ({
+      x: one.x, y: isLog ? Math.log10(one.y) : one.y, text: curves.designs[one.setting]?.short ?? one.setting, name: "end", xanchor: "left",
+      ax: LEADER, ay: heights[number] - over - up(one.y), arrowhead: 0, arrowwidth: 1, arrowcolor: curveColor(one.setting, names), borderpad: 0,
+    }));
+  };
+
   // Training curves of the picked designs, be they among those drawn at first or not.
   const pickedCurves = () => {
-    const names = [...page.picked].filter((name) => name in curves.all).slice(0, curves.most);
-    return names.flatMap((setting, number) => {
+    const names = pickedNames();
+    return names.flatMap((setting) => {
       const { epochs, val, low, high, train } = curves.all[setting];
-      const color = curves.palette[number % curves.palette.length];
-      const [red, green, blue] = [1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16));
+      const color = curveColor(setting, names);
       const name = curves.designs[setting]?.name ?? setting;
       const line = (y, kind, more) => ({
-        x: epochs, y, name, mode: "lines", line: { color, ...more }, showlegend: kind === "validation",
+        x: epochs, y, name, mode: "lines", line: { color, ...more }, showlegend: false,
         customdata: epochs.map(() => setting), hovertemplate: `${name}, ${kind}<br>epoch %{x}: %{y:.2f} %<extra></extra>`,
       });
       // A band breaks where there is no interval; one epoch between two gaps is drawn a little wide.
@@ -74,7 +154,7 @@
       const band = {
         x: outlines.flat().map(([at]) => at), fill: "toself", mode: "lines",
         y: outlines.flat().map(([, value]) => value),
-        fillcolor: `rgba(${red},${green},${blue},0.16)`, line: { width: 0 }, hoverinfo: "skip", showlegend: false,
+        fillcolor: faded(color), line: { width: 0 }, hoverinfo: "skip", showlegend: false,
       };
       const lines = [line(val, "validation", { width: 2 }), line(train, "training", { width: 1.5, dash: "dot" })];
       return pieces.length ? [band, ...lines] : lines;
@@ -111,13 +191,34 @@
 
   const traces = (name) => {
     const own = name === "curves" ? pickedCurves() : [];
-    if (own.length) return own;
-    return figures[name].data.map((trace) => marked(trace.meta === "optional" ? { ...trace, visible: overlaid.has(name) } : trace));
+    if (own.length) return own.map(painted);
+    return figures[name].data.map((trace) => painted(marked(trace.meta === "optional" ? { ...trace, visible: overlaid.has(name) } : trace)));
   };
 
-  const draw = (place) => {
+  const layoutOf = (name, place) => {
+    const { layout } = figures[name];
+    if (name !== "curves" || !pickedNames().length) return layout;
+    const annotations = pickedEnds(layout, place);
+    const longest = Math.max(0, ...annotations.map((one) => 8 * one.text.length));
+    return { ...layout, annotations, margin: { ...layout.margin, r: Math.max(layout.margin.r, longest + LEADER) } };
+  };
+
+  // Names of marks that would touch on a small screen are left out; pointing at a mark still tells its name.
+  const uncovered = (place) => {
+    const kept = [...place.querySelectorAll(".infolayer .annotation-text")].map((one) => one.getBoundingClientRect());
+    for (const words of place.querySelectorAll(".textpoint text")) {
+      const box = words.getBoundingClientRect();
+      const inside = place.getBoundingClientRect();
+      const meets = box.right > inside.right || kept.some((one) => box.left < one.right && one.left < box.right && box.top < one.bottom && one.top < box.bottom);
+      words.style.visibility = meets ? "hidden" : "";
+      if (!meets) kept.push(box);
+    }
+  };
+
+  const draw = async (place) => {
     const name = place.dataset.figure;
-    return Plotly.react(place, traces(name), themed(figures[name].layout), options());
+    await Plotly.react(place, traces(name), themed(layoutOf(name, place), place), options());
+    uncovered(place);
   };
 
   const named = (points) => points.map((point) => point.customdata).filter(Boolean);
@@ -125,7 +226,8 @@
   // The same figure as a file, with its title, on the page's ground.
   const saved = async (name, format) => {
     if (!(name in figures)) return savedStill(name, format);
-    const layout = themed(figures[name].layout);
+    const place = document.querySelector(`[data-figure="${name}"]`);
+    const layout = themed(layoutOf(name, place), { clientWidth: 1000 });
     const title = { text: titles[name].replaceAll("&", "&amp;").replaceAll("<", "&lt;"), x: 0.01, xanchor: "left", y: 0.985, yanchor: "top", font: { size: 15 } };
     const data = traces(name);
     const entries = data.filter((trace) => trace.visible !== false && trace.showlegend !== false && trace.name);
@@ -141,7 +243,7 @@
   const savedStill = async (name, format) => {
     const svg = document.querySelector(`[data-figure="${name}"] svg.still`).cloneNode(true);
     const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
-    const style = `text{fill:${css("--text")};font:13.5px system-ui,sans-serif}.grid{stroke:${css("--line")}}.over{paint-order:stroke;stroke:${css("--page")};stroke-width:3px}.faint{opacity:.12}.strip{fill:none}.range{fill:${css("--accent")};fill-opacity:.3}`;
+    const style = `text{fill:${css("--text")};font:13.5px system-ui,sans-serif}.grid{stroke:${css("--line")}}.over{paint-order:stroke;stroke:${css("--page")};stroke-width:3px}.faint{opacity:.12}:root{${colors.palette.map((_, place) => `--c${place}:${css(`--c${place}`)}`).join(";")}}.strip{fill:none}.range{fill:${css("--accent")};fill-opacity:.3}`;
     svg.insertAdjacentHTML("afterbegin", `<style>${style}</style><rect width="100%" height="100%" fill="${css("--page")}"/>`);
     svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     svg.setAttribute("width", width);
@@ -161,20 +263,25 @@
   // The numbers that a figure shows, as a table: for whoever cannot see it, or wants to know.
   const numbers = (name) => {
     const plain = (text) => text.replaceAll("<br>", ", ").replaceAll("&lt;", "<").replaceAll("&amp;", "&");
-    const { layout } = figures[name];
     const table = document.createElement("table");
     const line = (section, kind, words) => {
       const row = section.insertRow();
       for (const word of words) row.append(Object.assign(document.createElement(kind), { textContent: word }));
     };
     const head = table.createTHead();
+    if (name in tables) {
+      line(head, "th", tables[name].columns);
+      for (const row of tables[name].rows.slice(0, MOST_ROWS)) line(table.createTBody(), "td", row);
+      return table;
+    }
+    const { layout } = figures[name];
     const title = (axis) => plain(axis.title.text).replace(/, logarithmic$/, "");
     line(head, "th", ["Mark", title(layout.xaxis), title(layout.yaxis)]);
     const body = table.createTBody();
     const shown = (number) => (typeof number === "number" ? (Number.isInteger(number) ? number : Number(number.toPrecision(5))).toLocaleString("en", { maximumFractionDigits: 6 }) : (number ?? ""));
     const rows = traces(name)
-      .filter((trace) => trace.fill !== "toself" && (trace.text || trace.hovertemplate) && trace.visible !== false)
-      .flatMap((trace) => trace.x.map((x, place) => [plain(trace.text?.[place] ?? trace.name), shown(x), shown(trace.y[place])]));
+      .filter((trace) => trace.fill !== "toself" && (trace.hovertext || trace.hovertemplate) && trace.visible !== false)
+      .flatMap((trace) => trace.x.map((x, place) => [plain(trace.hovertext?.[place] ?? trace.name), shown(x), shown(trace.y[place])]));
     for (const row of rows.slice(0, MOST_ROWS)) line(body, "td", row);
     if (rows.length > MOST_ROWS) line(body, "td", [`${rows.length - MOST_ROWS} more are in the record`, "", ""]);
     return table;
@@ -190,7 +297,7 @@
       button.addEventListener("click", () => saved(name, format));
       tools.append(button);
     }
-    if (name in figures) {
+    if (name in figures || name in tables) {
       const more = document.createElement("details");
       const scroll = Object.assign(document.createElement("div"), { className: "scroll", tabIndex: 0 });
       scroll.setAttribute("role", "region");
@@ -208,7 +315,8 @@
     if (place.classList.contains("live")) return;
     place.classList.add("live");
     if (!(place.dataset.figure in figures)) {
-      page.parallel(place);
+      if (place.classList.contains("rowed")) page.rows(place);
+      else page.parallel(place);
       tooled(place);
       return;
     }
@@ -246,7 +354,9 @@
     const data = JSON.parse(await page.unpack("data"));
     figures = data.figures;
     titles = data.titles;
-    curves = { all: data.curves, designs: data.designs, palette: data.palette, most: data.most };
+    tables = data.tables;
+    curves = { all: data.curves, designs: data.designs, most: data.most };
+    colors = { palette: data.palette, settings: data.colors };
     page.cards(data.designs, data.error);
     await plotly();
     for (const place of waiting()) {
@@ -264,6 +374,16 @@
     }
     page.listeners.push(redraw);
     document.addEventListener("theme", redraw);
+    // The ground of paper is white: the palette is that of light pages there.
+    addEventListener("beforeprint", redraw);
+    addEventListener("afterprint", redraw);
+    let [wide, later] = [innerWidth, 0];
+    addEventListener("resize", () => {
+      if (innerWidth === wide) return; // as where a phone shows or hides its bars
+      wide = innerWidth;
+      clearTimeout(later);
+      later = setTimeout(redraw, 200);
+    });
     document.documentElement.dataset.ready = "yes";
   };
 
