@@ -54,7 +54,8 @@ def test_a_page_draws_its_figures_without_a_request_or_complaint(
     own = (reports / "equal_params.html").as_uri()
     assert [url for url in visit.requests if not url.startswith("blob:")] == [own]
     assert visit.page.locator(".plot[data-figure=cardinality].live").count() == 1
-    assert visit.page.locator("svg.still").count() == 0
+    assert visit.page.locator(".plot:not(.rowed) svg.still").count() == 0
+    assert visit.page.locator(".rowed svg.still:visible").count() == visit.page.locator(".rowed").count() == 2
     # Two settings with two seeds each: four small marks and two means.
     assert visit.page.locator(".plot >> nth=0 >> .scatterlayer .point").count() == 6
     width = visit.page.evaluate("document.documentElement.scrollWidth")
@@ -66,7 +67,7 @@ def test_without_javascript_verdict_table_and_pictures_are_there(browser: Browse
     assert "too few for a verdict" in visit.page.inner_text(".verdict")
     assert "6.50 %" in visit.page.inner_text("#settings")
     pictures = visit.page.locator("svg.still")
-    assert pictures.count() == visit.page.locator(".plot").count() >= 3
+    assert visit.page.locator("svg.still:visible").count() == visit.page.locator(".plot").count() >= 3
     assert pictures.nth(0).bounding_box()["height"] > 300  # type: ignore[index]
     assert not visit.page.is_visible("#sorting")
     assert not visit.page.is_visible("#theme")
@@ -79,13 +80,20 @@ def test_a_picked_design_stands_out_in_every_view_and_is_in_the_address(browser:
     assert page.evaluate("location.hash") == "#designs=29-32x4d"
     assert page.locator("tr.picked").count() == 1
     chosen = "document.querySelector('.plot').data.filter((t) => t.customdata).map((t) => t.selectedpoints)"
-    assert page.evaluate(chosen) == [[2, 3], [1]]
+    assert page.evaluate(chosen) == [[], [0, 1], [], [0]]
+    faint = "[...document.querySelectorAll('.rowed svg:first-child .row.faint')].map((row) => row.dataset.setting)"
+    assert page.evaluate(faint) == ["29-1x64d", "29-1x64d"]
     again = opened(browser, reports, "#designs=29-32x4d,29-1x64d").page
     assert again.inner_text("#picked") == "2 designs picked"
-    assert again.evaluate(chosen) == [[0, 1, 2, 3], [0, 1]]
+    assert again.evaluate(chosen) == [[0, 1], [0, 1], [0], [0]]
     again.click("#unpick")
     assert again.evaluate("location.hash") == ""
-    assert again.evaluate(chosen) == [None, None]
+    assert again.evaluate(chosen) == [None] * 4
+    row = again.locator(".rowed .row:visible").first
+    row.focus()
+    row.press("ArrowDown")
+    again.keyboard.press("Enter")  # marks are reached without a pointer
+    assert again.evaluate("[...page.picked]") == [again.locator(".rowed .row:focus").get_attribute("data-setting")]
 
 
 def test_picked_designs_have_cards_side_by_side(browser: Browser, reports: Path) -> None:
@@ -123,7 +131,9 @@ def test_picked_designs_have_cards_side_by_side(browser: Browser, reports: Path)
 def test_clicking_a_mark_and_brushing_pick_designs(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports).page
     # The large marks are drawn last; the first of them is the mean of the first setting.
-    box = page.locator(".plot >> nth=0 >> .scatterlayer .trace >> nth=-1 >> .point >> nth=0").bounding_box()
+    mean = page.locator(".plot >> nth=0 >> .scatterlayer .trace >> nth=-2 >> .point >> nth=0")
+    mean.scroll_into_view_if_needed()
+    box = mean.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector(".plot >> nth=0 >> .hoverlayer .hovertext")
@@ -252,15 +262,17 @@ def test_the_numbers_of_a_figure_are_a_table(browser: Browser, reports: Path) ->
     assert len(lines) == 1 + 4 + 2
 
 
-def test_the_papers_table_is_laid_over_when_asked_for(browser: Browser, reports: Path) -> None:
-    page = opened(browser, reports).page
+def test_the_papers_table_is_laid_over_when_asked_for(browser: Browser, tmp_path: Path) -> None:
+    write_page(open_study(ROOT / "studies" / "equal_params_cifar10_jpeg"), tmp_path / "recorded.html")
+    page = browsing.opened(browser, tmp_path / "recorded.html").page
     optional = "document.querySelector('.plot').data.filter((trace) => trace.meta === 'optional')"
     shown = f"{optional}.filter((trace) => trace.visible !== false).map((trace) => trace.y)"
     assert page.evaluate(shown) == []
     page.check("[data-overlay=cardinality]")
     (line, *_) = page.evaluate(shown)
-    # From our 6.50 % with one path: 23.9, 23.0, 22.6, 22.3 and 22.2 % in the paper.
-    assert line == pytest.approx([6.5, 5.6, 5.2, 4.9, 4.8])
+    # From our own error with one path: 23.9, 23.0, 22.6, 22.3 and 22.2 % in the paper.
+    assert [value - line[0] for value in line] == pytest.approx([0, -0.9, -1.3, -1.6, -1.7])
+    assert line[0] == pytest.approx(28.12, abs=0.01)
     page.uncheck("[data-overlay=cardinality]")
     assert page.evaluate(shown) == []
 
@@ -392,3 +404,33 @@ def test_of_two_choices_each_shows_one_of_its_own_figures(browser: Browser, tmp_
     last.check()
     assert sorted(shown()) == sorted([cost, str(last.get_attribute("value"))])
     page.wait_for_selector(f".plot.live[data-figure={last.get_attribute('value')}]")
+
+
+# Words over words, and words that are turned, among those of a figure that can be seen.
+TOUCHING = """() => [...document.querySelectorAll('.plot')].flatMap((plot) => {
+  const all = [...plot.querySelectorAll('svg text')].filter((one) => one.textContent.trim() && !one.closest('.legend')
+    && one.checkVisibility({ visibilityProperty: true }) && one.getBoundingClientRect().width);
+  const boxes = all.flatMap((one) => {
+    const lines = [...one.querySelectorAll('tspan.line')];
+    return (lines.length ? lines : [one]).map((line) => [one.textContent, line.getBoundingClientRect(), one.getCTM()]);
+  });
+  const turned = boxes.filter(([, , matrix]) => Math.abs(matrix.b) > 0.01).map(([words]) => `turned: ${words}`);
+  return [...turned, ...boxes.flatMap(([words, box], number) => boxes.slice(number + 1)
+    .filter(([, two]) => box.left < two.right - 1 && two.left < box.right - 1)
+    .filter(([, two]) => box.top < two.bottom - 4 && two.top < box.bottom - 4)
+    .map(([other]) => `${plot.dataset.figure}: ${words} / ${other}`))];
+})"""
+
+
+def test_no_words_of_a_figure_touch_or_are_turned(browser: Browser, many: Path, tmp_path: Path) -> None:
+    for name in ("cardinality_or_width_cifar10_jpeg", "design_space_cifar10_jpeg"):
+        write_page(open_study(ROOT / "studies" / name), tmp_path / f"{name}.html")
+    for path in (*sorted(tmp_path.glob("*.html")), many):
+        page = browsing.opened(browser, path, viewport={"width": 1280, "height": 900}).page
+        # Axes side by side have their labels over each other's lines; these are tested by their own drawing.
+        page.evaluate("document.querySelectorAll('[data-figure=parallel]').forEach((one) => one.remove())")
+        assert page.evaluate(TOUCHING) == [], path.name
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.wait_for_timeout(1500)
+        assert page.evaluate(TOUCHING) == [], path.name
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
