@@ -15,6 +15,7 @@ WIDTH, LEFT, RIGHT = 1000, 300, 700  # of the picture; where its axis begins, an
 GAP = 16  # between the axis and the text at its sides
 NARROWEST = 240  # width of the axis that longer words leave it; what is longer still is cut
 LONGEST_LABEL, LONGEST_WORDS = int((LEFT - GAP) / LETTER), int((WIDTH - LEFT - NARROWEST - GAP) / LETTER)  # characters
+GREY_PAINT = paint(PALETTE[6])
 Kind = Literal["square", "diamond", "span", "hollow"]
 
 
@@ -82,7 +83,7 @@ def forest_svg(forest: Forest) -> Markup:
         parts.append(f'<path class="grid" d="M{across(value):.1f} {TOP}V{bottom}"/>')
         parts.append(text(across(value), bottom + 18, words))
     if forest.has_zero:
-        parts.append(f'<path d="M{across(0.0):.1f} {TOP}V{bottom}" stroke="{paint(PALETTE[6])}" stroke-width="1.5"/>')
+        parts.append(f'<path d="M{across(0.0):.1f} {TOP}V{bottom}" stroke="{GREY_PAINT}" stroke-width="1.5"/>')
     parts.append(text((LEFT + right) / 2, frame.height - 12, axis))
     parts += [text(0, 20, heads[0], "start"), text(right + GAP, 20, heads[1], "start")]
     for place, row in enumerate(rows):
@@ -92,7 +93,7 @@ def forest_svg(forest: Forest) -> Markup:
 
 def _shade(left: float, right: float, bottom: float) -> str:
     return (
-        f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{bottom - TOP}" fill="{paint(PALETTE[6])}" '
+        f'<rect x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{bottom - TOP}" fill="{GREY_PAINT}" '
         'fill-opacity=".18"/>'
     )
 
@@ -123,12 +124,12 @@ def _row(row: ForestRow, y: float, across: Place, axis_ends: float) -> list[str]
     elif row.kind == "hollow":
         places = [x, *map(across, row.more)]
         found += [
-            f'<circle cx="{at:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{paint(PALETTE[6])}" stroke-width="2"/>'
+            f'<circle cx="{at:.1f}" cy="{y:.1f}" r="5" fill="none" stroke="{GREY_PAINT}" stroke-width="2"/>'
             for at in places
         ]
     else:
         found += [
-            f'<circle cx="{across(at):.1f}" cy="{y:.1f}" r="3.5" fill="none" stroke="{paint(PALETTE[6])}" stroke-width="1.5"/>'
+            f'<circle cx="{across(at):.1f}" cy="{y:.1f}" r="3.5" fill="none" stroke="{GREY_PAINT}" stroke-width="1.5"/>'
             for at in row.more
         ]
         half = 3 + 5 * math.sqrt(max(0.0, min(1.0, row.heavy)))
