@@ -10,7 +10,7 @@ from explorer.analysis.paired import ALPHA
 from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.name import display_setting
 from explorer.host.commands import PROGRAM, command_for
-from explorer.host.formatting import counted, interval, less, less_interval, number, p_value, percent
+from explorer.host.formatting import counted, interval, less, less_interval, number, p_value, percent, unbroken
 from explorer.report.forest import Forest, ForestRow
 
 MOST_CLASSES = 20  # classes in the figure: of more those with the largest differences
@@ -76,7 +76,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Section:
-    """All that the page says of what two settings disagree on; `ways` are how what is missing comes about."""
+    """All that the page says of what two settings disagree on.
+
+    ways  how what is missing comes about: words, a command, further words
+    """
 
     names: Names
     found: Disagreement
@@ -84,7 +87,7 @@ class Section:
     churn: str
     classes: list[ClassWords]
     strips: list[Strip]
-    ways: list[str]
+    ways: list[tuple[str, str, str]]
 
 
 def section(study: OpenedStudy, pictures: Mapping[int, str] | None = None) -> Section | None:
@@ -105,19 +108,17 @@ def section(study: OpenedStudy, pictures: Mapping[int, str] | None = None) -> Se
             f"{_expected(sides[0])} would be expected each way."
         )
         strips = [Strip("Images that one setting alone gets right", words, (), 0)]
-    name, ways = study.folder.name, []
+    name, ways = study.folder.name, list[tuple[str, str, str]]()
     if not found.classes and not study.config.is_told:
-        ways.append(
-            "Errors by class need the labels of the test images, which this record does not hold: "
-            f"{command_for('label', name, program=PROGRAM)} adds them where the images are."
-        )
+        why = "Errors by class need the labels of the test images, which this record does not hold: "
+        ways.append((why, command_for("label", name, program=PROGRAM), " adds them where the images are."))
     hidden = any(one.pictures and not one.has_pictures for one in strips) and study.labels.is_known
     if hidden and study.config.data.source != "digits":
         shown = command_for("report", name, "report.images=true", program=PROGRAM)
-        ways.append(f"Pictures may be private or belong to others, so that {shown} alone puts them on this page.")
+        ways.append(("Pictures may be private or belong to others: only ", shown, " puts them on this page."))
     classes = [_class_words(study, row) for row in found.classes]
     churn = "" if found.churn is None else churn_words(found.churn, names)
-    return Section(names, found, cell_rows(found, names), churn, classes, strips, ways)
+    return Section(names, found, cell_rows(found, names), unbroken(churn), classes, strips, ways)
 
 
 def names_of(study: OpenedStudy) -> Names:
@@ -267,7 +268,7 @@ def _strip(
         )
         for image, right in zip(one.images[:MOST_PICTURES], one.right, strict=False)
     )
-    return Strip(f"Right with {winner}, wrong with {loser}", words, shown, many - len(shown))
+    return Strip(f"Right with {winner}, wrong with {loser}", unbroken(words), shown, many - len(shown))
 
 
 def _limits(found: Disagreement) -> tuple[str, str]:

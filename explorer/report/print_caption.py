@@ -39,7 +39,12 @@ def caption(study: OpenedStudy, name: str, figure: Printable) -> str:
     elif isinstance(figure, Forest):
         if any(row.more and row.kind == "square" for row in figure.rows):
             parts.append("Circles: single seeds.")
-        parts.append("Lines: 95 % intervals." + ("" if figure.margin is None else " Shaded: the margin."))
+        ends = (
+            "intervals that hold for all classes at once (95 %, Bonferroni)" if name == "classes" else "95 % intervals"
+        )
+        parts.append(f"Lines: {ends}." + ("" if figure.margin is None else " Shaded: the margin."))
+        if name in ("disagreement", "classes") and study.disagreement is not None:
+            parts.append(f"n = {counted(len(study.disagreement.seeds), 'pair')} of seeds.")
         if name.startswith("final") and finding.final_round is not None:
             parts.append(f"n = {counted(finding.final_round.seeds, 'seed')} a design.")
     elif isinstance(figure, Rows):

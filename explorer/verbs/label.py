@@ -71,7 +71,14 @@ def _add(study: OpenedStudy, data: DataConfig, seed: int | None) -> None:
     """
     from explorer.training.images.split import load, preprocessing_of, test_labels
 
-    found = load(data, "cpu", seed=seed or 0)
+    try:
+        found = load(data, "cpu", seed=seed or 0)
+    except InputError as error:
+        if data.source == "digits":
+            raise
+        raise InputError(
+            f"{error}; say where they are now: {command_for('label', study.config.name, 'data=FOLDER')}"
+        ) from None
     recorded = study.environment["data_hash"]
     if found.digest != recorded:
         raise InputError(

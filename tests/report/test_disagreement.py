@@ -87,7 +87,9 @@ def test_the_figures_are_those_numbers_and_can_be_printed(study: OpenedStudy) ->
         (-100 * one.difference.mean for one in found.classes), reverse=True
     )
     assert [*printable(study)][-2:] == ["disagreement", "classes"]
-    assert "Lines: 95 % intervals" in caption(study, "classes", classes)
+    assert "Lines: intervals that hold for all classes at once (95 %, Bonferroni). n = 6 pairs of seeds." in caption(
+        study, "classes", classes
+    )
     many = replace(study, labels=Labels(np.arange(IMAGES)))  # a class for each image
     drawn = class_forest(many)
     assert drawn is not None
@@ -142,7 +144,7 @@ def test_places_are_named_where_there_are_no_pictures(workplace: Path) -> None:
     page = render_page(study)
     assert shown(page) == []
     assert f"Places in the test set, counted from 0: 0 (class {classes[0]})" in page
-    assert "explorer report tiny report.images=true alone puts them on this page" in page
+    assert "only <code>explorer report tiny report.images=true</code> puts them on this page" in page
     with pytest.raises(InputError, match=r"report.images=true: .*photos: there is no such folder"):
         pictures_of(study, True)
     assert 'data-private="yes"' in render_page(study, pictures={0: "data:image/png;base64,"})
@@ -185,7 +187,7 @@ def test_a_record_without_labels_does_without_classes_and_says_how_to_add_them(w
     page = render_page(study, pictures=pictures_of(study, "auto"))
     assert "What the networks disagree on" in page
     assert "Errors by class</h3>" not in page
-    assert "explorer label tiny adds them where the images are" in page
+    assert "<code>explorer label tiny</code> adds them where the images are" in page
     assert "counted from 0: 0, 1, 2" in page
     with pytest.raises(InputError, match=r"report.images=true: .*holds no labels"):
         pictures_of(study, True)
