@@ -26,7 +26,7 @@ from explorer.report.index import Entry
 
 FILE = Path("local") / "index.json"
 USERS = ("entries",)  # below the user's cache folder
-MOST_KEPT = 5000  # entries in the user's cache; each has a few kilobytes
+MOST_KEPT = 5000  # entries in the user's cache; each has a few kilobytes, and some twenty per 1,000 runs
 MOST_BYTES = 2**22
 COARSE = 2.0  # seconds: the coarsest file times in use, within which two changes may look like one
 

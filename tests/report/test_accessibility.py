@@ -86,4 +86,16 @@ def test_a_pool_of_studies_has_none(browser: Browser, tmp_path: Path, way: dict[
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_index_has_none(browser: Browser, reports: Path, way: dict[str, Any]) -> None:
-    assert violations(Visit(browser, reports / "index.html", **way).page) == []
+    page = Visit(browser, reports / "index.html", **way).page
+    page.wait_for_selector("html[data-ready=yes]")
+    assert page.is_visible("#explore")
+    assert violations(page) == []
+
+
+def test_the_index_has_none_without_its_scripts(browser: Browser, reports: Path) -> None:
+    text = (reports / "index.html").read_text()
+    (reports / "still.html").write_text(re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL))
+    page = Visit(browser, reports / "still.html").page
+    assert page.locator(".effect:visible").count() == 3
+    assert not page.is_visible("#explore")
+    assert violations(page) == []

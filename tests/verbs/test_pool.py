@@ -66,7 +66,7 @@ def test_three_data_sets_give_a_mean_a_prediction_and_a_page_that_the_index_list
     assert "://" not in page
     assert ">A further data set<" in page
     index = (tmp_path / "reports" / "index.html").read_text()
-    assert '<a href="pool-all.html">' in index
+    assert index.count('<a href="pool-all.html">') == 2  # of the mean in the picture, and in the list
     assert "Over 3 data sets, does" in index
     assert main(["study=equal_params", "name=one", "data.name=one", "do=report"]) == 0  # which draws the index anew
     assert '<a href="pool-all.html">' in (tmp_path / "reports" / "index.html").read_text()
