@@ -12,7 +12,8 @@ from explorer.analysis.summary import MIN_PAIRS, SettingSummary
 from explorer.host.formatting import interval, percent
 
 TOLD_COSTS = "Costs are those of the other program's own networks, as it told them."
-NEEDED = f"An interval needs {MIN_PAIRS} seeds or more, which differ; a dash where there are none."
+INTERVAL_NEEDS = f"An interval needs {MIN_PAIRS} seeds or more, which differ"
+NEEDED = f"{INTERVAL_NEEDS}; a dash where there are none."
 
 
 def mean_words(summary: SettingSummary) -> str:
@@ -41,12 +42,6 @@ def in_order(finding: Finding) -> list[SettingSummary]:
     if finding.measure != "val_error" and finding.imported is None:
         return finding.summaries
     return sorted(finding.summaries, key=lambda one: (not one.came_through, one.estimate.mean))
-
-
-def order_words(finding: Finding) -> str:
-    """The order of the rows of a table of settings, as a sentence."""
-    lowest_first = finding.measure == "val_error" or finding.imported is not None
-    return "The lowest error is first." if lowest_first else "In the order of the study."
 
 
 def seeds_words(summary: SettingSummary) -> str:

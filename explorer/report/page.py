@@ -44,7 +44,7 @@ from explorer.report.described import table_of
 from explorer.report.design_card import again, given_path
 from explorer.report.disagreement import MOST_CLASSES, PRIVATE, disagreement_forests
 from explorer.report.disagreement import section as disagreement_section
-from explorer.report.error_words import in_order, seed_words
+from explorer.report.error_words import seed_words
 from explorer.report.figures import LEAST_BANDED
 from explorer.report.final import final_forests
 from explorer.report.forest import forest_svg
@@ -57,6 +57,7 @@ from explorer.report.parallel import Parallel
 from explorer.report.rank_figure import rank_words
 from explorer.report.robustness import CheckRow, check_rows, filter_rows
 from explorer.report.rows import LEAST_CLAIMED, MOST_ROWS, Rows
+from explorer.report.settings_table import FIRST_ROWS, beside_rival, by_error, rival_of
 from explorer.report.steps import step_rows
 from explorer.report.verdict_svg import verdict_svgs
 
@@ -136,7 +137,10 @@ def render_page(
         drawn=picture,
         verdict_svgs=verdict_svgs(picture) if picture else {},
         final_forests={name: forest_svg(one) for name, one in final_forests(study.finding.final_round).items()},
-        rows=in_order(study.finding),
+        rows=by_error(study.finding),
+        beside=beside_rival(study.finding),
+        rival=rival_of(study.finding),
+        first_rows=FIRST_ROWS,
         axes=views.axes.to_dict("index"),
         error_words=error_words,
         shape=SHOWN,

@@ -75,7 +75,7 @@ def test_without_javascript_verdict_table_and_pictures_are_there(browser: Browse
 
 def test_a_picked_design_stands_out_in_every_view_and_is_in_the_address(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports).page
-    page.click("button.pick >> nth=1")
+    page.click("tr[data-setting='29-32x4d'] button.pick")
     assert page.inner_text("#picked") == "1 design picked"
     assert page.evaluate("location.hash") == "#designs=29-32x4d"
     assert page.locator("tr.picked").count() == 1
@@ -99,8 +99,8 @@ def test_a_picked_design_stands_out_in_every_view_and_is_in_the_address(browser:
 def test_picked_designs_have_cards_side_by_side(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports).page
     assert not page.is_visible("#cards")
-    page.click("button.pick >> nth=0")
     page.click("button.pick >> nth=1")
+    page.click("button.pick >> nth=0")
     cards = page.locator("#cards article")
     assert cards.count() == 2
     boxes = [cards.nth(number).bounding_box() for number in (0, 1)]
@@ -155,29 +155,35 @@ def test_clicking_a_mark_and_brushing_pick_designs(browser: Browser, reports: Pa
 def test_the_table_sorts_searches_hides_columns_and_gives_files(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports).page
     order = "[...document.querySelectorAll('#settings tbody tr')].map((row) => row.dataset.setting)"
+    assert page.evaluate(order) == ["29-32x4d", "29-1x64d"]
     head = page.locator("#settings th[data-name=test_error] button")
     head.click()
-    assert page.evaluate(order) == ["29-32x4d", "29-1x64d"]
-    head.press("Enter")
-    assert page.evaluate(order) == ["29-1x64d", "29-32x4d"]
     assert page.locator("#settings th[aria-sort=descending]").count() == 1
+    assert page.evaluate(order) == ["29-1x64d", "29-32x4d"]
+    head.press("Enter")
+    assert page.evaluate(order) == ["29-32x4d", "29-1x64d"]
     page.fill("#search", "32x4d")
     assert page.inner_text("#shown") == "1 of 2 found"
     with page.expect_download() as caught:
         page.click("button[data-file=csv]")
     lines = Path(caught.value.path()).read_text().splitlines()
     assert lines[0] == (
-        "setting,depth,width,kernel_size,cardinality,group_width,bottleneck_width,test_error,low,high,seeds,"
-        "params,macs,activations,seconds"
+        "setting,depth,width,kernel_size,cardinality,group_width,bottleneck_width,test_error,low,high,less,less_low,less_high,"
+        "seeds,params,macs,activations,seconds"
     )
     assert lines[1].startswith("29-32x4d,29,256,3,32,2048,64,0.05,")
     assert len(lines) == 2
     page.fill("#search", "")
     with page.expect_download() as caught:
         page.click("button[data-file=json]")
-    (first, _) = json.loads(Path(caught.value.path()).read_text())
-    assert first["setting"] == "29-1x64d"
-    assert first["test_error"] == pytest.approx(0.065)
+    (first, rival) = json.loads(Path(caught.value.path()).read_text())
+    assert (first["setting"], rival["setting"]) == ("29-32x4d", "29-1x64d")
+    assert (first["test_error"], rival["test_error"]) == (pytest.approx(0.05), pytest.approx(0.065))
+    assert first["less"] == pytest.approx(0.015)
+    assert rival["less"] is first["less_low"] is None  # two pairs claim no interval
+    page.fill("#search", "less>1.2 less<1.8")
+    assert page.inner_text("#shown") == "1 of 2 found"
+    page.fill("#search", "")
     page.click("summary:has-text('Columns')")
     page.uncheck("#columns label:has-text('MACs') input")
     assert not page.is_visible("#settings th[data-name=macs]")
@@ -200,6 +206,17 @@ def test_the_table_comes_in_pages_and_is_searched_by_numbers(browser: Browser, m
     page.click("#pick-shown")
     assert page.inner_text("#picked") == "2 designs picked"
     assert page.evaluate("[...page.picked]") == ["29-2x4d-w128", "29-2x4d-w256"]
+    for asked, told in (
+        ("widht>64", "there is no column widht; there are depth, "),
+        ("width>", "a number is missing after width>"),
+        ("width>wide", "wide is not a number"),
+    ):
+        page.fill("#search", f"cardinality=2 {asked}")
+        found, _, complaint = page.inner_text("#shown").partition("; ")
+        assert complaint.startswith(told)
+        assert found == "5 of 40 found"  # by the word that was understood
+    page.fill("#search", "33x")
+    assert page.inner_text("#shown") == "0 of 40 found; no name has 33x in it"
     errors = "[...document.querySelectorAll('#settings tbody tr')].map((row) => Number(row.cells[7].dataset.value))"
     page.fill("#search", "error<15")
     below = sum(error < 0.15 for error in page.evaluate(errors))
@@ -310,7 +327,7 @@ def reloaded(page: Page) -> None:
 def test_the_page_of_a_running_study_reloads_itself_and_looks_as_before(browser: Browser, running: Path) -> None:
     visit = opened(browser, running, color_scheme="light")
     page = visit.page
-    page.click("button.pick >> nth=1")
+    page.click("button.pick >> nth=0")
     page.click("#theme")
     page.locator("#settings th[data-name=test_error] button").click()
     page.click("summary:has-text('Columns')")
@@ -325,7 +342,7 @@ def test_the_page_of_a_running_study_reloads_itself_and_looks_as_before(browser:
     assert page.locator("tr.picked").count() == page.locator("#cards article").count() == 1
     assert page.inner_text("#theme") == "Light"
     order = "[...document.querySelectorAll('#settings tbody tr')].map((row) => row.dataset.setting)"
-    assert page.evaluate(order) == ["29-32x4d", "29-1x64d"]
+    assert page.evaluate(order) == ["29-1x64d", "29-32x4d"]
     assert not page.is_visible("#settings th[data-name=macs]")
     assert page.evaluate("document.querySelector('.plot').layout.yaxis.range") == [4, 6]
     shown = "[...document.querySelectorAll('.figure-tools details')].map((one) => one.open)"

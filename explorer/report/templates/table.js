@@ -1,7 +1,7 @@
 // The table of settings: sort, search, columns, pages, and files made here from the numbers of the record.
 (() => {
-  const PAGE = 25;
   const table = document.getElementById("settings");
+  const PAGE = Number(table.dataset.page);
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const search = document.getElementById("search");
@@ -14,16 +14,23 @@
   const setting = (row) => row.dataset.setting;
 
   // Only the rows of one page are laid out on a screen: thousands would keep the figures waiting. Paper has no pages to
-  // turn: the style sheet alone lets all that was found be printed, for what a script shows while it prints is lost.
+  // turn: the style sheet alone lets the first of all that was found be printed, and how many more there are, for what a
+  // script shows while it prints is lost.
   const show = (from) => {
     first = Math.max(0, Math.min(from, found.length - 1));
     first -= first % PAGE;
     const kept = new Set(found);
     const seen = new Set(found.slice(first, first + PAGE));
+    const printed = new Set(found.slice(0, PAGE));
     for (const row of rows) {
       row.hidden = !kept.has(row);
       row.classList.toggle("away", !seen.has(row));
+      row.classList.toggle("unprinted", !printed.has(row));
     }
+    const more = found.length - PAGE;
+    const left = rows.length - found.length;
+    const filtered = left ? ` The search leaves out ${left.toLocaleString("en")}.` : "";
+    document.getElementById("more").textContent = more > 0 ? `${more.toLocaleString("en")} more are in the record.${filtered}` : filtered;
     const last = Math.min(first + PAGE, found.length);
     pages.hidden = found.length <= PAGE;
     pages.querySelector("span").textContent = `${first + 1} to ${last} of ${found.length}`;
@@ -55,31 +62,47 @@
     });
   });
 
-  // A word is part of a name, or holds a column to a number: cardinality>=8, params<5M, error<5 (in percent).
+  // A word is part of a name, or holds a column to a number: cardinality>=8, params<5M, error<5 (in percent). What is
+  // neither is said, and does not hide what the other words find.
   const UNITS = { k: 1e3, m: 1e6, g: 1e9 };
   const HOLDS = {
     "<": (a, b) => a < b, "<=": (a, b) => a <= b, "=": (a, b) => a === b, ">=": (a, b) => a >= b, ">": (a, b) => a > b,
   };
-  let unknown = "";
+  const plain = (words) => words.toLowerCase().replace(/[^a-z0-9]/g, "");
+  // The names of a column: that of the record, its symbol, and its words on the page.
+  const called = heads.map((head) => {
+    const own = [head.dataset.name, head.dataset.symbol ?? "", head.textContent, ...(head.dataset.name.endsWith("_error") ? ["error"] : [])];
+    return new Set(own.map(plain));
+  });
+  let complaint = "";
   const meant = (word) => {
-    const told = /^([a-z_]+)(<=|>=|<|>|=)([0-9.]+)([kmg]?)%?$/.exec(word);
-    const column = told ? heads.findIndex((head) => [head.dataset.name, head.dataset.symbol].includes(told[1]) || (told[1] === "error" && head.dataset.unit)) : -1;
-    if (told && column < 0) unknown = told[1];
-    if (column < 0) return (row) => `${setting(row)} ${row.cells[0].textContent}`.toLowerCase().includes(word);
-    const limit = Number(told[3]) * (UNITS[told[4]] ?? 1);
+    const told = /^([^<>=]*)(<=|>=|<|>|=)(.*)$/.exec(word);
+    if (!told) {
+      const has = (row) => `${setting(row)} ${row.cells[0].textContent}`.toLowerCase().includes(word);
+      if (!rows.some(has)) complaint = `no name has ${word} in it`;
+      return has;
+    }
+    const column = called.findIndex((names) => names.has(plain(told[1])));
+    const held = /^(-?(?:\d+\.?\d*|\.\d+))([kmg]?)%?$/.exec(told[3].replace("\u2212", "-"));
+    if (column < 0) {
+      complaint = `there is no column ${told[1] || "before " + told[2]}; there are ${heads.slice(1).map((head) => head.dataset.name).join(", ")}`;
+    } else if (!held) {
+      complaint = told[3] ? `${told[3]} is not a number` : `a number is missing after ${word}`;
+    }
+    if (column < 0 || !held) return () => true;
+    const limit = Number(held[1]) * (UNITS[held[2]] ?? 1);
     const scale = heads[column].dataset.unit === "percent" ? 100 : 1;
     return (row) => value(row, column) !== "" && HOLDS[told[2]](scale * Number(value(row, column)), limit);
   };
 
   const filter = () => {
-    unknown = "";
+    complaint = "";
     const asked = search.value.toLowerCase().replace(/\s*(<=|>=|<|>|=)\s*/g, "$1");
     const tests = asked.split(/\s+/).filter(Boolean).map(meant);
     found = rows.filter((row) => tests.every((test) => test(row)));
     const all = found.length === rows.length;
-    const names = heads.map((head) => head.dataset.name).slice(1).join(", ");
-    const words = unknown ? `there is no column ${unknown}; there are ${names}` : `${found.length} of ${rows.length} found`;
-    document.getElementById("shown").textContent = all ? "" : words;
+    const count = all ? "" : `${found.length} of ${rows.length} found`;
+    document.getElementById("shown").textContent = [count, complaint].filter(Boolean).join("; ");
     pick.hidden = all || found.length === 0;
     show(0);
   };
@@ -103,10 +126,8 @@
     choices.append(label);
   });
 
-  // An interval is one cell for people and two for a file.
-  const both = (one, cell) => (cell.dataset.more === undefined ? [one] : [one, cell.dataset.more]);
-  const names = () => heads.flatMap((head) => both(head.dataset.name, head));
-  const cells = (row) => heads.flatMap((_, column) => both(value(row, column), row.cells[column]));
+  const names = () => heads.map((head) => head.dataset.name);
+  const cells = (row) => heads.map((_, column) => value(row, column));
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const files = {
     csv: () => [names(), ...found.map(cells)].map((line) => line.map(quoted).join(",")).join("\n") + "\n",
