@@ -73,13 +73,14 @@ def _shape(one: Shape, x: float, y: float, axes: Axes, z: float) -> None:
 def _filled(kind: str, color: str) -> dict[str, Any]:
     if kind == "hollow":
         return {"fill": False, "edgecolor": QUIET, "linewidth": 0.9}
-    alpha = {"point": 0.4, "spatial": 0.85, "margin": 0.2}.get(kind, 1.0)
+    alpha = {"point": 0.3, "spatial": 0.6, "margin": 0.2}.get(kind, 1.0)
     return {"facecolor": RIVAL if kind == "margin" else color, "alpha": alpha, "linewidth": 0}
 
 
 def _words(one: Words, x: float, y: float, axes: Axes, z: float) -> None:
     words = one.role.split()
-    color = next((SIDES[word] for word in words if word in SIDES), QUIET if "quiet" in words else INK)
+    known = {"ours": OURS, "rival": QUIET, "quiet": QUIET}
+    color = next((known[word] for word in words if word in known), INK)
     halo: list[AbstractPathEffect] = [withStroke(linewidth=1.5, foreground="white")] if "over" in words else []
     axes.text(
         x + one.x,

@@ -220,7 +220,13 @@ def _conv(found: Drawing, conv: Conv, side: str, left: float, scales_: tuple[flo
         found.shapes.append(Line(x, found.height, x, found.height + height, "cut"))
     if conv.words and height >= 1.1 * em and width / number >= (letters(conv.words) + 0.4) * em:
         found.shapes.append(
-            Words(left + width / number / 2, found.height + height / 2 + 0.35 * em, conv.words, "inside", "middle")
+            Words(
+                left + width / number / 2,
+                found.height + height / 2 + 0.35 * em,
+                conv.words,
+                "inside",
+                "middle",
+            )
         )
 
 
