@@ -16,7 +16,7 @@ MOST_SERIES = 60
 MOST_VALUES = 100_000  # of one series
 LONGEST = {"title": 200, "x": 100, "y": 100, "caption": 2000, "label": 60}  # characters
 OURS = (
-    *("all", "front", "cardinality", "distribution", "growth", "course", "deviation", "pairs", "lengths", "curves"),
+    *("all", "front", "cardinality", "distribution", "growth", "course", "deviation", "lengths", "curves"),
     *("ranks", "time", "parallel", "checks", "final", "verdict", "disagreement", "classes"),
 )
 

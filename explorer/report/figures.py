@@ -9,14 +9,13 @@ import pandas as pd
 from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.intervals import ERRORS, Estimate, estimate
-from explorer.analysis.paired import Comparison
 from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import SearchHistory
 from explorer.analysis.summary import SettingSummary
 from explorer.design.cost_measures import COUNTED, MEASURES
-from explorer.design.name import display_setting, paths_name
+from explorer.design.name import paths_name
 from explorer.design.shape_axes import SHOWN
-from explorer.host.formatting import cost, interval, less, millions, percent
+from explorer.host.formatting import cost, interval, millions, percent
 from explorer.report.colors import MORE, RANDOM, SEARCHED, WIDER, Colors
 from explorer.report.error_words import claimed, mean_words, seed_words, seeds_words
 from explorer.report.kinds import MOST_LINES, line_names, shapes_of, ways_to_grow
@@ -273,25 +272,6 @@ def _interval(at: Sequence[float], means: Sequence[Estimate], color: str) -> lis
     """The bands of the means' 95 % intervals, with a gap at a mean that has none."""
     known = [claimed(one) for one in means]
     return bands(at, [100 * one.low for one in known], [100 * one.high for one in known], color)
-
-
-def pairs_panel(found: Comparison) -> Panel:
-    """How many points the error of a setting is less than its rival's, seed by seed, with mean and interval."""
-    seeds = sorted(found.differences)
-    points = [-100 * found.differences[seed] for seed in seeds]
-    first, second = display_setting(found.setting), display_setting(found.against)
-    mean, low, high = (-100 * end for end in (found.difference.mean, found.difference.high, found.difference.low))
-    across = [seeds[0] - 0.5, seeds[-1] + 0.5]
-    marks = [Mark("line", across, [0.0, 0.0], GREY, dashed=True, width=1.5)]
-    if claimed(found.difference).has_interval:
-        interval = f"{100 * (1 - found.alpha):.3g} % interval"
-        marks.append(Mark("band", across, [low, low], PALETTE[0], high=[high, high], legend=interval))
-    marks.append(Mark("line", across, [mean, mean], PALETTE[0], legend=f"mean, {less(found.difference.mean)} points"))
-    words = [f"seed {seed}: {less(found.differences[seed])} points less" for seed in seeds]
-    marks.append(Mark("dots", seeds, points, PALETTE[0], symbol="diamond", legend="one pair of seeds", words=words))
-    shown = seeds if len(seeds) <= 24 else seeds[:: math.ceil(len(seeds) / 12)]
-    x_axis = Axis("Seed", ticks=tuple((float(seed), str(seed)) for seed in shown), low=across[0], high=across[1])
-    return Panel(f"Error of {first} less than that of {second}, seed by seed", x_axis, Axis("Points less"), marks)
 
 
 def distribution_numbers(found: Populations) -> dict[str, Distribution]:

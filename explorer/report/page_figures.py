@@ -39,7 +39,6 @@ from explorer.report.figures import (
     distribution_panel,
     front_panel,
     growth_panel,
-    pairs_panel,
     parallel,
     search_history_panel,
     time_panel,
@@ -160,8 +159,6 @@ class Views:
         if found.search_history is not None:
             panels["course"] = search_history_panel(found.search_history, self.colors)
         panels["deviation"] = self._deviation()
-        if found.comparison is not None and found.comparison.differences:
-            panels["pairs"] = pairs_panel(found.comparison)
         panels["lengths"] = length_panel(self.study)
         panels["curves"] = self._drawn_curves()
         panels["difference"] = self._difference()

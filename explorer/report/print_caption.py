@@ -57,8 +57,6 @@ def caption(study: OpenedStudy, name: str, figure: Printable) -> str:
         parts.append("One line for each design, in the colour of its group.")
     else:
         parts.append("One line for each design, from blue and dark for the lowest error to orange and light, by rank.")
-    if name == "pairs" and finding.comparison is not None:
-        parts.append(f"n = {finding.comparison.difference.n} pairs of seeds.")
-    elif not isinstance(figure, Forest):
+    if not isinstance(figure, Forest):
         parts.append(f"n = {seed_counts([one.estimate.n for one in shown])} a setting.")
     return " ".join([*parts, source(study)])

@@ -72,7 +72,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line(figure: Any, told: str) -> Non
 
 def test_values_that_are_no_figures() -> None:
     for name, value, told in [
-        ("pairs", lambda one: one, "is a figure already"),
+        ("verdict", lambda one: one, "is a figure already"),
         ("mine", 3, "is a int; allowed: a function of a study"),
         ("mine", lambda: 3, r"takes \(\); allowed: a function of a study"),
         ("mine", lambda one, other: 3, r"takes \(one, other\)"),

@@ -17,7 +17,6 @@ from explorer.report.figures import (
     deviation_panel,
     growth_panel,
     hover_text,
-    pairs_panel,
     parallel,
 )
 from explorer.report.layout import Box, apart, beside, fitted, width_of
@@ -53,7 +52,6 @@ def test_with_fewer_than_five_seeds_these_are_shown_and_no_interval_is_claimed()
     assert not any("interval" in words for mark in panel.marks for words in mark.words)
     assert finding.comparison is not None
     assert finding.comparison.difference.has_interval  # statistics are as they were
-    assert not pairs_panel(finding.comparison).has_band
 
 
 def test_other_depths_and_widths_are_lines_of_their_own() -> None:
@@ -108,7 +106,7 @@ def test_what_does_not_vary_has_no_band() -> None:
     growth = growth_panel(finding.summaries)
     assert growth is not None
     lines = cardinality_panel(cardinality_lines(finding))
-    panels = [lines, growth, pairs_panel(finding.comparison), curves_panel({R: curves})]
+    panels = [lines, growth, curves_panel({R: curves})]
     for panel in panels:
         assert not panel.has_band, panel.title
         assert "nan" not in svg(panel)
@@ -140,19 +138,6 @@ def test_numbers_of_paths_with_several_settings_stand_alone() -> None:
     names = ["20-1x64d", "29-1x40d", "38-1x30d"]
     finding = find(frame({name: [0.1] for name in names}).assign(cardinality=1), names, (X, R), seeds=1)
     assert cardinality_panel(cardinality_lines(finding)).x.ticks == ((1, "1"),)
-
-
-def test_pairs_are_shown_seed_by_seed_with_their_mean_and_interval() -> None:
-    errors = {R: [0.10, 0.12, 0.2, 0.1, 0.1], X: [0.05, 0.06, 0.1, 0.05, 0.04]}
-    finding = find(frame(errors), [R, X], (X, R), seeds=5)
-    assert finding.comparison is not None
-    panel = pairs_panel(finding.comparison)
-    (dots,) = [mark for mark in panel.marks if mark.kind == "dots"]
-    assert list(dots.x) == [0, 1, 2, 3, 4]
-    assert list(dots.y) == pytest.approx([5, 6, 10, 5, 6])
-    (band,) = [mark for mark in panel.marks if mark.kind == "band"]
-    difference = finding.comparison.difference
-    assert (band.y[0], band.high[0]) == pytest.approx((-100 * difference.high, -100 * difference.low))
 
 
 def test_points_carry_the_setting_by_which_views_are_linked() -> None:

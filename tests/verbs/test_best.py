@@ -294,8 +294,8 @@ def test_the_final_round_is_the_first_table_and_figure_and_is_cited(capsys: pyte
     assert main(["table", "best", "final", "--format", "latex,csv,md"]) == 0
     page = draw(study).read_text()
     assert page.count('class="plot forest"') == 1
-    for one in found.comparisons:
-        assert page.count(less_interval(one.difference.low, one.difference.high)) >= 3  # twice drawn, and in a table
+    for pair in found.comparisons:
+        assert page.count(less_interval(pair.difference.low, pair.difference.high)) >= 3  # twice drawn, and in a table
     for one in found.summaries:
         assert page.count(percent(one.estimate.mean)) >= 2
 

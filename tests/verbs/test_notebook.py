@@ -23,7 +23,7 @@ def test_a_study_opens_with_its_tables_its_verdict_and_its_figures(workplace: Pa
     assert len(study.epochs) == 8
     assert "too few for a verdict" in study.verdict
     assert study.finding.comparison is not None
-    assert {"cardinality", "pairs", "curves", "time"} <= set(study.figures)
+    assert {"cardinality", "curves", "time"} <= set(study.figures)
     assert study.figures["cardinality"].layout.yaxis.title.text == "Test error (%)"
     assert explorer.open_study(workplace / "studies" / "tiny").runs.equals(study.runs)
 
