@@ -58,9 +58,11 @@ def colors_of(study: OpenedStudy) -> Colors:
         spaces = {name: [one.name for one in study.plan.settings if name in one.spaces] for name in study.config.spaces}
         return _of_groups(spaces, (pair.setting, pair.against) if pair else None)
     if kind in ("front", "search"):
-        return _of_groups(
-            {SEARCHED: [], RANDOM: study.record.chosen(BASELINE)}, (SEARCHED, RANDOM), named_only={RANDOM}
-        )
+        drawn = {*study.record.chosen(BASELINE)}
+        if not drawn:
+            return Colors({}, {SEARCHED: CONTRAST})
+        searched = [one.name for one in study.settings if one.name not in drawn]
+        return _of_groups({SEARCHED: searched, RANDOM: [*drawn]}, (SEARCHED, RANDOM))
     settings = study.plan.contrast
     names = (settings[0].name, settings[1].name) if settings else None
     shapes = shapes_of(study.finding.summaries, study.settings)
@@ -73,7 +75,8 @@ def colors_of(study: OpenedStudy) -> Colors:
     if len({*lines.values()}) < 2:
         return Colors(own)
     # Of several lines each has its colour, and the settings of the contrast within them their own.
-    by_line = _apart(list(dict.fromkeys(lines.values())), None)
+    names_of_lines = list(dict.fromkeys(lines.values()))
+    by_line = dict(zip(names_of_lines, cycle(OTHERS if names else (CONTRAST, *OTHERS)), strict=False))
     both = {name: own[name] for name in names or ()}
     return Colors({name: by_line[line] for name, line in lines.items()} | both, by_line, lines)
 
@@ -88,9 +91,7 @@ def _apart(names: Sequence[str], pair: tuple[str, str] | None) -> dict[str, str]
     return {**first, **dict(chosen)}
 
 
-def _of_groups(
-    groups: Mapping[str, Sequence[str]], pair: tuple[str, str] | None = None, named_only: set[str] | None = None
-) -> Colors:
+def _of_groups(groups: Mapping[str, Sequence[str]], pair: tuple[str, str] | None = None) -> Colors:
     """Groups with a colour each, which their settings have too; of one in several groups it is the first's."""
     first = dict(zip(pair, (CONTRAST, RIVAL), strict=True)) if pair else {}
     free = cycle(OTHERS if pair else (CONTRAST, *OTHERS))
@@ -99,8 +100,6 @@ def _of_groups(
     for name, own in groups.items():
         for setting in own:
             group_of.setdefault(setting, name)
-    if named_only is not None:
-        colors = {name: color for name, color in colors.items() if groups[name] or name not in named_only}
     return Colors({setting: colors[name] for setting, name in group_of.items()}, colors, group_of)
 
 

@@ -66,7 +66,7 @@ def cardinality_panel(
         x, y = [float(one.cardinality) for one in line], [100 * one.estimate.mean for one in line]
         marks += _interval(x, [one.estimate for one in line], color)
         if len(line) > 1:
-            marks.append(Mark("line", x, y, color, width=1.5, end=f"depth {rest}" if len(lines) > 1 else ""))
+            marks.append(Mark("line", x, y, color, width=1.5, end=_line_name(rest) if len(lines) > 1 else ""))
         for one in line:
             own = colors.of(one.setting)
             if len(one.errors) > 1:
@@ -95,6 +95,11 @@ def cardinality_panel(
     marked = tuple((float(at), f"{at}\n{next(iter(names))}" if is_single else str(at)) for at, names in paths.items())
     x_axis = Axis(CARDINALITY, log=is_wide([*paths]), ticks=marked if len(marked) <= MOST_MARKED else ())
     return Panel(f"{error} against cardinality", x_axis, error_axis(error), marks)
+
+
+def _line_name(rest: str) -> str:
+    """The name of a line of settings alike but for their paths: what else their shape is."""
+    return f"depth {rest}" if rest.isdigit() else rest
 
 
 def deviation_panel(
@@ -323,7 +328,10 @@ def front_panel(
     ahead = [place for place in order if found.ahead[place]]
     named = order if len(order) <= MOST_NAMED else ahead if len(ahead) <= MOST_NAMED else []
     labels = short_labels([found.settings[place] for place in named])
-    is_grouped = len({colors.group_of.get(found.settings[place], "") for place in order}) > 1
+    groups = {colors.group_of.get(found.settings[place], "") for place in order}
+    is_grouped = len(groups) > 1 and all(
+        colors.of(name) == colors.group(colors.group_of.get(name, "")) for name in found.settings
+    )
     marks = []
     if len(ahead) > 1:
         x = [float(found.costs[place]) for place in ahead]

@@ -300,7 +300,9 @@ class Views:
         summaries = self.measured
         if len(summaries) < LEAST_PARALLEL:
             return None
-        across = parallel(self.axes, summaries, self.error, self.colors)
+        # A population has its colour here too; the designs of a search are told apart by their errors.
+        grouped = self.kind == "populations" or self.study.finding.imported is not None
+        across = parallel(self.axes, summaries, self.error, self.colors if grouped else None)
         return across if len(across.axes) >= LEAST_AXES else None
 
 

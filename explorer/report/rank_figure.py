@@ -27,8 +27,14 @@ def rank_panel(found: RankHistory) -> Panel:
         Mark("line", found.epochs, tau, PALETTE[0]),
         Mark("dots", found.epochs, tau, PALETTE[0], legend=f"{found.designs} designs", words=words),
     ]
+    low = min([0.0, *(one.low for one in known if one.low == one.low)])
     title = "Rank correlation of validation errors after each epoch with the last ones"
-    return Panel(title, Axis("Epoch", whole=True), Axis("Kendall's tau", high=1.0), marks)
+    return Panel(
+        title,
+        Axis("Epoch", whole=True),
+        Axis("Kendall's tau", low=low, high=1.0),
+        marks,
+    )
 
 
 def rank_words(found: RankHistory | None, rungs: Sequence[int]) -> str:

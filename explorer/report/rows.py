@@ -23,7 +23,7 @@ LEAST_CLAIMED = 5  # fewest values with an interval: of fewer the values themsel
 ROW, TALL = 26, 44  # pixels of a row, and of one with its name above it
 HEAD, FOOT = 8, 54  # pixels above and below the rows
 PHONE = 360  # pixels across
-LONGEST = 250  # most pixels of the names at the left
+LONGEST = 320  # most pixels of the names at the left
 GAP = 16  # pixels between an axis and the words at its sides
 SPARE = 8  # pixels at the right, for words of wide letters
 RADIUS, SEED = 5.5, 3.0  # of the mark of a mean, and of that of a seed
@@ -141,7 +141,7 @@ def _row(
 ) -> list[str]:
     y = top + (ROW / 2 if is_wide else 31)
     label = y + 4.5 if is_wide else top + 15
-    most = int((LONGEST if is_wide else 200) / LETTER)
+    most = int((LONGEST if is_wide else PHONE - 70) / LETTER)
     parts = [text(0, label, _cut(row.label, most), "start")]
     if not is_wide:
         told = ", ".join(cell.words for cell in row.cells if cell.words) if len(row.cells) > 1 else row.cells[0].words

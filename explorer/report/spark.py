@@ -10,10 +10,14 @@ from explorer.analysis.population import Distribution, Populations
 from explorer.analysis.search_history import SearchHistory
 from explorer.analysis.summary import SettingSummary
 from explorer.host.formatting import ERROR_NAMES, counted, percent, seed_counts
+from explorer.report.colors import CONTRAST, MORE, OTHERS, RIVAL, WIDER
+from explorer.report.error_words import claimed
 from explorer.report.figures import cardinality_lines
-from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel
+from explorer.report.kinds import kind_of_finding, shapes_of, ways_to_grow
+from explorer.report.panel import PALETTE, SYMBOLS, Axis, Mark, Panel, axis_of
 
-MOST_KEYED = 4  # most lines: so many colours of the palette have a contrast of 3:1 to light and to dark pages
+MOST_KEYED = 4  # most lines that are told apart at this size
+MOST_LISTED = 20  # most designs side by side: more are drawn by their cardinality
 MOST_TOLD = 8  # most points whose values are listed in the text for screen readers
 MOST_POINTS = 300  # most points of one mark: more would fall on the same pixels and enlarge every index
 MOST_BARS = 60
@@ -40,8 +44,9 @@ class Spark:
 def spark_of(finding: Finding) -> Spark | None:
     """Choose and make the small picture of a study; None before a run came through.
 
-    A study of spaces: the distributions of their errors. A search: the best so far. Listed settings: mean errors with
-    intervals against cardinality, or in the study's order where all have the same. A single setting: its seeds.
+    By the kind of the study. Spaces: the distributions of their errors. A search, also of two objectives: the best so
+    far. Two ways to grow: error against parameters. Settings alike but for their paths, and many designs of several
+    cardinalities: against cardinality. A single setting: its seeds. Others: in the study's order.
     """
     found = _of(finding)
     if found is None:
@@ -58,14 +63,18 @@ def _of(finding: Finding) -> Spark | None:
     if finding.summaries and not measured:
         return None
     if finding.populations is not None:
-        return _of_spaces(finding.populations, error)
+        return _of_spaces(finding.populations, error, is_declared=finding.has_rivals)
     if finding.measure == "val_error" and finding.imported is None:
         return _of_a_search(finding.search_history) if finding.search_history else None
     if not measured:
         return None
     if len(measured) == 1:
         return _of_seeds(measured[0], error)
-    if len({one.cardinality for one in measured}) > 1:
+    kind = kind_of_finding(finding)
+    if kind == "growth":
+        return _of_growth(measured, error)
+    several = len({one.cardinality for one in measured}) > 1
+    if kind == "paths" or (several and (len(measured) > MOST_LISTED or finding.imported is not None)):
         return _of_cardinalities(finding, error)
     return _of_settings(measured, error)
 
@@ -84,7 +93,7 @@ def _thinned(mark: Mark) -> Mark:
     return replace(mark, x=x, y=y, sizes=mark.sizes[:MOST_POINTS])  # all dots of a mark have one size
 
 
-def _of_spaces(found: Populations, error: str) -> Spark | None:
+def _of_spaces(found: Populations, error: str, *, is_declared: bool) -> Spark | None:
     """The distributions of errors by space; the two declared spaces first, if there are too many lines."""
     first = [name for one in found.rivals[:1] for name in (one.space, one.against)]
     names = list(dict.fromkeys([*first, *found.distributions]))[:MOST_KEYED]
@@ -93,7 +102,10 @@ def _of_spaces(found: Populations, error: str) -> Spark | None:
     if not shown:
         return None
     last = max(float(one.errors[-1]) for one in shown.values())
-    marks = [_shares(name, one, last, PALETTE[index]) for index, (name, one) in enumerate(shown.items())]
+    # As on the page: the rival of a declared pair is grey, and what is held against it blue.
+    pair = dict(zip(first if is_declared else (), (CONTRAST, RIVAL), strict=False))
+    left = iter(OTHERS if pair else (CONTRAST, *OTHERS))
+    marks = [_shares(name, one, last, pair.get(name) or next(left)) for name, one in shown.items()]
     values = "; ".join(
         f"{name}: mean {percent(one.mean)}, best by validation {percent(one.best)}, n = {one.n}"
         for name, one in shown.items()
@@ -122,7 +134,7 @@ def _of_a_search(found: SearchHistory) -> Spark | None:
     marks, random = [], found.drawn
     if random is not None:
         legend = f"random designs, n = {len(random.epochs)}"
-        marks.append(Mark("line", random.epochs, random.mean, PALETTE[1], legend=legend, dashed=True, width=2.0))
+        marks.append(Mark("line", random.epochs, random.mean, RIVAL, legend=legend, dashed=True, width=2.0))
     legend = f"the search, n = {found.tried}" if marks else ""
     marks.append(Mark("steps", x, y, PALETTE[0], legend=legend, width=2.0))
     marks.append(_dots(x[-1:], y[-1:]))
@@ -138,7 +150,7 @@ def _of_a_search(found: SearchHistory) -> Spark | None:
 
 def _of_seeds(one: SettingSummary, error: str) -> Spark:
     """The error of each seed, for a study with a single setting."""
-    seeds, found = sorted(one.errors), one.estimate
+    seeds, found = sorted(one.errors), claimed(one.estimate)
     errors = [one.errors[seed] for seed in seeds]
     marks, low_high = [], ""
     if found.has_interval:
@@ -184,6 +196,23 @@ def _of_cardinalities(finding: Finding, error: str) -> Spark:
     return Spark(Panel(title, axis, _percents(), marks), f"Mean {error} by cardinality{bars}, {seeds}")
 
 
+def _of_growth(summaries: list[SettingSummary], error: str) -> Spark:
+    """Error against parameters on the two ways to grow."""
+    ways, by_name = ways_to_grow(shapes_of(summaries)), {one.setting: one for one in summaries}
+    assert ways is not None
+    marks, parts = [], []
+    for legend, names, color in zip((WIDER, MORE), ways, (RIVAL, CONTRAST), strict=True):
+        way = [by_name[name] for name in names]
+        x, y = [float(one.params) for one in way], [one.estimate.mean for one in way]
+        marks.append(Mark("line", x, y, color, legend=legend, width=2.0))
+        marks.append(Mark("dots", x, y, color, sizes=[SMALL] * len(x)))
+        parts.append(f"{legend}: {_few([f'{percent(one.estimate.mean)} for {one.display}' for one in way])}")
+    seeds = _n(summaries)
+    title = f"Mean {error} against parameters on two ways to grow: {'; '.join(parts)}, {seeds} for each."
+    axis = replace(axis_of("Parameters", [float(one.params) for one in summaries]), title="Parameters")
+    return Spark(Panel(title, axis, _percents(), marks), f"Mean {error} by parameters, {seeds}")
+
+
 def _of_settings(summaries: list[SettingSummary], error: str) -> Spark:
     x, y = [float(place) for place in range(1, len(summaries) + 1)], [one.estimate.mean for one in summaries]
     marks = [*_bars(x, summaries, PALETTE[0]), _dots(x, y)]
@@ -197,7 +226,8 @@ def _of_settings(summaries: list[SettingSummary], error: str) -> Spark:
 
 def _bars(x: Sequence[float], summaries: list[SettingSummary], color: str) -> list[Mark]:
     """A vertical line for each known interval; none if there are too many to tell apart."""
-    known = [(at, one.estimate) for at, one in zip(x, summaries, strict=True) if one.estimate.has_interval]
+    known = [(at, claimed(one.estimate)) for at, one in zip(x, summaries, strict=True)]
+    known = [(at, one) for at, one in known if one.has_interval]
     if len(known) > MOST_BARS:
         return []
     return [Mark("line", [at, at], [one.low, one.high], color, width=1.5) for at, one in known]

@@ -5,7 +5,7 @@ import pytest
 
 from explorer.analysis.finding import Finding, find
 from explorer.host.formatting import counted
-from explorer.report.panel import PALETTE
+from explorer.report.panel import GREY, PALETTE
 from explorer.report.spark import MOST_KEYED, MOST_POINTS, Spark, spark_of
 from explorer.report.svg import SMALL, small_svg
 from tests.analysis.test_statistics import R, X, frame
@@ -25,7 +25,8 @@ def spark(finding: Finding) -> Spark:
 
 
 def test_listed_settings_are_drawn_against_cardinality_with_their_intervals() -> None:
-    found = spark(listed({"29-1x64d": [0.06, 0.08], "29-4x24d": [0.05, 0.07], "29-32x4d": [0.05]}))
+    several = {"29-1x64d": [0.06, 0.08, 0.06, 0.08, 0.07], "29-4x24d": [0.05, 0.07, 0.05, 0.07, 0.06]}
+    found = spark(listed({**several, "29-32x4d": [0.05]}))
     line, low, high, dots = found.panel.marks
     assert (line.x, line.y) == ([1, 4, 32], [pytest.approx(0.07), pytest.approx(0.06), 0.05])
     assert low.x == [1, 1]
@@ -34,8 +35,10 @@ def test_listed_settings_are_drawn_against_cardinality_with_their_intervals() ->
     assert dots.y == line.y
     assert found.panel.title == (
         "Mean test error against cardinality: 7.00 % at 1, 6.00 % at 4, 5.00 % at 32; bars: 95 % intervals, "
-        "n = 1 to 2 seeds for each."
+        "n = 1 to 5 seeds for each."
     )
+    few = spark(listed({"29-1x64d": [0.06, 0.08], "29-4x24d": [0.05, 0.07]}))  # fewer than five claim no interval
+    assert [mark.kind for mark in few.panel.marks] == ["line", "dots"]
     assert found.key == []
 
 
@@ -72,8 +75,8 @@ def test_settings_of_one_cardinality_stand_in_the_studys_order() -> None:
 
 
 def test_a_single_setting_is_drawn_by_its_seeds() -> None:
-    band, mean, seeds = spark(listed({R: [0.06, 0.08, 0.07]})).panel.marks
-    assert seeds.y == [0.06, 0.08, 0.07]
+    band, mean, seeds = spark(listed({R: [0.06, 0.08, 0.07, 0.06, 0.08]})).panel.marks
+    assert seeds.y == [0.06, 0.08, 0.07, 0.06, 0.08]
     assert mean.y == [pytest.approx(0.07)] * 2
     assert band.y[0] < 0.06
     (alone,) = spark(listed({R: [0.06]})).panel.marks
@@ -157,3 +160,14 @@ def test_two_thousand_designs_are_drawn_by_some_of_them_and_say_so() -> None:
     assert many.caption.endswith("n = 2 seeds, 300 of 2,000 drawn")
     assert "bars" not in many.caption + many.panel.title
     assert len(small_svg(many.panel)) < 20_000
+
+
+def test_two_ways_to_grow_are_two_lines_against_parameters() -> None:
+    names = ["29-1x64d", "29-1x99d", "29-1x148d", "29-2x64d", "29-4x64d"]
+    runs = frame({name: [0.3 - 0.01 * place] for place, name in enumerate(names)})
+    runs["cardinality"] = [1, 1, 1, 2, 4]
+    runs["bottleneck_width"] = [64, 99, 148, 64, 64]
+    runs["params"] = [5, 9, 17, 9, 18]
+    wider, _, more, _ = spark(find(runs, names, None, seeds=1)).panel.marks
+    assert (wider.legend, wider.x, wider.color) == ("one wider path", [5, 9, 17], GREY)
+    assert (more.legend, more.x, more.color) == ("more paths", [5, 9, 18], PALETTE[0])
