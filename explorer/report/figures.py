@@ -232,9 +232,10 @@ def parallel(
     shape = ((axis.label, [float(value) for value in rows[axis.name]]) for axis in SHOWN)
     measures = [*COUNTED.values(), *(MEASURES[name] for name in summaries[0].added if name in MEASURES)]
     costs = ((one.words[0].upper() + one.words[1:], [own.value(one.name) for own in summaries]) for one in measures)
+    whole = {axis.label for axis in SHOWN}
     for label, values in (*shape, *costs):
         if len(set(values)) > 1:
-            found.append(Axis(label, log=is_wide(values)))
+            found.append(Axis(label, log=is_wide(values), whole=label in whole))
             columns.append(values)
     found.append(error_axis(error))
     columns.append([100 * one.estimate.mean for one in summaries])
