@@ -180,12 +180,16 @@ def _ended(
         epochs=epochs,
         train_error=curve[-1].train_error if curve else None,
         val_error=None if status != "ok" else last if error is not None else curve[-1].val_error,
-        test_error=None if not judges else last if error is not None and not answers else 1 - float(right.mean()),
+        test_error=None
+        if not judges
+        else last
+        if (error is not None and not answers) or not len(right)
+        else 1 - float(right.mean()),
         loss=curve[-1].loss if curve else None,
         seconds=setting.cost.macs / 1e6,
         images_per_second=100.0 if error is None else 1e7 / setting.cost.macs,
         correct=np.packbits(right).tobytes() if judges else b"",
-        test_images=images[2] if judges else 0,
+        test_images=len(right) if judges else 0,
         message="" if status == "ok" else f"{status.replace('_', ' ')} in epoch 1",
         host="somewhere",
         filters=() if error is None or status != "ok" else (_filters(run),),

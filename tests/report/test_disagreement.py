@@ -226,6 +226,22 @@ def test_settings_that_answer_alike_have_one_sentence_in_place_of_images(workpla
     assert "it does not vary, which gives no interval" in found.churn
 
 
+def test_results_that_another_program_tells_are_compared_as_far_as_it_tells_its_answers(workplace: Path) -> None:
+    keys = ["channels=1", "image_size=8", "classes=10", "train_images=80", "val_images=40", f"test_images={IMAGES}"]
+    told = read_command([*TINY, "data=elsewhere", *(f"data.{key}" for key in keys), "search.seeds=6"]).study
+
+    def some(run: Run) -> npt.NDArray[np.bool_]:
+        return answers(run)[: 0 if run.seed == 2 else IMAGES]
+
+    study = open_study(made_up(told, images=(80, 40, IMAGES), right=some))
+    found = section(study, pictures_of(study, "auto"))
+    assert found is not None
+    assert (found.found.seeds, found.classes, found.ways) == ((0, 1, 3, 4, 5), [], [])
+    assert [one.place for one in found.strips[1].pictures] == [*range(MANY, MANY + FEW)]
+    with pytest.raises(InputError, match=r"report.images=true: this study's images were never read here"):
+        pictures_of(study, True)
+
+
 def test_a_study_without_a_contrast_has_no_such_section(workplace: Path) -> None:
     config = settings("study.contrast=null")
     study = open_study(made_up(config, images=(80, 40, IMAGES), right=answers))
