@@ -117,12 +117,15 @@ def scaled_design(setting: str, costs: tuple[int, int], task: Task, role: str = 
     """A setting drawn to scale, by its name, parameters and multiply-adds."""
     architecture, form = parse_setting(setting)
     note, blocks = "", tuple[ScaledBlock, ...]()
-    if architecture.block == "alexnet":
-        blocks, note = (_alexnet(architecture, task),), "the linear layers of AlexNet are not drawn"
-    else:
-        blocks = tuple(_block(stage) for stage in layout(architecture, task).stages)
-        if BLOCKS[architecture.block].module is not None:
-            note = f"a block of kind {architecture.block} is one box, since an extension makes it"
+    try:
+        if architecture.block == "alexnet":
+            blocks, note = (_alexnet(architecture, task),), "the linear layers of AlexNet"
+        else:
+            blocks = tuple(_block(stage) for stage in layout(architecture, task).stages)
+            if BLOCKS[architecture.block].module is not None:
+                note = f"what is inside a block of kind {architecture.block}, which an extension makes"
+    except ValueError:  # another program may train what cannot be built here
+        note = f"{setting}, which cannot be built on {task.image_size} pixels"
     return ScaledDesign(setting, display_name(architecture, form), *costs, blocks, role, note)
 
 

@@ -149,9 +149,9 @@ def blocks_drawing(picture: VerdictPicture, width: float, em: float) -> Drawing:
 def scales(designs: Sequence[ScaledDesign], width: float, height: float) -> tuple[float, float]:
     """How wide one channel is drawn, and how tall one weight, for all boxes of all designs."""
     stages = [*zip_longest(*(one.stages for one in designs))]
-    widest = max(block.width for blocks in stages for block in blocks if block)
+    widest = max((block.width for blocks in stages for block in blocks if block), default=1)
     tallest = sum(max(block.height for block in blocks if block) for blocks in stages)
-    return width / widest, height / tallest
+    return width / widest, height / (tallest or 1)
 
 
 def strips(paths: int, width: float, thinnest: float) -> int:

@@ -260,8 +260,8 @@ def _blocks_note(blocks: Sequence[ScaledDesign]) -> str:
     )
     if any(conv.paths > 1 for design in blocks for block in design.stages for conv in block.convs):
         words += " A strip is one path, or several where one would be too thin to see."
-    left_out = "Not drawn: batch norms, projections in shortcuts, stem and classifier"
-    return f"{words} {'; '.join([left_out, *dict.fromkeys(one.note for one in blocks if one.note)])}."
+    left_out = ["batch norms, projections in shortcuts, stem and classifier", *(one.note for one in blocks if one.note)]
+    return f"{words} Not drawn: {'; '.join(dict.fromkeys(left_out))}."
 
 
 # ---------------------------------------------------------------- what is compared

@@ -15,6 +15,7 @@ from explorer.analysis.sentences import sentence
 from explorer.design.cost import block_cost
 from explorer.design.layout import layout, reduced
 from explorer.design.name import parse_name
+from explorer.design.template import Task
 from explorer.host.formatting import ends_in_words, less, less_interval, range_in_words
 from explorer.report.page import render_page
 from explorer.report.page_figures import printable
@@ -109,6 +110,15 @@ def test_the_same_area_is_the_same_number_of_parameters_in_both_designs_and_all_
         assert box.x + box.width <= width + 1e-9
     for cut in (one for one in found.shapes if isinstance(one, Line) and one.role == "cut"):
         assert any(box.x < cut.x < box.x + box.width and box.y == cut.y for box in boxes)
+
+
+def test_what_cannot_be_built_has_its_name_and_costs_alone() -> None:
+    designs = tuple(scaled_design(name, (7, 8), Task(3, 32, 10)) for name in ("alexnet", "29-1x64d"))
+    assert designs[0].stages == ()
+    assert designs[0].note == "alexnet, which cannot be built on 32 pixels"
+    words = [one.words for one in blocks_drawing(VerdictPicture(designs), 366, EM).shapes if isinstance(one, Words)]
+    assert {"7 parameters", "Stage 3: 3 blocks, 8\N{MULTIPLICATION SIGN}8 pixels"} <= {*words}
+    assert blocks_drawing(VerdictPicture(designs[:1]), 366, EM).height > 0
 
 
 def test_strips_are_as_many_as_the_eye_can_tell_and_each_as_many_paths() -> None:
