@@ -285,7 +285,7 @@ def test_a_page_that_cannot_be_drawn_takes_no_verdict_away(
     command = ["study=fast_path", "recipe.epochs=3"]
     folder = made_up(read_command(command).study)
 
-    def fails(*_: object) -> str:
+    def fails(*_: object, **__: object) -> str:
         raise ValueError("a figure of\nno use")
 
     with monkeypatch.context() as patch:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 from typing import Literal
 
 import pytest
@@ -162,9 +163,9 @@ def test_a_row_that_comes_while_a_page_is_drawn_makes_it_stale(
 
     whole = page.render_page
 
-    def render(shown: OpenedStudy, importance: Mapping[str, float] | None) -> str:
+    def render(shown: OpenedStudy, importance: Mapping[str, float] | None, **more: Any) -> str:
         commit(begun, 0)
-        return whole(shown, importance)
+        return whole(shown, importance, **more)
 
     monkeypatch.setattr(page, "render_page", render)
     draw(open_study(FOLDER))

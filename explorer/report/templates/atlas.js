@@ -103,6 +103,7 @@
 
   // Other slices.
   const sliced = (isDone = true) => {
+    view.isDragged = !isDone;
     view.chosen = view.slices.size ? runs.passing(view.slices, view.there) : view.there;
     view.count = view.slices.size ? runs.total(view.chosen) : view.there_count;
     view.row = 0;

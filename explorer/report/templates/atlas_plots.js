@@ -6,7 +6,7 @@ const plots = {
   FONT: "12px system-ui, sans-serif",
   RADIUS: 3.6,
   NEAR: 14, // pixels within which the pointer means a mark
-  SLICE: 10, // milliseconds of drawing before the page has its turn
+  PARTS: [4, 20], // parts drawn in one frame: while something is dragged, and else
   styles: null,
   order: null, // of drawing, the same in both pictures: no study lies on top of all others
 
@@ -68,8 +68,8 @@ const plots = {
   // A canvas as sharp as the screen; its coordinates are pixels of the page.
   sized(canvas, width, height) {
     const sharp = window.devicePixelRatio || 1;
-    canvas.width = Math.round(width * sharp);
-    canvas.height = Math.round(height * sharp);
+    const size = [Math.round(width * sharp), Math.round(height * sharp)];
+    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
     const context = canvas.getContext("2d");
     context.setTransform(sharp, 0, 0, sharp, 0, 0);
     context.clearRect(0, 0, width, height);
@@ -91,19 +91,18 @@ const plots = {
     return canvas;
   },
 
-  // Run a drawing that yields now and then; a new one takes its place.
-  inParts(state, key, drawing) {
-    state[key]?.return();
-    state[key] = drawing;
+  // Run a drawing that yields after each part; a new one takes its place. A browser paints what a script has drawn after
+  // the script, so that parts are counted, not timed.
+  inParts(state, drawing, isDragged) {
+    state.job?.return();
+    state.job = drawing;
     const go = () => {
-      if (state[key] !== drawing) return;
-      const end = performance.now() + plots.SLICE;
-      do {
-        if (drawing.next().done) {
-          state[key] = null;
-          return;
-        }
-      } while (performance.now() < end);
+      if (state.job !== drawing) return;
+      for (let part = 0; part < plots.PARTS[isDragged ? 0 : 1]; part += 1) {
+        if (!drawing.next().done) continue;
+        state.job = null;
+        return;
+      }
       requestAnimationFrame(go);
     };
     go();
@@ -146,7 +145,7 @@ const scatter = {
   draw(view) {
     const { canvas, size } = scatter;
     if (!scatter.isBehind) scatter.axes(plots.sized(scatter.behind, size.width, size.height), view);
-    plots.inParts(scatter, "job", scatter.marks(plots.sized(canvas, size.width, size.height), view));
+    plots.inParts(scatter, scatter.marks(plots.sized(canvas, size.width, size.height), view), view.isDragged);
   },
 
   axes(context, view) {
@@ -303,7 +302,7 @@ const lines = {
     const { size } = lines;
     if (!lines.isBehind) plots.sized(lines.behind, size.width, size.height);
     const context = plots.sized(lines.canvas, size.width, size.height);
-    plots.inParts(lines, "job", lines.all(context, view));
+    plots.inParts(lines, lines.all(context, view), view.isDragged);
   },
 
   path(context, run) {
