@@ -12,6 +12,7 @@ from explorer.record.folder import CONFIG, REPORTS, STUDIES, make_folder, refuse
 from explorer.report import drawing
 from explorer.study.settings import RecordedConfig
 from explorer.verbs.ped_anova import ped_anova
+from explorer.verbs.pictures import pictures_of
 from explorer.verbs.result import Result
 
 
@@ -36,7 +37,7 @@ def carry_out(config: RecordedConfig, console: Console) -> Result:
     for name in studies:
         if f"{name}.html" in pages:  # which now leads to the index of recorded studies
             study = open_study(STUDIES / name)
-            drawn.append(drawing.draw(study, ped_anova(study)))
+            drawn.append(drawing.draw(study, ped_anova(study), pictures_of(study, "auto")))
             console.print(f"Report: {drawn[-1]}", **PLAIN)
     return Result(lambda: {"studies": studies, "index": path, "pages": drawn})
 

@@ -5,12 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -163,9 +162,9 @@ def test_a_row_that_comes_while_a_page_is_drawn_makes_it_stale(
 
     whole = page.render_page
 
-    def render(shown: OpenedStudy, importance: Mapping[str, float] | None, **more: Any) -> str:
+    def render(shown: OpenedStudy, *given: Any, **more: Any) -> str:
         commit(begun, 0)
-        return whole(shown, importance, **more)
+        return whole(shown, *given, **more)
 
     monkeypatch.setattr(page, "render_page", render)
     draw(open_study(FOLDER))
