@@ -27,12 +27,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Cells:
-    """Shares of test images, means over pairs of seeds: right in both runs of a pair, in one of them alone, in none."""
+    """Shares of test images, means over pairs of seeds: right in both runs of a pair, in one of them alone, in none.
+
+    each  of each pair, in this order
+    """
 
     both: Estimate
     setting: Estimate
     against: Estimate
     neither: Estimate
+    each: tuple[tuple[float, float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def disagreement(
     return Disagreement(
         seeds=tuple(seeds),
         images=sizes.pop(),
-        cells=Cells(*(_mean(cell) for cell in (first & second, first & ~second, ~first & second, ~first & ~second))),
+        cells=_cells(first, second),
         disagree=_mean(first ^ second),
         churn=None if own_images or len(seeds) < 2 else churn(first, second),
         classes=by_class(first, second, seeds, labels, own_images=own_images) if labels else (),
@@ -282,6 +286,12 @@ def _jackknifed(kernel: Floats, within: tuple[float, float]) -> Estimate:
         return Estimate(n, mean, math.nan, math.nan)
     without = (total - 2 * rows) / ((n - 1) * (n - 2))
     return replace(estimate(n * mean - (n - 1) * without, within=within), mean=mean)
+
+
+def _cells(first: Rights, second: Rights) -> Cells:
+    both, one, other, neither = first & second, first & ~second, ~first & second, ~first & ~second
+    each = zip(*(cell.mean(axis=1).tolist() for cell in (both, one, other, neither)), strict=True)
+    return Cells(_mean(both), _mean(one), _mean(other), _mean(neither), tuple(each))
 
 
 def _mean(found: Rights) -> Estimate:

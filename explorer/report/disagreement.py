@@ -22,7 +22,10 @@ Names = tuple[str, str]  # of both settings of the contrast, as they are display
 
 @dataclass(frozen=True)
 class CellRow:
-    """A row of the table of shares: what the runs of a pair did, the mean share of test images, its interval."""
+    """A row of the table of shares: what the runs of a pair did, the mean share of test images, its interval.
+
+    interval  with fewer than five pairs of seeds the share of each pair
+    """
 
     words: str
     share: str
@@ -144,7 +147,12 @@ def cell_rows(found: Disagreement, names: Names) -> list[CellRow]:
         (f"Only {names[1]} right", cells.against),
         ("Neither right", cells.neither),
     ]
-    return [CellRow(words, percent(one.mean), _ends(one)) for words, one in rows]
+    few = len(cells.each) < MIN_PAIRS
+    each = [", ".join(percent(share) for share in own) for own in zip(*cells.each, strict=True)]
+    return [
+        CellRow(words, percent(one.mean), seeds if few else _ends(one))
+        for (words, one), seeds in zip(rows, each, strict=True)
+    ]
 
 
 def churn_words(found: Churn, names: Names) -> str:
@@ -185,7 +193,7 @@ def share_forest(study: OpenedStudy) -> Forest | None:
             for place, (label, one) in enumerate(rows)
         ],
         "Test images on which exactly one of two runs is right (%)",
-        heads=("Two runs", "Share, 95 % interval"),
+        heads=("Two runs", "Share, 95 % interval" if len(found.seeds) >= MIN_PAIRS else "Share"),
         has_zero=False,
     )
 
@@ -216,7 +224,7 @@ def class_forest(study: OpenedStudy) -> Forest | None:
         f"Points of test error that {first} has less than {second}, by class{some}",
         rows,
         f"Points less than {second}",
-        heads=("Class", "Points less, interval for all at once"),
+        heads=("Class", f"Points less{', interval for all at once' if len(found.seeds) >= MIN_PAIRS else ''}"),
     )
 
 

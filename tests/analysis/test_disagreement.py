@@ -52,6 +52,10 @@ def test_only_pairs_count_and_the_four_shares_are_means_over_them() -> None:
     ):
         counts = [sum(a == one and b == other for a, b in zip(*pair, strict=True)) for pair in zip(A, B, strict=True)]
         assert is_interval(cell, [count / IMAGES for count in counts])
+    assert [sum(own) for own in found.cells.each] == pytest.approx([1] * 5)
+    assert [own[1] for own in found.cells.each] == pytest.approx(
+        [float((a & ~b).mean()) for a, b in zip(A, B, strict=True)]
+    )
     assert is_interval(found.disagree, [share(a, b) for a, b in zip(A, B, strict=True)])
 
 
