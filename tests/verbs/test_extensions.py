@@ -86,7 +86,7 @@ def test_a_block_from_outside_is_planned_trained_judged_and_exported(
 ) -> None:
     assert main([*STUDY, "do=plan"]) == 0
     planned = capsys.readouterr().out
-    assert "11-4x4d-w16-shuffle" in planned
+    assert "(4x4d, w16" in planned
     assert not FOLDER.exists()
     assert main(STUDY) == 0
     found = open_study(FOLDER)

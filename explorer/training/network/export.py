@@ -20,7 +20,7 @@ from torch import nn
 from explorer.design import Architecture, Cost, Task, cost, display_name, short_name
 from explorer.design.alexnet import AlexNetLayout, ConvLayer, alexnet_layout
 from explorer.design.block import BLOCKS
-from explorer.design.layout import Layout, Stage, Stem, layout
+from explorer.design.layout import Layout, Stage, Stem, layout, reduced
 from explorer.host.errors import InputError
 from explorer.host.formatting import in_one_line
 from explorer.host.machine import memory_bytes
@@ -114,7 +114,8 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
             made_by = needed[-1].__name__
         else:
             added = source_of_block(architecture.block)
-            made_by = added.name
+            made_by = f"stage_alone({added.name})"
+            needed += [reduced, modules.stage_alone]
             used = [
                 getattr(modules, name) for name in added.ours
             ]  # and what the blocks of ours use, which it may extend
@@ -135,7 +136,9 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
     if added is not None:
         header = (
             header.rstrip("\n")
-            + "".join(f"\n{line}" for line in dict.fromkeys(added.imports) if line not in header)
+            + "".join(
+                f"\n{line}" for line in dict.fromkeys([*added.imports, "import dataclasses"]) if line not in header
+            )
             + "\n\n"
         )
         if added.future:

@@ -4,8 +4,8 @@ The classes read nothing but the numbers of a `Stem`, `Stage` or `AlexNetLayout`
 beside those numbers, and the file stands on its own.
 """
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
 from typing import cast
 
 import torch
@@ -231,7 +231,7 @@ class _Modules(dict[str, Callable[..., nn.Module]]):
     def __missing__(self, name: str) -> Callable[..., nn.Module]:
         module = BLOCKS[name].module
         assert module is not None
-        return module
+        return stage_alone(module)
 
 
 BLOCK_MODULES = _Modules(
@@ -240,19 +240,25 @@ BLOCK_MODULES = _Modules(
 
 
 def stage_module(stage: Stage, module: Callable[..., nn.Module]) -> nn.Sequential:
-    """The blocks of a stage, each made by `module`: the first changes width and map.
-
-    A block that an extension adds is given a stage of that block alone, as where its cost is counted: what it makes of
-    the stage's depth, stride or map is then what was counted.
-    """
+    """The blocks of a stage, each made by `module`: the first changes width and map."""
     stem_did_it = {"normalised": True} if stage.normalised else {}
-    begins = others = stage
-    if BLOCKS[stage.block].module is not None:
-        begins = replace(stage, depth=1)
-        side = reduced(stage.map_size, stage.stride)
-        others = replace(stage, depth=1, in_width=stage.width, stride=1, map_size=side)
-    first = module(begins, in_width=stage.in_width, stride=stage.stride, **stem_did_it)
-    return nn.Sequential(first, *(module(others, in_width=stage.width, stride=1) for _ in range(stage.depth - 1)))
+    first = module(stage, in_width=stage.in_width, stride=stage.stride, **stem_did_it)
+    return nn.Sequential(first, *(module(stage, in_width=stage.width, stride=1) for _ in range(stage.depth - 1)))
+
+
+def stage_alone(module: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """Give each block that `module` makes a stage of that block alone, as where the cost of an added block is counted.
+
+    What it makes of the stage's depth, stride or map is then what was counted.
+    """
+
+    def made(stage: Stage, *, in_width: int, stride: int, **more: bool) -> nn.Module:
+        is_first = in_width == stage.in_width and stride == stage.stride
+        side = stage.map_size if is_first else reduced(stage.map_size, stage.stride)
+        own = dataclasses.replace(stage, depth=1, in_width=in_width, stride=stride, map_size=side)
+        return module(own, in_width=in_width, stride=stride, **more)
+
+    return made
 
 
 def shortcut_of(block: nn.Module, images: Tensor) -> Tensor | None:
