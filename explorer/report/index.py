@@ -31,7 +31,7 @@ from explorer.report.atlas import (
     pooled_rows,
 )
 from explorer.report.atlas_runs import Recipe, Runs, columns, differing, recipe_of, runs_of
-from explorer.report.error_words import final_seeds_words
+from explorer.report.error_words import claimed, final_seeds_words
 from explorer.report.pack import packed_json
 from explorer.report.page import RECORDED, render
 from explorer.report.spark import Spark, spark_of
@@ -197,7 +197,7 @@ def best_of(finding: Finding) -> Best | None:
     best = lowest(finding.summaries)
     if best is None:
         return None
-    count, found = len(finding.summaries), best.estimate
+    count, found = len(finding.summaries), claimed(best.estimate)
     what = ("mean " if found.n > 1 else "") + ERROR_NAMES[finding.measure]
     searched = finding.measure == "val_error" and finding.imported is None
     lowest_of = searched or finding.imported is not None
@@ -233,8 +233,8 @@ def _best_of_final(found: FinalRound, answer: SettingSummary) -> Best:
         label=f"{'Mean test' if answer.estimate.n > 1 else 'Test'} error of the best by validation, trained anew",
         design=display_setting(answer.setting),
         error=answer.estimate.mean,
-        low=answer.estimate.low,
-        high=answer.estimate.high,
+        low=claimed(answer.estimate).low,
+        high=claimed(answer.estimate).high,
         n=answer.estimate.n,
         of=found.tried,
         caution=" ".join(filter(None, cautions)),

@@ -7,10 +7,11 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from explorer.report.panel import GREY, Axis
-from explorer.report.rows import Cell, Rows
+from explorer.report.rows import Cell, Rows, cut
 
 HEADS = 0.55  # inches below the rows
 WIDE, TALL = 0.17, 0.3  # inches of a row, and of one with its name above it
+LONGEST = 42  # most letters of a name
 Words = Callable[[str], str]
 Ticks = Callable[[Axis, tuple[float, float], Axes], None]
 
@@ -32,10 +33,10 @@ def draw_rows(figure: Rows, columns: Sequence[Axes], words: Words, set_ticks: Ti
         for number, row in enumerate(figure.rows):
             _cell(row.cells[place], number + (0.0 if is_wide else 0.12), row.color, axes)
             if not is_wide and not place:
-                axes.text(low, number - 0.38, words(row.label), va="center", ha="left")
+                axes.text(low, number - 0.38, words(cut(row.label, LONGEST)), va="center", ha="left")
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
-        named = [words(row.label) for row in figure.rows] if is_wide and not place else []
+        named = [words(cut(row.label, LONGEST)) for row in figure.rows] if is_wide and not place else []
         axes.set_yticks(range(len(named)), named)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(words(axis.title))

@@ -35,6 +35,7 @@ from explorer.host.formatting import cost as cost_words
 from explorer.record.starts import starts_of
 from explorer.report.error_words import (
     TOLD_COSTS,
+    claimed,
     final_seeds_words,
     in_order,
     interval_words,
@@ -120,7 +121,7 @@ def _settings(study: OpenedStudy) -> PrintTable:
         numbers[name] = [one.added.get(name, math.nan) for one in summaries]
     for column, value in (("", "mean"), ("_low", "low"), ("_high", "high")):
         numbers[f"{finding.measure}{column}"] = [
-            getattr(one.estimate, value) if one.came_through else float("nan") for one in summaries
+            getattr(claimed(one.estimate), value) if one.came_through else float("nan") for one in summaries
         ]
     numbers["seeds"] = [one.estimate.n for one in summaries]
     numbers["failed"] = [len(one.failed) for one in summaries]
@@ -253,6 +254,7 @@ def _row(
     kind: str, names: tuple[str, str], shown: tuple[str, str], gap: Estimate, p: float, verdict: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     first, second = names
+    gap = claimed(gap)
     ends = {"difference": gap.mean, "low": gap.low, "high": gap.high}
     numbers = {"kind": kind, "first": first, "second": second, **ends, "n": gap.n, "p": p, "verdict": verdict}
     words = {

@@ -142,10 +142,10 @@ def _row(
     y = top + (ROW / 2 if is_wide else 31)
     label = y + 4.5 if is_wide else top + 15
     most = int((LONGEST if is_wide else PHONE - 70) / LETTER)
-    parts = [text(0, label, _cut(row.label, most), "start")]
+    parts = [text(0, label, cut(row.label, most), "start")]
     if not is_wide:
         told = ", ".join(cell.words for cell in row.cells if cell.words) if len(row.cells) > 1 else row.cells[0].words
-        room = int((PHONE - width_of(_cut(row.label, most)) - GAP) / LETTER)
+        room = int((PHONE - width_of(cut(row.label, most)) - GAP) / LETTER)
         parts.append(text(PHONE, label, _shortest(told, room), "end", ' class="quiet"'))
     for cell, across, (_, right) in zip(row.cells, places, spans, strict=True):
         parts += _cell(cell, row.color, across, y)
@@ -174,7 +174,8 @@ def _cell(cell: Cell, color: str, across: Place, y: float) -> list[str]:
     return parts
 
 
-def _cut(words: str, most: int) -> str:
+def cut(words: str, most: int) -> str:
+    """Words that are shortened where they are longer than so many letters."""
     return words if len(words) <= most else f"{words[: most - 1]}…"
 
 
