@@ -160,12 +160,12 @@ const scatter = {
     let last = Infinity;
     for (const [place, words] of runs.ticks(view.y)) {
       const at = bottom - up * place;
+      if (last - at < 13) continue;
+      last = at;
       context.beginPath();
       context.moveTo(box.left, at);
       context.lineTo(right, at);
       context.stroke();
-      if (last - at < 13) continue;
-      last = at;
       context.fillText(plots.fitted(context, words, box.left - 24), box.left - 7, at);
     }
     context.textAlign = "center";
@@ -175,15 +175,16 @@ const scatter = {
     const widest = Math.max(56, across / Math.max(1, ticks.length) - 6);
     for (const [place, words] of ticks) {
       const at = box.left + across * place;
-      context.beginPath();
-      context.moveTo(at, box.top);
-      context.lineTo(at, bottom);
-      context.stroke();
+      if (at < free) continue; // of thousands of words those that have room
       const shown = plots.fitted(context, words, widest);
       const half = context.measureText(shown).width / 2;
       const middle = Math.min(size.width - half - 1, Math.max(half + 1, at));
       if (middle - half < free) continue;
       free = middle + half + 6;
+      context.beginPath();
+      context.moveTo(at, box.top);
+      context.lineTo(at, bottom);
+      context.stroke();
       context.fillText(shown, middle, bottom + 7);
     }
     context.fillStyle = styles.quiet;
