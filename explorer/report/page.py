@@ -39,6 +39,7 @@ from explorer.host.files import write_whole
 from explorer.record.folder import LIVE_SECONDS
 from explorer.report import effects as effect_words
 from explorer.report import error_words, method
+from explorer.report.contents import sectioned
 from explorer.report.curves import MOST_CURVES
 from explorer.report.described import table_of
 from explorer.report.design_card import again, given_path
@@ -58,6 +59,7 @@ from explorer.report.rank_figure import rank_words
 from explorer.report.robustness import CheckRow, check_rows, filter_rows
 from explorer.report.rows import LEAST_CLAIMED, MOST_ROWS, Rows
 from explorer.report.settings_table import FIRST_ROWS, beside_rival, by_error, rival_of
+from explorer.report.short_title import short_title
 from explorer.report.steps import step_rows
 from explorer.report.verdict_svg import verdict_svgs
 
@@ -127,9 +129,10 @@ def render_page(
         "study.html.j2",
         SCRIPTS,
         study=study,
+        sectioned=sectioned,
         home=home,
         home_words="Recorded studies" if home == RECORDED else "All studies",
-        title=study.config.name,
+        title=short_title(study.finding, study.config.name),
         verdict=sentence(study.finding),
         regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
         mood=mood(study.finding),

@@ -83,8 +83,8 @@ def test_print_is_dark_on_white_whole_and_without_tools(browser: Browser, path: 
     assert all(opened_ones)
     for tool in ("#tools", ".tools", ".modebar", ".figure-tools button", ".figure-tools summary"):
         assert not any(one.is_visible() for one in page.locator(tool).all())
-    kept = "[...document.querySelectorAll('figure, .plot, tr')].map((one) => getComputedStyle(one).breakInside)"
-    assert set(page.evaluate(kept)) == {"avoid"}
+    whole = "[...document.querySelectorAll('figure:not(#verdict), .halves, .plot, tr')]"
+    assert set(page.evaluate(f"{whole}.map((one) => getComputedStyle(one).breakInside)")) == {"avoid"}
     cut = "[...document.querySelectorAll('.scroll, .plot')].map((one) => getComputedStyle(one).overflowX)"
     assert set(page.evaluate(cut)) == {"visible"}
 
@@ -113,14 +113,25 @@ def test_the_best_rows_are_printed_and_how_many_more_there_are(browser: Browser,
     assert page.inner_text(more) == f"The search leaves out {40 - found}."
 
 
-def test_what_follows_a_long_table_is_printed(browser: Browser, tmp_path: Path) -> None:
-    write_page(synthetic(read_command(["study=equal_params"]).study, runs=600, epochs=2), tmp_path / "many.html")
-    page = opened(browser, tmp_path / "many.html").page
-    headings = page.locator("h2:visible").all_inner_texts()
+def test_paper_has_all_that_follows_a_long_table_and_figures_side_by_side(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "many.html"
+    write_page(synthetic(read_command(["study=equal_params"]).study, runs=600, epochs=2), path)
+    page = opened(browser, path, viewport={"width": 1600, "height": 900}).page
+    headings = [words.removesuffix(" #") for words in page.locator("h2:visible").all_inner_texts()]
     assert headings[-1] == "Method"
-    # A PDF's outline names the headings that were laid out on its pages.
-    printed = re.findall(rb"/Title \((.*?)\)", page.pdf(format="A4", tagged=True, outline=True))
-    assert set(headings) <= {title.decode() for title in printed}
+    links = page.locator(".contents a")
+    assert links.all_inner_texts()[-len(headings) :] == headings
+    links.last.click()
+    assert page.evaluate("document.querySelector(':target').textContent").startswith("Method")
+    # A PDF's outline names the headings that were laid out on its pages, and where on them: two on one height.
+    printed = page.pdf(format="A4", tagged=True, outline=True)
+    places = re.findall(rb"/Title \((.*?)\)\s*/Dest \[(\d+ 0 R) /XYZ ([\d.]+) ([\d.]+)", printed)
+    assert set(headings) <= {title.decode().removesuffix(" #") for title, *_ in places}
+    rows = [(sheet, height) for _, sheet, _, height in places]
+    assert len(set(rows)) < len(rows)
+    # Afterwards the figures are as wide on the screen as before.
+    width = "document.querySelector('section .js-plotly-plot svg').getBoundingClientRect().width"
+    page.wait_for_function(f"{width} > 900")
 
 
 def test_a_page_chosen_to_be_dark_prints_as_a_light_one(browser: Browser, path: Path) -> None:
@@ -136,7 +147,8 @@ def test_a_page_chosen_to_be_dark_prints_as_a_light_one(browser: Browser, path: 
 def colours(pdf: bytes) -> set[bytes]:
     """The colours that a PDF fills with: of text, bands and marks."""
     streams = re.findall(rb"/Filter /FlateDecode[^>]*>> stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
-    drawn = b"".join(zlib.decompress(stream) for stream in streams)
+    # A compressed stream may itself end in a byte that reads as a line break.
+    drawn = b"".join(zlib.decompressobj().decompress(stream) for stream in streams)
     return set(re.findall(rb"(?:[\d.]+ ){3}rg\b", drawn))
 
 

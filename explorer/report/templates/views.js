@@ -1,7 +1,8 @@
 // The figures: still pictures until plotly is there, then the same ones to point at, click and brush.
 (() => {
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const narrow = () => innerWidth < 600;
+  let onPaper = false;
+  const narrow = () => innerWidth < 600 || onPaper;
   const places = [...document.querySelectorAll(".plot")];
   let figures = null;
   let curves = null;
@@ -23,8 +24,9 @@
     return `${words.slice(0, at)}<br>${words.slice(at + 1)}`;
   };
 
-  // A colour of the palette as the page shows it, in light and dark; any other colour as it is.
+  // A colour of the palette as the page shows it, in light and dark, and on paper as it is; any other colour as it is.
   const shade = (color) => {
+    if (onPaper) return color;
     const place = typeof color === "string" ? colors.palette.indexOf(color.toLowerCase()) : -1;
     return place < 0 ? color : css(`--c${place}`);
   };
@@ -59,7 +61,7 @@
   };
 
   const themed = (layout, place) => {
-    const size = narrow() ? 12 : 14;
+    const size = onPaper ? 10 : narrow() ? 12 : 14;
     const axis = { gridcolor: css("--line"), linecolor: css("--line"), tickcolor: css("--line") };
     const result = {
       ...layout,
@@ -375,8 +377,13 @@
     page.listeners.push(redraw);
     document.addEventListener("theme", redraw);
     // The ground of paper is white: the palette is that of light pages there.
-    addEventListener("beforeprint", redraw);
-    addEventListener("afterprint", redraw);
+    const printed = (is) => {
+      onPaper = is;
+      document.documentElement.classList.toggle("printed", is);
+      redraw();
+    };
+    addEventListener("beforeprint", () => printed(true));
+    addEventListener("afterprint", () => printed(false));
     let [wide, later] = [innerWidth, 0];
     addEventListener("resize", () => {
       if (innerWidth === wide) return; // as where a phone shows or hides its bars
