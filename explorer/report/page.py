@@ -66,7 +66,7 @@ from explorer.report.verdict_svg import verdict_svgs
 INDEX, RECORDED = "index.html", "recorded.html"  # beside the pages
 MOST_OF_HEAD = 2**16  # bytes at the beginning of `RECORDED` in which its studies are named
 _RECORDED = re.compile(r'<meta name="recorded" content="([^"]*)">')
-SCRIPTS = ("core", "theme", "cards", "parallel", "rows", "views", "table", "live")
+SCRIPTS = ("core", "theme", "verdict", "cards", "parallel", "rows", "views", "table", "live")
 LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the page has them
 
 

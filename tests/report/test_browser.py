@@ -347,7 +347,7 @@ def test_the_page_of_a_running_study_reloads_itself_and_looks_as_before(browser:
     assert page.evaluate("document.querySelector('.plot').layout.yaxis.range") == [4, 6]
     shown = "[...document.querySelectorAll('.figure-tools details')].map((one) => one.open)"
     assert page.evaluate(shown)[:3] == [False, True, False]
-    assert page.locator(".figure-tools >> nth=1 >> tbody tr").count() > 0
+    assert page.locator(".figure-tools:has(details[open]) tbody tr").count() > 0
     assert page.evaluate("scrollY") == 700
     assert visit.complaints == []
 

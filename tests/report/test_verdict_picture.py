@@ -1,10 +1,12 @@
 """The verdict as one picture: its numbers are the finding's, its areas the parameters', and no label hides another."""
 
 import math
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ from explorer.study.run import Run
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.made_up import End, all_ok, few_epochs, made_up, made_up_checks, made_up_final
-from tests.report.browsing import needs_browser
+from tests.report.browsing import needs_browser, opened
 
 IMAGES = (800, 400, 960)
 EM = 13.0
@@ -326,3 +328,27 @@ def test_a_design_in_words_is_all_that_its_picture_shows() -> None:
         "ResNeXt-29 (32x4d): 4,774,602 parameters, 48,314,368 multiply-adds; stage 1: 3 blocks"
     )
     assert "channels 256→128→128→256, 32 paths of 4" in found.words
+
+
+@needs_browser
+def test_what_is_seen_of_the_picture_is_saved_with_its_colours(
+    browser: Browser, workplace: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.html"
+    path.write_text(render_page(study("study=equal_params", "name=tiny", "search.seeds=5", "space.cardinality=[1,32]")))
+    visit = opened(browser, path, viewport={"width": 390, "height": 900}, color_scheme="dark")
+    saved = {}
+    for form in ("SVG", "PNG"):
+        with visit.page.expect_download() as download:
+            visit.page.click(f"#verdict + .figure-tools button:text-is('{form}')")
+        saved[form] = download.value
+    assert saved["SVG"].suggested_filename == "tiny-verdict.svg"
+    text = saved["SVG"].path().read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)
+    width, height = map(float, (root.attrib["width"], root.attrib["height"]))
+    assert (width, len(root.findall("{http://www.w3.org/2000/svg}svg"))) == (350 + 32, 2)
+    assert "var(" not in text
+    assert "Points of test error less than" in text
+    png = saved["PNG"].path().read_bytes()
+    assert png[16:24] == struct.pack(">II", int(2 * width), int(2 * height))
+    assert visit.complaints == []

@@ -20,6 +20,24 @@ const page = {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   },
 
+  // A picture as a file; a canvas makes it a PNG. All its styles must be in it.
+  async savePicture(svg, format, ending) {
+    const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+    svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    svg.setAttribute("width", width);
+    svg.setAttribute("height", height);
+    const picture = new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
+    if (format === "svg") return page.save(picture, `${ending}.svg`);
+    const image = new Image();
+    const address = URL.createObjectURL(picture);
+    image.src = address;
+    await image.decode();
+    const canvas = Object.assign(document.createElement("canvas"), { width: 2 * width, height: 2 * height });
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    URL.revokeObjectURL(address);
+    return canvas.toBlob((blob) => page.save(blob, `${ending}.png`));
+  },
+
   pick(names) {
     page.picked = new Set(names);
     const words = [...page.picked].map(encodeURIComponent).join(",");

@@ -241,25 +241,12 @@
     page.save(new Blob([bytes], { type: format === "svg" ? "image/svg+xml" : "image/png" }), `-${name}.${format}`);
   };
 
-  // A still picture as a file: the page's style goes with it, and a canvas makes it a PNG.
-  const savedStill = async (name, format) => {
+  // A still picture as a file: the page's style goes with it.
+  const savedStill = (name, format) => {
     const svg = document.querySelector(`[data-figure="${name}"] svg.still`).cloneNode(true);
-    const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
     const style = `text{fill:${css("--text")};font:13.5px system-ui,sans-serif}.grid{stroke:${css("--line")}}.over{paint-order:stroke;stroke:${css("--page")};stroke-width:3px}.faint{opacity:.12}:root{${colors.palette.map((_, place) => `--c${place}:${css(`--c${place}`)}`).join(";")}}.strip{fill:none}.range{fill:${css("--accent")};fill-opacity:.3}`;
     svg.insertAdjacentHTML("afterbegin", `<style>${style}</style><rect width="100%" height="100%" fill="${css("--page")}"/>`);
-    svg.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    svg.setAttribute("width", width);
-    svg.setAttribute("height", height);
-    const picture = new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
-    if (format === "svg") return page.save(picture, `-${name}.svg`);
-    const image = new Image();
-    const address = URL.createObjectURL(picture);
-    image.src = address;
-    await image.decode();
-    const canvas = Object.assign(document.createElement("canvas"), { width: 2 * width, height: 2 * height });
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    URL.revokeObjectURL(address);
-    return canvas.toBlob((blob) => page.save(blob, `-${name}.png`));
+    return page.savePicture(svg, format, `-${name}`);
   };
 
   // The numbers that a figure shows, as a table: for whoever cannot see it, or wants to know.
