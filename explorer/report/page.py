@@ -61,6 +61,7 @@ from explorer.report.rows import LEAST_CLAIMED, MOST_ROWS, Rows
 from explorer.report.settings_table import FIRST_ROWS, beside_rival, by_error, rival_of
 from explorer.report.short_title import short_title
 from explorer.report.steps import step_rows
+from explorer.report.unfinished import WORDS, counts_in_words, unfinished
 from explorer.report.verdict_svg import verdict_svgs
 
 INDEX, RECORDED = "index.html", "recorded.html"  # beside the pages
@@ -130,6 +131,9 @@ def render_page(
         SCRIPTS,
         study=study,
         sectioned=sectioned,
+        unfinished=unfinished(study),
+        state_words=WORDS,
+        counts_in_words=counts_in_words,
         home=home,
         home_words="Recorded studies" if home == RECORDED else "All studies",
         title=short_title(study.finding, study.config.name),
