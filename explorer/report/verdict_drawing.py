@@ -12,7 +12,7 @@ from typing import Literal
 
 from explorer.host.formatting import counted
 from explorer.report.panel import Axis, ticks
-from explorer.report.scaled_blocks import TIMES, Conv, ScaledBlock, ScaledDesign
+from explorer.report.scaled_blocks import ARROW, TIMES, Conv, ScaledBlock, ScaledDesign
 from explorer.report.svg import scale
 from explorer.report.verdict_picture import HEADS, Effect, VerdictPicture
 
@@ -27,7 +27,7 @@ SIDES = ("ours", "rival")
 Role = str  # what a shape is, which decides its colour; several words, the first one the most telling
 
 # Widths of letters in heights, those of a wide face, so that no other needs more room.
-_NARROW, _WIDE = set("iljtfrI.,:;()[]'|!- "), set("mwMW%@—")
+_NARROW, _WIDE = set("iljtfrI.,:;()[]'|!- "), set(f"mwMW%@—{ARROW}")
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,16 @@ def wrapped(words: str, width: float) -> list[str]:
     return lines
 
 
+def _chained(chain: str, width: float) -> list[str]:
+    """Channels joined by arrows, in lines that end with one."""
+    lines = [""]
+    for link in chain.replace(ARROW, f"{ARROW} ").split(" "):
+        if lines[-1] and letters(lines[-1] + link) > width:
+            lines.append("")
+        lines[-1] += link
+    return lines
+
+
 def _cut(word: str, width: float) -> str:
     if letters(word) <= width:
         return word
@@ -133,7 +143,7 @@ def blocks_drawing(picture: VerdictPicture, width: float, em: float) -> Drawing:
         found.height += 0.5 * em
         found.shapes.append(Line(0, found.height, width, found.height, "rule"))
         found.text(0, [_stage_words(number, blocks, many=max(len(one.stages) for one in picture.blocks) > 1)], "quiet")
-        _side_by_side(found, places, [[*wrapped(one.chain, own / em), one.paths] if one else [] for one in blocks])
+        _side_by_side(found, places, [[*_chained(one.chain, own / em), one.paths] if one else [] for one in blocks])
         found.height += 0.3 * em
         start, lowest = found.height, found.height
         for place, side, block in zip(places, SIDES, blocks, strict=False):
