@@ -123,7 +123,12 @@ def interval_points(low: float, high: float) -> str:
 
 
 def less(difference: float) -> str:
-    """How many points an error is less, from its difference to another one: `2.27`, `-0.39` with a true minus sign."""
+    """How many points an error is less, from its difference to another one: `2.27`, `-0.39` with a true minus sign.
+
+    A dash for NaN.
+    """
+    if math.isnan(difference):
+        return "-"
     return _true_minus(f"{-100 * difference + 0.0:.2f}")
 
 
