@@ -51,6 +51,7 @@ from explorer.report.final import final_forests
 from explorer.report.forest import forest_svg
 from explorer.report.imported import MOST_UNREAD, facts_of, import_again, imported_checklist, weighted_words
 from explorer.report.kinds import FIRST
+from explorer.report.meaning import meaning
 from explorer.report.pack import packed_json, packed_plotly
 from explorer.report.page_figures import Figure, Views
 from explorer.report.panel import Panel, paint, palette_css
@@ -131,6 +132,7 @@ def render_page(
         SCRIPTS,
         study=study,
         sectioned=sectioned,
+        meant=meaning(study.finding, study.config),
         unfinished=unfinished(study),
         state_words=WORDS,
         counts_in_words=counts_in_words,

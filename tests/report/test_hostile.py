@@ -85,7 +85,8 @@ def test_hostile_text_makes_no_element_and_no_attribute(make: Any) -> None:
 
 def test_hostile_text_is_shown_whole() -> None:
     found = texts(render_page(hostile()))
-    assert [text for where, text in found if where == ("html", "head", "title")] == [NAME]
+    (title,) = [text for where, text in found if where == ("html", "head", "title")]
+    assert title.endswith(f" | {NAME}")
     assert [text for where, text in found if "h1" in where] == [SHOWN]
     # Beside the question: the label, twice; versions, platform, device, commit and hash.
     assert sum(text.strip() == SHOWN for where, text in found if where[-1:] != ("td",)) == 1 + 2 + 6

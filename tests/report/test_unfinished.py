@@ -1,4 +1,4 @@
-"""The strip of a study that is not finished, and the short title of a page."""
+"""The strip of a study that is not finished, the short title of a page, its sections and what a verdict means."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from explorer.analysis.judging import open_study
 from explorer.report.contents import sectioned
+from explorer.report.meaning import meaning
 from explorer.report.page import render_page
 from explorer.report.short_title import short_title
 from explorer.report.unfinished import unfinished
@@ -38,6 +39,12 @@ def test_a_study_that_is_not_finished_shows_each_of_its_runs(tmp_path: Path, mon
     assert short_title(study.finding, "equal_params") == "10 of 30 runs so far | equal_params"
     monkeypatch.chdir(tmp_path)
     whole = open_study(made_up(config, folder=tmp_path / "studies" / "whole"))
+    told = dict(meaning(whole.finding, config))
+    assert told["Compared"].startswith("ResNeXt-29 (32x4d) and ResNet-29 (1x64d), by their test error")
+    assert "equal numbers of parameters" in told["Equal budget"]
+    assert "95 % of the intervals" in told["Interval"]
+    assert ("Margin" in told) == (config.study.margin is not None)
+    assert "<dt>Seed and pair</dt>" in render_page(whole)
     assert unfinished(whole) is None
     assert re.fullmatch(
         r"(ResNeXt-29 \(32x4d\) (beats|loses to) ResNet-29 \(1x64d\) by \d+\.\d\d points"
