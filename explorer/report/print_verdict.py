@@ -11,7 +11,7 @@ from explorer.report.verdict_drawing import Box, Dot, Drawing, Line, Shape, Word
 from explorer.report.verdict_picture import VerdictPicture
 
 EDGE, GAP = 2.0, 12.0  # points around the picture, and between its halves
-BLOCKS_SHARE = 0.37  # of the width, beside the rows
+BLOCKS_SHARE = 0.42  # of the width, beside the rows
 OURS, RIVAL, INK, QUIET, GRID = PALETTE[0], GREY, "#202020", "#505860", "#d0d0d0"
 SIDES = {"ours": OURS, "rival": RIVAL, "plain": RIVAL, "open": RIVAL}
 LINES = {"rule": (GRID, 0.6), "grid": (GRID, 0.4), "zero": (INK, 0.7), "cut": ("white", 0.5)}
