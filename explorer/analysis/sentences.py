@@ -159,8 +159,7 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     designs = f"n = {first.n} and {second.n} designs"
     numbers = (
         f"mean test error {percent(first.mean)} against {percent(second.mean)}, that is "
-        f"{size_in_words(difference.mean)}; {_interval(difference, none=FEW_DESIGNS)}, {designs}, {p_value(rivals.p)}; "
-        f"their distributions lie {rivals.distance:.2f} apart (Kolmogorov-Smirnov)"
+        f"{size_in_words(difference.mean)}; {_interval(difference, none=FEW_DESIGNS)}, {designs}, {p_value(rivals.p)}"
     )
     under = f" {finding.under}" if finding.under else ""
     verdicts = {
