@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,7 @@ INDEX, RECORDED = "index.html", "recorded.html"  # beside the pages
 MOST_OF_HEAD = 2**16  # bytes at the beginning of `RECORDED` in which its studies are named
 _RECORDED = re.compile(r'<meta name="recorded" content="([^"]*)">')
 SCRIPTS = ("core", "theme", "verdict", "cards", "parallel", "rows", "views", "table", "live")
+LONGEST_NOTE_SHOWN = 300  # characters up to which a note stands whole above the picture of the verdict
 LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the page has them
 
 
@@ -143,6 +145,7 @@ def render_page(
         regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
         mood=mood(study.finding),
         verdict_word=verdict_word,
+        noted=_noted(study.finding.note),
         drawn=picture,
         verdict_svgs=verdict_svgs(picture) if picture else {},
         final_forests={name: forest_svg(one) for name, one in final_forests(study.finding.final_round).items()},
@@ -227,6 +230,12 @@ def render_page(
         execution={**study.execution, "convolutions": method.convolutions(study.execution)},
         reload_seconds=LIVE_SECONDS,
     )
+
+
+def _noted(note: str) -> tuple[str, str]:
+    """A note's first sentence and its rest, which a page folds; a short note is its first part alone."""
+    parts = re.split(r"(?<=[.!?])\s+", note.strip(), maxsplit=1) if len(note) > LONGEST_NOTE_SHOWN else [note]
+    return parts[0], parts[1] if len(parts) > 1 else ""
 
 
 def render(template: str, scripts: Sequence[str], *, styles: Sequence[str] = ("page",), **values: Any) -> str:
