@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 import html
 import re
 from collections.abc import Mapping, Sequence
