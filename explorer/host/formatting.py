@@ -13,6 +13,7 @@ LONGEST = 2000  # most characters of a message
 MOST_OF_ERROR = 300  # most characters of an error that a message quotes
 NOTED = "Noted beside this result:"  # introduces the text of a study's note.txt
 NO_INTERVAL = "needs 2 values that differ"
+_MINUS = re.compile(r"(?<![\w.,)-])-(?=\d)")  # of a number, not of a name or a range
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
 
 UNBROKEN = "\N{NO-BREAK SPACE}"
@@ -46,6 +47,11 @@ def printable(text: str) -> str:
 def unbroken(text: str) -> str:
     """Text in which a number is not torn from its unit, nor a name from its brackets, where lines are broken."""
     return _TOGETHER.sub(lambda found: found[0].replace(" ", UNBROKEN), text)
+
+
+def typeset(text: str) -> str:
+    """Text as it is set on a page: with true minus signs, and unbroken."""
+    return unbroken(_MINUS.sub("\N{MINUS SIGN}", text))
 
 
 def one_line(text: str) -> str:

@@ -1,5 +1,6 @@
 """The pages in a real browser with the network off."""
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -277,6 +278,15 @@ def test_the_numbers_of_a_figure_are_a_table(browser: Browser, reports: Path) ->
     assert lines[0] == ["Mark", "Cardinality (paths per block)", "Test error (%)"]
     assert ["ResNet-29 (1x64d), seed 0, error 6.00 %", "1", "6"] in lines
     assert len(lines) == 1 + 4 + 2
+    with page.expect_download() as caught:
+        tools.locator("button:text-is('CSV')").click()
+    assert caught.value.suggested_filename.endswith("-cardinality.csv")
+    rows = list(csv.reader(Path(caught.value.path()).read_text().splitlines()))
+    assert rows == [lines[0], *([mark, x, y] for mark, x, y in lines[1:])]
+    with page.expect_download() as caught:
+        tools.locator("button:text-is('LaTeX')").click()
+    (row,) = [one for one in Path(caught.value.path()).read_text().splitlines() if "1x64d), seed 0" in one]
+    assert row == r"ResNet-29 (1x64d), seed 0, error 6.00 \% & 1 & 6 \\"
 
 
 def test_the_papers_table_is_laid_over_when_asked_for(browser: Browser, tmp_path: Path) -> None:

@@ -249,31 +249,47 @@
     return page.savePicture(svg, format, `-${name}`);
   };
 
-  // The numbers that a figure shows, as a table: for whoever cannot see it, or wants to know.
-  const numbers = (name) => {
+  // The numbers that a figure shows: for whoever cannot see it, or wants them elsewhere.
+  const numbersOf = (name) => {
+    if (name in tables) return tables[name];
     const plain = (text) => text.replaceAll("<br>", ", ").replaceAll("&lt;", "<").replaceAll("&amp;", "&");
+    const { layout } = figures[name];
+    const title = (axis) => plain(axis.title.text).replace(/, logarithmic$/, "");
+    const rows = traces(name)
+      .filter((trace) => trace.fill !== "toself" && (trace.hovertext || trace.hovertemplate) && trace.visible !== false)
+      .flatMap((trace) => trace.x.map((x, place) => [plain(trace.hovertext?.[place] ?? trace.name), x, trace.y[place]]));
+    return { columns: ["Mark", title(layout.xaxis), title(layout.yaxis)], rows };
+  };
+
+  const shown = (value) => {
+    if (typeof value !== "number") return value ?? "";
+    return (Number.isInteger(value) ? value : Number(value.toPrecision(5))).toLocaleString("en", { maximumFractionDigits: 6 });
+  };
+
+  const numbers = (name) => {
     const table = document.createElement("table");
+    const { columns, rows } = numbersOf(name);
     const line = (section, kind, words) => {
       const row = section.insertRow();
       for (const word of words) row.append(Object.assign(document.createElement(kind), { textContent: word }));
     };
-    const head = table.createTHead();
-    if (name in tables) {
-      line(head, "th", tables[name].columns);
-      for (const row of tables[name].rows.slice(0, MOST_ROWS)) line(table.createTBody(), "td", row);
-      return table;
-    }
-    const { layout } = figures[name];
-    const title = (axis) => plain(axis.title.text).replace(/, logarithmic$/, "");
-    line(head, "th", ["Mark", title(layout.xaxis), title(layout.yaxis)]);
+    line(table.createTHead(), "th", columns);
     const body = table.createTBody();
-    const shown = (number) => (typeof number === "number" ? (Number.isInteger(number) ? number : Number(number.toPrecision(5))).toLocaleString("en", { maximumFractionDigits: 6 }) : (number ?? ""));
-    const rows = traces(name)
-      .filter((trace) => trace.fill !== "toself" && (trace.hovertext || trace.hovertemplate) && trace.visible !== false)
-      .flatMap((trace) => trace.x.map((x, place) => [plain(trace.hovertext?.[place] ?? trace.name), shown(x), shown(trace.y[place])]));
-    for (const row of rows.slice(0, MOST_ROWS)) line(body, "td", row);
-    if (rows.length > MOST_ROWS) line(body, "td", [`${rows.length - MOST_ROWS} more are in the record`, "", ""]);
+    for (const row of rows.slice(0, MOST_ROWS)) line(body, "td", row.map(shown));
+    if (rows.length > MOST_ROWS) line(body, "td", [`${rows.length - MOST_ROWS} more are in the files`, ...columns.slice(1).map(() => "")]);
     return table;
+  };
+
+  // Numbers as files: as they are in CSV, as they are shown in LaTeX.
+  const quoted = (value) => (/[",\n]/.test(value ?? "") ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
+  const TEX = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}", "\u2212": "$-$" };
+  const tex = (value) => String(shown(value)).replace(/[\\~^<>\u2212&%$#_{}]/g, (letter) => TEX[letter] ?? `\\${letter}`);
+  const written = {
+    csv: ({ columns, rows }) => [columns, ...rows].map((row) => `${row.map(quoted).join(",")}\n`).join(""),
+    tex: ({ columns, rows }) => {
+      const line = (row) => `${row.map(tex).join(" & ")} \\\\\n`;
+      return `\\begin{tabular}{l${"r".repeat(columns.length - 1)}}\n\\hline\n${line(columns)}\\hline\n${rows.map(line).join("")}\\hline\n\\end{tabular}\n`;
+    },
   };
 
   const tooled = (place) => {
@@ -292,6 +308,13 @@
       scroll.setAttribute("role", "region");
       scroll.setAttribute("aria-label", `Numbers of: ${titles[name]}`);
       more.append(Object.assign(document.createElement("summary"), { textContent: "Numbers" }), scroll);
+      const files = Object.entries({ csv: "CSV", tex: "LaTeX" }).map(([ending, words]) => {
+        const button = Object.assign(document.createElement("button"), { type: "button", textContent: words });
+        button.setAttribute("aria-label", `Numbers of ${titles[name]}, as ${words}`);
+        button.addEventListener("click", () => page.save(new Blob([written[ending](numbersOf(name))], { type: "text/plain" }), `-${name}.${ending}`));
+        return button;
+      });
+      more.append(...files);
       more.addEventListener("toggle", () => scroll.replaceChildren(...(more.open ? [numbers(name)] : [])));
       tools.append(more);
     }
