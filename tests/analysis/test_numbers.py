@@ -151,7 +151,7 @@ def test_the_trends_sentence_names_the_direction_the_error_goes(slope: float, wo
     slopes = [slope + step for step in (-0.001, 0.0, 0.001)]
     found = estimate(slopes)
     p = float(stats.ttest_1samp(slopes, 0).pvalue)
-    low, high = (f"{100 * end:+.2f}" for end in (found.low, found.high))
+    low, high = sorted(f"{abs(100 * end):.2f}" for end in (found.low, found.high))
     assert trend_sentence(whole(Trend(found, p, (1, 4, 32)))) == (
         f"Over cardinality 1, 4, 32, each doubling goes with a test error 1.23 points {word} on average "
         f"(3 seeds, 95 % interval {low} to {high}, p = {p:.4f})."

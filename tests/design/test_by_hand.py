@@ -76,7 +76,7 @@ def test_listed_widths_above_and_below_the_budget_are_refused(width: int, sign: 
     distance = own / plain - 1
     with pytest.raises(InputError) as caught:
         plan_of(read_command(given).study)
-    assert f"29-1x{width}d is {sign}{abs(distance):.2%} off {plain:,} params; allowed: " in str(caught.value)
+    assert f"29-1x{width}d is {sign}{100 * abs(distance):.2f} % off {plain:,} params; allowed: " in str(caught.value)
     near = [*given, f"budget.params.tolerance={abs(distance) + 1e-6}"]
     near += ["study.contrast=null"]
     (setting,) = plan_of(read_command(near).study).settings
