@@ -27,7 +27,7 @@ def test_every_change_is_another_program(name: str) -> None:
         ("record/table.py", "call left out", "os.fsync"),
         ("training/loop.py", "call left out", "network.eval()"),
         ("analysis/trend.py", "number", "LEAST = 3"),
-        ("analysis/sentences.py", "branches swapped", "'lower' if mean < 0 else 'higher'"),
+        ("host/formatting.py", "branches swapped", "'lower' if difference < 0 else 'higher'"),
         ("study/designs.py", "comparison", "limit.miss(setting.cost) > limit.tolerance"),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from explorer.analysis.judging import open_study
+from explorer.host.commands import command_for
 from explorer.host.console import PLAIN
 from explorer.host.errors import InputError
 from explorer.record.folder import CONFIG, REPORTS, STUDIES, make_folder, refuse_links
@@ -22,7 +23,8 @@ def carry_out(config: RecordedConfig, console: Console) -> Result:
     Raises InputError outside a git repository, and where it tracks no study.
     """
     if config.name is not None or not config.recorded:
-        raise InputError("recorded: draws all studies that git tracks; say explorer report --recorded, without a name")
+        again = command_for("report", "", "--recorded")
+        raise InputError(f"recorded: draws all studies that git tracks; say {again}, without a name")
     studies, pages = _tracked()
     if not studies:
         raise InputError(

@@ -292,11 +292,11 @@ def test_its_studies_are_planned_from_its_own_conf(
     shutil.copytree(GPU / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
     write_as_many(tmp_path / "images")
-    for study, runs, designs in ((CONTRAST, 20, {"29-1x64d", "29-32x4d"}), (GROUPS, 10, {"29-32x4d"})):
+    for study, runs, designs in ((CONTRAST, 20, {"29 (1x64d)", "29 (32x4d)"}), (GROUPS, 10, {"29 (32x4d)"})):
         assert main([f"study={study}", "do=plan", "data.path=images"]) == 0
         told = capsys.readouterr().out
         assert f"{runs} of {runs} runs to do" in told
-        assert set(re.findall(r"^ *(29-\d+x\d+d) ", told, re.MULTILINE)) == designs
+        assert set(re.findall(r"^ *Res\w+-(29 \(\d+x\d+d\)) ", told, re.MULTILINE)) == designs
     assert {path.stem for path in (tmp_path / "conf" / "study").iterdir()} == {CONTRAST, GROUPS}
 
 

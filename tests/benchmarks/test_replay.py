@@ -100,7 +100,7 @@ def test_a_pool_has_a_column_for_every_axis_in_which_designs_differ() -> None:
 def test_regrets_and_figures_are_printed_whole_in_eighty_columns(config: StudyConfig) -> None:
     found = replay(replace(crossing(0.0), test=crossing(0.0).errors[:, -1]), config, scope_of(config), draws=2)
     output = io.StringIO()
-    print_replay(found, 0.01, Console(file=output, width=80))
+    print_replay(found, 0.01, Console(file=output, width=80, force_terminal=True, color_system=None))
     lines = output.getvalue().splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert "points of test error by which the design that validation errors chose" in " ".join(

@@ -273,7 +273,9 @@ def test_where_only_some_designs_are_trained_the_declared_contrast_is_said_to_be
     study, text = looked_at(made_up(config))
     words, page = sentence(study.finding), " ".join(text.split())
     assert "only some designs are trained (search.only), so the declared contrast is not judged" in words
-    assert "How the verdict was reached Only some designs are trained ( search.only), so the declared contrast" in page
+    assert (
+        "How the verdict was reached # Only some designs are trained ( search.only), so the declared contrast" in page
+    )
     assert "does not apply Only some designs are trained, so the declared contrast is not judged." in page
     assert "declares no contrast" not in words + page
     assert "No contrast is declared" not in page

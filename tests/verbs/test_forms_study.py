@@ -96,7 +96,7 @@ def test_a_study_of_forms_runs_and_keeps_weights_that_fit_the_grouped_network(
 ) -> None:
     assert main([*FORMS, "storage.weights=last", "search.seeds=1"]) == 0
     said = capsys.readouterr().out
-    assert "11-2x3d-w16@sum" in said
+    assert "ResNeXt-11 (2x3d, w16), form (a)" in said
     record = load(study_folder("tiny")).runs
     assert sorted(record["form"]) == ["concat", "grouped", "sum"]
     files = [workplace / "studies" / "tiny" / "local" / "weights" / f"{run}.safetensors" for run in record["run"]]
