@@ -281,7 +281,8 @@
   };
 
   // Numbers as files: as they are in CSV, as they are shown in LaTeX.
-  const quoted = (value) => (/[",\n]/.test(value ?? "") ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? ""));
+  const exact = (value) => String(typeof value === "number" ? Number(value.toPrecision(12)) : (value ?? ""));
+  const quoted = (value) => (/[",\n]/.test(exact(value)) ? `"${exact(value).replaceAll('"', '""')}"` : exact(value));
   const TEX = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}", "\u2212": "$-$" };
   const tex = (value) => String(shown(value)).replace(/[\\~^<>\u2212&%$#_{}]/g, (letter) => TEX[letter] ?? `\\${letter}`);
   const written = {
