@@ -104,7 +104,7 @@ def test_a_target_leaves_the_other_axis_without_deviation() -> None:
         (["space.depth=[20,29]"], "budget.reference=1x64d: the space has several values of depth"),
         (
             ["budget.params.tolerance=0.001"],
-            "space: no bottleneck width at cardinality 2 meets 4,913,098 params within 0.10%",
+            "space: no bottleneck width at cardinality 2 meets 4,913,098 params within 0.10 %",
         ),
     ],
 )

@@ -225,7 +225,7 @@ def test_an_interrupted_study_does_not_wait_long_for_a_page(
     assert interrupted(Live(FOLDER, period=0.1), 0, config=begun) < PATIENCE
 
 
-def stuck(pipe: Connection, folder: Path, period: float, rest: float) -> None:
+def stuck(pipe: Connection, folder: Path, period: float, rest: float, images: bool | Literal["auto"]) -> None:
     """The process, when a drawing takes minutes."""
 
     def draw_for_long(folder: Path, images: bool | Literal["auto"] = "auto") -> float:
@@ -234,7 +234,7 @@ def stuck(pipe: Connection, folder: Path, period: float, rest: float) -> None:
         return 600.0
 
     live._draw_stale = draw_for_long
-    live._work(pipe, folder, period, rest)
+    live._work(pipe, folder, period, rest, images)
 
 
 @pytest.mark.parametrize("is_stuck", [False, True])

@@ -64,7 +64,12 @@ def environment() -> dict[str, str]:
 def test_a_study_ends_with_record_verdict_and_pages(finished: Path) -> None:
     output = (finished / "output.txt").read_text()
     assert re.search(r"4 runs in \d+ s; \d+\.\d % of the workers' time was not training", output)
-    for part in ("[4/4]", "11-2x3d-w16", "Inconclusive: 2 pairs of seeds are too few", "Report: reports/tiny.html"):
+    for part in (
+        "[4/4]",
+        "ResNeXt-11 (2x3d, w16)",
+        "Inconclusive: 2 pairs of seeds are too few",
+        "Report: reports/tiny.html",
+    ):
         assert part in output
     runs = results(finished / FOLDER)
     assert (len(runs), set(runs["status"])) == (4, {"ok"})
@@ -243,7 +248,7 @@ def test_a_plan_without_any_record_is_predicted_and_leaves_nothing(
 ) -> None:
     assert main([*TINY, "do=plan"]) == 0
     output = " ".join(capsys.readouterr().out.split())
-    for part in ("11-2x3d-w16", "0/2", "this machine's calibration of 2026-01-01", "MACs are multiply-adds"):
+    for part in ("ResNeXt-11 (2x3d, w16)", "0/2", "this machine's calibration of 2026-01-01", "MACs are multiply-adds"):
         assert part in output
     assert list(workplace.iterdir()) == []
     for device, told in (

@@ -42,7 +42,7 @@ def test_verify_shows_referees_and_forms(
     assert main(["do=verify", *QUICK]) == 0
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"]  # or torch would refuse device=cuda
     output = said(capsys)
-    for part in ("closed form", "fvcore", "(a) sum of paths", "(b) concatenation", "(c) grouped convolution"):
+    for part in ("closed form", "fvcore", "(a) sum", "(b) concatenation", "(c) grouped"):
         assert part in output
     assert output.endswith("All agree.")
     assert list(workplace.iterdir()) == []
@@ -52,7 +52,7 @@ def test_verify_does_not_blame_itself_for_roundings(workplace: Path, capsys: pyt
     """On maps of one pixel batch norm sees as many values as there are images, and enlarges what rounding leaves."""
     assert main(["do=verify", "architecture=11-2x3d-w16", "image_size=4", "repeats=1", "batch_size=2"]) == 0
     output = said(capsys)
-    assert "(c), each weight rounded" in output
+    assert "weight rounded" in output
     assert output.endswith("All agree.")
     assert main(["do=verify", "architecture=11-2x3d-w16", "image_size=4", "batch_size=1"]) == 2
     assert "batch norm trains on two values or more; allowed: batch_size=2 or more" in capsys.readouterr().err
@@ -120,7 +120,7 @@ def test_a_name_as_pages_show_it_needs_no_quotes_but_the_shells(
     assert "11-4x3d-w16: counted for one image" in said(capsys)
     only = ["study.contrast=null"]
     assert main([*TINY, *only, 'search.only=["ResNeXt-11 (2x3d, w16)"]', "do=plan"]) == 0
-    assert "11-2x3d-w16" in said(capsys)
+    assert "ResNeXt-11 (2x3d, w16)" in said(capsys)
     assert main([*TINY, *only, "search.only=[ResNeXt-11 (2x3d, w16)]", "do=plan"]) == 2
     assert """as in 'search.only=["ResNeXt-29 (32x4d)"]'""" in capsys.readouterr().err
 
