@@ -13,7 +13,7 @@ LONGEST = 2000  # most characters of a message
 MOST_OF_ERROR = 300  # most characters of an error that a message quotes
 NOTED = "Noted beside this result:"  # introduces the text of a study's note.txt
 NO_INTERVAL = "needs 2 values that differ"
-_MINUS = re.compile(r"(?<![\w.,)-])-(?=\d)")  # of a number, not of a name or a range
+_MINUS = re.compile(r"(?<![\w.])-(?=\d)")  # of a number, not of a name
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
 
 UNBROKEN = "\N{NO-BREAK SPACE}"
@@ -49,9 +49,14 @@ def unbroken(text: str) -> str:
     return _TOGETHER.sub(lambda found: found[0].replace(" ", UNBROKEN), text)
 
 
+def with_true_minus(text: str) -> str:
+    """Text in which numbers below zero have a true minus sign, and names keep their hyphens."""
+    return _MINUS.sub("\N{MINUS SIGN}", text)
+
+
 def typeset(text: str) -> str:
     """Text as it is set on a page: with true minus signs, and unbroken."""
-    return unbroken(_MINUS.sub("\N{MINUS SIGN}", text))
+    return unbroken(with_true_minus(text))
 
 
 def one_line(text: str) -> str:
@@ -131,21 +136,17 @@ def interval_points(low: float, high: float) -> str:
 def less(difference: float) -> str:
     """How many points an error is less, from its difference to another one: `2.27`, `-0.39` with a true minus sign.
 
-    A dash for NaN.
+    A dash for NaN; what is rounded to zero has no sign.
     """
     if math.isnan(difference):
         return "-"
-    return _true_minus(f"{-100 * difference + 0.0:.2f}")
+    number = f"{-100 * difference + 0.0:.2f}"
+    return with_true_minus(number) if number.strip("-0.") else number.lstrip("-")
 
 
 def less_interval(low: float, high: float) -> str:
     """The ends of an interval of a difference, turned as in `less`: `2.01 to 2.53`, or what is needed to compute it."""
     return NO_INTERVAL if math.isnan(low) else f"{less(high)} to {less(low)}"
-
-
-def _true_minus(number: str) -> str:
-    """A number as text with a true minus sign; one that is rounded to zero has none."""
-    return number.lstrip("-") if not number.strip("-0.") else number.replace("-", "\N{MINUS SIGN}")
 
 
 def size_in_words(difference: float) -> str:

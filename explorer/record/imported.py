@@ -75,11 +75,6 @@ class Imported:
     unused: dict[str, Natural] = field(default_factory=dict)
     asked: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def unread_rows(self) -> int:
-        """Rows whose design does not exist here."""
-        return sum(one.rows for one in self.unread)
-
 
 def imported_of(environment: Mapping[str, Any]) -> Imported | None:
     """What an environment says of the file that a study was imported from; None for a study that was trained."""

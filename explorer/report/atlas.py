@@ -12,6 +12,7 @@ from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.name import display_setting
 from explorer.host.formatting import ERROR_NAMES, counted, less, less_interval, millions, share
+from explorer.report.error_words import claimed
 from explorer.report.panel import Axis, ticks
 from explorer.study.checks import RIVALS
 
@@ -65,8 +66,8 @@ def effect_of(finding: Finding) -> Effect | None:
         display_setting(one.setting),
         display_setting(one.against),
         gap.mean,
-        math.nan if few else gap.low,
-        math.nan if few else gap.high,
+        claimed(gap).low,
+        claimed(gap).high,
         gap.n,
         "pair",
         "too few pairs" if few and finding.complete else _word(finding, one.verdict, guesses=one.guesses),
@@ -163,7 +164,7 @@ class Atlas:
     def ticks(self) -> list[tuple[float, str]]:
         """Places on the axis in per cent of its width, and their labels."""
         found = ticks(Axis(""), self.low, self.high)
-        return [(self.place(-value / 100), f"{value:g}".replace("-", "\N{MINUS SIGN}")) for value, _ in found]
+        return [(self.place(-value / 100), words) for value, words in found]
 
     def place(self, difference: float) -> float:
         """The place of a difference on the axis, in per cent of its width: of a lower error on the right.

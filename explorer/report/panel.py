@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
 
+from explorer.host.formatting import with_true_minus
+
 # Blue, vermilion, green, purple, gold, sky and grey: on light pages, and in the same order on dark ones.
 PALETTE = ("#0074cc", "#a83a00", "#33a769", "#792784", "#b48d00", "#219dd1", "#757575")
 DARK = ("#55a7f8", "#ea7d3b", "#53c884", "#bc55b2", "#fcd761", "#9ad9ff", "#9a9a9a")
@@ -209,13 +211,8 @@ def label(value: float, *, share: bool = False) -> str:
         return f"{100 * value:.4g} %"
     for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
         if abs(value) >= limit:
-            return _signed(f"{value / (1e3 if unit == ' k' else limit):.4g}{unit}")
-    return _signed(f"{value:.4g}")
-
-
-def _signed(words: str) -> str:
-    """A number with a true minus sign."""
-    return words.replace("-", "\N{MINUS SIGN}", 1) if words.startswith("-") else words
+            return with_true_minus(f"{value / (1e3 if unit == ' k' else limit):.4g}{unit}")
+    return with_true_minus(f"{value:.4g}")
 
 
 def even_step(low: float, high: float, *, whole: bool = False) -> float:

@@ -4,7 +4,6 @@ Marks are told apart without colour too: every colour has a marker of its own on
 """
 
 import math
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 import explorer
-from explorer.host.formatting import visible
+from explorer.host.formatting import visible, with_true_minus
 from explorer.report.forest import Forest, ForestRow
 from explorer.report.layout import POSITIONS, Box, apart, beside
 from explorer.report.panel import BAR, PALETTE, Axis, Mark, Panel, ends, ticks
@@ -256,7 +255,7 @@ def _names(marks: list[Mark], axes: Axes, drawn: PrintFigure, taken: list[Box]) 
 
 def _text(words: str) -> str:
     """Text as it is printed: numbers below zero with a true minus sign."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", visible(words))
+    return with_true_minus(visible(words))
 
 
 def _scale(drawn: PrintFigure) -> float:

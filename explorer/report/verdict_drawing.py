@@ -284,9 +284,7 @@ class _Effects:
         low, high = self.picture.ends
         for value, words in ticks(Axis(""), low, high):
             x = self.across(value)
-            found.shapes.append(
-                Words(x, found.height + 1.1 * em, words.replace("-", "\N{MINUS SIGN}"), "quiet", "middle")
-            )
+            found.shapes.append(Words(x, found.height + 1.1 * em, words, "quiet", "middle"))
         found.height += 1.5 * em
         return found
 

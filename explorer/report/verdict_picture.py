@@ -24,6 +24,7 @@ from explorer.analysis.sentences import mood
 from explorer.analysis.summary import MIN_PAIRS, SettingSummary, by_validation, lowest
 from explorer.design.name import display_setting, paths_name
 from explorer.host.formatting import ERROR_NAMES, less, less_interval, p_value, share
+from explorer.report.error_words import claimed
 from explorer.report.panel import Axis, ends
 from explorer.report.robustness import word_of
 from explorer.report.scaled_blocks import ScaledDesign, scaled_design, scaled_summary
@@ -273,10 +274,13 @@ def _title(words: str, finding: Finding) -> str:
 
 def _effect(label: str, found: Estimate, kind: Kind, marks: Iterable[float] = (), **more: object) -> Effect:
     """A row of a difference, below zero for less error. With few pairs no interval is claimed."""
-    claimed = found.has_interval and found.n >= MIN_PAIRS
-    low, high = (-100 * found.high + 0.0, -100 * found.low + 0.0) if claimed else (math.nan, math.nan)
+    mean, high, low = (-100 * value + 0.0 for value in (found.mean, claimed(found).low, claimed(found).high))
     turned = tuple(-100 * value + 0.0 for value in marks)
-    return Effect(label, -100 * found.mean + 0.0, low, high, kind, found.n, turned, **more)  # type: ignore[arg-type]
+    return Effect(label, mean, low, high, kind, found.n, turned, **more)  # type: ignore[arg-type]
+
+
+def _margin_note(picture: VerdictPicture) -> str:
+    return "" if picture.margin is None else f"Shaded: the margin of {picture.margin:.2f} points."
 
 
 def _of_contrast(picture: VerdictPicture, study: OpenedStudy, declared: Comparison) -> VerdictPicture:
@@ -416,7 +420,7 @@ def _of_spaces(picture: VerdictPicture, study: OpenedStudy, rivals: Sequence[Riv
     words = [
         f"Differences: right of zero, designs of a space have a lower mean {error} than those of {against}.",
         f"Square: difference of the means over designs{line}.",
-        "" if margin is None else f"Shaded: the margin of {100 * margin:.2f} points.",
+        _margin_note(picture),
         "Below the rule: the same among designs that are alike in something else." if declared.adjusted else "",
     ]
     return replace(picture, notes=(picture.notes[0], " ".join(filter(None, words))))
@@ -441,13 +445,13 @@ def _of_final(picture: VerdictPicture, found: FinalRound) -> VerdictPicture:
         better=("the other better", "the answer better"),
         margin=None if margin is None else 100 * margin,
     )
-    family, claimed = max(one.family for one in found.comparisons), any(one.has_interval for one in rows)
+    family, has_any = max(one.family for one in found.comparisons), any(one.has_interval for one in rows)
     corrected = f", corrected for {family} comparisons" if family > 1 else ""
     words = [
         "Differences: the answer beside each other design of the final round; right of zero it has the lower error.",
         _marks_note(rows, "pairs of seeds"),
-        f"Square: their mean; line: 95 % interval over seeds and test images{corrected}." if claimed else FEW,
-        "" if margin is None else f"Shaded: the margin of {100 * margin:.2f} points.",
+        f"Square: their mean; line: 95 % interval over seeds and test images{corrected}." if has_any else FEW,
+        _margin_note(picture),
     ]
     return replace(picture, notes=(picture.notes[0], " ".join(filter(None, words))))
 
@@ -484,13 +488,11 @@ def _effects_note(picture: VerdictPicture, declared: Comparison) -> str:
         f"{first}: right of zero the error is lower than that of {display_setting(declared.against)}.",
         _marks_note(rows, "pairs of seeds"),
         "Crosses: pairs in which a run failed and counts as chance." if any(one.chance for one in rows) else "",
-        f"Square: their mean; line: {level} interval."
-        if "declared" in kinds
-        else "Square: their mean; fewer than five pairs have no interval.",
+        f"Square: their mean; line: {level} interval." if "declared" in kinds else FEW,
         "Grey: other settings, not declared, with intervals that hold for all of them together."
         if "other" in kinds
         else "",
-        "" if picture.margin is None else f"Shaded: the margin of {picture.margin:.2f} points.",
+        _margin_note(picture),
     ]
     if "check" in kinds:
         words.append("Below the first rule: robustness checks, each with its 95 % interval and the rule's word.")

@@ -142,7 +142,7 @@ def write_table(source: Path, target: Path, head: Callable[[Collection[str]], st
         environment, execution = study.stored_environment(final.folder), study.stored_execution(final.folder)
         there = _parts(final.folder, environment or {}, execution or {}, own, hosts)
         parts["final"] = there | {"looks": final.found.looks}
-    for name in (FILTERS, LABELS, *(f"{FINAL}{name}" for name in (*KINDS, FILTERS))):  # of a table that was here before
+    for name in (*SOME_KINDS, *(f"{FINAL}{name}" for name in (*KINDS, FILTERS))):  # of a table that was here before
         (target / f"{name}.parquet").unlink(missing_ok=True)
     for name, frame in frames.items():
         frame.to_parquet(target / f"{name}.parquet", index=False)
@@ -150,7 +150,7 @@ def write_table(source: Path, target: Path, head: Callable[[Collection[str]], st
     card = _card(config, finding, opened.environment, has_filters=FILTERS in frames, has_labels=LABELS in frames)
     write_whole(target / CARD, head(frames.keys()) + card)
     kinds, files = (
-        KINDS | {FILTERS: FilterRecord, LABELS: LabelsRecord},
+        KINDS | SOME_KINDS,
         (*(f"{name}.parquet" for name in frames), STUDY, CARD),
     )
     schema = {

@@ -20,6 +20,9 @@ const page = {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   },
 
+  // A cell of a CSV file.
+  quoted: (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text),
+
   // A picture as a file; a canvas makes it a PNG. All its styles must be in it.
   async savePicture(svg, format, ending) {
     const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);

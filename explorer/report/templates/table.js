@@ -128,9 +128,8 @@
 
   const names = () => heads.map((head) => head.dataset.name);
   const cells = (row) => heads.map((_, column) => value(row, column));
-  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const files = {
-    csv: () => [names(), ...found.map(cells)].map((line) => line.map(quoted).join(",")).join("\n") + "\n",
+    csv: () => [names(), ...found.map(cells)].map((line) => line.map(page.quoted).join(",")).join("\n") + "\n",
     json: () => {
       const typed = (text) => (text === "" ? null : Number.isFinite(Number(text)) ? Number(text) : text);
       const entry = (row) => Object.fromEntries(cells(row).map((text, column) => [names()[column], typed(text)]));

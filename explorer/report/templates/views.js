@@ -282,11 +282,10 @@
 
   // Numbers as files: as they are in CSV, as they are shown in LaTeX.
   const exact = (value) => String(typeof value === "number" ? Number(value.toPrecision(12)) : (value ?? ""));
-  const quoted = (value) => (/[",\n]/.test(exact(value)) ? `"${exact(value).replaceAll('"', '""')}"` : exact(value));
   const TEX = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}", "\u2212": "$-$" };
   const tex = (value) => String(shown(value)).replace(/[\\~^<>\u2212&%$#_{}]/g, (letter) => TEX[letter] ?? `\\${letter}`);
   const written = {
-    csv: ({ columns, rows }) => [columns, ...rows].map((row) => `${row.map(quoted).join(",")}\n`).join(""),
+    csv: ({ columns, rows }) => [columns, ...rows].map((row) => `${row.map((value) => page.quoted(exact(value))).join(",")}\n`).join(""),
     tex: ({ columns, rows }) => {
       const line = (row) => `${row.map(tex).join(" & ")} \\\\\n`;
       return `\\begin{tabular}{l${"r".repeat(columns.length - 1)}}\n\\hline\n${line(columns)}\\hline\n${rows.map(line).join("")}\\hline\n\\end{tabular}\n`;
