@@ -23,10 +23,11 @@ from explorer.search import coordinator, fork
 from explorer.study.job import Answer, FormsQuestion, HostReport, Job, Question
 from explorer.study.run import Convolution
 from tests.conftest import TINY, broadly
+from tests.opened import recorded_studies
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 
 FOLDER, FORK = Path("studies/tiny"), Path("studies/tiny-2")
-RECORDED = sorted(path.parent for path in (Path(__file__).parents[2] / "studies").glob("*/environment.json"))
+RECORDED = recorded_studies()
 UNINTERRUPTED = {  # recorded studies that one start brought to their end
     "cardinality_or_width_cifar10_jpeg",
     "design_space_cifar10_jpeg",

@@ -23,11 +23,11 @@ from explorer.report.page import write_page
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.made_up import few_epochs, made_up, made_up_final
-from tests.opened import opened
+from tests.opened import opened, recorded_studies
 from tests.report.test_page import elements
 from tests.test_layers import ROOT
 
-RECORDED = sorted(path.parent for path in (ROOT / "studies").glob("*/config.yaml"))
+RECORDED = recorded_studies()
 
 
 def unpacked(study: OpenedStudy) -> dict[str, list[Any]]:
