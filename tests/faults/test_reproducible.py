@@ -22,7 +22,7 @@ AUGMENTED = ["recipe.shift=1", "recipe.flip=true", "recipe.cutout=2", "storage=n
 ASIDE = [
     *("engine.workers=1", "engine.retries=7", "engine.save_every=0", "engine.silence=500", "engine.loaders=3"),
     *("storage.mirror=url", "storage.url=sqlite:///elsewhere.db", "storage.weights=last", "report.live=true"),
-    "storage.trackers=[tensorboard]",
+    *("storage.trackers=[tensorboard]", "report.images=true"),
     *("data.label=Photographs", "data.path=elsewhere", "data.unusable=skip"),
 ]
 # The same of what one other engine alone has; `engine.address` is a cluster's, and tests of clusters train on one.
