@@ -41,6 +41,8 @@ from tests.training.test_image_sources import config, pictures, write_parquet
 DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 400, 100, 100, 0)
 RECIPE = Recipe(1, 20, 0.05, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 1, True, False)
 EVERYTHING = replace(RECIPE, cutout=3, jitter=0.4, lighting=0.1, crop_area=(0.5, 1.0), label_smoothing=0.1)
+ADAPTIVE = replace(EVERYTHING, optimizer="adamw", clip=1.0, decay_norms=False, warmup=0.0, warmup_epochs=0.5)
+RECIPES = [RECIPE, EVERYTHING, ADAPTIVE]
 GPU = Execution("cuda", "", "grouped", "channels_last", "bfloat16", 1, 20)
 SHOWN = "11-2x4d-w16"
 
@@ -65,16 +67,20 @@ def trained(run: Run) -> tuple[list[EpochResult], Outcome]:
     return [replace(one, seconds=0.0) for one in curve], replace(outcome, seconds=0.0, images_per_second=None)
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING], ids=["plain", "every augmentation"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=["plain", "every augmentation", "adaptive"])
 def test_a_run_on_the_pretended_gpu_has_the_bits_of_one_on_the_cpu_in_whole_graphs(cuda: Notes, recipe: Recipe) -> None:
     plain = replace(GPU, precision="float32")
     found = trained(a_run(recipe, plain))
     assert len(cuda.graphs) >= 1
-    assert found == trained(a_run(recipe, replace(plain, device="cpu")))
+    theirs = trained(a_run(recipe, replace(plain, device="cpu")))
+    if recipe.optimizer == "sgd":
+        assert found == theirs
+    else:  # on a GPU the rate is rounded to float32 before Adam divides it
+        assert [one.loss for one in found[0]] == pytest.approx([one.loss for one in theirs[0]], rel=1e-3)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING], ids=["plain", "every augmentation"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=["plain", "every augmentation", "adaptive"])
 def test_no_step_waits_for_the_gpu_or_copies_from_memory_that_it_cannot_read(
     cuda: Notes, recipe: Recipe, precision: str
 ) -> None:

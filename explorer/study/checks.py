@@ -279,6 +279,7 @@ def _length(declared: Declared) -> Iterator[CheckArm]:
         key = "steps" if recipe.epochs is None else "epochs"
         before = getattr(recipe, key)
         after = max(1, round(before * factor))
+        warmup = recipe.warmup_epochs * after / before  # the same share of the run
         rounded = "" if after == before * factor else f", {before * factor:g} rounded"
         yield _arm(
             declared,
@@ -287,7 +288,7 @@ def _length(declared: Declared) -> Iterator[CheckArm]:
             f"at {words} the length",
             f"{counted(after, key[:-1])} instead of {before:,}{rounded}",
             main=name == "four",
-            recipe=replace(recipe, **{key: after}),
+            recipe=replace(recipe, warmup_epochs=warmup, **{key: after}),
         )
 
 

@@ -19,8 +19,8 @@ AUGMENTATIONS: dict[str, Part] = {}
 LOSSES: dict[str, Part] = {}
 # By the recipe's key that names them: the kind of extension, its table, what we have, and what a part is given.
 ADDED: Mapping[str, tuple[str, dict[str, Part], tuple[str, ...], tuple[str, ...]]] = {
-    "optimizer": ("OPTIMIZERS", OPTIMIZERS, ("sgd",), ("parameters", "recipe")),
-    "schedule": ("SCHEDULES", SCHEDULES, ("one_cycle", "step"), ("progress", "recipe")),
+    "optimizer": ("OPTIMIZERS", OPTIMIZERS, ("sgd", "adamw"), ("parameters", "recipe")),
+    "schedule": ("SCHEDULES", SCHEDULES, ("one_cycle", "cosine", "linear", "constant", "step"), ("progress", "recipe")),
     "augmentation": ("AUGMENTATIONS", AUGMENTATIONS, (), ("images", "generator")),
     "loss": ("LOSSES", LOSSES, ("cross_entropy",), ("scores", "labels", "recipe")),
 }

@@ -143,7 +143,8 @@ def _refuse_recipe(config: StudyConfig) -> None:
     for key in ("shift", "cutout"):
         if getattr(recipe, key) > size:
             raise InputError(f"recipe.{key}={getattr(recipe, key)}: allowed is at most data.image_size, {size}")
-    if recipe.nesterov and not recipe.momentum:
+    _refuse_warmup(config)
+    if recipe.nesterov and not recipe.momentum and recipe.optimizer != "adamw":
         raise InputError("recipe.momentum=0: recipe.nesterov=true needs a momentum; allowed with recipe.nesterov=false")
     if recipe.crop_area is not None and recipe.crop_area[0] > recipe.crop_area[1]:
         raise InputError(f"recipe.crop_area={list(recipe.crop_area)}: the first number must not exceed the second")
@@ -173,6 +174,18 @@ def _refuse_length(config: StudyConfig) -> None:
         raise InputError(f"recipe.steps={steps}: recipe.epochs={epochs} says the length too; say recipe.epochs=null")
     if epochs is None and steps is None:
         raise InputError("recipe.epochs is null: say how long to train, as in recipe.epochs=10 or recipe.steps=1000")
+
+
+def _refuse_warmup(config: StudyConfig) -> None:
+    """Raise InputError for a warm-up that is said twice, or longer than the run."""
+    recipe = config.recipe
+    if not recipe.warmup_epochs:
+        return
+    given = f"recipe.warmup_epochs={recipe.warmup_epochs:g}"
+    if recipe.warmup:
+        raise InputError(f"{given}: recipe.warmup={recipe.warmup:g} says the warm-up too; say recipe.warmup=0")
+    if recipe.epochs is not None and recipe.warmup_epochs >= recipe.epochs:
+        raise InputError(f"{given}: allowed is less than recipe.epochs, {recipe.epochs}")
 
 
 def _refuse_search(config: StudyConfig) -> None:

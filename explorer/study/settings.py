@@ -248,14 +248,16 @@ class Numbers(dict[str, dict[str, float]]):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How networks are trained, the same for every setting: SGD with momentum on cross-entropy, or what extensions add.
+    """How networks are trained, the same for every setting: SGD with momentum on cross-entropy, or what is named here.
 
     epochs              passes over the training images; null: `steps` gives the length
-    schedule            one_cycle: linear warm-up, then a cosine to zero; step: a tenth at each milestone; or the name
-                        of one that an extension adds
-    warmup              fraction of all steps spent warming up (one_cycle)
+    schedule            one_cycle, cosine: linear warm-up, then half a cosine to zero; linear: then a straight line to
+                        zero; constant: then no change; step: a tenth at each milestone; or the name of one that an
+                        extension adds
+    warmup              fraction of all steps spent warming up (all but step)
     milestones          fractions of all steps after which the rate falls (step)
-    weight_decay        on all parameters, as in the paper's code
+    momentum, nesterov  of sgd
+    weight_decay        on all parameters, as in the paper's code, unless `decay_norms` is false
     shift               images are padded by this many pixels of the mean colour and cropped back at a random place
     flip                images are mirrored left to right with probability one half
     zero_init_residual  the last batch norm of each block starts at zero, so each block starts as the identity
@@ -272,9 +274,14 @@ class Recipe:
     micro_batch         images per forward pass, over which batch norm computes its statistics; null: the whole batch
     steps               of SGD that a run takes in place of whole epochs: warm-up and schedule lie over these, and the
                         last epoch ends with the last step; null: `epochs` gives the length
-    optimizer, loss     sgd and cross_entropy, or the names of those that an extension adds
+    optimizer, loss     sgd or adamw, and cross_entropy, or the names of those that an extension adds
     augmentation        names of those that extensions add, in their order, after all of ours
     numbers             of such parts, by the part's name: {mixup: {alpha: 0.4}}; others stand at the part's defaults
+    betas               of adamw: what is kept each step of the means of gradients and of their squares (Kingma and Ba,
+                        1412.6980, algorithm 1; decoupled weight decay: Loshchilov and Hutter, 1711.05101, algorithm 2)
+    decay_norms         false: no weight decay on parameters of one dimension, which are batch norms and biases
+    warmup_epochs       epochs spent warming up, in place of the fraction `warmup`
+    clip                largest norm of all gradients together: longer ones are shortened to it; null: none are
     """
 
     epochs: Annotated[int, Ge(1), Le(MOST_EPOCHS)] | None
@@ -302,15 +309,21 @@ class Recipe:
     augmentation: tuple[str, ...] = ()
     loss: str = "cross_entropy"
     numbers: dict[str, dict[str, Number]] = field(default=Numbers())
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    decay_norms: bool = True
+    warmup_epochs: Rate = 0.0
+    clip: Annotated[float, Gt(0), Lt(math.inf)] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numbers", Numbers(self.numbers))
 
     @property
     def shown(self) -> dict[str, Any]:
-        """All of it by key, without what only extensions give where none does."""
-        mine = {"optimizer": "sgd", "augmentation": (), "loss": "cross_entropy", "numbers": {}}
-        return {key: value for key, value in asdict(self).items() if key not in mine or value != mine[key]}
+        """All of it by key, without the parts that most recipes do not have where this one does not either."""
+        quiet = [one.name for one in fields(self)]
+        quiet = quiet[quiet.index("optimizer") :]
+        absent = {one.name for one in fields(self) if one.name in quiet and getattr(self, one.name) == one.default}
+        return {key: value for key, value in asdict(self).items() if key not in absent}
 
     def steps_on(self, images: int) -> int:
         """Number of steps of a run with so many training images."""

@@ -75,15 +75,15 @@ class Checkpoint:
 
 
 def captured(
-    network: nn.Module, optimizer: torch.optim.Optimizer, others: Mapping[str, Tensor], *, added: bool = False
+    network: nn.Module, optimizer: torch.optim.Optimizer, others: Mapping[str, Tensor], *, whole: bool = False
 ) -> dict[str, Tensor]:
     """Copy to the CPU everything that the next step depends on: weights, momentum and `others`.
 
-    Of an optimiser that an extension has `added` this is its whole state. Raises ValueError where that cannot be kept.
+    With `whole` this is all that the optimiser remembers, under any name. Raises ValueError where it cannot be kept.
     """
     state = {f"network.{key}": tensor for key, tensor in network.state_dict().items()}
-    state |= packed(_inner(optimizer)) if added else {}
-    for name, parameter in () if added else network.named_parameters():
+    state |= packed(_inner(optimizer)) if whole else {}
+    for name, parameter in () if whole else network.named_parameters():
         momentum = optimizer.state[parameter].get("momentum_buffer")
         if momentum is not None:
             state[f"momentum.{name}"] = momentum

@@ -29,9 +29,10 @@ from explorer.training.network.build import build
 from explorer.training.network.forms import State, convert, reformed
 from explorer.training.network.prepare import arithmetic, prepare
 from explorer.training.network.weights import save_weights
-from explorer.training.parts import added_loss, added_optimizer, augmented_by, has_added, step_of
+from explorer.training.optimizers import optimizer_of
+from explorer.training.parts import added_loss, augmented_by, has_added, step_of
 from explorer.training.replayed import Replayed, graph_memory
-from explorer.training.scaling import LEAST_SCALE, Scaled, ScaledOther, ScaledSGD
+from explorer.training.scaling import LEAST_SCALE, Scaled
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import host_state, seed_all, stream
 
@@ -149,19 +150,7 @@ def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
     if run.execution.form != "grouped":
         network = reformed(network, run.architecture, task, run.execution.form)
     network = prepare(network, run.execution, task)
-    scales = run.execution.precision == "float16"
-    if recipe.optimizer != "sgd":
-        added = added_optimizer(recipe, list(network.parameters()))
-        return network, ScaledOther(added) if scales else added
-    optimizer = (ScaledSGD if scales else torch.optim.SGD)(
-        network.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    return network, optimizer
+    return network, optimizer_of(recipe, list(network.parameters()), run.execution)
 
 
 def grouped_state(network: nn.Module, run: Run) -> State:
@@ -199,6 +188,8 @@ def step(
         loss.backward(scale)  # type: ignore[no-untyped-call]
         loss_sum += loss.detach()
         wrong += (scores.detach().argmax(dim=1) != part_labels).sum()
+    if recipe.clip is not None and scale is None:
+        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
     step_of(recipe, optimizer)
     return loss_sum, wrong
 
@@ -282,9 +273,9 @@ def _taken(
 
 def _changed(network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Tensor, ...]:
     """The tensors that a step changes."""
-    momentum = (state.get("momentum_buffer") for state in optimizer.state.values())
+    kept = (one for state in optimizer.state.values() for one in state.values() if isinstance(one, Tensor))
     scaling = optimizer.scaling.values() if isinstance(optimizer, Scaled) else ()
-    return (*network.state_dict().values(), *(one for one in momentum if one is not None), *scaling)
+    return (*network.state_dict().values(), *kept, *scaling)
 
 
 @dataclass
@@ -372,7 +363,7 @@ class _Training:
         val_error = error_of(self._correct(data.val))
         seconds, training = under_way.times()
         self.training_seconds += training
-        rate = learning_rate(run.recipe, before + steps - 1, self.steps)
+        rate = learning_rate(run.recipe, before + steps - 1, self.steps, len(data.train) // run.recipe.batch_size)
         self.results.append(EpochResult(epoch, rate, loss, train_error, val_error, seconds))
         self.unfinished = None
         if self.filters:  # only now: until here a checkpoint may be written, from which this is done again
@@ -435,7 +426,7 @@ class _Training:
         others |= {f"sum.{name}": total for name, total in under_way.sums.items()} if under_way else {}
         others |= self.filters.state() if self.filters else {}
         others |= self.optimizer.scaling if isinstance(self.optimizer, Scaled) else {}
-        tensors = captured(self.network, self.optimizer, others, added=self.run.recipe.optimizer != "sgd")
+        tensors = captured(self.network, self.optimizer, others, whole=self.run.recipe.optimizer != "sgd")
         times = under_way.times() if under_way else (0.0, 0.0)
         kept = Checkpoint(tuple(self.results), now - self.started, self.training_seconds, tensors, position[1], *times)
         try:
@@ -497,7 +488,7 @@ def epoch_steps(
     taking.network.train()
     for number, (pixels, labels) in enumerate(fetched(data, data.train, places[skip:], crops), start=skip):
         own = draws.batch(number * recipe.batch_size, (number + 1) * recipe.batch_size)
-        rate = learning_rate(recipe, before + number, recipe.steps_on(images))
+        rate = learning_rate(recipe, before + number, recipe.steps_on(images), images // recipe.batch_size)
         yield taking.take(pixels, labels, own, rate, before + number)
 
 

@@ -44,6 +44,25 @@ def added_optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.opt
     return made
 
 
+def spare_norms(optimizer: torch.optim.Optimizer, recipe: Recipe) -> None:
+    """Divide each group of parameters, so that those of one dimension have no weight decay.
+
+    Raises InputError for an optimiser whose groups have none to take away.
+    """
+    groups: list[dict[str, Any]] = []
+    for group in optimizer.param_groups:
+        if "weight_decay" not in group:
+            raise InputError(
+                f"recipe.decay_norms=false: recipe.optimizer={recipe.optimizer} has no weight_decay in its groups of "
+                "parameters; allowed: true, or an optimiser that has"
+            )
+        wide = [one for one in group["params"] if one.ndim > 1]
+        flat = [one for one in group["params"] if one.ndim <= 1]
+        groups += [{**group, "params": wide}] if wide else []
+        groups += [{**group, "params": flat, "weight_decay": 0.0}] if flat else []
+    optimizer.param_groups[:] = groups
+
+
 def augmented_by(
     recipe: Recipe, images: Tensor, labels: Tensor, classes: int, seed: int, step: int
 ) -> tuple[Tensor, Tensor]:
@@ -103,7 +122,7 @@ def try_out(recipe: Recipe, task: Task, images: int, device: str) -> None:
     parts = named(recipe)
     steps = max(1, recipe.steps_on(images))
     for step in sorted({0, steps // 2, steps - 1}):
-        factors = {learning_rate(recipe, step, steps) for _ in range(2)}
+        factors = {learning_rate(recipe, step, steps, images // recipe.batch_size) for _ in range(2)}
         if len(factors) > 1:
             raise _wrong("schedule", recipe.schedule, f"gives another factor each time ({step / steps:g} of the run)")
     if not has_added(recipe):
@@ -158,7 +177,10 @@ def _small(recipe: Recipe, task: Task, device: str) -> tuple[nn.Module, torch.op
     network.to(device)
     if "optimizer" not in named(recipe).values():
         return network, torch.optim.SGD(network.parameters(), lr=recipe.learning_rate)
-    return network, added_optimizer(recipe, list(network.parameters()))
+    optimizer = added_optimizer(recipe, list(network.parameters()))
+    if not recipe.decay_norms:
+        spare_norms(optimizer, recipe)
+    return network, optimizer
 
 
 def _trial_step(

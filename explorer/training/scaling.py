@@ -21,11 +21,13 @@ class Scaled(torch.optim.Optimizer):
     scale    of the loss of the next step
     grown    steps taken since the scale was last changed
     skipped  steps whose gradients were not finite, which changed nothing but the scale
+    clip     largest norm of all gradients together; None: any
     """
 
     scale: Tensor
     grown: Tensor
     skipped: Tensor
+    clip: float | None = None
 
     def _begin(self) -> None:
         self._all = [weight for group in self.param_groups for weight in group["params"]]
@@ -40,6 +42,8 @@ class Scaled(torch.optim.Optimizer):
         gradients = [weight.grad for weight in self._all if weight.grad is not None]
         self.found_inf.zero_()
         torch._amp_foreach_non_finite_check_and_unscale_(gradients, self.found_inf, self.scale.reciprocal())
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self._all, self.clip)
 
     def _adapt(self) -> None:
         """Change the scale after a step."""
@@ -70,6 +74,22 @@ class ScaledSGD(torch.optim.SGD, Scaled):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override] # one that computes the loss has no place here
+        """Divide all gradients by the scale; take the step if they are finite; change the scale."""
+        assert closure is None
+        self._unscale()
+        super().step()
+        self._adapt()
+
+
+class ScaledAdamW(torch.optim.AdamW, Scaled):
+    """Adam with decoupled weight decay; a graph can hold its steps."""
+
+    def __init__(self, weights: Iterable[nn.Parameter], **settings: Any) -> None:
+        super().__init__(weights, **settings)
+        self._begin()
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override] # as above
         """Divide all gradients by the scale; take the step if they are finite; change the scale."""
         assert closure is None
         self._unscale()

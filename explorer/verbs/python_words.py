@@ -89,6 +89,10 @@ class RecipeKeys(TypedDict, total=False):
     augmentation: Sequence[str] | str
     loss: str
     numbers: Mapping[str, Mapping[str, float]]
+    betas: tuple[float, float]
+    decay_norms: bool
+    warmup_epochs: float
+    clip: float | None
 
 
 class SearchKeys(TypedDict, total=False):

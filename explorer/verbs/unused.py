@@ -13,6 +13,7 @@ from typing import Any
 from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
 from explorer.study.data_sources import SOURCES, takes_path
+from explorer.study.parts import ADDED
 from explorer.study.settings import DataConfig, StudyConfig
 
 _OF_READ = [one.name for one in fields(DataConfig) if one.default is not MISSING and one.name not in ("source", "path")]
@@ -67,9 +68,18 @@ def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]
         if not takes_path(data.source):
             yield "data.path", f"{data.source} is read by an extension, whose function takes no path; leave it out"
     if recipe.schedule == "step":
-        yield "recipe.warmup", "recipe.schedule=step does not warm up; allowed with recipe.schedule=one_cycle"
-    elif recipe.schedule == "one_cycle":
-        yield "recipe.milestones", "recipe.schedule=one_cycle has none; allowed with recipe.schedule=step"
+        reason = "recipe.schedule=step does not warm up; allowed with recipe.schedule=one_cycle; or say"
+        yield "recipe.warmup", f"{reason} recipe.warmup_epochs=5"
+    elif recipe.schedule in ADDED["schedule"][2]:
+        yield "recipe.milestones", f"recipe.schedule={recipe.schedule} has none; allowed with recipe.schedule=step"
+    else:
+        reason = f"recipe.schedule={recipe.schedule} is of an extension, which warms up as it says itself"
+        yield "recipe.warmup_epochs", f"{reason}; allowed with {', '.join(ADDED['schedule'][2])}"
+    if recipe.optimizer == "adamw":
+        for key in ("momentum", "nesterov"):
+            yield f"recipe.{key}", "recipe.optimizer=adamw has recipe.betas instead; allowed with recipe.optimizer=sgd"
+    elif recipe.optimizer == "sgd":
+        yield "recipe.betas", "recipe.optimizer=sgd has recipe.momentum instead; allowed with recipe.optimizer=adamw"
     if isinstance(config.space, DesignSpace) and not config.spaces and not any(config.space.shortcut):
         yield "recipe.zero_init_residual", "space.shortcut=[false] has no residual branches; leave it out"
     if search.only:

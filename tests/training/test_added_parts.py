@@ -190,7 +190,7 @@ def test_the_example_is_trained_recorded_and_wanted_again(workplace: Path, capsy
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["recipe.optimizer=adm"], "recipe.optimizer=\"adm\": must be 'sgd' or 'adam' (did you mean adam?)"),
+        (["recipe.optimizer=adm"], "recipe.optimizer=\"adm\": must be 'sgd', 'adamw' or 'adam' (did you mean adam?)"),
         (["recipe.augmentation=[noise,noise]"], "allowed is each of them once"),
         (["recipe.augmentation=mixup"], "recipe.augmentation=\"mixup\": must be 'noise'"),
         (["recipe.numbers.noise.std=1"], "recipe.numbers.noise: the recipe names no such part"),

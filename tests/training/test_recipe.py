@@ -1,0 +1,299 @@
+"""The parts of a recipe: each decides the bits, goes on after a stop, and is what its source says."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from explorer.host.errors import InputError
+from explorer.study.plan import plan_of
+from explorer.study.run import EpochResult, Execution, Outcome, Run
+from explorer.study.runs import runs_of
+from explorer.study.settings import Recipe, StudyConfig
+from explorer.training import loop
+from explorer.training.checkpoint import Checkpointing
+from explorer.training.images.split import load
+from explorer.training.loop import StoppedError, train
+from explorer.training.optimizers import optimizer_of
+from explorer.training.parts import try_out
+from explorer.training.schedule import learning_rate
+from explorer.verbs.command_line import read_command
+from explorer.verbs.extend import extend
+from tests.conftest import broadly
+
+EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
+# Each part at a value that is not the default, with what it needs beside it.
+ALONE: dict[str, dict[str, Any]] = {
+    "momentum": {"momentum": 0.5},
+    "nesterov": {"nesterov": False},
+    "weight_decay": {"weight_decay": 0.1},
+    "label_smoothing": {"label_smoothing": 0.2},
+    "zero_init_residual": {"zero_init_residual": True},
+    "init": {"init": "fan_in"},
+    "init_gain": {"init_gain": 0.5},
+    "shift": {"shift": 1},
+    "flip": {"flip": True},
+    "cutout": {"cutout": 2},
+    "crop_area": {"crop_area": (0.3, 1.0)},
+    "jitter": {"jitter": 0.4},
+    "lighting": {"lighting": 0.5},
+    "learning_rate": {"learning_rate": 0.02},
+    "warmup": {"warmup": 0.6},
+    "schedule": {"schedule": "linear"},
+    "milestones": {"schedule": "step", "milestones": (0.5,)},
+    "batch_size": {"batch_size": 10},
+    "micro_batch": {"micro_batch": 10},
+    "optimizer": {"optimizer": "adamw"},
+    "betas": {"optimizer": "adamw", "betas": (0.8, 0.95)},
+    "decay_norms": {"decay_norms": False, "weight_decay": 0.1},
+    "warmup_epochs": {"warmup": 0.0, "warmup_epochs": 1.5},
+    "clip": {"clip": 0.05},
+}
+# Whose length, and parts of extensions: see test_loop.py and test_added_parts.py.
+ELSEWHERE = {"epochs", "steps", "augmentation", "loss", "numbers"}
+# Parts with a state, or numbers, of their own; all of them together come first.
+KEPT = ["optimizer", "decay_norms", "clip"]
+TOGETHER = {key: value for name in KEPT for key, value in ALONE[name].items()}
+TOGETHER |= {"shift": 1, "flip": True, "cutout": 2, "jitter": 0.4, "lighting": 0.1, "micro_batch": 10}
+
+
+@pytest.fixture
+def run(tiny: StudyConfig) -> Run:
+    """A run of four epochs of four steps."""
+    one = runs_of(plan_of(tiny), plan_of(tiny).settings, EXECUTION, load(tiny.data).digest)[1][1]
+    return replace(one, recipe=replace(one.recipe, epochs=4))
+
+
+def under(run: Run, changes: dict[str, Any], **execution: Any) -> Run:
+    recipe = replace(run.recipe, **changes)
+    return replace(run, recipe=recipe, execution=replace(EXECUTION, micro_batch=recipe.images_a_pass, **execution))
+
+
+def outcome(run: Run, **more: Any) -> tuple[Outcome, list[EpochResult]]:
+    """Of a run, without the time that it took."""
+    results: list[EpochResult] = []
+    found = train(run, results.append, **more)
+    return replace(found, seconds=0.0, images_per_second=None), [replace(one, seconds=0.0) for one in results]
+
+
+def losses(run: Run) -> list[float]:
+    return [one.loss for one in outcome(run)[1]]
+
+
+def test_every_key_of_a_recipe_is_tried_here() -> None:
+    assert {one.name for one in fields(Recipe)} == {*ALONE} | ELSEWHERE
+    for name, changes in ALONE.items():
+        assert name in changes
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_every_key_of_a_recipe_decides_the_result_and_the_id(run: Run, name: str) -> None:
+    short = under(run, {"epochs": 2})
+    plain = under(short, {key: value for key, value in ALONE[name].items() if key != name})
+    changed = under(short, ALONE[name])
+    assert changed.id != plain.id
+    assert losses(changed) != losses(plain)
+
+
+@pytest.mark.parametrize("precision", broadly([("float32",), ("float16",), ("bfloat16",)], 2))
+@pytest.mark.parametrize("name", broadly([("together",), *((one,) for one in KEPT)]))
+def test_a_run_that_is_stopped_again_and_again_gives_the_bits_of_one_that_is_not(
+    run: Run, name: Any, precision: Any, tmp_path: Path
+) -> None:
+    own = under(run, TOGETHER if name == "together" else ALONE[name], precision=precision)
+    whole = outcome(own, weights=tmp_path / "whole.safetensors")
+    assert whole[0].status == "ok"
+    keeping = Checkpointing(tmp_path / "kept", lambda _: None, every=0)
+    for pulses in (3, 2, 1, 7):  # in the second epoch, and among images that are evaluated
+        left = iter(range(pulses))
+        with pytest.raises(StoppedError):
+            train(own, lambda _: None, keeping=keeping, goes_on=lambda left=left: next(left, None) is not None)  # type: ignore[misc]
+    assert outcome(own, keeping=keeping, weights=tmp_path / "pieces.safetensors") == whole
+    assert (tmp_path / "pieces.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("form", ["sum", "concat"])
+def test_forms_stay_equal_under_all_parts(run: Run, form: str) -> None:
+    """To rounding: Adam divides by what may be rounding alone, so SGD is taken."""
+    changes = {**TOGETHER, "optimizer": "sgd", "epochs": 1}
+    assert losses(under(run, changes, form=form)) == pytest.approx(losses(under(run, changes)), rel=1e-4)
+
+
+# ---------------------------------------------------------------- optimisers
+
+
+def test_adamw_is_torchs_with_the_betas_and_the_decay_of_the_recipe(run: Run) -> None:
+    recipe = replace(run.recipe, optimizer="adamw", betas=(0.8, 0.95), weight_decay=0.1, learning_rate=0.01)
+    weights = [nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(3))]
+    theirs = [nn.Parameter(one.detach().clone()) for one in weights]
+    ours = optimizer_of(recipe, weights, EXECUTION)
+    plain = torch.optim.AdamW(theirs, 0.01, (0.8, 0.95), weight_decay=0.1)
+    draws = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for one, other in zip(weights, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=draws)
+            other.grad = one.grad.clone()
+        ours.step()
+        plain.step()
+    for one, other in zip(weights, theirs, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_without_decay_of_norms_batch_norms_and_biases_stand_where_gradients_are_none(
+    run: Run, optimizer: str, precision: str
+) -> None:
+    own = under(run, {"optimizer": optimizer, "decay_norms": False, "weight_decay": 0.1}, precision=precision)
+    network, made = loop.ready(own)
+    before = {name: one.detach().clone() for name, one in network.named_parameters()}
+    for one in network.parameters():
+        one.grad = torch.zeros_like(one)
+    made.step()
+    for name, one in network.named_parameters():
+        assert torch.equal(one, before[name]) == (one.ndim == 1), name
+    assert sorted(len(group["params"]) for group in made.param_groups) == sorted(
+        [sum(one.ndim == 1 for one in network.parameters()), sum(one.ndim > 1 for one in network.parameters())]
+    )
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_gradients_are_clipped_by_the_norm_of_all_of_them_after_the_scale_is_taken_out(
+    run: Run, precision: str
+) -> None:
+    """At a rate of one and without momentum a step is as long as the clipped gradients."""
+    changes = {"clip": 0.01, "learning_rate": 1.0, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    own = under(run, {**changes, "micro_batch": 10}, precision=precision)
+    network, made = loop.ready(own)
+    network.train()
+    before = [one.detach().clone() for one in network.parameters()]
+    images = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    loop.step(network, made, images, torch.arange(20) % 10, own.recipe, own.execution)
+    moved = [(one.detach() - other).flatten() for one, other in zip(network.parameters(), before, strict=True)]
+    assert float(torch.cat(moved).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+ADDED = """
+import torch
+
+
+class Plain(torch.optim.Optimizer):
+    def __init__(self, parameters, rate):
+        super().__init__(parameters, {"lr": rate})
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for one in group["params"]:
+                one.data.sub_(group["lr"] * one.grad)
+
+
+def adam(parameters, recipe, *, beta=0.9):
+    return torch.optim.Adam(parameters, recipe.learning_rate, (beta, 0.99), weight_decay=recipe.weight_decay)
+
+
+def plain(parameters, recipe):
+    return Plain(parameters, recipe.learning_rate)
+
+
+def focal(scores, labels, recipe, *, gamma=2.0):
+    logs = scores.log_softmax(1)
+    shares = labels if labels.is_floating_point() else torch.nn.functional.one_hot(labels, scores.shape[1])
+    return (-(shares * logs) * (1 - logs.exp()) ** gamma).sum(1).mean()
+
+
+def noise(images, generator, *, std=0.1):
+    return images + std * torch.randn(images.shape, generator=generator).to(images.device)
+
+
+OPTIMIZERS, LOSSES, AUGMENTATIONS = {"adam": adam, "plain": plain}, {"focal": focal}, {"noise": noise}
+"""
+
+
+@pytest.fixture
+def extended(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(ADDED)
+    extend(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_added_parts_work_beside_ours(run: Run, precision: str, extended: None, tmp_path: Path) -> None:
+    mine = {"optimizer": "adam", "loss": "focal", "augmentation": ("noise",)}
+    own = under(run, {**TOGETHER, **mine, "epochs": 2}, precision=precision)
+    try_out(own.recipe, own.task, 80, "cpu")
+    whole = outcome(own)
+    assert whole[0].status == "ok"
+    keeping, left = Checkpointing(tmp_path / "kept", lambda _: None, every=0), iter(range(5))
+    with pytest.raises(StoppedError):
+        train(own, lambda _: None, keeping=keeping, goes_on=lambda: next(left, None) is not None)
+    assert outcome(own, keeping=keeping) == whole
+    for change in ({"decay_norms": True}, {"clip": None}):
+        assert outcome(under(own, change, precision=precision))[1] != whole[1]
+
+
+def test_an_optimiser_without_weight_decay_cannot_spare_norms(run: Run, extended: None) -> None:
+    recipe = replace(run.recipe, optimizer="plain", decay_norms=False)
+    with pytest.raises(InputError, match=r"recipe\.decay_norms=false: recipe\.optimizer=plain has no weight_decay in"):
+        try_out(recipe, run.task, 80, "cpu")
+
+
+# ---------------------------------------------------------------- schedules
+
+
+def rates(recipe: Recipe, **changes: Any) -> list[float]:
+    recipe = replace(recipe, learning_rate=1.0, **changes)
+    return [learning_rate(recipe, step, 8, 2) for step in range(8)]
+
+
+def test_schedules_are_what_their_names_say(run: Run) -> None:
+    recipe = replace(run.recipe, warmup=0.0)
+    assert rates(recipe, schedule="constant") == [1.0] * 8
+    assert rates(recipe, schedule="linear") == [1 - step / 8 for step in range(8)]
+    assert rates(recipe, schedule="cosine") == rates(recipe, schedule="one_cycle")
+    assert rates(recipe, schedule="cosine")[4] == pytest.approx(0.5)
+    assert rates(recipe, schedule="cosine", warmup=0.25) == rates(recipe, schedule="cosine", warmup_epochs=1)
+    assert rates(recipe, schedule="linear", warmup_epochs=2)[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert rates(recipe, schedule="step", milestones=(0.5,), warmup_epochs=1.5) == pytest.approx(
+        [1 / 3, 2 / 3, 1.0, 1.0, 0.1, 0.1, 0.1, 0.1]
+    )
+    # As it was before: the fraction is not read by steps.
+    assert rates(recipe, schedule="step", milestones=(0.5,), warmup=0.5)[0] == 1.0
+
+
+def test_a_warm_up_in_epochs_is_as_long_where_steps_say_the_length(run: Run) -> None:
+    changes = {"warmup": 0.0, "warmup_epochs": 1.5, "schedule": "cosine"}
+    epochs, steps = (under(run, {**changes, **own}) for own in ({"epochs": 3}, {"epochs": None, "steps": 12}))
+    assert outcome(epochs) == outcome(steps)
+
+
+# ---------------------------------------------------------------- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["recipe.optimizer=adam"], "recipe.optimizer=\"adam\": must be 'sgd' or 'adamw' (did you mean adamw?)"),
+        (["recipe.optimizer=adamw", "recipe.betas=[0.9,1]"], "recipe.betas.1=1: must be less than 1"),
+        (["recipe.optimizer=adamw", "recipe.betas=[0.9]"], "recipe.betas"),
+        (["recipe.betas=[0.8,0.9]"], "recipe.betas=[0.8, 0.9]: recipe.optimizer=sgd has recipe.momentum instead"),
+        (["recipe.optimizer=adamw", "recipe.momentum=0.8"], "recipe.momentum=0.8: recipe.optimizer=adamw has recipe.b"),
+        (["recipe.clip=0"], "recipe.clip=0: must be greater than 0"),
+        (["recipe.schedule=cosin"], "(did you mean cosine?)"),
+        (["recipe.warmup_epochs=2"], "recipe.warmup_epochs=2: recipe.warmup=0.2 says the warm-up too; say recipe.war"),
+        (
+            ["recipe.warmup=0", "recipe.warmup_epochs=7"],
+            "recipe.warmup_epochs=7: allowed is less than recipe.epochs, 7",
+        ),
+        (
+            ["recipe.schedule=cosine", "recipe.milestones=[0.5]"],
+            "recipe.milestones=[0.5]: recipe.schedule=cosine has n",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(words: list[str], told: str) -> None:
+    with pytest.raises(InputError) as refused:
+        plan_of(read_command(["study=equal_params", *words]).study)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
