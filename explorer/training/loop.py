@@ -32,7 +32,7 @@ from explorer.training.network.weights import save_weights
 from explorer.training.optimizers import optimizer_of
 from explorer.training.parts import added_loss, augmented_by, has_added, step_of
 from explorer.training.replayed import Replayed, graph_memory
-from explorer.training.scaling import LEAST_SCALE, Scaled
+from explorer.training.scaling import LEAST_SCALE, Scaled, clip
 from explorer.training.schedule import learning_rate
 from explorer.training.streams import host_state, seed_all, stream
 
@@ -189,7 +189,7 @@ def step(
         loss_sum += loss.detach()
         wrong += (scores.detach().argmax(dim=1) != part_labels).sum()
     if recipe.clip is not None and scale is None:
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+        clip(network.parameters(), recipe.clip)
     step_of(recipe, optimizer)
     return loss_sum, wrong
 
