@@ -52,6 +52,7 @@ NOTE, LONGEST_NOTE = "note.txt", 2000  # a person's remarks on the result, and m
 TOKEN, JOBS = "local/here", "local/slurm"  # identifies the folder to another machine; messages of Slurm jobs
 BEHIND = Path("local") / "mirror.behind"  # exists while the dashboard's database may be incomplete
 LEAVE = "leave"  # a file that asks all jobs of a start to end, or a single job if it lies in that job's folder
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # how times are written, in UTC
 LIVE_SECONDS = 10  # least time between two drawings of a running study's page, which also reloads itself as often
 # The layout of a record, stored as `schema` in environment.json; a record without the key has schema 1.
 #   1  everything written before there was a number: a table may lack columns that have a default in `rows`, and
@@ -403,7 +404,15 @@ def write_execution(folder: Path, execution: Execution) -> None:
 
 def now() -> str:
     """The present time in UTC, to the second, as ISO 8601 text."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime(MOMENT)
+
+
+def moment(text: str | None) -> datetime | None:
+    """The time that a record names, as `now` writes it; None where it names none, as one from others may."""
+    try:
+        return datetime.strptime(text or "", MOMENT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def some_tables(folder: Path) -> tuple[str, ...]:

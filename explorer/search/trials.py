@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from statistics import fmean
 from typing import Any
@@ -27,6 +27,7 @@ from explorer.design.name import parse_name
 from explorer.design.shape_axes import OWN
 from explorer.host.errors import InputError
 from explorer.host.formatting import counted
+from explorer.record.folder import moment
 from explorer.record.rows import RunRecord
 from explorer.search.rungs import goes_on, make_pruner
 from explorer.search.sampler import ExhaustedError, FeasibleSampler, added_sampler, make_sampler
@@ -76,6 +77,7 @@ class Trials:
     told: dict[str, float] = field(default_factory=dict)
     _drawn: optuna.Study | None = None
     _shown: dict[str, FrozenTrial] = field(default_factory=dict)
+    _times: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     _curves: dict[str, list[Curve]] = field(default_factory=dict)
     _at_rung: dict[int, list[tuple[float, Setting]]] = field(default_factory=dict)
     _by_setting: dict[str, _Open] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class Trials:
         if record.status not in FINAL_STATUSES or record.rate != 1:
             return
         entry.finished.add(record.seed)
+        self._note_times(record)
         if record.val_error is not None:
             entry.errors[record.seed] = record.val_error
             curve = curve or {record.epochs: record.val_error}
@@ -121,6 +124,19 @@ class Trials:
                 entry.study.tell(entry.trial, error if self.cost is None else [error, self._cost_of(record)])
             else:
                 entry.study.tell(entry.trial, state=optuna.trial.TrialState.FAIL)
+
+    def _note_times(self, record: RunRecord) -> None:
+        """Widen the span of a setting's trial to that of a run, in local time as Optuna has it."""
+        ended = moment(record.finished)
+        if ended is None:
+            return
+        try:
+            end = ended.astimezone().replace(tzinfo=None)
+            begin = end - timedelta(seconds=record.seconds or 0.0)
+        except OverflowError:  # before the year 1, which only a record from others can say
+            return
+        known = self._times.get(record.setting, (begin, end))
+        self._times[record.setting] = min(begin, known[0]), max(end, known[1])
 
     def _cost_of(self, record: RunRecord) -> float:
         assert self.cost is not None
@@ -269,13 +285,18 @@ class Trials:
             return [self._as_shown(trial, number) for number, trial in enumerate(every)]
 
     def _as_shown(self, trial: FrozenTrial, number: int) -> FrozenTrial:
-        """A copy of a trial under another number, with the mean validation error of its seeds after each epoch."""
+        """A copy of a trial under another number, with the mean validation error of its seeds after each epoch.
+
+        A finished one has the times at which its runs were trained, not those at which its record was read.
+        """
         name = str(trial.user_attrs.get("setting", number))
         known = self._shown.get(name)
         if known is None or not known.state.is_finished() or known.number != number:
             known = self._shown[name] = _copied(trial)
             known.number = number
             known.intermediate_values |= _mean_curve(self._curves.get(name, []))
+            if known.state.is_finished() and name in self._times:
+                known.datetime_start, known.datetime_complete = self._times[name]
         return known
 
 

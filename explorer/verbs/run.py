@@ -87,7 +87,7 @@ def carry_out(
     assert study is not None
     if not trained:
         _tell_of_other_images(study, config, console)
-        _see_to_what_is_left_over(study, config.storage)
+        _see_to_what_is_left_over(study, config.storage, console)
     problems = []
     if failed:
         problems.append(
@@ -168,8 +168,11 @@ def _tell_of_other_images(study: OpenedStudy, config: StudyConfig, console: Cons
     console.print(f"{line} For a study of other images add name=... to the command.", **PLAIN)
 
 
-def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig) -> None:
-    """For a study that was already finished: refuse a record of other runs, and complete the dashboard's database."""
+def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig, console: Console) -> None:
+    """For a study that was already finished: refuse a record of other runs, and complete the dashboard's database.
+
+    A database that it never had is not made, since nothing is written then: it is said what makes one.
+    """
     execution = execution_in(study.execution, study.folder)
     runs = runs_of(study.plan, study.settings, execution, study.environment["data_hash"])
     refuse_foreign(study.config, study.folder, runs, study.record)
@@ -177,6 +180,10 @@ def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig) -> Non
         from explorer.verbs.move import catch_up
 
         catch_up(study, storage)
+    elif storage.mirror != "none" and study.config.storage.mirror == "none":
+        where = ["storage=sqlite"] if storage.url is None else ["storage=postgres", "storage.url=URL"]
+        made = command_for("move", study.config.name, *where)
+        console.print(f"It is finished and has no database for optuna-dashboard; {made} makes one.", **PLAIN)
     if storage.trackers:
         from explorer.search.trackers.process import Trackers
 

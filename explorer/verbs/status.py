@@ -18,12 +18,14 @@ from explorer.host.formatting import counted, in_one_line, size_words
 from explorer.host.tables import print_rows
 from explorer.record.folder import (
     CONFIG,
+    MOMENT,
     REPORTS,
     RUNS,
     STUDIES,
     checks_in,
     held_by,
     is_stale,
+    moment,
     refuse_later_record,
     refuse_links,
     stamps_of,
@@ -142,7 +144,7 @@ def _bytes(folder: Path) -> int:
 def _changed(folder: Path) -> str | None:
     """When a file of the record, or its settings, was last written."""
     times = [found[1] for found in stamps_of(folder).files.values() if found]
-    return datetime.fromtimestamp(max(times) / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if times else None
+    return datetime.fromtimestamp(max(times) / 1e9, UTC).strftime(MOMENT) if times else None
 
 
 def _runs(one: Status) -> str:
@@ -151,9 +153,10 @@ def _runs(one: Status) -> str:
 
 def _ago(when: str | None) -> str:
     """How long ago something was, in one unit."""
-    if when is None:
+    known = moment(when)
+    if known is None:
         return "-"
-    seconds = max(0.0, time.time() - datetime.strptime(when, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
+    seconds = max(0.0, time.time() - known.timestamp())
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit} ago"

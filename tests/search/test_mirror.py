@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from explorer.__main__ import main
 from explorer.analysis.judging import open_study
 from explorer.search.mirror import LAST_SECONDS, LATE, OWNER, Mirror, Writer, mirror_path, mirrored, own_mirror, problem
 from explorer.search.state import replayed
@@ -24,7 +25,7 @@ from explorer.search.trials import Trials, open_trials
 from explorer.study.plan import plan_of
 from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
-from tests.conftest import PATIENCE, broadly
+from tests.conftest import PATIENCE, TINY, broadly
 from tests.made_up import made_up
 from tests.search.test_trials import record
 from tests.stored import noted, opened, trials_of
@@ -338,3 +339,17 @@ def test_a_read_only_database_is_told_once_and_left_alone(
     assert database.read_bytes() == before
     assert writer.catch_up()
     assert_equal(folder, trials)
+
+
+def test_a_finished_study_without_a_database_says_what_makes_one(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made_up(read_command([*TINY, "storage=none"]).study)
+    assert main([*TINY, "storage=sqlite"]) == 0
+    assert "explorer move tiny storage=sqlite makes one" in " ".join(capsys.readouterr().out.split())
+    assert not mirror_path(folder).exists()
+    assert main(["move", "tiny", "storage=sqlite"]) == 0
+    assert mirror_path(folder).exists()
+    capsys.readouterr()
+    assert main([*TINY, "storage=sqlite"]) == 0
+    assert "makes one" not in capsys.readouterr().out

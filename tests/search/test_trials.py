@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
@@ -57,6 +58,17 @@ def test_the_dashboard_is_shown_the_mean_over_seeds_after_each_epoch(trials: Tri
     shown = trials.frozen()[1].intermediate_values
     assert (len(shown), min(shown), max(shown)) == (MOST_STEPS, 1, 300)
     assert (shown[1], shown[300]) == (0.75, 1 / 300)
+
+
+def test_a_finished_trial_has_the_times_of_its_runs_not_those_of_reading_the_record(trials: Trials) -> None:
+    for seed, finished in enumerate(("2026-02-03T04:05:00Z", "2026-02-03T04:07:00Z")):
+        trials.add(replace(record("11-1x4d-w16", seed, 0.1), finished=finished, seconds=90.0))
+        trials.add(replace(record("11-2x3d-w16", seed, 0.1), finished="", seconds=90.0))
+    told, untold = trials.frozen()
+    assert told.datetime_complete == datetime(2026, 2, 3, 4, 7, tzinfo=UTC).astimezone().replace(tzinfo=None)
+    assert told.duration == timedelta(minutes=3, seconds=30)
+    assert untold.duration is not None
+    assert untold.duration < timedelta(minutes=1)
 
 
 def test_a_run_counts_once_and_only_if_the_study_wants_it(trials: Trials) -> None:

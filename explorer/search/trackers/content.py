@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +14,7 @@ from explorer.analysis.told_costs import with_told_budget
 from explorer.design.cost_measures import COUNTED
 from explorer.design.shape_axes import OWN
 from explorer.host.formatting import plain
+from explorer.record.folder import moment
 from explorer.record.records import Record, as_records
 from explorer.record.rows import RunRecord
 from explorer.record.starts import identity
@@ -176,9 +176,7 @@ def _value(value: Any) -> Value:
     return value if isinstance(value, Value) else plain(value)
 
 
-def _seconds(moment: str) -> float:
+def _seconds(text: str) -> float:
     """A moment of a record in seconds since 1970; the record may come from others, and then 0 where it is none."""
-    try:
-        return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return 0.0
+    time = moment(text)
+    return time.timestamp() if time else 0.0
