@@ -149,8 +149,8 @@ class BudgetConfig:
     def __post_init__(self) -> None:
         for name in self.bounds:
             if name not in ADDED:
-                known = f"{', '.join(ADDED)}, and those" if ADDED else "those"
-                raise ValueError(f"limits.{name}=...: allowed: the measures {known} of extensions=FILE.py")
+                known = f"{', '.join(ADDED)}, and others" if ADDED else "those"
+                raise ValueError(f"limits.{name}=...: allowed: {known} that extensions=FILE.py adds as measures")
 
     @property
     def bounds(self) -> dict[str, Bounds]:

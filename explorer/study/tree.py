@@ -127,6 +127,9 @@ def _prepared(value: Any, kind: Any, path: tuple[str, ...], place: Place) -> Any
         return {key: _prepared(item, hints[key], (*path, key), place) for key, item in value.items()}
     if get_origin(kind) is dict and isinstance(value, dict):
         return {str(key): _prepared(item, get_args(kind)[1], (*path, str(key)), place) for key, item in value.items()}
+    if isinstance(value, dict) and value and path:
+        whole, (part, inner) = ".".join(path), next(iter(value.items()))
+        raise InputError(f"{whole}.{part}={inner}: {whole} is one value without parts; say {whole}=...{place(path)}")
     value = _whole(value, kind)
     items = {get_args(option)[0] for option in (kind, *get_args(kind)) if get_origin(option) is tuple}
     kinds = {option for item in items for option in _kinds_of(item)}

@@ -332,7 +332,10 @@ def test_what_is_no_measure_is_refused_when_it_is_loaded(adds: str, why: str, tm
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["budget.limits.foo.most=3"], "budget.limits.foo=...: allowed: the measures those of extensions=FILE.py"),
+        (
+            ["budget.limits.foo.most=3"],
+            "budget.limits.foo=...: allowed: those that extensions=FILE.py adds as measures",
+        ),
         (
             ["search.objectives=[error,foo]"],
             "search.objectives=foo: allowed: error, params, macs, activations, ",

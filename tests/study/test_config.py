@@ -80,7 +80,11 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ([STUDY, "recipe.batch_size=null"], ["recipe.batch_size=null: must be a whole number"]),
         ([STUDY, "recipe.learning_rate=0"], ["recipe.learning_rate=0: must be greater than 0"]),
         ([STUDY, "recipe.learning_rate=nan"], ["recipe.learning_rate"]),
-        ([STUDY, "recipe.schedule=cosine"], ["must be 'one_cycle' or 'step'"]),
+        ([STUDY, "recipe.schedule=polynomial"], ["must be 'one_cycle', 'cosine', 'linear', 'constant' or 'step'"]),
+        (
+            [STUDY, "recipe.epochs.first=3"],
+            ["recipe.epochs.first=3: recipe.epochs is one value", "say recipe.epochs=..."],
+        ),
         (
             [STUDY, "recipe=foo"],
             ["recipe=foo: no such recipe", "allowed: digits, digits_equal_norm, fitted, paper_cifar"],
