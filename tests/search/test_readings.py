@@ -334,7 +334,7 @@ def test_what_is_no_measure_is_refused_when_it_is_loaded(adds: str, why: str, tm
     [
         (
             ["budget.limits.foo.most=3"],
-            "budget.limits.foo=...: allowed: those that extensions=FILE.py adds as measures",
+            "limits.foo=...: allowed: those that extensions=FILE.py adds as measures",
         ),
         (
             ["search.objectives=[error,foo]"],
