@@ -41,7 +41,7 @@ from tests.training.test_image_sources import config, pictures, write_parquet
 DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 400, 100, 100, 0)
 RECIPE = Recipe(1, 20, 0.05, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 1, True, False)
 EVERYTHING = replace(RECIPE, cutout=3, jitter=0.4, lighting=0.1, crop_area=(0.5, 1.0), label_smoothing=0.1)
-ADAPTIVE = replace(EVERYTHING, optimizer="adamw", clip=1.0, decay_norms=False, warmup=0.0, warmup_epochs=0.5)
+ADAPTIVE = replace(EVERYTHING, optimizer="adamw", clip=1.0, decay_norms=False, warmup=0.0, warmup_epochs=0.5, ema=0.9)
 RECIPES = [RECIPE, EVERYTHING, ADAPTIVE]
 GPU = Execution("cuda", "", "grouped", "channels_last", "bfloat16", 1, 20)
 SHOWN = "11-2x4d-w16"

@@ -282,6 +282,8 @@ class Recipe:
     decay_norms         false: no weight decay on parameters of one dimension, which are batch norms and biases
     warmup_epochs       epochs spent warming up, in place of the fraction `warmup`
     clip                largest norm of all gradients together: longer ones are shortened to it; null: none are
+    ema                 share that an exponential moving average of the weights keeps of itself each step; it is what is
+                        validated, tested and exported; 0: none (explorer/training/averaging.py)
     """
 
     epochs: Annotated[int, Ge(1), Le(MOST_EPOCHS)] | None
@@ -313,6 +315,7 @@ class Recipe:
     decay_norms: bool = True
     warmup_epochs: Rate = 0.0
     clip: Annotated[float, Gt(0), Lt(math.inf)] | None = None
+    ema: Fraction = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numbers", Numbers(self.numbers))

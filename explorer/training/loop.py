@@ -20,6 +20,7 @@ from explorer.host.machine import fix_cublas_workspace
 from explorer.study.run import EpochResult, Execution, Outcome, Run, Status
 from explorer.study.settings import Recipe
 from explorer.training import replayed
+from explorer.training.averaging import Averaged
 from explorer.training.checkpoint import Checkpoint, Checkpointing, captured, latest, restore, save
 from explorer.training.device import is_out_of_memory
 from explorer.training.filters import Turning, turning
@@ -205,8 +206,9 @@ class Steps:
         data: Dataset,
         pool: Any = None,
         tell: Callable[[str], None] = lambda _: None,
+        averaged: Averaged | None = None,
     ) -> None:
-        self.run, self.network, self.data = run, network, data
+        self.run, self.network, self.data, self.averaged = run, network, data, averaged
         self._optimizer = optimizer
         device = run.execution.device
         self._rate: Tensor | None = None
@@ -229,6 +231,12 @@ class Steps:
 
         `number` is that of the step in its run, from 0.
         """
+        found = self._taken(pixels, labels, draws, rate, number)
+        if self.averaged is not None:
+            self.averaged.update(number)
+        return found
+
+    def _taken(self, pixels: Tensor, labels: Tensor, draws: Draws, rate: float, number: int) -> tuple[Tensor, ...]:
         if self._rate is None:
             self._use(rate)
         else:
@@ -299,8 +307,10 @@ class _Training:
         self.streams = {name: stream(self.run.seed, name) for name in ("order", "augmentation")}
         images, device = len(self.data.train), self.run.execution.device
         own: dict[str, Any] = {"pool": graph_memory(device)} | ({"tell": self.keeping.tell} if self.keeping else {})
-        self.taking = Steps(self.run, self.network, self.optimizer, self.data, **own)
-        classified = partial(classify, self.network, self.data, self.run.execution)
+        self.averaged = Averaged(self.network, self.run.recipe.ema) if self.run.recipe.ema else None
+        self.judged = self.averaged.network if self.averaged else self.network
+        self.taking = Steps(self.run, self.network, self.optimizer, self.data, **own, averaged=self.averaged)
+        classified = partial(classify, self.judged, self.data, self.run.execution)
         evaluated = len(self.data.val) // evaluation_size(self.run.execution, self.data)
         batches = self.run.recipe.epochs_on(images) * max(1, evaluated)
         self.classified = Replayed(classified, device, batches, **own, changes=tuple)
@@ -376,7 +386,7 @@ class _Training:
     def _correct(self, split: Split) -> Right:
         if self.run.architecture.kind.module is not None:
             seed_all(self.run.seed, "block in evaluation", 0)
-        return correct(self.network, split, self.data, self.run.execution, self._pulse, self.classified)
+        return correct(self.judged, split, self.data, self.run.execution, self._pulse, self.classified)
 
     def _pulse(self) -> None:
         """To be called between steps: write a checkpoint if it is due; raise StoppedError if asked to stop."""
@@ -399,6 +409,8 @@ class _Training:
         restore(found.tensors, self.network, self.optimizer)
         if isinstance(self.optimizer, Scaled):
             self.optimizer.restore(found.tensors)
+        if self.averaged is not None:
+            self.averaged.restore(found.tensors)
         for name, generator in self.streams.items():
             generator.set_state(found.tensors[f"stream.{name}"])
         if self.filters and not self.filters.restore(found.tensors):
@@ -425,6 +437,7 @@ class _Training:
         others = {f"stream.{name}": state for name, state in streams.items()}
         others |= {f"sum.{name}": total for name, total in under_way.sums.items()} if under_way else {}
         others |= self.filters.state() if self.filters else {}
+        others |= self.averaged.state if self.averaged else {}
         others |= self.optimizer.scaling if isinstance(self.optimizer, Scaled) else {}
         tensors = captured(self.network, self.optimizer, others, whole=self.run.recipe.optimizer != "sgd")
         times = under_way.times() if under_way else (0.0, 0.0)
@@ -444,7 +457,7 @@ class _Training:
     def _keep_weights(self, path: Path) -> str:
         """Write the trained network. Returns a message if it fails: the run's result is valid without the file."""
         try:
-            save_weights(grouped_state(self.network, self.run), path, {"run": self.run.id})
+            save_weights(grouped_state(self.judged, self.run), path, {"run": self.run.id})
         except (OSError, SafetensorError) as error:
             message = f"its weights cannot be kept ({in_one_line(error)})"
             if self.keeping is not None:

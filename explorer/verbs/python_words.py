@@ -93,6 +93,7 @@ class RecipeKeys(TypedDict, total=False):
     decay_norms: bool
     warmup_epochs: float
     clip: float | None
+    ema: float
 
 
 class SearchKeys(TypedDict, total=False):

@@ -17,9 +17,11 @@ from explorer.training import loop
 from explorer.training.checkpoint import Checkpointing
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
+from explorer.training.network.weights import read_weights
 from explorer.training.optimizers import optimizer_of
 from explorer.training.parts import try_out
 from explorer.training.schedule import learning_rate
+from explorer.training.streams import stream
 from explorer.verbs.command_line import read_command
 from explorer.verbs.extend import extend
 from tests.conftest import broadly
@@ -51,11 +53,12 @@ ALONE: dict[str, dict[str, Any]] = {
     "decay_norms": {"decay_norms": False, "weight_decay": 0.1},
     "warmup_epochs": {"warmup": 0.0, "warmup_epochs": 1.5},
     "clip": {"clip": 0.05},
+    "ema": {"ema": 0.9},
 }
 # Whose length, and parts of extensions: see test_loop.py and test_added_parts.py.
 ELSEWHERE = {"epochs", "steps", "augmentation", "loss", "numbers"}
 # Parts with a state, or numbers, of their own; all of them together come first.
-KEPT = ["optimizer", "decay_norms", "clip"]
+KEPT = ["optimizer", "decay_norms", "clip", "ema"]
 TOGETHER = {key: value for name in KEPT for key, value in ALONE[name].items()}
 TOGETHER |= {"shift": 1, "flip": True, "cutout": 2, "jitter": 0.4, "lighting": 0.1, "micro_batch": 10}
 
@@ -95,7 +98,8 @@ def test_every_key_of_a_recipe_decides_the_result_and_the_id(run: Run, name: str
     plain = under(short, {key: value for key, value in ALONE[name].items() if key != name})
     changed = under(short, ALONE[name])
     assert changed.id != plain.id
-    assert losses(changed) != losses(plain)
+    if name != "ema":  # which changes what is evaluated, not what is trained
+        assert losses(changed) != losses(plain)
 
 
 @pytest.mark.parametrize("precision", broadly([("float32",), ("float16",), ("bfloat16",)], 2))
@@ -268,6 +272,53 @@ def test_a_warm_up_in_epochs_is_as_long_where_steps_say_the_length(run: Run) -> 
     assert outcome(epochs) == outcome(steps)
 
 
+# ---------------------------------------------------------------- averaged weights
+
+
+def test_what_is_validated_tested_and_kept_is_the_average_of_weights_and_statistics(run: Run, tmp_path: Path) -> None:
+    """By hand from the weights after each step: the rule of the start is (1 + t) / (10 + t) up to 0.3."""
+    own = under(run, {"ema": 0.3, "epochs": 3})
+    network, optimizer = loop.ready(own)
+    data = load(own.data)
+    taking, streams = (
+        loop.Steps(own, network, optimizer, data),
+        [stream(own.seed, "order"), stream(own.seed, "augmentation")],
+    )
+    average = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    expected, step = [], 0
+    for epoch in (1, 2, 3):
+        for _ in loop.epoch_steps(taking, epoch, streams[0], streams[1]):
+            keeps = min(0.3, (1 + step) / (10 + step))
+            for key, newest in network.state_dict().items():
+                average[key] = (
+                    keeps * average[key] + (1 - keeps) * newest if newest.is_floating_point() else newest.clone()
+                )
+            step += 1
+        own_average = loop.ready(own)[0]
+        own_average.load_state_dict(average)
+        expected.append(
+            [loop.error_of(loop.correct(own_average, one, data, own.execution)) for one in (data.val, data.test)]
+        )
+    found, results = outcome(own, weights=tmp_path / "kept.safetensors")
+    assert [one.val_error for one in results] == [val for val, _ in expected]
+    assert found.test_error == expected[-1][1]
+    kept = read_weights(tmp_path / "kept.safetensors")
+    assert kept.keys() == average.keys()
+    for key, tensor in kept.items():
+        assert torch.allclose(tensor, average[key], atol=1e-6), key
+    plain = outcome(under(own, {"ema": 0.0}), weights=tmp_path / "plain.safetensors")
+    assert [one.loss for one in plain[1]] == [one.loss for one in results]
+    assert not torch.equal(read_weights(tmp_path / "plain.safetensors")["fc.weight"], kept["fc.weight"])
+
+
+@pytest.mark.parametrize("form", ["sum", "concat"])
+def test_averages_of_separate_paths_are_kept_in_the_grouped_form(run: Run, form: str, tmp_path: Path) -> None:
+    for one in (form, "grouped"):
+        outcome(under(run, {"ema": 0.9, "epochs": 1}, form=one), weights=tmp_path / one)
+    ours, theirs = (read_weights(tmp_path / one) for one in (form, "grouped"))
+    assert all(torch.allclose(ours[key], theirs[key], atol=1e-4) for key in theirs)
+
+
 # ---------------------------------------------------------------- what cannot be
 
 
@@ -279,6 +330,7 @@ def test_a_warm_up_in_epochs_is_as_long_where_steps_say_the_length(run: Run) -> 
         (["recipe.optimizer=adamw", "recipe.betas=[0.9]"], "recipe.betas"),
         (["recipe.betas=[0.8,0.9]"], "recipe.betas=[0.8, 0.9]: recipe.optimizer=sgd has recipe.momentum instead"),
         (["recipe.optimizer=adamw", "recipe.momentum=0.8"], "recipe.momentum=0.8: recipe.optimizer=adamw has recipe.b"),
+        (["recipe.ema=1"], "recipe.ema=1: must be less than 1"),
         (["recipe.clip=0"], "recipe.clip=0: must be greater than 0"),
         (["recipe.schedule=cosin"], "(did you mean cosine?)"),
         (["recipe.warmup_epochs=2"], "recipe.warmup_epochs=2: recipe.warmup=0.2 says the warm-up too; say recipe.war"),
