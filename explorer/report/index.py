@@ -37,7 +37,7 @@ from explorer.report.page import RECORDED, render
 from explorer.report.spark import Spark, spark_of
 from explorer.report.svg import small_svg
 
-SCRIPTS = ("theme", "address", "index", "atlas_runs", "atlas_plots", "atlas")
+SCRIPTS = ("theme", "words", "address", "index", "atlas_runs", "atlas_plots", "atlas")
 STYLES = ("page", "atlas")
 MOST_OF_HEAD = 2**14  # bytes at the beginning of a page in which its pool is named
 MOST_RUNS = 60_000  # in the atlas; those of the newest studies

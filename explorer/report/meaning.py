@@ -4,6 +4,7 @@ from explorer.analysis.finding import Finding
 from explorer.design.cost_measures import MEASURES
 from explorer.design.name import display_setting
 from explorer.host.formatting import ERROR_NAMES, share
+from explorer.report.words import MEANINGS, meaning_of
 from explorer.study.settings import StudyConfig
 
 
@@ -34,11 +35,8 @@ def meaning(finding: Finding, config: StudyConfig) -> list[tuple[str, str]]:
             )
         ]
     if pair is not None and finding.imported is None:
-        words = (
-            "A seed fixes all that is left to chance in a run: first weights, order of the images and how they are "
-            "varied. Runs with the same seed are a pair, so that luck which both share does not count."
-        )
-        told.append(("Seed and pair", words))
+        told.append(("Seed", meaning_of("seed")))
+        told.append(("Pair", meaning_of("pair")))
     held = config.budget.held
     if held:
         costs = " and ".join(MEASURES[axis].words for axis in held)
@@ -47,19 +45,16 @@ def meaning(finding: Finding, config: StudyConfig) -> list[tuple[str, str]]:
             "because it is larger. Costs that are not named may differ."
         )
         told.append(("Equal budget", words))
-    told.append(("Cardinality", "The number of parallel paths of a block; with one path it is a block of a ResNet."))
+    told.append(("Cardinality", meaning_of("cardinality")))
     level = share(1 - pair.alpha) if pair is not None else "95 %"
-    words = (
-        f"If the study were repeated many times with new {'seeds' if pair is not None else 'designs'}, about "
-        f"{level} of the intervals made in this way would hold the true difference. One that contains zero leaves "
-        "open which is better."
-    )
+    own = "" if level == "95 %" else f" Those of the verdict are {level} intervals: as many of them would hold it."
+    words = f"{meaning_of('interval')}{own} A difference whose interval contains zero leaves open which is better."
     told.append(("Interval", words))
     margin = pair.margin if pair is not None else None
     if margin:
         words = (
-            f"A difference of less than {100 * margin:.2f} points was declared too small to matter. Two networks "
-            "are equivalent if the difference is shown to be smaller than that."
+            f"Here {100 * margin:.2f} points: {MEANINGS['margin']}. Two networks are equivalent if the difference is "
+            "shown to be smaller than that."
         )
         told.append(("Margin", words))
     words = (

@@ -64,11 +64,12 @@ from explorer.report.short_title import short_title
 from explorer.report.steps import step_rows
 from explorer.report.unfinished import WORDS, counts_in_words, unfinished
 from explorer.report.verdict_svg import verdict_svgs
+from explorer.report.words import MEANINGS, explained, meaning_of, word
 
 INDEX, RECORDED = "index.html", "recorded.html"  # beside the pages
 MOST_OF_HEAD = 2**16  # bytes at the beginning of `RECORDED` in which its studies are named
 _RECORDED = re.compile(r'<meta name="recorded" content="([^"]*)">')
-SCRIPTS = ("core", "theme", "verdict", "cards", "parallel", "rows", "views", "table", "live")
+SCRIPTS = ("core", "theme", "words", "verdict", "cards", "parallel", "rows", "views", "table", "live")
 LONGEST_NOTE_SHOWN = 300  # characters up to which a note stands whole above the picture of the verdict
 LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the page has them
 
@@ -242,13 +243,14 @@ def render(template: str, scripts: Sequence[str], *, styles: Sequence[str] = ("p
     style = Markup(palette_css() + "".join(_asset(f"{name}.css") for name in styles))  # noqa: S704 - our own files
     script = Markup("".join(_asset(f"{name}.js") for name in scripts))  # noqa: S704 - program text, not input
     values |= {"wording": wording, "paint": paint, "style": style, "script": script, "policy": _policy(script)}
+    values |= {"word": word, "words_explained": [(name, meaning_of(name)) for name in MEANINGS]}
     return _templates().get_template(template).render(display=display_setting, **values)
 
 
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
     """The package's templates; each is compiled once, since that takes longer than rendering it."""
-    return Environment(
+    found = Environment(
         loader=PackageLoader("explorer.report"),
         autoescape=select_autoescape(["html", "j2"]),
         undefined=StrictUndefined,
@@ -256,6 +258,8 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["explained"] = explained
+    return found
 
 
 def _policy(script: str) -> str:

@@ -21,7 +21,7 @@ def write_pool_page(pool: PooledStudies, path: Path) -> None:
     home = home_of([part.name for part in pool.parts], path.parent)
     page = render(
         "pool.html.j2",
-        ("theme",),
+        ("theme", "words"),
         home=home,
         home_words="Recorded studies" if home == RECORDED else "All studies",
         title=path.name.removesuffix(".html"),

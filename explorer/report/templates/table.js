@@ -51,6 +51,7 @@
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
+    if (head.dataset.word) button.setAttribute("aria-describedby", `word-${head.dataset.word}`);
     head.append(button);
     button.addEventListener("click", () => {
       const rising = head.getAttribute("aria-sort") !== "ascending";
