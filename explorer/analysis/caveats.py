@@ -56,7 +56,7 @@ def spaces_learned(rivals: Rivals) -> str:
         return (
             f"The designs of neither space have learned more than guessing (chance error is {percent(rivals.chance)})."
         )
-    names = (f"The mean design of {name}" for name in (rivals.space, rivals.against))
+    names = (f"The mean design of {name}" for name in rivals.names)
     return _each(list(zip(names, rivals.learned, strict=True)), rivals.chance)
 
 
@@ -96,7 +96,7 @@ def failed_words(found: Comparison, names: tuple[str, str]) -> str:
 
 def spaces_failed(rivals: Rivals, failures: Failures) -> str:
     """Say of how many designs of two spaces a run failed; empty if all runs came through."""
-    sides = zip((rivals.space, rivals.against), rivals.failed, rivals.designs, strict=True)
+    sides = zip(rivals.names, rivals.failed, rivals.designs, strict=True)
     words = " and ".join(f"of {failed} of {of} designs of {name}" for name, failed, of in sides if failed)
     if not words:
         return ""

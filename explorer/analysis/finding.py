@@ -150,6 +150,7 @@ def find(
     own_splits: bool = False,
     own_images: bool = False,
     feasible: dict[str, int | None] | None = None,
+    labels: Mapping[str, str] | None = None,
     imported: Imported | None = None,
 ) -> Finding:
     """Judge a record on the error after the last epoch, a fraction.
@@ -168,6 +169,7 @@ def find(
     under       the condition under which the verdict holds, for its sentence
     own_splits  whether every seed has a split of its own; `own_images`: and test images of its own
     feasible    by space, the number of designs from which those of the space were drawn; None if unknown
+    labels      by space, what it is called where people read of it, if not as its key
     imported    what the record says of the file that the runs were imported from; they are then all that there will be
     """
     images = val_images if measure == "val_error" else test_images
@@ -218,6 +220,7 @@ def find(
             margin,
             images=images,
             feasible=feasible,
+            labels=labels,
         ),
         imported=None
         if imported is None

@@ -224,6 +224,7 @@ def _found(
         own_splits=config.data.split_seed == "each",
         own_images=environment.get("test_by_seed", 0) > 0,
         feasible={space: plan.draws.scan(plan.scopes[space]).feasible for space in spaces},
+        labels=config.study.labels,
         imported=imported,
     )
     only_some = bool(config.search.only) and config.study.contrast is not None

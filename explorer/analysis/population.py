@@ -4,7 +4,7 @@ After Radosavovic et al., "Designing Network Design Spaces" (2003.13678), sectio
 its designs, not by its best one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
@@ -100,6 +100,7 @@ class Rivals:
     failed      for each space, the number of designs with a failed run, out of `designs`; a space in which their share
                 is larger cannot win, and with any such design the two are not called equivalent
     learned     whether the designs of each have learned more than guessing, whose error is `chance`
+    labels      what the two are called where people read of them; none: as their keys are
     """
 
     space: str
@@ -114,6 +115,12 @@ class Rivals:
     designs: tuple[int, int] = (0, 0)
     learned: tuple[Learned, Learned] = ("yes", "yes")
     chance: float = np.nan
+    labels: tuple[str, str] | None = None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the two are called where people read of them."""
+        return self.labels or (self.space, self.against)
 
     @property
     def lost(self) -> bool:
@@ -137,6 +144,7 @@ class Populations:
 
     averages  by space, what may differ between spaces beside their definition: mean depth, width and multiply-adds
     feasible  by space, the number of designs within the budget from which its designs were drawn; None if unknown
+    labels    by space, what it is called where people read of it, if not as its key
     """
 
     distributions: dict[str, Distribution]
@@ -144,6 +152,11 @@ class Populations:
     best: dict[str, list[BestValue]] = field(default_factory=dict)
     averages: dict[str, dict[str, float]] = field(default_factory=dict)
     feasible: dict[str, int | None] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def label(self, space: str) -> str:
+        """What a space is called where people read of it."""
+        return self.labels.get(space, space)
 
 
 def populations(
@@ -153,13 +166,15 @@ def populations(
     *,
     images: int | None = None,
     feasible: dict[str, int | None] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Populations | None:
     """Judge spaces by the mean errors of their designs; spaces without results are left out; None if none is left.
 
     A run that failed counts as chance. `images` is the number of images on which errors were measured, if known, and
-    `feasible` the number of designs of each space from which those trained were drawn.
+    `feasible` the number of designs of each space from which those trained were drawn. `labels` are what spaces are
+    called where people read of them.
     """
-    sizes = feasible or {}
+    sizes, called = feasible or {}, labels or {}
     if not members:
         return None
     means = {name: np.array([one.estimate.mean for one in designs]) for name, designs in members.items() if designs}
@@ -168,15 +183,17 @@ def populations(
     adjusted = holm_adjusted([one.p for one in others])
     corrected = [_judged(one, p, None) for one, p in zip(others, adjusted, strict=True)]
     declared = [_rivals(contrast, members, margin, images, sizes)] if contrast and set(contrast) <= set(means) else []
+    named = [
+        replace(one, labels=(called.get(one.space, one.space), called.get(one.against, one.against)))
+        for one in (*declared, *corrected)
+    ]
     return Populations(
         distributions={name: _distribution(members[name], errors) for name, errors in means.items()},
-        rivals=[
-            one if one.lost else _explained(one, members[one.space], members[one.against])
-            for one in (*declared, *corrected)
-        ],
+        rivals=[one if one.lost else _explained(one, members[one.space], members[one.against]) for one in named],
         best={name: _best_values(members[name]) for name in means},
         averages={name: _averages(members[name]) for name in means},
         feasible={name: sizes.get(name) for name in means},
+        labels={name: called[name] for name in means if name in called},
     )
 
 

@@ -146,7 +146,7 @@ def mood(finding: Finding) -> str:
 
 
 def _populations_sentence(finding: Finding, found: Populations) -> str:
-    counts = ", ".join(f"{one.n} of {name}" for name, one in found.distributions.items())
+    counts = ", ".join(f"{one.n} of {found.label(name)}" for name, one in found.distributions.items())
     if not finding.complete:
         parts = f", for {counts}" if counts else ""
         return f"Preliminary, {finding.final} of {finding.wanted} runs are in{parts}: no verdict yet."
@@ -155,6 +155,7 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
         return _joined(none_learned(finding), words, runs_failed(finding))
     rivals, distributions = found.rivals[0], found.distributions
     first, second = (distributions[name] for name in (rivals.space, rivals.against))
+    name, against = rivals.names
     difference = rivals.difference
     designs = f"n = {first.n} and {second.n} designs"
     numbers = (
@@ -163,14 +164,14 @@ def _populations_sentence(finding: Finding, found: Populations) -> str:
     )
     under = f" {finding.under}" if finding.under else ""
     verdicts = {
-        "beats": f"Designs of {rivals.space} have lower errors on the mean than those of {rivals.against}{under}",
-        "loses to": f"Designs of {rivals.space} have higher errors on the mean than those of {rivals.against}{under}",
-        "equivalent": f"Designs of {rivals.space} and {rivals.against} are equivalent within their margin",
-        "inconclusive": f"Inconclusive: designs of {rivals.space} do not differ clearly from those of {rivals.against}",
+        "beats": f"Designs of {name} have lower errors on the mean than those of {against}{under}",
+        "loses to": f"Designs of {name} have higher errors on the mean than those of {against}{under}",
+        "equivalent": f"Designs of {name} and {against} are equivalent within their margin",
+        "inconclusive": f"Inconclusive: designs of {name} do not differ clearly from those of {against}",
     }
     start = verdicts[rivals.verdict]
     if rivals.guesses:
-        start = f"No verdict on {rivals.space} and {rivals.against}"
+        start = f"No verdict on {name} and {against}"
     elif rivals.held_back:
         start = "Inconclusive, since what fails more often cannot beat its rival"
     caveats = spaces_failed(rivals, finding.failures)

@@ -26,7 +26,7 @@ from explorer.study.settings import DataConfig, StudyConfig
 # Keys that may differ between two starts of a study: where and how fast it runs, not what it finds. The source of the
 # images may differ too, since a start with other image content is refused by its hash.
 _FREE = (
-    *("name", "device", "engine", "storage", "report", "fork", "study.robustness"),
+    *("name", "device", "engine", "storage", "report", "fork", "study.robustness", "study.labels"),
     *("search.seeds", "search.designs", "search.final_seeds"),  # which may grow
     *(f"data.{field.name}" for field in fields(DataConfig) if not field.metadata.get("decides", True)),
 )

@@ -58,7 +58,7 @@ def effect_of(finding: Finding) -> Effect | None:
         gap = found.difference
         word = _word(finding, found.verdict, guesses=found.guesses)
         ends = gap.mean, gap.low, gap.high
-        return Effect(found.space, found.against, *ends, sum(found.designs), "design", word, error)
+        return Effect(*found.names, *ends, sum(found.designs), "design", word, error)
     if (one := finding.comparison) is None or math.isnan(one.difference.mean):
         return None
     gap, few = one.difference, one.difference.n < MIN_PAIRS

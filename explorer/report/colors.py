@@ -55,8 +55,11 @@ def colors_of(study: OpenedStudy) -> Colors:
     if study.finding.imported is not None and study.finding.imported.grouped_by:
         return _of_groups(_imported_groups(study))
     if kind == "populations":
-        spaces = {name: [one.name for one in study.plan.settings if name in one.spaces] for name in study.config.spaces}
-        return _of_groups(spaces, (pair.setting, pair.against) if pair else None)
+        called = {name: study.config.study.labels.get(name, name) for name in study.config.spaces}
+        spaces = {
+            label: [one.name for one in study.plan.settings if name in one.spaces] for name, label in called.items()
+        }
+        return _of_groups(spaces, (called[pair.setting], called[pair.against]) if pair else None)
     if kind in ("front", "search"):
         drawn = {*study.record.chosen(BASELINE)}
         if not drawn:

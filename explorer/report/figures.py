@@ -281,8 +281,8 @@ def _interval(at: Sequence[float], means: Sequence[Estimate], color: str) -> lis
 
 
 def distribution_numbers(found: Populations) -> dict[str, Distribution]:
-    """The distributions of spaces in percent; a space of which every run failed has no error to draw (NaN)."""
-    return in_percent({name: one for name, one in found.distributions.items() if one.best == one.best})
+    """The distributions in percent, by what the spaces are called; one of which every run failed has none (NaN)."""
+    return in_percent({found.label(name): one for name, one in found.distributions.items() if one.best == one.best})
 
 
 def in_percent(found: Mapping[str, Distribution]) -> dict[str, Distribution]:

@@ -180,6 +180,7 @@ def _spaces(found: Populations) -> Data:
         "spaces": [
             {
                 "space": name,
+                "label": found.label(name),
                 "designs": one.n,
                 "mean": one.mean,
                 "best": one.best,

@@ -29,8 +29,8 @@ def meaning(finding: Finding, config: StudyConfig) -> list[tuple[str, str]]:
             (
                 "Compared",
                 (
-                    f"All designs drawn from {rival.space} and from {rival.against}, by their {error}: the share of "
-                    "images that a network classifies wrongly. Not the best design of each, but the mean of all."
+                    f"All designs drawn from {rival.names[0]} and from {rival.names[1]}, by their {error}: the share "
+                    "of images that a network classifies wrongly. Not the best design of each, but the mean of all."
                 ),
             )
         ]

@@ -227,10 +227,7 @@ def _contrasts(study: OpenedStudy) -> PrintTable | None:
     rows = [_row("declared", *_ends(one), one.difference, one.p, one.verdict) for one in pairs]
     rows += [_row("other", *_ends(one), one.difference, one.p, one.verdict) for one in finding.others]
     rivals = finding.populations.rivals if finding.populations else []
-    rows += [
-        _row("spaces", (one.space, one.against), (one.space, one.against), one.difference, one.p, one.verdict)
-        for one in rivals
-    ]
+    rows += [_row("spaces", (one.space, one.against), one.names, one.difference, one.p, one.verdict) for one in rivals]
     if not rows:
         return None
     error = ERROR_NAMES[finding.measure]

@@ -28,7 +28,7 @@ def _words(finding: Finding) -> str:
     if finding.populations is not None and finding.populations.rivals and finding.has_rivals:
         pair = finding.populations.rivals[0]
         guesses = pair.guesses
-        return _judged(pair.space, pair.against, "" if guesses else pair.verdict, pair.difference.mean)
+        return _judged(*pair.names, "" if guesses else pair.verdict, pair.difference.mean)
     if (found := finding.comparison) is not None:
         names = (display_setting(found.setting), display_setting(found.against))
         explained = finding.robustness is not None and bool(finding.robustness.found("explains"))

@@ -105,9 +105,9 @@ def _of_spaces(found: Populations, error: str, *, is_declared: bool) -> Spark | 
     # As on the page: the rival of a declared pair is grey, and what is held against it blue.
     pair = dict(zip(first if is_declared else (), (CONTRAST, RIVAL), strict=False))
     left = iter(OTHERS if pair else (CONTRAST, *OTHERS))
-    marks = [_shares(name, one, last, pair.get(name) or next(left)) for name, one in shown.items()]
+    marks = [_shares(found.label(name), one, last, pair.get(name) or next(left)) for name, one in shown.items()]
     values = "; ".join(
-        f"{name}: mean {percent(one.mean)}, best by validation {percent(one.best)}, n = {one.n}"
+        f"{found.label(name)}: mean {percent(one.mean)}, best by validation {percent(one.best)}, n = {one.n}"
         for name, one in shown.items()
     )
     some = f", {len(shown)} of {len(found.distributions)} spaces" if len(shown) < len(found.distributions) else ""

@@ -223,7 +223,7 @@ def _ends(study: OpenedStudy) -> list[tuple[SettingSummary, str]]:
         spaces = {one.name: one.spaces for one in study.settings}
         own = [(space, [one for one in measured if space in spaces[one.setting]]) for space in _pair(rivals)]
         return [
-            (best, f"best by validation of {_cut(space, LONGEST_NAME)}")
+            (best, f"best by validation of {_cut(finding.populations.label(space), LONGEST_NAME)}")
             for space, its in own
             if (best := lowest(its)) is not None
         ]
@@ -389,7 +389,7 @@ def _of_spaces(picture: VerdictPicture, study: OpenedStudy, rivals: Sequence[Riv
         if declared.against not in _pair(one) or one.lost:
             continue
         turned = one.space == declared.against
-        sign, name = (-1, one.against) if turned else (1, one.space)
+        sign, name = (-1, one.names[1]) if turned else (1, one.names[0])
         few = one.difference.n < MIN_PAIRS
         verdict = {"beats": "lower", "loses to": "higher"}.get(one.verdict, one.verdict)
         if turned:
@@ -407,13 +407,13 @@ def _of_spaces(picture: VerdictPicture, study: OpenedStudy, rivals: Sequence[Riv
     rows += [_effect(f"of equal {one.held}", one.difference, "alike") for one in declared.adjusted]
     if not rows:
         return picture
-    error, against = ERROR_NAMES[finding.measure], _cut(declared.against, LONGEST_NAME)
-    right = f"{_cut(declared.space)} better" if len(rows) == 1 else f"better than {_cut(declared.against)}"
+    error, against = ERROR_NAMES[finding.measure], _cut(declared.names[1], LONGEST_NAME)
+    right = f"{_cut(declared.names[0])} better" if len(rows) == 1 else f"better than {_cut(declared.names[1])}"
     picture = replace(
         picture,
         effects=tuple(rows),
         title=_title(f"points of mean {error} less than {against}", finding),
-        better=(f"{_cut(declared.against)} better", right),
+        better=(f"{_cut(declared.names[1])} better", right),
         margin=None if margin is None else 100 * margin,
     )
     line = "; line: Welch's 95 % interval" if any(one.has_interval for one in rows) else ""

@@ -28,6 +28,7 @@ from explorer.study.settings import Bounds, SearchConfig, StudyConfig
 _AXES = tuple(axis.name for axis in SHAPE_AXES if axis.name != "template")  # keys of a space
 _PATHS = re.compile(r"\d[\d.]*x\d[\d.]*d")  # `32x4d`, `8x14.24.58d`: the paths part of a name alone
 MOST_TRIED = 16  # names that are tried as a suggestion for the reference of a budget
+LONGEST_LABEL = 60  # characters of what a space is called
 CANDIDATES = 100_000  # designs from which a space-filling set, or an adaptive sampler, chooses
 
 
@@ -355,6 +356,19 @@ def refuse_spaces(config: StudyConfig) -> None:
             raise InputError(
                 f"study.contrast.{key}={getattr(contrast, key)}: is not a space; allowed: {', '.join(config.spaces)}"
             )
+
+
+def refuse_labels(config: StudyConfig) -> None:
+    """Raise InputError for a label of a space that is not there, or that cannot be told from another one."""
+    called = {name: config.study.labels.get(name, name) for name in config.spaces}
+    for key, label in config.study.labels.items():
+        if key not in config.spaces:
+            allowed = f"is not a space; allowed: {', '.join(config.spaces)}" if config.spaces else "there are no spaces"
+            raise InputError(f"study.labels.{key}: {allowed}")
+        if not label.strip() or len(label) > LONGEST_LABEL:
+            raise InputError(f"study.labels.{key}={label!r}: allowed are 1 to {LONGEST_LABEL} characters")
+        if alike := [name for name, other in called.items() if other == label and name != key]:
+            raise InputError(f"study.labels.{key}={label}: the space {alike[0]} is called so too; choose another one")
 
 
 def _populations(scopes: dict[str, Scope], search: SearchConfig, draws: Draws) -> tuple[Setting, ...]:

@@ -13,6 +13,7 @@ from explorer.study.designs import (
     Setting,
     points_of,
     refuse_few,
+    refuse_labels,
     refuse_spaces,
     scopes_of,
     settings_of,
@@ -85,6 +86,7 @@ def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: b
     is no check that a search would still find enough designs.
     """
     _refuse_recipe(config)
+    refuse_labels(config)
     if config.spaces and not config.search.only:
         refuse_spaces(config)
     scopes, draws = scopes_of(config), Draws(config.search.sampler_seed, progress)

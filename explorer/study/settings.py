@@ -58,12 +58,15 @@ class Question:
                 contrast: within it two settings are equivalent; null: equivalence is never claimed
     robustness  the robustness checks to make once the study is finished; they are studies of their own in its folder
                 and decide nothing about its runs
+    labels      by space of a study of populations, what pages, tables and the terminal call it, in place of its key;
+                labels decide nothing
     """
 
     question: Annotated[str, MinLen(1)]
     contrast: Contrast | None
     margin: Share | None = None
     robustness: tuple[Check, ...] = ()
+    labels: dict[str, Annotated[str, MinLen(1)]] = field(default_factory=dict, metadata=ASIDE)
 
 
 def filled(question: str, label: str, held: list[str], cost: str) -> str:

@@ -265,7 +265,8 @@ def print_forecast(found: Forecast, console: Console) -> None:
         )
     if config.spaces and config.study.contrast and not config.search.only:
         rivals = config.study.contrast
-        say(console, f"Contrast: designs of {rivals.setting} against those of {rivals.against}.")
+        first, second = (config.study.labels.get(name, name) for name in (rivals.setting, rivals.against))
+        say(console, f"Contrast: designs of {first} against those of {second}.")
     if config.search.final_designs > 1 and config.search.final_seeds < MIN_PAIRS:
         seeds = counted(config.search.final_seeds, "seed")
         few = f"{seeds} of each design in the final round {'is' if config.search.final_seeds == 1 else 'are'} too few"
@@ -319,7 +320,9 @@ def _space_line(plan: Plan, name: str, scope: Scope) -> str:
         taken = f"The study takes {', '.join(search.only)}."
     if search.is_adaptive:
         taken = _searched(plan.config)
-    return f"The space {name + ' ' if name else ''}holds {found.size:,} points; {meet}. {taken}"
+    label = plan.config.study.labels.get(name)
+    called = f"{name} ({label}) " if label else f"{name} " if name else ""
+    return f"The space {called}holds {found.size:,} points; {meet}. {taken}"
 
 
 def _bounds(bounds: Mapping[str, Bounds]) -> str:

@@ -250,7 +250,7 @@ def test_the_recorded_spaces_differ_less_the_more_is_held_equal() -> None:
     assert finding.populations.feasible == {"one_path": 82, "many_paths": 401}
     said = sentence(finding)
     assert said.startswith(
-        "Designs of many_paths have lower errors on the mean than those of one_path under the paper's"
+        "Designs of several paths have lower errors on the mean than those of one path under the paper's"
     )
     assert "0.88 points lower among designs of equal depth and multiply-adds (95 % interval 0.38 to 1.38)" in said
     assert (

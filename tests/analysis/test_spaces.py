@@ -108,14 +108,16 @@ def test_a_study_of_spaces_runs_and_tells_of_them(
 ) -> None:
     assert main([*SMALL, "do=plan"]) == 0
     said = capsys.readouterr().out
-    assert "The space one_path holds" in said
-    assert "The space many_paths holds" in said
+    assert "The space one_path (one path) holds" in said
+    assert "The space many_paths (several paths) holds" in said
     assert main(SMALL) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "Inconclusive: designs of many_paths do not differ clearly from those of one_path: mean test error" in said
+    assert (
+        "Inconclusive: designs of several paths do not differ clearly from those of one path: mean test error" in said
+    )
     assert set(load(study_folder("two")).runs["space"]) == {"one_path", "many_paths"}
     page = (workplace / "reports" / "two.html").read_text()
-    for words in ("Share of a space", "many_paths", "Best by validation", 'data-figure="distribution"'):
+    for words in ("Share of a space", "several paths", "Best by validation", 'data-figure="distribution"'):
         assert words in page
     assert 'data-figure="cardinality"' not in page
     assert main(SMALL) == 0  # a finished one trains nothing

@@ -1,6 +1,6 @@
 """A seed fixes everything: fresh starts and any number of workers give the same bits, and so do settings left aside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from explorer.__main__ import main
 from explorer.record.folder import CONFIG
 from explorer.study.run import Execution
-from explorer.study.settings import DataConfig, EngineConfig, ReportConfig, StorageConfig
+from explorer.study.settings import DataConfig, EngineConfig, Question, ReportConfig, StorageConfig
 from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
 from tests.training.test_image_sources import CLASSES, pictures, write_folder
@@ -34,6 +34,14 @@ ASIDE_OF = {
         *("engine.constraint=fast", "engine.setup=[echo ready]"),
     ],
 }
+# And of studies of populations: what a space is called.
+SPACES = [
+    *(one for one in TINY if not one.startswith(("space.", "budget.", "study.contrast.", "search."))),
+    *("search=uniform", "search.designs=1", "search.seeds=1", "budget=none", "study.contrast=null"),
+    *("spaces.one={template: cifar, depth: [11], width: [16], cardinality: [1], bottleneck_width: [4,8]}",),
+    *("spaces.several={template: cifar, depth: [11], width: [16], cardinality: [2], bottleneck_width: [4,8]}",),
+]
+ASIDE_OF_SPACES = ["study.labels.one=one path", "study.labels.several=several paths"]
 # Where images come from: of one source they can only be the same where these are.
 OF_ITS_SOURCE = {"source", "subset", "image_column", "label_column", "train_part", "val_part", "test_part"}
 
@@ -42,10 +50,10 @@ OF_ITS_SOURCE = {"source", "subset", "image_column", "label_column", "train_part
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Run the tiny study in a folder of its own; gives its record but for what only says how it was started."""
 
-    def start(place: str, *overrides: str) -> dict[str, Rows]:
+    def start(place: str, *overrides: str, base: Sequence[str] = TINY) -> dict[str, Rows]:
         (tmp_path / place).mkdir(exist_ok=True)
         monkeypatch.chdir(tmp_path / place)
-        assert main([*TINY, *AUGMENTED, *overrides]) == 0
+        assert main([*base, *AUGMENTED, *overrides]) == 0
         return {name: rows for name, rows in record_of(Path("studies/tiny")).items() if name not in (CONFIG, "files")}
 
     return start
@@ -73,6 +81,13 @@ def test_runs_of_one_id_give_the_same_bits_whatever_the_id_leaves_out(start: Sta
     assert not found, found
 
 
+def test_runs_of_one_id_give_the_same_bits_whatever_their_spaces_are_called(start: Start) -> None:
+    plain = start("plain", base=SPACES)
+    found = differences(start("labelled", *ASIDE_OF_SPACES, base=SPACES), plain)
+    assert not found, found
+    assert {word for row in plain["runs.csv"] for word in row} >= {"one", "several"}
+
+
 @pytest.mark.parametrize("engine", ASIDE_OF)
 def test_runs_of_one_id_give_the_same_bits_whatever_another_engine_is_told(start: Start, engine: str) -> None:
     found = differences(start(engine, f"engine={engine}", "engine.threads=1", *ASIDE_OF[engine]), start("local"))
@@ -80,7 +95,8 @@ def test_runs_of_one_id_give_the_same_bits_whatever_another_engine_is_told(start
 
 
 def test_every_setting_that_an_id_leaves_out_is_held_against_another_value() -> None:
-    tried = {override.partition("=")[0] for overrides in (ASIDE, *ASIDE_OF.values()) for override in overrides}
+    overrides = (*ASIDE, *(one for own in ASIDE_OF.values() for one in own), *ASIDE_OF_SPACES)
+    tried = {".".join(override.partition("=")[0].split(".")[:2]) for override in overrides}
     decides = {field.name for field in fields(Execution)}  # as a part of the execution: threads, precision
     kinds = {"engine": EngineConfig, "storage": StorageConfig, "report": ReportConfig, "data": DataConfig}
     left_out = {
@@ -90,5 +106,6 @@ def test_every_setting_that_an_id_leaves_out_is_held_against_another_value() -> 
         if not (group == "data" and (field.metadata.get("decides", True) or field.name in OF_ITS_SOURCE))
         and not (group == "engine" and field.name in decides)
     }
+    left_out |= {f"study.{field.name}" for field in fields(Question) if not field.metadata.get("decides", True)}
     # Forms are chosen, and the choice decides.
     assert left_out - tried == {"engine.name", "engine.forms", "engine.address", "data.name"}

@@ -123,7 +123,7 @@ def test_a_contrast_has_its_interval_and_few_seeds_are_shown_in_place_of_one() -
     assert effect_of(find(frame(many), [R, X], None, seeds=6)) is None
     spaces = effect_of(open_study(ROOT / "studies" / "design_space_cifar10_jpeg").finding)
     assert spaces is not None
-    assert (spaces.setting, spaces.against, spaces.n) == ("many_paths", "one_path", 128)
+    assert (spaces.setting, spaces.against, spaces.n) == ("several paths", "one path", 128)
 
 
 def test_the_axis_holds_zero_and_all_means_and_cuts_what_would_press_the_others_together() -> None:

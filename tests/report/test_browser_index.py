@@ -120,11 +120,11 @@ def test_light_or_dark_once_chosen_holds_for_the_next_page(browser: Browser, rep
 def test_the_keyboard_reaches_everything_in_reading_order(browser: Browser, reports: Path) -> None:
     page = Visit(browser, reports / "index.html").page
     reached = []
-    for _ in range(4):
+    for _ in range(6):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
-    assert reached == ["theme", "search", "sort", "equal_params"]
+    assert reached == ["theme", "search", "sort", "intervals", "seeds", "equal_params"]
 
 
 def test_on_paper_the_page_is_light_and_has_no_tools(browser: Browser, reports: Path) -> None:

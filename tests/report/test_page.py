@@ -84,7 +84,8 @@ def test_text_from_settings_is_shown_as_text() -> None:
 
 
 def test_the_page_holds_verdict_settings_and_every_pair() -> None:
-    page = render_page(study()).replace(UNBROKEN, " ")
+    page = re.sub(r'<button type="button" class="word".*?>(.*?)</button>', r"\1", render_page(study()))
+    page = page.replace(UNBROKEN, " ")
     for part in ("2 pairs of seeds are too few", "ResNeXt-29 (32x4d)", "6.00 %", "<td>1.00", "<td>2.00", "4 of 4 runs"):
         assert part in page
 

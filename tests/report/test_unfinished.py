@@ -42,9 +42,9 @@ def test_a_study_that_is_not_finished_shows_each_of_its_runs(tmp_path: Path, mon
     told = dict(meaning(whole.finding, config))
     assert told["Compared"].startswith("ResNeXt-29 (32x4d) and ResNet-29 (1x64d), by their test error")
     assert "equal numbers of parameters" in told["Equal budget"]
-    assert "95 % of the intervals" in told["Interval"]
+    assert "95 of 100 ranges" in told["Interval"]
     assert ("Margin" in told) == (config.study.margin is not None)
-    assert "<dt>Seed and pair</dt>" in render_page(whole)
+    assert "<dt>Pair</dt>" in render_page(whole)
     assert unfinished(whole) is None
     assert re.fullmatch(
         r"(ResNeXt-29 \(32x4d\) (beats|loses to) ResNet-29 \(1x64d\) by \d+\.\d\d points"

@@ -229,10 +229,10 @@ def test_every_kind_of_study_has_its_picture(workplace: Path) -> None:
     picture, rivals = drawn(spaces), spaces.finding.populations
     assert rivals is not None
     assert picture.effects[0].mean == pytest.approx(-100 * rivals.rivals[0].difference.mean)
-    assert picture.better[0] == "one_path better"
+    assert picture.better[0] == "one path better"
     assert [one.role for one in picture.blocks] == [
-        "best by validation of many_paths",
-        "best by validation of one_path",
+        "best by validation of several paths",
+        "best by validation of one path",
     ]
     assert [one.kind for one in picture.effects] == ["declared", *["alike"] * len(rivals.rivals[0].adjusted)]
     best = study("study=best", "data=digits", "search.designs=6")

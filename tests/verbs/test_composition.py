@@ -58,9 +58,13 @@ EXECUTION = Execution("cpu", "any", "grouped", "channels_last", "float32", 1, 32
 
 
 def decided(value: Any) -> Any:
-    """Settings as plain values, without those that are their field's default: a later version may add some."""
+    """Settings as plain values, without those that are their field's default: a later version may add some.
+
+    What spaces are called decides nothing.
+    """
     if is_dataclass(value):
         own = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
+        own.pop("labels", None)
         return {name: decided(now) for name, (now, default) in own.items() if now != default}
     if isinstance(value, dict):
         return {name: decided(item) for name, item in value.items()}
@@ -349,7 +353,7 @@ HEAD = "# @package _global_\ndefaults:\n  - equal_params\n"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("seeds: lots\n", "study.seeds=lots: unknown key; allowed: contrast, margin, question"),
+        ("seeds: lots\n", "study.seeds=lots: unknown key; allowed: contrast, labels, margin, question"),
         ("# @package _global_\nsearch:\n  seeds: lots\n", "study is missing"),
         (f"{HEAD}  - override /recipe: nothing\n", "Could not find 'recipe/nothing'"),
         (f"{HEAD}  - /recipe: short\n", "Multiple values for recipe"),
