@@ -14,6 +14,7 @@ def main(arguments: list[str]) -> int:
 
     A verdict of any kind gives 0, "inconclusive" and "neither has learned more than guessing" included: the study has
     run. If every run that decides the verdict diverged or ran out of memory, nothing can be judged, and the code is 1.
+    A start whose time (`search.hours`) was over before all was done, as it was asked, gives 3.
     A command that a signal stopped gives 128 plus the signal: 130 after Ctrl-C, 143 after SIGTERM. With `--json` the
     result, or the error, is one JSON document on standard output.
     """

@@ -222,6 +222,21 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def hours_words(hours: float) -> str:
+    """A number of hours as a person would say it: `2 h`, `1 h 30 min`, `90 s`."""
+    whole = round(3600 * hours)
+    if whole < 120:
+        return f"{3600 * hours:.3g} s"
+    parts = [f"{whole // 3600} h", f"{whole % 3600 // 60} min", f"{whole % 60} s"]
+    return " ".join(part for part in parts if part[:2] != "0 ")
+
+
+def hours_key(hours: float) -> str:
+    """The key that gives a start so many hours: `search.hours=2`, or in short `budget=time:90s`."""
+    short = f"{hours:g}"
+    return f"search.hours={short}" if len(short) <= 4 else f"budget=time:{hours_words(hours).replace(' ', '')}"
+
+
 FORM_NAMES = {"sum": "(a) sum of paths", "concat": "(b) concatenation", "grouped": "(c) grouped convolution"}
 ERROR_NAMES = {"test_error": "test error", "val_error": "validation error"}
 

@@ -1,8 +1,8 @@
 """SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first one saves and ends the program, the second ends it at once.
 
 A signal can arrive at any time. Usually it raises KeyboardInterrupt. Within `deferred` it is only recorded, and the
-code there checks `requested` or calls `check` at places where nothing is lost by leaving. A time limit asks in the same
-way, at those places alone.
+code there checks `requested` or calls `check` at places where nothing is lost by leaving. A time limit (`limited`) asks
+in the same way, at those places alone, and raises `TimeOverError`.
 """
 
 import os
@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 # Signals that ask a program to end: from a person, a batch system or shutdown, or a terminal that was closed.
 _ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 LONGEST_GOODBYE = 20.0  # seconds that worker processes have to save their state
+
+
+class TimeOverError(KeyboardInterrupt):
+    """The time that `limited` allows is over, or nothing more would end within it: work is left as by Ctrl-C."""
 
 
 @dataclass
@@ -48,11 +52,11 @@ _signals = _Signals()
 
 
 @contextmanager
-def watching(gentle: bool = False, seconds: float = float("inf")) -> Iterator[None]:
+def watching(gentle: bool = False) -> Iterator[None]:
     """Handle signals within the body: the first one asks the program to leave, the second one ends the process.
 
-    If `gentle`, the second one only raises KeyboardInterrupt, at once. After so many `seconds` the body is asked to
-    leave as by a signal. Signals that the parent process has set to be ignored, as nohup does, stay ignored.
+    If `gentle`, the second one only raises KeyboardInterrupt, at once. Signals that the parent process has set to be
+    ignored, as nohup does, stay ignored.
     """
     before = {}
     with suppress(ValueError):  # only the main thread may handle signals
@@ -60,38 +64,60 @@ def watching(gentle: bool = False, seconds: float = float("inf")) -> Iterator[No
             one: signal.signal(one, _signals.note) for one in _ASKING if signal.getsignal(one) is not signal.SIG_IGN
         }
     _signals.asked.clear()
-    _signals.gentle, _signals.end = gentle, time.monotonic() + seconds
+    _signals.gentle = gentle
     try:
         yield
     finally:
-        _signals.gentle, _signals.end = False, float("inf")
+        _signals.gentle = False
         for one, handler in before.items():
             signal.signal(one, handler)
 
 
 @contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Ask the body to leave after so many `seconds`, as a signal would, where it calls `requested` or `check`."""
+    before = _signals.end
+    _signals.end = min(before, time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _signals.end = before
+
+
+@contextmanager
 def deferred() -> Iterator[None]:
-    """Delay signals: within the body nothing is interrupted; at its end a received signal raises KeyboardInterrupt."""
+    """Delay signals: within the body nothing is interrupted; at its end a received signal raises KeyboardInterrupt.
+
+    A time that is over does not: whoever has stopped work for it raises `TimeOverError`.
+    """
     _signals.deferred = True
     try:
         yield
     finally:
         _signals.deferred = False
-    check()
+    if _signals.asked:
+        raise KeyboardInterrupt
 
 
 def requested() -> bool:
     """Whether a signal has asked the program to end, or its time is over."""
-    return bool(_signals.asked) or is_late()
+    return bool(_signals.asked) or time_left() <= 0
 
 
 def is_late() -> bool:
-    """Whether the time that `watching` allows is over."""
-    return time.monotonic() >= _signals.end
+    """Whether the time that `limited` allows is over, and no signal has asked for the end before."""
+    return not _signals.asked and time_left() <= 0
+
+
+def time_left() -> float:
+    """Seconds until the time that `limited` allows is over; infinite without a limit, below 0 after it."""
+    return _signals.end - time.monotonic()
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if a signal has asked the program to end, or its time is over."""
+    """Raise KeyboardInterrupt if a signal has asked the program to end, TimeOverError if its time is over."""
+    if is_late():
+        raise TimeOverError
     if requested():
         raise KeyboardInterrupt
 

@@ -28,6 +28,7 @@ from explorer.study.settings import DataConfig, StudyConfig
 _FREE = (
     *("name", "device", "engine", "storage", "report", "fork", "study.robustness", "study.labels"),
     *("search.seeds", "search.designs", "search.final_seeds"),  # which may grow
+    "search.hours",
     *(f"data.{field.name}" for field in fields(DataConfig) if not field.metadata.get("decides", True)),
 )
 _UNORDERED = ("search.rates", "search.forms")  # lists whose order has no meaning

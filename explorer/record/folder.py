@@ -106,6 +106,11 @@ class _Fork(TypedDict):
     differences: list[str]
 
 
+class _Stop(TypedDict):
+    hours: float
+    when: str
+
+
 class _Later(TypedDict, total=False):
     """Fields of `environment.json` that earlier versions did not write."""
 
@@ -121,6 +126,7 @@ class _Later(TypedDict, total=False):
     version: str | None
     preprocessing: StoredPreprocessing
     imported: Imported
+    stopped: _Stop
 
 
 class _Environment(_Later):

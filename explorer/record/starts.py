@@ -20,7 +20,7 @@ import explorer
 from explorer.host import extensions
 from explorer.host.errors import InputError
 from explorer.host.files import write_whole
-from explorer.host.formatting import without_password
+from explorer.host.formatting import hours_words, without_password
 from explorer.record.folder import (
     CONFIG,
     ENVIRONMENT,
@@ -36,8 +36,9 @@ from explorer.record.folder import (
 from explorer.study.job import HostReport
 from explorer.study.preprocessing import Preprocessing, as_stored, of_stored
 from explorer.study.run import Convolution, Execution
-from explorer.study.settings import StudyConfig
+from explorer.study.settings import MOST_HOURS, StudyConfig
 
+STOP = "stopped"  # in the environment: what `keep_stop` notes
 _OF_EXTENSIONS = f"{extensions.FOLDER}/"
 
 
@@ -151,6 +152,7 @@ def begin(
             f"{folder}: was started by an earlier version, which kept no digests of its sources: whether those that "
             "decide a number have changed since is unknown; they are kept from now on"
         )
+    environment.pop(STOP, None)
     environment["starts"], number = placed(starts_of(environment), entry)
     different = [f"{key} was {then}, now {new}" for key, then, new in unlike(environment["starts"][0], entry)]
     if different:
@@ -171,6 +173,28 @@ def begin(
     write_environment(folder, environment)
     write_whole(folder / CONFIG, yaml.safe_dump(as_tree(config), sort_keys=False, allow_unicode=True))
     return Start(number, environment, tuple(messages))
+
+
+def keep_stop(folder: Path, hours: float) -> None:
+    """Note in a study that a start stopped after the hours it was given; the next start takes the note away."""
+    environment = stored_environment(folder)
+    if environment is not None:
+        write_environment(folder, {**environment, STOP: {"hours": hours, "when": now()}})
+
+
+def stop_of(environment: dict[str, Any]) -> dict[str, Any] | None:
+    """The `hours` after which the last start stopped as it was asked, and `when`; None if it did not."""
+    tree = environment.get(STOP)
+    hours, when = (tree.get("hours"), tree.get("when")) if isinstance(tree, dict) else (None, None)
+    if not isinstance(hours, int | float) or not 0 < hours <= MOST_HOURS:
+        return None
+    return {"hours": float(hours), "when": str(when)}
+
+
+def stop_words(environment: dict[str, Any]) -> str:
+    """That the last start stopped after the hours it was given: `Stopped after 2 h as asked`; "" if it did not."""
+    found = stop_of(environment)
+    return f"Stopped after {hours_words(found['hours'])} as asked" if found else ""
 
 
 def starts_of(environment: dict[str, Any]) -> list[dict[str, Any]]:
@@ -237,7 +261,7 @@ def as_tree(config: StudyConfig) -> dict[str, Any]:
     """
     tree: dict[str, Any] = json.loads(json.dumps(asdict(replace(config, device="auto"))))
     tree["storage"]["url"] = without_password(config.storage.url) if config.storage.url else None
-    del tree["fork"], tree["storage"]["trackers"], tree["report"]["images"]
+    del tree["fork"], tree["storage"]["trackers"], tree["report"]["images"], tree["search"]["hours"]
     for key in config.engine.foreign:
         del tree["engine"][key]
     return tree

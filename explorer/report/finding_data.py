@@ -22,6 +22,7 @@ from explorer.analysis.sentences import sentence
 from explorer.analysis.summary import MIN_PAIRS, SettingSummary
 from explorer.design.cost_measures import COUNTED
 from explorer.record.folder import REPORTS, is_stale
+from explorer.record.starts import stop_of
 from explorer.report.disagreement import class_name
 
 Data = dict[str, Any]
@@ -67,6 +68,7 @@ def study_data(study: OpenedStudy) -> Data:
         "imported": None if finding.imported is None else _imported(finding.imported),
         "regime": regime_sentence(regime_of(study)),
         "note": finding.note or None,
+        "stopped": None if finding.complete else stop_of(study.environment),
         "page": None if is_stale(page, study.folder) else page,
     }
 

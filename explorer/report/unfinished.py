@@ -8,6 +8,7 @@ from explorer.analysis.judging import OpenedStudy
 from explorer.design.name import display_setting
 from explorer.host.commands import command_for
 from explorer.host.formatting import counted
+from explorer.record.starts import stop_words
 from explorer.study.run import FINAL_STATUSES
 
 State = Literal["done", "failed", "left"]
@@ -56,9 +57,10 @@ def unfinished(study: OpenedStudy) -> Unfinished | None:
     }
     far = f"{found.final:,} of {counted(found.wanted, 'run')}"
     last = str(runs["finished"].max()) if len(runs) and "finished" in runs else ""
+    stopped = stop_words(study.environment)
     when = f"{last[:10]} {last[11:16]} UTC" if len(last) > 15 else ""
     return Unfinished(
-        words=f"{far}{f', the last one ended {when}' if when else ''}",
+        words=f"{f'{stopped}: ' if stopped else ''}{far}{f', the last one ended {when}' if when else ''}",
         command=command_for("", study.config.name),
         rows=rows if len(seeds) * len(settings) <= MOST_SQUARES else {},
         kinds={state: sum(one.state == state for own in rows.values() for one in own) for state in WORDS},

@@ -268,22 +268,30 @@ def _run_all(state: State, engine: Engine) -> None:
 def _loop(state: State, engine: Engine) -> None:
     with interrupt.deferred():
         while state.waiting or state.running or state.to_ask:
-            engine.wanted = _wanted(state)
+            engine.wanted, kept, in_time = _wanted(state), partial(kept_seconds, state.folder), True
             while engine.free > 0:
-                if not state.waiting:
+                if not state.waiting and (in_time := state.limit.has_time_for_another(state.plan.seeds)):
                     _ask(state)
-                if not state.waiting:
+                if not state.waiting or not (in_time := state.limit.admits(state.waiting, kept)):
                     break
                 setting, run = state.waiting.popleft()
                 state.running[run.id] = (setting, run)
                 state.display.started(setting, run, queued=state.config.engine.name != "local")
-                state.clock.submitted(run.id, kept_seconds(state.folder, run.id))
+                state.clock.submitted(run.id, before := kept(run.id))
+                state.limit.begin(setting, run, before)
                 engine.submit(_job(state, setting, run))
             if interrupt.requested():
-                state.display.tell("Leaving: what is being trained is saved; ask again to leave at once")
+                over = interrupt.is_late()
+                why = "The time is over" if over else "Leaving"
+                state.display.tell(f"{why}: what is being trained is saved; ask again to leave at once")
                 for event in engine.stop():
                     _handle(event, state)
+                if over and (state.running or _wanted(state)):
+                    raise interrupt.TimeOverError
                 break
+            if not in_time and not state.running and _wanted(state):
+                state.display.tell("Nothing more would end in the time that is left")
+                raise interrupt.TimeOverError
             for event in engine.events(timeout=1.0):
                 _handle(event, state)
 
@@ -316,13 +324,16 @@ def _handle(event: Event, state: State) -> None:
         case Begun(run_id):
             state.clock.begun(run_id)
             state.display.begun(run_id)
+            state.limit.begin(*state.running[run_id], kept_seconds(state.folder, run_id))
         case Counted(run_id, fvcore_macs):
             state.fvcore_macs[state.running[run_id][0].name] = fvcore_macs
         case EpochDone(run_id, result):
             # A run that starts again after its process died reports its first epoch anew.
             kept = [past for past in state.epochs.get(run_id, []) if past.epoch < result.epoch]
             state.epochs[run_id] = [*kept, result]
-            state.display.epoch(run_id, result)
+            if state.display.epoch(run_id, result):
+                setting, run = state.running[run_id]
+                state.limit.epoch(setting, run, result, 1 / state.display.epochs)
         case Noted(run_id, message):
             if run_id in state.continued:  # its own words for a checkpoint are those of a run that was interrupted
                 message = message.replace("goes on after", "continued by the search after", 1)
@@ -330,6 +341,7 @@ def _handle(event: Event, state: State) -> None:
         case RunDone(run_id, outcome):
             setting, run = state.running.pop(run_id)
             state.clock.ended(run_id, outcome.seconds)
+            state.limit.end(run_id)
             if outcome.cost is not None:
                 state.trials.note_told(setting.name, outcome.cost)
             if outcome.status == "paused":

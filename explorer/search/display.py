@@ -199,16 +199,18 @@ class Display:
         entry = self._running[run_id]
         entry.queued, entry.since = False, time.perf_counter()
 
-    def epoch(self, run_id: str, result: EpochResult) -> None:
-        """Show an epoch that a run has finished, now or before an interruption."""
+    def epoch(self, run_id: str, result: EpochResult) -> bool:
+        """Show an epoch that a run has finished; return whether that was now, and not before an interruption."""
         entry = self._running[run_id]
         now, done = time.perf_counter(), work_of(entry.run, entry.setting) * result.epoch / self.epochs
-        if now - entry.since < RECALLED * result.seconds:  # too soon after the last one to have been trained now
+        is_new = now - entry.since >= RECALLED * result.seconds
+        if not is_new:  # too soon after the last one to have been trained now
             self._recalled += max(0.0, done - self._known.get(run_id, 0.0))
         else:
             self._has_trained(result.seconds)
         self._known[run_id] = max(done, self._known.get(run_id, 0.0))
         entry.result, entry.since, self._underway[run_id] = result, now, done
+        return is_new
 
     def paused(self, run_id: str) -> None:
         """Remove a run that is paused at its rung from the running ones."""

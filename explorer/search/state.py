@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from explorer.analysis.told_costs import recorded_costs
+from explorer.host import signals
 from explorer.host.yaml_limits import opened
 from explorer.record import folder as study
 from explorer.record import records
@@ -21,6 +22,7 @@ from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Measurer
 from explorer.search.readings import Readings
 from explorer.search.rungs import Rungs, chosen
+from explorer.search.time_limit import Pace, TimeLimit
 from explorer.search.trackers.process import Trackers
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.study.designs import Setting
@@ -55,6 +57,7 @@ class State:
     workers: int
     rungs: Rungs
     readings: Readings
+    limit: TimeLimit
     to_ask: int = 0
     running: dict[str, tuple[Setting, Run]] = field(default_factory=dict)
     epochs: dict[str, list[EpochResult]] = field(default_factory=dict)
@@ -174,9 +177,28 @@ def open_state(
         workers,
         rungs,
         readings,
+        TimeLimit(
+            signals.time_left,
+            work_of,
+            lambda setting: (rungs.until(setting.name) or display.epochs) / display.epochs,
+            workers,
+            not config.search.is_adaptive,
+            _recorded_pace(runs, past),
+        ),
         to_ask,
         fvcore_macs=fvcore_macs,
     )
+
+
+def _recorded_pace(runs: list[tuple[Setting, Run]], past: records.Record) -> Pace:
+    """What recorded runs took for each unit of their work."""
+    ended = past.runs[past.runs["status"] == "ok"]
+    seconds = dict(zip(ended["run"].tolist(), ended["seconds"].tolist(), strict=True))
+    pace = Pace()
+    for setting, run in runs:
+        if run.id in seconds:
+            pace.recorded.setdefault(setting.name, []).append(seconds[run.id] / work_of(run, setting))
+    return pace
 
 
 def replayed(plan: Plan, settings: tuple[Setting, ...], past: records.Record) -> Trials:

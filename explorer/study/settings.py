@@ -30,6 +30,7 @@ Tracker = Literal["mlflow", "wandb", "tensorboard"]
 LARGEST_SIDE = 2**13  # pixels of the longest image side; larger images are not decoded
 MOST_EPOCHS = 100_000
 MOST_FINAL_SEEDS = 10_000
+MOST_HOURS = 100_000.0  # of a start: eleven years
 LOOKS = (6, 12, 20)  # numbers of seeds at which search.seeds=auto looks at the results
 # The robustness checks of a contrast, each by the rival explanation that it takes away (see `explorer.study.checks`).
 # length_16 is the check of length with an arm more, of sixteen times the epochs.
@@ -388,6 +389,8 @@ class SearchConfig:
     final_seeds   fresh seeds with which each of these is trained
     rates         multiples of the recipe's learning rate at which the contrast's two settings are trained as well, on
                   validation images alone: does the verdict hold when each has the rate that suits it best?
+    hours         of wall time after which this start stops, and what it trains is saved; null: when all is done. A
+                  property of this start alone: never stored, and nothing that is sampled or trained depends on it
     """
 
     sampler: str
@@ -407,6 +410,7 @@ class SearchConfig:
     first_seed: Annotated[int, Ge(0), Le(1_000_000_000)] = 0
     final: Annotated[int, Ge(0), Le(100)] = 0
     final_seeds: Annotated[int, Ge(1), Le(MOST_FINAL_SEEDS)] = 5
+    hours: Annotated[float, Gt(0), Le(MOST_HOURS)] | None = field(default=None, metadata=ASIDE)
 
     def __post_init__(self) -> None:
         if self.sampler not in samplers.known():

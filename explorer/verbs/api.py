@@ -55,6 +55,7 @@ from explorer.verbs.costs import counted as counted_module
 from explorer.verbs.costs import is_module
 from explorer.verbs.python_words import Budget, Data, Engine, Recipe, Search, Space, Storage, words_of
 from explorer.verbs.read_only import refuse_training
+from explorer.verbs.result import STOPPED
 from explorer.verbs.tabulate import SCHEMA, read_table
 from explorer.verbs.trained_run import TrainedRun, trained_run
 from explorer.verbs.values import number, scalar, shown, text, whole
@@ -291,10 +292,10 @@ class Study:
     def run(self, hours: float | None = None, quiet: bool = False) -> "Study":
         """Train what the record lacks, judge it and draw its page, as `explorer NAME` does; return the study.
 
-        After so many `hours` what is being trained is saved and this returns; calling it again goes on. Ctrl-C, or the
-        stop button of a notebook, saves in the same way and then raises KeyboardInterrupt. A finished study trains
-        nothing. Raises InputError for what can be repaired, and StudyStoppedError if runs failed or nothing could be
-        judged.
+        After so many `hours`, as after those of `search.hours`, what is being trained is saved, what there is is judged
+        and drawn, and this returns; calling it again goes on. Ctrl-C, or the stop button of a notebook, saves in the
+        same way and then raises KeyboardInterrupt. A finished study trains nothing. Raises InputError for what can be
+        repaired, and StudyStoppedError if runs failed or nothing could be judged.
         """
         if hours is not None and not number("hours", hours) > 0:
             raise InputError(f"hours={hours}: allowed are numbers above 0")
@@ -302,18 +303,18 @@ class Study:
 
         console = open_console(quiet=quiet)
         config, withheld = self.config, self._command.withheld if self._command else ()
+        if hours is not None:
+            config = replace(config, search=replace(config.search, hours=float(hours)))
         if self._command is None and self.folder != study_folder(config.name):
             raise InputError(f"{self.folder}: is read only, since it is not {study_folder(config.name)}")
         self._opened = None
-        with signals.watching(gentle=True, seconds=math.inf if hours is None else 3600 * hours):
+        with signals.watching(gentle=True):
             try:
-                carry_out(config, console, withheld)
+                if carry_out(config, console, withheld).code == STOPPED:
+                    console.print("Everything done so far is kept; run() continues", **PLAIN)
             except KeyboardInterrupt:
-                is_over = signals.is_late()
-                words = f"The {hours:g} hours are over" if is_over else "Interrupted"
-                console.print(f"{words}. Everything done so far is kept; run() continues", **PLAIN)
-                if not is_over:
-                    raise
+                console.print("Interrupted. Everything done so far is kept; run() continues", **PLAIN)
+                raise
         return self
 
     def ask(self, fingerprint: str = "", at_once: int = 1) -> Generator[AskedRun, None, None]:

@@ -42,8 +42,8 @@ def carried_out(
 ) -> int:
     """Run `work`, the body of a command of `explorer` or `python -m PROGRAM`, with a console, and return the exit code.
 
-    The code is what `work` returns, 0 or 1; 1 if a study stopped, 2 for input or files that cannot be used, 128 plus
-    the signal if a signal stopped it. `arguments` are the command's words; passwords in them are never shown.
+    The code is what `work` returns, 0, 1 or `STOPPED`; 1 if a study stopped, 2 for input or files that cannot be used,
+    128 plus the signal if a signal stopped it. `arguments` are the command's words; passwords in them are never shown.
 
     With `as_json` the result, or an `error` in its place, is one JSON document on standard output, and what people read
     goes to standard error.

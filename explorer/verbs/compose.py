@@ -57,7 +57,10 @@ NO_DATA = (
     "train/, val/ and test/, or with parquet files as on the hub; to see how it goes: data=digits budget=100k"
 )
 GOES_ON = "{} goes on with the one that has begun; for another "
-_BESIDE = {"budget": "a number, as in budget=1M or budget=macs:50M", "data": "a folder of images, as in data=photos"}
+_BESIDE = {
+    "budget": "a number, as in budget=1M or budget=macs:50M, or a time, as in budget=time:2h",
+    "data": "a folder of images, as in data=photos",
+}
 _SHOWN_NAME = re.compile(r"[A-Z][\w. -]* \([\w., -]*\)(, form \([abc]\))?")  # `ResNeXt-29 (32x4d)`
 
 

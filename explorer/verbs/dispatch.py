@@ -25,6 +25,8 @@ Which network shape is best at a fixed compute budget?
 
   explorer equal_params             run a study or continue it; a finished one
                                     prints its verdict
+  explorer equal_params search.hours=2
+                                    stop after two hours with what there is
   explorer plan equal_params        what would run, at what cost and time
   explorer challenge equal_params study.robustness=[init,rate]
                                     does a finished contrast hold with a rival

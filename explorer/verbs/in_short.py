@@ -1,4 +1,4 @@
-"""Short forms of a command, written out in full: `data=photos`, `budget=1M`, `budget=params:1M,macs:50M`.
+"""Short forms of a command, written out in full: `data=photos`, `budget=params:1M,macs:50M`, `budget=time:2h`.
 
 And what a study leaves to the size of its data, in groups called `fitted`: `auto` in a recipe or a space becomes the
 value that suits the images. Everything is settled here, so that a study's record holds plain complete values.
@@ -16,6 +16,7 @@ from explorer.study.tree import whole_number
 
 AUTO = "auto"
 _LIMIT = re.compile(r"(?:([a-z][a-z0-9_]*):)?(?:<=?)?([\d._]+(?:[kKMGB]|[eE]\+?\d+)?)")
+_TIME = re.compile(r"time:(?:<=?)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)min)?(?:(\d+(?:\.\d+)?)s)?")  # 1h30min
 TOLERANCE = 0.1  # of a budget given in short, as a fraction: so far below it a design may stay
 # By number of training images: up to so many, images of a batch and passes over them. Few images take many passes; with
 # very many a pass is long, and nearly all are seen for the first time.
@@ -35,9 +36,17 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
     folder: `data=./digits` is the folder.
     """
     first, rest, told = list[str](), list[str](), list[str]()
-    for argument in arguments:
+    for given_word in arguments:
+        argument = given_word
         key, _, text = argument.partition("=")
         text = _bare(text)
+        if key == "budget" and text not in known["budget"]:
+            text, hours = _hours(text)
+            if hours is not None:
+                first.append(f"search.hours={hours:g}")
+                if not text:
+                    continue
+                argument = f"budget={text}"
         if key == "budget" and text not in known["budget"] and (limits := _limits(text)):
             rest.append("budget=none")
             first += [f"budget.limits.{axis}.most={most}" for axis, most in limits.items() if axis in ADDED]
@@ -91,6 +100,17 @@ def _limits(text: str) -> dict[str, float]:
             return {}
         found[axis] = target
     return found
+
+
+def _hours(text: str) -> tuple[str, float | None]:
+    """A budget in short without its part `time:2h`, and the hours that this means; None where it has none."""
+    parts = [part.strip() for part in text.split(",")]
+    times = [found for part in parts if (found := _TIME.fullmatch(part))]
+    if len(times) != 1 or not any(times[0].groups()):
+        return text, None
+    hours, minutes, seconds = (float(number or 0) for number in times[0].groups())
+    rest = ",".join(part for part in parts if not _TIME.fullmatch(part))
+    return rest, hours + minutes / 60 + seconds / 3600
 
 
 def _number(text: str, *, is_whole: bool) -> float | None:

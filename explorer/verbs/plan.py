@@ -13,7 +13,7 @@ from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.cost_measures import ADDED, COUNTED
 from explorer.host.console import PLAIN, say
 from explorer.host.formatting import cost as cost_words
-from explorer.host.formatting import counted, duration
+from explorer.host.formatting import counted, duration, hours_words
 from explorer.host.machine import cpu_count, driver_version, has_mps, memory_bytes
 from explorer.host.tables import print_rows
 from explorer.record.changes import difference_lines, fork_of
@@ -21,6 +21,7 @@ from explorer.record.folder import CONFIG, study_folder
 from explorer.record.progress import Progress
 from explorer.report.terminal import with_deviation
 from explorer.search.fork import Taken, foreseen, progress_with
+from explorer.search.time_limit import that_fit
 from explorer.study.checks import Declared
 from explorer.study.data_sources import SOURCES
 from explorer.study.designs import CANDIDATES, Scope, Setting
@@ -203,6 +204,7 @@ def _data(found: Forecast, checks: CheckForecast | None, taken: int, source: Pat
         "runs": {"done": progress.final, "left": progress.left, "wanted": progress.wanted, "final_round": final},
         "taken": {"runs": taken, "from": source.name} if taken else None,
         "time": asdict(time_of(found, progress)),
+        "fitting": None if (fitting := fitting_of(found, progress)) is None else asdict(fitting),
         "checks": [] if checks is None else checks.data(),
     }
 
@@ -273,6 +275,8 @@ def print_forecast(found: Forecast, console: Console) -> None:
         console.print(f"{few} to say how sure the answer is; say search.final_seeds={MIN_PAIRS} or more.", **PLAIN)
     say(console, "MACs are multiply-adds, which the papers call FLOPs.")
     say(console, _total(found, progress))
+    if (fitting := fitting_of(found, progress)) is not None:
+        say(console, fitting.words)
     if config.search.seeds == "auto" and progress.left:
         say(console, _looks(found))
 
@@ -403,6 +407,54 @@ def time_of(found: Forecast, progress: Progress) -> Time:
         f"predicted from cost and this machine's calibration of {found.speed.date}, right within a factor of two or so"
     )
     return Time(seconds / workers, workers, "predicted", f"{at_once}, {when}")
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What a start with `search.hours` is expected to train of all that is to do.
+
+    runs   that end in time; None where the time of a run is unknown
+    seeds  that are whole: each setting is then trained with so many more; of a search the designs that end in time
+    words  in words
+    """
+
+    hours: float
+    runs: int | None
+    seeds: int | None
+    words: str
+
+
+def fitting_of(found: Forecast, progress: Progress) -> Fitting | None:
+    """What fits into the hours of this start; None without a limit, or where nothing is to do."""
+    config, final = found.plan.config, _final_left(found)
+    hours = config.search.hours
+    if hours is None or not (progress.left or final):
+        return None
+    time, start = time_of(found, progress), f"This start stops after {hours_words(hours)} (search.hours)"
+    if time.seconds is None:
+        return Fitting(hours, None, None, f"{start}; how much fits is not known before its first runs.")
+    left = _left(found, progress, found.plan.seeds)
+    is_search = config.search.is_adaptive
+    if is_search:  # the designs to come cost what they do on the mean, shortened ones included
+        unknown = max(found.plan.designs - len(found.settings), 1)
+        known = sum((found.run_seconds(one) or 0.0) * count for one, count in left.items())
+        final_seconds = time.seconds - (_seconds(found, progress, found.plan.seeds) or 0.0)
+        each = max(0.0, time.seconds - known - final_seconds) / (unknown * found.plan.seeds)
+        groups = [[found.run_seconds(one) or 0.0] * count for one, count in left.items() if count]
+        groups += [[each] * found.plan.seeds] * (found.plan.designs - len(found.settings))
+    else:
+        groups = [
+            [found.run_seconds(one) or 0.0 for one, count in left.items() if count > number]
+            for number in range(max(left.values(), default=0))
+        ]
+    runs, whole = that_fit(groups, found.workers, 3600 * hours)
+    if runs >= sum(map(len, groups)) and time.seconds / found.workers <= 3600 * hours:
+        return Fitting(hours, runs + final, whole, f"{start}, and all that is to do should fit.")
+    kind = "design" if is_search else "whole seed"
+    part = f", that is {counted(whole, kind)}" if whole else f", which is no {kind}"
+    fits = f"about {runs} of {counted(progress.left + final, 'run')} should fit{part}" if runs else "no run should end"
+    words = f"{start}; {fits}. Another start goes on where this one stops."
+    return Fitting(hours, runs, whole, words)
 
 
 def _total(found: Forecast, progress: Progress) -> str:

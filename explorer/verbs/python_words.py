@@ -116,6 +116,7 @@ class SearchKeys(TypedDict, total=False):
     baseline: float
     final: int
     final_seeds: int
+    hours: float | None
 
 
 class EngineKeys(TypedDict, total=False):

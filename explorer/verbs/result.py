@@ -11,13 +11,14 @@ class Result:
 
     data  gives the result: values that `explorer.host.json_document.plain` knows, or an iterator of them. It is called
           only where a program asked for JSON, and the verb prints what people read itself
-    code  the exit code: 0, or 1 for what the verb says is left; read after `data` was, which may decide it
+    code  the exit code: 0, 1 for what the verb says is left, or `STOPPED`; read after `data` was, which may decide it
     """
 
     data: Callable[[], Any]
     code: int = 0
 
 
+STOPPED = 3  # the exit code of a start whose time (`search.hours`) was over before all was done, as it was asked
 AS_JSON = "--json"
 _ON, _OFF = (AS_JSON, "json=true", "--json=true"), ("json=false", "--json=false")
 

@@ -4,19 +4,22 @@ The steps of the command, from top to bottom: make the plan, open the record, tr
 final round of a search, print the verdict, draw the page; then the same for the robustness checks.
 """
 
+import math
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from explorer.analysis.judging import OpenedStudy, begun_study, open_study
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.summary import lowest
+from explorer.host import signals
 from explorer.host.commands import command_for
-from explorer.host.console import PLAIN
+from explorer.host.console import PLAIN, say
 from explorer.host.errors import InputError, StudyStoppedError
-from explorer.host.formatting import counted
+from explorer.host.formatting import counted, hours_key, hours_words
 from explorer.record.folder import (
     BEHIND,
     CONFIG,
@@ -29,10 +32,10 @@ from explorer.record.folder import (
     sweep,
 )
 from explorer.record.progress import refuse_foreign, without_weights
-from explorer.record.starts import execution_in
+from explorer.record.starts import execution_in, keep_stop, stop_words
 from explorer.report.finding_data import study_data
 from explorer.report.terminal import print_verdict
-from explorer.study.plan import plan_of
+from explorer.study.plan import Plan, plan_of
 from explorer.study.runs import runs_of
 from explorer.study.settings import NO_PATH, StorageConfig, StudyConfig
 from explorer.verbs.challenge import challenged
@@ -40,8 +43,11 @@ from explorer.verbs.draw_page import draw_page, tell_of_page
 from explorer.verbs.final_round import finish
 from explorer.verbs.live import Live
 from explorer.verbs.read_only import refuse_changes
-from explorer.verbs.result import Result
+from explorer.verbs.result import STOPPED, Result
 from explorer.verbs.space_progress import space_progress
+
+if TYPE_CHECKING:
+    from explorer.record.starts import Fork
 
 
 def carry_out(
@@ -53,9 +59,16 @@ def carry_out(
     are needed for training and must come from the command. With `must_fork` a study that would go on as it is
     is refused.
 
-    Raises StudyStoppedError if runs failed, none could be judged, or the page could not be drawn.
+    Where the hours of `search.hours` are over before all is done, what there is is judged and drawn, and the code is
+    `STOPPED`. Raises StudyStoppedError if runs failed, none could be judged, or the page could not be drawn.
     """
     refuse_changes(config)
+    hours = config.search.hours
+    with signals.limited(math.inf if hours is None else 3600 * hours):
+        return _carried_out(config, console, withheld, must_fork=must_fork)
+
+
+def _carried_out(config: StudyConfig, console: Console, withheld: tuple[str, ...], *, must_fork: bool) -> Result:
     with space_progress(console) as progress:
         plan = plan_of(config, progress)
     fork = None
@@ -67,6 +80,16 @@ def carry_out(
         plan, fork = forked(plan, console, must=must_fork)
     folder = study_folder(plan.config.name)
     refuse_links(folder)
+    try:
+        return _trained(plan, config, fork, folder, console, withheld)
+    except signals.TimeOverError:
+        return _stopped(plan, config, folder, console)
+
+
+def _trained(
+    plan: Plan, config: StudyConfig, fork: "Fork | None", folder: Path, console: Console, withheld: tuple[str, ...]
+) -> Result:
+    """Train what is left, make the final round and the checks that are asked for, say the verdict, draw the page."""
     study = begun_study(folder, plan)
     failed, trained = 0, False
     while not failed and (study is None or study.progress.left):
@@ -121,6 +144,29 @@ def carry_out(
     if problems:
         raise StudyStoppedError("; ".join(problems), result.data)
     return result
+
+
+def _stopped(plan: Plan, config: StudyConfig, folder: Path, console: Console) -> Result:
+    """Judge and draw what there is when the hours of a start are over, and say how to go on."""
+    assert config.search.hours is not None
+    hours, name = config.search.hours, plan.config.name
+    again = command_for("", name, hours_key(hours))
+    if begun_study(folder, plan) is None:
+        words = f"Stopped after {hours_words(hours)} as asked, before the first run began; nothing is kept"
+        say(console, f"{words}. It takes longer than that to begin; say more: {hours_key(2 * hours)}")
+        return Result(lambda: {"study": name, "stopped": {"hours": hours, "when": None}}, STOPPED)
+    with locked(folder):
+        keep_stop(folder, hours)
+    study = begun_study(folder, plan)
+    assert study is not None
+    print_verdict(study.finding, study.config.study.question, console, regime=regime_sentence(regime_of(study)))
+    problems = draw_page(study, console)
+    left = study.progress.left
+    rest = f"{study.progress.final} of {study.progress.wanted} runs are in the record" if left else "its runs are done"
+    say(console, f"{stop_words(study.environment)}: {rest}, and what was being trained is kept. Continue with: {again}")
+    if problems:
+        raise StudyStoppedError("; ".join(problems), lambda: study_data(open_study(folder)))
+    return Result(lambda: study_data(open_study(folder)), STOPPED)
 
 
 def _missing_weights(study: OpenedStudy) -> str:

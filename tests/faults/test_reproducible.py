@@ -9,7 +9,7 @@ import pytest
 from explorer.__main__ import main
 from explorer.record.folder import CONFIG
 from explorer.study.run import Execution
-from explorer.study.settings import DataConfig, EngineConfig, Question, ReportConfig, StorageConfig
+from explorer.study.settings import DataConfig, EngineConfig, Question, ReportConfig, SearchConfig, StorageConfig
 from tests.conftest import TINY
 from tests.faults.record import Rows, differences, record_of
 from tests.training.test_image_sources import CLASSES, pictures, write_folder
@@ -23,6 +23,7 @@ ASIDE = [
     *("engine.workers=1", "engine.retries=7", "engine.save_every=0", "engine.silence=500", "engine.loaders=3"),
     *("storage.mirror=url", "storage.url=sqlite:///elsewhere.db", "storage.weights=last", "report.live=true"),
     *("storage.trackers=[tensorboard]", "report.images=true"),
+    "search.hours=50",
     *("data.label=Photographs", "data.path=elsewhere", "data.unusable=skip"),
 ]
 # The same of what one other engine alone has; `engine.address` is a cluster's, and tests of clusters train on one.
@@ -99,11 +100,12 @@ def test_every_setting_that_an_id_leaves_out_is_held_against_another_value() -> 
     tried = {".".join(override.partition("=")[0].split(".")[:2]) for override in overrides}
     decides = {field.name for field in fields(Execution)}  # as a part of the execution: threads, precision
     kinds = {"engine": EngineConfig, "storage": StorageConfig, "report": ReportConfig, "data": DataConfig}
+    kinds["search"] = SearchConfig
     left_out = {
         f"{group}.{field.name}"
         for group, kind in kinds.items()
         for field in fields(kind)
-        if not (group == "data" and (field.metadata.get("decides", True) or field.name in OF_ITS_SOURCE))
+        if not (group in ("data", "search") and (field.metadata.get("decides", True) or field.name in OF_ITS_SOURCE))
         and not (group == "engine" and field.name in decides)
     }
     left_out |= {f"study.{field.name}" for field in fields(Question) if not field.metadata.get("decides", True)}

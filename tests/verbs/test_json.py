@@ -63,7 +63,7 @@ def best(*words: str) -> None:
 # For each verb how its study is made, its words, and the keys of its document.
 SETTING = {"setting", "params", "macs", "activations", "params_deviation", "macs_deviation", "activations_deviation"}
 STUDY = {"study", "folder", "question", "verdict", "runs", "measure", "settings", "contrast", "others", "spaces"}
-STUDY |= {"trend", "front", "final_round", "robustness", "told_costs", "imported", "regime", "note", "page"}
+STUDY |= {"trend", "front", "final_round", "robustness", "told_costs", "imported", "regime", "note", "stopped", "page"}
 STUDY |= {"disagreement"}
 CASES: dict[str, tuple[list[str], set[str]]] = {
     "run": (["run", "tiny"], STUDY),
@@ -71,7 +71,7 @@ CASES: dict[str, tuple[list[str], set[str]]] = {
     "plan": (
         ["plan", "tiny"],
         {"study", "question", "spaces", "settings", "contrast", "seeds", "first_seed", "search", "images", "runs"}
-        | {"taken", "time", "checks"},
+        | {"taken", "time", "fitting", "checks"},
     ),
     "status": (
         ["status", "tiny"],
