@@ -14,6 +14,7 @@ from explorer.analysis.final_round import FinalRound
 from explorer.analysis.front import Front, front
 from explorer.analysis.imported import ImportedFinding, imported_finding
 from explorer.analysis.intervals import DIFFERENCES, Estimate, estimate
+from explorer.analysis.leading import Leading, leading
 from explorer.analysis.learning_rate_check import LearningRateCheck, learning_rate_check
 from explorer.analysis.linear_guess import LinearGuess, linear_guess
 from explorer.analysis.paired import ALPHA, Comparison, compare, others
@@ -44,6 +45,8 @@ class Finding:
                  training part alone (`data.test_images=rest`), each with its interval over seeds; None without both
     populations  the distributions of errors in each space, if a study compares several
     has_rivals   whether two spaces were declared as the contrast
+    leading      the setting with the lowest validation error beside the next one, where nothing is declared to be
+                 compared; None else, and before any run has come through
     only_some    whether a contrast is declared that is not judged, since only some designs are trained
     front        error against cost, if a search minimises both
     search_history  the best result against epochs trained, compared with designs drawn at random
@@ -81,6 +84,7 @@ class Finding:
     search_history: SearchHistory | None = None
     linear_guess: LinearGuess | None = None
     has_rivals: bool = False
+    leading: Leading | None = None
     only_some: bool = False
     failures: Failures = field(default_factory=lambda: Failures(0, {}, {}))
     lost: Failures | None = None
@@ -208,6 +212,7 @@ def find(
         else None,
         linear_guess=linear_guess(summaries, random) if searched and random else None,
         has_rivals=rivals is not None,
+        leading=leading(summaries, images) if not (contrast or spaces or searched or imported) else None,
         failures=failures,
         lost=deciding if deciding.all else None,
         images=images,

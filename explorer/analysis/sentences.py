@@ -20,6 +20,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.front import Front
 from explorer.analysis.imported_sentences import KNOWN_BEFORE, imported_sentence
 from explorer.analysis.intervals import ROUNDING, Estimate
+from explorer.analysis.leading import Leading
 from explorer.analysis.paired import ALPHA, MOST_PAIRS, Comparison
 from explorer.analysis.population import Populations, Rivals
 from explorer.analysis.search_history import Drawn
@@ -74,15 +75,78 @@ def _sentence(finding: Finding) -> str:
         return _joined(words, KNOWN_BEFORE if finding.imported else "")
     if finding.has_contrast:
         return "No verdict yet: the declared contrast has no pair of finished runs."
-    why = "the study declares no contrast"
+    why = "The study declares no contrast"
     if finding.only_some:
-        why = "only some designs are trained (search.only), so the declared contrast is not judged"
-    words = f"No verdict: {why}; the settings are listed with their test errors."
-    return _joined(none_learned(finding), words, runs_failed(finding))
+        why = "Only some designs are trained (search.only), so the declared contrast is not judged"
+    guessed = none_learned(finding)
+    if guessed or finding.leading is None:
+        words = f"No verdict: {why[0].lower()}{why[1:]}; the settings are listed with their test errors."
+        return _joined(guessed, words, runs_failed(finding))
+    return _joined(_leading_sentence(finding, finding.leading, why), runs_failed(finding))
 
 
 def _joined(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
+
+
+def _leading_sentence(finding: Finding, found: Leading, why: str) -> str:
+    """Which setting validation chooses, its test error, how far the next one is and whether that is decided.
+
+    It says by what the setting was chosen, of how many seeds its error is, and what the choice does to it.
+    """
+    best, kind = found.best, ERROR_NAMES[finding.measure]
+    name, seeds, failed = display_setting(best.setting), counted(best.estimate.n, "seed"), ""
+    if best.failed:
+        failed = f", {len(best.failed)} of them as chance"
+    if not finding.complete:
+        far = f"Preliminary, {finding.final} of {finding.wanted} runs are in"
+        ahead = f"has the lowest validation error, {percent(best.validation)}" if found.is_by_validation else "leads"
+        return f"{far}: so far {name} {ahead} ({seeds}{failed}). {why}."
+    known = best.estimate
+    claimed = (
+        f"95 % interval {interval(known.low, known.high)}, " if known.has_interval and known.n >= MIN_PAIRS else ""
+    )
+    numbers = f"{percent(known.mean)} ({claimed}n = {seeds}{failed})"
+    if found.beside is None:
+        only_some = f" {why}." if finding.only_some else ""
+        only = "the study's only setting" if len(finding.summaries) == 1 else "the only setting with a result"
+        return f"{name} has a {kind} of {numbers}. It is {only}, so nothing is compared.{only_some}"
+    start = (
+        f"Of {counted(found.settings, 'setting')}, {name} has the lowest validation error, {percent(best.validation)}"
+    )
+    if not found.is_by_validation:
+        start = f"Of {counted(found.settings, 'setting')}, {name} has the lowest {kind}"
+    flattered = (
+        "Validation chose the two, the test judges them on the same runs: luck of these seeds favours the first."
+        if found.is_by_validation
+        else "The error that is told chose it, which flatters it."
+    )
+    return f"{start}; its {kind} is {numbers}. {_beside_next(found, found.beside)} {why}. {flattered}"
+
+
+def _beside_next(found: Leading, beside: Comparison) -> str:
+    """How far the test error of the leading setting is below that of the next one, and whether that is decided."""
+    other, difference = display_setting(beside.against), beside.difference
+    next_ = f"{other}, the next by {'validation' if found.is_by_validation else 'that error'}"
+    if not difference.n:
+        return f"Beside {next_}, nothing can be said, since with no seed both runs came through."
+    size = f"That is {size_in_words(difference.mean)} than that of {next_}"
+    if abs(difference.mean) < ROUNDING:
+        size = f"That of {next_}, is the same"
+    if difference.n < MIN_PAIRS:
+        pairs = "1 pair of seeds is" if difference.n == 1 else f"{difference.n} pairs of seeds are"
+        return f"{size}; {pairs} too few to decide between them."
+    family = f", both corrected for all {found.pairs} pairs of settings" if found.pairs > 1 else ""
+    numbers = f"{_interval(difference, '95 % interval')}, n = {difference.n} paired seeds, {p_value(found.p)}{family}"
+    decided = {
+        "beats": "so it is better than the next",
+        "loses to": "so on the test images it is worse than the next",
+    }.get(beside.verdict, "which does not decide between them")
+    if beside.guesses:
+        decided = "and neither has learned more than guessing"
+    elif beside.held_back:
+        decided = "but what fails more often cannot be called better"
+    return f"{size} ({numbers}), {decided}."
 
 
 def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:

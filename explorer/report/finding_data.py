@@ -13,6 +13,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.imported import ImportedFinding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.leading import Leading
 from explorer.analysis.paired import Comparison
 from explorer.analysis.pooled_studies import PooledStudies, pooled_sentence, published_sentence
 from explorer.analysis.population import Populations
@@ -48,6 +49,7 @@ def study_data(study: OpenedStudy) -> Data:
         "settings": [_setting(one, finding.measure) for one in finding.summaries],
         "contrast": None if finding.comparison is None else _contrast(finding.comparison, finding),
         "others": [_contrast(one, None) for one in finding.others],
+        "leading": None if finding.leading is None else _leading(finding.leading),
         "spaces": None if finding.populations is None else _spaces(finding.populations),
         "trend": None
         if (trend := finding.trend) is None
@@ -86,6 +88,17 @@ def _imported(found: ImportedFinding) -> Data:
         for name, one in found.distributions.items()
     ]
     return {**asdict(found.source), "single": found.single, "grouped_by": found.grouped_by or None, "groups": groups}
+
+
+def _leading(found: Leading) -> Data:
+    """The setting with the lowest validation error, beside the next one; p is corrected for all pairs of settings."""
+    beside = None if found.beside is None else {**_contrast(found.beside, None), "p": found.p}
+    return {
+        "setting": found.best.setting,
+        "by": "val_error" if found.is_by_validation else "test_error",
+        "pairs": found.pairs,
+        "beside": beside,
+    }
 
 
 def verdict_word(finding: Finding) -> str | None:

@@ -34,6 +34,9 @@ def _words(finding: Finding) -> str:
         explained = finding.robustness is not None and bool(finding.robustness.found("explains"))
         words = _judged(*names, "" if found.guesses else found.verdict, found.difference.mean)
         return f"{words}, which a check explains" if explained else words
+    if (leads := finding.leading) is not None:
+        chosen = "Lowest validation error: " if leads.settings > 1 and leads.is_by_validation else ""
+        return f"{chosen}{leads.best.display}, {percent(leads.best.estimate.mean)} test error"
     if finding.measure == "val_error" and (best := lowest(finding.summaries)) is not None:
         return f"Lowest validation error: {best.display}, {percent(best.estimate.mean)}"
     return ""

@@ -221,11 +221,6 @@ def test_a_search_is_told_by_validation_error_and_calls_its_winner_flattered() -
     assert sentence(empty) == "No design has been trained to its end yet."
 
 
-def test_without_a_contrast_there_is_no_verdict() -> None:
-    finding = find(frame({R: [0.1] * 6, X: [0.3] * 6}), [R, X], None, seeds=6)
-    assert sentence(finding).startswith("No verdict: the study declares no contrast")
-
-
 def test_equivalence_needs_its_whole_interval_within_the_margin() -> None:
     def verdict(differences: list[float], margin: float = 0.003) -> str:
         fast = [0.3 + value for value in differences]

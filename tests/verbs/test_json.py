@@ -64,7 +64,7 @@ def best(*words: str) -> None:
 SETTING = {"setting", "params", "macs", "activations", "params_deviation", "macs_deviation", "activations_deviation"}
 STUDY = {"study", "folder", "question", "verdict", "runs", "measure", "settings", "contrast", "others", "spaces"}
 STUDY |= {"trend", "front", "final_round", "robustness", "told_costs", "imported", "regime", "note", "stopped", "page"}
-STUDY |= {"disagreement"}
+STUDY |= {"disagreement", "leading"}
 CASES: dict[str, tuple[list[str], set[str]]] = {
     "run": (["run", "tiny"], STUDY),
     "report": (["report", "tiny"], STUDY),
