@@ -42,7 +42,10 @@ DIGITS = DataConfig("digits", "Digits", 1, 8, 10, 400, 100, 100, 0)
 RECIPE = Recipe(1, 20, 0.05, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 1, True, False)
 EVERYTHING = replace(RECIPE, cutout=3, jitter=0.4, lighting=0.1, crop_area=(0.5, 1.0), label_smoothing=0.1)
 ADAPTIVE = replace(EVERYTHING, optimizer="adamw", clip=1.0, decay_norms=False, warmup=0.0, warmup_epochs=0.5, ema=0.9)
-RECIPES = [RECIPE, EVERYTHING, ADAPTIVE]
+MIXED = replace(
+    EVERYTHING, mixup=0.4, cutmix=1.0, rand_augment=(2, 9.0), erasing=0.5, stochastic_depth=0.3, dropout=0.2
+)
+RECIPES = [RECIPE, EVERYTHING, ADAPTIVE, MIXED]
 GPU = Execution("cuda", "", "grouped", "channels_last", "bfloat16", 1, 20)
 SHOWN = "11-2x4d-w16"
 
@@ -67,7 +70,7 @@ def trained(run: Run) -> tuple[list[EpochResult], Outcome]:
     return [replace(one, seconds=0.0) for one in curve], replace(outcome, seconds=0.0, images_per_second=None)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=["plain", "every augmentation", "adaptive"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=["plain", "every augmentation", "adaptive", "mixed"])
 def test_a_run_on_the_pretended_gpu_has_the_bits_of_one_on_the_cpu_in_whole_graphs(cuda: Notes, recipe: Recipe) -> None:
     plain = replace(GPU, precision="float32")
     found = trained(a_run(recipe, plain))
@@ -80,7 +83,7 @@ def test_a_run_on_the_pretended_gpu_has_the_bits_of_one_on_the_cpu_in_whole_grap
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("recipe", RECIPES, ids=["plain", "every augmentation", "adaptive"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=["plain", "every augmentation", "adaptive", "mixed"])
 def test_no_step_waits_for_the_gpu_or_copies_from_memory_that_it_cannot_read(
     cuda: Notes, recipe: Recipe, precision: str
 ) -> None:

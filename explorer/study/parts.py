@@ -102,3 +102,11 @@ def refuse_unknown(recipe: Recipe) -> None:
             if one not in own:
                 has = f"{', '.join(own)}" if own else "none, since it has no numbers"
                 raise InputError(f"recipe.numbers.{name}.{one}: unknown{hint(one, [*own])}; allowed: {has}")
+
+
+def without_end(block: str) -> str:
+    """The message on a block that does not say where its branch ends."""
+    return (
+        f"recipe.stochastic_depth: block {block} does not say which batch norm ends its branch; allowed: 0, or a "
+        "last_norm in its ex.Block"
+    )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from explorer.design.block import BLOCKS
 from explorer.design.cost import Cost, cost
 from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
@@ -19,6 +20,7 @@ from explorer.study.designs import (
     settings_of,
 )
 from explorer.study.memory import passing_bytes, refuse_beyond, training_bytes
+from explorer.study.parts import without_end
 from explorer.study.samplers import FIXED, adaptive
 from explorer.study.settings import LARGEST_SIDE, StudyConfig
 
@@ -91,6 +93,7 @@ def plan_of(config: StudyConfig, progress: Progress | None = None, *, chooses: b
         refuse_spaces(config)
     scopes, draws = scopes_of(config), Draws(config.search.sampler_seed, progress)
     settings = settings_of(config, scopes, draws)
+    _refuse_without_end(config, settings)
     if config.search.is_adaptive and chooses:
         refuse_few(config, next(iter(scopes.values())), draws)
     return Plan(config, scopes, settings, contrast_of(config, settings), draws, config.search.looks[0])
@@ -146,6 +149,7 @@ def _refuse_recipe(config: StudyConfig) -> None:
         if getattr(recipe, key) > size:
             raise InputError(f"recipe.{key}={getattr(recipe, key)}: allowed is at most data.image_size, {size}")
     _refuse_warmup(config)
+    _refuse_augmentation(config)
     if recipe.nesterov and not recipe.momentum and recipe.optimizer != "adamw":
         raise InputError("recipe.momentum=0: recipe.nesterov=true needs a momentum; allowed with recipe.nesterov=false")
     if recipe.crop_area is not None and recipe.crop_area[0] > recipe.crop_area[1]:
@@ -176,6 +180,27 @@ def _refuse_length(config: StudyConfig) -> None:
         raise InputError(f"recipe.steps={steps}: recipe.epochs={epochs} says the length too; say recipe.epochs=null")
     if epochs is None and steps is None:
         raise InputError("recipe.epochs is null: say how long to train, as in recipe.epochs=10 or recipe.steps=1000")
+
+
+def _refuse_augmentation(config: StudyConfig) -> None:
+    """Raise InputError for parts of the augmentation, or of what is dropped, that cannot go together."""
+    recipe = config.recipe
+    if recipe.rand_augment is not None and recipe.trivial_augment:
+        raise InputError(
+            f"recipe.trivial_augment=true: recipe.rand_augment={list(recipe.rand_augment)} draws operations too; say "
+            "recipe.rand_augment=null"
+        )
+    if recipe.mixes and recipe.batch_size < 2:
+        raise InputError(f"recipe.batch_size={recipe.batch_size}: mixing images takes 2 or more")
+
+
+def _refuse_without_end(config: StudyConfig, settings: tuple[Setting, ...]) -> None:
+    """Raise InputError for an added block that does not say where its branch ends, if branches are to be dropped."""
+    spaces = [space for space in (config.space, *config.spaces.values()) if isinstance(space, DesignSpace)]
+    blocks = {one.architecture.block for one in settings} | {block for space in spaces for block in space.block}
+    for block in sorted(blocks) if config.recipe.stochastic_depth else ():
+        if BLOCKS[block].module is not None and not BLOCKS[block].last_norm:
+            raise InputError(without_end(block))
 
 
 def _refuse_warmup(config: StudyConfig) -> None:

@@ -23,6 +23,7 @@ Rate = Annotated[float, Ge(0), Lt(math.inf)]
 Bound = Annotated[float, Ge(0), Le(1e18)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
+Shape = Annotated[float, Ge(0), Le(100)]  # of a beta distribution
 Number = Annotated[float, Gt(-math.inf), Lt(math.inf)]
 Pruner = Literal["none", "halving", "hyperband", "median"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -288,6 +289,17 @@ class Recipe:
     clip                largest norm of all gradients together: longer ones are shortened to it; null: none are
     ema                 share that an exponential moving average of the weights keeps of itself each step; it is what is
                         validated, tested and exported; 0: none (explorer/training/averaging.py)
+    mixup, cutmix       each image is mixed with another one of its batch, all of it (Zhang et al., 1710.09412) or a
+                        rectangle (Yun et al., 1905.04899), and so are their labels; the share is drawn for the batch
+                        from a beta distribution with both parameters at this number. With both, every batch draws
+                        which; 0: not
+    rand_augment        number and strength, 0 to 10, of operations drawn for each image (Cubuk et al., 1909.13719);
+                        null: none
+    trivial_augment     one operation with a strength drawn for each image (Mueller and Hutter, 2103.10158)
+    erasing             chance that a rectangle of 2 to 40 % of an image gets the mean colour (Zhong et al., 1708.04896)
+    stochastic_depth    chance that an image leaves out the last block's branch; that of earlier blocks falls linearly
+                        to zero (Huang et al., 1603.09382)
+    dropout             share of the features that are dropped before the classifier
     """
 
     epochs: Annotated[int, Ge(1), Le(MOST_EPOCHS)] | None
@@ -320,6 +332,13 @@ class Recipe:
     warmup_epochs: Rate = 0.0
     clip: Annotated[float, Gt(0), Lt(math.inf)] | None = None
     ema: Fraction = 0.0
+    mixup: Shape = 0.0
+    cutmix: Shape = 0.0
+    rand_augment: tuple[Annotated[int, Ge(1), Le(16)], Annotated[float, Ge(0), Le(10)]] | None = None
+    trivial_augment: bool = False
+    erasing: Annotated[float, Ge(0), Le(1)] = 0.0
+    stochastic_depth: Fraction = 0.0
+    dropout: Fraction = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "numbers", Numbers(self.numbers))
@@ -347,6 +366,11 @@ class Recipe:
         """The number of epochs of a recipe whose length they give."""
         assert self.epochs is not None
         return self.epochs
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed, so that labels are shares of classes."""
+        return bool(self.mixup or self.cutmix)
 
     @property
     def images_a_pass(self) -> int:

@@ -54,8 +54,8 @@ class Checkpoint:
     training_seconds  the part of these spent on training in finished epochs
     tensors           weights and running statistics, momentum, the states of the random streams at the epoch's
                       beginning, and within an epoch its sums; if filters are followed, how far they have turned, and
-                      within an epoch what they were at its beginning; in float16 the scale of the loss; averaged weights,
-                      if the recipe has such
+                      within an epoch what they were at its beginning; in float16 the scale of the loss; averaged
+                      weights, if the recipe has such
     steps             taken in the unfinished epoch
     epoch_seconds     wall time of the unfinished epoch so far
     epoch_training    the part of these spent on training

@@ -25,8 +25,12 @@ from explorer.training.checkpoint import Checkpoint, Checkpointing, captured, la
 from explorer.training.device import is_out_of_memory
 from explorer.training.filters import Turning, turning
 from explorer.training.images.augment import Draws, augmented, coloured, draw, normalised
+from explorer.training.images.mixing import erased, mixed
+from explorer.training.images.policy import with_policy
+from explorer.training.images.source import BRIGHTEST
 from explorer.training.images.split import Crops, Dataset, Split, fetched, load, test_labels
 from explorer.training.network.build import build
+from explorer.training.network.dropping import Dropping, attach
 from explorer.training.network.forms import State, convert, reformed
 from explorer.training.network.prepare import arithmetic, prepare
 from explorer.training.network.weights import save_weights
@@ -35,6 +39,7 @@ from explorer.training.parts import added_loss, augmented_by, has_added, step_of
 from explorer.training.replayed import Replayed, graph_memory
 from explorer.training.scaling import LEAST_SCALE, Scaled, clip
 from explorer.training.schedule import learning_rate
+from explorer.training.step_draws import StepDraws
 from explorer.training.streams import host_state, seed_all, stream
 
 # Pixels of one evaluation batch: large enough to keep the device busy, small enough for its memory.
@@ -151,6 +156,8 @@ def ready(run: Run) -> tuple[nn.Module, torch.optim.Optimizer]:
     if run.execution.form != "grouped":
         network = reformed(network, run.architecture, task, run.execution.form)
     network = prepare(network, run.execution, task)
+    if (dropping := attach(network, run.architecture, recipe)) is not None:
+        network.dropping = dropping  # type: ignore[assignment] # which is no module
     return network, optimizer_of(recipe, list(network.parameters()), run.execution)
 
 
@@ -176,9 +183,12 @@ def step(
     optimizer.zero_grad(set_to_none=True)
     loss_sum, wrong = torch.zeros((), device=images.device), torch.zeros((), device=images.device)
     size, scale = execution.micro_batch, optimizer.scale if isinstance(optimizer, Scaled) else None
-    goals = labels if targets is None else targets
+    goals, first, dropping = labels if targets is None else targets, 0, dropping_of(network)
     parts = zip(torch.split(images, size), torch.split(labels, size), torch.split(goals, size), strict=True)
     for part, part_labels, part_goals in parts:
+        if dropping is not None:
+            dropping.rows = slice(first, first + len(part))
+        first += len(part)
         with arithmetic(execution):
             scores = network(part)
         if recipe.loss == "cross_entropy":
@@ -193,6 +203,11 @@ def step(
         clip(network.parameters(), recipe.clip)
     step_of(recipe, optimizer)
     return loss_sum, wrong
+
+
+def dropping_of(network: nn.Module) -> Dropping | None:
+    """What decides which parts of a network a step drops; None if none is dropped."""
+    return getattr(network, "dropping", None)
 
 
 class Steps:
@@ -221,7 +236,9 @@ class Steps:
             self._use(self._rate)
         steps = 0 if adds else run.recipe.steps_on(len(data.train))  # no graph of what may wait for the device
         # Functions that do not hold this object: graphs keep a GPU's memory, which must be free as soon as it is gone.
-        body, changed = partial(_taken, run, network, optimizer, data), partial(_changed, network, optimizer)
+        self._drawing = StepDraws(run.recipe, run.seed, data.config.image_size, device, dropping_of(network))
+        own = run, network, optimizer, data, self._drawing
+        body, changed = partial(_taken, *own), partial(_changed, network, optimizer)
         self._replayed = Replayed(body, device, steps, pool, tell, changes=changed)
         # An added block may, as dropout does, and so may a loss or an optimiser.
         self._draws = adds or run.architecture.kind.module is not None
@@ -244,10 +261,11 @@ class Steps:
         if self._draws:
             seed_all(self.run.seed, "block", number)
             before = host_state()
+        inputs = pixels, labels, *draws.tensors, self._drawing.drawn(number)
         if self.run.recipe.augmentation:
-            own = self.run, self.network, self._optimizer, self.data
-            return _taken(*own, pixels, labels, *draws.tensors, number=number)
-        found = self._replayed(pixels, labels, *draws.tensors)
+            own = self.run, self.network, self._optimizer, self.data, self._drawing
+            return _taken(*own, *inputs, number=number)
+        found = self._replayed(*inputs)
         if self._draws and self._replayed.calls and host_state() != before:
             # A graph would repeat what was drawn on the host in one step in all others.
             self._replayed = Replayed(self._replayed.body, self._replayed.device, calls=0)
@@ -264,18 +282,29 @@ def _taken(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     data: Dataset,
+    drawing: StepDraws,
     pixels: Tensor,
     labels: Tensor,
     *drawn: Tensor,
     number: int = 0,
 ) -> tuple[Tensor, ...]:
     """A step on a batch of bytes; its number in the run is needed for what extensions draw."""
-    draws, recipe = Draws(*drawn), run.recipe
+    draws, own, recipe = Draws(*drawn[:-1]), drawing.parted(drawn[-1]), run.recipe
     floats = coloured(pixels.float(), draws, recipe, data.axes)
+    if "policy" in own:
+        top = BRIGHTEST.get(run.data.source, 255)
+        floats = with_policy(floats, own["policy"], data.mean, top, some=run.execution.device == "cpu")
     batch = augmented(normalised(floats, data.mean, data.std), draws, recipe)
+    if "erasing" in own:
+        batch = erased(batch, own["erasing"])
     goals = labels
+    if "mixing" in own:
+        batch, goals = mixed(batch, labels, own["mixing"], recipe, run.task.classes)
     if recipe.augmentation:
-        batch, goals = augmented_by(recipe, batch, labels, run.task.classes, run.seed, number)
+        batch, goals = augmented_by(recipe, batch, goals, run.task.classes, run.seed, number)
+    if (dropping := dropping_of(network)) is not None:
+        dropping.branches = own["branches"].bool() if "branches" in own else None
+        dropping.features = own["features"].bool() if "features" in own else None
     return step(network, optimizer, batch, labels, recipe, run.execution, goals)
 
 

@@ -68,6 +68,8 @@ def augmented_by(
 ) -> tuple[Tensor, Tensor]:
     """A prepared batch after the recipe's added augmentations, and its labels: numbers, or shares of the classes.
 
+    `labels` are shares already where our own augmentations have mixed them.
+
     `step` counts those of the whole run. Random numbers follow from the seed, the augmentation's name and the step, so
     that they are the same on every device and after an interruption.
     """
@@ -132,6 +134,8 @@ def try_out(recipe: Recipe, task: Task, images: int, device: str) -> None:
     shape = (count, task.channels, task.image_size, task.image_size)
     batch = torch.randn(shape, generator=numbers).to(device).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(task.classes, (count,), generator=numbers).to(device)
+    if recipe.mixes:
+        labels = F.one_hot(labels, task.classes).float()
     once, again = ([*augmented_by(recipe, batch.clone(), labels, task.classes, 0, 0)] for _ in range(2))
     mixed = [name for name, key in parts.items() if key == "augmentation"]
     if not once[0].isfinite().all():

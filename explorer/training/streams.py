@@ -24,6 +24,12 @@ def step_stream(seed: int, name: str, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
+def step_numbers(seed: int, name: str, step: int) -> np.random.Generator:
+    """A generator on the CPU for what one part of a recipe of ours, named here, draws in one step of a run."""
+    digest = hashlib.sha256(f"{seed}/recipe/{name}/{step}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
 def seed_all(seed: int, name: str, step: int) -> None:
     """Seed the generators that code of an extension may use without saying so: of torch, of Python and of numpy."""
     number = step_stream(seed, name, step).initial_seed()

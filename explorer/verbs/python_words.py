@@ -94,6 +94,13 @@ class RecipeKeys(TypedDict, total=False):
     warmup_epochs: float
     clip: float | None
     ema: float
+    mixup: float
+    cutmix: float
+    rand_augment: tuple[int, float] | None
+    trivial_augment: bool
+    erasing: float
+    stochastic_depth: float
+    dropout: float
 
 
 class SearchKeys(TypedDict, total=False):

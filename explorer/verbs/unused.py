@@ -81,7 +81,8 @@ def _unused(config: StudyConfig, groups: list[str]) -> Iterator[tuple[str, str]]
     elif recipe.optimizer == "sgd":
         yield "recipe.betas", "recipe.optimizer=sgd has recipe.momentum instead; allowed with recipe.optimizer=adamw"
     if isinstance(config.space, DesignSpace) and not config.spaces and not any(config.space.shortcut):
-        yield "recipe.zero_init_residual", "space.shortcut=[false] has no residual branches; leave it out"
+        for key in ("zero_init_residual", "stochastic_depth"):
+            yield f"recipe.{key}", "space.shortcut=[false] has no residual branches; leave it out"
     if search.only:
         return
     if search.sampler == "listed":

@@ -4,10 +4,15 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - the field's usual name
+from PIL import Image, ImageEnhance, ImageOps
 from torch import nn
 
+from explorer.design import parse_name
+from explorer.host import extensions
 from explorer.host.errors import InputError
 from explorer.study.plan import plan_of
 from explorer.study.run import EpochResult, Execution, Outcome, Run
@@ -15,17 +20,25 @@ from explorer.study.runs import runs_of
 from explorer.study.settings import Recipe, StudyConfig
 from explorer.training import loop
 from explorer.training.checkpoint import Checkpointing
+from explorer.training.images.mixing import drawn_erasing, erased, mixed
+from explorer.training.images.policy import OPERATIONS, PLACE, drawn_policy, with_policy
 from explorer.training.images.split import load
 from explorer.training.loop import StoppedError, train
+from explorer.training.network import kernels
 from explorer.training.network.weights import read_weights
 from explorer.training.optimizers import optimizer_of
 from explorer.training.parts import try_out
 from explorer.training.schedule import learning_rate
+from explorer.training.step_draws import StepDraws
 from explorer.training.streams import stream
 from explorer.verbs.command_line import read_command
 from explorer.verbs.extend import extend
-from tests.conftest import broadly
+from tests.conftest import TINY, broadly
+from tests.test_layers import ROOT
+from tests.training.test_image_sources import config, pictures, write_parquet
 
+SHUFFLED = ROOT / "examples" / "shuffle.py"
+fast = pytest.mark.skipif(not kernels.is_available(), reason="needs a C compiler, for the kernels")
 EXECUTION = Execution("cpu", "some processor", "grouped", "channels_last", "float32", 1, 20)
 # Each part at a value that is not the default, with what it needs beside it.
 ALONE: dict[str, dict[str, Any]] = {
@@ -54,11 +67,19 @@ ALONE: dict[str, dict[str, Any]] = {
     "warmup_epochs": {"warmup": 0.0, "warmup_epochs": 1.5},
     "clip": {"clip": 0.05},
     "ema": {"ema": 0.9},
+    "mixup": {"mixup": 0.4},
+    "cutmix": {"cutmix": 1.0},
+    "rand_augment": {"rand_augment": (2, 9.0)},
+    "trivial_augment": {"trivial_augment": True},
+    "erasing": {"erasing": 0.5},
+    "stochastic_depth": {"stochastic_depth": 0.5},
+    "dropout": {"dropout": 0.5},
 }
 # Whose length, and parts of extensions: see test_loop.py and test_added_parts.py.
 ELSEWHERE = {"epochs", "steps", "augmentation", "loss", "numbers"}
 # Parts with a state, or numbers, of their own; all of them together come first.
-KEPT = ["optimizer", "decay_norms", "clip", "ema"]
+KEPT = ["optimizer", "decay_norms", "clip", "ema", "mixup", "cutmix", "rand_augment", "erasing", "stochastic_depth"]
+KEPT += ["dropout"]
 TOGETHER = {key: value for name in KEPT for key, value in ALONE[name].items()}
 TOGETHER |= {"shift": 1, "flip": True, "cutout": 2, "jitter": 0.4, "lighting": 0.1, "micro_batch": 10}
 
@@ -272,6 +293,241 @@ def test_a_warm_up_in_epochs_is_as_long_where_steps_say_the_length(run: Run) -> 
     assert outcome(epochs) == outcome(steps)
 
 
+# ---------------------------------------------------------------- augmentation
+
+
+def draws_of(run: Run, name: str, step: int = 3) -> torch.Tensor:
+    drawing = StepDraws(run.recipe, run.seed, 8, "cpu", loop.dropping_of(loop.ready(run)[0]))
+    return drawing.parted(drawing.drawn(step))[name]
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_colours_and_labels_are_mixed_in_the_share_that_is_drawn(run: Run, name: str) -> None:
+    own = under(run, {name: 1.0})
+    draws = torch.Generator().manual_seed(0)
+    images, labels = torch.randn(20, 1, 8, 8, generator=draws), torch.randint(10, (20,), generator=draws)
+    for step in range(20):
+        drawn = draws_of(own, "mixing", step)
+        found, shares = mixed(images, labels, drawn, own.recipe, 10)
+        ours, theirs = images, images.roll(1, 0)
+        if name == "mixup":
+            assert torch.allclose(found, drawn[0] * ours + (1 - drawn[0]) * theirs, atol=1e-6)
+            share = drawn[0]
+        else:
+            assert ((found == ours) | (found == theirs)).all()
+            share = (found == ours).all(dim=1).float().mean(dim=(1, 2))
+            assert float(share.std()) == 0.0
+            share = share[0]
+        assert float(drawn[5]) == pytest.approx(float(share), abs=1e-6)
+        expected = share * F.one_hot(labels, 10) + (1 - share) * F.one_hot(labels.roll(1), 10)
+        assert torch.allclose(shares, expected, atol=1e-6)
+        # The loss for shares is that for both labels, with smoothing too.
+        scores = torch.randn(20, 10, generator=draws)
+        both = [F.cross_entropy(scores, one, label_smoothing=0.1) for one in (labels, labels.roll(1))]
+        loss = F.cross_entropy(scores, shares, label_smoothing=0.1)
+        assert float(loss) == pytest.approx(float(share * both[0] + (1 - share) * both[1]), rel=1e-5)
+
+
+def test_with_mixup_and_cutmix_each_batch_draws_which(run: Run) -> None:
+    own = under(run, {"mixup": 0.8, "cutmix": 1.0})
+    shares = [float(draws_of(own, "mixing", step)[0]) for step in range(40)]
+    assert 8 < sum(one == 1.0 for one in shares) < 32
+
+
+def test_as_many_images_are_erased_as_asked_for_within_their_borders() -> None:
+    recipe = replace(under_default(), erasing=0.25)
+    boxes = torch.from_numpy(drawn_erasing(recipe, 4000, 32, np.random.default_rng(0))).float()
+    assert ((boxes >= 0) & (boxes <= 32)).all()
+    found = erased(torch.ones(4000, 1, 32, 32), boxes) == 0
+    share = found.float().mean(dim=(1, 2, 3))
+    assert 0.22 < float((share > 0).float().mean()) < 0.28
+    assert float(share[share > 0].min()) > 0.015
+    assert float(share.max()) < 0.42
+    top, below, left, behind = boxes[5 * int((share[::5] > 0).nonzero()[0])].int().tolist()
+    one = found[5 * int((share[::5] > 0).nonzero()[0]), 0]
+    assert one[top:below, left:behind].all()
+    assert int(one.sum()) == (below - top) * (behind - left)
+
+
+def under_default(**changes: Any) -> Recipe:
+    return replace(Recipe(2, 20, 0.05, "one_cycle", 0.2, (), 0.9, True, 5e-4, 0.0, 1, True, False), **changes)
+
+
+def pillow(image: Image.Image, name: str, value: float) -> Image.Image:
+    """One of the operations by Pillow, which the papers' code uses."""
+    enhanced = {"brightness": "Brightness", "contrast": "Contrast", "color": "Color", "sharpness": "Sharpness"}
+    if name in enhanced:
+        found: Image.Image = getattr(ImageEnhance, enhanced[name])(image).enhance(value)
+        return found
+    if name == "posterize":
+        return ImageOps.posterize(image, 8 - round(np.log2(value)))
+    if name == "solarize":
+        return ImageOps.solarize(image, int(value))
+    if name in ("autocontrast", "equalize"):
+        done: Image.Image = getattr(ImageOps, name)(image)
+        return done
+    return image
+
+
+VALUES = {"brightness": 1.6, "contrast": 0.4, "color": 1.9, "sharpness": 0.1, "posterize": 16, "solarize": 100}
+
+
+@pytest.mark.parametrize("some", [True, False])
+def test_operations_of_colour_are_pillows(some: bool) -> None:
+    rng = np.random.default_rng(0)
+    low = rng.integers(20, 200, (6, 3, 4, 4))
+    pixels = (np.kron(low, np.ones((1, 1, 8, 8))) + rng.integers(0, 30, (6, 3, 32, 32))).astype(np.uint8)
+    for name in OPERATIONS:
+        value = VALUES.get(name, 0.0)
+        drawn = torch.tensor([[[PLACE[name], value]] * 6], dtype=torch.float32)
+        found = with_policy(torch.from_numpy(pixels).float(), drawn, torch.zeros(3), 255, some=some)
+        expected = [np.asarray(pillow(Image.fromarray(one.transpose(1, 2, 0)), name, value)) for one in pixels]
+        apart = (found.numpy() - np.stack(expected).transpose(0, 3, 1, 2)).__abs__()
+        assert apart.max() <= 1, name  # Pillow cuts off where we round
+
+
+def test_operations_of_place_move_what_is_there_over_the_mean() -> None:
+    images = torch.full((5, 1, 16, 16), 200.0)
+    images[:, :, 6:10, 6:10] = 0.0
+    moves = {"translate_x": 0.25, "translate_y": 0.25, "shear_x": 0.3, "shear_y": 0.3, "rotate": np.pi / 2}
+    drawn = torch.tensor([[[PLACE[name], value] for name, value in moves.items()]], dtype=torch.float32)
+    found = with_policy(images, drawn, torch.tensor([77.0]), 255, some=True)
+    right, down, *_, turned = found[:, 0]
+    assert torch.equal(right[:, :12], images[0, 0, :, 4:])
+    assert (right[:, 12:] == 77).all()
+    assert torch.equal(down[:12], images[0, 0, 4:])
+    assert torch.equal(turned, images[0, 0].rot90())
+    assert (found[2, 0, 8] == images[0, 0, 8]).float().mean() > 0.8  # the middle row hardly moves
+    assert (found[2, 0, 0] == 77).any()
+
+
+def test_operations_have_the_strengths_that_a_recipe_says() -> None:
+    rng = np.random.default_rng(0)
+    places, values = np.moveaxis(drawn_policy(under_default(rand_augment=(2, 5.0)), 5000, 32, rng), 2, 0)
+    assert places.shape == (2, 5000)
+    assert {*np.unique(places)} == {*range(14)}
+    expected = {"shear_x": {-0.15, 0.15}, "rotate": {-np.pi / 12, np.pi / 12}, "color": {0.55, 1.45}}
+    expected |= {"posterize": {4.0}, "solarize": {128.0}, "equalize": {0.0}}
+    for name, wanted in expected.items():
+        assert sorted({*np.round(values[places == PLACE[name]], 9)}) == pytest.approx(sorted(wanted)), name
+    places, values = np.moveaxis(drawn_policy(under_default(trivial_augment=True), 5000, 32, rng), 2, 0)
+    assert places.shape == (1, 5000)
+    wide = np.abs(values[places == PLACE["rotate"]])
+    assert (wide.max() > 0.98 * np.radians(135), wide.min() < 0.1) == (True, True)
+
+
+def test_images_whose_levels_end_at_sixteen_stay_within(run: Run) -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 17, (20, 1, 8, 8))).float()
+    own = under(run, {"rand_augment": (3, 9.0)})
+    found = with_policy(images, draws_of(own, "policy"), torch.tensor([5.0]), 16, some=True)
+    assert (float(found.min()) >= 0, float(found.max()) <= 16) == (True, True)
+    assert not torch.equal(found, images)
+
+
+def test_what_is_drawn_follows_from_the_seed_and_the_step_and_not_from_the_design_or_other_parts(run: Run) -> None:
+    other = parse_name("20-1x4d-w16")
+    parts = {"mixup": 0.4, "rand_augment": (2, 9.0), "erasing": 0.5, "stochastic_depth": 0.5, "dropout": 0.5}
+    whole = under(run, parts)
+    deep = replace(whole, architecture=other)
+    for name in ("mixing", "policy", "erasing", "branches", "features"):
+        drawn = draws_of(whole, name)
+        assert torch.equal(draws_of(whole, name), drawn)
+        assert not torch.equal(draws_of(replace(whole, seed=whole.seed + 1), name), drawn)
+        assert not torch.equal(draws_of(whole, name, 4), drawn)
+        if name != "branches":  # whose chances depend on the depth
+            assert torch.equal(draws_of(deep, name), drawn)
+    for name, key in (("mixing", "mixup"), ("policy", "rand_augment"), ("branches", "stochastic_depth")):
+        assert torch.equal(draws_of(under(run, {key: parts[key]}), name), draws_of(whole, name))
+
+
+def test_streamed_images_train_to_the_same_bits_as_resident_ones_under_all_parts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_parquet(tmp_path / "set" / "train.parquet", pictures(40, channels=3))
+    recipe = replace(run.recipe, **{**TOGETHER, "batch_size": 8, "micro_batch": 4, "epochs": 2})
+
+    def found(keep: str) -> list[float]:
+        data = config(tmp_path / "set", channels=3, test_images=6, keep=keep)
+        task = replace(run.task, classes=3, channels=3)
+        own = replace(run, data=data, data_hash=load(data).digest, task=task, recipe=recipe)
+        return losses(replace(own, execution=replace(EXECUTION, micro_batch=4)))
+
+    assert found("stream") == found("resident")
+
+
+# ---------------------------------------------------------------- what is dropped
+
+
+@pytest.mark.parametrize("name", ["20-2x3d-w16", "20-2x3d-w16-preact", "14-1x4d-w16-basic", "14-1x4d-w16-preact_basic"])
+@pytest.mark.parametrize("norms", [pytest.param("fused", marks=fast), "torch"])
+def test_an_image_that_drops_all_branches_has_its_shortcuts_alone(run: Run, name: str, norms: str) -> None:
+    architecture = parse_name(name)
+    own = under(replace(run, architecture=architecture), {"stochastic_depth": 0.6}, norms=norms)
+    network, _ = loop.ready(own)
+    network.train()
+    dropping = loop.dropping_of(network)
+    assert dropping is not None
+    assert dropping.rates == pytest.approx([0.6 * (place + 1) / dropping.blocks for place in range(dropping.blocks)])
+    images = torch.randn(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    dropping.branches = torch.ones(20, dropping.blocks, dtype=torch.bool)
+    dropping.branches[:10] = False
+    whole = network.features(images)  # type: ignore[operator]
+    # The weights of all branches are changed: only images that keep them see that.
+    for end, module in network.named_modules():
+        if end.startswith("layer") and "downsample" not in end and isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, generator=torch.Generator().manual_seed(1))
+    again = network.features(images)  # type: ignore[operator]
+    # In later stages the projection's batch norm sees the other images.
+    assert torch.allclose(whole["conv2"][:10], again["conv2"][:10], atol=1e-5)
+    assert not torch.allclose(whole["conv2"][10:], again["conv2"][10:], atol=1e-2)
+
+
+def test_what_is_kept_is_scaled_up_and_evaluation_drops_nothing(run: Run) -> None:
+    own = under(run, {"stochastic_depth": 0.5, "dropout": 0.25})
+    network, _ = loop.ready(own)
+    dropping = loop.dropping_of(network)
+    assert dropping is not None
+    dropping.branches = torch.tensor([[True] * 3, [False] * 3])
+    maps = torch.ones(2, 4, 1, 1)
+    assert dropping.branch(maps, 2).flatten(1).tolist() == [[2.0] * 4, [0.0] * 4]
+    dropping.features = torch.tensor([[True, False], [True, True]])
+    dropping.rows = slice(0, 1)
+    assert dropping.before_classifier(torch.ones(1, 2)).tolist() == [[pytest.approx(4 / 3), 0.0]]
+    plain, _ = loop.ready(run)
+    images = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(network.eval()(images), plain.eval()(images))
+    assert network.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_as_much_is_dropped_as_asked_for(run: Run) -> None:
+    own = under(run, {"stochastic_depth": 0.6, "dropout": 0.25})
+    branches, features = (
+        torch.cat([draws_of(own, name, step) for step in range(60)]) for name in ("branches", "features")
+    )
+    assert branches.mean(dim=0).tolist() == pytest.approx([0.8, 0.6, 0.4], abs=0.05)
+    assert float(features.mean()) == pytest.approx(0.75, abs=0.02)
+
+
+def test_a_block_of_an_extension_drops_its_branch_if_it_says_where_that_ends(workplace: Path) -> None:
+    text = SHUFFLED.read_text()
+    words = [*TINY, "space.block=[shuffle]", "study.contrast=null", "recipe.stochastic_depth=0.5"]
+    for last_norm in ("", "bn3"):
+        extensions.forget()
+        own = text.replace('last_norm="bn3"', f'last_norm="{last_norm}"')
+        path = workplace / f"shuffle{len(last_norm)}.py"
+        path.write_text(own)
+        extend(path)
+        config = read_command(words).study
+        if last_norm:
+            plan = plan_of(config)
+            one = runs_of(plan, plan.settings, EXECUTION, load(config.data).digest)[1][1]
+            assert losses(one) != losses(under(one, {"stochastic_depth": 0.0}))
+        else:
+            with pytest.raises(InputError, match=r"recipe\.stochastic_depth: block shuffle does not say which batch"):
+                plan_of(config)
+
+
 # ---------------------------------------------------------------- averaged weights
 
 
@@ -331,6 +587,14 @@ def test_averages_of_separate_paths_are_kept_in_the_grouped_form(run: Run, form:
         (["recipe.betas=[0.8,0.9]"], "recipe.betas=[0.8, 0.9]: recipe.optimizer=sgd has recipe.momentum instead"),
         (["recipe.optimizer=adamw", "recipe.momentum=0.8"], "recipe.momentum=0.8: recipe.optimizer=adamw has recipe.b"),
         (["recipe.ema=1"], "recipe.ema=1: must be less than 1"),
+        (["recipe.rand_augment=[2,11]"], "recipe.rand_augment.1=11: must be less than or equal to 10"),
+        (["recipe.rand_augment=[2,9]", "recipe.trivial_augment=true"], "recipe.trivial_augment=true: recipe.rand_augm"),
+        (["recipe.mixup=-1"], "recipe.mixup=-1: must be greater than or equal to 0"),
+        (["recipe.cutmix=1", "recipe.batch_size=1"], "recipe.batch_size=1: mixing images takes 2 or more"),
+        (["recipe.erasing=1.5"], "recipe.erasing=1.5: must be less than or equal to 1"),
+        (["recipe.stochastic_depth=1"], "recipe.stochastic_depth=1: must be less than 1"),
+        (["space.shortcut=[false]", "recipe.stochastic_depth=0.2"], "space.shortcut=[false] has no residual branches"),
+        (["recipe.dropout=1"], "recipe.dropout=1: must be less than 1"),
         (["recipe.clip=0"], "recipe.clip=0: must be greater than 0"),
         (["recipe.schedule=cosin"], "(did you mean cosine?)"),
         (["recipe.warmup_epochs=2"], "recipe.warmup_epochs=2: recipe.warmup=0.2 says the warm-up too; say recipe.war"),

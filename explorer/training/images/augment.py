@@ -107,7 +107,8 @@ def coloured(images: Tensor, draws: Draws, recipe: Recipe, axes: Tensor) -> Tens
     return images
 
 
-def _grey(images: Tensor) -> Tensor:
+def grey(images: Tensor) -> Tensor:
+    """The brightness of each pixel, `(n, 1, height, width)`; grey images are as they are."""
     if images.shape[1] == 1:
         return images
     # Made on the device: a copy from the host would wait in every step.
@@ -120,10 +121,10 @@ def _black(images: Tensor) -> Tensor:
 
 
 def _mean_grey(images: Tensor) -> Tensor:
-    return _grey(images).mean(dim=(2, 3), keepdim=True)
+    return grey(images).mean(dim=(2, 3), keepdim=True)
 
 
-_ENDS = (_black, _mean_grey, _grey)  # the images at factor 0 of brightness, contrast and saturation
+_ENDS = (_black, _mean_grey, grey)  # the images at factor 0 of brightness, contrast and saturation
 
 
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

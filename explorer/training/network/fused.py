@@ -39,6 +39,11 @@ def fuse(network: nn.Module, device: str = "cpu") -> None:
             module.__class__ = FusedNorm
 
 
+def normed_alone(norm: nn.BatchNorm2d, maps: Tensor) -> Tensor:
+    """Batch norm by a kernel, without addition or ReLU."""
+    return _normed(norm, maps, None, relu=False)
+
+
 def _normed(norm: nn.BatchNorm2d, maps: Tensor, added: Tensor | None, *, relu: bool) -> Tensor:
     if maps.is_cuda:
         from explorer.training.network import norms_triton  # which needs Triton
