@@ -10,7 +10,10 @@ from explorer.design.template import Task
 
 # The fields of an architecture that a step may change, in the order in which they change if no other is asked for. The
 # width of a path is solved at every step and so is no step of its own, unless the last design's own differs.
-AXES = ("template", "block", "shortcut", "depths", "width", "kernel_size", "cardinality")
+AXES = (
+    *("template", "block", "shortcut", "stem", "projection", "attention"),
+    *("depths", "width", "kernel_size", "cardinality"),
+)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from explorer.design.attention import kind_and_ratio
 from explorer.design.block import BLOCKS, Block
 from explorer.design.template import TEMPLATES, Template
 
 PerStage = int | tuple[int, ...]
+STEMS = ("plain", "deep")
+PROJECTIONS = ("conv", "pool", "pad")
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,12 @@ class Architecture:
     template          name of the stem, strides and head: a key of `TEMPLATES`
     block             what the stages repeat: a key of `BLOCKS`
     shortcut          whether the input of a block is added to its output
+    stem              plain: one convolution; deep: three 3x3 convolutions, the first two half as wide (ResNet-C; He et
+                      al., 2018, 1812.01187, section 4)
+    projection        the shortcut where a block's ends differ. conv: a 1x1 convolution with the stride (type B); pool:
+                      2x2 average pooling, then a 1x1 convolution (ResNet-D, same section); pad: every second pixel,
+                      and zeros for further channels, without weights (type A; He et al., 2015, section 3.3)
+    attention         what scales a block's channels, as in `explorer.design.attention`: none, se16, semid4, eca
 
     Cardinality and both widths may also be given stage by stage, as a tuple; a tuple that follows the rule (all equal,
     or doubling) is stored as its first number, so that equal networks are equal values.
@@ -35,6 +44,9 @@ class Architecture:
     template: str = "cifar"
     block: str = "bottleneck"
     shortcut: bool = True
+    stem: str = "plain"
+    projection: str = "conv"
+    attention: str = "none"
 
     def __post_init__(self) -> None:
         if self.template not in TEMPLATES:
@@ -64,6 +76,39 @@ class Architecture:
                 f"since the stem has width/{self.shape.stem_reduction} channels"
             )
         self._refuse_what_the_block_cannot_do()
+        self._refuse_odd_ends()
+        self._refuse_impossible_attention()
+
+    def _refuse_odd_ends(self) -> None:
+        if self.stem not in STEMS:
+            raise ValueError(f"stem {self.stem!r} is unknown; allowed: {', '.join(STEMS)}")
+        if self.projection not in PROJECTIONS:
+            raise ValueError(f"projection {self.projection!r} is unknown; allowed: {', '.join(PROJECTIONS)}")
+        if self.stem == "deep" and self.stem_width % 2:
+            raise ValueError(
+                f"stem deep: its first two convolutions have half its {self.stem_width} channels; "
+                f"width has to make this number even, and {self.widths[0]} does not"
+            )
+        if self.projection != "conv" and not self.shortcut:
+            raise ValueError(f"projection {self.projection}: without shortcuts there is none; leave it at conv")
+        if self.projection != "conv" and self.kind.module is not None:
+            raise ValueError(
+                f"projection {self.projection}: block {self.block} of an extension makes its shortcuts itself; "
+                "leave it at conv"
+            )
+        every = (self.stem_width, *self.widths)
+        if self.projection == "pad" and list(every) != sorted(every):
+            raise ValueError(f"projection pad adds channels and takes none away, but widths fall: {list(every)}")
+
+    def _refuse_impossible_attention(self) -> None:
+        kind, _ = kind_and_ratio(self.attention)
+        if kind != "none" and (self.kind.module is not None or self.block == "alexnet"):
+            who = "AlexNet's layers have" if self.block == "alexnet" else f"block {self.block} of an extension has"
+            raise ValueError(f"attention {self.attention}: {who} what it has; leave it at none")
+        if kind == "semid" and self.block == "inception":
+            raise ValueError(
+                f"attention {self.attention}: an Inception-style block has no single middle; allowed: se16, eca"
+            )
 
     def _refuse_what_the_block_cannot_do(self) -> None:
         only = self.kind.cardinality
@@ -80,6 +125,8 @@ class Architecture:
                 "width, kernel_size and shortcut of AlexNet's layers follow from cardinality and bottleneck_width; "
                 "leave them at 256, 3 and true"
             )
+        if self.block == "alexnet" and (self.stem, self.projection) != ("plain", "conv"):
+            raise ValueError("AlexNet has its own stem and no shortcuts; leave stem at plain and projection at conv")
 
     @property
     def shape(self) -> Template:

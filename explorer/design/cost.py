@@ -17,8 +17,9 @@ from typing import cast
 
 from explorer.design.alexnet import AlexNetLayout, alexnet_layout
 from explorer.design.architecture import Architecture
+from explorer.design.attention import eca_kernel, squeezed_width
 from explorer.design.block import BLOCKS
-from explorer.design.layout import Layout, Stage, layout, reduced
+from explorer.design.layout import Layout, Stage, Stem, layout, reduced
 from explorer.design.template import Task
 
 
@@ -55,18 +56,35 @@ def linear_cost(features: int, width: int) -> Cost:
 
 
 def block_cost(stage: Stage, *, in_width: int, stride: int, map_size: int) -> Cost:
-    """Cost of one block of a stage, with its shortcut: a 1x1 projection where shapes differ (shortcut type B)."""
+    """Cost of one block of a stage, with its attention and shortcut.
+
+    Where shapes differ this is a 1x1 projection (type B), which costs the same behind average pooling (ResNet-D), or
+    padding, which costs nothing (type A).
+    """
     if (own := BLOCKS[stage.block].cost) is not None:
         return cast(Cost, own(stage, in_width=in_width, stride=stride, map_size=map_size))
     out_size = reduced(map_size, stride)
     total = _BLOCK_COSTS[stage.block](stage, in_width, map_size, out_size)
-    if stage.shortcut:
+    if stage.attention != "none":
+        total += attention_cost(stage, in_width)
+    if stage.shortcut and stage.projection != "pad":
         projected = (in_width != stage.width) | (stride != 1)
         projection = conv_cost(in_width, stage.width, map_size=out_size)
         if not BLOCKS[stage.block].preactivated:
             projection += norm_cost(stage.width)
         total += projection * projected
     return total
+
+
+def attention_cost(stage: Stage, in_width: int) -> Cost:
+    """Cost of what scales a block's channels: its convolutions are on maps of one pixel."""
+    if stage.attention == "eca":
+        kernel, width = eca_kernel(stage.width), stage.width
+        return Cost(params=kernel, macs=kernel * width, activations=width)
+    scaled = stage.width if stage.attention == "se" else stage.group_width
+    squeezed = squeezed_width(stage.attention, stage.se_ratio, in_width=in_width, width=stage.width)
+    biases = Cost(params=squeezed + scaled, macs=0, activations=0)
+    return conv_cost(scaled, squeezed, map_size=1) + conv_cost(squeezed, scaled, map_size=1) + biases
 
 
 def stage_cost(stage: Stage) -> Cost:
@@ -88,7 +106,7 @@ def cost(architecture: Architecture, task: Task | None = None) -> Cost:
 def layout_cost(spelled_out: Layout) -> Cost:
     """Cost of a network of stages."""
     stem = spelled_out.stem
-    total = conv_cost(stem.channels, stem.width, map_size=stem.map_size, kernel_size=stem.kernel_size)
+    total = stem_cost(stem)
     for stage in spelled_out.stages:
         total += stage_cost(stage)
     width = spelled_out.stages[-1].width
@@ -96,6 +114,16 @@ def layout_cost(spelled_out: Layout) -> Cost:
     # follows the last stage. In other networks the stem's own batch norm is counted.
     total += norm_cost(width if spelled_out.normalised_head else stem.width)
     return total + linear_cost(width, spelled_out.classes)
+
+
+def stem_cost(stem: Stem) -> Cost:
+    """Cost of the stem's convolutions, without the batch norm that ends it."""
+    if not stem.deep:
+        return conv_cost(stem.channels, stem.width, map_size=stem.map_size, kernel_size=stem.kernel_size)
+    half = stem.width // 2
+    steps = ((stem.channels, half), (half, half), (half, stem.width))
+    each = [conv_cost(into, out, map_size=stem.map_size, kernel_size=3) for into, out in steps]
+    return each[0] + each[1] + each[2] + norm_cost(2 * half)
 
 
 def alexnet_cost(layers: AlexNetLayout) -> Cost:

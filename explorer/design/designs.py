@@ -19,7 +19,9 @@ LARGEST = 2**62  # costs are int64: beyond this, sums on the way to them could w
 
 @dataclass(frozen=True)
 class Designs:
-    """`length` designs of one template and block. Each axis has one column per stage, of shape `(length,)`.
+    """`length` designs that are alike in all that is no number, as template and block.
+
+    Each axis has one column per stage, of shape `(length,)`.
 
     Nothing is checked here: the code that makes the columns is responsible; `architecture` checks a single row.
     """
@@ -33,6 +35,9 @@ class Designs:
     bottleneck_widths: tuple[Column, ...]
     widths: tuple[Column, ...]
     kernel_size: Column
+    stem: str = "plain"
+    projection: str = "conv"
+    attention: str = "none"
 
     def __len__(self) -> int:
         return self.length
@@ -80,7 +85,15 @@ class Designs:
             template=self.template,
             block=self.block,
             shortcut=self.shortcut,
+            stem=self.stem,
+            projection=self.projection,
+            attention=self.attention,
         )
+
+    @property
+    def labels(self) -> tuple[str | bool, ...]:
+        """What all rows have in common; `keys` does not hold it."""
+        return (self.template, self.block, self.shortcut, self.stem, self.projection, self.attention)
 
     @property
     def exist(self) -> npt.NDArray[np.bool_]:
@@ -93,7 +106,7 @@ class Designs:
         return len(self.depths)
 
     def keys(self) -> npt.NDArray[np.uint64]:
-        """A 64-bit number per design: equal designs of the same template and block have equal numbers."""
+        """A 64-bit number per design: equal designs of the same labels have equal numbers."""
         mixed = np.zeros(self.length, dtype=np.uint64)
         per_stage = zip(self.depths, self.cardinalities, self.bottleneck_widths, self.widths, strict=True)
         for column in (*(column for stage in per_stage for column in stage), self.kernel_size):
@@ -123,6 +136,9 @@ def one(architecture: Architecture) -> Designs:
         template=architecture.template,
         block=architecture.block,
         shortcut=architecture.shortcut,
+        stem=architecture.stem,
+        projection=architecture.projection,
+        attention=architecture.attention,
         depths=columns(architecture.depths),
         cardinalities=columns(architecture.cardinalities),
         bottleneck_widths=columns(architecture.bottleneck_widths),

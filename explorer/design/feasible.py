@@ -285,7 +285,7 @@ def _drawn(
 
 def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None) -> Pool:
     found: list[Piece] = []
-    seen: set[tuple[int, str, str, bool]] = set()
+    seen: set[tuple[str | bool | int, ...]] = set()
     tried = 0
     while len(seen) < most:
         if tried >= MOST_DRAWN:
@@ -305,7 +305,7 @@ def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progr
 
 
 def _fresh(
-    pieces: list[Designs], most: int, seen: set[tuple[int, str, str, bool]], rng: np.random.Generator
+    pieces: list[Designs], most: int, seen: set[tuple[str | bool | int, ...]], rng: np.random.Generator
 ) -> list[npt.NDArray[np.bool_]]:
     """Masks of the designs of each piece that have not been seen, until `most` have been seen in all.
 
@@ -315,7 +315,7 @@ def _fresh(
     places = [(number, row) for number, designs in enumerate(pieces) for row in range(len(designs))]
     if len(pieces) > 1:
         places = [places[place] for place in rng.permutation(len(places))]
-    kinds = [(designs.template, designs.block, designs.shortcut) for designs in pieces]
+    kinds = [designs.labels for designs in pieces]
     keys = [designs.keys().tolist() for designs in pieces]
     for number, row in places:
         if len(seen) >= most:

@@ -6,6 +6,7 @@ Every number is an integer, or a numpy int64 array when many designs are compute
 from dataclasses import dataclass
 
 from explorer.design.architecture import Architecture, stem_width
+from explorer.design.attention import kind_and_ratio
 from explorer.design.block import BLOCKS
 from explorer.design.template import TEMPLATES, Task, Template
 
@@ -20,6 +21,8 @@ class Stage:
     cardinality       number of paths
     width             output channels of each block
     normalised        for a pre-activated stage: the stem has already applied batch norm and ReLU to its input
+    projection        how a shortcut changes width and map: conv, pool or pad, as in `Architecture`
+    attention         none, se, semid or eca, as in `explorer.design.attention`, and `se_ratio` of the middle two
     """
 
     block: str
@@ -33,6 +36,9 @@ class Stage:
     map_size: int
     shortcut: bool = True
     normalised: bool = False
+    projection: str = "conv"
+    attention: str = "none"
+    se_ratio: int = 0
 
     @property
     def group_width(self) -> int:
@@ -44,7 +50,9 @@ class Stage:
 class Stem:
     """The first layers: a convolution of `kernel_size` and `stride`, batch norm and ReLU, maximum pooling.
 
-    `normalised` is false where a pre-activated network leaves batch norm and ReLU to its first block.
+    normalised  false where a pre-activated network leaves batch norm and ReLU to its first block
+    deep        three 3x3 convolutions stand for the one, the first with the stride, the first two half as wide and each
+                followed by batch norm and ReLU (ResNet-C)
     """
 
     channels: int
@@ -54,6 +62,7 @@ class Stem:
     pool: bool
     map_size: int
     normalised: bool
+    deep: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,9 @@ def spelled_out(architecture: Architecture, task: Task) -> Layout:
         map_size=reduced(task.image_size, shape.stem_stride),
         # fb.resnet.torch: the ImageNet stem keeps its batch norm, since pooling follows it; the CIFAR stem is bare.
         normalised=shape.stem_pool or not preactivated,
+        deep=architecture.stem == "deep",
     )
+    attention, ratio = kind_and_ratio(architecture.attention)
     sizes = map_sizes(shape, task)
     in_widths = (stem.width, *widths[:-1])
     cardinalities, bottleneck_widths = architecture.cardinalities, architecture.bottleneck_widths
@@ -111,6 +122,9 @@ def spelled_out(architecture: Architecture, task: Task) -> Layout:
             map_size=sizes[index],
             shortcut=architecture.shortcut,
             normalised=preactivated and index == 0 and stem.normalised,
+            projection=architecture.projection,
+            attention=attention,
+            se_ratio=ratio,
         )
         for index, stride in enumerate(shape.strides)
     )

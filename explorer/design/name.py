@@ -1,7 +1,8 @@
 """Short names such as `29-32x4d`: write and parse them. A name omits defaults and can be typed in a shell.
 
 Grammar: depth "-" cardinality "x" bottleneck_width "d", then, in any order, "-w" width, "-k" kernel_size,
-"-b" blocks per stage joined by dots, "-" block, "-plain" for no shortcuts, "-" template. Cardinality and both widths
+"-b" blocks per stage joined by dots, "-" block, "-plain" for no shortcuts, "-deep" stem, "-pool" or "-pad" of
+projections, attention as "-se16", "-" template. Cardinality and both widths
 may be joined by dots too, stage by stage: `29-8x14.24.58d`. Without a template the depth decides: `101-32x4d` is the
 ImageNet network, `101-32x4d-cifar` is not. Published names such as `resnext50_32x4d` and `wrn-28-10` are read as well,
 and so are names as pages show them: `ResNeXt-29 (32x4d)`.
@@ -24,6 +25,7 @@ _PARTS = {
     "kernel_size": re.compile(r"k([1-9]\d{0,3})"),
     "blocks": re.compile(r"b([1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,9})"),
     "shortcut": re.compile("(plain)"),
+    **{axis.name: re.compile(f"({axis.parts})") for axis in OWN if axis.parts},
     "template": re.compile(f"({'|'.join(TEMPLATES)})"),
 }
 _EXAMPLE = "expected a name like 29-32x4d, 50-1x64d or 29-32x4d-w64"
@@ -37,6 +39,12 @@ FAMILY = r"[A-Z](?:[A-Za-z0-9 ]|-(?=[A-Za-z]))*"
 _LOOSE = re.compile(
     r"res(?:net|next)[-_ ]?([1-9]\d{0,3})(?:[-_ ]+\(?|\() ?([1-9]\d{0,5}) ?x ?([1-9]\d{0,5})d? ?\)?", re.IGNORECASE
 )
+_SHOWN_PARTS = {
+    "plain": "without shortcuts",
+    "deep": "deep stem",
+    "pool": "pooled projections",
+    "pad": "padded shortcuts",
+}
 _DISPLAYED = re.compile(rf"({FAMILY}?)-([1-9]\d*)(?:-([1-9]\d*))? \(([^()]+)\)")
 _DISPLAYED_FORM = re.compile(r"(.+), form \(([abc])\)")
 
@@ -54,6 +62,9 @@ def short_name(architecture: Architecture) -> str:
         name += f"-{architecture.block}"
     if not architecture.shortcut:
         name += "-plain"
+    for axis in OWN:
+        if axis.parts and (value := getattr(architecture, axis.name)) != _DEFAULTS[axis.name]:
+            name += f"-{value}"
     if architecture.template != _usual_template(depth):
         name += f"-{architecture.template}"
     return name
@@ -62,6 +73,11 @@ def short_name(architecture: Architecture) -> str:
 def is_part(text: str) -> bool:
     """Whether a part of a name with this text would be read as something other than an added block."""
     return text in BLOCKS or text in FORM_LETTERS or any(pattern.fullmatch(text) for pattern in _PARTS.values())
+
+
+def has_forms(architecture: Architecture) -> bool:
+    """Whether a network has three equivalent forms: bottlenecks whose paths are apart until they are added."""
+    return architecture.block in FORMED_BLOCKS and not architecture.attention.startswith("semid")
 
 
 def paths_name(architecture: Architecture) -> str:
@@ -85,7 +101,7 @@ def display_name(architecture: Architecture, form: str = "grouped") -> str:
     if architecture.template == "wide" and architecture.widths[0] % 16 == 0:
         head += f"-{architecture.widths[0] // 16}"
         parts = [part for part in parts if part not in ("wide", f"w{architecture.width}")]
-    parts = ["without shortcuts" if part == "plain" else part for part in parts]
+    parts = [_SHOWN_PARTS.get(part, part) for part in parts]
     shown = f"{family}-{head} ({', '.join([paths, *parts])})"
     return shown if form == "grouped" else f"{shown}, form ({FORM_LETTERS[form]})"
 
@@ -154,6 +170,7 @@ def _parsed(name: str) -> Architecture:
         template=template,
         block=block,
         shortcut="shortcut" not in parts,
+        **{axis.name: parts[axis.name] for axis in OWN if axis.parts and axis.name in parts},
     )
     if architecture.depth != depth:
         raise ValueError(f"blocks {parts['blocks']} make depth {architecture.depth}, not {depth}")
@@ -178,7 +195,7 @@ def _short_for(name: str) -> str:
     reason, near = why_not(name)
     if not reason:
         raise ValueError(f"{_EXAMPLE}, {_KNOWN}")
-    raise ValueError(reason + (f"; near: {near}" if near and _is_readable(near) else ""))
+    raise ValueError(reason + (f"; near: {short_name(parse_name(near))}" if near and _is_readable(near) else ""))
 
 
 def _of_display(family: str, depth: str, factor: str | None, listed: str) -> str | None:
@@ -189,7 +206,8 @@ def _of_display(family: str, depth: str, factor: str | None, listed: str) -> str
         for shown in (kind.family, kind.family.replace("ResNeXt", "ResNet"))
     }
     block = families.get(family.casefold())
-    parts = ["plain" if part == "without shortcuts" else part for part in listed.split(", ")]
+    typed = {shown: part for part, shown in _SHOWN_PARTS.items()}
+    parts = [typed.get(part, part) for part in listed.split(", ")]
     if block is None or not re.fullmatch(f"{_NUMBERS}x{_NUMBERS}d", parts[0]):
         return None
     if factor is not None:

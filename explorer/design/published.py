@@ -25,6 +25,27 @@ REGNETX = {
 }
 # torchvision rounds half up and the paper's code half to even, which makes one of the twelve networks different.
 REGNETX_400MF_OF_TORCHVISION = "68-2.4.10.25x16.16.16.16d-w32.64.160.400-b1.2.7.12-regnet"
+# RegNetY, in the same way: squeeze-and-excitation behind the 3x3, by a quarter of the channels that enter a block.
+REGNETY = {
+    "002": "41-3.7.19.46x8.8.8.8d-w24.56.152.368-b1.1.4.7-semid4-regnet",
+    "004": "50-6.13.26.55x8.8.8.8d-w48.104.208.440-b1.3.6.6-semid4-regnet",
+    "006": "47-3.7.16.38x16.16.16.16d-w48.112.256.608-b1.3.7.4-semid4-regnet",
+    "008": "44-4.8.20.48x16.16.16.16d-w64.128.320.768-b1.3.8.2-semid4-regnet",
+    "016": "83-2.5.14.37x24.24.24.24d-w48.120.336.888-b2.6.17.2-semid4-regnet",
+    "032": "65-3.9.24.63x24.24.24.24d-w72.216.576.1512-b2.5.13.1-semid4-regnet",
+    "040": "68-2.3.8.17x64.64.64.64d-w128.192.512.1088-b2.6.12.2-semid4-regnet",
+    "064": "77-2.4.8.18x72.72.72.72d-w144.288.576.1296-b2.7.14.2-semid4-regnet",
+    "080": "53-3.8.16.36x56.56.56.56d-w168.448.896.2016-b2.4.10.1-semid4-regnet",
+    "120": "59-2.4.8.20x112.112.112.112d-w224.448.896.2240-b2.5.11.1-semid4-regnet",
+    "160": "56-2.4.11.27x112.112.112.112d-w224.448.1232.3024-b2.4.11.1-semid4-regnet",
+    "320": "62-1.3.6.16x232.232.232.232d-w232.696.1392.3712-b2.5.12.1-semid4-regnet",
+}
+# torchvision's own, by its names: two that its rounding makes different, and one of its own size.
+REGNETY_OF_TORCHVISION = {
+    "800mf": "44-4.9.20.49x16.16.16.16d-w64.144.320.784-b1.3.8.2-semid4-regnet",
+    "8gf": "53-4.8.16.36x56.56.56.56d-w224.448.896.2016-b2.4.10.1-semid4-regnet",
+    "128gf": "83-2.4.11.28x264.264.264.264d-w528.1056.2904.7392-b2.7.17.1-semid4-regnet",
+}
 
 _RESNETS = {
     "18": "18-1x64d-w64-imagenet_basic",
@@ -48,8 +69,12 @@ _PRERESNETS = {
     "1001": "1001-1x16d-w64-preact",
 }
 _OF_IMAGENET = ("50", "101", "152", "200")
-# He et al., 2015, section 4.2, for CIFAR-10; their depth leaves out what the template `wide` counts.
+# He et al., 2015, section 4.2, for CIFAR-10. With projections where widths differ, as libraries have them.
 _OF_CIFAR = ("20", "32", "44", "56", "110", "1202")
+_CIFAR_RESNETS = {depth: f"{depth}-1x16d-w16-cifar_basic" for depth in _OF_CIFAR}
+_CIFAR_PRERESNETS = {depth: f"{depth}-1x16d-w16-preact_basic-cifar_basic" for depth in _OF_CIFAR}
+_EVERY_RESNET = _RESNETS | _CIFAR_RESNETS
+_EVERY_PRERESNET = _PRERESNETS | _CIFAR_PRERESNETS
 
 
 def _wide(depth: str, factor: str) -> str:
@@ -58,10 +83,36 @@ def _wide(depth: str, factor: str) -> str:
     return f"{depth}-1x{16 * int(factor)}d-w{16 * int(factor)}-wide"
 
 
-def _regnetx(number: str, unit: str) -> str | None:
-    """The short name of a RegNetX by its size, as pycls and torchvision write it: `3.2GF`, `3_2gf`, `400MF`."""
+def _regnet(kind: str, number: str, unit: str) -> str | None:
+    """The short name of a RegNet by its size, as pycls and torchvision write it: `3.2GF`, `3_2gf`, `400MF`."""
     tenths = float(number.replace("_", ".")) * (10 if unit == "gf" else 0.01)
-    return REGNETX.get(f"{round(tenths):03d}") if tenths == round(tenths) else None
+    known = REGNETX if kind == "x" else REGNETY
+    return known.get(f"{round(tenths):03d}") if tenths == round(tenths) else None
+
+
+def _resnext(depth: str, paths: str) -> str:
+    return f"{depth}-{paths}d" + ("-b2.2.2.2-imagenet" if depth == "26" else "")
+
+
+# A letter after the depth, as libraries write it, and the parts of ResNet-C and ResNet-D.
+_LETTERS = {"c": "-deep", "d": "-deep-pool", "v1c": "-deep", "v1d": "-deep-pool", "vc": "-deep", "vd": "-deep-pool"}
+_OF_LETTERS = "|".join(_LETTERS)
+
+
+def _descendant(attention: str | None, depth: str, letter: str | None, paths: str | None) -> str | None:
+    """A ResNet or ResNeXt with attention, with the stem and shortcuts of ResNet-C or -D, or with both."""
+    if not attention and not letter:
+        return None
+    if paths is None and depth not in ("18", "26", "34", *_OF_IMAGENET):
+        return None
+    base = _RESNETS[depth] if paths is None else _resnext(depth, paths)
+    legacy = (attention or "").startswith("legacy")
+    if attention == "eca" and letter != "d":  # whose authors set its kernels by hand
+        return None
+    # Libraries squeeze the 64 channels of a basic block to 4 or to 8, and some bottlenecks have strides elsewhere.
+    if attention not in (None, "eca") and paths is None and (depth in ("18", "34")) != legacy:
+        return None
+    return base + _LETTERS.get(letter or "", "") + {None: "", "eca": "-eca"}.get(attention, "-se16")
 
 
 # Keras, gluon and slim use versions for networks that differ from the usual ones; v1.5 and v1b are the usual ones.
@@ -75,14 +126,22 @@ _ALEXNET = "8-2x48d-alexnet"
 _ALEXNET_OF_TORCHVISION = "torchvision's alexnet (61,100,840 parameters) has one group"
 # Patterns of names in lower case, and functions that give the short name; None if there is none.
 _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
-    (rf"resnext{_SEP}{_N}[-_, ]+{_PATHS}", lambda depth, paths: f"{depth}-{paths}d"),
-    (rf"resnet{_SEP}{_N}(?:{_SEP}{_VERSION_1_5})?", _RESNETS.get),
+    (rf"resnext{_SEP}{_N}[-_, ]+{_PATHS}", _resnext),
+    (rf"resnet{_SEP}{_N}(?:{_SEP}{_VERSION_1_5})?", _EVERY_RESNET.get),
+    (
+        rf"(?:(legacy_se|se|eca){_SEP})?resne(?:t|xt){_SEP}{_N}(?:{_SEP}({_OF_LETTERS}))?(?:[-_, ]+{_PATHS})?",
+        _descendant,
+    ),
     (rf"resnet{_SEP}(18|34){_SEP}v1", _RESNETS.get),  # versions differ in a 1x1 convolution; these have none
-    (rf"{_PRE}{_N}", _PRERESNETS.get),
+    (rf"{_PRE}{_N}", _EVERY_PRERESNET.get),
     (rf"(?:wrn|wide{_SEP}resnet){_SEP}{_N}[-_x ]{_N}", _wide),
     (r"regnet_x_400mf|regnetx_004_tv", lambda: REGNETX_400MF_OF_TORCHVISION),
     (r"regnetx_(\d{3})", REGNETX.get),
-    (rf"regnet{_SEP}x{_SEP}(\d{{1,3}}(?:[._]\d)?){_SEP}(gf|mf)", _regnetx),
+    (r"regnet_y_(800mf|8gf|128gf)", REGNETY_OF_TORCHVISION.get),
+    (r"regnety_008_tv", lambda: REGNETY_OF_TORCHVISION["800mf"]),
+    (r"regnety_080_tv", lambda: REGNETY_OF_TORCHVISION["8gf"]),
+    (r"regnety_(\d{3})", REGNETY.get),
+    (rf"regnet{_SEP}(x|y){_SEP}(\d{{1,3}}(?:[._]\d)?){_SEP}(gf|mf)", _regnet),
     (r"alexnet", lambda: _ALEXNET),
 )
 # Suffixes and prefixes of timm and the hub that say where weights come from, not which network it is.
@@ -90,20 +149,25 @@ _ORIGIN = re.compile(
     r"^(?:(?:hf[-_]hub:)?timm[/.]|microsoft/|(?:pytorch/vision(?::v[\d.]+)?|torchvision)[/.:](?:models\.)?)?(?:tv_|gluon_|ig_|ssl_|swsl_)?|(?:_v1b|_wsl|_ssl|_swsl)?(?:\.[a-z]\w*)?$"
 )
 _OF_ATTENTION = "(?:se|eca|gc|sk|cbam|bam|ge|lambda|bat|coord)"
-_ATTENTION = "squeeze-and-excitation or another attention, which no block here has"
+_ATTENTION = "attention of another kind than those here, or elsewhere in its blocks"
+_SQUEEZED = "channels squeezed to other numbers in different libraries, or its strides in other convolutions"
+_ECA = "kernels along its channels that its code sets by hand, where the paper's formula gives them here"
+_SENET = "projections of 3x3 and other parts of its own, which no block here has"
 _VERSION_1 = "its strides in other convolutions, or biases in them (Keras, gluon, slim), which no block here has"
 _VERSION_2 = "pooling before its first batch norm, or another beginning or biases (Keras, gluon), which none here has"
 _OF_OTHERS = (
     "densenet|vgg|mobilenet|efficientnet|convnext|vit|deit|beit|swin|googlenet|inception|xception|shufflenet|squeezenet"
     "|mnasnet|nasnet|darknet|cspdarknet|dpn|nf_?net|dla|hrnet|ghostnet|maxvit|lenet"
 )
-_STEM = "another stem, or average pooling in its shortcuts (ResNet-C, -D and their kin), which no template here has"
+_STEM = "a stem of other widths than ResNet-C and -D, which no template here has"
 # Patterns of similar published networks that do not exist here, with the reason and a template for the nearest name.
 _OTHERS: tuple[tuple[str, str, str], ...] = (
+    (rf"(?:legacy_)?se{_SEP}(resnet{_SEP}\d+)(?:{_SEP}(?:{_OF_LETTERS}))?", _SQUEEZED, "{}"),
+    (rf"eca{_SEP}(resne(?:xt|t){_SEP}(?:50|101|152|200))([-_]\d+x\d+d)?", _ECA, "eca{}d{}"),
     (rf"(?:legacy_)?{_OF_ATTENTION}{_SEP}(resne(?:xt|t){_SEP}\d+)[a-z]*?([-_]\d+x\d+d)?", _ATTENTION, "{}{}"),
     (r"sk[-_]?net[-_]?(\d+)", _ATTENTION, "resnext{}_32x4d"),
-    (r"se[-_]?net[-_]?154", _ATTENTION, "resnext152_64x4d"),
-    (r"se[-_]?net[-_]?(\d+)", _ATTENTION, "resnet{}"),
+    (r"se[-_]?net[-_]?154", _SENET, "seresnext152_64x4d"),
+    (r"se[-_]?net[-_]?(\d+)", _SENET, "seresnet{}"),
     (rf"resnet{_SEP}rs{_SEP}(\d+)", f"{_ATTENTION}, and another stem", "resnet{}"),
     (rf"(resnet{_SEP}\d+){_SEP}v1", _VERSION_1, "{}"),
     (r"resnet[-_]?v1[-_](\d+)", _VERSION_1, "resnet{}"),
@@ -111,8 +175,7 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
     (r"resnet[-_]?v2[-_](\d+)(?:x\d+)?(?:[a-z_]\w*)?", _VERSION_2, "preresnet{}"),
     (rf"(resnet{_SEP}\d+)[-_]gn", "group norms, and every block here has batch norms", "{}"),
     (r"resnet(?:aa|blur)(\d+)[a-z]*", "blurred pooling, which no template here has", "resnet{}"),
-    (r"(regnet[-_]?)y(.*)", _ATTENTION, "{}x{}"),
-    (rf"(resne(?:xt|t){_SEP}\d+){_SEP}(?:[cdst]|ts|v1[cds])([-_ ]\d+x\d+d)?", _STEM, "{}{}"),
+    (rf"(resne(?:xt|t){_SEP}\d+){_SEP}(?:[st]|ts|v1s)([-_ ]\d+x\d+d)?", _STEM, "{}d{}"),
     (r"resnest\w*", "attention among its paths, which no block here has", ""),
     (r"res2ne[tx]\w*", "paths that feed each other, which no block here has", ""),
     (rf"(?:{_OF_OTHERS})(?:[-_ v]?\d.*|[-_].*)?", "blocks of another kind than those here", ""),
@@ -135,15 +198,13 @@ def why_not(name: str) -> tuple[str, str | None]:
     text = _plain(name)
     if text == "alexnet":
         return f"{_ALEXNET_OF_TORCHVISION} and other widths, which the template here has not", _ALEXNET
-    if (match := re.fullmatch(rf"resnet{_SEP}{_N}", text)) and match[1] in _OF_CIFAR:
-        return "its shortcuts have no weights; here they are projections", f"{int(match[1]) + 2}-1x16d-w16-basic-wide"
-    if (match := re.fullmatch(rf"{_PRE}{_N}", text)) and match[1] in _OF_CIFAR:
-        return "its shortcuts have no weights; here they are projections", f"{int(match[1]) + 2}-1x16d-w16-wide"
     if match := re.fullmatch(rf"resnext{_SEP}{_N}", text):
         return "it does not say how many paths of which width", f"{match[1]}-32x4d"
-    for pattern, known in ((rf"resnet{_SEP}{_N}", _RESNETS), (rf"{_PRE}{_N}", _PRERESNETS)):
+    for pattern, known in ((rf"resnet{_SEP}{_N}", _EVERY_RESNET), (rf"{_PRE}{_N}", _EVERY_PRERESNET)):
         if re.fullmatch(pattern, text):
             return f"no network of that kind has this depth; known: {', '.join(sorted(known, key=int))}", None
+    if (match := re.fullmatch(rf"resnet{_SEP}{_N}{_SEP}(?:{_OF_LETTERS})", text)) and match[1] not in _RESNETS:
+        return f"no network of that kind has this depth; known: 18, 26, 34, {', '.join(_OF_IMAGENET)}", None
     for pattern, reason, near in _OTHERS:
         if match := re.fullmatch(pattern, text):
             return f"it has {reason}", of_ours(near.format(*(part or "" for part in match.groups())))
@@ -152,7 +213,11 @@ def why_not(name: str) -> tuple[str, str | None]:
 
 def namesake(name: str) -> str:
     """A sentence on another network that is known by the same name; empty if there is none."""
-    if of_ours(name) != _ALEXNET:
+    found = of_ours(name) or ""
+    if found in _CIFAR_RESNETS.values():
+        paper = found.replace("-w16", "-w16-pad")
+        return f"This has projections where widths differ, as pycls and imgclsmob have it; He et al. pad: {paper}."
+    if found != _ALEXNET:
         return ""
     return f"This is the paper's network, of two groups; {_ALEXNET_OF_TORCHVISION}, other widths, and is another."
 

@@ -3,11 +3,13 @@
 A new axis needs a line here, and its effect on the layout and the network.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
 from explorer.design.architecture import Architecture
+
+_DEFAULTS = {field.name: field.default for field in fields(Architecture)}
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class ShapeAxis:
     letter   letter before the value in a short name, if not the usual one: `w` of `-w64`
     symbol   its symbol in the papers, which the search box of a page accepts too
     product  the axes whose product it is, in the first stage; such an axis is no field and no column of its own
+    parts    pattern of its values that a short name has as they are, as `deep`; "" if it has them in another way
     """
 
     name: str
@@ -26,6 +29,7 @@ class ShapeAxis:
     letter: str = ""
     symbol: str = ""
     product: tuple[str, ...] = ()
+    parts: str = ""
 
     def of(self, architecture: Architecture) -> Any:
         """Its value for a design; the first stage's if stages differ."""
@@ -33,6 +37,10 @@ class ShapeAxis:
             return prod(BY_NAME[name].of(architecture) for name in self.product)
         value = getattr(architecture, self.name)
         return value[0] if isinstance(value, tuple) else value
+
+    def is_usual(self, value: Any) -> bool:
+        """Whether a value is one that names leave out, of an axis whose other values they have as they are."""
+        return bool(self.parts) and value == _DEFAULTS[self.name]
 
     def among(self, columns: Any) -> Any:
         """Its values for many designs; `columns` has a record's columns by the names of axes."""
@@ -44,6 +52,9 @@ SHAPE_AXES = (
     ShapeAxis("template"),
     ShapeAxis("block"),
     ShapeAxis("shortcut"),
+    ShapeAxis("stem", parts="deep"),
+    ShapeAxis("projection", parts="pool|pad"),
+    ShapeAxis("attention", parts=r"eca|(?:se|semid)[1-9]\d{0,3}"),
     ShapeAxis("depth", "Depth"),
     ShapeAxis("width", "Width", letter="w"),
     ShapeAxis("kernel_size", "Kernel size", letter="k"),

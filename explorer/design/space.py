@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise, product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from explorer.design.template import TEMPLATES, Task
 
 Ints = npt.NDArray[np.int64]
 Columns = dict[str, Ints]  # slopes and multipliers are float64
+_LABELS = ("block", "shortcut", "stem", "projection", "attention")  # axes of a family that are no numbers
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,15 @@ class DesignSpace:
     group_width: Axis = ()
     block: tuple[str, ...] = ("bottleneck",)
     shortcut: tuple[bool, ...] = (True,)
+    stem: tuple[str, ...] = ("plain",)
+    projection: tuple[str, ...] = ("conv",)
+    attention: tuple[str, ...] = ("none",)
     kind: Literal["family"] = "family"
 
     def __post_init__(self) -> None:
         _refuse_unknown(self.template)
-        refuse_repeats("block", self.block)
-        refuse_repeats("shortcut", self.shortcut)
+        for label in _LABELS:
+            refuse_repeats(label, getattr(self, label))
         for block in self.block:
             if block not in BLOCKS:
                 raise ValueError(f"block {block!r} is unknown; allowed: {', '.join(BLOCKS)}")
@@ -113,14 +117,15 @@ class DesignSpace:
         axes = {"width": self.width, "kernel_size": self.kernel_size, "cardinality": self.cardinality}
         if self.bottleneck_width != "solve":
             axes["bottleneck_width"] = self.bottleneck_width
-        for block in self.block:
-            layers = BLOCKS[block].layers
+        for labels in self._labels:
+            kind = BLOCKS[labels["block"]]
             some = Architecture(
-                depths=TEMPLATES[self.template].blocks_for_depth(whole_values("depth", self.depth)[0], layers),
-                cardinality=BLOCKS[block].cardinality or 1,
+                depths=TEMPLATES[self.template].blocks_for_depth(whole_values("depth", self.depth)[0], kind.layers),
+                cardinality=kind.cardinality or 1,
                 bottleneck_width=1,
+                width=whole_values("width", self.width)[0],
                 template=self.template,
-                block=block,
+                **labels,
             )
             for axis, listed in axes.items():
                 for value in whole_values(axis, listed):
@@ -133,10 +138,14 @@ class DesignSpace:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """One part per block and shortcut."""
-        return tuple(self._part(block, shortcut) for block, shortcut in product(self.block, self.shortcut))
+        """One part per combination of what is no number, as block and shortcut."""
+        return tuple(map(self._part, self._labels))
 
-    def _part(self, block: str, shortcut: bool) -> Part:
+    @property
+    def _labels(self) -> list[dict[str, Any]]:
+        return [dict(zip(_LABELS, own, strict=True)) for own in product(*(getattr(self, name) for name in _LABELS))]
+
+    def _part(self, labels: dict[str, Any]) -> Part:
         axes = {
             axis: whole_values(axis, getattr(self, axis)) for axis in ("depth", "width", "kernel_size", "cardinality")
         }
@@ -147,25 +156,20 @@ class DesignSpace:
         paths = max(axes["cardinality"])
         widest = max(axes.get("bottleneck_width", axes.get("group_width", (1,))))
         largest = Architecture(
-            depths=TEMPLATES[self.template].blocks_for_depth(max(axes["depth"]), BLOCKS[block].layers),
+            depths=TEMPLATES[self.template].blocks_for_depth(max(axes["depth"]), BLOCKS[labels["block"]].layers),
             cardinality=paths,
             bottleneck_width=widest,
             width=max(axes["width"]),
             kernel_size=max(axes["kernel_size"]),
             template=self.template,
-            block=block,
-            shortcut=shortcut,
+            **labels,
         )
-        label: dict[str, str | bool] = {}
-        if len(self.block) > 1:
-            label["block"] = block
-        if len(self.shortcut) > 1:
-            label["shortcut"] = shortcut
+        label = {name: value for name, value in labels.items() if len(getattr(self, name)) > 1}
         factors = tuple(single(axis, values) for axis, values in axes.items())
-        return Part(factors, partial(self._build, block, shortcut), largest, label)
+        return Part(factors, partial(self._build, labels), largest, label)
 
-    def _build(self, block: str, shortcut: bool, points: Columns) -> Designs:
-        template, layers = TEMPLATES[self.template], BLOCKS[block].layers
+    def _build(self, labels: dict[str, Any], points: Columns) -> Designs:
+        template, layers = TEMPLATES[self.template], BLOCKS[labels["block"]].layers
         stages, cardinality = template.stages, points["cardinality"]
         if "group_width" in points:
             path = points["group_width"] // cardinality
@@ -175,8 +179,7 @@ class DesignSpace:
         return Designs(
             length=len(cardinality),
             template=self.template,
-            block=block,
-            shortcut=shortcut,
+            **labels,
             depths=_looked_up(points["depth"], rows, stages),
             cardinalities=_doubled("cardinality", cardinality, stages),
             bottleneck_widths=_doubled("bottleneck_width", path, stages),
@@ -227,6 +230,9 @@ class _StageByStage:
     template: str
     block: str
     kernel_size: Axis
+    stem: str
+    projection: str
+    attention: str
 
     @property
     def stages(self) -> int:
@@ -251,6 +257,14 @@ class _StageByStage:
                 raise ValueError(f"{axis} must be at least 1, not {lowest}")
         if even := [kernel for kernel in whole_values("kernel_size", self.kernel_size) if kernel % 2 == 0]:
             raise ValueError(f"kernel_size must be odd and at least 1, not {even[0]}")
+        if self.projection == "pad":
+            raise ValueError("projection pad: widths of stages may fall here, and it takes no channels away")
+        if self.stem == "deep" and TEMPLATES[self.template].stem_width is None:
+            raise ValueError(
+                f"stem deep: the stem of template {self.template} is a part of a width, which may be odd; allowed: a "
+                "template whose stem has a width of its own, as regnet"
+            )
+        replace(self._alike(1, 64, 3), **self._labels)
         least = TEMPLATES[self.template].stem_reduction
         if odd := [one for one in whole_values(width, getattr(self, width)) if one % least]:
             raise ValueError(
@@ -265,6 +279,7 @@ class _StageByStage:
             template=self.template,
             block=self.block,
             shortcut=True,
+            **self._labels,
             depths=tuple(depths),
             cardinalities=cardinalities,
             bottleneck_widths=paths,
@@ -283,6 +298,10 @@ class _StageByStage:
             template=self.template,
             block=self.block,
         )
+
+    @property
+    def _labels(self) -> dict[str, Any]:
+        return {"stem": self.stem, "projection": self.projection, "attention": self.attention}
 
 
 @dataclass(frozen=True)
@@ -308,6 +327,9 @@ class AnyNetX(_StageByStage):
     shared: tuple[Literal["depth", "width", "bottleneck_ratio", "group_width"], ...] = ()
     rising: tuple[Literal["depth", "width"], ...] = ()
     block: str = "bottleneck"
+    stem: str = "plain"
+    projection: str = "conv"
+    attention: str = "none"
     kind: Literal["anynetx"] = "anynetx"
 
     def __post_init__(self) -> None:
@@ -332,7 +354,7 @@ class AnyNetX(_StageByStage):
         kernels = whole_values("kernel_size", self.kernel_size)
         factors.append(single("kernel_size", kernels))
         deepest, widest = max(whole_values("depth", self.depth)), max(whole_values("width", self.width)) * 2
-        largest = self._alike(deepest, widest, max(kernels))
+        largest = replace(self._alike(deepest, widest, max(kernels)), **self._labels)
         return (Part(tuple(factors), self._build, largest, {}),)
 
     def _build(self, points: Columns) -> Designs:
@@ -356,6 +378,7 @@ class RegNetX(_StageByStage):
     group_width       g, channels of one path
 
     A point whose line does not give exactly the template's number of stages is not a network and counts as infeasible.
+    With `attention: semid4` the networks are RegNetY.
     """
 
     template: str
@@ -367,6 +390,9 @@ class RegNetX(_StageByStage):
     group_width: Axis
     kernel_size: Axis = (3,)
     block: str = "bottleneck"
+    stem: str = "plain"
+    projection: str = "conv"
+    attention: str = "none"
     kind: Literal["regnetx"] = "regnetx"
 
     def __post_init__(self) -> None:
@@ -389,6 +415,7 @@ class RegNetX(_StageByStage):
         line = max(values["initial_width"]) + max(values["slope"]) * max(values["depth"])
         width = 2 * math.ceil(line * max(values["multiplier"]))
         largest = self._alike(int(max(values["depth"])), width, int(max(values["kernel_size"])))
+        largest = replace(largest, **self._labels)
         return (Part(factors, self._build, largest, {}),)
 
     def _build(self, points: Columns) -> Designs:

@@ -22,7 +22,8 @@ class Task:
 class Template:
     """Stem, stage strides and head of a network; widths double from stage to stage (ResNeXt paper, section 3.1).
 
-    stem_width   output channels of the stem; None: a quarter of the first stage's width, as in the paper
+    stem_width   output channels of the stem; None: the first stage's width over `stem_part`
+    stem_part    4 as in the ResNeXt paper; 1 for a stem as wide as the first stage
     task         the task the published counts refer to; a study takes its task from its data
     depths       the published blocks per stage by depth; `blocks_for_depth` extends them by the template's rule
     block        its networks' usual block, which names omit
@@ -38,6 +39,7 @@ class Template:
     task: Task
     depths: dict[int, tuple[int, ...]] = field(default_factory=dict)
     stem_width: int | None = None
+    stem_part: int = 4
     block: str = "bottleneck"
     layers: int = 3
     uncounted: int = 2
@@ -50,7 +52,7 @@ class Template:
     @property
     def stem_reduction(self) -> int:
         """Number of which the first stage's width must be a multiple."""
-        return 4 if self.stem_width is None else 1
+        return self.stem_part if self.stem_width is None else 1
 
     @property
     def total_stride(self) -> int:
@@ -125,6 +127,8 @@ TEMPLATES = {
             layers=2,
         ),
         _CIFAR,
+        # He et al., 2015, section 4.2: basic blocks after a stem as wide as they are; depth 6n+2.
+        replace(_CIFAR, name="cifar_basic", stem_part=1, block="basic", layers=2),
         # This project's, for images of 8 to 16 pixels: a third stage would work on maps of 2 pixels, mostly padding.
         replace(_CIFAR, name="small", strides=(1, 2), task=Task(channels=1, image_size=8, classes=10)),
         # Wide ResNet paper, section 3: WRN-d-k has d = 6n+4 layers, since its authors count the three projections and

@@ -58,6 +58,9 @@ class RunRecord:
     start: Place = 0
     host: str = ""
     filter_layers: Place = 0
+    stem: str = "plain"
+    projection: str = "conv"
+    attention: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
 """The content of a design's card: its stages, its costs, its errors by seed, and the command that trains it again."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from explorer.analysis.summary import SettingSummary
+from explorer.design.architecture import Architecture
+from explorer.design.attention import kind_and_ratio
 from explorer.design.cost_measures import COUNTED, MEASURES
 from explorer.design.layout import layout
 from explorer.design.template import Task
@@ -33,6 +36,7 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
         "block": architecture.block,
         "shortcut": architecture.shortcut,
         "kernel": architecture.kernel_size,
+        "parts": ", ".join(_parts(architecture)),
         "form": form,
         "stages": stages,
         "costs": [
@@ -44,6 +48,19 @@ def card(summary: SettingSummary, config: StudyConfig, task: Task) -> dict[str, 
         "errors": {str(seed): seed_words(summary, seed) for seed in summary.errors},
         "command": command(summary.setting, config),
     }
+
+
+def _parts(architecture: Architecture) -> Iterator[str]:
+    """What of a design its picture does not show."""
+    if architecture.stem == "deep":
+        yield "a stem of three convolutions"
+    if architecture.projection != "conv":
+        yield "shortcuts pooled before their 1x1" if architecture.projection == "pool" else "shortcuts padded"
+    kind, ratio = kind_and_ratio(architecture.attention)
+    if kind == "eca":
+        yield "channels scaled by a convolution along them (ECA)"
+    elif kind != "none":
+        yield f"squeeze-and-excitation of the {'output' if kind == 'se' else 'middle'}, ratio {ratio}"
 
 
 def _upper(words: str) -> str:

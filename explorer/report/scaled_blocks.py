@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from explorer.analysis.summary import SettingSummary
 from explorer.design.alexnet import alexnet_layout
 from explorer.design.architecture import Architecture
+from explorer.design.attention import squeezed_width
 from explorer.design.block import BLOCKS
 from explorer.design.cost import block_cost
 from explorer.design.layout import Stage, layout, reduced
@@ -158,6 +159,14 @@ def _block(stage: Stage) -> ScaledBlock:
     else:
         grouped = Conv(kernel, middle, kernel**2 * path, stage.cardinality)
         rows = ((Conv(1, middle, into),), (grouped,), (Conv(1, out, middle),))
+    if stage.attention == "eca":
+        paths += ", channels scaled by a convolution along them"
+    elif stage.attention != "none":
+        squeezed = squeezed_width(stage.attention, stage.se_ratio, in_width=into, width=out)
+        scaled = out if stage.attention == "se" else middle
+        paths += f", {scaled} channels scaled by {squeezed}"
+        place = len(rows) if stage.attention == "se" else len(rows) - 1
+        rows = (*rows[:place], (Conv(1, squeezed, scaled),), (Conv(1, scaled, squeezed),), *rows[place:])
     return ScaledBlock(rows, into, stage.depth, size, ARROW.join(map(str, chain)), paths)
 
 

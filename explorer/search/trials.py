@@ -9,7 +9,7 @@ import copy
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -317,7 +317,8 @@ def open_trials(
     study = optuna.create_study(study_name=name, directions=directions, sampler=optuna.samplers.RandomSampler(seed=0))
     trials = Trials(study, seeds, cost=cost, first_seed=first_seed)
     formed = any(setting.form != "grouped" for setting in settings)
-    parameters = [_parameters(setting, formed=formed) for setting in settings]
+    axes = _told(settings)
+    parameters = [_parameters(setting, axes, formed=formed) for setting in settings]
     choices = _distributions(parameters)
     trials.note(settings)
     for setting, own in zip(settings, parameters, strict=True):
@@ -419,9 +420,15 @@ def _copied(trial: FrozenTrial) -> FrozenTrial:
     return copied
 
 
-def _parameters(setting: Setting, *, formed: bool) -> dict[str, int | str]:
+def _told(settings: Sequence[Setting]) -> list[str]:
+    """The axes of a study's trials: not those that short names leave out of all its designs."""
+    shapes = [one.architecture for one in settings]
+    return [one.name for one in OWN if not all(one.is_usual(getattr(shape, one.name)) for shape in shapes)]
+
+
+def _parameters(setting: Setting, axes: list[str], *, formed: bool) -> dict[str, int | str]:
     """The axes of a setting, and its form if `formed`; values given per stage are joined by dots, as in names."""
-    values = {axis.name: getattr(setting.architecture, axis.name) for axis in OWN}
+    values = {axis: getattr(setting.architecture, axis) for axis in axes}
     found = {axis: ".".join(map(str, value)) if isinstance(value, tuple) else value for axis, value in values.items()}
     return found | ({"form": setting.form} if formed else {})
 

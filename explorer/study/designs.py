@@ -17,7 +17,7 @@ from explorer.design.cost_measures import ADDED, COUNTED
 from explorer.design.feasible import Pool, Scan, draw, nearest_budget, scan, space_filling
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import MOST_LISTED, listed, matched
-from explorer.design.name import FORMED_BLOCKS, display_setting, parse_name, setting_name, short_name
+from explorer.design.name import display_setting, has_forms, parse_name, setting_name, short_name
 from explorer.design.ranges import Range
 from explorer.design.shape_axes import SHAPE_AXES
 from explorer.design.space import DesignSpace, NamedSpace, Space
@@ -329,8 +329,11 @@ def _in_forms(config: StudyConfig, settings: tuple[Setting, ...]) -> tuple[Setti
         raise InputError(
             f"search.forms={list(forms)}: a search that chooses designs trains them grouped; set [grouped]"
         )
-    if odd := [one.name for one in settings if one.architecture.block not in FORMED_BLOCKS]:
-        raise InputError(f"search.forms={list(forms)}: {odd[0]} has no equivalent forms; allowed: bottlenecks")
+    if odd := [one.name for one in settings if not has_forms(one.architecture)]:
+        raise InputError(
+            f"search.forms={list(forms)}: {odd[0]} has no equivalent forms; allowed: bottlenecks whose paths are apart "
+            "until they are added"
+        )
     return tuple(replace(setting, form=form) for setting in settings for form in forms)
 
 
@@ -547,7 +550,7 @@ def _reference(config: StudyConfig, text: str) -> Architecture:
     space = config.space
     if not isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
         return parse_name(text)
-    axes = ("depth", "width", "kernel_size", "block", "shortcut")
+    axes = ("depth", "width", "kernel_size", "block", "shortcut", "stem", "projection", "attention")
     values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
     wholes = [_whole(space.template, text, *point) for point in islice(product(*values), MOST_TRIED)]
     for axis, several in zip(axes, values, strict=True):
@@ -561,8 +564,9 @@ def _reference(config: StudyConfig, text: str) -> Architecture:
 
 
 def _whole(
-    template: str, paths: str, depth: int, width: int, kernel_size: int, block: str, shortcut: bool
+    template: str, paths: str, depth: int, width: int, kernel_size: int, block: str, shortcut: bool, *parts: str
 ) -> Architecture:
     plain = "" if shortcut else "-plain"
     other = "" if block == TEMPLATES[template].block else f"-{block}"
-    return parse_name(f"{depth}-{paths}-w{width}-k{kernel_size}{other}{plain}-{template}")
+    rest = "".join(f"-{part}" for part in parts if part not in ("plain", "conv", "none"))
+    return parse_name(f"{depth}-{paths}-w{width}-k{kernel_size}{other}{plain}{rest}-{template}")

@@ -28,6 +28,9 @@ class SpaceKeys(TypedDict, total=False):
     template: str
     block: Sequence[str] | str
     shortcut: Sequence[bool] | bool
+    stem: Sequence[str] | str
+    projection: Sequence[str] | str
+    attention: Sequence[str] | str
     depth: Axis
     width: Axis
     kernel_size: Axis

@@ -48,6 +48,23 @@ SPACES: dict[str, Space] = {
     "anynetx_d": AnyNetX(
         "cifar", (1, 2), Range(4, 40, step=4), (1, 2), (1, 8), rising=("width",), shared=("group_width",)
     ),
+    "parts": DesignSpace(
+        "cifar",
+        (11, 20),
+        (16, 64),
+        Range(1, 16),
+        bottleneck_width=Range(1, 9),
+        block=("bottleneck", "preact"),
+        stem=("plain", "deep"),
+        projection=("conv", "pool", "pad"),
+        attention=("none", "se4", "semid3", "eca"),
+    ),
+    "regnety": RegNetX(
+        *("regnet_cifar", Range(4, 9), (8, 16, 24), RealRange(4, 40, 4), RealRange(2, 3, 0.25), (1, 2), (4, 8)),
+        stem="deep",
+        projection="pool",
+        attention="semid4",
+    ),
     "regnetx": RegNetX(
         "regnet_cifar", Range(4, 9), (8, 16, 24), RealRange(4, 40, 4), RealRange(2, 3, 0.25), (1, 2), (4, 8)
     ),

@@ -1,4 +1,6 @@
+import contextlib
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +41,28 @@ def architectures(draw: st.DrawFn) -> Architecture:
     )
 
 
+PARTS = st.fixed_dictionaries(
+    {
+        "stem": st.sampled_from(["plain", "deep"]),
+        "projection": st.sampled_from(["conv", "pool", "pad"]),
+        "attention": st.sampled_from(["none", "eca", "se1", "se16", "semid4", "semid9999"]),
+    }
+)
+
+
+@given(architectures(), PARTS, st.sampled_from(["grouped", "sum"]))
+def test_parts_that_not_every_network_has_are_in_its_name_and_read_from_it(
+    architecture: Architecture, parts: dict[str, str], form: str
+) -> None:
+    for name, value in parts.items():
+        with contextlib.suppress(ValueError):  # no block, template or width goes with all of them
+            architecture = replace(architecture, **{name: value})  # type: ignore[arg-type]
+    name = setting_name(architecture, form)
+    assert parse_setting(name) == parse_setting(display_setting(name)) == (architecture, form)
+    (override,) = OverridesParser.create().parse_overrides([f"architecture={short_name(architecture)}"])
+    assert override.value() == short_name(architecture)
+
+
 @given(architectures())
 def test_a_short_name_parses_back_to_the_same_architecture(architecture: Architecture) -> None:
     assert parse_name(short_name(architecture)) == architecture
@@ -67,6 +91,9 @@ def test_a_short_name_can_be_typed_as_an_override(architecture: Architecture) ->
         ("29-8x14.24.58d-preact-plain", (3, 3, 3), "cifar"),
         ("17-1.2.4x8d-w32.96.128-b1.2.2", (1, 2, 2), "cifar"),
         ("8-2x48d-alexnet", (1, 1, 1, 1, 1), "alexnet"),
+        ("20-1x16d-w16-cifar_basic", (3, 3, 3), "cifar_basic"),
+        ("50-1x64d-deep-pool-se16", (3, 4, 6, 3), "imagenet"),
+        ("29-32x4d-k5-b1.4.4-preact-pad-eca", (1, 4, 4), "cifar"),
     ],
 )
 def test_names_give_blocks_and_template(name: str, depths: tuple[int, ...], template: str) -> None:
@@ -95,6 +122,9 @@ def test_display_names_call_cardinality_one_a_resnet() -> None:
         ("29-4x24d-inception", "Inception-style-29 (4x24d)"),
         ("alexnet", "AlexNet-8 (2x48d)"),
         ("29-8x14.24.58d", "ResNeXt-29 (8x14.24.58d)"),
+        ("resnet50d", "ResNet-50 (1x64d, deep stem, pooled projections)"),
+        ("20-1x16d-w16-pad-cifar_basic", "Basic ResNet-20 (1x16d, w16, padded shortcuts, cifar_basic)"),
+        ("seresnext50_32x4d", "ResNeXt-50 (32x4d, se16)"),
     ],
 )
 def test_neighbours_are_displayed_by_their_family(name: str, shown: str) -> None:
@@ -134,6 +164,19 @@ KNOWN = {
     "164-1x16d-w64-preact": ("preresnet164", "PreResNet-164", "Pre-activation ResNet-164"),
     "200-1x64d-preact": ("preresnet200",),
     "8-2x48d-alexnet": ("alexnet", "AlexNet"),
+    "20-1x16d-w16-cifar_basic": ("resnet20", "ResNet-20"),
+    "110-1x16d-w16-preact_basic-cifar_basic": ("preresnet110", "PreResNet-110"),
+    "50-1x64d-deep-pool": ("resnet50d", "resnet50d.ra2_in1k", "ResNet-50-D", "gluon_resnet50_v1d", "ResNet50_vd"),
+    "50-1x64d-deep": ("resnet50c", "gluon_resnet50_v1c"),
+    "50-32x4d-deep-pool": ("resnext50d_32x4d",),
+    "26-32x4d-b2.2.2.2-deep-pool-se16-imagenet": ("seresnext26d_32x4d",),
+    "50-32x4d-se16": ("seresnext50_32x4d", "SE-ResNeXt-50 (32x4d)", "gluon_seresnext50_32x4d"),
+    "50-1x64d-se16": ("seresnet50", "SE-ResNet-50", "seresnet50.a1_in1k"),
+    "18-1x64d-w64-se16-imagenet_basic": ("legacy_seresnet18",),
+    "50-1x64d-deep-pool-eca": ("ecaresnet50d", "ecaresnet50d.miil_in1k"),
+    "53-3.8.16.36x56.56.56.56d-w168.448.896.2016-b2.4.10.1-semid4-regnet": ("regnety_080", "RegNetY-8.0GF"),
+    "53-4.8.16.36x56.56.56.56d-w224.448.896.2016-b2.4.10.1-semid4-regnet": ("regnety_080_tv", "regnet_y_8gf"),
+    "44-4.9.20.49x16.16.16.16d-w64.144.320.784-b1.3.8.2-semid4-regnet": ("regnety_008_tv", "regnet_y_800mf"),
 }
 
 
@@ -242,28 +285,25 @@ def test_what_a_page_shows_is_read_as_the_same_setting(architecture: Architectur
     ("name", "problem"),
     [
         (
-            "seresnext50_32x4d",
-            "it has squeeze-and-excitation or another attention, which no block here has; near: 50-32",
+            "seresnet18",
+            "it has channels squeezed to other numbers in different libraries, or its strides in other conv",
         ),
+        ("legacy_seresnet50", "or its strides in other convolutions; near: 50-1x64d"),
+        ("eca_resnet50", "kernels along its channels that its code sets by hand, where the paper's formula gives them"),
         (
-            "seresnet50.a1_in1k",
-            "it has squeeze-and-excitation or another attention, which no block here has; near: 50-1x",
+            "skresnext50_32x4d",
+            "it has attention of another kind than those here, or elsewhere in its blocks; near: 50-",
         ),
-        ("seresnext26d_32x4d", "it has squeeze-and-excitation or another attention, which no block here has"),
         ("torchvision.models.alexnet", "has one group and other widths, which the template here has not; near: 8-2x48"),
-        ("regnety_032", "which no block here has; near: 77-2.4.9.21x48.48.48.48d-w96.192.432.1008-b2.6.15.2-regnet"),
-        ("RegNetY-3.2GF", "which no block here has; near: 77-2.4.9.21x48.48.48.48d-w96.192.432.1008-b2.6.15.2-regnet"),
         (
-            "resnet50d",
-            "it has another stem, or average pooling in its shortcuts (ResNet-C, -D and their kin), which no",
+            "resnet50t",
+            "it has a stem of other widths than ResNet-C and -D, which no template here has; near: 50-1x64d-d",
         ),
-        ("resnet50d.ra2_in1k", "which no template here has; near: 50-1x64d"),
-        ("ResNet-50-D", "which no template here has; near: 50-1x64d"),
-        ("resnext50d_32x4d", "which no template here has; near: 50-32x4d"),
-        ("gluon_resnet50_v1d", "which no template here has; near: 50-1x64d"),
+        ("gluon_resnet50_v1s", "which no template here has; near: 50-1x64d-deep-pool"),
+        ("resnet14d", "no network of that kind has this depth; known: 18, 26, 34, 50, 101, 152, 200"),
+        ("regnety_033", "expected a name like"),
         ("resnetv2_50", "it has pooling before its first batch norm"),
         ("resnest50d", "it has attention among its paths"),
-        ("resnet56", "its shortcuts have no weights; here they are projections; near: 58-1x16d-w16-basic-wide"),
         ("ResNeXt-50", "it does not say how many paths of which width; near: 50-32x4d"),
         ("regnet_x_450mf", "expected a name like"),
         ("regnetx_033", "expected a name like"),
@@ -275,16 +315,24 @@ def test_what_a_page_shows_is_read_as_the_same_setting(architecture: Architectur
         ("DenseNet-121", "it has blocks of another kind than those here"),
         ("vit_b_16", "it has blocks of another kind than those here"),
         ("torchvision/mobilenet_v2", "it has blocks of another kind than those here"),
-        ("resnet49", "no network of that kind has this depth; known: 18, 26, 34, 50, 101, 152, 164, 200"),
-        ("preact_resnet49", "no network of that kind has this depth; known: 18, 34, 50, 101, 152, 164, 200, 1001"),
+        (
+            "resnet49",
+            "no network of that kind has this depth; known: 18, 20, 26, 32, 34, 44, 50, 56, 101, 110, 152, 164,",
+        ),
+        (
+            "preact_resnet49",
+            "of that kind has this depth; known: 18, 20, 32, 34, 44, 50, 56, 101, 110, 152, 164, 200, 1001",
+        ),
         ("ResNet50V2", "or another beginning or biases (Keras, gluon), which none here has; near: 50-1x64d-preact"),
         ("resnet_v2_101", "or another beginning or biases (Keras, gluon), which none here has; near: 101-1x64d-preact"),
         ("resnetv2_50x1_bit.goog_in21k", "it has pooling before its first batch norm"),
         ("resnet50_v1", "it has its strides in other convolutions, or biases in them (Keras, gluon, slim)"),
-        ("sknet50", "or another attention, which no block here has; near: 50-32x4d"),
-        ("SENet-154", "or another attention, which no block here has; near: 152-64x4d"),
-        ("resnetrs50", "which no block here has, and another stem; near: 50-1x64d"),
-        ("PreResNet-110", "its shortcuts have no weights; here they are projections; near: 112-1x16d-w16-wide"),
+        ("sknet50", "it has attention of another kind than those here, or elsewhere in its blocks; near: 50-32x4d"),
+        (
+            "SENet-154",
+            "it has projections of 3x3 and other parts of its own, which no block here has; near: 152-64x4d-",
+        ),
+        ("resnetrs50", "elsewhere in its blocks, and another stem; near: 50-1x64d"),
         ("resnet50_gn", "it has group norms, and every block here has batch norms; near: 50-1x64d"),
         ("resnetblur50", "it has blurred pooling, which no template here has; near: 50-1x64d"),
         (
@@ -304,8 +352,8 @@ def test_networks_that_are_none_of_ours_say_why_and_what_is_near(name: str, prob
         parse_name(name)
 
 
-NEAR = ["seresnext50_32x4d", "seresnext26d_32x4d", "regnety_040", "resnet34d", "resnet110", "resnext101"]
-NEAR += ["sknet101", "senet154", "resnetrs270", "resnet50v2", "resnet_v1_152", "PreResNet-20", "resnetaa50d"]
+NEAR = ["seresnet18", "legacy_seresnet101", "eca_resnet101", "skresnext50_32x4d", "resnet34t", "resnext101"]
+NEAR += ["sknet101", "senet154", "resnetrs270", "resnet50v2", "resnet_v1_152", "seresnet20", "resnetaa50d"]
 
 
 def test_what_is_near_can_be_typed_itself() -> None:
@@ -348,6 +396,17 @@ def test_numbers_that_follow_the_rule_are_kept_as_the_first_one() -> None:
         ("17-2x48d-b1.1.1.1.1-alexnet-preact", "block preact does not go with template alexnet"),
         ("29-2x48d-plain-plain", "shortcut is given twice"),
         ("29-32x4d-w64 ", "is not understood"),
+        ("29-32x4d-w4-deep", "stem deep: its first two convolutions have half its 1 channels; width has to make"),
+        ("29-32x4d-plain-pool", "projection pool: without shortcuts there is none; leave it at conv"),
+        (
+            "29-32x4d-w64.32.64-pad",
+            "projection pad adds channels and takes none away, but widths fall: [16, 64, 32, 64]",
+        ),
+        ("29-32x4d-pool-pad", "projection is given twice"),
+        ("29-4x8d-semid4-inception", "an Inception-style block has no single middle; allowed: se16, eca"),
+        ("8-2x48d-deep-alexnet", "AlexNet has its own stem and no shortcuts"),
+        ("8-2x48d-eca-alexnet", "attention eca: AlexNet's layers have what it has; leave it at none"),
+        ("29-32x4d-se0", "part 'se0' is not understood"),
         ("٢٩-32x4d", "expected a name like"),
     ],
 )

@@ -18,6 +18,8 @@ from explorer.design import (
     scan,
     short_name,
 )
+from explorer.design.cost import attention_cost
+from explorer.design.layout import layout
 from explorer.design.ranges import Range, RealRange, rising, whole_values
 from explorer.design.space import compatible
 
@@ -109,6 +111,12 @@ def test_neighbours_are_listed_by_name_and_solved_one_by_one() -> None:
             "cardinality 3 does not divide group_width 128; allowed: 1, 2",
         ),
         ({"shortcut": ()}, "shortcut is empty"),
+        ({"stem": ("wide",)}, "stem 'wide' is unknown; allowed: plain, deep"),
+        ({"stem": ("deep",), "width": (256, 4)}, "has to make this number even, and 4 does not"),
+        ({"projection": ("conv", "mean")}, "projection 'mean' is unknown; allowed: conv, pool, pad"),
+        ({"projection": ("pool",), "shortcut": (True, False)}, "projection pool: without shortcuts there is none"),
+        ({"attention": ("se",)}, "attention 'se' is unknown; allowed: none, se16 or another ratio"),
+        ({"attention": ("none", "none")}, "attention .* names a value twice"),
     ],
 )
 def test_a_space_that_cannot_be_built_is_refused(changes: dict[str, Any], problem: str) -> None:
@@ -189,6 +197,37 @@ def test_regnets_have_the_published_costs(row: tuple[Any, ...]) -> None:
     assert sum(design.depths) == depth
 
 
+# pycls, model_complexity.json and configs/dds_baselines/regnety, in the same order; as pycls counts: with the biases of
+# convolutions, and with those and the outputs of the classifier.
+REGNETYS = [
+    ("200MF", 13, 24, 36.44, 2.49, 8, 3162996, 199519076, 2168052),
+    ("400MF", 16, 48, 27.89, 2.09, 8, 4344144, 401849056, 3892496),
+    ("600MF", 15, 48, 32.54, 2.32, 16, 6055160, 601227608, 4334296),
+    ("800MF", 14, 56, 38.84, 2.4, 16, 6263168, 797183328, 5249888),
+    ("1.6GF", 27, 48, 20.71, 2.65, 24, 11202430, 1612087326, 8044814),
+    ("3.2GF", 21, 80, 42.63, 2.66, 24, 19436338, 3176496162, 11263418),
+    ("4.0GF", 22, 96, 31.41, 2.24, 64, 20646656, 3973301344, 12287200),
+    ("6.4GF", 25, 112, 33.22, 2.27, 72, 30583252, 6355221876, 16407188),
+    ("8.0GF", 17, 192, 76.82, 2.19, 56, 39180068, 7963074196, 17968916),
+    ("12GF", 19, 168, 73.36, 2.37, 112, 51822544, 12092395504, 21384496),
+    ("16GF", 18, 200, 106.23, 2.48, 112, 83590140, 15911534044, 23041228),
+    ("32GF", 20, 232, 115.89, 2.53, 232, 145046770, 32279583362, 30261570),
+]
+
+
+@pytest.mark.parametrize("row", REGNETYS, ids=lambda row: row[0])
+def test_regnets_with_squeeze_and_excitation_have_the_published_costs_and_names(row: tuple[Any, ...]) -> None:
+    size, depth, initial_width, slope, multiplier, group_width, *counts = row
+    axes = ((depth,), (initial_width,), (slope,), (multiplier,), (1,), (group_width,))
+    (design,) = listed(RegNetX("regnet", *axes, attention="semid4"), None, Task(3, 224, 1000))
+    assert parse_name(f"RegNetY-{size}") == design
+    own, biases = cost(design), 1000
+    for stage in layout(design, Task(3, 224, 1000)).stages:  # as many biases as channels that the convolutions give
+        first = attention_cost(stage, stage.in_width).activations
+        biases += first + attention_cost(stage, stage.width).activations * (stage.depth - 1)
+    assert [own.params, own.macs + biases, own.activations + 1000] == counts
+
+
 def test_a_line_with_another_number_of_stages_is_no_network() -> None:
     space = RegNetX("regnet_cifar", (3,), (8,), (0.0, 8.0), (2.5,), (1,), (8,))
     task = TASK
@@ -222,6 +261,9 @@ def test_paths_are_adjusted_to_divide_the_width_as_in_the_regnet_paper() -> None
         (lambda: RegNetX("regnet", (12,), (8,), (-1,), (2,), (1,), (8,)), "slope must be at least 0, not -1"),
         (lambda: RegNetX("regnet", (12,), (8,), (1,), (1,), (1,), (8,)), "multiplier must be above 1, not 1"),
         (lambda: RegNetX("regnet", (2000,), (8,), (1,), (2,), (1,), (8,)), "depth 2000: allowed are up to 1000"),
+        (lambda: anynet(projection="pad"), "projection pad: widths of stages may fall here"),
+        (lambda: anynet(template="cifar", stem="deep"), "stem deep: the stem of template cifar is a part of a width"),
+        (lambda: anynet(attention="se"), "attention 'se' is unknown"),
         (lambda: NamedSpace(("29-1x64d", "29-1x64d-w256")), "29-1x64d and 29-1x64d-w256 are the same network"),
         (lambda: NamedSpace(()), "architecture is empty"),
     ],

@@ -346,13 +346,15 @@ def test_a_start_like_an_earlier_one_is_that_one_again(start: Start) -> None:
 def test_a_record_without_the_column_has_the_first_start_and_gets_it_when_it_is_continued(start: Start) -> None:
     start()
     path = FOLDER / study.RUNS
-    older = [name for name in table.columns(RunRecord) if name not in ("start", "host", "filter_layers", "crc")]
+    later = ("start", "host", "filter_layers", "stem", "projection", "attention")
+    older = [name for name in table.columns(RunRecord) if name not in (*later, "crc")]
     rows = csv.DictReader(path.read_text().splitlines())
     path.write_text(",".join([*older, "crc"]) + "\n" + table._checked([[row[name] for name in older] for row in rows]))
     table.truncate(FOLDER / study.FILTERS, 0)
     assert list(records.load(FOLDER).runs["start"]) == [0] * 4
     assert start("search.seeds=3")[0] == 0
-    assert path.read_text().splitlines()[0].endswith(",start,host,filter_layers,crc")
+    assert path.read_text().splitlines()[0].endswith(",".join(["", *later, "crc"]))
+    assert set(records.load(FOLDER).runs["attention"]) == {"none"}
     assert list(records.load(FOLDER).runs["start"]) == [0] * 6
 
 

@@ -1,10 +1,14 @@
 """One formula, three referees: random designs over every block, template and per-stage space, all exact."""
 
+import contextlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from explorer.design import BLOCKS, TEMPLATES, AnyNetX, Architecture, RegNetX, Task, cost, short_name
+from explorer.design.architecture import PROJECTIONS, STEMS
 from explorer.design.ranges import Range, RealRange
 from explorer.training.network.build import module_of
 from explorer.training.network.count import check_cost, torch_count
@@ -61,6 +65,20 @@ def _of_the_family(rng: np.random.Generator) -> Architecture:
     )
 
 
+def with_parts(architecture: Architecture, rng: np.random.Generator) -> Architecture:
+    """The network with another stem, projection and attention where it can have them."""
+    ratio = int(rng.choice([1, 2, 3, 4, 5, 16, 64]))
+    parts = {
+        "stem": ["plain", "deep"],
+        "projection": ["conv", "pool", "pad"],
+        "attention": ["none", "eca", f"se{ratio}", f"semid{ratio}"],
+    }
+    for name, values in parts.items():
+        with contextlib.suppress(ValueError):
+            architecture = replace(architecture, **{name: str(rng.choice(values))})  # type: ignore[arg-type]
+    return architecture
+
+
 def random_task(architecture: Architecture, rng: np.random.Generator) -> Task | None:
     """A task of 64 pixels or less that the network takes; None where such a task is rare or there is none."""
     for _ in range(20):
@@ -83,7 +101,7 @@ def convolved(architecture: Architecture, task: Task) -> int:
         outputs.append(output[0].numel())
 
     for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Conv1d):
             module.register_forward_hook(note)
     network(image)
     return sum(outputs)
@@ -93,20 +111,20 @@ def cases(count: int, seed: int) -> list[tuple[Architecture, Task]]:
     rng = np.random.default_rng(seed)
     found: list[tuple[Architecture, Task]] = []
     while len(found) < count:
-        architecture = random_architecture(rng)
+        architecture = with_parts(random_architecture(rng), rng)
         if task := random_task(architecture, rng):
             found.append((architecture, task))
     return found
 
 
 def test_the_closed_form_equals_built_networks_and_torchs_counter() -> None:
-    seen = set()
+    seen = set[str]()
     for architecture, task in cases(DESIGNS, seed=0):
         formula, counted = cost(architecture, task), torch_count(architecture, task)
         assert (counted.params, counted.macs) == (formula.params, formula.macs), (short_name(architecture), task)
-        seen.add((architecture.template, architecture.block))
-    assert {block for _, block in seen} == set(BLOCKS)
-    assert {template for template, _ in seen} == set(TEMPLATES)
+        seen |= {architecture.template, architecture.block, architecture.stem, architecture.projection}
+        seen.add(architecture.attention.rstrip("0123456789"))
+    assert seen == {*TEMPLATES, *BLOCKS, *STEMS, *PROJECTIONS, "none", "eca", "se", "semid"}
 
 
 @pytest.mark.parametrize("part", range(2))

@@ -26,6 +26,9 @@ NAMES = [
     "8-1x16d-w16-basic",
     "11-4x3d-w16-inception",
     "8-2x6d-alexnet_cifar",
+    "11-4x3d-w16-deep-pool-se4",
+    "8-1x16d-w16-pad-eca-cifar_basic",
+    "11-4x3d-w16-preact-semid4",
 ]
 # Runs far from this project, once for all designs: only torch and what lies in their folders.
 ALONE = """
@@ -75,7 +78,7 @@ def test_the_python_module_is_readable_and_says_what_it_costs(name: str) -> None
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["11-4x3d-w16", "10-1x16d-w16-wide", "11-4x3d-w16-inception", "8-2x6d-alexnet_cifar"])
+@pytest.mark.parametrize("name", [*NAMES[:1], *NAMES[4:5], *NAMES[6:]])
 def test_onnx_computes_the_same_to_1e_5(name: str, tmp_path: Path) -> None:
     import onnxruntime
 

@@ -26,6 +26,8 @@ NAMES = [
     "11-12x1d-w16-k5",  # more than ten paths: their numbers do not sort as text
     "11-1x7d-w16",
     "11-2.4.8x3.5.2d-w16",
+    "11-4x3d-w16-deep-pool-se4",
+    "11-4x3d-w16-preact-pad-eca",
 ]
 
 
@@ -110,7 +112,7 @@ def test_a_batch_norm_inside_each_path_of_the_sum_would_be_another_function() ->
     assert "layer1.0.bn3.3.weight" in shared
 
 
-@pytest.mark.parametrize("name", ["wrn-10-1", "11-4x4d-inception", "8-2x12d-alexnet_cifar"])
+@pytest.mark.parametrize("name", ["wrn-10-1", "11-4x4d-inception", "8-2x12d-alexnet_cifar", "11-4x4d-semid4"])
 def test_blocks_with_one_form_say_why(name: str) -> None:
     with pytest.raises(ValueError, match="has no equivalent forms: "):
         refuse_without_forms(parse_name(name))

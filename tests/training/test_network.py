@@ -195,6 +195,71 @@ def test_a_state_dict_in_torchvisions_layout_loads_strictly_and_computes_the_sam
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
+def normed(state: dict[str, Tensor], name: str, maps: Tensor) -> Tensor:
+    mean, variance, weight, bias = (
+        state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+    )
+    return F.batch_norm(maps, mean, variance, weight, bias)
+
+
+def descendant(state: dict[str, Tensor], images: Tensor, groups: int) -> Tensor:
+    """timm's seresnext50d or ecaresnext50d, written down again from its keys alone, in evaluation mode."""
+    maps = images
+    for number, stride in ((0, 2), (3, 1)):
+        maps = F.conv2d(maps, state[f"conv1.{number}.weight"], stride=stride, padding=1)
+        maps = F.relu(normed(state, f"conv1.{number + 1}", maps))
+    maps = F.relu(normed(state, "bn1", F.conv2d(maps, state["conv1.6.weight"], padding=1)))
+    maps = F.max_pool2d(maps, 3, 2, 1)
+    for stage, blocks in enumerate((3, 4, 6, 3), start=1):
+        for block in range(blocks):
+            name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+            inner = F.relu(normed(state, f"{name}.bn1", F.conv2d(maps, state[f"{name}.conv1.weight"])))
+            inner = F.conv2d(inner, state[f"{name}.conv2.weight"], stride=stride, padding=1, groups=groups)
+            inner = F.conv2d(F.relu(normed(state, f"{name}.bn2", inner)), state[f"{name}.conv3.weight"])
+            inner = normed(state, f"{name}.bn3", inner)
+            means = inner.mean(dim=(2, 3))
+            if f"{name}.se.conv.weight" in state:
+                kernel = state[f"{name}.se.conv.weight"]
+                scores = F.conv1d(means[:, None], kernel, padding=kernel.shape[-1] // 2)[:, 0]
+            else:
+                first, second = (state[f"{name}.se.fc{part}.weight"].flatten(1) for part in (1, 2))
+                scores = F.linear(F.relu(F.linear(means, first, state[f"{name}.se.fc1.bias"])), second)
+                scores = scores + state[f"{name}.se.fc2.bias"]
+            inner = inner * torch.sigmoid(scores)[:, :, None, None]
+            if block == 0:
+                if stride == 2:
+                    maps = F.avg_pool2d(maps, 2, 2, ceil_mode=True, count_include_pad=False)
+                maps = normed(state, f"{name}.downsample.2", F.conv2d(maps, state[f"{name}.downsample.1.weight"]))
+            maps = F.relu(inner + maps)
+    return F.linear(maps.mean(dim=(2, 3)), state["fc.weight"], state["fc.bias"])
+
+
+@pytest.mark.parametrize("name", ["seresnext50d_32x4d", "50-32x4d-deep-pool-eca"])
+def test_stem_shortcut_and_attention_are_laid_out_as_timms_and_compute_the_same(name: str) -> None:
+    task = Task(3, 72, 10)  # maps of 18, 9 and 5 pixels: the last ones of a row are averaged alone
+    network = build(parse_name(name), task, stream(0, "initialisation"))
+    state, generator = network.state_dict(), torch.Generator().manual_seed(1)
+    for key, tensor in state.items():
+        if key.endswith("running_mean"):
+            tensor.normal_(generator=generator)
+        elif tensor.dim() == 1 and tensor.is_floating_point():
+            tensor.uniform_(0.5, 1.5, generator=generator)
+    images = torch.randn(2, 3, 72, 72, generator=generator)
+    with torch.no_grad():
+        torch.testing.assert_close(network.eval()(images), descendant(state, images, 32), rtol=1e-4, atol=1e-4)
+
+
+def test_a_padded_shortcut_passes_every_second_pixel_on_and_adds_zeros() -> None:
+    network = module_of(parse_name("8-1x4d-w4-pad-cifar_basic"), Task(3, 9, 10))
+    shortcut = network.get_submodule("layer2.0.downsample")
+    assert not list(shortcut.parameters())
+    maps = torch.randn(2, 4, 9, 9)
+    found = shortcut(maps)
+    assert torch.equal(found[:, :4], maps[:, :, ::2, ::2])
+    assert found.shape == (2, 8, 5, 5)
+    assert not found[:, 4:].any()
+
+
 def test_features_of_any_stage_can_be_taken_and_lead_to_the_scores() -> None:
     network = module_of(parse_name("50-2x4d-w64"), Task(3, 64, 10)).eval()
     images = torch.randn(2, 3, 64, 64)

@@ -80,6 +80,7 @@ page.cards = (designs, error) => {
       made.append(diagram(design));
       const rows = design.stages.map((s) => [`${s.map} px`, s.blocks, `${s.cardinality} × ${s.width}`, s.out]);
       made.append(table(["Map", "Blocks", "Paths × width", "Channels"], rows));
+      if (design.parts) made.append(node("p", `With ${design.parts}.`, { class: "note" }));
     }
     const percent = (value) => `${(100 * value).toFixed(2)} %`;
     const costs = design.costs.map(([word, value]) => [word, value.toLocaleString("en")]);

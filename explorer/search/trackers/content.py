@@ -148,7 +148,7 @@ def _run(
     params: dict[str, Value] = {
         "setting": row.setting,
         "seed": row.seed,
-        **{axis.name: getattr(row, axis.name) for axis in OWN},
+        **{axis.name: value for axis in OWN if not axis.is_usual(value := getattr(row, axis.name))},
         "form": row.form,
         **({"space": row.space} if row.space else {}),
         **({"rate": row.rate} if row.rate != 1 else {}),

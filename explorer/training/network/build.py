@@ -13,7 +13,8 @@ from explorer.design.template import Task
 from explorer.training.network.modules import AlexNet, Basic, Bottleneck, Inception, ResNeXt
 from explorer.training.streams import seeded
 
-STEMS = ("conv1", "conv1.0")  # names of the first convolution of a ResNeXt and of an AlexNet, which is in no block
+# Names of the convolutions of a ResNeXt's stem, of one or of three, and of an AlexNet's first, which are in no block.
+STEMS = ("conv1", "conv1.0", "conv1.3", "conv1.6")
 
 
 def module_of(architecture: Architecture, task: Task) -> ResNeXt | AlexNet:
@@ -64,6 +65,8 @@ def build(
             nn.init.normal_(module.weight, std=gain * math.sqrt(2) / math.sqrt(_fan(module, init)), generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv1d):  # along the channels: one output channel, so its fan is its kernel
+            nn.init.normal_(module.weight, std=math.sqrt(2 / module.kernel_size[0]), generator=generator)
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
         elif isinstance(module, nn.Linear):

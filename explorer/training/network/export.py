@@ -19,6 +19,7 @@ from torch import nn
 
 from explorer.design import Architecture, Cost, Task, cost, display_name, short_name
 from explorer.design.alexnet import AlexNetLayout, ConvLayer, alexnet_layout
+from explorer.design.attention import eca_kernel, squeezed_width
 from explorer.design.block import BLOCKS
 from explorer.design.layout import Layout, Stage, Stem, layout, reduced
 from explorer.host.errors import InputError
@@ -51,6 +52,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 '''
+# What every network of stages uses of this project, besides its block.
+_USED: tuple[type | Callable[..., Any], ...] = (
+    squeezed_width,
+    eca_kernel,
+    modules.SqueezeExcite,
+    modules.EfficientAttention,
+    modules.Padded,
+    modules.attention_of,
+    modules.attends,
+    modules.in_middle,
+    modules.at_end,
+    modules.projection,
+    modules.stem_convolution,
+    modules.stage_module,
+)
 CHECKED = 2  # images of the forward pass that checks an ONNX file
 _WITH_WEIGHTS = """\
 Trained weights are beside this file:
@@ -103,11 +119,9 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
         tables = ""
     else:
         numbers = layout(architecture, task)
-        kind, needed = (
-            modules.ResNeXt,
-            [Stem, Stage, Layout, modules.NormReLU, modules.projection, modules.stage_module],
-        )
-        needed += [] if BLOCKS[architecture.block].preactivated else [modules.shortcut_of]
+        kind, needed = modules.ResNeXt, [Stem, Stage, Layout, modules.NormReLU, *_USED]
+        needed += [] if BLOCKS[architecture.block].preactivated else [modules.shortcut_of, modules.last_norm]
+        needed += [] if BLOCKS[architecture.block].preactivated else [modules.ended]
         needed += [modules._conv_bn_relu] if architecture.block == "inception" else []
         if architecture.kind.module is None:
             needed.append(modules.BLOCK_MODULES[architecture.block])
@@ -119,7 +133,8 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
             used = [
                 getattr(modules, name) for name in added.ours
             ]  # and what the blocks of ours use, which it may extend
-            used += [modules.shortcut_of, *([modules._conv_bn_relu] if modules.Inception in used else [])]
+            used += [modules.shortcut_of, modules.last_norm, modules.ended]
+            used += [*([modules._conv_bn_relu] if modules.Inception in used else [])]
             needed += [one for one in used if one not in needed]
         tables = f'BLOCK_MODULES = {{"{architecture.block}": {made_by}}}\n\n\n'
     own: Cost = cost(architecture, task)

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from explorer.design.architecture import Architecture
 from explorer.design.block import BLOCKS
 from explorer.design.layout import Stage, layout
+from explorer.design.name import has_forms
 from explorer.design.template import Task
 from explorer.training.network.build import module_of
-from explorer.training.network.modules import ResNeXt, projection, stage_module
+from explorer.training.network.modules import ResNeXt, at_end, attention_of, projection, stage_module
 
 FORMS = ("sum", "concat", "grouped")
 State = dict[str, Tensor]
@@ -45,6 +46,7 @@ class PathsBottleneck(nn.Module):
         width, kernel = stage.bottleneck_width, stage.kernel_size
         self.paths, self.shortcut = stage.cardinality, stage.shortcut
         self.preactivated = BLOCKS[stage.block].preactivated
+        self.attention = stage.attention
 
         def each(make: Callable[[], nn.Module]) -> nn.ModuleList:
             return nn.ModuleList(make() for _ in range(stage.cardinality))
@@ -64,6 +66,7 @@ class PathsBottleneck(nn.Module):
             self.bn1 = each(lambda: nn.BatchNorm2d(width))
             self.bn2 = each(lambda: nn.BatchNorm2d(width))
             self.bn3 = nn.BatchNorm2d(stage.width)
+        self.se = attention_of(stage, in_width)
         self.downsample = projection(stage, in_width, stride, normalised=not self.preactivated)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -74,6 +77,7 @@ class PathsBottleneck(nn.Module):
         maps = self._merged([self._path(active, path) for path in range(self.paths)])
         if not self.preactivated:
             maps = self.bn3(maps)
+        maps = at_end(self, maps)
         if self.shortcut:
             ends = active if self.preactivated else images
             maps = maps + (images if self.downsample is None else self.downsample(ends))
@@ -99,6 +103,11 @@ def refuse_without_forms(architecture: Architecture) -> None:
     if architecture.block not in _SPLIT:
         reason = architecture.kind.reason or "its layers are not a bottleneck"
         raise ValueError(f"block {architecture.block} has no equivalent forms: {reason}")
+    if not has_forms(architecture):
+        raise ValueError(
+            f"attention {architecture.attention} has no equivalent forms: it mixes the paths of a block before they "
+            "are added; se16 and eca, at the block's end, have all three"
+        )
 
 
 def in_form(architecture: Architecture, task: Task, form: str) -> ResNeXt:

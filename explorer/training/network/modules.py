@@ -13,8 +13,9 @@ import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from torch import Tensor, nn
 
 from explorer.design.alexnet import AlexNetLayout
+from explorer.design.attention import eca_kernel, squeezed_width
 from explorer.design.block import BLOCKS
-from explorer.design.layout import Layout, Stage, reduced
+from explorer.design.layout import Layout, Stage, Stem, reduced
 
 
 class NormReLU(nn.BatchNorm2d):
@@ -26,6 +27,46 @@ class NormReLU(nn.BatchNorm2d):
         if added is not None:
             maps += added
         return F.relu(maps, inplace=True)
+
+
+class SqueezeExcite(nn.Module):
+    """Each channel scaled by a factor from 0 to 1 that two 1x1 convolutions make of all channels' means."""
+
+    def __init__(self, width: int, squeezed: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(width, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, width, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Scaled maps `(batch, width, height, width)`."""
+        means = maps.mean(dim=(2, 3), keepdim=True)
+        return maps * torch.sigmoid(self.fc2(F.relu(self.fc1(means))))
+
+
+class EfficientAttention(nn.Module):
+    """Each channel scaled by a factor from 0 to 1 that one convolution along the channels makes of their means."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        kernel = eca_kernel(width)
+        self.conv = nn.Conv1d(1, 1, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Scaled maps `(batch, width, height, width)`."""
+        means = maps.mean(dim=(2, 3))[:, None]
+        return maps * torch.sigmoid(self.conv(means))[:, 0, :, None, None]
+
+
+class Padded(nn.Module):
+    """A shortcut without weights: every `stride`-th pixel, and zeros for further channels (type A)."""
+
+    def __init__(self, more: int, stride: int) -> None:
+        super().__init__()
+        self.more, self.stride = more, stride
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps with `more` channels of zeros behind their own."""
+        return F.pad(maps[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
 
 
 class Bottleneck(nn.Module):
@@ -43,14 +84,16 @@ class Bottleneck(nn.Module):
         self.conv2 = nn.Conv2d(middle, middle, kernel, stride, kernel // 2, groups=stage.cardinality, bias=False)
         self.bn2 = NormReLU(middle)
         self.conv3 = nn.Conv2d(middle, stage.width, 1, bias=False)
-        self.bn3 = NormReLU(stage.width)
+        self.bn3 = last_norm(stage)
+        self.attention = stage.attention
+        self.se = attention_of(stage, in_width)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add: the last ReLU comes after the addition (paper, section 5)."""
-        maps = self.conv3(self.bn2(self.conv2(self.bn1(self.conv1(images)))))
-        return cast(Tensor, self.bn3(maps, shortcut_of(self, images)))
+        maps = in_middle(self, self.bn2(self.conv2(self.bn1(self.conv1(images)))))
+        return ended(self, self.bn3, self.conv3(maps), images)
 
 
 class PreactBottleneck(nn.Module):
@@ -69,16 +112,19 @@ class PreactBottleneck(nn.Module):
         self.conv2 = nn.Conv2d(middle, middle, kernel, stride, kernel // 2, groups=stage.cardinality, bias=False)
         self.bn3 = NormReLU(middle)
         self.conv3 = nn.Conv2d(middle, stage.width, 1, bias=False)
+        self.attention = stage.attention
+        self.se = attention_of(stage, in_width)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add; nothing follows the addition."""
         active = images if self.bn1 is None else self.bn1(images)
-        maps = self.conv3(self.bn3(self.conv2(self.bn2(self.conv1(active)))))
+        maps = in_middle(self, self.bn3(self.conv2(self.bn2(self.conv1(active)))))
+        maps = at_end(self, self.conv3(maps))
         if self.shortcut:
             maps += images if self.downsample is None else self.downsample(active)
-        return cast(Tensor, maps)
+        return maps
 
 
 class Basic(nn.Module):
@@ -90,14 +136,16 @@ class Basic(nn.Module):
         self.conv1 = nn.Conv2d(in_width, middle, kernel, stride, kernel // 2, bias=False)
         self.bn1 = NormReLU(middle)
         self.conv2 = nn.Conv2d(middle, stage.width, kernel, 1, kernel // 2, bias=False)
-        self.bn2 = NormReLU(stage.width)
+        self.bn2 = last_norm(stage)
+        self.attention = stage.attention
+        self.se = attention_of(stage, in_width)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add; the last ReLU comes after the addition."""
-        maps = self.conv2(self.bn1(self.conv1(images)))
-        return cast(Tensor, self.bn2(maps, shortcut_of(self, images)))
+        maps = in_middle(self, self.bn1(self.conv1(images)))
+        return ended(self, self.bn2, self.conv2(maps), images)
 
 
 class PreactBasic(nn.Module):
@@ -110,16 +158,19 @@ class PreactBasic(nn.Module):
         self.conv1 = nn.Conv2d(in_width, middle, kernel, stride, kernel // 2, bias=False)
         self.bn2 = NormReLU(middle)
         self.conv2 = nn.Conv2d(middle, stage.width, kernel, 1, kernel // 2, bias=False)
+        self.attention = stage.attention
+        self.se = attention_of(stage, in_width)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform and add; nothing follows the addition."""
         active = images if self.bn1 is None else self.bn1(images)
-        maps = self.conv2(self.bn2(self.conv1(active)))
+        maps = in_middle(self, self.bn2(self.conv1(active)))
+        maps = at_end(self, self.conv2(maps))
         if self.shortcut:
             maps += images if self.downsample is None else self.downsample(active)
-        return cast(Tensor, maps)
+        return maps
 
 
 class Inception(nn.Module):
@@ -136,15 +187,16 @@ class Inception(nn.Module):
         self.branch3 = nn.Sequential(_conv_bn_relu(in_width, path, 1, 1), _conv_bn_relu(path, path, 5, stride))
         self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride, 1), _conv_bn_relu(in_width, path, 1, 1))
         self.conv3 = nn.Conv2d(4 * path, stage.width, 1, bias=False)
-        self.bn3 = NormReLU(stage.width)
+        self.bn3 = last_norm(stage)
+        self.attention = stage.attention
+        self.se = attention_of(stage, in_width)
         self.shortcut = stage.shortcut
         self.downsample = projection(stage, in_width, stride, normalised=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform, merge and add; the last ReLU comes after the addition."""
         paths = [self.branch1(images), self.branch2(images), self.branch3(images), self.branch4(images)]
-        maps = self.conv3(torch.cat(paths, dim=1))
-        return cast(Tensor, self.bn3(maps, shortcut_of(self, images)))
+        return ended(self, self.bn3, self.conv3(torch.cat(paths, dim=1)), images)
 
 
 class ResNeXt(nn.Module):
@@ -156,9 +208,7 @@ class ResNeXt(nn.Module):
     def __init__(self, layout: Layout) -> None:
         super().__init__()
         stem = layout.stem
-        self.conv1 = nn.Conv2d(
-            stem.channels, stem.width, stem.kernel_size, stem.stride, stem.kernel_size // 2, bias=False
-        )
+        self.conv1 = stem_convolution(stem)
         self.bn1 = NormReLU(stem.width) if stem.normalised else None
         self.maxpool = nn.MaxPool2d(3, 2, 1) if stem.pool else nn.Identity()
         self.stage_names = [f"layer{number}" for number in range(1, len(layout.stages) + 1)]
@@ -269,11 +319,77 @@ def shortcut_of(block: nn.Module, images: Tensor) -> Tensor | None:
 
 
 def projection(stage: Stage, in_width: int, stride: int, *, normalised: bool) -> nn.Sequential | None:
-    """The 1x1 convolution of a shortcut whose ends differ (type B); None where it is the identity or there is none."""
+    """What a shortcut does whose ends differ; None where it is the identity or there is none.
+
+    A 1x1 convolution with the stride (type B), the same behind average pooling that has the stride (ResNet-D; He et
+    al., 2018, 1812.01187, section 4), or nothing with weights (type A).
+    """
     if not stage.shortcut or (in_width == stage.width and stride == 1):
         return None
-    conv = nn.Conv2d(in_width, stage.width, 1, stride, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(stage.width)) if normalised else nn.Sequential(conv)
+    if stage.projection == "pad":
+        return nn.Sequential(Padded(stage.width - in_width, stride))
+    layers: list[nn.Module] = []
+    if stage.projection == "pool":  # pixels that the border cuts off do not count
+        pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
+        layers, stride = [pool if stride > 1 else nn.Identity()], 1
+    layers.append(nn.Conv2d(in_width, stage.width, 1, stride, bias=False))
+    return nn.Sequential(*layers, *([nn.BatchNorm2d(stage.width)] if normalised else []))
+
+
+def stem_convolution(stem: Stem) -> nn.Module:
+    """What a stem has before its batch norm; three convolutions are numbered as in timm."""
+    if not stem.deep:
+        kernel = stem.kernel_size
+        return nn.Conv2d(stem.channels, stem.width, kernel, stem.stride, kernel // 2, bias=False)
+    half = stem.width // 2
+    return nn.Sequential(
+        nn.Conv2d(stem.channels, half, 3, stem.stride, 1, bias=False),
+        NormReLU(half),
+        nn.Identity(),
+        nn.Conv2d(half, half, 3, 1, 1, bias=False),
+        NormReLU(half),
+        nn.Identity(),
+        nn.Conv2d(half, stem.width, 3, 1, 1, bias=False),
+    )
+
+
+def attention_of(stage: Stage, in_width: int) -> nn.Module | None:
+    """What scales the channels of a block, at its end or in its middle; None if nothing does."""
+    if stage.attention == "none":
+        return None
+    if stage.attention == "eca":
+        return EfficientAttention(stage.width)
+    squeezed = squeezed_width(stage.attention, stage.se_ratio, in_width=in_width, width=stage.width)
+    return SqueezeExcite(stage.width if stage.attention == "se" else stage.group_width, squeezed)
+
+
+def in_middle(block: nn.Module, maps: Tensor) -> Tensor:
+    """The maps of a block's middle, scaled if its attention is there."""
+    return cast(nn.Module, block.se)(maps) if attends(block) == "semid" else maps
+
+
+def at_end(block: nn.Module, maps: Tensor) -> Tensor:
+    """The maps of a block's end, before the addition, scaled if its attention is there."""
+    return cast(nn.Module, block.se)(maps) if attends(block) in ("se", "eca") else maps
+
+
+def attends(block: nn.Module) -> str:
+    """The kind of a block's attention; blocks that extend one of ours need not say that they have none."""
+    return getattr(block, "attention", "none")
+
+
+def last_norm(stage: Stage) -> nn.BatchNorm2d:
+    """The batch norm that ends a block; addition and ReLU are one with it where no attention stands between them."""
+    return nn.BatchNorm2d(stage.width) if stage.attention in ("se", "eca") else NormReLU(stage.width)
+
+
+def ended(block: nn.Module, norm: nn.BatchNorm2d, maps: Tensor, images: Tensor) -> Tensor:
+    """Batch norm, attention where a block has it at its end, addition of the shortcut and ReLU."""
+    added = shortcut_of(block, images)
+    if attends(block) not in ("se", "eca"):
+        return cast(Tensor, norm(maps, added))
+    maps = at_end(block, norm(maps))
+    return F.relu(maps if added is None else maps + added, inplace=True)
 
 
 def _conv_bn_relu(in_width: int, width: int, kernel: int, stride: int) -> nn.Sequential:
