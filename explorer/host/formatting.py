@@ -13,17 +13,21 @@ LONGEST = 2000  # most characters of a message
 MOST_OF_ERROR = 300  # most characters of an error that a message quotes
 NOTED = "Noted beside this result:"  # introduces the text of a study's note.txt
 NO_INTERVAL = "needs 2 values that differ"
-_MINUS = re.compile(r"(?<![\w.])-(?=\d)")  # of a number, not of a name
+_MINUS = re.compile(r"(?<![\w.)\]])-(?=\d)")  # of a number, not of a name or a range
+_TIMES = re.compile(r"(?<![\w.-])(\d+)x(?=\d+(?![\w.-]*\w))|(?<![\w.)-])x(?=\d[\d.]* for\b)")  # `3x3`, `x0.5 for`
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
 
 UNBROKEN = "\N{NO-BREAK SPACE}"
-_NUMBER = r"[-+]?\d[\d.,]*(?: [%MGk]\b| %)?"
+_NUMBER = r"[-+\u2212]?\d[\d.,]*(?: [%MGk]\b| %)?"
 _UNITS = "points?|pairs?|seeds?|runs?|designs?|settings?|epochs?|steps?|images?|layers?|at once|s|ms|min|h|d|[kMG]?B"
 # What no line break may tear: `p < 0.0001`, `6 min 20 s`, `-2.53 to -2.01 points`, `95 %`, `ResNeXt-29 (32x4d)`.
-_TOGETHER = re.compile(
-    rf"\b[pn] [=<] [\d.]+|\b[A-Z]\w+-\d+ \([^()]{{1,30}}\)|\d+ (?:h \d+ min|min \d+ s)\b"
-    rf"|{_NUMBER}(?: to {_NUMBER})?(?: (?:{_UNITS})\b)?"
-)
+_NAME = r"\b[A-Z]\w+-\d+ \([^()]{1,30}\)"
+_NUMBERS = rf"\b[pn] (?:[=<]|&lt;) [\d.]+|\d+ (?:h \d+ min|min \d+ s)\b|{_NUMBER}(?: to {_NUMBER})?(?: (?:{_UNITS})\b)?"
+_TOGETHER = re.compile(f"{_NAME}|{_NUMBERS}")
+_NUMBERS_TOGETHER = re.compile(_NUMBERS)
+
+
+_SET = frozenset("0123456789")  # without a digit there is nothing to set
 
 
 def _blank(found: re.Match[str]) -> str:
@@ -54,9 +58,25 @@ def with_true_minus(text: str) -> str:
     return _MINUS.sub("\N{MINUS SIGN}", text)
 
 
-def typeset(text: str) -> str:
-    """Text as it is set on a page: with true minus signs, and unbroken."""
-    return unbroken(with_true_minus(text))
+def with_true_signs(text: str) -> str:
+    """Text with true minus signs and with multiplication signs between numbers: `3x3`, but not in a name as `32x4d`."""
+    return _TIMES.sub(lambda found: f"{found[1] or ''}\N{MULTIPLICATION SIGN}", with_true_minus(text))
+
+
+def typeset(text: str, *, names: bool = True) -> str:
+    """Text as it is set on a page, escaped or not: true minus signs, multiplication signs, and unbroken.
+
+    With `names=False` the names of networks may be broken where lines are, as in narrow cells of a table.
+    """
+    if not any(one in text for one in _SET):
+        return text
+    text = with_true_signs(text)
+    return (_TOGETHER if names else _NUMBERS_TOGETHER).sub(lambda found: found[0].replace(" ", UNBROKEN), text)
+
+
+def typeset_rules() -> dict[str, str]:
+    """What `typeset` looks for, as regular expressions that JavaScript reads too: scripts of a page set text alike."""
+    return {"minus": _MINUS.pattern, "times": _TIMES.pattern, "together": _TOGETHER.pattern}
 
 
 def one_line(text: str) -> str:

@@ -59,7 +59,9 @@ def colors_of(study: OpenedStudy) -> Colors:
         spaces = {
             label: [one.name for one in study.plan.settings if name in one.spaces] for name, label in called.items()
         }
-        return _of_groups(spaces, (called[pair.setting], called[pair.against]) if pair else None)
+        return _of_groups(
+            spaces, (called.get(pair.setting, pair.setting), called.get(pair.against, pair.against)) if pair else None
+        )
     if kind in ("front", "search"):
         drawn = {*study.record.chosen(BASELINE)}
         if not drawn:

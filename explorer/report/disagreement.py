@@ -10,7 +10,7 @@ from explorer.analysis.paired import ALPHA
 from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.name import display_setting
 from explorer.host.commands import PROGRAM, command_for
-from explorer.host.formatting import counted, interval, less, less_interval, number, p_value, percent, unbroken
+from explorer.host.formatting import counted, interval, less, less_interval, number, p_value, percent
 from explorer.report.forest import Forest, ForestRow
 
 MOST_CLASSES = 20  # classes in the figure: of more those with the largest differences
@@ -121,7 +121,7 @@ def section(study: OpenedStudy, pictures: Mapping[int, str] | None = None) -> Se
         ways.append(("Pictures may be private or belong to others: only ", shown, " puts them on this page."))
     classes = [_class_words(study, row) for row in found.classes]
     churn = "" if found.churn is None else churn_words(found.churn, names)
-    return Section(names, found, cell_rows(found, names), unbroken(churn), classes, strips, ways)
+    return Section(names, found, cell_rows(found, names), churn, classes, strips, ways)
 
 
 def names_of(study: OpenedStudy) -> Names:
@@ -276,7 +276,7 @@ def _strip(
         )
         for image, right in zip(one.images[:MOST_PICTURES], one.right, strict=False)
     )
-    return Strip(f"Right with {winner}, wrong with {loser}", unbroken(words), shown, many - len(shown))
+    return Strip(f"Right with {winner}, wrong with {loser}", words, shown, many - len(shown))
 
 
 def _limits(found: Disagreement) -> tuple[str, str]:

@@ -62,6 +62,7 @@ from explorer.report.rows import LEAST_CLAIMED, MOST_ROWS, Rows
 from explorer.report.settings_table import FIRST_ROWS, beside_rival, by_error, rival_of
 from explorer.report.short_title import short_title
 from explorer.report.steps import step_rows
+from explorer.report.typesetting import typeset_markup
 from explorer.report.unfinished import WORDS, counts_in_words, unfinished
 from explorer.report.verdict_svg import verdict_svgs
 from explorer.report.words import MEANINGS, explained, meaning_of, word
@@ -241,10 +242,16 @@ def _noted(note: str) -> tuple[str, str]:
 def render(template: str, scripts: Sequence[str], *, styles: Sequence[str] = ("page",), **values: Any) -> str:
     """Render one of the package's templates with these of its scripts and styles, and the functions of every page."""
     style = Markup(palette_css() + "".join(_asset(f"{name}.css") for name in styles))  # noqa: S704 - our own files
-    script = Markup("".join(_asset(f"{name}.js") for name in scripts))  # noqa: S704 - program text, not input
+    script = Markup(_typeset_rules() + "".join(_asset(f"{name}.js") for name in scripts))  # noqa: S704 - program text
     values |= {"wording": wording, "paint": paint, "style": style, "script": script, "policy": _policy(script)}
     values |= {"word": word, "words_explained": [(name, meaning_of(name)) for name in MEANINGS]}
     return _templates().get_template(template).render(display=display_setting, **values)
+
+
+def _typeset_rules() -> str:
+    """The rules by which scripts set their text: those of the text that is set here."""
+    rules = ", ".join(f"{name}: /{pattern}/g" for name, pattern in wording.typeset_rules().items())
+    return f"const typesetRules = {{ {rules} }};\n"
 
 
 @lru_cache(maxsize=1)
@@ -258,7 +265,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["explained"] = explained
+    found.filters |= {"explained": explained, "typeset": typeset_markup}
     return found
 
 

@@ -21,7 +21,7 @@ from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 import explorer
-from explorer.host.formatting import visible, with_true_minus
+from explorer.host.formatting import visible, with_true_signs
 from explorer.report.forest import Forest, ForestRow
 from explorer.report.layout import POSITIONS, Box, apart, beside
 from explorer.report.panel import BAR, PALETTE, Axis, Mark, Panel, ends, ticks
@@ -254,8 +254,8 @@ def _names(marks: list[Mark], axes: Axes, drawn: PrintFigure, taken: list[Box]) 
 
 
 def _text(words: str) -> str:
-    """Text as it is printed: numbers below zero with a true minus sign."""
-    return with_true_minus(visible(words))
+    """Text as it is printed: with true minus signs and multiplication signs."""
+    return with_true_signs(visible(words))
 
 
 def _scale(drawn: PrintFigure) -> float:

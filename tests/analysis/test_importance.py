@@ -14,6 +14,7 @@ from explorer.analysis.summary import SettingSummary
 from explorer.report.effects import effect_panel, fit_words, slope_words
 from explorer.report.page import render_page
 from explorer.verbs.ped_anova import ped_anova
+from tests.report.reading import plain
 from tests.test_layers import ROOT
 
 RECORD = ROOT / "studies" / "design_space_cifar10_jpeg"
@@ -151,8 +152,8 @@ def test_the_page_of_many_designs_has_the_effects_with_ped_anova_beside_them() -
     assert shares is not None
     assert sum(shares.values()) == pytest.approx(1)
     assert set(shares) == {"group_width", "depth", "cardinality"}
-    page = render_page(study, shares)
-    assert "-2.12 (-2.37 to -1.87) for each doubling" in page
+    page = plain(render_page(study, shares))
+    assert "\u22122.12 (\u22122.37 to \u22121.87) for each doubling" in page
     assert 'data-figure="effect-group_width"' in page
     assert f"<td>{100 * shares['depth']:.0f} %" in page
     assert "PED-ANOVA" not in render_page(study)

@@ -24,6 +24,7 @@ from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.made_up import few_epochs, made_up, made_up_final
 from tests.opened import opened, recorded_studies
+from tests.report.reading import plain
 from tests.report.test_page import elements
 from tests.test_layers import ROOT
 
@@ -154,7 +155,7 @@ def test_recorded_studies_are_rows_by_data_and_budget_and_alike_contrasts_are_po
     assert pooled.name == "equal_params_cifar10_jpeg + equal_params_tiny_imagenet_32px"
     # Of two contrasts on the same images the one with more pairs counts.
     assert "init_narrow_cifar10_jpeg_fan_out" not in pooled.name
-    assert f"{sum(entry.final for entry in entries)} runs" in text
+    assert f"{sum(entry.final for entry in entries)} runs" in plain(text)
     packs = [own for tag, own in elements(text) if tag == "script" and "data-runs" in own]
     assert len(packs) == len(entries)
     budgets = {entry.budget for entry in entries}

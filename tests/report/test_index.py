@@ -15,6 +15,7 @@ from explorer.report.spark import spark_of
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import R, X, frame
 from tests.opened import opened
+from tests.report.reading import plain
 from tests.report.test_colors import contrast
 from tests.report.test_page import HOSTILE, elements
 from tests.report.test_page import study as page_study
@@ -32,7 +33,7 @@ def entry(**changes: object) -> Entry:
 
 def written(entries: list[Entry], folder: Path) -> str:
     write_index(entries, folder / "index.html")
-    return (folder / "index.html").read_text()
+    return plain((folder / "index.html").read_text())
 
 
 def test_an_entry_tells_question_verdict_data_runs_date_and_best_design(tmp_path: Path) -> None:

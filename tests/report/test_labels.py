@@ -16,6 +16,7 @@ from explorer.report.page import render_page
 from explorer.study.plan import plan_of
 from explorer.study.runs import runs_of
 from explorer.verbs.command_line import read_command
+from tests.report.reading import plain
 from tests.test_layers import ROOT
 
 FOLDER = ROOT / "studies" / "design_space_cifar10_jpeg"
@@ -34,7 +35,7 @@ def visible(page: str) -> str:
 
 def test_headline_figures_legends_tables_and_atlas_say_labels(labelled: OpenedStudy) -> None:
     assert "Designs of several paths have lower errors on the mean than those of one path" in sentence(labelled.finding)
-    page = render_page(labelled)
+    page = plain(render_page(labelled))
     assert "several paths" in visible(page)
     assert "one path, n = 64" in page  # a legend
     assert KEYS.findall(visible(page)) == []

@@ -14,6 +14,7 @@ from explorer.report.method import budget_words, checklist, failed_runs, failure
 from explorer.report.page import render_page
 from explorer.study.settings import SearchConfig
 from tests.analysis.test_statistics import R, X, frame
+from tests.report.reading import plain
 from tests.report.test_page import study
 
 
@@ -95,7 +96,7 @@ def test_rows_of_several_starts_are_told_with_what_differs() -> None:
     assert answers(two)[code] == ("yes", same)
     assert answers(two)[hardware][0] == "in part"
     assert answers(two)[hardware][1].endswith(" But starts differ in: numpy.")
-    page = render_page(two)
+    page = plain(render_page(two))
     assert "later: 1 run; commit def+; numpy 2" in page
     older = replace(made, environment=made.environment | {"starts": [first | {"sources": None}, second]})
     assert answers(older)[code][0] == "in part"
@@ -121,7 +122,7 @@ def test_test_images_beside_the_sets_own_are_told_with_what_each_of_the_two_says
     made = study()
     environment = {**made.environment, "images": [80, 40, 300], "rest_images": 200}
     parts = Estimate(6, -0.01, -0.02, -0.005), Estimate(6, -0.03, -0.04, -0.01)
-    page = render_page(replace(made, environment=environment, finding=replace(made.finding, by_part=parts)))
+    page = plain(render_page(replace(made, environment=environment, finding=replace(made.finding, by_part=parts))))
     assert "300 to test (100 of the set&#39;s own test part, then 200 left over from its training part)" in page
     assert "own test part alone<td>1.00 (0.50 to 2.00 points less)" in page
     assert "left over from its training part alone<td>3.00 (1.00 to 4.00 points less)" in page
@@ -174,7 +175,7 @@ def test_what_executed_the_runs_is_told_with_each_machines_share_but_no_name() -
     count = min((len(runs) + 1) // 2, 10)
     assert places(told).startswith(f"tasks of a Ray cluster; {count} machines, with ")
     assert "column host of runs.csv" in places(told)
-    page = render_page(told)
+    page = plain(render_page(told))
     assert f"<dt>executed by</dt><dd>{places(told)}</dd>" in page
     assert "node1" not in page
     alone = replace(told, record=replace(told.record, runs=told.record.runs.assign(host="node0")))

@@ -30,6 +30,7 @@ from explorer.study.settings import StudyConfig
 from explorer.verbs.command_line import read_command
 from tests.made_up import End, all_ok, few_epochs, made_up, made_up_checks, made_up_final
 from tests.report.browsing import needs_browser, opened
+from tests.report.reading import plain
 
 IMAGES = (800, 400, 960)
 EM = 13.0
@@ -164,7 +165,7 @@ def test_the_numbers_of_the_picture_are_those_of_the_finding(workplace: Path) ->
         f"{less(declared.difference.mean)} points lower (95 % interval {less_interval(-ends[1] / 100, -ends[0] / 100)}"
     )
     assert size in sentence(finding)
-    page = render_page(found)
+    page = plain(render_page(found))
     assert page.count(f"{first.mean_words} ({first.interval_words})") >= 2
     assert f"<td>{first.mean_words}<td>{first.interval_words}<td>6<td>" in page
     # Positions follow from the numbers, on one axis that holds zero and the margin.

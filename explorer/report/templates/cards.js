@@ -5,14 +5,14 @@ page.cards = (designs, error) => {
   const place = document.getElementById("cards");
   const node = (kind, words, attributes = {}) => {
     const made = document.createElement(kind);
-    if (words !== undefined) made.textContent = words;
+    if (words !== undefined) made.textContent = kind === "pre" ? words : page.typeset(String(words));
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
     return made;
   };
   const drawn = (kind, attributes, words) => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", kind);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (words !== undefined) made.textContent = words;
+    if (words !== undefined) made.textContent = page.typeset(words);
     return made;
   };
 

@@ -20,6 +20,13 @@ const page = {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   },
 
+  // Text as the page has it elsewhere: true minus signs, multiplication signs, and numbers that no line break tears.
+  typeset: (text) =>
+    text
+      .replace(typesetRules.minus, "\u2212")
+      .replace(typesetRules.times, (_, first) => `${first ?? ""}\u00d7`)
+      .replace(typesetRules.together, (found) => found.replaceAll(" ", "\u00a0")),
+
   // A cell of a CSV file.
   quoted: (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text),
 

@@ -219,9 +219,12 @@
 
   const draw = async (place) => {
     const name = place.dataset.figure;
-    await Plotly.react(place, traces(name), themed(layoutOf(name, place), place), options());
+    await Plotly.react(place, traces(name).map(told), themed(layoutOf(name, place), place), options());
     uncovered(place);
   };
+
+  // What is told of a mark where the pointer is; files have the words as they are.
+  const told = (trace) => (Array.isArray(trace.hovertext) ? { ...trace, hovertext: trace.hovertext.map(page.typeset) } : trace);
 
   const named = (points) => points.map((point) => point.customdata).filter(Boolean);
 
@@ -271,7 +274,7 @@
     const { columns, rows } = numbersOf(name);
     const line = (section, kind, words) => {
       const row = section.insertRow();
-      for (const word of words) row.append(Object.assign(document.createElement(kind), { textContent: word }));
+      for (const word of words) row.append(Object.assign(document.createElement(kind), { textContent: page.typeset(String(word)) }));
     };
     line(table.createTHead(), "th", columns);
     const body = table.createTBody();
