@@ -11,7 +11,7 @@ import pandas as pd
 
 from explorer.analysis.intervals import ERRORS, Estimate, estimate
 from explorer.design.architecture import Architecture
-from explorer.design.cost_measures import ADDED, COUNTED
+from explorer.design.cost_measures import COUNTED, READ
 from explorer.design.name import display_name, parse_setting, paths_name, setting_name
 from explorer.study.run import JUDGED_STATUSES
 
@@ -115,7 +115,7 @@ def summarise(runs: pd.DataFrame, settings: list[str], measure: str = "test_erro
     """One summary per setting, in the given order; a setting without any final run is left out."""
     final = judged(runs, measure)
     # As lists: with thousands of settings, one data frame for each would take most of the time.
-    columns = {name: final[name].tolist() for name in (*SUMMARISED, *ADDED) if name in final}
+    columns = {name: final[name].tolist() for name in (*SUMMARISED, *READ) if name in final}
     places = places_of(columns["setting"])
     return [_summary(name, columns, places[name]) for name in settings if name in places]
 
@@ -148,7 +148,7 @@ def _summary(name: str, columns: Mapping[str, list[Any]], places: list[int]) -> 
         failed=failed,
         chance=float(first["chance"]),
         validation=_mean([columns["chosen"][place] for place in places]),
-        added={one: float(first[one]) for one in ADDED if pd.notna(first.get(one))},
+        added={one: float(first[one]) for one in READ if pd.notna(first.get(one))},
     )
 
 

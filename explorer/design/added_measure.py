@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.design.architecture import Architecture
-from explorer.design.cost_measures import ADDED, OURS, Measure
+from explorer.design.cost_measures import ADDED, LIMITED, OURS, Measure
 from explorer.design.name import short_name
 from explorer.design.template import Task
 
@@ -40,8 +40,8 @@ def check(name: str, value: Any) -> None:
     """Raise ValueError for a name or a value that is no measure."""
     if not isinstance(value, Measure) or value.function is None:
         raise ValueError(f"is a {type(value).__name__}; allowed: explorer.Measure(...)")
-    if name in (*OURS, "error"):
-        raise ValueError(f"is a measure already; allowed: another name than {', '.join(OURS)}, error")
+    if name in (*OURS, *LIMITED, "error"):
+        raise ValueError(f"is a measure already; allowed: another name than {', '.join((*OURS, *LIMITED))}, error")
     object.__setattr__(value, "name", name)
 
 

@@ -439,9 +439,9 @@ def some_tables(folder: Path) -> tuple[str, ...]:
 
 
 def _measures(tree: dict[str, Any], search: dict[str, Any], *, by_name: bool) -> bool:
-    """Whether stored settings use a measure of an extension, which need not be loaded."""
+    """Whether stored settings keep readings: of a limit of the budget, or of an extension, which need not be loaded."""
     budget, objectives = tree.get("budget"), search.get("objectives")
-    if isinstance(budget, dict) and budget.get("limits"):
+    if isinstance(budget, dict) and any(budget.get(key) for key in ("limits", "latency", "memory")):
         return True
     return not by_name and isinstance(objectives, list) and not {*objectives} <= {"error", *OURS}
 

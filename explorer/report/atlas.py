@@ -9,7 +9,7 @@ from explorer.analysis.finding import Finding
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.pooling import LEAST_STUDIES
 from explorer.analysis.summary import MIN_PAIRS
-from explorer.design.cost_measures import COUNTED, MEASURES
+from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host.formatting import ERROR_NAMES, counted, less, less_interval, millions, share
 from explorer.report.error_words import claimed
@@ -95,7 +95,7 @@ def budget_of(study: OpenedStudy) -> str:
         f"{'at most ' if limit.at_most else ''}{_amount(limit.target or targets.get(axis))}{COUNTED[axis].words}"
         for axis, limit in budget.held.items()
     ]
-    held += [f"{bounds} {MEASURES[name].words}" for name, bounds in budget.bounds.items() if bounds.has_any]
+    held += [budget.bound_words(name) for name, bounds in budget.bounds.items() if bounds.has_any]
     return " and ".join(held) or NO_BUDGET
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from explorer.analysis.judging import OpenedStudy
-from explorer.design.cost_measures import ADDED, MEASURES
+from explorer.design.cost_measures import MEASURES, READ
 from explorer.design.shape_axes import OWN, SHOWN
 from explorer.host.formatting import plain
 from explorer.report.pack import packed
@@ -120,7 +120,7 @@ def runs_of(study: OpenedStudy) -> Runs | None:
     taken = runs.iloc[_spread(len(runs), MOST_RUNS)]
     found = {name: _encoded(taken[name].tolist()) for name in taken.columns}
     content = {name: one for name, one in found.items() if one != {"is": None}}
-    measures = tuple(name for name in content if name in ADDED)
+    measures = tuple(name for name in content if name in READ)
     told = json.dumps({"runs": len(taken), "columns": content}, separators=(",", ":"), allow_nan=False)
     return Runs(len(taken), len(runs), str(packed(told)), measures)
 
@@ -152,7 +152,7 @@ def differing(recipes: Sequence[Recipe]) -> dict[str, bool]:
 def _frame(runs: pd.DataFrame, part: str, measure: str, *, hides_test: bool) -> pd.DataFrame:
     """The columns of runs that are told, and the error by which they are judged."""
     shape = {axis.name: axis.among(runs) for axis in SHOWN}
-    own = [*(one.name for one in _SHAPE_WORDS), *_COSTS, *ADDED, *_ERRORS, *(one.name for one in (*_RESULTS, *_LAST))]
+    own = [*(one.name for one in _SHAPE_WORDS), *_COSTS, *READ, *_ERRORS, *(one.name for one in (*_RESULTS, *_LAST))]
     rest = {name: runs[name] for name in dict.fromkeys(own) if name in runs and name not in ("error", *shape)}
     if hides_test and "test_error" in rest:
         rest["test_error"] = pd.Series(math.nan, index=runs.index)

@@ -1,16 +1,17 @@
 """How a study was made, from its record: a reviewer's checklist, what was tried, and where it ran."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
+from explorer.analysis.cost_predictor import fitted_to
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.sentences import looks_sentence
 from explorer.design.budget import least_within
-from explorer.design.cost_measures import COUNTED, MEASURES
+from explorer.design.cost_measures import COUNTED
 from explorer.design.name import display_setting
 from explorer.host import formatting as wording
 from explorer.record.starts import starts_of, unlike
@@ -293,7 +294,7 @@ def budget_words(budget: BudgetConfig) -> str:
         if not limit.at_most
     ]
     below = [_at_most(COUNTED[axis].words, limit) for axis, limit in budget.held.items() if limit.at_most]
-    bounded = [f"{bounds} {MEASURES[name].words}" for name, bounds in budget.bounds.items() if bounds.has_any]
+    bounded = [budget.bound_words(name) for name, bounds in budget.bounds.items() if bounds.has_any]
     held = [*([f"equal {' and '.join(near)}"] if near else []), *below, *bounded]
     tight = ", widths solved stage by stage" if budget.match == "tight" else ""
     return f"{' and '.join(held)}{tight}" if held else ""
@@ -341,7 +342,20 @@ def tried(study: OpenedStudy) -> list[str]:
     stopped = [f"{number:,} {_were(number)} stopped after epoch {epochs}." for epochs, number in sorted(stops.items())]
     left_out = len(study.record.readings.keys() - {*study.record.chosen()}) if by else 0
     words = f"{wording.counted(left_out, 'design')} {_were(left_out)} measured and left out, as outside the bounds."
-    return [chosen, *([words] if left_out else []), *stopped] if by else stopped
+    return [chosen, *([words] if left_out else []), *_foreseen(study), *stopped] if by else stopped
+
+
+def _foreseen(study: OpenedStudy) -> Iterator[str]:
+    """For each measured limit of a search, how well it was predicted which designs need no measurement."""
+    for name, bounds in study.config.budget.bounds.items():
+        if name not in study.config.measured or bounds.most is None:
+            continue
+        if found := fitted_to(study.record.readings, name, study.plan.scope):
+            above = study.config.budget.bound_words(name).removeprefix("at most ")
+            yield (
+                f"Designs whose cost puts them clearly above {above} were not measured: the prediction, fitted to "
+                f"those that were, is off by {found.percent:.2g} %, leaving each of them out in turn."
+            )
 
 
 def _were(number: int) -> str:

@@ -1,20 +1,22 @@
-"""What measures of extensions give for designs: known from the record, or measured by a worker now and written."""
+"""What measures of extensions, and limits of a budget, give for designs: known from the record, or measured now."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from explorer.design.cost_measures import ADDED
+from explorer.analysis.cost_predictor import Predictor, fitted_to
+from explorer.design.cost_measures import READ
 from explorer.host.errors import InputError
 from explorer.record import records
 from explorer.search.measuring import Measurer
-from explorer.study.designs import Reading, Setting, refuse_beyond_bounds
-from explorer.study.job import Measured, MeasureQuestion
-from explorer.study.run import Execution
+from explorer.study.designs import Reading, Scope, Setting, refuse_beyond_bounds
+from explorer.study.job import Latencies, LatencyQuestion, Measured, MeasureQuestion, MemoryQuestion, Question
+from explorer.study.run import Execution, Run
 from explorer.study.settings import Bounds
 
 AT_ONCE = 8  # designs that are measured in turns, before a person is told how far it is
+AGAIN = 2  # more times that passes are timed where their quartiles are on both sides of a bound; the steadiest counts
 MOST_REFUSED = 200  # designs in a row that are measured and lie outside the bounds, before the search is given up
 
 
@@ -24,6 +26,7 @@ class Readings:
 
     known    those that are in the record, or are to be written there
     refused  how many of the designs that were measured last lie outside the bounds
+    foreseen  the names of designs that this start has left out since they are predicted to lie outside
     count    called with what is measured, the number of designs that were, and how many there are, if that is known
     """
 
@@ -32,10 +35,12 @@ class Readings:
     folder: Path
     known: dict[str, tuple[Reading, ...]]
     refused: int = 0
+    foreseen: set[str] = field(default_factory=set)
     count: Callable[[str, int, int | None], None] = lambda *_: None
     _asked: int = 0
     _unwritten: list[tuple[str, Reading]] = field(default_factory=list)
     _is_begun: bool = False
+    _predictors: dict[str, tuple[int, Predictor | None]] = field(default_factory=dict)
 
     @property
     def measures(self) -> bool:
@@ -75,62 +80,111 @@ class Readings:
     def holds(self, setting: Setting) -> bool:
         """Whether a design that a search may choose is within the bounds, which is measured if it is not known.
 
-        Raises InputError if the last 200 were not.
+        One that is predicted to be clearly outside is not measured. Raises InputError if the last 200 that were
+        measured were outside.
         """
         if not (bounds := self.bounds):
             return True
+        if any(self._is_foreseen(setting, name, own) for name, own in bounds.items()):
+            self.foreseen.add(setting.name)
+            return False
         (known,) = self.of([setting])
-        if all(own.holds(known.value(name)) for name, own in bounds.items()):
+        if not self._outside(known.readings):
             self.refused = 0
             return True
         self.refused += 1
         if self.refused >= MOST_REFUSED:
             name, own = next(iter(bounds.items()))
-            least = min(one.median for found in self.known.values() for one in found if one.measure == name)
+            least = min(one.bounded for found in self.known.values() for one in found if one.measure == name)
             raise InputError(
-                f"budget.limits.{name}: allowed: {own}; the last {self.refused} designs that were measured are all "
-                f"outside, and the least of all has {least:.4g} {ADDED[name].words}; widen it, or take a larger space"
+                f"{READ[name].limited_by}: allowed: {own}; the last {self.refused} designs that were measured are all "
+                f"outside, and the least of all has {least:.4g} {READ[name].words}; widen it, or take a larger space"
             )
         return False
+
+    def predictor(self, name: str, scope: Scope) -> Predictor | None:
+        """What predicts a measure from cost, fitted to all designs that were measured; None while these are too few."""
+        count = sum(one.measure == name for found in self.known.values() for one in found)
+        if self._predictors.get(name, (-1, None))[0] != count:
+            self._predictors[name] = count, fitted_to(self.known, name, scope)
+        return self._predictors[name][1]
+
+    def _is_foreseen(self, setting: Setting, name: str, bounds: Bounds) -> bool:
+        if bounds.most is None or self._has(setting, name):
+            return False
+        predictor = self.predictor(name, setting.scope)
+        return predictor is not None and predictor.is_outside(setting, bounds.most)
+
+    def _outside(self, readings: Sequence[Reading]) -> bool:
+        bounds = self.bounds
+        return any(one.measure in bounds and not bounds[one.measure].holds(one.bounded) for one in readings)
 
     def too_few(self, wanted: int) -> InputError:
         """What is said where every design has been measured, and fewer than are wanted lie within the bounds."""
         within = len(self.known) - len(self.refused_names())
-        words = " and ".join(f"{own} {ADDED[name].words}" for name, own in self.bounds.items())
+        words = " and ".join(map(self.measurer.config.budget.bound_words, self.bounds))
+        keys = " or ".join(READ[name].limited_by for name in self.bounds)
+        every = "every design of the space was measured"
+        if self.foreseen:
+            every += f" but {len(self.foreseen):,} that were predicted to be outside"
         return InputError(
-            f"search.designs={wanted}: every design of the space was measured, and {within} have {words}; begin "
-            f"another study by adding name=... with search.designs={within}, wider budget.limits or a larger space"
+            f"search.designs={wanted}: {every}, and {within} have {words}; begin another study by adding name=... with "
+            f"search.designs={within}, a wider {keys}, or a larger space"
         )
 
     def refused_names(self) -> list[str]:
         """The names of known designs that are outside the bounds."""
-        bounds = self.bounds
-        return [
-            name
-            for name, found in self.known.items()
-            if any(one.measure in bounds and not bounds[one.measure].holds(one.median) for one in found)
-        ]
+        return [name for name, found in self.known.items() if self._outside(found)]
 
     def _has(self, setting: Setting, measure: str) -> bool:
         return any(one.measure == measure for one in self.known.get(setting.name, ()))
 
     def _found(self, name: str, settings: Sequence[Setting]) -> list[Reading]:
-        if ADDED[name].is_counted:
+        if READ[name].is_counted:
             values = [one.value(name) for one in settings]
             return [Reading(name, value, value, value) for value in values]
-        task, found = self.measurer.config.data.task, list[Reading]()
+        found = list[Reading]()
         for place in range(0, len(settings), AT_ONCE):
             self._tell(name, place, len(settings))
-            designs = tuple(one.architecture for one in settings[place : place + AT_ONCE])
-            question = MeasureQuestion(name, designs, task, self.execution.device, self.execution.precision)
-            (answer,) = self.measurer.engine.ask(question)
-            found += [Reading(name, *quartiles) for quartiles in cast(Measured, answer).quartiles]
-            self._asked += len(designs)
+            some = settings[place : place + AT_ONCE]
+            read = self._asked_of(name, some)
+            for _ in range(AGAIN if name == "pass_ms" else 0):
+                unclear = [place for place, one in enumerate(read) if self._is_unclear(one)]
+                if not unclear:
+                    break
+                for which, again in zip(unclear, self._asked_of(name, [some[one] for one in unclear]), strict=True):
+                    read[which] = min(read[which], again, key=lambda one: one.upper - one.lower)
+            found += read
+            self._asked += len(some)
         return found
+
+    def _asked_of(self, name: str, settings: Sequence[Setting]) -> list[Reading]:
+        (answer,) = self.measurer.engine.ask(self._question(name, settings))
+        return [Reading(name, *quartiles) for quartiles in cast(Measured | Latencies, answer).quartiles]
+
+    def _is_unclear(self, reading: Reading) -> bool:
+        """Whether a bound lies between the quartiles, as where another program disturbed some of the passes."""
+        own = self.bounds.get(reading.measure)
+        return own is not None and own.holds(reading.lower) != own.holds(reading.upper)
+
+    def _question(self, name: str, settings: Sequence[Setting]) -> Question:
+        config, execution = self.measurer.config, self.execution
+        designs, task, budget = tuple(one.architecture for one in settings), config.data.task, config.budget
+        if name == "pass_ms":
+            assert budget.latency is not None
+            device, precision = budget.latency.where(execution.device, execution.precision)
+            return LatencyQuestion(designs, task, device, precision, budget.latency.batch, budget.latency.runtime)
+        if name == "peak_mib":
+            assert budget.memory is not None
+            runs = tuple(Run(one, task, config.recipe, config.data, "", 0, execution) for one in designs)
+            return MemoryQuestion(runs, budget.memory.work, budget.memory.batch or config.recipe.images_a_pass)
+        return MeasureQuestion(name, designs, task, execution.device, execution.precision)
 
     def _tell(self, name: str, done: int, wanted: int) -> None:
         """Say what is measured now: how many of the designs that are given, or of those that a search has looked at."""
-        what = f"Measuring {ADDED[name].words}"
+        what = f"Measuring {READ[name].words}"
+        if self.foreseen:
+            what += f" ({len(self.foreseen):,} left out as predicted outside)"
         if not self.measurer.config.search.is_adaptive:
             self.count(what, done, wanted)
         elif self.refused:

@@ -189,7 +189,7 @@ class Trials:
             self.sampler.refuse(place)
             if not self.sampler.has_free:
                 raise InputError(
-                    "budget.limits: every design of the space was measured, and too few are within; widen the bounds, "
+                    "budget: every design of the space was measured, and too few are within its limits; widen them, "
                     "take a larger space, or a smaller search.designs"
                 )
         setting = self.scope.setting(self.sampler.pool.architecture(place))

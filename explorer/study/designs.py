@@ -13,7 +13,7 @@ from explorer.design.added_measure import value_of
 from explorer.design.architecture import Architecture
 from explorer.design.budget import Budget, Limit, deviation
 from explorer.design.cost import Cost, cost
-from explorer.design.cost_measures import ADDED, COUNTED
+from explorer.design.cost_measures import COUNTED, LIMITED, READ
 from explorer.design.feasible import Pool, Scan, draw, nearest_budget, scan, space_filling
 from explorer.design.layout import refuse_small_images
 from explorer.design.listing import MOST_LISTED, listed, matched
@@ -46,7 +46,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Reading:
-    """The number of a design by a measure that an extension adds: lower quartile, median and upper quartile.
+    """The number of a design by a measure of an extension or of a budget: lower quartile, median and upper quartile.
 
     They are equal for a measure that follows from the design.
     """
@@ -55,6 +55,11 @@ class Reading:
     lower: float
     median: float
     upper: float
+
+    @property
+    def bounded(self) -> float:
+        """The number that bounds hold: of a limit of ours the upper quartile, so that it holds when measured again."""
+        return self.upper if self.measure in LIMITED else self.median
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class Setting:
     spaces   names of the spaces that it was drawn from, in a study that compares several
     form     the equivalent form in which its blocks are trained
     latency  of a forward pass, in a search that measures it
-    readings  by measures that extensions add, once they are known
+    readings  by measures of extensions and of the budget, once they are known
     """
 
     architecture: Architecture
@@ -125,9 +130,9 @@ class Setting:
 
         Raises InputError where that gives no number.
         """
-        if axis in ADDED and ADDED[axis].is_counted:
+        if axis in READ and READ[axis].is_counted:
             return _value_of(axis, self.architecture, self.scope.task)
-        if axis in ADDED:
+        if axis in READ:
             known = [one.median for one in self.readings if one.measure == axis]
             if not known:
                 raise InputError(f"{self.name}: {axis} is not in the record; start the study, which measures it")
@@ -227,7 +232,7 @@ def scope_of(config: StudyConfig) -> Scope:
             ) from None
     reference, budget = _budget(config, task)
     limits = {} if config.search.only else config.budget.bounds
-    bounds = tuple((name, own) for name, own in limits.items() if ADDED[name].is_counted and own.has_any)
+    bounds = tuple((name, own) for name, own in limits.items() if READ[name].is_counted and own.has_any)
     return Scope(config.space, task, budget, reference, config.budget.match == "tight", bounds)
 
 
@@ -279,9 +284,9 @@ def refuse_few(config: StudyConfig, scope: Scope, draws: Draws) -> None:
 def _too_few(wanted: int, found: int, scope: Scope) -> InputError:
     budget = scope.budget
     if scope.bounds:
-        words = " and ".join(f"{own} {ADDED[name].words}" for name, own in scope.bounds)
+        words = " and ".join(f"{own} {READ[name].words}" for name, own in scope.bounds)
         less = f"search.designs={found}, " if found else ""
-        keys = " or ".join(f"budget.limits.{name}" for name, _ in scope.bounds)
+        keys = " or ".join(READ[name].limited_by for name, _ in scope.bounds)
         return InputError(
             f"search.designs={wanted}: {found:,} designs of the space that meet the budget have {words}; say {less}"
             f"a wider {keys}, or a larger space"
@@ -419,11 +424,12 @@ def _all(scope: Scope) -> tuple[Setting, ...]:
 
 
 def refuse_beyond_bounds(setting: Setting, bounds: Mapping[str, Bounds]) -> None:
-    """Raise InputError if a listed design is outside the bounds of a measure that an extension adds."""
+    """Raise InputError if a listed design is outside the bounds of a measure of an extension or of the budget."""
     for name, own in bounds.items():
-        if not own.holds(value := setting.value(name)):
+        known = next((one.bounded for one in setting.readings if one.measure == name), None)
+        if not own.holds(value := setting.value(name) if known is None else known):
             raise InputError(
-                f"space: {setting.name} has {value:.4g} {ADDED[name].words}; allowed: {own} (budget.limits.{name}), "
+                f"space: {setting.name} has {value:.4g} {READ[name].words}; allowed: {own} ({READ[name].limited_by}), "
                 "or leave it out of the space"
             )
 

@@ -4,6 +4,7 @@ A worker knows neither Optuna nor the record; it receives a run and returns an o
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from explorer.design.architecture import Architecture
 from explorer.design.grouped import GroupedConv
@@ -175,12 +176,28 @@ class Cue:
 
 @dataclass(frozen=True)
 class LatencyQuestion:
-    """A question: how long does a forward pass of each network take, in turns, with nothing else running?"""
+    """A question: how long does a forward pass of each network take, in turns, with nothing else running?
+
+    runtime  torch; onnx: each is exported and executed by ONNX Runtime on the processor
+    """
 
     architectures: tuple[Architecture, ...]
     task: Task
     device: str
     precision: str
+    batch_size: int
+    runtime: Literal["torch", "onnx"] = "torch"
+
+
+@dataclass(frozen=True)
+class MemoryQuestion:
+    """A question: how many MiB does each run take at its peak, in turns, with nothing else running?
+
+    work  step: in training steps; pass: in a forward pass of `batch_size` images in evaluation mode
+    """
+
+    runs: tuple[Run, ...]
+    work: Literal["step", "pass"]
     batch_size: int
 
 
@@ -307,5 +324,7 @@ class Mismatch:
 
 
 Event = Begun | Counted | EpochDone | Noted | RunDone | Mismatch
-Question = HostQuestion | SpeedQuestion | TogetherQuestion | LatencyQuestion | MeasureQuestion | FormsQuestion
+Question = (
+    HostQuestion | SpeedQuestion | TogetherQuestion | LatencyQuestion | MeasureQuestion | MemoryQuestion | FormsQuestion
+)
 Answer = HostReport | Speed | Latencies | Measured | Forms | Refused

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from explorer.design.block import BLOCKS
 from explorer.design.cost import Cost, cost
+from explorer.design.cost_measures import READ
 from explorer.design.space import DesignSpace
 from explorer.host.errors import InputError
 from explorer.study.contrast import contrast_of
@@ -164,12 +165,12 @@ def _refuse_bounds(config: StudyConfig) -> None:
     drawn = search.sampler in FIXED and (search.sampler != "listed" or config.spaces)
     if drawn and (measured := [name for name in bounded if name in config.measured]):
         raise InputError(
-            f"budget.limits.{measured[0]}: is measured when a design is chosen, and sampler {search.sampler} draws all "
-            f"before; allowed with listed, {', '.join(adaptive())}"
+            f"{READ[measured[0]].limited_by}: is measured when a design is chosen, and sampler {search.sampler} draws "
+            f"all before; allowed with listed, {', '.join(adaptive())}"
         )
     if drawn and config.budget.match == "tight":
         raise InputError(
-            f"budget.match=tight: changes designs after budget.limits.{bounded[0]} has chosen them; set it to rule"
+            f"budget.match=tight: changes designs after {READ[bounded[0]].limited_by} has chosen them; set it to rule"
         )
 
 
@@ -283,10 +284,17 @@ def refuse_beyond_memory(plan: Plan, settings: tuple[Setting, ...], there: int, 
         {"data.image_size": task.image_size, "recipe.micro_batch": plan.config.recipe.images_a_pass},
         there,
     )
+    passes, budget = dict[str, int](), plan.config.budget
     if "latency" in plan.config.search.objectives:
+        passes["search.latency_batch"] = plan.config.search.latency_batch
+    if budget.latency is not None:
+        passes["budget.latency.batch"] = budget.latency.batch
+    if budget.memory is not None and budget.memory.work == "pass" and budget.memory.batch is not None:
+        passes["budget.memory.batch"] = budget.memory.batch
+    for key, batch in passes.items():
         refuse_beyond(
             f"a pass of {smallest.name}",
-            lambda sizes: passing_bytes(smallest.architecture, task, sizes["search.latency_batch"], per_value),
-            {"search.latency_batch": plan.config.search.latency_batch},
+            lambda sizes, key=key: passing_bytes(smallest.architecture, task, sizes[key], per_value),  # type: ignore[misc]
+            {key: batch},
             there,
         )

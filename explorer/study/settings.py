@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from explorer.design.cost_measures import ADDED, COUNTED, MEASURES
+from explorer.design.cost_measures import ADDED, COUNTED, MEASURES, OURS, READ
 from explorer.design.space import Space
 from explorer.design.template import Task
 from explorer.study import samplers
@@ -133,6 +133,67 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class LatencyConfig:
+    """A limit on the time of a forward pass in evaluation mode, measured for a design before it may be trained.
+
+    most       milliseconds within which three quarters of its passes end
+    batch      images of a pass
+    device     study: the one it would be trained on; cpu: the processor of this machine, on all its cores
+    precision  study: the one it would be trained in, for which ONNX Runtime takes float32
+    runtime    torch: as this project executes it; onnx: exported, and executed by ONNX Runtime on the processor
+    """
+
+    most: Annotated[float, Gt(0), Le(1e9)]
+    batch: Count = 1
+    device: Literal["study", "cpu"] = "study"
+    precision: Literal["study"] | Precision = "study"
+    runtime: Literal["torch", "onnx"] = "torch"
+
+    def __post_init__(self) -> None:
+        if self.runtime == "onnx" and self.precision not in ("study", "float32"):
+            raise ValueError(f"precision={self.precision}: runtime=onnx computes in float32; say precision=float32")
+
+    def where(self, device: str, precision: str) -> tuple[str, str]:
+        """The device and the precision of the passes in a study that trains on a device in a precision."""
+        device = "cpu" if self.device == "cpu" or self.runtime == "onnx" else device
+        own = "float32" if self.runtime == "onnx" else precision
+        return device, own if self.precision == "study" else self.precision
+
+    @property
+    def words(self) -> str:
+        """What is timed, for a sentence after `milliseconds of`."""
+        images = "1 image" if self.batch == 1 else f"{self.batch:,} images"
+        place = " on the processor" if self.device == "cpu" or self.runtime == "onnx" else ""
+        precision = "" if self.precision == "study" else f" in {self.precision}"
+        return f"{images}{place}{precision}{' by ONNX Runtime' if self.runtime == 'onnx' else ''}"
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """A limit on the memory that a network takes at its peak, measured for a design before it may be trained.
+
+    most   MiB: on a GPU of what torch allocates there, on a processor of what the process grows by
+    work   step: one of training, on the images of the recipe's pass; pass: one forward pass in evaluation mode
+    batch  images of the pass; null: those of the recipe's pass
+    """
+
+    most: Annotated[float, Gt(0), Le(1e9)]
+    work: Literal["step", "pass"] = "step"
+    batch: Count | None = None
+
+    def __post_init__(self) -> None:
+        if self.work == "step" and self.batch is not None:
+            raise ValueError(f"batch={self.batch}: work=step takes the recipe's images; say work=pass, or leave it out")
+
+    @property
+    def words(self) -> str:
+        """What takes the memory, for a sentence after `MiB of peak memory`."""
+        if self.work == "step":
+            return "in training"
+        return f"in a pass of {'the recipe' if self.batch is None else f'{self.batch:,} images'}"
+
+
+@dataclass(frozen=True)
 class BudgetConfig:
     """The cost that all settings have in common; any combination of measures may be limited, null ones are not.
 
@@ -142,6 +203,8 @@ class BudgetConfig:
     activations  output values of all convolutions
     match        rule: one bottleneck width, doubled from stage to stage; tight: one for each stage
     limits       bounds of measures that extensions add, by name; a design outside is never trained. null: none
+    latency, memory  limits that are measured on a device, of a forward pass and of memory; a design outside is never
+                 trained
     """
 
     reference: str | None
@@ -150,17 +213,26 @@ class BudgetConfig:
     activations: LimitConfig | None = None
     match: Literal["rule", "tight"] = "rule"
     limits: dict[str, Bounds] | None = None
+    latency: LatencyConfig | None = None
+    memory: MemoryConfig | None = None
 
     def __post_init__(self) -> None:
-        for name in self.bounds:
+        for name in self.limits or {}:
             if name not in ADDED:
                 known = f"{', '.join(ADDED)}, and others" if ADDED else "those"
                 raise ValueError(f"limits.{name}=...: allowed: {known} that extensions=FILE.py adds as measures")
 
     @property
     def bounds(self) -> dict[str, Bounds]:
-        """The bounds of measures that extensions add, by name."""
-        return self.limits or {}
+        """The bounds of measures of which a study keeps readings, by name."""
+        own = {"pass_ms": self.latency, "peak_mib": self.memory}
+        return {**(self.limits or {}), **{name: Bounds(most=one.most) for name, one in own.items() if one}}
+
+    def bound_words(self, name: str) -> str:
+        """A bound in words, with what is measured: `at most 5 milliseconds of a forward pass of 1 image`."""
+        ours = {"pass_ms": self.latency, "peak_mib": self.memory}.get(name)
+        what = "" if ours is None else f" {'of ' if name == 'pass_ms' else ''}{ours.words}"
+        return f"{self.bounds[name]} {READ[name].words}{what}"
 
     @property
     def held(self) -> dict[str, LimitConfig]:
@@ -442,8 +514,8 @@ class SearchConfig:
                 f"sampler={self.sampler}: allowed: {', '.join(samplers.known())}, and those of extensions=FILE.py"
             )
         for name in self.objectives:
-            if name != "error" and name not in MEASURES:
-                known = ", ".join(("error", *MEASURES))
+            if name != "error" and name not in OURS and name not in ADDED:
+                known = ", ".join(("error", *ADDED, *OURS))
                 raise ValueError(f"objectives={name}: allowed: {known}, and measures of extensions=FILE.py")
 
     @property
@@ -607,14 +679,14 @@ class StudyConfig:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The measures of extensions that the study uses: as an objective, or in its budget."""
+        """The measures of which the study keeps readings: of extensions, and those that its budget limits."""
         objectives = () if self.search.only else self.search.objectives
         return tuple(dict.fromkeys((*self.budget.bounds, *(one for one in objectives if one in ADDED))))
 
     @property
     def measured(self) -> tuple[str, ...]:
         """Those of these measures that are measured on a device."""
-        return tuple(name for name in self.measures if not ADDED[name].is_counted)
+        return tuple(name for name in self.measures if not READ[name].is_counted)
 
     @property
     def records_filters(self) -> bool:

@@ -194,7 +194,8 @@ def _mapping(path: tuple[str, ...], value: Any, kind: type) -> str:
         return "a mapping"
     own = dataclasses.fields(inside[0])
     needed = [one.name for one in own if one.default is dataclasses.MISSING] or [own[0].name]
-    return f"a mapping; say {' '.join(f'{key}.{name}=...' for name in needed)}"
+    said = f"{value:g}" if needed == ["most"] and type(value) in (int, float) else "..."
+    return f"a mapping; say {' '.join(f'{key}.{name}={said}' for name in needed)}"
 
 
 def _explain(error: ValidationError, tree: dict[str, Any], kind: type, place: Place) -> str:

@@ -1,7 +1,10 @@
 """Measure the latency of a network: the time of one forward pass."""
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,22 +35,24 @@ def measure_latency(
     turns: int,
     seed: int,
     wait: float = 0.0,
+    runtime: Literal["torch", "onnx"] = "torch",
 ) -> list[Latency]:
     """Time of a forward pass in evaluation mode, all candidates in turns, with the device locked for this measurement.
 
-    Returns median and quartiles over all passes. Raises InputError if another measurement holds the device for more
-    than `wait` seconds.
+    With runtime onnx each is exported and executed by ONNX Runtime, which needs the processor and float32. Returns
+    median and quartiles over all passes. Raises InputError if another measurement holds the device for more than `wait`
+    seconds, and where packages for ONNX are missing.
     """
     plain = plain_execution(device, precision, batch_size)
     with exclusive(device, wait), torch.inference_mode():
         torch.set_num_threads(plain.threads)
         images = torch.randn(batch_size, task.channels, task.image_size, task.image_size, device=device)
         images = images.contiguous(memory_format=torch.channels_last)
-        networks = [network_of(architecture, task, plain, seed) for architecture in architectures]
+        ways = [_way(runtime, architecture, task, plain, images, seed) for architecture in architectures]
         times: list[list[float]] = [[] for _ in architectures]
         for _ in range(turns):
-            for network, seconds in zip(networks, times, strict=True):
-                seconds.extend(_passes(network, plain, images))
+            for way, seconds in zip(ways, times, strict=True):
+                seconds.extend([timed(way, device) for _ in range(WARM_UP + PASSES)][WARM_UP:])
     found = []
     for architecture, seconds in zip(architectures, times, strict=True):
         lower, middle, upper = (float(value) for value in np.percentile(seconds, [25, 50, 75]))
@@ -90,9 +95,35 @@ def network_of(architecture: Architecture, task: Task, execution: Execution, see
     return prepare(network, execution, task)
 
 
-def _passes(network: nn.Module, execution: Execution, images: torch.Tensor) -> list[float]:
+def _way(
+    runtime: str, architecture: Architecture, task: Task, execution: Execution, images: torch.Tensor, seed: int
+) -> Callable[[], object]:
+    """A function that makes a forward pass of a network on the images."""
+    if runtime == "onnx":
+        return _in_onnx_runtime(architecture, task, execution, images, seed)
+    network = network_of(architecture, task, execution, seed)
+
     def forward() -> None:
         with arithmetic(execution):
             network(images)
 
-    return [timed(forward, execution.device) for _ in range(WARM_UP + PASSES)][WARM_UP:]
+    return forward
+
+
+def _in_onnx_runtime(
+    architecture: Architecture, task: Task, execution: Execution, images: torch.Tensor, seed: int
+) -> Callable[[], object]:
+    assert (execution.device, execution.precision) == ("cpu", "float32")
+    from explorer.training.network.export import refuse_without_onnx, write_onnx
+
+    refuse_without_onnx()
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(mode=False):
+        path = Path(folder) / "model.onnx"
+        write_onnx(build(architecture, task, torch.Generator().manual_seed(seed)), task, path, seed)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = execution.threads
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    pixels = images.contiguous().numpy()
+    return lambda: session.run(None, {"images": pixels})

@@ -1,12 +1,10 @@
 """`explorer benchmark`: this project's training loop compared with a tutorial's loop and with the device's limits."""
 
 import contextlib
-import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,7 +14,7 @@ import torch
 
 from explorer.design import Architecture, Task, cost, short_name
 from explorer.design.grouped import grouped_convs
-from explorer.host.machine import cpu_count, give_freed_memory_back, keep_freed_memory, memory_in_use, most_memory
+from explorer.host.machine import cpu_count, keep_freed_memory
 from explorer.study.memory import training_bytes
 from explorer.study.run import Execution, Run
 from explorer.study.settings import DataConfig, Recipe
@@ -34,6 +32,7 @@ from explorer.training.images.split import Dataset, Split
 from explorer.training.loop import Steps, deterministic, epoch_steps, ready
 from explorer.training.network import kernels
 from explorer.training.network.build import build
+from explorer.training.peak_memory import begin_peak, peak_since
 from explorer.training.reference import reference_steps, torch_defaults
 from explorer.training.results import Limits, TrainingSpeed
 from explorer.training.speeds import is_faster
@@ -142,7 +141,7 @@ def at_best_batch(architecture: Architecture, conditions: Conditions, found: Tra
         with contextlib.suppress(torch.OutOfMemoryError):
             run = _run(architecture, own, _chosen(architecture, own)[0])
             speeds[batch] = _speed(_ours(run, images, labels), own, "ours")
-        _release()
+        release_memory()
     best = max(speeds, key=lambda batch: speeds[batch])
     return replace(found, batch_size=best, ours=speeds[best])
 
@@ -289,29 +288,12 @@ def _peak_memory(make: Callable[[], Loop], conditions: Conditions, key: str) -> 
 
     On a GPU what torch takes of its memory, on a CPU what this process takes, without the reference's loader processes.
     """
-    _release()
+    before = begin_peak(conditions.device)
     _set_up(key, conditions.device)
-    is_gpu, loop = conditions.device == "cuda", make()
-    if is_gpu:
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        try:
-            Path("/proc/self/clear_refs").write_text("5")  # reset Linux's record of the peak
-        except OSError:
-            return None
-    before = torch.cuda.memory_reserved() if is_gpu else memory_in_use()
+    loop = make()
     for _ in range(WARM_UP[key]):
         next(loop)
-    finish(conditions.device)
-    peak = torch.cuda.max_memory_reserved() if is_gpu else most_memory()
-    return None if peak is None else peak - before
-
-
-def _release() -> None:
-    """Return the memory of what is no longer used to the system."""
-    gc.collect()
-    release_memory()
-    give_freed_memory_back()
+    return peak_since(conditions.device, before)
 
 
 def _best(run: Callable[[], object], device: str) -> float:

@@ -41,6 +41,7 @@ from explorer.study.job import (
     Lost,
     Measured,
     MeasureQuestion,
+    MemoryQuestion,
     Mismatch,
     Noted,
     Prepare,
@@ -256,6 +257,8 @@ def _answer(question: Question) -> Answer:
                 return _latency(question)
             case MeasureQuestion():
                 return _measured(question)
+            case MemoryQuestion():
+                return _memory(question)
             case FormsQuestion():
                 return _forms(question)
     except InputError as error:
@@ -351,6 +354,7 @@ def _latency(question: LatencyQuestion) -> Latencies:
         turns=TURNS,
         seed=0,
         wait=LONGEST_WAIT,
+        runtime=question.runtime,
     )
     return Latencies(tuple((1000 * one.lower, 1000 * one.median, 1000 * one.upper) for one in found))
 
@@ -368,6 +372,15 @@ def _measured(question: MeasureQuestion) -> Measured:
         wait=LONGEST_WAIT,
     )
     return Measured(found)
+
+
+def _memory(question: MemoryQuestion) -> Measured:
+    from explorer.training.peak_memory import peak_memory
+
+    _limit(question.runs[0])
+    return Measured(
+        peak_memory(question.runs, question.work, question.batch_size, turns=TURNS, wait=LONGEST_WAIT),
+    )
 
 
 def _forms(question: FormsQuestion) -> Forms:

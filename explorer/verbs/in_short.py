@@ -1,4 +1,4 @@
-"""Short forms of a command, written out in full: `data=photos`, `budget=params:1M,macs:50M`, `budget=time:2h`.
+"""Short forms of a command, written out in full: `data=photos`, `budget=params:1M,latency:5`, `budget=time:2h`.
 
 And what a study leaves to the size of its data, in groups called `fitted`: `auto` in a recipe or a space becomes the
 value that suits the images. Everything is settled here, so that a study's record holds plain complete values.
@@ -15,6 +15,7 @@ from explorer.study.data_sources import SOURCES
 from explorer.study.tree import whole_number
 
 AUTO = "auto"
+_ON_DEVICE = ("latency", "memory")  # limits of a budget that are measured: milliseconds, MiB
 _LIMIT = re.compile(r"(?:([a-z][a-z0-9_]*):)?(?:<=?)?([\d._]+(?:[kKMGB]|[eE]\+?\d+)?)")
 _TIME = re.compile(r"time:(?:<=?)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)min)?(?:(\d+(?:\.\d+)?)s)?")  # 1h30min
 TOLERANCE = 0.1  # of a budget given in short, as a fraction: so far below it a design may stay
@@ -49,9 +50,10 @@ def in_full(arguments: Sequence[str], known: Mapping[str, Sequence[str]]) -> tup
                 argument = f"budget={text}"
         if key == "budget" and text not in known["budget"] and (limits := _limits(text)):
             rest.append("budget=none")
-            first += [f"budget.limits.{axis}.most={most}" for axis, most in limits.items() if axis in ADDED]
             for axis, target in limits.items():
-                if axis in ADDED:
+                if axis in ADDED or axis in _ON_DEVICE:
+                    place = axis if axis in _ON_DEVICE else f"limits.{axis}"
+                    first.append(f"budget.{place}.most={target}")
                     continue
                 limit = {"target": target, "tolerance": TOLERANCE, "at_most": "true"}
                 first += [f"budget.{axis}.{key}={value}" for key, value in limit.items()]
@@ -89,14 +91,14 @@ def _data_key(argument: str) -> tuple[str, str]:
 def _limits(text: str) -> dict[str, float]:
     """The targets that a budget in short means, by measure; empty if it is none.
 
-    They are whole numbers, but for those of measures that extensions add.
+    They are whole numbers, but for those of measures that extensions add or that are measured on a device.
     """
     found: dict[str, float] = {}
     for part in text.split(","):
         match = _LIMIT.fullmatch(part.strip())
         axis = (match[1] or "params") if match else ""
-        target = _number(match[2], is_whole=axis not in ADDED) if match else None
-        if target is None or axis not in (*COUNTED, *ADDED) or axis in found:
+        target = _number(match[2], is_whole=axis in COUNTED) if match else None
+        if target is None or axis not in (*COUNTED, *ADDED, *_ON_DEVICE) or axis in found:
             return {}
         found[axis] = target
     return found

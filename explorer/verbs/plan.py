@@ -1,6 +1,6 @@
 """`explorer plan`: show what a study would run, its cost and its time on this machine; trains nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from rich.console import Console
 from explorer.analysis.checks import Checks, checks_of
 from explorer.analysis.judging import OpenedStudy, begun_study
 from explorer.analysis.summary import MIN_PAIRS
-from explorer.design.cost_measures import ADDED, COUNTED
+from explorer.design.cost_measures import COUNTED, READ
 from explorer.host.console import PLAIN, say
 from explorer.host.formatting import cost as cost_words
 from explorer.host.formatting import counted, duration, hours_words
@@ -27,7 +27,7 @@ from explorer.study.data_sources import SOURCES
 from explorer.study.designs import CANDIDATES, Scope, Setting
 from explorer.study.final import final_runs
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
-from explorer.study.settings import NO_PATH, Bounds, StudyConfig
+from explorer.study.settings import NO_PATH, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
 from explorer.verbs.plan_checks import CheckForecast
@@ -243,8 +243,8 @@ def print_forecast(found: Forecast, console: Console) -> None:
     progress = found.progress(found.plan.seeds)
 
     if settings:
-        known = [name for name in config.measures if ADDED[name].is_counted or all(one.readings for one in settings)]
-        titles = [measure.title for measure in COUNTED.values()] + [ADDED[name].title for name in known]
+        known = [name for name in config.measures if READ[name].is_counted or all(one.readings for one in settings)]
+        titles = [measure.title for measure in COUNTED.values()] + [READ[name].title for name in known]
         rows = [
             (
                 one.display,
@@ -304,14 +304,14 @@ def _space_line(plan: Plan, name: str, scope: Scope) -> str:
             f"{share.drawn:,} drawn points, that is {low:.1e} to {high:.1e})"
         )
     bounds = {key: own for key, own in plan.config.budget.bounds.items() if own.has_any and not search.only}
-    following = {key: own for key, own in bounds.items() if ADDED[key].is_counted}
+    following = {key: own for key, own in bounds.items() if READ[key].is_counted}
     if following and not (scope.tight or search.sampler == "listed"):
         pool = len(plan.draws.candidates(scope))
-        meet += f", and {pool:,} of up to {CANDIDATES:,} of these have {_bounds(following)}"
+        meet += f", and {pool:,} of up to {CANDIDATES:,} of these have {_bounds(plan.config, following)}"
     elif following:
-        meet += f", and {_bounds(following)}"
+        meet += f", and {_bounds(plan.config, following)}"
     if measured := {key: own for key, own in bounds.items() if key not in following}:
-        meet += f"; each is measured before it is trained, which it is with {_bounds(measured)}"
+        meet += f"; each is measured before it is trained, which it is with {_bounds(plan.config, measured)}"
     missed, _ = plan.left_out
     if missed:
         meet += f"; {missed:,} {'does not and is' if missed == 1 else 'do not and are'} left out"
@@ -329,8 +329,8 @@ def _space_line(plan: Plan, name: str, scope: Scope) -> str:
     return f"The space {called}holds {found.size:,} points; {meet}. {taken}"
 
 
-def _bounds(bounds: Mapping[str, Bounds]) -> str:
-    return " and ".join(f"{own} {ADDED[key].words}" for key, own in bounds.items())
+def _bounds(config: StudyConfig, bounds: Iterable[str]) -> str:
+    return " and ".join(map(config.budget.bound_words, bounds))
 
 
 def _searched(config: StudyConfig) -> str:
