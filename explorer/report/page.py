@@ -300,6 +300,8 @@ def _drawn_as(figure: Figure) -> Markup:
     """The further class and the style of the place of a figure."""
     if isinstance(figure, Rows):
         return Markup(" rowed")
+    if isinstance(figure, Parallel):
+        return Markup(" across")
     if isinstance(figure, Panel) and figure.height != Panel.height:
         return Markup('" style="height:{}px').format(figure.height)
     return Markup("")

@@ -15,6 +15,8 @@ from explorer.host.formatting import with_true_minus
 
 # Blue, vermilion, green, purple, gold, sky and grey: on light pages, and in the same order on dark ones.
 PALETTE = ("#0074cc", "#a83a00", "#33a769", "#792784", "#b48d00", "#219dd1", "#757575")
+# From the lowest value to the highest, distinguishable for colour-blind people; on dark pages lighter.
+RAMP, DARK_RAMP = ("#0074cc", "#7f9a9e", "#d07f00"), ("#55a7f8", "#9aa9ad", "#f0b040")
 DARK = ("#55a7f8", "#ea7d3b", "#53c884", "#bc55b2", "#fcd761", "#9ad9ff", "#9a9a9a")
 GREY = PALETTE[-1]
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
@@ -132,8 +134,14 @@ def paint(color: str) -> str:
 
 
 def palette_css() -> str:
-    """The palette as variables of a page's style: for light pages and paper, and for dark pages."""
-    light, dark = (";".join(f"--c{place}:{one}" for place, one in enumerate(own)) for own in (PALETTE, DARK))
+    """The palette and the ramp as variables of the style of pages and atlas: light ones and paper, and dark ones."""
+
+    def named(name: str, colors: Sequence[str]) -> str:
+        return ";".join(f"--{name}{place}:{one}" for place, one in enumerate(colors))
+
+    light, dark = (
+        f"{named('c', colors)};{named('ramp', ramp)}" for colors, ramp in ((PALETTE, RAMP), (DARK, DARK_RAMP))
+    )
     return (
         f":root{{{light}}}"
         f'@media (prefers-color-scheme:dark){{:root:not([data-theme="light"]){{{dark}}}}}'

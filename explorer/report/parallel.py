@@ -6,23 +6,30 @@ code generated from text, which the page's content security policy forbids. In a
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import plotly.graph_objects as go
 from markupsafe import Markup, escape
 
-from explorer.report.panel import GREY, Axis, ends, paint, ticks
+from explorer.report.layout import width_of
+from explorer.report.panel import GREY, RAMP, Axis, ends, paint, ticks
 from explorer.report.plot import text
 from explorer.report.svg import FIGURE, framed, scale
 from explorer.report.svg import text as svg_text
 
-# Colours from the lowest error to the highest, distinguishable for colour-blind people and on light and dark pages.
-RAMP = ("#0074cc", "#7f9a9e", "#e69f00")
 SIDE, TOP, BOTTOM = 70, 56, FIGURE.height - 24
 LINE = 15  # pixels from one line of an axis's title to the next
+APART = 6  # fewest pixels between the labels of two ticks
 SHORT = 10  # fewest letters of a title in two lines
 STRIP = 26  # width in pixels of the strip along an axis that can be dragged
+LINES = "parallel-lines"  # the address of the lines within a page, which both pictures draw
+NARROW, EDGE, HEAD, STEP = (
+    350,
+    18,
+    40,
+    66,
+)  # of the picture for phones, and around its axes
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,39 @@ def parallel_plot(figure: Parallel) -> go.Figure:
 
 
 def parallel_svg(figure: Parallel) -> Markup:
-    """The SVG picture, with its title as text for screen readers."""
+    """The SVG picture for a page, with its title as text for screen readers: for a wide screen, and for a phone."""
+    return _wide_svg(figure) + _narrow_svg(figure)
+
+
+def _narrow_svg(figure: Parallel) -> Markup:
+    """The picture with its axes below each other, as wide as a phone. The lines are those of the wide one, turned."""
+    wide = NARROW - 2 * EDGE
+    axes, labels, strips = [], [], []
+    for number, (axis, values) in enumerate(zip(figure.axes, figure.columns, strict=True)):
+        y = HEAD + STEP * number
+        low, high = ends(axis, values)
+        across = scale(axis, (low, high), EDGE, NARROW - EDGE)
+        axes.append(f'<path class="grid" d="M{EDGE} {y}H{NARROW - EDGE}"/>')
+        labels.append(svg_text(EDGE, y - 14, axis.title, "start", ' class="over"'))
+        beyond = -math.inf
+        for value, words in ticks(axis, low, high):
+            half = width_of(words) / 2
+            x = min(max(across(value), half), NARROW - half)
+            if x - half < beyond:
+                continue
+            beyond = x + half + APART
+            labels.append(svg_text(x, y + 15, words, "middle", ' class="over"'))
+        size = f'x="{EDGE}" y="{y - STRIP / 2}" width="{wide}" height="{STRIP}"'
+        strips.append(f'<rect class="strip across" data-axis="{number}" {size}/>')
+    # Places across become places down, and heights places across, the lowest value at the left.
+    span, tall = (FIGURE.width - 2 * SIDE) / max(1, len(figure.axes) - 1), BOTTOM - TOP
+    turned = (0, STEP / span, -wide / tall, 0, EDGE + BOTTOM * wide / tall, HEAD - SIDE * STEP / span)
+    lines = f'<use href="#{LINES}" transform="matrix({" ".join(f"{one:.6g}" for one in turned)})"/>'
+    frame = replace(FIGURE, width=NARROW, height=HEAD + STEP * (len(figure.axes) - 1) + HEAD // 2)
+    return framed(figure.title, [*axes, lines, *labels, *strips], frame, "narrow")
+
+
+def _wide_svg(figure: Parallel) -> Markup:
     span = (FIGURE.width - 2 * SIDE) / max(1, len(figure.axes) - 1)
     places = [SIDE + span * number for number in range(len(figure.axes))]
     heights, axes, labels, strips = [], [], [], []
@@ -97,8 +136,8 @@ def parallel_svg(figure: Parallel) -> Markup:
             figure.settings, figure.names, line_colors(figure), zip(*heights, strict=True), strict=True
         )
     ]
-    group = '<g fill="none" stroke-opacity=".6" stroke-width="1.3">'
-    return framed(figure.title, [*axes, group, *ways, "</g>", *labels, *strips])
+    group = f'<g id="{LINES}" fill="none" stroke-opacity=".6" stroke-width="1.3">'
+    return framed(figure.title, [*axes, group, *ways, "</g>", *labels, *strips], FIGURE, "wide")
 
 
 def folded(words: str) -> str:

@@ -311,11 +311,20 @@ def _of_contrast(picture: VerdictPicture, study: OpenedStudy, declared: Comparis
 
 def _data_note(beside: Sequence[Claim]) -> str:
     names = ", ".join(f"{one.study} (n = {one.gap.n})" for one in beside)
-    images = " and test images" if any(one.images for one in beside) else ""
+    drawn = [one for one in beside if claimed(one.gap).has_interval]
+    images = " and test images" if any(one.images for one in drawn) else ""
+    intervals = f"95 % intervals over seeds{images}"
     return (
-        f"Other data sets: recorded studies that lay beside this one when it was drawn, {names}, with 95 % intervals "
-        f"over seeds{images}."
+        f"Other data sets: recorded studies that lay beside this one when it was drawn, {names}, "
+        f"{_drawn_words(len(drawn), len(beside), intervals)}."
     )
+
+
+def _drawn_words(drawn: int, of: int, intervals: str) -> str:
+    """What is drawn of some rows: their intervals, those that they have, or means alone."""
+    if not drawn:
+        return "by their means alone, since fewer than five pairs have no interval"
+    return f"with {intervals}{'' if drawn == of else ', where there are five pairs or more'}"
 
 
 def _of_pair(found: Comparison, known: Mapping[str, SettingSummary], finding: Finding, kind: Kind) -> Effect:
@@ -497,8 +506,9 @@ def _effects_note(picture: VerdictPicture, declared: Comparison) -> str:
         else "",
         _margin_note(picture),
     ]
-    if "check" in kinds:
-        words.append("Below the first rule: robustness checks, each with its 95 % interval and the rule's word.")
+    if checks := [one.has_interval for one in rows if one.kind == "check"]:
+        drawn = _drawn_words(sum(checks), len(checks), "their 95 % intervals")
+        words.append(f"Below the first rule: robustness checks {drawn}, and the rule's word.")
     if any(one.kind == "published" for one in rows):
         words.append(
             "Hollow: published differences of as many paths at nearly equal parameters, single runs of other recipes, "

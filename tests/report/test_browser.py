@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -227,7 +228,7 @@ def test_the_table_comes_in_pages_and_is_searched_by_numbers(browser: Browser, m
 
 def test_dragging_along_an_axis_picks_the_designs_that_pass_there(browser: Browser, many: Path) -> None:
     page = browsing.opened(browser, many).page
-    strip = page.locator("[data-figure=parallel] rect.strip").last
+    strip = page.locator("[data-figure=parallel] .wide rect.strip").last
     strip.scroll_into_view_if_needed()
     box = strip.bounding_box()
     assert box is not None
@@ -244,11 +245,45 @@ def test_dragging_along_an_axis_picks_the_designs_that_pass_there(browser: Brows
     assert 0 < len(picked) < 40
     assert set(picked) == set(sorted(errors, key=lambda name: errors[name])[: len(picked)])
     assert page.locator("[data-figure=parallel] path.faint").count() == 40 - len(picked)
-    assert page.locator("[data-figure=parallel] rect.range").count() == 1
+    assert page.locator("[data-figure=parallel] .wide rect.range").count() == 1
     page.click("#unpick")
-    assert page.locator("[data-figure=parallel] rect.range").count() == 0
+    assert page.locator("[data-figure=parallel] .wide rect.range").count() == 0
     page.locator("[data-figure=parallel] path[data-setting]").first.dispatch_event("click")
     assert page.inner_text("#picked") == "1 design picked"
+
+
+def test_on_a_phone_axes_lie_below_each_other_and_are_dragged_along_too(browser: Browser, many: Path) -> None:
+    page = browsing.opened(browser, many, viewport={"width": 390, "height": 844}).page
+    place = page.locator("[data-figure=parallel]")
+    place.scroll_into_view_if_needed()
+    assert not place.locator("svg.wide").is_visible()
+    assert place.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    words = place.evaluate(
+        "(one) => [...one.querySelectorAll('.narrow text')].map((text) => text.getBoundingClientRect().toJSON())"
+    )
+    assert all(one["left"] >= 0 and one["right"] <= 390 for one in words)
+    apart = [
+        (one, other)
+        for one, other in combinations(words, 2)
+        if min(one["right"], other["right"]) - max(one["left"], other["left"]) > 1
+        and min(one["bottom"], other["bottom"]) - max(one["top"], other["top"]) > 4
+    ]
+    assert apart == []
+    strip = place.locator(".narrow rect.strip").last
+    strip.scroll_into_view_if_needed()
+    box = strip.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 1, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 3, y, steps=4)
+    page.mouse.up()
+    picked = page.evaluate("[...page.picked]")
+    rows = "[...document.querySelectorAll('#settings tbody tr')]"
+    errors = dict(page.evaluate(f"{rows}.map((row) => [row.dataset.setting, Number(row.cells[7].dataset.value)])"))
+    assert 0 < len(picked) < 40
+    assert set(picked) == set(sorted(errors, key=lambda name: errors[name])[: len(picked)])
 
 
 @pytest.mark.parametrize("name", ["cardinality", "parallel"])

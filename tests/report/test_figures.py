@@ -20,8 +20,21 @@ from explorer.report.figures import (
     parallel,
 )
 from explorer.report.layout import Box, apart, beside, fitted, width_of
-from explorer.report.panel import GREY, PALETTE, PERCENT, Axis, Mark, Panel, bands, ends, error_axis, is_wide, ticks
-from explorer.report.parallel import RAMP, parallel_plot, parallel_svg
+from explorer.report.panel import (
+    GREY,
+    PALETTE,
+    PERCENT,
+    RAMP,
+    Axis,
+    Mark,
+    Panel,
+    bands,
+    ends,
+    error_axis,
+    is_wide,
+    ticks,
+)
+from explorer.report.parallel import parallel_plot, parallel_svg
 from explorer.report.plot import plot
 from explorer.report.short_labels import shared_ending, short_labels
 from explorer.report.svg import svg

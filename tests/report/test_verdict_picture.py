@@ -1,6 +1,7 @@
 """The verdict as one picture: its numbers are the finding's, its areas the parameters', and no label hides another."""
 
 import math
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -268,7 +269,18 @@ def test_other_data_sets_are_those_that_lie_beside_it_and_the_caption_names_them
     (row,) = (one for one in picture.effects if one.kind == "data")
     assert (row.label, row.n) == ("Set there", 5)
     assert "recorded studies that lay beside this one when it was drawn, there (n = 5)" in picture.caption
-    Path("studies/there/runs.csv").write_text("damaged")
+    assert "there (n = 5), with 95 % intervals over seeds and test images." in picture.caption
+    few = replace(config, name="few", data=replace(config.data, name="few", label="Set few"))
+    made_up(replace(few, search=replace(few.search, seeds=2)), error=error, data_hash="few")
+    picture = drawn(open_study(Path("studies/here")))
+    assert (
+        "few (n = 2), there (n = 5), with 95 % intervals over seeds and test images, where there are" in picture.caption
+    )
+    shutil.rmtree("studies/there")
+    assert "few (n = 2), by their means alone, since fewer than five pairs have no interval." in (
+        drawn(open_study(Path("studies/here"))).caption
+    )
+    Path("studies/few/runs.csv").write_text("damaged")
     assert not [one for one in drawn(open_study(Path("studies/here"))).effects if one.kind == "data"]
 
 

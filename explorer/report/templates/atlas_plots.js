@@ -1,7 +1,7 @@
 // The two pictures of runs on canvas: marks against two columns, and lines across parallel axes. Thousands of lines are
 // drawn a part at a time, so that brushing stays fluent.
 const plots = {
-  FEW_COLORS: 7,
+  FEW_COLORS: 6, // of the palette, whose last one is grey as what is left over
   SHADES: 16,
   FONT: "12px system-ui, sans-serif",
   RADIUS: 3.6,
@@ -14,9 +14,9 @@ const plots = {
     const own = getComputedStyle(document.documentElement);
     const of = (name) => own.getPropertyValue(name).trim();
     plots.styles = {
-      page: of("--page"), text: of("--text"), quiet: of("--quiet"), line: of("--line"), accent: of("--accent"), faint: of("--faint"),
-      palette: Array.from({ length: plots.FEW_COLORS }, (_, place) => of(`--mark-${place}`)),
-      ramp: ["--ramp-low", "--ramp-middle", "--ramp-high"].map(of),
+      page: of("--page"), text: of("--text"), quiet: of("--quiet"), line: of("--line"), accent: of("--accent"), faint: of("--line"),
+      palette: Array.from({ length: plots.FEW_COLORS }, (_, place) => of(`--c${place}`)),
+      ramp: ["--ramp0", "--ramp1", "--ramp2"].map(of),
     };
   },
 

@@ -1,7 +1,8 @@
 // Lines across parallel axes: dragging along an axis picks the designs that pass there, a click on a line picks one.
 page.parallel = (place) => {
   const LEAST = 4; // a drag shorter than this takes the range away
-  const svg = place.querySelector("svg");
+  const pictures = [...place.querySelectorAll("svg")]; // for a wide screen, with the lines, and for a phone, which turns them
+  const [svg] = pictures;
   const lines = [...svg.querySelectorAll("path[data-setting]")];
   const heights = lines.map((line) => [...line.getAttribute("d").matchAll(/[ML][\d.]+ ([\d.]+)/g)].map((found) => Number(found[1])));
   const ranges = new Map();
@@ -9,18 +10,30 @@ page.parallel = (place) => {
 
   const passing = () => {
     if (ranges.size === 0) return [];
-    const within = ([axis, [low, high]], line) => heights[line][axis] >= low && heights[line][axis] <= high;
-    return lines.filter((_, line) => [...ranges].every((range) => within(range, line))).map((line) => line.dataset.setting);
+    const passes = ([axis, [low, high]], line) => heights[line][axis] >= low && heights[line][axis] <= high;
+    return lines.filter((_, line) => [...ranges].every((range) => passes(range, line))).map((line) => line.dataset.setting);
+  };
+
+  // Ranges are heights of the wide picture. Along an axis that lies, the lowest value, and so the largest height, is left.
+  const sizes = (strip) => Object.fromEntries(["x", "y", "width", "height"].map((name) => [name, Number(strip.getAttribute(name))]));
+  const tall = sizes(svg.querySelector("rect[data-axis]"));
+  const [top, bottom] = [tall.y, tall.y + tall.height];
+  const lies = (strip) => strip.classList.contains("across");
+  const within = (strip, [low, high]) => {
+    const own = sizes(strip);
+    if (!lies(strip)) return { ...own, y: low, height: high - low };
+    const scale = own.width / tall.height;
+    return { ...own, x: own.x + (bottom - high) * scale, width: (high - low) * scale };
   };
 
   const draw = () => {
-    for (const rect of svg.querySelectorAll("rect.range")) rect.remove();
-    for (const [axis, [low, high]] of ranges) {
-      const strip = svg.querySelector(`rect[data-axis="${axis}"]`);
-      const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-      const size = { x: strip.getAttribute("x"), width: strip.getAttribute("width"), y: low, height: high - low };
-      for (const [key, value] of Object.entries({ ...size, class: "range" })) rect.setAttribute(key, value);
-      strip.before(rect);
+    for (const rect of place.querySelectorAll("rect.range")) rect.remove();
+    for (const [axis, range] of ranges) {
+      for (const strip of place.querySelectorAll(`rect.strip[data-axis="${axis}"]`)) {
+        const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+        for (const [key, value] of Object.entries({ ...within(strip, range), class: "range" })) rect.setAttribute(key, value);
+        strip.before(rect);
+      }
     }
   };
 
@@ -30,13 +43,12 @@ page.parallel = (place) => {
     page.pick(own);
   };
 
-  for (const strip of svg.querySelectorAll("rect[data-axis]")) {
+  for (const strip of place.querySelectorAll("rect[data-axis]")) {
     const axis = Number(strip.dataset.axis);
-    const top = Number(strip.getAttribute("y"));
-    const bottom = top + Number(strip.getAttribute("height"));
+    const own = sizes(strip);
     const height = (event) => {
-      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
-      return Math.min(bottom, Math.max(top, at.y));
+      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(strip.ownerSVGElement.getScreenCTM().inverse());
+      return Math.min(bottom, Math.max(top, lies(strip) ? bottom - ((at.x - own.x) * tall.height) / own.width : at.y));
     };
     let from = null;
     strip.addEventListener("pointerdown", (event) => {
