@@ -1,9 +1,9 @@
 """Predict what a measure would give for a design from its cost, so that not every design has to be measured.
 
 A straight line in logarithms (ridge regression on parameters, multiply-adds, activations, depth, paths, path width, and
-whether there are several paths), fitted to the designs that were measured, without those that something else on the
-machine disturbed. Its error is that of leaving each of them out in turn, which follows in closed form from one fit
-(Allen's PRESS, 1974).
+whether there are several paths or attention), fitted to the designs that were measured, without those that something
+else on the machine disturbed. Its error is that of leaving each of them out in turn, which follows in closed form from
+one fit (Allen's PRESS, 1974).
 """
 
 import math
@@ -101,4 +101,5 @@ def _features(setting: Setting) -> npt.NDArray[np.float64]:
     own, design = setting.cost, setting.architecture
     counts = (own.params, own.macs, own.activations, sum(design.depths))
     paths = design.cardinalities[0]
-    return np.array([*np.log((*counts, paths, design.bottleneck_widths[0])), float(paths > 1)])
+    kinds = (paths > 1, design.attention != "none")
+    return np.array([*np.log((*counts, paths, design.bottleneck_widths[0])), *map(float, kinds)])

@@ -26,6 +26,7 @@ from explorer.training.readings import measured
 from explorer.verbs.command_line import read_command
 from explorer.verbs.extend import extend
 from tests.conftest import TINY, only_line
+from tests.report.reading import plain
 from tests.search.test_coordinator import Engine
 
 EXTENSION = """
@@ -135,7 +136,7 @@ def test_a_measured_limit_keeps_designs_from_being_trained_and_is_measured_once(
     assert {name: one[0].median for name, one in record.readings.items()} == {
         name: pytest.approx(weights_of(name)) for name in record.readings
     }
-    page = (workplace / "reports" / "tiny.html").read_text()
+    page = plain((workplace / "reports" / "tiny.html").read_text())
     assert '<th data-name="weights">Weights (k)' in page
     assert f"{len(outside)} designs were measured and left out" in page
     assert "at most 16 thousands of weights" in page
