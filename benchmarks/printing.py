@@ -9,6 +9,7 @@ from benchmarks.equivalence import Equivalence
 from benchmarks.replay_curves import Replay
 from benchmarks.results import Choices, CostSpeed, Large, PageSpeed, Scale, ScanSpeed
 from explorer.analysis.caveats import failed_words, learned_words
+from explorer.analysis.intervals import Estimate
 from explorer.analysis.ranks import Agreement
 from explorer.host import formatting as wording
 from explorer.host.console import say
@@ -270,3 +271,23 @@ def print_large(found: list[Large], console: Console) -> None:
         memory = "-" if one.memory is None else f"{one.memory / 2**20:,.0f} MiB"
         rows.append((one.kind, f"{one.runs:,}", one.what, f"{one.seconds:,.1f}", memory))
     print_rows(console, title, columns, rows)
+
+
+def print_parts(costs: dict[str, float], gains: dict[str, tuple[float, Estimate]], console: Console) -> None:
+    """Print what each part of a recipe costs and gives, beside the plain recipe."""
+    rows: list[Sequence[Cell]] = []
+    for name, ratio in costs.items():
+        row = [name, f"{ratio:.2f}"]
+        if name in gains:
+            error, apart = gains[name]
+            interval = wording.interval_points(apart.low, apart.high) if apart.has_interval else "-"
+            row += [wording.percent(error), f"{100 * apart.mean:+.2f}", interval]
+        rows.append(row)
+    columns = ["part", "time of a step"]
+    columns += ["test error", "points above plain", "95 % interval"] if gains else []
+    print_rows(console, "Parts of a recipe, each added alone to one cycle of SGD with shift and flip", columns, rows)
+    if gains:
+        n = next(iter(gains.values()))[1].n
+        say(
+            console, f"n = {n} paired seeds; {len(gains) - 1} parts are compared, so single intervals are not findings."
+        )

@@ -286,6 +286,17 @@ def sleeping(sampler: str, designs: int, *, mirror: bool = False) -> "StudyConfi
     return study
 
 
+def _recipes(config: settings.Recipes, console: Console) -> int:
+    from benchmarks.printing import print_parts
+    from benchmarks.recipes import measure_cost, measure_gain
+
+    _tell_machine(console)
+    tell = partial(console.print, markup=False, highlight=False)
+    costs = measure_cost(config, tell)
+    print_parts(costs, measure_gain(config, tell) if config.path else {}, console)
+    return 0
+
+
 @dataclass(frozen=True)
 class Subject:
     """One subject: the function that measures it, and the dataclass of its settings with defaults."""
@@ -304,4 +315,5 @@ SUBJECTS = {
     "scale": Subject(settings.Scale, _scale),
     "samplers": Subject(settings.Samplers, _samplers),
     "size": Subject(settings.Size, _size),
+    "recipes": Subject(settings.Recipes, _recipes),
 }

@@ -35,17 +35,21 @@ class Arm:
 
 @dataclass(frozen=True)
 class Family:
-    """Gaps that answer one question: is the gap `as drawn` there at equal filter norm too?
+    """Gaps that answer one question: is the gap `as drawn` there at equal filter norm, or under a stronger recipe?
 
     gaps     by the name they have in the declaration: the error of the first arm less that of the second
     primary  the one that decides, and `change` what it does to the gap as drawn
     own      images of the set's own test part, which come first; all others were left over of its training part
+    seeds    that it was declared with
+    between  if it is how a gap differs from an earlier one that decides: the earlier one's name and its own
     """
 
     gaps: dict[str, tuple[Arm, Arm]]
     primary: str
     change: str
     own: int
+    seeds: int = 10
+    between: tuple[str, str] | None = None
 
 
 def _family(stem: str, one: str, several: str, primary: str, **more: tuple[Arm, Arm]) -> Family:
@@ -57,6 +61,12 @@ def _family(stem: str, one: str, several: str, primary: str, **more: tuple[Arm, 
         "change": (Arm(groups, several), Arm(drawn, several)),
     }
     return Family(gaps, primary, "change", own=10_000)
+
+
+def _strength(stem: str, one: str, several: str, arms: dict[str, str]) -> Family:
+    gaps = {name: (Arm(f"{stem}{tail}", several), Arm(f"{stem}{tail}", one)) for name, tail in arms.items()}
+    first, *_, last = gaps
+    return Family(gaps, last, last, own=10_000, seeds=6, between=(first, last))
 
 
 _NARROW, _ONE, _SEVERAL = "init_narrow_cifar10_jpeg", "29-1x16d-w64", "29-16x2d-w64"
@@ -73,12 +83,22 @@ FAMILIES = {
     ),
     "literal_16px_cifar10_jpeg": _family("literal_16px_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
     "literal_cifar10_jpeg": _family("literal_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
+    "recipe_strength_cifar10_jpeg": _strength(
+        "recipe_strength_cifar10_jpeg",
+        _ONE,
+        _SEVERAL,
+        {"plain 8": "", "plain 32": "_32", "mixed 32": "_mixed", "averaged 96": "_ema"},
+    ),
 }
-SEEDS = 10  # that each family was declared with
 SENTENCES = {
     "holds": "holds: at equal filter norm several paths are better too",
     "explains": "explains: at equal filter norm the gap no longer holds, so it was the initialisation",
     "cannot tell": "cannot tell: neither does the gap hold at equal filter norm, nor is it known to have changed",
+}
+STRENGTHS = {
+    "shrinks": "shrinks: under the strongest recipe the gap is smaller than under the plain one",
+    "grows": "grows: under the strongest recipe the gap is larger than under the plain one",
+    "cannot tell": "cannot tell: the gap is not known to differ between the strongest recipe and the plain one",
 }
 
 
@@ -133,8 +153,24 @@ def gap(arms: tuple[Arm, Arm], part: slice, root: Path = ROOT) -> Gap:
     return Gap(found, len(shared) - len(whole))
 
 
+def moved(family: Family, part: slice, root: Path = ROOT) -> Gap:
+    """How far a family's last gap is above its first one, pair by pair: a difference of differences, in points."""
+    assert family.between is not None
+    first, last = (gap(family.gaps[name], part, root) for name in family.between)
+    shared = sorted(set(first.differences) & set(last.differences))
+    return Gap({key: last.differences[key] - first.differences[key] for key in shared}, first.lost + last.lost)
+
+
 def verdict(family: Family, root: Path = ROOT) -> str:
-    """What the declaration says of the family's primary gap: `holds`, `explains` or `cannot tell`."""
+    """What the declaration says: `holds`, `explains` or `cannot tell`; between two gaps `shrinks` or `grows`."""
+    if family.between is not None:
+        change = moved(family, slice(None), root)
+        if change.n < 2 or change.interval[0] <= 0 <= change.interval[1]:
+            return "cannot tell"
+        # Of the pairs that both have, since the change is over these.
+        ends = [gap(family.gaps[name], slice(None), root).differences for name in family.between]
+        first, last = (abs(fmean(one[key] for key in change.differences)) for one in ends)
+        return "shrinks" if last < first else "grows"
     primary, change = (gap(family.gaps[name], slice(None), root) for name in (family.primary, family.change))
     if primary.n > 1 and primary.interval[1] < 0:
         return "holds"
@@ -162,8 +198,14 @@ def lines(name: str, family: Family, root: Path = ROOT) -> Iterator[str]:
                 numbers += f", on {' and '.join(devices)}{lost}"
             yield f"    {part}: {numbers}"
     whole = min(gap(family.gaps[one], slice(None), root).n for one in (family.primary, family.change))
-    so_far = f"preliminary, {whole} of {SEEDS} declared pairs: " if whole < SEEDS else ""
-    yield f"  {so_far}{SENTENCES[verdict(family, root)]}"
+    sentences = SENTENCES
+    if family.between is not None:
+        sentences, whole = STRENGTHS, moved(family, slice(None), root).n
+        yield f"  change: {family.between[1]} less {family.between[0]}, seed by seed{'' if whole else ': no pair yet'}"
+        for part, images in parts.items() if whole else ():
+            yield f"    {part}: {_numbers(moved(family, images, root))}"
+    so_far = f"preliminary, {whole} of {family.seeds} declared pairs: " if whole < family.seeds else ""
+    yield f"  {so_far}{sentences[verdict(family, root)]}"
 
 
 def _numbers(found: Gap) -> str:
@@ -206,6 +248,6 @@ def _error(wrong: tuple[bool, ...]) -> float:
 if __name__ == "__main__":
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     for title, declared in FAMILIES.items():
-        recorded = (ROOT / declared.gaps["as drawn"][0].study / "runs.csv").exists()
+        recorded = (ROOT / next(iter(declared.gaps.values()))[0].study / "runs.csv").exists()
         if title.startswith(asked) and recorded:
             print("\n".join(lines(title, declared)))

@@ -113,6 +113,32 @@ def test_one_of_three_sentences_follows(tmp_path: Path, groups: list[int], sente
     assert gaps.verdict(FAMILY, tmp_path) == sentence
 
 
+@pytest.mark.parametrize(
+    ("brief", "long", "sentence"),
+    [
+        (([90, 88, 89], [80, 79, 78]), ([60, 61, 60], [59, 60, 58]), "shrinks"),
+        (([80, 79, 78], [90, 88, 89]), ([59, 60, 58], [60, 61, 60]), "shrinks"),  # whatever its sign
+        (([80, 79, 78], [79, 78, 77]), ([60, 61, 60], [40, 40, 41]), "grows"),
+        (([80, 79, 78], [79, 78, 77]), ([60, 61, 60], [59, 61, 58]), "cannot tell"),
+    ],
+)
+def test_whether_a_gap_shrinks_is_judged_seed_by_seed(
+    tmp_path: Path, brief: tuple[list[int], ...], long: tuple[list[int], ...], sentence: str
+) -> None:
+    family = replace(gaps._strength("pair", "one", "several", {"plain": "", "long": "_long"}), own=OWN)
+    assert gaps.verdict(family, tmp_path) == "cannot tell"
+    for name, errors in (("pair", brief), ("pair_long", long)):
+        write(tmp_path, name, dict(zip(("one", "several"), errors, strict=True)))
+    assert gaps.verdict(family, tmp_path) == sentence
+    gap_of = [np.array(errors[1]) - np.array(errors[0]) for errors in (brief, long)]
+    found = gaps.moved(family, slice(None), tmp_path)
+    expected = scipy.stats.ttest_1samp((gap_of[1] - gap_of[0]) / IMAGES * 100, 0).confidence_interval(0.95)
+    assert found.interval == pytest.approx((expected.low, expected.high))
+    told = "\n".join(gaps.lines("pair", family, tmp_path))
+    assert f"preliminary, 3 of 6 declared pairs: {sentence}: " in told
+    assert "change: long less plain, seed by seed" in told
+
+
 @pytest.mark.parametrize("name", gaps.FAMILIES)
 def test_recorded_errors_are_those_of_the_record(name: str) -> None:
     family = gaps.FAMILIES[name]

@@ -18,6 +18,7 @@ from explorer.host.machine import cpu_count, keep_freed_memory
 from explorer.study.memory import training_bytes
 from explorer.study.run import Execution, Run
 from explorer.study.settings import DataConfig, Recipe
+from explorer.training.averaging import Averaged
 from explorer.training.device import (
     device_name,
     finish,
@@ -215,7 +216,8 @@ def _ours(run: Run, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
     network, optimizer = ready(run)
     orders, augmentation = stream(run.seed, "order"), stream(run.seed, "augmentation")
     assert data.mean.device.type == device
-    taking = Steps(run, network, optimizer, data)
+    averaged = Averaged(network, run.recipe.ema) if run.recipe.ema else None
+    taking = Steps(run, network, optimizer, data, averaged=averaged)
     while True:
         yield from epoch_steps(taking, 1, orders, augmentation)
 

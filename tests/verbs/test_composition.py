@@ -50,6 +50,10 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "literal_cifar10_jpeg": ("c85c67426a90", "a04396316b1a"),
     "literal_cifar10_jpeg_groups": ("7122953b50b0", "f6259939a416"),
     "neighbours": ("eed634c11737", "6a59e64317b3"),
+    "recipe_strength_cifar10_jpeg": ("74218b29ac33", "3d9364811257"),
+    "recipe_strength_cifar10_jpeg_32": ("62a4deafe8f6", "13d67fed99c1"),
+    "recipe_strength_cifar10_jpeg_ema": ("83625fae5c64", "3c3508f62aef"),
+    "recipe_strength_cifar10_jpeg_mixed": ("c57c15fad27a", "1caf33d73b03"),
     "best": ("bbc1492823c7", "4f53cda18c2b"),
     "pareto": ("4e60f0d6cabc", "4f53cda18c2b"),
     "shortcut": ("13542f6cdfe4", "6c4e0b503655"),
@@ -104,6 +108,8 @@ def test_whatever_ranks_shapes_starts_their_filters_at_one_norm_and_what_reprodu
     if name in ("pareto", "design_space", "neighbours", "best"):
         norms = {filter_norm(parse_name(one), recipe.init, recipe.init_gain) for one in ("29-1x64d", "29-32x4d")}
         assert norms == {0.125}
+    elif name.startswith("recipe_strength"):  # under the initialisation that its header declares
+        assert (recipe.init, recipe.init_gain) == ("fan_out_groups", 1.0)
     elif not name.endswith(("_groups", "_quarter", "_fan_in")):
         assert (recipe.init, recipe.init_gain) == ("fan_out", 1.0)
 
