@@ -19,6 +19,7 @@ from explorer.report.page import render_page, write_page
 from explorer.verbs.command_line import read_command
 from tests.report import browsing
 from tests.report.browsing import MARKS, Visit
+from tests.report.reading import plain
 from tests.report.test_page import study
 from tests.test_layers import ROOT
 
@@ -66,8 +67,8 @@ def test_a_page_draws_its_figures_without_a_request_or_complaint(
 
 def test_without_javascript_verdict_table_and_pictures_are_there(browser: Browser, reports: Path) -> None:
     visit = Visit(browser, reports / "equal_params.html", java_script_enabled=False)
-    assert "too few for a verdict" in visit.page.inner_text(".verdict")
-    assert "6.50 %" in visit.page.inner_text("#settings")
+    assert "too few for a verdict" in plain(visit.page.inner_text(".verdict"))
+    assert "6.50 %" in plain(visit.page.inner_text("#settings"))
     pictures = visit.page.locator("svg.still")
     assert visit.page.locator("svg.still:visible").count() == visit.page.locator(".plot").count() >= 3
     assert pictures.nth(0).bounding_box()["height"] > 300  # type: ignore[index]
@@ -78,7 +79,7 @@ def test_without_javascript_verdict_table_and_pictures_are_there(browser: Browse
 def test_a_picked_design_stands_out_in_every_view_and_is_in_the_address(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports).page
     page.click("tr[data-setting='29-32x4d'] button.pick")
-    assert page.inner_text("#picked") == "1 design picked"
+    assert plain(page.inner_text("#picked")) == "1 design picked"
     assert page.evaluate("location.hash") == "#designs=29-32x4d"
     assert page.locator("tr.picked").count() == 1
     chosen = "document.querySelector('.plot').data.filter((t) => t.customdata).map((t) => t.selectedpoints)"
@@ -86,7 +87,7 @@ def test_a_picked_design_stands_out_in_every_view_and_is_in_the_address(browser:
     faint = "[...document.querySelectorAll('.rowed svg:first-child .row.faint')].map((row) => row.dataset.setting)"
     assert page.evaluate(faint) == ["29-1x64d", "29-1x64d"]
     again = opened(browser, reports, "#designs=29-32x4d,29-1x64d").page
-    assert again.inner_text("#picked") == "2 designs picked"
+    assert plain(again.inner_text("#picked")) == "2 designs picked"
     assert again.evaluate(chosen) == [[0, 1], [0, 1], [0], [0]]
     again.click("#unpick")
     assert again.evaluate("location.hash") == ""
@@ -107,7 +108,7 @@ def test_picked_designs_have_cards_side_by_side(browser: Browser, reports: Path)
     assert cards.count() == 2
     boxes = [cards.nth(number).bounding_box() for number in (0, 1)]
     assert boxes[0]["y"] == boxes[1]["y"]  # type: ignore[index]
-    text = cards.nth(1).inner_text()
+    text = plain(cards.nth(1).inner_text())
     for words in (
         "ResNeXt-29 (32x4d)",
         "32 \u00d7 4",
@@ -165,7 +166,7 @@ def test_the_table_sorts_searches_hides_columns_and_gives_files(browser: Browser
     head.press("Enter")
     assert page.evaluate(order) == ["29-32x4d", "29-1x64d"]
     page.fill("#search", "32x4d")
-    assert page.inner_text("#shown") == "1 of 2 found"
+    assert plain(page.inner_text("#shown")) == "1 of 2 found"
     with page.expect_download() as caught:
         page.click("button[data-file=csv]")
     lines = Path(caught.value.path()).read_text().splitlines()
@@ -184,7 +185,7 @@ def test_the_table_sorts_searches_hides_columns_and_gives_files(browser: Browser
     assert first["less"] == pytest.approx(0.015)
     assert rival["less"] is first["less_low"] is None  # two pairs claim no interval
     page.fill("#search", "less>1.2 less<1.8")
-    assert page.inner_text("#shown") == "1 of 2 found"
+    assert plain(page.inner_text("#shown")) == "1 of 2 found"
     page.fill("#search", "")
     page.click("summary:has-text('Columns')")
     page.uncheck("#columns label:has-text('MACs') input")
@@ -198,15 +199,15 @@ def test_the_table_comes_in_pages_and_is_searched_by_numbers(browser: Browser, m
     page = browsing.opened(browser, many).page
     shown = "[...document.querySelectorAll('#settings tbody tr')].filter((row) => row.checkVisibility()).length"
     assert page.evaluate(shown) == 25
-    assert page.inner_text("#pages span") == "1 to 25 of 40"
+    assert plain(page.inner_text("#pages span")) == "1 to 25 of 40"
     page.click("#pages [data-turn='1']")
     assert page.evaluate(shown) == 15
     assert page.is_disabled("#pages [data-turn='1']")
     page.fill("#search", "cardinality=2 width>=128")
-    assert page.inner_text("#shown") == "2 of 40 found"
+    assert plain(page.inner_text("#shown")) == "2 of 40 found"
     assert not page.is_visible("#pages")
     page.click("#pick-shown")
-    assert page.inner_text("#picked") == "2 designs picked"
+    assert plain(page.inner_text("#picked")) == "2 designs picked"
     assert page.evaluate("[...page.picked]") == ["29-2x4d-w128", "29-2x4d-w256"]
     for asked, told in (
         ("widht>64", "there is no column widht; there are depth, "),
@@ -214,16 +215,16 @@ def test_the_table_comes_in_pages_and_is_searched_by_numbers(browser: Browser, m
         ("width>wide", "wide is not a number"),
     ):
         page.fill("#search", f"cardinality=2 {asked}")
-        found, _, complaint = page.inner_text("#shown").partition("; ")
+        found, _, complaint = plain(page.inner_text("#shown")).partition("; ")
         assert complaint.startswith(told)
         assert found == "5 of 40 found"  # by the word that was understood
     page.fill("#search", "33x")
-    assert page.inner_text("#shown") == "0 of 40 found; no name has 33x in it"
+    assert plain(page.inner_text("#shown")) == "0 of 40 found; no name has 33x in it"
     errors = "[...document.querySelectorAll('#settings tbody tr')].map((row) => Number(row.cells[7].dataset.value))"
     page.fill("#search", "error<15")
     below = sum(error < 0.15 for error in page.evaluate(errors))
     assert 0 < below < 40
-    assert page.inner_text("#shown") == f"{below} of 40 found"
+    assert plain(page.inner_text("#shown")) == f"{below} of 40 found"
 
 
 def test_dragging_along_an_axis_picks_the_designs_that_pass_there(browser: Browser, many: Path) -> None:
@@ -249,7 +250,7 @@ def test_dragging_along_an_axis_picks_the_designs_that_pass_there(browser: Brows
     page.click("#unpick")
     assert page.locator("[data-figure=parallel] .wide rect.range").count() == 0
     page.locator("[data-figure=parallel] path[data-setting]").first.dispatch_event("click")
-    assert page.inner_text("#picked") == "1 design picked"
+    assert plain(page.inner_text("#picked")) == "1 design picked"
 
 
 def test_on_a_phone_axes_lie_below_each_other_and_are_dragged_along_too(browser: Browser, many: Path) -> None:
@@ -309,7 +310,7 @@ def test_the_numbers_of_a_figure_are_a_table(browser: Browser, reports: Path) ->
     page = opened(browser, reports).page
     tools = page.locator("[data-figure=cardinality] + .figure-tools")
     tools.locator("summary").click()
-    lines = [line.split("\t") for line in tools.locator("table").inner_text().splitlines()]
+    lines = [line.split("\t") for line in plain(tools.locator("table").inner_text()).splitlines()]
     assert lines[0] == ["Mark", "Cardinality (paths per block)", "Test error (%)"]
     assert ["ResNet-29 (1x64d), seed 0, error 6.00 %", "1", "6"] in lines
     assert len(lines) == 1 + 4 + 2
@@ -347,7 +348,7 @@ def test_light_and_dark_follow_the_switch(browser: Browser, reports: Path) -> No
     page.click("#theme")
     assert page.evaluate(colour) != light
     assert page.evaluate(text) != ink
-    assert page.inner_text("#theme") == "Light"
+    assert plain(page.inner_text("#theme")) == "Light"
     page.click("#theme")
     assert (page.evaluate(colour), page.evaluate(text)) == (light, ink)
 
@@ -385,7 +386,7 @@ def test_the_page_of_a_running_study_reloads_itself_and_looks_as_before(browser:
     reloaded(page)
     assert page.evaluate("location.hash") == "#designs=29-32x4d"
     assert page.locator("tr.picked").count() == page.locator("#cards article").count() == 1
-    assert page.inner_text("#theme") == "Light"
+    assert plain(page.inner_text("#theme")) == "Light"
     order = "[...document.querySelectorAll('#settings tbody tr')].map((row) => row.dataset.setting)"
     assert page.evaluate(order) == ["29-1x64d", "29-32x4d"]
     assert not page.is_visible("#settings th[data-name=macs]")
@@ -440,16 +441,16 @@ def test_no_button_offers_to_send_anything_elsewhere(browser: Browser, reports: 
 def test_a_search_for_a_column_that_is_not_there_says_so(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports).page
     page.fill("#search", "foo<3")
-    assert page.inner_text("#shown").startswith("there is no column foo; there are depth, width,")
+    assert plain(page.inner_text("#shown")).startswith("there is no column foo; there are depth, width,")
     page.fill("#search", "D>=2048")  # 32 paths, in this made-up study of 64 channels each
-    assert page.inner_text("#shown") == "1 of 2 found"
+    assert plain(page.inner_text("#shown")) == "1 of 2 found"
     page.fill("#search", "error < 6")
-    assert page.inner_text("#shown") == "1 of 2 found"
+    assert plain(page.inner_text("#shown")) == "1 of 2 found"
 
 
 def test_names_in_the_address_that_are_no_designs_are_left_out(browser: Browser, reports: Path) -> None:
     page = opened(browser, reports, "#designs=foo,29-32x4d").page
-    assert page.inner_text("#picked") == "1 design picked"
+    assert plain(page.inner_text("#picked")) == "1 design picked"
 
 
 def test_of_two_choices_each_shows_one_of_its_own_figures(browser: Browser, tmp_path: Path) -> None:

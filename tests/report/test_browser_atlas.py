@@ -12,6 +12,7 @@ from benchmarks.synthetic import synthetic
 from explorer.report.index import Entry, entry_of, write_index
 from explorer.verbs.command_line import read_command
 from tests.report.browsing import MARKS, Visit
+from tests.report.reading import plain
 from tests.report.test_accessibility import violations
 
 pytestmark = MARKS
@@ -41,7 +42,7 @@ def opened(browser: Browser, index: Path, address: str = "", **options: Any) -> 
 
 
 def count(page: Page) -> str:
-    return page.inner_text("#count").split(" runs")[0]
+    return plain(page.inner_text("#count")).split(" runs")[0]
 
 
 def heads(page: Page) -> list[str]:
@@ -67,7 +68,7 @@ def test_what_is_brushed_sliced_kept_and_reordered_stands_in_the_address_and_can
     visit = opened(browser, index)
     page = visit.page
     assert count(page) == f"{2 * RUNS} of {2 * RUNS}"
-    assert "2 without a value of these two" in page.inner_text("#count")  # of the runs that diverged
+    assert "2 without a value of these two" in plain(page.inner_text("#count"))  # of the runs that diverged
     # A range along the last axis, that of errors, is a slice of both pictures: its lower end is dragged upwards.
     order = heads(page)
     drag(page, "#ranges .strip >> nth=-1", (0.5, 0.99), (0.5, 0.5))
@@ -131,14 +132,14 @@ def test_the_keyboard_reaches_and_works_marks_axes_ranges_and_slices(browser: Br
     assert count(page) == f"{2 * before // 5} of {before}"  # two of five seeds
     page.focus("#marks")
     page.keyboard.press("Home")
-    first = page.inner_text("#told-run")
+    first = plain(page.inner_text("#told-run"))
     page.keyboard.press("ArrowRight")
     assert "Seed" in first
-    assert page.inner_text("#told-run") != first
-    setting = re.search(r"Setting (\S+);", page.inner_text("#told-run"))
+    assert plain(page.inner_text("#told-run")) != first
+    setting = re.search(r"Setting (\S+);", plain(page.inner_text("#told-run")))
     assert setting
     assert page.get_attribute("#told-run a", "href").endswith(f".html#designs={setting[1]}")  # type: ignore[union-attr]
-    while "one:" not in page.inner_text("#told-run"):
+    while "one:" not in plain(page.inner_text("#told-run")):
         page.keyboard.press("ArrowRight")
     page.focus("#marks")
     page.keyboard.press("Enter")

@@ -16,6 +16,7 @@ from explorer.report.page import write_page
 from explorer.verbs.command_line import read_command
 from tests.analysis.test_statistics import frame
 from tests.report.browsing import MARKS, Visit, opened
+from tests.report.reading import plain
 from tests.report.test_page import study
 
 pytestmark = MARKS
@@ -99,18 +100,18 @@ def test_the_best_rows_are_printed_and_how_many_more_there_are(browser: Browser,
         assert not one.is_visible(more)
         one.emulate_media(media="print")
         expect(one.locator(rows)).to_have_count(25)
-        assert one.inner_text(more) == "15 more are in the record."
+        assert plain(one.inner_text(more)) == "15 more are in the record."
     shown = "[...document.querySelectorAll('#settings tbody tr')].filter((row) => row.checkVisibility())"
     errors = page.evaluate(f"{shown}.map((row) => Number(row.cells[7].dataset.value))")
     assert errors == sorted(errors)
     page.emulate_media(media="screen")
     expect(page.locator(rows)).to_have_count(15)
     page.fill("#search", "cardinality=2")
-    found = int(page.inner_text("#shown").split()[0])
+    found = int(plain(page.inner_text("#shown")).split()[0])
     assert 0 < found < 25
     page.emulate_media(media="print")
     expect(page.locator(rows)).to_have_count(found)
-    assert page.inner_text(more) == f"The search leaves out {40 - found}."
+    assert plain(page.inner_text(more)) == f"The search leaves out {40 - found}."
 
 
 def test_paper_has_all_that_follows_a_long_table_and_figures_side_by_side(browser: Browser, tmp_path: Path) -> None:

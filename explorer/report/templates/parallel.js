@@ -1,5 +1,6 @@
 // Lines across parallel axes: dragging along an axis picks the designs that pass there, a click on a line picks one.
 page.parallel = (place) => {
+  if (!place.querySelector("rect[data-axis]")) return; // a still picture without axes, such as a forest plot
   const LEAST = 4; // a drag shorter than this takes the range away
   const pictures = [...place.querySelectorAll("svg")]; // for a wide screen, with the lines, and for a phone, which turns them
   const [svg] = pictures;
