@@ -1,6 +1,6 @@
 """Records of studies that were never trained: each run has an outcome made of thin air, written as a study does it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from explorer.record.labels import keep_labels
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import begin
 from explorer.search.rungs import chosen
+from explorer.search.train_speeds import lacking
 from explorer.study.checks import filter_norm, is_asked
 from explorer.study.designs import Setting, scope_of
 from explorer.study.job import HostReport
+from explorer.study.lengths import Lengths, Speed
 from explorer.study.plan import plan_of
 from explorer.study.run import BASELINE, EpochResult, Execution, Filters, Outcome, Run, joined_hash
 from explorer.study.runs import is_judged, runs_of
@@ -48,6 +50,7 @@ def made_up(
     answers: bool = False,
     right: Right | None = None,
     labels: str = "",
+    speeds: Mapping[str, Speed] | None = None,
 ) -> Path:
     """Write a study's folder below the current one, as if each of its runs had ended as `end` says, and return it.
 
@@ -55,7 +58,7 @@ def made_up(
     a baseline; where it has rungs, every third design is stopped at the first. `error` gives the errors of runs that
     came through. With `answers` each test error is that of the images said to be classified wrongly, as in a real
     record: the harder an image is, the more runs have it wrong. `right` says itself which images a run has right;
-    `labels` are the classes of the test images.
+    `labels` are the classes of the test images; `speeds` those at which settings train, where these give lengths.
     """
     data_hash = data_hash or DATA_HASH
     folder = make_folder(folder or study_folder(config.name))
@@ -68,9 +71,12 @@ def made_up(
         "measures": bool(config.measures),
     }
     records.open_for_writing(folder, **some, rungs=config.rungs)
-    begin(folder, None, config, execution, host_report)
-    keep_labels(folder, labels)
     plan = plan_of(config).with_seeds(config.search.looks[-1])
+    names = [one.name for one in lacking(plan, plan.settings)]
+    speeds = {name: (speeds or {}).get(name, Speed(99.0, 100.0, 101.0, 30)) for name in names}
+    plan = plan.with_lengths(Lengths(images[0], speeds))
+    begin(folder, None, config, execution, host_report, speeds=speeds)
+    keep_labels(folder, labels)
     settings = _designs(config) if config.search.is_adaptive else plan.settings
     stopped = _decided(config, settings, folder) if config.search.is_adaptive else set()
     ended = [
@@ -104,14 +110,17 @@ def made_up_checks(config: StudyConfig, *, error: RunError | None = None, most: 
     study = begun_study(folder, plan)
     assert study is not None
     assert study.checks is not None
-    declared = replace(study.checks.declared, plan=plan.with_seeds(study.plan.seeds), tuned={})
+    due = plan.with_seeds(study.plan.seeds).with_lengths(study.plan.lengths)
+    declared = replace(study.checks.declared, plan=due, tuned={})
     while done < most:
         checks = checks_of(folder, declared, DATA_HASH)
         assert checks is not None
         arms = [arm for arm in checks.arms if is_asked(arm, config.study.robustness)]
+        arms += [checks.epochs] if checks.epochs is not None else []
         left = {one.name: one for arm in arms for one in arm.studies if not checks.studies[one.name].is_finished}
         for own in [*left.values()][: most - done]:
-            made_up(own, error=error, folder=folder / CHECKS / own.name, precision=own.engine.precision)
+            place, speeds = folder / CHECKS / own.name, study.plan.lengths.speeds
+            made_up(own, error=error, folder=place, precision=own.engine.precision, speeds=speeds)
         if not left:
             break
         done += len(left)
@@ -158,7 +167,7 @@ def _ended(
     rng = np.random.default_rng([*run.id.encode()])
     last = 0.25 + 0.05 * (setting.cost.params % 7) / 7 + 0.01 * float(rng.random())
     is_stopped = status == "ok" and setting.name in stopped
-    epochs = config.rungs[0] if is_stopped else config.recipe.epochs_on(images[0]) if status == "ok" else 1
+    epochs = config.rungs[0] if is_stopped else run.recipe.epochs_on(images[0]) if status == "ok" else 1
     if error is not None:
         last = error(config, run)
     curve = [

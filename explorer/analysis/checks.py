@@ -18,7 +18,8 @@ from explorer.record.changes import of_settings
 from explorer.record.folder import CHECKS
 from explorer.record.progress import Progress, progress_of
 from explorer.record.starts import started_study
-from explorer.study.checks import RIVALS, CheckArm, Declared, arms_of
+from explorer.study.checks import RIVALS, CheckArm, Declared, arms_of, equal_epochs
+from explorer.study.lengths import Lengths
 from explorer.study.plan import Plan, plan_of
 from explorer.study.run import JUDGED_STATUSES, Execution
 from explorer.study.settings import StudyConfig
@@ -61,11 +62,15 @@ class CheckStudy:
 
 @dataclass(frozen=True)
 class Checks:
-    """The checks of a study's contrast as they stand: every arm, and every study that an arm needs by now."""
+    """The checks of a study's contrast as they stand: every arm, and every study that an arm needs by now.
+
+    epochs  the arm of equal epochs, for the second verdict of a study at equal training compute or time
+    """
 
     declared: Declared
     arms: tuple[CheckArm, ...]
     studies: Mapping[str, CheckStudy]
+    epochs: CheckArm | None = None
 
     @property
     def foreseen(self) -> tuple[CheckArm, ...]:
@@ -111,19 +116,23 @@ def checks_of(folder: Path, declared: Declared, data_hash: str | None) -> Checks
         for study in (study for arm in arms for study in arm.studies if study.name not in known):
             # With other splits other images are trained on, and the hash says so.
             same = data_hash if study.data == plan.config.data else None
-            known[study.name] = check_study(folder / CHECKS / study.name, study, same)
+            known[study.name] = check_study(folder / CHECKS / study.name, study, same, plan.lengths)
 
-    read(arms := arms_of(declared))
+    epochs = equal_epochs(declared)
+    read((*(arms := arms_of(declared)), *([epochs] if epochs else [])))
     tuned = {arm.name: best for arm in arms if (best := _best(arm, declared, known)) is not None}
     if tuned:
         declared = replace(declared, tuned=tuned)
         read(arms := arms_of(declared))
-    return Checks(declared, arms, known)
+    return Checks(declared, arms, known, epochs)
 
 
-def check_study(folder: Path, config: StudyConfig, data_hash: str | None) -> CheckStudy:
-    """Read one study of a check; what is wrong with its folder hides no other result."""
-    plan = plan_of(config)
+def check_study(folder: Path, config: StudyConfig, data_hash: str | None, lengths: Lengths | None = None) -> CheckStudy:
+    """Read one study of a check; what is wrong with its folder hides no other result.
+
+    `lengths` are those of the declared study, which its checks share.
+    """
+    plan = plan_of(config).with_lengths(lengths or Lengths())
     try:
         started = started_study(folder)
         if started is None:
@@ -213,6 +222,19 @@ def robustness_of(finding: Finding, checks: Checks) -> Robustness:
         undone,
         {name: one.fault for name, one in checks.studies.items() if one.fault},
     )
+
+
+def at_equal_epochs(finding: Finding, checks: Checks) -> Comparison | None:
+    """The contrast of a study at equal training compute or time, at equal epochs; None until that is trained."""
+    arm, declared = checks.epochs, finding.comparison
+    if arm is None or declared is None or not checks.is_finished(arm):
+        return None
+    assert arm.sides is not None
+    own = {one.setting: one for one in finding.summaries}
+    first, second = (
+        checks.studies[side.study].summary(side.setting) if side.study else own[side.setting] for side in arm.sides
+    )
+    return compare(first, second, declared.margin, declared.alpha, images=finding.images)
 
 
 def _is_done(checks: Checks, check: str) -> bool:

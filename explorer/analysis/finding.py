@@ -66,6 +66,9 @@ class Finding:
     has_told_costs  whether costs are those of networks of the program that trained the runs, as it told them
     unequal      a sentence on those of them that do not meet the budget; "" for none
     imported     what is made of results that were imported from a file; None for a study that was trained
+    trained      what of their training is equal in place of the epochs, in words, as `training time`; "" for epochs
+    equal_epochs the declared contrast at equal epochs, where it is judged at equal training compute or time; None until
+                 that is trained, or where it is judged at equal epochs anyway
     """
 
     summaries: list[SettingSummary]
@@ -99,6 +102,8 @@ class Finding:
     has_told_costs: bool = False
     unequal: str = ""
     imported: ImportedFinding | None = None
+    trained: str = ""
+    equal_epochs: Comparison | None = None
 
     def __repr__(self) -> str:
         """The verdict, and the names of what there is: all values would fill many screens of a notebook."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from explorer.analysis.checks import Checks, checks_of, declared_of, robustness_of
+from explorer.analysis.checks import Checks, at_equal_epochs, checks_of, declared_of, robustness_of
 from explorer.analysis.disagreement import Disagreement, disagreement
 from explorer.analysis.final_study import FinalStudy, final_of
 from explorer.analysis.finding import Finding, find
@@ -28,9 +28,10 @@ from explorer.record.progress import Progress, names_so_far, progress_of, settin
 from explorer.record.starts import started_study
 from explorer.study.designs import Setting
 from explorer.study.final import final_runs
+from explorer.study.lengths import lengths_in
 from explorer.study.plan import Plan, plan_of
 from explorer.study.run import BASELINE
-from explorer.study.settings import StudyConfig
+from explorer.study.settings import TRAINED, StudyConfig
 from explorer.study.tree import to_config
 
 Right = Mapping[str, npt.NDArray[np.bool_]]  # by run, which test images it classified correctly
@@ -140,7 +141,8 @@ def begun_study(folder: Path, plan: Plan | None = None) -> OpenedStudy | None:
     checks = checks_of(folder, declared, started.environment["data_hash"])
     finding = replace(found.finding, note=study.note(folder))
     if checks is not None and finding.complete and finding.comparison is not None:
-        finding = replace(finding, robustness=robustness_of(finding, checks))
+        both = at_equal_epochs(finding, checks)
+        finding = replace(finding, robustness=robustness_of(finding, checks), equal_epochs=both)
     final = final_of(folder, found.plan, record, started.environment, started.execution)
     finding = replace(finding, final_round=final.found if final else None)
     images = int(started.environment["images"][2])
@@ -173,6 +175,7 @@ def judged(
     runs for which that is needed.
     """
     images = int(environment["images"][1]), int(environment["images"][2])
+    plan = plan.with_lengths(lengths_in(environment, str(folder / study.ENVIRONMENT)))
     for look in plan.config.search.looks:
         plan = plan.with_seeds(look)
         found = _found(plan, record, right, images, environment)
@@ -228,7 +231,8 @@ def _found(
         imported=imported,
     )
     only_some = bool(config.search.only) and config.study.contrast is not None
-    found = replace(found, only_some=only_some, final_runs=final_runs(config))
+    trained = TRAINED.get(config.budget.train, "")
+    found = replace(found, only_some=only_some, final_runs=final_runs(config), trained=trained)
     if not has_told_costs:
         return found
     return replace(found, has_told_costs=True, unequal=unequal_words(plan, record.runs))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from explorer.analysis.imported_sentences import source_sentence
 from explorer.analysis.judging import OpenedStudy, open_study, refuse_large
+from explorer.analysis.lengths import lengths_of
 from explorer.analysis.published_runs import PAPER_STEPS, PublishedPair, data_key, published
 from explorer.analysis.ranks import Agreement, agreement
 from explorer.host.errors import InputError
@@ -31,6 +32,7 @@ class Regime:
     ranks      the rank correlation with that study; None as well if it has no interval
     published  published contrasts of as many paths on the same data set
     is_told    another program trained the runs, and nothing is known of how long
+    most       steps of the setting that takes most, where each has its own number and `steps` is the least; else 0
     imported   where imported results come from, in sentences; "" for a study that was trained
     """
 
@@ -44,6 +46,7 @@ class Regime:
     published: tuple[PublishedPair, ...] = ()
     is_told: bool = False
     imported: str = ""
+    most: int = 0
 
 
 def regime_of(study: OpenedStudy) -> Regime:
@@ -58,8 +61,10 @@ def regime_of(study: OpenedStudy) -> Regime:
         by_name = {one.setting: one.cardinality for one in finding.summaries}
         of_paths = published(by_name[found.setting], by_name[found.against])
         pairs = tuple(pair for pair in of_paths if pair.data == key)
+    own = [one.steps for one in lengths_of(study.plan, study.settings) if one.steps is not None]
     return Regime(
-        steps=study.steps,
+        steps=min(own, default=study.steps),
+        most=max(own, default=0),
         paper="imagenet" if template.startswith("imagenet") else "cifar",
         slope=_slope(study, epochs, last),
         last=last,
@@ -74,7 +79,7 @@ def regime_of(study: OpenedStudy) -> Regime:
 
 def _slope(study: OpenedStudy, epochs: int, last: int) -> float:
     """Points by which the validation error changed in each of the last epochs, on the mean over runs."""
-    if epochs <= last:
+    if epochs <= last or study.finding.trained:  # each setting then has epochs of its own
         return math.nan
     runs, table = study.record.runs, study.record.epochs
     found = study.finding.comparison
@@ -128,7 +133,9 @@ def _longer(study: OpenedStudy) -> list[tuple[int, Path]]:
 def regime_sentence(regime: Regime) -> str:
     """How long the training was, whether the error still fell, and what is known of longer training."""
     paper = PAPER_STEPS[regime.paper]
-    how_long = f"{counted(regime.steps, 'training step')}, {_share(regime.steps / paper)} the ResNeXt paper's"
+    range_ = f"{regime.steps:,} to {counted(regime.most, 'training step')}"
+    taken = range_ if regime.most > regime.steps else counted(regime.steps, "training step")
+    how_long = f"{taken}, {_share(regime.steps / paper)} the ResNeXt paper's"
     parts = [f"Regime: {how_long} {paper:,} on {PAPER_DATA[regime.paper]}."]
     if regime.imported:
         return regime.imported

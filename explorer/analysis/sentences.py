@@ -1,6 +1,7 @@
 """The finding in sentences: the verdict with size, interval, n and p."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def _sentence(finding: Finding) -> str:
     if finding.comparison is not None:
         found = finding.comparison
         names = (display_setting(found.setting), display_setting(found.against))
-        words = _joined(learned_words(found, names), _verdict_sentence(finding, found), failed_words(found, names))
+        words = _joined(learned_words(found, names), _both_verdicts(finding, found), failed_words(found, names))
         return _joined(words, KNOWN_BEFORE if finding.imported else "")
     if finding.has_contrast:
         return "No verdict yet: the declared contrast has no pair of finished runs."
@@ -147,6 +148,18 @@ def _beside_next(found: Leading, beside: Comparison) -> str:
     elif beside.held_back:
         decided = "but what fails more often cannot be called better"
     return f"{size} ({numbers}), {decided}."
+
+
+def _both_verdicts(finding: Finding, found: Comparison) -> str:
+    """The verdict; at equal training compute or time that, and what it is at equal epochs."""
+    first = _verdict_sentence(finding, found)
+    if not finding.trained:
+        return first
+    first = f"At equal {finding.trained}: {first}"
+    if finding.equal_epochs is None:
+        return f"{first} At equal epochs: not trained yet." if finding.complete else first
+    alone = replace(finding, comparison=finding.equal_epochs, with_images=None, robustness=None)
+    return f"{first} At equal epochs: {_verdict_sentence(alone, finding.equal_epochs)}"
 
 
 def _verdict_sentence(finding: Finding, comparison: Comparison) -> str:

@@ -112,6 +112,15 @@ class _Stop(TypedDict):
     when: str
 
 
+class _TrainSpeeds(TypedDict):
+    """Images per second of training steps by setting: lower quartile, median, upper quartile, number of timings."""
+
+    when: str
+    machine: str
+    at_once: Count
+    speeds: dict[str, tuple[float, float, float, Count]]
+
+
 class _Later(TypedDict, total=False):
     """Fields of `environment.json` that earlier versions did not write."""
 
@@ -128,6 +137,7 @@ class _Later(TypedDict, total=False):
     preprocessing: StoredPreprocessing
     imported: Imported
     stopped: _Stop
+    train_speeds: _TrainSpeeds
 
 
 class _Environment(_Later):

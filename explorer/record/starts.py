@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from explorer.record.folder import (
     write_execution,
 )
 from explorer.study.job import HostReport
+from explorer.study.lengths import CALIBRATED, Speed
 from explorer.study.preprocessing import Preprocessing, as_stored, of_stored
 from explorer.study.run import Convolution, Execution
 from explorer.study.settings import MOST_HOURS, StudyConfig
@@ -137,11 +138,14 @@ def begin(
     host_report: HostReport,
     fork: Fork | None = None,
     sampler: str = "",
+    speeds: Mapping[str, Speed] | None = None,
+    at_once: int = 1,
 ) -> Start:
     """Write what every later start must share with this one, a description of this start, and the present settings.
 
     `before` is the stored state of the earlier starts; None for the first start. `sampler` says what the sampler is
-    that an extension adds.
+    that an extension adds. `speeds` are those of settings that train for equal seconds, measured with `at_once` runs at
+    the same time; those that the study has already stay.
     """
     entry, messages = _entry(config, host_report) | ({"sampler": sampler} if sampler else {}), []
     environment = dict(before.environment) if before else None
@@ -153,6 +157,8 @@ def begin(
             "decide a number have changed since is unknown; they are kept from now on"
         )
     environment.pop(STOP, None)
+    if speeds:
+        messages += _keep_speeds(environment, speeds, at_once, str(host_report.machine["machine"]))
     environment["starts"], number = placed(starts_of(environment), entry)
     different = [f"{key} was {then}, now {new}" for key, then, new in unlike(environment["starts"][0], entry)]
     if different:
@@ -173,6 +179,17 @@ def begin(
     write_environment(folder, environment)
     write_whole(folder / CONFIG, yaml.safe_dump(as_tree(config), sort_keys=False, allow_unicode=True))
     return Start(number, environment, tuple(messages))
+
+
+def _keep_speeds(environment: dict[str, Any], speeds: Mapping[str, Speed], at_once: int, machine: str) -> list[str]:
+    """Write the speeds of settings into an environment that lacks them; a line where another machine measured them."""
+    own = environment.get(CALIBRATED) or {"when": now(), "machine": machine, "at_once": at_once, "speeds": {}}
+    new = {name: [one.lower, one.median, one.upper, one.n] for name, one in speeds.items()}
+    environment[CALIBRATED] = own | {"speeds": new | own["speeds"]}
+    if own["machine"] == machine:
+        return []
+    when = f"Steps were fixed on {own['when'][:10]} by the speeds of another machine, and stay as they are"
+    return [f"{when}: runs here are trained for as many, which need not take equal seconds"]
 
 
 def keep_stop(folder: Path, hours: float) -> None:

@@ -14,6 +14,7 @@ from explorer.analysis.imported import ImportedFinding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
 from explorer.analysis.leading import Leading
+from explorer.analysis.lengths import lengths_of
 from explorer.analysis.paired import Comparison
 from explorer.analysis.pooled_studies import PooledStudies, pooled_sentence, published_sentence
 from explorer.analysis.population import Populations
@@ -48,6 +49,8 @@ def study_data(study: OpenedStudy) -> Data:
         "measure": finding.measure,
         "settings": [_setting(one, finding.measure) for one in finding.summaries],
         "contrast": None if finding.comparison is None else _contrast(finding.comparison, finding),
+        "lengths": lengths_of(study.plan, study.settings),
+        "equal_epochs": None if finding.equal_epochs is None else _contrast(finding.equal_epochs, None),
         "others": [_contrast(one, None) for one in finding.others],
         "leading": None if finding.leading is None else _leading(finding.leading),
         "spaces": None if finding.populations is None else _spaces(finding.populations),

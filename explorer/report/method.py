@@ -18,7 +18,7 @@ from explorer.record.starts import starts_of, unlike
 from explorer.report.error_words import TOLD_COSTS
 from explorer.study.checks import RIVALS
 from explorer.study.run import BASELINE, Convolution
-from explorer.study.settings import BudgetConfig, DataConfig, LimitConfig
+from explorer.study.settings import TRAINED, BudgetConfig, DataConfig, LimitConfig
 
 ENOUGH_SEEDS = 5  # with fewer a paired verdict is always inconclusive
 MOST_FAILURES = 100  # most failed runs that are listed one by one
@@ -79,7 +79,9 @@ def _alike(study: OpenedStudy) -> tuple[Answer, str]:
         words += f" Each run takes {steps:,} steps; with these its last epoch ends, be it whole or not."
     if study.finding.final_runs:
         words += " The final round trains on training and validation images together."
-    if len(lengths) > 1:
+    if study.finding.trained:
+        words += f" Each setting has steps of its own, so that all have equal {study.finding.trained}."
+    elif len(lengths) > 1:
         return "in part", f"{words} But epochs differ: {', '.join(map(str, lengths))}."
     return "yes", words
 
@@ -295,7 +297,8 @@ def budget_words(budget: BudgetConfig) -> str:
     ]
     below = [_at_most(COUNTED[axis].words, limit) for axis, limit in budget.held.items() if limit.at_most]
     bounded = [budget.bound_words(name) for name, bounds in budget.bounds.items() if bounds.has_any]
-    held = [*([f"equal {' and '.join(near)}"] if near else []), *below, *bounded]
+    trained = [f"equal {TRAINED[budget.train]}"] if budget.train in TRAINED else []
+    held = [*([f"equal {' and '.join(near)}"] if near else []), *below, *bounded, *trained]
     tight = ", widths solved stage by stage" if budget.match == "tight" else ""
     return f"{' and '.join(held)}{tight}" if held else ""
 

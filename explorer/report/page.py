@@ -18,6 +18,7 @@ from explorer.analysis.final_round import verdict_word
 from explorer.analysis.finding import Finding
 from explorer.analysis.intervals import Estimate
 from explorer.analysis.judging import OpenedStudy
+from explorer.analysis.lengths import lengths_of
 from explorer.analysis.population import Rivals
 from explorer.analysis.regime import regime_of, regime_sentence
 from explorer.analysis.sentences import (
@@ -204,6 +205,7 @@ def render_page(
         costs={name: MEASURES[name[5:]].words for name in figures if name.startswith("cost-")},
         effects=views.effects,
         steps=step_rows(study),
+        lengths=lengths_of(study.plan, study.settings),
         effect_words=effect_words,
         importance=importance or {},
         stills=views.stills(),

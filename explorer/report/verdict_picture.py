@@ -29,12 +29,13 @@ from explorer.report.panel import Axis, ends
 from explorer.report.robustness import word_of
 from explorer.report.scaled_blocks import ScaledDesign, scaled_design, scaled_summary
 
-Kind = Literal["declared", "other", "check", "alike", "published", "data"]
+Kind = Literal["declared", "other", "epochs", "check", "alike", "published", "data"]
 MOST_OTHERS = 8  # most settings beside the declared one that have a row of their own: else the best and worst few
 FEW_OTHERS = 3  # of either
 LONGEST_END, LONGEST_NAME = 18, 60  # characters of a name that people choose, at the end of an axis and elsewhere
 FEW = "Square: their mean; fewer than five pairs have no interval."
 HEADS = {
+    "epochs": "The same contrast at equal epochs",
     "check": "Trained again, one rival explanation taken away",
     "alike": "Among designs that are alike in something else",
     "data": "The same contrast on other data sets",
@@ -47,7 +48,8 @@ class Effect:
     """One row: how many points less error there is, with its interval; NaN where there is none.
 
     label    what has less error, or how it was trained
-    kind     declared: what the study was made to judge; other: a further setting; check: of a robustness check;
+    kind     declared: what the study was made to judge; other: a further setting; epochs: the declared contrast at
+             equal epochs, where it is judged at equal training compute or time; check: of a robustness check;
              alike: of the declared spaces, among designs alike in something; published: by others; data: another
              recorded study of this contrast
     n        how many pairs, or designs, it is the mean of
@@ -291,6 +293,9 @@ def _of_contrast(picture: VerdictPicture, study: OpenedStudy, declared: Comparis
     rows = [
         _of_pair(one, known, finding, "other" if place else "declared") for place, one in enumerate((declared, *others))
     ]
+    if finding.equal_epochs is not None:
+        second = _of_pair(finding.equal_epochs, known, finding, "epochs")
+        rows.append(replace(second, label=f"{second.label}, at equal epochs", caveat=""))
     if (checks := finding.robustness) is not None and checks.is_begun:
         rows += [_of_arm(checks, arm) for check in checks.checks for arm in check.arms]
     beside = claims_beside(study)
@@ -305,7 +310,7 @@ def _of_contrast(picture: VerdictPicture, study: OpenedStudy, declared: Comparis
         better=(f"{short[1]} better", right),
         margin=None if declared.margin is None else 100 * declared.margin,
     )
-    note = " ".join([_effects_note(picture, declared), *([_data_note(beside)] if beside else [])])
+    note = " ".join([_effects_note(picture, declared, finding), *([_data_note(beside)] if beside else [])])
     return replace(picture, notes=(picture.notes[0], note))
 
 
@@ -484,14 +489,14 @@ def _beside(one: Beside, answer: SettingSummary, other: SettingSummary) -> Effec
 
 
 def _marks_note(rows: Sequence[Effect], what: str) -> str:
-    numbers = sorted({one.n for one in rows if one.kind in ("declared", "other", "check") and one.marks})
+    numbers = sorted({one.n for one in rows if one.kind in ("declared", "other", "epochs", "check") and one.marks})
     if not numbers:
         return ""
     n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     return f"Small circles: single {what} (n = {n})."
 
 
-def _effects_note(picture: VerdictPicture, declared: Comparison) -> str:
+def _effects_note(picture: VerdictPicture, declared: Comparison, finding: Finding) -> str:
     rows = picture.effects
     kinds = {one.kind for one in rows if one.has_interval}
     level = share(1 - declared.alpha)
@@ -506,6 +511,8 @@ def _effects_note(picture: VerdictPicture, declared: Comparison) -> str:
         else "",
         _margin_note(picture),
     ]
+    if finding.trained:
+        words.append(f"All were trained for equal {finding.trained}, those at equal epochs excepted.")
     if checks := [one.has_interval for one in rows if one.kind == "check"]:
         drawn = _drawn_words(sum(checks), len(checks), "their 95 % intervals")
         words.append(f"Below the first rule: robustness checks {drawn}, and the rule's word.")

@@ -22,7 +22,7 @@ from explorer.record.labels import keep_labels
 from explorer.record.progress import progress_of, settings_so_far
 from explorer.record.rows import Decision, RunRecord, record_of
 from explorer.record.starts import Fork, Started, begin, keep_normalisation, started_study
-from explorer.search.display import Clock, Counter, waiting, work_of
+from explorer.search.display import Clock, Counter, waiting
 from explorer.search.execution_plan import propose, resumed, with_convolutions, with_latency
 from explorer.search.fork import execution_of, reuse_runs
 from explorer.search.measuring import Measurer
@@ -33,6 +33,7 @@ from explorer.search.rungs import chosen
 from explorer.search.sampler import sampler_name
 from explorer.search.state import PageUpdater, State, checkpoints, forget, kept_seconds, open_state
 from explorer.search.trackers.process import Trackers, of_study
+from explorer.search.train_speeds import lacking, measured_speeds
 from explorer.study.designs import Setting
 from explorer.study.job import (
     Begun,
@@ -47,9 +48,11 @@ from explorer.study.job import (
     Placement,
     RunDone,
 )
+from explorer.study.lengths import Lengths, lengths_in
 from explorer.study.plan import Plan, refuse_beyond_memory, refuse_test_that_was_trained_on, some_designs
 from explorer.study.run import FINAL_STATUSES, Execution, Outcome, Run
 from explorer.study.runs import is_judged, own_execution, refuse_batch, runs_of
+from explorer.study.settings import MOST_EPOCHS, TRAINED
 
 # Shown until the engine gives its first answer, by name of the engine.
 BEGINNINGS = {"local": "Starting a worker", "ray": "Reaching the Ray cluster", "slurm": "Waiting for a first job"}
@@ -110,13 +113,15 @@ def run_study(
                 console.print(f"Points of the space that miss the budget and are left out: {missed:,} of {points:,}")
             measurer = Measurer(config, host_report, engine)
             settings = settings_so_far(plan, past)
-            workers, execution = _execution(measurer, plan, settings, before, console, fork, like)
+            workers, at_once, execution = _execution(measurer, plan, settings, before, console, fork, like)
             readings = Readings(measurer, execution, folder, dict(past.readings))
             with Counter(console).shown() as readings.count:
                 settings = readings.of(settings)
             if not config.search.is_adaptive:
                 readings.refuse_outside(settings)
-            start = begin(folder, before, config, execution, host_report, fork, sampler)
+            plan = _with_lengths(measurer, plan, settings, before, execution, at_once, console)
+            speeds = plan.lengths.speeds
+            start = begin(folder, before, config, execution, host_report, fork, sampler, speeds, at_once)
             readings.write()
             keep_labels(folder, labels)
             for line in start.messages:
@@ -162,8 +167,11 @@ def _execution(
     console: Console,
     fork: Fork | None,
     like: Execution | None,
-) -> tuple[int, Execution]:
-    """The number of runs at once, and the execution plan: the recorded one of the study, or a new one, measured now."""
+) -> tuple[int, int, Execution]:
+    """The number of runs at once, on all devices and on one of them, and the execution plan.
+
+    The plan is the recorded one of the study, or a new one, measured now.
+    """
     config = plan.config
     _tell(measurer, console)
     runs = plan.designs * plan.seeds
@@ -193,7 +201,37 @@ def _execution(
         markup=False,
         highlight=False,
     )
-    return workers, execution
+    return workers, min(workers, found.workers), execution
+
+
+def _with_lengths(
+    measurer: Measurer,
+    plan: Plan,
+    settings: tuple[Setting, ...],
+    before: Started | None,
+    execution: Execution,
+    at_once: int,
+    console: Console,
+) -> Plan:
+    """The plan with what the lengths of its runs follow from: recorded speeds, and those that are lacking, measured."""
+    past = lengths_in(before.environment, str(before.folder / study.ENVIRONMENT)).speeds if before else {}
+    images = measurer.host_report.images[0]
+    plan = plan.with_lengths(Lengths(images, {**plan.lengths.speeds, **past}))
+    if lacking(plan, settings):
+        with waiting(console) as tell:
+            speeds = measured_speeds(replace(measurer, tell=tell), plan, settings, execution, at_once)
+        plan = plan.with_lengths(Lengths(images, speeds))
+    if plan.config.budget.train != "epochs" and settings:
+        steps = [plan.steps_of(one) or 0 for one in settings]
+        equal = TRAINED[plan.config.budget.train]
+        console.print(f"Steps of a run for equal {equal}: {min(steps):,} to {max(steps):,}", **PLAIN)
+        for setting in settings:
+            if plan.recipe_of(setting).epochs_on(images) > MOST_EPOCHS:
+                raise InputError(
+                    f"budget.train={plan.config.budget.train}: {setting.name} would train for more than "
+                    f"{MOST_EPOCHS:,} epochs; leave it out of the space, or take fewer recipe.epochs"
+                )
+    return plan
 
 
 def _tell(measurer: Measurer, console: Console) -> None:
@@ -245,7 +283,7 @@ def _ask(state: State) -> None:
         state.execution = execution
     runs = runs_of(state.plan, settings, execution, state.measurer.host_report.data_hash)
     state.waiting.extend(runs)
-    state.display.expect(sum(work_of(run, setting) for setting, run in runs), len(runs))
+    state.display.expect(sum(state.work(run, setting) for setting, run in runs), len(runs))
 
 
 @contextmanager
@@ -333,7 +371,7 @@ def _handle(event: Event, state: State) -> None:
             state.epochs[run_id] = [*kept, result]
             if state.display.epoch(run_id, result):
                 setting, run = state.running[run_id]
-                state.limit.epoch(setting, run, result, 1 / state.display.epochs)
+                state.limit.epoch(setting, run, result, 1 / state.display.epochs_of(run))
         case Noted(run_id, message):
             if run_id in state.continued:  # its own words for a checkpoint are those of a run that was interrupted
                 message = message.replace("goes on after", "continued by the search after", 1)

@@ -145,7 +145,8 @@ class Display:
     `known_work` is the cost of all runs known by now, ended ones included, in the unit of `work_of`, and `work_left`
     that of those still to do; `unknown_runs` counts the runs of designs that a search has yet to choose, which are
     assumed to cost as much on average. `final_runs` is the length of the final round that follows, in whole runs of
-    this study. `epochs` is the number of epochs of a run. `validates` says whether validation images are apart from
+    this study. `epochs` is the number of epochs of a run, unless the number of training `images` is given and a run has
+    a length of its own. `validates` says whether validation images are apart from
     those trained on: else their error says nothing, and of a run that has ended the test error is shown.
     """
 
@@ -158,6 +159,7 @@ class Display:
     unknown_runs: int = 0
     final_runs: float = 0.0
     validates: bool = True
+    images: int = 0
     _started: float | None = None  # when this start's first epoch began; the time before it is spent only once
     _done: float = 0.0  # work of runs that have ended
     _underway: dict[str, float] = field(default_factory=dict)  # work done of runs that have not ended, by run
@@ -184,6 +186,13 @@ class Display:
             for line in self._ended_last:
                 self.tell(line)
 
+    def epochs_of(self, run: Run) -> int:
+        """Number of epochs that a run begins."""
+        return run.recipe.epochs_on(self.images) if self.images else self.epochs
+
+    def _work(self, run: Run, setting: Setting) -> float:
+        return work_of(run, setting, self.images)
+
     def expect(self, work: float, runs: int) -> None:
         """Note that a search has chosen a design: `runs` unknown runs are now known, with this `work` in all."""
         self.work_left += work
@@ -202,7 +211,7 @@ class Display:
     def epoch(self, run_id: str, result: EpochResult) -> bool:
         """Show an epoch that a run has finished; return whether that was now, and not before an interruption."""
         entry = self._running[run_id]
-        now, done = time.perf_counter(), work_of(entry.run, entry.setting) * result.epoch / self.epochs
+        now, done = time.perf_counter(), self._work(entry.run, entry.setting) * result.epoch / self.epochs_of(entry.run)
         is_new = now - entry.since >= RECALLED * result.seconds
         if not is_new:  # too soon after the last one to have been trained now
             self._recalled += max(0.0, done - self._known.get(run_id, 0.0))
@@ -221,12 +230,12 @@ class Display:
         self.finished_runs += 1
         done = self._forget(run.id)
         self._done += done
-        self.work_left -= (spared := work_of(run, setting) - done)
+        self.work_left -= (spared := self._work(run, setting) - done)
         self._spared += spared
         assert record.val_error is not None
         self._ended(
             record,
-            f"stopped after {record.epochs} of {self.epochs} epochs, val error {percent(record.val_error)}",
+            f"stopped after {record.epochs} of {self.epochs_of(run)} epochs, val error {percent(record.val_error)}",
         )
 
     def tell(self, message: str) -> None:
@@ -242,7 +251,7 @@ class Display:
         entry = self._running.pop(record.run)
         self.finished_runs += 1
         self._forget(record.run)
-        self._done += work_of(entry.run, entry.setting)
+        self._done += self._work(entry.run, entry.setting)
         self._has_trained(record.seconds)
         kind, error = ("val", record.val_error) if self.validates else ("test", record.test_error)
         words = f"{kind} error {percent(error)}" if error is not None else f"{record.status}: {record.message}"
@@ -303,7 +312,7 @@ class Display:
                     percent(result.val_error, 1),
                 ]
             )
-            row = [entry.setting.display, str(entry.run.seed), f"{cells[0]}/{self.epochs}", *cells[1:]]
+            row = [entry.setting.display, str(entry.run.seed), f"{cells[0]}/{self.epochs_of(entry.run)}", *cells[1:]]
             table.add_row(*row[: len(columns)])
         left = len(running) - len(shown)
         lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in self._ended_last]
@@ -312,6 +321,11 @@ class Display:
         return Group(*lines, bar, *([counting] if counting is not None else []), table, *more)
 
 
-def work_of(run: Run, setting: Setting) -> float:
-    """The work of a run: multiply-adds for one image times its length. All runs see equally many images per epoch."""
+def work_of(run: Run, setting: Setting, images: int = 0) -> float:
+    """The work of a run: multiply-adds for one image times its length, in steps where the number of images is known.
+
+    All runs see equally many images per epoch, so the unit does not matter where all have one length.
+    """
+    if images:
+        return float(run.recipe.steps_on(images) * setting.cost.macs)
     return float((run.recipe.steps or run.recipe.epochs or 0) * setting.cost.macs)

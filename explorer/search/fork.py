@@ -36,6 +36,7 @@ from explorer.search.display import waiting
 from explorer.search.measuring import Measurer
 from explorer.study.designs import Setting
 from explorer.study.job import HostQuestion, HostReport
+from explorer.study.lengths import lengths_in
 from explorer.study.plan import Plan
 from explorer.study.run import FINAL_STATUSES, JUDGED_STATUSES, EpochResult, Execution, Filters, Outcome, Run
 from explorer.study.runs import is_judged, rate_of, runs_of
@@ -141,6 +142,9 @@ def foreseen(plan: Plan, past: records.Record | None, folder: Path, forked: str 
     there = HostReport(execution.device, execution.device_name, data_hash, torch, has_kernels=True, sources=sources)
     other_images = any(one.key.startswith("data.") for one in of_settings(known, config))
     if other_images or of_host(known, config, there) or not (source / study.RUNS).exists():
+        return source, []
+    plan = plan.with_lengths(lengths_in(known.environment, str(known.folder)))
+    if any(plan.steps_of(one) is None for one in plan.settings):  # measured by the start
         return source, []
     asked = runs_of(plan, plan.settings, execution, data_hash)
     origin = _opened(source, theirs.environment)

@@ -5,6 +5,7 @@ import shutil
 from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -22,7 +23,7 @@ from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Measurer
 from explorer.search.readings import Readings
 from explorer.search.rungs import Rungs, chosen
-from explorer.search.time_limit import Pace, TimeLimit
+from explorer.search.time_limit import Pace, TimeLimit, Work
 from explorer.search.trackers.process import Trackers
 from explorer.search.trials import Trials, open_search, open_trials
 from explorer.study.designs import Setting
@@ -68,6 +69,10 @@ class State:
     clock: Clock = field(default_factory=Clock)
     page_updater: PageUpdater | None = None
     trackers: Trackers | None = None
+
+    def work(self, run: Run, setting: Setting) -> float:
+        """The work of a run: multiply-adds for one image times its steps."""
+        return work_of(run, setting, self.measurer.host_report.images[0])
 
     @property
     def config(self) -> StudyConfig:
@@ -152,17 +157,19 @@ def open_state(
     waiting = deque((setting, run) for setting, run in runs if run.id not in final)
     refuse_foreign(config, folder, runs, past)
     images, rest, _ = measurer.host_report.images
+    work = partial(work_of, images=images)
     display = Display(
         console=console,
         total_runs=len(runs) + to_ask * plan.seeds,
         finished_runs=len(runs) - len(waiting),
-        work_left=sum(work_of(run, setting) for setting, run in waiting),
+        work_left=sum(work(run, setting) for setting, run in waiting),
         epochs=config.recipe.epochs_on(images),
-        known_work=sum(work_of(run, setting) for setting, run in runs),
+        known_work=sum(work(run, setting) for setting, run in runs),
         unknown_runs=to_ask * plan.seeds,
         # On the validation images too; with as many steps whatever the images are where steps are what is given.
         final_runs=final_runs(config) * (1.0 if config.recipe.steps else (images + rest) / images),
         validates=not config.data.joined,
+        images=images,
     )
     counted = past.runs.dropna(subset="fvcore_macs")
     fvcore_macs = {str(name): int(macs) for name, macs in zip(counted["setting"], counted["fvcore_macs"], strict=True)}
@@ -179,25 +186,25 @@ def open_state(
         readings,
         TimeLimit(
             signals.time_left,
-            work_of,
+            work,
             lambda setting: (rungs.until(setting.name) or display.epochs) / display.epochs,
             workers,
             not config.search.is_adaptive,
-            _recorded_pace(runs, past),
+            _recorded_pace(runs, past, work),
         ),
         to_ask,
         fvcore_macs=fvcore_macs,
     )
 
 
-def _recorded_pace(runs: list[tuple[Setting, Run]], past: records.Record) -> Pace:
+def _recorded_pace(runs: list[tuple[Setting, Run]], past: records.Record, work: Work) -> Pace:
     """What recorded runs took for each unit of their work."""
     ended = past.runs[past.runs["status"] == "ok"]
     seconds = dict(zip(ended["run"].tolist(), ended["seconds"].tolist(), strict=True))
     pace = Pace()
     for setting, run in runs:
         if run.id in seconds:
-            pace.recorded.setdefault(setting.name, []).append(seconds[run.id] / work_of(run, setting))
+            pace.recorded.setdefault(setting.name, []).append(seconds[run.id] / work(run, setting))
     return pace
 
 

@@ -16,6 +16,7 @@ from explorer.design.name import display_name, paths_name
 from explorer.design.space import NamedSpace
 from explorer.host.formatting import counted
 from explorer.study.designs import Setting
+from explorer.study.lengths import at_pace, budget_of_part, reference_name
 from explorer.study.plan import Plan
 from explorer.study.run import Execution
 from explorer.study.runs import own_execution
@@ -43,6 +44,7 @@ RIVALS = {
     "split": "the split",
 }
 SIXTEEN, SIXTEEN_ARM = "length_16", "length-sixteen"  # the longest arm of the check of length, made only if asked for
+EPOCHS = "epochs"  # the arm of `equal_epochs`, and its study
 ALLOWED = get_args(Check)
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)  # multiples of the recipe's learning rate that are tried
 GAINS = (0.25, 0.5, 1.0, 2.0, 4.0)  # multiples of the recipe's gain that are tried
@@ -269,6 +271,24 @@ def _tuned(declared: Declared, arm: CheckArm, recipe_at: Callable[[float], objec
     return replace(arm, detail=detail, studies=tuple(studies), sides=(sides[0], sides[1]))
 
 
+def equal_epochs(declared: Declared) -> CheckArm | None:
+    """The arm in which all train for the recipe's own length; None for a study in which they do so anyway.
+
+    It gives a study at equal training compute or time its second verdict, and is no check: neither length takes the
+    other's explanation away. Whatever trains as long in both, as the reference design does, is not trained again.
+    """
+    plan, config = declared.plan, declared.config
+    if config.budget.train == "epochs":
+        return None
+    reference = reference_name(declared.pair[0].scope)
+    same = [
+        one.name == reference if plan.steps_of(one) is None else plan.recipe_of(one) == config.recipe
+        for one in declared.pair
+    ]
+    budget = BudgetConfig(None)
+    return _arm(declared, EPOCHS, EPOCHS, "at equal epochs", "budget.train=epochs", same=same, budget=budget)
+
+
 def _length(declared: Declared) -> Iterator[CheckArm]:
     recipe = declared.config.recipe
     for name, factor, words in (
@@ -399,8 +419,11 @@ def _time(declared: Declared) -> Iterator[CheckArm]:
     if declared.pace is None or declared.images is None:
         yield CheckArm("time", "time", words, "", (_study(declared, "time", [setting]),), None, main)
         return
-    before = recipe.steps_on(declared.images)
-    steps = max(1, round(before * declared.pace))
+    if declared.config.budget.train == "time":
+        yield CheckArm("time", "time", words, "", why_not="both are trained for equal seconds as declared")
+        return
+    before = declared.plan.steps_of(rival) or recipe.steps_on(declared.images)
+    steps, own = at_pace(before, declared.pace), declared.plan.steps_of(setting) or before
     names = [display_name(one.architecture) for one in (setting, rival)]
     detail = f"{names[0]} trains {declared.pace:.2f} times as many images a second as {names[1]}: {steps:,} steps"
     yield _arm(
@@ -408,9 +431,10 @@ def _time(declared: Declared) -> Iterator[CheckArm]:
         "time",
         "time",
         words,
-        f"{detail} instead of {before:,}",
-        same=(steps == before, True),
+        f"{detail} instead of {own:,}",
+        same=(steps == own, True),
         recipe=replace(recipe, epochs=None, steps=steps),
+        budget=BudgetConfig(None),
     )
 
 
@@ -502,7 +526,7 @@ def _study(
         study=Question(f"Robustness check {name}: {config.study.question}", None),
         space=NamedSpace(tuple(one.name for one in settings), "named"),
         spaces={},
-        budget=BudgetConfig(None),
+        budget=budget_of_part(config, declared.pair[0].scope),
         search=SearchConfig("listed", seeds, first_seed=first),
         engine=engine,
         storage=StorageConfig("none"),

@@ -23,6 +23,7 @@ from explorer.design.shape_axes import SHAPE_AXES
 from explorer.design.space import DesignSpace, NamedSpace, Space
 from explorer.design.template import TEMPLATES, Task
 from explorer.host.errors import InputError
+from explorer.study.lengths import refuse_lengths
 from explorer.study.settings import Bounds, SearchConfig, StudyConfig
 
 _AXES = tuple(axis.name for axis in SHAPE_AXES if axis.name != "template")  # keys of a space
@@ -67,6 +68,7 @@ class Scope:
     """What a study draws designs from: its space, the budget, and the cost that deviations are relative to.
 
     bounds  of the measures of extensions that follow from a design, by their names
+    reference_design  whose cost `reference` is; None for a budget of targets alone
     """
 
     space: Space
@@ -75,6 +77,7 @@ class Scope:
     reference: Cost | None
     tight: bool
     bounds: tuple[tuple[str, Bounds], ...] = ()
+    reference_design: Architecture | None = None
 
     def holds(self, architecture: Architecture) -> bool:
         """Whether a design is within the bounds. Raises InputError where a measure gives no number."""
@@ -230,10 +233,11 @@ def scope_of(config: StudyConfig) -> Scope:
                 f"data.image_size={task.image_size}: template {template.name} takes images of "
                 f"{template.total_stride} pixels or more"
             ) from None
-    reference, budget = _budget(config, task)
+    design, reference, budget = _budget(config, task)
+    refuse_lengths(config, design)
     limits = {} if config.search.only else config.budget.bounds
     bounds = tuple((name, own) for name, own in limits.items() if READ[name].is_counted and own.has_any)
-    return Scope(config.space, task, budget, reference, config.budget.match == "tight", bounds)
+    return Scope(config.space, task, budget, reference, config.budget.match == "tight", bounds, design)
 
 
 def _value_of(measure: str, architecture: Architecture, task: Task) -> float:
@@ -498,12 +502,13 @@ def _refuse_outside(settings: tuple[Setting, ...], budget: Budget | None) -> Non
                 )
 
 
-def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None]:
-    given, reference = config.budget, None
+def _budget(config: StudyConfig, task: Task) -> tuple[Architecture | None, Cost | None, Budget | None]:
+    given, design, reference = config.budget, None, None
     if given.reference is not None:
         _refuse_paths_alone(config, given.reference)
         try:
-            reference = cost(_reference(config, given.reference), task)
+            design = _reference(config, given.reference)
+            reference = cost(design, task)
         except ValueError as error:
             raise InputError(f"budget.reference={given.reference}: {error}") from None
     limits = []
@@ -522,7 +527,7 @@ def _budget(config: StudyConfig, task: Task) -> tuple[Cost | None, Budget | None
         )
     if not limits and given.match == "tight":
         raise InputError("budget.match=tight: there is no limit to match; give one, as in budget.params.tolerance=0.05")
-    return reference, Budget(tuple(limits)) if limits else None
+    return design, reference, Budget(tuple(limits)) if limits else None
 
 
 def _refuse_paths_alone(config: StudyConfig, text: str) -> None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import cast
 
 from explorer.design.space import NamedSpace
+from explorer.study.lengths import budget_of_part
 from explorer.study.plan import Plan
 from explorer.study.settings import (
-    BudgetConfig,
     Precision,
     Question,
     ReportConfig,
@@ -45,7 +45,7 @@ def final_study(plan: Plan, names: Sequence[str], precision: str) -> StudyConfig
         study=Question(f"Final round: {config.study.question}", None),
         space=NamedSpace(tuple(names), "named"),
         spaces={},
-        budget=BudgetConfig(None),
+        budget=budget_of_part(config, plan.scope),
         data=replace(config.data, joined=True),
         search=SearchConfig("listed", config.search.final_seeds, first_seed=plan.every_seed[-1] + 1),
         engine=replace(config.engine, precision=cast(Precision, precision)),

@@ -1,6 +1,6 @@
 """A study's plan: everything that follows from its configuration alone, computed once and passed on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from explorer.design.block import BLOCKS
 from explorer.design.cost import Cost, cost
@@ -20,10 +20,11 @@ from explorer.study.designs import (
     scopes_of,
     settings_of,
 )
+from explorer.study.lengths import Lengths, recipe_of, steps_of
 from explorer.study.memory import passing_bytes, refuse_beyond, training_bytes
 from explorer.study.parts import without_end
 from explorer.study.samplers import FIXED, adaptive
-from explorer.study.settings import LARGEST_SIDE, StudyConfig
+from explorer.study.settings import LARGEST_SIDE, Recipe, StudyConfig
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Plan:
     contrast  the two settings that the study compares; None if it declares none, is a search or compares spaces
     draws     the feasible designs of its spaces, computed when first needed
     seeds     of each design; where results decide their number (`search.seeds=auto`), as many as are due at present
+    lengths   what the lengths of runs follow from besides the settings, once it is known
     """
 
     config: StudyConfig
@@ -43,6 +45,7 @@ class Plan:
     contrast: tuple[Setting, Setting] | None
     draws: Draws
     seeds: int
+    lengths: Lengths = field(default_factory=Lengths)
 
     @property
     def scope(self) -> Scope:
@@ -72,6 +75,18 @@ class Plan:
         if search.only or self.config.spaces or search.sampler != "listed" or not isinstance(space, DesignSpace):
             return 0, 0
         return points_of(space) - len(self.settings) // len(search.forms), points_of(space)
+
+    def steps_of(self, setting: Setting) -> int | None:
+        """Number of training steps of a setting's runs; None as long as that is not known."""
+        return steps_of(self.config, self.lengths, setting)
+
+    def recipe_of(self, setting: Setting) -> Recipe:
+        """How a setting is trained, its length included, which must be known by now."""
+        return recipe_of(self.config, self.lengths, setting)
+
+    def with_lengths(self, lengths: Lengths) -> "Plan":
+        """The plan of the same study, now that it is known what the lengths of its runs follow from."""
+        return replace(self, lengths=lengths)
 
     def with_seeds(self, seeds: int) -> "Plan":
         """The plan of the same study with another number of seeds."""

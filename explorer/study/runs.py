@@ -22,9 +22,9 @@ def runs_of(
     executions = {setting.name: own_execution(execution, setting, task) for setting in settings}
     for seed in plan.every_seed:
         for rate, own in [(1.0, settings), *((rate, plan.contrast or ()) for rate in config.search.rates)]:
-            recipe = replace(config.recipe, learning_rate=config.recipe.learning_rate * rate)
             for setting in own:
-                own_plan = executions[setting.name]
+                recipe, own_plan = plan.recipe_of(setting), executions[setting.name]
+                recipe = replace(recipe, learning_rate=recipe.learning_rate * rate)
                 run = Run(setting.architecture, task, recipe, config.data, data_hash, seed, own_plan)
                 found.append((setting, run))
     return found

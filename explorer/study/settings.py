@@ -71,9 +71,13 @@ class Question:
     labels: dict[str, Annotated[str, MinLen(1)]] = field(default_factory=dict, metadata=ASIDE)
 
 
-def filled(question: str, label: str, held: list[str], cost: str) -> str:
-    """Fill the placeholders of a question: the images, the costs held equal, and the cost that is minimised."""
-    equal = " and ".join(one.words for axis, one in COUNTED.items() if axis in held)
+TRAINED = {"macs": "training compute", "time": "training time"}  # what `budget.train` makes equal, in words
+
+
+def filled(question: str, label: str, held: list[str], cost: str, train: str = "epochs") -> str:
+    """Fill the placeholders of a question: the images, what is held equal, and the cost that is minimised."""
+    parts = [one.words for axis, one in COUNTED.items() if axis in held]
+    equal = " and ".join([*parts, *([TRAINED[train]] if train in TRAINED else [])])
     if not equal:
         question = question.replace(" within a budget of {budget}", ", whatever it costs")
     words = {
@@ -205,6 +209,8 @@ class BudgetConfig:
     limits       bounds of measures that extensions add, by name; a design outside is never trained. null: none
     latency, memory  limits that are measured on a device, of a forward pass and of memory; a design outside is never
                  trained
+    train        how long each design is trained. epochs: as the recipe says; macs: for as many multiply-adds times
+                 images as the reference design; time: for as many seconds, by speeds that the first start measures
     """
 
     reference: str | None
@@ -215,6 +221,7 @@ class BudgetConfig:
     limits: dict[str, Bounds] | None = None
     latency: LatencyConfig | None = None
     memory: MemoryConfig | None = None
+    train: Literal["epochs", "macs", "time"] = "epochs"
 
     def __post_init__(self) -> None:
         for name in self.limits or {}:

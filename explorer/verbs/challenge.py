@@ -15,7 +15,7 @@ from explorer.host.formatting import counted
 from explorer.record.folder import CHECKS, locked, refuse_links, stored_config, study_folder, sweep
 from explorer.report.finding_data import study_data
 from explorer.report.terminal import print_verdict
-from explorer.study.checks import ALLOWED, CheckArm, is_asked
+from explorer.study.checks import ALLOWED, EPOCHS, CheckArm, is_asked
 from explorer.study.plan import Plan, plan_of
 from explorer.study.settings import NO_PATH, StudyConfig
 from explorer.verbs.draw_page import draw_page
@@ -57,7 +57,7 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
 def challenged(
     study: OpenedStudy, plan: Plan, asked: Collection[str], console: Console, *, always: bool = False
 ) -> list[str]:
-    """Make the checks that a finished study lacks, and return what went wrong.
+    """Make the checks that a finished study lacks, and what its second verdict takes, and return what went wrong.
 
     If any was trained, or `always`, its verdict is printed and its page drawn. `plan` is made from the settings of this
     command, which say where the images are and what executes runs.
@@ -83,7 +83,8 @@ def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Conso
             else "the settings of this contrast differ in their form"
         )
         raise InputError(f"study.robustness: {why}; allowed: []")
-    declared = replace(study.checks.declared, plan=plan.with_seeds(study.plan.seeds), tuned={})
+    due_plan = plan.with_seeds(study.plan.seeds).with_lengths(study.plan.lengths)
+    declared = replace(study.checks.declared, plan=due_plan, tuned={})
 
     def stand() -> Checks:
         found = checks_of(study.folder, declared, study.environment["data_hash"])
@@ -102,7 +103,8 @@ def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Conso
                 raise InputError(NO_PATH)
             from explorer.search.coordinator import run_study
 
-            console.print(f"Robustness check {arm.check}, {arm.words}: {counted(own.progress.left, 'run')}", **PLAIN)
+            what = "The second verdict" if arm.name == EPOCHS else f"Robustness check {arm.check}"
+            console.print(f"{what}, {arm.words}: {counted(own.progress.left, 'run')}", **PLAIN)
             folder = study.folder / CHECKS / name
             try:
                 failed = run_study(own.plan, folder, console)
@@ -120,7 +122,8 @@ def _made(study: OpenedStudy, plan: Plan, asked: Collection[str], console: Conso
 
 def _due(checks: Checks, asked: Collection[str], tried: set[str]) -> tuple[CheckArm, str, CheckStudy] | None:
     """The next study that an arm lacks, with the arm and its name; None if there is none that was not tried."""
-    for arm in (arm for arm in checks.arms if is_asked(arm, asked)):
+    second = [checks.epochs] if checks.epochs is not None else []
+    for arm in (*second, *(arm for arm in checks.arms if is_asked(arm, asked))):
         for name in (one.name for one in arm.studies):
             if not checks.studies[name].is_finished and name not in tried:
                 return arm, name, checks.studies[name]

@@ -387,9 +387,9 @@ def _fill_question(tree: dict[str, Any]) -> None:
     question, objectives = parts["study"].get("question"), parts["search"].get("objectives")
     if not isinstance(question, str):
         return
-    held = [axis for axis, limit in parts["budget"].items() if limit is not None]
+    held, train = [axis for axis, one in parts["budget"].items() if one is not None], parts["budget"].get("train")
     cost = str(objectives[1]) if isinstance(objectives, list) and len(objectives) > 1 else "macs"
-    parts["study"]["question"] = filled(question, str(parts["data"].get("label")), held, cost)
+    parts["study"]["question"] = filled(question, str(parts["data"].get("label")), held, cost, str(train))
 
 
 def _last_part(path: str) -> str:

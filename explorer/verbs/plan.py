@@ -9,11 +9,12 @@ from rich.console import Console
 
 from explorer.analysis.checks import Checks, checks_of
 from explorer.analysis.judging import OpenedStudy, begun_study
+from explorer.analysis.lengths import lengths_of
 from explorer.analysis.summary import MIN_PAIRS
 from explorer.design.cost_measures import COUNTED, READ
 from explorer.host.console import PLAIN, say
 from explorer.host.formatting import cost as cost_words
-from explorer.host.formatting import counted, duration, hours_words
+from explorer.host.formatting import counted, duration, hours_words, signed_percent
 from explorer.host.machine import cpu_count, driver_version, has_mps, memory_bytes
 from explorer.host.tables import print_rows
 from explorer.record.changes import difference_lines, fork_of
@@ -26,8 +27,9 @@ from explorer.study.checks import Declared
 from explorer.study.data_sources import SOURCES
 from explorer.study.designs import CANDIDATES, Scope, Setting
 from explorer.study.final import final_runs
+from explorer.study.lengths import Lengths
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
-from explorer.study.settings import NO_PATH, StudyConfig
+from explorer.study.settings import NO_PATH, TRAINED, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
 from explorer.verbs.plan_checks import CheckForecast
@@ -70,8 +72,15 @@ class Forecast:
         images, recipe = images or self.images, self.plan.config.recipe
         if images is None:
             return None
-        if self.measured.get(setting):
-            return run_seconds(setting, recipe, images, self.measured[setting])
+        if self.plan.config.budget.train != "epochs":
+            if self.plan.steps_of(setting) is None:  # as long as the reference, whose recipe is the study's
+                scope = setting.scope
+                assert scope.reference_design is not None
+                setting = scope.setting(scope.reference_design)
+            else:
+                recipe = self.plan.recipe_of(setting)
+        if nearest := self.measured.get(setting) or near(setting, self.recorded):
+            return run_seconds(setting, recipe, images, nearest)
         return self.speed.seconds(setting, recipe, images) if isinstance(self.speed, Calibration) else None
 
     def progress(self, seeds: int) -> Progress:
@@ -121,6 +130,9 @@ def forecast(config: StudyConfig, console: Console) -> tuple[Forecast, Path]:
     recorded = recorded_here(config.device)
     measured = {setting: near(setting, recorded) for setting in settings}
     images = _images(config, opened.environment if opened else None)
+    if images is not None:
+        speeds = opened.plan.lengths.speeds if opened else {}
+        plan = plan.with_lengths(Lengths(images[0], speeds))
     plan = plan.with_seeds(opened.plan.seeds) if opened else plan
     sample = some_designs(plan, SAMPLE) if config.search.is_adaptive else ()
     measured |= {setting: near(setting, recorded) for setting in sample}
@@ -138,6 +150,8 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
     print_forecast(found, console)
     declared = _checks(plan, found.begun)
     checks = None if declared is None else CheckForecast(declared, found.images, found.recorded, found.workers)
+    if declared is not None and (line := _second_line(declared)):
+        say(console, line)
     for line in checks.lines() if checks else ():
         say(console, line)
     taken = len([one for one in found.taken if one[1].seed in plan.every_seed])
@@ -156,6 +170,14 @@ def carry_out(config: StudyConfig, console: Console) -> Result:
     if config.data.lacks_path:
         console.print(f"A start would be refused: {NO_PATH}", **PLAIN)
     return Result(lambda: _data(found, checks, taken, source))
+
+
+def _second_line(checks: Checks) -> str:
+    """What the second verdict of a study at equal training compute or time takes; "" where it has none, or has it."""
+    if checks.epochs is None or checks.is_finished(checks.epochs):
+        return ""
+    left = sum(checks.studies[one.name].progress.left for one in checks.epochs.studies)
+    return f"The second verdict, at equal epochs, follows and takes {counted(left, 'run')} more."
 
 
 def rows_of(found: Forecast) -> list[dict[str, Any]]:
@@ -191,6 +213,7 @@ def _data(found: Forecast, checks: CheckForecast | None, taken: int, source: Pat
         "spaces": [_space_data(plan, name, scope) for name, scope in plan.scopes.items()],
         "settings": rows_of(found),
         "contrast": contrast,
+        "lengths": lengths_of(plan, found.settings),
         "seeds": plan.seeds,
         "first_seed": search.first_seed,
         "search": {
@@ -258,6 +281,7 @@ def print_forecast(found: Forecast, console: Console) -> None:
         print_rows(console, config.study.question, ("setting", *titles, "in record", "a run"), rows)
     if len(settings) > MOST_SHOWN:
         say(console, f"... and {len(settings) - MOST_SHOWN:,} more settings.")
+    _print_lengths(found, console)
     own_splits = config.data.split_seed == "each"
     if pair := found.plan.contrast:
         say(
@@ -279,6 +303,28 @@ def print_forecast(found: Forecast, console: Console) -> None:
         say(console, fitting.words)
     if config.search.seeds == "auto" and progress.left:
         say(console, _looks(found))
+
+
+def _print_lengths(found: Forecast, console: Console) -> None:
+    """Print how long each setting trains, where that follows from the budget."""
+    budget = found.plan.config.budget
+    if budget.train == "epochs":
+        return
+    lengths = lengths_of(found.plan, found.settings[:MOST_SHOWN])
+    title = f"Length of training for equal {TRAINED[budget.train]}, that of {budget.reference} by the recipe"
+    if budget.train == "time" and all(one.steps is None for one in lengths):
+        say(console, f"{title}: steps are fixed at the first start, which measures how fast each setting trains.")
+        return
+    if not lengths:
+        say(console, f"{title}: steps follow when the start has counted the images.")
+        return
+    rows = [
+        (one.display, f"{one.steps:,}", str(one.epochs), f"{one.compute:.4g}", signed_percent(one.deviation))
+        for one in lengths
+        if one.steps is not None and one.compute is not None
+    ]
+    print_rows(console, title, ("setting", "steps", "epochs", "compute", "deviation"), rows)
+    say(console, "Compute is multiply-adds times images, of the forward pass; epochs are those begun.")
 
 
 def seeds_in_words(plan: Plan) -> str:

@@ -136,7 +136,8 @@ def _trained(
         tell_of_page(study, console)
     if study.final is not None and study.final.found.complete:
         console.print(f"The network, for use elsewhere: {command_for('export', config.name)}", **PLAIN)
-    if not failed and (asked := plan.config.study.robustness):
+    asked, has_second = plan.config.study.robustness, study.checks is not None and study.checks.epochs is not None
+    if not failed and (asked or has_second):
         problems += challenged(study, plan, asked, console)
     if study.finding.lost is not None and not failed:
         problems.append(f"{study.config.name}: no run came through that could be judged; see the verdict above")

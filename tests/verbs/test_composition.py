@@ -18,6 +18,7 @@ from explorer.design import parse_name
 from explorer.host.errors import InputError
 from explorer.study.checks import filter_norm
 from explorer.study.contrast import contrast_of
+from explorer.study.lengths import Lengths, Speed
 from explorer.study.plan import plan_of
 from explorer.study.run import Execution
 from explorer.study.runs import runs_of
@@ -34,11 +35,13 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "design_space": ("50052d1b0efe", "f0b6af1ee167"),
     "design_space_cifar10_jpeg": ("1caaea203f78", "3e5626d54db4"),
     "double_complexity": ("475708496b65", "6b1627a6d438"),
+    "equal_compute": ("62f3f97f3cf6", "deb081f31491"),
     "equal_macs": ("e673f5ec6c3f", "ef6d1bbea671"),
     "equal_params": ("eb5a595412a0", "b305f8c038cb"),
     "equal_params_cifar10_jpeg": ("5f721fe08a5c", "04811b674e2b"),
     "equal_params_imagenet": ("90a31184dabf", "23d94f83e122"),
     "equal_params_tiny_imagenet_32px": ("7f73ecdbc2e1", "96acb057be6f"),
+    "equal_time": ("1bfe03cfb6e6", "fc7ec66dee22"),
     "fast_path": ("f37d8d2eb9ff", "b3b6e014f4df"),
     "forms": ("6314eb7ecb78", "cc8340cc01c6"),
     "init_narrow_cifar10_jpeg_fan_in": ("bd901f77a8c9", "235f4162ea5a"),
@@ -95,7 +98,9 @@ def test_every_shipped_study_can_be_planned_and_has_the_values_and_run_ids_it_al
     if config.search.is_adaptive:
         assert len(plan_of(config).draws.candidates(plan_of(config).scope)) >= (config.search.designs or 0)
     first = replace(config, search=replace(config.search, seeds=1))
-    ids = [run.id for _, run in runs_of(plan_of(first), settings, EXECUTION, "0" * 12)]
+    speeds = {one.name: Speed(99.0, 100.0 + number, 120.0, 30) for number, one in enumerate(settings)}
+    plan = plan_of(first).with_lengths(Lengths(400, speeds))
+    ids = [run.id for _, run in runs_of(plan, settings, EXECUTION, "0" * 12)]
     assert (digest(decided(config)), digest(ids)) == COMPOSED[name]
 
 

@@ -64,14 +64,14 @@ def best(*words: str) -> None:
 SETTING = {"setting", "params", "macs", "activations", "params_deviation", "macs_deviation", "activations_deviation"}
 STUDY = {"study", "folder", "question", "verdict", "runs", "measure", "settings", "contrast", "others", "spaces"}
 STUDY |= {"trend", "front", "final_round", "robustness", "told_costs", "imported", "regime", "note", "stopped", "page"}
-STUDY |= {"disagreement", "leading"}
+STUDY |= {"disagreement", "leading", "lengths", "equal_epochs"}
 CASES: dict[str, tuple[list[str], set[str]]] = {
     "run": (["run", "tiny"], STUDY),
     "report": (["report", "tiny"], STUDY),
     "plan": (
         ["plan", "tiny"],
         {"study", "question", "spaces", "settings", "contrast", "seeds", "first_seed", "search", "images", "runs"}
-        | {"taken", "time", "fitting", "checks"},
+        | {"taken", "time", "fitting", "checks", "lengths"},
     ),
     "status": (
         ["status", "tiny"],

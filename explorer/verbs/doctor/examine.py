@@ -25,6 +25,7 @@ from explorer.search.mirror import Mirror, Writer, mirror_of, problem
 from explorer.search.state import replayed
 from explorer.search.trials import Trials
 from explorer.study.designs import Setting
+from explorer.study.lengths import lengths_in
 from explorer.study.plan import Plan, plan_of
 from explorer.study.run import FINAL_STATUSES, Execution, Run
 from explorer.study.runs import runs_of
@@ -57,7 +58,8 @@ class _Known:
         """The runs that the study plans for these settings; empty if a file needed for that cannot be read."""
         if self.plan is None or self.execution is None or self.environment is None:
             return []
-        return runs_of(self.plan, settings, self.execution, self.environment["data_hash"])
+        plan = self.plan.with_lengths(lengths_in(self.environment, study.ENVIRONMENT))
+        return runs_of(plan, settings, self.execution, self.environment["data_hash"])
 
 
 def visit(
