@@ -32,6 +32,7 @@ COMPOSED: dict[str, tuple[str, str]] = {
     "cardinality_or_width": ("13960e6039bd", "24df99b98714"),
     "cardinality_or_width_cifar10_jpeg": ("3bc559fbfd62", "20ed2b8eb958"),
     "custom": ("b8fa6d9b940c", "b305f8c038cb"),
+    "descendants": ("ad2351c56464", "97cfc58af40a"),
     "design_space": ("50052d1b0efe", "f0b6af1ee167"),
     "design_space_cifar10_jpeg": ("1caaea203f78", "3e5626d54db4"),
     "double_complexity": ("475708496b65", "6b1627a6d438"),
@@ -110,7 +111,7 @@ def test_whatever_ranks_shapes_starts_their_filters_at_one_norm_and_what_reprodu
 ) -> None:
     """Recorded studies say themselves what they were started with, and the arms of one are about nothing else."""
     recipe = read_command([f"study={name}", *needed(name)]).study.recipe
-    if name in ("pareto", "design_space", "neighbours", "best"):
+    if name in ("pareto", "descendants", "design_space", "neighbours", "best"):
         norms = {filter_norm(parse_name(one), recipe.init, recipe.init_gain) for one in ("29-1x64d", "29-32x4d")}
         assert norms == {0.125}
     elif name.startswith("recipe_strength"):  # under the initialisation that its header declares
