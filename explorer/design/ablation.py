@@ -11,7 +11,7 @@ from explorer.design.template import Task
 # The fields of an architecture that a step may change, in the order in which they change if no other is asked for. The
 # width of a path is solved at every step and so is no step of its own, unless the last design's own differs.
 AXES = (
-    *("template", "block", "shortcut", "stem", "projection", "attention"),
+    *("template", "block", "shortcut", "stem", "projection", "attention", "scale"),
     *("depths", "width", "kernel_size", "cardinality"),
 )
 

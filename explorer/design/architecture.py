@@ -28,6 +28,9 @@ class Architecture:
     projection        the shortcut where a block's ends differ. conv: a 1x1 convolution with the stride (type B); pool:
                       2x2 average pooling, then a 1x1 convolution (ResNet-D, same section); pad: every second pixel,
                       and zeros for further channels, without weights (type A; He et al., 2015, section 3.3)
+    scale             groups of channels that a bottleneck's middle has, each as wide as its paths. Every one but the
+                      last is convolved after the result of the one before it was added (Res2Net; Gao et al., 2019,
+                      section 3.1)
     attention         what scales a block's channels, as in `explorer.design.attention`: none, se16, semid4, eca
 
     Cardinality and both widths may also be given stage by stage, as a tuple; a tuple that follows the rule (all equal,
@@ -47,6 +50,7 @@ class Architecture:
     stem: str = "plain"
     projection: str = "conv"
     attention: str = "none"
+    scale: int = 1
 
     def __post_init__(self) -> None:
         if self.template not in TEMPLATES:
@@ -101,6 +105,10 @@ class Architecture:
             raise ValueError(f"projection pad adds channels and takes none away, but widths fall: {list(every)}")
 
     def _refuse_impossible_attention(self) -> None:
+        if self.scale < 1:
+            raise ValueError(f"scale must be at least 1, not {self.scale}")
+        if self.scale > 1 and self.block != "bottleneck":
+            raise ValueError(f"scale {self.scale} with block {self.block}: allowed is block bottleneck, or scale 1")
         kind, _ = kind_and_ratio(self.attention)
         if kind != "none" and (self.kind.module is not None or self.block == "alexnet"):
             who = "AlexNet's layers have" if self.block == "alexnet" else f"block {self.block} of an extension has"

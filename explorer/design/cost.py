@@ -81,7 +81,7 @@ def attention_cost(stage: Stage, in_width: int) -> Cost:
     if stage.attention == "eca":
         kernel, width = eca_kernel(stage.width), stage.width
         return Cost(params=kernel, macs=kernel * width, activations=width)
-    scaled = stage.width if stage.attention == "se" else stage.group_width
+    scaled = stage.width if stage.attention == "se" else stage.middle_width
     squeezed = squeezed_width(stage.attention, stage.se_ratio, in_width=in_width, width=stage.width)
     biases = Cost(params=squeezed + scaled, macs=0, activations=0)
     return conv_cost(scaled, squeezed, map_size=1) + conv_cost(squeezed, scaled, map_size=1) + biases
@@ -140,12 +140,13 @@ def alexnet_cost(layers: AlexNetLayout) -> Cost:
 
 def _bottleneck(stage: Stage, in_width: int, map_size: int, out_size: int) -> Cost:
     """1x1, grouped convolution with the stride, 1x1 (ResNeXt paper, section 3.1: C * (256 d + 9 d d + 256 d))."""
-    group_width = stage.group_width
+    group_width, middle = stage.group_width, stage.middle_width
+    convolved = max(stage.scale - 1, 1)  # the last of several groups of channels is passed on as it is (Res2Net)
     return (
-        conv_cost(in_width, group_width, map_size=map_size)
-        + conv_cost(stage.bottleneck_width, group_width, map_size=out_size, kernel_size=stage.kernel_size)
-        + conv_cost(group_width, stage.width, map_size=out_size)
-        + norm_cost(2 * group_width + _outer_norm(stage, in_width))
+        conv_cost(in_width, middle, map_size=map_size)
+        + conv_cost(stage.bottleneck_width, group_width, map_size=out_size, kernel_size=stage.kernel_size) * convolved
+        + conv_cost(middle, stage.width, map_size=out_size)
+        + norm_cost(middle + convolved * group_width + _outer_norm(stage, in_width))
     )
 
 

@@ -38,6 +38,7 @@ class Designs:
     stem: str = "plain"
     projection: str = "conv"
     attention: str = "none"
+    scale: int = 1
 
     def __len__(self) -> int:
         return self.length
@@ -88,12 +89,14 @@ class Designs:
             stem=self.stem,
             projection=self.projection,
             attention=self.attention,
+            scale=self.scale,
         )
 
     @property
-    def labels(self) -> tuple[str | bool, ...]:
+    def labels(self) -> tuple[str | int, ...]:
         """What all rows have in common; `keys` does not hold it."""
-        return (self.template, self.block, self.shortcut, self.stem, self.projection, self.attention)
+        own = (self.template, self.block, self.shortcut)
+        return (*own, self.stem, self.projection, self.attention, self.scale)
 
     @property
     def exist(self) -> npt.NDArray[np.bool_]:
@@ -139,6 +142,7 @@ def one(architecture: Architecture) -> Designs:
         stem=architecture.stem,
         projection=architecture.projection,
         attention=architecture.attention,
+        scale=architecture.scale,
         depths=columns(architecture.depths),
         cardinalities=columns(architecture.cardinalities),
         bottleneck_widths=columns(architecture.bottleneck_widths),

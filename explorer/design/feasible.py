@@ -285,7 +285,7 @@ def _drawn(
 
 def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progress: Progress | None = None) -> Pool:
     found: list[Piece] = []
-    seen: set[tuple[str | bool | int, ...]] = set()
+    seen: set[tuple[str | int, ...]] = set()
     tried = 0
     while len(seen) < most:
         if tried >= MOST_DRAWN:
@@ -305,7 +305,7 @@ def _draw_by_rejection(scanned: Scan, most: int, rng: np.random.Generator, progr
 
 
 def _fresh(
-    pieces: list[Designs], most: int, seen: set[tuple[str | bool | int, ...]], rng: np.random.Generator
+    pieces: list[Designs], most: int, seen: set[tuple[str | int, ...]], rng: np.random.Generator
 ) -> list[npt.NDArray[np.bool_]]:
     """Masks of the designs of each piece that have not been seen, until `most` have been seen in all.
 

@@ -59,10 +59,11 @@ def grouped_convs(architecture: Architecture, task: Task) -> Counter[GroupedConv
         return found
     for stage in layout(architecture, task).stages:
         width, kernel, paths = stage.group_width, stage.kernel_size, stage.cardinality
+        each = max(stage.scale - 1, 1)
         if paths == 1:
             continue
-        found[GroupedConv(width, width, kernel, stage.stride, paths, stage.map_size)] += 1
+        found[GroupedConv(width, width, kernel, stage.stride, paths, stage.map_size)] += each
         if stage.depth > 1:
             size = reduced(stage.map_size, stage.stride)
-            found[GroupedConv(width, width, kernel, 1, paths, size)] += stage.depth - 1
+            found[GroupedConv(width, width, kernel, 1, paths, size)] += (stage.depth - 1) * each
     return found

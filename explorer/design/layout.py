@@ -22,6 +22,7 @@ class Stage:
     width             output channels of each block
     normalised        for a pre-activated stage: the stem has already applied batch norm and ReLU to its input
     projection        how a shortcut changes width and map: conv, pool or pad, as in `Architecture`
+    scale             groups of channels in the middle that feed each other; 1 is the usual bottleneck
     attention         none, se, semid or eca, as in `explorer.design.attention`, and `se_ratio` of the middle two
     """
 
@@ -39,11 +40,17 @@ class Stage:
     projection: str = "conv"
     attention: str = "none"
     se_ratio: int = 0
+    scale: int = 1
 
     @property
     def group_width(self) -> int:
         """Channels of all paths together ("width of group conv" in the paper's Table 2)."""
         return self.cardinality * self.bottleneck_width
+
+    @property
+    def middle_width(self) -> int:
+        """Channels between the two 1x1 convolutions: of all paths, times the scale."""
+        return self.scale * self.group_width
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,7 @@ def spelled_out(architecture: Architecture, task: Task) -> Layout:
             projection=architecture.projection,
             attention=attention,
             se_ratio=ratio,
+            scale=architecture.scale,
         )
         for index, stride in enumerate(shape.strides)
     )

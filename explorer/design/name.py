@@ -2,7 +2,7 @@
 
 Grammar: depth "-" cardinality "x" bottleneck_width "d", then, in any order, "-w" width, "-k" kernel_size,
 "-b" blocks per stage joined by dots, "-" block, "-plain" for no shortcuts, "-deep" stem, "-pool" or "-pad" of
-projections, attention as "-se16", "-" template. Cardinality and both widths
+projections, "-s" scale, attention as "-se16", "-" template. Cardinality and both widths
 may be joined by dots too, stage by stage: `29-8x14.24.58d`. Without a template the depth decides: `101-32x4d` is the
 ImageNet network, `101-32x4d-cifar` is not. Published names such as `resnext50_32x4d` and `wrn-28-10` are read as well,
 and so are names as pages show them: `ResNeXt-29 (32x4d)`.
@@ -10,6 +10,7 @@ and so are names as pages show them: `ResNeXt-29 (32x4d)`.
 
 import re
 from dataclasses import fields
+from typing import Any
 
 from explorer.design.architecture import Architecture, PerStage
 from explorer.design.block import BLOCKS
@@ -25,7 +26,7 @@ _PARTS = {
     "kernel_size": re.compile(r"k([1-9]\d{0,3})"),
     "blocks": re.compile(r"b([1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,9})"),
     "shortcut": re.compile("(plain)"),
-    **{axis.name: re.compile(f"({axis.parts})") for axis in OWN if axis.parts},
+    **{axis.name: re.compile(f"{axis.letter}({axis.parts})") for axis in OWN if axis.parts},
     "template": re.compile(f"({'|'.join(TEMPLATES)})"),
 }
 _EXAMPLE = "expected a name like 29-32x4d, 50-1x64d or 29-32x4d-w64"
@@ -54,7 +55,7 @@ def short_name(architecture: Architecture) -> str:
     depth = architecture.depth
     name = f"{depth}-{paths_name(architecture)}"
     for axis in OWN:
-        if axis.letter and (value := getattr(architecture, axis.name)) != _DEFAULTS[axis.name]:
+        if axis.letter and not axis.parts and (value := getattr(architecture, axis.name)) != _DEFAULTS[axis.name]:
             name += f"-{axis.letter}{_joined(value)}"
     if architecture.depths != _usual_blocks(architecture.template, depth, architecture.kind.layers):
         name += "-b" + ".".join(map(str, architecture.depths))
@@ -64,7 +65,7 @@ def short_name(architecture: Architecture) -> str:
         name += "-plain"
     for axis in OWN:
         if axis.parts and (value := getattr(architecture, axis.name)) != _DEFAULTS[axis.name]:
-            name += f"-{value}"
+            name += f"-{axis.letter}{value}"
     if architecture.template != _usual_template(depth):
         name += f"-{architecture.template}"
     return name
@@ -77,7 +78,8 @@ def is_part(text: str) -> bool:
 
 def has_forms(architecture: Architecture) -> bool:
     """Whether a network has three equivalent forms: bottlenecks whose paths are apart until they are added."""
-    return architecture.block in FORMED_BLOCKS and not architecture.attention.startswith("semid")
+    apart = architecture.scale == 1 and not architecture.attention.startswith("semid")
+    return architecture.block in FORMED_BLOCKS and apart
 
 
 def paths_name(architecture: Architecture) -> str:
@@ -161,6 +163,11 @@ def _parsed(name: str) -> Architecture:
                 raise
             published = ", ".join(map(str, TEMPLATES["imagenet"].depths))
             raise ValueError(f"{error}; template imagenet has {published}") from None
+    others: dict[str, Any] = {
+        axis.name: int(parts[axis.name]) if axis.letter else parts[axis.name]
+        for axis in OWN
+        if axis.parts and axis.name in parts
+    }
     architecture = Architecture(
         depths=depths,
         cardinality=_split(match[2]),
@@ -170,7 +177,7 @@ def _parsed(name: str) -> Architecture:
         template=template,
         block=block,
         shortcut="shortcut" not in parts,
-        **{axis.name: parts[axis.name] for axis in OWN if axis.parts and axis.name in parts},
+        **others,
     )
     if architecture.depth != depth:
         raise ValueError(f"blocks {parts['blocks']} make depth {architecture.depth}, not {depth}")

@@ -142,6 +142,8 @@ _PATTERNS: tuple[tuple[str, Callable[..., str | None]], ...] = (
     (r"regnety_080_tv", lambda: REGNETY_OF_TORCHVISION["8gf"]),
     (r"regnety_(\d{3})", REGNETY.get),
     (rf"regnet{_SEP}(x|y){_SEP}(\d{{1,3}}(?:[._]\d)?){_SEP}(gf|mf)", _regnet),
+    (r"res2net(50|101|152)_(\d{1,3})w_([2-9])s", lambda depth, width, scale: f"{depth}-1x{width}d-s{scale}"),
+    (r"res2next(50|101)(?:_4w_4s_8c)?", lambda depth: f"{depth}-8x4d-s4"),
     (r"alexnet", lambda: _ALEXNET),
 )
 # Suffixes and prefixes of timm and the hub that say where weights come from, not which network it is.
@@ -176,8 +178,8 @@ _OTHERS: tuple[tuple[str, str, str], ...] = (
     (rf"(resnet{_SEP}\d+)[-_]gn", "group norms, and every block here has batch norms", "{}"),
     (r"resnet(?:aa|blur)(\d+)[a-z]*", "blurred pooling, which no template here has", "resnet{}"),
     (rf"(resne(?:xt|t){_SEP}\d+){_SEP}(?:[st]|ts|v1s)([-_ ]\d+x\d+d)?", _STEM, "{}d{}"),
+    (r"res2ne[xt]\w*", "another stem, or widths that its name does not say", ""),
     (r"resnest\w*", "attention among its paths, which no block here has", ""),
-    (r"res2ne[tx]\w*", "paths that feed each other, which no block here has", ""),
     (rf"(?:{_OF_OTHERS})(?:[-_ v]?\d.*|[-_].*)?", "blocks of another kind than those here", ""),
 )
 

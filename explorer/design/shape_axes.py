@@ -21,7 +21,8 @@ class ShapeAxis:
     letter   letter before the value in a short name, if not the usual one: `w` of `-w64`
     symbol   its symbol in the papers, which the search box of a page accepts too
     product  the axes whose product it is, in the first stage; such an axis is no field and no column of its own
-    parts    pattern of its values that a short name has as they are, as `deep`; "" if it has them in another way
+    parts    pattern of its values that a short name has as they are, behind the letter, as `deep`; "" if it has them in
+             another way
     """
 
     name: str
@@ -54,6 +55,7 @@ SHAPE_AXES = (
     ShapeAxis("shortcut"),
     ShapeAxis("stem", parts="deep"),
     ShapeAxis("projection", parts="pool|pad"),
+    ShapeAxis("scale", letter="s", parts=r"[1-9]\d{0,2}"),
     ShapeAxis("attention", parts=r"eca|(?:se|semid)[1-9]\d{0,3}"),
     ShapeAxis("depth", "Depth"),
     ShapeAxis("width", "Width", letter="w"),

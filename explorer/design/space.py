@@ -25,7 +25,7 @@ from explorer.design.template import TEMPLATES, Task
 
 Ints = npt.NDArray[np.int64]
 Columns = dict[str, Ints]  # slopes and multipliers are float64
-_LABELS = ("block", "shortcut", "stem", "projection", "attention")  # axes of a family that are no numbers
+_LABELS = ("block", "shortcut", "stem", "projection", "scale", "attention")  # axes of a family that are no numbers
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class DesignSpace:
     stem: tuple[str, ...] = ("plain",)
     projection: tuple[str, ...] = ("conv",)
     attention: tuple[str, ...] = ("none",)
+    scale: tuple[int, ...] = (1,)
     kind: Literal["family"] = "family"
 
     def __post_init__(self) -> None:

@@ -60,7 +60,7 @@ LIVE_SECONDS = 10  # least time between two drawings of a running study's page, 
 #   2  with the number; search.seeds is `auto` in config.yaml too
 #   3  data.split_seed may be `each` and recipe.steps a number; runs.csv has the column filter_layers, and a study of
 #      listed designs has filters.csv. A start makes both for a record of an earlier schema: runs before it have no rows
-#   4  designs may have the axes stem, projection and attention: runs.csv has their columns
+#   4  designs may have the axes stem, projection, attention and scale: runs.csv has their columns
 # Raise it when a program that knows only the previous number would refuse or misread a record: another column, another
 # file, another meaning of a value. All schemas from 1 on are read; a start raises a record's schema to this one.
 SCHEMA = 4

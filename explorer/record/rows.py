@@ -61,6 +61,7 @@ class RunRecord:
     stem: str = "plain"
     projection: str = "conv"
     attention: str = "none"
+    scale: Whole = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ def _parts(architecture: Architecture) -> Iterator[str]:
         yield "a stem of three convolutions"
     if architecture.projection != "conv":
         yield "shortcuts pooled before their 1x1" if architecture.projection == "pool" else "shortcuts padded"
+    if architecture.scale > 1:
+        yield f"{architecture.scale} groups of these paths that feed each other"
     kind, ratio = kind_and_ratio(architecture.attention)
     if kind == "eca":
         yield "channels scaled by a convolution along them (ECA)"

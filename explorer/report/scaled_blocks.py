@@ -134,7 +134,7 @@ def _block(stage: Stage) -> ScaledBlock:
     """A block that takes as many channels as it gives, as all but the first of a stage do."""
     size = reduced(stage.map_size, stage.stride)
     kind, out, path, kernel = BLOCKS[stage.block], stage.width, stage.bottleneck_width, stage.kernel_size
-    into, middle = (out if stage.depth > 1 else stage.in_width), stage.group_width
+    into, middle = (out if stage.depth > 1 else stage.in_width), stage.middle_width
     rows: tuple[tuple[Conv | None, ...], ...]
     paths = f"{counted(stage.cardinality, 'path')} of {path}"
     chain = [into, middle, middle, out]
@@ -157,8 +157,10 @@ def _block(stage: Stage) -> ScaledBlock:
         )
         chain = [into, 4 * path, out]
     else:
-        grouped = Conv(kernel, middle, kernel**2 * path, stage.cardinality)
-        rows = ((Conv(1, middle, into),), (grouped,), (Conv(1, out, middle),))
+        grouped = Conv(kernel, stage.group_width, kernel**2 * path, stage.cardinality)
+        rows = ((Conv(1, middle, into),), (grouped,) * max(stage.scale - 1, 1), (Conv(1, out, middle),))
+        if stage.scale > 1:
+            paths = f"{stage.scale} groups that feed each other, each of {paths}"
     if stage.attention == "eca":
         paths += ", channels scaled by a convolution along them"
     elif stage.attention != "none":

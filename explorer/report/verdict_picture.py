@@ -366,9 +366,9 @@ def _of_arm(found: Robustness, arm: JudgedArm) -> Effect:
 def _published_rows(first: SettingSummary, second: SettingSummary) -> list[Effect]:
     """Published differences of as many paths at nearly equal parameters, where the study's contrast is of that kind."""
     sides = first.design[0], second.design[0]
-    plain = ("bottleneck", True, "plain", "conv", "none")
+    plain = ("bottleneck", True, "plain", "conv", "none", 1)
     alike = first.shape == second.shape and all(
-        (one.block, one.shortcut, one.stem, one.projection, one.attention) == plain for one in sides
+        (one.block, one.shortcut, one.stem, one.projection, one.attention, one.scale) == plain for one in sides
     )
     if not alike or second.cardinality != 1 or abs(first.params / second.params - 1) >= NEARLY_EQUAL:
         return []

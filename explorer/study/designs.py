@@ -561,7 +561,7 @@ def _reference(config: StudyConfig, text: str) -> Architecture:
     space = config.space
     if not isinstance(space, DesignSpace) or not _PATHS.fullmatch(text):
         return parse_name(text)
-    axes = ("depth", "width", "kernel_size", "block", "shortcut", "stem", "projection", "attention")
+    axes = ("depth", "width", "kernel_size", "block", "shortcut", "stem", "projection", "attention", "scale")
     values = [found.values if isinstance(found := getattr(space, axis), Range) else found for axis in axes]
     wholes = [_whole(space.template, text, *point) for point in islice(product(*values), MOST_TRIED)]
     for axis, several in zip(axes, values, strict=True):
@@ -575,9 +575,10 @@ def _reference(config: StudyConfig, text: str) -> Architecture:
 
 
 def _whole(
-    template: str, paths: str, depth: int, width: int, kernel_size: int, block: str, shortcut: bool, *parts: str
+    template: str, paths: str, depth: int, width: int, kernel_size: int, block: str, shortcut: bool, *parts: str | int
 ) -> Architecture:
     plain = "" if shortcut else "-plain"
     other = "" if block == TEMPLATES[template].block else f"-{block}"
-    rest = "".join(f"-{part}" for part in parts if part not in ("plain", "conv", "none"))
+    named = (f"s{part}" if isinstance(part, int) else part for part in parts)
+    rest = "".join(f"-{part}" for part in named if part not in ("plain", "conv", "none", "s1"))
     return parse_name(f"{depth}-{paths}-w{width}-k{kernel_size}{other}{plain}{rest}-{template}")

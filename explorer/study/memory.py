@@ -90,7 +90,7 @@ def _widest(architecture: Architecture, task: Task) -> int:
     shape = layout(architecture, task)
     found = [2 * shape.stem.width * shape.stem.map_size**2]
     for stage in shape.stages:
-        middle = max(stage.group_width, stage.bottleneck_width)
+        middle = max(stage.middle_width, stage.bottleneck_width)
         out = reduced(stage.map_size, stage.stride) ** 2
         found.append((stage.in_width + 2 * middle) * stage.map_size**2)
         found.append(stage.in_width * stage.map_size**2 + (middle + 2 * stage.width) * out)

@@ -31,6 +31,7 @@ class SpaceKeys(TypedDict, total=False):
     stem: Sequence[str] | str
     projection: Sequence[str] | str
     attention: Sequence[str] | str
+    scale: Sequence[int] | int
     depth: Axis
     width: Axis
     kernel_size: Axis

@@ -59,6 +59,9 @@ SPACES: dict[str, Space] = {
         projection=("conv", "pool", "pad"),
         attention=("none", "se4", "semid3", "eca"),
     ),
+    "scales": DesignSpace(
+        "cifar", (11, 20), (16, 64), (1, 4), bottleneck_width=Range(1, 9), scale=(1, 2, 4), attention=("none", "semid2")
+    ),
     "regnety": RegNetX(
         *("regnet_cifar", Range(4, 9), (8, 16, 24), RealRange(4, 40, 4), RealRange(2, 3, 0.25), (1, 2), (4, 8)),
         stem="deep",

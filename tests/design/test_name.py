@@ -46,13 +46,14 @@ PARTS = st.fixed_dictionaries(
         "stem": st.sampled_from(["plain", "deep"]),
         "projection": st.sampled_from(["conv", "pool", "pad"]),
         "attention": st.sampled_from(["none", "eca", "se1", "se16", "semid4", "semid9999"]),
+        "scale": st.integers(1, 9),
     }
 )
 
 
 @given(architectures(), PARTS, st.sampled_from(["grouped", "sum"]))
 def test_parts_that_not_every_network_has_are_in_its_name_and_read_from_it(
-    architecture: Architecture, parts: dict[str, str], form: str
+    architecture: Architecture, parts: dict[str, str | int], form: str
 ) -> None:
     for name, value in parts.items():
         with contextlib.suppress(ValueError):  # no block, template or width goes with all of them
@@ -93,6 +94,7 @@ def test_a_short_name_can_be_typed_as_an_override(architecture: Architecture) ->
         ("8-2x48d-alexnet", (1, 1, 1, 1, 1), "alexnet"),
         ("20-1x16d-w16-cifar_basic", (3, 3, 3), "cifar_basic"),
         ("50-1x64d-deep-pool-se16", (3, 4, 6, 3), "imagenet"),
+        ("50-8x4d-s4-se16", (3, 4, 6, 3), "imagenet"),
         ("29-32x4d-k5-b1.4.4-preact-pad-eca", (1, 4, 4), "cifar"),
     ],
 )
@@ -167,6 +169,9 @@ KNOWN = {
     "20-1x16d-w16-cifar_basic": ("resnet20", "ResNet-20"),
     "110-1x16d-w16-preact_basic-cifar_basic": ("preresnet110", "PreResNet-110"),
     "50-1x64d-deep-pool": ("resnet50d", "resnet50d.ra2_in1k", "ResNet-50-D", "gluon_resnet50_v1d", "ResNet50_vd"),
+    "50-1x26d-s4": ("res2net50_26w_4s", "Res2Net50_26w_4s", "res2net50_26w_4s.in1k"),
+    "101-1x26d-s4": ("res2net101_26w_4s",),
+    "50-8x4d-s4": ("res2next50", "res2next50.in1k"),
     "50-1x64d-deep": ("resnet50c", "gluon_resnet50_v1c"),
     "50-32x4d-deep-pool": ("resnext50d_32x4d",),
     "26-32x4d-b2.2.2.2-deep-pool-se16-imagenet": ("seresnext26d_32x4d",),
@@ -304,6 +309,7 @@ def test_what_a_page_shows_is_read_as_the_same_setting(architecture: Architectur
         ("regnety_033", "expected a name like"),
         ("resnetv2_50", "it has pooling before its first batch norm"),
         ("resnest50d", "it has attention among its paths"),
+        ("res2net50d", "it has another stem, or widths that its name does not say"),
         ("ResNeXt-50", "it does not say how many paths of which width; near: 50-32x4d"),
         ("regnet_x_450mf", "expected a name like"),
         ("regnetx_033", "expected a name like"),
@@ -406,6 +412,7 @@ def test_numbers_that_follow_the_rule_are_kept_as_the_first_one() -> None:
         ("29-4x8d-semid4-inception", "an Inception-style block has no single middle; allowed: se16, eca"),
         ("8-2x48d-deep-alexnet", "AlexNet has its own stem and no shortcuts"),
         ("8-2x48d-eca-alexnet", "attention eca: AlexNet's layers have what it has; leave it at none"),
+        ("29-32x4d-s4-preact", "scale 4 with block preact: allowed is block bottleneck, or scale 1"),
         ("29-32x4d-se0", "part 'se0' is not understood"),
         ("٢٩-32x4d", "expected a name like"),
     ],

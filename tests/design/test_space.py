@@ -116,6 +116,8 @@ def test_neighbours_are_listed_by_name_and_solved_one_by_one() -> None:
         ({"projection": ("conv", "mean")}, "projection 'mean' is unknown; allowed: conv, pool, pad"),
         ({"projection": ("pool",), "shortcut": (True, False)}, "projection pool: without shortcuts there is none"),
         ({"attention": ("se",)}, "attention 'se' is unknown; allowed: none, se16 or another ratio"),
+        ({"scale": (1, 0)}, "scale must be at least 1, not 0"),
+        ({"scale": (2,), "block": ("preact",)}, "scale 2 with block preact: allowed is block bottleneck"),
         ({"attention": ("none", "none")}, "attention .* names a value twice"),
     ],
 )

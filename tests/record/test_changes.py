@@ -346,7 +346,7 @@ def test_a_start_like_an_earlier_one_is_that_one_again(start: Start) -> None:
 def test_a_record_without_the_column_has_the_first_start_and_gets_it_when_it_is_continued(start: Start) -> None:
     start()
     path = FOLDER / study.RUNS
-    later = ("start", "host", "filter_layers", "stem", "projection", "attention")
+    later = ("start", "host", "filter_layers", "stem", "projection", "attention", "scale")
     older = [name for name in table.columns(RunRecord) if name not in (*later, "crc")]
     rows = csv.DictReader(path.read_text().splitlines())
     path.write_text(",".join([*older, "crc"]) + "\n" + table._checked([[row[name] for name in older] for row in rows]))

@@ -63,6 +63,7 @@ DESIGNS = {
     "34-1x64d-w64-imagenet_basic": lambda path, out, paths: path + out,
     "16-1x160d-w160-wide": lambda path, out, paths: path + out,
     "29-4x25d-inception": lambda path, out, paths: 6 * path + out,
+    "29-4x4d-s4": lambda path, out, paths: 7 * paths * path + out,
     # Each bias of squeeze-and-excitation is a half of a batch norm's channel.
     "29-32x4d-se16": lambda path, out, paths: 2 * paths * path + out + (out // 16 + out) // 2,
     "29-32x4d-semid4": lambda path, out, paths: 2 * paths * path + out + (out // 4 + paths * path) // 2,

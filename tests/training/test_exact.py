@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,14 +69,15 @@ def _of_the_family(rng: np.random.Generator) -> Architecture:
 def with_parts(architecture: Architecture, rng: np.random.Generator) -> Architecture:
     """The network with another stem, projection and attention where it can have them."""
     ratio = int(rng.choice([1, 2, 3, 4, 5, 16, 64]))
-    parts = {
+    parts: dict[str, list[Any]] = {
         "stem": ["plain", "deep"],
         "projection": ["conv", "pool", "pad"],
+        "scale": [1, 1, 2, 3, 5],
         "attention": ["none", "eca", f"se{ratio}", f"semid{ratio}"],
     }
     for name, values in parts.items():
         with contextlib.suppress(ValueError):
-            architecture = replace(architecture, **{name: str(rng.choice(values))})  # type: ignore[arg-type]
+            architecture = replace(architecture, **{name: values[rng.integers(len(values))]})
     return architecture
 
 
@@ -123,8 +125,8 @@ def test_the_closed_form_equals_built_networks_and_torchs_counter() -> None:
         formula, counted = cost(architecture, task), torch_count(architecture, task)
         assert (counted.params, counted.macs) == (formula.params, formula.macs), (short_name(architecture), task)
         seen |= {architecture.template, architecture.block, architecture.stem, architecture.projection}
-        seen.add(architecture.attention.rstrip("0123456789"))
-    assert seen == {*TEMPLATES, *BLOCKS, *STEMS, *PROJECTIONS, "none", "eca", "se", "semid"}
+        seen |= {architecture.attention.rstrip("0123456789"), f"s{architecture.scale}"}
+    assert seen == {*TEMPLATES, *BLOCKS, *STEMS, *PROJECTIONS, "none", "eca", "se", "semid", "s1", "s2", "s3", "s5"}
 
 
 @pytest.mark.parametrize("part", range(2))

@@ -29,6 +29,7 @@ NAMES = [
     "11-4x3d-w16-deep-pool-se4",
     "8-1x16d-w16-pad-eca-cifar_basic",
     "11-4x3d-w16-preact-semid4",
+    "11-2x3d-w16-s3-pool-se4",
 ]
 # Runs far from this project, once for all designs: only torch and what lies in their folders.
 ALONE = """

@@ -112,7 +112,9 @@ def test_a_batch_norm_inside_each_path_of_the_sum_would_be_another_function() ->
     assert "layer1.0.bn3.3.weight" in shared
 
 
-@pytest.mark.parametrize("name", ["wrn-10-1", "11-4x4d-inception", "8-2x12d-alexnet_cifar", "11-4x4d-semid4"])
+@pytest.mark.parametrize(
+    "name", ["wrn-10-1", "11-4x4d-inception", "8-2x12d-alexnet_cifar", "11-4x4d-semid4", "11-4x4d-s2"]
+)
 def test_blocks_with_one_form_say_why(name: str) -> None:
     with pytest.raises(ValueError, match="has no equivalent forms: "):
         refuse_without_forms(parse_name(name))

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
@@ -247,6 +248,30 @@ def test_stem_shortcut_and_attention_are_laid_out_as_timms_and_compute_the_same(
     images = torch.randn(2, 3, 72, 72, generator=generator)
     with torch.no_grad():
         torch.testing.assert_close(network.eval()(images), descendant(state, images, 32), rtol=1e-4, atol=1e-4)
+
+
+def scaled(state: dict[str, Tensor], images: Tensor, stride: int) -> Tensor:
+    """A block of timm's Res2Net, written down again from its keys alone, in evaluation mode: 4 groups of 2 paths."""
+    groups = F.relu(normed(state, "bn1", F.conv2d(images, state["conv1.weight"]))).chunk(4, dim=1)
+    found: list[Tensor] = []
+    for place, group in enumerate(groups[:-1]):
+        given = group if stride == 2 or not found else group + found[-1]
+        maps = F.conv2d(given, state[f"convs.{place}.weight"], stride=stride, padding=1, groups=2)
+        found.append(F.relu(normed(state, f"bns.{place}", maps)))
+    last = F.avg_pool2d(groups[-1], 3, 2, 1) if stride == 2 else groups[-1]
+    inner = normed(state, "bn3", F.conv2d(torch.cat([*found, last], dim=1), state["conv3.weight"]))
+    if stride == 2:
+        images = normed(state, "downsample.1", F.conv2d(images, state["downsample.0.weight"], stride=2))
+    return F.relu(inner + images)
+
+
+@pytest.mark.parametrize(("block", "stride"), [("layer2.0", 2), ("layer2.1", 1)])
+def test_groups_of_a_scaled_block_feed_each_other_but_in_the_first_block_of_a_stage(block: str, stride: int) -> None:
+    network = build(parse_name("14-2x3d-w16-s4-b1.2.1"), Task(3, 9, 10), stream(0, "initialisation")).eval()
+    own = cast(Bottleneck, network.get_submodule(block))
+    images = torch.rand(2, own.conv1.in_channels, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(own(images), scaled(own.state_dict(), images, stride), rtol=1e-5, atol=1e-5)
 
 
 def test_a_padded_shortcut_passes_every_second_pixel_on_and_adds_zeros() -> None:

@@ -33,7 +33,16 @@ from tests.made_up import End, all_ok, few_epochs, made_up, made_up_final
 
 STUDIES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "study").glob("*.yaml"))
 # One of each kind, and the one whose blocks have unlike paths; the others differ in numbers.
-FIRST_DRAWN = ("neighbours", "descendants", "cardinality_or_width", "design_space", "fast_path", "forms", "pareto", "shortcut")
+FIRST_DRAWN = (
+    "neighbours",
+    "descendants",
+    "cardinality_or_width",
+    "design_space",
+    "fast_path",
+    "forms",
+    "pareto",
+    "shortcut",
+)
 # The kind of each shipped study; the others are of settings alike but for their paths.
 FIRST_FIGURE: dict[str, Kind] = {
     "best": "search",

@@ -10,7 +10,7 @@ from explorer.design.alexnet import alexnet_layout
 from explorer.design.architecture import Architecture
 from explorer.design.layout import layout
 from explorer.design.template import Task
-from explorer.training.network.modules import AlexNet, Basic, Bottleneck, Inception, ResNeXt
+from explorer.training.network.modules import AlexNet, Basic, Bottleneck, Inception, ResNeXt, ScaledBottleneck
 from explorer.training.streams import seeded
 
 # Names of the convolutions of a ResNeXt's stem, of one or of three, and of an AlexNet's first, which are in no block.
@@ -76,7 +76,7 @@ def build(
                 nn.init.zeros_(module.bias)
     if zero_init_residual and architecture.shortcut:
         for module in network.modules():
-            if isinstance(module, (Bottleneck, Inception)):
+            if isinstance(module, (Bottleneck, ScaledBottleneck, Inception)):
                 nn.init.zeros_(module.bn3.weight)
             elif isinstance(module, Basic):
                 nn.init.zeros_(module.bn2.weight)

@@ -25,9 +25,17 @@ from explorer.training.network.modules import (
     PreactBasic,
     PreactBottleneck,
     ResNeXt,
+    ScaledBottleneck,
 )
 
-ENDS = {Bottleneck: "bn3", Inception: "bn3", Basic: "bn2", PreactBottleneck: "conv3", PreactBasic: "conv2"}
+ENDS = {
+    Bottleneck: "bn3",
+    ScaledBottleneck: "bn3",
+    Inception: "bn3",
+    Basic: "bn2",
+    PreactBottleneck: "conv3",
+    PreactBasic: "conv2",
+}
 
 
 class Dropping:

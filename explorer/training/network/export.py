@@ -65,6 +65,7 @@ _USED: tuple[type | Callable[..., Any], ...] = (
     modules.at_end,
     modules.projection,
     modules.stem_convolution,
+    modules.block_name,
     modules.stage_module,
 )
 CHECKED = 2  # images of the forward pass that checks an ONNX file
@@ -124,10 +125,11 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
         needed += [] if BLOCKS[architecture.block].preactivated else [modules.ended]
         needed += [modules._conv_bn_relu] if architecture.block == "inception" else []
         if architecture.kind.module is None:
-            needed.append(modules.BLOCK_MODULES[architecture.block])
+            block = modules.block_name(numbers.stages[0])
+            needed.append(modules.BLOCK_MODULES[block])
             made_by = needed[-1].__name__
         else:
-            added = source_of_block(architecture.block)
+            block, added = architecture.block, source_of_block(architecture.block)
             made_by = f"stage_alone({added.name})"
             needed += [reduced, modules.stage_alone]
             used = [
@@ -136,7 +138,7 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
             used += [modules.shortcut_of, modules.last_norm, modules.ended]
             used += [*([modules._conv_bn_relu] if modules.Inception in used else [])]
             needed += [one for one in used if one not in needed]
-        tables = f'BLOCK_MODULES = {{"{architecture.block}": {made_by}}}\n\n\n'
+        tables = f'BLOCK_MODULES = {{"{block}": {made_by}}}\n\n\n'
     own: Cost = cost(architecture, task)
     header = _HEADER.format(
         display=display_name(architecture),

@@ -103,6 +103,11 @@ def refuse_without_forms(architecture: Architecture) -> None:
     if architecture.block not in _SPLIT:
         reason = architecture.kind.reason or "its layers are not a bottleneck"
         raise ValueError(f"block {architecture.block} has no equivalent forms: {reason}")
+    if architecture.scale > 1:
+        raise ValueError(
+            f"scale {architecture.scale} has no equivalent forms: its groups of channels feed each other, so a block "
+            "is no sum of its paths"
+        )
     if not has_forms(architecture):
         raise ValueError(
             f"attention {architecture.attention} has no equivalent forms: it mixes the paths of a block before they "

@@ -96,6 +96,44 @@ class Bottleneck(nn.Module):
         return ended(self, self.bn3, self.conv3(maps), images)
 
 
+class ScaledBottleneck(nn.Module):
+    """A bottleneck whose middle is `stage.scale` groups of channels that feed each other (Gao et al., 2019, Res2Net).
+
+    Each group but the last is convolved by k x k, after the result of the group before it was added; the last is passed
+    on as it is. The first block of a stage adds nothing and pools the last group with its stride (their code).
+    """
+
+    def __init__(self, stage: Stage, *, in_width: int, stride: int) -> None:
+        super().__init__()
+        width, middle, kernel = stage.group_width, stage.middle_width, stage.kernel_size
+        self.width = width
+        self.conv1 = nn.Conv2d(in_width, middle, 1, bias=False)
+        self.bn1 = NormReLU(middle)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width, width, kernel, stride, kernel // 2, groups=stage.cardinality, bias=False)
+            for _ in range(stage.scale - 1)
+        )
+        self.bns = nn.ModuleList(NormReLU(width) for _ in range(stage.scale - 1))
+        self.is_first = stride != 1 or in_width != stage.width
+        self.pool = nn.AvgPool2d(3, stride, 1) if self.is_first else nn.Identity()
+        self.conv3 = nn.Conv2d(middle, stage.width, 1, bias=False)
+        self.bn3 = last_norm(stage)
+        self.attention = stage.attention
+        self.se = attention_of(stage, in_width)
+        self.shortcut = stage.shortcut
+        self.downsample = projection(stage, in_width, stride, normalised=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Transform and add; the last ReLU comes after the addition."""
+        *groups, last = self.bn1(self.conv1(images)).split(self.width, dim=1)
+        found: list[Tensor] = []
+        for group, conv, norm in zip(groups, self.convs, self.bns, strict=True):
+            given = group if self.is_first or not found else found[-1] + group
+            found.append(norm(conv(given)))
+        maps = in_middle(self, torch.cat([*found, self.pool(last)], dim=1))
+        return ended(self, self.bn3, self.conv3(maps), images)
+
+
 class PreactBottleneck(nn.Module):
     """A bottleneck with batch norm and ReLU before each convolution (He et al., 2016; the paper's footnote 5).
 
@@ -213,7 +251,7 @@ class ResNeXt(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, 1) if stem.pool else nn.Identity()
         self.stage_names = [f"layer{number}" for number in range(1, len(layout.stages) + 1)]
         for name, stage in zip(self.stage_names, layout.stages, strict=True):
-            self.add_module(name, stage_module(stage, BLOCK_MODULES[stage.block]))
+            self.add_module(name, stage_module(stage, BLOCK_MODULES[block_name(stage)]))
         width = layout.stages[-1].width
         self.bn_last = NormReLU(width) if layout.normalised_head else None
         self.fc = nn.Linear(width, layout.classes)
@@ -285,8 +323,18 @@ class _Modules(dict[str, Callable[..., nn.Module]]):
 
 
 BLOCK_MODULES = _Modules(
-    bottleneck=Bottleneck, preact=PreactBottleneck, basic=Basic, preact_basic=PreactBasic, inception=Inception
+    bottleneck=Bottleneck,
+    scaled=ScaledBottleneck,
+    preact=PreactBottleneck,
+    basic=Basic,
+    preact_basic=PreactBasic,
+    inception=Inception,
 )
+
+
+def block_name(stage: Stage) -> str:
+    """The key of a stage's block in `BLOCK_MODULES`."""
+    return "scaled" if stage.scale > 1 else stage.block
 
 
 def stage_module(stage: Stage, module: Callable[..., nn.Module]) -> nn.Sequential:
@@ -360,7 +408,7 @@ def attention_of(stage: Stage, in_width: int) -> nn.Module | None:
     if stage.attention == "eca":
         return EfficientAttention(stage.width)
     squeezed = squeezed_width(stage.attention, stage.se_ratio, in_width=in_width, width=stage.width)
-    return SqueezeExcite(stage.width if stage.attention == "se" else stage.group_width, squeezed)
+    return SqueezeExcite(stage.width if stage.attention == "se" else stage.middle_width, squeezed)
 
 
 def in_middle(block: nn.Module, maps: Tensor) -> Tensor:
