@@ -77,14 +77,28 @@ class Words:
 Shape = Box | Line | Dot | Words
 
 
+@dataclass(frozen=True)
+class Stripe:
+    """The area of the row of a setting, over the whole width, and what the row says."""
+
+    y: float
+    height: float
+    setting: str
+    words: str
+
+
 @dataclass
 class Drawing:
-    """Shapes on an area of this size; `em` is the height of a letter in the same unit."""
+    """Shapes on an area of this size; `em` is the height of a letter in the same unit.
+
+    stripes  the rows of settings, by which a page links them with its other figures; nothing is drawn of these
+    """
 
     width: float
     em: float
     height: float = 0.0
     shapes: list[Shape] = field(default_factory=list)
+    stripes: list[Stripe] = field(default_factory=list)
 
     def text(self, x: float, words: Sequence[str], role: Role = "", anchor: str = "start") -> None:
         """Lines of text from the present height on, which they raise."""
@@ -343,6 +357,8 @@ class _Effects:
             y = found.height + 0.75 * em
             found.height += 1.4 * em + tall
         self._marks(row, y, color)
+        if row.setting:
+            found.stripes.append(Stripe(start, found.height - start, row.setting, f"{_label(row)}: {row.words}"))
 
     def _color(self, row: Effect) -> str:
         """Colour is for what was declared, once all runs are in."""

@@ -56,6 +56,7 @@ class Effect:
     marks    single pairs, or single published differences; `chance` are those in which a failed run counts as chance
     word     what the rule of a robustness check says
     p, verdict, caveat  as text; "" where nothing is judged
+    setting  the setting of the study whose row it is, by which figures are linked; "" for none
     """
 
     label: str
@@ -70,6 +71,7 @@ class Effect:
     p: str = ""
     verdict: str = ""
     caveat: str = ""
+    setting: str = ""
 
     @property
     def has_interval(self) -> bool:
@@ -346,6 +348,7 @@ def _of_pair(found: Comparison, known: Mapping[str, SettingSummary], finding: Fi
         p="" if few else p_value(found.p),
         verdict="none yet" if not finding.complete else "too few pairs" if few else found.verdict,
         caveat=f"{learned_words(found, names)} {failed_words(found, names)}".strip(),
+        setting=found.setting,
     )
     return replace(row, marks=(*row.marks, *row.chance))
 
@@ -482,6 +485,7 @@ def _beside(one: Beside, answer: SettingSummary, other: SettingSummary) -> Effec
         [answer.errors[seed] - other.errors[seed] for seed in both],
         p=p_value(one.p) if one.p == one.p else "",
         verdict=verdict_word(one),
+        setting=one.against,
     )
 
 

@@ -52,6 +52,11 @@ def drawing_svg(drawing: Drawing, words: str) -> Markup:
     for role, shapes in groupby(drawing.shapes, key=lambda one: one.role):
         own = "".join(map(_shape, shapes))
         parts.append(f'<g class="{escape(role)}">{own}</g>' if role else own)
+    parts += [
+        f'<rect class="stripe" y="{one.y:.1f}" width="{drawing.width:g}" height="{one.height:.1f}" '
+        f'data-setting="{escape(one.setting)}" data-words="{escape(one.words)}"/>'
+        for one in drawing.stripes
+    ]
     return Markup(  # noqa: S704 - every text in it is escaped
         f'<svg class="pic" viewBox="0 0 {drawing.width:g} {drawing.height:.1f}" role="img" '
         f'aria-label="{escape(words)}">{"".join(parts)}</svg>'

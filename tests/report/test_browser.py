@@ -253,6 +253,23 @@ def test_dragging_along_an_axis_picks_the_designs_that_pass_there(browser: Brows
     assert plain(page.inner_text("#picked")) == "1 design picked"
 
 
+def test_a_row_of_the_verdicts_picture_picks_its_design(browser: Browser, tmp_path: Path) -> None:
+    write_page(open_study(ROOT / "studies" / "equal_params_cifar10_jpeg"), tmp_path / "recorded.html")
+    page = browsing.opened(browser, tmp_path / "recorded.html").page
+    rows = page.locator("#verdict rect.stripe:visible")
+    assert rows.count() == 2  # the declared contrast and one other; data sets and published runs are no settings here
+    rows.nth(1).focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("[...page.picked]") == ["29-4x6d-w64"]
+    assert rows.nth(1).get_attribute("aria-pressed") == "true"
+    assert page.locator("tr.picked").get_attribute("data-setting") == "29-4x6d-w64"
+    rows.nth(0).click()
+    assert page.evaluate("[...page.picked]") == ["29-4x6d-w64", "29-16x2d-w64"]
+    with page.expect_download() as caught:
+        page.click("button[aria-label='The verdict as one picture, as SVG']")
+    assert "stripe" not in Path(caught.value.path()).read_text(encoding="utf-8")
+
+
 def test_on_a_phone_axes_lie_below_each_other_and_are_dragged_along_too(browser: Browser, many: Path) -> None:
     page = browsing.opened(browser, many, viewport={"width": 390, "height": 844}).page
     place = page.locator("[data-figure=parallel]")

@@ -12,6 +12,7 @@
       const style = getComputedStyle(one);
       for (const name of STYLES) inside[place].style.setProperty(name, style.getPropertyValue(name));
     });
+    for (const stripe of copy.querySelectorAll("rect.stripe")) stripe.remove(); // what is picked is no part of the picture
     return copy;
   };
 
@@ -35,6 +36,27 @@
     made.insertAdjacentHTML("afterbegin", `<rect width="100%" height="100%" fill="${ground}"/>`);
     return made;
   };
+
+  // A row picks its design, by a click or by Enter.
+  const stripes = [...figure.querySelectorAll("rect.stripe")].filter((one) => document.querySelector(`tr[data-setting="${CSS.escape(one.dataset.setting)}"]`));
+  for (const stripe of stripes) {
+    stripe.ownerSVGElement.setAttribute("role", "group"); // a picture has no parts for whoever listens to it
+    stripe.classList.add("live");
+    stripe.setAttribute("role", "button");
+    stripe.setAttribute("tabindex", "0");
+    stripe.setAttribute("aria-label", stripe.dataset.words);
+    stripe.addEventListener("click", () => page.toggle(stripe.dataset.setting));
+    stripe.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      page.toggle(stripe.dataset.setting);
+    });
+  }
+  const mark = () => {
+    for (const stripe of stripes) stripe.setAttribute("aria-pressed", String(page.picked.has(stripe.dataset.setting)));
+  };
+  page.listeners.push(mark);
+  mark();
 
   const tools = Object.assign(document.createElement("div"), { className: "figure-tools" });
   for (const format of ["svg", "png"]) {
