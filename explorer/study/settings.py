@@ -424,10 +424,11 @@ class Recipe:
 
     @property
     def shown(self) -> dict[str, Any]:
-        """All of it by key, without the parts that most recipes do not have where this one does not either."""
+        """All of it by key, without what its optimiser does not read and parts that, like most recipes, it lacks."""
         quiet = [one.name for one in fields(self)]
         quiet = quiet[quiet.index("optimizer") :]
         absent = {one.name for one in fields(self) if one.name in quiet and getattr(self, one.name) == one.default}
+        absent |= {"momentum", "nesterov"} if self.optimizer == "adamw" else set()
         return {key: value for key, value in asdict(self).items() if key not in absent}
 
     def steps_on(self, images: int) -> int:

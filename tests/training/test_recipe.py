@@ -459,7 +459,17 @@ def test_streamed_images_train_to_the_same_bits_as_resident_ones_under_all_parts
 # ---------------------------------------------------------------- what is dropped
 
 
-@pytest.mark.parametrize("name", ["20-2x3d-w16", "20-2x3d-w16-preact", "14-1x4d-w16-basic", "14-1x4d-w16-preact_basic"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "20-2x3d-w16",
+        "20-2x3d-w16-preact",
+        "14-1x4d-w16-basic",
+        "14-1x4d-w16-preact_basic",
+        "20-2x3d-w16-se16",
+        "20-2x3d-w16-preact-eca",
+    ],
+)
 @pytest.mark.parametrize("norms", [pytest.param("fused", marks=fast), "torch"])
 def test_an_image_that_drops_all_branches_has_its_shortcuts_alone(run: Run, name: str, norms: str) -> None:
     architecture = parse_name(name)
@@ -573,6 +583,14 @@ def test_averages_of_separate_paths_are_kept_in_the_grouped_form(run: Run, form:
         outcome(under(run, {"ema": 0.9, "epochs": 1}, form=one), weights=tmp_path / one)
     ours, theirs = (read_weights(tmp_path / one) for one in (form, "grouped"))
     assert all(torch.allclose(ours[key], theirs[key], atol=1e-4) for key in theirs)
+
+
+def test_what_is_shown_of_a_recipe_are_the_parts_that_it_has(run: Run) -> None:
+    assert {"momentum", "nesterov"} < run.recipe.shown.keys()
+    assert not {"optimizer", "betas", "ema", "mixup", "rand_augment", "dropout"} & run.recipe.shown.keys()
+    shown = replace(run.recipe, optimizer="adamw", ema=0.9).shown
+    assert (shown["optimizer"], shown["ema"]) == ("adamw", 0.9)
+    assert not {"momentum", "nesterov", "mixup"} & shown.keys()
 
 
 # ---------------------------------------------------------------- what cannot be

@@ -8,6 +8,7 @@ training is scaled up instead.
 from collections.abc import Iterator
 from typing import cast
 
+import torch
 import torch.nn.functional as F  # noqa: N812 - the field's usual name
 from torch import Tensor, nn
 
@@ -59,10 +60,13 @@ class Dropping:
 
     def branch(self, maps: Tensor, place: int) -> Tensor:
         """The maps of a block's branch, zero where it is dropped and scaled up by its chance to be kept elsewhere."""
-        if self.branches is None:
-            return maps
-        kept = self.branches[self.rows, place]
-        return (maps / (1 - self.rates[place])).masked_fill(~kept[:, None, None, None], 0.0)
+        return maps if self.branches is None else maps * self.factor(maps, place)
+
+    def factor(self, maps: Tensor, place: int) -> Tensor:
+        """What `branch` multiplies the maps with: `(images, 1, 1, 1)`."""
+        assert self.branches is not None
+        kept = self.branches[self.rows, place].to(maps.dtype)
+        return (kept / (1 - self.rates[place]))[:, None, None, None]
 
     def before_classifier(self, features: Tensor) -> Tensor:
         """The features `(images, width)`, zero where they are dropped and scaled up elsewhere."""
@@ -79,9 +83,11 @@ class _DropsBranch(NormReLU):
 
     def forward(self, input: Tensor, added: Tensor | None = None) -> Tensor:  # noqa: A002 - torch's name
         """`relu(dropped(norm(input)) + added)` in training, `relu(norm(input) + added)` otherwise."""
-        if not self.training or added is None:
+        if not self.training or added is None or self.dropping.branches is None:
             return super().forward(input, added)
-        return F.relu(self.dropping.branch(self._alone(input), self.place) + added)
+        maps = self._alone(input)
+        factor = self.dropping.factor(maps, self.place)
+        return F.relu(torch.addcmul(added.to(maps.dtype), maps, factor), inplace=True)  # in one pass over the maps
 
     def _alone(self, maps: Tensor) -> Tensor:
         return nn.BatchNorm2d.forward(self, maps)
