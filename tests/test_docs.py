@@ -34,7 +34,9 @@ from explorer.record.rows import RunRecord
 from explorer.study.settings import (
     DataConfig,
     ExportConfig,
+    LatencyConfig,
     LimitConfig,
+    MemoryConfig,
     PoolConfig,
     RecordedConfig,
     StudyConfig,
@@ -452,6 +454,8 @@ def names_of(kind: Any) -> set[str]:
 def test_every_key_of_a_page_is_a_key_of_a_study() -> None:
     known = {name: kind for name, kind in get_type_hints(StudyConfig).items() if is_dataclass(kind) or get_args(kind)}
     limits = {f"{axis}.{key}" for axis in (*COSTS, "AXIS") for key in names_of(LimitConfig)}
+    measured = {"latency": LatencyConfig, "memory": MemoryConfig}
+    limits |= {f"{axis}.{key}" for axis, kind in measured.items() for key in names_of(kind)}
     nested = limits | {"contrast.setting", "contrast.against"} | {"numbers.mixup.alpha"}  # of examples/augmentation.py
     measures = ("NAME", "peak_memory")  # which extensions add, those of the examples among them
     nested |= {f"limits.{name}{end}" for name in measures for end in ("", ".least", ".most")}

@@ -114,7 +114,7 @@ def _in_onnx_runtime(
     architecture: Architecture, task: Task, execution: Execution, images: torch.Tensor, seed: int
 ) -> Callable[[], object]:
     assert (execution.device, execution.precision) == ("cpu", "float32")
-    from explorer.training.network.export import refuse_without_onnx, write_onnx
+    from explorer.training.network.onnx_file import refuse_without_onnx, write_onnx
 
     refuse_without_onnx()
     import onnxruntime

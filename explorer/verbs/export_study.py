@@ -59,7 +59,7 @@ def carry_out(config: NetworkConfig, console: Console) -> Result:
 
     prepare_process()  # before torch loads
     if config.onnx:
-        from explorer.training.network.export import refuse_without_onnx
+        from explorer.training.network.onnx_file import refuse_without_onnx
 
         refuse_without_onnx()
     found, weights = _weights(found, console)

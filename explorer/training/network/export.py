@@ -1,19 +1,13 @@
 """`explorer export architecture=NAME`: write a design as files that work without this project."""
 
-import contextlib
-import importlib.util
 import inspect
-import io
-import logging
 import pprint
 import textwrap
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -22,13 +16,12 @@ from explorer.design.alexnet import AlexNetLayout, ConvLayer, alexnet_layout
 from explorer.design.attention import eca_kernel, squeezed_width
 from explorer.design.block import BLOCKS
 from explorer.design.layout import Layout, Stage, Stem, layout, reduced
-from explorer.host.errors import InputError
-from explorer.host.formatting import in_one_line
 from explorer.host.machine import memory_bytes
 from explorer.study.memory import BASE_BYTES, passing_bytes, refuse_beyond
 from explorer.training.network import modules as modules
 from explorer.training.network.added_source import refuse_double, source_of_block
 from explorer.training.network.build import build
+from explorer.training.network.onnx_file import CHECKED, refuse_without_onnx, write_onnx
 from explorer.training.network.weights import fit_weights, read_weights, save_weights
 from explorer.training.results import Exported
 
@@ -68,7 +61,6 @@ _USED: tuple[type | Callable[..., Any], ...] = (
     modules.block_name,
     modules.stage_module,
 )
-CHECKED = 2  # images of the forward pass that checks an ONNX file
 _WITH_WEIGHTS = """\
 Trained weights are beside this file:
 
@@ -172,53 +164,3 @@ def module_source(architecture: Architecture, task: Task, *, trained: bool) -> s
     if added is not None:
         refuse_double(found, added.code, architecture.block)
     return found
-
-
-def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:
-    """Write the network in evaluation mode, with a free batch size, and return its largest difference to torch."""
-    import onnxruntime
-
-    network.eval()
-    images = torch.randn(
-        CHECKED, task.channels, task.image_size, task.image_size, generator=torch.Generator().manual_seed(seed)
-    )
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators of packages not installed
-    with (
-        written_as_onnx(),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (images,),
-            path,
-            input_names=["images"],
-            output_names=["scores"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            dynamo=True,
-            external_data=False,
-        )
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        expected = network(images).numpy()
-    (found,) = session.run(None, {"images": images.numpy()})
-    return float(np.abs(found - expected).max())
-
-
-@contextlib.contextmanager
-def written_as_onnx() -> Iterator[None]:
-    """Give what torch raises for a network that it cannot write, as of an added block, as an InputError."""
-    try:
-        yield
-    except Exception as error:
-        words = in_one_line(f"{type(error).__name__}: {error.__cause__ or error}")
-        raise InputError(f"onnx=true: torch cannot write this network as ONNX ({words}); export it without") from error
-
-
-def refuse_without_onnx() -> None:
-    """Raise InputError if packages for ONNX are missing."""
-    needed = ("onnx", "onnxscript", "onnxruntime")
-    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
-        raise InputError(f"onnx=true: {', '.join(missing)} not installed; pip install 'resnext-explorer[onnx]'")

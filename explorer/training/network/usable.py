@@ -19,7 +19,8 @@ from explorer.study.preprocessing import Preprocessing
 from explorer.study.run import Run
 from explorer.training.network import standalone
 from explorer.training.network.build import with_storage
-from explorer.training.network.export import module_source, written_as_onnx
+from explorer.training.network.export import module_source
+from explorer.training.network.onnx_file import written_as_onnx
 from explorer.training.network.weights import fit_weights, save_weights
 
 Network = nn.Module  # for packages that do not know torch
