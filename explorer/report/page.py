@@ -73,6 +73,7 @@ MOST_OF_HEAD = 2**16  # bytes at the beginning of `RECORDED` in which its studie
 _RECORDED = re.compile(r'<meta name="recorded" content="([^"]*)">')
 SCRIPTS = ("core", "theme", "words", "verdict", "cards", "parallel", "rows", "views", "table", "live")
 LONGEST_NOTE_SHOWN = 300  # characters up to which a note stands whole above the picture of the verdict
+LONGEST_HEADLINE = 300  # characters of a verdict that are all set large; of a longer one the first sentence is
 LONGEST_TABLE = 200  # rows of the numbers of an added figure up to which the page has them
 
 
@@ -143,7 +144,7 @@ def render_page(
         home=home,
         home_words="Recorded studies" if home == RECORDED else "All studies",
         title=short_title(study.finding, study.config.name),
-        verdict=sentence(study.finding),
+        verdict=_parted(sentence(study.finding), LONGEST_HEADLINE),
         regime=regime_sentence(regime_of(study)) if study.finding.summaries else "",
         mood=mood(study.finding),
         verdict_word=verdict_word,
@@ -237,7 +238,12 @@ def render_page(
 
 def _noted(note: str) -> tuple[str, str]:
     """A note's first sentence and its rest, which a page folds; a short note is its first part alone."""
-    parts = re.split(r"(?<=[.!?])\s+", note.strip(), maxsplit=1) if len(note) > LONGEST_NOTE_SHOWN else [note]
+    return _parted(note.strip(), LONGEST_NOTE_SHOWN)
+
+
+def _parted(text: str, longest: int) -> tuple[str, str]:
+    """The first sentence of a text and its rest; a text that is not longer is its first part whole."""
+    parts = re.split(r"(?<=[.!?])\s+", text, maxsplit=1) if len(text) > longest else [text]
     return parts[0], parts[1] if len(parts) > 1 else ""
 
 
