@@ -30,6 +30,7 @@ from explorer.training.forms_timing import fastest, speed_in_window, training_sp
 from explorer.training.images import split as images
 from explorer.training.images.split import Dataset, fetched, load
 from explorer.training.loop import Steps, epoch_steps, ready, train
+from explorer.training.peak_memory import peak_memory
 from explorer.training.results import Limits
 from explorer.training.streams import stream
 from tests import pretended_cuda as pretended
@@ -334,6 +335,7 @@ def test_every_function_that_asks_for_a_gpu_is_executed_on_the_pretended_one(
         trained(run)
         training_speed(run, 0.0)
         speed_in_window(warmed_up(run), run, 0.0)
+        peak_memory([run], "step", 4, turns=1)
         fastest(dict.fromkeys(grouped_convs(run.architecture, run.task), 10**6), GPU)
         devices.is_out_of_memory(RuntimeError("CUBLAS_STATUS_NOT_INITIALIZED"))
         devices.is_usable("cuda")

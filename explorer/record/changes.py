@@ -250,8 +250,11 @@ def _defaults(value: Any) -> dict[str, Any]:
     """The tree of a dataclass, restricted to fields that have a default, with these defaults."""
     found: dict[str, Any] = {}
     for field in fields(value):
-        if is_dataclass(getattr(value, field.name)):
-            found[field.name] = _defaults(getattr(value, field.name))
+        own = getattr(value, field.name)
+        if is_dataclass(own):
+            found[field.name] = _defaults(own)
+        elif isinstance(own, dict) and own and all(map(is_dataclass, own.values())):  # spaces by their names
+            found[field.name] = {name: _defaults(one) for name, one in own.items()}
         elif field.default is not MISSING:
             found[field.name] = json.loads(json.dumps(field.default))
     return found

@@ -49,7 +49,7 @@ sys.modules["hydra_plugins"].__path__ = []
 
 OF_DOCTOR = {"do", "study", "name", "yes", "storage", "storage.url"}  # keys and groups that doctor uses
 # Subjects of `python -m benchmarks`, which the verb benchmark once measured.
-OWN_SUBJECTS = ("accuracy", "costs", "ranks", "replay", "report", "samplers", "scale", "size", "start")
+OWN_SUBJECTS = ("accuracy", "costs", "ranks", "recipes", "replay", "report", "samplers", "scale", "size", "start")
 SUFFIXES = (".yaml", ".yml")
 _KEY = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 NO_DATA = (

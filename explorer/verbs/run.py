@@ -19,7 +19,7 @@ from explorer.host import signals
 from explorer.host.commands import command_for
 from explorer.host.console import PLAIN, say
 from explorer.host.errors import InputError, StudyStoppedError
-from explorer.host.formatting import counted, hours_key, hours_words
+from explorer.host.formatting import counted, hours_key, hours_words, without_password
 from explorer.record.folder import (
     BEHIND,
     CONFIG,
@@ -228,8 +228,10 @@ def _see_to_what_is_left_over(study: OpenedStudy, storage: StorageConfig, consol
 
         catch_up(study, storage)
     elif storage.mirror != "none" and study.config.storage.mirror == "none":
-        where = ["storage=sqlite"] if storage.url is None else ["storage=postgres", "storage.url=URL"]
-        made = command_for("move", study.config.name, *where)
+        made = command_for("move", study.config.name, "storage=sqlite")
+        if storage.url is not None:
+            now = without_password(storage.url)
+            made = command_for("move", study.config.name, "storage=postgres", f"storage.url={now}")
         console.print(f"It is finished and has no database for optuna-dashboard; {made} makes one.", **PLAIN)
     if storage.trackers:
         from explorer.search.trackers.process import Trackers

@@ -88,7 +88,7 @@ def test_without_a_contrast_all_that_failed_is_told_as_well() -> None:
     finding = find(runs({R: [None] * 2, X: [None] * 2}), [R, X], None, seeds=2)
     assert sentence(finding).startswith("No verdict: all 4 runs diverged (")
     some = find(runs({R: [0.1, None], X: [0.2, 0.3]}), [R, X], None, seeds=2)
-    assert sentence(some).endswith("test errors. 1 of 4 runs diverged and counts as chance (90.00 %).")
+    assert sentence(some).endswith("favours the first. 1 of 4 runs diverged and counts as chance (90.00 %).")
 
 
 def test_pairs_that_failed_on_both_sides_have_no_difference_and_decide_nothing() -> None:

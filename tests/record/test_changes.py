@@ -24,6 +24,7 @@ from explorer.study.job import Answer, FormsQuestion, HostReport, Job, Question
 from explorer.study.run import Convolution
 from tests.conftest import TINY, broadly
 from tests.opened import recorded_studies
+from tests.report.reading import plain
 from tests.search.test_coordinator import OK, SEARCH, Engine, finishing
 
 FOLDER, FORK = Path("studies/tiny"), Path("studies/tiny-2")
@@ -328,7 +329,7 @@ def test_what_else_differs_is_warned_of_and_stands_in_every_row(
     assert [one["commit"] for one in environment()["starts"]] == ["abc", "def"]
     assert list(records.load(FOLDER).runs["start"]) == [0, 0, 0, 0, 1, 1]
     assert start("do=report")[0] == 0
-    page = (study.REPORTS / "tiny.html").read_text()
+    page = plain((study.REPORTS / "tiny.html").read_text())
     assert "Commits abc, def; the sources that decide a number are the same in all." in page
     assert "But starts differ in: numpy." in page
     assert "Z: 2 runs; numpy 7; commit def<" in page

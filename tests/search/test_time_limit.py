@@ -23,6 +23,7 @@ from explorer.verbs.command_line import read_command
 from explorer.verbs.in_short import in_full
 from tests.conftest import TINY
 from tests.faults.record import differences, record_of
+from tests.report.reading import plain
 from tests.study.test_planning import EXECUTION
 
 QUICK = ["storage=none", "report.live=false", "search.seeds=3"]
@@ -144,7 +145,7 @@ def test_a_start_stops_in_time_and_another_ends_the_study_as_if_it_had_not(
     told = json.loads(capsys.readouterr().out)
     assert told["runs"]["done"] < told["runs"]["wanted"] == 6
     assert told["stopped"]["hours"] == 2
-    page = render_page(open_study(Path("studies/tiny")))
+    page = plain(render_page(open_study(Path("studies/tiny"))))
     assert "Stopped after 2 h as asked: " in page
     assert "hours" not in Path("studies/tiny/config.yaml").read_text(encoding="utf-8")
     assert main(["tiny", *QUICK[:2]]) == 0

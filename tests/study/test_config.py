@@ -87,7 +87,7 @@ def test_a_stored_config_reads_back_to_the_same_settings() -> None:
         ),
         (
             [STUDY, "recipe=foo"],
-            ["recipe=foo: no such recipe", "allowed: digits, digits_equal_norm, fitted, paper_cifar"],
+            ["recipe=foo: no such recipe", "allowed: a3_like, airbench_like, digits, digits_equal_norm"],
         ),
         ([STUDY, "recipe.epochs=1,2"], ["sweeps are not supported"]),
         ([STUDY, "-m"], ["-m: studies loop by themselves"]),

@@ -1,6 +1,5 @@
 """study=best: a search, its best designs trained anew and tested once, and one network as the answer."""
 
-import html
 import io
 import json
 import re
@@ -25,7 +24,7 @@ from explorer.analysis.seeds_and_images import apart, clopper_pearson
 from explorer.analysis.sentences import mood, sentence
 from explorer.host.console import PlainConsole
 from explorer.host.errors import InputError
-from explorer.host.formatting import UNBROKEN, less_interval, percent
+from explorer.host.formatting import less_interval, percent
 from explorer.report.drawing import draw
 from explorer.report.index import entry_of
 from explorer.report.method import checklist
@@ -44,6 +43,7 @@ from explorer.verbs.tabulate import read_table, write_table
 from explorer.verbs.trained_run import TrainedRun, trained_run
 from tests.made_up import DATA_HASH, IMAGES, all_ok, made_up, made_up_final
 from tests.photographs import photographs
+from tests.report.reading import plain, text_of
 from tests.training.test_image_sources import config as data_config
 from tests.training.test_image_sources import forget, pictures, write_folder
 
@@ -216,7 +216,7 @@ def test_an_unfinished_round_has_no_answer_yet_and_other_images_are_refused() ->
     made_up_final(config, lambda setting, seed: all_ok(setting, seed) if seed < 3 else "")
     begun = open_study(Path("studies/best"))
     assert "No answer yet, 6 of 15 runs" in sentence(begun.finding)
-    page = draw(begun).read_text()
+    page = plain(draw(begun).read_text())
     assert "8 of 8 runs, 6 of 15 of the final round" in page
     assert 'id="reload"' in page
     found = status_of(Path("studies/best"))
@@ -292,7 +292,7 @@ def test_the_final_round_is_the_first_table_and_figure_and_is_cited(capsys: pyte
     assert main(["figure", "best", "final", "--width", "page"]) == 0
     assert "Circles: single seeds. Lines: 95 % intervals. n = 5 seeds a design." in capsys.readouterr().out
     assert main(["table", "best", "final", "--format", "latex,csv,md"]) == 0
-    page = draw(study).read_text()
+    page = plain(draw(study).read_text())
     assert page.count('class="plot forest"') == 1
     for pair in found.comparisons:
         assert page.count(less_interval(pair.difference.low, pair.difference.high)) >= 3  # twice drawn, and in a table
@@ -502,8 +502,8 @@ def test_every_sentence_on_an_answer_is_honest_alone() -> None:
     def told(apart: float, *words: str, **changes: Any) -> str:
         shutil.rmtree("studies", ignore_errors=True)
         study = finished(apart, *words, **changes)
-        page, said = draw(study).read_text().replace(UNBROKEN, " "), sentence(study.finding)
-        assert html.escape(said, quote=False) in html.unescape(page) or said in html.unescape(page)
+        said = sentence(study.finding)
+        assert said in text_of(draw(study).read_text())
         assert entry_of(study).verdict == said
         return said
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,7 @@ from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import command
 from tests.faults.record import differences, record_of
 from tests.made_up import RunError, made_up, made_up_checks
+from tests.report.reading import text_of
 
 FOLDER = Path("studies/tiny")
 SEEDS = "search.seeds=6"
@@ -80,21 +80,6 @@ def printed(finding: Finding, width: int = 80) -> str:
     return text.getvalue()
 
 
-class Text(HTMLParser):
-    """The text of a page as a screen reader may read it, in one line."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.feed(re.sub(r"<(script|style).*?</\1>", "", html, flags=re.DOTALL))
-
-    def handle_data(self, data: str) -> None:
-        self.words += data.split()
-
-    def __str__(self) -> str:
-        return " ".join(self.words)
-
-
 def test_the_guilty_initialisation_is_named_in_verdict_sentence_page_checklist_and_terminal(workplace: Path) -> None:
     study = checked("init,length,cost", from_initialisation)
     finding, robustness = found(study)
@@ -115,7 +100,7 @@ def test_the_guilty_initialisation_is_named_in_verdict_sentence_page_checklist_a
     assert abs(small.gap.mean) < 0.005
     assert not small.arm.main
     page = render_page(study)
-    text = str(Text(page))
+    text = text_of(page)
     assert said in text
     assert verdict in text
     assert page.count("Trained again, one rival explanation taken away") == 2  # in the picture at both widths

@@ -38,6 +38,7 @@ FILLED = {
     "f'search.forms=[{form}]'": "search.forms=[sum]",
     "f'storage.url={now}'": "storage.url=postgresql://explorer@dbserver/explorer",
     "f'architecture={design}'": "architecture=29-1x64d",
+    "hours_key(hours)": "search.hours=2",
     "tracker": "tensorboard",
     "source.file": "results.csv",
     "f'name={study.config.name}'": "name=public",

@@ -495,22 +495,22 @@ def test_networks_that_do_not_exist_here_are_counted_and_named(said: Said) -> No
             ("resnext50_32x4d", 80.53, 25.03),
             ("resnet50", 80.38, 25.56),
             ("resnet101", 81.3, 44.55),
-            ("seresnext50_32x4d", 81.3, 27.56),
-            ("resnet50d", 80.5, 25.58),
+            ("skresnext50_32x4d", 80.2, 27.48),
+            ("resnet50t", 80.5, 25.57),
             ("vit_base_patch16_224", 81.8, 86.57),
             ("no_such_thing", 70.0, 1.0),
         )
     ]
     told = said("import", table(Path("timm.csv"), rows))
     assert "recipe a1_in1k" in told
-    assert "4 designs in 4 rows do not exist here: seresnext50_32x4d.a1_in1k (it has squeeze-and-excitation" in told
+    assert "4 designs in 4 rows do not exist here: skresnext50_32x4d.a1_in1k (it has attention of another kind" in told
     assert "no_such_thing.a1_in1k (is not known by this name)" in told
     assert "Parameters that are not the exact ones" not in told
     study, page = looked_at(Path("studies/timm"))
     assert "vit_base_patch16_224.a1_in1k" in page
     assert study.finding.imported is not None
     assert [one.name.partition(".")[0] for one in study.finding.imported.source.unread] == [
-        *("seresnext50_32x4d", "resnet50d", "vit_base_patch16_224", "no_such_thing"),
+        *("skresnext50_32x4d", "resnet50t", "vit_base_patch16_224", "no_such_thing"),
     ]
     others = [{**row, "model": str(row["model"]).replace("a1_", "b_")} for row in rows[5:6]]
     assert "Nothing of these can be taken: b_in1k." in said(

@@ -323,18 +323,20 @@ class _Modules(dict[str, Callable[..., nn.Module]]):
 
 
 BLOCK_MODULES = _Modules(
-    bottleneck=Bottleneck,
-    scaled=ScaledBottleneck,
-    preact=PreactBottleneck,
-    basic=Basic,
-    preact_basic=PreactBasic,
-    inception=Inception,
+    {
+        "bottleneck": Bottleneck,
+        "bottleneck in groups": ScaledBottleneck,  # no name that an extension may give to a block
+        "preact": PreactBottleneck,
+        "basic": Basic,
+        "preact_basic": PreactBasic,
+        "inception": Inception,
+    }
 )
 
 
 def block_name(stage: Stage) -> str:
     """The key of a stage's block in `BLOCK_MODULES`."""
-    return "scaled" if stage.scale > 1 else stage.block
+    return "bottleneck in groups" if stage.scale > 1 else stage.block
 
 
 def stage_module(stage: Stage, module: Callable[..., nn.Module]) -> nn.Sequential:
