@@ -32,6 +32,7 @@ from explorer.verbs import live
 from explorer.verbs.live import LOG, REST, Live, keep_drawn
 from tests.conftest import PATIENCE, TINY
 from tests.faults.processes import is_running
+from tests.report.reading import plain
 from tests.search.test_coordinator import OK, Engine, finishing
 
 pytestmark = pytest.mark.real
@@ -70,7 +71,7 @@ def wait(happens: Callable[[], object], seconds: float = PATIENCE) -> bool:
 
 
 def shows(words: str) -> bool:
-    return PAGE.exists() and words in PAGE.read_text()
+    return PAGE.exists() and words in plain(PAGE.read_text())
 
 
 def test_the_page_follows_the_record_until_the_end_of_the_study(begun: StudyConfig) -> None:

@@ -212,7 +212,7 @@ def test_accuracy_compares_two_studies_of_one_setting_by_seed(
     for name, words in (
         ("plain", ("", "")),
         ("longer", ("epochs: 1\n", "epochs: 2\n")),
-        ("two", ("- 1\n", "- 1\n  - 2\n")),
+        ("two", ("cardinality:\n  - 1\n", "cardinality:\n  - 1\n  - 2\n")),
     ):
         shutil.copytree("studies/fast", f"studies/{name}")
         settings = Path(f"studies/{name}/config.yaml")
