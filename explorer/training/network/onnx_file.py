@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from explorer.design.template import Task
 from explorer.host.errors import InputError
@@ -27,24 +27,8 @@ def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:
     images = torch.randn(
         CHECKED, task.channels, task.image_size, task.image_size, generator=torch.Generator().manual_seed(seed)
     )
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators of packages not installed
-    with (
-        written_as_onnx(),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (images,),
-            path,
-            input_names=["images"],
-            output_names=["scores"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            dynamo=True,
-            external_data=False,
-        )
+    with written_as_onnx():
+        to_onnx(network, images, path, "images", ["scores"])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     with torch.no_grad():
         expected = network(images).numpy()
@@ -52,11 +36,29 @@ def write_onnx(network: nn.Module, task: Task, path: Path, seed: int) -> float:
     return float(np.abs(found - expected).max())
 
 
+def to_onnx(network: nn.Module, example: Tensor, path: Path, takes: str, gives: list[str]) -> None:
+    """Write a network as ONNX with a free batch size, traced on an example; `takes` and `gives` name what it has."""
+    torch.onnx.export(
+        network,
+        (example,),
+        path,
+        input_names=[takes],
+        output_names=gives,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        external_data=False,
+    )
+
+
 @contextlib.contextmanager
 def written_as_onnx() -> Iterator[None]:
-    """Give what torch raises for a network that it cannot write, as of an added block, as an InputError."""
+    """Keep what torch says off the terminal, and give what it raises, as for an added block, as an InputError."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators of packages not installed
+    hushed = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
     try:
-        yield
+        with warnings.catch_warnings(), hushed[0], hushed[1]:
+            warnings.simplefilter("ignore")
+            yield
     except Exception as error:
         words = in_one_line(f"{type(error).__name__}: {error.__cause__ or error}")
         raise InputError(f"onnx=true: torch cannot write this network as ONNX ({words}); export it without") from error

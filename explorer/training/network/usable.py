@@ -1,12 +1,8 @@
 """Write a trained network as a folder that anyone can use: `model.py`, its weights, ONNX, and what it is."""
 
-import contextlib
 import hashlib
 import inspect
-import io
 import json
-import logging
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,7 @@ from explorer.study.run import Run
 from explorer.training.network import standalone
 from explorer.training.network.build import with_storage
 from explorer.training.network.export import module_source
-from explorer.training.network.onnx_file import written_as_onnx
+from explorer.training.network.onnx_file import to_onnx, written_as_onnx
 from explorer.training.network.weights import fit_weights, save_weights
 
 Network = nn.Module  # for packages that do not know torch
@@ -124,25 +120,8 @@ def write_pixels_onnx(network: nn.Module, found: Preprocessing, path: Path, abou
 
     size = (2, found.image_size, found.image_size, found.channels)
     pixels = torch.randint(0, found.range[1] + 1, size, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of operators of packages not installed
-    with (
-        written_as_onnx(),
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-        replaced(path) as partial,
-    ):
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            FromPixels(network, found).eval(),
-            (pixels,),
-            partial,
-            input_names=["pixels"],
-            output_names=["scores", "probabilities"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            dynamo=True,
-            external_data=False,
-        )
+    with written_as_onnx(), replaced(path) as partial:
+        to_onnx(FromPixels(network, found).eval(), pixels, partial, "pixels", ["scores", "probabilities"])
         model = onnx.load(partial)
         onnx.helper.set_model_props(model, about)
         onnx.save(model, partial)
