@@ -83,8 +83,8 @@ FAMILIES = {
     ),
     "literal_16px_cifar10_jpeg": _family("literal_16px_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
     "literal_cifar10_jpeg": _family("literal_cifar10_jpeg", "29-1x64d", "29-32x4d", "equal norm"),
-    "recipe_strength_cifar10_jpeg": _strength(
-        "recipe_strength_cifar10_jpeg",
+    "recipe_strength_16px_cifar10_jpeg": _strength(
+        "recipe_strength_16px_cifar10_jpeg",
         _ONE,
         _SEVERAL,
         {"plain 8": "", "plain 32": "_32", "mixed 32": "_mixed", "averaged 96": "_ema"},
