@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 GPU = torch.device("cuda", 0)
-NAME, MEMORY = "A pretended GPU", 16 * 2**30
+NAME, MEMORY, UUID = "A pretended GPU", 16 * 2**30, "11111111-2222-3333-4444-555555555555"
 DEVICE_OF, IS_CUDA = Tensor.device.__get__, Tensor.is_cuda.__get__  # type: ignore[attr-defined]
 SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
 _HERE = "_is_on_pretended_gpu"
@@ -229,7 +229,7 @@ def answers(notes: Notes, devices: tuple[str, ...]) -> dict[str, Any]:
         "memory_reserved": 2**20,
         "memory_allocated": 2**19,
         "max_memory_reserved": 2**28,
-        "get_device_properties": SimpleNamespace(total_memory=MEMORY),
+        "get_device_properties": SimpleNamespace(total_memory=MEMORY, uuid=UUID),
         "graph_pool_handle": (0, 0),
         "current_stream": _Stream(),
         **dict.fromkeys(("synchronize", "empty_cache", "reset_peak_memory_stats", "set_per_process_memory_fraction")),

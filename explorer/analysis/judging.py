@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from explorer.record.changes import refuse_other_settings
 from explorer.record.imported import imported_of
 from explorer.record.labels import Labels, load_labels
 from explorer.record.progress import Progress, names_so_far, progress_of, settings_so_far
+from explorer.record.spent import Spent, spent_in
 from explorer.record.starts import started_study
 from explorer.study.designs import Setting
 from explorer.study.final import final_runs
@@ -94,6 +96,15 @@ class OpenedStudy:
         )
         labels = self.labels.of if self.labels.is_known else None
         return disagreement(first, second, labels, own_images=self.finding.own_images)
+
+    @cached_property
+    def spent(self) -> Spent | None:
+        """What its starts spent, those of its final round and its robustness checks included; None if none noted it."""
+        own = [self.environment]
+        for folder in study.checks_in(self.folder):
+            with suppress(InputError):  # a check that cannot be read says so elsewhere
+                own.append(study.stored_environment(folder) or {})
+        return spent_in(*own)
 
     @property
     def steps(self) -> int:

@@ -36,7 +36,7 @@ from explorer.study.preprocessing import StoredPreprocessing
 from explorer.study.renamed import of_a_record
 from explorer.study.run import Execution
 from explorer.study.samplers import FIXED
-from explorer.study.settings import Count, Natural
+from explorer.study.settings import Bound, Count, Natural
 
 MOST_TABLE = 2**33  # bytes of a table; ten million epochs take about a gigabyte
 STUDIES, REPORTS = Path("studies"), Path("reports")
@@ -121,6 +121,23 @@ class _TrainSpeeds(TypedDict):
     speeds: dict[str, tuple[float, float, float, Count]]
 
 
+class _Price(TypedDict):
+    amount: Bound
+    unit: str
+
+
+class _KnownOfSpent(TypedDict, total=False):
+    price: _Price
+    kwh: dict[str, Bound]
+
+
+class _Spent(_KnownOfSpent):
+    """What a start spent: hours of devices, and where they are known their price and their energy by kind of device."""
+
+    when: str
+    hours: Bound
+
+
 class _Later(TypedDict, total=False):
     """Fields of `environment.json` that earlier versions did not write."""
 
@@ -138,6 +155,7 @@ class _Later(TypedDict, total=False):
     imported: Imported
     stopped: _Stop
     train_speeds: _TrainSpeeds
+    spent: list[_Spent]
 
 
 class _Environment(_Later):

@@ -279,6 +279,7 @@ def as_tree(config: StudyConfig) -> dict[str, Any]:
     tree: dict[str, Any] = json.loads(json.dumps(asdict(replace(config, device="auto"))))
     tree["storage"]["url"] = without_password(config.storage.url) if config.storage.url else None
     del tree["fork"], tree["storage"]["trackers"], tree["report"]["images"], tree["search"]["hours"]
+    del tree["engine"]["price"]
     for key in config.engine.foreign:
         del tree["engine"][key]
     return tree

@@ -74,6 +74,7 @@ def study_data(study: OpenedStudy) -> Data:
         "regime": regime_sentence(regime_of(study)),
         "note": finding.note or None,
         "stopped": None if finding.complete else stop_of(study.environment),
+        "spent": None if study.spent is None else asdict(study.spent),
         "page": None if is_stale(page, study.folder) else page,
     }
 

@@ -249,7 +249,9 @@ def _time(study: OpenedStudy) -> tuple[Answer, str]:
     runs, final = _runs(study), len(_runs(study)) - len(study.record.runs)
     spent, count = wording.duration(float(runs["seconds"].sum())), wording.counted(len(runs), "run")
     of_them = f", {final:,} of them of the final round" if final else ""
-    return "yes", f"{spent} of training and evaluation in {count}{of_them}."
+    held = study.spent.words(str(study.execution.get("device"))) if study.spent else ""
+    all_of_it = f" All that was started for it held {held}." if held else ""
+    return "yes", f"{spent} of training and evaluation in {count}{of_them}.{all_of_it}"
 
 
 _QUESTIONS: dict[str, Callable[[OpenedStudy], tuple[Answer, str]]] = {

@@ -1,5 +1,6 @@
 """The coordinator: the one process that decides what runs next and writes the study's record."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +16,7 @@ from explorer.host import signals as interrupt
 from explorer.host.console import PLAIN, say
 from explorer.host.errors import InputError, StudyStoppedError
 from explorer.host.formatting import counted
+from explorer.host.meters import Meters
 from explorer.record import folder as study
 from explorer.record import records
 from explorer.record.changes import refuse_other_settings, settled
@@ -31,6 +33,7 @@ from explorer.search.note import note_in
 from explorer.search.readings import Readings
 from explorer.search.rungs import chosen
 from explorer.search.sampler import sampler_name
+from explorer.search.spending import Spending
 from explorer.search.state import PageUpdater, State, checkpoints, forget, kept_seconds, open_state
 from explorer.search.trackers.process import Trackers, of_study
 from explorer.search.train_speeds import lacking, measured_speeds
@@ -50,6 +53,7 @@ from explorer.study.job import (
 )
 from explorer.study.lengths import Lengths, lengths_in
 from explorer.study.plan import Plan, refuse_beyond_memory, refuse_test_that_was_trained_on, some_designs
+from explorer.study.price import price_in
 from explorer.study.run import FINAL_STATUSES, Execution, Outcome, Run
 from explorer.study.runs import is_judged, own_execution, refuse_batch, runs_of
 from explorer.study.settings import MOST_EPOCHS, TRAINED
@@ -132,8 +136,11 @@ def run_study(
                 state = open_state(measurer, plan, settings, past, folder, execution, workers, console, readings)
             readings.count = state.display.counter
             state.clock, state.page_updater, state.start = clock, page_updater, start.number
-            _run_all(state, engine)
+            with _spending(state, at_once) as spending:
+                _run_all(state, engine)
             say(console, clock.summary())
+            if spending and (line := spending.words(execution.device)):
+                say(console, line)
         except (InputError, KeyboardInterrupt):
             refused = True
             raise
@@ -295,6 +302,25 @@ def _still(state: State) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _spending(state: State, at_once: int) -> Iterator[Spending | None]:
+    """Note in the record what the body spends, if anything is trained in it here; `at_once` runs share a device."""
+    config, is_local = state.config, state.config.engine.name == "local"
+    if config.is_told or not (state.waiting or state.to_ask):
+        yield None
+        return
+    devices = math.ceil(state.workers / at_once)
+    meters = Meters(state.measurer.host_report.gpus[:devices]) if is_local else None
+    price = price_in(config.engine.price)
+    state.spending = Spending(state.folder, state.clock, meters, price, devices, at_once, is_local)
+    try:
+        yield state.spending
+    finally:
+        state.spending.note(at_end=True)
+        if meters:
+            meters.close()
+
+
 def _run_all(state: State, engine: Engine) -> None:
     mirror = mirror_of(state.config.storage, state.config.name, state.folder)
     state.trackers = Trackers(of_study(state.folder), state.config.storage.trackers)
@@ -389,6 +415,8 @@ def _handle(event: Event, state: State) -> None:
                 state.display.finished(_record(state, setting, run, outcome))
                 _log_failure(state, setting, run, event)
             _judge(state, setting)
+            if state.spending:
+                state.spending.note()
         case Mismatch(message):
             raise StudyStoppedError(f"the cost check failed and nothing more was run: {message}")
 

@@ -23,6 +23,7 @@ from explorer.search.execution_plan import with_convolutions, with_latency
 from explorer.search.measuring import Measurer
 from explorer.search.readings import Readings
 from explorer.search.rungs import Rungs, chosen
+from explorer.search.spending import Spending
 from explorer.search.time_limit import Pace, TimeLimit, Work
 from explorer.search.trackers.process import Trackers
 from explorer.search.trials import Trials, open_search, open_trials
@@ -69,6 +70,7 @@ class State:
     clock: Clock = field(default_factory=Clock)
     page_updater: PageUpdater | None = None
     trackers: Trackers | None = None
+    spending: Spending | None = None
 
     def work(self, run: Run, setting: Setting) -> float:
         """The work of a run: multiply-adds for one image times its steps."""

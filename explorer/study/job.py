@@ -87,6 +87,7 @@ class HostReport:
     machine       description of the machine; by default that of the current process
     cores         that a process may use there
     devices       indices of the visible GPUs of this model; a single index for a CPU
+    gpus          what NVIDIA calls them, in the same order; empty for a CPU
     """
 
     device: str
@@ -107,6 +108,7 @@ class HostReport:
     machine: dict[str, str | int] = field(default_factory=described)
     cores: int = 1
     devices: tuple[int, ...] = (0,)
+    gpus: tuple[str, ...] = ()
     held: int = 0
     preprocessing: Preprocessing | None = None
     test_labels: str = ""

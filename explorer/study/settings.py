@@ -571,6 +571,8 @@ class EngineConfig:
                them would take over 2 % of the time
     silence    seconds without a training step or any other message after which a worker counts as hung; its processes
                are then ended and the run is tried again
+    price      of an hour of one device: of a GPU, or of a machine that trains without one; a number, with its currency
+               or without: `2.5EUR`. What a start spends is then told in money too. Only a command says it
 
     Of Ray alone:
     address    local: a cluster of this machine alone, started for the study; auto: the one that is running here or that
@@ -600,6 +602,7 @@ class EngineConfig:
     loaders: Count | Literal["auto"] = "auto"
     save_every: Annotated[float, Ge(0)] = 30.0
     silence: Annotated[float, Gt(0)] = 900.0
+    price: Rate | str | None = None
     address: Annotated[str, MinLen(1)] = field(default="local", metadata=OF_RAY)
     share: Annotated[float, Gt(0), Le(1)] | Literal["auto"] = field(default="auto", metadata=OF_RAY)
     ahead: Natural = field(default=1, metadata=OF_RAY)

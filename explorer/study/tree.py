@@ -16,6 +16,7 @@ from explorer.design.space import KINDS
 from explorer.host.errors import InputError
 from explorer.host.formatting import hint
 from explorer.study import data_sources, parts
+from explorer.study.price import price_in
 from explorer.study.settings import (
     EngineConfig,
     LimitConfig,
@@ -74,6 +75,7 @@ def to_config(tree: dict[str, Any], place: Place) -> StudyConfig:
             f"allowed: {', '.join(allowed)}{place(('engine', key))}"
         )
     _check_url(config.storage)
+    price_in(config.engine.price)
     return config
 
 

@@ -57,6 +57,13 @@ def like_devices(device: str) -> tuple[int, ...]:
     return tuple(place for place, name in enumerate(names) if name == names[0])
 
 
+def uuids(device: str) -> tuple[str, ...]:
+    """What NVIDIA calls the GPUs that runs may use, in the order of `like_devices`; empty for the CPU."""
+    if device != "cuda":
+        return ()
+    return tuple(f"GPU-{torch.cuda.get_device_properties(place).uuid}" for place in like_devices(device))
+
+
 def gpu_versions(device: str) -> dict[str, str]:
     """Versions of the software between torch and a GPU; empty for the CPU."""
     if device != "cuda":

@@ -315,6 +315,7 @@ def _survey(question: HostQuestion) -> HostReport:
         machine=described(),
         cores=cpu_count(),
         devices=devices.like_devices(device),
+        gpus=devices.uuids(device),
         held=devices.held_memory(device),
         preprocessing=preprocessing_of(data),
         test_labels="" if data.test_by_seed else test_labels(data),

@@ -42,6 +42,7 @@ from explorer.host.json_document import plain
 from explorer.record.folder import CONFIG, stamps_of, study_folder
 from explorer.record.records import as_records
 from explorer.record.rows import RunRecord
+from explorer.record.spent import Spent
 from explorer.report.citation import citation
 from explorer.report.page_figures import Views, plotted, printable
 from explorer.report.print_table import ENDINGS, final_numbers, print_tables, written
@@ -576,6 +577,11 @@ class Study:
     def verdict(self) -> str:
         """The verdict in one sentence."""
         return sentence(self.finding)
+
+    @property
+    def spent(self) -> Spent | None:
+        """Hours of devices, and money and energy as far as they are known, of all its starts; None if none noted it."""
+        return self._study.spent
 
     @property
     def note(self) -> str:

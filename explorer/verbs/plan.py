@@ -29,6 +29,7 @@ from explorer.study.designs import CANDIDATES, Scope, Setting
 from explorer.study.final import final_runs
 from explorer.study.lengths import Lengths
 from explorer.study.plan import Plan, plan_of, refuse_beyond_memory, some_designs
+from explorer.study.price import price_in
 from explorer.study.settings import NO_PATH, TRAINED, StudyConfig
 from explorer.verbs.calibrate import Calibration, calibration
 from explorer.verbs.estimate import EVALUATION_SHARE, Images, Measured, near, passes, recorded_here, run_seconds
@@ -419,12 +420,14 @@ class Time:
     how      recorded: from runs of about this cost on this machine; predicted: from cost and this machine's
              calibration, right within a factor of two or so; unknown; nothing to do
     words    how it was found, or why it is unknown, in words
+    money    what it costs on one device at the price that the command says, in words; None where either is unknown
     """
 
     seconds: float | None
     workers: int
     how: Literal["recorded", "predicted", "unknown", "nothing to do"]
     words: str
+    money: str | None = None
 
 
 def time_of(found: Forecast, progress: Progress) -> Time:
@@ -444,15 +447,19 @@ def time_of(found: Forecast, progress: Progress) -> Time:
     if seconds is None:
         return unknown(f": this machine has recorded no run of a network of this size yet, and {found.speed}")
     at_once = f"about {duration(seconds / workers)} with {workers} at once"
+    # On a cluster it depends on how many share a device, which its first start finds out.
+    price = price_in(config.engine.price) if config.engine.name == "local" else None
+    money = price.of(seconds / workers / 3600) if price else None
+    at_once += f" and about {money} at {price.words}" if price else ""
     if all(found.measured.values()):
         basis = len({id(run) for near_ones in found.measured.values() for run in near_ones})
         words = f"{at_once}, from {counted(basis, 'run')} recorded on this machine"
-        return Time(seconds / workers, workers, "recorded", words)
+        return Time(seconds / workers, workers, "recorded", words, money)
     assert isinstance(found.speed, Calibration)
     when = (
         f"predicted from cost and this machine's calibration of {found.speed.date}, right within a factor of two or so"
     )
-    return Time(seconds / workers, workers, "predicted", f"{at_once}, {when}")
+    return Time(seconds / workers, workers, "predicted", f"{at_once}, {when}", money)
 
 
 @dataclass(frozen=True)

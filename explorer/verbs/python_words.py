@@ -142,6 +142,7 @@ class EngineKeys(TypedDict, total=False):
     loaders: int | Literal["auto"]
     save_every: float
     silence: float
+    price: float | str
 
 
 class StorageKeys(TypedDict, total=False):
@@ -240,7 +241,8 @@ class Budget(Group):
     A fraction is how far a cost may lie from that of the `reference`, a design's name or its paths; a whole number, or
     text as "1M", is a target of its own, held within 5 %; a pair is a target with its tolerance. Measures that are not
     named are not held. `latency=5` is the most milliseconds of a forward pass, `memory=500` the most MiB at the peak;
-    with other conditions `latency={"most": 5, "batch": 8, "runtime": "onnx"}`.
+    with other conditions `latency={"most": 5, "batch": 8, "runtime": "onnx"}`. With `train="macs"` or `"time"` each
+    setting trains for as many multiply-adds or seconds as the reference.
     """
 
     group = "budget"
@@ -253,18 +255,20 @@ class Budget(Group):
         macs: Limit | None = None,
         activations: Limit | None = None,
         match: Literal["rule", "tight"] = "rule",
+        train: Literal["epochs", "macs", "time"] = "epochs",
         latency: float | Mapping[str, Any] | None = None,
         memory: float | Mapping[str, Any] | None = None,
     ) -> None:
         limits = {"params": params, "macs": macs, "activations": activations}
         held = {axis: _limit(f"budget.{axis}", limit) for axis, limit in limits.items() if limit is not None}
-        relative = any("target" not in limit for limit in held.values())
+        relative = train != "epochs" or any("target" not in limit for limit in held.values())
         measured = {
             name: dict(limit) if isinstance(limit, Mapping) else {"most": scalar(limit)}
             for name, limit in (("latency", latency), ("memory", memory))
             if limit is not None
         }
-        super().__init__("none", {"reference": reference if relative else None, "match": match, **held, **measured})
+        own = {"reference": reference if relative else None, "match": match, "train": train}
+        super().__init__("none", {**own, **held, **measured})
 
 
 def _limit(key: str, limit: Limit) -> dict[str, Any]:
