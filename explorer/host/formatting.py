@@ -18,6 +18,7 @@ _TIMES = re.compile(r"(?<![\w.-])(\d+)x(?=\d+(?![\w.-]*\w))|(?<![\w.)-])x(?=\d[\
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@|(password=)[^&\s'\"]+")  # of a URL
 
 UNBROKEN = "\N{NO-BREAK SPACE}"
+JOINED = "-\N{WORD JOINER}"  # a hyphen after which no line ends; readers and searches pass over the joiner
 _NUMBER = r"[-+\u2212]?\d[\d.,]*(?: [%MGk]\b| %)?"
 _UNITS = "points?|pairs?|seeds?|runs?|designs?|settings?|epochs?|steps?|images?|layers?|at once|s|ms|min|h|d|[kMG]?B"
 # What no line break may tear: `p < 0.0001`, `6 min 20 s`, `-2.53 to -2.01 points`, `95 %`, `ResNeXt-29 (32x4d)`.
@@ -25,6 +26,7 @@ _NAME = r"\b[A-Z]\w+-\d+ \([^()]{1,30}\)"
 _NUMBERS = rf"\b[pn] (?:[=<]|&lt;) [\d.]+|\d+ (?:h \d+ min|min \d+ s)\b|{_NUMBER}(?: to {_NUMBER})?(?: (?:{_UNITS})\b)?"
 _TOGETHER = re.compile(f"{_NAME}|{_NUMBERS}")
 _NUMBERS_TOGETHER = re.compile(_NUMBERS)
+_HYPHEN = re.compile(r"(?<=[A-Za-z])-(?=\d)")  # of a name that is kept together
 
 
 _SET = frozenset("0123456789")  # without a digit there is nothing to set
@@ -50,7 +52,11 @@ def printable(text: str) -> str:
 
 def unbroken(text: str) -> str:
     """Text in which a number is not torn from its unit, nor a name from its brackets, where lines are broken."""
-    return _TOGETHER.sub(lambda found: found[0].replace(" ", UNBROKEN), text)
+    return _TOGETHER.sub(_kept, text)
+
+
+def _kept(found: re.Match[str]) -> str:
+    return _HYPHEN.sub(JOINED, found[0].replace(" ", UNBROKEN))
 
 
 def with_true_minus(text: str) -> str:
@@ -71,7 +77,7 @@ def typeset(text: str, *, names: bool = True) -> str:
     if not any(one in text for one in _SET):
         return text
     text = with_true_signs(text)
-    return (_TOGETHER if names else _NUMBERS_TOGETHER).sub(lambda found: found[0].replace(" ", UNBROKEN), text)
+    return (_TOGETHER if names else _NUMBERS_TOGETHER).sub(_kept, text)
 
 
 def typeset_rules() -> dict[str, str]:

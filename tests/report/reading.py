@@ -3,14 +3,14 @@
 import re
 from html.parser import HTMLParser
 
-from explorer.host.formatting import UNBROKEN
+from explorer.host.formatting import JOINED, UNBROKEN
 
 _WORD = re.compile(r'<button type="button" class="word".*?>(.*?)</button>')
 
 
 def plain(page: str) -> str:
-    """A page whose spaces may all be broken, and without the buttons that explain a word."""
-    return _WORD.sub(r"\1", page).replace(UNBROKEN, " ")
+    """A page whose lines may end at any space and hyphen, and without the buttons that explain a word."""
+    return _WORD.sub(r"\1", page).replace(UNBROKEN, " ").replace(JOINED, "-")
 
 
 def text_of(page: str) -> str:
